@@ -1,0 +1,150 @@
+"""What verbs have in common on the command line: the parser, and the options that several of them take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from attndsl.diagnostics import did_you_mean
+
+USAGE = 2  # the exit code of a command line that makes no sense
+
+
+class Usage(Exception):
+    """Options that make no sense together, found after parsing; told like argparse's own complaints."""
+
+    def __init__(self, message: str, *helps: str) -> None:
+        super().__init__(message)
+        self.message, self.helps = message, helps
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our manner of speaking: what is wrong, what was probably meant, where to read on."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(
+            prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **options
+        )
+        self.add_argument("-h", "--help", action="help", help="print this help and leave")
+
+    def parse_strictly(self, argv: list[str]) -> argparse.Namespace:
+        args, unknown = self.parse_known_args(argv)
+        if unknown:
+            option = unknown[0].split("=")[0]
+            if not option.startswith("-"):
+                self.error(f"unexpected argument `{unknown[0]}`")
+            known = [name for action in self._actions for name in action.option_strings]
+            self.error(f"unknown option `{option}`", *did_you_mean(option, known))
+        return args
+
+    def error(self, message: str, *helps: str) -> NoReturn:
+        lines = [f"{self.prog}: {message}", *(f"  {help}" for help in helps), f"  `{self.prog} --help` shows how it is used"]
+        self.exit(USAGE, "\n".join(lines) + "\n")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    return _number(text, lambda value: value >= 1, "a whole number of at least 1")
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    return _number(text, lambda value: value >= 0, "a whole number of at least 0")
+
+
+def _number(text: str, fits: Callable[[int], bool], wanted: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"`{text}` is not {wanted}")
+    return value
+
+
+class _Settings(argparse.Action):
+    """`--set name=value`, repeated: a mapping from names to texts; the spec's own types decide what a text means."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        name, equals, value = values.partition("=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
+            parser.error(f"`--set {values}`: write `--set name=value`, for example `--set depth=6`")
+        settings = dict(getattr(namespace, self.dest))
+        if name in settings and settings[name] != value:
+            parser.error(f"`--set {name}` is given twice: {settings[name]} and {value}")
+        settings[name] = value
+        setattr(namespace, self.dest, settings)
+
+
+class _Sizes(argparse.Action):
+    """`--size B=2,T=128`: a mapping from the names of sizes to whole numbers."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        sizes = dict(getattr(namespace, self.dest))
+        for entry in values.split(","):
+            name, equals, value = (part.strip() for part in entry.partition("="))
+            if not equals or not name or not value.isdecimal() or not value.isascii():
+                parser.error(f"`--size {values}`: write sizes as whole numbers, for example `--size B=2,T=128`")
+            sizes[name] = int(value)
+        setattr(namespace, self.dest, sizes)
+
+
+def add_spec(parser: Parser, *, several: bool = False) -> None:
+    parser.add_argument(
+        "specs" if several else "spec",
+        metavar="SPEC",
+        nargs="+" if several else None,
+        help="a file (my.attn), a shipped spec (gpt2), or a variant of either (gpt2:medium, my.attn:large)",
+    )
+
+
+def add_settings(parser: Parser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="NAME=VALUE",
+        action=_Settings,
+        default={},
+        help="give a hyperparameter another value (may be repeated)",
+    )
+
+
+def add_sizes(parser: Parser, meaning: str) -> None:
+    parser.add_argument("--size", dest="sizes", metavar="B=2,T=128", action=_Sizes, default={}, help=meaning)
+
+
+def add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs to read (with a versioned schema)")
+
+
+def add_output(parser: Parser, meaning: str, *, required: bool = False) -> None:
+    parser.add_argument("-o", "--output", metavar="PATH", required=required, help=meaning)
+
+
+def add_machine(parser: Parser, *, backend: bool = True, default: str | None = None) -> None:
+    """Where and how precisely to compute."""
+    if backend:
+        parser.add_argument(
+            "--backend",
+            choices=("numpy", "torch"),
+            default=default,
+            help="numpy (always there) or torch (`pip install attndsl[torch]`); default: "
+            + (default or "torch where it is installed"),
+        )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where torch computes (default: cpu)")
+
+
+def add_weights(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="a safetensors file in our names, a run's folder, or a folder that `save_pretrained` wrote "
+        "(default: initial values drawn from --seed)",
+    )
+
+
+def add_seed(parser: Parser) -> None:
+    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="the seed of all that is drawn (default: 0)")
+

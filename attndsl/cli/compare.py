@@ -1,0 +1,65 @@
+"""Hold PyTorch against NumPy: the same weights and inputs, a row for every output and, with --gradients, for every
+parameter's gradient, with the greatest absolute and relative difference and what is allowed.
+
+Where they differ the exit code is 1, and the first value that differs is named with its line in the spec. With
+--against passes, NumPy on the optimized graph is held against NumPy on the plain one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attndsl.cli.arguments import (
+    Parser,
+    add_json,
+    add_machine,
+    add_seed,
+    add_settings,
+    add_sizes,
+    add_spec,
+    add_weights,
+)
+
+
+def configure(parser: Parser) -> None:
+    add_spec(parser)
+    add_settings(parser)
+    add_sizes(parser, "sizes of the example inputs")
+    add_weights(parser)
+    parser.add_argument("--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: examples)")
+    parser.add_argument("--gradients", action="store_true", help="compare the gradients by parameters and float inputs too")
+    parser.add_argument("--against", choices=("torch", "passes"), default="torch", help="what to hold against NumPy (default: torch)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float64", "float32", "bfloat16", "float16"),
+        default="float32",
+        help="the precision of the side that is judged (default: float32); NumPy's is float64",
+    )
+    add_machine(parser, backend=False)
+    add_seed(parser)
+    add_json(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.cli.models import inputs_from, load_with_weights
+    from attndsl.comparison import compare, table
+
+    graph, weights = load_with_weights(args.spec, args.settings, args.weights)
+    comparison = compare(
+        graph,
+        candidate=args.against,
+        weights=weights,
+        inputs=inputs_from(args.inputs, args.sizes),
+        gradients=args.gradients,
+        dtype=args.dtype,
+        device=args.device,
+        seed=args.seed,
+        sizes=args.sizes or None,
+    )
+    if args.json:
+        import json
+
+        print(json.dumps(comparison.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(table(comparison))
+    return 0 if comparison.ok else 1

@@ -1,0 +1,48 @@
+"""Explain an error code: what it means, why it is an error, a program that has it and one that does not.
+
+Without a code, all codes are listed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from attndsl.cli.arguments import USAGE, Parser, add_json
+
+SCHEMA = "attndsl.explain/1"
+
+
+def configure(parser: Parser) -> None:
+    parser.add_argument("code", metavar="CODE", nargs="?", help="a code as messages show it: E0203")
+    add_json(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.codes import CODES, RANGES, explanation
+    from attndsl.diagnostics import did_you_mean
+
+    if args.code is None:
+        entries = list(CODES.values())
+    else:
+        code = args.code.strip().strip("[]:").upper()
+        code = code if code.startswith("E") else f"E{code.zfill(4)}"
+        if code not in CODES:
+            print(f"attndsl explain: there is no code `{args.code}`", file=sys.stderr)
+            for help in (*did_you_mean(code, CODES), "`attndsl explain` lists all codes"):
+                print(f"  {help}", file=sys.stderr)
+            return USAGE
+        entries = [CODES[code]]
+    if args.json:
+        import json
+
+        print(json.dumps({"schema": SCHEMA, "codes": [e._asdict() for e in entries]}, indent=2, ensure_ascii=False))
+    elif args.code is not None:
+        print(explanation(entries[0]))
+    else:
+        for prefix, about in RANGES.items():
+            print(f"{prefix}xx  {about}")
+            for entry in entries:
+                if entry.code.startswith(prefix):
+                    print(f"  {entry.code}  {entry.title}")
+    return 0

@@ -1,0 +1,117 @@
+"""What becomes of every exception: a message that a user can act on, and an exit code. No traceback reaches him."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from attndsl.diagnostics import AttnError, Diagnostic
+
+FAILED = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def guarded(action: Callable[[], int], *, as_json: bool = False) -> int:
+    """Run `action` and give its exit code, or that of what stopped it, which is told on stderr (on stdout as JSON)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks `×` shall not be the reason for failing
+    try:
+        code = action()
+        sys.stdout.flush()
+        return code
+    except SystemExit as leaving:  # argparse has said its piece
+        return leaving.code if isinstance(leaving.code, int) else FAILED
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted. Nothing more may be written, not even by the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as problem:
+        if os.environ.get("ATTNDSL_TRACEBACK"):
+            raise
+        found = diagnostics_of(problem)
+        if found is None:
+            print(_bug(problem), file=sys.stderr)
+            return FAILED
+        report(found, as_json=as_json)
+        return FAILED
+
+
+def report(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> None:
+    """Print diagnostics: as text on stderr, or as JSON on stdout."""
+    import attndsl.report
+
+    sys.stdout.flush()
+    if as_json:
+        import json
+
+        print(json.dumps(attndsl.report.to_json(diagnostics), indent=2, ensure_ascii=False), flush=True)
+    else:
+        print(attndsl.report.render(diagnostics, color=attndsl.report.wants_color(sys.stderr)), file=sys.stderr)
+
+
+def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:
+    """The diagnostics that tell a user about `problem`; None where it can only be a bug of ours."""
+    if isinstance(problem, AttnError):
+        return problem.diagnostics
+    if isinstance(problem, OSError):
+        return (_of_system(problem),)
+    if isinstance(problem, MemoryError) or _is_torch_memory(problem):
+        return (_of_memory(problem),)
+    return None
+
+
+def _of_system(problem: OSError) -> Diagnostic:
+    reason = problem.strerror or str(problem) or type(problem).__name__
+    place = f"`{os.fsdecode(problem.filename)}`: " if problem.filename is not None else ""
+    helps = {
+        "ENOSPC": "free some space or write somewhere else; what stood there before is untouched",
+        "EACCES": "check who may read and write there",
+        "EROFS": "the file system is read-only: write somewhere else",
+    }
+    import errno
+
+    help = helps.get(errno.errorcode.get(problem.errno or 0, ""))
+    return Diagnostic("E0590", f"{place}{reason[:1].lower()}{reason[1:]}", helps=(help,) if help else ())
+
+
+def _of_memory(problem: Exception) -> Diagnostic:
+    first = str(problem).strip().split("\n")[0]
+    return Diagnostic(
+        "E0890",
+        "there is not enough memory for this",
+        notes=(first,) if first else (),
+        helps=(
+            "make it smaller: `--size B=1,T=…`, a smaller batch, or a smaller variant; "
+            "`attndsl inspect SPEC --size …` says how much a model takes",
+        ),
+    )
+
+
+def _is_torch_memory(problem: Exception) -> bool:
+    # torch is never imported for this: its own class is found by name, and the CPU's allocator raises a plain RuntimeError.
+    names = {cls.__name__ for cls in type(problem).__mro__}
+    return "OutOfMemoryError" in names or (isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem))
+
+
+def _bug(problem: Exception) -> str:
+    import traceback
+
+    frames = traceback.extract_tb(problem.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    first = str(problem).strip().split("\n")[0]
+    from attndsl import __version__
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    return "\n".join(
+        (
+            f"this is a bug in attndsl: {type(problem).__name__}: {first}{where}",
+            f"  attndsl {__version__}, Python {version}, {sys.platform}",
+            "  please report it with the command line and the spec; ATTNDSL_TRACEBACK=1 shows where it happened",
+        )
+    )

@@ -1,0 +1,89 @@
+"""Reading and writing what the command line names. A file is written whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, did_you_mean, error
+
+if TYPE_CHECKING:
+    from attndsl.program import Array
+
+
+def write_text(text: str, path: str | None) -> None:
+    """Write `text` to `path`; to stdout where that is None or `-`."""
+    if path is None or path == "-":
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        return
+    import attndsl.data.files
+
+    attndsl.data.files.write_text(checked(path), text)
+
+
+def checked(path: str) -> Path:
+    """`path`, if a file can stand there. Raises AttnError where its folder does not exist or it is itself one."""
+    place = Path(path)
+    if place.is_dir():
+        raise error("E0883", f"cannot write `{path}`: it is a folder", help="name a file")
+    if not place.parent.is_dir():
+        raise error(
+            "E0883",
+            f"cannot write `{path}`: there is no folder `{place.parent}`",
+            help=f"make it first: `mkdir -p {place.parent}`",
+        )
+    return place
+
+
+def read_arrays(path: str) -> dict[str, Array]:
+    """The arrays of an .npz file by name. Raises AttnError where it is missing, damaged, no .npz, or holds pickles."""
+    import zipfile
+    import zlib
+
+    import numpy
+
+    how = 'write it with `numpy.savez("in.npz", tokens=…)`, one array for each input by its name'
+    try:
+        loaded: Any = numpy.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        folder = Path(path).parent
+        near = did_you_mean(Path(path).name, (f.name for f in folder.iterdir())) if folder.is_dir() else ()
+        raise error("E0880", f"there is no file `{path}`", help=near) from None
+    except (ValueError, zipfile.BadZipFile, EOFError):
+        raise error("E0881", f"`{path}` is not an .npz file that can be read", help=how) from None
+    if not isinstance(loaded, numpy.lib.npyio.NpzFile):
+        raise error("E0881", f"`{path}` holds one array without a name (.npy)", help=how)
+    arrays: dict[str, Array] = {}
+    with loaded:
+        for name in loaded.files:
+            try:
+                arrays[name] = loaded[name]
+            except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as problem:
+                if "pickle" in str(problem):
+                    raise _pickled(path, name) from None
+                raise error("E0881", f"array `{name}` of `{path}` is damaged: {problem}", help=how) from None
+    return arrays
+
+
+def _pickled(path: str, name: str) -> AttnError:
+    return error(
+        "E0882",
+        f"array `{name}` of `{path}` holds Python objects, not numbers",
+        note="reading it would run code from the file, so it is refused",
+        help="give it a numeric dtype before saving: `array.astype(numpy.int64)`",
+    )
+
+
+def write_arrays(arrays: Mapping[str, Array], path: str) -> None:
+    """Write an .npz file, whole or not at all."""
+    import numpy
+
+    from attndsl.data.files import write_whole
+
+    def write(partial: Path) -> None:
+        with open(partial, "wb") as file:  # `savez` would add an ending to a name
+            numpy.savez(file, **arrays)  # type: ignore[arg-type]
+
+    write_whole(checked(path), write)

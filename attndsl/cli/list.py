@@ -1,0 +1,38 @@
+"""List the specs that come with attndsl, their variants, and what each is.
+
+Every name in the list is a SPEC for the other verbs: `gpt2`, `gpt2:medium`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attndsl.cli.arguments import Parser, add_json
+
+SCHEMA = "attndsl.list/1"
+
+
+def configure(parser: Parser) -> None:
+    add_json(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.elaborate import open_spec, shipped
+
+    entries: list[dict[str, Any]] = []
+    for name in shipped():
+        spec = open_spec(name)
+        doc = (spec.model.doc or spec.file.doc or "").strip()
+        entries.append({"spec": name, "variants": [variant.name.text for variant in spec.variants], "doc": doc})
+    if args.json:
+        import json
+
+        print(json.dumps({"schema": SCHEMA, "specs": entries}, indent=2, ensure_ascii=False))
+        return 0
+    width = max((len(entry["spec"]) for entry in entries), default=0)
+    for entry in entries:
+        first = entry["doc"].split("\n")[0]
+        print(f"{entry['spec']:<{width}}  {first}".rstrip())
+        if entry["variants"]:
+            print(f"{'':<{width}}    variants: {', '.join(entry['variants'])}")
+    return 0

@@ -1,0 +1,78 @@
+"""Run a model once: arrays in, arrays out, by the names of the spec's inputs and outputs.
+
+--inputs takes an .npz file as `numpy.savez` writes it; without it, example inputs are drawn at --size. -o writes an .npz
+file with every output that the inputs allow. --dump ADDRESS adds any labelled value: h.3.attn, h.3.attn.score.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attndsl.cli.arguments import (
+    Parser,
+    add_machine,
+    add_output,
+    add_seed,
+    add_settings,
+    add_sizes,
+    add_spec,
+    add_weights,
+)
+
+if TYPE_CHECKING:
+    from attndsl.program import Array
+
+
+def configure(parser: Parser) -> None:
+    add_spec(parser)
+    add_settings(parser)
+    parser.add_argument("--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: seeded examples)")
+    add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
+    add_weights(parser)
+    add_output(parser, "write the outputs to this .npz file")
+    parser.add_argument("--dump", metavar="ADDRESS", action="append", default=[], help="also give this labelled value (may be repeated)")
+    add_machine(parser)
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "float64", "bfloat16", "float16"),
+        default="float32",
+        help="the precision to compute in (default: float32; NumPy has float32 and float64)",
+    )
+    add_seed(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.cli.files import checked, write_arrays
+    from attndsl.cli.models import inputs_from, load_with_weights, make_program
+    from attndsl.inputs import example_inputs
+
+    if args.output:
+        checked(args.output)  # before anything is computed
+    inputs = inputs_from(args.inputs, args.sizes)
+    graph, weights = load_with_weights(args.spec, args.settings, args.weights)
+    program = make_program(graph, args.backend, args.dtype, args.device, args.seed)
+    if weights is not None:
+        program.load(weights)
+    if inputs is None:
+        inputs = example_inputs(graph, args.sizes or None, seed=args.seed)
+    outputs = program.run(inputs, seed=args.seed, dump=tuple(args.dump))
+    for name, array in outputs.items():
+        print(_line(name, array))
+    if args.output:
+        write_arrays(outputs, args.output)
+        print(f"wrote {args.output}")
+    return 0
+
+
+def _line(name: str, array: Array) -> str:
+    """`logits: float32 2×16×50257 · mean 0.012, deviation 1.3, from -4.1 to 5.2`."""
+    shape = "×".join(map(str, array.shape)) or "scalar"
+    line = f"{name}: {array.dtype} {shape}"
+    if array.size == 0:
+        return line
+    if array.ndim == 0:
+        return f"{line} · {array.item():.6g}"
+    if array.dtype.kind != "f":
+        return f"{line} · from {array.min()} to {array.max()}"
+    values = array.astype("float64")
+    return f"{line} · mean {values.mean():.4g}, deviation {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"

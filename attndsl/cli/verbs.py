@@ -1,0 +1,43 @@
+"""The table of verbs. A verb's module is imported when it is asked for, so that one verb never pays for another."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class Verb(NamedTuple):
+    """`module` has `configure(parser)`, which adds the arguments, and `run(args) -> int`, which gives the exit code."""
+
+    name: str
+    summary: str
+    example: str
+    group: str
+
+    @property
+    def module(self) -> ModuleType:
+        return importlib.import_module(f"attndsl.cli.{self.name}")
+
+
+READ, RUN, LEARN = "read a spec", "run a model", "train a model"
+
+VERBS: dict[str, Verb] = {
+    verb.name: verb
+    for verb in (
+        Verb("check", "say whether specs are right, and how many parameters they have", "check gpt2 my.attn", READ),
+        Verb("list", "list the shipped specs and their variants", "list", READ),
+        Verb("show", "print a shipped spec's text, to read or to start from", "show gpt2 > my.attn", READ),
+        Verb("explain", "explain an error code, with a wrong and a right program", "explain E0203", READ),
+        Verb("inspect", "print the layers: shapes, parameters, FLOPs, memory", "inspect gpt2:medium --size B=1,T=1024", READ),
+        Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
+        Verb("compile", "print the graph, or the PyTorch module that it becomes", "compile gpt2 --emit python -o gpt2.py", RUN),
+        Verb("run", "run a model once, on arrays from a file", "run gpt2 --weights gpt2/ --inputs in.npz -o out.npz", RUN),
+        Verb("compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN),
+        Verb("train", "train a model on text", "train gpt_nano --data book.txt --out runs/book", LEARN),
+        Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', LEARN),
+        Verb("export", "give a trained model to other tools", "export runs/book --to huggingface book-hf", LEARN),
+    )
+}

@@ -1,0 +1,275 @@
+"""E01xx: names, imports, calls, declarations."""
+
+from __future__ import annotations
+
+from attndsl.codes.entry import Code
+
+ENTRIES = (
+    Code(
+        "E0101",
+        "nothing has this name here",
+        "A name is looked up in the block or model, then in the file with what it imports, then in the standard library.\n"
+        "What a block calls a value is not visible outside of it, and a block sees nothing of its caller.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = linear(x, widht)
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = linear(x, width)
+}
+""",
+    ),
+    Code(
+        "E0102",
+        "a call gives an argument that does not exist",
+        "The arguments of a block are those of its declaration: `attndsl show linear` prints it.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = layer_norm(x, epsilon=1e-5)
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = layer_norm(x, eps=1e-5)
+}
+""",
+    ),
+    Code(
+        "E0103",
+        "a call lacks an argument",
+        "Hyperparameters without a default and tensors without one must be given. Reductions say which axis they go over.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = softmax(x)
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = softmax(x, over=width)
+}
+""",
+    ),
+    Code(
+        "E0104",
+        "an argument is of the wrong kind, or one too many",
+        "A block has two lists, hyperparameters (compile-time values) and tensors. A call may mix them in one pair of\n"
+        "parentheses, since they cannot be confused, but neither list takes more than it declares, and a tensor cannot\n"
+        "stand for a hyperparameter.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = layer_norm(x, x)
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = layer_norm(x)
+}
+""",
+    ),
+    Code(
+        "E0105",
+        "something is applied, labelled or subscripted that cannot be",
+        "Blocks, layers, masks and biases are applied; layers and tensors are labelled; tensors, masks and biases are\n"
+        "subscripted.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = x |> width
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = x |> linear(width)
+}
+""",
+    ),
+    Code(
+        "E0106",
+        "a label is given twice",
+        "A label is the address of a layer's parameters, in files, messages and diagrams: it is given once. To use the same\n"
+        "parameters again, call the label.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  x = linear(x, width) as hidden
+  output y = linear(x, width) as hidden
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  layer hidden = linear(width)
+  x = hidden(x)
+  output y = hidden(x)
+}
+""",
+    ),
+    Code(
+        "E0107",
+        "something is declared or given twice",
+        "A file declares a name once, a call gives an argument once, a `train` section sets a setting once.",
+        """
+block double(x: [*]) -> [*] {
+  return 2 * x
+}
+
+block double(x: [*]) -> [*] {
+  return x + x
+}
+
+model M(width=8) {
+  input x: [B, width]
+  output y = double(x)
+}
+""",
+        """
+block double(x: [*]) -> [*] {
+  return 2 * x
+}
+
+model M(width=8) {
+  input x: [B, width]
+  output y = double(x)
+}
+""",
+    ),
+    Code(
+        "E0108",
+        "a layer has no such member",
+        "The members of a layer are its parameters and the layers inside it. They are there once it has been applied, since\n"
+        "their shapes follow from the tensors that it was given.",
+        """
+model M(vocab=16, width=8) {
+  input tokens: int[B, T] where tokens < vocab
+  layer wte = embedding(vocab, width)
+  x = wte(tokens)
+  output logits = dot(x, wte.tabel, over=width)
+}
+""",
+        """
+model M(vocab=16, width=8) {
+  input tokens: int[B, T] where tokens < vocab
+  layer wte = embedding(vocab, width)
+  x = wte(tokens)
+  output logits = dot(x, wte.table, over=width)
+}
+""",
+    ),
+    Code(
+        "E0109",
+        "files import each other",
+        "Imports form no circle: what two files need of each other moves to a third.",
+        "# example.attn\nuse \"example.attn\"\n\nmodel M(width=8) {\n  input x: [B, width]\n  output y = x\n}\n",
+        "# example.attn\nuse std.norms\n\nmodel M(width=8) {\n  input x: [B, width]\n  output y = x\n}\n",
+    ),
+    Code(
+        "E0110",
+        "an imported file does not declare this name",
+        "`use std.norms: rms_norm` brings in the names listed, which the file must declare itself.",
+        """
+use std.norms: root_mean_square_norm
+
+model M(width=8) {
+  input x: [B, width]
+  output y = root_mean_square_norm(x)
+}
+""",
+        """
+use std.norms: rms_norm
+
+model M(width=8) {
+  input x: [B, width]
+  output y = rms_norm(x)
+}
+""",
+    ),
+    Code(
+        "E0111",
+        "a block calls itself, or a model unrolls without end",
+        "Blocks are put in the place of their calls, so a block cannot call itself. Layers that are alike are written once,\n"
+        "with `repeat`.",
+        """
+block deeper(x: [*, D]) -> [*, D] {
+  return deeper(tanh(x))
+}
+
+model M(width=8) {
+  input x: [B, width]
+  output y = deeper(x)
+}
+""",
+        """
+model M(width=8, depth=4) {
+  input x: [B, width]
+  repeat h in depth {
+    x = tanh(x)
+  }
+  output y = x
+}
+""",
+    ),
+    Code(
+        "E0112",
+        "a block returns nothing",
+        "Every block ends with `return`.",
+        """
+block double(x: [*]) -> [*] {
+  y = 2 * x
+}
+
+model M(width=8) {
+  input x: [B, width]
+  output y = double(x)
+}
+""",
+        """
+block double(x: [*]) -> [*] {
+  return 2 * x
+}
+
+model M(width=8) {
+  input x: [B, width]
+  output y = double(x)
+}
+""",
+    ),
+    Code(
+        "E0113",
+        "the number or kind of results does not fit",
+        "A block returns as many tensors as it declares, and a call of a block with several results gives names to all of\n"
+        "them.",
+        """
+block halves(x: [*]) -> [*], [*] {
+  return x / 2
+}
+
+model M(width=8) {
+  input x: [B, width]
+  a, b = halves(x)
+  output y = a + b
+}
+""",
+        """
+block halves(x: [*]) -> [*], [*] {
+  return x / 2, x / 2
+}
+
+model M(width=8) {
+  input x: [B, width]
+  a, b = halves(x)
+  output y = a + b
+}
+""",
+    ),
+)

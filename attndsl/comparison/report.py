@@ -1,0 +1,162 @@
+"""What a comparison found: a row for each output and gradient, and where it went wrong, as text and as JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attndsl.diagnostics import Span
+
+SCHEMA = "attndsl.compare/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One array. `absolute` is the greatest difference between two elements, `relative` that divided by the greatest
+    magnitude in the reference, `tolerance` what `absolute` may be. Where one side has a NaN or an infinity and the
+    other has not, both are infinite."""
+
+    kind: str  # "output", "gradient" (by a parameter) or "input gradient"
+    name: str
+    shape: tuple[int, ...]
+    absolute: float
+    relative: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        return self.absolute <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first place where the two sides part. `address` is the value's, `operation` what computes it, `in_gradient`
+    whether its value still agrees and its gradient does not; `spans` the places in the specs, the user's own first."""
+
+    address: str
+    operation: str
+    absolute: float
+    tolerance: float
+    in_gradient: bool
+    spans: tuple[Span, ...]
+    alone: bool  # whether the operation differs on the same operands, by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    model: str
+    reference: str
+    candidate: str
+    dtype: str
+    sizes: dict[str, int]
+    rows: tuple[Row, ...]
+    divergence: Divergence | None = None
+
+    @property
+    def ok(self) -> bool:
+        return all(row.ok for row in self.rows)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; infinite differences are null."""
+
+        def finite(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
+        found = self.divergence
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "ok": self.ok,
+            "reference": self.reference,
+            "candidate": self.candidate,
+            "dtype": self.dtype,
+            "sizes": self.sizes,
+            "rows": [
+                {
+                    "kind": row.kind,
+                    "name": row.name,
+                    "shape": list(row.shape),
+                    "max_absolute": finite(row.absolute),
+                    "max_relative": finite(row.relative),
+                    "tolerance": row.tolerance,
+                    "ok": row.ok,
+                }
+                for row in self.rows
+            ],
+            "divergence": None
+            if found is None
+            else {
+                "address": found.address,
+                "operation": found.operation,
+                "max_absolute": finite(found.absolute),
+                "tolerance": found.tolerance,
+                "in_gradient": found.in_gradient,
+                "operation_differs_alone": found.alone,
+                "places": [str(span) for span in found.spans],
+            },
+        }
+
+
+def table(comparison: Comparison) -> str:
+    """The comparison as text: a row each, those of a repeat's layers in one where all of them agree."""
+    c = comparison
+    sizes = ", ".join(f"{name}={value}" for name, value in c.sizes.items())
+    lines = [f"{c.model}: {c.candidate} against {c.reference}, {c.dtype}" + (f" · {sizes}" if sizes else ""), ""]
+    shown = [("", "", "max abs", "max rel", "tolerance", "")]
+    for row, count in _gathered(c.rows):
+        shape = "×".join(map(str, row.shape)) or "scalar"
+        many = f" ({count} layers)" if count > 1 else ""
+        shown.append(
+            (
+                f"{row.kind} {row.name}{many}",
+                shape,
+                _number(row.absolute),
+                _number(row.relative),
+                _number(row.tolerance),
+                "ok" if row.ok else "DIFFERS",
+            )
+        )
+    widths = [max(len(line[i]) for line in shown) for i in range(6)]
+    for line in shown:
+        left = f"  {line[0]:<{widths[0]}}  {line[1]:>{widths[1]}}"
+        lines.append(f"{left}  {line[2]:>{widths[2]}}  {line[3]:>{widths[3]}}  {line[4]:>{widths[4]}}  {line[5]}".rstrip())
+    differing = sum(not row.ok for row in c.rows)
+    lines += ["", f"{len(c.rows)} arrays agree" if c.ok else f"{differing} of {len(c.rows)} arrays differ"]
+    if c.divergence is not None:
+        lines += _told(c.divergence)
+    return "\n".join(lines)
+
+
+def _told(found: Divergence) -> list[str]:
+    what = "gradient" if found.in_gradient else "value"
+    lines = [
+        f"the first {what} that differs: {found.address} ({found.operation}), "
+        f"by {_number(found.absolute)} where {_number(found.tolerance)} is allowed"
+    ]
+    for i, span in enumerate(found.spans):
+        lines.append(f"  {'at' if i == 0 else 'in'} {span}: {span.source.line(span.line).strip()}")
+    if found.alone:
+        lines.append("  this operation differs by itself, given the same operands")
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
+
+
+def _gathered(rows: tuple[Row, ...]) -> list[tuple[Row, int]]:
+    """Rows with those that differ in their layer's number alone, and agree, put together as the worst of them."""
+    groups: dict[object, list[Row]] = {}
+    for i, row in enumerate(rows):
+        pattern = ".".join("*" if part.isdecimal() else part for part in row.name.split("."))
+        key = (row.kind, pattern, row.shape) if row.ok and pattern != row.name else i
+        groups.setdefault(key, []).append(row)
+    found = []
+    for key, members in groups.items():
+        worst = max(members, key=lambda row: row.absolute / row.tolerance if row.tolerance else row.absolute)
+        if isinstance(key, tuple) and len(members) > 1:
+            worst = Row(worst.kind, key[1], worst.shape, worst.absolute, worst.relative, worst.tolerance)
+        found.append((worst, len(members)))
+    return found

@@ -1,0 +1,53 @@
+"""How far two correct backends may be apart: the one place where these numbers stand, with the reasons for them.
+
+The reference is NumPy in float64, the candidate any backend in any precision. Both compute the same sums in another
+order, and the candidate rounds more coarsely; nothing else may differ.
+
+**float64.** Outputs agree within 1e-10 of the largest value (or of 1, where that is larger), gradients within 1e-8 of
+the largest value in the same gradient. A float64 sum of a million terms is good to about 1e-13, so both leave room for
+depth and for cancellation, and are still five orders of magnitude below what any real mistake (another eps, a scale, a
+missing mask) makes.
+
+**Lower precisions.** How much a model amplifies rounding differs from model to model, so it is measured: NumPy runs in
+float32 as well, and its distance from float64 is what float32 costs *here*. A candidate may be `MULTIPLE` times as
+far, since another order of summation is as likely to be worse as better; for a coarser dtype that distance grows in
+proportion to the spacing of its numbers. On top come `FLOOR` ulps of the largest value, for tensors that NumPy happened
+to get exactly right.
+
+**Gradients that are zero.** Some are zero in exact arithmetic (the bias of attention's keys: softmax does not see it)
+and come out as rounding noise, which no relative measure can judge. The noise stems from sums of terms as large as the
+gradients around them, so every gradient may also be off by `NOISE` ulps of the largest one in the model.
+
+Integers and booleans agree exactly.
+"""
+
+from __future__ import annotations
+
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+OUTPUT_FLOAT64 = 1e-10
+GRADIENT_FLOAT64 = 1e-8
+MULTIPLE = 16.0
+FLOOR = 32.0
+NOISE = {"float64": 256.0, "float32": 4.0, "float16": 4.0, "bfloat16": 4.0}
+
+
+def for_output(dtype: str, largest: float, cost: float) -> float:
+    """What an output may be off by. `largest` is its greatest magnitude, `cost` the greatest difference between NumPy
+    in float32 and in float64 (not used for float64)."""
+    if dtype == "float64":
+        return OUTPUT_FLOAT64 * max(1.0, largest)
+    return _measured(dtype, largest, cost)
+
+
+def for_gradient(dtype: str, largest: float, cost: float, overall: float) -> float:
+    """What a gradient may be off by; `overall` is the greatest magnitude in any gradient of the model."""
+    noise = NOISE[dtype] * EPSILON[dtype] * overall
+    if dtype == "float64":
+        return GRADIENT_FLOAT64 * largest + noise
+    return _measured(dtype, largest, cost) + noise
+
+
+def _measured(dtype: str, largest: float, cost: float) -> float:
+    coarser = EPSILON[dtype] / EPSILON["float32"]
+    return MULTIPLE * coarser * cost + FLOOR * EPSILON[dtype] * largest

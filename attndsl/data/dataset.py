@@ -1,0 +1,267 @@
+"""A corpus as numbers: token files that are mapped into memory, split into a training and a held-out part.
+
+The split is made on text, before any token: where there are documents (files) small enough, some of them, chosen by
+their contents' digests, are held out whole; otherwise it is the end of the text. A tokenizer that learns from data
+learns from the training part alone. Token files are kept in a folder named after the digest of everything that they
+depend on, so a second run on the same data starts at once, and one on changed data never reads old tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.files import file_errors, sync_folder, write_json
+from attndsl.data.sources import Corpus, Document, character_start, find_text, pieces
+from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
+from attndsl.diagnostics import error
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+FORMAT = 1  # of the token files; part of their key
+Stretch = tuple[Document, int, int]  # the bytes from … to … of a document
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Part of a corpus: its tokens (a flat, read-only array of uint8, uint16 or uint32) and how much text they are."""
+
+    tokens: Array
+    bytes: int
+
+    @property
+    def bytes_per_token(self) -> float:
+        return self.bytes / max(len(self.tokens), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """`key` names the contents; `unigram_entropy` is that of the held-out text's bytes, in nats per byte: what a model
+    that knows how often each byte occurs, and nothing else, would reach. `split_by` is `documents` or `tail`."""
+
+    train: Split
+    held_out: Split
+    tokenizer: Tokenizer
+    key: str
+    unigram_entropy: float
+    documents: int
+    held_out_documents: int
+    split_by: str
+    skipped: int
+    cached: bool
+
+    @property
+    def vocab(self) -> int:
+        return self.tokenizer.vocab
+
+    def require(self, length: int, origin: str = "the data") -> None:
+        """Raise E0704 where the training text does not fill one window of `length` tokens and the one that follows."""
+        if len(self.train.tokens) < length + 1:
+            raise error(
+                "E0704",
+                f"{origin} is too short: {len(self.train.tokens):,} tokens to train on, a window takes {length + 1:,}",
+                note=f"`length` is {length:,}, and every position predicts the token after it; "
+                f"{len(self.held_out.tokens):,} further tokens are held out",
+                help=(
+                    "give more text",
+                    f"train on shorter windows: `--set length={max(1, len(self.train.tokens) // 2)}`",
+                ),
+            )
+
+
+def load_dataset(
+    paths: str | Iterable[str],
+    choice: TokenizerChoice,
+    held_out: float,
+    cache: Path,
+    say: Callable[[str], None] = lambda text: None,
+) -> Dataset:
+    """Find the text, make the tokenizer, and write (or find in `cache`) the token files.
+
+    Raises E0701 to E0703 (no data, empty, not text), E0705 (a file cannot be read or written) and what
+    `make_tokenizer` raises.
+    """
+    corpus = find_text(paths)
+    key = _key(corpus, choice, held_out)
+    folder = cache / key
+    cached = (folder / "meta.json").is_file()
+    if not cached:
+        say(f"reading {corpus.size:,} bytes in {len(corpus.documents):,} files with the tokenizer {choice}")
+        _build(corpus, choice, held_out, folder)
+    return _open(folder, key, cached)
+
+
+def open_dataset(cache: Path, key: str) -> Dataset | None:
+    """What `load_dataset` wrote under `key`, or None where it is not there. Raises E0705 where it is damaged."""
+    folder = cache / key
+    return _open(folder, key, True) if (folder / "meta.json").is_file() else None
+
+
+def _key(corpus: Corpus, choice: TokenizerChoice, held_out: float) -> str:
+    kind = str(choice)
+    if choice.kind == "file":
+        kind = read_published(Path(choice.path)).fingerprint
+    elif choice.kind == "bpe":
+        import importlib.metadata
+
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            kind += f" tokenizers {importlib.metadata.version('tokenizers')}"
+    facts = [FORMAT, kind, held_out, [(d.name, d.digest) for d in corpus.documents]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+# ---------------------------------------------------------------------------------------------- the split
+
+
+def split_corpus(corpus: Corpus, fraction: float) -> tuple[list[Stretch], list[Stretch], str]:
+    """The training and the held-out part, and how they were told apart (`documents` or `tail`).
+
+    Documents are taken in the order of their digests as long as they fit into the fraction that is wanted; where less
+    than half of it is reached that way (one file, or a few large ones), the end of the text is held out instead, from a
+    line's start.
+    """
+    wanted = int(corpus.size * fraction)
+    chosen: set[Document] = set()
+    taken = 0
+    for document in sorted(corpus.documents, key=lambda d: (d.digest, d.name)):
+        if taken + document.size <= wanted:
+            chosen.add(document)
+            taken += document.size
+    if chosen and 2 * taken >= wanted:
+        train = [(d, 0, d.size) for d in corpus.documents if d not in chosen]
+        return train, [(d, 0, d.size) for d in corpus.documents if d in chosen], "documents"
+    cut = corpus.size - wanted
+    train, held, at = [], [], 0
+    for document in corpus.documents:
+        inside = min(max(cut - at, 0), document.size)
+        if 0 < inside < document.size:
+            inside = _line_start(document, inside)
+        if inside:
+            train.append((document, 0, inside))
+        if inside < document.size:
+            held.append((document, inside, document.size))
+        at += document.size
+    return train, held, "tail"
+
+
+def _line_start(document: Document, offset: int) -> int:
+    """The first start of a line at or after `offset`, or of a character where none is near."""
+    with file_errors("read", document.path), open(document.path, "rb") as file:
+        file.seek(max(0, offset - 4))
+        before = file.read(min(offset, 4))
+        near = file.read(4096)
+    found = near.find(b"\n")
+    if found >= 0 and offset + found + 1 < document.size:
+        return offset + found + 1
+    return offset - (len(before) - character_start(before + near, len(before)))
+
+
+def _texts(stretches: Iterable[Stretch]) -> Iterator[str]:
+    for document, start, stop in stretches:
+        for piece in pieces(document.path, start, stop):
+            yield piece.decode("utf-8")
+
+
+# ---------------------------------------------------------------------------------------------- token files
+
+
+def _build(corpus: Corpus, choice: TokenizerChoice, held_out: float, folder: Path) -> None:
+    train, held, split_by = split_corpus(corpus, held_out)
+    tokenizer = make_tokenizer(choice, _texts(train))
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    with file_errors("write token files in", folder.parent):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            meta: dict[str, Any] = {"format": FORMAT, "tokenizer": tokenizer.kind, "vocab": tokenizer.vocab}
+            meta["train"] = _write_tokens(partial / "train.bin", train, tokenizer)
+            meta["held_out"] = _write_tokens(partial / "held_out.bin", held, tokenizer)
+            meta["unigram_entropy"] = byte_entropy(piece for d, a, b in held for piece in pieces(d.path, a, b))
+            meta["documents"] = len(corpus.documents)
+            meta["held_out_documents"] = len(held)
+            meta["split_by"] = split_by
+            meta["skipped"] = len(corpus.skipped)
+            tokenizer.save(partial)
+            write_json(partial / "meta.json", meta)
+            sync_folder(partial)
+            try:
+                os.rename(partial, folder)
+            except OSError:
+                if not (folder / "meta.json").is_file():  # else another run has written the very same
+                    raise
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_tokens(path: Path, stretches: list[Stretch], tokenizer: Tokenizer) -> dict[str, int]:
+    """Encode into one flat file; every document but the first follows a separator, where the tokenizer has one."""
+    dtype = token_dtype(tokenizer.vocab)
+    tokens = size = 0
+    with open(path, "wb") as file:
+        for document, start, stop in stretches:
+            if tokens and tokenizer.separator is not None:
+                np.array([tokenizer.separator], dtype=dtype).tofile(file)
+                tokens += 1
+            for piece in pieces(document.path, start, stop):
+                encoded = tokenizer.encode(piece.decode("utf-8")).astype(dtype, copy=False)
+                encoded.tofile(file)
+                tokens += len(encoded)
+            size += stop - start
+        file.flush()
+        os.fsync(file.fileno())
+    return {"tokens": tokens, "bytes": size}
+
+
+def token_dtype(vocab: int) -> str:
+    """The smallest unsigned integer that holds every token."""
+    return "uint8" if vocab <= 1 << 8 else "uint16" if vocab <= 1 << 16 else "uint32"
+
+
+def byte_entropy(blocks: Iterable[bytes]) -> float:
+    """The entropy of the frequencies of bytes, in nats per byte (0 for no text)."""
+    counts = np.zeros(256, dtype=np.int64)
+    for block in blocks:
+        counts += np.bincount(np.frombuffer(block, dtype=np.uint8), minlength=256)
+    total = int(counts.sum())
+    shares = [int(count) / total for count in counts if count]
+    return -math.fsum(share * math.log(share) for share in shares) if total else 0.0
+
+
+def _open(folder: Path, key: str, cached: bool) -> Dataset:
+    with file_errors("read token files in", folder):
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            dtype = np.dtype(token_dtype(meta["vocab"]))
+            splits = [_map(folder / f"{name}.bin", dtype, **meta[name]) for name in ("train", "held_out")]
+            tokenizer = load_tokenizer(meta["tokenizer"], folder)
+            return Dataset(
+                splits[0], splits[1], tokenizer, key, float(meta["unigram_entropy"]), meta["documents"],
+                meta["held_out_documents"], meta["split_by"], meta["skipped"], cached,
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError) as problem:
+            raise error(
+                "E0705",
+                f"the token files in `{folder}` are damaged: {problem}",
+                help="delete that folder; it is made again",
+            ) from None
+
+
+def _map(path: Path, dtype: Any, tokens: int, bytes: int) -> Split:
+    if path.stat().st_size != tokens * dtype.itemsize:
+        raise ValueError(f"`{path.name}` has {path.stat().st_size:,} bytes instead of {tokens * dtype.itemsize:,}")
+    if tokens == 0:
+        return Split(np.zeros(0, dtype=dtype), bytes)
+    return Split(np.memmap(path, dtype=dtype, mode="r", shape=(tokens,)), bytes)

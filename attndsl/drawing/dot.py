@@ -1,0 +1,183 @@
+"""A scene in the DOT language. Attributes come out sorted and names are addresses, so equal scenes give equal bytes."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from attndsl.drawing.kinds import CIRCLES, LOOKS
+from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+
+if TYPE_CHECKING:
+    from graphviz import Digraph
+
+FONT = "Helvetica,Arial,sans-serif"
+INK, GREY = "#1a1a1a", "#4a4a4a"
+LEGEND_COLUMNS = 4
+
+ARROWS: dict[str, dict[str, str]] = {
+    "flow": {"weight": "20"},
+    "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
+    "memory": {"weight": "1", "color": "#0b4f79", "penwidth": "2"},
+    "mask": {"weight": "1", "style": "dotted", "penwidth": "1.6"},
+    "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
+    "state": {"constraint": "false", "style": "dashed"},
+}
+
+
+def to_dot(scene: Scene) -> Digraph:
+    """The scene as a graph of the `graphviz` package; `.source` is its text."""
+    import graphviz
+
+    dot = graphviz.Digraph(
+        scene.title,
+        graph_attr={
+            "fontname": FONT, "fontsize": "22", "fontcolor": INK, "label": scene.title, "labelloc": "t",
+            "nodesep": "0.4", "ranksep": "0.34", "pad": "0.3", "rankdir": "TB", "splines": "spline",
+            "bgcolor": "white", "outputorder": "edgesfirst", "compound": "false", "newrank": "false",
+        },
+        node_attr={
+            "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5", "width": "1.9",
+        },
+        edge_attr={
+            "fontname": FONT, "fontsize": "12", "fontcolor": GREY, "color": GREY, "arrowsize": "0.75",
+        },
+    )  # fmt: skip
+    with dot.subgraph(name="cluster page") as page:
+        subtitle = "\n".join(textwrap.wrap(scene.subtitle, 76))
+        page.attr(label=subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
+        _frame(page, scene, scene.root)
+    _legend(dot, scene)
+    return dot
+
+
+def _ordered(scene: Scene) -> list[Arrow]:
+    """Main ways first: what comes first stands further to the left."""
+    ranks = {kind: rank for rank, kind in enumerate(("flow", "skip", "memory", "mask", "state", "tie"))}
+    return sorted(scene.arrows, key=lambda arrow: ranks[arrow.kind])
+
+
+# ---------------------------------------------------------------- boxes and frames
+
+
+def _frame(dot: Digraph, scene: Scene, frame: Frame) -> None:
+    """The boxes and frames directly inside `frame`, in the order of the graph."""
+    done: set[Frame] = set()
+    for box in scene.boxes:
+        chain = box.frame.chain()
+        if box.frame is frame:
+            dot.node(box.id, **_box(box), **({"group": box.spine} if box.spine else {}))
+        elif frame in chain:
+            inner = chain[chain.index(frame) + 1]
+            if inner not in done:
+                done.add(inner)
+                with dot.subgraph(name=f"cluster {inner.id}") as sub:
+                    sub.attr(**_border(inner))
+                    _frame(sub, scene, inner)
+    for arrow in _ordered(scene):
+        if innermost(arrow) is frame:
+            dot.edge(arrow.tail.id, arrow.head.id, **_arrow(arrow, scene))
+
+
+def innermost(arrow: Arrow) -> Frame:
+    """The innermost frame round both ends of an arrow: where it belongs in the text."""
+    shared = [f for f in arrow.tail.frame.chain() if f in arrow.head.frame.chain()]
+    return shared[-1]
+
+
+def _border(frame: Frame) -> dict[str, str]:
+    shared = {"label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "b", "penwidth": "1"}
+    if frame.kind in ("repeat", "scan"):
+        return shared | {"fontsize": "19", "style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#6b6b6b"}
+    if frame.kind == "case":
+        return shared | {"fontsize": "13", "style": "rounded,dashed", "color": "#8a8a8a"}
+    if frame.kind == "layer":
+        return shared | {"fontsize": "14", "style": "rounded,filled", "fillcolor": "#fffdf5", "color": "#7a4b00"}
+    return shared | {"fontsize": "17", "style": "rounded", "color": "#a0a0a0", "labelloc": "t", "labeljust": "l"}
+
+
+def _box(box: Box) -> dict[str, str]:
+    if box.kind == "fork":
+        return {"label": "", "shape": "point", "width": "0.06", "height": "0.06", "color": GREY}
+    if box.kind in CIRCLES:
+        return {
+            "label": CIRCLES[box.kind], "shape": "circle", "style": "filled", "fillcolor": "#ffffff", "color": INK,
+            "width": "0.34", "height": "0.34", "fixedsize": "true", "fontsize": "20", "margin": "0",
+        }  # fmt: skip
+    attributes = _look(box.kind)
+    attributes["label"] = "\n".join(box.lines)
+    if box.optional:
+        attributes["style"] += ",dashed"
+    return attributes
+
+
+def _look(kind: str) -> dict[str, str]:
+    look = LOOKS[kind]
+    attributes = {
+        "shape": look.shape, "style": look.style, "fillcolor": look.fill, "color": look.border,
+        "penwidth": f"{look.thickness:g}", "peripheries": str(look.rings),
+    }  # fmt: skip
+    if kind == "operation":
+        attributes |= {"width": "0.9", "height": "0.36", "fontsize": "13"}
+    return attributes
+
+
+# ---------------------------------------------------------------- arrows
+
+
+def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
+    attributes = dict(ARROWS[arrow.kind])
+    if arrow.head.kind == "fork" and arrow.kind == "flow":
+        attributes["dir"] = "none"
+    if arrow.kind == "skip":
+        attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
+    if arrow.kind in ("tie", "state", "memory", "mask") or (arrow.kind == "flow" and _is_news(arrow, scene)):
+        if arrow.label and arrow.tail.kind != "input":
+            attributes["label"] = f"  {arrow.label} "
+    return attributes
+
+
+def _is_news(arrow: Arrow, scene: Scene) -> bool:
+    """Whether the shape on an arrow has to be said: not where it left the box as it came in, within one frame."""
+    if arrow.tail.kind == "input" or arrow.head.kind == "output":
+        return False  # said there
+    if arrow.tail.kind == "fork":
+        return False
+    if arrow.tail.frame is not arrow.head.frame:
+        return True
+    before = {a.label for a in scene.arrows if a.head is arrow.tail and a.kind == "flow"}
+    return before != {arrow.label}
+
+
+# ---------------------------------------------------------------- legend
+
+
+def _legend(dot: Digraph, scene: Scene) -> None:
+    """What the colours, borders and lines mean, below everything else."""
+    kinds = [k for k in LOOKS if k not in ("input", "output") and any(box.kind == k for box in scene.boxes)]
+    lines = list(scene.notes)
+    if any(a.kind == "tie" for a in scene.arrows):
+        lines.insert(0, "dashed line: the same parameters")
+    if any(a.kind == "mask" for a in scene.arrows):
+        lines.insert(0, "dotted arrow: mask")
+    if any(a.kind == "memory" for a in scene.arrows):
+        lines.insert(0, "thick arrow: read in every repetition")
+    if not kinds and not lines:
+        return
+    heads = {a.tail for a in scene.arrows if a.kind != "tie"}
+    lowest = [box for box in scene.boxes if box not in heads]
+    with dot.subgraph(name="cluster legend") as legend:
+        legend.attr(label="\n".join(textwrap.wrap(" · ".join(lines), 90)), fontsize="12", fontcolor=GREY, color="#c8c8c8", penwidth="1",
+                    style="rounded", labelloc="b", margin="10")  # fmt: skip
+        rows = [kinds[at : at + LEGEND_COLUMNS] for at in range(0, len(kinds), LEGEND_COLUMNS)] or [[]]
+        for row in rows:
+            for kind in row:
+                legend.node(f"legend {kind}", LOOKS[kind].word, **(_look(kind) | {
+                    "fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04",
+                }))  # fmt: skip
+        for upper, lower in zip(rows, rows[1:], strict=False):
+            for first, second in zip(upper, lower, strict=False):
+                legend.edge(f"legend {first}", f"legend {second}", style="invis", weight="20")
+    for box in lowest:
+        for kind in rows[0]:
+            dot.edge(box.id, f"legend {kind}", style="invis")

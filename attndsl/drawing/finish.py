@@ -1,0 +1,166 @@
+"""What is decided once all boxes and arrows are known: forks that fork nothing, what leads nowhere, which arrows go
+round a sublayer, where shared layers stand, and ties to the parameters that are used again."""
+
+from __future__ import annotations
+
+from attndsl.drawing.kinds import CIRCLES
+from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+
+
+def finish(scene: Scene) -> Scene:
+    """Bring a freshly planned scene to the state in which it is drawn (in place)."""
+    _prune(scene)
+    _remove_idle_forks(scene)
+    _place_shared(scene)
+    _mark_skips(scene)
+    _find_spines(scene)
+    _tie(scene)
+    return scene
+
+
+def _prune(scene: Scene) -> None:
+    """Take away what no output depends on (an input stays, used or not)."""
+    before: dict[Box, list[Box]] = {}
+    for arrow in scene.arrows:
+        before.setdefault(arrow.head, []).append(arrow.tail)
+    needed: set[Box] = set()
+    waiting = [box for box in scene.boxes if box.kind == "output"]
+    while waiting:
+        box = waiting.pop()
+        if box not in needed:
+            needed.add(box)
+            waiting += before.get(box, ())
+    scene.boxes = [box for box in scene.boxes if box in needed or box.kind == "input"]
+    scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
+    scene.ties = [(address, box) for address, box in scene.ties if box in needed]
+
+
+def _remove_idle_forks(scene: Scene) -> None:
+    """A fork with one way out is no fork: its arrows become one. Forks that a scan's state comes back to stay."""
+    for fork in [box for box in scene.boxes if box.kind == "fork"]:
+        out = [a for a in scene.arrows if a.tail is fork]
+        into = [a for a in scene.arrows if a.head is fork]
+        if len(out) > 1 or any(a.kind == "state" for a in into):
+            continue
+        joined = {
+            a: [Arrow(i.tail, a.head, a.kind if a.kind != "flow" else i.kind, i.label) for i in into] for a in out
+        }
+        scene.arrows = [
+            new for a in scene.arrows if a.head is not fork for new in (joined[a] if a.tail is fork else [a])
+        ]
+        scene.boxes.remove(fork)
+
+
+def _place_shared(scene: Scene) -> None:
+    """A layer that is applied in several places has its address where it was made; draw each call in the scope whose
+    boxes read it."""
+    calls: dict[str, list[Box]] = {}
+    for box in scene.boxes:
+        if box.path:
+            calls.setdefault(box.path, []).append(box)
+    for boxes in calls.values():
+        for box in boxes if len(boxes) > 1 else ():
+            readers = [a.head.frame.chain() for a in scene.arrows if a.tail is box and a.head.kind != "output"]
+            frame = _common(readers) if readers else box.frame
+            while frame.kind in ("repeat", "scan", "case", "layer") and frame.parent is not None:
+                frame = frame.parent
+            if box.frame in frame.chain():
+                box.frame = frame
+
+
+def _common(chains: list[tuple[Frame, ...]]) -> Frame:
+    """The innermost frame that all chains share."""
+    shared = chains[0][0]
+    for frames in zip(*chains, strict=False):
+        if any(frame is not frames[0] for frame in frames):
+            break
+        shared = frames[0]
+    return shared
+
+
+def _mark_skips(scene: Scene) -> None:
+    """An arrow into a circle is a skip where its tail reaches the circle another way too."""
+    after: dict[Box, list[Box]] = {}
+    for arrow in scene.arrows:
+        if arrow.kind != "state":
+            after.setdefault(arrow.tail, []).append(arrow.head)
+
+    def reached(start: Box) -> set[Box]:
+        seen: set[Box] = set()
+        waiting = [start]
+        while waiting:
+            box = waiting.pop()
+            if box not in seen:
+                seen.add(box)
+                waiting += after.get(box, ())
+        return seen
+
+    for arrow in scene.arrows:
+        if arrow.kind == "flow" and arrow.head.kind in CIRCLES:
+            others = {a.tail for a in scene.arrows if a.head is arrow.head and a is not arrow}
+            if others & (reached(arrow.tail) - {arrow.tail}):
+                arrow.kind = "skip"
+
+
+def _find_spines(scene: Scene) -> None:
+    """The longest ways through the diagram along plain arrows, one after the other: each is drawn as a straight line."""
+    after: dict[Box, list[Box]] = {}
+    for arrow in scene.arrows:
+        if arrow.kind == "flow":
+            after.setdefault(arrow.tail, []).append(arrow.head)
+    free = set(scene.boxes)
+    for number in range(len(scene.boxes)):
+        length: dict[Box, int] = {}
+        best: dict[Box, Box] = {}
+        for box in _topological(scene.boxes, after):  # last boxes first
+            length[box] = 1
+            for head in after.get(box, ()):
+                if head in free and length[head] + 1 > length[box]:
+                    length[box], best[box] = length[head] + 1, head
+        starts = [box for box in scene.boxes if box in free]
+        if not starts:
+            return
+        start: Box | None = max(starts, key=lambda box: length[box])
+        if start is None or length[start] < 3:
+            return
+        while start is not None:
+            start.spine = f"spine {number}"
+            free.discard(start)
+            start = best.get(start)
+
+
+def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
+    """Boxes so that each comes behind those that its arrows lead to."""
+    order: list[Box] = []
+    seen: set[Box] = set()
+    for root in boxes:
+        stack = [(root, False)]
+        while stack:
+            box, is_done = stack.pop()
+            if is_done:
+                order.append(box)
+            elif box not in seen:
+                seen.add(box)
+                stack.append((box, True))
+                stack += [(head, False) for head in after.get(box, ())]
+    return order
+
+
+def _tie(scene: Scene) -> None:
+    """A line from the layer that owns a parameter to each other box that uses it, and between calls of one layer."""
+    seen: set[tuple[Box, Box]] = set()
+
+    def tie(first: Box, second: Box, address: str) -> None:
+        if first is not second and (first, second) not in seen:
+            seen.add((first, second))
+            scene.arrows.append(Arrow(first, second, "tie", address))
+
+    for address, box in scene.ties:
+        owners = [o for o in scene.boxes if o.path and address.startswith(o.path + ".") and o.frame.kind != "fork"]
+        if owners:
+            owner = max(owners, key=lambda o: len(o.path))
+            tie(next(o for o in owners if o.path == owner.path), box, address)
+    first_calls: dict[str, Box] = {}
+    for box in scene.boxes:
+        if box.path and first_calls.setdefault(box.path, box) is not box:
+            tie(first_calls[box.path], box, "")

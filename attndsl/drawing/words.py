@@ -1,0 +1,135 @@
+"""The words in a diagram: types, titles, operations, the names of masks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from attndsl.graph import Graph, Node, Type
+
+_DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
+
+
+def shape(type: Type) -> str:
+    """`[B, T, width]`; the dtype stands before it unless it is the float that most values are."""
+    if not type.axes:
+        return "scalar" if type.dtype == "float" else f"{type.dtype} scalar"
+    axes = f"[{', '.join(axis.name for axis in type.axes)}]"
+    return axes if type.dtype == "float" else f"{type.dtype}{axes}"
+
+
+def count(value: int) -> str:
+    """A number of parameters as papers give it: `124.4 M`."""
+    for factor, prefix in ((10**15, "P"), (10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if value >= factor:
+            return f"{value / factor:.1f} {prefix}"
+    return str(value)
+
+
+def title(graph: Graph) -> str:
+    name = f"{graph.name} {graph.variant}" if graph.variant else graph.name
+    return f"{name} · {count(graph.parameter_count)} parameters"
+
+
+def subtitle(graph: Graph) -> str:
+    """The hyperparameters that are numbers, in the order in which the spec has them."""
+    settings = []
+    for name, value in graph.hyperparameters.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            settings.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+    return " · ".join(settings)
+
+
+def operation(node: Node, parameters: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What a single operation's box says: its name and the axes that it goes over, and the parameters it reads."""
+    op = node.op
+    over = getattr(op, "over", None)
+    axes = [over] if over is not None and not isinstance(over, tuple) else list(over or ())
+    first = op.name.replace("_", " ")
+    if op.name == "select":
+        first = f"{op.axis} = {op.at}"  # type: ignore[attr-defined]
+    elif op.name == "slice":
+        first = f"{op.axis} from {op.start}"  # type: ignore[attr-defined]
+    elif op.name == "concat":
+        first = f"concat to {op.target}"  # type: ignore[attr-defined]
+    elif axes:
+        first = f"{first} over {', '.join(axis.name for axis in axes)}"
+    return (first, f"with {', '.join(parameters)}") if parameters else (first,)
+
+
+def last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def short(address: str, scope: str) -> str:
+    """An address as one says it inside `scope`."""
+    return address[len(scope) + 1 :] if scope and address.startswith(scope + ".") else address
+
+
+def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
+    """`h × 12`, `t over T`."""
+    if node.op.name == "scan":
+        return f"{last(path)} over {node.op.axis.name}"  # type: ignore[attr-defined]
+    return f"{last(path)} × {node.op.count.value(sizes):,}"  # type: ignore[attr-defined]
+
+
+def cases(node: Node) -> list[tuple[int, str]]:
+    """The bodies of a repeat or scan in the order in which they first run, with the iterations that each is for (no
+    text where there is one body)."""
+    chosen = getattr(node.op, "cases", None)
+    if chosen is None or len(node.regions) == 1:
+        return [(0, "")]
+    indices: dict[int, list[int]] = {}
+    for index, case in enumerate(chosen):
+        indices.setdefault(case, []).append(index)
+    return [(case, _indices(list_)) for case, list_ in indices.items()]
+
+
+def _indices(indices: list[int]) -> str:
+    """`0, 2, 4, … 10`, `3 to 11`, `1, 5, 6`."""
+    steps = {b - a for a, b in zip(indices, indices[1:], strict=False)}
+    if len(indices) > 2 and steps == {1}:
+        return f"{indices[0]} to {indices[-1]}"
+    if len(indices) > 4 and len(steps) == 1:
+        return f"{indices[0]}, {indices[1]}, {indices[2]}, … {indices[-1]}"
+    if len(indices) > 8:
+        return f"{', '.join(map(str, indices[:6]))}, … {indices[-1]} ({len(indices)} of them)"
+    return ", ".join(map(str, indices))
+
+
+_EVOKES = {
+    "embedding": ("embed",), "position": ("position", "rotary", "sinus", "alibi", "bucket"), "attention": ("attention",),
+    "norm": ("norm",), "feed-forward": ("mlp", "feed"), "linear": ("linear",), "convolution": ("conv",),
+    "recurrent": ("lstm", "gru", "rnn", "recurrent"), "activation": ("lu", "tanh", "sigmoid", "softmax", "swish"),
+    "dropout": ("dropout",), "loss": ("loss", "entropy"),
+}  # fmt: skip
+
+
+def evokes(name: str, kind: str) -> bool:
+    """Whether a block's name says by itself what kind it is."""
+    return any(word in name.lower() for word in _EVOKES.get(kind, ()))
+
+
+def number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def masks(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The names of the masks and biases that `nodes` were written in, in the order in which they come.
+
+    A node made for an index function has its span inside the function's declaration; the nearest declaration above it
+    says which.
+    """
+    found: dict[str, None] = {}
+    for node in nodes:
+        if node.span is None:
+            continue
+        source, line = node.span.source, node.span.line
+        while line > 0:
+            declared = _DECLARATION.match(source.line(line))
+            if declared:
+                if declared[1] in ("mask", "bias"):
+                    found.setdefault(declared[2])
+                break
+            line -= 1
+    return tuple(found)

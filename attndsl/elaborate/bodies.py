@@ -1,0 +1,246 @@
+"""Scopes, repeats and scans: statements or expressions with a body of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attndsl import ops
+from attndsl.diagnostics import Label, error
+from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
+from attndsl.elaborate.statements import assigned_names, execute
+from attndsl.elaborate.tensors import arrange, axes_text, axis_of, lift, size_of, type_of
+from attndsl.elaborate.values import Argument, Compile, Formula, IndexVariable, Number, Several
+from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
+from attndsl.graph.builder import Builder
+from attndsl.syntax import tree
+
+MAX_CASES_DEPTH = 100_000
+
+
+def enter(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
+    """The body's value: what a scope returns, what a repeat or scan emits (else what it carries)."""
+    if isinstance(node, tree.Scope):
+        return _scope(node, frame)
+    return _repeat(node, frame) if isinstance(node, tree.Repeat) else _scan(node, frame)
+
+
+def _scope(node: tree.Scope, frame: Frame) -> Compile:
+    path = frame.label(node.name.text, node.name.span)
+    frame.run.scopes[path] = ScopeInfo(path, "scope", node.span, True)
+    inner = frame.child("scope", path)
+    problems = len(frame.run.problems)
+    execute(node.body, inner)
+    for name in [n for s in node.body for n in assigned_names(s)]:
+        outer = frame.lookup(name.text)
+        if outer is not None and isinstance(outer.value, Value) and name.text in inner.names:
+            frame.bind(name.text, inner.names[name.text].value, name.span)
+    if inner.results is None:
+        if len(frame.run.problems) > problems:
+            raise Poisoned
+        return Several(())
+    for value in inner.results:
+        if isinstance(value, Value):
+            frame.builder.name(value, path)
+    return inner.results[0] if len(inner.results) == 1 else Several(inner.results)
+
+
+# ---------------------------------------------------------------- what repeat and scan share
+
+
+def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Argument]]:
+    """What the body carries from one round to the next: what stands after `with`, and every tensor made outside that
+    the body assigns to."""
+    found: dict[str, Argument] = {}
+    for item in node.carried:
+        value = lift(Argument(frame.run.evaluate(item.value, frame), item.value.span, item.value), frame)
+        assert isinstance(value.value, Value)
+        if item.type is not None:
+            wanted = type_of(item.type, frame, (value.value.type,))
+            if set(wanted.axes) != set(value.value.type.axes) or wanted.dtype != value.value.type.dtype:
+                if not set(value.value.type.axes) <= set(wanted.axes) or wanted.dtype != value.value.type.dtype:
+                    raise error("E0208", f"this is {value.value.type}, but {wanted} is written", item.value.span,
+                                other=Label(item.type.span, "written here"))
+                from attndsl.elaborate.tensors import emit
+
+                value = Argument(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
+            else:
+                value = Argument(arrange(value.value, wanted.axes, frame, item.span), item.value.span)
+        found[item.name.text] = value
+    for statement in node.body:
+        for name in assigned_names(statement):
+            binding = frame.lookup(name.text)
+            if binding is None or name.text in found:
+                continue
+            if isinstance(binding.value, Poison):
+                raise Poisoned
+            if isinstance(binding.value, Value):
+                found[name.text] = Argument(binding.value, binding.span)
+            elif isinstance(binding.value, Number) and binding.value.axis is None:
+                raise error("E0207", f"`{name.text}` is a compile-time number; a body cannot change it from round to round",
+                            name.span, other=Label(binding.span, "made here"),
+                            help="give the number made inside another name, or make it a tensor with `float(…)`")
+    return list(found.items())
+
+
+def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Argument]]) -> list[Value]:
+    values = []
+    for name, given in carried:
+        assert isinstance(given.value, Value)
+        value = Value(given.value.type, (inner.address(name),))
+        inner.names[name] = Binding(value, given.span)
+        values.append(value)
+    return values
+
+
+def _finish_carried(inner: Frame, carried: Sequence[tuple[str, Argument]], node: tree.Repeat | tree.Scan) -> list[Value]:
+    """The carried values at the end of the body; each must have kept its type."""
+    results = []
+    for name, given in carried:
+        binding = inner.names[name]
+        if isinstance(binding.value, Poison):
+            raise Poisoned
+        value = binding.value
+        assert isinstance(given.value, Value)
+        start = given.value.type
+        if isinstance(value, Number):
+            value = lift(Argument(value, binding.span), inner).value
+        if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
+            now = str(value.type) if isinstance(value, Value) else "no tensor"
+            raise error("E0207", f"`{name}` is {start} before the body and {now} after it", binding.span, now,
+                        other=Label(given.span, str(start)),
+                        help=f"what `{node.name.text}` carries keeps its type from round to round")
+        results.append(arrange(value, start.axes, inner, binding.span))
+    return results
+
+
+def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan) -> list[Type]:
+    """The types of what is emitted, stacked: the new axis stands before the last one."""
+    types = []
+    for value in emitted:
+        axes = value.type.axes
+        if any(a.name == axis.name for a in axes):
+            raise error("E0205", f"what is emitted has the axis `{axis.name}` already: {axes_text(axes)}", node.span,
+                        help="rename it in the body")
+        place = max(len(axes) - 1, 0)
+        types.append(Type(value.type.dtype, (*axes[:place], axis, *axes[place:])))
+    return types
+
+
+def _finish(
+    node: tree.Repeat | tree.Scan, frame: Frame, carried: Sequence[tuple[str, Argument]], outputs: Sequence[Value], count: int
+) -> Compile:
+    """Bind the final carried values outside and give the expression's value."""
+    own = {c.name.text for c in node.carried}
+    for (name, given), value in zip(carried, outputs[:count], strict=True):
+        if name not in own:
+            frame.builder.name(value, frame.address(name))
+            frame.bind(name, value, given.span)
+    emitted = tuple(outputs[count:])
+    finals = tuple(v for (name, _), v in zip(carried, outputs[:count], strict=True) if name in own)
+    values = emitted or finals or tuple(outputs[:count])
+    return values[0] if len(values) == 1 else Several(values)
+
+
+# ---------------------------------------------------------------- repeat
+
+
+def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
+    run = frame.run
+    count = size_of(run.evaluate(node.count, frame), node.count.span, frame, smallest=0)
+    times = count.known(run.sizes)
+    if times is None:
+        raise error("E0404", f"`{count}` is not known at compile time", node.count.span,
+                    help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`")
+    label = frame.label(node.name.text, node.name.span)
+    path = f"{label}.*"
+    run.scopes[label] = ScopeInfo(label, "repeat", node.span, True)
+    carried = _carried(node, frame)
+    remaining: Sequence[int] = range(times)
+    bodies: list[Region] = []
+    groups: list[Sequence[int]] = []
+    stacked: list[Axis] = []
+    emitted_types: list[Type] = []
+    axis = Axis.of(count)
+    while True:
+        index = Value(Type(INT), (f"{path}.{node.name.text}",))
+        variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, [])
+        builder = Builder()
+        inner = frame.child("repeat", path, builder)
+        inner.layers = (*frame.layers, variable)
+        inner.names[node.name.text] = Binding(
+            Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span)
+        parameters = _bind_carried(inner, carried)
+        problems = len(run.problems)
+        execute(node.body, inner)
+        results = _finish_carried(inner, carried, node)
+        if len(run.problems) > problems:
+            raise Poisoned
+        emitted = inner.emitted or ()
+        types = _stacked(emitted, axis, node)
+        if bodies and types != emitted_types:
+            raise error("E0207", "the cases of this body emit different types", node.span)
+        emitted_types, stacked = types, [axis] * len(emitted)
+        bodies.append(builder.region((index, *parameters), (*results, *emitted)))
+        group, remaining = _same_case(variable, remaining, node)
+        groups.append(group)
+        run.indices[variable] = group if isinstance(group, range) else tuple(group)
+        if not len(remaining):
+            break
+    cases = None
+    if len(bodies) > 1:
+        which = {i: case for case, group in enumerate(groups) for i in group}
+        cases = tuple(which[i] for i in range(times))
+    op = ops.Repeat(node.name.text, count, cases, len(carried), tuple(stacked))
+    frame.builder.scope, frame.builder.span, frame.builder.site = label, node.span, frame.site or node.span
+    types_out = (*(a.value.type for _, a in carried), *emitted_types)  # type: ignore[union-attr]
+    inputs = tuple(a.value for _, a in carried)
+    outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)  # type: ignore[arg-type]
+    return _finish(node, frame, carried, outputs, len(carried))
+
+
+def _same_case(
+    variable: IndexVariable, remaining: Sequence[int], node: tree.Repeat
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The indices for which every condition in the body comes out as it did, and the others."""
+    if not variable.decisions:
+        return remaining, ()
+    if len(remaining) > MAX_CASES_DEPTH:
+        raise error("E0405", f"conditions on the index of {len(remaining):,} layers are not followed", node.count.span,
+                    f"more than {MAX_CASES_DEPTH:,}")
+    same, others = [], []
+    for i in remaining:
+        alike = all(bool(formula.value({variable: i})) == outcome for formula, outcome in variable.decisions)
+        (same if alike else others).append(i)
+    return same, others
+
+
+# ---------------------------------------------------------------- scan
+
+
+def _scan(node: tree.Scan, frame: Frame) -> Compile:
+    axis = axis_of(node.axis, frame)
+    path = frame.label(node.name.text, node.name.span)
+    frame.run.scopes[path] = ScopeInfo(path, "scan", node.span, True)
+    carried = _carried(node, frame)
+    index = Value(Type(INT), (f"{path}.{node.name.text}",))
+    builder = Builder()
+    inner = frame.child("scan", path, builder)
+    inner.names[node.name.text] = Binding(index, node.name.span)
+    parameters = _bind_carried(inner, carried)
+    problems = len(frame.run.problems)
+    execute(node.body, inner)
+    results = _finish_carried(inner, carried, node)
+    if len(frame.run.problems) > problems:
+        raise Poisoned
+    emitted = inner.emitted or ()
+    types = _stacked(emitted, axis, node)
+    region = builder.region((index, *parameters), (*results, *emitted))
+    op = ops.Scan(node.name.text, axis, len(carried), False, (axis,) * len(emitted))
+    frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
+    inputs = tuple(a.value for _, a in carried)
+    types_out = (*(a.value.type for _, a in carried), *types)  # type: ignore[union-attr]
+    outputs = frame.builder.emit_regions(op, inputs, (region,), types_out)  # type: ignore[arg-type]
+    return _finish(node, frame, carried, outputs, len(carried))
+
+
+__all__ = ["enter"]

@@ -1,0 +1,356 @@
+"""Expressions: what each means at compile time, and the nodes it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attndsl import ops
+from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.elaborate import index_functions, primitives
+from attndsl.elaborate.frames import Frame, Poison, Poisoned
+from attndsl.elaborate.tensors import UNARY, arithmetic, axis_of, emit, lift, size_of
+from attndsl.elaborate.values import (
+    Argument,
+    ArrowValue,
+    Axes,
+    BlockValue,
+    Compile,
+    IndexFunctionValue,
+    Layer,
+    Nothing,
+    Number,
+    Primitive,
+    Several,
+    Text,
+    combine,
+    describe,
+)
+from attndsl.graph import Axis, Value
+from attndsl.sizes import Constraint, Size
+from attndsl.syntax import tree
+
+
+def evaluate(expression: tree.Expr, frame: Frame) -> Compile:
+    """The value of an expression in a frame."""
+    return _TABLE[type(expression)](expression, frame)
+
+
+def argument(expression: tree.Expr, frame: Frame) -> Argument:
+    return Argument(evaluate(expression, frame), expression.span, expression)
+
+
+# ---------------------------------------------------------------- names
+
+
+def _name(node: tree.Name, frame: Frame) -> Compile:
+    binding = frame.lookup(node.text)
+    if binding is not None:
+        if isinstance(binding.value, Poison):
+            raise Poisoned
+        return binding.value
+    found = callable_named(node.text, frame)
+    if found is not None:
+        return found
+    if node.text in primitives.CONSTANTS:
+        return primitives.CONSTANTS[node.text]
+    raise unknown(node.text, node.span, frame)
+
+
+def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Compile | None:
+    """The nearest thing called `name` that can be applied; a number or tensor of that name does not hide it."""
+    at: Frame | None = frame
+    while at is not None:
+        binding = at.names.get(name)
+        if binding is not None:
+            if isinstance(binding.value, Poison):
+                raise Poisoned
+            wanted = (BlockValue, Primitive, IndexFunctionValue) if skip_layers else (
+                BlockValue, Primitive, IndexFunctionValue, Layer, Nothing)
+            if isinstance(binding.value, wanted):
+                return binding.value
+        at = at.parent
+    declared = frame.scope.find(name)
+    if declared is not None:
+        declaration, scope = declared
+        if isinstance(declaration, tree.Block):
+            return BlockValue(declaration, scope)
+        return IndexFunctionValue(declaration.kind, declaration, scope, span=declaration.name.span)
+    return Primitive(name) if name in primitives.PRIMITIVES else None
+
+
+def unknown(name: str, span: Span, frame: Frame) -> AttnError:
+    known = [*frame.visible(), *frame.scope.names(), *primitives.PRIMITIVES, *primitives.CONSTANTS]
+    return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
+
+
+def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
+    base = evaluate(node.base, frame)
+    if not isinstance(base, Layer):
+        raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span)
+    path = f"{base.path}.{node.name.text}"
+    pending = frame.run.parameters.get(path)
+    if pending is not None:
+        return emit(frame, ops.Parameter(path, pending[-1].type), node.span)
+    if path in frame.run.scopes:
+        return Layer(base.callee, path, node.span, owner=base.owner)
+    if not base.applied:
+        raise error("E0108", f"the layer `{base.path}` has no parameters yet", node.span, "used before it is applied",
+                    help="apply the layer to its tensors first: its shapes follow from them")
+    start = f"{base.path}."
+    members = {p[len(start):].split(".")[0] for p in (*frame.run.parameters, *frame.run.scopes) if p.startswith(start)}
+    raise error("E0108", f"the layer `{base.path}` has no member `{node.name.text}`", node.name.span,
+                help=did_you_mean(node.name.text, members) or (f"it has {', '.join(sorted(members)) or 'none'}",))
+
+
+# ---------------------------------------------------------------- operators
+
+
+def _unary(node: tree.Unary, frame: Frame) -> Compile:
+    operand = argument(node.operand, frame)
+    operator = "neg" if node.operator == "-" else "not"
+    if isinstance(operand.value, Number):
+        return combine(operator, node.span, operand.value)
+    if isinstance(operand.value, IndexFunctionValue):
+        return index_functions.combined(operator, node.span, operand)
+    return emit(frame, UNARY[operator](), node.span, lift(operand, frame))
+
+
+def _chain(node: tree.Chain, frame: Frame) -> Compile:
+    left = argument(node.operands[0], frame)
+    for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+        if operator.text in ("and", "or") and isinstance(left.value, Number) and left.value.value is not None:
+            decided = bool(left.value.value) == (operator.text == "or")
+            if decided and left.value.formula is None:
+                return left.value
+        right = argument(operand, frame)
+        span = left.span.to(right.span)
+        left = Argument(_binary(operator.text, left, right, span, frame), span)
+    return left.value
+
+
+def _binary(operator: str, left: Argument, right: Argument, span: Span, frame: Frame) -> Compile:
+    a, b = left.value, right.value
+    if isinstance(a, Number) and isinstance(b, Number):
+        return combine({"&": "and", "|": "or"}.get(operator, operator), span, a, b)
+    if isinstance(a, IndexFunctionValue) or isinstance(b, IndexFunctionValue):
+        if operator in ("==", "!="):
+            return Number.of((a is b) == (operator == "=="))
+        return index_functions.combined(operator, span, left, right)
+    if isinstance(a, (Value, Number)) and isinstance(b, (Value, Number)):
+        return arithmetic(frame, {"&": "and", "|": "or"}.get(operator, operator), left, right, span)
+    if operator in ("==", "!=") and not isinstance(a, Value) and not isinstance(b, Value):
+        return Number.of(_same(a, b) == (operator == "=="))
+    culprit = left if not isinstance(a, (Value, Number)) else right
+    raise error("E0104", f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}", culprit.span,
+                help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, Layer)) else ())
+
+
+def _same(a: Compile, b: Compile) -> bool:
+    if isinstance(a, Text) and isinstance(b, Text):
+        return a.text == b.text
+    if isinstance(a, BlockValue) and isinstance(b, BlockValue):
+        return a.block is b.block
+    if isinstance(a, Primitive) and isinstance(b, Primitive):
+        return a.name == b.name
+    return isinstance(a, Nothing) and isinstance(b, Nothing)
+
+
+def condition(node: tree.Expr, frame: Frame) -> bool:
+    """The outcome of a compile-time condition. One on a repeat index is noted, so that the body is elaborated once for
+    each way in which its conditions come out."""
+    value = evaluate(node, frame)
+    if not isinstance(value, Number) or not value.is_bool:
+        what = "a truth value that is known at compile time"
+        raise error("E0404", f"a condition must be {what}, but this is {describe(value)}", node.span,
+                    help="to choose between tensors element by element use `where(condition, a, b)`"
+                    if isinstance(value, Value) else "compare it with something")
+    if value.value is None:
+        raise error("E0404", "this condition depends on the size of an input, which is not known at compile time",
+                    node.span, help="a condition may use hyperparameters and repeat indices")
+    outcome = bool(value.value)
+    if value.formula is not None:
+        for variable in value.formula.variables:
+            variable.decisions.append((value.formula, outcome))
+    return outcome
+
+
+def _conditional(node: tree.Conditional, frame: Frame) -> Compile:
+    return evaluate(node.then if condition(node.condition, frame) else node.otherwise, frame)
+
+
+# ---------------------------------------------------------------- calls
+
+
+def _call(node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Argument | None = None) -> Compile:
+    positional = [] if piped is None else [piped]
+    keywords: dict[str, Argument] = {}
+    for given in node.arguments:
+        value = _argument(given, frame)
+        if given.name is None:
+            positional.append(value)
+        elif given.name.text in keywords:
+            raise error("E0107", f"the argument `{given.name.text}` is given twice", given.name.span,
+                        other=(), help="leave one of them out")
+        else:
+            keywords[given.name.text] = value
+    compile_time = bool(keywords) or any(not isinstance(a.value, Value) for a in positional)
+    callee = _callee(node.callee, frame, fresh=label is not None or compile_time)
+    return frame.run.apply(callee, positional, keywords, frame, node.span, label)
+
+
+def _argument(given: tree.Argument, frame: Frame) -> Argument:
+    """A call's argument. `over=name` may name an axis that only the operand has (`over=in`)."""
+    node = given.value
+    if given.name is not None and given.name.text == "over" and isinstance(node, tree.Name) and frame.lookup(node.text) is None:
+        return Argument(Axes((tree.AxisTerm(node.span, None, node),), frame), node.span, node)
+    return argument(node, frame)
+
+
+def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> Compile:
+    """What is called. A call with a label or with hyperparameters makes a new layer, so a label of that name is passed
+    over; a call without either applies the labelled layer again."""
+    if not isinstance(node, tree.Name):
+        return evaluate(node, frame)
+    found = callable_named(node.text, frame, skip_layers=fresh)
+    if found is None and fresh:
+        found = callable_named(node.text, frame)
+    if found is not None:
+        return found
+    binding = frame.lookup(node.text)
+    if binding is not None and not isinstance(binding.value, Poison):
+        raise error("E0105", f"`{node.text}` is {describe(binding.value)} and cannot be applied", node.span)  # type: ignore[arg-type]
+    raise unknown(node.text, node.span, frame)
+
+
+def _labelled(node: tree.Labelled, frame: Frame, piped: Argument | None = None) -> Compile:
+    if isinstance(node.value, tree.Call):
+        return _call(node.value, frame, node.label, piped)
+    if piped is not None:
+        return frame.run.apply(_callee(node.value, frame, fresh=True), [piped], {}, frame, node.span, node.label)
+    value = evaluate(node.value, frame)
+    if isinstance(value, Value):
+        frame.label(node.label.text, node.label.span)
+        return frame.builder.name(value, frame.address(node.label.text))
+    raise error("E0105", f"`as` labels a layer or a tensor, but this is {describe(value)}", node.value.span,
+                help="a label belongs behind a call: `linear(x, width) as q`")
+
+
+def _pipe(node: tree.Pipe, frame: Frame) -> Compile:
+    value = argument(node.value, frame)
+    for stage in node.stages:
+        if isinstance(stage, tree.Labelled):
+            result = _labelled(stage, frame, value)
+        elif isinstance(stage, tree.Call):
+            result = _call(stage, frame, None, value)
+        else:
+            callee = _callee(stage, frame, fresh=False)
+            result = frame.run.apply(callee, [value], {}, frame, stage.span, None)
+        value = Argument(result, value.span.to(stage.span))
+    return value.value
+
+
+# ---------------------------------------------------------------- axes and subscripts
+
+
+def _axes(node: tree.AxesValue, frame: Frame) -> Compile:
+    return Axes(node.axes.terms, frame)
+
+
+def _arrow(node: tree.Arrow, frame: Frame) -> Compile:
+    return ArrowValue(Axes(node.source.terms, frame), Axes(node.target.terms, frame), node.span)
+
+
+def _subscript(node: tree.Subscript, frame: Frame) -> Compile:
+    base = evaluate(node.base, frame)
+    if isinstance(base, IndexFunctionValue):
+        return _instance(node, base, frame)
+    if not isinstance(base, Value):
+        raise error("E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span)
+    if any(e.axis is None for e in node.entries):
+        return index_functions.read(node, Argument(base, node.base.span, node.base), frame)
+    for entry in node.entries:
+        base = _select(entry, Argument(base, node.base.span, node.base), frame)
+    return base
+
+
+def _instance(node: tree.Subscript, function: IndexFunctionValue, frame: Frame) -> Value:
+    axes: dict[str, tuple[Axis, Span]] = {}
+    for entry in node.entries:
+        name = entry.axis.size if entry.axis is not None else None
+        if not isinstance(name, tree.Name) or entry.index is None:
+            raise error("E0303", "say which axis each variable runs over: `mask[q=T, k=S]`", entry.span)
+        axes[name.text] = (axis_of(tree.AxisTerm(entry.span, None, entry.index), frame), entry.span)
+    return index_functions.instantiate(function, axes, frame, node.span)
+
+
+def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
+    assert isinstance(base.value, Value) and entry.axis is not None
+    type_ = base.value.type
+    axis = axis_of(entry.axis, frame, (type_,), known=True)
+    if entry.below is not None:
+        size = size_of(evaluate(entry.below, frame), entry.below.span, frame)
+        return _slice(entry, base, frame, axis, Size.of(0), size, Axis.of(size))
+    if entry.is_slice:
+        start = _offset(entry.start, frame) if entry.start else Size.of(0)
+        stop = _offset(entry.stop, frame) if entry.stop else axis.size
+        target = axis_of(entry.target, frame) if entry.target else Axis.of(stop - start)
+        return _slice(entry, base, frame, axis, start, stop - start, target)
+    assert entry.index is not None
+    index = argument(entry.index, frame)
+    if isinstance(index.value, Number) and index.value.formula is None:
+        at = _offset(entry.index, frame)
+        _require(frame, "<", at, axis.size, entry.index.span, "E0211")
+        return emit(frame, ops.Select(axis, at), entry.span, base)
+    return emit(frame, ops.Take(axis), entry.span, base, lift(index, frame))
+
+
+def _offset(node: tree.Expr, frame: Frame) -> Size:
+    return size_of(evaluate(node, frame), node.span, frame, smallest=0)
+
+
+def _slice(
+    entry: tree.SubscriptEntry, base: Argument, frame: Frame, axis: Axis, start: Size, length: Size, target: Axis
+) -> Value:
+    if target.size != length:
+        _require(frame, "==", length, target.size, entry.span, "E0206")
+    _require(frame, "<=", start + length, axis.size, entry.span, "E0211")
+    return emit(frame, ops.Slice(axis, start, target), entry.span, base)
+
+
+def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, code: str) -> None:
+    frame.run.require(Constraint(relation, left, right, frame.site or span, code))
+
+
+# ---------------------------------------------------------------- bodies as expressions
+
+
+def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
+    return frame.run.enter(node, frame)
+
+
+def results(values: Sequence[Compile]) -> Compile:
+    return values[0] if len(values) == 1 else Several(tuple(values))
+
+
+_TABLE: dict[type, Callable[[Any, Frame], Compile]] = {
+    tree.Number: lambda node, frame: Number.of(node.value),
+    tree.Boolean: lambda node, frame: Number.of(node.value),
+    tree.String: lambda node, frame: Text(node.value),
+    tree.Name: _name,
+    tree.Attribute: _attribute,
+    tree.Unary: _unary,
+    tree.Chain: _chain,
+    tree.Conditional: _conditional,
+    tree.Call: _call,
+    tree.Labelled: _labelled,
+    tree.Pipe: _pipe,
+    tree.AxesValue: _axes,
+    tree.Arrow: _arrow,
+    tree.Subscript: _subscript,
+    tree.Scope: _body,
+    tree.Repeat: _body,
+    tree.Scan: _body,
+}
+
+__all__ = ["argument", "condition", "evaluate", "results", "unknown"]

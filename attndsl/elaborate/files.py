@@ -1,0 +1,277 @@
+"""Files and what they declare: imports, the standard library behind every file, shipped specs, variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Union
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
+from attndsl.syntax import tree
+from attndsl.syntax.files import read_source
+from attndsl.syntax.parser import parse
+
+Callable = Union[tree.Block, tree.IndexFunction]
+
+_DECLARES = re.compile(r"^(?:block|mask|bias)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+
+
+def specs_folder() -> Path:
+    return Path(str(files("attndsl") / "specs"))
+
+
+@cache
+def standard_names() -> dict[str, Path]:
+    """Where each name of the standard library is declared. A quick look at the text: files are parsed when needed."""
+    return {
+        name: path
+        for path in sorted((specs_folder() / "std").glob("*.attn"))
+        for name in _DECLARES.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+def _parse(path: Path) -> tree.File:
+    """The tree of a file; one that came with attndsl goes by its name there (`std/norms.attn`), wherever it lies."""
+    source = read_source(str(path))
+    home = specs_folder().resolve()
+    if path.resolve().is_relative_to(home):
+        source = Source(path.resolve().relative_to(home).as_posix(), source.text)
+    file, problems = parse(source)
+    if problems:
+        raise AttnError(*problems)
+    return file
+
+
+@dataclass(eq=False)
+class FileScope:
+    """One file's declarations by name. `blocks` holds blocks, masks and biases with the scope each was declared in
+    (its own file, where its body's names are looked up)."""
+
+    path: Path
+    file: tree.File
+    library: Library
+    is_standard: bool
+    blocks: dict[str, tuple[Callable, FileScope]] = field(default_factory=dict)
+    models: dict[str, tree.Model] = field(default_factory=dict)
+    variants: list[tree.Variant] = field(default_factory=list)
+    weights: list[tree.Weights] = field(default_factory=list)
+    trains: list[tree.Train] = field(default_factory=list)
+
+    @property
+    def source(self) -> Source:
+        return self.file.span.source
+
+    def find(self, name: str) -> tuple[Callable, FileScope] | None:
+        """The block, mask or bias called `name`: this file's own or imported, else the standard library's."""
+        return self.blocks.get(name) or self.library.standard(name)
+
+    def names(self) -> Iterator[str]:
+        yield from self.blocks
+        yield from standard_names()
+
+
+class Library:
+    """The files read for one run, each once."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[Path, FileScope] = {}
+        self._opening: list[tuple[Path, Span | None]] = []
+
+    def standard(self, name: str) -> tuple[Callable, FileScope] | None:
+        path = standard_names().get(name)
+        return self.open(path).blocks.get(name) if path else None
+
+    def open(self, path: Path, asked: Span | None = None) -> FileScope:
+        """The scope of the file at `path`; `asked` is the `use` that wants it."""
+        key = path.resolve()
+        if key in self._scopes:
+            return self._scopes[key]
+        for place, (other, _) in enumerate(self._opening):
+            if other == key:
+                chain = [*(p.name for p, _ in self._opening[place:]), key.name]
+                first = self._opening[place + 1][1] if place + 1 < len(self._opening) else None
+                raise error(
+                    "E0109", f"these files import each other: {' → '.join(chain)}", asked, "this closes the circle",
+                    other=Label(first, "it starts here") if first else (),
+                    help="move what both need into a third file",
+                )
+        self._opening.append((key, asked))
+        try:
+            scope = FileScope(path, _parse(path), self, key.parent == (specs_folder() / "std").resolve())
+            self._declare(scope)
+        finally:
+            self._opening.pop()
+        self._scopes[key] = scope
+        return scope
+
+    def _declare(self, scope: FileScope) -> None:
+        found: list[Diagnostic] = []
+        declared: dict[str, Span] = {}
+
+        def claim(name: tree.Identifier) -> None:
+            if name.text in declared:
+                found.append(
+                    Diagnostic(
+                        "E0107", f"`{name.text}` is declared twice", Label(name.span, "declared again here"),
+                        (Label(declared[name.text], "first declared here"),), (), ("give one of them another name",),
+                    )
+                )
+            declared[name.text] = name.span
+
+        for declaration in scope.file.declarations:
+            if isinstance(declaration, tree.Use):
+                try:
+                    self._use(scope, declaration)
+                except AttnError as problem:
+                    found += problem.diagnostics
+            elif isinstance(declaration, (tree.Block, tree.IndexFunction)):
+                claim(declaration.name)
+                scope.blocks[declaration.name.text] = (declaration, scope)
+            elif isinstance(declaration, tree.Model):
+                claim(declaration.name)
+                scope.models[declaration.name.text] = declaration
+            elif isinstance(declaration, tree.Variant):
+                scope.variants.append(declaration)
+            elif isinstance(declaration, tree.Weights):
+                scope.weights.append(declaration)
+            else:
+                scope.trains.append(declaration)
+        seen: dict[tuple[str, str], Span] = {}
+        for declaration in (*scope.variants, *scope.weights, *scope.trains):
+            if declaration.model.text not in scope.models:
+                found.append(
+                    Diagnostic(
+                        "E0101", f"there is no model `{declaration.model.text}` in this file",
+                        Label(declaration.model.span), (), (), did_you_mean(declaration.model.text, scope.models),
+                    )
+                )
+            kind = type(declaration).__name__.lower()
+            what = declaration.name if isinstance(declaration, tree.Variant) else declaration.model
+            if isinstance(declaration, tree.Weights):
+                what = declaration.origin
+            key = (f"{kind} {declaration.model.text}", what.text)
+            if key in seen:
+                found.append(
+                    Diagnostic(
+                        "E0107", f"this {kind} is declared twice", Label(what.span, "declared again here"),
+                        (Label(seen[key], "first declared here"),),
+                    )
+                )
+            seen[key] = what.span
+        if found:
+            raise AttnError(*found)
+
+    def _use(self, scope: FileScope, use: tree.Use) -> None:
+        if use.is_std:
+            path = specs_folder() / "std" / f"{use.path.replace('.', '/')}.attn"
+            if not path.is_file():
+                known = sorted({p.stem for p in standard_names().values()})
+                raise error(
+                    "E0501", f"the standard library has no file `{use.path}`", use.span,
+                    help=did_you_mean(use.path, known) or (f"it has {', '.join(known)}",),
+                )
+        else:
+            path = scope.path.parent / use.path
+            if not path.is_file():
+                near = [p.name for p in path.parent.glob("*.attn")] if path.parent.is_dir() else []
+                raise error(
+                    "E0501", f"there is no file `{use.path}` to import", use.span, f"looked for {path}",
+                    help=did_you_mean(path.name, near),
+                )
+        other = self.open(path, use.span)
+        if not use.names:
+            scope.blocks.update({name: found for name, found in other.blocks.items() if name not in scope.blocks})
+        for name, renamed in use.names:
+            declared = other.blocks.get(name.text)
+            if declared is None:
+                raise error(
+                    "E0110", f"`{use.path}` declares no `{name.text}`", name.span,
+                    help=did_you_mean(name.text, other.blocks),
+                )
+            scope.blocks[(renamed or name).text] = declared
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A file with at least one model, and which model and variant of it were asked for."""
+
+    name: str
+    scope: FileScope
+    model: tree.Model
+    variant: tree.Variant | None
+
+    @property
+    def file(self) -> tree.File:
+        return self.scope.file
+
+    @property
+    def source(self) -> Source:
+        return self.scope.source
+
+    @property
+    def variants(self) -> tuple[tree.Variant, ...]:
+        return tuple(v for v in self.scope.variants if v.model.text == self.model.name.text)
+
+    @property
+    def weights(self) -> tuple[tree.Weights, ...]:
+        return tuple(w for w in self.scope.weights if w.model.text == self.model.name.text)
+
+    @property
+    def train(self) -> tree.Train | None:
+        return next((t for t in self.scope.trains if t.model.text == self.model.name.text), None)
+
+
+def shipped() -> dict[str, Path]:
+    """The specs that come with attndsl, by name."""
+    return {path.stem: path for path in sorted(specs_folder().glob("*.attn"))}
+
+
+def open_spec(name: str) -> Spec:
+    """The spec called `name`: a file, a shipped spec (`gpt2`), either with a variant or model behind a colon.
+
+    Raises `AttnError` (E05xx) where there is none, and with every error of syntax or declaration in it.
+    """
+    text, _, wanted = name, "", ""
+    if not Path(name).is_file() and ":" in name:
+        text, _, wanted = name.rpartition(":")
+    path = shipped().get(text)
+    if path is None or Path(text).is_file():
+        path = Path(text)
+        looks_like_a_name = path.suffix != ".attn" and len(path.parts) == 1
+        if looks_like_a_name and not path.exists():
+            raise error(
+                "E0501", f"there is no spec `{text}`",
+                help=(*did_you_mean(text, shipped()), f"shipped specs: {', '.join(shipped())}; or give a path to a .attn file"),
+            )
+    scope = Library().open(path)
+    return _choose(name, scope, wanted)
+
+
+def _choose(name: str, scope: FileScope, wanted: str) -> Spec:
+    models = scope.models
+    if not models:
+        raise error(
+            "E0503", f"`{scope.path}` declares no model", Span(scope.source, 0, 0),
+            help="a spec needs a `model NAME(…) { … }`; a file of blocks is for `use`",
+        )
+    chosen = [v for v in scope.variants if v.name.text == wanted]
+    if wanted in models:
+        return Spec(name, scope, models[wanted], None)
+    if wanted:
+        if not chosen:
+            names = [v.name.text for v in scope.variants]
+            raise error(
+                "E0502", f"`{scope.path.stem}` has no variant `{wanted}`",
+                help=did_you_mean(wanted, names) or (f"its variants: {', '.join(names) or 'none'}",),
+            )
+        return Spec(name, scope, models[chosen[0].model.text], chosen[0])
+    if len(models) > 1:
+        raise error(
+            "E0503", f"`{scope.path}` declares {len(models)} models",
+            help=f"say which: {', '.join(f'{scope.path.stem}:{m}' for m in models)}",
+        )
+    return Spec(name, scope, next(iter(models.values())), None)

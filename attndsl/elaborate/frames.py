@@ -1,0 +1,160 @@
+"""Where names live while a spec is elaborated, and what is shared by the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
+from attndsl.elaborate.files import FileScope
+from attndsl.elaborate.values import Argument, Compile, IndexVariable, Layer
+from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
+from attndsl.graph.builder import Builder
+from attndsl.sizes import Constraint
+from attndsl.syntax import tree
+
+
+class Poisoned(Exception):
+    """An expression uses a name whose definition has failed already; it says nothing, so that one mistake gives one
+    error."""
+
+
+class Poison:
+    """What a name is bound to when its definition failed."""
+
+
+POISON = Poison()
+
+
+@dataclass(eq=False)
+class Binding:
+    value: Compile | Poison
+    span: Span
+
+
+@dataclass(eq=False)
+class PendingParameter:
+    """A parameter while its repeats are still being elaborated: `layers` are their index variables."""
+
+    address: str
+    type: Type
+    initializer: Initializer
+    layers: tuple[IndexVariable, ...]
+    span: Span
+    role: str
+
+
+@dataclass(eq=False)
+class Run:
+    """What one elaboration collects, and the functions that call each other through it (so that no two modules
+    import each other): `evaluate` an expression, `apply` a value to arguments, `execute` statements, `enter` a scope, repeat or scan. `sizes` are the
+    integer hyperparameters' values."""
+
+    evaluate: Callable[[tree.Expr, Frame], Compile]
+    apply: Callable[[Compile, Sequence[Argument], dict[str, Argument], Frame, Span, tree.Identifier | None], Compile]
+    execute: Callable[[Sequence[tree.Statement], Frame], None]
+    enter: Callable[[tree.Scope | tree.Repeat | tree.Scan, Frame], Compile]
+    sizes: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, list[PendingParameter]] = field(default_factory=dict)
+    indices: dict[IndexVariable, range | tuple[int, ...]] = field(default_factory=dict)
+    inputs: list[InputInfo] = field(default_factory=list)
+    outputs: list[OutputInfo] = field(default_factory=list)
+    constraints: list[Constraint] = field(default_factory=list)
+    scopes: dict[str, ScopeInfo] = field(default_factory=dict)
+    problems: list[Diagnostic] = field(default_factory=list)
+    depth: int = 0
+    nodes: int = 0
+
+    def report(self, problem: AttnError) -> None:
+        """Keep the diagnostics of `problem` that have not been said: a block called in many places fails once."""
+        for diagnostic in problem.diagnostics:
+            place = diagnostic.primary.span if diagnostic.primary else None
+            if not any(d.code == diagnostic.code and d.primary and d.primary.span == place for d in self.problems):
+                self.problems.append(diagnostic)
+
+    def require(self, constraint: Constraint) -> None:
+        """Check a constraint now if every size in it is known, else keep it for the call."""
+        holds = constraint.holds(self.sizes)
+        if holds is False:
+            raise AttnError(constraint.failure(self.sizes))
+        if holds is None and not any(
+            (c.relation, c.left, c.right) == (constraint.relation, constraint.left, constraint.right)
+            for c in self.constraints
+        ):
+            self.constraints.append(constraint)
+
+
+@dataclass(eq=False)
+class Frame:
+    """The names of one body. `parent` is the body around it in the text (None for a block: a block sees its own
+    arguments and its file, never its caller). `path` prefixes addresses; `counts` numbers unlabelled layers by kind."""
+
+    run: Run
+    scope: FileScope
+    builder: Builder
+    path: str = ""
+    parent: Frame | None = None
+    names: dict[str, Binding] = field(default_factory=dict)
+    labels: dict[str, Span] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    layers: tuple[IndexVariable, ...] = ()
+    results: tuple[Compile, ...] | None = None
+    emitted: tuple[Value, ...] | None = None
+    kind: str = "model"  # "model", "block", "scope", "repeat", "scan", "index function"
+    owner: str = ""  # the block's name, for messages
+    outer: bool = False  # inside a typed assignment or an index function: outer combinations are licensed
+    in_user_file: bool = True
+    site: Span | None = None
+    rest: tuple[Axis, ...] | None = None  # what `*` stands for in a block
+    positions: dict[str, Axis] = field(default_factory=dict)  # an index function's variables
+
+    def lookup(self, name: str) -> Binding | None:
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.names:
+                return frame.names[name]
+            frame = frame.parent
+        return None
+
+    def visible(self) -> Iterator[str]:
+        frame: Frame | None = self
+        while frame is not None:
+            yield from frame.names
+            frame = frame.parent
+
+    def bind(self, name: str, value: Compile | Poison, span: Span) -> None:
+        self.names[name] = Binding(value, span)
+
+    def address(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def label(self, identifier: str, span: Span) -> str:
+        """The address of a layer labelled so here; a label is given once."""
+        if identifier in self.labels:
+            raise error(
+                "E0106", f"the label `{identifier}` is given twice", span, "given again here",
+                other=Label(self.labels[identifier], "first given here"),
+                help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`",
+            )
+        self.labels[identifier] = span
+        return self.address(identifier)
+
+    def number(self, kind: str) -> str:
+        """The address of the next unlabelled layer of its kind: `linear`, `linear_2`, …"""
+        while True:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+            name = kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}"
+            if name not in self.labels:
+                return self.address(name)
+
+    def child(self, kind: str, path: str | None = None, builder: Builder | None = None) -> Frame:
+        """A body inside this one that sees its names."""
+        return Frame(
+            self.run, self.scope, builder or self.builder, self.path if path is None else path, self,
+            layers=self.layers, kind=kind, owner=self.owner, outer=self.outer, in_user_file=self.in_user_file,
+            site=self.site, rest=self.rest, positions=self.positions,
+        )  # fmt: skip
+
+    def find_layer(self, name: str) -> Layer | None:
+        binding = self.lookup(name)
+        return binding.value if binding and isinstance(binding.value, Layer) else None

@@ -1,0 +1,214 @@
+"""Masks and biases: functions of positions, combined freely, made tensors where they are subscripted.
+
+`m[q=T, k=S]` runs the body with `q` and `k` bound to the positions along those axes (index plus the axis's origin), so
+a mask is ordinary nodes over ranges; `attndsl.masks` reads such nodes back as an index function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attndsl import ops
+from attndsl.diagnostics import Label, Span, did_you_mean, error
+from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift
+from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, Number, describe
+from attndsl.graph import Axis, Value
+from attndsl.sizes import Size
+from attndsl.syntax import tree
+
+_MASK_OPERATORS = {"&": "and", "|": "or", "and": "and", "or": "or", "not": "not"}
+_BIAS_OPERATORS = {"+", "-", "*", "/", "neg"}
+
+
+def combined(operator: str, span: Span, *operands: Argument) -> IndexFunctionValue:
+    """`causal & window(128)`, `not causal`, `alibi(heads) + other`, `0.5 * alibi(heads)`."""
+    kinds = {o.value.kind for o in operands if isinstance(o.value, IndexFunctionValue)}
+    kind = "mask" if operator in _MASK_OPERATORS else "bias" if operator in _BIAS_OPERATORS else ""
+    allowed = (IndexFunctionValue,) if kind == "mask" else (IndexFunctionValue, Number)
+    for operand in operands:
+        if not isinstance(operand.value, allowed) or (kind and kinds != {kind}):
+            wrong = next((o for o in operands if not isinstance(o.value, IndexFunctionValue) or o.value.kind != kind), operand)
+            raise error(
+                "E0302", f"`{operator}` combines {'masks' if kind == 'mask' else 'biases'}, but this is {describe(wrong.value)}",
+                wrong.span,
+                help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`",
+            )
+    if not kind:
+        raise error("E0302", f"`{operator}` does not combine masks or biases", span,
+                    help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`")
+    values = tuple(o.value for o in operands)
+    return IndexFunctionValue(kind, operator=_MASK_OPERATORS.get(operator, operator), operands=values, span=span)  # type: ignore[arg-type]
+
+
+def instantiate(
+    function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span
+) -> Value:
+    """The mask (bool) or bias (float) as a tensor over the axes given for its variables and its own ones."""
+    if function.declaration is None:
+        return _combination(function, axes, frame, span)
+    declaration, scope = function.declaration, function.scope
+    assert scope is not None
+    inner = Frame(
+        frame.run, scope, frame.builder, function.path or frame.path, layers=frame.layers, kind="index function",
+        owner=declaration.name.text, outer=True, in_user_file=not scope.is_standard and frame.in_user_file,
+        site=frame.site or (span if scope.is_standard else None),
+    )  # fmt: skip
+    for parameter in declaration.captures:
+        value = function.captures[parameter.name.text]
+        inner.bind(parameter.name.text, value, parameter.span)
+        if isinstance(value, Value) and parameter.type is not None:
+            _name_axes(parameter, value, inner, function, frame, span)
+    for variable in declaration.variables:
+        name = variable.name.text
+        if variable.axis is not None:
+            axis = axis_of(variable.axis, inner)
+        elif name in axes:
+            axis = axes[name][0]
+        else:
+            raise error("E0303", f"`{declaration.name.text}` needs to know which axis `{name}` runs over", span,
+                        other=Label(variable.span, "declared here"), help=f"subscript it with `{name}=…` too")
+        inner.positions[name] = axis
+        inner.bind(name, positions(axis, inner, variable.span), variable.span)
+    frame.run.execute(declaration.body, inner)
+    assert inner.results is not None
+    result = lift(Argument(inner.results[0], declaration.body[-1].span), inner)
+    assert isinstance(result.value, Value)
+    dtype = result.value.type.dtype
+    if function.kind == "mask" and dtype != "bool":
+        raise error("E0302", f"the mask `{declaration.name.text}` gives {dtype}, not bool", declaration.body[-1].span,
+                    help="a mask says with a comparison which pairs attend")
+    if function.kind == "bias" and dtype != "float":
+        return emit(inner, ops.Cast("float"), result.span, result)
+    return result.value
+
+
+def _combination(
+    function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span
+) -> Value:
+    place = function.span or span
+    parts: list[Argument] = []
+    for operand in function.operands:
+        value: Compile = operand
+        if isinstance(operand, IndexFunctionValue):
+            value = instantiate(operand, axes, frame, span)
+        parts.append(lift(Argument(value, place), frame))
+    if len(parts) == 1:
+        return emit(frame, ops.Not() if function.operator == "not" else ops.Neg(), place, parts[0])
+    licensed, frame.outer = frame.outer, True
+    try:
+        return arithmetic(frame, function.operator, parts[0], parts[1], place)
+    finally:
+        frame.outer = licensed
+
+
+def _name_axes(
+    parameter: tree.Parameter, value: Value, inner: Frame, function: IndexFunctionValue, frame: Frame, span: Span
+) -> None:
+    """Bind the axis names in a captured tensor's declared type: `doc: int[B, T]`."""
+    assert parameter.type is not None
+    terms = parameter.type.axes.terms
+    axes = list(value.type.axes)
+    rest = next((i for i, t in enumerate(terms) if t.is_rest), None)
+    wrong_rank = len(axes) != len(terms) if rest is None else len(axes) < len(terms) - 1
+    if wrong_rank or value.type.dtype != (parameter.type.dtype.text if parameter.type.dtype else "float"):
+        raise error("E0301", f"`{inner.owner}` takes {parameter.type.span.text}, but this is {value.type}",
+                    frame.site or function.span or span, other=Label(parameter.span, "declared here"))
+    if rest is not None:
+        behind = len(terms) - rest - 1
+        axes = axes[:rest] + axes[len(axes) - behind :] if behind else axes[:rest]
+        terms = terms[:rest] + terms[rest + 1 :]
+    for term, axis in zip(terms, axes, strict=True):
+        if isinstance(term.size, tree.Name) and term.size.text not in inner.names:
+            inner.bind(term.size.text, Number(axis.size.known(frame.run.sizes), axis.size, axis), term.span)
+
+
+def read(node: tree.Subscript, base: Argument, frame: Frame) -> Value:
+    """`doc[b, q]`: a captured tensor read at variables (its last axes, where it has more). A plain variable renames the
+    axis it stands at; any other index is a lookup."""
+    assert isinstance(base.value, Value)
+    axes = base.value.type.axes
+    if len(node.entries) > len(axes):
+        raise error("E0303", f"{len(node.entries)} indices for a tensor with {len(axes)} axes", node.span,
+                    str(base.value.type))
+    result = base
+    for entry, axis in zip(node.entries, axes[len(axes) - len(node.entries) :], strict=True):
+        if entry.index is None:
+            raise error("E0303", "mix of named and plain indices", entry.span, help="name every axis, or none")
+        name = entry.index.text if isinstance(entry.index, tree.Name) else None
+        if name is not None and name in frame.positions:
+            result = Argument(_rename(result, axis, frame.positions[name], frame, entry), node.span)
+            continue
+        if not frame.positions:
+            raise error("E0303", "which axis is indexed?", entry.span,
+                        help=f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`")
+        index = lift(Argument(frame.run.evaluate(entry.index, frame), entry.index.span, entry.index), frame)
+        result = Argument(emit(frame, ops.Take(axis), node.span, result, index), node.span)
+    assert isinstance(result.value, Value)
+    return result.value
+
+
+def _rename(base: Argument, old: Axis, new: Axis, frame: Frame, entry: tree.SubscriptEntry) -> Value:
+    assert isinstance(base.value, Value)
+    if old == new:
+        return base.value
+    if old.size != new.size:
+        raise error(
+            "E0301", f"`{frame.owner}` reads {base.value.type} at `{entry.span.text}`, which runs over "
+            f"`{new.name}`, but the tensor has `{old.name}` there",
+            frame.site or entry.span, other=Label(entry.span, f"`{entry.span.text}` runs over `{new.name}` here"),
+            help=f"give it a tensor with the axis `{new.name}` instead of `{old.name}`",
+        )
+    return emit(frame, ops.Rename(old, new), entry.span, base)
+
+
+def positions(axis: Axis, frame: Frame, span: Span) -> Value:
+    """The positions along an axis: its indices, counted from its origin."""
+    index = emit(frame, ops.Range(axis), span)
+    if axis.origin == Size.of(0):
+        return index
+    origin = lift(Argument(Number(axis.origin.known(frame.run.sizes), axis.origin), span), frame)
+    return emit(frame, ops.Add(), span, Argument(index, span), origin)
+
+
+def bind_captures(
+    function: IndexFunctionValue, positional: list[Argument], keywords: Mapping[str, Argument], frame: Frame, span: Span
+) -> IndexFunctionValue:
+    """`window(128)`, `same(doc)`: the function with its captures given; defaults fill in the rest."""
+    declaration = function.declaration
+    if declaration is None or function.captures:
+        raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
+    name, wanted = declaration.name.text, [p.name.text for p in declaration.captures]
+    given: dict[str, Argument] = {}
+    for key, value in keywords.items():
+        if key not in wanted:
+            raise error("E0102", f"`{name}` has no argument `{key}`", value.span,
+                        other=Label(declaration.name.span, "declared here"), help=did_you_mean(key, wanted))
+        given[key] = value
+    free = [w for w in wanted if w not in given]
+    if len(positional) > len(free):
+        raise error("E0104", f"`{name}` takes {len(wanted)} argument{'s' if len(wanted) != 1 else ''}",
+                    positional[len(free)].span, "one too many", other=Label(declaration.name.span, "declared here"))
+    given.update(zip(free, positional, strict=False))
+    assert function.scope is not None
+    inner = Frame(frame.run, function.scope, frame.builder, frame.path, layers=frame.layers, kind="index function",
+                  in_user_file=frame.in_user_file, site=frame.site)
+    captures: dict[str, Compile] = {}
+    for parameter in declaration.captures:
+        key = parameter.name.text
+        if key in given:
+            value = lift(given[key], frame).value if parameter.type is not None else given[key].value
+            if parameter.type is None and isinstance(value, Value):
+                raise error("E0104", f"`{key}` of `{name}` must be known at compile time, but this is {describe(value)}",
+                            given[key].span, other=Label(parameter.span, "declared here"))
+        elif parameter.default is not None:
+            value = frame.run.evaluate(parameter.default, inner)
+        else:
+            raise error("E0103", f"`{name}` needs `{key}`", span, other=Label(parameter.span, "declared here"))
+        captures[key] = value
+        inner.bind(key, value, parameter.span)
+    return IndexFunctionValue(function.kind, declaration, function.scope, captures, span=span)
+
+
+def owns_parameters(declaration: tree.IndexFunction) -> bool:
+    return any(isinstance(s, tree.ParamDecl) for s in declaration.body)

@@ -1,0 +1,116 @@
+"""A model elaborated: the whole way from a spec and settings to a checked graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.elaborate import bodies, calls, expressions, statements
+from attndsl.elaborate.files import Spec, open_spec
+from attndsl.elaborate.frames import Frame, PendingParameter, Poisoned, Run
+from attndsl.elaborate.settings import Setting, bind_hyperparameters, shown
+from attndsl.elaborate.values import Number
+from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region, Value
+from attndsl.graph.builder import Builder
+
+
+def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
+    """The checked graph of the spec called `name` (see `open_spec`) with hyperparameters set.
+
+    Raises `AttnError` with one diagnostic for every mistake found.
+    """
+    return elaborate(open_spec(name), settings or {})
+
+
+def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
+    """The checked graph of a spec's model. Nothing is allocated: sizes stay symbols, whatever their values."""
+    run = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter)
+    builder = Builder()
+    frame = Frame(run, spec.scope, builder, in_user_file=not spec.scope.is_standard)
+    model = spec.model
+    hyperparameters = bind_hyperparameters(spec, settings, frame)
+    try:
+        statements.execute(model.body, frame)
+    except Poisoned:
+        pass
+    if not run.problems and not run.outputs:
+        run.report(error("E0114", f"`{model.name.text}` has no output", model.name.span, help="say what it computes: `output y = …`"))
+    if run.problems:
+        raise AttnError(*sorted(run.problems, key=lambda d: (d.primary.span.start if d.primary else -1)))
+    inputs = tuple(run.inputs)
+    region = Region(tuple(i.value for i in inputs), tuple(builder.nodes), tuple(o.value for o in run.outputs))
+    optional = {i.value: i.name for i in inputs if i.optional}
+    outputs = tuple(
+        OutputInfo(o.name, o.value, needed, o.doc, o.span)
+        for o, needed in zip(run.outputs, _needs(region, optional), strict=True)
+    )
+    values: dict[str, object] = {}
+    for name, value in hyperparameters.items():
+        if isinstance(value, Number):
+            values[name] = bool(value.value) if value.is_bool else value.value
+        else:
+            values[name] = shown(value)
+    return Graph(
+        model.name.text, values, dict(run.sizes), inputs, outputs, _parameters(run), tuple(run.constraints),
+        dict(run.scopes), region, spec.variant.name.text if spec.variant else None, model.doc or spec.file.doc, model.span,
+        spec.source.name,
+    )  # fmt: skip
+
+
+def _needs(region: Region, optional: Mapping[Value, str]) -> list[frozenset[str]]:
+    """For each result of the region, the optional inputs that it is computed from."""
+    reach: dict[Value, frozenset[str]] = {value: frozenset((name,)) for value, name in optional.items()}
+    nothing: frozenset[str] = frozenset()
+
+    def walk(body: Region) -> None:
+        for node in body.nodes:
+            for inner in node.regions:
+                for parameter, given in zip(inner.parameters[1:], node.inputs, strict=True):
+                    reach[parameter] = reach.get(given, nothing)
+                walk(inner)
+            used = nothing.union(*(reach.get(v, nothing) for v in node.inputs))
+            used = used.union(*(reach.get(v, nothing) for inner in node.regions for v in inner.results))
+            for value in node.outputs:
+                reach[value] = used
+
+    walk(region)
+    return [reach.get(value, nothing) for value in region.results]
+
+
+def _parameters(run: Run) -> tuple[ParameterInfo, ...]:
+    """The parameters in the order in which they were declared; cases of one repeat that agree are put together."""
+    found: list[ParameterInfo] = []
+    for pending in run.parameters.values():
+        merged: list[ParameterInfo] = []
+        for p in pending:
+            info = _info(run, p)
+            for i, other in enumerate(merged):
+                together = _merge(other, info)
+                if together is not None:
+                    merged[i] = together
+                    break
+            else:
+                merged.append(info)
+        found += merged
+    return tuple(found)
+
+
+def _info(run: Run, p: PendingParameter) -> ParameterInfo:
+    layers = tuple(run.indices[v] for v in p.layers)
+    return ParameterInfo(p.address, p.type, p.initializer, layers, p.span, p.role)
+
+
+def _merge(a: ParameterInfo, b: ParameterInfo) -> ParameterInfo | None:
+    if (a.type, a.initializer) != (b.type, b.initializer):
+        return None
+    differing = [i for i, (x, y) in enumerate(zip(a.layers, b.layers, strict=True)) if x != y]
+    if len(differing) != 1:
+        return None
+    (at,) = differing
+    indices = tuple(sorted({*a.layers[at], *b.layers[at]}))
+    whole = range(len(indices))
+    joined = whole if indices == tuple(whole) else indices
+    return ParameterInfo(a.address, a.type, a.initializer, (*a.layers[:at], joined, *a.layers[at + 1 :]), a.span, a.role)
+
+
+__all__ = ["elaborate", "load"]

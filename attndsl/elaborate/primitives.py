@@ -1,0 +1,449 @@
+"""The primitives by the name that a spec calls them: what each takes, and the nodes it makes.
+
+Each entry of `PRIMITIVES` says how many operands must be there before it is applied (with fewer it stays a block
+value, `softmax(over=S)`), which keywords it knows, and the function that builds it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from attndsl import ops
+from attndsl.diagnostics import Span, did_you_mean, error
+from attndsl.elaborate import index_functions
+from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.rearrange import rearrange
+from attndsl.elaborate.tensors import (
+    BINARY,
+    UNARY,
+    arithmetic,
+    axes_of,
+    axes_text,
+    axis_of,
+    emit,
+    lift,
+    number,
+    size_of,
+)
+from attndsl.elaborate.values import (
+    FUNCTIONS,
+    Argument,
+    ArrowValue,
+    Axes,
+    Compile,
+    IndexFunctionValue,
+    Nothing,
+    Number,
+    Primitive,
+    Several,
+    Text,
+    combine,
+    describe,
+    kind_of,
+)
+from attndsl.graph import Axis, Initializer, ScopeInfo, Type, Value
+from attndsl.sizes import Constraint, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A primitive's arguments, where it stands, and what it is called."""
+
+    name: str
+    positional: tuple[Argument, ...]
+    keywords: dict[str, Argument]
+    frame: Frame
+    span: Span
+
+    def tensor(self, place: int) -> Argument:
+        """The operand at `place` as a tensor."""
+        return lift(self.positional[place], self.frame)
+
+    def type(self, place: int) -> Type:
+        value = self.tensor(place).value
+        assert isinstance(value, Value)
+        return value.type
+
+    def keyword(self, name: str) -> Argument:
+        if name not in self.keywords:
+            raise error("E0103", f"`{self.name}` needs `{name}=…`", self.span,
+                        help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else ())
+        return self.keywords[name]
+
+    def axes(self, name: str, *types: Type) -> tuple[Axis, ...]:
+        return axes_of(self.keyword(name), self.frame, types, known=True)
+
+    def axis(self, name: str, *types: Type) -> Axis:
+        found = self.axes(name, *types)
+        if len(found) != 1:
+            raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
+        return found[0]
+
+    def emit(self, op: ops.Op, *operands: Argument) -> Value:
+        return emit(self.frame, op, self.span, *operands)
+
+
+def apply(
+    primitive: Primitive, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span
+) -> Compile:
+    """The primitive applied, or itself with more arguments where operands are still lacking."""
+    rule = PRIMITIVES[primitive.name]
+    for key, value in keywords.items():
+        if key not in rule.keywords:
+            raise error("E0102", f"`{primitive.name}` has no argument `{key}`", value.span,
+                        help=did_you_mean(key, rule.keywords) or (
+                            f"it takes {', '.join(f'{k}=' for k in rule.keywords)}" if rule.keywords else "it takes operands only",))
+    first = [a for a in positional if isinstance(a.value, Value)]
+    later = [a for a in positional if not isinstance(a.value, Value)]
+    if primitive.positional or primitive.keywords:
+        positional = [*first, *primitive.positional, *later]
+        keywords = {**primitive.keywords, **keywords}
+    low, high = rule.operands
+    if len(positional) > high:
+        raise error("E0104", f"`{primitive.name}` takes {high} operand{'s' if high != 1 else ''}", positional[high].span,
+                    "one too many")
+    if len(positional) < low:
+        if not positional and not keywords and low:
+            raise error("E0103", f"`{primitive.name}` needs {low} operand{'s' if low != 1 else ''}", span)
+        return Primitive(primitive.name, tuple(positional), keywords)
+    return rule.build(Given(primitive.name, tuple(positional), dict(keywords), frame, span))
+
+
+# ---------------------------------------------------------------- elementwise
+
+
+def _unary(g: Given) -> Compile:
+    value = g.positional[0].value
+    if isinstance(value, Number) and g.name in FUNCTIONS and (value.value is not None):
+        return combine(g.name, g.span, value)
+    return g.emit(UNARY[g.name](), g.tensor(0))
+
+
+def _binary(g: Given) -> Compile:
+    a, b = g.positional
+    if isinstance(a.value, Number) and isinstance(b.value, Number):
+        return combine(g.name, g.span, a.value, b.value)
+    return arithmetic(g.frame, g.name, a, b, g.span)
+
+
+def _cast(g: Given) -> Compile:
+    value = g.positional[0].value
+    if isinstance(value, Number) and value.value is not None and g.name != "bool":
+        return combine(g.name, g.span, value)
+    tensor = g.tensor(0)
+    return tensor.value if g.type(0).dtype == g.name else g.emit(ops.Cast(g.name), tensor)
+
+
+def _where(g: Given) -> Compile:
+    choice = g.positional[0].value
+    if isinstance(choice, Number) and choice.value is not None and choice.formula is None:
+        return g.positional[1 if choice.value else 2].value
+    parts = [g.tensor(i) for i in range(3)]
+    if not g.frame.outer:
+        types = [g.type(i) for i in range(3)]
+        widest = max(types, key=lambda t: t.rank)
+        for part, type_ in zip(parts, types, strict=True):
+            lacking = [a for a in type_.axes if a not in widest.axes]
+            if lacking:
+                raise error("E0203", f"the axes of `where` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
+                            part.span, str(type_), help="write the result's type to combine every pair")
+    return g.emit(ops.Where(), *parts)
+
+
+# ---------------------------------------------------------------- reductions and contraction
+
+
+def _reduction(op: Callable[[tuple[Axis, ...]], ops.Op]) -> Callable[[Given], Compile]:
+    return lambda g: g.emit(op(g.axes("over", g.type(0))), g.tensor(0))
+
+
+def _along(op: Callable[[Axis], ops.Op]) -> Callable[[Given], Compile]:
+    return lambda g: g.emit(op(g.axis("over", g.type(0))), g.tensor(0))
+
+
+def _softmax(g: Given) -> Compile:
+    op, tensor = ops.Softmax(g.axis("over", g.type(0))), g.tensor(0)
+    if "where" not in g.keywords:
+        return g.emit(op, tensor)
+    mask = g.keywords["where"]
+    if isinstance(mask.value, IndexFunctionValue):
+        raise error("E0302", "a mask must be given its axes here", mask.span, "a function of positions",
+                    help=f"write `where={mask.span.text}[q=T, k={op.over.name}]`")
+    if isinstance(mask.value, Nothing) or (isinstance(mask.value, Number) and mask.value.is_bool and mask.value.value):
+        return g.emit(op, tensor)
+    lifted = lift(mask, g.frame)
+    assert isinstance(lifted.value, Value)
+    foreign = [a for a in lifted.value.type.axes if a not in g.type(0).axes]
+    if foreign:
+        raise error("E0301", f"the mask runs over {axes_text(foreign)}, which the scores do not have", mask.span,
+                    str(lifted.value.type), other=_label(tensor, g), help=f"the scores have {axes_text(g.type(0).axes)}")
+    return g.emit(op, tensor, lifted)
+
+
+def _label(argument: Argument, g: Given) -> tuple:
+    from attndsl.diagnostics import Label
+
+    return (Label(argument.span, str(g.type(0))),) if argument.span.source is g.span.source else ()
+
+
+def _dot(g: Given) -> Compile:
+    a, b = g.tensor(0), g.tensor(1)
+    over = axes_of(g.keyword("over"), g.frame, (g.type(0), g.type(1)), known=True)
+    return g.emit(ops.Dot(over), a, b)
+
+
+def _take(g: Given) -> Compile:
+    over, table, index = g.axis("over", g.type(0)), g.tensor(0), g.tensor(1)
+    assert isinstance(index.value, Value)
+    maker = next((n for n in reversed(g.frame.builder.nodes) if index.value in n.outputs), None)
+    if maker is not None and isinstance(maker.op, ops.Range):
+        g.frame.run.require(
+            Constraint("<=", maker.op.axis.size, over.size, g.frame.site or g.span, "E0211",
+                       helps=(f"a position beyond the table of {over.name} has no entry: bound the input with "
+                              f"`where {maker.op.axis.name} <= {over.name}`",))
+        )
+    return g.emit(ops.Take(over), table, index)
+
+
+# ---------------------------------------------------------------- shape
+
+
+def _range(g: Given) -> Compile:
+    axis = axes_of(g.positional[0], g.frame)[0]
+    return index_functions.positions(axis, g.frame, g.span) if g.name == "positions" else g.emit(ops.Range(axis))
+
+
+def _rearrange(g: Given) -> Compile:
+    arrow = g.positional[1].value
+    if not isinstance(arrow, ArrowValue):
+        raise error("E0104", f"`rearrange` takes a pattern, but this is {describe(arrow)}", g.positional[1].span,
+                    help="write `rearrange(x, [D] -> [heads, head])`")
+    return rearrange(g.tensor(0), arrow, g.frame, g.span)
+
+
+def _concat(g: Given) -> Compile:
+    over = g.keyword("over")
+    arrow = over.value
+    if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
+        raise error("E0104", "`concat` needs the joined axis's name", over.span, help="write `over=[M, T] -> S`")
+    parts = [lift(p, g.frame) for p in g.positional]
+    if len(arrow.source.terms) not in (1, len(parts)):
+        raise error("E0104", f"{len(parts)} operands are joined over {len(arrow.source.terms)} axes", over.span,
+                    help="name one axis for each operand")
+    terms = arrow.source.terms * (len(parts) if len(arrow.source.terms) == 1 else 1)
+    axes: list[Axis | None] = []
+    total, earlier = Size.of(0), Size.of(0)
+    for part, term in zip(parts, terms, strict=True):
+        assert isinstance(part.value, Value)
+        single = isinstance(term.size, tree_number()) and term.size.value == 1 and term.name is None
+        axis = None if single else axis_of(term, g.frame, (part.value.type,))
+        if axis is not None and axis not in part.value.type.axes:
+            axis = None
+        axes.append(axis)
+        earlier = total
+        total = total + (axis.size if axis is not None else 1)
+    target = _joined(arrow.target.terms[0], total, earlier, g)
+    rest = max((p.value.type.without(*(a for a in axes if a)) for p in parts), key=lambda t: t.rank)  # type: ignore[union-attr]
+    one = Axis("1", Size.of(1))
+    full: list[Argument] = []
+    for part, axis in zip(parts, axes, strict=True):
+        assert isinstance(part.value, Value)
+        wanted = (*rest.axes, axis or one)
+        layout = tuple(a for a in part.value.type.axes if a in wanted)
+        place = layout.index(axis) if axis else None
+        order = list(rest.axes)
+        base = parts[[a is not None for a in axes].index(True)].value.type if any(axes) else None  # type: ignore[union-attr]
+        at = next((i for i, a in enumerate(base.axes) if a in axes), len(order)) if base is not None else len(order)
+        order.insert(min(at, len(order)), axis or one)
+        foreign = [a for a in part.value.type.axes if a not in order]
+        if foreign:
+            raise error("E0203", f"{axes_text(foreign)} is not an axis of the other operands", part.span, str(part.value.type))
+        del place
+        full.append(part if part.value.type.axes == tuple(order) else Argument(g.emit(ops.Broadcast(tuple(order)), part), part.span))
+    return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
+
+
+def tree_number() -> type:
+    from attndsl.syntax import tree
+
+    return tree.Number
+
+
+def _joined(term: object, total: Size, earlier: Size, g: Given) -> Axis:
+    """The axis that a concatenation makes: a name of its own for the summed size, counted from where the last operand
+    starts."""
+    from attndsl.syntax import tree
+
+    assert isinstance(term, tree.AxisTerm)
+    if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
+        axis = Axis(term.size.text, total, -earlier)
+        g.frame.bind(term.size.text, Number(total.known(g.frame.run.sizes), total, axis), term.span)
+        return axis
+    made = axis_of(term, g.frame)
+    if made.size != total:
+        g.frame.run.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
+    return Axis(made.name, made.size, -earlier)
+
+
+def _split(g: Given) -> Compile:
+    arrow = g.keyword("over").value
+    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
+        raise error("E0104", "`split` needs the parts' axes", g.keyword("over").span, help="write `over=S -> [M, T]`")
+    tensor, start = g.tensor(0), Size.of(0)
+    axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
+    targets = [axis_of(t, g.frame) for t in arrow.target.terms]
+    total = sum((t.size for t in targets), Size.of(0))
+    if total != axis.size:
+        g.frame.run.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206"))
+    parts = []
+    for target in targets:
+        parts.append(g.emit(ops.Slice(axis, start, target), tensor))
+        start = start + target.size
+    return Several(tuple(parts))
+
+
+def _broadcast(g: Given) -> Compile:
+    tensor, axes = g.tensor(0), axes_of(g.positional[1], g.frame, (g.type(0),))
+    lacking = tuple(a for a in g.type(0).axes if a not in axes)
+    return g.emit(ops.Broadcast((*lacking, *axes)), tensor)
+
+
+def _windows(g: Given) -> Compile:
+    arrow = g.keyword("over").value
+    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
+        raise error("E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`")
+    axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
+    stride, dilation, pad = (_whole(g, key, default) for key, default in (("stride", 1), ("dilation", 1), ("pad", 0)))
+    before, after = _whole(g, "before", pad), _whole(g, "after", pad)
+    size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame)
+    reach = (size - 1) * dilation + 1
+    count = axis.size + (before + after) - reach
+    count = (count // Size.of(stride) if stride != 1 else count) + 1
+    names = [t.size.text if t.name is None and hasattr(t.size, "text") else str(t.span.text) for t in arrow.target.terms]  # type: ignore[union-attr]
+    made = []
+    for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
+        if g.frame.lookup(name) is None:
+            new = Axis(name, length)
+            g.frame.bind(name, Number(length.known(g.frame.run.sizes), length, new), term.span)
+        else:
+            new = axis_of(term, g.frame)
+            if new.size != length:
+                g.frame.run.require(Constraint("==", length, new.size, g.frame.site or term.span, "E0206"))
+        made.append(new)
+    return g.emit(ops.Windows(axis, made[0], made[1], stride, dilation, before, after), g.tensor(0))
+
+
+def _whole(g: Given, key: str, default: int) -> int:
+    if key not in g.keywords:
+        return default
+    n = number(g.keywords[key].value, g.keywords[key].span, f"`{key}`")
+    if not isinstance(n.value, int) or n.value < 0 or n.formula is not None:
+        raise error("E0404", f"`{key}` must be a whole number", g.keywords[key].span)
+    return n.value
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def _dropout(g: Given) -> Compile:
+    rate = g.positional[1] if len(g.positional) > 1 else g.keyword("p")
+    p = number(rate.value, rate.span, "a dropout rate").value
+    if p is None or not 0 <= p < 1:
+        raise error("E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span)
+    tensor = g.tensor(0)
+    if p == 0:
+        return tensor.value
+    site = g.frame.number("dropout")
+    g.frame.run.scopes[site] = ScopeInfo(site, "dropout", g.span)
+    inner = g.frame.child("block", site)
+    return emit(inner, ops.Dropout(float(p), site), g.span, tensor)
+
+
+def _uniform(g: Given) -> Compile:
+    if len(g.positional) == 2:
+        return _initializer(g)
+    site = g.frame.number("uniform")
+    return g.emit(ops.Uniform(axes_of(g.positional[0], g.frame), site))
+
+
+def _initializer(g: Given) -> Compile:
+    values = []
+    for given in g.positional:
+        n = number(given.value, given.span, "an initialiser's argument")
+        if n.formula is not None or n.value is None:
+            raise error("E0404", "an initialiser's argument must be one number for all layers", given.span)
+        values.append(float(n.value))
+    return Initializer(g.name, tuple(values))
+
+
+def _kind(g: Given) -> Compile:
+    return Text(kind_of(g.positional[0].value))
+
+
+def _has(g: Given) -> Compile:
+    axes = axes_of(g.positional[1], g.frame)
+    return Number.of(all(a in g.type(0).axes for a in axes))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`operands`: fewest and most positional arguments."""
+
+    build: Callable[[Given], Compile]
+    operands: tuple[int, int] = (1, 1)
+    keywords: tuple[str, ...] = ()
+    doc: str = ""
+
+
+_OVER = ("over",)
+
+PRIMITIVES: dict[str, Rule] = {
+    **{name: Rule(_unary, doc=f"{name}, element by element") for name in UNARY if name not in ("neg", "not")},
+    "minimum": Rule(_binary, (2, 2), doc="the smaller, element by element"),
+    "maximum": Rule(_binary, (2, 2), doc="the larger, element by element"),
+    "float": Rule(_cast, doc="as the model's float"),
+    "int": Rule(_cast, doc="as an integer, towards zero"),
+    "bool": Rule(_cast, doc="whether it is not zero"),
+    "where": Rule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),
+    "stop_gradient": Rule(lambda g: g.emit(ops.StopGradient(), g.tensor(0)), doc="the value, without a gradient"),
+    "sum": Rule(_reduction(ops.Sum), keywords=_OVER, doc="the sum over axes"),
+    "mean": Rule(_reduction(ops.Mean), keywords=_OVER, doc="the mean over axes"),
+    "max": Rule(_reduction(ops.Max), keywords=_OVER, doc="the largest over axes"),
+    "min": Rule(_reduction(ops.Min), keywords=_OVER, doc="the smallest over axes"),
+    "any": Rule(_reduction(ops.Any), keywords=_OVER, doc="whether any is true"),
+    "all": Rule(_reduction(ops.All), keywords=_OVER, doc="whether all are true"),
+    "argmax": Rule(_along(ops.ArgMax), keywords=_OVER, doc="the index of the largest; ties go to the lowest"),
+    "cumsum": Rule(_along(ops.CumSum), keywords=_OVER, doc="the running sum"),
+    "softmax": Rule(_softmax, keywords=("over", "where"), doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
+    "log_softmax": Rule(_along(ops.LogSoftmax), keywords=_OVER, doc="the logarithm of the softmax"),
+    "logsumexp": Rule(_along(ops.LogSumExp), keywords=_OVER, doc="log(sum(exp(x)))"),
+    "dot": Rule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
+    "take": Rule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
+    "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T"),
+    "positions": Rule(_range, doc="`positions(T)`: the indices along T, counted from its origin"),
+    "rearrange": Rule(_rearrange, (2, 2), doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
+    "concat": Rule(_concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
+    "split": Rule(_split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
+    "broadcast": Rule(_broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
+    "windows": Rule(_windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
+                    "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
+    "flip": Rule(_along(ops.Flip), keywords=_OVER, doc="back to front along an axis"),
+    "one_hot": Rule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
+                    doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
+    "dropout": Rule(_dropout, (1, 2), ("p",), "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),
+    "uniform": Rule(_uniform, (1, 2), doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
+    **{name: Rule(_initializer, (n, n), doc="an initialiser") for name, n in
+       {"normal": 1, "truncated": 1, "constant": 1}.items()},
+    "kind": Rule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
+    "has": Rule(_has, (2, 2), doc="whether a tensor has an axis"),
+}  # fmt: skip
+
+CONSTANTS: dict[str, Compile] = {
+    "none": Nothing(),
+    "pi": Number.of(math.pi),
+    **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
+}
+
+BINARY_NAMES = tuple(BINARY)

@@ -1,0 +1,169 @@
+"""Hyperparameters: defaults, variants and overrides, checked by one set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
+from attndsl.elaborate.files import Spec
+from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.values import (
+    BlockValue,
+    Compile,
+    IndexFunctionValue,
+    Nothing,
+    Number,
+    Primitive,
+    Text,
+    describe,
+)
+from attndsl.graph import Axis, Initializer, Value
+from attndsl.sizes import Size
+from attndsl.syntax import tree
+from attndsl.syntax.parser import parse
+
+Setting = str | int | float | bool
+
+
+def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Frame) -> dict[str, Compile]:
+    """Bind every hyperparameter of the model in `frame`: what `settings` say, else the variant, else the default.
+
+    An integer one is a symbol of its own in sizes, whatever its value. Raises `AttnError` with every wrong setting.
+    """
+    given = _from_variant(spec, frame)
+    problems: list[Diagnostic] = []
+    names = [p.name.text for p in spec.model.hyperparameters]
+    for key, text in settings.items():
+        if key not in names:
+            problems.append(
+                Diagnostic("E0402", f"`{spec.model.name.text}` has no hyperparameter `{key}`", None, (
+                    Label(spec.model.name.span, "the model"),), (),
+                    did_you_mean(key, names) or (f"it has {', '.join(names)}",)))
+            continue
+        try:
+            given[key] = _override(key, text, frame)
+        except AttnError as problem:
+            problems += problem.diagnostics
+    values: dict[str, Compile] = {}
+    for parameter in spec.model.hyperparameters:
+        try:
+            values[parameter.name.text] = _bind(parameter, given, spec, frame)
+        except AttnError as problem:
+            problems += problem.diagnostics
+    if problems:
+        raise AttnError(*problems)
+    return values
+
+
+def _from_variant(spec: Spec, frame: Frame) -> dict[str, tuple[Compile, Span]]:
+    given: dict[str, tuple[Compile, Span]] = {}
+    names = [p.name.text for p in spec.model.hyperparameters]
+    for variant in spec.variants:
+        for setting in variant.settings:
+            assert setting.name is not None
+            if setting.name.text not in names:
+                raise error("E0402", f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
+                            setting.name.span, other=Label(spec.model.name.span, "the model"),
+                            help=did_you_mean(setting.name.text, names))
+            if variant is spec.variant:
+                given[setting.name.text] = (frame.run.evaluate(setting.value, frame), setting.value.span)
+    return given
+
+
+def _override(key: str, text: Setting, frame: Frame) -> tuple[Compile, Span]:
+    """The value of `--set key=text`, read as an expression of the language."""
+    if isinstance(text, bool):
+        text = "true" if text else "false"
+    source = Source(f"--set {key}", f"variant M:set {{ {key} = {text} }}\n")
+    start = source.text.index("=") + 2
+    span = Span(source, start, start + len(str(text)))
+    file, problems = parse(source)
+    variant = next((d for d in file.declarations if isinstance(d, tree.Variant)), None)
+    if problems or variant is None or len(variant.settings) != 1 or not str(text).strip():
+        raise error("E0403", f"`{key}={text}` cannot be read", None, help="write a number, true, false, or a block or mask of the language")
+    return frame.run.evaluate(variant.settings[0].value, frame), span
+
+
+def _bind(
+    parameter: tree.Parameter, given: Mapping[str, tuple[Compile, Span]], spec: Spec, frame: Frame
+) -> Compile:
+    name = parameter.name.text
+    default = frame.run.evaluate(parameter.default, frame) if parameter.default is not None else None
+    if name not in given and default is None:
+        raise error("E0103", f"`{spec.model.name.text}` needs a value for `{name}`", parameter.span,
+                    help=f"give it a default, or `--set {name}=…`")
+    value, span = given.get(name, (default, parameter.span))
+    assert value is not None
+    if isinstance(value, Value):
+        raise error("E0404", f"`{name}` must be known at compile time", span)
+    if default is not None:
+        value = _checked(name, value, default, span, parameter)
+    if isinstance(value, Number) and not value.is_bool and isinstance(value.value, Fraction):
+        value = Number(float(value.value))
+    if isinstance(value, Number) and isinstance(value.value, int) and not value.is_bool:
+        frame.run.sizes[name] = value.value
+        symbol = Size.symbol(name)
+        value = Number(value.value, symbol, Axis.of(symbol))
+    frame.bind(name, value, parameter.name.span)
+    return value
+
+
+def _checked(name: str, value: Compile, default: Compile, span: Span, parameter: tree.Parameter) -> Compile:
+    """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, …; where the default is
+    `none`, anything goes."""
+    wanted, have = _kind(default), _kind(value)
+    if wanted == "a number" and have == "a whole number":
+        assert isinstance(value, Number) and value.value is not None
+        return replace(value, value=float(value.value), size=None, axis=None)
+    if wanted == have or isinstance(default, Nothing) or isinstance(value, Nothing):
+        return value
+    shown = value.text if isinstance(value, Text) else describe(value)
+    outside = span.source.name.startswith("--set")
+    here = Label(parameter.span, f"{wanted} by default")
+    raise AttnError(Diagnostic(
+        "E0401", f"`{name}` is {wanted}, but {f'`{span.text}`' if outside else 'this'} is {shown if outside else have}",
+        here if outside else Label(span, have), () if outside else (here,), (),
+        (f"give {wanted}: `{name}={_example(default)}`",)))
+
+
+def _kind(value: Compile) -> str:
+    if isinstance(value, Number):
+        if value.is_bool:
+            return "a truth value"
+        return "a whole number" if isinstance(value.value, int) else "a number"
+    if isinstance(value, IndexFunctionValue):
+        return f"a {value.kind}"
+    if isinstance(value, (BlockValue, Primitive)):
+        return "a block"
+    if isinstance(value, Initializer):
+        return "an initialiser"
+    return "a text" if isinstance(value, Text) else "nothing"
+
+
+def _example(default: Compile) -> str:
+    return shown(default)
+
+
+def shown(value: Compile) -> str:
+    """A compile-time value as a user would type it, as far as it has a short form."""
+    if isinstance(value, Number):
+        if value.is_bool:
+            return "true" if value.value else "false"
+        return str(value.value)
+    if isinstance(value, IndexFunctionValue):
+        if value.declaration is not None:
+            inside = ", ".join(shown(c) for c in value.captures.values())
+            return value.declaration.name.text + (f"({inside})" if inside else "")
+        signs = {"and": "&", "or": "|"}
+        parts = [shown(o) if not isinstance(o, Value) else "…" for o in value.operands]
+        return f" {signs.get(value.operator, value.operator)} ".join(parts) if len(parts) > 1 else f"{value.operator} {parts[0]}"
+    if isinstance(value, BlockValue):
+        inside = ", ".join(f"{k}={shown(v)}" for k, v in value.settings.items())
+        return value.block.name.text + (f"({inside})" if inside else "")
+    if isinstance(value, Primitive):
+        return value.name
+    if isinstance(value, Initializer):
+        return str(value)
+    return value.text if isinstance(value, Text) else "none"

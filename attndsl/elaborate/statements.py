@@ -1,0 +1,290 @@
+"""Statements: names bound, parameters and layers made, branches taken; one mistake ends one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attndsl import ops
+from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.elaborate.calls import make_layer
+from attndsl.elaborate.expressions import argument, condition, evaluate
+from attndsl.elaborate.frames import POISON, Frame, PendingParameter, Poisoned
+from attndsl.elaborate.inputs import declare_input, declare_output
+from attndsl.elaborate.tensors import arithmetic, arrange, axes_text, emit, lift, stamp, type_of
+from attndsl.elaborate.values import Argument, Compile, Number, Several, combine, describe
+from attndsl.graph import Initializer, Type, Value
+from attndsl.sizes import Constraint
+from attndsl.syntax import tree
+
+DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
+
+
+def execute(statements: Sequence[tree.Statement], frame: Frame) -> None:
+    """Run statements in order. Mistakes are collected statement by statement; what a failed one would have bound is
+    poisoned, so that nothing is said twice. In a block the first mistake ends the block (its caller reports it)."""
+    for statement in statements:
+        if frame.results is not None:
+            return
+        if frame.kind in ("block", "index function"):
+            _TABLE[type(statement)](statement, frame)
+            continue
+        try:
+            _TABLE[type(statement)](statement, frame)
+        except AttnError as problem:
+            frame.run.report(problem)
+            _poison(statement, frame)
+        except Poisoned:
+            _poison(statement, frame)
+
+
+def _poison(statement: tree.Statement, frame: Frame) -> None:
+    for name in bound_names(statement):
+        if name.text not in frame.names or not isinstance(statement, (tree.Repeat, tree.Scan)):
+            frame.bind(name.text, POISON, name.span)
+    if isinstance(statement, (tree.Return, tree.Emit)):
+        raise Poisoned
+
+
+def bound_names(statement: tree.Statement) -> list[tree.Identifier]:
+    """The names that a statement binds around it, those in branches and bodies included."""
+    if isinstance(statement, tree.Assign):
+        return [*statement.targets, *_labels(statement.value)]
+    if isinstance(statement, (tree.LayerDecl, tree.ParamDecl, tree.StateDecl, tree.InputDecl, tree.OutputDecl)):
+        return [statement.name]
+    if isinstance(statement, tree.If):
+        return [n for s in (*statement.then, *statement.otherwise) for n in bound_names(s)]
+    if isinstance(statement, (tree.Repeat, tree.Scan, tree.Scope)):
+        return [n for s in statement.body for n in assigned_names(s)]
+    return []
+
+
+def assigned_names(statement: tree.Statement) -> list[tree.Identifier]:
+    """The names that plain assignment gives a value: what a repeat may carry."""
+    if isinstance(statement, tree.Assign):
+        return list(statement.targets)
+    if isinstance(statement, tree.If):
+        return [n for s in (*statement.then, *statement.otherwise) for n in assigned_names(s)]
+    if isinstance(statement, (tree.Repeat, tree.Scan)):
+        return [n for s in statement.body for n in assigned_names(s)]
+    return []
+
+
+def _labels(node: tree.Expr) -> list[tree.Identifier]:
+    found: list[tree.Identifier] = []
+    stack: list[tree.Expr] = [node]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, tree.Labelled):
+            found.append(at.label)
+            stack.append(at.value)
+        elif isinstance(at, tree.Pipe):
+            stack += [at.value, *at.stages]
+        elif isinstance(at, tree.Chain):
+            stack += at.operands
+        elif isinstance(at, tree.Call):
+            stack += [a.value for a in at.arguments]
+    return found
+
+
+# ---------------------------------------------------------------- assignment
+
+
+def _assign(node: tree.Assign, frame: Frame) -> None:
+    licensed = frame.outer
+    frame.outer = licensed or node.type is not None
+    try:
+        value = evaluate(node.value, frame)
+    finally:
+        frame.outer = licensed
+    if node.operator is not None:
+        value = _augmented(node, value, frame)
+    if node.type is not None:
+        value = _typed(node, value, frame)
+    if len(node.targets) == 1:
+        values: tuple[Compile, ...] = (value,)
+        if isinstance(value, Several):
+            raise error("E0113", f"this gives {len(value.values)} results for one name", node.value.span,
+                        other=Label(node.targets[0].span), help="write `a, b = …`")
+    else:
+        values = value.values if isinstance(value, Several) else (value,)
+        if len(values) != len(node.targets):
+            raise error("E0113", f"this gives {len(values)} result{'s' if len(values) != 1 else ''} for {len(node.targets)} names",
+                        node.value.span, describe(value), other=Label(node.targets[0].span.to(node.targets[-1].span)))
+    for target, item in zip(node.targets, values, strict=True):
+        if isinstance(item, Value):
+            frame.builder.name(item, frame.address(target.text))
+        if isinstance(item, Number) and item.axis is not None:
+            item = Number(item.value, item.size, item.axis, item.formula, item.is_bool)
+        _rebind(target, item, frame)
+
+
+def _rebind(target: tree.Identifier, value: Compile, frame: Frame) -> None:
+    """Assign to the name where it lives: a carried value in its repeat's frame, else here."""
+    frame.bind(target.text, value, target.span)
+
+
+def _augmented(node: tree.Assign, value: Compile, frame: Frame) -> Compile:
+    """`x += y` is `x = x + y`."""
+    (target,) = node.targets
+    name = tree.Name(target.span, target.text)
+    left, right = argument(name, frame), Argument(value, node.value.span, node.value)
+    assert node.operator is not None
+    if isinstance(left.value, Number) and isinstance(value, Number):
+        return combine(node.operator, node.span, left.value, value)
+    if not isinstance(left.value, (Value, Number)) or not isinstance(value, (Value, Number)):
+        culprit = left if not isinstance(left.value, (Value, Number)) else right
+        raise error("E0104", f"`{node.operator}=` takes numbers and tensors, but this is {describe(culprit.value)}", culprit.span)
+    return arithmetic(frame, node.operator, left, right, node.span)
+
+
+def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:
+    assert node.type is not None
+    lifted = lift(Argument(value, node.value.span, node.value), frame)
+    assert isinstance(lifted.value, Value)
+    wanted = type_of(node.type, frame, (lifted.value.type,))
+    have = lifted.value.type
+    if have.dtype != wanted.dtype:
+        raise error("E0204", f"this is {have.dtype}, but {wanted.dtype} is written", node.value.span, str(have),
+                    other=Label(node.type.span, "written here"))
+    foreign = [a for a in have.axes if a not in wanted.axes]
+    if foreign:
+        raise error("E0208", f"this has {axes_text(foreign)}, which the written type lacks", node.value.span, str(have),
+                    other=Label(node.type.span, "written here"))
+    if len(have.axes) < len(wanted.axes):
+        return emit(frame, ops.Broadcast(wanted.axes), node.span, lifted)
+    return arrange(lifted.value, wanted.axes, frame, node.span)
+
+
+# ---------------------------------------------------------------- parameters and layers
+
+
+def _layer(node: tree.LayerDecl, frame: Frame) -> None:
+    layer = make_layer(evaluate(node.value, frame), node.name, frame, node.span)
+    frame.bind(node.name.text, layer, node.name.span)
+
+
+def _param(node: tree.ParamDecl, frame: Frame) -> None:
+    type_ = type_of(node.type, frame)
+    initializer = DEFAULT_INITIALIZER
+    if node.init is not None:
+        value = evaluate(node.init, frame)
+        if isinstance(value, Number) and value.value is not None and value.formula is None:
+            value = Initializer("constant", (float(value.value),))
+        if not isinstance(value, Initializer):
+            raise error("E0104", f"a parameter starts from an initialiser, but this is {describe(value)}", node.init.span,
+                        help="use normal(std), truncated(std), uniform(a, b), xavier, kaiming, zeros, ones or constant(c)")
+        initializer = value
+    make_parameter(frame, node.name, type_, initializer, node.span)
+
+
+def make_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
+    """Declare `name` at this frame's address and bind it. The same address again is the same parameter, shared."""
+    address = frame.address(name.text)
+    layers = frame.layers[: address.count("*")]
+    known = frame.run.parameters.setdefault(address, [])
+    mine = [p for p in known if p.layers == layers]
+    if mine and mine[0].type != type_:
+        raise error("E0206", f"the shared parameter `{address}` would be {type_}, but it is {mine[0].type}",
+                    frame.site or span, other=Label(mine[0].span, "made here"),
+                    help="a layer is shared between tensors of the same axes only")
+    if any(p.span != span for p in mine):
+        raise error("E0107", f"the parameter `{address}` is declared twice", span, other=Label(mine[0].span, "first here"))
+    if not mine:
+        known.append(PendingParameter(address, type_, initializer, layers, span, _role(name.text, type_)))
+    stamp(frame, span)
+    value = frame.builder.emit(ops.Parameter(address, type_))
+    frame.bind(name.text, frame.builder.name(value, address), name.span)
+
+
+def _role(name: str, type_: Type) -> str:
+    if type_.rank >= 2:
+        return "table" if name == "table" else "weight"
+    return "bias" if name in ("bias", "shift") else "norm"
+
+
+# ---------------------------------------------------------------- control
+
+
+def _if(node: tree.If, frame: Frame) -> None:
+    branch = node.then if condition(node.condition, frame) else node.otherwise
+    execute(branch, frame)
+
+
+def _return(node: tree.Return, frame: Frame) -> None:
+    if frame.kind not in ("block", "scope", "index function"):
+        raise error("E0112", f"a {frame.kind} returns nothing", node.span,
+                    help="a model says `output NAME = …`; a repeat carries what it assigns, or says `emit …`")
+    values: list[Compile] = []
+    for expression in node.values:
+        value = evaluate(expression, frame)
+        values += value.values if isinstance(value, Several) else (value,)
+    frame.results, frame.returned = tuple(values), node.span
+
+
+def _emit(node: tree.Emit, frame: Frame) -> None:
+    if frame.kind not in ("repeat", "scan"):
+        raise error("E0112", "`emit` stands in a `repeat` or a `scan`", node.span)
+    if frame.emitted is not None:
+        raise error("E0112", "a body emits once", node.span, help="emit several values at once: `emit a, b`")
+    emitted = []
+    for expression in node.values:
+        value = lift(argument(expression, frame), frame).value
+        assert isinstance(value, Value)
+        emitted.append(value)
+    frame.emitted = tuple(emitted)
+
+
+def _require(node: tree.RequireDecl, frame: Frame) -> None:
+    comparison = node.condition
+    if isinstance(comparison, tree.Chain) and len(comparison.operators) == 1:
+        sides = [evaluate(o, frame) for o in comparison.operands]
+        relation = comparison.operators[0].text
+        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in ("==", "!=", "<", "<=", ">", ">="):
+            left, right = (s.size for s in sides if isinstance(s, Number))
+            assert left is not None and right is not None
+            frame.run.require(Constraint(relation, left, right, frame.site or node.span, "E0210", _because(frame, node)))
+            return
+    if not condition(comparison, frame):
+        raise error("E0210", f"`{comparison.span.text}` does not hold", node.span)
+
+
+def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:
+    return (f"`{frame.owner}` requires `{node.condition.span.text}`",) if frame.kind == "block" else ()
+
+
+def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> None:
+    frame.run.enter(node, frame)
+
+
+def _state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
+    raise error("E0115", "states are not elaborated yet", node.span,
+                help="carry the value through a `scan`, or give it as an input and an output")
+
+
+def _input(node: tree.InputDecl, frame: Frame) -> None:
+    declare_input(node, frame)
+
+
+def _output(node: tree.OutputDecl, frame: Frame) -> None:
+    declare_output(node, frame)
+
+
+_TABLE: dict[type, Callable[[Any, Frame], None]] = {
+    tree.Assign: _assign,
+    tree.LayerDecl: _layer,
+    tree.ParamDecl: _param,
+    tree.StateDecl: _state,
+    tree.StateWrite: _state,
+    tree.InputDecl: _input,
+    tree.OutputDecl: _output,
+    tree.RequireDecl: _require,
+    tree.If: _if,
+    tree.Return: _return,
+    tree.Emit: _emit,
+    tree.Scope: _body,
+    tree.Repeat: _body,
+    tree.Scan: _body,
+}
+
+__all__ = ["assigned_names", "bound_names", "execute"]

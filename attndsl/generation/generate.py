@@ -1,0 +1,107 @@
+"""Text from a trained run, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.tokenizers import Tokenizer
+from attndsl.diagnostics import error
+from attndsl.generation.run import Run, longest, next_token_logits
+from attndsl.generation.sampling import Sampling
+from attndsl.lazy import np
+from attndsl.program import Program
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+def generate(
+    run: Run,
+    prompt: str = "",
+    tokens: int = 256,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    backend: str | None = None,
+    device: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[str]:
+    """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
+    yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
+
+    A prompt longer than the model's context is cut to its end, and past the context the oldest tokens fall away; `say`
+    is told either once. Raises E0740 (values), E0741 (a prompt that is no text, logits that are no numbers), E0742.
+    """
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    if tokens < 0:
+        raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to add, 0 or more")
+    shown = run.recipe.inputs[0]
+    output = next_token_logits(run.graph, shown, run.tokenizer.vocab)
+    context = longest(run.graph, shown)
+    window = encode_prompt(run.tokenizer, prompt)
+    if context is not None and len(window) > context:
+        say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
+        window = window[-context:]
+    program = run.program(backend, device)
+    return _pieces(run, program, output.name, window, context, tokens, sampling, say)
+
+
+def _pieces(
+    run: Run,
+    program: Program,
+    output: str,
+    window: list[int],
+    context: int | None,
+    tokens: int,
+    sampling: Sampling,
+    say: Callable[[str], None],
+) -> Iterator[str]:
+    streamer = run.tokenizer.streamer(window)
+    end = run.tokenizer.separator if run.tokenizer.kind not in ("bytes", "chars") else None
+    slid = False
+    for index in range(tokens):
+        if context is not None and len(window) > context:
+            if not slid:
+                say(f"the text is past the model's context of {context:,} tokens: the oldest fall away from here on")
+                slid = True
+            window = window[-context:]
+        token = sampling.choose(_last_logits(run, program, output, window), index)
+        if token == end:
+            break
+        window.append(token)
+        if piece := streamer.push(token):
+            yield piece
+    if piece := streamer.finish():
+        yield piece
+
+
+def _last_logits(run: Run, program: Program, output: str, window: list[int]) -> Array:
+    """The logits after the last token, `[vocab]`; a model's table may be larger than the tokenizer (padding), the
+    further ones mean nothing."""
+    name = run.recipe.inputs[0]
+    logits = program.run({name: np.array([window], dtype=np.int64)}, [output])[output]
+    info = next(info for info in run.graph.outputs if info.name == output)
+    axes = next(i for i in run.graph.inputs if i.name == name).value.type.axes
+    place = [*(info.value.type.index(axis) for axis in axes)]
+    moved = np.moveaxis(logits, place, range(len(axes)))
+    last: Array = moved[0, -1, : run.tokenizer.vocab]
+    return last
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """The tokens of a prompt, at least one. Raises E0741 for a text that is not valid Unicode."""
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError:
+        raise error("E0741", "the prompt is not valid text", help="give it as UTF-8") from None
+    found = [int(token) for token in tokenizer.encode(prompt)]
+    if found:
+        return found
+    if tokenizer.begin is not None:
+        return [tokenizer.begin]
+    return [int(token) for token in tokenizer.encode("\n")] or [0]

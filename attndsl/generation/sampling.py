@@ -1,0 +1,83 @@
+"""From logits to a token: temperature, the k most likely, the nucleus, and a number that chooses.
+
+Computed in float64 with NumPy whatever the backend, and the number comes from a counter, so equal logits give equal
+tokens everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.counter import uniform
+from attndsl.diagnostics import error
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+_PURPOSE = 0x73616D70  # sets the draws apart from other uses of the same seed
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose. A `temperature` of 0 takes the most likely token (the lowest number among equals); `top_k` keeps
+    that many, `top_p` the smallest set of the likeliest whose probability reaches it (Holtzman et al., "The curious
+    case of neural text degeneration", 2020). Raises E0740 for values that mean nothing."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.temperature) or self.temperature < 0:
+            raise error(
+                "E0740", f"the temperature cannot be {self.temperature:g}",
+                help="0 always takes the likeliest token, 1 samples as the model says, 0.8 is a usual value",
+            )  # fmt: skip
+        if self.top_k is not None and self.top_k < 1:
+            raise error(
+                "E0740", f"`top_k` cannot be {self.top_k}", help="keep at least one token, or leave it out to keep all"
+            )
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise error(
+                "E0740", f"`top_p` cannot be {self.top_p:g}", help="it is a probability: more than 0, at most 1"
+            )
+
+    def probabilities(self, logits: Array) -> Array:
+        """What each token is drawn with, `[vocab]` in float64, from `[vocab]` logits; the temperature is not 0."""
+        scaled = logits.astype(np.float64) / self.temperature
+        weights = np.exp(scaled - scaled.max())
+        order = np.argsort(-scaled, kind="stable")
+        if self.top_k is not None:
+            weights[order[self.top_k :]] = 0.0
+        if self.top_p is not None:
+            reached = np.cumsum(weights[order])
+            # A token stays if those before it have not reached the share yet: the first always does.
+            before = np.concatenate(([0.0], reached[:-1]))
+            weights[order[before >= self.top_p * reached[-1]]] = 0.0
+        return weights / weights.sum()
+
+    def choose(self, logits: Array, index: int) -> int:
+        """The token for the `index`-th place. Raises E0741 where a logit is not a number."""
+        if not np.isfinite(logits.max()) or np.isnan(logits).any():
+            raise error(
+                "E0741",
+                "the model's logits are not numbers",
+                help="its weights may have diverged: sample from an earlier checkpoint",
+            )
+        if self.temperature == 0:
+            return int(np.argmax(logits))
+        # A share so small that it overflows is the greedy choice.
+        with np.errstate(over="ignore", invalid="ignore"):
+            probabilities = self.probabilities(logits)
+        if not np.isfinite(probabilities).all():
+            return int(np.argmax(logits))
+        order = np.argsort(-probabilities, kind="stable")
+        reached = np.cumsum(probabilities[order])
+        place = int(np.searchsorted(reached, uniform(_PURPOSE, self.seed, index) * reached[-1], side="right"))
+        return int(order[min(place, len(order) - 1)])

@@ -1,0 +1,40 @@
+"""Builds regions node by node; the elaborator and the passes make every node through it."""
+
+from __future__ import annotations
+
+from attndsl.diagnostics import Span
+from attndsl.graph.core import Node, Region, Value
+from attndsl.graph.types import Type
+from attndsl.ops.base import Op
+
+
+class Builder:
+    """Collects the nodes of one region. `scope`, `span` and `site` are what new nodes are stamped with."""
+
+    def __init__(self, scope: str = "", span: Span | None = None, site: Span | None = None) -> None:
+        self.nodes: list[Node] = []
+        self.scope = scope
+        self.span = span
+        self.site = site
+
+    def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = ()) -> Value:
+        """Append `op` applied to `inputs`; its type comes from the op's own rule (which may raise `Mismatch`)."""
+        value = Value(op.infer(*(v.type for v in inputs)), names)
+        self.nodes.append(Node(op, inputs, (value,), (), self.scope, self.span, self.site))
+        return value
+
+    def emit_regions(self, op: Op, inputs: tuple[Value, ...], regions: tuple[Region, ...], types: tuple[Type, ...]) -> tuple[Value, ...]:
+        """Append a node with bodies and one output for each of `types`."""
+        outputs = tuple(Value(type) for type in types)
+        self.nodes.append(Node(op, inputs, outputs, regions, self.scope, self.span, self.site))
+        return outputs
+
+    def region(self, parameters: tuple[Value, ...], results: tuple[Value, ...]) -> Region:
+        return Region(parameters, tuple(self.nodes), results)
+
+    @staticmethod
+    def name(value: Value, address: str) -> Value:
+        """Give a value one more address. Only while its graph is being built: from then on values never change."""
+        if address not in value.names:
+            object.__setattr__(value, "names", (*value.names, address))
+        return value

@@ -1,0 +1,230 @@
+"""The graph: values, nodes, regions, and the `Graph` that holds them together with its declarations.
+
+A graph is in static single assignment form. A value is made once, by a node or as a parameter of a region; a body may
+read values of the regions around it. `repeat` and `scan` are nodes with bodies. Nodes and values are immutable:
+a pass builds new ones (`attndsl.passes.rewrite`) and never edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import Span
+from attndsl.graph.types import Axis, Type
+from attndsl.sizes import Constraint, Size
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Op
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One tensor (or scalar: no axes). Compared by identity. `names` are the addresses under which an author can ask
+    for it: `h.*.attn` (the result of that call) or `h.*.attn.score` (a variable of its block)."""
+
+    type: Type
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """An operation applied: `op` holds its attributes, `inputs` its operands in order. `scope` is the path of the
+    layer in which it stands (`h.*.attn.q`; empty at the top), `span` what an author wrote for it (the innermost place
+    in a spec, a standard block's file included) and `site` the place in the user's own file that led to it."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    regions: tuple[Region, ...] = ()
+    scope: str = ""
+    span: Span | None = None
+    site: Span | None = None
+
+    @property
+    def output(self) -> Value:
+        """The only output (`ValueError` where there are several)."""
+        (value,) = self.outputs
+        return value
+
+    @property
+    def at(self) -> Span | None:
+        """Where to point a user: the place in his own file if known."""
+        return self.site or self.span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A body: what it is given, what it does in order, what it gives back. For `repeat`: parameters are the index (an
+    int scalar) and the carried values; results are the carried values' next ones, then what is emitted."""
+
+    parameters: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    results: tuple[Value, ...]
+
+    def walk(self) -> Iterator[Node]:
+        """Every node, each before the nodes of its own bodies, bodies once."""
+        for node in self.nodes:
+            yield node
+            for region in node.regions:
+                yield from region.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Initializer:
+    """How a parameter's first values are drawn: `normal(std)`, `uniform(low, high)`, `truncated(std)`, `xavier()`,
+    `kaiming()`, `zeros()`, `ones()`, `constant(value)`, `identity()`. See `attndsl.initial`."""
+
+    kind: str
+    arguments: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(map(repr, self.arguments))})" if self.arguments else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """A parameter of the model. In `address` each `*` stands for the index of a repeat around it (`h.*.ln_1.scale`);
+    `layers` has, for each `*`, the indices at which it exists: `range(depth)`, or fewer where the body branches."""
+
+    address: str
+    type: Type
+    initializer: Initializer
+    layers: tuple[range | tuple[int, ...], ...] = ()
+    span: Span | None = None
+    role: str = "weight"  # "weight", "bias", "norm" or "table": which weight-decay group a trainer puts it in
+
+    @property
+    def copies(self) -> int:
+        total = 1
+        for indices in self.layers:
+            total *= len(indices)
+        return total
+
+    def addresses(self) -> Iterator[str]:
+        """The addresses in files, `h.0.ln_1.scale` first."""
+
+        def fill(address: str, layers: tuple[range | tuple[int, ...], ...]) -> Iterator[str]:
+            if not layers:
+                yield address
+                return
+            for index in layers[0]:
+                yield from fill(address.replace("*", str(index), 1), layers[1:])
+
+        return fill(self.address, self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The values of an input must satisfy `value RELATION limit`: `tokens < vocab`. That indices are not negative is
+    part of every upper bound."""
+
+    relation: str
+    limit: Size
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class InputInfo:
+    name: str
+    value: Value
+    optional: bool = False
+    bounds: tuple[Bound, ...] = ()
+    doc: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """`needs` names the optional inputs without which it cannot be computed."""
+
+    name: str
+    value: Value
+    needs: frozenset[str] = frozenset()
+    doc: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeInfo:
+    """A layer as the author sees it: the path, the block (or `scope`, `repeat`) that it is a call of, its place."""
+
+    path: str
+    kind: str
+    span: Span | None = None
+    labelled: bool = False
+    doc: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A checked model at given hyperparameters. `hyperparameters` holds every compile-time value by name as shown to a
+    user (numbers, and texts for blocks and masks); `sizes` the integer ones that occur in sizes. Sizes that are not in
+    `sizes` are bound by the inputs at the call. `body.parameters` are the inputs' values, `body.results` the outputs'.
+    """
+
+    name: str
+    hyperparameters: Mapping[str, object]
+    sizes: Mapping[str, int]
+    inputs: tuple[InputInfo, ...]
+    outputs: tuple[OutputInfo, ...]
+    parameters: tuple[ParameterInfo, ...]
+    constraints: tuple[Constraint, ...]
+    scopes: Mapping[str, ScopeInfo]
+    body: Region
+    variant: str | None = None
+    doc: str | None = None
+    span: Span | None = None
+    origin: str = field(default="")  # the name of the file that the model was read from
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(info.copies * info.type.elements.value(self.sizes) for info in self.parameters)
+
+    @property
+    def free_sizes(self) -> tuple[str, ...]:
+        """The sizes that the inputs bind, in the order in which they first occur."""
+        names: list[str] = []
+        for info in self.inputs:
+            for axis in info.value.type.axes:
+                names += sorted(axis.size.symbols - self.sizes.keys() - set(names))
+        return tuple(names)
+
+
+def captured(region: Region) -> tuple[Value, ...]:
+    """The values that a body reads from around it, in the order of first use."""
+    made: set[Value] = set(region.parameters)
+    found: dict[Value, None] = {}
+
+    def read(value: Value) -> None:
+        if value not in made:
+            found.setdefault(value)
+
+    for node in region.nodes:
+        for value in node.inputs:
+            read(value)
+        for inner in node.regions:
+            for value in captured(inner):
+                read(value)
+        made.update(node.outputs)
+    for value in region.results:
+        read(value)
+    return tuple(found)
+
+
+__all__ = [
+    "Axis",
+    "Bound",
+    "Graph",
+    "Initializer",
+    "InputInfo",
+    "Node",
+    "OutputInfo",
+    "ParameterInfo",
+    "Region",
+    "ScopeInfo",
+    "Type",
+    "Value",
+    "captured",
+]

@@ -1,0 +1,434 @@
+"""Reads the text form of a graph (`attndsl.graph.text`) back; for tests, tools and files that a pass wrote.
+
+What cannot be read is a `GraphSyntaxError` with its line; whether the graph makes sense is for the verifier to say.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from fractions import Fraction
+from typing import TypeVar
+
+from attndsl.diagnostics import Label, Source, Span
+from attndsl.graph.core import (
+    Bound,
+    Graph,
+    Initializer,
+    InputInfo,
+    Node,
+    OutputInfo,
+    ParameterInfo,
+    Region,
+    ScopeInfo,
+    Value,
+)
+from attndsl.graph.types import Axis, Type
+from attndsl.ops import OPS
+from attndsl.ops.base import Op
+from attndsl.sizes import Constraint, Size
+
+T = TypeVar("T")
+WORD = re.compile(r"[A-Za-z_*$][\w.*$']*")
+SYMBOL = re.compile(r"[A-Za-z_][\w']*")
+INTEGER = re.compile(r"-?\d+")
+NUMBER = re.compile(r"-?(?:inf|nan|\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
+FILE = re.compile(r"[^\s:\",{}()]+")
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+RELATION = re.compile(r"==|!=|<=|<|>=|>|divides")
+
+
+class GraphSyntaxError(ValueError):
+    """A text that is no graph: what was expected, and the line and column."""
+
+
+class _Listed(Source):
+    """A source of which only positions are known; an offset holds a line and a column."""
+
+    WIDTH = 1 << 20
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "")
+
+    def position(self, offset: int) -> tuple[int, int]:
+        return divmod(offset, self.WIDTH)
+
+    def line(self, number: int) -> str:
+        return ""
+
+
+NOWHERE = Span(Source("", ""), 0, 0)  # for declarations that must have a span, in texts without
+
+
+def parse_text(text: str) -> Graph:
+    """The graph that `text` describes; raises `GraphSyntaxError`."""
+    return _Reader(text).graph()
+
+
+def parse_size(text: str) -> Size:
+    """A size in its written form: `str` of the result is `text` again if `text` was in normal form."""
+    reader = _Reader(text)
+    size = reader.size()
+    reader.skip()
+    if reader.at != len(text):
+        raise reader.error("the end of the size")
+    return size
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.values: dict[str, Value] = {}
+        self.sources: dict[str, Source] = {}
+
+    # ------------------------------------------------------------ characters
+
+    def error(self, expected: str) -> GraphSyntaxError:
+        line = self.text.count("\n", 0, self.at) + 1
+        column = self.at - self.text.rfind("\n", 0, self.at)
+        found = self.text[self.at : self.at + 20].split("\n")[0] or "the end of the line"
+        return GraphSyntaxError(f"line {line}, column {column}: expected {expected}, found {found!r}")
+
+    def skip(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def has(self, literal: str) -> bool:
+        """Take `literal` if it comes next (a word only as a whole word)."""
+        self.skip()
+        if not self.text.startswith(literal, self.at):
+            return False
+        end = self.at + len(literal)
+        if literal[-1].isalnum() and end < len(self.text) and (self.text[end].isalnum() or self.text[end] in "_.="):
+            return False
+        self.at = end
+        return True
+
+    def need(self, literal: str) -> None:
+        if not self.has(literal):
+            raise self.error(f"`{literal}`")
+
+    def match(self, pattern: re.Pattern[str], expected: str) -> str:
+        self.skip()
+        found = pattern.match(self.text, self.at)
+        if found is None:
+            raise self.error(expected)
+        self.at = found.end()
+        return found.group()
+
+    def string(self) -> str:
+        return str(json.loads(self.match(STRING, "a text in quotes")))
+
+    def word(self) -> str:
+        self.skip()
+        return self.string() if self.text.startswith('"', self.at) else self.match(WORD, "a name")
+
+    def listed(self, item: Callable[[], T], end: str) -> tuple[T, ...]:
+        """Items separated by commas up to and including `end`."""
+        items: list[T] = []
+        while not self.has(end):
+            if items:
+                self.need(",")
+            items.append(item())
+        return tuple(items)
+
+    # ------------------------------------------------------------ sizes, axes, types
+
+    def size(self) -> Size:
+        total = -self.product() if self.has("-") else self.product()
+        while True:
+            if self.has("+"):
+                total = total + self.product()
+            elif self.has("-"):
+                total = total - self.product()
+            else:
+                return total
+
+    def product(self) -> Size:
+        total = self.power()
+        while True:
+            if self.has("*"):
+                total = total * self.power()
+            elif self.has("//"):
+                total = total // self.power()
+            elif self.has("/"):
+                total = total / self.power()
+            elif self.has("%"):
+                total = total % self.power()
+            else:
+                return total
+
+    def power(self) -> Size:
+        base = self.atom()
+        return base ** int(self.match(INTEGER, "an exponent")) if self.has("^") else base
+
+    def atom(self) -> Size:
+        if self.has("("):
+            size = self.size()
+            self.need(")")
+            return size
+        self.skip()
+        if self.text[self.at : self.at + 1].isdigit():
+            return Size.of(int(self.match(INTEGER, "a number")))
+        name = self.match(SYMBOL, "a size")
+        if name in ("min", "max") and self.has("("):
+            left, right = self.listed(self.size, ")")
+            return left.minimum(right) if name == "min" else left.maximum(right)
+        return Size.symbol(name)
+
+    def axis(self) -> Axis:
+        self.skip()
+        start, name = self.at, ""
+        if self.text.startswith('"', start):
+            name = self.string()
+            self.need("=")
+        elif WORD.match(self.text, start):
+            name = self.match(WORD, "an axis")
+            if not self.has("="):
+                name, self.at = "", start
+        size = self.size()
+        origin = self.size() if self.has("from") else Size.of(0)
+        return Axis(name or str(size), size, origin)
+
+    def type(self) -> Type:
+        dtype = self.match(SYMBOL, "a dtype")
+        self.need("[")
+        return Type(dtype, self.listed(self.axis, "]"))
+
+    # ------------------------------------------------------------ attributes, spans
+
+    def number(self) -> float | int:
+        text = self.match(NUMBER, "a number")
+        return int(text) if INTEGER.fullmatch(text) else float(text)
+
+    def scalar(self) -> float | int | bool:
+        if self.has("true"):
+            return True
+        return False if self.has("false") else self.number()
+
+    def hyperparameter(self) -> object:
+        self.skip()
+        if self.text.startswith('"', self.at):
+            return self.string()
+        if self.has("none"):
+            return None
+        if self.has("["):
+            return self.listed(self.hyperparameter, "]")
+        value = self.scalar()
+        return Fraction(int(value), int(self.number())) if self.has("/") else value
+
+    def span(self, word: str = "at") -> Span | None:
+        if not self.has(word):
+            return None
+        self.skip()
+        name = self.string() if self.text.startswith('"', self.at) else self.match(FILE, "a file's name")
+        self.need(":")
+        line = int(self.match(INTEGER, "a line"))
+        self.need(":")
+        place = line * _Listed.WIDTH + int(self.match(INTEGER, "a column"))
+        return Span(self.sources.setdefault(name, _Listed(name)), place, place)
+
+    def doc(self) -> str | None:
+        return self.string() if self.has("doc") else None
+
+    # ------------------------------------------------------------ declarations
+
+    def graph(self) -> Graph:
+        self.need("graph")
+        name = self.word()
+        variant = self.word() if self.has("variant") else None
+        origin = ""
+        if self.has("origin"):
+            self.skip()
+            origin = self.string() if self.text.startswith('"', self.at) else self.match(FILE, "a file's name")
+        span, doc = self.span(), self.doc()
+        hyperparameters: dict[str, object] = {}
+        while self.has("hyperparameter"):
+            key = self.word()
+            self.need("=")
+            hyperparameters[key] = self.hyperparameter()
+        sizes: dict[str, int] = {}
+        while self.has("size"):
+            key = self.word()
+            self.need("=")
+            sizes[key] = int(self.match(INTEGER, "a number"))
+        inputs = self.each("input", self.input)
+        parameters = self.each("parameter", self.parameter)
+        constraints = self.each("constraint", self.constraint)
+        scopes = {info.path: info for info in self.each("scope", self.scope)}
+        self.need("body")
+        self.need("{")
+        nodes = self.nodes()
+        self.need("}")
+        outputs = self.each("output", self.output)
+        self.skip()
+        if self.at != len(self.text):
+            raise self.error("the end")
+        body = Region(tuple(i.value for i in inputs), nodes, tuple(o.value for o in outputs))
+        return Graph(
+            name, hyperparameters, sizes, inputs, outputs, parameters, constraints, scopes, body, variant, doc, span, origin
+        )
+
+    def each(self, keyword: str, item: Callable[[], T]) -> tuple[T, ...]:
+        items: list[T] = []
+        while self.has(keyword):
+            items.append(item())
+        return tuple(items)
+
+    def input(self) -> InputInfo:
+        name, value = self.word(), self.made()
+        optional = self.has("optional")
+        bounds: list[Bound] = []
+        if self.has("where"):
+            bounds.append(self.bound())
+            while self.has(","):
+                bounds.append(self.bound())
+        span = self.span()
+        return InputInfo(name, value, optional, tuple(bounds), self.doc(), span)
+
+    def bound(self) -> Bound:
+        relation = self.match(RELATION, "a relation")
+        return Bound(relation, self.size(), self.span() or NOWHERE)
+
+    def output(self) -> OutputInfo:
+        name = self.word()
+        self.need("=")
+        value = self.use()
+        needs: list[str] = []
+        if self.has("needs"):
+            needs.append(self.word())
+            while self.has(","):
+                needs.append(self.word())
+        span = self.span()
+        return OutputInfo(name, value, frozenset(needs), self.doc(), span)
+
+    def parameter(self) -> ParameterInfo:
+        address = self.word()
+        self.need(":")
+        type = self.type()
+        self.need("=")
+        kind = self.match(SYMBOL, "an initializer")
+        arguments = self.listed(self.number, ")") if self.has("(") else ()
+        layers = ()
+        if self.has("layers"):
+            self.need("[")
+            layers = self.listed(self.layer, "]")
+        self.need("role")
+        return ParameterInfo(address, type, Initializer(kind, arguments), layers, role=self.word(), span=self.span())
+
+    def layer(self) -> range | tuple[int, ...]:
+        def integer() -> int:
+            return int(self.match(INTEGER, "a number"))
+
+        if self.has("("):
+            return self.listed(integer, ")")
+        start = integer()
+        self.need(":")
+        stop = integer()
+        return range(start, stop, integer() if self.has(":") else 1)
+
+    def constraint(self) -> Constraint:
+        left = self.size()
+        relation = self.match(RELATION, "a relation")
+        right = self.size()
+        span = self.span() or NOWHERE
+        self.need("code")
+        code = self.match(SYMBOL, "a code")
+        notes = self.each("note", self.string)
+        helps = self.each("help", self.string)
+        other = self.each("other", lambda: Label(self.span() or NOWHERE, self.string()))
+        return Constraint(relation, left, right, span, code, notes, helps, other)
+
+    def scope(self) -> ScopeInfo:
+        path = self.word()
+        self.need("=")
+        kind = self.word()
+        labelled = self.has("labelled")
+        span = self.span()
+        return ScopeInfo(path, kind, span, labelled, self.doc())
+
+    # ------------------------------------------------------------ bodies
+
+    def made(self) -> Value:
+        name = self.match(re.compile(r"%\d+"), "a value")
+        names = self.listed(self.word, "}") if self.has("{") else ()
+        self.need(":")
+        value = Value(self.type(), names)
+        self.values[name] = value
+        return value
+
+    def use(self) -> Value:
+        name = self.match(re.compile(r"%\w+"), "a value")
+        if name not in self.values:
+            raise self.error(f"a value made before, not {name},")
+        return self.values[name]
+
+    def nodes(self) -> tuple[Node, ...]:
+        found: list[Node] = []
+        while True:
+            self.skip()
+            if not self.text.startswith("%", self.at):
+                return tuple(found)
+            found.append(self.node())
+
+    def node(self) -> Node:
+        outputs = [self.made()]
+        while self.has(","):
+            outputs.append(self.made())
+        self.need("=")
+        op, inputs = self.op()
+        scope = self.word() if self.has("in") else ""
+        span, site = self.span(), self.span("from")
+        regions: list[Region] = []
+        while self.has("{"):
+            self.need("given")
+            parameters = [self.made()]
+            while self.has(","):
+                parameters.append(self.made())
+            nodes = self.nodes()
+            self.need("give")
+            results = self.listed(self.use, "}")
+            regions.append(Region(tuple(parameters), nodes, results))
+        return Node(op, inputs, tuple(outputs), tuple(regions), scope, span, site)
+
+    def op(self) -> tuple[Op, tuple[Value, ...]]:
+        name = self.match(SYMBOL, "an op")
+        kind = OPS.get(name)
+        if kind is None:
+            raise self.error(f"an op, and `{name}` is none,")
+        self.need("(")
+        inputs: list[Value] = []
+        attributes: dict[str, object] = {}
+        kinds = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+
+        def item() -> None:
+            self.skip()
+            if self.text.startswith("%", self.at):
+                inputs.append(self.use())
+                return
+            attribute = self.match(SYMBOL, "an attribute")
+            self.need("=")
+            if attribute not in kinds:
+                raise self.error(f"an attribute of `{name}`, not `{attribute}`,")
+            attributes[attribute] = self.attribute(kinds[attribute])
+
+        self.listed(item, ")")
+        return kind(**attributes), tuple(inputs)
+
+    def attribute(self, kind: str) -> object:
+        """A value of the annotated type `kind`."""
+        if kind.startswith("tuple["):
+            if kind.endswith("| None") and self.has("none"):
+                return None
+            self.need("[")
+            item = kind.removeprefix("tuple[").split(",")[0]
+            return self.listed(lambda: self.attribute(item), "]")
+        readers: dict[str, Callable[[], object]] = {
+            "Axis": self.axis, "Size": self.size, "Type": self.type, "str": self.string, "bool": self.scalar,
+            "int": self.scalar, "float": self.scalar, "Union[float, int, bool]": self.scalar,
+        }  # fmt: skip
+        return readers[kind]()

@@ -1,0 +1,198 @@
+"""The graph as text: complete, readable, the same bytes in every process; `parse_text` reads it back.
+
+```
+graph GPT2 variant small origin gpt2.attn at gpt2.attn:2:1
+hyperparameter width = 768
+size width = 768
+input tokens %0: int[B, T] where < vocab at gpt2.attn:3:36
+parameter h.*.ln_1.scale: float[width] = ones layers [0:12] role norm at std/norms.attn:4:3
+constraint T <= context at gpt2.attn:3:30 code E0210
+scope h.*.ln_1 = layer_norm labelled at gpt2.attn:9:12
+body {
+  %1: float[B, T, width] = add(%4, %5) in h.*.attn at std/attention.attn:9:3 from gpt2.attn:9:14
+  %9 {h}: float[B, T, width] = repeat(%8, label="h", count=depth, cases=none, carried=1, stacked=[]) in h {
+    given %10: int[], %11: float[B, T, width]
+    give %31
+  }
+}
+output logits = %32 at gpt2.attn:14:3
+```
+
+Values are numbered in the order in which they are written; `{…}` are their names. An axis is written as its size, as
+`name=size` where it has a name of its own, and with `from origin` where it does not start at position 0. Spans are
+`at file:line:column` (`from` for the place in the user's file), so a graph that was read back has spans without text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from fractions import Fraction
+
+from attndsl.diagnostics import Span
+from attndsl.graph.anonymous import anonymous
+from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, Value
+from attndsl.graph.reader import parse_text
+from attndsl.graph.types import Axis, Type
+from attndsl.ops.base import Op
+from attndsl.sizes import Constraint, Size
+
+WORD = re.compile(r"[A-Za-z_*$][\w.*$']*")
+FILE = re.compile(r"[^\s:\",{}()]+")
+
+
+def to_text(graph: Graph, *, labels: bool = True, spans: bool = True) -> str:
+    """The text form of `graph`. Without `labels` it is that of `anonymous(graph)`: two graphs that compute the same in
+    the same way have the same text then, whatever their layers, variables and parameters are called."""
+    return _Writer(spans).graph(graph if labels else anonymous(graph))
+
+
+def op_text(op: Op, operands: Iterable[str] = ()) -> str:
+    """`dot(%1, %2, over=[head])`."""
+    attributes = [f"{f.name}={attribute_text(getattr(op, f.name))}" for f in fields(op)]  # type: ignore[arg-type]
+    return f"{op.name}({', '.join([*operands, *attributes])})"
+
+
+def attribute_text(value: object) -> str:
+    """An attribute of an op, or a hyperparameter."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, Axis):
+        return axis_text(value)
+    if isinstance(value, Type):
+        return type_text(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(attribute_text, value))}]"
+    if isinstance(value, (Size, int, Fraction)):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def axis_text(axis: Axis) -> str:
+    text = str(axis.size)
+    if axis.name != text:
+        text = f"{axis.name if WORD.fullmatch(axis.name) else json.dumps(axis.name)}={text}"
+    return text if axis.origin == Size.of(0) else f"{text} from {axis.origin}"
+
+
+def type_text(type: Type) -> str:
+    return f"{type.dtype}[{', '.join(map(axis_text, type.axes))}]"
+
+
+def _word(text: str) -> str:
+    return text if WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _layer_text(indices: range | tuple[int, ...]) -> str:
+    if isinstance(indices, range):
+        return f"{indices.start}:{indices.stop}" + (f":{indices.step}" if indices.step != 1 else "")
+    return f"({', '.join(map(str, indices))})"
+
+
+class _Writer:
+    def __init__(self, spans: bool) -> None:
+        self.spans = spans
+        self.numbers: dict[Value, int] = {}
+
+    def graph(self, graph: Graph) -> str:
+        head = f"graph {_word(graph.name)}"
+        if graph.variant is not None:
+            head += f" variant {_word(graph.variant)}"
+        if graph.origin:
+            head += f" origin {_file(graph.origin)}"
+        lines = [head + self.at(graph.span) + _doc(graph.doc)]
+        lines += [f"hyperparameter {_word(k)} = {attribute_text(v)}" for k, v in graph.hyperparameters.items()]
+        lines += [f"size {_word(name)} = {value}" for name, value in graph.sizes.items()]
+        lines += map(self.input, graph.inputs)
+        lines += map(self.parameter, graph.parameters)
+        lines += map(self.constraint, graph.constraints)
+        for path, info in graph.scopes.items():
+            labelled = " labelled" if info.labelled else ""
+            lines.append(f"scope {_word(path)} = {_word(info.kind)}{labelled}{self.at(info.span)}{_doc(info.doc)}")
+        lines += ["body {", *("  " + line for line in self.region(graph.body)), "}"]
+        lines += map(self.output, graph.outputs)
+        return "\n".join(lines) + "\n"
+
+    def input(self, info: InputInfo) -> str:
+        bounds = ", ".join(f"{b.relation} {b.limit}{self.at(b.span)}" for b in info.bounds)
+        optional = " optional" if info.optional else ""
+        where = f" where {bounds}" if bounds else ""
+        return f"input {_word(info.name)} {self.made(info.value)}{optional}{where}{self.at(info.span)}{_doc(info.doc)}"
+
+    def output(self, info: OutputInfo) -> str:
+        needs = f" needs {', '.join(map(_word, sorted(info.needs)))}" if info.needs else ""
+        return f"output {_word(info.name)} = {self.use(info.value)}{needs}{self.at(info.span)}{_doc(info.doc)}"
+
+    def parameter(self, info: ParameterInfo) -> str:
+        layers = f" layers [{', '.join(map(_layer_text, info.layers))}]" if info.layers else ""
+        start = f"{info.initializer.kind}({', '.join(map(repr, info.initializer.arguments))})"
+        start = start if info.initializer.arguments else info.initializer.kind
+        head = f"parameter {_word(info.address)}: {type_text(info.type)} = {start}"
+        return f"{head}{layers} role {_word(info.role)}{self.at(info.span)}"
+
+    def constraint(self, constraint: Constraint) -> str:
+        text = f"constraint {constraint.left} {constraint.relation} {constraint.right}"
+        text += self.at(constraint.span) + f" code {constraint.code}"
+        text += "".join(f" note {json.dumps(note, ensure_ascii=False)}" for note in constraint.notes)
+        text += "".join(f" help {json.dumps(line, ensure_ascii=False)}" for line in constraint.helps)
+        if self.spans:
+            text += "".join(
+                f" other{self.at(label.span)} {json.dumps(label.text, ensure_ascii=False)}" for label in constraint.other
+            )
+        return text
+
+    def region(self, region: Region) -> Iterator[str]:
+        """The lines of a body; the numbers of its parameters that are numbered already (inputs) stay."""
+        if any(value not in self.numbers for value in region.parameters):
+            yield f"given {', '.join(map(self.made, region.parameters))}"
+            yield from self.nodes(region)
+            yield f"give {', '.join(map(self.use, region.results))}".rstrip()
+        else:
+            yield from self.nodes(region)
+
+    def nodes(self, region: Region) -> Iterator[str]:
+        for node in region.nodes:
+            line = self.node(node)
+            for i, inner in enumerate(node.regions):
+                yield f"{line} {{" if i == 0 else "} {"
+                yield from ("  " + text for text in self.region(inner))
+            yield "}" if node.regions else line
+
+    def node(self, node: Node) -> str:
+        operands = [self.use(value) for value in node.inputs]
+        made = ", ".join(map(self.made, node.outputs))
+        scope = f" in {_word(node.scope)}" if node.scope else ""
+        site = self.at(node.site).replace(" at ", " from ", 1)
+        return f"{made} = {op_text(node.op, operands)}{scope}{self.at(node.span)}{site}"
+
+    def made(self, value: Value) -> str:
+        number = self.numbers.setdefault(value, len(self.numbers))
+        names = f" {{{', '.join(map(_word, value.names))}}}" if value.names else ""
+        return f"%{number}{names}: {type_text(value.type)}"
+
+    def use(self, value: Value) -> str:
+        number = self.numbers.get(value)
+        return f"%{number}" if number is not None else "%undefined"
+
+    def at(self, span: Span | None) -> str:
+        if span is None or not self.spans or not span.source.name:
+            return ""
+        line, column = span.source.position(span.start)
+        return f" at {_file(span.source.name)}:{line}:{column}"
+
+
+def _file(name: str) -> str:
+    return name if FILE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+
+
+def _doc(doc: str | None) -> str:
+    return "" if doc is None else f" doc {json.dumps(doc, ensure_ascii=False)}"
+
+
+__all__ = ["anonymous", "attribute_text", "axis_text", "op_text", "parse_text", "to_text", "type_text"]

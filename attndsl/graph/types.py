@@ -1,0 +1,71 @@
+"""Types of values: a dtype and an ordered list of named axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from attndsl.sizes import Size
+
+FLOAT, INT, BOOL = "float", "int", "bool"
+DTYPES = (FLOAT, INT, BOOL)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A name with a size. Unless an author gave another name (`in=width`), the name is the size as written in normal
+    form. `origin` is the position of the first element (0, except where `concat` put something before it)."""
+
+    name: str
+    size: Size
+    origin: Size = Size.of(0)
+
+    @staticmethod
+    def of(size: Size) -> Axis:
+        return Axis(str(size), size)
+
+    def named(self, name: str) -> Axis:
+        return replace(self, name=name)
+
+    def __str__(self) -> str:
+        return self.name if self.name == str(self.size) else f"{self.name}={self.size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """`float[B, T, width]`; the order of axes is the layout, alignment goes by name."""
+
+    dtype: str
+    axes: tuple[Axis, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.axes))}]"
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    def index(self, axis: Axis) -> int:
+        """The place of `axis`; `ValueError` where the type lacks it."""
+        return self.axes.index(axis)
+
+    def without(self, *axes: Axis) -> Type:
+        return Type(self.dtype, tuple(a for a in self.axes if a not in axes))
+
+    def with_dtype(self, dtype: str) -> Type:
+        return Type(dtype, self.axes)
+
+    @property
+    def elements(self) -> Size:
+        """How many elements there are, as a size."""
+        total = Size.of(1)
+        for axis in self.axes:
+            total = total * axis.size
+        return total
+
+
+def align(left: tuple[Axis, ...], right: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The axes of an elementwise result: the order of the side that has all axes, else the left side's with the
+    right side's further ones behind."""
+    if len(right) > len(left) and all(axis in right for axis in left):
+        return right
+    return left + tuple(axis for axis in right if axis not in left)

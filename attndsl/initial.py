@@ -1,0 +1,116 @@
+"""The first values of parameters: the same bits for every backend, whatever else was drawn and in which order."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.graph import Graph, Initializer
+from attndsl.lazy import np
+from attndsl.ops.draws import generator
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def initial_parameters(graph: Graph, seed: int = 0) -> Iterator[tuple[str, Array]]:
+    """Every parameter by concrete address (`h.0.ln_1.scale`), as float32, drawn by (seed, address) alone.
+
+    Raises E0806 at once, before anything is drawn, where the parameters do not fit into this machine's memory.
+    """
+    require_memory(graph, "float32")
+
+    def draw() -> Iterator[tuple[str, Array]]:
+        for info in graph.parameters:
+            shape = tuple(axis.size.value(graph.sizes) for axis in info.type.axes)
+            for address in info.addresses():
+                yield address, initial_value(info.initializer, shape, generator("initial", seed, address))
+
+    return draw()
+
+
+def initial_value(initializer: Initializer, shape: tuple[int, ...], draw: numpy.random.Generator) -> Array:
+    """A float32 array by `initializer`. The last axis is the one that a layer gives, the others those that it takes:
+
+    - `normal(std)`, `uniform(low, high)`; `truncated(std)`: normal, redrawn outside two standard deviations;
+    - `xavier`: uniform within sqrt(6 / (taken + given)) (Glorot and Bengio, 2010, equation 16);
+    - `kaiming`: normal with standard deviation sqrt(2 / taken) (He et al., 2015, equation 10);
+    - `zeros`, `ones`, `constant(value)`; `identity`: ones where the last two indices are equal.
+    """
+    kind, arguments = initializer.kind, initializer.arguments
+    taken, given = math.prod(shape[:-1]), shape[-1] if shape else 1
+    if kind == "normal":
+        return _normal(draw, shape, arguments[0])
+    if kind == "uniform":
+        return _uniform(draw, shape, arguments[0], arguments[1])
+    if kind == "truncated":
+        return _truncated(draw, shape, arguments[0])
+    if kind == "xavier":
+        limit = math.sqrt(6 / max(taken + given, 1))
+        return _uniform(draw, shape, -limit, limit)
+    if kind == "kaiming":
+        return _normal(draw, shape, math.sqrt(2 / max(taken, 1)))
+    if kind == "identity":
+        rows, columns = shape[-2:]
+        return np.broadcast_to(np.eye(rows, columns, dtype=np.float32), shape).copy()
+    constants = {"zeros": 0.0, "ones": 1.0}
+    if kind == "constant" or kind in constants:
+        return np.full(shape, arguments[0] if kind == "constant" else constants[kind], np.float32)
+    raise ValueError(f"no initializer is called {kind!r}")
+
+
+def _normal(draw: numpy.random.Generator, shape: tuple[int, ...], std: float) -> Array:
+    return draw.standard_normal(shape, np.float32) * np.float32(std)
+
+
+def _uniform(draw: numpy.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Array:
+    return draw.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
+
+
+def _truncated(draw: numpy.random.Generator, shape: tuple[int, ...], std: float) -> Array:
+    values = draw.standard_normal(shape, np.float32)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = draw.standard_normal(int(outside.sum()), np.float32)
+    return values * np.float32(std)
+
+
+# ---------------------------------------------------------------- memory
+
+
+def parameter_bytes(graph: Graph, dtype: str = "float32") -> int:
+    """How much memory all parameters take, found without visiting them."""
+    return graph.parameter_count * BYTES[dtype]
+
+
+def machine_bytes() -> int | None:
+    """This machine's memory, None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def require_memory(graph: Graph, dtype: str, copies: int = 1) -> None:
+    """Raises E0806 where `copies` copies of the parameters (training needs gradients and moments too) cannot fit."""
+    needed, there = parameter_bytes(graph, dtype) * copies, machine_bytes()
+    if there is None or needed <= there:
+        return
+    raise does_not_fit(graph, dtype, needed, there, copies)
+
+
+def does_not_fit(graph: Graph, dtype: str, needed: int, there: int, copies: int = 1) -> AttnError:
+    times = f"{copies} × " if copies > 1 else ""
+    return error(
+        "E0806",
+        f"the parameters of `{graph.name}` need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f} GiB",
+        graph.span,
+        note=f"{times}{graph.parameter_count:,} parameters of {BYTES[dtype]} bytes ({dtype})",
+        help="choose a smaller variant, or make it smaller with `--set`",
+    )

@@ -1,0 +1,220 @@
+"""Measures a graph: one walk over its nodes, each weighed by how often it runs, bodies visited once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
+from attndsl.inspection.kept import KeptValues
+from attndsl.inspection.report import Layer, Report, Sharing, Totals
+from attndsl.inspection.sizes import choose_sizes
+
+CONTRACTIONS = frozenset({"dot", "attention"})
+BODIES = ("repeat", "scan")
+OUTSIDE = "(outside layers)"
+
+
+def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
+    """The layers of `graph` with what each costs at its hyperparameters and the given input sizes.
+
+    Takes the same time at any depth of a repeat. Raises what `choose_sizes` raises.
+    """
+    choices = choose_sizes(graph, sizes or {})
+    values = dict(graph.sizes) | {choice.name: choice.value for choice in choices}
+    tree = _Tree(graph, values)
+    tree.count_parameters()
+    tree.count_nodes()
+    shared = _sharing(graph, tree)
+    root = tree.root
+    totals = Totals(
+        parameters=graph.parameter_count,
+        parameter_bytes=4 * graph.parameter_count,
+        flops=root.total("flops"),
+        contraction_flops=root.total("contraction_flops"),
+        activation_bytes=root.total("activation_bytes"),
+    )
+    layers = tuple(child.freeze(values) for child in root.children)
+    if root.flops or root.activation_bytes:
+        layers += (
+            Layer("", OUTSIDE, "", False, 1, None, None, None, 0, 0, root.flops, root.activation_bytes),
+        )  # fmt: skip
+    return Report(
+        graph.name, graph.variant, graph.doc, dict(graph.hyperparameters), choices, layers, shared, totals
+    )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A scope while it is being measured; numbers are its own, without its children's."""
+
+    info: ScopeInfo
+    name: str
+    copies_in: dict[Region, int] = field(default_factory=dict)  # how often each body that it stands in exists
+    repeats: int | None = None
+    parameters: int = 0
+    parameters_total: int = 0
+    flops: int = 0
+    contraction_flops: int = 0
+    activation_bytes: int = 0
+    result: Value | None = None
+    named: bool = False  # whether `result` carries the layer's own address
+    children: list[_Entry] = field(default_factory=list)
+
+    def total(self, attribute: str) -> int:
+        return getattr(self, attribute) + sum(child.total(attribute) for child in self.children)
+
+    @property
+    def copies(self) -> int:
+        """A path without `*` exists once, however often it is called."""
+        return max(sum(self.copies_in.values()), 1) if "*" in self.info.path else 1
+
+    def parameters_of_one(self) -> int:
+        """The parameters of one copy; of a repeat, those of one run of its body (of each distinct one)."""
+        if self.info.kind == "repeat":
+            return self.parameters + sum(child.parameters_of_one() for child in self.children)
+        return self.total("parameters_total") // self.copies
+
+    def freeze(self, sizes: Mapping[str, int]) -> Layer:
+        axes = self.result.type.axes if self.result is not None else None
+        return Layer(
+            path=self.info.path,
+            name=self.name,
+            kind=self.info.kind,
+            labelled=self.info.labelled,
+            copies=self.copies,
+            output=None if axes is None else tuple(str(axis) for axis in axes),
+            shape=None if axes is None else tuple(axis.size.value(sizes) for axis in axes),
+            dtype=None if self.result is None else self.result.type.dtype,
+            parameters=self.parameters_of_one(),
+            parameters_total=self.total("parameters_total"),
+            flops=self.total("flops"),
+            activation_bytes=self.total("activation_bytes"),
+            children=tuple(child.freeze(sizes) for child in self.children),
+            repeats=self.repeats,
+        )
+
+
+class _Tree:
+    """The scopes of a graph as a tree, in the order in which the graph's nodes reach them."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
+        self.graph = graph
+        self.sizes = sizes
+        self.root = _Entry(ScopeInfo("", "model"), graph.name)
+        self.entries: dict[str, _Entry] = {"": self.root}
+        for path in _in_order(graph):
+            parent = self.entries[self.owner(_above(path))]
+            name = path[len(parent.info.path) :].lstrip(".*") or path
+            entry = _Entry(graph.scopes[path], name)
+            parent.children.append(entry)
+            self.entries[path] = entry
+
+    def owner(self, path: str) -> str:
+        """The innermost scope that `path` lies in (itself, if it is one)."""
+        while path not in self.entries:
+            path = _above(path)
+        return path
+
+    def count_parameters(self) -> None:
+        for info in self.graph.parameters:
+            entry = self.entries[self.owner(_above(info.address))]
+            elements = info.type.elements.value(self.sizes)
+            entry.parameters += elements
+            entry.parameters_total += elements * info.copies
+
+    def count_nodes(self) -> None:
+        kept = KeptValues()
+        for info in self.graph.inputs:
+            kept.ignore(info.value)
+        self._count(self.graph.body, self.root, 1, 1, kept)
+
+    def _count(self, region: Region, home: _Entry, times: int, copies: int, kept: KeptValues) -> None:
+        """Count the nodes of a body that lies in the scope `home`, runs `times` and has `copies` sets of parameters."""
+        for node in region.nodes:
+            entry = self.entries[self.owner(node.scope)]
+            self._visit(entry, node, home, region, copies)
+            if not node.regions:
+                flops = int(node.op.flops(node.output.type, *(v.type for v in node.inputs)).exact(self.sizes)) * times
+                entry.flops += flops
+                if node.op.name in CONTRACTIONS:
+                    entry.contraction_flops += flops
+            for value, size in kept.of(node):
+                entry.activation_bytes += value.type.elements.value(self.sizes) * size * times
+            if node.regions:
+                self._enter(node, region, times, copies, kept)
+
+    def _enter(self, node: Node, region: Region, times: int, copies: int, kept: KeptValues) -> None:
+        body = self.entries[self.scope_of_body(node)]
+        if body.info.kind in BODIES:
+            body.repeats = sum(runs for _, runs, _ in runs_of(node, self.sizes))
+            body.copies_in[region] = copies
+            if node.outputs:
+                body.result = node.outputs[0]
+        for inner, runs, is_copy in runs_of(node, self.sizes):
+            kept.enter(inner, node)
+            self._count(inner, body, times * runs, copies * runs if is_copy else copies, kept)
+
+    def scope_of_body(self, node: Node) -> str:
+        """The scope that a repeat or scan makes: its label, within the scope in which it stands."""
+        label = str(getattr(node.op, "label", ""))
+        inner = f"{node.scope}.{label}" if node.scope else label
+        return inner if inner in self.entries else label if label in self.entries else node.scope
+
+    def _visit(self, entry: _Entry, node: Node, home: _Entry, region: Region, copies: int) -> None:
+        """Note that the layers between `home` and the node exist `copies` times, and what their results are: the value
+        that has the layer's address, else the last one made in it."""
+        while entry is not self.root and entry is not home:
+            entry.copies_in[region] = copies
+            for value in node.outputs:
+                named = entry.info.path in value.names
+                if named or not entry.named:
+                    entry.result, entry.named = value, named
+            entry = self.entries[self.owner(_above(entry.info.path))]
+
+
+def runs_of(node: Node, sizes: Mapping[str, int]) -> Iterator[tuple[Region, int, bool]]:
+    """Each body of `node`, how often it runs in one run of the node, and whether each run has parameters of its own
+    (a repeat's have, a scan's share theirs)."""
+    if not node.regions:
+        return
+    if node.op.name == "scan":
+        yield node.regions[0], node.op.axis.size.value(sizes), False  # type: ignore[attr-defined]
+        return
+    count, cases = node.op.count.value(sizes), node.op.cases  # type: ignore[attr-defined]
+    for index, region in enumerate(node.regions):
+        yield region, count if cases is None else cases.count(index), True
+
+
+def _above(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _in_order(graph: Graph) -> Iterator[str]:
+    """The paths of scopes, parents first, in the order in which nodes reach them; those without nodes come last."""
+    done: set[str] = set()
+    for path in (*(node.scope for node in graph.body.walk()), *graph.scopes):
+        parts = path.split(".")
+        for end in range(1, len(parts) + 1):
+            prefix = ".".join(parts[:end])
+            if prefix in graph.scopes and prefix not in done:
+                done.add(prefix)
+                yield prefix
+
+
+def _sharing(graph: Graph, tree: _Tree) -> tuple[Sharing, ...]:
+    """Parameters that are read outside the layer that owns them."""
+    sources: dict[Value, str] = {}
+    users: dict[str, dict[str, None]] = {}
+    for node in graph.body.walk():
+        if node.op.name == "parameter":
+            sources[node.output] = node.op.address  # type: ignore[attr-defined]
+        for value in node.inputs:
+            address = sources.get(value)
+            if address is not None and not _within(node.scope, _above(address)):
+                users.setdefault(address, {}).setdefault(tree.owner(node.scope) or "the model itself")
+    return tuple(Sharing(address, tuple(users[address])) for address in sorted(users))
+
+
+def _within(scope: str, owner: str) -> bool:
+    return scope == owner or scope.startswith(owner + ".") or not owner

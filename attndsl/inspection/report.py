@@ -1,0 +1,146 @@
+"""The report that `inspect` gives, and its JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+SCHEMA = "attndsl.inspect/1"
+
+
+@dataclass(frozen=True, slots=True)
+class SizeChoice:
+    """The value taken for a size that the inputs bind. `reason` is empty where the user gave it."""
+
+    name: str
+    value: int
+    reason: str = ""
+
+    @property
+    def given(self) -> bool:
+        return not self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """A parameter that more than its own layer reads: counted once, at `address`'s layer."""
+
+    address: str
+    used_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One line of the tree. `copies` counts how often the layer exists (the depth of the repeats around it).
+
+    `output` and `shape` are the axes and lengths of its result (None where it gives nothing away); `parameters` are
+    those of one copy, children included, `parameters_total` those of all copies. `flops` (one forward pass) and
+    `activation_bytes` are of all copies, children included.
+    """
+
+    path: str
+    name: str
+    kind: str
+    labelled: bool
+    copies: int
+    output: tuple[str, ...] | None
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    parameters: int
+    parameters_total: int
+    flops: int
+    activation_bytes: int
+    children: tuple[Layer, ...] = ()
+    repeats: int | None = None  # for a repeat or scan: how often its body runs
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer and everything in it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "path": self.path,
+            "name": self.name,
+            "kind": self.kind,
+            "labelled": self.labelled,
+            "copies": self.copies,
+            "repeats": self.repeats,
+            "output": None if self.output is None else list(self.output),
+            "shape": None if self.shape is None else list(self.shape),
+            "dtype": self.dtype,
+            "parameters": self.parameters,
+            "parameters_total": self.parameters_total,
+            "flops": self.flops,
+            "activation_bytes": self.activation_bytes,
+            "children": [child.to_json() for child in self.children],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of the whole model. `parameter_bytes` are at float32; `contraction_flops` is the part of `flops` that matrix
+    products (attention's included) take."""
+
+    parameters: int
+    parameter_bytes: int
+    flops: int
+    contraction_flops: int
+    activation_bytes: int
+
+    def to_json(self) -> dict[str, int]:
+        return {
+            "parameters": self.parameters,
+            "parameter_bytes": self.parameter_bytes,
+            "flops": self.flops,
+            "contraction_flops": self.contraction_flops,
+            "activation_bytes": self.activation_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    model: str
+    variant: str | None
+    doc: str | None
+    hyperparameters: Mapping[str, object]
+    sizes: tuple[SizeChoice, ...]
+    layers: tuple[Layer, ...]
+    shared: tuple[Sharing, ...]
+    totals: Totals
+
+    def walk(self) -> Iterator[Layer]:
+        for layer in self.layers:
+            yield from layer.walk()
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain data; `schema` changes whenever a key changes its meaning or goes away."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "variant": self.variant,
+            "doc": self.doc,
+            "hyperparameters": {
+                name: value if isinstance(value, (bool, int, float, str)) or value is None else str(value)
+                for name, value in self.hyperparameters.items()
+            },
+            "sizes": [
+                {"name": size.name, "value": size.value, "given": size.given, "reason": size.reason or None}
+                for size in self.sizes
+            ],
+            "conventions": {
+                "flops": "forward pass; a multiply-add counts as two",
+                "activation_bytes": KEPT_CONVENTION,
+                "parameters": "a shared parameter counts once, in the layer that made it",
+            },
+            "shared": [{"address": item.address, "used_by": list(item.used_by)} for item in self.shared],
+            "totals": self.totals.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+        }
+
+
+KEPT_CONVENTION = (
+    "values that the gradients of the operations as written read again, each once, "
+    "float32 (int 8 bytes, bool 1); parameters, inputs and optimizer state not included"
+)

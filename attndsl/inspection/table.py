@@ -1,0 +1,201 @@
+"""The report as a table for a terminal: a tree of layers, columns aligned, in a given width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from attndsl.inspection.report import KEPT_CONVENTION, Layer, Report
+
+GAP = "  "
+STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "": ""}
+BODIES = ("repeat", "scan", "scope")
+ELSE = "everything else"
+HEADINGS = ("layer", "output", "shape", "parameters", "total", "FLOPs", "kept")
+
+
+def render_tree(report: Report, *, color: bool = False, width: int = 100) -> str:
+    """The report as text, no line wider than `width` (at least 60) where names allow; with ANSI styles if `color`.
+
+    Layers that nobody labelled and that have no parameters are not listed; their costs are in the layer around them.
+    """
+    width = max(width, 60)
+    paint = _painter(color)
+    blocks = [
+        _header(report, width, paint),
+        _table(report, width, paint),
+        _totals(report, width, paint),
+    ]
+    return "\n".join("\n".join(line.rstrip() for line in block) + "\n" for block in blocks)
+
+
+def quantity(value: int | float, unit: str = "") -> str:
+    """Three to four digits and a prefix: `291.6 G`, `0`; exact below a thousand."""
+    for factor, prefix in ((10**18, "E"), (10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.1f} {prefix}{unit}"
+    return f"{value:.0f} {unit}".rstrip()
+
+
+def memory(size: int) -> str:
+    """Bytes in binary units: `3.0 MiB`."""
+    for power, prefix in ((6, "Ei"), (5, "Pi"), (4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
+        if size >= 1024**power:
+            return f"{size / 1024**power:.1f} {prefix}B"
+    return f"{size} B"
+
+
+def _painter(color: bool) -> Callable[[str, str], str]:
+    return lambda text, style: f"{STYLES[style]}{text}\x1b[0m" if color and style and text.strip() else text
+
+
+# ---------------------------------------------------------------- header and totals
+
+
+def _header(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+    title = report.model if report.variant is None else f"{report.model}:{report.variant}"
+    lines = [paint(_cut(title, width), "bold")]
+    if report.doc:
+        lines += _wrap(report.doc.strip().splitlines()[0].split(), "", width)
+    settings = [f"{name} = {_setting(value)}" for name, value in report.hyperparameters.items()]
+    if settings:
+        lines += _wrap(settings, "hyperparameters  ", width, ", ")
+    if report.sizes:
+        sizes = [f"{s.name} = {s.value}" + (f" ({s.reason})" if s.reason else "") for s in report.sizes]
+        lines += _wrap(sizes, "sizes            ", width, ", ")
+    return lines
+
+
+def _totals(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+    totals = report.totals
+    rows = (
+        ("parameters", f"{totals.parameters:,}", f"{memory(totals.parameter_bytes)} in float32"),
+        (
+            "forward",
+            f"{quantity(totals.flops)}FLOPs" if totals.flops >= 1000 else f"{totals.flops} FLOPs",
+            f"{quantity(totals.contraction_flops)}FLOPs of it in matrix products; a multiply-add counts as two",
+        ),
+        ("kept", memory(totals.activation_bytes), KEPT_CONVENTION),
+    )
+    first = max(len(name) for name, _, _ in rows)
+    second = max(len(value) for _, value, _ in rows)
+    lines = []
+    for name, value, remark in rows:
+        lead = f"{name:<{first}}{GAP}{value:>{second}}{GAP}"
+        wrapped = _wrap(remark.split(), lead, width)
+        lines.append(paint(wrapped[0][: len(lead)], "bold") + wrapped[0][len(lead) :])
+        lines += wrapped[1:]
+    for item in report.shared:
+        users = ", ".join(item.used_by)
+        lines += _wrap(f"* {item.address} is shared, counted once; also read by: {users}".split(), "", width)
+    return lines
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list[str]:
+    lines, line = [], lead
+    for number, word in enumerate(words):
+        text = word + (separator.rstrip() if number < len(words) - 1 else "")
+        fresh = not line.strip() or line == lead
+        if not fresh and len(line) + 1 + len(text) > width:
+            lines.append(line)
+            line, fresh = " " * len(lead), True
+        line += text if fresh else " " + text
+    return [*lines, line]
+
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    tree: str
+    name: str
+    kind: str
+    cells: tuple[str, ...]
+    is_body: bool
+
+
+def _table(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+    for exact in (True, False):  # parameters to the digit, unless that takes too much room
+        lines = list(_lines(report, exact))
+        rest = [max(map(len, column)) for column in zip(HEADINGS[1:], *(line.cells for line in lines), strict=True)]
+        layer = max([len(HEADINGS[0]), *(len(_label(line)) for line in lines)])
+        missing = layer + sum(rest) + len(GAP) * len(rest) - width
+        if missing <= 0:
+            break
+    widths = [layer, *rest]
+    for index, least in ((0, 24), (1, 8), (2, 8)):  # cut names before numbers
+        cut = max(min(missing, widths[index] - least), 0)
+        widths[index] -= cut
+        missing -= cut
+    aligned = [_align(HEADINGS[0], widths[0])] + [
+        _align(text, size, right=i > 1) for i, (text, size) in enumerate(zip(HEADINGS[1:], widths[1:], strict=True))
+    ]
+    rows = [paint(GAP.join(aligned), "dim")]
+    for line in lines:
+        text = _align(_label(line), widths[0])
+        tree, name = text[: len(line.tree)], text[len(line.tree) :]
+        end = len(line.name)
+        first = paint(tree, "dim") + paint(name[:end], "bold" if line.is_body else "cyan") + paint(name[end:], "dim")
+        cells = [_align(c, n, right=i > 1) for i, (c, n) in enumerate(zip(line.cells, widths[1:], strict=True))]
+        rows.append(GAP.join([first, *cells]))
+    return rows
+
+
+def _label(line: _Line) -> str:
+    return f"{line.tree}{line.name} {line.kind}".rstrip()
+
+
+def _lines(report: Report, exact: bool) -> Iterator[_Line]:
+    """The rows of the table. What is not listed at the top is summed up in a last row, so that the columns add up."""
+    shared = {item.address.rpartition(".")[0] for item in report.shared}
+    listed = tuple(layer for layer in report.layers if _is_listed(layer))
+    yield from _branch(listed, "", shared, exact)
+    rest = [layer for layer in report.layers if not _is_listed(layer)]
+    flops, kept = sum(layer.flops for layer in rest), sum(layer.activation_bytes for layer in rest)
+    if flops or kept:
+        yield _Line("", ELSE, "", ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else ""), True)
+
+
+def _is_listed(layer: Layer) -> bool:
+    return layer.labelled or layer.parameters_total > 0 or layer.kind in BODIES
+
+
+def _branch(
+    layers: tuple[Layer, ...], indent: str, shared: set[str], exact: bool, is_top: bool = True
+) -> Iterator[_Line]:
+    for index, layer in enumerate(layers):
+        last = index == len(layers) - 1
+        name = layer.name + (f" × {layer.repeats:,}" if layer.repeats is not None else "")
+        yield _Line(
+            "" if is_top else indent + ("└ " if last else "├ "),
+            name + ("*" if layer.path in shared else ""),
+            "" if layer.kind in BODIES or layer.kind == layer.name else layer.kind,
+            (
+                f"[{', '.join(layer.output)}]" if layer.output else "",
+                "×".join(map(str, layer.shape)) if layer.shape else "",
+                f"{layer.parameters:,}" if layer.parameters else "",
+                "" if not layer.parameters_total
+                else f"{layer.parameters_total:,}" if exact else quantity(layer.parameters_total),
+                quantity(layer.flops) if layer.flops else "",
+                memory(layer.activation_bytes) if layer.activation_bytes else "",
+            ),
+            layer.kind in BODIES,
+        )  # fmt: skip
+        inner = tuple(child for child in layer.children if _is_listed(child))
+        yield from _branch(inner, "" if is_top else indent + ("  " if last else "│ "), shared, exact, False)
+
+
+def _align(text: str, width: int, right: bool = False) -> str:
+    cut = _cut(text, width)
+    return cut.rjust(width) if right else cut.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

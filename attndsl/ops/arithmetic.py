@@ -1,0 +1,416 @@
+"""Primitives of two or three operands that compute each element from the elements at the same place.
+
+Operands align by axis; an axis that one of them lacks is repeated along the other's. Dtypes: int with int stays int
+(except under `/`), anything with a float is a float, and a bool counts as 0 or 1 in `*`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import error
+from attndsl.graph.types import BOOL, FLOAT, INT, Type
+from attndsl.lazy import np
+from attndsl.ops import rules
+from attndsl.ops.arrays import as_float, collect, spread
+from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.sizes import Size
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Op):
+    """A function of two operands, aligned by axis. A subclass says its `value`, and the gradients for both sides where
+    it has any; these see the operands spread for broadcasting and in the result's dtype."""
+
+    operands = ("left", "right")
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def infer(self, left: Type, right: Type) -> Type:
+        return Type(self.result(left, right), rules.combined(left, right, self.name))
+
+    def result(self, left: Type, right: Type) -> str:
+        """The result's dtype."""
+        return rules.promoted(left, right, self.name)
+
+    def value(self, left: Array, right: Array) -> Array:
+        raise NotImplementedError(type(self).__name__)
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        """The gradient for the left operand, before it is summed over the axes that the operand lacks."""
+        raise NotImplementedError(type(self).__name__)
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        raise NotImplementedError(type(self).__name__)
+
+    def _spread(self, call: Call, arrays: tuple[Array, ...]) -> list[Array]:
+        """Both operands laid out for broadcasting; ints as floats where the other side or the result is float."""
+        axes = call.output.axes
+        real = FLOAT in (call.output.dtype, call.inputs[0].dtype, call.inputs[1].dtype)
+        laid = [spread(array, type.axes, axes) for array, type in zip(arrays, call.inputs, strict=True)]
+        return [as_float(call, array) if real and array.dtype.kind != "b" else array for array in laid]
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return self.value(*self._spread(call, arrays))
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        if not self.differentiable:
+            return (None, None)
+        left, right = self._spread(call, arrays)
+        return tuple(
+            collect(share(upstream, output, left, right), call.output.axes, call.inputs[i].axes)
+            if call.needs(i)
+            else None
+            for i, share in enumerate((self.to_left, self.to_right))
+        )
+
+    def flops(self, output: Type, *inputs: Type) -> Size:
+        return output.elements if output.dtype == FLOAT else Size.of(0)
+
+
+class Add(Binary):
+    """left + right"""
+
+    __slots__ = ()
+    name = "add"
+    commutative = True
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left + right
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream
+
+
+class Sub(Binary):
+    """left - right"""
+
+    __slots__ = ()
+    name = "sub"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left - right
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return -upstream
+
+
+class Mul(Binary):
+    """left * right; bools count as 0 and 1."""
+
+    __slots__ = ()
+    name = "mul"
+    commutative = True
+
+    def result(self, left: Type, right: Type) -> str:
+        return FLOAT if FLOAT in (left.dtype, right.dtype) else INT
+
+    def value(self, left: Array, right: Array) -> Array:
+        if left.dtype.kind == right.dtype.kind == "b":
+            left = left.astype(np.int64)
+        return left * right
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * right
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * left
+
+
+class Div(Binary):
+    """left / right, always a float."""
+
+    __slots__ = ()
+    name = "div"
+
+    def result(self, left: Type, right: Type) -> str:
+        rules.promoted(left, right, self.name)
+        return FLOAT
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left / right
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream / right
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return -upstream * y / right
+
+
+class FloorDiv(Binary):
+    """The largest whole number not above left / right."""
+
+    __slots__ = ()
+    name = "floor_div"
+    differentiable = False
+
+    def value(self, left: Array, right: Array) -> Array:
+        _no_zero(right)
+        return np.floor_divide(left, right)
+
+
+class Mod(Binary):
+    """left - right * floor(left / right): the remainder with the divisor's sign."""
+
+    __slots__ = ()
+    name = "mod"
+
+    def value(self, left: Array, right: Array) -> Array:
+        _no_zero(right)
+        return np.mod(left, right)
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return -upstream * np.floor(left / right)
+
+
+class Pow(Binary):
+    """left ^ right. Two ints give an int, and the exponent may not be negative then."""
+
+    __slots__ = ()
+    name = "pow"
+
+    def value(self, left: Array, right: Array) -> Array:
+        if right.dtype.kind == "i" and right.size and right.min() < 0:
+            message = f"an int to the power of {right.min()} is no int"
+            raise error("E0805", message, help="make the base a float: `cast(x, float) ^ …`")
+        return _power(left, right.item()) if right.ndim == 0 else np.power(left, right)
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        if right.ndim == 0:
+            exponent = right.item()
+            return upstream * (exponent * _power(left, exponent - 1)) if exponent else np.zeros_like(upstream)
+        slope = right * np.power(left, right - 1)
+        return upstream * np.where(right == 0, 0, slope)  # not 0 * infinity at a base of 0
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        slope = y * np.log(np.where(left == 0, 1, left))  # 0 at a base of 0, the limit for every positive exponent
+        return upstream * slope
+
+
+class Maximum(Binary):
+    """The larger of the two; where they are equal, each gets half of the gradient."""
+
+    __slots__ = ()
+    name = "maximum"
+    commutative = True
+
+    def value(self, left: Array, right: Array) -> Array:
+        return np.maximum(left, right)
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * _share(left, right)
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * _share(right, left)
+
+
+class Minimum(Binary):
+    """The smaller of the two; where they are equal, each gets half of the gradient."""
+
+    __slots__ = ()
+    name = "minimum"
+    commutative = True
+
+    def value(self, left: Array, right: Array) -> Array:
+        return np.minimum(left, right)
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * _share(right, left)
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return upstream * _share(left, right)
+
+
+class Comparison(Binary):
+    """A comparison of two numbers."""
+
+    __slots__ = ()
+    differentiable = False
+
+    def result(self, left: Type, right: Type) -> str:
+        rules.promoted(left, right, self.name)
+        return BOOL
+
+
+class Equality(Comparison):
+    """A comparison of two numbers or of two bools."""
+
+    __slots__ = ()
+    commutative = True
+
+    def result(self, left: Type, right: Type) -> str:
+        if left.dtype == right.dtype == BOOL:
+            return BOOL
+        return super().result(left, right)
+
+
+class Eq(Equality):
+    """left == right"""
+
+    __slots__ = ()
+    name = "eq"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left == right
+
+
+class Ne(Equality):
+    """left != right"""
+
+    __slots__ = ()
+    name = "ne"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left != right
+
+
+class Lt(Comparison):
+    """left < right"""
+
+    __slots__ = ()
+    name = "lt"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left < right
+
+
+class Le(Comparison):
+    """left <= right"""
+
+    __slots__ = ()
+    name = "le"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left <= right
+
+
+class Gt(Comparison):
+    """left > right"""
+
+    __slots__ = ()
+    name = "gt"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left > right
+
+
+class Ge(Comparison):
+    """left >= right"""
+
+    __slots__ = ()
+    name = "ge"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left >= right
+
+
+class Logical(Binary):
+    """A function of two bools."""
+
+    __slots__ = ()
+    commutative = True
+    differentiable = False
+
+    def result(self, left: Type, right: Type) -> str:
+        rules.boolean(left, 0, self.name)
+        rules.boolean(right, 1, self.name)
+        return BOOL
+
+
+class And(Logical):
+    """True where both are."""
+
+    __slots__ = ()
+    name = "and"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left & right
+
+
+class Or(Logical):
+    """True where at least one is."""
+
+    __slots__ = ()
+    name = "or"
+
+    def value(self, left: Array, right: Array) -> Array:
+        return left | right
+
+
+def _share(winner: Array, other: Array) -> Array:
+    """1 where `winner` is larger, a half where both are equal."""
+    return np.where(winner == other, np.array(0.5, winner.dtype), winner > other)
+
+
+def _no_zero(divisor: Array) -> None:
+    if divisor.dtype.kind == "i" and not divisor.all():
+        raise error("E0805", "an int is divided by zero")
+
+
+def _power(base: Array, exponent: float) -> Array:
+    """`base ^ exponent`; small whole exponents by multiplication, which is many times quicker than the general way."""
+    if 0 < exponent <= 8 and float(exponent).is_integer():
+        result, square, rest = None, base, int(exponent)
+        while True:
+            if rest & 1:
+                result = square if result is None else result * square
+            rest >>= 1
+            if not rest:
+                return result
+            square = square * square
+    if exponent == 0.5:
+        return np.sqrt(base)
+    return np.power(base, np.array(exponent, base.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Where(Op):
+    """`left` where the condition holds, else `right`; both numbers or both bools. All three align."""
+
+    name = "where"
+    operands = ("condition", "left", "right")
+
+    def infer(self, condition: Type, left: Type, right: Type) -> Type:
+        rules.boolean(condition, 0, self.name)
+        if left.dtype == right.dtype:
+            dtype = left.dtype
+        elif BOOL in (left.dtype, right.dtype):
+            message = f"`where` chooses between `{left}` and `{right}`"
+            raise Mismatch("E0204", message, (2, 1), help="`cast` one of them")
+        else:
+            dtype = FLOAT
+        branches = Type(dtype, rules.combined(left, right, self.name, (1, 2)))
+        return Type(dtype, rules.combined(condition, branches, self.name, (0, 1)))
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        condition, *branches = (
+            spread(array, type.axes, call.output.axes) for array, type in zip(arrays, call.inputs, strict=True)
+        )
+        left, right = (branch.astype(call.dtype(call.output.dtype), copy=False) for branch in branches)
+        return np.where(condition, left, right)
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        axes = call.output.axes
+        condition = spread(arrays[0], call.inputs[0].axes, axes)
+        zero = np.array(0, upstream.dtype)
+        left = np.where(condition, upstream, zero) if call.needs(1) else None
+        right = np.where(condition, zero, upstream) if call.needs(2) else None
+        return (
+            None,
+            None if left is None else collect(left, axes, call.inputs[1].axes),
+            None if right is None else collect(right, axes, call.inputs[2].axes),
+        )

@@ -1,0 +1,171 @@
+"""What the NumPy meanings of several primitives share: alignment by axis, sums of products, softmax, scatter."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from attndsl.graph.types import Axis
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Array, Call
+
+Axes = tuple[Axis, ...]
+
+
+def as_float(call: Call, array: Array) -> Array:
+    """The array in the run's float dtype (itself where it is that already)."""
+    return array.astype(call.float_dtype, copy=False)
+
+
+def places(axes: Axes, chosen: Axes) -> tuple[int, ...]:
+    return tuple(axes.index(axis) for axis in chosen)
+
+
+# ---------------------------------------------------------------- alignment
+
+
+@lru_cache(maxsize=4096)
+def _spreading(axes: Axes, onto: Axes) -> tuple[tuple[int, ...] | None, tuple[slice | None, ...] | None]:
+    """The transposition and then the index that lay `axes` out for broadcasting against `onto`."""
+    order = tuple(axes.index(axis) for axis in onto if axis in axes)
+    reordered = None if order == tuple(range(len(axes))) else order
+    kept = tuple(axis for axis in onto if axis in axes)
+    trailing = kept == onto[len(onto) - len(kept) :]
+    return reordered, None if trailing else tuple(slice(None) if axis in axes else None for axis in onto)
+
+
+def spread(array: Array, axes: Axes, onto: Axes) -> Array:
+    """A view of `array` (laid out as `axes`) that broadcasts against arrays laid out as `onto`, a superset."""
+    if axes == onto:
+        return array
+    order, index = _spreading(axes, onto)
+    if order is not None:
+        array = array.transpose(order)
+    return array if index is None else array[index]
+
+
+@lru_cache(maxsize=4096)
+def _collecting(axes: Axes, onto: Axes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    summed = tuple(i for i, axis in enumerate(axes) if axis not in onto)
+    left = tuple(axis for axis in axes if axis in onto)
+    return summed, tuple(left.index(axis) for axis in onto)
+
+
+def collect(gradient: Array, axes: Axes, onto: Axes) -> Array:
+    """The adjoint of `spread`: a gradient laid out as `axes`, summed over the axes that `onto` lacks."""
+    if axes == onto:
+        return gradient
+    summed, order = _collecting(axes, onto)
+    if summed:
+        gradient = gradient.sum(summed)
+    return gradient if order == tuple(range(len(order))) else gradient.transpose(order)
+
+
+# ---------------------------------------------------------------- sums of products
+
+
+Places = tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _contraction(left: Axes, right: Axes, out: Axes) -> tuple[Places, Places, int, int, int, Places]:
+    """The transpositions of both sides, how many axes are batched, left's own and right's own, and the transposition
+    of the product."""
+    batch = tuple(a for a in left if a in right and a in out)
+    summed = tuple(a for a in left if a in right and a not in out)
+    rows = tuple(a for a in left if a not in right)
+    columns = tuple(a for a in right if a not in left)
+    product = batch + rows + columns
+    return (
+        places(left, batch + rows + summed),
+        places(right, batch + summed + columns),
+        len(batch),
+        len(rows),
+        len(columns),
+        places(product, out),
+    )
+
+
+def contract(left: Array, left_axes: Axes, right: Array, right_axes: Axes, out: Axes) -> Array:
+    """The sum of products over the axes that both sides have and `out` lacks, laid out as `out`: one batched matrix
+    product. The result is a fresh array, transposed where the order asks for it."""
+    left_order, right_order, batch, rows, columns, out_order = _contraction(left_axes, right_axes, out)
+    left, right = left.transpose(left_order), right.transpose(right_order)
+    summed = left.ndim - batch - rows
+    left_shape, right_shape = left.shape, right.shape
+    batch_shape = left_shape[:batch]
+    shape = left_shape[: batch + rows] + right_shape[batch + summed :]
+    inner = _count(right_shape[batch : batch + summed])
+    a = left.reshape(*batch_shape, _count(left_shape[batch : batch + rows]), inner)
+    b = right.reshape(*batch_shape, inner, _count(right_shape[batch + summed :]))
+    if batch and not rows and not columns:
+        result = (a[..., 0, :] * b[..., 0]).sum(-1)  # a product of single rows is quicker without BLAS
+    else:
+        result = np.matmul(_for_blas(a), _for_blas(b))
+    return result.reshape(shape).transpose(out_order)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total
+
+
+def _for_blas(array: Array) -> Array:
+    """The array itself where NumPy hands its matrices to BLAS as they are, else a copy: without BLAS is far slower."""
+    size = array.itemsize
+    last, previous = array.strides[-1], array.strides[-2]
+    by_rows = last == size and previous % size == 0 and previous >= size * array.shape[-1]
+    by_columns = previous == size and last % size == 0 and last >= size * array.shape[-2]
+    return array if by_rows or by_columns else np.ascontiguousarray(array)
+
+
+# ---------------------------------------------------------------- softmax
+
+
+def softmax(x: Array, axis: int, where: Array | None = None, *, overwrite: bool = False) -> Array:
+    """Stable softmax. Elements where `where` (broadcast against x) is False weigh nothing, and so does a row of
+    -infinity throughout: its weights are 0. With `overwrite` the result may take x's memory."""
+    if where is not None:
+        weight = np.where(where, x, np.array(-np.inf, x.dtype))
+    else:
+        weight = x if overwrite else x.copy(order="K")
+    highest = weight.max(axis=axis, keepdims=True, initial=-np.inf)
+    highest[~np.isfinite(highest)] = 0
+    weight -= highest
+    np.exp(weight, out=weight)
+    total = weight.sum(axis=axis, keepdims=True)
+    total[total == 0] = 1
+    weight /= total
+    return weight
+
+
+def softmax_gradient(upstream: Array, weight: Array, axis: int) -> Array:
+    product = upstream * weight
+    product -= weight * product.sum(axis=axis, keepdims=True)
+    return product
+
+
+# ---------------------------------------------------------------- scatter
+
+_NARROW = 16  # columns up to which counting column by column is quicker than sorting (measured)
+
+
+def scatter_add(rows: int, index: Array, values: Array) -> Array:
+    """Zeros of `rows` rows, to which row i of `values` [n, columns] is added at `index[i]`."""
+    columns = values.shape[1]
+    result = np.zeros((rows, columns), values.dtype)
+    if not index.size or not columns:
+        return result
+    if columns <= _NARROW:
+        for column in range(columns):
+            result[:, column] = np.bincount(index, values[:, column], rows)
+        return result
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    result[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return result

@@ -1,0 +1,87 @@
+"""Nodes with bodies. Running them is the backend's; here are their attributes and what their bodies must look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attndsl.graph.types import INT, Axis, Type
+from attndsl.ops.base import Mismatch, Op
+from attndsl.sizes import Size
+
+if TYPE_CHECKING:
+    from attndsl.graph.core import Region
+
+
+def stacked_at(emitted: Type) -> int:
+    """Where the axis of the steps stands in a stack of emissions: before the last axis of what is emitted."""
+    return max(emitted.rank - 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Op):
+    """A body applied `count` times. Iteration i runs region `cases[i]` (region 0 where there are no cases).
+
+    Each region takes (index, *carried) and gives (*carried, *emitted). The node's inputs are the first carried values;
+    its outputs are the last ones, then every emission stacked over its axis in `stacked`.
+    """
+
+    name = "repeat"
+    operands = ("carried*",)
+    label: str
+    count: Size
+    cases: tuple[int, ...] | None
+    carried: int
+    stacked: tuple[Axis, ...] = ()
+
+    def outputs(self, inputs: tuple[Type, ...], regions: tuple[Region, ...]) -> tuple[Type, ...]:
+        """The types of the node's outputs; raises `Mismatch` where a body does not fit."""
+        if self.cases is not None and any(not 0 <= case < len(regions) for case in self.cases):
+            raise Mismatch("E0206", f"`repeat {self.label}` has {len(regions)} bodies and asks for another")
+        if self.cases is None and len(regions) != 1:
+            raise Mismatch("E0206", f"`repeat {self.label}` without cases has {len(regions)} bodies")
+        return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, regions)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Op):
+    """A body applied at every place of an axis, the first place first (the last if `reverse`). The region and the
+    outputs are as with `Repeat`; parameters inside are shared by all steps."""
+
+    name = "scan"
+    operands = ("carried*",)
+    label: str
+    axis: Axis
+    carried: int
+    reverse: bool = False
+    stacked: tuple[Axis, ...] = ()
+
+    def outputs(self, inputs: tuple[Type, ...], regions: tuple[Region, ...]) -> tuple[Type, ...]:
+        """The types of the node's outputs; raises `Mismatch` where the body does not fit."""
+        if len(regions) != 1:
+            raise Mismatch("E0206", f"`scan {self.label}` has {len(regions)} bodies")
+        return _outputs(f"scan {self.label}", self.carried, self.stacked, inputs, regions)
+
+
+def _outputs(
+    what: str, carried: int, stacked: tuple[Axis, ...], inputs: tuple[Type, ...], regions: tuple[Region, ...]
+) -> tuple[Type, ...]:
+    if len(inputs) != carried:
+        raise Mismatch("E0206", f"`{what}` carries {carried} values and is given {len(inputs)}")
+    emitted: tuple[Type, ...] | None = None
+    for region in regions:
+        given = tuple(value.type for value in region.parameters)
+        results = tuple(value.type for value in region.results)
+        if given != (Type(INT), *inputs) or len(results) != carried + len(stacked):
+            raise Mismatch("E0206", f"the body of `{what}` does not take or give what it should")
+        for i, (before, after) in enumerate(zip(inputs, results, strict=False)):
+            if before != after:
+                raise Mismatch("E0203", f"`{what}` is given `{before}` and its body makes that `{after}`", (i,))
+        if emitted is not None and results[carried:] != emitted:
+            raise Mismatch("E0203", f"the cases of `{what}` emit different types")
+        emitted = results[carried:]
+    outputs = list(inputs)
+    for type, axis in zip(emitted or (), stacked, strict=False):
+        at = stacked_at(type)
+        outputs.append(Type(type.dtype, (*type.axes[:at], axis, *type.axes[at:])))
+    return tuple(outputs)

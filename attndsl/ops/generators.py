@@ -1,0 +1,159 @@
+"""Primitives that make values: constants, indices, parameters, and what is random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attndsl.graph.types import BOOL, FLOAT, INT, Axis, Type
+from attndsl.lazy import np
+from attndsl.ops import rules
+from attndsl.ops.arrays import as_float
+from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.ops.draws import generator
+from attndsl.ops.movement import in_range
+from attndsl.sizes import Size
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant(Op):
+    """A scalar written in the program or computed from the hyperparameters. 1, 1.0 and true are different constants."""
+
+    name = "constant"
+    operands = ()
+    value: float | int | bool
+
+    def _key(self) -> tuple[str, str]:
+        return type(self.value).__name__, repr(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def infer(self) -> Type:
+        if isinstance(self.value, bool):
+            return Type(BOOL)
+        return Type(INT if isinstance(self.value, int) else FLOAT)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return np.asarray(self.value, call.dtype(call.output.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Op):
+    """0, 1, 2, … along an axis."""
+
+    name = "range"
+    operands = ()
+    axis: Axis
+
+    def infer(self) -> Type:
+        return Type(INT, (self.axis,))
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return np.arange(call.length(self.axis.size), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeOf(Op):
+    """The value of a size, as an int."""
+
+    name = "size_of"
+    operands = ()
+    size: Size
+
+    def infer(self) -> Type:
+        return Type(INT)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return np.asarray(call.length(self.size), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class OneHot(Op):
+    """1.0 at the index along the new last axis, else 0.0. An index out of range is an error."""
+
+    name = "one_hot"
+    operands = ("index",)
+    differentiable = False
+    axis: Axis
+
+    def infer(self, index: Type) -> Type:
+        rules.integer(index, 0, self.name)
+        return rules.unique(FLOAT, (*index.axes, self.axis), self.name)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        length = call.length(self.axis.size)
+        in_range(arrays[0], length, self.axis)
+        return (arrays[0][..., None] == np.arange(length)).astype(call.float_dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Op):
+    """A parameter. Each `*` in the address is the index of a repeat around it, outermost first."""
+
+    name = "parameter"
+    operands = ()
+    address: str
+    type: Type
+
+    def infer(self) -> Type:
+        return self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(Op):
+    """Random numbers, uniform in [0, 1), drawn by (seed, step, site)."""
+
+    name = "uniform"
+    operands = ()
+    axes: tuple[Axis, ...]
+    site: str
+
+    def infer(self) -> Type:
+        return rules.unique(FLOAT, self.axes, self.name, ())
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        draw = generator(call.seed, call.step, self.site, call.indices)
+        return draw.random(call.shape(call.output), np.float32).astype(call.float_dtype, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout(Op):
+    """In training each element is kept with probability 1 - p and then divided by it, else 0 (Srivastava et al., 2014);
+    outside training x itself."""
+
+    name = "dropout"
+    operands = ("x",)
+    p: float
+    site: str
+
+    def infer(self, x: Type) -> Type:
+        rules.number(x, 0, self.name)
+        if not 0 <= self.p < 1:
+            raise Mismatch("E0206", f"the probability of `dropout` is at least 0 and below 1, not {self.p}", (0,))
+        return x.with_dtype(FLOAT)
+
+    def kept(self, call: Call, type: Type) -> Array | None:
+        """What elements of `type` are multiplied with: 0 or 1 / (1 - p); None where nothing is dropped. It depends on
+        the run's seed and step, the site and the indices of the loops around it, so it need not be remembered."""
+        if not call.training or self.p == 0:
+            return None
+        draw = generator(call.seed, call.step, self.site, call.indices)
+        keep = draw.random(call.shape(type), np.float32) >= np.float32(self.p)
+        return keep * np.array(1 / (1 - self.p), call.float_dtype)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        x, kept = as_float(call, arrays[0]), self.kept(call, call.output)
+        return x if kept is None else x * kept
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        if not call.needs(0):
+            return (None,)
+        kept = self.kept(call, call.output)
+        return (upstream if kept is None else upstream * kept,)

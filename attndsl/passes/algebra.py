@@ -1,0 +1,279 @@
+"""Values as polynomials: one normal form in which all spellings of the same arithmetic are equal.
+
+`a / sqrt(v)`, `a * rsqrt(v)` and `a * v ^ -0.5` are one monomial; `x * x` and `x ^ 2` another; `(x - m) * r * s + b` and
+`x * (r * s) + (b - m * r * s)` one sum. A matcher says which values are to be taken as they are (its atoms) and compares
+polynomials; the graph itself is not rewritten for it, so what does not match stays as its author wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+
+from attndsl.graph import BOOL, Axis, Node, Value
+from attndsl.ops import (
+    Add,
+    Broadcast,
+    Cast,
+    Constant,
+    Div,
+    Dot,
+    Mean,
+    Mul,
+    Neg,
+    Op,
+    Pow,
+    Rsqrt,
+    SizeOf,
+    Sqrt,
+    Sub,
+    Sum,
+    Transpose,
+)
+from attndsl.passes.rewrite import Facts, Rewriter, walk_back
+
+Monomial = tuple[tuple[Value, Fraction], ...]  # values with their exponents, in the order in which the graph makes them
+Polynomial = dict[Monomial, float]
+
+ARITHMETIC: tuple[type[Op], ...] = (Add, Sub, Mul, Div, Neg, Pow, Sqrt, Rsqrt, Cast, Transpose, Broadcast)
+ONE: Monomial = ()
+TERMS, DEPTH = 32, 48  # what is larger is taken as it is
+
+Atoms = Callable[[Value], bool]
+
+
+def close(a: float, b: float) -> bool:
+    """Equal but for the rounding of a few operations in double precision."""
+    return a == b or abs(a - b) <= 1e-14 * max(abs(a), abs(b))
+
+
+def same(left: Polynomial, right: Mapping[Monomial, float]) -> bool:
+    return left.keys() == right.keys() and all(close(left[m], right[m]) for m in left)
+
+
+class Algebra:
+    """The arithmetic of one graph."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.producers = facts.producers
+        self.sizes = facts.graph.sizes
+
+    def made_by(self, value: Value, *kinds: type[Op]) -> Node | None:
+        """The node that makes `value`, if it is of one of `kinds`."""
+        node = self.producers.get(value)
+        return node if node is not None and isinstance(node.op, kinds) else None
+
+    def constant(self, value: Value) -> float | None:
+        """The number that a scalar stands for, if it is known."""
+        node = self.producers.get(value)
+        if node is None or value.type.axes:
+            return None
+        if isinstance(node.op, Constant) and not isinstance(node.op.value, bool):
+            return float(node.op.value)
+        if isinstance(node.op, SizeOf):
+            known = node.op.size.known(self.sizes)
+            return None if known is None else float(known)
+        if isinstance(node.op, (Cast, Neg)) and node.inputs[0].type.dtype != BOOL:
+            inner = self.constant(node.inputs[0])
+            return None if inner is None else -inner if isinstance(node.op, Neg) else inner
+        return None
+
+    def nearby(self, value: Value, depth: int = 6) -> Iterable[Value]:
+        """`value` and what it is made of by arithmetic, nearest first."""
+        return walk_back(value, self.producers, ARITHMETIC, depth)
+
+    # ------------------------------------------------------------ the normal form
+
+    def polynomial(self, value: Value, atoms: Iterable[Value] = (), *, atom: Atoms | None = None) -> Polynomial:
+        """`value` as a polynomial in `atoms`, in values for which `atom` is true, and in whatever is no arithmetic."""
+        return _Expansion(self, frozenset(atoms), atom or (lambda _: False)).of(value, 0)
+
+    def monomial(self, *factors: tuple[Value, int | Fraction]) -> Monomial:
+        """The product of powers, in normal order; equal values are merged."""
+        exponents: dict[Value, Fraction] = {}
+        for value, exponent in factors:
+            exponents[value] = exponents.get(value, Fraction(0)) + exponent
+        kept = [(value, exponent) for value, exponent in exponents.items() if exponent]
+        return tuple(sorted(kept, key=lambda item: self.facts.order[item[0]]))
+
+    def times(self, left: Polynomial, right: Polynomial) -> Polynomial:
+        total: Polynomial = {}
+        for m, a in left.items():
+            for n, b in right.items():
+                add(total, self.monomial(*m, *n), a * b)
+        return total
+
+    # ------------------------------------------------------------ means
+
+    def mean(self, monomial: Monomial, coefficient: float) -> tuple[tuple[Axis, ...], tuple[Value, ...], Node] | None:
+        """A term that is a mean: the axes, the values whose product is averaged, the node. `sum / n` is one where n is
+        the number of elements, and so is `dot(a, b) / n`."""
+        factors = dict(monomial)
+        for value in [v for v, exponent in monomial if exponent == 1]:
+            node = self.made_by(value, Mean, Sum, Dot)
+            if node is None:
+                continue
+            over: tuple[Axis, ...] = node.op.over  # type: ignore[attr-defined]
+            rest = {v: e for v, e in factors.items() if v is not value}
+            if isinstance(node.op, Mean):
+                share = 1.0 if not rest else None
+            else:
+                share = self._count(over, rest)
+            if isinstance(node.op, Dot) and set(node.inputs[0].type.axes) != set(node.inputs[1].type.axes):
+                share = None
+            if share is not None and close(coefficient * share, 1.0):
+                return over, node.inputs, node
+        return None
+
+    def _count(self, over: tuple[Axis, ...], rest: dict[Value, Fraction]) -> float | None:
+        """The number of elements along `over`, less the sizes by which `rest` divides already; None if rest is more."""
+        sizes = [axis.size for axis in over]
+        for value, exponent in rest.items():
+            node = self.made_by(value, SizeOf)
+            if node is None:
+                node = self.made_by(value, Cast)
+                node = self.made_by(node.inputs[0], SizeOf) if node else None
+            if node is None or exponent != -1 or node.op.size not in sizes:  # type: ignore[attr-defined]
+                return None
+            sizes.remove(node.op.size)  # type: ignore[attr-defined]
+        total = 1.0
+        for size in sizes:
+            known = size.known(self.sizes)
+            if known is None:
+                return None
+            total *= known
+        return total
+
+    def product_of(self, values: Iterable[Value], atoms: Iterable[Value] = ()) -> Polynomial:
+        total: Polynomial = {ONE: 1.0}
+        for value in values:
+            total = self.times(total, self.polynomial(value, atoms))
+        return total
+
+    # ------------------------------------------------------------ back to nodes
+
+    def emit(self, rewriter: Rewriter, terms: Mapping[Monomial, float]) -> Value | None:
+        """The nodes for a polynomial with whole positive exponents; None for any other. Like values are reused."""
+        total: Value | None = None
+        for monomial, coefficient in terms.items():
+            product: Value | None = None
+            for value, exponent in monomial:
+                if exponent.denominator != 1 or exponent < 1:
+                    return None
+                for _ in range(int(exponent)):
+                    now = rewriter.now(value)
+                    product = now if product is None else rewriter.emit(Mul(), product, now)
+            if product is None:
+                product = rewriter.emit(Constant(coefficient))
+            elif coefficient != 1.0:
+                product = rewriter.emit(Mul(), product, rewriter.emit(Constant(coefficient)))
+            total = product if total is None else rewriter.emit(Add(), total, product)
+        return total
+
+
+class _Expansion:
+    """One value written out, with a memory of the values met on the way."""
+
+    def __init__(self, algebra: Algebra, atoms: frozenset[Value], atom: Atoms) -> None:
+        self.algebra, self.atoms, self.atom = algebra, atoms, atom
+        self.known: dict[Value, Polynomial] = {}
+
+    def of(self, value: Value, depth: int) -> Polynomial:
+        found = self.known.get(value)
+        if found is None:
+            found = self._expand(value, depth)
+            if found is None or len(found) > TERMS:
+                found = {((value, Fraction(1)),): 1.0}
+            self.known[value] = found
+        return found
+
+    def _expand(self, value: Value, depth: int) -> Polynomial | None:
+        number = self.algebra.constant(value)
+        if number is not None:
+            return {ONE: number} if number else {}
+        node = self.algebra.producers.get(value)
+        if value in self.atoms or node is None or depth > DEPTH or self.atom(value):
+            return None
+        rule = RULES.get(type(node.op))
+        return rule(self, node, depth + 1) if rule else None
+
+    # ------------------------------------------------------------ one rule for each op
+
+    def sum(self, node: Node, depth: int) -> Polynomial | None:
+        sign = -1.0 if isinstance(node.op, Sub) else 1.0
+        total = dict(self.of(node.inputs[0], depth))
+        for monomial, coefficient in self.of(node.inputs[1], depth).items():
+            add(total, monomial, sign * coefficient)
+        return total
+
+    def negative(self, node: Node, depth: int) -> Polynomial | None:
+        return {m: -c for m, c in self.of(node.inputs[0], depth).items()}
+
+    def product(self, node: Node, depth: int) -> Polynomial | None:
+        if BOOL in (node.inputs[0].type.dtype, node.inputs[1].type.dtype):
+            return None
+        return self.algebra.times(self.of(node.inputs[0], depth), self.of(node.inputs[1], depth))
+
+    def quotient(self, node: Node, depth: int) -> Polynomial | None:
+        below = self.power_of(node.inputs[1], Fraction(-1), depth)
+        return None if below is None else self.algebra.times(self.of(node.inputs[0], depth), below)
+
+    def power(self, node: Node, depth: int) -> Polynomial | None:
+        exponent = self.algebra.constant(node.inputs[1])
+        if exponent is None or exponent != exponent or abs(exponent) > 16:
+            return None
+        return self.power_of(node.inputs[0], Fraction(exponent).limit_denominator(1 << 20), depth)
+
+    def root(self, node: Node, depth: int) -> Polynomial | None:
+        return self.power_of(node.inputs[0], Fraction(-1 if isinstance(node.op, Rsqrt) else 1, 2), depth)
+
+    def same(self, node: Node, depth: int) -> Polynomial | None:
+        (inner,) = node.inputs
+        if inner.type.dtype == BOOL or node.output.type.dtype != inner.type.dtype and node.output.type.dtype != "float":
+            return None
+        return self.of(inner, depth)
+
+    def power_of(self, value: Value, exponent: Fraction, depth: int) -> Polynomial | None:
+        """A sum is an atom under a power that is not a small whole number; a product is taken apart under whole powers,
+        and under others where it is a single power of +1 or -1 (the root of a square is no number's own)."""
+        base = self.of(value, depth)
+        if exponent.denominator == 1 and exponent > 0:
+            total: Polynomial = {ONE: 1.0}
+            for _ in range(int(exponent)):
+                total = self.algebra.times(total, base)
+                if len(total) > TERMS:
+                    return None
+            return total
+        if len(base) != 1 or value in self.atoms:
+            return {((value, exponent),): 1.0}
+        ((monomial, coefficient),) = base.items()
+        single = len(monomial) == 0 or (len(monomial) == 1 and abs(monomial[0][1]) == 1)
+        if exponent.denominator != 1 and (not single or coefficient <= 0):
+            return {((value, exponent),): 1.0}
+        return {tuple((v, e * exponent) for v, e in monomial): coefficient ** float(exponent)}
+
+
+def add(total: Polynomial, monomial: Monomial, coefficient: float) -> None:
+    """Add a term in place; what cancels disappears."""
+    before = total.get(monomial, 0.0)
+    after = before + coefficient
+    if after == 0.0 or (before and abs(after) <= 1e-15 * abs(before)):
+        total.pop(monomial, None)
+    else:
+        total[monomial] = after
+
+
+RULES: dict[type[Op], Callable[[_Expansion, Node, int], Polynomial | None]] = {
+    Add: _Expansion.sum,
+    Sub: _Expansion.sum,
+    Neg: _Expansion.negative,
+    Mul: _Expansion.product,
+    Div: _Expansion.quotient,
+    Pow: _Expansion.power,
+    Sqrt: _Expansion.root,
+    Rsqrt: _Expansion.root,
+    Cast: _Expansion.same,
+    Transpose: _Expansion.same,
+    Broadcast: _Expansion.same,
+}

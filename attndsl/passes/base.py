@@ -1,0 +1,87 @@
+"""What a pass is, and what it says about what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from attndsl.diagnostics import Span
+from attndsl.graph import Graph, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Something that was rewritten: which rule, how often at this place, and where."""
+
+    rule: str
+    detail: str
+    scope: str = ""
+    at: Span | None = None
+    span: Span | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Something that looked as if `rule` would fit and did not. `at` is where the author wrote it, `culprit` the op
+    that stands in the way and `where` its place."""
+
+    rule: str
+    reason: str
+    culprit: str = ""
+    scope: str = ""
+    at: Span | None = None
+    where: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass did to one graph."""
+
+    name: str
+    rewrites: tuple[Rewrite, ...] = ()
+    misses: tuple[Miss, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return sum(rewrite.count for rewrite in self.rewrites)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A rewriting of graphs. Subclasses are frozen dataclasses whose fields are the pass's options. `after` names the
+    passes that must have run before; the pipeline checks it."""
+
+    name: ClassVar[str] = ""
+    after: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, graph: Graph) -> tuple[Graph, Report]:
+        """The rewritten graph (the same object if there was nothing to do) and what was done."""
+        raise NotImplementedError(type(self).__name__)
+
+
+class Refusal(Exception):
+    """Raised by a matcher whose pattern is there in the main but must not be rewritten. `progress` orders refusals of
+    the same thing: the one that got furthest is what an author wants to hear."""
+
+    def __init__(self, reason: str, culprit: Node | None = None, progress: int = 0) -> None:
+        super().__init__(reason)
+        self.reason, self.culprit, self.progress = reason, culprit, progress
+
+    def miss(self, rule: str, node: Node) -> Miss:
+        """The report of this refusal for the pattern anchored at `node`."""
+        culprit = self.culprit or node
+        return Miss(rule, self.reason, culprit.op.name, node.scope, node.at, culprit.at)
+
+
+def rewritten(rule: str, detail: str, node: Node) -> Rewrite:
+    """The report of a rewrite anchored at `node`."""
+    return Rewrite(rule, detail, node.scope, node.at, node.span)
+
+
+def tally(rewrites: list[Rewrite]) -> tuple[Rewrite, ...]:
+    """Equal rewrites at one place as one with a count, in the order of first occurrence."""
+    counts: dict[Rewrite, int] = {}
+    for rewrite in rewrites:
+        counts[rewrite] = counts.get(rewrite, 0) + 1
+    return tuple(Rewrite(r.rule, r.detail, r.scope, r.at, r.span, n) for r, n in counts.items())

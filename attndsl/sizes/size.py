@@ -1,0 +1,304 @@
+"""Symbolic sizes: polynomials in the hyperparameters and the sizes of inputs, in a normal form.
+
+A `Size` is a sum of monomials with rational coefficients; a monomial is a product of atoms with integer exponents,
+negative ones included, so that `heads * (width / heads)` is `width` without any rule for it. What is no polynomial
+(`//`, `%`, `min`, `max`, a quotient by a sum that does not divide) becomes an atom of its own, an `Opaque` function of
+sizes. Two sizes are equal exactly when their normal forms are; current values never decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Union
+
+
+class Opaque:
+    """A function of sizes that is no polynomial: `floor`, `mod`, `min`, `max`, `over` (a quotient left standing)."""
+
+    __slots__ = ("_hash", "arguments", "function", "text")
+
+    def __init__(self, function: str, arguments: tuple[Size, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
+        form = {"floor": "({}//{})", "mod": "({}%{})", "over": "(1/{})"}.get(function)
+        shown = [a.bracketed() for a in arguments] if form else [str(a) for a in arguments]
+        self.text = form.format(*shown) if form else f"{function}({', '.join(shown)})"
+        self._hash = hash((function, arguments))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and self.function == other.function and self.arguments == other.arguments
+
+    def __str__(self) -> str:
+        return self.text
+
+    def evaluate(self, values: Mapping[str, int]) -> Fraction:
+        parts = [a.exact(values) for a in self.arguments]
+        if self.function == "floor":
+            return Fraction(parts[0] // parts[1])
+        if self.function == "mod":
+            return parts[0] % parts[1]
+        if self.function == "over":
+            return 1 / parts[0]
+        return min(parts) if self.function == "min" else max(parts)
+
+
+Atom = Union[str, Opaque]
+Monomial = tuple[tuple[Atom, int], ...]
+
+
+def _key(monomial: Monomial) -> tuple[int, str]:
+    """Higher degrees first, then by the atoms' text: the order in which a size is written."""
+    return -sum(exponent for _, exponent in monomial), " ".join(f"{a}^{e}" for a, e in monomial)
+
+
+def _times(left: Monomial, right: Monomial) -> Monomial:
+    exponents = dict(left)
+    for atom, exponent in right:
+        exponents[atom] = exponents.get(atom, 0) + exponent
+    return tuple(sorted(((a, e) for a, e in exponents.items() if e), key=lambda item: str(item[0])))
+
+
+class Size:
+    """An immutable symbolic size. Make one with `Size.of(12)` or `Size.symbol("width")` and arithmetic."""
+
+    __slots__ = ("_hash", "_text", "terms")
+
+    terms: dict[Monomial, Fraction]
+
+    def __init__(self, terms: dict[Monomial, Fraction]) -> None:
+        self.terms = terms
+        self._hash: int | None = None
+        self._text: str | None = None
+
+    @staticmethod
+    def of(value: int | Fraction | Size) -> Size:
+        if isinstance(value, Size):
+            return value
+        return Size({(): Fraction(value)}) if value else Size({})
+
+    @staticmethod
+    def symbol(name: str) -> Size:
+        return Size({((name, 1),): Fraction(1)})
+
+    @staticmethod
+    def opaque(function: str, *arguments: Size) -> Size:
+        return Size({((Opaque(function, arguments), 1),): Fraction(1)})
+
+    # ------------------------------------------------------------ identity
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self.terms.items()))
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Size) and self.terms == other.terms
+
+    @property
+    def constant(self) -> Fraction | None:
+        """The value, if no symbol takes part."""
+        if not self.terms:
+            return Fraction(0)
+        return self.terms.get(()) if len(self.terms) == 1 else None
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        found: set[str] = set()
+        for monomial in self.terms:
+            for atom, _ in monomial:
+                if isinstance(atom, str):
+                    found.add(atom)
+                else:
+                    for argument in atom.arguments:
+                        found |= argument.symbols
+        return frozenset(found)
+
+    # ------------------------------------------------------------ arithmetic
+
+    def __add__(self, other: Size | int) -> Size:
+        terms = dict(self.terms)
+        for monomial, coefficient in Size.of(other).terms.items():
+            total = terms.get(monomial, Fraction(0)) + coefficient
+            if total:
+                terms[monomial] = total
+            else:
+                terms.pop(monomial, None)
+        return Size(terms)
+
+    def __neg__(self) -> Size:
+        return Size({monomial: -coefficient for monomial, coefficient in self.terms.items()})
+
+    def __sub__(self, other: Size | int) -> Size:
+        return self + -Size.of(other)
+
+    def __mul__(self, other: Size | int) -> Size:
+        total: dict[Monomial, Fraction] = {}
+        for left, a in self.terms.items():
+            for right, b in Size.of(other).terms.items():
+                monomial = _times(left, right)
+                total[monomial] = total.get(monomial, Fraction(0)) + a * b
+        return Size({monomial: c for monomial, c in total.items() if c})
+
+    def __pow__(self, exponent: int) -> Size:
+        if exponent < 0:
+            return Size.of(1) / self**-exponent
+        result = Size.of(1)
+        for _ in range(exponent):
+            result = result * self
+        return result
+
+    def __truediv__(self, other: Size | int) -> Size:
+        """The exact quotient, as a formula: that it is an integer is a constraint of its own (`divides`)."""
+        divisor = Size.of(other)
+        if not divisor.terms:
+            raise ZeroDivisionError
+        if len(divisor.terms) == 1:
+            ((monomial, coefficient),) = divisor.terms.items()
+            return self * Size({tuple((a, -e) for a, e in monomial): 1 / coefficient})
+        return _divide(self, divisor) or self * Size.opaque("over", divisor)
+
+    def __floordiv__(self, other: Size | int) -> Size:
+        divisor = Size.of(other)
+        a, b = self.constant, divisor.constant
+        if a is not None and b:
+            return Size.of(a // b)
+        return self if b == 1 else Size.opaque("floor", self, divisor)
+
+    def __mod__(self, other: Size | int) -> Size:
+        divisor = Size.of(other)
+        a, b = self.constant, divisor.constant
+        if a is not None and b:
+            return Size.of(a % b)
+        return Size.of(0) if b == 1 else Size.opaque("mod", self, divisor)
+
+    def minimum(self, other: Size) -> Size:
+        return self._extreme("min", other)
+
+    def maximum(self, other: Size) -> Size:
+        return self._extreme("max", other)
+
+    def _extreme(self, function: str, other: Size) -> Size:
+        if self == other:
+            return self
+        a, b = self.constant, other.constant
+        if a is not None and b is not None:
+            return Size.of(min(a, b) if function == "min" else max(a, b))
+        return Size.opaque(function, *sorted((self, other), key=str))
+
+    # ------------------------------------------------------------ values
+
+    def exact(self, values: Mapping[str, int]) -> Fraction:
+        """The value under `values`; `KeyError` names a symbol without one, `ZeroDivisionError` a zero divisor."""
+        total = Fraction(0)
+        for monomial, coefficient in self.terms.items():
+            product = coefficient
+            for atom, exponent in monomial:
+                product *= (Fraction(values[atom]) if isinstance(atom, str) else atom.evaluate(values)) ** exponent
+            total += product
+        return total
+
+    def value(self, values: Mapping[str, int]) -> int:
+        """The value under `values`, which must be an integer (`ValueError` if it is not)."""
+        exact = self.exact(values)
+        if exact.denominator != 1:
+            raise ValueError(f"{self} is {exact}, no integer")
+        return exact.numerator
+
+    def known(self, values: Mapping[str, int]) -> int | None:
+        """The value, or None where a symbol of it has no value yet or it is no integer."""
+        try:
+            return self.value(values)
+        except (KeyError, ValueError, ZeroDivisionError):
+            return None
+
+    def substitute(self, replacements: Mapping[str, Size]) -> Size:
+        if not self.symbols & replacements.keys():
+            return self
+        total = Size({})
+        for monomial, coefficient in self.terms.items():
+            product = Size.of(coefficient)
+            for atom, exponent in monomial:
+                if isinstance(atom, str):
+                    base = replacements.get(atom) or Size.symbol(atom)
+                else:
+                    base = _rebuild(atom, tuple(a.substitute(replacements) for a in atom.arguments))
+                product = product * base**exponent if exponent > 0 else product / base**-exponent
+            total = total + product
+        return total
+
+    # ------------------------------------------------------------ text
+
+    def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._write()
+        return self._text
+
+    __repr__ = __str__
+
+    def bracketed(self) -> str:
+        """The text, in brackets unless it is a single symbol or number."""
+        text = str(self)
+        return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+    def _write(self) -> str:
+        text = ""
+        for monomial in sorted(self.terms, key=_key):
+            coefficient = self.terms[monomial]
+            above = [str(a) if e == 1 else f"{a}^{e}" for a, e in monomial if e > 0]
+            below = [str(a) if e == -1 else f"{a}^{-e}" for a, e in monomial if e < 0]
+            if abs(coefficient.numerator) != 1 or not above:
+                above.insert(0, str(abs(coefficient.numerator)))
+            if coefficient.denominator != 1:
+                below.insert(0, str(coefficient.denominator))
+            sign = "-" if coefficient < 0 else "+" if text else ""
+            text += sign + "*".join(above) + "".join(f"/{part}" for part in below)
+        return text or "0"
+
+
+def _rebuild(atom: Opaque, arguments: tuple[Size, ...]) -> Size:
+    first = arguments[0]
+    if atom.function == "floor":
+        return first // arguments[1]
+    if atom.function == "mod":
+        return first % arguments[1]
+    if atom.function == "over":
+        return Size.of(1) / first
+    return first.minimum(arguments[1]) if atom.function == "min" else first.maximum(arguments[1])
+
+
+def _divide(dividend: Size, divisor: Size) -> Size | None:
+    """The quotient of two sums where it leaves no remainder, by long division on leading monomials."""
+    lead = min(divisor.terms, key=_key)
+    quotient, rest = Size({}), dividend
+    for _ in range(64):
+        if not rest.terms:
+            return quotient
+        top = min(rest.terms, key=_key)
+        factor = Size({_times(top, tuple((a, -e) for a, e in lead)): rest.terms[top] / divisor.terms[lead]})
+        if any(e < 0 for monomial in factor.terms for _, e in monomial):
+            return None
+        quotient, rest = quotient + factor, rest - factor * divisor
+    return None
+
+
+def solve(left: Size, right: Size, unknown: str) -> Size | None:
+    """The `unknown` for which `left` equals `right`, by exact division, or None where they are not linear in it."""
+    difference = left - right
+    slope, rest = Size({}), Size({})
+    for monomial, coefficient in difference.terms.items():
+        exponents = dict(monomial)
+        term = Size({monomial: coefficient})
+        if unknown not in term.symbols:
+            rest = rest + term
+        elif exponents.pop(unknown, 0) == 1:
+            share = Size({tuple(exponents.items()): coefficient})
+            if unknown in share.symbols:
+                return None
+            slope = slope + share
+        else:
+            return None
+    return -rest / slope if slope.terms else None

@@ -1,0 +1,90 @@
+"""Files → sources, and what can be wrong before any parsing."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
+from attndsl.syntax.limits import MAX_BYTES, too_large
+
+
+def read_source(path: str, name: str | None = None) -> Source:
+    """The text of the file at `path`, which messages will call `name` (or its path).
+
+    Raises `AttnError` when it does not exist, is no regular file, cannot be read, is too large (nothing is read then)
+    or is not UTF-8 text.
+    """
+    name = path if name is None else name
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise _directory(path, name)
+        if not stat.S_ISREG(status.st_mode):
+            raise error("E0001", f"`{name}` is not a file", help="give the path of an `.attn` file")
+        if status.st_size > MAX_BYTES:
+            raise AttnError(too_large(name, status.st_size))
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(path, name) from None
+    except (OSError, ValueError) as problem:  # ValueError: a path with a NUL in it
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise error("E0001", f"`{name}` cannot be read: {reason[:1].lower()}{reason[1:]}") from None
+    if len(data) > MAX_BYTES:  # it grew in between
+        raise AttnError(too_large(name, len(data)))
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> Source:
+    """The source of a file's bytes. Raises `AttnError` where they are not UTF-8, or hold a NUL."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        at = len(data[: problem.start].decode("utf-8"))
+        source = Source(name, data.decode("utf-8", errors="replace"))
+        raise error(
+            "E0002",
+            f"`{name}` is not UTF-8 text",
+            Span(source, at, at + 1),
+            f"byte 0x{data[problem.start]:02x}",
+            note=f"at byte {problem.start:,}, on line {source.position(at)[0]}",
+            help="save the file as UTF-8",
+        ) from None
+    at = text.find("\0")
+    if at >= 0:
+        source = Source(name, text)
+        raise error(
+            "E0002",
+            f"`{name}` is not text: it holds a NUL byte",
+            Span(source, at, at + 1),
+            note=f"at byte {len(text[:at].encode()):,}, on line {source.position(at)[0]}",
+        )
+    return Source(name, text.removeprefix("\ufeff"))
+
+
+def _neighbours(folder: str) -> list[str]:
+    try:
+        return sorted(entry for entry in os.listdir(folder or ".") if entry.endswith(".attn"))
+    except OSError:
+        return []
+
+
+def _missing(path: str, name: str) -> AttnError:
+    folder, file = os.path.split(path)
+    neighbours = _neighbours(folder)
+    if folder and not os.path.isdir(folder):
+        helps: tuple[str, ...] = (f"there is no folder `{folder}` either",)
+    elif file + ".attn" in neighbours:
+        helps = (f"did you mean `{os.path.join(folder, file)}.attn`?",)
+    else:
+        helps = did_you_mean(file, neighbours)
+        if helps and folder:
+            helps = (helps[0].replace("`", f"`{folder}{os.sep}", 1),)
+    return error("E0001", f"there is no file `{name}`", help=helps)
+
+
+def _directory(path: str, name: str) -> AttnError:
+    inside = _neighbours(path)
+    help = f"the files in it: {', '.join(f'`{file}`' for file in inside[:5])}{' …' * (len(inside) > 5)}" if inside else ()
+    return error("E0001", f"`{name}` is a folder, not a file", help=help)

@@ -1,0 +1,480 @@
+"""What to say about a syntax error: from the place where the parser stopped to a message in the author's words.
+
+`explain` asks a row of questions, the most telling first; the last one always has an answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import Diagnostic, Label, Source, Span, nearest
+from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, RESERVED, Token
+from attndsl.syntax.tables import END
+from attndsl.syntax.tree import Tree
+
+if TYPE_CHECKING:
+    from attndsl.syntax.parser import Parser
+
+DECLARATIONS = ("use", "model", "block", "mask", "bias", "variant", "weights", "train")
+STATEMENTS = (
+    *("input", "output", "layer", "param", "state", "repeat", "scan", "scope", "require"),
+    *("if", "else", "return", "emit"),
+)
+_COMPARISONS = ("EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST")
+_OPERANDS = ("NAME", "NUMBER", "STRING", "LPAR", "TRUE", "FALSE", "SCOPE", "REPEAT", "SCAN")
+_OPERATORS = (
+    *("OR", "AND", *_COMPARISONS, "BAR", "AMPERSAND", "PLUS", "MINUS", "TIMES", "DIVIDE", "FLOOR_DIVIDE"),
+    *("REMAINDER", "POWER", "PIPE"),
+)
+_AFTER_VALUE = (*_OPERATORS, "IF", "AS", "DOT", "LPAR", "LSQB")
+_STARTS_VALUE = (*_OPERANDS, "MINUS", "NOT")
+
+_ELSEWHERE = {
+    **{"for": "`repeat h in depth { … }`", "while": "`repeat h in depth { … }`", "elif": "`else if`", "yield": "`emit`"},
+    **{"def": "`block`", "fn": "`block`", "function": "`block`", "class": "`model` or `block`", "module": "`model` or `block`"},
+    **{"import": "`use`", "include": "`use`", "from": "`use`", "let": "`name = value`", "var": "`name = value`"},
+    **{"assert": "`require`", "weight": "`param`", "parameter": "`param`", "lambda": "`block` or `mask`"},
+}
+"""What other languages call it."""
+
+_LOOKALIKES = {
+    **dict.fromkeys("“”„«»", '"'),
+    **dict.fromkeys("−–—", "-"),
+    **{"×": "*", "·": "*", "⋅": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->", "←": "<-", "↔": "<->", "∧": "and"},
+    **{"∨": "or", "¬": "not", "＝": "=", "（": "(", "）": ")", "，": ",", "：": ":", "…": "", "!": "not"},
+}
+
+
+def explain(parser: Parser, token: Token, depth: int) -> Diagnostic:
+    """The diagnostic for `token`, which cannot stand where it does; the statement begins at `depth` of the stacks."""
+    place = _Place(parser, token, depth)
+    for question in _QUESTIONS:
+        found = question(place)
+        if found is not None:
+            return found
+    return place.unexpected()
+
+
+def nothing_declared(source: Source) -> Diagnostic:
+    what = "is empty" if not source.text.strip() else "declares nothing"
+    return Diagnostic(
+        "E0005",
+        f"`{source.name}` {what}",
+        Label(Span(source, 0, 0)) if source.text.strip() else None,
+        helps=("a file holds at least one declaration, such as `model Name(width=768) { … }`",),
+    )
+
+
+def missing_brace(parser: Parser, at: int) -> Diagnostic:
+    """A `{` that nothing closes, noticed at `at`: at the end of the file, or where another declaration starts."""
+    brackets, text, source = parser.brackets, parser.text, parser.source
+    culprit = next((b for b, where in brackets.unclosed.items() if text[b] == "{" and where >= at), None)
+    if culprit is None:
+        culprit = next(token.start for token in parser.open_tokens() if token.kind == "LBRACE")
+    # A brace inside of it that closes further left than its own line begins closes the outer one in the author's mind.
+    for opening, closing in sorted(brackets.closing.items()):
+        if culprit < opening < at and text[opening] == "{" and _indent(text, closing) < _indent(text, opening):
+            culprit = opening
+            break
+    if at >= len(text):
+        end = len(text.rstrip())
+        label = Label(Span(source, end, end), "the file ends here")
+    else:
+        end = at + (re.match(r"\w+", text[at : at + 20]) or re.match("", "")).end()  # type: ignore[union-attr]
+        label = Label(Span(source, at, end), "a declaration starts here, inside of another one")
+    return Diagnostic("E0011", "`}` is missing", label, secondary=(Label(Span(source, culprit, culprit + 1), "to close this"),))
+
+
+def _indent(text: str, offset: int) -> int:
+    line = text.rfind("\n", 0, offset) + 1
+    return len(text[line:]) - len(text[line:].lstrip(" \t"))
+
+
+class _Place:
+    """Where the parser stopped: the token, what stands before it, and what could stand in its place."""
+
+    def __init__(self, parser: Parser, token: Token, depth: int) -> None:
+        self.parser = parser
+        self.source = parser.source
+        self.text = parser.text
+        self.token = token
+        self.kind = token.kind
+        self.parts = parser.values[depth:]
+        self.at_start = depth == len(parser.values)
+        self.start = token.start if self.at_start else parser.starts[depth]
+        self.before = parser.ends[-1]
+        opened = [bracket for bracket in parser.open_tokens() if bracket in self.parts]
+        self.bracket: Token | None = opened[-1] if opened else None
+        self.at_top = not parser.open_braces()
+        row = parser.tables.rows[parser.before[-1]]
+        self.expected = {kind for kind in row if (kind.isupper() or kind in (NEWLINE, END)) and parser.accepts(kind)}
+
+    @property
+    def first_word(self) -> str:
+        found = re.match(r"[A-Za-z_]\w*", self.text[self.start : self.start + 60])
+        return found.group() if found else ""
+
+    def span(self, start: int | None = None, end: int | None = None) -> Span:
+        """The token's span (of the end of a line or file: the place after the last thing before it)."""
+        if start is None and self.kind in (NEWLINE, END):
+            return Span(self.source, self.before, self.before)
+        return Span(self.source, self.token.start if start is None else start, self.token.end if end is None else end)
+
+    def shown(self) -> str:
+        if self.kind == NEWLINE:
+            return "the end of the line"
+        if self.kind == END:
+            return "the end of the file"
+        text = self.token.text
+        return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}…`"
+
+    def say(
+        self,
+        code: str,
+        message: str,
+        span: Span | None = None,
+        label: str = "",
+        *,
+        other: Label | None = None,
+        help: str | Iterable[str] = (),
+    ) -> Diagnostic:
+        return Diagnostic(
+            code,
+            message,
+            Label(self.span() if span is None else span, label),
+            secondary=(other,) if other else (),
+            helps=(help,) if isinstance(help, str) else tuple(help),
+        )
+
+    def expectation(self) -> str:
+        """What could stand here, in words: `an expression`, "`,` or `)`"."""
+        expected = set(self.expected)
+        words = []
+        if expected.issuperset(("NAME", "NUMBER", "LPAR")):
+            words.append("a value")
+            expected.difference_update(_STARTS_VALUE)
+            expected.discard("LSQB")
+        elif "PLUS" in expected:
+            expected.difference_update(_AFTER_VALUE)
+        for kind, name in (
+            ("NAME", "a name"),
+            ("VARIANT_NAME", "the variant's name"),
+            ("NUMBER", "a number"),
+            ("STRING", "a string in quotes"),
+        ):
+            if kind in expected:
+                words.append(name)
+        spelling = {kind: text for text, kind in (*self.parser.tables.words.items(), *self.parser.tables.marks.items())}
+        words += sorted(f"`{spelling[kind]}`" for kind in expected if kind in spelling)
+        if NEWLINE in expected or END in expected:
+            words.append("the end of the line")
+        if len(words) > 8:
+            return ""
+        return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1] if words else ""
+
+    def unexpected(self) -> Diagnostic:
+        expectation = self.expectation()
+        label = f"expected {expectation}" if expectation else ""
+        if self.kind in (NEWLINE, END):
+            return self.say("E0010", f"the {'line' if self.kind == NEWLINE else 'file'} ends too early", label=label)
+        return self.say("E0010", f"{self.shown()} cannot stand here", label=label)
+
+
+# ---------------------------------------------------------------- the questions
+
+
+def _characters(place: _Place) -> Diagnostic | None:
+    """A character that starts nothing, or a string that does not end."""
+    token, text, source = place.token, place.text, place.source
+    if place.kind != BAD:
+        return None
+    if token.text == '"':
+        end = text.find("\n", token.start)
+        line = text[token.start : end if end >= 0 else len(text)].rstrip()
+        return place.say(
+            "E0013", "this string does not end", Span(source, token.start, token.start + len(line)), help='close it with `"`'
+        )
+    if token.text == "///":
+        return place.say(
+            "E0020", "a docstring stands on lines of its own", help="a comment after a statement starts with `#`"
+        )
+    if token.text == "'":
+        end = text.find("'", token.end)
+        line_end = text.find("\n", token.end)
+        stop = end + 1 if 0 <= end < (line_end if line_end >= 0 else len(text)) else token.end
+        quoted = text[token.start + 1 : stop - 1]
+        return place.say(
+            "E0012", "strings stand in double quotes", Span(source, token.start, stop), help=f'write `"{quoted}"`'
+        )
+    if token.text == ";":
+        return place.say("E0012", "`;` means nothing here", help="a statement ends with its line: leave it out")
+    if token.text == "." or token.text in _LOOKALIKES:
+        instead = _LOOKALIKES.get(token.text)
+        return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{instead}`" if instead else ())
+    if token.text.isprintable():
+        message = f"`{token.text[:20]}` means nothing here"
+        is_name = token.text[0].isalpha()
+        return place.say("E0012", message, help="names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if is_name else ())
+    name = unicodedata.name(token.text[0], f"character U+{ord(token.text[0]):04X}").lower()
+    return place.say("E0012", f"an invisible character means nothing here: {name}", help="delete it")
+
+
+def _fraction(place: _Place) -> Diagnostic | None:
+    """`.5`, `1.`, `2x`."""
+    token, text = place.token, place.text
+    if place.kind == "DOT" and re.match(r"\.\d", text[token.start : token.start + 2]):
+        digits = re.match(r"\.\d+", text[token.start :])
+        assert digits is not None
+        number = re.search(r"\d[\d_.]*$", text[max(0, token.start - 40) : token.start])
+        if number is not None:
+            span = place.span(token.start - len(number.group()), token.start + digits.end())
+            return place.say("E0014", f"`{span.text}` is not a number", span)
+        span = place.span(token.start, token.start + digits.end())
+        return place.say("E0014", f"`{span.text}` is not a number", span, help=f"write `0{span.text}`")
+    number = re.search(r"(?<![\w.])\d[\d_.]*$", text[max(0, token.start - 40) : token.start])
+    if number is None:
+        return None
+    span = place.span(token.start - len(number.group()))
+    if place.kind == "DOT":
+        return place.say("E0014", f"`{span.text}` is not a number", span, help=f"write `{span.text}0`")
+    if place.kind == "NAME":
+        help = "digits are grouped as in `50_257`" if token.text.startswith("_") else f"write `{number.group()} * {token.text}`"
+        return place.say("E0014", f"`{span.text}` is neither a number nor a name", span, help=help)
+    return None
+
+
+def _docstring(place: _Place) -> Diagnostic | None:
+    parts = place.parts
+    is_dangling = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "DOC"
+    if place.kind != "DOC" and not is_dangling:
+        return None
+    doc = place.token if place.kind == "DOC" else parts[0]
+    assert isinstance(doc, Token)
+    end = doc.start + len(doc.text.split("\n", 1)[0])
+    return place.say(
+        "E0020",
+        "this docstring documents nothing",
+        place.span(doc.start, end),
+        help="`///` stands before a declaration, an `input` or an `output`; a comment starts with `#`",
+    )
+
+
+def _brackets(place: _Place) -> Diagnostic | None:
+    """A bracket that is missing, of the wrong kind, or too many."""
+    token, bracket = place.token, place.bracket
+    if bracket is not None and bracket.text != "{":
+        other = Label(place.span(bracket.start, bracket.end), "to close this")
+        close = CLOSING[bracket.text]
+        end = place.span(place.before, place.before)
+        if place.kind in (NEWLINE, END, "LBRACE") and bracket.start in place.parser.brackets.unclosed:
+            return place.say("E0011", f"`{close}` is missing", end, other=other)
+        if place.kind in ("RPAR", "RSQB", "RBRACE") and token.text != close:
+            if token.start in place.parser.brackets.stray:
+                return place.say("E0011", f"`{token.text}` cannot close `{bracket.text}`", label=f"expected `{close}`", other=other)
+            return place.say("E0011", f"`{close}` is missing", end, other=other)
+    if place.kind in ("RPAR", "RSQB", "RBRACE") and token.start in place.parser.brackets.stray:
+        helps: str | tuple[str, ...] = ()
+        closed = [close for close in place.parser.brackets.closing.values() if close < token.start and place.text[close] == "}"]
+        if token.text == "}" and closed:
+            line = place.source.position(max(closed))[0]
+            helps = f"everything before it was closed by the `}}` on line {line}"
+        return place.say("E0011", f"`{token.text}` closes nothing", help=helps)
+    return None
+
+
+def _equals(place: _Place) -> Diagnostic | None:
+    if place.kind == "EQUALS" and "EQUAL" in place.expected:
+        return place.say("E0016", "`=` gives a name its value, and cannot stand here", help="to compare, write `==`")
+    if place.kind == "EQUAL" and "EQUALS" in place.expected:
+        return place.say("E0016", "`==` compares, and cannot stand here", help="to give a name its value, write `=`")
+    if place.kind == "EQUALS" and place.text[place.before - 1] == ":" and place.before == place.token.start:
+        return place.say("E0016", "there is no `:=`", place.span(place.before - 1), help="write `=`")
+    return None
+
+
+def _else(place: _Place) -> Diagnostic | None:
+    if place.kind == "ELSE" and place.at_start:
+        return place.say("E0010", "this `else` follows no `if`")
+    return None
+
+
+def _comparison(place: _Place) -> Diagnostic | None:
+    if place.kind not in _COMPARISONS or len(place.parts) < 3:
+        return None
+    operator = place.parts[-2]
+    if not (isinstance(operator, list) and operator and isinstance(operator[0], Token) and operator[0].kind in _COMPARISONS):
+        return None
+    first, left = operator[0], place.parts[-3]
+    middle = place.text[first.end : place.token.start].strip()
+    before = left.span.text if isinstance(left, Tree) and len(left.span.text) < 40 else "…"
+    return place.say(
+        "E0017",
+        "comparisons do not chain",
+        other=Label(place.span(first.start, first.end), "the first comparison"),
+        help=f"join two with `and`: `{before} {first.text} {middle} and {middle} {place.token.text} …`",
+    )
+
+
+def _operator_spelling(place: _Place) -> Diagnostic | None:
+    """`**`, `&&`, `||`, `+x`."""
+    token = place.token
+    if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[token.start - 1 : token.start] == token.text:
+        instead = {"TIMES": "^", "AMPERSAND": "and", "BAR": "or"}[place.kind]
+        span = place.span(token.start - 1)
+        also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"
+        return place.say("E0010", f"there is no operator `{span.text}`", span, help=f"write `{instead}`{also}")
+    if place.kind == "PLUS" and "MINUS" in place.expected:
+        return place.say("E0010", "`+` stands between two values", help="leave it out" if place.parts else ())
+    return None
+
+
+def _reserved(place: _Place) -> Diagnostic | None:
+    """`and = 3`, `x.return`, `repeat if in depth`."""
+    if place.token.text not in RESERVED or "NAME" not in place.expected:
+        return None
+    if place.kind == "IF" and "PLUS" not in place.expected and place.parts and place.expected >= {"NUMBER"}:
+        return None
+    return place.say("E0015", f"`{place.token.text}` is a word of the language, and cannot be a name", help="choose another name")
+
+
+def _unknown_word(place: _Place) -> Diagnostic | None:
+    """A first word that is no keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
+    parts, token = place.parts, place.token
+    if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
+        return _outside(place)
+    if place.at_start and "PREFIX" in place.expected and place.kind == "NAME":
+        return _word(place, token.start, token.end, ("config", "prefix", "ignore"), "no entry of a `weights` section")
+    is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
+    starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in RESERVED or token.text == "{"
+    if is_name and starts_word and "EQUALS" in place.expected and place.bracket is None:
+        first = place.first_word
+        if first in DECLARATIONS:
+            return place.say(
+                "E0020",
+                f"a `{first}` cannot be declared here",
+                place.span(place.start, place.start + len(first)),
+                help="declarations stand side by side in a file, not inside one another",
+            )
+        return _word(place, place.start, place.start + len(first), STATEMENTS, "no statement")
+    return None
+
+
+def _outside(place: _Place) -> Diagnostic:
+    """Something between declarations that is none."""
+    token = place.token
+    word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
+    rest = place.text[token.end : token.end + 80]
+    is_statement = word in STATEMENTS or re.match(r"\s*(?:[-+*/]?=|,|<-|:)", rest)
+    if word and re.match(r"[ \t]+[A-Za-z_\"]", rest) and nearest(word, DECLARATIONS) and word not in STATEMENTS:
+        return _word(place, token.start, token.end, DECLARATIONS, "no declaration")
+    if word and (is_statement or not re.match(r"[ \t]+[A-Za-z_\"]", rest)):
+        closed = [close for close in place.parser.brackets.closing.values() if close < token.start and place.text[close] == "}"]
+        other = None
+        if closed:
+            other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
+        return place.say("E0020", "a statement stands outside of every model and block", other=other)
+    if word:
+        return _word(place, token.start, token.end, DECLARATIONS, "no declaration")
+    return place.say("E0020", f"{place.shown()} stands outside of every declaration")
+
+
+def _word(place: _Place, start: int, end: int, words: tuple[str, ...], what: str) -> Diagnostic:
+    span = place.span(start, end)
+    found = nearest(span.text, words)
+    if span.text in _ELSEWHERE:
+        help = f"in this language it is {_ELSEWHERE[span.text]}"
+    elif found:
+        help = f"did you mean `{found}`?"
+    else:
+        help = "what can start one: " + ", ".join(f"`{word}`" for word in words)
+    return place.say("E0015", f"`{span.text}` starts {what}", span, help=help)
+
+
+def _unused_value(place: _Place) -> Diagnostic | None:
+    """A statement that is only an expression: `dropout(x, p)`."""
+    parts = place.parts
+    is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
+    after_name = is_name and "EQUALS" in place.expected and place.bracket is None
+    can_start = place.at_start and "RETURN" in place.expected
+    if after_name and place.kind == "LSQB":
+        return place.say(
+            "E0019",
+            "only a whole name can be given a value",
+            place.span(place.start),
+            help="values do not change in place; make a new one, as with `concat(…)` or `where(…)`",
+        )
+    starts_value = can_start and (place.kind in _OPERANDS or place.kind in ("MINUS", "NOT", "LSQB"))
+    goes_on = after_name and (place.kind in _AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
+    if not starts_value and not goes_on:
+        return None
+    line = place.text[place.start : place.parser.statement_end(place.start, place.token)].split("\n", 1)[0]
+    return place.say(
+        "E0019",
+        "this value goes nowhere",
+        place.span(place.start, place.start + len(line.split(" #", 1)[0].rstrip())),
+        help="give it a name with `name = …`, or hand it on with `return`",
+    )
+
+
+def _operand(place: _Place) -> Diagnostic | None:
+    """Two values with nothing between them, or an operator with nothing after it."""
+    token, source = place.token, place.source
+    expects_value = place.expected.issuperset(("NAME", "NUMBER", "LPAR"))
+    if expects_value and place.kind == "LSQB" and not place.at_start:
+        return place.say("E0010", "a list of axes can only be an argument", help="as in `over=[M, T]` or `[D] -> [heads, head]`")
+    if expects_value and place.kind in (NEWLINE, END, "RBRACE", "RPAR", "RSQB", "COMMA") and not place.at_start:
+        last = _last_token(place.parser)
+        help = ""
+        if place.kind == NEWLINE and last is not None and last.kind in _OPERATORS:
+            help = "to go on with the statement, start the next line with the operator, or put the whole in parentheses"
+        after = f" after `{last.text}`" if last is not None else ""
+        end = Span(source, place.before, place.before)
+        return place.say("E0010", f"a value is missing{after}", end, help=help or ())
+    between = "PLUS" in place.expected and (place.kind in _OPERANDS or place.kind == "NOT")
+    if between and place.kind != "LPAR":
+        help = ""
+        if place.bracket is not None and "COMMA" in place.expected:
+            return place.say("E0010", f"`,` or an operator is missing before {place.shown()}")
+        if place.text.rfind("//", place.start, token.start) >= 0:
+            help = "`//` divides; a comment starts with `#`"
+        return place.say("E0010", f"an operator is missing before {place.shown()}", help=help or ())
+    if place.kind == "LPAR" and re.search(r"\bas\s+\w+\s*$", place.text[place.start : token.start]):
+        return place.say("E0010", "`as` comes last", help="call first, then name the layer: `f(…)(x) as name`")
+    if place.kind == "COMMA" and place.bracket is not None and "RPAR" in place.expected:
+        return place.say(
+            "E0010",
+            "a list of values can only be an argument",
+            other=Label(place.span(place.bracket.start, place.bracket.end), "in these parentheses"),
+        )
+    return None
+
+
+def awaits_value(parser: Parser) -> bool:
+    """Whether the parser stopped where only a value can follow."""
+    return all(parser.accepts(kind) for kind in ("NAME", "NUMBER", "LPAR"))
+
+
+def _last_token(parser: Parser) -> Token | None:
+    part = parser.values[-1]
+    if isinstance(part, list) and part:
+        part = part[-1]
+    return part if isinstance(part, Token) else None
+
+
+_QUESTIONS: tuple[Callable[[_Place], Diagnostic | None], ...] = (
+    _characters,
+    _fraction,
+    _docstring,
+    _brackets,
+    _else,
+    _equals,
+    _comparison,
+    _operator_spelling,
+    _reserved,
+    _unknown_word,
+    _unused_value,
+    _operand,
+)

@@ -1,0 +1,309 @@
+"""Text → tree: the LALR(1) automaton of `grammars/attn.lark`, which picks up again after every mistake.
+
+The tree is built while parsing, so nothing recurses however deep a text nests. On a mistake the parser says what is wrong
+(`attndsl.syntax.mistakes`), drops the statement that it stands in, and goes on with the next one; the body of a
+`repeat`, a block or a model whose first line is wrong is still read, so that two mistakes give two errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+
+from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
+from attndsl.syntax import mistakes
+from attndsl.syntax.build import Builder
+from attndsl.syntax.files import read_source
+from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
+from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, starts_declaration, survey, too_deep, too_large
+from attndsl.syntax.tables import END, Tables, tables
+from attndsl.syntax.tree import File
+
+WITH_BODY = ("model", "block", "mask", "bias", "scope", "repeat", "scan", "if")
+"""What has a body of statements in braces."""
+
+_OPENING = {"LPAR", "LSQB", "LBRACE"}
+_CLOSING = {"RPAR", "RSQB", "RBRACE"}
+_STOPS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|[()\[\]{}\n]')
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_LIKE_STATEMENT = re.compile(
+    r"""\s*(?: \} | /// | (?:if|return|emit)\b
+      | (?:input|output|layer|param|state|repeat|scan|scope|require|model|block|mask|bias|variant|weights|train|use)[ \t]+["A-Za-z_]
+      | [A-Za-z_]\w*[ \t]*(?:=(?!=)|,|:|[-+*/]=|<-))""",
+    re.VERBOSE,
+)
+_LIKE_DECLARATION = re.compile(r"///|(?!(?:return|emit|input|output|layer|param|state|repeat|scan|require)\b)[A-Za-z_]\w*[ \t]+[A-Za-z_]")
+
+
+def parse(source: Source) -> tuple[File, list[Diagnostic]]:
+    """The tree of a text, and every mistake in it, in the order of the text.
+
+    With mistakes the tree holds the statements and declarations that could be read. A text beyond the limits of
+    `attndsl.syntax.limits` gives an empty tree and the one diagnostic that says so.
+    """
+    if len(source.text) > MAX_BYTES:
+        return File(Span(source, 0, 0), (), None), [too_large(source.name, len(source.text))]
+    brackets = survey(source)
+    if brackets.refusal is not None:
+        return File(Span(source, 0, len(source.text)), (), None), [brackets.refusal]
+    parser = Parser(source, brackets)
+    file = parser.run()
+    found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
+    if not found and brackets.may_be_deep and (refusal := too_deep(file)):
+        return File(file.span, (), None), [refusal]
+    if not found and not file.declarations:
+        found.append(mistakes.nothing_declared(source))
+    if len(found) > MAX_ERRORS:
+        more = f"{len(found) - MAX_ERRORS} more syntax errors are not shown"
+        last = found[MAX_ERRORS - 1]
+        found[MAX_ERRORS - 1 :] = [replace(last, notes=(*last.notes, more))]
+    return file, found
+
+
+def parse_file(path: str) -> File:
+    """The tree of the file at `path`. Raises `AttnError` with every mistake, or the reason why it cannot be read."""
+    file, found = parse(read_source(path))
+    if found:
+        raise AttnError(*found)
+    return file
+
+
+def _place(diagnostic: Diagnostic) -> int:
+    return diagnostic.primary.span.start if diagnostic.primary else -1
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> Vocabulary:
+    return Vocabulary(tables())
+
+
+class Parser:
+    """One run over one text. The four stacks grow and shrink together; entry 0 is the start state."""
+
+    def __init__(self, source: Source, brackets: Brackets) -> None:
+        self.source = source
+        self.text = source.text
+        self.brackets = brackets
+        self.tables: Tables = tables()
+        self.builder = Builder(source)
+        self.lexer = Lexer(source.text, _vocabulary(), brackets.unclosed)
+        self.diagnostics: list[Diagnostic] = []
+        self.states = [self.tables.start]
+        self.values: list[object] = [None]
+        self.starts = [0]
+        self.ends = [0]
+        self.before = self.states[:]
+        """The states before the current token made the parser reduce."""
+        self.last_mistake = -1
+
+    def run(self) -> File:
+        rows, accept = self.tables.rows, self.tables.accept
+        while True:
+            token = self.lexer.next(rows[self.states[-1]])
+            if not self.feed(token):
+                self.recover(token)
+            elif self.states[-1] == accept:
+                file = self.values[-1]
+                assert isinstance(file, File)
+                return file
+
+    # ---------------------------------------------------------------- the automaton
+
+    def feed(self, token: Token) -> bool:
+        """Reduce as `token` asks and shift it; False where it cannot stand. `$END` is not shifted: see `run`."""
+        rows, rules = self.tables.rows, self.tables.rules
+        states, values, starts, ends = self.states, self.values, self.starts, self.ends
+        kind = token.kind
+        self.before = states[:]
+        while True:
+            action = rows[states[-1]].get(kind)
+            if action is None:
+                return kind == END and states[-1] == self.tables.accept
+            if action >= 0:
+                states.append(action)
+                values.append(token)
+                starts.append(token.start)
+                ends.append(token.end)
+                return True
+            rule = rules[~action]
+            if rule.is_unit:
+                states[-1] = rows[states[-2]][rule.origin]
+                continue
+            count = rule.length
+            if count:
+                parts = values[-count:]
+                start, end = starts[-count], ends[-1]
+                del states[-count:], values[-count:], starts[-count:], ends[-count:]
+            else:
+                parts = []
+                start = end = ends[-1]
+            values.append(self.build(rule.action, rule.plan, parts, start, end))
+            states.append(rows[states[-1]][rule.origin])
+            starts.append(start)
+            ends.append(end)
+
+    def build(self, action: str | None, plan: tuple[tuple[int, bool], ...], parts: list, start: int, end: int) -> object:
+        children: list[object] = []
+        for index, inline in plan:
+            part = parts[index] if index >= 0 else None
+            if not inline:
+                children.append(part)
+            elif children:
+                children.extend(part)
+            else:
+                children = part  # the list of a helper is used once: growing it in place keeps long lists linear
+        if action is None:
+            return children
+        return getattr(self.builder, action)(Span(self.source, start, end), children)
+
+    def accepts(self, kind: str) -> bool:
+        """Whether a token of this kind could have stood here instead of the last one that was fed.
+
+        The row alone says yes too often, as LALR merges states.
+        """
+        rows, rules = self.tables.rows, self.tables.rules
+        states = self.before[:]
+        while (action := rows[states[-1]].get(kind)) is not None:
+            if action >= 0:
+                return True
+            rule = rules[~action]
+            if rule.length:
+                del states[-rule.length :]
+            states.append(rows[states[-1]][rule.origin])
+        return kind == END and states[-1] == self.tables.accept
+
+    # ---------------------------------------------------------------- after a mistake
+
+    def recover(self, token: Token) -> None:
+        """Say what is wrong at `token`, and go on from where the text makes sense again."""
+        depth = self.statement_depth()
+        start = self.starts[depth] if depth < len(self.states) else token.start
+        is_new = token.start > self.last_mistake or token.kind == END
+        self.last_mistake = token.start
+        if self.open_braces() and (token.kind == END or (line := self.declaration_line(token)) is not None):
+            at = len(self.text) if token.kind == END else line
+            if is_new:
+                self.report(mistakes.missing_brace(self, at))
+            self.close_braces(at)
+            return
+        if is_new:
+            self.report(mistakes.explain(self, token, depth))
+        nothing_dropped = depth == len(self.states)
+        self.truncate(depth)
+        if token.kind == END:
+            return
+        end = self.statement_end(start, token)
+        header_end = self.header_end(start, end, token)
+        if header_end is not None and self.stand_in(start, header_end):
+            return
+        if nothing_dropped:
+            end = max(end, token.end) if not self.is_spare_brace(token) else token.end
+        self.last_mistake = max(end, self.last_mistake)
+        self.lexer.resume(end, self.open_brackets())
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.append(diagnostic)
+
+    def statement_depth(self) -> int:
+        """Where on the stacks the statement begins that is being read."""
+        resuming = self.tables.resuming
+        return 1 + max(index for index, state in enumerate(self.states) if state in resuming)
+
+    def truncate(self, depth: int) -> None:
+        del self.states[depth:], self.values[depth:], self.starts[depth:], self.ends[depth:]
+
+    def open_tokens(self) -> list[Token]:
+        """The brackets that are open, outermost first."""
+        opened: list[Token] = []
+        for value in self.values:
+            if isinstance(value, Token):
+                if value.kind in _OPENING:
+                    opened.append(value)
+                elif value.kind in _CLOSING:
+                    opened.pop()
+        return opened
+
+    def open_braces(self) -> bool:
+        return any(token.kind == "LBRACE" for token in self.open_tokens())
+
+    def open_brackets(self) -> list[str]:
+        return [token.text for token in self.open_tokens() if token.start not in self.brackets.unclosed]
+
+    def declaration_line(self, token: Token) -> int | None:
+        """The start of the line of `token`, if a declaration starts there inside of another one."""
+        line = self.text.rfind("\n", 0, token.start) + 1
+        return line if starts_declaration(self.text, line) and self.open_tokens()[0].start < line else None
+
+    def close_braces(self, at: int) -> None:
+        """Go on at `at` as if every open brace had been closed there."""
+        self.truncate(self.statement_depth())
+        closing = Token("RBRACE", "}", at, at)
+        while self.open_braces():
+            if not self.feed(closing):
+                first = next(i for i, v in enumerate(self.values) if isinstance(v, Token) and v.kind == "LBRACE")
+                self.truncate(first)
+                self.truncate(self.statement_depth())
+        self.feed(Token(NEWLINE, "", at, at))
+        self.lexer.resume(at, [])
+
+    def is_spare_brace(self, token: Token) -> bool:
+        """Whether `token` is a `{` too many: the text holds no `}` for the one around it."""
+        return token.kind == "LBRACE" and any(
+            bracket.start in self.brackets.unclosed for bracket in self.open_tokens() if bracket.kind == "LBRACE"
+        )
+
+    def statement_end(self, start: int, token: Token) -> int:
+        """Where the statement that starts at `start` and goes wrong at `token` ends: before a newline or a brace."""
+        text, at = self.text, start
+        awaits_value = token.kind == NEWLINE and mistakes.awaits_value(self)
+        top_level = not self.open_braces()
+        while (stop := _STOPS.search(text, at)) is not None:
+            offset, mark = stop.start(), stop.group()[0]
+            at = stop.end()
+            if mark in "([{":
+                at = self.brackets.closing.get(offset, at - 1) + 1
+            elif mark == "}":
+                if offset not in self.brackets.stray and not top_level:
+                    return offset
+            elif mark == "\n":
+                if starts_declaration(text, at):
+                    return offset
+                if offset < token.start or continues_at(text, at) or text[:offset].rstrip(" \t\r").endswith(","):
+                    continue
+                if offset == token.start and awaits_value and not _LIKE_STATEMENT.match(text, at):
+                    continue  # `x = a +` and the rest on the next line: one mistake
+                if not top_level or _LIKE_DECLARATION.match(text, at):
+                    return offset
+        return len(text)
+
+    def header_end(self, start: int, end: int, token: Token) -> int | None:
+        """The offset of the `{` after a first line that went wrong, if what follows is a body of statements."""
+        first = _WORD.match(self.text, start)
+        if first is None or nearest(first.group(), WITH_BODY) is None:
+            return None
+        at = start
+        while (stop := _STOPS.search(self.text, at, end)) is not None:
+            offset, mark = stop.start(), stop.group()
+            at = stop.end()
+            if mark == "{":
+                return offset if token.start <= offset and offset in self.brackets.closing else None
+            if mark in ("(", "["):
+                at = self.brackets.closing.get(offset, at - 1) + 1
+        return None
+
+    def stand_in(self, start: int, brace: int) -> bool:
+        """Put a first line without mistakes before the body at `brace`, so that the body is read."""
+        if not self.open_braces():
+            kinds = ("MODEL", "NAME")
+        elif self.text.startswith("if", start):
+            kinds = ("IF", "TRUE")  # an `else` may follow
+        else:
+            kinds = ("SCOPE", "NAME")
+        if not self.accepts(kinds[0]):
+            return False
+        for kind in kinds:
+            self.feed(Token(kind, "_", start, brace))
+        self.last_mistake = brace
+        self.lexer.resume(brace, self.open_brackets())
+        return True

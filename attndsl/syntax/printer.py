@@ -1,0 +1,374 @@
+"""Tree → text: canonical `.attn` source that parses to the same tree, and an outline of the tree itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+from attndsl.syntax import tree
+from attndsl.syntax.limits import room_to_recurse
+
+INDENT = "  "
+WIDTH = 110
+"""A longer pipeline is printed with one stage per line."""
+
+# How tightly each form binds; an operand that binds less tightly than its place asks for goes in parentheses.
+PIPE, CONDITIONAL, OR, AND, NOT, COMPARISON, UNION, INTERSECTION, SUM, PRODUCT, NEGATIVE, POWER, OPERAND, POSTFIX = range(14)
+
+_LEVELS = {
+    **{"or": OR, "and": AND, "|": UNION, "&": INTERSECTION, "+": SUM, "-": SUM, "^": POWER},
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), COMPARISON),
+    **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
+}
+
+
+def to_text(node: tree.Tree) -> str:
+    """Canonical source text of a file, a declaration, a statement or an expression.
+
+    Parsing it gives an equal tree, spans aside. Comments are not part of the tree, and are gone.
+    """
+    with room_to_recurse():
+        if isinstance(node, tree.File):
+            return _file(node)
+        if isinstance(node, tree.Declaration):
+            return "\n".join(_declaration(node))
+        if isinstance(node, tree.Scope | tree.Repeat | tree.Scan) or not isinstance(node, tree.Statement):
+            return _expression(node, PIPE, "")  # type: ignore[arg-type]
+        return "\n".join(_statement(node, ""))
+
+
+def to_outline(root: tree.Tree, *, positions: bool = True) -> str:
+    """One line per node, indented by depth: the field it fills, its kind, its own values, and its line:column."""
+    lines: list[str] = []
+    waiting: list[tuple[str, object, int]] = [("", root, 0)]
+    while waiting:
+        role, node, depth = waiting.pop()
+        start = INDENT * depth + (f"{role}: " if role else "")
+        if not isinstance(node, tree.Tree):
+            lines.append(f"{start}{node}")
+            continue
+        own: list[str] = []
+        below: list[tuple[str, object, int]] = []
+        for field in fields(node):
+            value = getattr(node, field.name)
+            if field.name == "span" or value is None or value == ():
+                continue
+            if isinstance(value, tree.Identifier):
+                own.append(f"{field.name}={value.text}")
+            elif isinstance(value, tuple):
+                if all(isinstance(item, tree.Identifier) for item in value):
+                    own.append(f"{field.name}={','.join(item.text for item in value)}")
+                else:
+                    below += ((field.name, _pair(item) if isinstance(item, tuple) else item, depth + 1) for item in value)
+            elif isinstance(value, tree.Tree):
+                below.append((field.name, value, depth + 1))
+            else:
+                own.append(f"{field.name}={value!r}")
+        place = " @{}:{}".format(*node.span.source.position(node.span.start)) if positions else ""
+        lines.append(" ".join([f"{start}{type(node).__name__}", *own]) + place)
+        waiting.extend(reversed(below))
+    return "\n".join(lines)
+
+
+def _pair(names: tuple[tree.Identifier, tree.Identifier | None]) -> str:
+    name, alias = names
+    return f"{name.text} as {alias.text}" if alias else name.text
+
+
+# ---------------------------------------------------------------- file and declarations
+
+
+def _file(file: tree.File) -> str:
+    """Declarations with an empty line between them, except between one-liners of a kind."""
+    lines = _doc(file.doc, "")
+    before: tuple[type, int] | None = (tree.File, 0) if lines else None
+    for declaration in file.declarations:
+        text = _declaration(declaration)
+        kind = (type(declaration), len(text))
+        if before is not None and not (kind == before and len(text) == 1):
+            lines.append("")
+        lines += text
+        before = kind
+    return "\n".join(lines) + "\n"
+
+
+def _doc(doc: str | None, indent: str) -> list[str]:
+    return [] if doc is None else [f"{indent}/// {line}".rstrip() for line in doc.split("\n")]
+
+
+def _declaration(node: tree.Declaration) -> list[str]:
+    match node:
+        case tree.Use():
+            path = f"std.{node.path}" if node.is_std else _string(node.path)
+            names = ", ".join(map(_pair, node.names))
+            return [f"use {path}: {names}" if names else f"use {path}"]
+        case tree.Model():
+            signature = _parameters(node.hyperparameters) if node.hyperparameters else ""
+            return [*_doc(node.doc, ""), *_braces(f"model {node.name.text}{signature}", node.body, "")]
+        case tree.Block():
+            results = " -> " + ", ".join(map(_type, node.results)) if node.results else ""
+            return [*_doc(node.doc, ""), *_braces(f"block {node.name.text}{_lists(node)}{results}", node.body, "")]
+        case tree.IndexFunction():
+            captures = _parameters(node.captures) if node.captures else ""
+            variables = ", ".join(f"{v.name.text} in {_axis(v.axis)}" if v.axis else v.name.text for v in node.variables)
+            head = f"{node.kind} {node.name.text}{captures}({variables})"
+            if len(node.body) == 1 and isinstance(node.body[0], tree.Return) and len(node.body[0].values) == 1:
+                return [*_doc(node.doc, ""), f"{head} = {_expression(node.body[0].values[0], PIPE, '')}"]
+            return [*_doc(node.doc, ""), *_braces(head, node.body, "")]
+        case tree.Variant():
+            settings = ", ".join(map(_argument, node.settings))
+            head = f"variant {node.model.text}:{node.name.text}"
+            return [*_doc(node.doc, ""), f"{head} {{ {settings} }}" if settings else f"{head} {{ }}"]
+        case tree.Weights():
+            return _weights(node)
+        case tree.Train():
+            return [f"train {node.model.text} {{", *(f"{INDENT}{_argument(it, ' = ')}" for it in node.settings), "}"]
+
+
+def _lists(node: tree.Block) -> str:
+    """One list where types tell tensors and hyperparameters apart and only one kind is there, two otherwise."""
+    typed = [entry.type is not None for entry in node.hyperparameters]
+    if not node.hyperparameters and node.tensors:
+        return _parameters(node.tensors)
+    if not node.tensors and not any(typed):
+        return _parameters(node.hyperparameters)
+    return _parameters(node.hyperparameters) + _parameters(node.tensors)
+
+
+def _parameters(entries: Iterable[tree.Parameter]) -> str:
+    parts = []
+    for entry in entries:
+        type_ = f": {_type(entry.type)}" if entry.type else ""
+        default = "" if entry.default is None else f"{' = ' if entry.type else '='}{_expression(entry.default, PIPE, '')}"
+        parts.append(f"{entry.name.text}{type_}{default}")
+    return f"({', '.join(parts)})"
+
+
+def _weights(node: tree.Weights) -> list[str]:
+    lines = [f"weights {node.model.text} from {node.origin.text} {{"]
+    if node.config:
+        lines.append(f"{INDENT}config {{")
+        for entry in node.config:
+            head = f"{entry.name.text} = " if entry.name else "require "
+            lines.append(f"{INDENT * 2}{head}{_expression(entry.value, PIPE, '')}")
+        lines.append(f"{INDENT}}}")
+    lines += (f"{INDENT}prefix {_string(it.text.value)}{' optional' * it.optional}" for it in node.prefixes)
+    lines += (f"{INDENT}ignore {', '.join(_string(name.value) for name in it.names)}" for it in node.ignored)
+    for it in node.maps:
+        axes = f": {_axes(it.axes)}" if it.axes else ""
+        lines.append(f"{INDENT}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
+    return [*lines, "}"]
+
+
+# ---------------------------------------------------------------- statements
+
+
+def _braces(head: str, body: Sequence[tree.Statement], indent: str) -> list[str]:
+    inside = [line for statement in body for line in _statement(statement, indent + INDENT)]
+    return [f"{indent}{head} {{", *inside, f"{indent}}}"]
+
+
+def _statement(node: tree.Statement, indent: str) -> list[str]:
+    match node:
+        case tree.If():
+            return _if(node, indent)
+        case tree.Scope() | tree.Repeat() | tree.Scan():
+            return [indent + _region(node, indent)]
+        case tree.InputDecl():
+            parts = [f"input {node.name.text}: {_type(node.type)}"]
+            parts += ["optional"] * node.optional
+            parts += [] if node.default is None else [f"= {_expression(node.default, PIPE, indent)}"]
+            parts += [f"where {_list(node.where, indent)}"] if node.where else []
+            return [*_doc(node.doc, indent), indent + " ".join(parts)]
+        case tree.OutputDecl():
+            return [*_doc(node.doc, indent), _given(f"{indent}output {node.name.text} =", node.value, indent)]
+        case tree.Assign():
+            type_ = f": {_type(node.type)}" if node.type else ""
+            targets = ", ".join(target.text for target in node.targets)
+            return [_given(f"{indent}{targets}{type_} {node.operator or ''}=", node.value, indent)]
+        case tree.LayerDecl():
+            return [_given(f"{indent}layer {node.name.text} =", node.value, indent)]
+        case tree.ParamDecl():
+            head = f"{indent}param {node.name.text}: {_type(node.type)}"
+            return [head if node.init is None else _given(f"{head} =", node.init, indent)]
+        case tree.StateDecl():
+            return [_given(f"{indent}state {node.name.text}: {_type(node.type)} =", node.init, indent)]
+        case tree.StateWrite():
+            return [_given(f"{indent}{node.name.text} <-", node.value, indent)]
+        case tree.RequireDecl():
+            return [f"{indent}require {_expression(node.condition, PIPE, indent)}"]
+        case tree.Return():
+            return [f"{indent}return {_list(node.values, indent)}"]
+        case tree.Emit():
+            return [f"{indent}emit {_list(node.values, indent)}"]
+
+
+def _given(head: str, value: tree.Expr, indent: str) -> str:
+    line = f"{head} {_expression(value, PIPE, indent)}"
+    if len(line) <= WIDTH or not isinstance(value, tree.Pipe):
+        return line
+    stages = (f"\n{indent}{INDENT}|> {_stage(stage, indent)}" for stage in value.stages)
+    return f"{head} {_expression(value.value, CONDITIONAL, indent)}" + "".join(stages)
+
+
+def _if(node: tree.If, indent: str) -> list[str]:
+    lines: list[str] = []
+    head = "if"
+    while True:
+        part = _braces(f"{head} {_expression(node.condition, PIPE, indent)}", node.then, indent)
+        if lines:
+            part[0] = lines.pop() + part[0].removeprefix(indent)
+        lines += part
+        if not node.otherwise:
+            return lines
+        lines[-1] = f"{indent}}} "
+        (first, *rest) = node.otherwise
+        if not rest and isinstance(first, tree.If):
+            node, head = first, "else if"
+            continue
+        inside = [line for statement in node.otherwise for line in _statement(statement, indent + INDENT)]
+        return [*lines[:-1], f"{indent}}} else {{", *inside, f"{indent}}}"]
+
+
+def _region(node: tree.Scope | tree.Repeat | tree.Scan, indent: str) -> str:
+    if isinstance(node, tree.Scope):
+        head = f"scope {node.name.text}"
+    else:
+        over = _expression(node.count, PIPE, indent) if isinstance(node, tree.Repeat) else _axis(node.axis)
+        head = f"{'repeat' if isinstance(node, tree.Repeat) else 'scan'} {node.name.text} in {over}"
+        carried = (
+            f"{it.name.text}{f': {_type(it.type)}' if it.type else ''} = {_expression(it.value, PIPE, indent)}" for it in node.carried
+        )
+        head += f" with {', '.join(carried)}" if node.carried else ""
+    return "\n".join(_braces(head, node.body, indent)).removeprefix(indent)
+
+
+# ---------------------------------------------------------------- types and axes
+
+
+def _type(node: tree.TypeTree) -> str:
+    if node.dtype is None:
+        return _axes(node.axes)
+    return node.dtype.text + (_axes(node.axes) if node.axes.terms else "")
+
+
+def _axes(node: tree.AxisList) -> str:
+    return f"[{', '.join(map(_axis, node.terms))}]"
+
+
+def _axis(node: tree.AxisTerm) -> str:
+    if node.size is None:
+        return "*"
+    size = _expression(node.size, PIPE, "")
+    return f"{node.name.text}={size}" if node.name else size
+
+
+def _side(node: tree.AxisList) -> str:
+    """A side of an arrow, bare if it was written bare: then the list and its one entry have the same extent."""
+    if len(node.terms) == 1:
+        (term,) = node.terms
+        if term.name is None and term.size is not None and (term.span.start, term.span.end) == (node.span.start, node.span.end):
+            return _expression(term.size, PIPE, "")
+    return _axes(node)
+
+
+# ---------------------------------------------------------------- expressions
+
+
+def _expression(node: tree.Expr, place: int, indent: str) -> str:
+    """The text of `node`, in parentheses where `place` asks for something that binds more tightly."""
+    text, level = _spelled(node, indent)
+    return f"({text})" if level < place else text
+
+
+def _spelled(node: tree.Expr, indent: str) -> tuple[str, int]:
+    match node:
+        case tree.Number():
+            return _number(node.value), OPERAND
+        case tree.Boolean():
+            return ("true" if node.value else "false"), OPERAND
+        case tree.String():
+            return _string(node.value), OPERAND
+        case tree.Name():
+            return node.text, POSTFIX
+        case tree.Attribute():
+            return f"{_expression(node.base, POSTFIX, indent)}.{node.name.text}", POSTFIX
+        case tree.Call():
+            arguments = ", ".join(_argument(it, "=", indent) for it in node.arguments)
+            return f"{_expression(node.callee, POSTFIX, indent)}({arguments})", POSTFIX
+        case tree.Subscript():
+            entries = ", ".join(_entry(it, indent) for it in node.entries)
+            return f"{_expression(node.base, POSTFIX, indent)}[{entries}]", POSTFIX
+        case tree.Labelled():
+            return f"{_expression(node.value, POSTFIX, indent)} as {node.label.text}", OPERAND
+        case tree.Unary():
+            if node.operator == "not":
+                return f"not {_expression(node.operand, NOT, indent)}", NOT
+            return f"-{_expression(node.operand, NEGATIVE, indent)}", NEGATIVE
+        case tree.Chain():
+            return _chain(node, indent)
+        case tree.Conditional():
+            then, condition = _expression(node.then, OR, indent), _expression(node.condition, OR, indent)
+            return f"{then} if {condition} else {_expression(node.otherwise, CONDITIONAL, indent)}", CONDITIONAL
+        case tree.Pipe():
+            stages = "".join(f" |> {_stage(stage, indent)}" for stage in node.stages)
+            return _expression(node.value, CONDITIONAL, indent) + stages, PIPE
+        case tree.AxesValue():
+            return _axes(node.axes), POSTFIX
+        case tree.Arrow():
+            return f"{_side(node.source)} -> {_side(node.target)}", POSTFIX
+        case tree.Tuple():
+            return f"({', '.join(_expression(value, PIPE, indent) for value in node.values)})", POSTFIX
+        case tree.Scope() | tree.Repeat() | tree.Scan():
+            return _region(node, indent), OPERAND
+
+
+def _chain(node: tree.Chain, indent: str) -> tuple[str, int]:
+    level = _LEVELS[node.operators[0].text]
+    left, right = (OPERAND, NEGATIVE) if level == POWER else (level + 1, level + 1)
+    parts = [_expression(node.operands[0], left, indent)]
+    for operator, operand in zip(node.operators, node.operands[1:], strict=True):
+        parts += [operator.text, _expression(operand, right, indent)]
+    return " ".join(parts), level
+
+
+def _stage(node: tree.Expr, indent: str) -> str:
+    if isinstance(node, tree.Labelled):
+        return f"{_expression(node.value, POSTFIX, indent)} as {node.label.text}"
+    return _expression(node, POSTFIX, indent)
+
+
+def _list(values: Iterable[tree.Expr], indent: str) -> str:
+    return ", ".join(_expression(value, PIPE, indent) for value in values)
+
+
+def _argument(node: tree.Argument, equals: str = "=", indent: str = "") -> str:
+    value = _expression(node.value, PIPE, indent)
+    return f"{node.name.text}{equals}{value}" if node.name else value
+
+
+def _entry(node: tree.SubscriptEntry, indent: str) -> str:
+    def optional(value: tree.Expr | None) -> str:
+        return "" if value is None else _expression(value, PIPE, indent)
+
+    if node.axis is None:
+        return optional(node.index)
+    axis = node.axis.size
+    assert axis is not None
+    if node.below is not None:
+        return f"{_expression(axis, UNION, indent)} < {_expression(node.below, UNION, indent)}"
+    if not node.is_slice:
+        return f"{_expression(axis, PIPE, indent)}={optional(node.index)}"
+    target = f" -> {_axis(node.target)}" if node.target else ""
+    return f"{_expression(axis, PIPE, indent)}={optional(node.start)}:{optional(node.stop)}{target}"
+
+
+def _number(value: int | float) -> str:
+    digits, mark, exponent = repr(value).partition("e")
+    return f"{digits}e{int(exponent)}" if mark else digits
+
+
+def _string(value: str) -> str:
+    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
+        value = value.replace(character, escape)
+    return f'"{value}"'

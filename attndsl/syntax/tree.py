@@ -1,0 +1,507 @@
+"""The tree of a `.attn` file: frozen dataclasses, each with the span it was written at.
+
+Nothing here knows what a name means; that is the elaborator's business. Long chains of one operator are kept
+flat (`Chain`), so that no walk recurses deeper than the brackets that an author typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attndsl.diagnostics import Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    span: Span
+
+
+# ---------------------------------------------------------------- names, axes, types
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identifier(Tree):
+    """A name where it is written, so that a message can underline it alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisTerm(Tree):
+    """One entry of an axis list: `T`, `4 * width`, `in=width` (named), or `*` (rest, with `size` None)."""
+
+    name: Identifier | None
+    size: Expr | None
+
+    @property
+    def is_rest(self) -> bool:
+        return self.size is None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisList(Tree):
+    """`[B, T, in=width]`."""
+
+    terms: tuple[AxisTerm, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TypeTree(Tree):
+    """`int[B, T]`, `[*, D]` (dtype None: the model's float), `bool` (no axes: a scalar)."""
+
+    dtype: Identifier | None
+    axes: AxisList
+
+
+# ---------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number(Tree):
+    """`12` (int) or `1e-5`, `2.0` (float)."""
+
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boolean(Tree):
+    value: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class String(Tree):
+    value: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Name(Tree):
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribute(Tree):
+    """`wte.table`, `h[i].ln_1.scale`: a member of a layer."""
+
+    base: Expr
+    name: Identifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unary(Tree):
+    """`-x`, `not c`."""
+
+    operator: str
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain(Tree):
+    """`a + b - c`: operands of one precedence level, left to right; `operators[i]` stands before `operands[i + 1]`.
+
+    The levels: `or` · `and` · `== != < <= > >=` (two operands only) · `|` · `&` · `+ -` · `* / // %` · `^` (right to left,
+    two operands).
+    """
+
+    operands: tuple[Expr, ...]
+    operators: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditional(Tree):
+    """`a if condition else b`, on compile-time conditions."""
+
+    then: Expr
+    condition: Expr
+    otherwise: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Argument(Tree):
+    """`x`, `eps=1e-5`, `over=[M, T] -> S`: positional where `name` is None."""
+
+    name: Identifier | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call(Tree):
+    """`linear(x, 4 * width)`; the callee may itself be a call: `gru_cell(hidden)(x, s)`."""
+
+    callee: Expr
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled(Tree):
+    """`layer_norm(x) as ln_1`, or as a stage of a pipeline `layer_norm as ln_1`."""
+
+    value: Expr
+    label: Identifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipe(Tree):
+    """`x |> f |> g(a) as b`: the value, then the stages it goes through."""
+
+    value: Expr
+    stages: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxesValue(Tree):
+    """An axis list as an argument: `[M, T]`."""
+
+    axes: AxisList
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrow(Tree):
+    """`[D] -> [heads, head]`, `[M, T] -> S`, `S -> [M, T]`, `T -> [U, R]`; `a:b -> U` is a `Subscript`'s."""
+
+    source: AxisList
+    target: AxisList
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuple(Tree):
+    """`(0.9, 0.95)`: two or more values as one argument, `betas=(0.9, 0.95)`."""
+
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscript(Tree):
+    """`x[T=0]`, `past[S=T:T+M -> M]`, `x[T < n]`, `causal[q=T, k=S]`, `doc[b, q]`, `h[i]`."""
+
+    base: Expr
+    entries: tuple[SubscriptEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubscriptEntry(Tree):
+    """`doc[b, …]`: only `index`. `T=0`: `axis`, `index`. `T=a:b -> U`: `axis`, `start`, `stop`, `target`.
+    `T < n`: `axis`, `below`. A slice's `start` and `stop` may be left out."""
+
+    axis: AxisTerm | None = None
+    index: Expr | None = None
+    is_slice: bool = False
+    start: Expr | None = None
+    stop: Expr | None = None
+    target: AxisTerm | None = None
+    below: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexVariable(Tree):
+    """A variable of an index function: `q`, or `b in B` (an axis of its own)."""
+
+    name: Identifier
+    axis: AxisTerm | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried(Tree):
+    """`s: [B, hidden] = tanh(…)` after a scan's `with`."""
+
+    name: Identifier
+    type: TypeTree | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope(Tree):
+    """`scope encoder { … return x }`: a named group, as an expression or as a statement."""
+
+    name: Identifier
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat(Tree):
+    """`repeat h in depth { … }`: a statement, or an expression whose value is what it emits or carries."""
+
+    name: Identifier
+    count: Expr
+    carried: tuple[Carried, ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan(Tree):
+    """`scan t in T with s: [B, hidden] = … { … emit s }`."""
+
+    name: Identifier
+    axis: AxisTerm
+    carried: tuple[Carried, ...]
+    body: tuple[Statement, ...]
+
+
+Expr = (
+    Number
+    | Boolean
+    | String
+    | Name
+    | Attribute
+    | Unary
+    | Chain
+    | Conditional
+    | Call
+    | Labelled
+    | Pipe
+    | AxesValue
+    | Arrow
+    | Tuple
+    | Subscript
+    | Scope
+    | Repeat
+    | Scan
+)
+
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assign(Tree):
+    """`x = …`, `h, c = lstm_cell(…)`, `delta: int[T, S] = …`; with `operator` `+`, `-`, `*`, `/`: `x += …`."""
+
+    targets: tuple[Identifier, ...]
+    type: TypeTree | None
+    operator: str | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerDecl(Tree):
+    """`layer wte = embedding(vocab, width)`: made, not applied."""
+
+    name: Identifier
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParamDecl(Tree):
+    """`param scale: [D] = ones`; without an initialiser the default is `normal(0.02)`."""
+
+    name: Identifier
+    type: TypeTree
+    init: Expr | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateDecl(Tree):
+    """`state memory: [B, M, width] = zeros`."""
+
+    name: Identifier
+    type: TypeTree
+    init: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateWrite(Tree):
+    """`memory <- …`."""
+
+    name: Identifier
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InputDecl(Tree):
+    """`input tokens: int[B, T] optional = … where T <= context, tokens < vocab`."""
+
+    name: Identifier
+    type: TypeTree
+    optional: bool
+    default: Expr | None
+    where: tuple[Expr, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputDecl(Tree):
+    name: Identifier
+    value: Expr
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequireDecl(Tree):
+    """`require width % heads == 0`: a condition on compile-time values and sizes."""
+
+    condition: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class If(Tree):
+    """`if c { … } else if d { … } else { … }`, on compile-time conditions (an `else if` nests in `otherwise`)."""
+
+    condition: Expr
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Return(Tree):
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Emit(Tree):
+    values: tuple[Expr, ...]
+
+
+Statement = (
+    Assign
+    | LayerDecl
+    | ParamDecl
+    | StateDecl
+    | StateWrite
+    | InputDecl
+    | OutputDecl
+    | RequireDecl
+    | If
+    | Return
+    | Emit
+    | Scope
+    | Repeat
+    | Scan
+)
+
+
+# ---------------------------------------------------------------- declarations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Use(Tree):
+    """`use std.masks`, `use "other.attn"`, `use "other.attn": my_norm, my_mlp as wide_mlp`.
+
+    `path` is the text inside the quotes (relative to this file) or the dotted name after `std.`, with `is_std`.
+    Without `names` everything that the file declares comes in.
+    """
+
+    path: str
+    is_std: bool
+    names: tuple[tuple[Identifier, Identifier | None], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameter(Tree):
+    """An entry of a signature: hyperparameter `eps=1e-6` (type None), tensor `x: [*, D]`, `memory: [*, S, E] = x`."""
+
+    name: Identifier
+    type: TypeTree | None
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block(Tree):
+    """`block rms_norm(eps=1e-6)(x: [*, D]) -> [*, D] { … }`; with one list, every entry of it is a tensor when
+    typed and a hyperparameter when not. `results` may be empty (not declared)."""
+
+    name: Identifier
+    hyperparameters: tuple[Parameter, ...]
+    tensors: tuple[Parameter, ...]
+    results: tuple[TypeTree, ...]
+    body: tuple[Statement, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexFunction(Tree):
+    """`mask strided(n)(q, k) = …`, `bias alibi(heads)(h in heads, q, k) = …`; `mask causal(q, k) = …` has no captures.
+
+    `kind` is `mask` or `bias`. A body in braces (it may own parameters: `bias learned(n)(q, k) { param …; return … }`)
+    has `body`, one after `=` is a body of one `Return`.
+    """
+
+    kind: str
+    name: Identifier
+    captures: tuple[Parameter, ...]
+    variables: tuple[IndexVariable, ...]
+    body: tuple[Statement, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model(Tree):
+    name: Identifier
+    hyperparameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variant(Tree):
+    """`variant GPT2:medium { depth=24, width=1024, heads=16 }`."""
+
+    model: Identifier
+    name: Identifier
+    settings: tuple[Argument, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConfigEntry(Tree):
+    """In `config { … }`: `vocab = vocab_size` (a hyperparameter and the published key it comes from; the right side may
+    be an expression of keys), `require activation_function == "gelu_new"` (then `name` is None), or
+    `ignore summary_type` (then `name` is None and `ignored` True: a key that says nothing about the model)."""
+
+    name: Identifier | None
+    value: Expr
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixEntry(Tree):
+    """`prefix "transformer." optional`."""
+
+    text: String
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IgnoreEntry(Tree):
+    """`ignore "h.{i}.attn.bias", "h.{i}.attn.masked_bias"`."""
+
+    names: tuple[String, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapEntry(Tree):
+    """`"wte.weight" <-> wte.table`; `"…": [in, out] <-> concat(…)`; `direction` is `<->`, `<-` or `->`."""
+
+    name: String
+    axes: AxisList | None
+    direction: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights(Tree):
+    """`weights GPT2 from huggingface { … }`."""
+
+    model: Identifier
+    origin: Identifier
+    config: tuple[ConfigEntry, ...]
+    prefixes: tuple[PrefixEntry, ...]
+    ignored: tuple[IgnoreEntry, ...]
+    maps: tuple[MapEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Train(Tree):
+    """`train GPT2 { batches = next_token(tokens, targets); minimize = loss; … }`."""
+
+    model: Identifier
+    settings: tuple[Argument, ...]
+
+
+Declaration = Use | Block | IndexFunction | Model | Variant | Weights | Train
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class File(Tree):
+    """A whole file, in the order written."""
+
+    declarations: tuple[Declaration, ...]
+    doc: str | None

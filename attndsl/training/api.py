@@ -1,0 +1,119 @@
+"""What a backend gives for training, and how one is found by name.
+
+A trainer owns a program's parameters and the optimizer's state, both as float32 (float64 when that is asked for). The
+loop tells it nothing but batches and step numbers, and everything that it needs to go on after a kill is in `state()`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attndsl.data.tokenizers import missing_package
+from attndsl.diagnostics import did_you_mean, error
+from attndsl.graph import Graph, ParameterInfo
+from attndsl.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+BACKENDS = ("numpy", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """`loss` is the mean over the step's batches, `grad_norm` that of all gradients before clipping. Where either is
+    not finite nothing was changed; `skipped` says that this was the loss scale's doing (float16) and is no failure."""
+
+    loss: float
+    grad_norm: float
+    skipped: bool = False
+
+
+class Trainer(Protocol):
+    """One model being trained. `precision` is what is computed in, `device` where, `threads` on how many."""
+
+    precision: str
+    device: str
+    threads: int
+
+    def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
+        """One step of the optimizer on the mean gradient of `batches`; `step` counts from 0."""
+        ...
+
+    def evaluate(self, batch: Mapping[str, Array]) -> float:
+        """The loss of a batch, with dropout off."""
+        ...
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of the parameters by address."""
+        ...
+
+    def state(self) -> dict[str, Array]:
+        """Copies of all that training goes on from: `parameters/ADDRESS`, `optimizer/NAME/ADDRESS`, `scale`."""
+        ...
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Go on from a state; `KeyError` names what it lacks, `ValueError` what does not fit, before any is set."""
+        ...
+
+
+def decays(info: ParameterInfo) -> bool:
+    """Whether weight decay pulls at a parameter: at matrices and tables, not at norms, biases and other vectors."""
+    return info.role not in ("norm", "bias") and info.type.rank >= 2
+
+
+def parameter_infos(graph: Graph) -> dict[str, ParameterInfo]:
+    """Every parameter by its address in files (`h.0.ln_1.scale`)."""
+    return {address: info for info in graph.parameters for address in info.addresses()}
+
+
+def make_trainer(
+    graph: Graph,
+    recipe: Recipe,
+    backend: str,
+    device: str = "cpu",
+    *,
+    parameters: Mapping[str, Array] | None = None,
+    compile: bool = False,
+) -> Trainer:
+    """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0708 (PyTorch is missing),
+    E0724 (the backend cannot train in that precision or on that device)."""
+    if backend == "numpy":
+        from attndsl.backends.numpy_reference.trainer import NumpyTrainer
+
+        if device != "cpu":
+            raise error(
+                "E0724",
+                f"the NumPy backend has no device `{device}`",
+                help="use `--backend torch`, or leave `--device` out",
+            )
+        return NumpyTrainer(graph, recipe, parameters=parameters)
+    if backend != "torch":
+        raise error(
+            "E0723",
+            f"there is no backend `{backend}`",
+            help=did_you_mean(backend, BACKENDS) or f"there are {' and '.join(BACKENDS)}",
+        )
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise missing_package("torch", "torch", "the backend `torch`", "or train with `--backend numpy`") from None
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+
+    return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
+
+
+def processor_threads() -> int:
+    """How many threads NumPy's matrix products use: what the environment says, else the processors this process has."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdecimal() and int(value) > 0:
+            return int(value)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

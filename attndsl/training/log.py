@@ -1,0 +1,59 @@
+"""The log of a run: `log.jsonl`, one object a line, only ever appended to, and cut back when a run goes on from a
+checkpoint.
+
+Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `tokens` (seen so far) and
+`seconds`; evaluation lines have `step`, `held_out` (nats per token) and `held_out_per_byte`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from attndsl.data.files import file_errors, write_text
+
+FILE = "log.jsonl"
+Line = dict[str, Any]
+
+
+class Log:
+    """Appends lines to a run's log; each is in the file (though perhaps not on the disk) when `write` returns."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / FILE
+        with file_errors("write", self.path):
+            self.file: TextIO = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+
+    def write(self, line: Line) -> None:
+        with file_errors("write", self.path):
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def read_log(run: Path) -> list[Line]:
+    """The lines of a log; one that a kill broke off is left out."""
+    path = run / FILE
+    if not path.is_file():
+        return []
+    with file_errors("read", path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    lines: list[Line] = []
+    for written in text.splitlines():
+        try:
+            line = json.loads(written)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def cut_log(run: Path, step: int) -> list[Line]:
+    """Drop whatever the log says about later steps than `step`, and give what is left."""
+    lines = [line for line in read_log(run) if line["step"] <= step]
+    write_text(run / FILE, "".join(json.dumps(line) + "\n" for line in lines))
+    return lines

@@ -1,0 +1,145 @@
+"""What a run folder says about itself: `run.json`, and a copy of the spec with all that it imports.
+
+    RUN/run.json               the settings, recipe, tokenizer, data, backend, versions
+    RUN/spec/…                 the .attn files, so that a run outlives later edits of them
+    RUN/tokenizer.json         (or characters.json; nothing for bytes)
+    RUN/log.jsonl, loss.svg    what happened
+    RUN/checkpoints/           the newest two states
+    RUN/weights.safetensors    the final parameters, by address
+
+Whatever reads a run reads it through here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attndsl.data.files import file_errors, write_json, write_whole
+from attndsl.diagnostics import error
+from attndsl.elaborate.files import Spec
+from attndsl.syntax import tree
+from attndsl.syntax.parser import parse_file
+
+FORMAT = 1
+RECORD, SPEC, WEIGHTS, CURVE = "run.json", "spec", "weights.safetensors", "loss.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`run.json`, read: `facts` has what `attndsl.training.session` wrote."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def spec(self) -> str:
+        """The recorded spec, as `attndsl.load` takes it."""
+        kept = self.facts["spec"]
+        return f"{self.folder / SPEC / kept['file']}:{kept['variant'] or kept['model']}"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return dict(self.facts["settings"])
+
+
+def open_record(folder: Path) -> Record:
+    """The record of a run. Raises E0732 where the folder is no run, or its record is damaged or from another format."""
+    path = folder / RECORD
+    if not path.is_file():
+        what = "no such folder" if not folder.exists() else f"it has no `{RECORD}`"
+        near = sorted(p.parent.name for p in folder.parent.glob(f"*/{RECORD}")) if folder.parent.is_dir() else []
+        raise error(
+            "E0732", f"`{folder}` is not a training run: {what}",
+            help=(*_near(folder.name, near), "`attndsl train SPEC --data PATH --out RUN` makes one"),
+        )  # fmt: skip
+    with file_errors("read", path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        facts = json.loads(text)
+        made_by = facts["format"]
+        for name in ("spec", "settings", "recipe", "tokenizer", "data"):
+            facts[name].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise error(
+            "E0732", f"`{path}` is damaged", help="restore it from a copy, or train again with another `--out`"
+        ) from None
+    if made_by != FORMAT:
+        raise error(
+            "E0732", f"`{path}` has format {made_by}, and this attndsl reads format {FORMAT}",
+            note=f"it was written by attndsl {facts.get('versions', {}).get('attndsl', 'of another version')}",
+            help="use that version",
+        )  # fmt: skip
+    return Record(folder, facts)
+
+
+def _near(name: str, names: list[str]) -> tuple[str, ...]:
+    from attndsl.diagnostics import did_you_mean
+
+    return did_you_mean(name, names)
+
+
+def write_record(folder: Path, facts: Mapping[str, Any]) -> None:
+    write_json(folder / RECORD, {"format": FORMAT, **facts})
+
+
+def copy_spec(spec: Spec, folder: Path) -> dict[str, Any]:
+    """Copy the files of a spec (the standard library's excepted) into `folder`, each at the same place relative to the
+    others, and say where the spec is among them."""
+    files = spec_files(spec)
+    root = Path(os.path.commonpath([path.parent for path in files]))
+    for path in files:
+        target = folder / path.relative_to(root)
+        with file_errors("copy the spec to", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = path.read_bytes()
+        write_whole(target, lambda partial, text=text: partial.write_bytes(text))  # type: ignore[misc]
+    return {
+        "name": spec.name,
+        "file": files[0].relative_to(root).as_posix(),
+        "files": [path.relative_to(root).as_posix() for path in files],
+        "model": spec.model.name.text,
+        "variant": spec.variant.name.text if spec.variant else None,
+    }
+
+
+def spec_files(spec: Spec) -> list[Path]:
+    """The file of a spec, then those that it imports by path, each once."""
+    found = [spec.scope.path.resolve()]
+    trees = [spec.file]
+    for number, file in enumerate(trees):
+        for declaration in file.declarations:
+            if isinstance(declaration, tree.Use) and not declaration.is_std:
+                path = (found[number].parent / declaration.path).resolve()
+                if path not in found:
+                    found.append(path)
+                    trees.append(parse_file(str(path)))
+    return found
+
+
+def versions(backend: str) -> dict[str, str]:
+    """The versions that the last bits of a run depend on."""
+    import numpy
+
+    import attndsl
+
+    found = {"attndsl": attndsl.__version__, "python": platform.python_version(), "numpy": numpy.__version__}
+    if backend == "torch":
+        import torch
+
+        found["torch"] = torch.__version__
+    return found | {"machine": f"{platform.system()} {platform.machine()}", "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        match = None
+    return match[1].strip() if match else platform.processor()

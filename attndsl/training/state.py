@@ -1,0 +1,34 @@
+"""The layout of a training state, the same on every backend: a run may even go on on another one.
+
+    parameters/ADDRESS            the parameter
+    optimizer/NAME/ADDRESS        what the optimizer keeps for it: `first` and `second` (Adam), `momentum` (descent)
+    updates                       how often the optimizer has moved the parameters
+    scale                         of the loss in float16, and how many steps it has held: [scale, steps]
+
+`scale` is there in float16 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+def check_state(state: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], averages: tuple[str, ...]) -> None:
+    """That a state has every array, in its parameter's shape: `KeyError` or `ValueError` with what does not fit."""
+    wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
+    for name in averages:
+        wanted |= {f"optimizer/{name}/{address}": shape for address, shape in shapes.items()}
+    for name, shape in wanted.items():
+        if name not in state:
+            raise KeyError(f"it lacks `{name}`")
+        if tuple(state[name].shape) != tuple(shape):
+            raise ValueError(f"`{name}` has the shape {list(state[name].shape)} instead of {list(shape)}")
+    left = [name for name in state if name not in wanted and name != "scale"]
+    if left:
+        raise ValueError(f"it has `{left[0]}`, which the run does not know")

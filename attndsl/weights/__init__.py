@@ -1,0 +1,24 @@
+"""Published weights and our own: a two-way, checked, complete mapping, and the files on both sides of it.
+
+Importing this loads neither NumPy nor PyTorch; `check_section` and `config_settings` need neither.
+"""
+
+from attndsl.weights.check import check_section
+from attndsl.weights.config import config_settings
+from attndsl.weights.files import TensorFile, replacing, write_tensors
+from attndsl.weights.loading import check_arrays, load_weights
+from attndsl.weights.saving import export_huggingface, save_weights
+from attndsl.weights.settings import settings_for
+
+__all__ = [
+    "TensorFile",
+    "check_arrays",
+    "check_section",
+    "config_settings",
+    "export_huggingface",
+    "load_weights",
+    "replacing",
+    "save_weights",
+    "settings_for",
+    "write_tensors",
+]

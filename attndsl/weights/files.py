@@ -1,0 +1,308 @@
+"""Safetensors files: read with nothing taken on trust, written so that a kill leaves the old file or the new one.
+
+The format: eight bytes with the header's length, a JSON header that says for each tensor its dtype, shape and place,
+then the bytes. Everything that the header says is checked against the file's length before a tensor is read. bfloat16,
+which NumPy lacks, is read as the float32 with the same value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+LONGEST_HEADER = 100_000_000
+"""In bytes, as in the format's own implementation: GPT-3's header would have 150 thousand."""
+
+BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
+    "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+"""The dtypes of the format whose elements are whole bytes."""
+
+NUMPY = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "U32": "<u4", "I32": "<i4",
+    "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "BF16": "<u2",
+}  # fmt: skip
+
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+MOST_SHOWN = 5
+"""How many tensors of one kind of mistake get a message each."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """What a header says of a tensor; `start` and `stop` count from the beginning of the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class TensorFile:
+    """An open safetensors file whose header has been checked. Use it in a `with`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises E0601 where the file cannot be read, E0602 where it is no safetensors file, E0603 where its end is
+        missing, E0604 where it is a pickle."""
+        self.path = Path(path)
+        self.stream: IO[bytes] = _open(self.path)
+        try:
+            self.entries, self.metadata = _read_header(self.stream, self.path)
+        except BaseException:
+            self.stream.close()
+            raise
+
+    def __enter__(self) -> TensorFile:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stream.close()
+
+    def read(self, name: str) -> Array:
+        """The tensor in memory of its own; bfloat16 comes as float32, every other dtype as itself."""
+        entry = self.entries[name]
+        if entry.dtype not in NUMPY:
+            raise error("E0608", f"{quoted(name)} in {self.path} has the dtype {entry.dtype}, which is not supported")
+        array = np.empty(entry.shape, NUMPY[entry.dtype])
+        if array.size:
+            try:
+                self.stream.seek(entry.start)
+                count = self.stream.readinto(memoryview(array.reshape(-1)).cast("B"))  # type: ignore[attr-defined]
+            except OSError as problem:
+                raise error("E0601", f"{self.path} cannot be read: {problem.strerror}") from None
+            if count != entry.stop - entry.start:
+                raise _truncated(self.path, f"the bytes of {quoted(name)} are missing")
+        if entry.dtype == "BF16":
+            array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return array
+
+
+def quoted(name: str) -> str:
+    """A tensor's name as a message shows it, whatever characters a damaged file has put there."""
+    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
+    return f"`{safe}`" if len(safe) <= 120 else f"`{safe[:100]}…`"
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        stream = open(path, "rb", buffering=0)  # noqa: SIM115 - TensorFile closes it
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise error("E0601", f"{path} cannot be read: {reason}") from None
+    try:
+        beginning = stream.read(16)
+    except OSError as problem:
+        stream.close()
+        raise error("E0601", f"{path} cannot be read: {problem.strerror}") from None
+    if _is_pickle(beginning):
+        stream.close()
+        raise pickled(path)
+    return stream
+
+
+def _is_pickle(beginning: bytes) -> bool:
+    """A zip archive (what `torch.save` writes) or a bare pickle; no sane safetensors file begins like either."""
+    if len(beginning) < 9 or beginning[8:9] == b"{":
+        return False
+    return beginning.startswith(b"PK\x03\x04") or (beginning[0] == 0x80 and 2 <= beginning[1] <= 5)
+
+
+def pickled(path: Path) -> AttnError:
+    command = (
+        'python -c "import sys, torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in torch.load('
+        'sys.argv[1], weights_only=True).items()}, sys.argv[2])" ' + f"{path} {path.with_name('model.safetensors')}"
+    )
+    return error(
+        "E0604",
+        f"{path} is a pickle, which could run any code: it is not read",
+        note="if you trust it, convert it once, with PyTorch",
+        help=command,
+    )
+
+
+def _truncated(path: Path, what: str) -> AttnError:
+    return error("E0603", f"{path} is truncated: {what}", help="download or copy it again")
+
+
+def _corrupt(path: Path, what: str) -> AttnError:
+    return error("E0602", f"{path} is no intact safetensors file: {what}", help="download or copy it again")
+
+
+class _Repeated(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Repeated("a name occurs twice")
+    return found
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text; `ValueError` for every way in which it can be wrong."""
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def _read_header(stream: IO[bytes], path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+    total = os.fstat(stream.fileno()).st_size
+    stream.seek(0)
+    first = stream.read(8)
+    if len(first) < 8:
+        raise _truncated(path, f"it has {total} bytes")
+    length = int.from_bytes(first, "little")
+    if length > LONGEST_HEADER:
+        raise _corrupt(path, f"its header would have {length} bytes")
+    if length + 8 > total:
+        raise _truncated(path, f"its header should have {length} bytes, the file has {total}")
+    data = stream.read(length)
+    while len(data) < length and (more := stream.read(length - len(data))):
+        data += more
+    try:
+        header = parse_json(data)
+    except ValueError as problem:
+        raise _corrupt(path, f"its header is no JSON: {_one_line(problem)}") from None
+    if not isinstance(header, dict):
+        raise _corrupt(path, "its header is no JSON object")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _corrupt(path, "its metadata is no table of texts")
+    entries = {name: _entry(name, value, 8 + length, path) for name, value in header.items()}
+    end = 8 + length
+    for entry in sorted(entries.values(), key=lambda e: (e.start, e.stop)):
+        if entry.start != end:
+            kind = "overlaps the one before it" if entry.start < end else "leaves a gap before it"
+            raise _corrupt(path, f"{quoted(entry.name)} {kind}")
+        end = entry.stop
+    if end > total:
+        raise _truncated(path, f"the header speaks of {end} bytes, the file has {total}")
+    if end < total:
+        raise _corrupt(path, f"{total - end} bytes at its end belong to no tensor")
+    return entries, metadata
+
+
+def _one_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
+
+
+def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _corrupt(path, "a tensor's name is no text") from None
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise _corrupt(path, f"{quoted(name)} lacks its dtype, shape or place")
+    dtype, shape, place = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BYTES:
+        raise _corrupt(path, f"{quoted(name)} has an unknown dtype")
+    for numbers in (shape, place):
+        if (
+            not isinstance(numbers, list)
+            or not all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+            or len(numbers) > 32
+        ):
+            raise _corrupt(path, f"{quoted(name)} has no proper shape or place")
+    if len(place) != 2 or place[1] - place[0] != prod(shape) * BYTES[dtype]:
+        raise _corrupt(path, f"{quoted(name)} has a place that does not fit its shape and dtype")
+    return TensorEntry(name, dtype, tuple(shape), base + place[0], base + place[1])
+
+
+# ---------------------------------------------------------------- writing
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A stream whose bytes become the file `path` all at once when the `with` ends well, and are dropped otherwise.
+    They are on the disk, as far as the system can promise, when it has ended. E0612 where they cannot be written."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except OSError as problem:
+        raise error("E0612", f"{target} cannot be written: {problem.strerror or problem}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames inside `folder` durable, on systems where a folder can be synced."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_tensors(
+    path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes arrays to a safetensors file, atomically and durably. Equal arrays give equal bytes: tensors stand by
+    falling size of their elements (so that each is aligned), then by name."""
+    codes = {np.dtype(code): name for name, code in NUMPY.items() if name != "BF16"}
+    stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for name, array in stored.items():
+        if array.dtype.newbyteorder("<") not in codes:
+            raise TypeError(f"{name} has the dtype {array.dtype}, which safetensors lacks")
+    order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    end = 0
+    for name in order:
+        array = stored[name]
+        start, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": codes[array.dtype.newbyteorder("<")],
+            "shape": list(arrays[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as stream:
+        stream.write(len(text).to_bytes(8, "little"))
+        stream.write(text)
+        for name in order:
+            stream.write(
+                memoryview(
+                    stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8)
+                )
+            )
+
+
+def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:
+    """The diagnostics of many mistakes of a kind, each with its tensor's name: the first few as they are, the last of
+    them with the names of the rest."""
+    diagnostics = [d for _, each in found[:MOST_SHOWN] for d in each.diagnostics]
+    rest = [name for name, _ in found[MOST_SHOWN:]]
+    if rest:
+        names = ", ".join(quoted(name) for name in rest[:3]) + (", …" if len(rest) > 3 else "")
+        more = f"and {len(rest)} more like this: {names}"
+        diagnostics[-1] = replace(diagnostics[-1], notes=(*diagnostics[-1].notes, more))
+    return diagnostics

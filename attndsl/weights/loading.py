@@ -1,0 +1,319 @@
+"""Weights into parameters: everything is checked against headers first, then read once, and given back whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
+from attndsl.graph import Graph, ParameterInfo
+from attndsl.lazy import np
+from attndsl.syntax import tree
+from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
+from attndsl.weights.forms import Constant
+from attndsl.weights.mapping import Entry, Item, Mapping as SectionMapping, Prefix
+from attndsl.weights.settings import check_settings
+from attndsl.weights.sources import WeightsSource
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+Mistakes = list[tuple[str, AttnError]]
+
+
+def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[tree.Weights] = ()) -> dict[str, Array]:
+    """Every parameter of `graph`, by address, from a safetensors file or a folder.
+
+    The tensors may go by our addresses or by the published names of one of the `sections`; which, is told by the names.
+    float16 and bfloat16 come as float32. Nothing is read before every name, shape and dtype fits: E0601 to E0604 and
+    E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608 for
+    another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to E0617 for
+    a `config.json` that does not fit, E062x where the section itself is wrong.
+    """
+    with WeightsSource(path) as source:
+        reader = _choose(source, graph, sections)
+        reader.check()
+        return reader.read()
+
+
+def parameters_of(graph: Graph) -> dict[str, ParameterInfo]:
+    """The parameters by concrete address, in the graph's order."""
+    return {address: info for info in graph.parameters for address in info.addresses()}
+
+
+def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
+    return tuple(axis.size.value(graph.sizes) for axis in info.type.axes)
+
+
+def _choose(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> _OwnNames | _PublishedNames:
+    readers: list[_OwnNames | _PublishedNames] = [_OwnNames(source, graph)]
+    readers += [_PublishedNames(source, graph, section) for section in sections]
+    known = [reader.known() for reader in readers]
+    best = max(range(len(readers)), key=lambda i: (known[i], -i))
+    if known[best] or not readers[0].parameters:
+        return readers[best]
+    expected = [name for reader in readers for name in reader.expected()]
+    examples = []
+    for name in source.names[:3]:
+        near = nearest(name, expected)
+        examples.append(quoted(name) + (f" (nearest: {quoted(near)})" if near else ""))
+    raise error(
+        "E0609",
+        f"{source.path} holds weights of another model: none of its {len(source.names)} names is one of `{graph.name}`",
+        note="it has " + ", ".join(examples) if examples else "it has no tensors at all",
+        help="the names are mapped in a `weights` section of the spec" if not sections else (),
+    )
+
+
+def _dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) -> AttnError | None:
+    if entry.dtype in FLOATS:
+        return None
+    return error(
+        "E0608",
+        f"{quoted(entry.name)} in {source.path} has the dtype {entry.dtype}",
+        span,
+        "a parameter is made of real numbers" if span else "",
+        help=f"the dtypes that can be read are {', '.join(FLOATS)}",
+    )
+
+
+def _as_float(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _owned(array: Array) -> Array:
+    """In fresh, contiguous memory of its own: results must not depend on how a file aligns its tensors."""
+    return array if array.base is None and array.flags.c_contiguous else array.copy(order="C")
+
+
+# ---------------------------------------------------------------- our names
+
+
+class _OwnNames:
+    def __init__(self, source: WeightsSource, graph: Graph) -> None:
+        self.source, self.graph = source, graph
+        self.parameters = parameters_of(graph)
+
+    def expected(self) -> Iterable[str]:
+        return self.parameters
+
+    def known(self) -> int:
+        return sum(name in self.parameters for name in self.source.names)
+
+    def check(self) -> None:
+        check_settings(self.source, self.graph, None)
+        names = set(self.source.names)
+        left = [name for name in self.source.names if name not in self.parameters]
+        missing: Mistakes = []
+        shapes: Mistakes = []
+        dtypes: Mistakes = []
+        for address, info in self.parameters.items():
+            if address not in names:
+                missing.append((address, self._missing(address, left)))
+                continue
+            entry, shape = self.source.entry(address), shape_of(info, self.graph)
+            if entry.shape != shape:
+                found = _wrong_shape(entry, shape, self.source, info.type, self.graph, None)
+                shapes.append((address, found))
+            elif problem := _dtype_mistake(entry, self.source, None):
+                dtypes.append((address, problem))
+        over: Mistakes = [(name, self._left_over(name)) for name in left]
+        _raise(missing, over, shapes, dtypes)
+
+    def _missing(self, address: str, left: list[str]) -> AttnError:
+        helps = [f"the file has {quoted(near)}"] if (near := nearest(address, left)) else []
+        return error("E0605", f"the parameter {quoted(address)} is missing from {self.source.path}", help=helps)
+
+    def _left_over(self, name: str) -> AttnError:
+        message = f"{self.source.path} has {quoted(name)}, which is no parameter of `{self.graph.name}`"
+        return error("E0606", message, help=did_you_mean(name, self.parameters))
+
+    def read(self) -> dict[str, Array]:
+        return {address: _owned(_as_float(self.source.read(address))) for address in self.parameters}
+
+
+# ---------------------------------------------------------------- published names
+
+
+class _PublishedNames:
+    def __init__(self, source: WeightsSource, graph: Graph, section: tree.Weights) -> None:
+        self.source, self.graph, self.section = source, graph, section
+        self.mapping = SectionMapping(section, graph)
+        self.parameters = parameters_of(graph)
+        self.items = [item for item in self.mapping.items() if item.entry.takes]
+        names = set(source.names)
+        prefixed = {p: any(name.startswith(p.text) for name in names) for p in self.mapping.prefixes}
+        self.full = [item.full_name(prefixed.get(item.entry.prefix, False)) for item in self.items]
+        self.present = [name in names for name in self.full]
+
+    def expected(self) -> Iterable[str]:
+        return self.full
+
+    def known(self) -> int:
+        return sum(self.present)
+
+    def check(self) -> None:
+        check_settings(self.source, self.graph, self.section)
+        left = [name for name in self.source.names if not self._is_used(name)]
+        over: Mistakes = [(name, self._left_over(name)) for name in left]
+        shapes: Mistakes = []
+        dtypes: Mistakes = []
+        filled: set[str] = set()
+        for item, name, present in zip(self.items, self.full, self.present, strict=True):
+            if not present:
+                continue
+            filled.update(address for address, _ in item.form.leaves())
+            entry, span = self.source.entry(name), item.entry.tree.span
+            unshaped = isinstance(item.form, Constant) and item.entry.tree.axes is None
+            if entry.shape != item.form.shape and not unshaped:
+                shapes.append((name, self._wrong_shape(item, entry)))
+            elif problem := _dtype_mistake(entry, self.source, span):
+                dtypes.append((name, problem))
+        missing: Mistakes = []
+        for item, name, present in zip(self.items, self.full, self.present, strict=True):
+            lacking = [address for address, _ in item.form.leaves() if address not in filled]
+            if not present and (lacking or (item.entry.number is not None and item.entry.two_way)):
+                missing.append((name, self._missing(item, name, lacking, left)))
+                filled.update(lacking)
+        _raise(missing, over, shapes, dtypes)
+
+    def _is_used(self, name: str) -> bool:
+        return name in self._expected_names or any(family.matches(name) for family in self.mapping.families)
+
+    @property
+    def _expected_names(self) -> set[str]:
+        if not hasattr(self, "_names"):
+            self._names = set(self.full)
+        return self._names
+
+    def _missing(self, item: Item, name: str, lacking: list[str], left: list[str]) -> AttnError:
+        near = nearest(name, left)
+        fills = "it fills " + ", ".join(f"`{address}`" for address in lacking[:4]) if lacking else ""
+        return error(
+            "E0605",
+            f"the tensor {quoted(name)} is missing from {self.source.path}",
+            item.entry.tree.span,
+            fills,
+            help=[f"the file has {quoted(near)}"] if near else [],
+        )
+
+    def _left_over(self, name: str) -> AttnError:
+        return error(
+            "E0606",
+            f"{self.source.path} has {quoted(name)}, of which the spec does not speak",
+            self.section.model.span,
+            "every published tensor is mapped or ignored",
+            help=did_you_mean(name, self.full) or f"if it is no parameter of the model: `ignore {_as_text(name)}`",
+        )
+
+    def _wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
+        from attndsl.graph import Type
+
+        type = Type("float", item.form.axes)
+        return _wrong_shape(entry, item.form.shape, self.source, type, self.graph, item.entry.tree.span)
+
+    def read(self) -> dict[str, Array]:
+        arrays: dict[str, Array] = {}
+        makers: dict[str, Entry] = {}
+        differ: Mistakes = []
+        order = sorted(range(len(self.items)), key=lambda i: not self.items[i].entry.two_way)
+        for i in order:
+            if not self.present[i]:
+                continue
+            item, name = self.items[i], self.full[i]
+            published = _as_float(self.source.read(name))
+            if isinstance(item.form, Constant):
+                if not (published == item.form.value).all():
+                    differ.append((name, self._not_constant(name, item.entry)))
+                continue
+            for address, array in item.form.invert(published):
+                if address not in arrays:
+                    arrays[address] = _owned(array)
+                    makers[address] = item.entry
+                elif not np.array_equal(arrays[address], array, equal_nan=True):
+                    differ.append((name, self._differs(name, address, item.entry, makers[address])))
+        for family in self.mapping.families:
+            if family.entry is not None:
+                assert family.entry.number is not None
+                for name in self.source.names:
+                    if family.matches(name) and name not in self._expected_names:
+                        problem = _dtype_mistake(self.source.entry(name), self.source, family.entry.tree.span)
+                        if problem or not (self.source.read(name) == family.entry.number).all():
+                            differ.append((name, problem or self._not_constant(name, family.entry)))
+        _raise(differ)
+        return {address: arrays[address] for address in self.parameters}
+
+    def _not_constant(self, name: str, entry: Entry) -> AttnError:
+        return error(
+            "E0610",
+            f"{quoted(name)} in {self.source.path} is not {entry.tree.value.span.text} everywhere",
+            entry.tree.span,
+            "the spec relies on it",
+        )
+
+    def _differs(self, name: str, address: str, entry: Entry, maker: Entry) -> AttnError:
+        return error(
+            "E0610",
+            f"{quoted(name)} in {self.source.path} is not equal to `{address}`",
+            entry.tree.span,
+            "a second copy of the same parameter",
+            other=Label(maker.tree.span, "filled from here"),
+        )
+
+
+def _as_text(name: str) -> str:
+    return '"' + quoted(name)[1:-1] + '"'
+
+
+def _wrong_shape(
+    entry: TensorEntry, shape: tuple[int, ...], source: WeightsSource, type: Any, graph: Graph, span: Span | None
+) -> AttnError:
+    symbols = sorted({s for axis in type.axes for s in axis.size.symbols if s in graph.sizes})
+    axes = "[" + ", ".join(map(str, type.axes)) + "]"
+    helps = []
+    if len(shape) == 2 and entry.shape == shape[::-1] and span is not None:
+        flipped = ", ".join(axis.name for axis in reversed(type.axes))
+        helps.append(f"the axes fit the other way round: `[{flipped}]`")
+    return error(
+        "E0607",
+        f"{quoted(entry.name)} has the shape {list(entry.shape)} in {source.path}, and {list(shape)} in `{graph.name}`",
+        span,
+        axes if span else "",
+        note=([] if span else [f"the axes are {axes}"])
+        + ([", ".join(f"{s} = {graph.sizes[s]}" for s in symbols)] if symbols else []),
+        help=helps,
+    )
+
+
+def _raise(*kinds: Mistakes) -> None:
+    diagnostics: list[Diagnostic] = [d for kind in kinds for d in several(kind)]
+    if diagnostics:
+        raise AttnError(*diagnostics)
+
+
+def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
+    """That `arrays` are exactly the parameters of `graph`: E0605, E0606, E0607, E0608 where they are not."""
+    parameters = parameters_of(graph)
+    missing: Mistakes = [
+        (name, error("E0605", f"the parameter {quoted(name)} is missing")) for name in parameters if name not in arrays
+    ]
+    over: Mistakes = [
+        (name, error("E0606", f"{quoted(name)} is no parameter of `{graph.name}`", help=did_you_mean(name, parameters)))
+        for name in arrays
+        if name not in parameters
+    ]
+    shapes: Mistakes = []
+    for name, info in parameters.items():
+        shape = shape_of(info, graph)
+        if name in arrays and tuple(arrays[name].shape) != shape:
+            message = f"{quoted(name)} has the shape {list(arrays[name].shape)}, and {list(shape)} in `{graph.name}`"
+            shapes.append((name, error("E0607", message, note=f"the axes are {info.type}")))
+        elif name in arrays and arrays[name].dtype.kind != "f":
+            shapes.append((name, error("E0608", f"{quoted(name)} has the dtype {arrays[name].dtype}")))
+    _raise(missing, over, shapes)
+
+
+__all__ = ["Callable", "Prefix", "check_arrays", "load_weights", "parameters_of", "shape_of"]

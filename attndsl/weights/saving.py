@@ -1,0 +1,118 @@
+"""Parameters into files: ours, and folders that `transformers` loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.graph import Graph
+from attndsl.lazy import np
+from attndsl.syntax import tree
+from attndsl.weights.config import published_config
+from attndsl.weights.files import TensorFile, replacing, sync_folder, write_tensors
+from attndsl.weights.loading import check_arrays
+from attndsl.weights.mapping import Mapping as SectionMapping
+from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+EXPORTED = ("config.json", "model.safetensors")
+EXPORTER = {"format": "pt", "exported_by": FORMAT}
+
+
+def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], graph: Graph) -> None:
+    """Write parameters under our addresses, all or nothing, with the model's name and hyperparameters.
+
+    `arrays` must be exactly the graph's parameters (E0605 to E0608); E0612 where the file cannot be written."""
+    check_arrays(arrays, graph)
+    settings = {name: plain(value) for name, value in graph.hyperparameters.items()}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "model": graph.name,
+        "variant": graph.variant or "",
+        "hyperparameters": json.dumps(settings, sort_keys=True, ensure_ascii=False),
+    }
+    write_tensors(path, arrays, metadata)
+
+
+def export_huggingface(
+    directory: str | os.PathLike[str],
+    graph: Graph,
+    arrays: Mapping[str, Array],
+    section: tree.Weights,
+    *,
+    force: bool = False,
+) -> None:
+    """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
+
+    A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
+    these two files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and E0614
+    or E0616 where the published configuration cannot say what the hyperparameters are.
+    """
+    target = Path(directory)
+    check_arrays(arrays, graph)
+    mapping = SectionMapping(section, graph)
+    config = published_config(section, {name: plain(value) for name, value in graph.hyperparameters.items()})
+    published: dict[str, Array] = {}
+    for item in mapping.items():
+        if item.entry.gives:
+            published[item.full_name(True)] = item.form.evaluate(arrays.__getitem__)
+    dtypes = {np.dtype(array.dtype).name for array in published.values()}
+    config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
+    _check_target(target, force)
+    _write_folder(target, config, published)
+
+
+def _check_target(target: Path, force: bool) -> None:
+    try:
+        if target.exists() and not target.is_dir():
+            raise error("E0612", f"{target} is a file: an export is a folder")
+        present = {p.name for p in target.iterdir()} if target.is_dir() else set()
+    except OSError as problem:
+        raise error("E0612", f"{target} cannot be written: {problem.strerror}") from None
+    if force or not present or (present <= set(EXPORTED) and _is_ours(target / "model.safetensors")):
+        return
+    shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
+    raise error(
+        "E0612",
+        f"{target} is not empty, and not an earlier export: it has {shown}",
+        help="name another folder, or `--force` to replace the weights and config.json in this one",
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with TensorFile(path) as file:
+            return file.metadata.get("exported_by") == FORMAT
+    except AttnError:
+        return False
+
+
+def _write_folder(target: Path, config: Mapping[str, Any], published: Mapping[str, Array]) -> None:
+    """A new folder appears whole; in one that exists each file is replaced whole, the weights first."""
+    fresh = not target.is_dir() or not any(target.iterdir())
+    place = target.with_name(f".{target.name}.{os.getpid()}.part") if fresh else target
+    try:
+        place.mkdir(parents=True, exist_ok=not fresh)
+        write_tensors(place / "model.safetensors", published, EXPORTER)
+        with replacing(place / "config.json") as stream:
+            stream.write(write_json(config))
+        if fresh:
+            if target.is_dir():
+                target.rmdir()
+            os.rename(place, target)
+            sync_folder(target.parent)
+    except OSError as problem:
+        raise error("E0612", f"{target} cannot be written: {problem.strerror}") from None
+    finally:
+        if fresh and place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)

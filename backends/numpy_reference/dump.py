@@ -1,0 +1,67 @@
+"""Looking at values inside a run by the addresses that authors know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from attndsl.backends.numpy_reference.plan import values
+from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
+from attndsl.graph import Graph, Region, Value
+
+Array = np.ndarray[Any, Any]
+
+
+class Watch:
+    """Keeps the values at some addresses. A value's name has a `*` for each repeat around it; `h.3.attn` is what
+    `h.*.attn` is in the fourth iteration. Inside a scan, whose steps have no `*`, the last step's value is kept."""
+
+    def __init__(self, graph: Graph, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        self.graph = graph
+        self.found: dict[str, Array] = {}
+        patterns = {_pattern(address) for address in addresses} | set(addresses)
+        self.values: frozenset[Value] = frozenset(
+            value for value in (values(graph.body) if addresses else ()) if patterns & set(value.names)
+        )
+
+    def in_region(self, region: Region) -> tuple[Value, ...]:
+        """The values to keep that the region itself makes."""
+        if not self.values:
+            return ()
+        return tuple(value for node in region.nodes for value in node.outputs if value in self.values)
+
+    def see(self, value: Value, array: Array, indices: tuple[int, ...], layers: tuple[int, ...]) -> None:
+        if value not in self.values:
+            return
+        for name in value.names:
+            filled = name
+            for index in indices if name.count("*") == len(indices) else layers:
+                filled = filled.replace("*", str(index), 1)
+            if filled in self.addresses:
+                self.found[filled] = array
+
+    def collected(self) -> dict[str, Array]:
+        """What was asked for; raises E0808 for an address that no value had."""
+        missing = [address for address in self.addresses if address not in self.found]
+        if missing:
+            raise AttnError(
+                *(
+                    Diagnostic(
+                        "E0808", f"no value has the address `{address}`", helps=did_you_mean(address, self.names)
+                    )
+                    for address in missing
+                )
+            )
+        return {address: self.found[address] for address in self.addresses}
+
+    @cached_property
+    def names(self) -> list[str]:
+        return [name.replace("*", "0") for value in values(self.graph.body) for name in value.names]
+
+
+def _pattern(address: str) -> str:
+    return ".".join("*" if part.isdigit() else part for part in address.split("."))

@@ -1,0 +1,307 @@
+"""The reference backend: a graph run node by node, each by the NumPy meaning that its op's class gives.
+
+It is written to be read and to be right. Every result is held to the type that the checker gave it, so a graph that runs
+here obeys the language's rules for shapes and dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from attndsl.backends.numpy_reference.dump import Watch
+from attndsl.backends.numpy_reference.plan import Plan, plan
+from attndsl.backends.numpy_reference.tape import Tape
+from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
+from attndsl.initial import initial_parameters, require_memory
+from attndsl.inputs import check_inputs
+from attndsl.ops.base import Call
+from attndsl.ops.control import Repeat, Scan, stacked_at
+from attndsl.ops.generators import Parameter
+
+Array = np.ndarray[Any, Any]
+Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
+
+
+class NumpyProgram:
+    """A graph with parameters (`attndsl.program.Program`). Without `parameters` they are drawn by `seed`."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        dtype: str = "float32",
+        parameters: Mapping[str, Array] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise error("E0808", f"the NumPy backend computes in float32 or float64, not {dtype}")
+        require_memory(graph, dtype)
+        self.graph = graph
+        self.dtype = dtype
+        self.arrays: dict[str, Array] = {}  # the parameters by address
+        self._plans: dict[object, Plan] = {}
+        self._captured: dict[Region, tuple[Value, ...]] = {}
+        if parameters is None:
+            for address, array in initial_parameters(graph, seed):
+                self.arrays[address] = array.astype(dtype, copy=False)
+        else:
+            self.load(parameters)
+
+    # ------------------------------------------------------------ parameters
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of the parameters by address."""
+        return {address: array.copy() for address, array in self.arrays.items()}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
+        changes nothing then."""
+        expected = {
+            address: tuple(axis.size.value(self.graph.sizes) for axis in info.type.axes)
+            for info in self.graph.parameters
+            for address in info.addresses()
+        }
+        mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in expected if a not in arrays]
+        for address, array in arrays.items():
+            if address not in expected:
+                help = did_you_mean(address, expected)
+                mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=help))
+            elif np.shape(array) != expected[address]:
+                shape, wanted = list(np.shape(array)), list(expected[address])
+                mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
+        if mistakes:
+            raise AttnError(*mistakes)
+        self.arrays = {address: np.array(arrays[address], self.dtype) for address in expected}
+
+    # ------------------------------------------------------------ running
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+        dump: Sequence[str] = (),
+    ) -> dict[str, Array]:
+        """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
+        execution = self._execution(inputs, training, seed, step, dump)
+        names = self._names(outputs, inputs)
+        found = execution.top(names)
+        return {name: array for name, (array, _) in found.items()} | execution.watch.collected()
+
+    def gradients(
+        self,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
+        the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        execution = self._execution(inputs, training, seed, step)
+        execution.tape = tape = Tape()
+        names = self._names(tuple(cotangents), inputs)
+        leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.dtype == FLOAT}
+        found = execution.top(names, leaves)
+        seeds = [
+            (slot, np.broadcast_to(np.asarray(cotangents[name], self.dtype), array.shape))
+            for name, (array, slot) in found.items()
+            if slot is not None
+        ]
+        with np.errstate(all="ignore"):
+            gradients = tape.backward(seeds)
+        outputs = {name: array for name, (array, _) in found.items()}
+        by_parameter = {
+            address: gradients.get(execution.leaves.get(address, 0), np.zeros_like(array))
+            for address, array in self.arrays.items()
+        }
+        by_input = {
+            name: gradients.get(slot, np.zeros(np.shape(inputs[name]), self.dtype)) for name, slot in leaves.items()
+        }
+        return outputs, by_parameter, by_input
+
+    def loss_and_gradients(
+        self, inputs: Mapping[str, Array], output: str, *, training: bool = True, seed: int = 0, step: int = 0
+    ) -> tuple[float, dict[str, Array]]:
+        """A scalar output and its gradients by parameter address: one step's worth of training."""
+        outputs, gradients, _ = self.gradients(inputs, {output: np.ones(())}, training=training, seed=seed, step=step)
+        if outputs[output].ndim:
+            raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
+        return float(outputs[output]), gradients
+
+    def _names(self, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        """The outputs to compute; raises E0803 for one that does not exist or lacks an input."""
+        declared = {info.name: info for info in self.graph.outputs}
+        if outputs is None:
+            return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
+        for name in outputs:
+            if name not in declared:
+                raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
+            for missing in sorted(declared[name].needs - inputs.keys()):
+                info = declared[name]
+                raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
+        return tuple(outputs)
+
+    def _execution(
+        self, inputs: Mapping[str, Array], training: bool, seed: int, step: int, dump: Sequence[str] = ()
+    ) -> _Execution:
+        sizes = check_inputs(self.graph, inputs)
+        call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step)
+        arrays = {
+            info.name: np.asarray(inputs[info.name]).astype(call.dtype(info.value.type.dtype), copy=False)
+            for info in self.graph.inputs
+            if info.name in inputs
+        }
+        return _Execution(self, call, arrays, Watch(self.graph, dump))
+
+    def plan(self, region: Region, results: tuple[Value, ...], watched: frozenset[Value]) -> Plan:
+        key = (region, results, watched)
+        if key not in self._plans:
+            self._plans[key] = plan(region, results, watched)
+        return self._plans[key]
+
+    def captured(self, region: Region) -> tuple[Value, ...]:
+        if region not in self._captured:
+            self._captured[region] = captured(region)
+        return self._captured[region]
+
+
+@dataclass(slots=True)
+class _Execution:
+    """One run of a program: the loops it is in are in `call.indices` (all) and `layers` (repeats only)."""
+
+    program: NumpyProgram
+    call: Call
+    inputs: dict[str, Array]
+    watch: Watch
+    tape: Tape | None = None
+    layers: tuple[int, ...] = ()
+    leaves: dict[str, int] = field(default_factory=dict)  # the slots of parameters, by address
+
+    def top(self, names: tuple[str, ...], leaves: Mapping[str, int] | None = None) -> dict[str, Entry]:
+        """Run the graph's body for the outputs of these names."""
+        graph = self.program.graph
+        wanted = {info.name: info.value for info in graph.outputs if info.name in names}
+        values: dict[Value, Entry] = {}
+        for info in graph.inputs:
+            if info.name in self.inputs:
+                values[info.value] = (self.inputs[info.name], (leaves or {}).get(info.name))
+        results = (*wanted.values(), *self.watch.in_region(graph.body))
+        for info in graph.inputs:
+            if (
+                info.value not in values
+                and info.value in self.program.plan(graph.body, results, self.watch.values).reads
+            ):
+                raise error("E0803", f"the input `{info.name}` is needed for this, and is not given", info.span)
+        with np.errstate(all="ignore"):
+            found = self.run(graph.body, values, results)
+        return dict(zip(wanted, found, strict=False))
+
+    def run(self, region: Region, values: dict[Value, Entry], results: tuple[Value, ...]) -> list[Entry]:
+        """Run what leads to `results`. `values` holds the region's parameters and what it captures; it is used up."""
+        if self.watch.values:
+            for value in region.parameters:
+                if value in values:
+                    self.watch.see(value, values[value][0], self.call.indices, self.layers)
+        for node, dead in self.program.plan(region, results, self.watch.values).steps:
+            try:
+                if isinstance(node.op, Repeat | Scan):
+                    self.loop(node, node.op, values)
+                else:
+                    values[node.output] = self.apply(node, [values[value] for value in node.inputs])
+            except AttnError as problem:
+                raise _placed(problem, node) from None
+            if self.watch.values:
+                for value in node.outputs:
+                    self.watch.see(value, values[value][0], self.call.indices, self.layers)
+            for value in dead:
+                del values[value]
+        return [values[value] for value in results]
+
+    def apply(self, node: Node, operands: list[Entry]) -> Entry:
+        """Run a primitive, and write down how its gradient flows."""
+        if isinstance(node.op, Parameter):
+            return self.parameter(node.op)
+        arrays, slots = [array for array, _ in operands], tuple(slot for _, slot in operands)
+        call = replace(
+            self.call,
+            inputs=tuple(value.type for value in node.inputs),
+            output=node.output.type,
+            needed=tuple(slot is not None for slot in slots),
+        )
+        result = self.checked(node, call, np.asarray(node.op.evaluate(call, *arrays)))
+        flows = self.tape and node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
+        if not flows:
+            return result, None
+        return result, self.tape.record(slots, lambda upstream: node.op.gradient(call, upstream, result, *arrays))
+
+    def checked(self, node: Node, call: Call, result: Array) -> Array:
+        """A result that is not what the checker said is a mistake of this program, never of its user."""
+        shape, dtype = call.shape(call.output), call.dtype(call.output.dtype)
+        if result.shape != shape or result.dtype != dtype:
+            wrong = f"{result.dtype}{list(result.shape)} where {dtype}{list(shape)} ({call.output}) was inferred"
+            raise AssertionError(f"{node.op} gave {wrong}, from {', '.join(map(str, call.inputs))}")
+        return result
+
+    def parameter(self, op: Parameter) -> Entry:
+        address = op.address
+        for index in self.layers[: address.count("*")]:
+            address = address.replace("*", str(index), 1)
+        if self.tape is not None and address not in self.leaves:
+            self.leaves[address] = self.tape.slot()
+        return self.program.arrays[address], self.leaves.get(address)
+
+    def loop(self, node: Node, op: Repeat | Scan, values: dict[Value, Entry]) -> None:
+        """Run a repeat or a scan, and set its outputs in `values`."""
+        size = op.count if isinstance(op, Repeat) else op.axis.size
+        steps = range(self.call.length(size))
+        backwards = isinstance(op, Scan) and op.reverse
+        carried = [values[value] for value in node.inputs]
+        emitted: list[list[Entry]] = [[] for _ in op.stacked]
+        outer_call, outer_layers = self.call, self.layers
+        for step in reversed(steps) if backwards else steps:
+            self.call = replace(outer_call, indices=(*outer_call.indices, step))
+            if isinstance(op, Repeat):
+                self.layers = (*outer_layers, step)
+            cases = op.cases if isinstance(op, Repeat) else None
+            body = node.regions[cases[step] if cases else 0]
+            inner = {value: values[value] for value in self.program.captured(body)}
+            given = [(np.asarray(step, np.int64), None), *carried]
+            inner.update(zip(body.parameters, given, strict=True))
+            results = self.run(body, inner, (*body.results, *self.watch.in_region(body)))
+            carried = results[: op.carried]
+            for stack, entry in zip(emitted, results[op.carried :], strict=False):
+                stack.append(entry)
+        self.call, self.layers = outer_call, outer_layers
+        values.update(zip(node.outputs, carried, strict=False))
+        for value, entries in zip(node.outputs[op.carried :], emitted, strict=True):
+            values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+
+    def stack(self, entries: list[Entry], type: Type) -> Entry:
+        """Emissions side by side along the axis of the steps."""
+        at = stacked_at(Type(type.dtype, type.axes[1:]))
+        if not entries:
+            return np.zeros(self.call.shape(type), self.call.dtype(type.dtype)), None
+        result = np.stack([array for array, _ in entries], at)
+        slots = tuple(slot for _, slot in entries)
+        if self.tape is None or all(slot is None for slot in slots):
+            return result, None
+        return result, self.tape.record(slots, partial(np.moveaxis, source=at, destination=0))
+
+
+def _placed(problem: AttnError, node: Node) -> AttnError:
+    """The error with the node's place, for what an op said without knowing where it stands."""
+    if node.at is None:
+        return problem
+    label = Label(node.at)
+    return AttnError(*(d if d.primary else replace(d, primary=label) for d in problem.diagnostics))

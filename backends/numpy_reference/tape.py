@@ -1,0 +1,57 @@
+"""Reverse-mode differentiation: what was done is written down, and read backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Gradient = Callable[[Array], Sequence["Array | None"]]
+
+
+class Tape:
+    """Each value that a gradient may flow through has a slot, a number. An entry says how the gradient in one slot is
+    passed on to others."""
+
+    def __init__(self) -> None:
+        self.slots = 0
+        self.entries: list[tuple[int, tuple[int | None, ...], Gradient]] = []
+
+    def slot(self) -> int:
+        self.slots += 1
+        return self.slots
+
+    def record(self, inputs: tuple[int | None, ...], gradient: Gradient) -> int:
+        """The slot of a result that was computed from the values in `inputs` (None: a constant)."""
+        slot = self.slot()
+        self.entries.append((slot, inputs, gradient))
+        return slot
+
+    def backward(self, seeds: Sequence[tuple[int, Array]]) -> dict[int, Array]:
+        """The gradients in the slots that no entry made, the leaves. The tape is used up, so that what it holds is
+        freed on the way."""
+        gradients: dict[int, Array] = {}
+        sums: set[int] = set()  # slots whose array was made here, and may be added to in place
+
+        def add(slot: int, share: Array) -> None:
+            if slot not in gradients:
+                gradients[slot] = share
+            elif slot in sums:
+                gradients[slot] += share
+            else:
+                gradients[slot] = np.asarray(gradients[slot] + share)
+                sums.add(slot)
+
+        for slot, seed in seeds:
+            add(slot, seed)
+        while self.entries:
+            slot, inputs, gradient = self.entries.pop()
+            upstream = gradients.pop(slot, None)
+            if upstream is None:
+                continue
+            for target, share in zip(inputs, gradient(upstream), strict=True):
+                if target is not None and share is not None:
+                    add(target, np.asarray(share))
+        return gradients

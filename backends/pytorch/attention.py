@@ -1,0 +1,169 @@
+"""Attention through `F.scaled_dot_product_attention`: which of its forms says the same, and how to write it.
+
+Torch takes q [batch, heads, L, E], k [batch, heads, S, E], v [batch, heads, S, Ev]; the language any axes by name. The
+plan finds which axis plays which part; what it cannot express (a value without or with several axes of its own, a score
+contracted over two axes, …) is left to the decomposition into primitives.
+
+`is_causal=True` makes torch align the diagonal at the top left, whatever the lengths are, so it stands for a mask only
+where that mask is exactly "not after the query" between axes of one length and origin. Rows in which a mask allows
+nothing are zeros in the language; torch's kernels disagree on them (zeros, or NaN in the gradient), so a mask that may
+have such rows goes through the helper `attend`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attndsl import ops
+from attndsl.backends.pytorch.expressions import Expr, aligned, function, index, number, permuted
+from attndsl.backends.pytorch.site import Site
+from attndsl.graph import BOOL, FLOAT, Axis, Type
+from attndsl.ops.base import Op
+
+
+@dataclass(frozen=True, slots=True)
+class Sdpa(Op):
+    """Attention with its axes sorted by their part. `batch` are the axes that precede [L, S], heads last; `groups` are
+    the queries that share a key's head, if there are several; `queries` is None for a single query."""
+
+    name = "torch.sdpa"
+    operands = ("q", "k", "v", "where?", "bias?")
+    contract: Axis
+    keys: Axis
+    values: Axis
+    queries: Axis | None
+    batch: tuple[Axis, ...]
+    groups: Axis | None
+    scale: float
+    head: int | None  # the length of `contract` where it is known: torch's own scale is one over its root
+    causal: bool
+    masked: bool
+    biased: bool
+    empty_rows: bool  # whether the mask may leave a query nothing to attend to
+    dropout: float
+
+
+def plan(
+    op: ops.Attention, q: Type, k: Type, v: Type, where: Type | None, bias: Type | None, *, causal: bool,
+    empty_rows: bool, head: int | None,
+) -> Sdpa | str:
+    """The call that says what `op` says, or why there is none. `causal`: the mask is exactly `k <= q`."""
+    if len(op.contract) != 1:
+        return "the score is contracted over several axes"
+    if {q.dtype, k.dtype, v.dtype} != {FLOAT}:
+        return "a query, key or value is not of floats"
+    (contract,) = op.contract
+    own = [axis for axis in v.axes if axis != op.over and axis not in q.axes and axis not in k.axes]
+    if contract in v.axes or len(own) != 1:
+        return "the values do not have one axis of their own"
+    alone = [axis for axis in q.axes if axis != contract and axis not in k.axes and axis not in v.axes]
+    batch = [axis for axis in q.axes if axis != contract and axis not in alone]
+    batch += [axis for axis in k.axes if axis not in (contract, op.over) and axis not in batch]
+    batch += [axis for axis in v.axes if axis not in (op.over, own[0]) and axis not in batch]
+    queries = _query_axis(alone, where, bias)
+    groups = None
+    others = [axis for axis in alone if axis != queries]
+    if len(others) == 1 and batch and all(batch[-1] in t.axes for t in (q, k, v)):
+        groups = others[0]
+    else:
+        batch += others
+    causal = causal and bias is None and queries is not None
+    return Sdpa(
+        contract, op.over, own[0], queries, tuple(batch), groups, op.scale, head, causal,
+        where is not None and not causal, bias is not None, empty_rows, op.dropout,
+    )
+
+
+def _query_axis(alone: list[Axis], where: Type | None, bias: Type | None) -> Axis | None:
+    """Of the axes that only the query has, the one along which queries differ in what they see."""
+    for type in (where, bias):
+        if type is not None:
+            for axis in reversed(alone):
+                if axis in type.axes:
+                    return axis
+    return alone[-1] if alone else None
+
+
+def lower_sdpa(site: Site) -> Expr:
+    op: Sdpa = site.node.op
+    outer, heads = _heads(op)
+    own = (*heads, op.groups) if op.groups else heads
+    row = (op.queries,) if op.queries else ()
+    q = _arranged(site, 0, (outer, own, row, (op.contract,)))
+    k = _arranged(site, 1, (outer, heads, (op.keys,), (op.contract,)))
+    v = _arranged(site, 2, (outer, heads, (op.keys,), (op.values,)))
+    rest = [_arranged(site, i, (outer, own, row, (op.keys,)), broadcast=True) for i in range(3, len(site.arguments))]
+    where = rest.pop(0) if op.masked else None
+    bias = rest.pop(0) if op.biased else None
+
+    keywords = []
+    if op.causal:
+        keywords.append("is_causal=True")
+    if op.dropout:
+        keywords.append(f"dropout_p={number(op.dropout)} if self.training else 0.0")
+    if op.head is None or op.scale != op.head**-0.5:
+        keywords.append(f"scale={number(op.scale)}")
+    if op.groups:
+        keywords.append("enable_gqa=True")
+    operands = [q.text, k.text, v.text]
+    if where is not None and op.empty_rows:
+        name = site.function.helper("attend")
+        operands += [where.text] if bias is None else [where.text, bias.text]
+    else:
+        name = "F.scaled_dot_product_attention"
+        if where is not None and bias is not None:
+            keywords.insert(0, f"attn_mask=torch.where({where.text}, {bias.text}, -{site.function.math()}.inf)")
+        elif where is not None or bias is not None:
+            keywords.insert(0, f"attn_mask={where or bias}")
+    attended = function(name, *operands, *keywords)
+    return _restored(site, attended, (outer, own, row, (op.values,)))
+
+
+Slots = tuple[tuple[Axis, ...], ...]  # the axes that each of torch's four stands for
+
+
+def _heads(op: Sdpa) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+    """Torch's kernels want [batch, heads] before [length, width]: which axes become the one, and which the other."""
+    if op.groups is None and len(op.batch) == 1:
+        return op.batch, ()
+    return op.batch[:-1], op.batch[-1:]
+
+
+def _arranged(site: Site, i: int, slots: Slots, *, broadcast: bool = False) -> Expr:
+    """Operand i with one axis for each slot. What it lacks is expanded, or left to broadcasting where that will do."""
+    axes, dtype = site.types[i].axes, site.types[i].dtype
+    x = site.tensor(site.arguments[i] if dtype == BOOL else site.floating(i), dtype)
+    x = permuted(x, axes, [axis for slot in slots for axis in slot if axis in axes])
+    marks: list[str] = []
+    lengths: list[str] = []
+    merged: list[tuple[int, int]] = []
+    for slot in slots:
+        if not slot or (broadcast and not any(axis in axes for axis in slot)):
+            marks.append("None")
+            lengths.append("-1")
+            continue
+        if len(slot) > 1:
+            merged.append((len(marks), len(marks) + len(slot) - 1))
+        for axis in slot:
+            there = axis in axes or (broadcast and len(slot) == 1)
+            marks.append(":" if axis in axes else "None")
+            lengths.append("-1" if there else site.function.size(axis.size).text)
+    if broadcast and not merged:
+        while marks and marks[0] == "None":
+            marks.pop(0)
+            lengths.pop(0)
+    x = index(x, marks) if marks else x
+    if any(length != "-1" for length in lengths):
+        x = x.call("expand", *lengths)
+    for start, end in reversed(merged):
+        x = x.call("flatten", str(start), str(end))
+    return x
+
+
+def _restored(site: Site, x: Expr, slots: Slots) -> Expr:
+    """[batch, heads, L, Ev] in the layout that the language gives the result."""
+    for at, slot in reversed(list(enumerate(slots))):
+        if len(slot) > 1:
+            x = x.call("unflatten", str(at), site.shape(slot))
+    marks = [mark for slot in slots for mark in ([":"] * len(slot) or ["0"])]
+    return permuted(index(x, marks), [axis for slot in slots for axis in slot], site.output.axes)

@@ -1,0 +1,115 @@
+"""What a written file may need above its modules: small classes and functions, each written only where it is used."""
+
+from __future__ import annotations
+
+# Functions by name. Texts, not code: the file that uses one must stand without attndsl.
+FUNCTIONS: dict[str, str] = {
+    "masked_softmax": '''
+def masked_softmax(x: Tensor, where: Tensor, dim: int) -> Tensor:
+    """Softmax over the entries that `where` allows; zeros where it allows none."""
+    lowest = torch.finfo(x.dtype).min
+    return x.masked_fill(~where, lowest).softmax(dim).masked_fill(~where, 0.0)
+''',
+    "attend": '''
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None = None, **options) -> Tensor:
+    """Scaled dot-product attention in which a query that may attend to nothing gets zeros from every kernel."""
+    nothing = ~mask.any(-1, keepdim=True)
+    mask = mask | nothing  # a row of nothing but -inf is NaN to some kernels, if only in the gradient
+    if bias is not None:
+        mask = torch.where(mask, bias, -math.inf)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options).masked_fill(nothing, 0.0)
+''',
+    "normal": '''
+def normal(*shape: int, std: float) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).normal_(std=std))
+''',
+    "uniform": '''
+def uniform(*shape: int, low: float, high: float) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).uniform_(low, high))
+''',
+    "truncated": '''
+def truncated(*shape: int, std: float) -> nn.Parameter:
+    """Normal, drawn again where it lands more than two deviations out."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=std, a=-2 * std, b=2 * std))
+''',
+    "constant": '''
+def constant(*shape: int, value: float) -> nn.Parameter:
+    return nn.Parameter(torch.full(shape, value))
+''',
+    "zeros": '''
+def zeros(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape))
+''',
+    "ones": '''
+def ones(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.ones(shape))
+''',
+    "identity": '''
+def identity(size: int, _: int) -> nn.Parameter:
+    return nn.Parameter(torch.eye(size))
+''',
+}
+
+# Initial values are made in the order of a table's reading, the drawn ones first.
+INITIALIZERS = ("normal", "truncated", "uniform", "constant", "zeros", "ones", "identity")
+
+# Classes of layers by kind, with the names of the parameters that one must have exactly, and may have.
+LAYERS: dict[str, str] = {
+    "Layer": '''
+class Layer(nn.Module):
+    """Parameters and further layers, by name."""
+
+    def __init__(self, **parts: nn.Module | nn.Parameter) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            (self._modules if isinstance(part, nn.Module) else self._parameters)[name] = part
+''',
+    "Linear": '''
+class Linear(nn.Module):
+    """x @ weight + bias, where the weight is [in, out]."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None = None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t(), self.bias)
+''',
+    "Embedding": '''
+class Embedding(nn.Module):
+    """The rows of a table."""
+
+    def __init__(self, table: nn.Parameter) -> None:
+        super().__init__()
+        self.table = table
+
+    def forward(self, index: Tensor) -> Tensor:
+        return F.embedding(index, self.table)
+''',
+    "LayerNorm": '''
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(variance + eps) * scale + shift, over the last axis."""
+
+    def __init__(self, scale: nn.Parameter, shift: nn.Parameter | None = None, *, eps: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.shift = shift
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.scale.shape, self.scale, self.shift, self.eps)
+''',
+    "RMSNorm": '''
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x ** 2) + eps) * scale, over the last axis."""
+
+    def __init__(self, scale: nn.Parameter, *, eps: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.scale.shape, self.scale, self.eps)
+''',
+}

@@ -1,0 +1,401 @@
+"""How each operator is written in torch: one table, at the end, that reads top to bottom.
+
+A lowering takes a `Site` and gives an expression. Axes are numbers here, by the layouts of the operands' types. Torch's
+own promotion is relied on only where it agrees with the language: a Python float next to a tensor of ints would give
+torch's default float instead of the module's, so ints are converted first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attndsl import ops
+from attndsl.backends.pytorch import attention, special
+from attndsl.backends.pytorch.expressions import (
+    BIT_AND, BIT_OR, CHOICE, COMPARE, NOT, POWER, PRODUCT, SUM, Expr, aligned, binary, dim, dims, function, index, letters,
+    number, permuted,
+)
+from attndsl.backends.pytorch.site import Site, inverted, negated
+from attndsl.graph import BOOL, FLOAT, INT, Axis
+from attndsl.ops.base import Op
+
+Lowering = Callable[[Site], Expr]
+
+
+# ---------------------------------------------------------------------------------------------------------- elementwise
+
+
+def unary(method: str, host: str | None = None) -> Lowering:
+    """A method of tensors of floats; `host` does the same to a Python number."""
+
+    def lower(site: Site) -> Expr:
+        if site.host and host is not None:
+            if host.startswith("math."):
+                site.function.math()
+            return function(host, site.arguments[0].text, host=True)
+        return site.floating(0).call(method)
+
+    return lower
+
+
+def keeping(method: str) -> Lowering:
+    """A method of tensors of any numbers."""
+    return lambda site: site.tensor(site.arguments[0], site.types[0].dtype).call(method)
+
+
+def operator(symbol: str, level: int) -> Lowering:
+    """A Python operator between two operands."""
+
+    def lower(site: Site) -> Expr:
+        left, right = site.align(0), site.align(1)
+        if site.output.dtype == FLOAT and not site.has_float_tensor:
+            # A tensor of ints with a Python float, or ints where a float is asked for.
+            if not left.host:
+                left = site.cast(left, FLOAT)
+            elif not right.host:
+                right = site.cast(right, FLOAT)
+        return binary(left, symbol, right, level)
+
+    return lower
+
+
+def lower_mul(site: Site) -> Expr:
+    if site.output.dtype == INT and {t.dtype for t in site.types} == {BOOL} and not site.host:
+        return binary(site.cast(site.align(0), INT), "*", site.align(1), PRODUCT)
+    return operator("*", PRODUCT)(site)
+
+
+def extreme(name: str) -> Lowering:
+    """maximum, minimum: equal elements share the gradient."""
+
+    def lower(site: Site) -> Expr:
+        if site.host:
+            return function({"maximum": "max", "minimum": "min"}[name], *(a.text for a in site.arguments), host=True)
+        parts = []
+        for i in (0, 1):
+            part = site.tensor(site.align(i), site.output.dtype)
+            mixed = site.output.dtype == FLOAT and site.types[i].dtype == INT and not site.arguments[i].host
+            parts.append(site.cast(part, FLOAT) if mixed else part)
+        return function(f"torch.{name}", *(part.text for part in parts))
+
+    return lower
+
+
+def logical(symbol: str, level: int) -> Lowering:
+    return lambda site: binary(site.align(0), symbol, site.align(1), level)
+
+
+def lower_where(site: Site) -> Expr:
+    condition, left, right = site.align(0), site.align(1), site.align(2)
+    if condition.host:
+        if site.host:
+            return Expr(f"{left.at(NOT)} if {condition.at(NOT)} else {right.at(CHOICE)}", CHOICE, True)
+        condition = site.tensor(condition, BOOL)
+    if left.host and right.host:
+        left = site.tensor(left, site.output.dtype)
+    elif site.output.dtype == FLOAT:
+        left, right = (
+            site.cast(x, FLOAT) if not x.host and site.types[i].dtype == INT else x for i, x in ((1, left), (2, right))
+        )
+    if right.host and right.text in ("0", "0.0", "False") and site.types[1].axes == site.output.axes:
+        return left.call("masked_fill", inverted(condition).text, right.text)
+    return function("torch.where", condition.text, left.text, right.text)
+
+
+def lower_cast(site: Site) -> Expr:
+    x = site.arguments[0]
+    return x if site.types[0].dtype == site.output.dtype else site.cast(x, site.output.dtype)
+
+
+def lower_stop_gradient(site: Site) -> Expr:
+    x = site.arguments[0]
+    return x if x.host or site.output.dtype != FLOAT else x.call("detach")
+
+
+# ----------------------------------------------------------------------------------------------------------- reductions
+
+
+def reduction(method: str) -> Lowering:
+    def lower(site: Site) -> Expr:
+        over = site.node.op.over
+        if not over:
+            return site.arguments[0]
+        x = site.floating(0) if site.output.dtype == FLOAT else site.tensor(site.arguments[0], site.types[0].dtype)
+        return x.call(method, *filter(None, [dims(site.types[0].axes, over)]))
+
+    return lower
+
+
+def along(method: str) -> Lowering:
+    """A method that takes one axis."""
+
+    def lower(site: Site) -> Expr:
+        x = site.floating(0) if site.output.dtype == FLOAT else site.arguments[0]
+        return x.call(method, dim(site.types[0].axes, site.node.op.over))
+
+    return lower
+
+
+def lower_softmax(site: Site) -> Expr:
+    axes = site.types[0].axes
+    if len(site.arguments) == 1:
+        return along("softmax")(site)
+    mask = aligned(site.arguments[1], site.types[1].axes, axes)
+    masked = site.function.helper("masked_softmax")
+    return function(masked, site.floating(0).text, site.tensor(mask, BOOL).text, f"dim={dim(axes, site.node.op.over)}")
+
+
+def lower_dot(site: Site) -> Expr:
+    over: tuple[Axis, ...] = site.node.op.over
+    left, right = (t.axes for t in site.types)
+    if site.output.dtype == INT:  # cuBLAS has no integer products
+        everything = (*site.output.axes, *over)
+        product = binary(site.align(0, everything), "*", site.align(1, everything), PRODUCT)
+        return product.call("sum", dims(everything, over))
+    x, y = site.floating(0), site.floating(1)
+    if right == over and left[-len(over) :] == over and len(over) == 1:
+        return binary(x, "@", y, PRODUCT)
+    letter = letters((*left, *right))
+    spell = [" ".join(letter[a] for a in axes) for axes in (left, right, site.output.axes)]
+    if max(map(len, letter.values())) == 1:
+        spell = [text.replace(" ", "") for text in spell]
+    return function("torch.einsum", f'"{spell[0]}, {spell[1]} -> {spell[2]}"', x.text, y.text)
+
+
+# ------------------------------------------------------------------------------------------------------------- movement
+
+
+def lower_unflatten(site: Site) -> Expr:
+    op = site.node.op
+    if len(op.parts) == 1:
+        return site.arguments[0]
+    return site.arguments[0].call("unflatten", dim(site.types[0].axes, op.axis), site.shape(op.parts))
+
+
+def lower_flatten(site: Site) -> Expr:
+    op, axes = site.node.op, list(site.types[0].axes)
+    at = site.output.axes.index(op.axis)
+    rest = [axis for axis in axes if axis not in op.parts]
+    ordered = [*rest[:at], *op.parts, *rest[at:]]
+    x = permuted(site.arguments[0], axes, ordered)
+    if len(op.parts) == 1:
+        return x
+    end = at + len(op.parts) - 1
+    if end == len(ordered) - 1:
+        return x.call("flatten", str(at)) if at else x.call("flatten")
+    return x.call("flatten", str(at), str(end))
+
+
+def lower_broadcast(site: Site) -> Expr:
+    op, x = site.node.op, site.arguments[0]
+    if x.host:
+        if not op.axes:
+            return x
+        keywords = [f"dtype={site.torch_dtype(FLOAT)}"] if site.output.dtype == FLOAT else []
+        return function("torch.full", site.shape(op.axes), x.text, *keywords, f"device={site.function.device()}")
+    if set(op.axes) == set(site.types[0].axes):
+        return permuted(x, site.types[0].axes, op.axes)
+    return site.align(0, op.axes).call("expand", *site.sizes(op.axes))
+
+
+def lower_concat(site: Site) -> Expr:
+    op = site.node.op
+    first = site.types[0].axes
+    parts = []
+    for x, type, axis in zip(site.arguments, site.types, op.axes):
+        layout = [axis if other == op.axes[0] else other for other in first]
+        parts.append(permuted(x, type.axes, layout).text)
+    at = dim(site.output.axes, op.target)
+    return function("torch.cat", f"[{', '.join(parts)}]", *([f"dim={at}"] if at != "0" else []))
+
+
+def lower_slice(site: Site) -> Expr:
+    op, axes = site.node.op, site.types[0].axes
+    start, stop = site.function.size(op.start).text, site.function.size(op.start + op.target.size).text
+    if op.start + op.target.size == op.axis.size:
+        stop = ""
+    if start == "0":
+        start = ""
+    return index(site.arguments[0], [f"{start}:{stop}" if axis == op.axis else ":" for axis in axes])
+
+
+def lower_select(site: Site) -> Expr:
+    op, axes = site.node.op, site.types[0].axes
+    at = site.function.size(op.at).text
+    return index(site.arguments[0], [at if axis == op.axis else ":" for axis in axes])
+
+
+def lower_take(site: Site) -> Expr:
+    """A gather: unlike indexing with a tensor, it refuses negative indices."""
+    table, at = site.types[0].axes, site.types[1].axes
+    over, place = site.node.op.over, dim(table, site.node.op.over)
+    x, i = site.arguments
+    if i.host:
+        return index(x, [i.text if axis == over else ":" for axis in table])
+    new = [axis for axis in at if axis not in table]
+    if len(new) == len(at):  # the same indices everywhere: pick whole slices
+        flat = i if len(at) == 1 else i.call("flatten") if at else i.call("reshape", "1")
+        picked = x.call("index_select", place, flat.text)
+        if len(at) == 1:
+            return picked
+        return picked.call("unflatten", place, site.shape(at)) if at else picked.call("squeeze", place)
+    shared = [axis for axis in table if axis in at]
+    i = permuted(i, at, [*shared, *new])
+    if len(new) > 1:
+        i = i.call("flatten", str(len(shared)))
+    marks, lengths = [], []
+    for axis in table:
+        inside = axis in shared or (axis == over and new)
+        marks.append(":" if inside else "None")
+        lengths.append("-1" if inside or axis == over else site.function.size(axis.size).text)
+    order = [axis for axis in table if axis in shared or (axis == over and new)]
+    source = [*shared, *([over] if new else [])]
+    i = index(permuted(i, source, order), marks)
+    if any(length != "-1" for length in lengths):
+        i = i.call("expand", *lengths)
+    picked = x.call("gather", place, i.text)
+    if not new:
+        return picked.call("squeeze", place)
+    return picked if len(new) == 1 else picked.call("unflatten", place, site.shape(new))
+
+
+def lower_windows(site: Site) -> Expr:
+    op, axes = site.node.op, site.types[0].axes
+    x, at = site.arguments[0], axes.index(op.axis)
+    if op.before or op.after:
+        pads = ["0", "0"] * (len(axes) - 1 - at) + [str(op.before), str(op.after)]
+        if site.types[0].dtype == BOOL:
+            x = function("F.pad", x.text, f"({', '.join(pads)})", "value=False")
+        else:
+            x = function("F.pad", x.text, f"({', '.join(pads)})")
+    length = site.function.size((op.offsets.size - 1) * op.dilation + 1)
+    x = x.call("unfold", str(at), length.text, str(op.stride))
+    if op.dilation > 1:
+        x = index(x, [":"] * len(axes) + [f"::{op.dilation}"])
+    rest = axes[at + 1 :]
+    laid_out = (*axes[:at], op.positions, *rest, op.offsets)
+    return permuted(x, laid_out, site.output.axes)
+
+
+def lower_flip(site: Site) -> Expr:
+    return site.arguments[0].call("flip", dim(site.types[0].axes, site.node.op.axis))
+
+
+# ----------------------------------------------------------------------------------------------------------- generators
+
+
+def lower_constant(site: Site) -> Expr:
+    value = number(site.node.op.value)
+    if value.text.lstrip("-").startswith("math."):
+        site.function.math()
+    return value
+
+
+def lower_range(site: Site) -> Expr:
+    return function("torch.arange", site.function.size(site.node.op.axis.size).text, f"device={site.function.device()}")
+
+
+def lower_one_hot(site: Site) -> Expr:
+    length = site.function.size(site.node.op.axis.size).text
+    at = site.tensor(site.arguments[0], INT)
+    return function("F.one_hot", at.text, length).call("to", site.function.dtype())
+
+
+def lower_uniform(site: Site) -> Expr:
+    shape = site.shape(site.node.op.axes) if site.node.op.axes else "()"
+    return function("torch.rand", shape, f"dtype={site.function.dtype()}", f"device={site.function.device()}")
+
+
+def lower_dropout(site: Site) -> Expr:
+    x, p = site.floating(0), site.node.op.p
+    return function("F.dropout", x.text, number(p).text, "self.training") if p else x
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+LOWERINGS: dict[type[Op], Lowering] = {
+    ops.Exp: unary("exp", "math.exp"),
+    ops.Log: unary("log"),
+    ops.Sqrt: unary("sqrt", "math.sqrt"),
+    ops.Rsqrt: unary("rsqrt"),
+    ops.Tanh: unary("tanh", "math.tanh"),
+    ops.Erf: unary("erf", "math.erf"),
+    ops.Sigmoid: unary("sigmoid"),
+    ops.Sin: unary("sin", "math.sin"),
+    ops.Cos: unary("cos", "math.cos"),
+    ops.Floor: unary("floor"),
+    ops.Ceil: unary("ceil"),
+    ops.Round: unary("round"),
+    ops.Neg: lambda site: negated(site.arguments[0]),
+    ops.Abs: keeping("abs"),
+    ops.Sign: keeping("sign"),
+    ops.Not: lambda site: inverted(site.arguments[0]),
+    ops.Cast: lower_cast,
+    ops.StopGradient: lower_stop_gradient,
+    ops.Add: operator("+", SUM),
+    ops.Sub: operator("-", SUM),
+    ops.Mul: lower_mul,
+    ops.Div: operator("/", PRODUCT),
+    ops.FloorDiv: operator("//", PRODUCT),
+    ops.Mod: operator("%", PRODUCT),
+    ops.Pow: operator("**", POWER),
+    ops.Maximum: extreme("maximum"),
+    ops.Minimum: extreme("minimum"),
+    ops.Eq: operator("==", COMPARE),
+    ops.Ne: operator("!=", COMPARE),
+    ops.Lt: operator("<", COMPARE),
+    ops.Le: operator("<=", COMPARE),
+    ops.Gt: operator(">", COMPARE),
+    ops.Ge: operator(">=", COMPARE),
+    ops.And: logical("&", BIT_AND),
+    ops.Or: logical("|", BIT_OR),
+    ops.Where: lower_where,
+    ops.Sum: reduction("sum"),
+    ops.Mean: reduction("mean"),
+    ops.Max: reduction("amax"),
+    ops.Min: reduction("amin"),
+    ops.Any: reduction("any"),
+    ops.All: reduction("all"),
+    ops.ArgMax: along("argmax"),
+    ops.CumSum: along("cumsum"),
+    ops.Softmax: lower_softmax,
+    ops.LogSoftmax: along("log_softmax"),
+    ops.LogSumExp: along("logsumexp"),
+    ops.Dot: lower_dot,
+    ops.Rename: lambda site: site.arguments[0],
+    ops.Unflatten: lower_unflatten,
+    ops.Flatten: lower_flatten,
+    ops.Transpose: lambda site: permuted(site.arguments[0], site.types[0].axes, site.output.axes),
+    ops.Broadcast: lower_broadcast,
+    ops.Concat: lower_concat,
+    ops.Slice: lower_slice,
+    ops.Select: lower_select,
+    ops.Take: lower_take,
+    ops.Windows: lower_windows,
+    ops.Flip: lower_flip,
+    ops.Constant: lower_constant,
+    ops.Range: lower_range,
+    ops.SizeOf: lambda site: site.function.size(site.node.op.size),
+    ops.OneHot: lower_one_hot,
+    ops.Parameter: lambda site: Expr(site.function.parameter(site.node.op.address)),
+    ops.Uniform: lower_uniform,
+    ops.Dropout: lower_dropout,
+    ops.LayerNorm: special.lower_layer_norm,
+    ops.RMSNorm: special.lower_rms_norm,
+    ops.Gelu: special.lower_gelu,
+    ops.Silu: special.lower_silu,
+    # What `attndsl.backends.pytorch.specialize` makes of several of these.
+    attention.Sdpa: attention.lower_sdpa,
+    special.Linear: special.lower_linear,
+    special.Embedding: special.lower_embedding,
+    special.NegativeLogLikelihood: special.lower_negative_log_likelihood,
+    special.Relu: special.lower_relu,
+    special.LayerCall: special.lower_layer_call,
+}
+
+# Operators that have no expression of their own: what becomes of them.
+WITHOUT_LOWERING: dict[type[Op], str] = {
+    ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
+    ops.Scan: "a Python loop over the axis (`functions.py`)",
+    ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`specialize.py`)",
+}

@@ -1,0 +1,113 @@
+"""What a lowering is told: the node, its operands as expressions, and the function that its code will stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, function
+from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type
+from attndsl.sizes import Size
+
+
+class Function(Protocol):
+    """A Python function being written; each of these notes what the function then needs."""
+
+    def size(self, size: Size) -> Expr:
+        """The value of a size."""
+        ...
+
+    def dtype(self) -> str:
+        """The dtype that the module computes in."""
+        ...
+
+    def device(self) -> str:
+        """The device that the module computes on."""
+        ...
+
+    def parameter(self, address: str) -> str:
+        """The parameter of that address."""
+        ...
+
+    def layer(self, path: str) -> str:
+        """The layer of that path."""
+        ...
+
+    def helper(self, name: str) -> str:
+        """A function of `attndsl.backends.pytorch.helpers`, to be written into the file."""
+        ...
+
+    def math(self) -> str:
+        """The module `math`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One node to be written."""
+
+    node: Node
+    arguments: tuple[Expr, ...]
+    function: Function
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return tuple(value.type for value in self.node.inputs)
+
+    @property
+    def output(self) -> Type:
+        return self.node.output.type
+
+    def shape(self, axes: Sequence[Axis]) -> str:
+        """The lengths of `axes`, as a tuple."""
+        sizes = self.sizes(axes)
+        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+    def sizes(self, axes: Sequence[Axis]) -> list[str]:
+        return [self.function.size(axis.size).text for axis in axes]
+
+    @property
+    def has_float_tensor(self) -> bool:
+        return any(t.dtype == FLOAT and not x.host for t, x in zip(self.types, self.arguments))
+
+    def align(self, i: int, target: Sequence[Axis] | None = None, *, full_rank: bool = False) -> Expr:
+        """Operand i, to broadcast against axes `target` (the output's if None)."""
+        axes = self.output.axes if target is None else target
+        return aligned(self.arguments[i], self.types[i].axes, axes, full_rank=full_rank)
+
+    def floating(self, i: int, x: Expr | None = None) -> Expr:
+        """Operand i as a tensor of floats; ints and bools would otherwise turn into torch's default float."""
+        x = self.arguments[i] if x is None else x
+        if x.host:
+            return self.tensor(x, FLOAT)
+        return x if self.types[i].dtype == FLOAT else self.cast(x, FLOAT)
+
+    def cast(self, x: Expr, dtype: str) -> Expr:
+        if x.host:
+            return function({FLOAT: "float", INT: "int", BOOL: "bool"}[dtype], x.text, host=True)
+        return x.call("to", self.torch_dtype(dtype))
+
+    def torch_dtype(self, dtype: str) -> str:
+        return {FLOAT: self.function.dtype, INT: lambda: "torch.int64", BOOL: lambda: "torch.bool"}[dtype]()
+
+    def tensor(self, x: Expr, dtype: str) -> Expr:
+        """A Python number as a tensor without axes; a tensor as it is."""
+        if not x.host:
+            return x
+        keywords = [f"dtype={self.torch_dtype(dtype)}"] if dtype == FLOAT else []
+        return function("torch.tensor", x.text, *keywords, f"device={self.function.device()}")
+
+    @property
+    def host(self) -> bool:
+        """Whether all operands are Python numbers."""
+        return all(argument.host for argument in self.arguments)
+
+
+def negated(x: Expr) -> Expr:
+    return Expr(f"-{x.at(UNARY)}", UNARY, x.host)
+
+
+def inverted(x: Expr) -> Expr:
+    """Not x, for a bool or a tensor of them."""
+    return Expr(f"not {x.at(ATOM)}", 1, True) if x.host else Expr(f"~{x.at(UNARY)}", UNARY)

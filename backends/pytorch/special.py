@@ -1,0 +1,124 @@
+"""Operators that torch has in one call and the language has not: made by `specialize.py`, written out here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attndsl.backends.pytorch.expressions import Expr, aligned, dim, function, index, number
+from attndsl.backends.pytorch.site import Site, negated
+from attndsl.graph import Axis
+from attndsl.ops.base import Op
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Op):
+    """x times a matrix along x's last axis, plus a bias if there is one. The matrix is [in, out], or [out, in] if
+    `out_first` (a token table used as the last layer)."""
+
+    name = "torch.linear"
+    operands = ("x", "weight", "bias?")
+    out_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding(Op):
+    """Rows of a matrix."""
+
+    name = "torch.embedding"
+    operands = ("table", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeLogLikelihood(Op):
+    """log(sum(e^x)) - x[target], along `over`, by one log-softmax that torch keeps for its gradient."""
+
+    name = "torch.negative_log_likelihood"
+    operands = ("x", "target")
+    over: Axis
+
+
+@dataclass(frozen=True, slots=True)
+class Relu(Op):
+    """x where it is positive, else 0 (and no gradient)."""
+
+    name = "torch.relu"
+    operands = ("x",)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCall(Op):
+    """The layer at `path` applied to an operand: its class (`kind`, in `helpers.LAYERS`) has the parameters."""
+
+    name = "torch.layer"
+    operands = ("x",)
+    path: str
+    kind: str
+
+
+def lower_linear(site: Site) -> Expr:
+    x, weight, *bias = site.arguments
+    op = site.node.op
+    matrix = weight.text if op.out_first else weight.call("t").text
+    return function("F.linear", x.text, matrix, *(b.text for b in bias))
+
+
+def lower_embedding(site: Site) -> Expr:
+    table, at = site.arguments
+    return function("F.embedding", site.tensor(at, "int").text, table.text)
+
+
+def lower_negative_log_likelihood(site: Site) -> Expr:
+    x, target = site.types
+    over = site.node.op.over
+    at = dim(x.axes, over)
+    logarithms = site.arguments[0].call("log_softmax", at)
+    places = aligned(site.arguments[1], target.axes, x.without(over).axes)
+    marks = ["None" if axis == over else ":" for axis in x.axes]
+    return negated(logarithms.call("gather", at, index(places, marks).text).call("squeeze", at))
+
+
+def lower_relu(site: Site) -> Expr:
+    return site.floating(0).call("relu")
+
+
+def lower_layer_call(site: Site) -> Expr:
+    return function(site.function.layer(site.node.op.path), site.arguments[0].text)
+
+
+def _norm(site: Site, name: str, affine: tuple[str | None, ...]) -> Expr:
+    op = site.node.op
+    over = tuple(axis for axis in site.types[0].axes if axis in op.over)
+    given = list(affine)
+    while given and given[-1] is None:
+        given.pop()
+    texts = [part or "None" for part in given]
+    return function(name, site.floating(0).text, site.shape(over), *texts, f"eps={number(op.eps)}")
+
+
+def lower_layer_norm(site: Site) -> Expr:
+    """Layer norm over the last axes, with parameters of exactly those axes (`specialize.norm_fits`)."""
+    rest = iter(site.arguments[1:])
+    scale = next(rest).text if site.node.op.scaled else None
+    shift = next(rest).text if site.node.op.shifted else None
+    return _norm(site, "F.layer_norm", (scale, shift))
+
+
+def lower_rms_norm(site: Site) -> Expr:
+    scale = site.arguments[1].text if site.node.op.scaled else None
+    return _norm(site, "F.rms_norm", (scale,))
+
+
+def lower_gelu(site: Site) -> Expr:
+    keywords = ['approximate="tanh"'] if site.node.op.approximate else []
+    return function("F.gelu", site.floating(0).text, *keywords)
+
+
+def lower_silu(site: Site) -> Expr:
+    return function("F.silu", site.floating(0).text)
+
+
+__all__ = [
+    "Embedding", "LayerCall", "Linear", "NegativeLogLikelihood", "Relu", "lower_embedding", "lower_gelu",
+    "lower_layer_call", "lower_layer_norm", "lower_linear", "lower_negative_log_likelihood", "lower_relu",
+    "lower_rms_norm", "lower_silu",
+]

@@ -1,0 +1,303 @@
+"""From a graph to one that torch says shortly: operators that torch has in one call, layers that are objects with their
+parameters, and nothing that is not needed. Values stay the same objects; only nodes change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from attndsl import ops
+from attndsl.backends.pytorch import attention, positions
+from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
+from attndsl.graph import FLOAT, Graph, Node, Region, Value, captured
+from attndsl.graph.builder import Builder
+from attndsl.ops.base import Op
+
+
+@dataclass(eq=False)
+class Specialized:
+    """A graph's body for torch. `layers` has the class of each layer that is called as one (`helpers.LAYERS`), and the
+    arguments that it takes besides its parameters."""
+
+    body: Region
+    layers: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
+def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
+    """The body of `graph`, rewritten. Values in `taps` are still made."""
+    rewriting = _Rewriting(graph, set(taps))
+    body = rewriting.region(graph.body)
+    body = pruned(body, taps)
+    layers, calls = _layers(graph, body)
+    return Specialized(pruned(_with_calls(body, calls), taps), layers)
+
+
+def repeat_path(node: Node) -> str:
+    """The path under which a repeat's layers stand: `h` where their parameters are `h.*.…`."""
+    addresses = [n.op.address for region in node.regions for n in region.walk() if isinstance(n.op, ops.Parameter)]
+    label = node.op.label
+    own = (node.scope, f"{node.scope}.{label}" if node.scope else label, label)
+    return next((path for path in own if any(a.startswith(f"{path}.*.") for a in addresses)), own[0] or label)
+
+
+class _Rewriting:
+    def __init__(self, graph: Graph, taps: set[Value]) -> None:
+        self.graph = graph
+        self.taps = taps
+        self.producers: dict[Value, Node] = {}
+        self.uses: Counter[Value] = Counter(info.value for info in graph.outputs)
+        self.uses.update(taps)
+        self.replaced: dict[Value, Value] = {}
+        self._count(graph.body)
+
+    def _count(self, region: Region) -> None:
+        for node in region.nodes:
+            self.uses.update(node.inputs)
+            for value in node.outputs:
+                self.producers[value] = node
+            for inner in node.regions:
+                self._count(inner)
+        self.uses.update(region.results)
+
+    def region(self, region: Region) -> Region:
+        nodes: list[Node] = []
+        for node in region.nodes:
+            node = replace(
+                node,
+                inputs=tuple(self.replaced.get(v, v) for v in node.inputs),
+                regions=tuple(self.region(inner) for inner in node.regions),
+            )
+            rule = RULES.get(type(node.op))
+            rewritten = rule(self, node) if rule else None
+            if isinstance(node.op, ops.Attention) and rewritten is None:
+                rewritten = self.attention(node)
+            for new in rewritten if isinstance(rewritten, list) else [rewritten or node]:
+                nodes.append(new)
+                for value in new.outputs:
+                    self.producers[value] = new
+        results = tuple(self.replaced.get(v, v) for v in region.results)
+        return Region(region.parameters, tuple(nodes), results)
+
+    def only_use(self, value: Value, op: type[Op]) -> Node | None:
+        """The node that makes `value`, if it is an `op` and what reads it now is the only one that does."""
+        node = self.producers.get(value)
+        return node if node is not None and isinstance(node.op, op) and self.uses[value] == 1 else None
+
+    def expanded(self, node: Node) -> list[Node]:
+        """A fused operator as primitives."""
+        builder = Builder(node.scope, node.span, node.site)
+        result = node.op.expand(builder, *node.inputs)
+        last = builder.nodes[-1]
+        if last.output is not result or last.output.type != node.output.type:
+            self.replaced[node.output] = result
+            return builder.nodes
+        return [*builder.nodes[:-1], replace(last, outputs=node.outputs)]
+
+    def attention(self, node: Node) -> list[Node]:
+        op: ops.Attention = node.op
+        q, k, v, *rest = node.inputs
+        where, bias = op.extra(*rest)
+        alone = [a for a in q.type.axes if a not in k.type.axes and a not in op.contract and a not in v.type.axes]
+        causal = where is not None and any(positions.is_causal(where, self.producers, a, op.over) for a in alone)
+        empty = where is not None and not any(
+            positions.never_empty(where, self.producers, a, op.over) for a in alone
+        )
+        planned = attention.plan(
+            op, q.type, k.type, v.type, where and where.type, bias and bias.type, causal=causal, empty_rows=empty,
+            head=op.contract[0].size.known(self.graph.sizes),
+        )
+        if isinstance(planned, str):
+            return self.expanded(node)
+        operands = (q, k, v, *((where,) if planned.masked else ()), *((bias,) if bias is not None else ()))
+        return [replace(node, op=planned, inputs=operands)]
+
+
+# -------------------------------------------------------------------------------------------------------- single rules
+
+
+def _linear(rewriting: _Rewriting, node: Node) -> Node | None:
+    """dot(x, matrix) over x's last axis."""
+    x, weight = node.inputs
+    axes = weight.type.axes
+    if len(node.op.over) != 1 or len(axes) != 2 or {x.type.dtype, weight.type.dtype} != {FLOAT}:
+        return None
+    (over,) = node.op.over
+    (out,) = (axis for axis in axes if axis != over)
+    if not x.type.axes or x.type.axes[-1] != over or out in x.type.axes:
+        return None
+    return replace(node, op=Linear(out_first=axes[0] == out))
+
+
+def _biased(rewriting: _Rewriting, node: Node) -> Node | None:
+    """A linear layer plus a vector along what it gives."""
+    for product, bias in (node.inputs, node.inputs[::-1]):
+        made = rewriting.only_use(product, Linear)
+        if (
+            made is not None and len(made.inputs) == 2 and bias.type.axes == product.type.axes[-1:]
+            and bias.type.dtype == FLOAT and node.output.type == product.type
+        ):
+            return replace(node, op=made.op, inputs=(*made.inputs, bias), scope=made.scope)
+    return None
+
+
+def _embedding(rewriting: _Rewriting, node: Node) -> Node | None:
+    table, at = node.inputs
+    axes = table.type.axes
+    if len(axes) != 2 or axes[0] != node.op.over or axes[1] in at.type.axes or table.type.dtype != FLOAT:
+        return None
+    return replace(node, op=Embedding())
+
+
+def _likelihood(rewriting: _Rewriting, node: Node) -> Node | None:
+    """log_sum_exp(x, over=V) - take(x, target, over=V)."""
+    total = rewriting.only_use(node.inputs[0], ops.LogSumExp)
+    taken = rewriting.only_use(node.inputs[1], ops.Take)
+    if total is None or taken is None or total.inputs[0] is not taken.inputs[0] or total.op.over != taken.op.over:
+        return None
+    x, target = taken.inputs
+    if set(target.type.axes) != set(x.type.axes) - {taken.op.over} or node.output.type.axes != total.output.type.axes:
+        return None
+    return replace(node, op=NegativeLogLikelihood(total.op.over), inputs=(x, target))
+
+
+def _relu(rewriting: _Rewriting, node: Node) -> Node | None:
+    """where(x > 0, x, 0)."""
+    condition, x, zero = node.inputs
+    compared = rewriting.producers.get(condition)
+    if compared is None or not isinstance(compared.op, (ops.Gt, ops.Ge)) or x.type.dtype != FLOAT:
+        return None
+    if compared.inputs[0] is not x or not all(_is_zero(v, rewriting.producers) for v in (zero, compared.inputs[1])):
+        return None
+    return replace(node, op=Relu(), inputs=(x,)) if isinstance(compared.op, ops.Gt) else None
+
+
+def _is_zero(value: Value, producers: Mapping[Value, Node]) -> bool:
+    node = producers.get(value)
+    return node is not None and isinstance(node.op, ops.Constant) and node.op.value == 0
+
+
+def _norm(rewriting: _Rewriting, node: Node) -> list[Node] | None:
+    """Layer norms that torch has: over the last axes, with parameters of exactly those axes, in order."""
+    x, *affine = node.inputs
+    last = x.type.axes[len(x.type.axes) - len(node.op.over) :]
+    fits = set(last) == set(node.op.over) and all(v.type.axes == last and v.type.dtype == FLOAT for v in affine)
+    return None if fits else rewriting.expanded(node)
+
+
+Rule = Callable[[_Rewriting, Node], "Node | list[Node] | None"]
+RULES: dict[type[Op], Rule] = {
+    ops.Dot: _linear,
+    ops.Add: _biased,
+    ops.Take: _embedding,
+    ops.Sub: _likelihood,
+    ops.Where: _relu,
+    ops.LayerNorm: _norm,
+    ops.RMSNorm: _norm,
+}
+
+
+# ------------------------------------------------------------------------------------------------- what nothing needs
+
+
+def pruned(region: Region, taps: Collection[Value] = ()) -> Region:
+    """The region without nodes that none of its results, and none of `taps`, need; emissions that nobody reads go too."""
+    tapped = set(taps)
+    needed: set[Value] = set(region.results)
+    kept: list[Node] = []
+    for node in reversed(region.nodes):
+        holds_tap = bool(tapped) and any(
+            value in tapped for inner in node.regions for n in inner.walk() for value in n.outputs
+        )
+        if not holds_tap and not any(value in needed or value in tapped for value in node.outputs):
+            continue
+        if node.regions:
+            node = _without_emissions(node, needed)
+            node = replace(node, regions=tuple(pruned(inner, taps) for inner in node.regions))
+            for inner in node.regions:
+                needed.update(captured(inner))
+        needed.update(node.inputs)
+        kept.append(node)
+    return Region(region.parameters, tuple(reversed(kept)), region.results)
+
+
+def _without_emissions(node: Node, needed: Collection[Value]) -> Node:
+    count = node.op.carried
+    keep = [i for i, value in enumerate(node.outputs) if i < count or value in needed]
+    if len(keep) == len(node.outputs):
+        return node
+    return replace(
+        node,
+        op=replace(node.op, stacked=tuple(node.op.stacked[i - count] for i in keep if i >= count)),
+        outputs=tuple(node.outputs[i] for i in keep),
+        regions=tuple(replace(r, results=tuple(r.results[i] for i in keep)) for r in node.regions),
+    )
+
+
+# --------------------------------------------------------------------------------------------------- layers as objects
+
+
+def _layers(graph: Graph, body: Region) -> tuple[dict[str, tuple[str, tuple[str, ...]]], dict[Node, LayerCall]]:
+    """Layers whose parameters all nodes use in one and the same way, by path, and the nodes that become calls."""
+    parts: dict[str, dict[str, object]] = {}
+    for info in graph.parameters:
+        path, _, name = info.address.rpartition(".")
+        parts.setdefault(path, {})[name] = info
+    inner = {path.rpartition(".")[0] for path in parts}
+    producers = {value: node for node in body.walk() for value in node.outputs}
+    found: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
+    calls: dict[Node, LayerCall] = {}
+
+    def visit(region: Region, base: str) -> None:
+        for node in region.nodes:
+            for inside in node.regions:
+                visit(inside, f"{repeat_path(node)}.*." if isinstance(node.op, ops.Repeat) else base)
+            shape = _layer_shape(node, producers)
+            if shape is None:
+                continue
+            kind, arguments, addresses = shape
+            path = next(iter(addresses.values())).rpartition(".")[0]
+            exact = {f"{path}.{name}" for name in addresses} == set(addresses.values()) and set(parts[path]) == set(addresses)
+            if exact and path and path.startswith(base) and "*" not in path[len(base) :] and path not in inner:
+                found.setdefault(path, set()).add((kind, arguments))
+                calls[node] = LayerCall(path, kind)
+
+    visit(body, "")
+    layers = {path: next(iter(kinds)) for path, kinds in found.items() if len(kinds) == 1}
+    return layers, {node: call for node, call in calls.items() if call.path in layers}
+
+
+def _layer_shape(
+    node: Node, producers: Mapping[Value, Node]
+) -> tuple[str, tuple[str, ...], dict[str, str]] | None:
+    """The class of layer that a node could be a call of, its further arguments, and its parameters' addresses."""
+    op = node.op
+    if isinstance(op, Linear) and not op.out_first:
+        kind, names, values, arguments = "Linear", ("weight", "bias"), node.inputs[1:], ()
+    elif isinstance(op, Embedding):
+        kind, names, values, arguments = "Embedding", ("table",), node.inputs[:1], ()
+    elif isinstance(op, ops.LayerNorm) and len(op.over) == 1 and op.scaled:
+        kind, names, values, arguments = "LayerNorm", ("scale", "shift"), node.inputs[1:], (f"eps={op.eps!r}",)
+    elif isinstance(op, ops.RMSNorm) and len(op.over) == 1 and op.scaled:
+        kind, names, values, arguments = "RMSNorm", ("scale",), node.inputs[1:], (f"eps={op.eps!r}",)
+    else:
+        return None
+    made = [producers.get(value) for value in values]
+    addresses: dict[str, str] = {}
+    for name, maker in zip(names, made):
+        if maker is None or not isinstance(maker.op, ops.Parameter):
+            return None
+        addresses[name] = maker.op.address
+    return kind, arguments, addresses
+
+
+def _with_calls(region: Region, calls: Mapping[Node, LayerCall]) -> Region:
+    nodes = []
+    for node in region.nodes:
+        if node in calls:
+            x = node.inputs[1] if isinstance(node.op, Embedding) else node.inputs[0]
+            node = replace(node, op=calls[node], inputs=(x,))
+        elif node.regions:
+            node = replace(node, regions=tuple(_with_calls(inner, calls) for inner in node.regions))
+        nodes.append(node)
+    return Region(region.parameters, tuple(nodes), region.results)

@@ -1,0 +1,191 @@
+"""Training on PyTorch: parameters in float32 (or float64), computing in a narrower type where the recipe says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from attndsl.backends.pytorch import TorchProgram
+from attndsl.diagnostics import error
+from attndsl.graph import Graph
+from attndsl.training.api import StepResult, decays, parameter_infos
+from attndsl.training.recipe import Recipe
+from attndsl.training.state import check_state
+
+Array = np.ndarray[Any, Any]
+
+_NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+# What each optimizer keeps for a parameter: our name, and torch's.
+_AVERAGES = {
+    "adamw": (("first", "exp_avg"), ("second", "exp_avg_sq")),
+    "adam": (("first", "exp_avg"), ("second", "exp_avg_sq")),
+    "sgd": (("momentum", "momentum_buffer"),),
+}
+# The scale of the loss in float16 (Micikevicius et al., "Mixed precision training", 2018): doubled after so many steps
+# without an overflow, halved after one.
+_FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
+
+
+class TorchTrainer:
+    """A `Trainer` (see `attndsl.training.api`). In bfloat16 and float16 the matrix products are computed in that type
+    by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0724 where the device or the
+    precision is not to be had."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        recipe: Recipe,
+        *,
+        device: str = "cpu",
+        parameters: Mapping[str, Array] | None = None,
+        compile: bool = False,
+    ) -> None:
+        self.place = _device(device)
+        self.recipe = recipe
+        self.precision = recipe.precision
+        self.device = str(self.place)
+        self.threads = torch.get_num_threads()
+        kept = "float64" if recipe.precision == "float64" else "float32"
+        self.program = TorchProgram(
+            graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
+        )
+        named = dict(self.program.module.named_parameters())
+        infos = parameter_infos(graph)
+        self.values = {address: named[address] for address in infos}
+        self.decayed = [address for address, info in infos.items() if decays(info)]
+        self.optimizer = self._optimizer()
+        self.updates = 0
+        self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        choice = self.recipe.optimizer
+        decay = choice.get("decay", 0.0)
+        undecayed = [address for address in self.values if address not in set(self.decayed)]
+        groups = [
+            {"params": [self.values[address] for address in addresses], "weight_decay": amount}
+            for addresses, amount in ((self.decayed, decay), (undecayed, 0.0))
+            if addresses
+        ]
+        rate = choice.number("lr")
+        if choice.kind == "sgd":
+            return torch.optim.SGD(
+                groups, lr=rate, momentum=choice.number("momentum"),
+                nesterov=bool(choice["nesterov"]) and choice.number("momentum") > 0,
+            )  # fmt: skip
+        kind = torch.optim.AdamW if choice.kind == "adamw" else torch.optim.Adam
+        return kind(groups, lr=rate, betas=choice.pair("betas"), eps=choice.number("eps"), fused=True)
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        narrow = _NARROW.get(self.precision)
+        return torch.autocast(self.place.type, dtype=narrow) if narrow is not None else nullcontext()
+
+    def _loss(self, batch: Mapping[str, Array], *, training: bool, step: int) -> torch.Tensor:
+        with self._computing():
+            return self.program.loss(batch, self.recipe.minimize, training=training, seed=self.recipe.seed, step=step)
+
+    def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for part, batch in enumerate(batches):
+            loss = self._loss(batch, training=True, step=step * len(batches) + part)
+            (loss * (self.scale / len(batches))).backward()
+            losses.append(loss.detach())
+        mean = float(torch.stack(losses).double().mean())
+        gradients = []
+        for value in self.values.values():
+            if value.grad is None:  # the loss does not depend on it; it decays all the same
+                value.grad = torch.zeros_like(value)
+            gradients.append(value.grad)
+        if self.scale != 1.0:
+            torch._foreach_mul_(gradients, 1.0 / self.scale)
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if not math.isfinite(mean):
+            return StepResult(mean, norm)
+        if not math.isfinite(norm):
+            return StepResult(mean, norm, skipped=self._shrink())
+        if self.recipe.clip and norm > self.recipe.clip:
+            torch._foreach_mul_(gradients, self.recipe.clip / norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(step)
+        self.optimizer.step()
+        self.updates += 1
+        self._grow()
+        return StepResult(mean, norm)
+
+    def _shrink(self) -> bool:
+        """After an overflow: whether a smaller scale may help."""
+        if self.precision != "float16" or self.scale <= _LAST_SCALE:
+            return False
+        self.scale, self.held = self.scale / 2, 0
+        return True
+
+    def _grow(self) -> None:
+        if self.precision == "float16":
+            self.held += 1
+            if self.held == _GROWTH:
+                self.scale, self.held = self.scale * 2, 0
+
+    def evaluate(self, batch: Mapping[str, Array]) -> float:
+        with torch.no_grad():
+            return float(self._loss(batch, training=False, step=0))
+
+    def parameters(self) -> dict[str, Array]:
+        return {address: _array(value) for address, value in self.values.items()}
+
+    def state(self) -> dict[str, Array]:
+        state = {f"parameters/{address}": array for address, array in self.parameters().items()}
+        for name, key in _AVERAGES[self.recipe.optimizer.kind]:
+            for address, value in self.values.items():
+                kept = self.optimizer.state.get(value, {}).get(key)
+                state[f"optimizer/{name}/{address}"] = _array(torch.zeros_like(value) if kept is None else kept)
+        state["updates"] = np.array(self.updates, dtype=np.int64)
+        if self.precision == "float16":
+            state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
+        return state
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        averages = _AVERAGES[self.recipe.optimizer.kind]
+        check_state(
+            state, {address: tuple(v.shape) for address, v in self.values.items()}, tuple(n for n, _ in averages)
+        )
+        self.updates = int(state["updates"])
+        with torch.no_grad():
+            for address, value in self.values.items():
+                value.copy_(_tensor(state[f"parameters/{address}"]))
+                if self.updates == 0:
+                    continue
+                kept = self.optimizer.state[value]
+                for name, key in averages:
+                    kept[key] = torch.empty_like(value).copy_(_tensor(state[f"optimizer/{name}/{address}"]))
+                if self.recipe.optimizer.kind != "sgd":
+                    # The fused optimizers keep the count beside the parameter, as float32.
+                    kept["step"] = torch.tensor(float(self.updates), dtype=torch.float32, device=value.device)
+        if self.precision == "float16" and "scale" in state:
+            self.scale, self.held = float(state["scale"][0]), int(state["scale"][1])
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    return torch.from_numpy(np.array(array))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise error("E0724", f"PyTorch has no device `{name}`", help="use `cpu`, `cuda` or `cuda:0`") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise error("E0724", "there is no CUDA device here", help="leave `--device` out, or use `--device cpu`")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise error("E0724", f"there is no device `{name}`", help=f"CUDA devices here: {torch.cuda.device_count()}")
+    if device.type not in ("cpu", "cuda"):
+        raise error("E0724", f"training runs on `cpu` and `cuda`, not on `{device.type}`", help="use `--device cpu`")
+    return device

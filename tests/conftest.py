@@ -1,0 +1,58 @@
+"""What all tests share: which of them can run here, and the command in this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["NO_COLOR"] = "1"
+
+
+def _cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, with the reason, what needs something that is not here."""
+    needs = {
+        "torch": (lambda: importlib.util.find_spec("torch") is not None, "PyTorch is not installed"),
+        "oracle": (lambda: importlib.util.find_spec("transformers") is not None, "transformers is not installed"),
+        "cuda": (_cuda, "there is no CUDA device"),
+    }
+    for mark, (available, reason) in needs.items():
+        marked = [item for item in items if item.get_closest_marker(mark)]
+        if marked and not available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def attndsl(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """The command, run in this process: `attndsl("check", "gpt2")`."""
+    from attndsl.cli import main
+
+    def run(*argv: object) -> Finished:
+        capsys.readouterr()
+        code = main([str(argument) for argument in argv])
+        captured = capsys.readouterr()
+        return Finished(code, captured.out, captured.err)
+
+    return run

@@ -1,0 +1,101 @@
+"""Every code that the source can give is explained, and the programs in the explanations do what they are there for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from attndsl.cli.verbs import VERBS
+from attndsl.codes import CODES, RANGES, explanation
+from attndsl.diagnostics import AttnError
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r'"(E0\d{3})"')
+
+SPECS = [entry for entry in CODES.values() if entry.kind == "spec"]
+COMMANDS = [entry for entry in CODES.values() if entry.kind == "command"]
+
+
+def _used() -> dict[str, list[str]]:
+    """Every code that occurs in the source, with the files that it occurs in."""
+    found: dict[str, list[str]] = {}
+    for folder in ("attndsl", "backends"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.parent.name != "codes":
+                for code in CODE.findall(path.read_text(encoding="utf-8")):
+                    found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def _codes(text: str, folder: Path) -> list[str]:
+    from attndsl.elaborate import load
+
+    path = folder / "example.attn"
+    path.write_text(text.lstrip("\n"), encoding="utf-8")
+    try:
+        load(str(path), {})
+    except AttnError as problem:
+        return [diagnostic.code for diagnostic in problem.diagnostics]
+    return []
+
+
+def test_every_code_in_the_source_is_explained():
+    used = _used()
+    missing = {code: places for code, places in used.items() if code not in CODES}
+    assert not missing
+
+
+def test_every_explained_code_is_in_the_source():
+    assert not CODES.keys() - _used().keys()
+
+
+def test_codes_are_in_order_and_in_their_range():
+    for entry in CODES.values():
+        assert entry.code[:3] in RANGES
+        assert entry.kind in ("spec", "command", "situation")
+    assert list(CODES) == sorted(CODES)
+
+
+@pytest.mark.parametrize("entry", CODES.values(), ids=lambda entry: entry.code)
+def test_an_entry_says_what_why_and_shows_both_programs(entry):
+    assert entry.title
+    assert not entry.title.endswith(".")
+    assert entry.text.rstrip().endswith((".", "`", ")"))
+    assert entry.wrong.strip()
+    assert entry.right.strip()
+    assert all(len(line) <= 120 for line in f"{entry.text}\n{entry.right}".split("\n"))
+
+
+@pytest.mark.parametrize("entry", SPECS, ids=lambda entry: entry.code)
+def test_the_wrong_program_gives_the_code_and_nothing_else(entry, tmp_path):
+    assert set(_codes(entry.wrong, tmp_path)) == {entry.code}
+
+
+@pytest.mark.parametrize("entry", SPECS, ids=lambda entry: entry.code)
+def test_the_right_program_gives_nothing(entry, tmp_path):
+    assert _codes(entry.right, tmp_path) == []
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.code)
+def test_the_wrong_command_gives_the_code_and_the_right_one_does_not(attndsl, entry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command, code in ((entry.wrong, 1), (entry.right, 0)):
+        argv = command.split()
+        assert argv[0] == "attndsl"
+        assert argv[1] in VERBS
+        done = attndsl(*argv[1:])
+        assert done.code == code, done.err
+        assert (f"[{entry.code}]" in done.err) == bool(code)
+
+
+def test_explain_prints_the_entry(attndsl):
+    entry = CODES["E0203"]
+    for written in ("E0203", "e0203", "203", "E0203:"):
+        assert attndsl("explain", written).out == explanation(entry) + "\n"
+
+
+def test_explain_lists_all_codes(attndsl):
+    listed = attndsl("explain").out
+    assert re.findall(r"^  (E\d{4})  ", listed, re.MULTILINE) == list(CODES)
