@@ -109,7 +109,7 @@ def does_not_fit(graph: Graph, dtype: str, needed: int, there: int, copies: int 
     times = f"{copies} × " if copies > 1 else ""
     return error(
         "E0806",
-        f"the parameters of `{graph.name}` need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f} GiB",
+        f"the parameters of `{graph.name}` need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}",
         graph.span,
         note=f"{times}{graph.parameter_count:,} parameters of {BYTES[dtype]} bytes ({dtype})",
         help="choose a smaller variant, or make it smaller with `--set`",

@@ -56,21 +56,15 @@ model M(width=8, heads=2) {
         "A variable of an index function gets its axis where the function is used (`causal[q=T, k=S]`) or where it is\n"
         "declared (`h in heads`). A tensor inside is indexed by all of its axes, in order or by name.",
         """
-mask same(doc: int[B, T])(b in B, q, k) = doc[q] == doc[k]
-
-model M(width=8, heads=2) {
-  input x: [B, T, width]
-  input doc: int[B, T]
-  output y = attention(x, heads, mask=same(doc))
+model M(width=8) {
+  input score: [T, S]
+  output weight = softmax(score, over=S, where=causal[T, S])
 }
 """,
         """
-mask same(doc: int[B, T])(b in B, q, k) = doc[b, q] == doc[b, k]
-
-model M(width=8, heads=2) {
-  input x: [B, T, width]
-  input doc: int[B, T]
-  output y = attention(x, heads, mask=same(doc))
+model M(width=8) {
+  input score: [T, S]
+  output weight = softmax(score, over=S, where=causal[q=T, k=S])
 }
 """,
     ),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attndsl.data.files import file_errors
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, did_you_mean, error
 
 BLOCK = 1 << 20  # bytes that are held at a time, whatever a file's size
 
@@ -106,12 +106,11 @@ def _raise(problem: OSError) -> None:
 
 
 def _beside(place: Path) -> tuple[str, ...]:
-    from attndsl.diagnostics import did_you_mean
-
     try:
-        return did_you_mean(place.name, os.listdir(place.parent))
+        near = did_you_mean(place.name, os.listdir(place.parent))
     except OSError:
         return (f"the folder `{place.parent}` is not there either",)
+    return near or ("give a UTF-8 text file, a folder of them, or a glob",)
 
 
 def _examine(path: Path, name: str) -> Document:

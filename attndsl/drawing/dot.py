@@ -18,8 +18,8 @@ LEGEND_COLUMNS = 4
 ARROWS: dict[str, dict[str, str]] = {
     "flow": {"weight": "20"},
     "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
-    "memory": {"weight": "1", "color": "#0b4f79", "penwidth": "2"},
-    "mask": {"weight": "1", "style": "dotted", "penwidth": "1.6"},
+    "memory": {"constraint": "false", "color": "#0b4f79", "penwidth": "2"},
+    "mask": {"constraint": "false", "style": "dotted", "penwidth": "1.6"},
     "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
     "state": {"constraint": "false", "style": "dashed"},
 }
@@ -47,7 +47,7 @@ def to_dot(scene: Scene) -> Digraph:
         subtitle = "\n".join(textwrap.wrap(scene.subtitle, 76))
         page.attr(label=subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
         _frame(page, scene, scene.root)
-    _legend(dot, scene)
+        _legend(page, scene)
     return dot
 
 
@@ -127,6 +127,8 @@ def _look(kind: str) -> dict[str, str]:
 
 def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
     attributes = dict(ARROWS[arrow.kind])
+    if arrow.kind == "flow" and (not arrow.tail.spine or arrow.tail.spine != arrow.head.spine):
+        attributes["weight"] = "6" if arrow.tail.spine else "3"  # stay close to where the way forks off
     if arrow.head.kind == "fork" and arrow.kind == "flow":
         attributes["dir"] = "none"
     if arrow.kind == "skip":
@@ -166,18 +168,22 @@ def _legend(dot: Digraph, scene: Scene) -> None:
         return
     heads = {a.tail for a in scene.arrows if a.kind != "tie"}
     lowest = [box for box in scene.boxes if box not in heads]
+    small = {"fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04"}
     with dot.subgraph(name="cluster legend") as legend:
-        legend.attr(label="\n".join(textwrap.wrap(" · ".join(lines), 90)), fontsize="12", fontcolor=GREY, color="#c8c8c8", penwidth="1",
-                    style="rounded", labelloc="b", margin="10")  # fmt: skip
-        rows = [kinds[at : at + LEGEND_COLUMNS] for at in range(0, len(kinds), LEGEND_COLUMNS)] or [[]]
-        for row in rows:
-            for kind in row:
-                legend.node(f"legend {kind}", LOOKS[kind].word, **(_look(kind) | {
-                    "fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04",
-                }))  # fmt: skip
-        for upper, lower in zip(rows, rows[1:], strict=False):
-            for first, second in zip(upper, lower, strict=False):
-                legend.edge(f"legend {first}", f"legend {second}", style="invis", weight="20")
+        legend.attr(label="\n".join(textwrap.wrap(" · ".join(lines), 90)), fontsize="12", fontcolor=GREY, color="#c8c8c8",
+                    penwidth="1", style="rounded", labelloc="b", margin="10")  # fmt: skip
+        legend.node("legend", "", shape="point", style="invis", width="0.01", height="0.01", ordering="out")
+        columns = min(len(kinds), LEGEND_COLUMNS)
+        above = ["legend"] * columns
+        for at in range(0, len(kinds), LEGEND_COLUMNS):
+            for column in range(columns):
+                kind = kinds[at + column] if at + column < len(kinds) else ""
+                name = f"legend {kind or at + column}"
+                if kind:
+                    legend.node(name, LOOKS[kind].word, group=f"legend {column}", **(_look(kind) | small))
+                else:  # an empty place keeps the columns straight
+                    legend.node(name, "", group=f"legend {column}", style="invis", shape="box", **small)
+                legend.edge(above[column], name, style="invis")
+                above[column] = name
     for box in lowest:
-        for kind in rows[0]:
-            dot.edge(box.id, f"legend {kind}", style="invis")
+        dot.edge(box.id, "legend", style="invis")

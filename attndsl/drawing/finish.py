@@ -113,20 +113,21 @@ def _find_spines(scene: Scene) -> None:
         length: dict[Box, int] = {}
         best: dict[Box, Box] = {}
         for box in _topological(scene.boxes, after):  # last boxes first
-            length[box] = 1
+            length[box] = 1000 if box.kind == "output" and not box.optional else 1  # lead to what is always computed
             for head in after.get(box, ()):
                 if head in free and length[head] + 1 > length[box]:
                     length[box], best[box] = length[head] + 1, head
         starts = [box for box in scene.boxes if box in free]
         if not starts:
             return
-        start: Box | None = max(starts, key=lambda box: length[box])
-        if start is None or length[start] < 3:
+        start = max(starts, key=lambda box: length[box])
+        if length[start] < 3:
             return
-        while start is not None:
-            start.spine = f"spine {number}"
-            free.discard(start)
-            start = best.get(start)
+        box: Box | None = start
+        while box is not None:
+            box.spine = f"spine {number}"
+            free.discard(box)
+            box = best.get(box)
 
 
 def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:

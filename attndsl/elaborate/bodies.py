@@ -40,7 +40,7 @@ def _scope(node: tree.Scope, frame: Frame) -> Compile:
         return Several(())
     for value in inner.results:
         if isinstance(value, Value):
-            frame.builder.name(value, path)
+            frame.name(value, path)
     return inner.results[0] if len(inner.results) == 1 else Several(inner.results)
 
 
@@ -133,7 +133,7 @@ def _finish(
     own = {c.name.text for c in node.carried}
     for (name, given), value in zip(carried, outputs[:count], strict=True):
         if name not in own:
-            frame.builder.name(value, frame.address(name))
+            frame.name(value, frame.address(name))
             frame.bind(name, value, given.span)
     emitted = tuple(outputs[count:])
     finals = tuple(v for (name, _), v in zip(carried, outputs[:count], strict=True) if name in own)

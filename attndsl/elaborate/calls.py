@@ -55,7 +55,7 @@ def apply(
     if isinstance(callee, Primitive):
         value = primitives.apply(callee, positional, keywords, frame, span)
         if label is not None and isinstance(value, Value):
-            frame.builder.name(value, frame.label(label.text, label.span))
+            frame.name(value, frame.label(label.text, label.span))
         return value
     if isinstance(callee, Nothing) and len(positional) == 1:
         return positional[0].value
@@ -184,7 +184,7 @@ def _run(
     layer.applied.append(True)
     for value in values:
         if isinstance(value, Value):
-            frame.builder.name(value, path)
+            frame.name(value, path)
     return values[0] if len(values) == 1 else Several(values)
 
 

@@ -231,7 +231,7 @@ def _labelled(node: tree.Labelled, frame: Frame, piped: Argument | None = None) 
     value = evaluate(node.value, frame)
     if isinstance(value, Value):
         frame.label(node.label.text, node.label.span)
-        return frame.builder.name(value, frame.address(node.label.text))
+        return frame.name(value, frame.address(node.label.text))
     raise error("E0105", f"`as` labels a layer or a tensor, but this is {describe(value)}", node.value.span,
                 help="a label belongs behind a call: `linear(x, width) as q`")
 

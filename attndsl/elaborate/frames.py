@@ -62,6 +62,7 @@ class Run:
     constraints: list[Constraint] = field(default_factory=list)
     scopes: dict[str, ScopeInfo] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
+    named: dict[str, Value] = field(default_factory=dict)
     depth: int = 0
     nodes: int = 0
 
@@ -138,6 +139,18 @@ class Frame:
             )
         self.labels[identifier] = span
         return self.address(identifier)
+
+    def name(self, value: Value, address: str) -> Value:
+        """Let an author ask for `value` by `address`. A variable assigned again gives its address to the later value; a
+        variable that is called like a layer leaves the address to the layer."""
+        named = self.run.named
+        older = named.get(address)
+        if older is value or (older is not None and address in self.run.scopes):
+            return value
+        if older is not None:
+            self.builder.rename(older, tuple(n for n in older.names if n != address))
+        named[address] = value
+        return self.builder.rename(value, (*value.names, address))
 
     def number(self, kind: str) -> str:
         """The address of the next unlabelled layer of its kind: `linear`, `linear_2`, …"""

@@ -84,6 +84,6 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
                     other=Label(known[0].span, "first here") if known[0].span else ())
     result = lift(Argument(frame.run.evaluate(node.value, frame), node.value.span, node.value), frame).value
     assert isinstance(result, Value)
-    frame.builder.name(result, node.name.text)
+    frame.name(result, node.name.text)
     frame.bind(node.name.text, result, node.name.span)
     frame.run.outputs.append(OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span))

@@ -113,7 +113,7 @@ def _assign(node: tree.Assign, frame: Frame) -> None:
                         node.value.span, describe(value), other=Label(node.targets[0].span.to(node.targets[-1].span)))
     for target, item in zip(node.targets, values, strict=True):
         if isinstance(item, Value):
-            frame.builder.name(item, frame.address(target.text))
+            frame.name(item, frame.address(target.text))
         if isinstance(item, Number) and item.axis is not None:
             item = Number(item.value, item.size, item.axis, item.formula, item.is_bool)
         _rebind(target, item, frame)
@@ -194,7 +194,7 @@ def make_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer
         known.append(PendingParameter(address, type_, initializer, layers, span, _role(name.text, type_)))
     stamp(frame, span)
     value = frame.builder.emit(ops.Parameter(address, type_))
-    frame.bind(name.text, frame.builder.name(value, address), name.span)
+    frame.bind(name.text, frame.name(value, address), name.span)
 
 
 def _role(name: str, type_: Type) -> str:

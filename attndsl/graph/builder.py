@@ -33,8 +33,7 @@ class Builder:
         return Region(parameters, tuple(self.nodes), results)
 
     @staticmethod
-    def name(value: Value, address: str) -> Value:
-        """Give a value one more address. Only while its graph is being built: from then on values never change."""
-        if address not in value.names:
-            object.__setattr__(value, "names", (*value.names, address))
+    def rename(value: Value, names: tuple[str, ...]) -> Value:
+        """Give a value its addresses. Only while its graph is being built: from then on values never change."""
+        object.__setattr__(value, "names", names)
         return value

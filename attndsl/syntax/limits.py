@@ -81,6 +81,7 @@ def survey(source: Source) -> Brackets:
         first = mark[0]
         if first in "([{":
             chains[-1] += 1
+            longest = max(longest, chains[-1])
             opened.append(point.start())
             chains.append(0)
             if len(opened) > deepest:
@@ -101,11 +102,10 @@ def survey(source: Source) -> Brackets:
                 chains[-1] = 0
         elif first not in '"#' and mark[:3] != "///":
             chains[-1] += 1
-            if chains[-1] > longest:
-                longest = chains[-1]
-                if longest > MAX_CHAIN:
-                    found.refusal = _too_long(source, point.start())
-                    return found
+            longest = max(longest, chains[-1])
+        if longest > MAX_CHAIN:
+            found.refusal = _too_long(source, point.start())
+            return found
     found.unclosed.update((bracket, len(text)) for bracket in opened)
     found.may_be_deep = deepest + longest > _DEPTH_NEEDS
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
 from attndsl.syntax import mistakes
@@ -17,7 +18,7 @@ from attndsl.syntax.build import Builder
 from attndsl.syntax.files import read_source
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
 from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, starts_declaration, survey, too_deep, too_large
-from attndsl.syntax.tables import END, Tables, tables
+from attndsl.syntax.tables import END, Rule, Tables, tables
 from attndsl.syntax.tree import File
 
 WITH_BODY = ("model", "block", "mask", "bias", "scope", "repeat", "scan", "if")
@@ -54,9 +55,10 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
         return File(file.span, (), None), [refusal]
     if not found and not file.declarations:
         found.append(mistakes.nothing_declared(source))
-    if len(found) > MAX_ERRORS:
-        more = f"{len(found) - MAX_ERRORS} more syntax errors are not shown"
+    untold = parser.untold + max(0, len(found) - MAX_ERRORS)
+    if untold:
         last = found[MAX_ERRORS - 1]
+        more = f"{untold:,} more syntax error{'s' * (untold > 1)} in this file {'are' if untold > 1 else 'is'} not shown"
         found[MAX_ERRORS - 1 :] = [replace(last, notes=(*last.notes, more))]
     return file, found
 
@@ -95,6 +97,8 @@ class Parser:
         self.ends = [0]
         self.before = self.states[:]
         """The states before the current token made the parser reduce."""
+        self.untold = 0
+        """Mistakes beyond `MAX_ERRORS`."""
         self.last_mistake = -1
 
     def run(self) -> File:
@@ -138,14 +142,14 @@ class Parser:
             else:
                 parts = []
                 start = end = ends[-1]
-            values.append(self.build(rule.action, rule.plan, parts, start, end))
+            values.append(self.build(rule, parts, start, end))
             states.append(rows[states[-1]][rule.origin])
             starts.append(start)
             ends.append(end)
 
-    def build(self, action: str | None, plan: tuple[tuple[int, bool], ...], parts: list, start: int, end: int) -> object:
-        children: list[object] = []
-        for index, inline in plan:
+    def build(self, rule: Rule, parts: list[Any], start: int, end: int) -> object:
+        children: list[Any] = []
+        for index, inline in rule.plan:
             part = parts[index] if index >= 0 else None
             if not inline:
                 children.append(part)
@@ -153,9 +157,9 @@ class Parser:
                 children.extend(part)
             else:
                 children = part  # the list of a helper is used once: growing it in place keeps long lists linear
-        if action is None:
+        if rule.action is None:
             return children
-        return getattr(self.builder, action)(Span(self.source, start, end), children)
+        return getattr(self.builder, rule.action)(Span(self.source, start, end), children)
 
     def accepts(self, kind: str) -> bool:
         """Whether a token of this kind could have stood here instead of the last one that was fed.
@@ -183,12 +187,12 @@ class Parser:
         self.last_mistake = token.start
         if self.open_braces() and (token.kind == END or (line := self.declaration_line(token)) is not None):
             at = len(self.text) if token.kind == END else line
-            if is_new:
-                self.report(mistakes.missing_brace(self, at))
+            if is_new and self.may_report():
+                self.diagnostics.append(mistakes.missing_brace(self, at))
             self.close_braces(at)
             return
-        if is_new:
-            self.report(mistakes.explain(self, token, depth))
+        if is_new and self.may_report():
+            self.diagnostics.append(mistakes.explain(self, token, depth))
         nothing_dropped = depth == len(self.states)
         self.truncate(depth)
         if token.kind == END:
@@ -202,8 +206,12 @@ class Parser:
         self.last_mistake = max(end, self.last_mistake)
         self.lexer.resume(end, self.open_brackets())
 
-    def report(self, diagnostic: Diagnostic) -> None:
-        self.diagnostics.append(diagnostic)
+    def may_report(self) -> bool:
+        """Whether there is room for one more mistake; those beyond are only counted."""
+        if len(self.diagnostics) < MAX_ERRORS:
+            return True
+        self.untold += 1
+        return False
 
     def statement_depth(self) -> int:
         """Where on the stacks the statement begins that is being read."""

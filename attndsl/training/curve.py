@@ -65,9 +65,8 @@ def _legend(training: bool, held_out: bool) -> list[str]:
     parts: list[str] = []
     x = WIDTH - RIGHT - 260
     if training:
-        parts.append(
-            f'<path d="M{x} 41h28" stroke="{RAW}" stroke-width="5"/><path d="M{x} 41h28" stroke="{SMOOTH}" stroke-width="2.2"/>'
-        )
+        parts.append(f'<path d="M{x} 41h28" stroke="{RAW}" stroke-width="5"/>')
+        parts.append(f'<path d="M{x} 41h28" stroke="{SMOOTH}" stroke-width="2.2"/>')
         parts.append(f'<text x="{x + 36}" y="45.5">training</text>')
     if held_out:
         x += 128

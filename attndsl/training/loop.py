@@ -15,6 +15,7 @@ from types import FrameType
 from attndsl.data.batches import NextToken
 from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError, error
+from attndsl.elaborate.settings import Setting
 from attndsl.training.checkpoint import list_checkpoints, save_checkpoint, save_tensors
 from attndsl.training.console import Console, Plain
 from attndsl.training.curve import loss_curve
@@ -51,7 +52,7 @@ def train(
     data: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     *,
-    settings: Mapping[str, object] | None = None,
+    settings: Mapping[str, Setting] | None = None,
     backend: str | None = None,
     device: str | None = None,
     resume: str | Path | None = None,

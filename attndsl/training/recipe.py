@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.elaborate.settings import Setting
 from attndsl.graph import INT, Graph
 from attndsl.syntax import tree
 from attndsl.training.options import OPTIMIZERS, SCHEDULES, SETTINGS, Choice, Option, Plain, choose, unknown
@@ -309,7 +310,8 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
         if name not in inputs:
             raise error(
                 "E0722", f"{graph.name} has no input `{name}` to fill with text", at.get("batches", at.get("")),
-                help=did_you_mean(name, inputs) or f"its inputs: {', '.join(inputs)}; say which: `batches = next_token(…, …)`",
+                help=did_you_mean(name, inputs)
+                or f"its inputs: {', '.join(inputs)}; say which: `batches = next_token(…, …)`",
             )  # fmt: skip
         type = inputs[name].value.type
         if type.dtype != INT or type.rank != 2:
@@ -344,12 +346,12 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
 
 
 def split_settings(
-    settings: Mapping[str, object], hyperparameters: Mapping[str, object]
-) -> tuple[dict[str, object], dict[str, object]]:
+    settings: Mapping[str, Setting], hyperparameters: Mapping[str, object]
+) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
     other key of a recipe the training's. What neither knows stays with the model, whose checker names near ones."""
-    model: dict[str, object] = {}
-    training: dict[str, object] = {}
+    model: dict[str, Setting] = {}
+    training: dict[str, Setting] = {}
     for name, value in settings.items():
         own = name.startswith("train.") or name.partition(".")[0] in (*KEYS, *_ALONE)
         (training if own and name not in hyperparameters else model)[name] = value

@@ -24,6 +24,7 @@ from typing import Any
 from attndsl.data.files import file_errors, write_json, write_whole
 from attndsl.diagnostics import error
 from attndsl.elaborate.files import Spec
+from attndsl.elaborate.settings import Setting
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse_file
 
@@ -45,7 +46,7 @@ class Record:
         return f"{self.folder / SPEC / kept['file']}:{kept['variant'] or kept['model']}"
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Setting]:
         return dict(self.facts["settings"])
 
 

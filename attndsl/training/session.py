@@ -12,7 +12,8 @@ from attndsl.data.dataset import Dataset, load_dataset, open_dataset
 from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import TokenizerChoice
 from attndsl.diagnostics import error
-from attndsl.elaborate import load, open_spec
+from attndsl.elaborate import Spec, elaborate, load, open_spec
+from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.sizes import Size
 from attndsl.training.api import Trainer, make_trainer
@@ -42,7 +43,7 @@ def begin(
     spec: str,
     data: str | Sequence[str],
     out: Path,
-    settings: Mapping[str, object],
+    settings: Mapping[str, Setting],
     backend: str | None,
     device: str | None,
     compile: bool,
@@ -60,10 +61,10 @@ def begin(
     if out.is_dir() and any(out.iterdir()):
         raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
     opened = open_spec(spec)
-    graph, recipe, model_settings = _configure(spec, settings)
+    graph, recipe, model_settings = _configure(opened, settings)
     choice = TokenizerChoice.parse(recipe.tokenizer)
     dataset = load_dataset(data, choice, recipe.held_out, out.parent / CACHE, console.say)
-    graph, recipe, model_settings = _with_vocabulary(spec, settings, graph, recipe, model_settings, dataset)
+    graph, recipe, model_settings = _with_vocabulary(opened, settings, graph, recipe, model_settings, dataset)
     check_recipe(recipe, graph)
     dataset.require(recipe.length, _shown(data))
     backend, device = _place(backend, device)
@@ -101,7 +102,7 @@ def begin(
 
 def go_on(
     run: Path,
-    settings: Mapping[str, object],
+    settings: Mapping[str, Setting],
     data: str | Sequence[str] | None,
     backend: str | None,
     device: str | None,
@@ -181,23 +182,22 @@ def go_on(
 # ---------------------------------------------------------------------------------------------- parts of both
 
 
-def _configure(spec: str, settings: Mapping[str, object]) -> tuple[Graph, Recipe, dict[str, object]]:
+def _configure(spec: Spec, settings: Mapping[str, Setting]) -> tuple[Graph, Recipe, dict[str, Setting]]:
     # Which settings are the model's is known only once the model is: at its defaults first.
-    plain = load(spec, {})
+    plain = elaborate(spec, {})
     model, training = split_settings(settings, plain.hyperparameters)
-    graph = load(spec, model) if model else plain
-    recipe = read_recipe(open_spec(spec).train, graph.hyperparameters)
-    return graph, recipe.override(training), model
+    graph = elaborate(spec, model) if model else plain
+    return graph, read_recipe(spec.train, graph.hyperparameters).override(training), model
 
 
 def _with_vocabulary(
-    spec: str,
-    settings: Mapping[str, object],
+    spec: Spec,
+    settings: Mapping[str, Setting],
     graph: Graph,
     recipe: Recipe,
-    model: dict[str, object],
+    model: dict[str, Setting],
     dataset: Dataset,
-) -> tuple[Graph, Recipe, dict[str, object]]:
+) -> tuple[Graph, Recipe, dict[str, Setting]]:
     """The model at the tokenizer's vocabulary. A vocabulary that was set must hold every token (E0709)."""
     name, limit = vocabulary(graph, recipe.inputs[0])
     if name is not None and name not in model:

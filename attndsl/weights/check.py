@@ -6,7 +6,7 @@ from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.graph import Graph
 from attndsl.syntax import tree
 from attndsl.weights.config import check_config
-from attndsl.weights.mapping import Mapping
+from attndsl.weights.mapping import WeightMap
 
 
 def check_section(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
@@ -14,7 +14,7 @@ def check_section(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
     `attndsl.weights.config`). Costs the same whatever the model's depth, and touches no array."""
     found = check_config(section, graph)
     try:
-        Mapping(section, graph)
+        WeightMap(section, graph)
     except AttnError as raised:
         found += raised.diagnostics
     return found

@@ -1,18 +1,18 @@
-"""Weights into parameters: everything is checked against headers first, then read once, and given back whole or not at all."""
+"""Weights into parameters: all is checked against headers first, then read once, and given back whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
-from attndsl.graph import Graph, ParameterInfo
+from attndsl.graph import Graph, ParameterInfo, Type
 from attndsl.lazy import np
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
 from attndsl.weights.forms import Constant
-from attndsl.weights.mapping import Entry, Item, Mapping as SectionMapping, Prefix
+from attndsl.weights.mapping import Entry, Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
 
@@ -29,9 +29,9 @@ def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
 
     The tensors may go by our addresses or by the published names of one of the `sections`; which, is told by the names.
     float16 and bfloat16 come as float32. Nothing is read before every name, shape and dtype fits: E0601 to E0604 and
-    E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608 for
-    another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to E0617 for
-    a `config.json` that does not fit, E062x where the section itself is wrong.
+    E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608
+    for another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to
+    E0617 for a `config.json` that does not fit, E062x where the section itself is wrong.
     """
     with WeightsSource(path) as source:
         reader = _choose(source, graph, sections)
@@ -49,11 +49,14 @@ def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
 
 
 def _choose(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> _OwnNames | _PublishedNames:
-    readers: list[_OwnNames | _PublishedNames] = [_OwnNames(source, graph)]
+    own = _OwnNames(source, graph)
+    if own.known() == len(source.names):
+        return own
+    readers: list[_OwnNames | _PublishedNames] = [own]
     readers += [_PublishedNames(source, graph, section) for section in sections]
     known = [reader.known() for reader in readers]
     best = max(range(len(readers)), key=lambda i: (known[i], -i))
-    if known[best] or not readers[0].parameters:
+    if known[best]:
         return readers[best]
     expected = [name for reader in readers for name in reader.expected()]
     examples = []
@@ -141,13 +144,14 @@ class _OwnNames:
 class _PublishedNames:
     def __init__(self, source: WeightsSource, graph: Graph, section: tree.Weights) -> None:
         self.source, self.graph, self.section = source, graph, section
-        self.mapping = SectionMapping(section, graph)
+        self.mapping = WeightMap(section, graph)
         self.parameters = parameters_of(graph)
         self.items = [item for item in self.mapping.items() if item.entry.takes]
         names = set(source.names)
         prefixed = {p: any(name.startswith(p.text) for name in names) for p in self.mapping.prefixes}
         self.full = [item.full_name(prefixed.get(item.entry.prefix, False)) for item in self.items]
         self.present = [name in names for name in self.full]
+        self.spoken = set(self.full)
 
     def expected(self) -> Iterable[str]:
         return self.full
@@ -181,13 +185,7 @@ class _PublishedNames:
         _raise(missing, over, shapes, dtypes)
 
     def _is_used(self, name: str) -> bool:
-        return name in self._expected_names or any(family.matches(name) for family in self.mapping.families)
-
-    @property
-    def _expected_names(self) -> set[str]:
-        if not hasattr(self, "_names"):
-            self._names = set(self.full)
-        return self._names
+        return name in self.spoken or any(family.matches(name) for family in self.mapping.families)
 
     def _missing(self, item: Item, name: str, lacking: list[str], left: list[str]) -> AttnError:
         near = nearest(name, left)
@@ -210,8 +208,6 @@ class _PublishedNames:
         )
 
     def _wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
-        from attndsl.graph import Type
-
         type = Type("float", item.form.axes)
         return _wrong_shape(entry, item.form.shape, self.source, type, self.graph, item.entry.tree.span)
 
@@ -239,7 +235,7 @@ class _PublishedNames:
             if family.entry is not None:
                 assert family.entry.number is not None
                 for name in self.source.names:
-                    if family.matches(name) and name not in self._expected_names:
+                    if family.matches(name) and name not in self.spoken:
                         problem = _dtype_mistake(self.source.entry(name), self.source, family.entry.tree.span)
                         if problem or not (self.source.read(name) == family.entry.number).all():
                             differ.append((name, problem or self._not_constant(name, family.entry)))
@@ -269,7 +265,7 @@ def _as_text(name: str) -> str:
 
 
 def _wrong_shape(
-    entry: TensorEntry, shape: tuple[int, ...], source: WeightsSource, type: Any, graph: Graph, span: Span | None
+    entry: TensorEntry, shape: tuple[int, ...], source: WeightsSource, type: Type, graph: Graph, span: Span | None
 ) -> AttnError:
     symbols = sorted({s for axis in type.axes for s in axis.size.symbols if s in graph.sizes})
     axes = "[" + ", ".join(map(str, type.axes)) + "]"
@@ -315,5 +311,3 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
             shapes.append((name, error("E0608", f"{quoted(name)} has the dtype {arrays[name].dtype}")))
     _raise(missing, over, shapes)
 
-
-__all__ = ["Callable", "Prefix", "check_arrays", "load_weights", "parameters_of", "shape_of"]

@@ -1,6 +1,6 @@
 """A `weights` section against a graph: which published tensor holds which parameters, checked to be complete.
 
-`Mapping(section, graph)` raises everything that is wrong with the section at once; `items()` then lists every
+`WeightMap(section, graph)` raises everything that is wrong with the section at once; `items()` then lists every
 published tensor with its form. Repeats are checked by a few of their layers, so that the cost does not grow with depth.
 """
 
@@ -87,7 +87,7 @@ class Family:
         return self.prefix.optional and self.expression.fullmatch(full_name) is not None
 
 
-class Mapping:
+class WeightMap:
     """A section bound to a graph; `AttnError` with a diagnostic for each mistake in the section."""
 
     def __init__(self, section: tree.Weights, graph: Graph) -> None:

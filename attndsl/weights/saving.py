@@ -16,7 +16,7 @@ from attndsl.syntax import tree
 from attndsl.weights.config import published_config
 from attndsl.weights.files import TensorFile, replacing, sync_folder, write_tensors
 from attndsl.weights.loading import check_arrays
-from attndsl.weights.mapping import Mapping as SectionMapping
+from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def export_huggingface(
     """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
-    these two files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and E0614
-    or E0616 where the published configuration cannot say what the hyperparameters are.
+    these two files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
+    E0614 or E0616 where the published configuration cannot say what the hyperparameters are.
     """
     target = Path(directory)
     check_arrays(arrays, graph)
-    mapping = SectionMapping(section, graph)
+    mapping = WeightMap(section, graph)
     config = published_config(section, {name: plain(value) for name, value in graph.hyperparameters.items()})
     published: dict[str, Array] = {}
     for item in mapping.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
@@ -94,17 +93,11 @@ def published_settings(
 
 def check_settings(source: WeightsSource, graph: Graph, section: tree.Weights | None) -> None:
     """That what comes with the weights agrees with the graph, as far as it decides what they mean; E0617 if not."""
-    own = own_settings(source)
-    if section is None or own is not None:
-        found = own or {}
-    elif source.config is None:
-        found = {}
-    else:
-        found = (
-            config_settings(section, read_json(source.config, "E0613"), source=str(source.config))
-            if section.config
-            else {}
-        )
+    found: Mapping[str, Value] = {}
+    if section is None:
+        found = own_settings(source) or {}
+    elif source.config is not None and section.config:
+        found = config_settings(section, read_json(source.config, "E0613"), source=str(source.config))
     for name, value in found.items():
         if name in graph.hyperparameters and not agrees(value, graph.hyperparameters[name]):
             raise disagreement(name, value, graph.hyperparameters[name], str(source.path))
@@ -144,5 +137,3 @@ def plain(value: object) -> Value:
         return numerator if denominator == 1 else numerator / denominator
     return str(value)
 
-
-__all__ = ["FORMAT", "FORMAT_VERSION", "Path", "agrees", "check_settings", "plain", "settings_for", "write_json"]

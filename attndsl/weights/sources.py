@@ -22,7 +22,7 @@ LARGEST_JSON = 50_000_000
 
 
 class WeightsSource:
-    """Open files, as one table of tensors. Use it in a `with`. `config` is the path of the `config.json` beside them."""
+    """Open files, as one table of tensors. Use it in a `with`. `config` is the path of a `config.json` beside them."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises E0601 to E0604 where a file is missing, damaged or a pickle, E0611 where an index and its parts

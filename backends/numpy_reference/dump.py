@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -23,9 +24,10 @@ class Watch:
         self.addresses = tuple(addresses)
         self.graph = graph
         self.found: dict[str, Array] = {}
-        patterns = {_pattern(address) for address in addresses} | set(addresses)
         self.values: frozenset[Value] = frozenset(
-            value for value in (values(graph.body) if addresses else ()) if patterns & set(value.names)
+            value
+            for value in (values(graph.body) if addresses else ())
+            if any(_pattern(name).fullmatch(address) for name in value.names for address in addresses)
         )
 
     def in_region(self, region: Region) -> tuple[Value, ...]:
@@ -63,5 +65,5 @@ class Watch:
         return [name.replace("*", "0") for value in values(self.graph.body) for name in value.names]
 
 
-def _pattern(address: str) -> str:
-    return ".".join("*" if part.isdigit() else part for part in address.split("."))
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(r"\d+".join(re.escape(part) for part in name.split("*")))

@@ -1,7 +1,7 @@
 """The reference backend: a graph run node by node, each by the NumPy meaning that its op's class gives.
 
-It is written to be read and to be right. Every result is held to the type that the checker gave it, so a graph that runs
-here obeys the language's rules for shapes and dtypes.
+It is written to be read and to be right. Every result is held to the type that the checker gave it, so a graph that
+runs here obeys the language's rules for shapes and dtypes.
 """
 
 from __future__ import annotations
@@ -121,13 +121,19 @@ class NumpyProgram:
         with np.errstate(all="ignore"):
             gradients = tape.backward(seeds)
         outputs = {name: array for name, (array, _) in found.items()}
-        by_parameter = {
-            address: gradients.get(execution.leaves.get(address, 0), np.zeros_like(array))
-            for address, array in self.arrays.items()
-        }
-        by_input = {
-            name: gradients.get(slot, np.zeros(np.shape(inputs[name]), self.dtype)) for name, slot in leaves.items()
-        }
+        given: set[int] = set()
+
+        def own(slot: int | None, like: Array) -> Array:
+            """The gradient in a slot, as an array that nothing else shares."""
+            found = gradients.get(slot) if slot is not None else None
+            if found is None:
+                return np.zeros(like.shape, self.dtype)
+            shared = found.base is not None or id(found) in given or not found.flags.c_contiguous
+            given.add(id(found))
+            return np.array(found) if shared else found
+
+        by_parameter = {a: own(execution.leaves.get(a), array) for a, array in self.arrays.items()}
+        by_input = {name: own(slot, execution.inputs[name]) for name, slot in leaves.items()}
         return outputs, by_parameter, by_input
 
     def loss_and_gradients(
@@ -240,8 +246,8 @@ class _Execution:
             needed=tuple(slot is not None for slot in slots),
         )
         result = self.checked(node, call, np.asarray(node.op.evaluate(call, *arrays)))
-        flows = self.tape and node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
-        if not flows:
+        flows = node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
+        if self.tape is None or not flows:
             return result, None
         return result, self.tape.record(slots, lambda upstream: node.op.gradient(call, upstream, result, *arrays))
 

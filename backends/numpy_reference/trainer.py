@@ -32,8 +32,7 @@ class NumpyTrainer:
         self.precision = "float64" if recipe.precision == "float64" else "float32"
         self.threads = processor_threads()
         self.program = NumpyProgram(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
-        self.values = self.program.parameters()
-        self.program.load(self.values)
+        self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
         self.optimizer = _OPTIMIZERS[recipe.optimizer.kind](recipe.optimizer, self.values)
 
@@ -64,7 +63,6 @@ class NumpyTrainer:
                 if share != 1.0:
                     gradient = gradient * value.dtype.type(share)
                 self.optimizer.update(address, value, gradient, rate, address in self.decayed)
-        self.program.load(self.values)
         return StepResult(total / len(batches), norm)
 
     def evaluate(self, batch: Mapping[str, Array]) -> float:
@@ -88,7 +86,6 @@ class NumpyTrainer:
             for name, arrays in self.optimizer.averages.items():
                 np.copyto(arrays[address], state[f"optimizer/{name}/{address}"])
         self.optimizer.updates = int(state["updates"])
-        self.program.load(self.values)
 
 
 class _Optimizer:

@@ -1,0 +1,201 @@
+"""Where two sides part: the first value, in the order of computation, that they do not agree on.
+
+A difference in an output is followed through the values that both sides can show, with the same tolerance as outputs
+have. Where all values agree and a gradient does not, every operation is tried by itself, the last first, with the
+operands that it has in this run. An operation that differs by itself is the culprit for certain; otherwise the place is
+where the difference shows first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from attndsl.comparison import tolerance
+from attndsl.comparison.expose import Place, alone, exposed, places
+from attndsl.comparison.report import Divergence, Row
+from attndsl.comparison.sides import Sides, distance, largest
+from attndsl.diagnostics import AttnError, Span
+from attndsl.graph import BOOL, FLOAT, INT, Graph, Node
+from attndsl.inputs import check_inputs
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    from attndsl.program import Array, Program
+
+AT_ONCE = 1 << 28  # bytes of values that are held at a time
+
+
+def locate(sides: Sides, inputs: dict[str, Array], weights: dict[str, Array], rows: Sequence[Row]) -> Divergence | None:
+    """The first place where the sides part; None where every value that can be looked at agrees."""
+    sizes = check_inputs(sides.graph, inputs)
+    # What the candidate computes is the graph after the passes, so that is where the values are looked up; a candidate
+    # that is the passes themselves shares with the plain graph the values that the author named.
+    if sides.candidate == "torch":
+        from attndsl.passes import optimize
+
+        graph = exposed(optimize(sides.graph))
+    else:
+        graph = sides.graph
+    reference = sides.reference(graph, weights)
+    single = sides.single(graph, weights)
+    judged = sides.judged(graph, weights)
+    found = None
+    if any(not row.ok and row.kind == "output" for row in rows):
+        found = _first_value(sides, graph, reference, single, judged, inputs, sizes)
+    if found is None and any(not row.ok and row.kind != "output" for row in rows):
+        found = _first_gradient(sides, graph, reference, inputs, sizes)
+    return found
+
+
+def _first_value(
+    sides: Sides,
+    graph: Graph,
+    reference: Program,
+    single: Program,
+    judged: Program,
+    inputs: dict[str, Array],
+    sizes: dict[str, int],
+) -> Divergence | None:
+    shown = {name for value in _values(judged.graph) for name in value}
+    candidates = [place for place in places(graph, inputs, sizes) if place.value.names[-1] in shown]
+    for group in _groups(candidates, sizes):
+        addresses = tuple(place.address for place in group)
+        exact, cost, found = (program.run(inputs, (), dump=addresses) for program in (reference, single, judged))
+        for place in group:
+            true = exact[place.address]
+            off = distance(true, found[place.address])
+            allowed = _allowed(place, sides.dtype, true, cost[place.address])
+            if off > allowed:
+                culprit = _differs_alone(sides, graph, place, reference, inputs, sizes)
+                return Divergence(
+                    address=_readable(place),
+                    operation=place.node.op.name,
+                    absolute=off,
+                    tolerance=allowed,
+                    in_gradient=False,
+                    spans=_spans(place.node),
+                    alone=culprit,
+                )
+    return None
+
+
+def _allowed(place: Place, dtype: str, true: Array, cost: Array) -> float:
+    if place.value.type.dtype in (INT, BOOL):
+        return 0.0
+    return tolerance.for_output(dtype, largest(true), distance(true, cost))
+
+
+def _values(graph: Graph) -> Iterator[tuple[str, ...]]:
+    for node in graph.body.walk():
+        for value in node.outputs:
+            yield value.names
+
+
+def _groups(found: Sequence[Place], sizes: dict[str, int]) -> Iterator[list[Place]]:
+    """Places in order, so many at a time that their values fit into memory."""
+    group: list[Place] = []
+    held = 0
+    for place in found:
+        size = 8 * place.value.type.elements.value(sizes)
+        if group and held + size > AT_ONCE:
+            yield group
+            group, held = [], 0
+        group.append(place)
+        held += size
+    if group:
+        yield group
+
+
+def _operands(
+    graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+) -> dict[str, Array] | None:
+    """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where some of it cannot be shown."""
+    node = place.node
+    by_value = {id(info.value): info.name for info in graph.inputs}
+    indices = [int(part) for part in place.address.split(".") if part.isdecimal()]
+    wanted: dict[str, str] = {}
+    arrays: dict[str, Array] = {}
+    for i, value in enumerate(node.inputs):
+        if id(value) in by_value:
+            arrays[f"x{i}"] = inputs[by_value[id(value)]]
+        elif value.names:
+            address = value.names[-1]
+            for index in indices:
+                address = address.replace("*", str(index), 1)
+            wanted[f"x{i}"] = address
+        else:
+            return None
+    try:
+        seen = reference.run(inputs, (), dump=tuple(wanted.values()))
+    except AttnError:
+        return None
+    arrays.update({name: seen[address] for name, address in wanted.items()})
+    return {f"x{i}": arrays[f"x{i}"] for i in range(len(node.inputs))}
+
+
+def _differs_alone(
+    sides: Sides, graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+) -> bool:
+    """Whether the operation gives something else on the same operands."""
+    if sides.candidate != "torch" or not place.node.inputs:
+        return False
+    arrays = _operands(graph, place, reference, inputs, sizes)
+    if arrays is None:
+        return False
+    tiny = alone(graph, place.node, sizes)
+    try:
+        exact, cost, found = (side(tiny, {}).run(arrays)["y"] for side in (sides.reference, sides.single, sides.judged))
+    except AttnError:
+        return False
+    return distance(exact, found) > _allowed(place, sides.dtype, exact, cost)
+
+
+def _first_gradient(
+    sides: Sides, graph: Graph, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+) -> Divergence | None:
+    """The last operation whose gradient differs by itself: the first that the backward pass gets wrong."""
+    tried: set[Node] = set()
+    for place in reversed(list(places(graph, inputs, sizes))):
+        node = place.node
+        floats = [f"x{i}" for i, value in enumerate(node.inputs) if value.type.dtype == FLOAT]
+        if node in tried or not floats or place.value.type.dtype != FLOAT or sides.candidate != "torch":
+            continue
+        tried.add(node)
+        arrays = _operands(graph, place, reference, inputs, sizes)
+        if arrays is None:
+            continue
+        tiny = alone(graph, node, sizes)
+        shape = tuple(axis.size.value(sizes) for axis in place.value.type.axes)
+        cotangents = {"y": np.random.Generator(np.random.Philox(key=[0, 0])).standard_normal(shape)}
+        try:
+            exact, cost, found = (
+                side(tiny, {}).gradients(arrays, cotangents)[2] for side in (sides.reference, sides.single, sides.judged)
+            )
+        except AttnError:
+            continue
+        overall = max(largest(exact[name]) for name in floats)
+        for name in floats:
+            off = distance(exact[name], found[name])
+            own = distance(exact[name], cost[name])
+            allowed = tolerance.for_gradient(sides.dtype, largest(exact[name]), own, overall)
+            if off > allowed:
+                return Divergence(_readable(place), node.op.name, off, allowed, True, _spans(node), True)
+    return None
+
+
+def _readable(place: Place) -> str:
+    """The address by which the author knows the value, or the layer in which it is computed."""
+    if not place.address.rpartition(".")[2].startswith("~"):
+        return place.address
+    indices = [part for part in place.address.split(".") if part.isdecimal()]
+    named = [name for name in place.value.names if not name.rpartition(".")[2].startswith("~")]
+    address = named[-1] if named else place.node.scope
+    for index in indices:
+        address = address.replace("*", index, 1)
+    return address or "the model"
+
+
+def _spans(node: Node) -> tuple[Span, ...]:
+    found = [span for span in (node.site, node.span) if span is not None]
+    return tuple(found[:1] if len(found) == 2 and found[0] == found[1] else found)

@@ -1,0 +1,332 @@
+"""Index functions in a normal form: whether a place (q, k) is attended to, as a formula of positions.
+
+Integers are linear combinations (`Linear`) of indices and opaque functions, with sizes as coefficients; truth values are
+comparisons of one with 0, combined by `All`, `Some` and `Negated`. Equal formulas are equal objects, so simplifying is
+comparing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from attndsl.sizes import Size
+
+ZERO, ONE = Size.of(0), Size.of(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The position along an axis: its index plus the axis's origin. `low` and `high` are the first and the last."""
+
+    name: str
+    low: Size
+    high: Size
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An integer (or a float) that is not linear: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula holds)."""
+
+    name: str
+    arguments: tuple[Linear | Formula, ...]
+
+    def __str__(self) -> str:
+        if self.name in ("//", "%", "*"):
+            left, right = (f"({a})" if " " in str(a) else str(a) for a in self.arguments)
+            return f"{left} {self.name} {right}"
+        return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An element of a tensor that is no function of positions; `value` tells tensors apart."""
+
+    name: str
+    value: object
+    indices: tuple[Linear, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.indices))}]"
+
+
+Atom = Union[Index, Function, Read]
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The sum of `terms` (atoms with coefficients, ordered by their text) and a constant."""
+
+    terms: tuple[tuple[Atom, Size], ...] = ()
+    constant: Size = ZERO
+
+    @staticmethod
+    def of(item: Atom | Size | int) -> Linear:
+        return Linear((), Size.of(item)) if isinstance(item, (Size, int)) else Linear(((item, ONE),))
+
+    def __add__(self, other: Linear) -> Linear:
+        sums = dict(self.terms)
+        for atom, coefficient in other.terms:
+            sums[atom] = sums.get(atom, ZERO) + coefficient
+        kept = sorted(((a, c) for a, c in sums.items() if c != ZERO), key=lambda term: str(term[0]))
+        return Linear(tuple(kept), self.constant + other.constant)
+
+    def __sub__(self, other: Linear) -> Linear:
+        return self + other.times(Size.of(-1))
+
+    def times(self, factor: Size) -> Linear:
+        if factor == ZERO:
+            return Linear()
+        return Linear(tuple((a, c * factor) for a, c in self.terms), self.constant * factor)
+
+    def __str__(self) -> str:
+        text = ""
+        for atom, coefficient in (*self.terms, (None, self.constant)):
+            if atom is None and coefficient == ZERO and text:
+                continue
+            shown = str(coefficient)
+            negative = shown.startswith("-")
+            shown = str(-coefficient) if negative else shown
+            if atom is not None:
+                bare = f"({atom})" if isinstance(atom, Function) and " " in str(atom) and shown != "1" else str(atom)
+                shown = bare if shown == "1" else f"{Size.of(coefficient if not negative else -coefficient).bracketed()}*{bare}"
+            text += (f" {'-' if negative else '+'} " if text else "-" if negative else "") + shown
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    value: bool
+
+    def __str__(self) -> str:
+        return "true" if self.value else "false"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`difference RELATION 0`, the relation `<=`, `<` (of floats only), `==` or `!=`."""
+
+    relation: str
+    difference: Linear
+
+    def __str__(self) -> str:
+        left = [(a, c) for a, c in self.difference.terms if not str(c).startswith("-")]
+        right = [(a, -c) for a, c in self.difference.terms if str(c).startswith("-")]
+        constant = self.difference.constant
+        if constant == ZERO or not left:
+            low, high = Linear(tuple(left), ZERO), Linear(tuple(right), -constant)
+            return f"{low} {self.relation} {high}"
+        rest = Linear(self.difference.terms)
+        if self.relation == "<=":
+            return f"{rest} < {ONE - constant}"
+        return f"{rest} {self.relation} {-constant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A truth value that is read from a tensor."""
+
+    read: Read
+
+    def __str__(self) -> str:
+        return str(self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every one of `parts` holds; at least two, none of them an `All`, ordered by their text."""
+
+    parts: tuple[Formula, ...]
+
+    def __str__(self) -> str:
+        return " and ".join(f"({p})" if isinstance(p, Some) else str(p) for p in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one of `parts` holds; at least two, none of them a `Some`, ordered by their text."""
+
+    parts: tuple[Formula, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(f"({p})" if isinstance(p, All) else str(p) for p in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Negated:
+    part: Holds
+
+    def __str__(self) -> str:
+        return f"not {self.part}"
+
+
+Formula = Union[Truth, Compare, Holds, All, Some, Negated]
+
+
+# ---------------------------------------------------------------- making formulas
+
+
+def both(*parts: Formula) -> Formula:
+    return _joined(All, True, parts)
+
+
+def either(*parts: Formula) -> Formula:
+    return _joined(Some, False, parts)
+
+
+def _joined(kind: type[All] | type[Some], neutral: bool, parts: tuple[Formula, ...]) -> Formula:
+    found: dict[Formula, None] = {}
+    for part in parts:
+        for item in part.parts if isinstance(part, kind) else (part,):
+            if isinstance(item, Truth):
+                if item.value is not neutral:
+                    return item
+            else:
+                found[item] = None
+    if any(negated(item) in found for item in found):
+        return Truth(not neutral)
+    ordered = tuple(sorted(found, key=str))
+    return Truth(neutral) if not ordered else ordered[0] if len(ordered) == 1 else kind(ordered)
+
+
+def negated(formula: Formula) -> Formula:
+    if isinstance(formula, Truth):
+        return Truth(not formula.value)
+    if isinstance(formula, All):
+        return either(*map(negated, formula.parts))
+    if isinstance(formula, Some):
+        return both(*map(negated, formula.parts))
+    if isinstance(formula, Negated):
+        return formula.part
+    if isinstance(formula, Holds):
+        return Negated(formula)
+    minus = formula.difference.times(Size.of(-1))
+    if formula.relation == "<=":
+        return Compare("<=", minus + Linear.of(1)) if whole(formula.difference) else Compare("<", minus)
+    if formula.relation == "<":
+        return Compare("<=", minus)
+    return Compare("!=" if formula.relation == "==" else "==", formula.difference)
+
+
+def compare(relation: str, left: Linear, right: Linear) -> Formula:
+    """One of `<= < >= > == !=` between two numbers, decided where it is a matter of constants."""
+    if relation in (">", ">="):
+        return compare("<" if relation == ">" else "<=", right, left)
+    difference = left - right
+    if relation == "<" and whole(difference):
+        relation, difference = "<=", difference + Linear.of(1)
+    if not difference.terms and (known := difference.constant.constant) is not None:
+        return Truth({"<=": known <= 0, "<": known < 0, "==": known == 0, "!=": known != 0}[relation])
+    if relation in ("==", "!=") and str(difference).startswith("-"):
+        difference = difference.times(Size.of(-1))
+    if len(difference.terms) == 1 and relation == "<=":
+        ((atom, coefficient),) = difference.terms
+        if isinstance(atom, Function) and atom.name == "abs" and coefficient == ONE:
+            (inner,) = atom.arguments
+            assert isinstance(inner, Linear)
+            rest = Linear((), difference.constant)
+            return both(Compare("<=", inner + rest), Compare("<=", rest - inner))
+    return Compare(relation, difference)
+
+
+def whole(number: Linear) -> bool:
+    """Whether a number is certainly an integer: no element of a tensor takes part (its dtype is not known here)."""
+    return all(not isinstance(atom, Read) and not (isinstance(atom, Function) and atom.name == "*") for atom, _ in number.terms)
+
+
+# ---------------------------------------------------------------- reading formulas
+
+
+def replaced(item: Linear | Formula, values: Mapping[Index, Linear]) -> Linear | Formula:
+    """The formula with indices replaced by other numbers, simplified."""
+    if isinstance(item, Linear):
+        total = Linear((), item.constant)
+        for atom, coefficient in item.terms:
+            total = total + _atom_replaced(atom, values).times(coefficient)
+        return total
+    if isinstance(item, (All, Some)):
+        parts = [replaced(part, values) for part in item.parts]
+        return (both if isinstance(item, All) else either)(*parts)  # type: ignore[arg-type]
+    if isinstance(item, Compare):
+        return compare(item.relation, replaced(item.difference, values), Linear())  # type: ignore[arg-type]
+    if isinstance(item, Negated):
+        return Negated(replaced(item.part, values))  # type: ignore[arg-type]
+    if isinstance(item, Holds):
+        read = item.read
+        return Holds(Read(read.name, read.value, tuple(replaced(i, values) for i in read.indices)))  # type: ignore[misc]
+    return item
+
+
+def _atom_replaced(atom: Atom, values: Mapping[Index, Linear]) -> Linear:
+    if isinstance(atom, Index):
+        return values.get(atom) or Linear.of(atom)
+    if isinstance(atom, Function):
+        return Linear.of(Function(atom.name, tuple(replaced(a, values) for a in atom.arguments)))
+    return Linear.of(Read(atom.name, atom.value, tuple(replaced(i, values) for i in atom.indices)))  # type: ignore[misc]
+
+
+def atoms(item: Linear | Formula) -> frozenset[Atom]:
+    """Every index, function and element that occurs in a formula, at any depth."""
+    if isinstance(item, Linear):
+        found: frozenset[Atom] = frozenset(atom for atom, _ in item.terms)
+        for atom in tuple(found):
+            inner = () if isinstance(atom, Index) else atom.arguments if isinstance(atom, Function) else atom.indices
+            found = found.union(*map(atoms, inner))
+        return found
+    if isinstance(item, (All, Some)):
+        return frozenset[Atom]().union(*map(atoms, item.parts))
+    if isinstance(item, Compare):
+        return atoms(item.difference)
+    if isinstance(item, (Holds, Negated)):
+        read = item.read if isinstance(item, Holds) else item.part.read
+        return frozenset((read,)).union(*map(atoms, read.indices))
+    return frozenset()
+
+
+def always(formula: Formula, sizes: Mapping[str, int]) -> bool:
+    """Whether a formula provably holds at every position, for all sizes of at least 1."""
+    if isinstance(formula, All):
+        return all(always(part, sizes) for part in formula.parts)
+    if isinstance(formula, Some):
+        return any(always(part, sizes) for part in formula.parts)
+    if isinstance(formula, Truth):
+        return formula.value
+    if isinstance(formula, Compare) and formula.relation in ("<=", "=="):
+        high = _bound(formula.difference, sizes, lambda index: index.high, lambda index: index.low)
+        if formula.relation == "<=":
+            return high is not None and not_negative(-high, sizes)
+        return not formula.difference.terms and formula.difference.constant == ZERO
+    return False
+
+
+def _bound(
+    number: Linear, sizes: Mapping[str, int], far: Callable[[Index], Size], near: Callable[[Index], Size]
+) -> Size | None:
+    """The largest that a number can be, if that is a formula of sizes."""
+    total = number.constant
+    for atom, coefficient in number.terms:
+        up, down = not_negative(coefficient, sizes), not_negative(-coefficient, sizes)
+        if isinstance(atom, Index) and (up or down):
+            total = total + coefficient * (far(atom) if up else near(atom))
+        elif isinstance(atom, Function) and atom.name == "%" and (up or down) and isinstance(atom.arguments[1], Linear):
+            modulus = atom.arguments[1]
+            if modulus.terms or not not_negative(modulus.constant - 1, sizes):
+                return None
+            total = total + (coefficient * (modulus.constant - 1) if up else ZERO)
+        else:
+            return None
+    return total
+
+
+def not_negative(size: Size, sizes: Mapping[str, int]) -> bool:
+    """Whether a size is provably at least 0, given that every symbol is at least 1 (or what `sizes` says)."""
+    size = size.substitute({name: Size.of(value) for name, value in sizes.items()})
+    shifted = size.substitute({name: Size.symbol(name) + 1 for name in size.symbols})
+    for monomial, coefficient in shifted.terms.items():
+        if coefficient < 0 or any(not isinstance(atom, str) or exponent < 0 for atom, exponent in monomial):
+            return False
+    return True

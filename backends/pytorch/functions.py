@@ -1,0 +1,386 @@
+"""Writes the statements of one Python function from the nodes of one body.
+
+A value that is used once stands inside the expression that uses it while that stays readable; others get a variable,
+named by the author's name for them. A name is taken up again once what it held is no longer needed (`x = x + …`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from attndsl import ops
+from attndsl.backends.pytorch.expressions import ATOM, Expr, function, size_expression, wrapped
+from attndsl.backends.pytorch.lowerings import LOWERINGS
+from attndsl.backends.pytorch.names import attribute, identifier
+from attndsl.backends.pytorch.site import Site
+from attndsl.graph import FLOAT, Node, Region, Type, Value, captured
+from attndsl.ops.base import Op
+from attndsl.sizes import Size, solve
+
+if TYPE_CHECKING:
+    from attndsl.backends.pytorch.source import File
+
+LONGEST = 84  # an expression longer than this is written in two statements
+
+# Names for what no author named, by what made it.
+NAMES: dict[type[Op], str] = {
+    ops.Range: "places", ops.Softmax: "weights", ops.Mean: "mean", ops.Sum: "total", ops.Uniform: "noise",
+    ops.OneHot: "one_hot", ops.Le: "mask", ops.Lt: "mask", ops.Ge: "mask", ops.Gt: "mask", ops.Eq: "mask", ops.And: "mask",
+    ops.Or: "mask", ops.Not: "mask", ops.ArgMax: "best", ops.Concat: "joined", ops.Windows: "windows", ops.Sin: "sine",
+    ops.Cos: "cosine", ops.Take: "taken", ops.Dot: "product",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file, and the node that it is there for."""
+
+    text: str
+    node: Node | None = None
+
+
+@dataclass(eq=False)
+class Variable:
+    """An argument of the function: its name and what it stands for."""
+
+    name: str
+    type: Type
+    optional: bool = False
+
+
+@dataclass(eq=False)
+class Writer:
+    """One function. `bases` maps the path of the layers around (`h.*.`; empty at the top) to the Python expression that
+    reaches their parts; `arguments` are its arguments so far."""
+
+    file: File
+    arguments: list[Variable]
+    bases: dict[str, str]
+    indent: int = 2
+    lines: list[Line] = field(default_factory=list)
+    values: dict[Value, Expr] = field(default_factory=dict)
+    waiting: dict[Value, tuple[Node, ...]] = field(default_factory=dict)  # what an expression not yet written is made of
+    left: Counter[Value] = field(default_factory=Counter)  # reads of a value that are still to be written
+    single: set[Value] = field(default_factory=set)
+    holders: dict[str, Value] = field(default_factory=dict)
+    reserved: set[str] = field(default_factory=set)
+    sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
+    foreign: dict[str, Variable] = field(default_factory=dict)  # parameters of layers outside, by address
+    after_loop: list[tuple[str, Value]] = field(default_factory=list)
+    in_scan: bool = False
+    cited: object = None
+
+    def __post_init__(self) -> None:
+        self.reserved |= self.file.reserved | {variable.name for variable in self.arguments}
+
+    # ------------------------------------------------------------ what lowerings ask for
+
+    def size(self, size: Size) -> Expr:
+        return size_expression(size, self._symbol)
+
+    def _symbol(self, symbol: str) -> str:
+        if symbol in self.file.graph.sizes:
+            return self.file.constant(symbol)
+        self.sizes[symbol] = identifier(symbol)
+        return self.sizes[symbol]
+
+    def dtype(self) -> str:
+        for variable in self.arguments:
+            if variable.type.dtype == FLOAT and not variable.optional:
+                return f"{variable.name}.dtype"
+        return self.file.dtype(self)
+
+    def device(self) -> str:
+        for variable in self.arguments:
+            if not variable.optional:
+                return f"{variable.name}.device"
+        return self.file.device(self)
+
+    def helper(self, name: str) -> str:
+        return self.file.helper(name)
+
+    def math(self) -> str:
+        return self.file.math()
+
+    def parameter(self, address: str) -> str:
+        found = self._reach(address, parameter=True)
+        if found is not None:
+            return found
+        if address not in self.foreign:
+            name = self.fresh(identifier(address.replace("*.", "").replace(".", "_")))
+            self.foreign[address] = Variable(name, self.file.parameters[address].type)
+        return self.foreign[address].name
+
+    def layer(self, path: str) -> str:
+        found = self._reach(path, parameter=False)
+        assert found is not None, path
+        return found
+
+    def _reach(self, address: str, *, parameter: bool) -> str | None:
+        base = max((b for b in self.bases if address.startswith(b)), key=len, default=None)
+        if base is None or "*" in address[len(base) :]:
+            return None
+        text, steps = self.bases[base], address[len(base) :].split(".")
+        for i, step in enumerate(steps):
+            text = attribute(text, step, parameter=parameter and i == len(steps) - 1)
+        return text
+
+    # ------------------------------------------------------------ names
+
+    def fresh(self, wish: str) -> str:
+        """A name that nothing has had in this function."""
+        name, count = wish, 1
+        while name in self.reserved or name in self.holders:
+            count += 1
+            name = f"{wish}_{count}"
+        self.reserved.add(name)
+        return name
+
+    def name_for(self, value: Value, node: Node | None) -> str:
+        """A variable for `value`: its own name if that is free or holds nothing that is still needed."""
+        wish = self.wish(value, node)
+        name, count = wish, 1
+        while not self._takeable(name, value):
+            count += 1
+            name = f"{wish}_{count}"
+        self.holders[name] = value
+        return name
+
+    def _takeable(self, name: str, value: Value) -> bool:
+        held = self.holders.get(name)
+        if held is None:
+            return name not in self.reserved
+        return self.left[held] <= 0 and (name not in self.reserved or held.type.dtype == value.type.dtype)
+
+    def wish(self, value: Value, node: Node | None) -> str:
+        scopes = self.file.graph.scopes
+        # The outermost name says most; of two at one depth, a variable's says more than a layer's.
+        for name in sorted(value.names, key=lambda n: (n.count("."), n in scopes, value.names.index(n))):
+            last = name.rpartition(".")[2]
+            if last != "*":
+                return identifier(last)
+        if node is not None:
+            if type(node.op) in NAMES:
+                return NAMES[type(node.op)]
+            for part in reversed(node.scope.split(".")):
+                if part and part != "*" and not isinstance(node.op, (ops.Repeat, ops.Scan)):
+                    return identifier(part)
+            return identifier(node.op.name.rpartition(".")[2])
+        return "value"
+
+    # ------------------------------------------------------------ statements
+
+    def add(self, text: str, node: Node | None = None, comment: str = "") -> None:
+        lines = wrapped(text, self.indent)
+        if comment and len(lines[-1]) + len(comment) + 4 <= 120:
+            lines[-1] += f"  # {comment}"
+        self.lines += [Line(line, node) for line in lines]
+
+    def cite(self, node: Node) -> None:
+        """A comment with the line of the spec that the following statements come from."""
+        at = node.at
+        if at is None or (at.source, at.line) == self.cited:
+            return
+        self.cited = at.source, at.line
+        quoted = " ".join(at.source.line(at.line).split("#")[0].split())
+        name = at.source.name.rpartition("/")[2]
+        text = f"# {name}:{at.line}  {quoted}".rstrip()
+        if self.lines and self.lines[-1].text.rstrip()[-1:] not in (":", ""):
+            self.lines.append(Line(""))
+        limit = 116 - 4 * self.indent
+        self.lines.append(Line("    " * self.indent + (text if len(text) <= limit else text[: limit - 1] + "…")))
+
+    def count(self, region: Region) -> None:
+        """Note how often each value is read, and which are read once, by a node next to the one that makes them."""
+        reads: Counter[Value] = Counter(region.results)
+        made_here: set[Value] = set()
+        for node in region.nodes:
+            made_here.update(node.outputs)
+            reads.update(node.inputs)
+            if node.regions:
+                # Read again and again, or by another function: never inside an expression.
+                outer = dict.fromkeys(v for inner in node.regions for v in captured(inner))
+                reads.update(outer)
+                reads.update(outer)
+                reads.update(node.inputs)
+        self.left.update(reads)
+        once = {value for value in made_here if reads[value] == 1}
+        self.single |= once - set(region.results) - self.file.taps.keys()
+
+    def run(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            if isinstance(node.op, (ops.Repeat, ops.Scan)):
+                self.loop(node)
+            else:
+                self.statement(node)
+
+    def statement(self, node: Node) -> None:
+        """Note the node's expression, and write it where it cannot wait for the one that uses it."""
+        value = node.output
+        expression = self.lower(node)
+        while len(expression.text) > LONGEST:
+            longest = max(
+                (v for v in node.inputs if v in self.waiting and len(self.values[v].text) > 24),
+                key=lambda v: len(self.values[v].text), default=None,
+            )
+            if longest is None:
+                break
+            self.write(longest)
+            expression = self.lower(node)
+        alias = len(node.inputs) >= 1 and expression.text == self.values[node.inputs[0]].text
+        pending = (node, *(n for v in dict.fromkeys(node.inputs) for n in self.waiting.get(v, ())))
+        self.values[value] = expression
+        if value in self.file.taps:
+            self.waiting[value] = pending
+            self.write(value)
+            self.tap(value)
+        elif expression.host or isinstance(node.op, ops.Parameter):
+            self.file.hosts[value] = node
+        elif alias:
+            self._alias(node, pending)
+        elif value in self.single and not self._deserves_a_name(node, expression):
+            self.waiting[value] = pending
+        else:
+            self.waiting[value] = pending
+            self.write(value)
+
+    def _alias(self, node: Node, pending: tuple[Node, ...]) -> None:
+        """Another name for the same tensor: its reads are reads of that one."""
+        value, origin = node.output, node.inputs[0]
+        self.left[origin] += self.left[value] - 1
+        if origin in self.waiting:
+            self.waiting[value] = self.waiting[origin]
+            if self.left[value] > 1:
+                self.write(origin)
+                self.values[value] = self.values[origin]
+                self.waiting.pop(value)
+        if origin in self.single and value not in self.single:
+            self.single.discard(origin)
+        self.aliases[value] = self.aliases.get(origin, origin)
+
+    aliases: dict[Value, Value] = field(default_factory=dict)
+
+    def _deserves_a_name(self, node: Node, expression: Expr) -> bool:
+        """Whether an author's variable is worth a line of its own although it is used once."""
+        scopes = self.file.graph.scopes
+        own = [name for name in node.output.names if name not in scopes and name.rpartition(".")[2] != "*"]
+        return bool(own) and (len(expression.text) > 40 or "(" in expression.text)
+
+    def lower(self, node: Node) -> Expr:
+        arguments = tuple(self.read(value) for value in node.inputs)
+        lowering = LOWERINGS.get(type(node.op))
+        if lowering is None:
+            raise NotImplementedError(f"PyTorch has no lowering of {node.op.name}")
+        return lowering(Site(node, arguments, self))
+
+    def read(self, value: Value) -> Expr:
+        if value not in self.values and value in self.file.hosts:
+            # A number or a parameter from the function around: said again, not handed over.
+            node = self.file.hosts[value]
+            self.values[value] = self.lower(node)
+        return self.values[value]
+
+    def write(self, value: Value) -> None:
+        """The statement that gives `value` a variable."""
+        nodes = self.waiting.pop(value)
+        node = nodes[0]
+        expression = self.values[value]
+        self.cite(node)
+        read = self._consume(nodes)
+        name = self.name_for(value, node)
+        axes = value.type.axes
+        kept = any(other.type.axes == axes for other in read)
+        comment = "" if kept or not axes else "[" + ", ".join(map(str, axes)) + "]"
+        if expression.text != name:
+            self.add(f"{name} = {expression.text}", node, comment)
+        self.values[value] = Expr(name)
+
+    def _consume(self, nodes: Sequence[Node]) -> list[Value]:
+        """Count off what `nodes` read; the variables among it."""
+        read = []
+        for node in nodes:
+            for value in node.inputs:
+                held = self.aliases.get(value, value)
+                if held not in self.waiting and held in self.values and not self.values[held].host:
+                    self.left[held] -= 1
+                    read.append(held)
+        return read
+
+    def tensor(self, value: Value) -> Expr:
+        """The value as a variable or argument, whatever it was: what a loop, a call or a `return` takes."""
+        expression = self.read(value)
+        if not expression.host:
+            return expression
+        keywords = [f"dtype={self.dtype()}"] if value.type.dtype == FLOAT else []
+        return function("torch.tensor", expression.text, *keywords, f"device={self.device()}")
+
+    def settle(self, values: Collection[Value]) -> None:
+        """Write what is still waiting among `values`, so that a loop or another function can read it."""
+        for value in values:
+            if value in self.waiting:
+                self.write(value)
+
+    def release(self, value: Value, times: int = 1) -> None:
+        held = self.aliases.get(value, value)
+        self.left[held] -= times
+
+    def tap(self, value: Value) -> None:
+        text = self.file.taps[value]
+        if self.in_scan:
+            self.left[value] += 1  # keep the name: it is read behind the loop
+            self.after_loop.append((text, value))
+        else:
+            self.add(f'{self.helper("record")}("{text}", {self.values[value]})')
+
+    def loop(self, node: Node) -> None:
+        from attndsl.backends.pytorch.loops import write_loop
+
+        write_loop(self, node)
+
+    # ------------------------------------------------------------ the head of the function
+
+    def header(self) -> tuple[list[Line], list[Variable]]:
+        """Lines that read the free sizes off the arguments' shapes, and the sizes that no argument shows (to be handed
+        over as numbers)."""
+        lines: list[Line] = []
+        wanted = dict(self.sizes)
+        for variable in sorted(self.arguments, key=lambda v: v.optional):
+            axes = variable.type.axes
+            shown = {axis.size: i for i, axis in reversed(list(enumerate(axes)))}
+            here = {s: shown[Size.symbol(s)] for s in wanted if Size.symbol(s) in shown}
+            if not here:
+                continue
+            here = dict(sorted(here.items(), key=lambda item: item[1]))
+            names = ", ".join(wanted.pop(s) for s in here)
+            places = list(here.values())
+            if len(places) == 1:
+                text = f"{variable.name}.shape[{places[0]}]"
+                if len(axes) == 1:
+                    names, text = f"({names},)", f"{variable.name}.shape"
+            elif places == list(range(len(places))):
+                text = f"{variable.name}.shape" + ("" if len(places) == len(axes) else f"[:{len(places)}]")
+            else:
+                text = ", ".join(f"{variable.name}.shape[{i}]" for i in places)
+            lines.append(Line(f"{'    ' * 2}{names} = {text}"))
+        for symbol in list(wanted):
+            found = self._solved(symbol, wanted)
+            if found is not None:
+                lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
+        return lines, [Variable(name, Type("int")) for name in wanted.values()]
+
+    def _solved(self, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
+        """A free size from an axis whose length is a formula in it."""
+        for variable in self.arguments:
+            for i, axis in enumerate(variable.type.axes):
+                others = axis.size.symbols - {symbol}
+                if symbol in axis.size.symbols and not others & unknown.keys() and not variable.optional:
+                    solution = solve(axis.size, Size.symbol("?"), symbol)
+                    if solution is not None:
+                        length = Expr(f"{variable.name}.shape[{i}]", ATOM, True)
+                        return size_expression(
+                            solution, lambda s, length=length: length.text if s == "?" else self._symbol(s)
+                        )
+        return None
