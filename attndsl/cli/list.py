@@ -31,8 +31,11 @@ def run(args: Any) -> int:
         return 0
     width = max((len(entry["spec"]) for entry in entries), default=0)
     for entry in entries:
-        first = entry["doc"].split("\n")[0]
-        print(f"{entry['spec']:<{width}}  {first}".rstrip())
+        print(f"{entry['spec']:<{width}}  {_first_sentence(entry['doc'])}".rstrip())
         if entry["variants"]:
             print(f"{'':<{width}}    variants: {', '.join(entry['variants'])}")
     return 0
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).split(". ")[0].rstrip(".")

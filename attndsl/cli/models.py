@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.cli.arguments import Usage
 
 if TYPE_CHECKING:
+    from attndsl.diagnostics import Diagnostic
     from attndsl.graph import Graph
     from attndsl.program import Array, Program
+
+RECORD = "run.json"  # what makes a folder a training run
 
 
 def load_with_weights(
     spec: str, settings: Mapping[str, str], weights: str | None
 ) -> tuple[Graph, dict[str, Array] | None]:
-    """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights come with a published
-    configuration, the hyperparameters are taken from it; a `--set` that contradicts it is an error."""
-    from attndsl.elaborate import load
+    """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights say what the
+    hyperparameters are (a run's record, a published configuration, a file of ours), these are taken; a `--set` that
+    contradicts them is an error."""
+    from attndsl.elaborate import load, open_spec
 
     if weights is None:
         return load(spec, settings), None
+    if (Path(weights) / RECORD).is_file():
+        from attndsl.generation import load_run
+        from attndsl.training.record import open_record
+
+        trained = load_run(weights)
+        return load(spec, {**open_record(trained.folder).settings, **settings}), dict(trained.weights)
     from attndsl.weights import load_weights, settings_for
 
-    found = {**settings_for(spec, weights), **settings}
-    graph = load(spec, found)
-    return graph, load_weights(graph, spec, weights)
+    sections = open_spec(spec).weights
+    graph = load(spec, settings_for(weights, sections, settings, warn=_warn))
+    return graph, load_weights(weights, graph, sections)
+
+
+def _warn(diagnostic: Diagnostic) -> None:
+    print(f"note: {diagnostic.message}", file=sys.stderr)
 
 
 def inputs_from(path: str | None, sizes: Mapping[str, int]) -> dict[str, Array] | None:

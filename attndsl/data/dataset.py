@@ -98,7 +98,8 @@ def load_dataset(
     folder = cache / key
     cached = (folder / "meta.json").is_file()
     if not cached:
-        say(f"reading {corpus.size:,} bytes in {len(corpus.documents):,} files with the tokenizer {choice}")
+        files = "1 file" if len(corpus.documents) == 1 else f"{len(corpus.documents):,} files"
+        say(f"reading {corpus.size:,} bytes in {files} with the tokenizer {choice}")
         _build(corpus, choice, held_out, folder)
     return _open(folder, key, cached)
 

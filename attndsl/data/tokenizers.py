@@ -68,7 +68,10 @@ class Streamer(Protocol):
 class Bytes:
     """The 256 bytes of UTF-8."""
 
-    kind, vocab, begin, separator, fingerprint = "bytes", 256, 10, 10, "bytes"
+    kind = fingerprint = "bytes"
+    vocab = 256
+    begin: int | None = 10  # a new line
+    separator: int | None = 10
 
     def encode(self, text: str) -> Array:
         return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)

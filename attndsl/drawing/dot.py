@@ -19,7 +19,7 @@ ARROWS: dict[str, dict[str, str]] = {
     "flow": {"weight": "20"},
     "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
     "memory": {"constraint": "false", "color": "#0b4f79", "penwidth": "2"},
-    "mask": {"constraint": "false", "style": "dotted", "penwidth": "1.6"},
+    "mask": {"weight": "1", "style": "dotted", "penwidth": "1.6"},
     "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
     "state": {"constraint": "false", "style": "dashed"},
 }

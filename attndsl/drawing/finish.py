@@ -12,6 +12,7 @@ def finish(scene: Scene) -> Scene:
     _prune(scene)
     _remove_idle_forks(scene)
     _place_shared(scene)
+    _repeat_masks(scene)
     _mark_skips(scene)
     _find_spines(scene)
     _tie(scene)
@@ -66,6 +67,21 @@ def _place_shared(scene: Scene) -> None:
                 frame = frame.parent
             if box.frame in frame.chain():
                 box.frame = frame
+
+
+def _repeat_masks(scene: Scene) -> None:
+    """A truth value that comes in as an input is shown beside everything that reads it: arrows from one place would run
+    through the whole diagram."""
+    for box in [box for box in scene.boxes if box.kind == "input"]:
+        for number, arrow in enumerate([a for a in scene.arrows if a.tail is box and a.kind == "mask"]):
+            frame = arrow.head.frame
+            while frame.kind in ("repeat", "scan", "case", "layer") and frame.parent is not None:
+                frame = frame.parent
+            if number == 0:
+                box.frame = frame
+                continue
+            arrow.tail = Box(f"{box.id} #{number + 1}", box.kind, box.lines, frame, optional=box.optional)
+            scene.boxes.insert(scene.boxes.index(box) + number, arrow.tail)
 
 
 def _common(chains: list[tuple[Frame, ...]]) -> Frame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.diagnostics import Label, did_you_mean, error
+from attndsl.diagnostics import Label, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, lift, size_of
 from attndsl.elaborate.values import Argument, Number, describe
@@ -67,9 +67,8 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
     for side in (left, right):
         value = frame.run.evaluate(side, frame)
         if not isinstance(value, Number) or value.size is None:
-            known = [i.name for i in frame.run.inputs]
             raise error("E0210", f"sizes are compared here, but this is {describe(value)}", side.span,
-                        help=did_you_mean(side.text, known) if isinstance(side, tree.Name) else ())
+                        help=f"the values of an input are bounded where it is declared; this is `{node.name.text}`")
         sizes.append(value.size)
     frame.run.require(Constraint(relation, sizes[0], sizes[1], where.span, "E0211"))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from attndsl import ops
-from attndsl.diagnostics import Span, did_you_mean, error
+from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.rearrange import rearrange
@@ -45,6 +45,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Type, Value
 from attndsl.sizes import Constraint, Size
+from attndsl.syntax import tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,11 @@ def apply(
 ) -> Compile:
     """The primitive applied, or itself with more arguments where operands are still lacking."""
     rule = PRIMITIVES[primitive.name]
+    if rule.names_axis and not positional and len(keywords) == 1:
+        ((key, size),) = keywords.items()
+        assert size.expression is not None
+        term = tree.AxisTerm(size.span, tree.Identifier(size.span, key), size.expression)
+        positional, keywords = [Argument(Axes((term,), frame), size.span)], {}
     for key, value in keywords.items():
         if key not in rule.keywords:
             raise error("E0102", f"`{primitive.name}` has no argument `{key}`", value.span,
@@ -182,9 +188,7 @@ def _softmax(g: Given) -> Compile:
     return g.emit(op, tensor, lifted)
 
 
-def _label(argument: Argument, g: Given) -> tuple:
-    from attndsl.diagnostics import Label
-
+def _label(argument: Argument, g: Given) -> tuple[Label, ...]:
     return (Label(argument.span, str(g.type(0))),) if argument.span.source is g.span.source else ()
 
 
@@ -236,47 +240,30 @@ def _concat(g: Given) -> Compile:
     axes: list[Axis | None] = []
     total, earlier = Size.of(0), Size.of(0)
     for part, term in zip(parts, terms, strict=True):
-        assert isinstance(part.value, Value)
-        single = isinstance(term.size, tree_number()) and term.size.value == 1 and term.name is None
-        axis = None if single else axis_of(term, g.frame, (part.value.type,))
-        if axis is not None and axis not in part.value.type.axes:
-            axis = None
-        axes.append(axis)
-        earlier = total
-        total = total + (axis.size if axis is not None else 1)
+        type_ = part.value.type  # type: ignore[union-attr]
+        is_one = isinstance(term.size, tree.Number) and term.size.value == 1 and term.name is None
+        axis = None if is_one else axis_of(term, g.frame, (type_,))
+        axes.append(axis if axis in type_.axes else None)
+        earlier, total = total, total + (axis.size if axis in type_.axes else 1)  # type: ignore[union-attr]
     target = _joined(arrow.target.terms[0], total, earlier, g)
-    rest = max((p.value.type.without(*(a for a in axes if a)) for p in parts), key=lambda t: t.rank)  # type: ignore[union-attr]
+    layout = max((p.value.type for p in parts), key=lambda t: t.rank).axes  # type: ignore[union-attr]
+    place = next((i for i, a in enumerate(layout) if a in axes), len(layout))
+    rest = [a for a in layout if a not in axes]
     one = Axis("1", Size.of(1))
     full: list[Argument] = []
     for part, axis in zip(parts, axes, strict=True):
-        assert isinstance(part.value, Value)
-        wanted = (*rest.axes, axis or one)
-        layout = tuple(a for a in part.value.type.axes if a in wanted)
-        place = layout.index(axis) if axis else None
-        order = list(rest.axes)
-        base = parts[[a is not None for a in axes].index(True)].value.type if any(axes) else None  # type: ignore[union-attr]
-        at = next((i for i, a in enumerate(base.axes) if a in axes), len(order)) if base is not None else len(order)
-        order.insert(min(at, len(order)), axis or one)
-        foreign = [a for a in part.value.type.axes if a not in order]
+        type_ = part.value.type  # type: ignore[union-attr]
+        order = (*rest[:place], axis or one, *rest[place:])
+        foreign = [a for a in type_.axes if a not in order]
         if foreign:
-            raise error("E0203", f"{axes_text(foreign)} is not an axis of the other operands", part.span, str(part.value.type))
-        del place
-        full.append(part if part.value.type.axes == tuple(order) else Argument(g.emit(ops.Broadcast(tuple(order)), part), part.span))
+            raise error("E0203", f"{axes_text(foreign)} is no axis of the other operands", part.span, str(type_))
+        full.append(part if type_.axes == order else Argument(g.emit(ops.Broadcast(order), part), part.span))
     return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
 
 
-def tree_number() -> type:
-    from attndsl.syntax import tree
-
-    return tree.Number
-
-
-def _joined(term: object, total: Size, earlier: Size, g: Given) -> Axis:
+def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: Given) -> Axis:
     """The axis that a concatenation makes: a name of its own for the summed size, counted from where the last operand
     starts."""
-    from attndsl.syntax import tree
-
-    assert isinstance(term, tree.AxisTerm)
     if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
         axis = Axis(term.size.text, total, -earlier)
         g.frame.bind(term.size.text, Number(total.known(g.frame.run.sizes), total, axis), term.span)
@@ -389,12 +376,13 @@ def _has(g: Given) -> Compile:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`operands`: fewest and most positional arguments."""
+    """`operands`: fewest and most positional arguments. `names_axis`: a single `name=size` is an axis (`range(part=2)`)."""
 
     build: Callable[[Given], Compile]
     operands: tuple[int, int] = (1, 1)
     keywords: tuple[str, ...] = ()
     doc: str = ""
+    names_axis: bool = False
 
 
 _OVER = ("over",)
@@ -421,8 +409,8 @@ PRIMITIVES: dict[str, Rule] = {
     "logsumexp": Rule(_along(ops.LogSumExp), keywords=_OVER, doc="log(sum(exp(x)))"),
     "dot": Rule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
     "take": Rule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
-    "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T"),
-    "positions": Rule(_range, doc="`positions(T)`: the indices along T, counted from its origin"),
+    "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
+    "positions": Rule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
     "rearrange": Rule(_rearrange, (2, 2), doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
     "concat": Rule(_concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
     "split": Rule(_split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),

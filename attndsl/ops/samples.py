@@ -138,7 +138,11 @@ def _unary() -> list[Sample]:
     found += [sample(function, "float T", makers={0: fixed([0.0, 30.0, -30.0])}) for function in (e.Erf(), e.Sigmoid())]
     for function in (e.Floor(), e.Ceil(), e.Round()):
         halves = {0: fixed([-2.5, 0.5, 1.5])}
-        found += [sample(function, "float B T"), sample(function, "int T"), sample(function, "float T", makers=halves, smooth=False)]
+        found += [
+            sample(function, "float B T"),
+            sample(function, "int T"),
+            sample(function, "float T", makers=halves, smooth=False),
+        ]
     for function in (e.Abs(), e.Sign()):
         found += [sample(function, "float B T"), sample(function, "int T")]
     found.append(sample(e.Not(), "bool B T"))
@@ -162,7 +166,8 @@ def _binary() -> list[Sample]:
             sample(function, "int", "float T"),
         ]
     for function in (a.Maximum(), a.Minimum()):
-        found.append(sample(function, "float T", "float T", makers=dict.fromkeys((0, 1), fixed(1)), smooth=False))
+        equal = dict.fromkeys((0, 1), fixed(1))
+        found += [sample(function, "float T", "float T", makers=equal, smooth=False, label="of equals")]
     found += [
         sample(a.Mul(), "float B T", "bool T"),
         sample(a.Mul(), "bool T", "bool S"),
@@ -225,8 +230,7 @@ def _reductions() -> list[Sample]:
     found = []
     for kind in (r.Sum, r.Mean, r.Max, r.Min):
         makers = {0: apart} if kind in (r.Max, r.Min) else {}
-        for over in ("D", "T", "B D", "B T D"):
-            found.append(sample(kind(axes(over)), "float B T D", makers=makers))
+        found += [sample(kind(axes(over)), "float B T D", makers=makers) for over in ("D", "T", "B D", "B T D")]
         found.append(sample(kind(axes("T")), "int B T"))
     for kind in (r.Max, r.Min):
         found.append(sample(kind(axes("S")), "float B S", makers={0: fixed([1.0, 2.0, 2.0, 1.0])}, smooth=False))
@@ -257,7 +261,7 @@ def _reductions() -> list[Sample]:
         sample(r.Softmax(axis("S")), "int S"),
     ]
     for function in (r.Softmax(axis("S")), r.LogSoftmax(axis("S")), r.LogSumExp(axis("S"))):
-        found.append(sample(function, "float B S", makers=large, label="of large numbers"))
+        found += [sample(function, "float B S", makers=large, label="of large numbers")]
     d = contraction.Dot
     found += [
         sample(d(axes("D")), "float B T D", "float D V"),

@@ -422,7 +422,7 @@ def _unused_value(place: _Place) -> Diagnostic | None:
 def _operand(place: _Place) -> Diagnostic | None:
     """Two values with nothing between them, or an operator with nothing after it."""
     token, source = place.token, place.source
-    expects_value = place.expected.issuperset(("NAME", "NUMBER", "LPAR"))
+    expects_value = place.parser.awaits_value()
     if expects_value and place.kind == "LSQB" and not place.at_start:
         return place.say("E0010", "a list of axes can only be an argument", help="as in `over=[M, T]` or `[D] -> [heads, head]`")
     if expects_value and place.kind in (NEWLINE, END, "RBRACE", "RPAR", "RSQB", "COMMA") and not place.at_start:
@@ -450,11 +450,6 @@ def _operand(place: _Place) -> Diagnostic | None:
             other=Label(place.span(place.bracket.start, place.bracket.end), "in these parentheses"),
         )
     return None
-
-
-def awaits_value(parser: Parser) -> bool:
-    """Whether the parser stopped where only a value can follow."""
-    return all(parser.accepts(kind) for kind in ("NAME", "NUMBER", "LPAR"))
 
 
 def _last_token(parser: Parser) -> Token | None:

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
-from attndsl.syntax import mistakes
 from attndsl.syntax.build import Builder
 from attndsl.syntax.files import read_source
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
@@ -54,6 +53,8 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     if not found and brackets.may_be_deep and (refusal := too_deep(file)):
         return File(file.span, (), None), [refusal]
     if not found and not file.declarations:
+        from attndsl.syntax import mistakes
+
         found.append(mistakes.nothing_declared(source))
     untold = parser.untold + max(0, len(found) - MAX_ERRORS)
     if untold:
@@ -177,10 +178,16 @@ class Parser:
             states.append(rows[states[-1]][rule.origin])
         return kind == END and states[-1] == self.tables.accept
 
+    def awaits_value(self) -> bool:
+        """Whether the last token that was fed stands where a value can."""
+        return all(self.accepts(kind) for kind in ("NAME", "NUMBER", "LPAR"))
+
     # ---------------------------------------------------------------- after a mistake
 
     def recover(self, token: Token) -> None:
         """Say what is wrong at `token`, and go on from where the text makes sense again."""
+        from attndsl.syntax import mistakes  # only a text with a mistake pays for it
+
         depth = self.statement_depth()
         start = self.starts[depth] if depth < len(self.states) else token.start
         is_new = token.start > self.last_mistake or token.kind == END
@@ -264,7 +271,7 @@ class Parser:
     def statement_end(self, start: int, token: Token) -> int:
         """Where the statement that starts at `start` and goes wrong at `token` ends: before a newline or a brace."""
         text, at = self.text, start
-        awaits_value = token.kind == NEWLINE and mistakes.awaits_value(self)
+        awaits_value = token.kind == NEWLINE and self.awaits_value()
         top_level = not self.open_braces()
         while (stop := _STOPS.search(text, at)) is not None:
             offset, mark = stop.start(), stop.group()[0]

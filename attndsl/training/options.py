@@ -32,8 +32,8 @@ class Option:
             return value
         if self.kind == "pair" and isinstance(value, (tuple, list)) and len(value) == 2 and all(map(self._fits, value)):
             return tuple(float(part) for part in value)
-        if self.kind in ("int", "float") and self._fits(value):
-            return int(value) if self.kind == "int" else float(value)  # type: ignore[call-overload,no-any-return]
+        if self.kind in ("int", "float") and isinstance(value, (int, float)) and self._fits(value):
+            return int(value) if self.kind == "int" else float(value)
         near = did_you_mean(value, self.words) if isinstance(value, str) else ()
         raise error(
             "E0721", f"`{name}` cannot be {_shown(value)}", span, help=(*near, f"`{name}` is {self.described()}")

@@ -24,7 +24,7 @@ from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import INT, Graph
 from attndsl.syntax import tree
-from attndsl.training.options import OPTIMIZERS, SCHEDULES, SETTINGS, Choice, Option, Plain, choose, unknown
+from attndsl.training.options import OPTIMIZERS, SCHEDULES, SETTINGS, Choice, choose, unknown
 from attndsl.training.written import Written, evaluate
 
 _BATCHES = ("next_token",)
@@ -78,8 +78,9 @@ class Recipe:
         ends there too, and a warm-up of more than a tenth of it becomes a tenth. Raises E0720, E0721.
         """
         recipe = self
+        settings = {name.removeprefix("train."): value for name, value in settings.items()}
         for name, value in settings.items():
-            recipe = recipe._set(name.removeprefix("train."), value)
+            recipe = recipe._set(name, value)
         if "steps" in settings and "steps" in dict(recipe.schedule.options) and "schedule.steps" not in settings:
             recipe = recipe._with("schedule", "steps", 0)
             warmup = int(recipe.schedule.number("warmup"))
@@ -94,21 +95,21 @@ class Recipe:
         if dot and owner in _CHOICES:
             return self._with(owner, option, _typed(value))
         if name in _CHOICES:
-            return dataclasses.replace(self, **{name: _read_choice(name, _written(name, value))})
+            return _replaced(self, **{name: _read_choice(name, _written(name, value))})
         if name == "batches":
-            return dataclasses.replace(self, inputs=_read_batches(_written(name, value)))
+            return _replaced(self, inputs=_read_batches(_written(name, value)))
         if name == "tokenizer":
-            return dataclasses.replace(self, tokenizer=_read_tokenizer(_written(name, value, word=True)))
+            return _replaced(self, tokenizer=_read_tokenizer(_written(name, value, word=True)))
         if name not in SETTINGS:
             raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *_ALONE)))
         typed = str(value) if SETTINGS[name].kind == "word" else _typed(value)
-        return dataclasses.replace(self, **{name: SETTINGS[name].read(name, typed, None)})
+        return _replaced(self, **{name: SETTINGS[name].read(name, typed, None)})
 
     def _with(self, owner: str, option: str, value: object) -> Recipe:
         chosen: Choice = getattr(self, owner)
         table = _CHOICES[owner][0]
         given = {**dict(chosen.options), option: value}
-        return dataclasses.replace(self, **{owner: choose(owner, table, chosen.kind, given)})
+        return _replaced(self, **{owner: choose(owner, table, chosen.kind, given)})
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; `from_json` reads it back."""
@@ -162,7 +163,7 @@ def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object
                 found[name] = _read_choice(name, written)
             else:
                 found[name] = SETTINGS[name].read(
-                    name, written.word if _wants_word(SETTINGS[name]) else written.value, written.span
+                    name, written.word if SETTINGS[name].kind == "word" else written.value, written.span
                 )
         except AttnError as problem:
             problems.append(problem)
@@ -174,15 +175,15 @@ def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object
     return _fill_length(Recipe(**found, spans=spans), hyperparameters)
 
 
-def _wants_word(option: Option) -> bool:
-    return option.kind == "word"
+def _replaced(recipe: Recipe, **settings: Any) -> Recipe:
+    return dataclasses.replace(recipe, **settings)
 
 
 def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, object]) -> Recipe:
     context = hyperparameters.get("context")
     if recipe.length:
         return recipe
-    return dataclasses.replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
+    return _replaced(recipe, length=context if isinstance(context, int) and context > 0 else 128)
 
 
 def _read_choice(what: str, written: Written) -> Choice:
@@ -358,4 +359,4 @@ def split_settings(
     return model, training
 
 
-__all__ = ["KEYS", "Plain", "Recipe", "check_recipe", "read_recipe", "share", "split_settings"]
+__all__ = ["KEYS", "Recipe", "check_recipe", "read_recipe", "share", "split_settings"]

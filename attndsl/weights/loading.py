@@ -84,7 +84,8 @@ def _dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None)
 
 
 def _as_float(array: Array) -> Array:
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    with np.errstate(invalid="ignore"):  # a signalling NaN is no reason to speak up here
+        return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _owned(array: Array) -> Array:

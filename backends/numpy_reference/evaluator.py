@@ -94,8 +94,14 @@ class NumpyProgram:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
         execution = self._execution(inputs, training, seed, step, dump)
         names = self._names(outputs, inputs)
-        found = execution.top(names)
-        return {name: array for name, (array, _) in found.items()} | execution.watch.collected()
+        found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
+        return {name: self._own(array, execution) for name, array in found.items()}
+
+    def _own(self, array: Array, execution: _Execution) -> Array:
+        """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""
+        others = (*self.arrays.values(), *execution.inputs.values())
+        shared = not array.flags.writeable or any(np.may_share_memory(array, other) for other in others)
+        return array.copy() if shared else array
 
     def gradients(
         self,

@@ -7,12 +7,13 @@ named by the author's name for them. A name is taken up again once what it held 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.backends.pytorch.expressions import ATOM, Expr, function, size_expression, wrapped
+from attndsl.backends.pytorch.loops import write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
 from attndsl.backends.pytorch.site import Site
@@ -69,7 +70,7 @@ class Writer:
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
     foreign: dict[str, Variable] = field(default_factory=dict)  # parameters of layers outside, by address
-    after_loop: list[tuple[str, Value]] = field(default_factory=list)
+    after_loop: list[str] = field(default_factory=list)
     in_scan: bool = False
     cited: object = None
 
@@ -158,7 +159,7 @@ class Writer:
     def wish(self, value: Value, node: Node | None) -> str:
         scopes = self.file.graph.scopes
         # The outermost name says most; of two at one depth, a variable's says more than a layer's.
-        for name in sorted(value.names, key=lambda n: (n.count("."), n in scopes, value.names.index(n))):
+        for name in sorted(self.file.names(value), key=lambda n: (n.count("."), n in scopes)):
             last = name.rpartition(".")[2]
             if last != "*":
                 return identifier(last)
@@ -188,99 +189,79 @@ class Writer:
         quoted = " ".join(at.source.line(at.line).split("#")[0].split())
         name = at.source.name.rpartition("/")[2]
         text = f"# {name}:{at.line}  {quoted}".rstrip()
-        if self.lines and self.lines[-1].text.rstrip()[-1:] not in (":", ""):
+        if self.lines and not self.lines[-1].text.endswith(":"):
             self.lines.append(Line(""))
         limit = 116 - 4 * self.indent
         self.lines.append(Line("    " * self.indent + (text if len(text) <= limit else text[: limit - 1] + "…")))
 
     def count(self, region: Region) -> None:
-        """Note how often each value is read, and which are read once, by a node next to the one that makes them."""
-        reads: Counter[Value] = Counter(region.results)
-        made_here: set[Value] = set()
+        """Note how often each value is read, and which are read once, by a node of the region that makes them."""
+        root = self.file.root
+        results = [root(value) for value in region.results]
+        reads: Counter[Value] = Counter(results)
+        made: set[Value] = set()
         for node in region.nodes:
-            made_here.update(node.outputs)
-            reads.update(node.inputs)
             if node.regions:
                 # Read again and again, or by another function: never inside an expression.
-                outer = dict.fromkeys(v for inner in node.regions for v in captured(inner))
-                reads.update(outer)
-                reads.update(outer)
-                reads.update(node.inputs)
+                reads.update(self.held(node) * 2)
+            elif not self.file.is_alias(node):
+                reads.update(map(root, node.inputs))
+            made.update(node.outputs)
         self.left.update(reads)
-        once = {value for value in made_here if reads[value] == 1}
-        self.single |= once - set(region.results) - self.file.taps.keys()
+        kept = {*results, *map(root, self.file.taps)}
+        self.single |= {value for value in made if reads[value] == 1} - kept
+
+    def held(self, node: Node) -> list[Value]:
+        """What a node with bodies reads from around it."""
+        outer = [v for inner in node.regions for v in captured(inner)]
+        return list(dict.fromkeys(map(self.file.root, outer))) + [self.file.root(v) for v in node.inputs]
 
     def run(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
-            if isinstance(node.op, (ops.Repeat, ops.Scan)):
-                self.loop(node)
+            if node.regions:
+                write_loop(self, node)
+            elif self.file.is_alias(node):
+                self.tap(node)
             else:
                 self.statement(node)
+                self.tap(node)
 
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
         value = node.output
         expression = self.lower(node)
         while len(expression.text) > LONGEST:
-            longest = max(
-                (v for v in node.inputs if v in self.waiting and len(self.values[v].text) > 24),
-                key=lambda v: len(self.values[v].text), default=None,
-            )
-            if longest is None:
+            waiting = [v for v in map(self.file.root, node.inputs) if v in self.waiting and len(self.values[v].text) > 24]
+            if not waiting:
                 break
-            self.write(longest)
+            self.write(max(waiting, key=lambda v: len(self.values[v].text)))
             expression = self.lower(node)
-        alias = len(node.inputs) >= 1 and expression.text == self.values[node.inputs[0]].text
-        pending = (node, *(n for v in dict.fromkeys(node.inputs) for n in self.waiting.get(v, ())))
         self.values[value] = expression
-        if value in self.file.taps:
-            self.waiting[value] = pending
-            self.write(value)
-            self.tap(value)
-        elif expression.host or isinstance(node.op, ops.Parameter):
+        if expression.host or isinstance(node.op, ops.Parameter):
             self.file.hosts[value] = node
-        elif alias:
-            self._alias(node, pending)
-        elif value in self.single and not self._deserves_a_name(node, expression):
-            self.waiting[value] = pending
-        else:
-            self.waiting[value] = pending
+            return
+        inputs = dict.fromkeys(map(self.file.root, node.inputs))
+        self.waiting[value] = (node, *(n for v in inputs for n in self.waiting.get(v, ())))
+        if value not in self.single or self._deserves_a_name(node, expression):
             self.write(value)
-
-    def _alias(self, node: Node, pending: tuple[Node, ...]) -> None:
-        """Another name for the same tensor: its reads are reads of that one."""
-        value, origin = node.output, node.inputs[0]
-        self.left[origin] += self.left[value] - 1
-        if origin in self.waiting:
-            self.waiting[value] = self.waiting[origin]
-            if self.left[value] > 1:
-                self.write(origin)
-                self.values[value] = self.values[origin]
-                self.waiting.pop(value)
-        if origin in self.single and value not in self.single:
-            self.single.discard(origin)
-        self.aliases[value] = self.aliases.get(origin, origin)
-
-    aliases: dict[Value, Value] = field(default_factory=dict)
 
     def _deserves_a_name(self, node: Node, expression: Expr) -> bool:
         """Whether an author's variable is worth a line of its own although it is used once."""
         scopes = self.file.graph.scopes
-        own = [name for name in node.output.names if name not in scopes and name.rpartition(".")[2] != "*"]
-        return bool(own) and (len(expression.text) > 40 or "(" in expression.text)
+        own = [name for name in self.file.names(node.output) if name not in scopes and name.rpartition(".")[2] != "*"]
+        return bool(own) and len(expression.text) > 30
 
     def lower(self, node: Node) -> Expr:
-        arguments = tuple(self.read(value) for value in node.inputs)
         lowering = LOWERINGS.get(type(node.op))
         if lowering is None:
             raise NotImplementedError(f"PyTorch has no lowering of {node.op.name}")
-        return lowering(Site(node, arguments, self))
+        return lowering(Site(node, tuple(map(self.read, node.inputs)), self))
 
     def read(self, value: Value) -> Expr:
+        value = self.file.root(value)
         if value not in self.values and value in self.file.hosts:
             # A number or a parameter from the function around: said again, not handed over.
-            node = self.file.hosts[value]
-            self.values[value] = self.lower(node)
+            self.values[value] = self.lower(self.file.hosts[value])
         return self.values[value]
 
     def write(self, value: Value) -> None:
@@ -289,25 +270,17 @@ class Writer:
         node = nodes[0]
         expression = self.values[value]
         self.cite(node)
-        read = self._consume(nodes)
+        read = []
+        for other in dict.fromkeys(v for n in nodes for v in map(self.file.root, n.inputs)):
+            if other not in self.file.hosts and not any(other in n.outputs for n in nodes):
+                self.left[other] -= sum(list(map(self.file.root, n.inputs)).count(other) for n in nodes)
+                read.append(other)
         name = self.name_for(value, node)
         axes = value.type.axes
         kept = any(other.type.axes == axes for other in read)
         comment = "" if kept or not axes else "[" + ", ".join(map(str, axes)) + "]"
-        if expression.text != name:
-            self.add(f"{name} = {expression.text}", node, comment)
+        self.add(f"{name} = {expression.text}", node, comment)
         self.values[value] = Expr(name)
-
-    def _consume(self, nodes: Sequence[Node]) -> list[Value]:
-        """Count off what `nodes` read; the variables among it."""
-        read = []
-        for node in nodes:
-            for value in node.inputs:
-                held = self.aliases.get(value, value)
-                if held not in self.waiting and held in self.values and not self.values[held].host:
-                    self.left[held] -= 1
-                    read.append(held)
-        return read
 
     def tensor(self, value: Value) -> Expr:
         """The value as a variable or argument, whatever it was: what a loop, a call or a `return` takes."""
@@ -317,28 +290,29 @@ class Writer:
         keywords = [f"dtype={self.dtype()}"] if value.type.dtype == FLOAT else []
         return function("torch.tensor", expression.text, *keywords, f"device={self.device()}")
 
-    def settle(self, values: Collection[Value]) -> None:
+    def settle(self, values: Iterable[Value]) -> None:
         """Write what is still waiting among `values`, so that a loop or another function can read it."""
-        for value in values:
+        for value in map(self.file.root, values):
             if value in self.waiting:
                 self.write(value)
 
-    def release(self, value: Value, times: int = 1) -> None:
-        held = self.aliases.get(value, value)
-        self.left[held] -= times
+    def release(self, values: Iterable[Value], times: int = 1) -> None:
+        """So many of these values' reads are written now."""
+        for value in map(self.file.root, values):
+            self.left[value] -= times
 
-    def tap(self, value: Value) -> None:
-        text = self.file.taps[value]
+    def tap(self, node: Node) -> None:
+        """Record what is asked for by address."""
+        value = node.output
+        if value not in self.file.taps:
+            return
+        self.settle([value])
+        line = f'{self.helper("record")}("{self.file.taps[value]}", {self.tensor(value)})'
         if self.in_scan:
-            self.left[value] += 1  # keep the name: it is read behind the loop
-            self.after_loop.append((text, value))
+            self.left[self.file.root(value)] += 1  # its name stays its own: it is read behind the loop
+            self.after_loop.append(line)
         else:
-            self.add(f'{self.helper("record")}("{text}", {self.values[value]})')
-
-    def loop(self, node: Node) -> None:
-        from attndsl.backends.pytorch.loops import write_loop
-
-        write_loop(self, node)
+            self.add(line)
 
     # ------------------------------------------------------------ the head of the function
 

@@ -1,0 +1,54 @@
+"""Give a trained model to other tools.
+
+--to huggingface DIR    a folder that `transformers` loads with `from_pretrained`, by what the spec's weights section says
+--to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attndsl.cli.arguments import Parser
+from attndsl.diagnostics import error
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+    from attndsl.syntax import tree
+
+
+def configure(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the folder that `attndsl train` wrote")
+    parser.add_argument("--to", required=True, choices=("huggingface", "safetensors"), help="for whom")
+    parser.add_argument("path", metavar="PATH", help="the folder or file to write")
+    parser.add_argument("--force", action="store_true", help="replace what an earlier export wrote into a folder with other files")
+
+
+def run(args: Any) -> int:
+    from attndsl.elaborate import open_spec
+    from attndsl.generation import load_run
+    from attndsl.training.record import open_record
+    from attndsl.weights import export_huggingface, save_weights
+
+    trained = load_run(args.run)
+    if args.to == "safetensors":
+        from attndsl.cli.files import checked
+
+        save_weights(checked(args.path), trained.weights, trained.graph)
+    else:
+        section = _section(open_spec(open_record(trained.folder).spec), args.to)
+        export_huggingface(args.path, trained.graph, trained.weights, section, force=args.force)
+    print(f"wrote {args.path}: {trained.graph.name}, {trained.graph.parameter_count:,} parameters, after {trained.step:,} steps")
+    return 0
+
+
+def _section(spec: Spec, origin: str) -> tree.Weights:
+    for section in spec.weights:
+        if section.origin.text == origin:
+            return section
+    raise error(
+        "E0650",
+        f"the spec of this run does not say what its weights are called in {origin}",
+        spec.model.name.span,
+        f"no `weights {spec.model.name.text} from {origin}` for this model",
+        help=("`--to safetensors` needs no such section", "`attndsl show gpt2` shows how one is written"),
+    )

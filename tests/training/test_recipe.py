@@ -1,0 +1,236 @@
+"""Recipes: what a `train` section may say, what settings change, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attndsl.diagnostics import AttnError, Source
+from attndsl.elaborate import load
+from attndsl.syntax import tree
+from attndsl.syntax.parser import parse
+from attndsl.training.options import OPTIMIZERS, SCHEDULES, choose
+from attndsl.training.recipe import Recipe, check_recipe, read_recipe, share, split_settings
+
+SIZES = {"width": 64, "context": 32, "vocab": 100, "norm": "layer_norm"}
+
+
+def read(body: str) -> Recipe:
+    file, problems = parse(Source("t.attn", f"train M {{\n{body}\n}}\n"))
+    assert not problems
+    (section,) = file.declarations
+    assert isinstance(section, tree.Train)
+    return read_recipe(section, SIZES)
+
+
+def test_everything_can_be_said() -> None:
+    recipe = read("""
+      batches = next_token(words, next)
+      minimize = nll
+      optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
+      schedule = warmup_cosine(warmup=2000, steps=600000, floor=0.1)
+      clip = 0.5
+      batch = 2 * 8 + 4 - 4
+      accumulate = width // 8
+      length = context
+      precision = bfloat16
+      evaluate = 50
+      evaluate_batches = 3
+      checkpoint = 10 ^ 2
+      tokenizer = bpe(1024)
+      steps = 500
+      held_out = 1 / 10
+      seed = 7
+    """)
+    assert recipe.inputs == ("words", "next")
+    assert recipe.optimizer == choose("optimizer", OPTIMIZERS, "adamw", {"lr": 6e-4, "betas": (0.9, 0.95), "decay": 0.1})
+    assert (recipe.batch, recipe.accumulate, recipe.length, recipe.checkpoint, recipe.held_out) == (16, 8, 32, 100, 0.1)
+    assert (recipe.minimize, recipe.precision, recipe.tokenizer, recipe.steps) == ("nll", "bfloat16", "bpe:1024", 500)
+    assert recipe.schedule["steps"] == 600000
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+
+
+def test_nothing_needs_to_be_said() -> None:
+    assert read("").length == 32
+    assert read_recipe(None, {}).length == 128
+    assert read("").optimizer.kind == "adamw"
+    assert Recipe.from_json(read("").to_json()) == read("")
+
+
+def test_the_training_is_as_long_as_its_schedule() -> None:
+    assert read("schedule = warmup_cosine(warmup=10, steps=700)").steps == 700
+    assert read("schedule = warmup_cosine(warmup=10, steps=700)\nsteps = 50").steps == 50
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said", "underlined"),
+    [
+        ("optimiser = adamw()", "E0720", "did you mean `optimizer`?", "optimiser"),
+        ("optimizer = adanw(lr=1)", "E0720", "did you mean `adamw`?", "adanw(lr=1)"),
+        ("optimizer = adamw(rate=1)", "E0720", "lr, betas, eps, decay", "1"),
+        ("optimizer = adamw(1e-3)", "E0721", "lr, betas, eps, decay", "1e-3"),
+        ("optimizer = 3", "E0721", "adamw, adam, sgd", "3"),
+        ("optimizer = adamw(lr=-1)", "E0721", "at least 0", "-1"),
+        ("optimizer = adamw(betas=0.9)", "E0721", "a pair of numbers", "0.9"),
+        ("optimizer = adamw(betas=(0.9, 1))", "E0721", "a pair of numbers", "(0.9, 1)"),
+        ("schedule = warmup_cosin()", "E0720", "did you mean `warmup_cosine`?", "warmup_cosin()"),
+        ("schedule = noam()", "E0721", "noam(width=width, …)", "noam()"),
+        ("batch = 0", "E0721", "at least 1", "0"),
+        ("batch = 1.5", "E0721", "a whole number", "1.5"),
+        ("batch = true", "E0721", "a whole number", "true"),
+        ("batch = widht", "E0721", "a whole number", "widht"),
+        ("precision = float61", "E0721", "did you mean `float16`?", "float61"),
+        ("held_out = 1", "E0721", "from 0 to 0.5", "1"),
+        ("clip = 1 / 0", "E0721", "division by zero", "1 / 0"),
+        ("clip = norm + 1", "E0721", "hyperparameter", "norm"),
+        ("clip = 10 ^ 10000", "E0721", "", "10 ^ 10000"),
+        ("batches = next_tokens(tokens, targets)", "E0720", "did you mean `next_token`?", "next_tokens(tokens, targets)"),
+        ("batches = next_token(tokens)", "E0721", "next_token(tokens, targets)", "next_token(tokens)"),
+        ("tokenizer = 7", "E0721", "bpe(1024)", "7"),
+        ("tokenizer = bpe(many)", "E0721", "bpe(1024)", "bpe(many)"),
+        ("seed = 1\nseed = 2", "E0107", "", "seed"),
+    ],
+)
+def test_mistakes(body: str, code: str, said: str, underlined: str) -> None:
+    with pytest.raises(AttnError) as problem:
+        read(body)
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.code == code
+    assert said in " ".join(diagnostic.helps)
+    assert diagnostic.primary is not None
+    assert diagnostic.primary.span.text == underlined
+
+
+def test_two_mistakes_are_two_errors() -> None:
+    with pytest.raises(AttnError) as problem:
+        read("batch = 0\nclip = 1\nlenght = 3")
+    assert [d.code for d in problem.value.diagnostics] == ["E0721", "E0720"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"batch": "4"}, {"batch": 4}),
+        ({"batch": 4.0}, {"batch": 4}),
+        ({"train.batch": "4"}, {"batch": 4}),
+        ({"precision": "float16"}, {"precision": "float16"}),
+        ({"tokenizer": "bpe:512"}, {"tokenizer": "bpe:512"}),
+        ({"tokenizer": "bpe(512)"}, {"tokenizer": "bpe:512"}),
+        ({"tokenizer": "some/tokenizer.json"}, {"tokenizer": "some/tokenizer.json"}),
+        ({"seed": "1_000"}, {"seed": 1000}),
+        ({"batches": "next_token(a, b)"}, {"inputs": ("a", "b")}),
+    ],
+)
+def test_settings_replace(settings: dict[str, object], expected: dict[str, object]) -> None:
+    changed = read("").override(settings)
+    assert {name: getattr(changed, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "owner", "name", "value"),
+    [
+        ({"lr": "1e-3"}, "optimizer", "lr", 1e-3),
+        ({"optimizer.lr": 2e-3}, "optimizer", "lr", 2e-3),
+        ({"betas": "(0.8, 0.9)"}, "optimizer", "betas", (0.8, 0.9)),
+        ({"optimizer": "sgd"}, "optimizer", "momentum", 0.9),
+        ({"optimizer": "sgd(momentum=0.5, nesterov=true)"}, "optimizer", "momentum", 0.5),
+        ({"warmup": "7"}, "schedule", "warmup", 7),
+        ({"schedule": "warmup_linear", "floor": "0.2"}, "schedule", "floor", 0.2),
+    ],
+)
+def test_options_replace(settings: dict[str, object], owner: str, name: str, value: object) -> None:
+    assert getattr(read("").override(settings), owner)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"bach": "4"}, "E0720"),
+        ({"batch": "four"}, "E0721"),
+        ({"optimizer": "lion"}, "E0720"),
+        ({"optimizer.momentum": "1"}, "E0720"),
+        ({"schedule": "warmup_cosine("}, "E0001"),
+        ({"lr": "nan"}, "E0721"),
+        ({"lr": "inf"}, "E0721"),
+    ],
+)
+def test_wrong_settings(settings: dict[str, object], code: str) -> None:
+    with pytest.raises(AttnError) as problem:
+        read("").override(settings)
+    found = problem.value.diagnostics[0].code
+    assert found[:3] == code[:3] if code == "E0001" else found == code
+
+
+def test_a_shorter_training_takes_its_schedule_along() -> None:
+    recipe = read("schedule = warmup_cosine(warmup=2000, steps=600000)")
+    short = recipe.override({"steps": "100"})
+    assert (short.steps, short.schedule["warmup"]) == (100, 10)
+    assert short.rate(99) < 0.15 * short.rate(20)
+    kept = recipe.override({"steps": "100", "warmup": "50", "schedule.steps": "1000"})
+    assert (kept.schedule["warmup"], kept.schedule["steps"]) == (50, 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "step", "expected"),
+    [
+        ("constant", {}, 0, 1.0),
+        ("constant", {"warmup": 4}, 0, 0.25),
+        ("constant", {"warmup": 4}, 900, 1.0),
+        ("warmup_cosine", {"warmup": 10, "steps": 110}, 0, 0.1),
+        ("warmup_cosine", {"warmup": 10, "steps": 110}, 9, 1.0),
+        ("warmup_cosine", {"warmup": 10, "steps": 110, "floor": 0.2}, 60, 0.6),
+        ("warmup_cosine", {"warmup": 10, "steps": 110, "floor": 0.2}, 500, 0.2),
+        ("warmup_linear", {"warmup": 0, "steps": 100}, 25, 0.75),
+        ("warmup_linear", {"warmup": 0, "floor": 0.5}, 25, 0.875),
+        ("noam", {"width": 16, "warmup": 4}, 3, 0.25 * 0.5),
+        ("noam", {"width": 16, "warmup": 4}, 1, 0.25 * 2 / 8),
+        ("noam", {"width": 16, "warmup": 4}, 15, 0.25 * 0.25),
+    ],
+)
+def test_schedules(kind: str, options: dict[str, object], step: int, expected: float) -> None:
+    assert share(choose("schedule", SCHEDULES, kind, options), step, 100) == pytest.approx(expected)
+
+
+def test_settings_of_the_model_and_of_the_training_are_told_apart() -> None:
+    settings = {"width": "8", "length": "3", "lr": "1", "train.seed": "2", "optimizer.decay": "0", "depht": "3"}
+    model, training = split_settings(settings, {"width": 64, "depth": 2})
+    assert model == {"width": "8", "depht": "3"}
+    assert set(training) == {"length", "lr", "train.seed", "optimizer.decay"}
+    assert split_settings({"length": "3"}, {"length": 9}) == ({"length": "3"}, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"batches": "next_token(token, targets)"}, "E0722", "did you mean `tokens`?"),
+        ({"minimize": "los"}, "E0722", "did you mean `loss`?"),
+        ({"minimize": "logits"}, "E0722", "mean"),
+        ({"length": "17"}, "E0211", ""),
+    ],
+)
+def test_a_recipe_must_fit_the_model(spec: str, settings: dict[str, object], code: str, said: str) -> None:
+    graph = load(spec)
+    check_recipe(read_recipe(None, graph.hyperparameters), graph)
+    with pytest.raises(AttnError) as problem:
+        check_recipe(read_recipe(None, graph.hyperparameters).override(settings), graph)
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.code == code
+    assert said in " ".join(diagnostic.helps)
+
+
+def test_inputs_that_text_cannot_fill(tmp_path: Path) -> None:
+    path = tmp_path / "m.attn"
+    path.write_text("""
+model M(vocab=9, width=4) {
+  input tokens: int[B, T] where tokens < vocab
+  input targets: int[B, T]
+  input scale: float[B]
+  layer e = embedding(vocab, width)
+  output loss = cross_entropy(e(tokens) |> dot(e.table, over=width), targets, over=vocab) * mean(scale, over=B)
+}
+""")
+    with pytest.raises(AttnError) as problem:
+        check_recipe(read_recipe(None, {}), load(str(path)))
+    assert "`scale` must be given" in problem.value.diagnostics[0].message
