@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean
@@ -221,7 +222,8 @@ def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Gener
         if flags.ndim and flags.shape[-1]:
             flags[..., 0] = True
         return flags
-    low, high = 0, None
+    low: Fraction = Fraction(0)
+    high: Fraction | None = None
     for bound in info.bounds:
         limit = bound.limit.exact(sizes)
         if bound.relation == "<":

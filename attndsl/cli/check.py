@@ -41,9 +41,9 @@ def run(args: Any) -> int:
 
 
 def _check(spec: str, settings: dict[str, str]) -> dict[str, Any]:
-    from attndsl.elaborate import load
+    from attndsl.checking import check
 
-    graph = load(spec, settings)
+    graph = check(spec, settings)
     return {
         "spec": spec,
         "ok": True,

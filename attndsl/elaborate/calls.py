@@ -193,13 +193,14 @@ def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bo
     becomes the place, and the block's line a note."""
     moved = []
     for d in problem.diagnostics:
-        if d.primary is None or d.primary.span.source is span.source:
+        inside = d.primary is not None and d.primary.span.source is span.source
+        if d.primary is None or (inside and (standard or span.start <= d.primary.span.start < span.end)):
             moved.append(d)
         elif standard and frame.in_user_file:
             where = f"in `{block.name.text}` ({d.primary.span}): `{_short(d.primary.span.text)}`"
             labels = tuple(s for s in d.secondary if s.span.source is span.source)
             moved.append(replace(d, primary=Label(span, d.primary.text), secondary=labels, notes=(where, *d.notes)))
-        elif not standard and not any(s.span.source is span.source for s in d.secondary):
+        elif not standard and not any(s.text.endswith("is called here") for s in d.secondary):
             moved.append(replace(d, secondary=(*d.secondary, Label(span, f"`{block.name.text}` is called here"))))
         else:
             moved.append(d)

@@ -364,14 +364,12 @@ def _no_zero(divisor: Array) -> None:
 def _power(base: Array, exponent: float) -> Array:
     """`base ^ exponent`; small whole exponents by multiplication, which is many times quicker than the general way."""
     if 0 < exponent <= 8 and float(exponent).is_integer():
-        result, square, rest = None, base, int(exponent)
-        while True:
-            if rest & 1:
-                result = square if result is None else result * square
-            rest >>= 1
-            if not rest:
-                return result
-            square = square * square
+        result = base
+        for bit in bin(int(exponent))[3:]:  # from the second highest on: square, and multiply where it is 1
+            result = result * result
+            if bit == "1":
+                result = result * base
+        return result
     if exponent == 0.5:
         return np.sqrt(base)
     return np.power(base, np.array(exponent, base.dtype))

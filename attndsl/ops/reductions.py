@@ -125,7 +125,7 @@ class Any(Reduction):
         return BOOL
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].any(self.places(call))
+        return np.asarray(arrays[0].any(self.places(call)))
 
 
 class All(Reduction):
@@ -140,7 +140,7 @@ class All(Reduction):
         return BOOL
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].all(self.places(call))
+        return np.asarray(arrays[0].all(self.places(call)))
 
 
 @dataclass(frozen=True, slots=True)

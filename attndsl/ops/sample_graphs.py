@@ -176,7 +176,7 @@ def repeat_nested() -> Graph:
 
         return i.loop(Repeat("g", size("inner"), None, 1), (carried,), inner)
 
-    b.output("y", *b.loop(Repeat("h", size("depth"), None, 1), (x,), outer))
+    b.output("y", b.loop(Repeat("h", size("depth"), None, 1), (x,), outer)[0])
     return b.graph()
 
 
@@ -198,7 +198,7 @@ def scan(reverse: bool = False) -> Graph:
         _, states = i.loop(op, (start,), cell)
         return (states,)
 
-    b.output("y", *b.loop(Repeat("h", size("depth"), None, 1), (x,), layer))
+    b.output("y", b.loop(Repeat("h", size("depth"), None, 1), (x,), layer)[0])
     return b.graph()
 
 

@@ -129,6 +129,7 @@ def sample(
 
 def _unary() -> list[Sample]:
     e = elementwise
+    function: Op
     positive = {0: uniform(0.2, 3)}
     found = []
     for function in (e.Exp(), e.Tanh(), e.Erf(), e.Sigmoid(), e.Sin(), e.Cos(), e.Neg()):
@@ -153,6 +154,7 @@ def _unary() -> list[Sample]:
 
 
 def _binary() -> list[Sample]:
+    function: Op
     found = []
     for function in (a.Add(), a.Sub(), a.Mul(), a.Maximum(), a.Minimum()):
         found += [
@@ -227,6 +229,8 @@ def _binary() -> list[Sample]:
 
 def _reductions() -> list[Sample]:
     r = reductions
+    kind: type[reductions.Reduction]
+    function: Op
     found = []
     for kind in (r.Sum, r.Mean, r.Max, r.Min):
         makers = {0: apart} if kind in (r.Max, r.Min) else {}

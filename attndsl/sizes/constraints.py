@@ -53,6 +53,8 @@ class Constraint:
 
         def shown(size: Size) -> str:
             text = str(size)
+            if text[0] == "(" and text.find(")") == len(text) - 1:
+                text = text[1:-1]
             try:
                 value = str(size.exact(values))
             except (KeyError, ZeroDivisionError):

@@ -215,6 +215,10 @@ def _rearrange(inner: Form, arrow: tree.Arrow, scope: Scope) -> Form:
     places = {piece.name: i for i, piece in enumerate(split)}
     if len(places) < len(split):
         raise error("E0624", "two axes would have one name", arrow.source.span, f"they would be {_shown(tuple(split))}")
+    if len(arrow.source.terms) == len(arrow.target.terms) == 1 and len(pieces[place]) == 1:
+        new = _factor_names(arrow.target.terms[0], scope)
+        if len(new) == 1 and new[0] not in places:  # one name on each side: it is renamed
+            places[new[0]] = places[pieces[place][0].name]
     order: list[int] = []
     axes: list[Axis] = []
     for term in arrow.target.terms:

@@ -236,17 +236,23 @@ class WeightMap:
 
     def _check_coverage(self) -> None:
         takers, givers = [e for e in self.entries if e.takes], [e for e in self.entries if e.gives]
-        found: list[tuple[str, AttnError]] = []
+        twice: list[tuple[str, AttnError]] = []
+        lost: list[tuple[str, AttnError]] = []
         for info in self.graph.parameters:
+            shown = info.address.replace(".*", "[i]")
             try:
                 self._check_filled_once(info, [e for e in takers if e.two_way])
+            except AttnError as raised:
+                twice.append((shown, raised))
+            try:
                 if takers:
                     self._check_reached(info, takers, "filled from")
                 if givers:
                     self._check_reached(info, givers, "written to")
             except AttnError as raised:
-                found.append((info.address.replace(".*", "[i]"), raised))
-        self.diagnostics += several(found)
+                lost.append((shown, raised))
+        # One mapped twice often stands in the place of one that is lost: a single slip of the author's.
+        self.diagnostics += several(twice or lost)
 
     def _reaching(self, info: ParameterInfo, entries: list[Entry]) -> list[tuple[Entry, AddressPattern]]:
         return [(e, a) for e in entries for a in e.addresses if a.pattern == info.address]

@@ -51,7 +51,7 @@ def test_older_files_lack_keys_that_then_have_their_published_defaults() -> None
         ({"attn_pdrop": 0.0}, "E0614", "attn_pdrop = 0.0"),
         ({"n_embd": None}, "E0615", "no `n_embd`"),
         ({"n_embd": [8]}, "E0616", "n_embd` is [8]"),
-        ({"n_embd": "eight", "n_inner": 32}, "E0616", "`n_embd` is"),
+        ({"n_embd": "eight", "n_inner": 32}, "E0616", "`4 * n_embd` calculates with 'eight'"),
         ({"architectures": ["Anything"]}, None, ""),
     ],
 )
@@ -60,8 +60,6 @@ def test_requirements(change: dict[str, Any], code: str | None, says: str) -> No
     if code is None:
         assert read(config) == SMALL
         return
-    if code == "E0616" and isinstance(change["n_embd"], str):
-        code = "E0616"
     with pytest.raises(AttnError) as raised:
         read(config)
     assert code in codes(raised.value)
@@ -125,10 +123,10 @@ def test_a_choice_is_read() -> None:
     assert read({"activation": "x"}, body) == {"act": "relu"}
 
 
-@given(st.dictionaries(st.sampled_from(["model_type", *PUBLISHED]), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=4,
-)))  # fmt: skip
+JSON = st.sampled_from([None, True, False, 0, 1, -1, 10**30, 0.0, 1.5, float("nan"), float("inf"), "", "gpt2", [], [1], {}, {"a": [1]}])
+
+
+@given(st.dictionaries(st.sampled_from(sorted(PUBLISHED)), JSON, max_size=4))
 def test_no_configuration_gives_a_traceback(change: dict[str, Any]) -> None:
     try:
         settings = read({**PUBLISHED, **change})

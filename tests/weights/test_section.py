@@ -92,4 +92,4 @@ def test_layers_of_two_kinds_are_mapped_by_index_arithmetic() -> None:
     assert names["even.2"] == ["h.4.a"] and names["odd.5"] == ["h.5.b"] and names["group.2.1.0"] == ["h.5.e.0.w"]
     assert len(names) == 3 + 3 + 18
     (found,) = check_section(section_of(text.replace("h[2*i+1].b", "h[2*i].b")), graph)
-    assert found.code == "E0622"
+    assert found.code == "E0623" and found.primary is not None and "i = 1, 3, 5" in found.primary.text

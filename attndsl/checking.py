@@ -1,0 +1,39 @@
+"""All that can be said about a spec before a tensor exists: its model, its weights section, its recipe for training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.elaborate import elaborate, open_spec
+
+if TYPE_CHECKING:
+    from attndsl.elaborate.settings import Setting
+    from attndsl.graph import Graph
+
+
+def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
+    """The graph of the spec called `name`, of which every section has been checked.
+
+    Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a model
+    that is right by itself.
+    """
+    spec = open_spec(name)
+    graph = elaborate(spec, settings or {})
+    found: list[Diagnostic] = []
+    if spec.weights:
+        from attndsl.weights.check import check_section
+
+        for section in spec.weights:
+            found += check_section(section, graph)
+    if spec.train is not None:
+        from attndsl.training.recipe import check_recipe, read_recipe
+
+        try:
+            check_recipe(read_recipe(spec.train, graph.hyperparameters), graph)
+        except AttnError as problem:
+            found += problem.diagnostics
+    if found:
+        raise AttnError(*found)
+    return graph
