@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean
@@ -136,10 +136,11 @@ def _misfit(
 
 
 def _values(info: InputInfo, array: Array, sizes: Mapping[str, int]) -> Iterator[Diagnostic]:
+    from_zero = not any(bound.relation in (">", ">=", "==") for bound in info.bounds)  # no other lower bound is written
     for bound in info.bounds:
         limit = bound.limit.exact(sizes)
         wrong = ~RELATIONS[bound.relation](array, int(limit) if limit.denominator == 1 else float(limit))
-        if bound.relation in ("<", "<="):
+        if from_zero:
             wrong |= array < 0
         if wrong.any():
             yield _out_of_range(info, array, bound, tuple(int(i) for i in np.argwhere(wrong)[0]), sizes)
@@ -222,16 +223,16 @@ def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Gener
         if flags.ndim and flags.shape[-1]:
             flags[..., 0] = True
         return flags
-    low: Fraction = Fraction(0)
-    high: Fraction | None = None
+    lows, ends = [0], []
     for bound in info.bounds:
         limit = bound.limit.exact(sizes)
         if bound.relation == "<":
-            high = min(-(-limit // 1), high if high is not None else limit + 1)
+            ends.append(math.ceil(limit))
         elif bound.relation in ("<=", "=="):
-            high = min(limit // 1 + 1, high if high is not None else limit + 2)
+            ends.append(math.floor(limit) + 1)
         if bound.relation == ">":
-            low = max(low, limit // 1 + 1)
+            lows.append(math.floor(limit) + 1)
         elif bound.relation in (">=", "=="):
-            low = max(low, -(-limit // 1))
-    return draw.integers(int(low), max(int(high) if high is not None else int(low) + 16, int(low) + 1), shape)
+            lows.append(math.ceil(limit))
+    low = max(lows)
+    return draw.integers(low, max(min(ends, default=low + 16), low + 1), shape)

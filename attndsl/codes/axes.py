@@ -137,6 +137,30 @@ model M(width=8, heads=2) {
 """,
     ),
     Code(
+        "E0207",
+        "a body does not keep the type of what it carries",
+        "What is assigned inside a `repeat` and was made outside is carried from one layer to the next, so that it has the\n"
+        "same type after the body as before it. Compile-time numbers are not carried.",
+        """
+model M(width=8, depth=2) {
+  input x: [B, width]
+  repeat h in depth {
+    x = linear(x, 2 * width)
+  }
+  output y = x
+}
+""",
+        """
+model M(width=8, depth=2) {
+  input x: [B, width]
+  repeat h in depth {
+    x = linear(x, 2 * width) |> tanh |> linear(width)
+  }
+  output y = x
+}
+""",
+    ),
+    Code(
         "E0208",
         "a block does not return what it declares",
         "The type after `->` is a promise to the caller.",

@@ -272,4 +272,42 @@ model M(width=8) {
 }
 """,
     ),
+    Code(
+        "E0114",
+        "inputs or outputs are missing or in the wrong place",
+        "A model declares its inputs and outputs at its top, not inside a `repeat` or a block, and has at least one output.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  y = tanh(x)
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  output y = tanh(x)
+}
+""",
+    ),
+    Code(
+        "E0115",
+        "this part of the language cannot be compiled yet",
+        "It is understood and checked as text, but no graph is made of it. The message names a way to write it without.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  state memory: [B, width] = zeros
+  memory <- x
+  output y = x + memory
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, width]
+  input memory: [B, width]
+  output y = x + memory
+  output next = x
+}
+""",
+    ),
 )

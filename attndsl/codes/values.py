@@ -7,6 +7,14 @@ from attndsl.codes.entry import Code
 ENTRIES = (
     Code(
         "E0401",
+        "a hyperparameter gets a value of another kind",
+        "A value is of the kind of the default: a whole number where that is one, a number, true or false, a block, a mask.",
+        "attndsl check gpt2 --set depth=2.5",
+        "attndsl check gpt2 --set depth=2",
+        "command",
+    ),
+    Code(
+        "E0402",
         "there is no hyperparameter of this name",
         "`--set`, a variant and `load` give values to the hyperparameters in the parentheses of the model's declaration.",
         "attndsl check gpt2 --set dpeth=2",
@@ -14,17 +22,8 @@ ENTRIES = (
         "command",
     ),
     Code(
-        "E0402",
-        "a hyperparameter gets a value of another kind",
-        "A value must be of the kind of the default: a whole number where that is one, a number, true or false, the name\n"
-        "of a block where it is a block.",
-        "attndsl check gpt2 --set depth=deep",
-        "attndsl check gpt2 --set depth=2",
-        "command",
-    ),
-    Code(
         "E0403",
-        "a number is outside of its range",
+        "a number is outside of its range, or cannot be read as one",
         "A rate of dropout lies between 0 and 1.",
         """
 model M(width=8, p=1.5) {

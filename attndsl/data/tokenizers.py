@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.data.files import file_errors, write_json, write_text
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import did_you_mean, error
 from attndsl.lazy import np
 
 if TYPE_CHECKING:
@@ -320,16 +320,12 @@ def _package(what: str) -> Any:
         import tokenizers.pre_tokenizers
         import tokenizers.trainers
     except ImportError:
-        raise missing_package(
-            "tokenizers", "text", what, "or use `tokenizer=bytes` or `chars`, which need nothing"
+        raise error(
+            "E0708",
+            f"{what} needs the package `tokenizers`, which is not installed",
+            help=(
+                "install it with `pip install 'attndsl[text]'`",
+                "or use `--set tokenizer=bytes` or `chars`, which need nothing",
+            ),
         ) from None
     return tokenizers
-
-
-def missing_package(package: str, extra: str, what: str, *other_ways: str) -> AttnError:
-    """E0708: something needs a package that only an extra brings."""
-    return error(
-        "E0708",
-        f"{what} needs the package `{package}`, which is not installed",
-        help=(f"install it with `pip install 'attndsl[{extra}]'`", *other_ways),
-    )

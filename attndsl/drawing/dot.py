@@ -44,8 +44,7 @@ def to_dot(scene: Scene) -> Digraph:
         },
     )  # fmt: skip
     with dot.subgraph(name="cluster page") as page:
-        subtitle = "\n".join(textwrap.wrap(scene.subtitle, 76))
-        page.attr(label=subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
+        page.attr(label=scene.subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
         _frame(page, scene, scene.root)
         _legend(page, scene)
     return dot
@@ -135,7 +134,10 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
         attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
     if arrow.kind in ("tie", "state", "memory", "mask") or (arrow.kind == "flow" and _is_news(arrow, scene)):
         if arrow.label and arrow.tail.kind != "input":
-            attributes["label"] = f"  {arrow.label} "
+            if arrow.kind == "memory":
+                attributes["label"] = f"{arrow.label}\n "  # above its line
+            else:
+                attributes["label"] = f"  {arrow.label} "
     return attributes
 
 
@@ -169,10 +171,10 @@ def _legend(dot: Digraph, scene: Scene) -> None:
     heads = {a.tail for a in scene.arrows if a.kind != "tie"}
     lowest = [box for box in scene.boxes if box not in heads]
     small = {"fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04"}
+    dot.node("legend", "", shape="point", style="invis", width="0.01", height="0.01", ordering="out")
     with dot.subgraph(name="cluster legend") as legend:
         legend.attr(label="\n".join(textwrap.wrap(" · ".join(lines), 90)), fontsize="12", fontcolor=GREY, color="#c8c8c8",
                     penwidth="1", style="rounded", labelloc="b", margin="10")  # fmt: skip
-        legend.node("legend", "", shape="point", style="invis", width="0.01", height="0.01", ordering="out")
         columns = min(len(kinds), LEGEND_COLUMNS)
         above = ["legend"] * columns
         for at in range(0, len(kinds), LEGEND_COLUMNS):

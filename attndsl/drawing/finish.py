@@ -164,20 +164,17 @@ def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
 
 
 def _tie(scene: Scene) -> None:
-    """A line from the layer that owns a parameter to each other box that uses it, and between calls of one layer."""
-    seen: set[tuple[Box, Box]] = set()
-
-    def tie(first: Box, second: Box, address: str) -> None:
-        if first is not second and (first, second) not in seen:
-            seen.add((first, second))
-            scene.arrows.append(Arrow(first, second, "tie", address))
-
-    for address, box in scene.ties:
-        owners = [o for o in scene.boxes if o.path and address.startswith(o.path + ".") and o.frame.kind != "fork"]
-        if owners:
-            owner = max(owners, key=lambda o: len(o.path))
-            tie(next(o for o in owners if o.path == owner.path), box, address)
-    first_calls: dict[str, Box] = {}
+    """A line through all boxes that use one layer's parameters: its calls in order, then what else reads them."""
+    calls: dict[str, list[Box]] = {}
     for box in scene.boxes:
-        if box.path and first_calls.setdefault(box.path, box) is not box:
-            tie(first_calls[box.path], box, "")
+        if box.path:
+            calls.setdefault(box.path, []).append(box)
+    users: dict[str, dict[Box, str]] = {}
+    for address, box in scene.ties:
+        owners = [path for path in calls if address.startswith(path + ".")]
+        if owners:
+            users.setdefault(max(owners, key=len), {}).setdefault(box, address)
+    for path, boxes in calls.items():
+        chain = boxes + [box for box in users.get(path, ()) if box not in boxes]
+        for first, second in zip(chain, chain[1:], strict=False):
+            scene.arrows.append(Arrow(first, second, "tie", users.get(path, {}).get(second, "")))

@@ -1,8 +1,13 @@
-"""Which layers are drawn open: the levels that `--depth` and `--expand` ask for."""
+"""Which layers are drawn open: the levels that `--depth` and `--expand` ask for.
+
+Depth opens layers that have layers in them; one that consists of operations alone (a norm, an embedding) stays a box
+unless `--expand` names it.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.drawing.kinds import kind_of_layer
@@ -24,12 +29,13 @@ def plain(path: str) -> str:
 class Levels:
     """Looks at the scopes of a graph with so many levels of layers open, and those on the way to `expand`."""
 
-    def __init__(self, graph: Graph, depth: int | None = None, expand: str | None = None) -> None:
+    def __init__(self, graph: Graph, depth: int | None = None, expand: str | Sequence[str] | None = None) -> None:
         if depth is not None and depth < 0:
             raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="`--depth 0` opens nothing")
         self.graph = graph
         self.depth = depth or 0
-        self.opened = _opened(graph, expand) if expand else frozenset()
+        wanted = (expand,) if isinstance(expand, str) else expand or ()
+        self.opened = frozenset[str]().union(*(_opened(graph, path) for path in wanted))
         self._nodes: dict[str, list[Node]] = {}
         for node in graph.body.walk():
             for path in self.chain(node.scope):
@@ -48,6 +54,8 @@ class Levels:
     def is_open(self, path: str) -> bool:
         if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened:
             return True
+        if not self.kinds_in(path):
+            return False
         layers = [p for p in self.chain(path) if self.graph.scopes[p].kind not in FRAMES]
         return len(layers) <= self.depth
 
@@ -73,6 +81,14 @@ class Levels:
             if inner != path and (chain := self.chain(inner)) and path in chain and chain.index(path) == len(chain) - 2
         ]
 
+    def positions_in(self, path: str) -> list[str]:
+        """The blocks for positions (rotations, say) directly inside the layer at `path`."""
+        found: dict[str, None] = {}
+        for inner in self._nodes:
+            if inner.rpartition(".")[0] == path and self.kind(inner) == "position":
+                found.setdefault(self.graph.scopes[inner].kind.replace("_", " "))
+        return list(found)
+
     def frame_text(self, path: str) -> tuple[str, str]:
         """The kind and title of the frame round an open scope or layer."""
         info = self.graph.scopes[path]
@@ -83,7 +99,10 @@ class Levels:
         return "layer", f"{label} · {kind}" if info.labelled and label != info.kind else kind
 
     def path_of_body(self, node: Node) -> str:
-        """The scope that a repeat or scan makes: its label, within the scope in which it stands."""
+        """The scope that a repeat or scan makes (and in which its node stands)."""
+        info = self.graph.scopes.get(node.scope)
+        if info is not None and info.kind == node.op.name:
+            return node.scope
         label = str(getattr(node.op, "label", node.op.name))
         inside = f"{node.scope}.{label}" if node.scope else label
         return inside if inside in self.graph.scopes else label

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -15,27 +16,34 @@ from attndsl.drawing.levels import Levels
 from attndsl.drawing.plan import Planner
 from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
+from attndsl.inspection.sizes import choose_sizes
 
+Expand = str | Sequence[str] | None
 FORMATS = ("svg", "png", "pdf", "dot")
 
 
-def scene_of(graph: Graph, *, depth: int | None = None, expand: str | None = None) -> Scene:
-    """What is to be drawn. Raises E0903 where `expand` names no layer and E0904 for a negative depth."""
+def scene_of(graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> Scene:
+    """What is to be drawn. Raises E0903 where `expand` names no layer, E0904 for a negative depth, and what
+    `choose_sizes` raises for `sizes`."""
     levels = Levels(graph, depth, expand)
-    scene = finish(Planner(graph, levels).plan())
+    values = None
+    if sizes:
+        values = dict(graph.sizes) | {choice.name: choice.value for choice in choose_sizes(graph, sizes)}
+    scene = finish(Planner(graph, levels, values).plan())
     scene.description = describe(scene, graph)
     return scene
 
 
-def draw(graph: Graph, *, depth: int | None = None, expand: str | None = None) -> str:
+def draw(graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> str:
     """The diagram of `graph` as DOT text, the same bytes in every process.
 
-    `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address and those around it.
+    `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address (or several) and those
+    around it. With `sizes` the shapes on the arrows are numbers.
     """
-    return to_dot(scene_of(graph, depth=depth, expand=expand)).source
+    return to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
 
 
-def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: str | None = None) -> None:
+def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> None:
     """Draw `graph` into the file at `path`, whose ending says as what: .svg, .png, .pdf or .dot.
 
     The file is written whole or not at all. Raises E0902 for another ending, E0905 where it cannot be written, E0901
@@ -51,7 +59,7 @@ def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: 
         )  # fmt: skip
     if not path.parent.is_dir():
         raise error("E0905", f"there is no folder `{path.parent}` to write `{path.name}` into", help="make it first")
-    scene = scene_of(graph, depth=depth, expand=expand)
+    scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
     source = to_dot(scene).source
     data = source.encode() if format == "dot" else _clean(_lay_out(source, format), format, scene)
     _write(path, data)
@@ -115,7 +123,8 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
 def describe(scene: Scene, graph: Graph) -> str:
     """The diagram in a sentence or two, for those who do not see it."""
     boxes = [box for box in scene.boxes if box.lines and len(box.lines[0]) > 1]
-    parts = [f"{scene.title}. {scene.subtitle}." if scene.subtitle else f"{scene.title}."]
+    flat = scene.subtitle.replace("\n", " · ")
+    parts = [f"{scene.title}. {flat}." if scene.subtitle else f"{scene.title}."]
     if graph.doc:
         parts.append(graph.doc.strip().splitlines()[0])
     for frame in scene.frames[1:]:

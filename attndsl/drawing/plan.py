@@ -6,14 +6,14 @@ operands' sources on; a node inside a closed layer belongs to that layer's box. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from attndsl.drawing import words
 from attndsl.drawing.kinds import CIRCLES, LOOKS, kind_of_layer
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
-from attndsl.graph import Graph, Node, Region, Value, captured
+from attndsl.graph import Graph, Node, Region, Type, Value, captured
 
 FOLDED = frozenset({
     "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
@@ -54,8 +54,9 @@ class Body:
 
 
 class Planner:
-    def __init__(self, graph: Graph, levels: Levels) -> None:
+    def __init__(self, graph: Graph, levels: Levels, sizes: Mapping[str, int] | None = None) -> None:
         self.graph = graph
+        self.sizes = sizes
         self.levels = levels
         root = Frame("root", "root", "")
         self.scene = Scene(words.title(graph), words.subtitle(graph), "", root)
@@ -68,17 +69,18 @@ class Planner:
         self.frames: dict[tuple[Region, str], Frame] = {}
         self.constants: dict[Value, object] = {}
         self.taken: dict[str, int] = {}
+        self.made: dict[Value, Node] = {}  # by operations outside closed layers
         self.hidden_dropout = False
 
     def plan(self) -> Scene:
         body = Body(self.graph.body, self.scene.root, "")
         for info in self.graph.inputs:
-            lines = (info.name, words.shape(info.value.type) + (" (optional)" if info.optional else ""))
+            lines = (info.name, self.shape(info.value.type) + (" (optional)" if info.optional else ""))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
             self.sources[info.value] = (Source(box, info.value),)
         self.nodes(body)
         for output in self.graph.outputs:
-            lines = (output.name, words.shape(output.value.type))
+            lines = (output.name, self.shape(output.value.type))
             optional = bool(output.needs)
             box = self.box("output", lines, self.scene.root, f"output {output.name}", optional=optional)
             self.connect(self.sources.get(output.value, ()), box)
@@ -88,11 +90,15 @@ class Planner:
             self.scene.notes.append("dropout not drawn")
         return self.scene
 
+    def shape(self, type: Type) -> str:
+        return words.shape(type, self.sizes)
+
     # ------------------------------------------------------------ nodes
 
     def nodes(self, body: Body) -> None:
         for node in body.region.nodes:
-            frame, layer = self.place(node.scope, body)
+            own = self.levels.path_of_body(node) if node.regions else ""
+            frame, layer = self.place(node.scope, body, own)
             if layer is not None:
                 self.in_layer(node, layer, frame, body)
             elif node.regions:
@@ -100,12 +106,15 @@ class Planner:
             else:
                 self.loose(node, frame)
 
-    def place(self, scope: str, body: Body) -> tuple[Frame, str | None]:
-        """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any."""
+    def place(self, scope: str, body: Body, own: str = "") -> tuple[Frame, str | None]:
+        """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any. `own` is the
+        scope that the node itself makes a frame for."""
         frame = body.frame
         for path in self.levels.chain(scope):
             if body.path == path or body.path.startswith(path + "."):
                 continue  # around the body itself
+            if path == own:
+                break
             if self.levels.is_transparent(path):
                 return frame, None
             if not self.levels.is_open(path):
@@ -200,7 +209,9 @@ class Planner:
             self.constants[node.output] = None
         streams = [value for value in node.inputs if any(s.box for s in self.sources.get(value, ()))]
         is_index = node.output.type.dtype != "float" and name != "arg_max"
-        if name in FOLDED or is_index or not streams:
+        reads_table = name == "take" and bool(self.sources.get(node.inputs[0]))
+        self.made[node.output] = node
+        if name in FOLDED or is_index or not (streams or reads_table):
             self.fold(node)
         elif name in CIRCLES and len(streams) == 2:
             self.circle(node, frame)
@@ -262,7 +273,20 @@ class Planner:
             kind = "activation"
         elif name in ("attention", "layer_norm", "rms_norm", "dropout"):
             kind = "norm" if name.endswith("norm") else name
-        self.make(node, kind, words.operation(node, tuple(words.short(a, node.scope) for a in parameters)), frame)
+        lines = words.operation(node, tuple(words.short(a, node.scope) for a in parameters))
+        masks = self.mask_of(node)
+        self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
+
+    def mask_of(self, node: Node) -> tuple[str, ...]:
+        """The names of the masks that go into a softmax."""
+        found: list[Node] = []
+        waiting = [value for value in node.inputs if value.type.dtype == "bool"]
+        while waiting:
+            maker = self.made.get(waiting.pop())
+            if maker is not None and maker not in found:
+                found.append(maker)
+                waiting += maker.inputs
+        return words.masks(found)
 
     def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: Frame) -> None:
         """A box for one operation."""
@@ -303,7 +327,7 @@ class Planner:
                 kind = "memory"
             if any(a.tail is source.box and a.head is head and a.kind == kind for a in self.scene.arrows):
                 continue
-            self.scene.arrows.append(Arrow(source.box, head, kind, words.shape(source.value.type)))
+            self.scene.arrows.append(Arrow(source.box, head, kind, self.shape(source.value.type)))
 
     def describe(self, call: Call) -> None:
         """Kind and text of a layer's box, now that all its nodes are known."""
@@ -312,7 +336,7 @@ class Planner:
         kind = info.kind.replace("_", " ")
         word = LOOKS[call.box.kind].word
         what = kind if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{kind} ({word})"
-        details = " · ".join((what, *words.masks(call.nodes)))
+        details = " · ".join((what, *words.masks(call.nodes), *self.levels.positions_in(call.path)))
         label = words.last(call.path)
         call.box.lines = (label, details) if info.labelled and label != details else (details,)
 

@@ -10,12 +10,13 @@ from attndsl.graph import Graph, Node, Type
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
 
 
-def shape(type: Type) -> str:
-    """`[B, T, width]`; the dtype stands before it unless it is the float that most values are."""
+def shape(type: Type, sizes: Mapping[str, int] | None = None) -> str:
+    """`[B, T, width]`, or numbers where `sizes` are given; the dtype stands before it unless it is the float that most
+    values are."""
     if not type.axes:
         return "scalar" if type.dtype == "float" else f"{type.dtype} scalar"
-    axes = f"[{', '.join(axis.name for axis in type.axes)}]"
-    return axes if type.dtype == "float" else f"{type.dtype}{axes}"
+    names = [axis.name if sizes is None else str(axis.size.value(sizes)) for axis in type.axes]
+    return ("" if type.dtype == "float" else type.dtype) + f"[{', '.join(names)}]"
 
 
 def count(value: int) -> str:
@@ -31,13 +32,19 @@ def title(graph: Graph) -> str:
     return f"{name} · {count(graph.parameter_count)} parameters"
 
 
-def subtitle(graph: Graph) -> str:
-    """The hyperparameters that are numbers, in the order in which the spec has them."""
+def subtitle(graph: Graph, width: int = 70) -> str:
+    """The hyperparameters that are numbers, in the order in which the spec has them, in lines of about `width`."""
     settings = []
     for name, value in graph.hyperparameters.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             settings.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
-    return " · ".join(settings)
+    lines: list[str] = []
+    for setting in settings:
+        if lines and len(lines[-1]) + len(setting) < width:
+            lines[-1] += f" · {setting}"
+        else:
+            lines.append(setting)
+    return "\n".join(lines)
 
 
 def operation(node: Node, parameters: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -122,7 +129,7 @@ def masks(nodes: Iterable[Node]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for node in nodes:
-        if node.span is None:
+        if node.span is None or node.op.name in ("constant", "broadcast"):  # `full` masks nothing
             continue
         source, line = node.span.source, node.span.line
         while line > 0:

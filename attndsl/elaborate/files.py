@@ -177,7 +177,7 @@ class Library:
         else:
             path = scope.path.parent / use.path
             if not path.is_file():
-                near = [p.name for p in path.parent.glob("*.attn")] if path.parent.is_dir() else []
+                near = [p.name for p in path.parent.glob("*.attn") if p.name != scope.path.name] if path.parent.is_dir() else []
                 raise error(
                     "E0501", f"there is no file `{use.path}` to import", use.span, f"looked for {path}",
                     help=did_you_mean(path.name, near),

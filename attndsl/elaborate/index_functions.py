@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift
+from attndsl.elaborate.tensors import arithmetic, arrange, axis_of, emit, lift
 from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, Number, describe
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Size
@@ -78,9 +78,12 @@ def instantiate(
     if function.kind == "mask" and dtype != "bool":
         raise error("E0302", f"the mask `{declaration.name.text}` gives {dtype}, not bool", declaration.body[-1].span,
                     help="a mask says with a comparison which pairs attend")
+    value = result.value
     if function.kind == "bias" and dtype != "float":
-        return emit(inner, ops.Cast("float"), result.span, result)
-    return result.value
+        value = emit(inner, ops.Cast("float"), result.span, result)
+    own = [inner.positions[v.name.text] for v in declaration.variables]
+    others = [a for a in value.type.axes if a not in own]
+    return arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
 
 
 def _combination(

@@ -60,7 +60,7 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
     (left, right), relation = where.operands, where.operators[0].text
     for mine, other, word in ((left, right, relation), (right, left, _FLIPPED[relation])):
         if isinstance(mine, tree.Name) and mine.text == node.name.text:
-            limit = size_of(frame.run.evaluate(other, frame), other.span, frame, smallest=0)
+            limit = size_of(frame.run.evaluate(other, frame), other.span, frame, smallest=-(2**63))
             bounds.append(Bound(word, limit, where.span))
             return
     sizes = []

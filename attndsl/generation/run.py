@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.tokenizers import Tokenizer, load_tokenizer, missing_package
+from attndsl.data.tokenizers import Tokenizer, load_tokenizer
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
@@ -37,7 +38,7 @@ class Run:
 
     def program(self, backend: str | None = None, device: str | None = None) -> Program:
         """The model with the run's weights, on the backend that it was trained with unless said otherwise (NumPy where
-        PyTorch is missing). Raises E0708, E0723, E0724."""
+        PyTorch is missing). Raises E0723, E0724, E0810."""
         chosen = backend or self.facts.get("backend", "numpy")
         if chosen == "numpy":
             return self._on_numpy()
@@ -47,14 +48,11 @@ class Run:
                 f"there is no backend `{chosen}`",
                 help=did_you_mean(chosen, ("numpy", "torch")) or "there are numpy and torch",
             )
-        try:
-            import torch
-        except ImportError:
-            if backend is None:
-                return self._on_numpy()
-            raise missing_package("torch", "torch", "the backend `torch`", "or use `--backend numpy`") from None
-        from attndsl.backends.pytorch import TorchProgram
+        if backend is None and importlib.util.find_spec("torch") is None:
+            return self._on_numpy()
+        from attndsl.backends.pytorch import TorchProgram, require_torch
 
+        torch = require_torch()
         if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
             raise error("E0724", "there is no CUDA device here", help="leave `--device` out, or use `--device cpu`")
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -92,7 +90,7 @@ def _weights(folder: Path) -> tuple[dict[str, Array], int]:
     final: tuple[dict[str, Array], int] | None = None
     if path.is_file():
         arrays, facts = read_tensors(path, "the weights file")
-        final = arrays, int(facts.get("step", "0")) if facts.get("step", "0").isdecimal() else 0
+        final = arrays, int(facts.get("step", 0))
     checkpoint, problems = newest_checkpoint(folder)
     if checkpoint is not None and (final is None or checkpoint.step > final[1]):
         return checkpoint.parameters, checkpoint.step

@@ -117,8 +117,8 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The values of an input must satisfy `value RELATION limit`: `tokens < vocab`. That indices are not negative is
-    part of every upper bound."""
+    """The values of an input must satisfy `value RELATION limit`: `tokens < vocab`. That they are not negative is part
+    of an upper bound, unless a lower one is written too (`targets >= -100`)."""
 
     relation: str
     limit: Size

@@ -429,6 +429,6 @@ class _Reader:
             return self.listed(lambda: self.attribute(item), "]")
         readers: dict[str, Callable[[], object]] = {
             "Axis": self.axis, "Size": self.size, "Type": self.type, "str": self.string, "bool": self.scalar,
-            "int": self.scalar, "float": self.scalar, "Union[float, int, bool]": self.scalar,
+            "int": self.scalar, "float": self.scalar, "float | int | bool": self.scalar,
         }  # fmt: skip
         return readers[kind]()

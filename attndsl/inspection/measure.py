@@ -101,6 +101,7 @@ class _Tree:
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
         self.graph = graph
         self.sizes = sizes
+        self.times: dict[Value, int] = {}  # how many tensors a value stands for
         self.root = _Entry(ScopeInfo("", "model"), graph.name)
         self.entries: dict[str, _Entry] = {"": self.root}
         for path in _in_order(graph):
@@ -139,8 +140,9 @@ class _Tree:
                 entry.flops += flops
                 if node.op.name in CONTRACTIONS:
                     entry.contraction_flops += flops
-            for value, size in kept.of(node):
-                entry.activation_bytes += value.type.elements.value(self.sizes) * size * times
+            self.times.update(dict.fromkeys(node.outputs, times))
+            for value, size in kept.of(node):  # a value from around a body is there once for all its runs
+                entry.activation_bytes += value.type.elements.value(self.sizes) * size * self.times[value]
             if node.regions:
                 self._enter(node, region, times, copies, kept)
 
@@ -153,10 +155,13 @@ class _Tree:
                 body.result = node.outputs[0]
         for inner, runs, is_copy in runs_of(node, self.sizes):
             kept.enter(inner, node)
+            self.times.update(dict.fromkeys(inner.parameters, times * runs))
             self._count(inner, body, times * runs, copies * runs if is_copy else copies, kept)
 
     def scope_of_body(self, node: Node) -> str:
-        """The scope that a repeat or scan makes: its label, within the scope in which it stands."""
+        """The scope that a repeat or scan makes (and in which its node stands)."""
+        if node.scope in self.entries and self.entries[node.scope].info.kind == node.op.name:
+            return node.scope
         label = str(getattr(node.op, "label", ""))
         inner = f"{node.scope}.{label}" if node.scope else label
         return inner if inner in self.entries else label if label in self.entries else node.scope

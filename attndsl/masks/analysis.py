@@ -6,7 +6,7 @@ axis, as one would work out a single element by hand, and then reads facts off t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from attndsl.graph import BOOL, FLOAT, Axis, Node, Value
@@ -126,10 +126,33 @@ def rows_never_empty(
     return describe_mask(value, producers, q, k, sizes).rows_never_empty
 
 
-def mask_formula(value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis) -> Formula:
-    """The mask as a formula of `q`, `k` and the names of its other axes."""
-    names = {q: "q", k: "k"}
-    places = {axis: Linear.of(_index(names.get(axis, axis.name), axis)) - Linear.of(axis.origin) for axis in value.type.axes}
+def never_empty(
+    masks: Iterable[tuple[Value, bool, Iterable[tuple[Axis, Axis]]]],
+    producers: Mapping[Value, Node],
+    q: Axis,
+    k: Axis,
+    sizes: Mapping[str, int] | None = None,
+) -> bool:
+    """`rows_never_empty` for several masks at once, each a value, whether it is to be inverted, and the renames (old,
+    new) that its axes go through before they are called `q` and `k`."""
+    parts = []
+    for value, inverted, renames in masks:
+        formula = mask_formula(value, producers, q, k, renames)
+        parts.append(negated(formula) if inverted else formula)
+    return _has_key(both(*parts), _index("q", q), _index("k", k), sizes or {})
+
+
+def mask_formula(
+    value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis, renames: Iterable[tuple[Axis, Axis]] = ()
+) -> Formula:
+    """The mask as a formula of `q`, `k` and the names of its other axes (after `renames`, old to new)."""
+    names, renames = {q: "q", k: "k"}, tuple(renames)
+    places = {}
+    for axis in value.type.axes:
+        final = axis
+        for old, new in renames:
+            final = new if final == old else final
+        places[axis] = Linear.of(_index(names.get(final, final.name), final)) - Linear.of(final.origin)
     return _formula(_Walk(producers).element(value, places))
 
 
@@ -162,12 +185,16 @@ class _Walk:
 
     def __init__(self, producers: Mapping[Value, Node]) -> None:
         self.producers = producers
+        self.known: dict[tuple[Value, tuple[Linear, ...]], Element] = {}
 
     def element(self, value: Value, places: Places) -> Element:
-        node = self.producers.get(value)
-        rule = RULES.get(type(node.op)) if node is not None else None
-        found = rule(self, node, places) if rule is not None and node is not None else None
-        return self.read(value, places) if found is None else found
+        key = value, tuple(places[axis] for axis in value.type.axes)
+        if key not in self.known:
+            node = self.producers.get(value)
+            rule = RULES.get(type(node.op)) if node is not None else None
+            found = rule(self, node, places) if rule is not None and node is not None else None
+            self.known[key] = self.read(value, places) if found is None else found
+        return self.known[key]
 
     def read(self, value: Value, places: Places) -> Element:
         """An element of something that is no function of positions."""

@@ -73,22 +73,75 @@ from attndsl.ops.reductions import (
 )
 
 ELEMENTWISE: tuple[type[Op], ...] = (
-    Exp, Log, Sqrt, Rsqrt, Tanh, Erf, Sigmoid, Sin, Cos, Floor, Ceil, Round, Neg, Abs, Sign, Not, Cast, StopGradient,
-    Add, Sub, Mul, Div, FloorDiv, Mod, Pow, Maximum, Minimum, Eq, Ne, Lt, Le, Gt, Ge, And, Or, Where,
+    Exp,
+    Log,
+    Sqrt,
+    Rsqrt,
+    Tanh,
+    Erf,
+    Sigmoid,
+    Sin,
+    Cos,
+    Floor,
+    Ceil,
+    Round,
+    Neg,
+    Abs,
+    Sign,
+    Not,
+    Cast,
+    StopGradient,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    FloorDiv,
+    Mod,
+    Pow,
+    Maximum,
+    Minimum,
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    And,
+    Or,
+    Where,
 )
 REDUCTIONS: tuple[type[Op], ...] = (
-    Sum, Mean, Max, Min, Any, All, ArgMax, CumSum, Softmax, LogSoftmax, LogSumExp, Dot,
+    Sum,
+    Mean,
+    Max,
+    Min,
+    Any,
+    All,
+    ArgMax,
+    CumSum,
+    Softmax,
+    LogSoftmax,
+    LogSumExp,
+    Dot,
 )
 MOVEMENT: tuple[type[Op], ...] = (
-    Rename, Unflatten, Flatten, Transpose, Broadcast, Concat, Slice, Select, Take, Windows, Flip,
+    Rename,
+    Unflatten,
+    Flatten,
+    Transpose,
+    Broadcast,
+    Concat,
+    Slice,
+    Select,
+    Take,
+    Windows,
+    Flip,
 )
 GENERATORS: tuple[type[Op], ...] = (Constant, Range, SizeOf, OneHot, Parameter, Uniform, Dropout)
 CONTROL: tuple[type[Op], ...] = (Repeat, Scan)
 FUSED: tuple[type[Op], ...] = (Attention, LayerNorm, RMSNorm, Gelu, Silu)
 
-OPS: dict[str, type[Op]] = {
-    op.name: op for op in (*ELEMENTWISE, *REDUCTIONS, *MOVEMENT, *GENERATORS, *CONTROL, *FUSED)
-}
+OPS: dict[str, type[Op]] = {op.name: op for op in (*ELEMENTWISE, *REDUCTIONS, *MOVEMENT, *GENERATORS, *CONTROL, *FUSED)}
 
 __all__ = [
     "CONTROL",

@@ -391,7 +391,7 @@ class Windows(Op):
         padded = np.zeros(shape, upstream.dtype)
         before = (slice(None),) * at
         for offset, span in enumerate(spans):
-            padded[(*before, span)] += upstream[(*before, slice(None), offset)]
+            padded[(*before, span)] += upstream.take(offset, at + 1)
         return (padded[(*before, slice(self.before, length - self.after))],)
 
 

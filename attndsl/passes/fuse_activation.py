@@ -17,7 +17,7 @@ from attndsl.graph import Graph, Node, Value
 from attndsl.ops import Add, Div, Erf, Gelu, Mul, Op, Sigmoid, Silu, Sub, Tanh
 from attndsl.passes.algebra import ARITHMETIC, Algebra, same
 from attndsl.passes.base import Pass, Refusal, Report
-from attndsl.passes.matching import Match, NearMiss, fuse
+from attndsl.passes.matching import Match, NearMiss, fuse, group
 from attndsl.passes.rewrite import Rewriter
 
 SLOPE = math.sqrt(2 / math.pi)
@@ -78,7 +78,7 @@ def _form(
                 reason = f"the constants are those of no {name}: {found} instead of {right}"
                 nearly = NearMiss("activation", curve, Refusal(reason, curve, 2))
             continue
-        nodes = _nodes(algebra, root, x)
+        nodes = group(algebra, root, (x,), (*ARITHMETIC, Erf, Tanh, Sigmoid))
 
         def build(rewriter: Rewriter, x: Value = x) -> Value:
             return rewriter.emit(op, rewriter.now(x))
@@ -86,18 +86,3 @@ def _form(
         detail = f"{name}, tanh form" if op == Gelu(approximate=True) else name
         return Match("activation", curve, nodes, detail, build)
     return nearly
-
-
-def _nodes(algebra: Algebra, root: Node, x: Value) -> tuple[Node, ...]:
-    found: dict[Node, None] = {}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node in found:
-            continue
-        found[node] = None
-        for value in node.inputs:
-            maker = algebra.made_by(value, *ARITHMETIC, Erf, Tanh, Sigmoid)
-            if value is not x and maker is not None and algebra.constant(value) is None:
-                waiting.append(maker)
-    return tuple(found)

@@ -1,36 +1,256 @@
 """Attention, however it is spelled: dot(dropout(softmax(dot(q, k) * scale + bias, where=mask)), v).
 
 Anchored at the softmax. Forward from it, through at most a dropout, renames and transpositions, there is one weighted sum over
-the very axis; back from it there is a sum of terms, one of which is a dot product over which that axis is left, times
-whatever is the same for all keys. All between must be of no use to anything else. Projections are not part of it.
+the very axis; back from it there is a sum of terms, one of which is a dot product that leaves that axis, times what is the
+same for all keys (`attention_score`). Nothing else may read what lies between. Projections are not part of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from attndsl.graph import BOOL, Axis, Graph, Node, Value
-from attndsl.ops import (
-    Add,
-    And,
-    Attention,
-    Constant,
-    Div,
-    Dot,
-    Dropout,
-    Mul,
-    Neg,
-    Not,
-    Op,
-    Rename,
-    Softmax,
-    Sub,
-    Transpose,
-    Where,
-)
+from attndsl.masks.analysis import mask_formula
+from attndsl.ops import Add, And, Attention, Cast, Constant, Div, Dot, Dropout, Mul, Not, Op, Rename, Softmax, Transpose, Where
+from attndsl.ops.base import Mismatch
 from attndsl.passes.algebra import Algebra
-from attndsl.passes.attention_score import Score, leads_to_dot, read_score, unscaled
+from attndsl.passes.attention_score import (
+    Mask,
+    Piece,
+    Score,
+    Term,
+    read_score,
+    scored_by_dot,
+    snapped,
+    unscaled,
+)
 from attndsl.passes.base import Pass, Refusal, Report
-from attndsl.passes.matching import Match, NearMiss, axis_names, fuse
-from attndsl.passes.rewrite import Rewriter
+from attndsl.passes.matching import Match, NearMiss, Rehearsal, axis_names, fuse
+
+
+@dataclass(frozen=True, slots=True)
+class FuseAttention(Pass):
+    """Groups that compute softmax(q k) v, with mask, bias, scale and dropout, become one `attention`."""
+
+    name = "fuse-attention"
+    after = ("constant-folding", "common-subexpressions", "canonicalise")
+
+    def run(self, graph: Graph) -> tuple[Graph, Report]:
+        return fuse(graph, self.name, (Dot,), _match)
+
+
+class Emitter(Protocol):
+    def now(self, value: Value) -> Value: ...
+
+    def emit(self, op: Op, *inputs: Value) -> Value: ...
+
+
+@dataclass(slots=True)
+class _Use:
+    """The way from the softmax to the weighted sum. `renames` are those of the weights' axes on the way."""
+
+    nodes: list[Node] = field(default_factory=list)
+    dropout: Dropout | None = None
+    renames: list[tuple[Axis, Axis]] = field(default_factory=list)
+
+
+def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
+    """Tried at every dot: find the softmax that it may be the weighted sum of."""
+    for value in root.inputs:
+        softmax = _softmax_behind(algebra, value)
+        if softmax is None or not scored_by_dot(algebra, softmax.inputs[0]):
+            continue
+        try:
+            return _group(algebra, root, softmax)
+        except Refusal as refusal:
+            return NearMiss("attention", softmax, refusal)
+        except Mismatch as mismatch:
+            return NearMiss("attention", softmax, Refusal(mismatch.message, softmax, 1))
+    return None
+
+
+def _softmax_behind(algebra: Algebra, value: Value, depth: int = 6) -> Node | None:
+    node = algebra.producers.get(value)
+    if node is None or isinstance(node.op, Softmax):
+        return node
+    if depth == 0 or not isinstance(node.op, (Dropout, Rename, Transpose, Cast, Mul, Div, Where, Add)):
+        return None
+    found = (_softmax_behind(algebra, v, depth - 1) for v in node.inputs)
+    return next((inner for inner in found if inner is not None), None)
+
+
+def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
+    over: Axis = softmax.op.over  # type: ignore[attr-defined]
+    use = _use(algebra, root, softmax)
+    final = over
+    for old, new in use.renames:
+        final = new if final == old else final
+    if root.op.over != (final,):  # type: ignore[attr-defined]
+        summed = axis_names(root.op.over)  # type: ignore[attr-defined]
+        raise Refusal(f"the softmax is over {axis_names([over])}, and the weighted sum over {summed}", softmax, 2)
+    score = read_score(algebra, softmax)
+    dot, term = score.dots[0]
+    nodes = (root, *use.nodes, softmax, *score.nodes, dot)
+    _check_uses(algebra, nodes, softmax, root, use)
+    weights = use.nodes[0].output if use.nodes else softmax.output
+    (v,) = (value for value in root.inputs if value is not weights)
+    parts = _Parts(algebra, root, score, dot, term, use, v, score.biases + [t for _, t in score.dots[1:]])
+    rehearsed = parts.build(Rehearsal())
+    if set(rehearsed.type.axes) != set(root.output.type.axes):
+        raise Refusal("what is summed has other axes than an attention gives", root, 1)
+    return Match("attention", softmax, nodes, parts.detail(), parts.build)
+
+
+def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
+    """The way forward; refuses where something stands on it that an attention does not have."""
+    use = _Use()
+    value = softmax.output
+    while True:
+        readers = algebra.facts.uses(value)
+        if len(readers) != 1:
+            other = next((r for r in readers if r is not None and r is not root), None)
+            raise Refusal(_elsewhere("weights", readers), other or algebra.producers[value], 3)
+        (node,) = readers
+        if node is None or node is root:
+            return use
+        if isinstance(node.op, Dropout) and use.dropout is None:
+            use.dropout = node.op
+        elif isinstance(node.op, Rename):
+            use.renames.append((node.op.old, node.op.new))
+        elif not isinstance(node.op, Transpose) and not (isinstance(node.op, Cast) and node.output.type == value.type):
+            if _masks(algebra, node, value):
+                reason = "a mask after the softmax: the weights that are left do not add up to one"
+            else:
+                reason = f"`{node.op.name}` stands between the softmax and the weighted sum"
+            raise Refusal(reason, node, 3)
+        use.nodes.insert(0, node)
+        value = node.output
+
+
+def _masks(algebra: Algebra, node: Node, weights: Value) -> bool:
+    if isinstance(node.op, Where):
+        return True
+    for value in node.inputs if isinstance(node.op, Mul) else ():
+        cast = algebra.made_by(value, Cast)
+        if value is not weights and (value.type.dtype == BOOL or (cast is not None and cast.inputs[0].type.dtype == BOOL)):
+            return True
+    return False
+
+
+def _elsewhere(what: str, readers: Iterable[Node | None]) -> str:
+    if None in readers:
+        return f"the {what} are an output as well, and a fused attention does not give them"
+    return f"the {what} are used elsewhere as well, and a fused attention does not give them"
+
+
+def _check_uses(algebra: Algebra, nodes: tuple[Node, ...], softmax: Node, root: Node, use: _Use) -> None:
+    found = algebra.facts.elsewhere(nodes, (root.output,))
+    if found is not None:
+        value, reader = found
+        late = {softmax.output, *(node.output for node in use.nodes)}
+        what = "weights" if value in late else "scores"
+        raise Refusal(_elsewhere(what, [reader]), reader or algebra.producers[value], 5)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What an attention is built from."""
+
+    algebra: Algebra
+    root: Node
+    score: Score
+    dot: Node
+    term: Term
+    use: _Use
+    v: Value
+    biases: list[Term]
+
+    def build(self, out: Emitter) -> Value:
+        over, contract = self.score.over, self.dot.op.over  # type: ignore[attr-defined]
+        inside = self.score_axis
+        left, right = self.dot.inputs
+        q, k = (left, right) if inside in right.type.axes else (right, left)
+        scale = self.term.coefficient
+        operands = []
+        for operand in (q, k):
+            factor, base, moves = unscaled(self.algebra, operand)
+            scale *= factor
+            value = out.now(base)
+            for node in reversed(moves):
+                value = out.emit(node.op, value)
+            operands.append(_renamed(out, value, self.term.piece.renames))
+        for piece, power in self.term.factors:
+            outside = [axis for axis in piece.axes if axis not in operands[0].type.axes]
+            if outside:
+                raise Refusal(f"the score is scaled by something with {axis_names(outside)}, which q lacks", self.dot, 4)
+            operands[0] = out.emit(Mul() if power > 0 else Div(), operands[0], _piece(out, piece))
+        v = out.now(self.v)
+        for old, new in reversed(self.use.renames):
+            if new in v.type.axes:
+                v = out.emit(Rename(new, old), v)
+        operands.append(v)
+        mask, bias = self.mask(out), self.bias(out)
+        dropout = self.use.dropout
+        op = Attention(
+            contract, over, snapped(scale, contract, self.algebra.sizes), mask is not None, bias is not None,
+            dropout.p if dropout else 0.0, dropout.site if dropout else "",
+        )
+        result = out.emit(op, *operands, *(value for value in (mask, bias) if value is not None))
+        return _renamed(out, result, self.use.renames)
+
+    @property
+    def score_axis(self) -> Axis:
+        """The axis of the keys, under its name in the dot product."""
+        axis = self.score.over
+        for old, new in reversed(self.term.piece.renames):
+            axis = old if axis == new else axis
+        return axis
+
+    def mask(self, out: Emitter) -> Value | None:
+        total: Value | None = None
+        for mask in self.score.masks:
+            value = _piece(out, mask.piece)
+            value = out.emit(Not(), value) if mask.inverted else value
+            total = value if total is None else out.emit(And(), total, value)
+        return total
+
+    def bias(self, out: Emitter) -> Value | None:
+        total: Value | None = None
+        for term in self.biases:
+            value = _piece(out, term.piece)
+            for piece, power in term.factors:
+                value = out.emit(Mul() if power > 0 else Div(), value, _piece(out, piece))
+            if term.coefficient != 1.0:
+                value = out.emit(Mul(), value, out.emit(Constant(term.coefficient)))
+            total = value if total is None else out.emit(Add(), total, value)
+        return total
+
+    def detail(self) -> str:
+        """In words, for the report."""
+        parts = [f"`attention` over {axis_names([self.score.over])}"]
+        parts += [f"mask {self._formula(mask)}" for mask in self.score.masks]
+        parts += ["bias"] * bool(self.biases) + ["dropout"] * bool(self.use.dropout)
+        return ", ".join(parts)
+
+    def _formula(self, mask: Mask) -> str:
+        from attndsl.masks.index import negated
+
+        queries = [axis for axis in self.root.output.type.axes if axis in mask.piece.axes] or list(mask.piece.axes)
+        piece, producers = mask.piece, self.algebra.producers
+        formula = mask_formula(piece.value, producers, queries[-1], self.score.over, piece.renames)
+        return f"`{negated(formula) if mask.inverted else formula}`"
+
+
+def _piece(out: Emitter, piece: Piece) -> Value:
+    return _renamed(out, out.now(piece.value), piece.renames)
+
+
+def _renamed(out: Emitter, value: Value, renames: Iterable[tuple[Axis, Axis]]) -> Value:
+    for old, new in renames:
+        if old in value.type.axes:
+            value = out.emit(Rename(old, new), value)
+    return value
+
+

@@ -19,7 +19,7 @@ from attndsl.graph import Axis, Graph, Node, Value
 from attndsl.ops import Add, Div, LayerNorm, Mean, Mul, Op, Pow, RMSNorm, Rsqrt, Sqrt, Sub, Sum
 from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomial, close, same
 from attndsl.passes.base import Pass, Refusal, Report
-from attndsl.passes.matching import Match, NearMiss, axis_names, fuse
+from attndsl.passes.matching import Match, NearMiss, axis_names, fuse, group
 from attndsl.passes.rewrite import Rewriter
 
 HALF = Fraction(1, 2)
@@ -227,7 +227,8 @@ def _group(algebra: Algebra, root: Node, core: Node, variance: _Variance) -> Mat
         raise Refusal(f"it is multiplied by {coefficient:g}, which is no scale over {axis_names(over)}", root, 5)
     if shift and m is None:
         raise Refusal("an RMS norm has no shift: it stays an addition", root, 5)
-    nodes = _nodes(algebra, root, {x, *(value for mono in (factors, *shift) for value, _ in mono)})
+    leaves = {x, *(value for mono in (factors, *shift) for value, _ in mono)}
+    nodes = group(algebra, root, leaves, (*ARITHMETIC, Mean, Sum))
 
     def build(rewriter: Rewriter) -> Value:
         operands = [rewriter.now(x)]
@@ -275,19 +276,3 @@ def _emitted(algebra: Algebra, rewriter: Rewriter, terms: Polynomial) -> Value:
     if value is None:
         raise AssertionError("a scale or shift with a power in it was accepted")
     return value
-
-
-def _nodes(algebra: Algebra, root: Node, leaves: set[Value]) -> tuple[Node, ...]:
-    """The nodes from `root` back to `leaves`, `root` first."""
-    found: dict[Node, None] = {}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node in found:
-            continue
-        found[node] = None
-        for value in node.inputs:
-            maker = algebra.made_by(value, *ARITHMETIC, Mean, Sum)
-            if value not in leaves and maker is not None and algebra.constant(value) is None:
-                waiting.append(maker)
-    return tuple(found)

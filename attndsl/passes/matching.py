@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
+from attndsl.graph.builder import Builder
 from attndsl.ops import Op, Transpose
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal, Report, Rewrite, tally
@@ -76,8 +77,36 @@ def fuse(graph: Graph, name: str, anchors: tuple[type[Op], ...], match: Matcher)
     return rewritten_graph, Report(name, tally(done), tuple(m.refusal.miss(m.rule, m.core) for m in near))
 
 
+def group(algebra: Algebra, root: Node, leaves: Iterable[Value], through: tuple[type[Op], ...]) -> tuple[Node, ...]:
+    """The nodes from `root` back to `leaves`, through nodes of the kinds `through`; `root` first."""
+    ends, found, waiting = set(leaves), dict[Node, None](), [root]
+    while waiting:
+        node = waiting.pop()
+        if node in found:
+            continue
+        found[node] = None
+        for value in node.inputs:
+            maker = algebra.made_by(value, *through)
+            if value not in ends and maker is not None and algebra.constant(value) is None:
+                waiting.append(maker)
+    return tuple(found)
+
+
+class Rehearsal:
+    """Stands in for a rewriter, to see what type a rewrite would have before the decision to make it."""
+
+    def __init__(self) -> None:
+        self.builder = Builder()
+
+    def now(self, value: Value) -> Value:
+        return value
+
+    def emit(self, op: Op, *inputs: Value) -> Value:
+        return self.builder.emit(op, *inputs)
+
+
 def axis_names(axes: Iterable[object]) -> str:
     return f"[{', '.join(getattr(axis, 'name', str(axis)) for axis in axes)}]"
 
 
-__all__ = ["Match", "Matcher", "NearMiss", "axis_names", "fuse"]
+__all__ = ["Match", "Matcher", "NearMiss", "Rehearsal", "axis_names", "fuse", "group"]

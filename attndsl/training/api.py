@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attndsl.data.tokenizers import missing_package
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.training.recipe import Recipe
@@ -81,7 +80,7 @@ def make_trainer(
     parameters: Mapping[str, Array] | None = None,
     compile: bool = False,
 ) -> Trainer:
-    """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0708 (PyTorch is missing),
+    """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0810 (PyTorch is missing),
     E0724 (the backend cannot train in that precision or on that device)."""
     if backend == "numpy":
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
@@ -99,10 +98,9 @@ def make_trainer(
             f"there is no backend `{backend}`",
             help=did_you_mean(backend, BACKENDS) or f"there are {' and '.join(BACKENDS)}",
         )
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise missing_package("torch", "torch", "the backend `torch`", "or train with `--backend numpy`") from None
+    from attndsl.backends.pytorch import require_torch
+
+    require_torch()
     from attndsl.backends.pytorch.trainer import TorchTrainer
 
     return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)

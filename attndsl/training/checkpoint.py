@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ FOLDER = "checkpoints"
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 _PARAMETERS = "parameters/"
+_FACTS = "attndsl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,18 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Array], **facts: object) -> None:
-    """Write a safetensors file whole or not at all; `facts` go into its header, as texts. Raises E0705."""
+    """Write a safetensors file whole or not at all; `facts` go into its header. Raises E0705."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
+    # In one entry: several would stand in an order that changes from process to process.
+    header = {_FACTS: json.dumps(facts)}
+
     def write(partial: Path) -> None:
         try:
-            save_file(dict(tensors), partial, {name: str(value) for name, value in facts.items()})
+            save_file(dict(tensors), partial, header)
         except SafetensorError as problem:  # it wraps the system's own errors
-            raise OSError(f"{problem}") from problem
+            raise OSError(str(problem)) from problem
 
     write_whole(path, write)
 
@@ -95,15 +100,16 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint | None, list[AttnError]]:
     return None, problems
 
 
-def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, str]]:
+def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
     """The tensors (copied) and the facts of a safetensors file. Raises E0705, E0733."""
     from safetensors import SafetensorError, safe_open
 
     with file_errors("read", path):
         try:
             with safe_open(path, framework="numpy") as file:
-                return {name: file.get_tensor(name).copy() for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-        except SafetensorError as problem:
+                facts = json.loads((file.metadata() or {}).get(_FACTS, "{}"))
+                return {name: file.get_tensor(name).copy() for name in file.keys()}, dict(facts)  # noqa: SIM118
+        except (SafetensorError, ValueError, TypeError) as problem:
             raise error(
                 "E0733",
                 f"{what} `{path}` is damaged: {problem}",

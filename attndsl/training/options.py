@@ -52,8 +52,12 @@ class Option:
             return f"one of {', '.join(self.words)}" if self.words else "a name"
         what = {"int": "a whole number", "float": "a number", "pair": "a pair of numbers"}[self.kind]
         if math.isfinite(self.least) and math.isfinite(self.most):
-            return f"{what} from {self.least:g} to {self.most:g}"
-        return f"{what}, at least {self.least:g}" if math.isfinite(self.least) else what
+            return f"{what} from {_number(self.least)} to {_number(self.most)}"
+        return f"{what}, at least {_number(self.least)}" if math.isfinite(self.least) else what
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
 def _shown(value: object) -> str:
@@ -63,8 +67,6 @@ def _shown(value: object) -> str:
         return f"`({', '.join(map(str, value))})`"
     return f"`{value}`" if isinstance(value, (int, float, str)) else "that"
 
-
-TINY = 1e-30  # the least value of what must be more than nothing
 
 OPTIMIZERS: Mapping[str, Mapping[str, Option]] = {
     # Loshchilov and Hutter, "Decoupled weight decay regularization", 2019
@@ -113,11 +115,11 @@ PRECISIONS = ("float32", "float64", "bfloat16", "float16")
 SETTINGS: Mapping[str, Option] = {
     "minimize": Option("word", "loss", "the output to minimise, a scalar"),
     "clip": Option("float", 1.0, "the largest norm of all gradients together (0: no limit)", 0),
-    "batch": Option("int", 8, "windows in a batch", 1, 1 << 20),
-    "accumulate": Option("int", 1, "batches whose gradients are averaged for one step", 1, 1 << 20),
-    "length": Option("int", 0, "tokens in a window (0: the model's `context`)", 0, 1 << 30),
+    "batch": Option("int", 8, "windows in a batch", 1, 1_000_000),
+    "accumulate": Option("int", 1, "batches whose gradients are averaged for one step", 1, 1_000_000),
+    "length": Option("int", 0, "tokens in a window (0: the model's `context`)", 0, 10**9),
     "precision": Option("word", "float32", "what is computed in; parameters are kept in float32", words=PRECISIONS),
-    "steps": Option("int", 1000, "steps of training", 1, 1 << 40),
+    "steps": Option("int", 1000, "steps of training", 1, 10**12),
     "evaluate": Option("int", 100, "steps from one evaluation on held-out text to the next (0: at the end only)", 0),
     "evaluate_batches": Option("int", 16, "batches in an evaluation", 1),
     "checkpoint": Option("int", 100, "steps from one checkpoint to the next (0: at the end only)", 0),

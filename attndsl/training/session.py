@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attndsl.data.dataset import Dataset, load_dataset, open_dataset
-from attndsl.data.files import file_errors
+from attndsl.data.files import PARTIAL, file_errors, sync_folder
 from attndsl.data.tokenizers import TokenizerChoice
 from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate, load, open_spec
@@ -69,10 +71,13 @@ def begin(
     dataset.require(recipe.length, _shown(data))
     backend, device = _place(backend, device)
     trainer = _trainer(graph, recipe, backend, device, compile, console)
+    # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
+    staging = out.with_name(f".{out.name}{PARTIAL}")
     with file_errors("create", out):
-        out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
     facts = {
-        "spec": copy_spec(opened, out / SPEC),
+        "spec": copy_spec(opened, staging / SPEC),
         "settings": model_settings,
         "hyperparameters": {name: _plain(value) for name, value in graph.hyperparameters.items()},
         "parameters": graph.parameter_count,
@@ -95,8 +100,11 @@ def begin(
         **_machine(backend, trainer, compile),
         "resumed": [],
     }
-    dataset.tokenizer.save(out)
-    write_record(out, facts)
+    dataset.tokenizer.save(staging)
+    write_record(staging, facts)
+    with file_errors("create", out):
+        os.rename(staging, out)
+        sync_folder(out.parent)
     return Session(out, graph, recipe, dataset, trainer)
 
 

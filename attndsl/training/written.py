@@ -76,7 +76,9 @@ def _chain(node: tree.Chain, names: Mapping[str, object]) -> int | float:
     for sign, operand in zip(node.operators, node.operands[1:], strict=True):
         right = _number(operand, names)
         try:
-            if sign.text == "^" and abs(right) <= _LARGEST_EXPONENT:
+            if sign.text == "^":
+                if abs(right) > _LARGEST_EXPONENT:
+                    raise OverflowError
                 result = float(result) ** right if isinstance(right, float) or right < 0 else result**right
             elif sign.text in _ARITHMETIC:
                 exact = (

@@ -8,6 +8,7 @@ which NumPy lacks, is read as the float32 with the same value.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,7 @@ class TensorFile:
         """Raises E0601 where the file cannot be read, E0602 where it is no safetensors file, E0603 where its end is
         missing, E0604 where it is a pickle."""
         self.path = Path(path)
-        self.stream: IO[bytes] = _open(self.path)
+        self.stream = _open(self.path)
         try:
             self.entries, self.metadata = _read_header(self.stream, self.path)
         except BaseException:
@@ -84,7 +85,7 @@ class TensorFile:
         if array.size:
             try:
                 self.stream.seek(entry.start)
-                count = self.stream.readinto(memoryview(array.reshape(-1)).cast("B"))  # type: ignore[attr-defined]
+                count = _fill(self.stream, array.reshape(-1).data.cast("B"))
             except OSError as problem:
                 raise error("E0601", f"{self.path} cannot be read: {problem.strerror}") from None
             if count != entry.stop - entry.start:
@@ -94,15 +95,23 @@ class TensorFile:
         return array
 
 
+def _fill(stream: io.FileIO, view: memoryview) -> int:
+    """Read until `view` is full or the file ends (a single read gives no more than two gigabytes)."""
+    count = 0
+    while count < len(view) and (more := stream.readinto(view[count:])):
+        count += more
+    return count
+
+
 def quoted(name: str) -> str:
     """A tensor's name as a message shows it, whatever characters a damaged file has put there."""
     safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
     return f"`{safe}`" if len(safe) <= 120 else f"`{safe[:100]}…`"
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.FileIO:
     try:
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115 - TensorFile closes it
+        stream = io.FileIO(path)
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         raise error("E0601", f"{path} cannot be read: {reason}") from None
@@ -166,7 +175,7 @@ def parse_json(data: bytes) -> Any:
         raise ValueError("it is not UTF-8") from None
 
 
-def _read_header(stream: IO[bytes], path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
+def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     total = os.fstat(stream.fileno()).st_size
     stream.seek(0)
     first = stream.read(8)
@@ -177,11 +186,11 @@ def _read_header(stream: IO[bytes], path: Path) -> tuple[dict[str, TensorEntry],
         raise _corrupt(path, f"its header would have {length} bytes")
     if length + 8 > total:
         raise _truncated(path, f"its header should have {length} bytes, the file has {total}")
-    data = stream.read(length)
-    while len(data) < length and (more := stream.read(length - len(data))):
-        data += more
+    data = bytearray(length)
+    if _fill(stream, memoryview(data)) < length:
+        raise _truncated(path, "it ends within its header")
     try:
-        header = parse_json(data)
+        header = parse_json(bytes(data))
     except ValueError as problem:
         raise _corrupt(path, f"its header is no JSON: {_one_line(problem)}") from None
     if not isinstance(header, dict):
@@ -289,11 +298,8 @@ def write_tensors(
         stream.write(len(text).to_bytes(8, "little"))
         stream.write(text)
         for name in order:
-            stream.write(
-                memoryview(
-                    stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8)
-                )
-            )
+            little = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
+            stream.write(little.reshape(-1).view(np.uint8).data)
 
 
 def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:

@@ -177,7 +177,10 @@ def calculate(whole: tree.Expr, operator: str, a: Any, b: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    try:
+        text = str(value).lower() if isinstance(value, bool) else repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = "a number without end"
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -50,7 +50,7 @@ def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
 
 def _choose(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> _OwnNames | _PublishedNames:
     own = _OwnNames(source, graph)
-    if own.known() == len(source.names):
+    if own.known() == len(source.names) and (source.names or not own.parameters):
         return own
     readers: list[_OwnNames | _PublishedNames] = [own]
     readers += [_PublishedNames(source, graph, section) for section in sections]
@@ -311,4 +311,3 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
         elif name in arrays and arrays[name].dtype.kind != "f":
             shapes.append((name, error("E0608", f"{quoted(name)} has the dtype {arrays[name].dtype}")))
     _raise(missing, over, shapes)
-

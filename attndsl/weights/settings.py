@@ -136,4 +136,3 @@ def plain(value: object) -> Value:
     if isinstance(numerator, int) and isinstance(denominator, int):
         return numerator if denominator == 1 else numerator / denominator
     return str(value)
-

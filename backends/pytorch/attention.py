@@ -53,10 +53,12 @@ def plan(
     if {q.dtype, k.dtype, v.dtype} != {FLOAT}:
         return "a query, key or value is not of floats"
     (contract,) = op.contract
-    own = [axis for axis in v.axes if axis != op.over and axis not in q.axes and axis not in k.axes]
-    if contract in v.axes or len(own) != 1:
+    # A value's own axis may go by the name of the one that is contracted: by then that is gone.
+    shared = {*q.axes, *k.axes} - {contract}
+    own = [axis for axis in v.axes if axis != op.over and axis not in shared]
+    if len(own) != 1:
         return "the values do not have one axis of their own"
-    alone = [axis for axis in q.axes if axis != contract and axis not in k.axes and axis not in v.axes]
+    alone = [axis for axis in q.axes if axis not in (contract, *k.axes, *v.axes)]
     batch = [axis for axis in q.axes if axis != contract and axis not in alone]
     batch += [axis for axis in k.axes if axis not in (contract, op.over) and axis not in batch]
     batch += [axis for axis in v.axes if axis not in (op.over, own[0]) and axis not in batch]

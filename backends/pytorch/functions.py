@@ -50,6 +50,7 @@ class Variable:
     name: str
     type: Type
     optional: bool = False
+    host: bool = False  # a Python number
 
 
 @dataclass(eq=False)
@@ -107,20 +108,24 @@ class Writer:
         return self.file.math()
 
     def parameter(self, address: str) -> str:
-        found = self._reach(address, parameter=True)
+        found = self.reach(address, parameter=True)
         if found is not None:
             return found
+        return self.foreign_parameter(address).name
+
+    def foreign_parameter(self, address: str) -> Variable:
+        """An argument for a parameter that belongs to a module outside."""
         if address not in self.foreign:
             name = self.fresh(identifier(address.replace("*.", "").replace(".", "_")))
             self.foreign[address] = Variable(name, self.file.parameters[address].type)
-        return self.foreign[address].name
+        return self.foreign[address]
 
     def layer(self, path: str) -> str:
-        found = self._reach(path, parameter=False)
+        found = self.reach(path, parameter=False)
         assert found is not None, path
         return found
 
-    def _reach(self, address: str, *, parameter: bool) -> str | None:
+    def reach(self, address: str, *, parameter: bool) -> str | None:
         base = max((b for b in self.bases if address.startswith(b)), key=len, default=None)
         if base is None or "*" in address[len(base) :]:
             return None
@@ -140,9 +145,9 @@ class Writer:
         self.reserved.add(name)
         return name
 
-    def name_for(self, value: Value, node: Node | None) -> str:
+    def name_for(self, value: Value, node: Node | None, also: tuple[str, ...] = ()) -> str:
         """A variable for `value`: its own name if that is free or holds nothing that is still needed."""
-        wish = self.wish(value, node)
+        wish = self.wish(value, node, also)
         name, count = wish, 1
         while not self._takeable(name, value):
             count += 1
@@ -156,10 +161,11 @@ class Writer:
             return name not in self.reserved
         return self.left[held] <= 0 and (name not in self.reserved or held.type.dtype == value.type.dtype)
 
-    def wish(self, value: Value, node: Node | None) -> str:
+    def wish(self, value: Value, node: Node | None, also: tuple[str, ...] = ()) -> str:
+        """What `value` is best called: by its own names, by `also`, or by what made it."""
         scopes = self.file.graph.scopes
         # The outermost name says most; of two at one depth, a variable's says more than a layer's.
-        for name in sorted(self.file.names(value), key=lambda n: (n.count("."), n in scopes)):
+        for name in sorted(self.file.names_of(value) or also, key=lambda n: (n.count("."), n in scopes)):
             last = name.rpartition(".")[2]
             if last != "*":
                 return identifier(last)
@@ -180,6 +186,10 @@ class Writer:
             lines[-1] += f"  # {comment}"
         self.lines += [Line(line, node) for line in lines]
 
+    def blank(self) -> None:
+        if self.lines and not self.lines[-1].text.endswith(":"):
+            self.lines.append(Line(""))
+
     def cite(self, node: Node) -> None:
         """A comment with the line of the spec that the following statements come from."""
         at = node.at
@@ -189,8 +199,7 @@ class Writer:
         quoted = " ".join(at.source.line(at.line).split("#")[0].split())
         name = at.source.name.rpartition("/")[2]
         text = f"# {name}:{at.line}  {quoted}".rstrip()
-        if self.lines and not self.lines[-1].text.endswith(":"):
-            self.lines.append(Line(""))
+        self.blank()
         limit = 116 - 4 * self.indent
         self.lines.append(Line("    " * self.indent + (text if len(text) <= limit else text[: limit - 1] + "…")))
 
@@ -248,7 +257,7 @@ class Writer:
     def _deserves_a_name(self, node: Node, expression: Expr) -> bool:
         """Whether an author's variable is worth a line of its own although it is used once."""
         scopes = self.file.graph.scopes
-        own = [name for name in self.file.names(node.output) if name not in scopes and name.rpartition(".")[2] != "*"]
+        own = [name for name in self.file.names_of(node.output) if name not in scopes and name.rpartition(".")[2] != "*"]
         return bool(own) and len(expression.text) > 30
 
     def lower(self, node: Node) -> Expr:
@@ -278,7 +287,7 @@ class Writer:
         name = self.name_for(value, node)
         axes = value.type.axes
         kept = any(other.type.axes == axes for other in read)
-        comment = "" if kept or not axes else "[" + ", ".join(map(str, axes)) + "]"
+        comment = "" if kept or not axes else "[" + ", ".join(axis.name for axis in axes) + "]"
         self.add(f"{name} = {expression.text}", node, comment)
         self.values[value] = Expr(name)
 
@@ -316,7 +325,7 @@ class Writer:
 
     # ------------------------------------------------------------ the head of the function
 
-    def header(self) -> tuple[list[Line], list[Variable]]:
+    def header(self) -> tuple[list[Line], list[str]]:
         """Lines that read the free sizes off the arguments' shapes, and the sizes that no argument shows (to be handed
         over as numbers)."""
         lines: list[Line] = []
@@ -343,7 +352,7 @@ class Writer:
             found = self._solved(symbol, wanted)
             if found is not None:
                 lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
-        return lines, [Variable(name, Type("int")) for name in wanted.values()]
+        return lines, list(wanted)
 
     def _solved(self, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
         """A free size from an axis whose length is a formula in it."""

@@ -43,9 +43,13 @@ def _write_nothing(writer: Writer, node: Node) -> None:
         _assign(writer, [(value, function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}"))])
 
 
-def _assign(writer: Writer, pairs: Sequence[tuple[Value, Expr]]) -> list[str]:
-    """Variables for values, given what they are; in one statement, since one may be in what another is given."""
-    names = [writer.name_for(value, None) for value, _ in pairs]
+def _assign(
+    writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequence[Value] = ()
+) -> list[str]:
+    """Variables for values, given what they are; in one statement, since one may be in what another is given. `inside`
+    are the values that they are in a body, whose names will do too."""
+    also = [value.names for value in inside] or [()] * len(pairs)
+    names = [writer.name_for(value, None, other) for (value, _), other in zip(pairs, also)]
     different = [(name, given.text) for name, (_, given) in zip(names, pairs) if name != given.text]
     if different:
         writer.add(f"{', '.join(name for name, _ in different)} = {', '.join(text for _, text in different)}")
@@ -61,7 +65,7 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
     writer.release(node.inputs, times=2)
     for value in node.outputs:
         writer.left[value] += 1  # needed until the loop is over, whoever reads it then
-    names = _assign(writer, list(zip(node.outputs[:count], starts)))
+    names = _assign(writer, list(zip(node.outputs[:count], starts)), node.regions[0].parameters[1:])
     lists = []
     for value in node.outputs[count:]:
         name = writer.name_for(value, None)
@@ -76,7 +80,7 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
         if reverse:
             writer.add(f"{name}.reverse()")
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
-        axes = ", ".join(map(str, value.type.axes))
+        axes = ", ".join(axis.name for axis in value.type.axes)
         writer.add(f"{name} = torch.stack({name}{f', dim={at}' if at else ''})", node, f"[{axes}]")
         writer.values[value] = Expr(name)
     for value in node.outputs:
@@ -175,7 +179,6 @@ def _body(
 ) -> None:
     """One round: the carried variables hold the round's values before and after."""
     writer.values[region.parameters[0]] = Expr(index, host=True)
-    writer.file.hosts[region.parameters[0]] = node
     writer.count(region)
     for name, value in zip(names, region.parameters[1:]):
         writer.values[value] = Expr(name)

@@ -30,12 +30,12 @@ def _used() -> dict[str, list[str]]:
 
 
 def _codes(text: str, folder: Path) -> list[str]:
-    from attndsl.elaborate import load
+    from attndsl.checking import check
 
     path = folder / "example.attn"
     path.write_text(text.lstrip("\n"), encoding="utf-8")
     try:
-        load(str(path), {})
+        check(str(path))
     except AttnError as problem:
         return [diagnostic.code for diagnostic in problem.diagnostics]
     return []
@@ -62,7 +62,7 @@ def test_codes_are_in_order_and_in_their_range():
 def test_an_entry_says_what_why_and_shows_both_programs(entry):
     assert entry.title
     assert not entry.title.endswith(".")
-    assert entry.text.rstrip().endswith((".", "`", ")"))
+    assert entry.text.rstrip().endswith((".", "?", "`", ")"))
     assert entry.wrong.strip()
     assert entry.right.strip()
     assert all(len(line) <= 120 for line in f"{entry.text}\n{entry.right}".split("\n"))

@@ -59,8 +59,8 @@ CASES = {
     '"a": [in, part, out] <-> concat(q.weight, k.weight, over=part)': lambda a: np.stack(
         [a["q.weight"], a["k.weight"]], 1
     ),
-    '"a": [width, all] <-> concat(rearrange(table, [vocab] -> [rows]), conv |> rearrange([3, heads] -> [rows=3*heads]), '
-    "over=[rows, rows] -> all)": lambda a: np.concatenate([a["table"].T, a["conv"].reshape(6, 9)], 1),
+    '"a": [width, all] <-> concat(rearrange(table, [vocab] -> [rows]), conv |> rearrange([3, heads] -> [r=3*heads]), '
+    "over=[rows, r] -> all)": lambda a: np.concatenate([a["table"].T, a["conv"].reshape(6, 9)], 1),
     '"a": [heads, head, in] <-> rearrange(q.weight, [out=heads*head] -> [heads, head])': lambda a: a["q.weight"]
     .T.reshape(3, 2, 6),
     '"a": [out, in] <-> concat(q.weight, k.weight, v.weight, over=part) '
@@ -77,11 +77,13 @@ def test_a_form_computes_what_it_says_and_its_inverse_undoes_it(line: str) -> No
     arrays = arrays_for(graph(), dtype="float64")
     published = form.evaluate(arrays.__getitem__)
     expected = CASES[line](arrays)
-    assert published.shape == form.shape and np.allclose(published, expected, rtol=1e-15, atol=1e-15)
+    assert published.shape == form.shape
+    assert np.allclose(published, expected, rtol=1e-15, atol=1e-15)
     back = dict(form.invert(expected))
     assert back.keys() == {address for address, _ in form.leaves()}
     for address, array in back.items():
-        assert array.shape == arrays[address].shape and np.allclose(array, arrays[address], rtol=1e-12, atol=1e-14)
+        assert array.shape == arrays[address].shape
+        assert np.allclose(array, arrays[address], rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -120,5 +122,6 @@ def test_what_has_no_inverse_or_no_axes_is_refused_where_it_stands(line: str, co
     with pytest.raises(AttnError) as raised:
         form_of(line)
     (diagnostic,) = raised.value.diagnostics
-    assert diagnostic.code == code and diagnostic.primary is not None
+    assert diagnostic.code == code
+    assert diagnostic.primary is not None
     assert diagnostic.primary.span.text == at

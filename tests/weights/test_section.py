@@ -31,7 +31,7 @@ WRONG = [
     ('"h.{i}.ln_1.bias" <-> h[i]', '"h.{i}.ln_1.bias" <-> h[2*i]', "E0623", None, "leaves out i = 1"),
     ('"h.{i}.ln_1.bias" <-> h[i]', '"h.0.ln_1.bias" <-> h[0]', "E0623", None, "leaves out i = 1"),
     ('"wpe.weight": [context, width]', '"wpe.weight"', "E0624", '"wpe.weight"', "state the order"),
-    ('"h.{i}.attn.c_proj.weight": [in, out]', '"h.{i}.attn.c_proj.weight": [width, out]', "E0624", "width", "`in` or `out`"),
+    ('"h.{i}.attn.c_proj.weight": [in,', '"h.{i}.attn.c_proj.weight": [width,', "E0624", "width", "`in` or `out`"),
     ("<-> h[i].attn.out.bias", "<-> tanh(h[i].attn.out.bias)", "E0625", "tanh(h[i].attn.out.bias)", "no inverse"),
     ('"h.{i}.ln_1.bias"', '"h.{j}.ln_1.bias"', "E0626", "h[i].ln_1.shift", "{i}"),
     ('"h.{i}.ln_1.bias"', '"h.{i.ln_1.bias"', "E0626", '"h.{i.ln_1.bias"', "partner"),
@@ -48,13 +48,16 @@ WRONG = [
 def test_one_mistake_gives_one_error_where_it_is(old: str, new: str, code: str, at: str | None, says: str) -> None:
     assert GPT2.count(old) == 1
     (found,) = check(GPT2.replace(old, new))
-    assert found.code == code and found.primary is not None
+    assert found.code == code
+    assert found.primary is not None
     assert at is None or found.primary.span.text == at
     assert says in " ".join([found.message, found.primary.text, *found.notes, *found.helps])
 
 
 def test_several_mistakes_give_several_errors() -> None:
-    text = GPT2.replace("<-> ln_f.scale", "<-> ln_f.scael").replace("wpe.table", "wpe.tabel").replace("width =", "widht =")
+    text = (
+        GPT2.replace("<-> ln_f.scale", "<-> ln_f.scael").replace("wpe.table", "wpe.tabel").replace("width =", "widht =")
+    )
     assert [d.code for d in check(text)] == ["E0627", "E0620", "E0620"]
 
 
@@ -89,7 +92,11 @@ def test_layers_of_two_kinds_are_mapped_by_index_arithmetic() -> None:
     section = section_of(text)
     assert check_section(section, graph) == []
     names = {item.name: [a for a, _ in item.form.leaves()] for item in WeightMap(section, graph).items()}
-    assert names["even.2"] == ["h.4.a"] and names["odd.5"] == ["h.5.b"] and names["group.2.1.0"] == ["h.5.e.0.w"]
+    assert names["even.2"] == ["h.4.a"]
+    assert names["odd.5"] == ["h.5.b"]
+    assert names["group.2.1.0"] == ["h.5.e.0.w"]
     assert len(names) == 3 + 3 + 18
     (found,) = check_section(section_of(text.replace("h[2*i+1].b", "h[2*i].b")), graph)
-    assert found.code == "E0623" and found.primary is not None and "i = 1, 3, 5" in found.primary.text
+    assert found.code == "E0623"
+    assert found.primary is not None
+    assert "i = 1, 3, 5" in found.primary.text

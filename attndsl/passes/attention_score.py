@@ -1,0 +1,302 @@
+"""Reads the score of an attention back from its softmax: which dot product, times what, plus what, where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from attndsl.graph import BOOL, Axis, Node, Value
+from attndsl.masks.analysis import never_empty
+from attndsl.ops import (
+    Add,
+    Cast,
+    Div,
+    Dot,
+    Dropout,
+    Flatten,
+    Mul,
+    Neg,
+    Op,
+    Rename,
+    Sub,
+    Transpose,
+    Unflatten,
+    Where,
+)
+from attndsl.passes.algebra import ONE, Algebra
+from attndsl.passes.base import Refusal
+
+MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
+WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)
+MOVED: tuple[type[Op], ...] = (Transpose, Rename, Unflatten, Flatten)
+
+Renames = tuple[tuple[Axis, Axis], ...]  # (old, new), in the order in which they happen
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A value that takes part in a score. `renames` happen to its axes on the way to the softmax."""
+
+    value: Value
+    renames: Renames = ()
+
+    @property
+    def axes(self) -> set[Axis]:
+        axes = set(self.value.type.axes)
+        for old, new in self.renames:
+            if old in axes:
+                axes = axes - {old} | {new}
+        return axes
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`coefficient` * piece * the factors (to the power 1 or -1)."""
+
+    piece: Piece
+    coefficient: float = 1.0
+    factors: tuple[tuple[Piece, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A bool that says where a score counts (where it does not, if `inverted`); `soft` is the node that puts a finite
+    number in the place of the others, None where the softmax itself leaves them out."""
+
+    piece: Piece
+    inverted: bool = False
+    soft: Node | None = None
+
+
+@dataclass(slots=True)
+class Score:
+    over: Axis
+    nodes: list[Node] = field(default_factory=list)
+    dots: list[tuple[Node, Term]] = field(default_factory=list)
+    biases: list[Term] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
+
+
+def scored_by_dot(algebra: Algebra, value: Value, depth: int = 8) -> bool:
+    """Whether a value comes from a dot product by what may stand in a score."""
+    node = algebra.producers.get(value)
+    if node is None:
+        return False
+    if isinstance(node.op, Dot):
+        return True
+    inputs = node.inputs[1:] if isinstance(node.op, Where) else node.inputs
+    return depth > 0 and isinstance(node.op, WALKED) and any(scored_by_dot(algebra, v, depth - 1) for v in inputs)
+
+
+
+
+def read_score(algebra: Algebra, softmax: Node) -> Score:
+    """The score under `softmax`; raises `Refusal` where it is none that can be fused."""
+    score = Score(softmax.op.over)  # type: ignore[attr-defined]
+    score.masks += [Mask(Piece(value)) for value in softmax.inputs[1:]]
+    _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
+    if not score.dots:
+        raise Refusal("the axis of the softmax is in no dot product of the score", softmax, 1)
+    score.biases = [term for bias in score.biases for term in _bias_or_mask(algebra, score, bias)]
+    _check_rows(algebra, score)
+    return score
+
+
+class _Reader:
+    """Walks a score from the softmax down; `term` carries what the value read will be multiplied by and renamed to."""
+
+    def __init__(self, algebra: Algebra, score: Score) -> None:
+        self.algebra, self.score = algebra, score
+
+    def read(self, value: Value, term: Term) -> None:
+        node = self.algebra.producers.get(value)
+        if not scored_by_dot(self.algebra, value) or node is None:
+            if self.algebra.constant(value) is None:  # a constant is the same for all keys, and cancels
+                self.score.biases.append(replace(term, piece=replace(term.piece, value=value)))
+            return
+        handler = HANDLERS[type(node.op)]
+        if handler is not _Reader.dot:
+            self.score.nodes.append(node)
+        handler(self, node, term)
+
+    def sum(self, node: Node, term: Term) -> None:
+        left, right = node.inputs
+        self.read(left, term)
+        self.read(right, replace(term, coefficient=-term.coefficient) if isinstance(node.op, Sub) else term)
+
+    def negative(self, node: Node, term: Term) -> None:
+        self.read(node.inputs[0], replace(term, coefficient=-term.coefficient))
+
+    def product(self, node: Node, term: Term) -> None:
+        for scored, other in (node.inputs, node.inputs[::-1]):
+            if scored_by_dot(self.algebra, scored) and self.over(term) not in other.type.axes:
+                self.read(scored, self.scaled(node, term, other, 1))
+                return
+        self._is_mask(node)
+        raise Refusal("the score is multiplied by something that differs from key to key", node, 2)
+
+    def quotient(self, node: Node, term: Term) -> None:
+        above, below = node.inputs
+        if self.over(term) in below.type.axes:
+            raise Refusal("the score is divided by something that differs from key to key", node, 2)
+        self.read(above, self.scaled(node, term, below, -1))
+
+    def scaled(self, node: Node, term: Term, factor: Value, power: int) -> Term:
+        number = self.algebra.constant(factor)
+        if number is not None:
+            if number == 0.0:
+                raise Refusal("the score is multiplied or divided by zero", node, 2)
+            return replace(term, coefficient=term.coefficient * number**power)
+        return replace(term, factors=(*term.factors, (Piece(factor, term.piece.renames), power)))
+
+    def choice(self, node: Node, term: Term) -> None:
+        condition, left, right = node.inputs
+        for chosen, other, inverted in ((left, right, False), (right, left, True)):
+            fill = self.algebra.constant(other)
+            if fill is None or not scored_by_dot(self.algebra, chosen):
+                continue
+            if term.factors or not fill * term.coefficient <= MASK:
+                raise Refusal(f"{fill:g} in the place of a score is not low enough for a mask", node, 3)
+            self.score.masks.append(Mask(Piece(condition, term.piece.renames), inverted, node))
+            self.read(chosen, term)
+            return
+        raise Refusal("the score is chosen from two tensors: that is no mask", node, 2)
+
+    def dropped(self, node: Node, term: Term) -> None:
+        raise Refusal("dropout stands between the score and the softmax, not after it", node, 3)
+
+    def same(self, node: Node, term: Term) -> None:
+        self.read(node.inputs[0], term)
+
+    def renamed(self, node: Node, term: Term) -> None:
+        op = node.op
+        assert isinstance(op, Rename)
+        self.read(node.inputs[0], replace(term, piece=replace(term.piece, renames=((op.old, op.new), *term.piece.renames))))
+
+    def dot(self, node: Node, term: Term) -> None:
+        over = self.over(term)
+        sides = [over in value.type.axes for value in node.inputs]
+        term = replace(term, piece=replace(term.piece, value=node.output))
+        if sum(sides) == 1:
+            self.score.dots.append((node, term))
+        else:
+            self.score.biases.append(term)
+
+    def over(self, term: Term) -> Axis:
+        """The softmax's axis, under the name that it has here."""
+        axis = self.score.over
+        for old, new in reversed(term.piece.renames):
+            axis = old if axis == new else axis
+        return axis
+
+    def _is_mask(self, node: Node) -> None:
+        for value in node.inputs:
+            inner = self.algebra.made_by(value, Cast)
+            if value.type.dtype == BOOL or (inner is not None and inner.inputs[0].type.dtype == BOOL):
+                raise Refusal("the score is multiplied by a mask: that makes scores 0, which still count", node, 3)
+
+
+HANDLERS: dict[type[Op], Callable[[_Reader, Node, Term], None]] = {
+    Add: _Reader.sum,
+    Sub: _Reader.sum,
+    Neg: _Reader.negative,
+    Mul: _Reader.product,
+    Div: _Reader.quotient,
+    Where: _Reader.choice,
+    Dropout: _Reader.dropped,
+    Transpose: _Reader.same,
+    Cast: _Reader.same,
+    Rename: _Reader.renamed,
+    Dot: _Reader.dot,
+}
+
+
+def _bias_or_mask(algebra: Algebra, score: Score, bias: Term) -> Iterable[Term]:
+    """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no row
+    can be empty, and so a mask in truth."""
+    mask = _disguised(algebra, bias)
+    if mask is None or not _safe(algebra, score, [*score.masks, mask]):
+        return (bias,)
+    score.masks.append(mask)
+    return ()
+
+
+def _disguised(algebra: Algebra, bias: Term) -> Mask | None:
+    node = algebra.producers.get(bias.piece.value)
+    if node is None or bias.factors:
+        return None
+    if isinstance(node.op, Where):
+        left, right = (algebra.constant(value) for value in node.inputs[1:])
+        piece = replace(bias.piece, value=node.inputs[0])
+        if left == 0.0 and right is not None and right * bias.coefficient <= MASK:
+            return Mask(piece, False, node)
+        if right == 0.0 and left is not None and left * bias.coefficient <= MASK:
+            return Mask(piece, True, node)
+        return None
+    terms = algebra.polynomial(bias.piece.value)
+    floor = terms.pop(ONE, 0.0)
+    if len(terms) != 1:
+        return None
+    ((monomial, slope),) = terms.items()
+    cast = algebra.made_by(monomial[0][0], Cast) if len(monomial) == 1 and monomial[0][1] == 1 else None
+    if cast is None or cast.inputs[0].type.dtype != BOOL:
+        return None
+    piece = replace(bias.piece, value=cast.inputs[0])
+    if floor + slope == 0.0 and floor * bias.coefficient <= MASK:
+        return Mask(piece, False, node)
+    return Mask(piece, True, node) if floor == 0.0 and slope * bias.coefficient <= MASK else None
+
+
+def _check_rows(algebra: Algebra, score: Score) -> None:
+    soft = next((mask.soft for mask in score.masks if mask.soft is not None and isinstance(mask.soft.op, Where)), None)
+    if soft is not None and not _safe(algebra, score, score.masks):
+        raise Refusal(
+            "a finite constant as mask gives a uniform row, not zeros, where nothing may be attended to, and the mask may "
+            "leave a row empty",
+            soft,
+            4,
+        )
+
+
+def _safe(algebra: Algebra, score: Score, masks: Iterable[Mask]) -> bool:
+    """Whether under all of `masks` every row provably has something to attend to."""
+    node, term = score.dots[0]
+    queries = [axis for axis in Piece(node.output, term.piece.renames).axes if axis != score.over]
+    parts = [(mask.piece.value, mask.inverted, mask.piece.renames) for mask in masks]
+    sizes = algebra.sizes
+    ordered = sorted(queries, key=lambda axis: axis.name)
+    return any(never_empty(parts, algebra.producers, q, score.over, sizes) for q in ordered)
+
+
+def unscaled(algebra: Algebra, value: Value) -> tuple[float, Value, tuple[Node, ...]]:
+    """A scalar that multiplies an operand, what it multiplies, and the movement that follows (the last node first). Only what
+    nothing else reads is taken apart."""
+    moves: list[Node] = []
+    at = value
+    while (node := algebra.made_by(at, *MOVED)) is not None and len(algebra.facts.uses(at)) == 1:
+        moves.append(node)
+        at = node.inputs[0]
+    node = algebra.made_by(at, Mul, Div, Neg)
+    if node is None or len(algebra.facts.uses(at)) != 1:
+        return 1.0, value, ()
+    if isinstance(node.op, Neg):
+        return -1.0, node.inputs[0], tuple(moves)
+    pairs = [node.inputs] if isinstance(node.op, Div) else [node.inputs, node.inputs[::-1]]
+    for base, factor in pairs:
+        number = algebra.constant(factor)
+        if number and base.type == node.output.type:
+            return (1 / number if isinstance(node.op, Div) else number), base, tuple(moves)
+    return 1.0, value, ()
+
+
+def snapped(scale: float, contract: tuple[Axis, ...], sizes: Mapping[str, int]) -> float:
+    """A scale that is 1 / sqrt(size) but for rounding is exactly that, in whichever way it was computed."""
+    total = 1
+    for axis in contract:
+        known = axis.size.known(sizes)
+        if known is None:
+            return scale
+        total *= known
+    default = 1 / math.sqrt(total)
+    return default if abs(scale - default) <= 1e-14 * default else scale

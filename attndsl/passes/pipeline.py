@@ -1,0 +1,107 @@
+"""The passes in their order, and what `compile --explain` says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attndsl.diagnostics import Span
+from attndsl.graph import Graph
+from attndsl.graph.verify import verify as verify_graph
+from attndsl.passes.base import Miss, Pass, Report, Rewrite
+from attndsl.passes.canonicalise import Canonicalise
+from attndsl.passes.cse import CommonSubexpressions
+from attndsl.passes.dce import DeadCode
+from attndsl.passes.fold import ConstantFolding
+from attndsl.passes.fuse_activation import FuseActivation
+from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.fuse_norm import FuseNorm
+from attndsl.passes.hoist import Hoist
+
+PIPELINE: tuple[Pass, ...] = (
+    ConstantFolding(),
+    CommonSubexpressions(),
+    Canonicalise(),
+    CommonSubexpressions(),
+    DeadCode(),
+    FuseNorm(),
+    FuseActivation(),
+    FuseAttention(),
+    ConstantFolding(),
+    Hoist(),
+    CommonSubexpressions(),
+    DeadCode(),
+)
+
+
+def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE) -> tuple[Graph, list[Report]]:
+    """The graph after `passes`, and what each of them did. With `verify` the graph is checked before the first and after
+    every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes before one
+    that it names in `after`."""
+    reports: list[Report] = []
+    ran: set[str] = set()
+    if verify:
+        verify_graph(graph)
+    for step in passes:
+        missing = [name for name in step.after if name not in ran]
+        if missing:
+            raise ValueError(f"the pass `{step.name}` needs {', '.join(missing)} before it")
+        before, (graph, report) = graph, step.run(graph)
+        ran.add(step.name)
+        reports.append(report)
+        if verify and graph is not before:
+            verify_graph(graph)
+    return graph, reports
+
+
+# ---------------------------------------------------------------- in words
+
+_HOUSEKEEPING = {"computed", "dropped", "simplified", "merged", "dead", "hoisted"}
+
+
+def explain(reports: Iterable[Report]) -> str:
+    """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up."""
+    reports = tuple(reports)
+    lines: list[str] = []
+    fused = [rewrite for report in reports for rewrite in report.rewrites if rewrite.rule not in _HOUSEKEEPING]
+    misses = dict.fromkeys(miss for report in reports for miss in report.misses)
+    if fused:
+        lines.append("rewritten")
+        lines += [f"  {_place(r.at)}{_path(r.scope)}: {r.rule}: {r.detail}{_times(r.count)}" for r in fused]
+    if misses:
+        lines.append("not rewritten")
+        for miss in misses:
+            lines += _miss(miss)
+    lines.append("housekeeping")
+    lines += [f"  {report.name}: {_summary(report.rewrites)}" for report in reports if _counted(report.rewrites)]
+    return "\n".join(lines) + "\n"
+
+
+def _miss(miss: Miss) -> list[str]:
+    lines = [f"  {_place(miss.at)}{_path(miss.scope)}: {miss.rule}: {miss.reason}"]
+    if miss.where is not None and str(miss.where) != str(miss.at):
+        lines.append(f"    {_place(miss.where)}: `{miss.culprit}` stands in the way")
+    return lines
+
+
+def _place(span: Span | None) -> str:
+    return f"{span.source.name}:{span.line}" if span is not None else "(no place)"
+
+
+def _path(scope: str) -> str:
+    return f" in {scope}" if scope else ""
+
+
+def _times(count: int) -> str:
+    return f" ({count} times)" if count > 1 else ""
+
+
+def _counted(rewrites: Iterable[Rewrite]) -> bool:
+    return any(rewrite.rule in _HOUSEKEEPING for rewrite in rewrites)
+
+
+def _summary(rewrites: Iterable[Rewrite]) -> str:
+    totals: dict[str, int] = {}
+    for rewrite in rewrites:
+        if rewrite.rule in _HOUSEKEEPING:
+            totals[rewrite.rule] = totals.get(rewrite.rule, 0) + rewrite.count
+    return ", ".join(f"{count} {rule}" for rule, count in sorted(totals.items()))

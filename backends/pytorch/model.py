@@ -1,0 +1,152 @@
+"""Writes the class of the model: its `__init__`, and a `forward` that gives the outputs by name and computes what is
+asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attndsl.backends.pytorch.expressions import Expr, wrapped
+from attndsl.backends.pytorch.functions import Line, Variable, Writer
+from attndsl.backends.pytorch.names import identifier
+from attndsl.graph import InputInfo, Node, Value, captured
+
+if TYPE_CHECKING:
+    from attndsl.backends.pytorch.source import File
+
+
+@dataclass(eq=False)
+class Model:
+    lines: list[Line]
+    arguments: dict[str, str]
+    selectable: bool
+
+
+def write_model(file: File) -> Model:
+    graph, body = file.graph, file.body
+    writer = Writer(file, [], {"": "self"})
+    arguments: dict[str, str] = {}
+    for info in sorted(graph.inputs, key=lambda info: info.optional):
+        name = writer.fresh(identifier(info.name))
+        arguments[info.name] = name
+        writer.arguments.append(Variable(name, info.value.type, info.optional))
+        writer.values[info.value] = Expr(name)
+        writer.holders[name] = info.value
+    writer.count(body)
+
+    wanted_by = _wanted_by(file)
+    everything = frozenset(info.name for info in graph.outputs)
+    needs = {info.name: info.needs for info in graph.outputs}
+    sets = {wanted_by[node] for node in body.nodes} | {frozenset()}
+    alone = {s for s in sets if s and s != everything and not all(needs[name] for name in s)}
+    selectable = bool(alone)
+
+    def condition(names: frozenset[str]) -> str:
+        """When a node that these outputs need is to be computed; empty for always."""
+        if names >= everything and len(everything) and not all(needs[n] for n in names):
+            return ""
+        parts = []
+        for info in graph.outputs:
+            if info.name in names:
+                tests = [f'"{info.name}" in outputs'] if selectable else []
+                tests += [f"{arguments[need]} is not None" for need in sorted(needs[info.name])]
+                parts.append(" and ".join(tests))
+        if any(not part for part in parts):
+            return ""
+        parts = list(dict.fromkeys(parts))
+        return parts[0] if len(parts) == 1 else " or ".join(f"({p})" if " and " in p else p for p in parts)
+
+    groups: dict[str, list[Node]] = {"": []}
+    for node in sorted(body.nodes, key=lambda node: -len(wanted_by[node])):
+        groups.setdefault(condition(wanted_by[node]), []).append(node)
+    homes = _homes(file, wanted_by, condition)
+    for name in homes.values():
+        groups.setdefault(name, [])
+    started = False
+    order = {node: i for i, node in enumerate(body.nodes)}
+    for test, nodes in groups.items():
+        given = [i for i, info in enumerate(graph.outputs) if homes[info.name] == test]
+        if test:
+            writer.blank()
+            writer.add(f"if {test}:")
+            writer.indent += 1
+            writer.cited = None
+        writer.run(sorted(nodes, key=order.__getitem__))
+        writer.settle([body.results[i] for i in given])
+        pairs = [f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given]
+        if not test:
+            writer.blank()
+            started = len(groups) > 1
+            writer.add(f"{'results =' if started else 'return'} {{{', '.join(pairs)}}}")
+        else:
+            for i in given:
+                writer.add(f'results["{graph.outputs[i].name}"] = {writer.tensor(body.results[i])}')
+            writer.indent -= 1
+    if started:
+        writer.add("return results")
+
+    parameters = [f"{v.name}: Tensor | None = None" if v.optional else f"{v.name}: Tensor" for v in writer.arguments]
+    if selectable:
+        names = ", ".join(f'"{info.name}"' for info in graph.outputs)
+        parameters.append(f"outputs: tuple[str, ...] = ({names},)")
+    head = f"def forward(self, {', '.join(parameters)}) -> dict[str, Tensor]:"
+    head = head.replace("(self, )", "(self)")
+    header, unknown = writer.header()
+    assert not unknown, unknown
+    assignments = file.layers.assignments(file.tree, "")
+    from attndsl.backends.pytorch.source import _init
+
+    lines = [Line(f"class {file.model}(nn.Module):")]
+    lines += [Line(f'    """{_summary(file)}"""'), Line("")]
+    if assignments:
+        lines += [*_init(assignments), Line("")]
+    lines += [Line(text) for text in wrapped(head, 1)]
+    lines += [Line(text) for text in _docstring(file, arguments)]
+    return Model([*lines, *header, *writer.lines], arguments, selectable)
+
+
+def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
+    """The outputs that need each node of the model's body."""
+    wanted: dict[Value, frozenset[str]] = {}
+    for info, value in zip(file.graph.outputs, file.body.results):
+        wanted[value] = wanted.get(value, frozenset()) | {info.name}
+    found: dict[Node, frozenset[str]] = {}
+    everything = frozenset(info.name for info in file.graph.outputs)
+    for node in reversed(file.body.nodes):
+        names = frozenset().union(*(wanted.get(value, frozenset()) for value in node.outputs))
+        found[node] = names or everything  # needed for what is recorded in it
+        for value in (*node.inputs, *(v for inner in node.regions for v in captured(inner))):
+            wanted[value] = wanted.get(value, frozenset()) | found[node]
+    return found
+
+
+def _homes(file: File, wanted_by, condition) -> dict[str, str]:
+    """The condition under which each output's value is there."""
+    producers = {value: node for node in file.body.nodes for value in node.outputs}
+    homes = {}
+    for info, value in zip(file.graph.outputs, file.body.results):
+        if value in producers and file.root(value) in producers:
+            homes[info.name] = condition(wanted_by[producers[value]])
+        else:
+            homes[info.name] = condition(frozenset([info.name])) if info.needs else ""
+    return homes
+
+
+def _summary(file: File) -> str:
+    doc = " ".join((file.graph.doc or "").split())
+    first = doc.split(". ")[0].rstrip(".") if doc else file.graph.name
+    return f"{first}." if len(first) < 100 else f"{file.graph.name}."
+
+
+def _docstring(file: File, arguments: dict[str, str]) -> list[str]:
+    """The shapes that go in and come out."""
+
+    def shown(info: InputInfo) -> str:
+        return f"{arguments[info.name]}: {info.value.type}"
+
+    given = ", ".join(map(shown, sorted(file.graph.inputs, key=lambda info: info.optional)))
+    results = ", ".join(f"{info.name}: {info.value.type}" for info in file.graph.outputs)
+    text = f'"""{given} -> {results}"""' if given else f'"""-> {results}"""'
+    if len(text) <= 108:
+        return [f"        {text}"]
+    return [f'        """{given}', f"        -> {results}", '        """']

@@ -1,0 +1,352 @@
+"""A graph as one readable Python file: an `nn.Module` for the model, one for each body that is repeated, and what they
+need, with the lines of the spec that each statement comes from. The file imports torch and nothing of attndsl; it is
+what `attndsl compile --emit python` prints and what `TorchProgram` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from attndsl import ops
+from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
+from attndsl.backends.pytorch.functions import Line, Variable, Writer
+from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
+from attndsl.backends.pytorch.model import write_model
+from attndsl.backends.pytorch.modules import Layers, Tree, parameter_tree
+from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.specialize import repeat_path, specialize
+from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
+from attndsl.graph import FLOAT, Graph, Node, ParameterInfo, Region, Type, Value
+from attndsl.sizes import Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
+    `outputs`, the node behind each line, and the addresses that are recorded, in the order in which they come."""
+
+    source: str
+    model: str
+    arguments: dict[str, str]
+    selectable: bool
+    nodes: dict[int, Node]
+    recorded: dict[str, list[str]]
+
+
+def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
+    """`graph` as the text of a Python file that needs torch alone. Values at the addresses `taps` are recorded."""
+    return write(graph, taps).source
+
+
+def write(graph: Graph, taps: Sequence[str] = ()) -> Written:
+    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0815."""
+    return File(graph, taps).write()
+
+
+@dataclass(eq=False)
+class Block:
+    """The classes of a repeat's modules, and what their `forward` takes behind the carried values and the captured
+    ones."""
+
+    names: list[str]
+    variable: str
+    indexed: bool
+    foreign: list[str] = field(default_factory=list)
+    sizes: list[Size] = field(default_factory=list)
+
+
+class File:
+    """The file being written, and what it turns out to need."""
+
+    def __init__(self, graph: Graph, taps: Sequence[str]) -> None:
+        self.graph = graph
+        self.taps = tapped_values(graph, taps)
+        self.recorded = addresses_in_order(graph, self.taps)
+        specialized = specialize(graph, self.taps)
+        self.body = specialized.body
+        self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}
+        self.tree = parameter_tree(graph)
+        self.hosts: dict[Value, Node] = {}
+        self._roots: dict[Value, Value] = {}
+        self._names: dict[Value, tuple[str, ...]] = {}
+        self._find_aliases()
+        self.uses_math = False
+        self.helpers: set[str] = set()
+        self.kinds_used: set[str] = set()
+        self.constants: dict[str, str] = {}
+        self.tables: dict[str, tuple[int, ...]] = {}
+        self.claimed: set[str] = set()
+        self.classes: list[list[Line]] = []
+        self.names = Names(IMPORTED | {kind for kind in LAYERS})
+        self.model = self.names.free(class_name(graph.name))
+        self._constant_names = {name: self.names.free(constant_name(name)) for name in graph.sizes}
+        self.reserved = frozenset(
+            {*IMPORTED, *self._constant_names.values(), *map(identifier, graph.free_sizes), "attend", "masked_softmax",
+             "record", "results", "outputs"}
+        )
+        self.layers = Layers(
+            graph, specialized.layers, {}, self._shape, self.helper, self._layer_class, self._count
+        )
+
+    # ------------------------------------------------------------ aliases
+
+    def _find_aliases(self) -> None:
+        for node in self.body.walk():
+            for value in node.outputs:
+                self._names[value] = value.names
+            if self.is_alias(node):
+                origin = self.root(node.inputs[0])
+                self._roots[node.output] = origin
+                self._names[origin] = self._names.get(origin, origin.names) + node.output.names
+
+    @staticmethod
+    def is_alias(node: Node) -> bool:
+        """Whether the node's result is its operand, as far as torch can see."""
+        op = node.op
+        if isinstance(op, (ops.Unflatten, ops.Flatten)):
+            return len(op.parts) == 1
+        if isinstance(op, (ops.Transpose, ops.Broadcast)):
+            return node.inputs[0].type.axes == op.axes
+        if isinstance(op, (ops.Cast, ops.StopGradient)):
+            return node.inputs[0].type == node.output.type and (isinstance(op, ops.Cast) or node.output.type.dtype != FLOAT)
+        return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and not op.p and node.inputs[0].type.dtype == FLOAT)
+
+    def root(self, value: Value) -> Value:
+        """The value whose variable this one shares."""
+        return self._roots.get(value, value)
+
+    def names_of(self, value: Value) -> tuple[str, ...]:
+        return self._names.get(value, value.names)
+
+    # ------------------------------------------------------------ what functions ask for
+
+    def helper(self, name: str) -> str:
+        self.helpers.add(name)
+        self.uses_math = self.uses_math or "math." in FUNCTIONS[name]
+        return name
+
+    def math(self) -> str:
+        self.uses_math = True
+        return "math"
+
+    def constant(self, name: str) -> str:
+        self.constants[name] = self._constant_names[name]
+        return self.constants[name]
+
+    def dtype(self, writer: Writer) -> str:
+        """The module's dtype where no argument shows it."""
+        for address, info in self.parameters.items():
+            found = writer.reach(address, parameter=True) if info.copies else None
+            if found is not None:
+                return f"{found}.dtype"
+        return "torch.get_default_dtype()"
+
+    def device(self, writer: Writer) -> str:
+        for address, info in self.parameters.items():
+            found = writer.reach(address, parameter=True) if info.copies else None
+            if found is not None:
+                return f"{found}.device"
+        return "None"
+
+    def case_table(self, node: Node) -> str:
+        path = repeat_path(node)
+        name = next((n for n, cases in self.tables.items() if cases == node.op.cases), None)
+        if name is None:
+            name = self.names.free(constant_name(f"{path.rpartition('.')[2]}_cases"))
+            self.tables[name] = node.op.cases
+        return name
+
+    # ------------------------------------------------------------ modules
+
+    def _shape(self, info: ParameterInfo) -> list[str]:
+        writer = Writer(self, [], {})
+        return [writer.size(axis.size).text for axis in info.type.axes]
+
+    def _count(self, count: int) -> str:
+        """A number of layers, by the name of the hyperparameter that gives it, if it is known which."""
+        return self._counts.get(count, str(count))
+
+    _counts: dict[int, str] = {}
+
+    def _layer_class(self, kind: str) -> str:
+        self.kinds_used.add(kind)
+        return kind
+
+    def has_parameters(self, path: str) -> bool:
+        return self._subtree(path) is not None
+
+    def _subtree(self, path: str) -> Tree | None:
+        at: Tree | ParameterInfo = self.tree
+        for step in (*path.split("."), "*"):
+            if not isinstance(at, dict) or step not in at:
+                return None
+            at = at[step]
+        return at if isinstance(at, dict) else None
+
+    def claim(self, writer: Writer, node: Node) -> bool:
+        """Whether the body of this repeat becomes a class: it has parameters, `writer` can reach its modules, and no
+        other repeat has made them its own."""
+        path = repeat_path(node)
+        if path in self.claimed or not self.has_parameters(path) or writer.reach(path, parameter=False) is None:
+            return False
+        self.claimed.add(path)
+        return True
+
+    def block(self, writer: Writer, node: Node, path: str, outer: Sequence[Value]) -> Block:
+        """Write the classes of a repeat's bodies. They take the values `outer` of the function around them."""
+        indexed = any(r.parameters[0] in {v for n in r.walk() for v in n.inputs} | set(r.results) for r in node.regions)
+        name = _block_name(path)
+        names = [self.names.free(name if len(node.regions) == 1 else f"{name}{i + 1}") for i in range(len(node.regions))]
+        block = Block(names, identifier(_snake(name)), indexed)
+        writers = []
+        for region in node.regions:
+            inner = self._inner_writer(writer, region, path, indexed, outer)
+            inner.count(region)
+            inner.run(region.nodes)
+            inner.settle(region.results)
+            inner.cited = None
+            results = ", ".join(inner.tensor(value).text for value in region.results)
+            inner.add(f"return {results}" if results else "return ()")
+            writers.append(inner)
+        block.foreign = list(dict.fromkeys(address for inner in writers for address in inner.foreign))
+        missing = list(dict.fromkeys(symbol for inner in writers for symbol in inner.header()[1]))
+        block.sizes = [Size.symbol(symbol) for symbol in missing]
+        self.layers.classes[path] = (names, node.op.cases if len(names) > 1 else None)
+        self._counts = {**self._counts, node.op.count.value(self.graph.sizes): writer.size(node.op.count).text}
+        for case, (inner, region) in enumerate(zip(writers, node.regions)):
+            extra = [inner.foreign_parameter(a) for a in block.foreign]
+            extra += [Variable(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
+            self.classes.append(self._block_class(inner, node, region, path, case, names, extra))
+        return block
+
+    def _inner_writer(
+        self, writer: Writer, region: Region, path: str, indexed: bool, outer: Sequence[Value]
+    ) -> Writer:
+        inner = Writer(self, [], {f"{path}.*.": "self"})
+        given = [*([region.parameters[0]] if indexed else []), *region.parameters[1:], *outer]
+        for value in given:
+            if indexed and value is region.parameters[0]:
+                name = inner.fresh("i")
+            else:
+                name = inner.fresh(writer.read(value).text if value in outer else inner.wish(value, None))
+            inner.arguments.append(Variable(name, value.type))
+            inner.values[value] = Expr(name)
+            inner.holders[name] = value
+        return inner
+
+    def _block_class(
+        self, inner: Writer, node: Node, region: Region, path: str, case: int, names: Sequence[str],
+        extra: Sequence[Variable],
+    ) -> list[Line]:
+        count = node.op.count
+        which = f"`repeat {path}`"
+        if len(names) > 1:
+            rounds = [i for i, c in enumerate(node.op.cases) if c == case]
+            which += f" ({'round' if len(rounds) == 1 else 'rounds'} {_shortened(rounds)})"
+        where = f", {node.at.source.name.rpartition('/')[2]}:{node.at.line}" if node.at else ""
+        known = count.value(self.graph.sizes)
+        times = f"{count} = {known}" if str(count) != str(known) else str(known)
+        tree = self._subtree(path)
+        assert tree is not None
+        assignments = self.layers.assignments(tree, f"{path}.*.", case if len(names) > 1 else None)
+        arguments = ", ".join(f"{v.name}: {'int' if v.host else 'Tensor'}" for v in (*inner.arguments, *extra))
+        result = "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
+        head = f"def forward(self{', ' if arguments else ''}{arguments}) -> {result}:"
+        return [
+            Line(f"class {names[case]}(nn.Module):"),
+            Line(f'    """One round of {which}, of which there are {times}{where}."""'),
+            Line(""),
+            *_init(assignments),
+            Line(""),
+            *(Line(text) for text in wrapped(head, 1)),
+            *inner.header()[0],
+            *inner.lines,
+        ]
+
+    # ------------------------------------------------------------ the file
+
+    def write(self) -> Written:
+        model = write_model(self)
+        sections: list[list[Line]] = []
+        functions = [n for n in (*(n for n in FUNCTIONS if n not in INITIALIZERS), *INITIALIZERS) if n in self.helpers]
+        sections += [_lines(FUNCTIONS[name]) for name in functions]
+        sections += [_lines(LAYERS[kind]) for kind in LAYERS if kind in self.kinds_used]
+        sections += [*self.classes, model.lines]
+        text = "\n".join(line.text for section in sections for line in section)
+        lines = [*self._docstring(), Line("from __future__ import annotations"), Line("")]
+        lines += [Line("import math"), Line("")] if self.uses_math else []
+        lines.append(Line("import torch"))
+        if "F." in text:
+            lines.append(Line("import torch.nn.functional as F"))
+        lines.append(Line("from torch import Tensor, nn"))
+        if not any("torch." in line.text for section in sections for line in section):
+            lines = [line for line in lines if line.text != "import torch"]
+        constants = [f"{self.constants[n]} = {self.graph.sizes[n]}" for n in self.graph.sizes if n in self.constants]
+        constants += [f"{name} = {cases}" for name, cases in self.tables.items()]
+        if constants:
+            lines += [Line(""), *map(Line, constants)]
+        for section in sections:
+            lines += [Line(""), Line(""), *section]
+        nodes = {i: line.node for i, line in enumerate(lines, 1) if line.node is not None}
+        source = "\n".join(line.text for line in lines) + "\n"
+        return Written(source, self.model, model.arguments, model.selectable, nodes, self.recorded)
+
+    def _docstring(self) -> list[Line]:
+        graph = self.graph
+        title = graph.name + (f" ({graph.variant})" if graph.variant else "")
+        doc = " ".join((graph.doc or "").split())
+        origin = graph.origin.rpartition("/")[2] or "a graph"
+        values = [f"{name} = {_shown(value)}" for name, value in graph.hyperparameters.items()]
+        paragraphs = [[doc]] if doc else []
+        paragraphs.append([
+            f"Written by attndsl from {origin}: {graph.parameter_count:,} parameters. Each comment names a line of the"
+            " spec; to change a hyperparameter, write the file anew from there."
+        ])
+        lines = [f'"""{title}', ""]
+        for paragraph in paragraphs:
+            lines += [*_filled(paragraph[0].split(" "), WIDTH), ""]
+        if values:
+            lines += [*("    " + text for text in _filled([f"{v}," for v in values[:-1]] + values[-1:], WIDTH - 4)), ""]
+        lines[-1] = '"""'
+        return [*(Line(text.replace("\\", "\\\\")) for text in lines), Line("")]
+
+
+def _init(assignments: Iterable[str]) -> list[Line]:
+    lines = [Line("    def __init__(self) -> None:"), Line("        super().__init__()")]
+    for text in assignments:
+        lines += [Line(line) for line in wrapped(text, 2)]
+    return lines
+
+
+def _lines(text: str) -> list[Line]:
+    return [Line(line) for line in text.strip("\n").split("\n")]
+
+
+def _filled(words: Iterable[str], width: int) -> list[str]:
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _block_name(path: str) -> str:
+    """`encoder.block` gives EncoderBlock, `h` gives Block."""
+    steps = [step for step in path.split(".") if step != "*"]
+    if len(steps[-1]) < 3:
+        steps[-1] = "block"
+    return class_name("_".join(steps))
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def _shortened(rounds: Sequence[int]) -> str:
+    shown = ", ".join(map(str, rounds[:6]))
+    return f"{shown}, …" if len(rounds) > 6 else shown

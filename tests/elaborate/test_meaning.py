@@ -1,0 +1,286 @@
+"""What constructs mean: addresses and counts of parameters, and values computed independently in NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import load
+from attndsl.graph import Graph
+from tests.std.meaning import drawn, meaning
+
+
+def graph(text: str, tmp_path: Path, **settings: str) -> Graph:
+    path = tmp_path / "model.attn"
+    path.write_text(text, encoding="utf-8")
+    return load(str(path), settings)
+
+
+def addresses(g: Graph) -> list[str]:
+    return [a for info in g.parameters for a in info.addresses()]
+
+
+@pytest.mark.parametrize(("spec", "count"), [
+    ("gpt2", 124_439_808), ("gpt2:small", 124_439_808), ("gpt2:medium", 354_823_168), ("gpt2:large", 774_030_080),
+    ("gpt2:xl", 1_557_611_200), ("gpt3:175b", 174_604_259_328), ("gpt3:small", 125_226_240),
+])
+def test_published_counts(spec: str, count: int) -> None:
+    assert load(spec).parameter_count == count
+
+
+def test_a_billion_layers_are_counted_not_enumerated() -> None:
+    per_layer = 12 * 768 * 768 + 13 * 768
+    rest = 50257 * 768 + 1024 * 768 + 2 * 768
+    assert load("gpt2", {"depth": 10**9}).parameter_count == 10**9 * per_layer + rest
+
+
+def test_calling_a_label_again_shares(tmp_path: Path) -> None:
+    g = graph("""
+model M(width=4) {
+  input x: float[B, width]
+  layer f = linear(width)
+  y = f(f(x)) |> linear(width) as g
+  output z = g(y)
+}
+""", tmp_path)
+    assert addresses(g) == ["f.weight", "f.bias", "g.weight", "g.bias"]
+
+
+def test_unlabelled_layers_are_numbered_by_kind(tmp_path: Path) -> None:
+    g = graph("""
+model M(width=4) {
+  input x: float[B, width]
+  scope inner { x = linear(x, width) }
+  output z = linear(linear(x, width), width)
+}
+""", tmp_path)
+    assert [a for a in addresses(g) if "weight" in a] == ["inner.linear.weight", "linear.weight", "linear_2.weight"]
+
+
+def test_one_body_for_each_case(tmp_path: Path) -> None:
+    g = graph("""
+model M(width=4, depth=5) {
+  input x: float[B, width]
+  repeat h in depth {
+    if h % 2 == 0 { x += linear(x, width) as even } else { x += linear(x, 2 * width) as odd |> linear(width) as back }
+    x += linear(x, width) as always
+  }
+  output y = x
+}
+""", tmp_path)
+    (node,) = [n for n in g.body.nodes if n.regions]
+    assert len(node.regions) == 2
+    assert node.op.cases == (0, 1, 0, 1, 0)  # type: ignore[attr-defined]
+    weights = [a for a in addresses(g) if "weight" in a]
+    assert sorted(weights) == sorted(
+        [f"h.{i}.even.weight" for i in (0, 2, 4)] + [f"h.{i}.odd.weight" for i in (1, 3)]
+        + [f"h.{i}.back.weight" for i in (1, 3)] + [f"h.{i}.always.weight" for i in range(5)]
+    )
+
+
+def test_the_repeat_index_as_a_number() -> None:
+    text = """
+model M(depth=4) {
+  input x: float[B]
+  repeat h in depth { x = x / sqrt(h + 1) + h ^ 2 }
+  output y = x
+}
+"""
+    x = drawn(3)
+    expected = x
+    for h in range(4):
+        expected = expected / np.sqrt(h + 1) + h**2
+    assert np.allclose(meaning(text, {"x": x})["y"], expected, atol=1e-14)
+
+
+def test_emissions_of_a_repeat_are_stacked() -> None:
+    text = """
+model M(depth=3) {
+  input x: float[B, T]
+  seen = repeat h in depth {
+    x = x + 1
+    emit x
+  }
+  output y = seen
+  output last = x
+}
+"""
+    x = drawn(2, 5)
+    out = meaning(text, {"x": x})
+    assert np.allclose(out["y"], np.stack([x + 1, x + 2, x + 3], axis=1))
+    assert np.allclose(out["last"], x + 3)
+
+
+def test_scan_is_a_loop() -> None:
+    text = """
+model M() {
+  input x: float[B, T, D]
+  states = scan t in T with s: [B, D] = 0.0 * x[T=0] {
+    s = tanh(s + x[T=t])
+    emit s
+  }
+  output y = states
+}
+"""
+    x, s, rows = drawn(2, 5, 3), np.zeros((2, 3)), []
+    for t in range(5):
+        s = np.tanh(s + x[:, t])
+        rows.append(s)
+    assert np.allclose(meaning(text, {"x": x})["y"], np.stack(rows, axis=1), atol=1e-14)
+
+
+def test_positions_count_from_what_stands_before() -> None:
+    text = """
+model M() {
+  input memory: float[B, M]
+  input x: float[B, T]
+  past = concat(memory, x, over=[M, T] -> S)
+  output y = past
+  output m = causal[q=T, k=S]
+  output p = positions(S)
+}
+"""
+    out = meaning(text, {"memory": drawn(2, 3), "x": drawn(2, 4, seed=1)})
+    assert out["p"].tolist() == [-3, -2, -1, 0, 1, 2, 3]
+    assert out["m"].tolist() == [[k <= q for k in range(-3, 4)] for q in range(4)]
+
+
+MASKS = {
+    "full": lambda q, k: True,
+    "causal": lambda q, k: k <= q,
+    "window(3)": lambda q, k: q - 3 < k <= q,
+    "local(2)": lambda q, k: abs(q - k) < 2,
+    "prefix(3)": lambda q, k: k < 3 or k <= q,
+    "global(2)": lambda q, k: q < 2 or k < 2,
+    "strided(3)": lambda q, k: q >= k and (q - k) % 3 == 0,
+    "causal & (window(2) | global(1))": lambda q, k: k <= q and (q - k < 2 or q < 1 or k < 1),
+    "causal & (not window(2))": lambda q, k: k <= q - 2,
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+def test_attention_against_plain_numpy(mask: str, kv_heads: int) -> None:
+    """Any mask with grouped queries, against loops over heads and rows; a row with nothing to attend to gives zeros."""
+    text = f"""
+model M(width=8, heads=4, groups={kv_heads}) {{
+  input x: float[B, T, width]
+  output y = attention(x, heads, kv_heads=groups, mask={mask}) as attn
+}}
+"""
+    rng, x, length = np.random.default_rng(1), drawn(2, 6, 8), 6
+    p = {f"attn.{n}.weight": rng.normal(size=(8, 2 * h)) for n, h in (("q", 4), ("k", kv_heads), ("v", kv_heads))}
+    p |= {f"attn.{n}.bias": rng.normal(size=2 * h) for n, h in (("q", 4), ("k", kv_heads), ("v", kv_heads))}
+    p |= {"attn.out.weight": rng.normal(size=(8, 8)), "attn.out.bias": rng.normal(size=8)}
+    q, k, v = (x @ p[f"attn.{n}.weight"] + p[f"attn.{n}.bias"] for n in "qkv")
+    mixed = np.zeros((2, length, 8))
+    for b in range(2):
+        for h in range(4):
+            g = h // (4 // kv_heads)
+            for i in range(length):
+                seen = [j for j in range(length) if MASKS[mask](i, j)]
+                if not seen:
+                    continue
+                score = np.array([q[b, i, 2 * h : 2 * h + 2] @ k[b, j, 2 * g : 2 * g + 2] for j in seen]) / np.sqrt(2)
+                weight = np.exp(score - score.max())
+                weight /= weight.sum()
+                mixed[b, i, 2 * h : 2 * h + 2] = sum(w * v[b, j, 2 * g : 2 * g + 2] for w, j in zip(weight, seen, strict=True))
+    expected = mixed @ p["attn.out.weight"] + p["attn.out.bias"]
+    assert np.allclose(meaning(text, {"x": x}, p)["y"], expected, atol=1e-12)
+
+
+def test_cross_attention_with_padding_and_documents() -> None:
+    text = """
+model M(width=4) {
+  input x: float[B, T, width]
+  input memory: float[B, S, width]
+  input valid: bool[B, S]
+  input doc: int[B, T]
+  output y = attention(x, memory, 2, mask=keys(valid)) as attn
+  output z = attention(x, 2, mask=causal & same(doc)) as own
+}
+"""
+    x, memory = drawn(2, 5, 4), drawn(2, 7, 4, seed=1)
+    valid = np.ones((2, 7), bool)
+    valid[:, 4:] = False
+    doc = np.array([[0, 0, 1, 1, 1]] * 2)
+    out = meaning(text, {"x": x, "memory": memory, "valid": valid, "doc": doc})
+    changed = memory.copy()
+    changed[:, 4:] = 99.0
+    again = meaning(text, {"x": x, "memory": changed, "valid": valid, "doc": doc})
+    assert np.array_equal(out["y"], again["y"])
+    moved = x.copy()
+    moved[:, 0] = 99.0
+    other = meaning(text, {"x": moved, "memory": memory, "valid": valid, "doc": doc})
+    assert np.array_equal(out["z"][:, 2:], other["z"][:, 2:])
+    assert not np.allclose(out["z"][:, 1], other["z"][:, 1])
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+def test_cross_entropy(smoothing: float) -> None:
+    text = f"""
+model M(vocab=7) {{
+  input logits: float[B, T, vocab]
+  input targets: int[B, T] where targets >= -100, targets < vocab
+  output loss = cross_entropy(logits, targets, over=vocab, smoothing={smoothing})
+}}
+"""
+    logits, targets = drawn(2, 3, 7), np.array([[1, 6, -100], [0, -1, 3]])
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    each = [
+        -(1 - smoothing) * log_p[b, t, targets[b, t]] - smoothing * log_p[b, t].mean()
+        for b in range(2) for t in range(3) if targets[b, t] >= 0
+    ]
+    assert meaning(text, {"logits": logits, "targets": targets})["loss"] == pytest.approx(np.mean(each), abs=1e-13)
+
+
+def test_blocks_are_values(tmp_path: Path) -> None:
+    text = """
+model M(width=4, norm=layer_norm, act=gelu, seen=causal) {
+  input x: float[B, T, width]
+  x += x |> norm as norm |> attention(2, mask=seen) as attn
+  output y = x |> mlp(8, act=act) as mlp
+}
+"""
+    assert "norm.shift" in addresses(graph(text, tmp_path))
+    other = graph(text, tmp_path, norm="rms_norm(eps=1e-5)", act="relu", seen="causal & window(4)")
+    assert "norm.shift" not in addresses(other)
+    assert other.hyperparameters["seen"] == "causal & window(4)"
+
+
+def test_optional_inputs_are_needed_by_what_uses_them() -> None:
+    needs = {o.name: set(o.needs) for o in load("gpt2").outputs}
+    assert needs == {"logits": set(), "loss": {"targets"}}
+
+
+def test_imports_rename_and_see_their_own_file(tmp_path: Path) -> None:
+    (tmp_path / "parts.attn").write_text(
+        "block half()(x: [*]) -> [*] {\n  return x / two()(x)\n}\nblock two()(x: [*]) -> [*] {\n  return 0 * x + 2\n}\n")
+    g = graph('use "parts.attn": half as by_two\nmodel M() {\n  input x: float[B]\n  output y = by_two(x)\n}\n', tmp_path)
+    assert [str(o.value.type) for o in g.outputs] == ["float[B]"]
+
+
+def test_files_that_import_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.attn").write_text('use "b.attn"\nblock a()(x: [*]) -> [*] {\n  return x\n}\n')
+    (tmp_path / "b.attn").write_text('use "a.attn"\nblock b()(x: [*]) -> [*] {\n  return x\n}\n')
+    with pytest.raises(AttnError) as caught:
+        graph('use "a.attn"\nmodel M() {\n  input x: float[B]\n  output y = x\n}\n', tmp_path)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0109"
+    assert "a.attn → b.attn → a.attn" in found.message
+
+
+def test_call_time_constraint_has_the_message_of_check_time(tmp_path: Path) -> None:
+    from attndsl.inputs import check_inputs
+
+    g = graph("model M(context=4) {\n  input x: float[B, T] where T <= context, B % 2 == 0\n  output y = x\n}\n", tmp_path)
+    check_inputs(g, {"x": drawn(2, 4)})
+    with pytest.raises(AttnError, match="`T` \\(5\\)|T \\(5\\)") as caught:
+        check_inputs(g, {"x": drawn(2, 5)})
+    assert caught.value.diagnostics[0].code == "E0211"
+    assert caught.value.diagnostics[0].primary is not None
+    with pytest.raises(AttnError):
+        check_inputs(g, {"x": drawn(3, 4)})

@@ -1,0 +1,285 @@
+"""A run from its first step to its weights: what is written, what ends it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from attndsl.data.files import PARTIAL, write_text
+from attndsl.diagnostics import AttnError
+from attndsl.training import Outcome, train
+from attndsl.training.checkpoint import list_checkpoints
+from attndsl.training.console import Plain, Silent
+from attndsl.training.log import read_log
+from attndsl.training.record import RECORD
+
+Train = Callable[..., Outcome]
+
+
+def losses(run: Path) -> list[float]:
+    return [line["loss"] for line in read_log(run) if "loss" in line]
+
+
+def refused(problem: pytest.ExceptionInfo[AttnError]) -> str:
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.helps, f"{diagnostic.code} gives no way out"
+    return diagnostic.code
+
+
+def test_a_run_leaves_everything_behind(trained: Train, tmp_path: Path) -> None:
+    outcome = trained(steps=12)
+    run = tmp_path / "run"
+    assert outcome.step == 12
+    assert not outcome.interrupted
+    assert outcome.held_out is not None
+    lines = read_log(run)
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 13))
+    assert [line["step"] for line in lines if "held_out" in line] == [5, 10, 12]
+    assert lines[-1]["held_out"] == outcome.held_out.per_token == outcome.held_out.per_byte
+    assert [step for step, _ in list_checkpoints(run)] == [8, 12]
+    weights = load_file(run / "weights.safetensors")
+    assert weights["h.0.attn.q.weight"].dtype == np.float32
+    facts = json.loads((run / RECORD).read_text())
+    assert facts["recipe"]["batch"] == 4
+    assert facts["versions"]["numpy"] == np.__version__
+    assert (run / "spec" / "tiny.attn").is_file()
+    curve = (run / "loss.svg").read_text()
+    assert "held out" in curve
+    assert "training" in curve
+    assert not list(run.rglob(f"*{PARTIAL}"))
+
+
+def test_the_loss_falls_on_real_text(trained: Train, tmp_path: Path) -> None:
+    outcome = trained(steps=60, p=0)
+    found = losses(tmp_path / "run")
+    assert found[0] == pytest.approx(math.log(256), abs=0.2)
+    assert found[-1] < 3.6
+    assert outcome.held_out is not None
+    assert outcome.held_out.per_byte < 4.2
+
+
+def test_the_same_run_twice_is_the_same(trained: Train, tmp_path: Path) -> None:
+    trained("one")
+    trained("two")
+    trained("three", seed=1)
+    assert losses(tmp_path / "one") == losses(tmp_path / "two") != losses(tmp_path / "three")
+    assert (tmp_path / "one/weights.safetensors").read_bytes() == (tmp_path / "two/weights.safetensors").read_bytes()
+
+
+def test_a_longer_run_that_was_stopped_is_the_same(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained("whole")
+
+    def stop_after_six(self: Silent, step: int, loss: float, tokens_per_second: float) -> None:
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Silent, "step", stop_after_six)
+    outcome = trained("stopped")
+    assert outcome.interrupted
+    assert outcome.step == 6
+    assert outcome.weights is None
+    monkeypatch.undo()
+    assert trained(resume=tmp_path / "stopped").step == 12
+    assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert weights[0] == weights[1]
+
+
+def test_accumulated_batches_are_one_step(trained: Train, tmp_path: Path) -> None:
+    trained("run", accumulate=3, steps=4)
+    lines = [line for line in read_log(tmp_path / "run") if "loss" in line]
+    assert [line["tokens"] for line in lines] == [192, 384, 576, 768]
+
+
+def test_what_was_written_by_half_is_swept_up_and_cut_back(trained: Train, tmp_path: Path) -> None:
+    trained(steps=6)
+    run = tmp_path / "run"
+    for step, path in list_checkpoints(run):
+        if step > 4:
+            path.unlink()
+    (run / "checkpoints" / f".step-000008.safetensors{PARTIAL}").write_bytes(b"half")
+    with open(run / "log.jsonl", "a") as log:
+        log.write('{"step": 7, "lo')
+    before = losses(run)
+    trained(resume=run)
+    assert losses(run) == before
+    assert not list(run.rglob(f"*{PARTIAL}"))
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained: Train, tmp_path: Path) -> None:
+    trained("whole")
+    trained("run")
+    run = tmp_path / "run"
+    newest = list_checkpoints(run)[-1][1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    console = Silent()
+    train(resume=run, console=console)
+    assert any("damaged" in text for text in console.warned)
+    assert losses(run) == losses(tmp_path / "whole")
+
+
+def test_all_checkpoints_damaged(trained: Train, tmp_path: Path) -> None:
+    trained()
+    for _, path in list_checkpoints(tmp_path / "run"):
+        path.write_bytes(b"junk")
+    with pytest.raises(AttnError) as problem:
+        trained(resume=tmp_path / "run")
+    assert refused(problem) == "E0733"
+
+
+def test_a_loss_that_is_no_number_ends_the_run(trained: Train, tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as problem:
+        trained("run", lr=1e30, clip=0, checkpoint=1, warmup=0)
+    assert refused(problem) == "E0730"
+    (diagnostic,) = problem.value.diagnostics
+    assert re.search(r"step \d", diagnostic.message)
+    step, path = list_checkpoints(tmp_path / "run")[-1]
+    assert any(str(path) in note for note in diagnostic.notes)
+    assert all(np.isfinite(array).all() for array in load_file(path).values())
+    assert losses(tmp_path / "run")[-1] == read_log(tmp_path / "run")[-1]["loss"]
+    assert len(losses(tmp_path / "run")) == step
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "code"),
+    [
+        ("missing", {}, "E0701"),
+        ("empty.txt", {}, "E0702"),
+        ("binary.txt", {}, "E0703"),
+        ("short.txt", {}, "E0704"),
+        ("good.txt", {"vocab": 100}, "E0709"),
+        ("good.txt", {"tokenizer": "bites"}, "E0706"),
+        ("good.txt", {"optimizer": "lion"}, "E0720"),
+        ("good.txt", {"length": 17}, "E0211"),
+        ("good.txt", {"batches": "next_token(tokens, goals)"}, "E0722"),
+        ("good.txt", {"depht": 1}, "E0402"),
+    ],
+)
+def test_nothing_is_begun_where_something_is_wrong(
+    spec: str, tmp_path: Path, data: str, settings: dict[str, str | int | float], code: str
+) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "binary.txt").write_bytes(b"a\0b")
+    (tmp_path / "short.txt").write_text("0123456789")
+    (tmp_path / "good.txt").write_text("0123456789" * 10)
+    with pytest.raises(AttnError) as problem:
+        train(spec, str(tmp_path / data), tmp_path / "run", settings=settings, backend="numpy", console=Silent())
+    assert problem.value.diagnostics[0].code == code
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_vocabulary_that_was_set_may_be_larger(spec: str, text: str, tmp_path: Path) -> None:
+    train(spec, text, tmp_path / "run", settings={"vocab": 300, "steps": 1}, backend="numpy", console=Silent())
+    assert load_file(tmp_path / "run" / "weights.safetensors")["wte.table"].shape == (300, 16)
+
+
+def test_the_tokenizer_sets_the_vocabulary(spec: str, text: str, tmp_path: Path) -> None:
+    train(spec, text, tmp_path / "run", settings={"tokenizer": "chars", "steps": 1}, backend="numpy", console=Silent())
+    facts = json.loads((tmp_path / "run" / RECORD).read_text())
+    assert facts["settings"]["vocab"] == facts["tokenizer"]["vocab"] < 256
+
+
+def test_an_old_run_is_not_written_over(trained: Train, tmp_path: Path) -> None:
+    trained(steps=1)
+    with pytest.raises(AttnError) as problem:
+        trained(steps=1)
+    assert refused(problem) == "E0731"
+    assert any("--resume" in help for help in problem.value.diagnostics[0].helps)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    with pytest.raises(AttnError) as problem:
+        trained("other")
+    assert refused(problem) == "E0731"
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", '{"format": 99, "spec": {}, "settings": {}, "recipe": {}, "tokenizer": {}, "data": {}}'])
+def test_what_is_no_run_cannot_go_on(tmp_path: Path, record: str | None) -> None:
+    if record is not None:
+        write_text(tmp_path / RECORD, record)
+    with pytest.raises(AttnError) as problem:
+        train(resume=tmp_path, console=Silent())
+    assert refused(problem) == "E0732"
+
+
+@pytest.mark.parametrize("settings", [{"tokenizer": "chars"}, {"width": 32}, {"optimizer": "sgd"}, {"seed": 3}])
+def test_what_a_run_cannot_change(trained: Train, tmp_path: Path, settings: dict[str, str | int]) -> None:
+    trained(steps=1)
+    with pytest.raises(AttnError) as problem:
+        trained(resume=tmp_path / "run", **settings)
+    assert refused(problem) == "E0734"
+
+
+def test_changed_data_is_noticed(trained: Train, tmp_path: Path, spec: str) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("other text\n" * 100)
+    trained(steps=1)
+    with pytest.raises(AttnError) as problem:
+        train(resume=tmp_path / "run", data=str(other), console=Silent())
+    assert refused(problem) == "E0734"
+
+
+def test_a_run_that_goes_on_longer_says_so(trained: Train, tmp_path: Path) -> None:
+    trained(steps=4)
+    console = Silent()
+    outcome = train(resume=tmp_path / "run", settings={"steps": 8, "lr": 1e-4}, console=console)
+    assert outcome.step == 8
+    assert any("steps" in text and "optimizer" in text for text in console.warned)
+
+
+def test_another_machine_is_named(trained: Train, tmp_path: Path) -> None:
+    trained(steps=1)
+    path = tmp_path / "run" / RECORD
+    facts = json.loads(path.read_text())
+    facts["threads"] += 5
+    facts["versions"]["numpy"] = "0.1"
+    write_text(path, json.dumps(facts))
+    console = Silent()
+    train(resume=tmp_path / "run", console=console)
+    assert [text.split(":")[0].split(" was ")[0] for text in console.warned] == ["threads", "numpy"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(trained: Train, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(AttnError) as problem:
+        trained("locked/run")
+    assert refused(problem) == "E0705"
+
+
+def test_a_folder_that_is_a_file(trained: Train, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/run"):
+        with pytest.raises(AttnError) as problem:
+            trained(name)
+        assert refused(problem) in ("E0731", "E0705")
+
+
+def test_plain_lines_say_how_far_it_is(spec: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(spec, text, tmp_path / "run", settings={"steps": 3}, backend="numpy", console=Plain(seconds=0))
+    lines = capsys.readouterr().out.splitlines()
+    pattern = r"step \d/3  loss \d\.\d{4}  [\d,]+ tokens/s  \d+:\d\d left"
+    assert sum(bool(re.fullmatch(pattern, line)) for line in lines) == 3
+
+
+def test_a_spec_is_copied_with_what_it_imports(spec: str, text: str, tmp_path: Path) -> None:
+    own = (tmp_path / "tiny.attn").read_text().replace("layer_norm as ln_f", "my_norm as ln_f")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.attn").write_text(f'use "../parts/norm.attn"\n{own}')
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "norm.attn").write_text("block my_norm()(x: [*, D]) -> [*, D] { return layer_norm(x) as inner }\n")
+    train(str(tmp_path / "models" / "m.attn"), text, tmp_path / "run", settings={"steps": 2}, backend="numpy", console=Silent())
+    assert (tmp_path / "run" / "spec" / "models" / "m.attn").is_file()
+    for name in ("models/m.attn", "parts/norm.attn"):
+        (tmp_path / name).unlink()
+    assert train(resume=tmp_path / "run", settings={"steps": 3}, console=Silent()).step == 3
