@@ -58,7 +58,7 @@ def _emit(stage: str, args: Any) -> str:
         return str(draw(graph))
     from attndsl.passes import optimize
 
-    graph = optimize(graph)
+    graph, _ = optimize(graph)
     if stage == "python":
         from attndsl.backends.pytorch import generate_source
 
@@ -70,6 +70,6 @@ def _emit(stage: str, args: Any) -> str:
 
 def _explain(args: Any) -> str:
     from attndsl.elaborate import load
-    from attndsl.passes import explain
+    from attndsl.passes import explain, optimize
 
-    return str(explain(load(args.spec, args.settings)))
+    return explain(optimize(load(args.spec, args.settings))[1]).rstrip("\n")

@@ -34,7 +34,7 @@ def locate(sides: Sides, inputs: dict[str, Array], weights: dict[str, Array], ro
     if sides.candidate == "torch":
         from attndsl.passes import optimize
 
-        graph = exposed(optimize(sides.graph))
+        graph = exposed(optimize(sides.graph)[0])
     else:
         graph = sides.graph
     reference = sides.reference(graph, weights)
@@ -58,7 +58,8 @@ def _first_value(
     sizes: dict[str, int],
 ) -> Divergence | None:
     shown = {name for value in _values(judged.graph) for name in value}
-    candidates = [place for place in places(graph, inputs, sizes) if place.value.names[-1] in shown]
+    last = {place.address: place for place in places(graph, inputs, sizes)}  # a variable that is made anew keeps its name
+    candidates = [place for place in last.values() if place.value.names[-1] in shown]
     for group in _groups(candidates, sizes):
         addresses = tuple(place.address for place in group)
         exact, cost, found = (program.run(inputs, (), dump=addresses) for program in (reference, single, judged))

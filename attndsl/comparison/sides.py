@@ -45,7 +45,7 @@ class Sides:
         from attndsl.backends.numpy_reference import NumpyProgram
         from attndsl.passes import optimize
 
-        return NumpyProgram(optimize(graph), dtype=self.dtype, parameters=weights)
+        return NumpyProgram(optimize(graph)[0], dtype=self.dtype, parameters=weights)
 
     @property
     def names(self) -> tuple[str, str]:

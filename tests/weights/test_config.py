@@ -16,7 +16,8 @@ from tests.weights.models import GPT2, SMALL, codes, section_of
 PUBLISHED: dict[str, Any] = {
     "model_type": "gpt2", "vocab_size": 11, "n_positions": 6, "n_layer": 2, "n_embd": 8, "n_head": 2,
     "resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1, "layer_norm_epsilon": 1e-5,
-    "activation_function": "gelu_new", "n_inner": None, "scale_attn_by_inverse_layer_idx": False, "summary_type": "cls_index", "use_cache": True,
+    "activation_function": "gelu_new", "n_inner": None, "scale_attn_by_inverse_layer_idx": False,
+    "summary_type": "cls_index", "use_cache": True,
 }  # fmt: skip
 
 
