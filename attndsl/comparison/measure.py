@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from attndsl.comparison import tolerance
 from attndsl.comparison.report import Comparison, Row
-from attndsl.comparison.sides import Sides, distance, largest
+from attndsl.comparison.sides import Sides, distance, largest, rounded
 from attndsl.graph import BOOL, FLOAT, INT, Graph
 from attndsl.lazy import np
 
@@ -44,13 +45,13 @@ def compare(
 
     given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
     bound = check_inputs(graph, given)
-    given = {name: _rounded(np.asarray(array), dtype) for name, array in given.items()}
-    sides = Sides(graph, candidate, dtype, device)
-    judged = sides.judged(graph, weights if weights is not None else dict(initial_parameters(graph, seed)))
-    shared = judged.parameters()  # as `dtype` holds them
+    given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
+    drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
+    shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
 
+    sides = Sides(graph, candidate, dtype, device)
     trial = _Trial(graph, given, seed, gradients)
-    exact, found = trial.run(sides.reference(graph, shared)), trial.run(judged)
+    exact, found = trial.run(sides.reference(graph, shared)), trial.run(sides.judged(graph, shared))
     cost = exact if dtype == "float64" else trial.run(sides.single(graph, shared))
     rows = tuple(_rows(graph, dtype, exact, found, cost))
     divergence = None
@@ -105,6 +106,7 @@ def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) 
         raise AssertionError(f"the two sides give different arrays: {names}")
     whole = {("output", info.name) for info in graph.outputs if info.value.type.dtype in (INT, BOOL)}
     overall = max((largest(array) for (kind, _), array in exact.items() if kind != "output"), default=0.0)
+    noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
     rows = []
     for (kind, name), true in exact.items():
         difference, size, own = distance(true, found[kind, name]), largest(true), distance(true, cost[kind, name])
@@ -114,13 +116,6 @@ def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) 
             allowed = tolerance.for_output(dtype, size, own)
         else:
             allowed = tolerance.for_gradient(dtype, size, own, overall)
-        relative = difference / size if size else (0.0 if difference == 0 else float("inf"))
+        relative = None if size <= noise and kind != "output" else difference / size if size else 0.0 if not difference else inf
         rows.append(Row(kind, name, tuple(np.shape(true)), difference, relative, allowed))
     return rows
-
-
-def _rounded(array: Array, dtype: str) -> Array:
-    """Float inputs as `dtype` holds them (bfloat16 as float32: NumPy lacks it, and the backend rounds)."""
-    if array.dtype.kind != "f" or dtype == "float64":
-        return array
-    return array.astype("float16" if dtype == "float16" else "float32").astype("float32")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ SCHEMA = "attndsl.compare/1"
 @dataclass(frozen=True, slots=True)
 class Row:
     """One array. `absolute` is the greatest difference between two elements, `relative` that divided by the greatest
-    magnitude in the reference, `tolerance` what `absolute` may be. Where one side has a NaN or an infinity and the
-    other has not, both are infinite."""
+    magnitude in the reference (None where the reference is nothing but rounding noise), `tolerance` what `absolute` may
+    be. Where one side has a NaN or an infinity and the other has not, both are infinite."""
 
     kind: str  # "output", "gradient" (by a parameter) or "input gradient"
     name: str
     shape: tuple[int, ...]
     absolute: float
-    relative: float
+    relative: float | None
     tolerance: float
 
     @property
@@ -59,10 +59,10 @@ class Comparison:
         return all(row.ok for row in self.rows)
 
     def to_json(self) -> dict[str, object]:
-        """Plain data; infinite differences are null."""
+        """Plain data; differences that are infinite, or relative to noise, are null."""
 
-        def finite(value: float) -> float | None:
-            return value if math.isfinite(value) else None
+        def finite(value: float | None) -> float | None:
+            return value if value is not None and math.isfinite(value) else None
 
         found = self.divergence
         return {
@@ -142,7 +142,9 @@ def _told(found: Divergence) -> list[str]:
     return lines
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "noise"
     return f"{value:.1e}" if value else "0"
 
 
@@ -157,6 +159,6 @@ def _gathered(rows: tuple[Row, ...]) -> list[tuple[Row, int]]:
     for key, members in groups.items():
         worst = max(members, key=lambda row: row.absolute / row.tolerance if row.tolerance else row.absolute)
         if isinstance(key, tuple) and len(members) > 1:
-            worst = Row(worst.kind, key[1], worst.shape, worst.absolute, worst.relative, worst.tolerance)
+            worst = replace(worst, name=str(key[1]))
         found.append((worst, len(members)))
     return found

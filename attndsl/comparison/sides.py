@@ -71,3 +71,18 @@ def distance(left: Array, right: Array) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         differences = np.where(same, 0.0, np.abs(a - b))
     return float("inf") if np.isnan(differences).any() else float(np.max(differences, initial=0.0))
+
+
+def rounded(array: Array, dtype: str) -> Array:
+    """Floats as `dtype` holds them, in a dtype that NumPy has; anything else as it is."""
+    if array.dtype.kind != "f" or dtype == "float64":
+        return array
+    if dtype == "float16":
+        return array.astype("float16").astype("float32")
+    single = array.astype("float32")
+    if dtype == "bfloat16":
+        # The upper half of a float32, rounded to nearest with ties to even; what is not finite stays as it is.
+        bits = single.view("uint32")
+        upper = (bits + (0x7FFF + ((bits >> 16) & 1))) & 0xFFFF0000
+        single = np.where(np.isfinite(single), upper.astype("uint32").view("float32"), single)
+    return single

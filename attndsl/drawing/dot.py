@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 FONT = "Helvetica,Arial,sans-serif"
 INK, GREY = "#1a1a1a", "#4a4a4a"
 LEGEND_COLUMNS = 4
+LABEL_SIZE = 12
 
 ARROWS: dict[str, dict[str, str]] = {
     "flow": {"weight": "20"},
     "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
-    "memory": {"constraint": "false", "color": "#0b4f79", "penwidth": "2"},
+    "memory": {"weight": "3", "color": "#0b4f79", "penwidth": "2"},
     "mask": {"weight": "1", "style": "dotted", "penwidth": "1.6"},
     "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
     "state": {"constraint": "false", "style": "dashed"},
@@ -40,7 +42,7 @@ def to_dot(scene: Scene) -> Digraph:
             "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5", "width": "1.9",
         },
         edge_attr={
-            "fontname": FONT, "fontsize": "12", "fontcolor": GREY, "color": GREY, "arrowsize": "0.75",
+            "fontname": FONT, "fontsize": str(LABEL_SIZE), "fontcolor": GREY, "color": GREY, "arrowsize": "0.75",
         },
     )  # fmt: skip
     with dot.subgraph(name="cluster page") as page:
@@ -73,6 +75,10 @@ def _frame(dot: Digraph, scene: Scene, frame: Frame) -> None:
                 with dot.subgraph(name=f"cluster {inner.id}") as sub:
                     sub.attr(**_border(inner))
                     _frame(sub, scene, inner)
+    if frame is scene.root and len(scene.heads) > 1:
+        with dot.subgraph(graph_attr={"rank": "same"}) as row:
+            for left, right in zip(scene.heads, scene.heads[1:], strict=False):
+                row.edge(left.id, right.id, style="invis")
     for arrow in _ordered(scene):
         if innermost(arrow) is frame:
             dot.edge(arrow.tail.id, arrow.head.id, **_arrow(arrow, scene))
@@ -130,15 +136,42 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
         attributes["weight"] = "6" if arrow.tail.spine else "3"  # stay close to where the way forks off
     if arrow.head.kind == "fork" and arrow.kind == "flow":
         attributes["dir"] = "none"
+    if arrow.kind == "tie" and arrow.tail.path == arrow.head.path:
+        attributes["constraint"] = "false"  # calls of one layer: neither comes first
+    if arrow.is_across:
+        attributes["constraint"] = "false"  # the stacks stand side by side
     if arrow.kind == "skip":
         attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
     if arrow.kind in ("tie", "state", "memory", "mask") or (arrow.kind == "flow" and _is_news(arrow, scene)):
         if arrow.label and arrow.tail.kind != "input":
-            if arrow.kind == "memory":
-                attributes["label"] = f"{arrow.label}\n "  # above its line
+            if arrow.kind == "memory" and arrow.is_across:
+                attributes |= {"taillabel": arrow.label, "labelangle": "9", "labeldistance": "9.5"}
+            elif attributes.get("weight") == "20" and _is_alone(arrow, scene):
+                attributes |= _beside(arrow.label)
             else:
                 attributes["label"] = f"  {arrow.label} "
     return attributes
+
+
+def _is_alone(arrow: Arrow, scene: Scene) -> bool:
+    """Whether no other arrow but a skip leaves its tail or enters its head, and the frame is wide enough, so that there
+    is room beside it."""
+    is_within = arrow.tail.frame is arrow.head.frame is not scene.root
+    return not (is_within and len(arrow.label) > 12) and not any(
+        (a.tail is arrow.tail or a.head is arrow.head) and a is not arrow and a.kind in ("flow", "memory")
+        for a in scene.arrows
+    )
+
+
+def _beside(text: str) -> dict[str, str]:
+    """Text to the right of a straight downward arrow's start. (An ordinary label takes part in the layout, and bends
+    the arrow where something else is near.)"""
+    across, down = 0.25 * LABEL_SIZE * len(text) + 7, 11
+    return {
+        "taillabel": text,
+        "labelangle": f"{math.degrees(math.atan2(across, down)):.1f}",
+        "labeldistance": f"{math.hypot(across, down) / 10:.2f}",
+    }
 
 
 def _is_news(arrow: Arrow, scene: Scene) -> bool:
@@ -185,7 +218,7 @@ def _legend(dot: Digraph, scene: Scene) -> None:
                     legend.node(name, LOOKS[kind].word, group=f"legend {column}", **(_look(kind) | small))
                 else:  # an empty place keeps the columns straight
                     legend.node(name, "", group=f"legend {column}", style="invis", shape="box", **small)
-                legend.edge(above[column], name, style="invis")
+                dot.edge(above[column], name, style="invis")
                 above[column] = name
     for box in lowest:
         dot.edge(box.id, "legend", style="invis")

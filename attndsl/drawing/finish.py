@@ -15,6 +15,7 @@ def finish(scene: Scene) -> Scene:
     _repeat_masks(scene)
     _mark_skips(scene)
     _find_spines(scene)
+    _order_stacks(scene)
     _tie(scene)
     return scene
 
@@ -144,6 +145,35 @@ def _find_spines(scene: Scene) -> None:
             box.spine = f"spine {number}"
             free.discard(box)
             box = best.get(box)
+
+
+def _order_stacks(scene: Scene) -> None:
+    """Where one stack reads another's result, the inputs of both stand in one row, the one that is read first."""
+    before: dict[Box, list[Box]] = {}
+    for arrow in scene.arrows:
+        if arrow.kind in ("flow", "skip"):
+            before.setdefault(arrow.head, []).append(arrow.tail)
+
+    def inputs_of(box: Box) -> list[Box]:
+        found: list[Box] = []
+        seen: set[Box] = set()
+        waiting = [box]
+        while waiting:
+            at = waiting.pop(0)
+            if at not in seen:
+                seen.add(at)
+                found += [at] if at.kind == "input" and at.frame is scene.root else []
+                waiting += before.get(at, ())
+        return found
+
+    order: list[Box] = []
+    for arrow in scene.arrows:
+        if arrow.kind == "memory":
+            left, right = inputs_of(arrow.tail), inputs_of(arrow.head)
+            if left and right and not set(left) & set(right):
+                arrow.is_across = True
+                order += [box for box in (left[0], right[0]) if box not in order]
+    scene.heads = order
 
 
 def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:

@@ -45,6 +45,7 @@ class Arrow:
     head: Box
     kind: str
     label: str = ""
+    is_across: bool = False  # between stacks that stand side by side
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +57,7 @@ class Scene:
     boxes: list[Box] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     ties: list[tuple[str, Box]] = field(default_factory=list)  # a parameter's address, and a box that uses it again
+    heads: list[Box] = field(default_factory=list)  # the inputs of stacks that stand side by side, from left to right
     notes: list[str] = field(default_factory=list)
 
     @property

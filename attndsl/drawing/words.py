@@ -38,13 +38,20 @@ def subtitle(graph: Graph, width: int = 70) -> str:
     for name, value in graph.hyperparameters.items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             settings.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+    lines = _fill(settings, width)
+    while len(_fill(settings, width - 1)) == len(lines) and width > 10:  # lines of about the same length
+        width -= 1
+    return "\n".join(_fill(settings, width))
+
+
+def _fill(settings: list[str], width: int) -> list[str]:
     lines: list[str] = []
     for setting in settings:
-        if lines and len(lines[-1]) + len(setting) < width:
+        if lines and len(lines[-1]) + len(setting) + 3 <= width:
             lines[-1] += f" · {setting}"
         else:
             lines.append(setting)
-    return "\n".join(lines)
+    return lines
 
 
 def operation(node: Node, parameters: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -89,7 +96,8 @@ def cases(node: Node) -> list[tuple[int, str]]:
     indices: dict[int, list[int]] = {}
     for index, case in enumerate(chosen):
         indices.setdefault(case, []).append(index)
-    return [(case, _indices(list_)) for case, list_ in indices.items()]
+    label = last(str(getattr(node.op, "label", "")))
+    return [(case, f"{label} = {_indices(those)}") for case, those in indices.items()]
 
 
 def _indices(indices: list[int]) -> str:

@@ -8,7 +8,7 @@ from attndsl import ops
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.statements import assigned_names, execute
-from attndsl.elaborate.tensors import arrange, axes_text, axis_of, lift, size_of, type_of
+from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
 from attndsl.elaborate.values import Argument, Compile, Formula, IndexVariable, Number, Several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
@@ -58,13 +58,15 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Arg
             wanted = type_of(item.type, frame, (value.value.type,))
             if set(wanted.axes) != set(value.value.type.axes) or wanted.dtype != value.value.type.dtype:
                 if not set(value.value.type.axes) <= set(wanted.axes) or wanted.dtype != value.value.type.dtype:
-                    raise error("E0208", f"this is {value.value.type}, but {wanted} is written", item.value.span,
-                                other=Label(item.type.span, "written here"))
-                from attndsl.elaborate.tensors import emit
-
+                    raise error(
+                        "E0208",
+                        f"this is {value.value.type}, but {wanted} is written",
+                        item.value.span,
+                        other=Label(item.type.span, "written here"),
+                    )
                 value = Argument(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
             else:
-                value = Argument(arrange(value.value, wanted.axes, frame, item.span), item.value.span)
+                value = Argument(arrange(value.tensor, wanted.axes, frame, item.span), item.value.span)
         found[item.name.text] = value
     for statement in node.body:
         for name in assigned_names(statement):
@@ -76,9 +78,13 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Arg
             if isinstance(binding.value, Value):
                 found[name.text] = Argument(binding.value, binding.span)
             elif isinstance(binding.value, Number) and binding.value.axis is None:
-                raise error("E0207", f"`{name.text}` is a compile-time number; a body cannot change it from round to round",
-                            name.span, other=Label(binding.span, "made here"),
-                            help="give the number made inside another name, or make it a tensor with `float(…)`")
+                raise error(
+                    "E0207",
+                    f"`{name.text}` is a compile-time number; a body cannot change it from round to round",
+                    name.span,
+                    other=Label(binding.span, "made here"),
+                    help="give the number made inside another name, or make it a tensor with `float(…)`",
+                )
     return list(found.items())
 
 
@@ -86,13 +92,15 @@ def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Argument]]) -> list
     values = []
     for name, given in carried:
         assert isinstance(given.value, Value)
-        value = Value(given.value.type, (inner.address(name),))
+        value = Value(given.type, (inner.address(name),))
         inner.names[name] = Binding(value, given.span)
         values.append(value)
     return values
 
 
-def _finish_carried(inner: Frame, carried: Sequence[tuple[str, Argument]], node: tree.Repeat | tree.Scan) -> list[Value]:
+def _finish_carried(
+    inner: Frame, carried: Sequence[tuple[str, Argument]], node: tree.Repeat | tree.Scan
+) -> list[Value]:
     """The carried values at the end of the body; each must have kept its type."""
     results = []
     for name, given in carried:
@@ -101,14 +109,19 @@ def _finish_carried(inner: Frame, carried: Sequence[tuple[str, Argument]], node:
             raise Poisoned
         value = binding.value
         assert isinstance(given.value, Value)
-        start = given.value.type
+        start = given.type
         if isinstance(value, Number):
             value = lift(Argument(value, binding.span), inner).value
         if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
             now = str(value.type) if isinstance(value, Value) else "no tensor"
-            raise error("E0207", f"`{name}` is {start} before the body and {now} after it", binding.span, now,
-                        other=Label(given.span, str(start)),
-                        help=f"what `{node.name.text}` carries keeps its type from round to round")
+            raise error(
+                "E0207",
+                f"`{name}` is {start} before the body and {now} after it",
+                binding.span,
+                now,
+                other=Label(given.span, str(start)),
+                help=f"what `{node.name.text}` carries keeps its type from round to round",
+            )
         results.append(arrange(value, start.axes, inner, binding.span))
     return results
 
@@ -119,15 +132,23 @@ def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan
     for value in emitted:
         axes = value.type.axes
         if any(a.name == axis.name for a in axes):
-            raise error("E0205", f"what is emitted has the axis `{axis.name}` already: {axes_text(axes)}", node.span,
-                        help="rename it in the body")
+            raise error(
+                "E0205",
+                f"what is emitted has the axis `{axis.name}` already: {axes_text(axes)}",
+                node.span,
+                help="rename it in the body",
+            )
         place = max(len(axes) - 1, 0)
         types.append(Type(value.type.dtype, (*axes[:place], axis, *axes[place:])))
     return types
 
 
 def _finish(
-    node: tree.Repeat | tree.Scan, frame: Frame, carried: Sequence[tuple[str, Argument]], outputs: Sequence[Value], count: int
+    node: tree.Repeat | tree.Scan,
+    frame: Frame,
+    carried: Sequence[tuple[str, Argument]],
+    outputs: Sequence[Value],
+    count: int,
 ) -> Compile:
     """Bind the final carried values outside and give the expression's value."""
     own = {c.name.text for c in node.carried}
@@ -149,8 +170,12 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
     count = size_of(run.evaluate(node.count, frame), node.count.span, frame, smallest=0)
     times = count.known(run.sizes)
     if times is None:
-        raise error("E0404", f"`{count}` is not known at compile time", node.count.span,
-                    help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`")
+        raise error(
+            "E0404",
+            f"`{count}` is not known at compile time",
+            node.count.span,
+            help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`",
+        )
     label = frame.label(node.name.text, node.name.span)
     path = f"{label}.*"
     run.scopes[label] = ScopeInfo(label, "repeat", node.span, True)
@@ -168,7 +193,8 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
         inner = frame.child("repeat", path, builder)
         inner.layers = (*frame.layers, variable)
         inner.names[node.name.text] = Binding(
-            Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span)
+            Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
+        )
         parameters = _bind_carried(inner, carried)
         problems = len(run.problems)
         execute(node.body, inner)
@@ -192,9 +218,9 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
         cases = tuple(which[i] for i in range(times))
     op = ops.Repeat(node.name.text, count, cases, len(carried), tuple(stacked))
     frame.builder.scope, frame.builder.span, frame.builder.site = label, node.span, frame.site or node.span
-    types_out = (*(a.value.type for _, a in carried), *emitted_types)  # type: ignore[union-attr]
-    inputs = tuple(a.value for _, a in carried)
-    outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)  # type: ignore[arg-type]
+    types_out = (*(a.type for _, a in carried), *emitted_types)
+    inputs = tuple(a.tensor for _, a in carried)
+    outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)
     return _finish(node, frame, carried, outputs, len(carried))
 
 
@@ -205,9 +231,14 @@ def _same_case(
     if not variable.decisions:
         return remaining, ()
     if len(remaining) > MAX_CASES_DEPTH:
-        raise error("E0405", f"conditions on the index of {len(remaining):,} layers are not followed", node.count.span,
-                    f"more than {MAX_CASES_DEPTH:,}")
-    same, others = [], []
+        raise error(
+            "E0405",
+            f"conditions on the index of {len(remaining):,} layers are not followed",
+            node.count.span,
+            f"more than {MAX_CASES_DEPTH:,}",
+        )
+    same: list[int] = []
+    others: list[int] = []
     for i in remaining:
         alike = all(bool(formula.value({variable: i})) == outcome for formula, outcome in variable.decisions)
         (same if alike else others).append(i)
@@ -237,9 +268,9 @@ def _scan(node: tree.Scan, frame: Frame) -> Compile:
     region = builder.region((index, *parameters), (*results, *emitted))
     op = ops.Scan(node.name.text, axis, len(carried), False, (axis,) * len(emitted))
     frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
-    inputs = tuple(a.value for _, a in carried)
-    types_out = (*(a.value.type for _, a in carried), *types)  # type: ignore[union-attr]
-    outputs = frame.builder.emit_regions(op, inputs, (region,), types_out)  # type: ignore[arg-type]
+    inputs = tuple(a.tensor for _, a in carried)
+    types_out = (*(a.type for _, a in carried), *types)
+    outputs = frame.builder.emit_regions(op, inputs, (region,), types_out)
     return _finish(node, frame, carried, outputs, len(carried))
 
 

@@ -65,8 +65,12 @@ def apply(
 def make_layer(callee: Compile, name: tree.Identifier, frame: Frame, span: Span) -> Layer:
     """`layer wte = embedding(vocab, width)`."""
     if not isinstance(callee, BlockValue):
-        raise error("E0105", f"a layer is made of a block, but this is {describe(callee)}", span,
-                    help="to apply it at once write `x = … as name`" if isinstance(callee, Value) else ())
+        raise error(
+            "E0105",
+            f"a layer is made of a block, but this is {describe(callee)}",
+            span,
+            help="to apply it at once write `x = … as name`" if isinstance(callee, Value) else (),
+        )
     path = frame.label(name.text, name.span)
     frame.run.scopes[path] = ScopeInfo(path, callee.block.name.text, span, True, callee.block.doc)
     return Layer(callee, path, name.span, owner=frame)
@@ -77,8 +81,13 @@ def _layer(
 ) -> Compile:
     given = [a for a in positional if not isinstance(a.value, Value)]
     if given:
-        raise error("E0104", f"the layer `{layer.path}` has its hyperparameters already", given[0].span,
-                    other=Label(layer.span, "made here"), help="give it tensors only")
+        raise error(
+            "E0104",
+            f"the layer `{layer.path}` has its hyperparameters already",
+            given[0].span,
+            other=Label(layer.span, "made here"),
+            help="give it tensors only",
+        )
     owner = layer.owner
     assert isinstance(owner, Frame)
     return _enter(layer.callee, positional, keywords, frame, span, layer.path, owner, layer)
@@ -101,14 +110,24 @@ def _sort(
     for name, value in keywords.items():
         if name in hyper:
             if isinstance(value.value, Value):
-                raise error("E0104", f"`{name}` of `{block.name.text}` must be known at compile time, but this is "
-                            f"{describe(value.value)}", value.span, other=here)
+                raise error(
+                    "E0104",
+                    f"`{name}` of `{block.name.text}` must be known at compile time, but this is "
+                    f"{describe(value.value)}",
+                    value.span,
+                    other=here,
+                )
             given.settings[name] = value
         elif name in tensors:
             given.tensors[name] = lift(value, frame)
         else:
-            raise error("E0102", f"`{block.name.text}` has no argument `{name}`", value.span, other=here,
-                        help=did_you_mean(name, [*hyper, *tensors]) or (f"it takes {', '.join([*hyper, *tensors])}",))
+            raise error(
+                "E0102",
+                f"`{block.name.text}` has no argument `{name}`",
+                value.span,
+                other=here,
+                help=did_you_mean(name, [*hyper, *tensors]) or (f"it takes {', '.join([*hyper, *tensors])}",),
+            )
     free = [n for n in hyper if n not in given.settings and n not in callee.settings]
     unfilled = [n for n in tensors if n not in given.tensors]
     for value in positional:
@@ -117,8 +136,13 @@ def _sort(
         queue, what = (unfilled, "tensor") if isinstance(value.value, Value) else (free, "hyperparameter")
         if not queue:
             total = len(tensors) if what == "tensor" else len(hyper)
-            raise error("E0104", f"`{block.name.text}` takes {total or 'no'} {what}{'s' if total != 1 else ''}",
-                        value.span, f"one too many: {describe(value.value)}", other=here)
+            raise error(
+                "E0104",
+                f"`{block.name.text}` takes {total or 'no'} {what}{'s' if total != 1 else ''}",
+                value.span,
+                f"one too many: {describe(value.value)}",
+                other=here,
+            )
         (given.tensors if what == "tensor" else given.settings)[queue.pop(0)] = value
     return given
 
@@ -131,8 +155,13 @@ def _block(
     given = _sort(callee, positional, keywords, span, frame)
     if block.tensors and not given.tensors:
         if label is not None:
-            raise error("E0103", f"`{block.name.text}` is labelled but not applied", span, "no tensor is given",
-                        help=f"write `layer {label.text} = …` to make a layer without applying it")
+            raise error(
+                "E0103",
+                f"`{block.name.text}` is labelled but not applied",
+                span,
+                "no tensor is given",
+                help=f"write `layer {label.text} = …` to make a layer without applying it",
+            )
         settings = {name: a.value for name, a in given.settings.items()}
         return BlockValue(block, callee.scope, {**callee.settings, **settings})
     kind = block.name.text
@@ -161,8 +190,12 @@ def _run(
     """Elaborate the body in a frame of its own. An error inside a standard block is said at the user's call."""
     run, block = frame.run, callee.block
     if run.depth >= MAX_DEPTH:
-        raise error("E0111", f"`{block.name.text}` calls itself, or blocks nest deeper than {MAX_DEPTH}",
-                    frame.site or span, other=Label(block.name.span, "declared here"))
+        raise error(
+            "E0111",
+            f"`{block.name.text}` calls itself, or blocks nest deeper than {MAX_DEPTH}",
+            frame.site or span,
+            other=Label(block.name.span, "declared here"),
+        )
     standard = callee.scope.is_standard
     inner = Frame(
         run, callee.scope, frame.builder, path, layers=owner.layers, kind="block", owner=block.name.text,
@@ -174,8 +207,9 @@ def _run(
         bound = _bind(callee, given, inner, frame, span)
         run.execute(block.body, inner)
         if inner.results is None:
-            raise error("E0112", f"`{block.name.text}` returns nothing", block.name.span,
-                        help="end the block with `return …`")
+            raise error(
+                "E0112", f"`{block.name.text}` returns nothing", block.name.span, help="end the block with `return …`"
+            )
         values = _results(block, inner, bound, frame, span)
     except AttnError as problem:
         raise _called_from(problem, block, span, standard, frame) from None
@@ -234,17 +268,25 @@ def _bind(callee: BlockValue, given: _Sorted, inner: Frame, frame: Frame, span: 
     waiting = [p for p in block.hyperparameters if p.name.text not in inner.names]
     for parameter in waiting:
         if parameter.default is None:
-            raise error("E0103", f"`{block.name.text}` needs `{parameter.name.text}`", span,
-                        other=Label(parameter.span, "declared here"))
+            raise error(
+                "E0103",
+                f"`{block.name.text}` needs `{parameter.name.text}`",
+                span,
+                other=Label(parameter.span, "declared here"),
+            )
     tensors: dict[str, Argument] = {}
     for parameter in block.tensors:
         name = parameter.name.text
         if name in given.tensors:
             tensors[name] = given.tensors[name]
         elif parameter.default is None:
-            raise error("E0103", f"`{block.name.text}` needs the tensor `{name}`", span,
-                        other=Label(parameter.span, "declared here"))
-    _star(block, tensors, inner, span)
+            raise error(
+                "E0103",
+                f"`{block.name.text}` needs the tensor `{name}`",
+                span,
+                other=Label(parameter.span, "declared here"),
+            )
+    _star(block, tensors, inner)
     _early_defaults(waiting, block, inner)
     for parameter in block.tensors:
         name = parameter.name.text
@@ -253,10 +295,8 @@ def _bind(callee: BlockValue, given: _Sorted, inner: Frame, frame: Frame, span: 
             if isinstance(parameter.default, tree.Name) and parameter.default.text in tensors:
                 tensors[name] = tensors[parameter.default.text]
             else:
-                value = Argument(inner.run.evaluate(parameter.default, inner), span)
-                tensors[name] = lift(value, inner)
-        value = _match(parameter, tensors[name], block, inner, bound, frame, span)
-        inner.bind(name, value, parameter.span)
+                tensors[name] = lift(Argument(inner.run.evaluate(parameter.default, inner), span), inner)
+        inner.bind(name, _match(parameter, tensors[name], block, inner, bound, frame), parameter.span)
     for parameter in waiting:
         if parameter.name.text not in inner.names:
             assert parameter.default is not None
@@ -271,7 +311,9 @@ def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Block, inner:
             inner.bind(parameter.name.text, inner.run.evaluate(parameter.default, inner), parameter.span)
 
 
-def _split(parameter: tree.Parameter, axes: Sequence[Axis]) -> tuple[list[tuple[tree.AxisTerm, Axis]], list[Axis]] | None:
+def _split(
+    parameter: tree.Parameter, axes: Sequence[Axis]
+) -> tuple[list[tuple[tree.AxisTerm, Axis]], list[Axis]] | None:
     """Terms paired with axes by position, and what `*` takes; None where the rank does not fit."""
     assert parameter.type is not None
     terms = parameter.type.axes.terms
@@ -286,48 +328,70 @@ def _split(parameter: tree.Parameter, axes: Sequence[Axis]) -> tuple[list[tuple[
     return pairs, list(axes[rest:end])
 
 
-def _star(block: tree.Block, tensors: Mapping[str, Argument], inner: Frame, span: Span) -> None:
-    """`*` has one meaning in a signature: the largest of what the tensors have for it, which must contain the others."""
+def _star(block: tree.Block, tensors: Mapping[str, Argument], inner: Frame) -> None:
+    """`*` has one meaning in a signature: the largest of what the tensors have for it, which contains the others."""
     largest: list[Axis] | None = None
     for parameter in block.tensors:
         assert parameter.type is not None
         if parameter.name.text in tensors and any(t.is_rest for t in parameter.type.axes.terms):
-            value = tensors[parameter.name.text].value
-            assert isinstance(value, Value)
-            split = _split(parameter, value.type.axes)
+            split = _split(parameter, tensors[parameter.name.text].type.axes)
             if split is not None and (largest is None or len(split[1]) > len(largest)):
                 largest = split[1]
     inner.rest = tuple(largest) if largest is not None else None
 
 
 def _match(
-    parameter: tree.Parameter, given: Argument, block: tree.Block, inner: Frame, bound: _Bound, frame: Frame, span: Span
+    parameter: tree.Parameter, given: Argument, block: tree.Block, inner: Frame, bound: _Bound, frame: Frame
 ) -> Value:
-    value = given.value
-    assert isinstance(value, Value) and parameter.type is not None
+    """A tensor bound to a parameter: its dtype and rank checked, its axes named as the signature says."""
+    value = given.tensor
+    assert parameter.type is not None
     declared = Label(parameter.span, f"`{parameter.name.text}` of `{block.name.text}` is declared here")
     dtype = dtype_of(parameter.type)
     if value.type.dtype != dtype:
         fix = {"float": "convert it with `float(…)`", "int": "convert it with `int(…)`"}.get(dtype, "compare it first")
-        raise error("E0204", f"`{block.name.text}` takes {dtype} for `{parameter.name.text}`, but this is {value.type}",
-                    given.span, str(value.type), other=declared, help=fix)
+        raise error(
+            "E0204",
+            f"`{block.name.text}` takes {dtype} for `{parameter.name.text}`, but this is {value.type}",
+            given.span,
+            str(value.type),
+            other=declared,
+            help=fix,
+        )
     split = _split(parameter, value.type.axes)
     if split is None:
-        raise error("E0201", f"`{block.name.text}` takes {parameter.type.span.text} for `{parameter.name.text}`, but this is "
-                    f"{value.type}", given.span, axes_text(value.type.axes), other=declared,
-                    note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}")
+        raise error(
+            "E0201",
+            f"`{block.name.text}` takes {parameter.type.span.text} for `{parameter.name.text}`, but this is "
+            f"{value.type}",
+            given.span,
+            axes_text(value.type.axes),
+            other=declared,
+            note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}",
+        )
     pairs, rest = split
     missing = [a for a in rest if inner.rest is not None and a not in inner.rest]
     if missing:
-        raise error("E0201", f"`*` is {axes_text(inner.rest or ())} in this call, but `{parameter.name.text}` has "
-                    f"{axes_text(missing)} too", given.span, axes_text(value.type.axes), other=declared)
+        raise error(
+            "E0201",
+            f"`*` is {axes_text(inner.rest or ())} in this call, but `{parameter.name.text}` has "
+            f"{axes_text(missing)} too",
+            given.span,
+            axes_text(value.type.axes),
+            other=declared,
+        )
     names = [t.size.text for t, _ in pairs if isinstance(t.size, tree.Name)]
     for term, outer in pairs:
         own = term.size.text if isinstance(term.size, tree.Name) else None
         if frame.in_user_file and outer.name in names and own is not None and outer.name != own:
-            raise error("E0202", f"the axis `{outer.name}` stands where `{block.name.text}` expects `{own}`", given.span,
-                        axes_text(value.type.axes), other=Label(parameter.type.span, "the order expected"),
-                        help="bring the axes into order with `rearrange(…)`")
+            raise error(
+                "E0202",
+                f"the axis `{outer.name}` stands where `{block.name.text}` expects `{own}`",
+                given.span,
+                axes_text(value.type.axes),
+                other=Label(parameter.type.span, "the order expected"),
+                help="bring the axes into order with `rearrange(…)`",
+            )
         inside = _match_axis(term, outer, block, inner, bound, given, declared)
         if inside != outer:
             value = emit(inner, ops.Rename(outer, inside), parameter.span, Argument(value, given.span))
@@ -365,9 +429,15 @@ def _match_axis(
             if expected.size == outer.size and known.value.axis is None:
                 inner.bind(name, replace(known.value, axis=outer), known.span)
                 return outer
-            raise error("E0201", f"`{name}` is `{bound.back.get(expected, expected).name}` in this call of "
-                        f"`{block.name.text}`, but here it would be `{outer.name}`", given.span, axes_text(given.value.type.axes),  # type: ignore[union-attr]
-                        other=declared, note=_now(inner, expected.size, outer.size))
+            raise error(
+                "E0201",
+                f"`{name}` is `{bound.back.get(expected, expected).name}` in this call of "
+                f"`{block.name.text}`, but here it would be `{outer.name}`",
+                given.span,
+                axes_text(given.type.axes),
+                other=declared,
+                note=_now(inner, expected.size, outer.size),
+            )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
 
@@ -384,8 +454,12 @@ def _match_size(
     unknown = [n for n in dict.fromkeys(_names(node)) if inner.lookup(n.text) is None]
     unknown_names = list(dict.fromkeys(n.text for n in unknown))
     if len(unknown_names) > 1:
-        raise error("E0213", f"`{node.span.text}` has {len(unknown_names)} unknowns, {' and '.join(f'`{n}`' for n in unknown_names)}",
-                    declared.span, help="give all but one of them as hyperparameters")
+        raise error(
+            "E0213",
+            f"`{node.span.text}` has {len(unknown_names)} unknowns, {' and '.join(f'`{n}`' for n in unknown_names)}",
+            declared.span,
+            help="give all but one of them as hyperparameters",
+        )
     placeholder = Size.symbol("?")
     for name in unknown_names:
         inner.bind(name, Number(None, placeholder), node.span)
@@ -394,12 +468,23 @@ def _match_size(
         raise error("E0209", f"`{node.span.text}` is not a size", node.span)
     if not unknown_names:
         if written != outer.size:
-            raise error("E0201", f"`{block.name.text}` needs an axis of size `{written}` here, but this has `{outer.name}`",
-                        given.span, axes_text(given.value.type.axes), other=declared, note=_now(inner, written, outer.size))  # type: ignore[union-attr]
+            raise error(
+                "E0201",
+                f"`{block.name.text}` needs an axis of size `{written}` here, but this has `{outer.name}`",
+                given.span,
+                axes_text(given.type.axes),
+                other=declared,
+                note=_now(inner, written, outer.size),
+            )
         return
     solution = solve(written, outer.size, "?")
     if solution is None:
-        raise error("E0213", f"`{node.span.text}` = `{outer.size}` cannot be solved for `{unknown_names[0]}`", given.span, other=declared)
+        raise error(
+            "E0213",
+            f"`{node.span.text}` = `{outer.size}` cannot be solved for `{unknown_names[0]}`",
+            given.span,
+            other=declared,
+        )
     inner.bind(unknown_names[0], Number(solution.known(inner.run.sizes), solution), node.span)
     size_of(inner.names[unknown_names[0]].value, given.span, inner)  # type: ignore[arg-type]
 
@@ -424,8 +509,12 @@ def _results(block: tree.Block, inner: Frame, bound: _Bound, frame: Frame, span:
     assert inner.results is not None
     values, place = list(inner.results), inner.returned or span
     if block.results and len(block.results) != len(values):
-        raise error("E0113", f"`{block.name.text}` returns {len(values)} results and declares {len(block.results)}", place,
-                    other=Label(block.results[0].span, "declared here"))
+        raise error(
+            "E0113",
+            f"`{block.name.text}` returns {len(values)} results and declares {len(block.results)}",
+            place,
+            other=Label(block.results[0].span, "declared here"),
+        )
     for i, declared in enumerate(block.results):
         value = lift(Argument(values[i], place), inner).value
         assert isinstance(value, Value)
@@ -446,8 +535,13 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
     extra = [a for a in value.type.axes if a not in axes]
     lacking = [a for a in axes if a not in value.type.axes]
     if extra or lacking or value.type.dtype != dtype:
-        raise error("E0208", f"`{block.name.text}` declares {declared.span.text} but returns {value.type}", place,
-                    str(value.type), other=Label(declared.span, "declared here"))
+        raise error(
+            "E0208",
+            f"`{block.name.text}` declares {declared.span.text} but returns {value.type}",
+            place,
+            str(value.type),
+            other=Label(declared.span, "declared here"),
+        )
     return arrange(value, tuple(axes), inner, place)
 
 
@@ -458,9 +552,13 @@ def _named_back(value: Value, block: tree.Block, inner: Frame, bound: _Bound, pl
             continue
         if outer in value.type.axes:
             other = bound.taken[outer]
-            raise error("E0205", f"`{block.name.text}` returns both `{other}` and `{axis.name}`, which are the same axis "
-                        f"`{outer.name}` in this call", inner.site or place,
-                        help="rename one of them in the block: `rearrange(y, [S] -> [other=S])`")
+            raise error(
+                "E0205",
+                f"`{block.name.text}` returns both `{other}` and `{axis.name}`, which are the same axis "
+                f"`{outer.name}` in this call",
+                inner.site or place,
+                help="rename one of them in the block: `rearrange(y, [S] -> [other=S])`",
+            )
         value = emit(inner, ops.Rename(axis, outer), place, Argument(value, place))
     return value
 

@@ -65,8 +65,11 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
         if binding is not None:
             if isinstance(binding.value, Poison):
                 raise Poisoned
-            wanted = (BlockValue, Primitive, IndexFunctionValue) if skip_layers else (
-                BlockValue, Primitive, IndexFunctionValue, Layer, Nothing)
+            wanted = (
+                (BlockValue, Primitive, IndexFunctionValue)
+                if skip_layers
+                else (BlockValue, Primitive, IndexFunctionValue, Layer, Nothing)
+            )
             if isinstance(binding.value, wanted):
                 return binding.value
         at = at.parent
@@ -95,12 +98,21 @@ def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
     if path in frame.run.scopes:
         return Layer(base.callee, path, node.span, owner=base.owner)
     if not base.applied:
-        raise error("E0108", f"the layer `{base.path}` has no parameters yet", node.span, "used before it is applied",
-                    help="apply the layer to its tensors first: its shapes follow from them")
+        raise error(
+            "E0108",
+            f"the layer `{base.path}` has no parameters yet",
+            node.span,
+            "used before it is applied",
+            help="apply the layer to its tensors first: its shapes follow from them",
+        )
     start = f"{base.path}."
-    members = {p[len(start):].split(".")[0] for p in (*frame.run.parameters, *frame.run.scopes) if p.startswith(start)}
-    raise error("E0108", f"the layer `{base.path}` has no member `{node.name.text}`", node.name.span,
-                help=did_you_mean(node.name.text, members) or (f"it has {', '.join(sorted(members)) or 'none'}",))
+    members = {p[len(start) :].split(".")[0] for p in (*frame.run.parameters, *frame.run.scopes) if p.startswith(start)}
+    raise error(
+        "E0108",
+        f"the layer `{base.path}` has no member `{node.name.text}`",
+        node.name.span,
+        help=did_you_mean(node.name.text, members) or (f"it has {', '.join(sorted(members)) or 'none'}",),
+    )
 
 
 # ---------------------------------------------------------------- operators
@@ -142,8 +154,12 @@ def _binary(operator: str, left: Argument, right: Argument, span: Span, frame: F
     if operator in ("==", "!=") and not isinstance(a, Value) and not isinstance(b, Value):
         return Number.of(_same(a, b) == (operator == "=="))
     culprit = left if not isinstance(a, (Value, Number)) else right
-    raise error("E0104", f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}", culprit.span,
-                help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, Layer)) else ())
+    raise error(
+        "E0104",
+        f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}",
+        culprit.span,
+        help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, Layer)) else (),
+    )
 
 
 def _same(a: Compile, b: Compile) -> bool:
@@ -162,12 +178,21 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
     value = evaluate(node, frame)
     if not isinstance(value, Number) or not value.is_bool:
         what = "a truth value that is known at compile time"
-        raise error("E0404", f"a condition must be {what}, but this is {describe(value)}", node.span,
-                    help="to choose between tensors element by element use `where(condition, a, b)`"
-                    if isinstance(value, Value) else "compare it with something")
+        raise error(
+            "E0404",
+            f"a condition must be {what}, but this is {describe(value)}",
+            node.span,
+            help="to choose between tensors element by element use `where(condition, a, b)`"
+            if isinstance(value, Value)
+            else "compare it with something",
+        )
     if value.value is None:
-        raise error("E0404", "this condition depends on the size of an input, which is not known at compile time",
-                    node.span, help="a condition may use hyperparameters and repeat indices")
+        raise error(
+            "E0404",
+            "this condition depends on the size of an input, which is not known at compile time",
+            node.span,
+            help="a condition may use hyperparameters and repeat indices",
+        )
     outcome = bool(value.value)
     if value.formula is not None:
         for variable in value.formula.variables:
@@ -182,7 +207,9 @@ def _conditional(node: tree.Conditional, frame: Frame) -> Compile:
 # ---------------------------------------------------------------- calls
 
 
-def _call(node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Argument | None = None) -> Compile:
+def _call(
+    node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Argument | None = None
+) -> Compile:
     positional = [] if piped is None else [piped]
     keywords: dict[str, Argument] = {}
     for given in node.arguments:
@@ -190,8 +217,13 @@ def _call(node: tree.Call, frame: Frame, label: tree.Identifier | None = None, p
         if given.name is None:
             positional.append(value)
         elif given.name.text in keywords:
-            raise error("E0107", f"the argument `{given.name.text}` is given twice", given.name.span,
-                        other=(), help="leave one of them out")
+            raise error(
+                "E0107",
+                f"the argument `{given.name.text}` is given twice",
+                given.name.span,
+                other=(),
+                help="leave one of them out",
+            )
         else:
             keywords[given.name.text] = value
     compile_time = bool(keywords) or any(not isinstance(a.value, Value) for a in positional)
@@ -202,7 +234,12 @@ def _call(node: tree.Call, frame: Frame, label: tree.Identifier | None = None, p
 def _argument(given: tree.Argument, frame: Frame) -> Argument:
     """A call's argument. `over=name` may name an axis that only the operand has (`over=in`)."""
     node = given.value
-    if given.name is not None and given.name.text == "over" and isinstance(node, tree.Name) and frame.lookup(node.text) is None:
+    if (
+        given.name is not None
+        and given.name.text == "over"
+        and isinstance(node, tree.Name)
+        and frame.lookup(node.text) is None
+    ):
         return Argument(Axes((tree.AxisTerm(node.span, None, node),), frame), node.span, node)
     return argument(node, frame)
 
@@ -232,8 +269,12 @@ def _labelled(node: tree.Labelled, frame: Frame, piped: Argument | None = None) 
     if isinstance(value, Value):
         frame.label(node.label.text, node.label.span)
         return frame.name(value, frame.address(node.label.text))
-    raise error("E0105", f"`as` labels a layer or a tensor, but this is {describe(value)}", node.value.span,
-                help="a label belongs behind a call: `linear(x, width) as q`")
+    raise error(
+        "E0105",
+        f"`as` labels a layer or a tensor, but this is {describe(value)}",
+        node.value.span,
+        help="a label belongs behind a call: `linear(x, width) as q`",
+    )
 
 
 def _pipe(node: tree.Pipe, frame: Frame) -> Compile:
@@ -266,7 +307,9 @@ def _subscript(node: tree.Subscript, frame: Frame) -> Compile:
     if isinstance(base, IndexFunctionValue):
         return _instance(node, base, frame)
     if not isinstance(base, Value):
-        raise error("E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span)
+        raise error(
+            "E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span
+        )
     if any(e.axis is None for e in node.entries):
         return index_functions.read(node, Argument(base, node.base.span, node.base), frame)
     for entry in node.entries:
@@ -285,7 +328,8 @@ def _instance(node: tree.Subscript, function: IndexFunctionValue, frame: Frame) 
 
 
 def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
-    assert isinstance(base.value, Value) and entry.axis is not None
+    assert isinstance(base.value, Value)
+    assert entry.axis is not None
     type_ = base.value.type
     axis = axis_of(entry.axis, frame, (type_,), known=True)
     if entry.below is not None:

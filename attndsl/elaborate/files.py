@@ -95,7 +95,10 @@ class Library:
                 chain = [*(p.name for p, _ in self._opening[place:]), key.name]
                 first = self._opening[place + 1][1] if place + 1 < len(self._opening) else None
                 raise error(
-                    "E0109", f"these files import each other: {' → '.join(chain)}", asked, "this closes the circle",
+                    "E0109",
+                    f"these files import each other: {' → '.join(chain)}",
+                    asked,
+                    "this closes the circle",
                     other=Label(first, "it starts here") if first else (),
                     help="move what both need into a third file",
                 )
@@ -116,8 +119,12 @@ class Library:
             if name.text in declared:
                 found.append(
                     Diagnostic(
-                        "E0107", f"`{name.text}` is declared twice", Label(name.span, "declared again here"),
-                        (Label(declared[name.text], "first declared here"),), (), ("give one of them another name",),
+                        "E0107",
+                        f"`{name.text}` is declared twice",
+                        Label(name.span, "declared again here"),
+                        (Label(declared[name.text], "first declared here"),),
+                        (),
+                        ("give one of them another name",),
                     )
                 )
             declared[name.text] = name.span
@@ -141,23 +148,30 @@ class Library:
             else:
                 scope.trains.append(declaration)
         seen: dict[tuple[str, str], Span] = {}
-        for declaration in (*scope.variants, *scope.weights, *scope.trains):
-            if declaration.model.text not in scope.models:
+        later: list[tree.Variant | tree.Weights | tree.Train] = [*scope.variants, *scope.weights, *scope.trains]
+        for section in later:
+            if section.model.text not in scope.models:
                 found.append(
                     Diagnostic(
-                        "E0101", f"there is no model `{declaration.model.text}` in this file",
-                        Label(declaration.model.span), (), (), did_you_mean(declaration.model.text, scope.models),
+                        "E0101",
+                        f"there is no model `{section.model.text}` in this file",
+                        Label(section.model.span),
+                        (),
+                        (),
+                        did_you_mean(section.model.text, scope.models),
                     )
                 )
-            kind = type(declaration).__name__.lower()
-            what = declaration.name if isinstance(declaration, tree.Variant) else declaration.model
-            if isinstance(declaration, tree.Weights):
-                what = declaration.origin
-            key = (f"{kind} {declaration.model.text}", what.text)
+            kind = type(section).__name__.lower()
+            what = section.name if isinstance(section, tree.Variant) else section.model
+            if isinstance(section, tree.Weights):
+                what = section.origin
+            key = (f"{kind} {section.model.text}", what.text)
             if key in seen:
                 found.append(
                     Diagnostic(
-                        "E0107", f"this {kind} is declared twice", Label(what.span, "declared again here"),
+                        "E0107",
+                        f"this {kind} is declared twice",
+                        Label(what.span, "declared again here"),
                         (Label(seen[key], "first declared here"),),
                     )
                 )
@@ -171,15 +185,24 @@ class Library:
             if not path.is_file():
                 known = sorted({p.stem for p in standard_names().values()})
                 raise error(
-                    "E0501", f"the standard library has no file `{use.path}`", use.span,
+                    "E0501",
+                    f"the standard library has no file `{use.path}`",
+                    use.span,
                     help=did_you_mean(use.path, known) or (f"it has {', '.join(known)}",),
                 )
         else:
             path = scope.path.parent / use.path
             if not path.is_file():
-                near = [p.name for p in path.parent.glob("*.attn") if p.name != scope.path.name] if path.parent.is_dir() else []
+                near = (
+                    [p.name for p in path.parent.glob("*.attn") if p.name != scope.path.name]
+                    if path.parent.is_dir()
+                    else []
+                )
                 raise error(
-                    "E0501", f"there is no file `{use.path}` to import", use.span, f"looked for {path}",
+                    "E0501",
+                    f"there is no file `{use.path}` to import",
+                    use.span,
+                    f"looked for {path}",
                     help=did_you_mean(path.name, near),
                 )
         other = self.open(path, use.span)
@@ -189,7 +212,9 @@ class Library:
             declared = other.blocks.get(name.text)
             if declared is None:
                 raise error(
-                    "E0110", f"`{use.path}` declares no `{name.text}`", name.span,
+                    "E0110",
+                    f"`{use.path}` declares no `{name.text}`",
+                    name.span,
                     help=did_you_mean(name.text, other.blocks),
                 )
             scope.blocks[(renamed or name).text] = declared
@@ -244,8 +269,12 @@ def open_spec(name: str) -> Spec:
         looks_like_a_name = path.suffix != ".attn" and len(path.parts) == 1
         if looks_like_a_name and not path.exists():
             raise error(
-                "E0501", f"there is no spec `{text}`",
-                help=(*did_you_mean(text, shipped()), f"shipped specs: {', '.join(shipped())}; or give a path to a .attn file"),
+                "E0501",
+                f"there is no spec `{text}`",
+                help=(
+                    *did_you_mean(text, shipped()),
+                    f"shipped specs: {', '.join(shipped())}; or give a path to a .attn file",
+                ),
             )
     scope = Library().open(path)
     return _choose(name, scope, wanted)
@@ -255,7 +284,9 @@ def _choose(name: str, scope: FileScope, wanted: str) -> Spec:
     models = scope.models
     if not models:
         raise error(
-            "E0503", f"`{scope.path}` declares no model", Span(scope.source, 0, 0),
+            "E0503",
+            f"`{scope.path}` declares no model",
+            Span(scope.source, 0, 0),
             help="a spec needs a `model NAME(…) { … }`; a file of blocks is for `use`",
         )
     chosen = [v for v in scope.variants if v.name.text == wanted]
@@ -265,13 +296,15 @@ def _choose(name: str, scope: FileScope, wanted: str) -> Spec:
         if not chosen:
             names = [v.name.text for v in scope.variants]
             raise error(
-                "E0502", f"`{scope.path.stem}` has no variant `{wanted}`",
+                "E0502",
+                f"`{scope.path.stem}` has no variant `{wanted}`",
                 help=did_you_mean(wanted, names) or (f"its variants: {', '.join(names) or 'none'}",),
             )
         return Spec(name, scope, models[chosen[0].model.text], chosen[0])
     if len(models) > 1:
         raise error(
-            "E0503", f"`{scope.path}` declares {len(models)} models",
+            "E0503",
+            f"`{scope.path}` declares {len(models)} models",
             help=f"say which: {', '.join(f'{scope.path.stem}:{m}' for m in models)}",
         )
     return Spec(name, scope, next(iter(models.values())), None)

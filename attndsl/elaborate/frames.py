@@ -46,9 +46,9 @@ class PendingParameter:
 
 @dataclass(eq=False)
 class Run:
-    """What one elaboration collects, and the functions that call each other through it (so that no two modules
-    import each other): `evaluate` an expression, `apply` a value to arguments, `execute` statements, `enter` a scope, repeat or scan. `sizes` are the
-    integer hyperparameters' values."""
+    """What one elaboration collects, and the functions that call each other through it (so that no two modules import
+    each other): `evaluate` an expression, `apply` a value to arguments, `execute` statements, `enter` a scope, repeat or
+    scan. `sizes` are the integer hyperparameters' values."""
 
     evaluate: Callable[[tree.Expr, Frame], Compile]
     apply: Callable[[Compile, Sequence[Argument], dict[str, Argument], Frame, Span, tree.Identifier | None], Compile]
@@ -106,6 +106,7 @@ class Frame:
     outer: bool = False  # inside a typed assignment or an index function: outer combinations are licensed
     in_user_file: bool = True
     site: Span | None = None
+    returned: Span | None = None
     rest: tuple[Axis, ...] | None = None  # what `*` stands for in a block
     positions: dict[str, Axis] = field(default_factory=dict)  # an index function's variables
 
@@ -133,7 +134,10 @@ class Frame:
         """The address of a layer labelled so here; a label is given once."""
         if identifier in self.labels:
             raise error(
-                "E0106", f"the label `{identifier}` is given twice", span, "given again here",
+                "E0106",
+                f"the label `{identifier}` is given twice",
+                span,
+                "given again here",
                 other=Label(self.labels[identifier], "first given here"),
                 help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`",
             )

@@ -28,22 +28,27 @@ def combined(operator: str, span: Span, *operands: Argument) -> IndexFunctionVal
     allowed = (IndexFunctionValue,) if kind == "mask" else (IndexFunctionValue, Number)
     for operand in operands:
         if not isinstance(operand.value, allowed) or (kind and kinds != {kind}):
-            wrong = next((o for o in operands if not isinstance(o.value, IndexFunctionValue) or o.value.kind != kind), operand)
+            wrong = next(
+                (o for o in operands if not isinstance(o.value, IndexFunctionValue) or o.value.kind != kind), operand
+            )
             raise error(
-                "E0302", f"`{operator}` combines {'masks' if kind == 'mask' else 'biases'}, but this is {describe(wrong.value)}",
+                "E0302",
+                f"`{operator}` combines {'masks' if kind == 'mask' else 'biases'}, but this is {describe(wrong.value)}",
                 wrong.span,
                 help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`",
             )
     if not kind:
-        raise error("E0302", f"`{operator}` does not combine masks or biases", span,
-                    help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`")
+        raise error(
+            "E0302",
+            f"`{operator}` does not combine masks or biases",
+            span,
+            help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`",
+        )
     values = tuple(o.value for o in operands)
     return IndexFunctionValue(kind, operator=_MASK_OPERATORS.get(operator, operator), operands=values, span=span)  # type: ignore[arg-type]
 
 
-def instantiate(
-    function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span
-) -> Value:
+def instantiate(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span) -> Value:
     """The mask (bool) or bias (float) as a tensor over the axes given for its variables and its own ones."""
     if function.declaration is None:
         return _combination(function, axes, frame, span)
@@ -66,8 +71,13 @@ def instantiate(
         elif name in axes:
             axis = axes[name][0]
         else:
-            raise error("E0303", f"`{declaration.name.text}` needs to know which axis `{name}` runs over", span,
-                        other=Label(variable.span, "declared here"), help=f"subscript it with `{name}=…` too")
+            raise error(
+                "E0303",
+                f"`{declaration.name.text}` needs to know which axis `{name}` runs over",
+                span,
+                other=Label(variable.span, "declared here"),
+                help=f"subscript it with `{name}=…` too",
+            )
         inner.positions[name] = axis
         inner.bind(name, positions(axis, inner, variable.span), variable.span)
     frame.run.execute(declaration.body, inner)
@@ -76,8 +86,12 @@ def instantiate(
     assert isinstance(result.value, Value)
     dtype = result.value.type.dtype
     if function.kind == "mask" and dtype != "bool":
-        raise error("E0302", f"the mask `{declaration.name.text}` gives {dtype}, not bool", declaration.body[-1].span,
-                    help="a mask says with a comparison which pairs attend")
+        raise error(
+            "E0302",
+            f"the mask `{declaration.name.text}` gives {dtype}, not bool",
+            declaration.body[-1].span,
+            help="a mask says with a comparison which pairs attend",
+        )
     value = result.value
     if function.kind == "bias" and dtype != "float":
         value = emit(inner, ops.Cast("float"), result.span, result)
@@ -115,8 +129,12 @@ def _name_axes(
     rest = next((i for i, t in enumerate(terms) if t.is_rest), None)
     wrong_rank = len(axes) != len(terms) if rest is None else len(axes) < len(terms) - 1
     if wrong_rank or value.type.dtype != (parameter.type.dtype.text if parameter.type.dtype else "float"):
-        raise error("E0301", f"`{inner.owner}` takes {parameter.type.span.text}, but this is {value.type}",
-                    frame.site or function.span or span, other=Label(parameter.span, "declared here"))
+        raise error(
+            "E0301",
+            f"`{inner.owner}` takes {parameter.type.span.text}, but this is {value.type}",
+            frame.site or function.span or span,
+            other=Label(parameter.span, "declared here"),
+        )
     if rest is not None:
         behind = len(terms) - rest - 1
         axes = axes[:rest] + axes[len(axes) - behind :] if behind else axes[:rest]
@@ -132,8 +150,9 @@ def read(node: tree.Subscript, base: Argument, frame: Frame) -> Value:
     assert isinstance(base.value, Value)
     axes = base.value.type.axes
     if len(node.entries) > len(axes):
-        raise error("E0303", f"{len(node.entries)} indices for a tensor with {len(axes)} axes", node.span,
-                    str(base.value.type))
+        raise error(
+            "E0303", f"{len(node.entries)} indices for a tensor with {len(axes)} axes", node.span, str(base.value.type)
+        )
     result = base
     for entry, axis in zip(node.entries, axes[len(axes) - len(node.entries) :], strict=True):
         if entry.index is None:
@@ -143,8 +162,12 @@ def read(node: tree.Subscript, base: Argument, frame: Frame) -> Value:
             result = Argument(_rename(result, axis, frame.positions[name], frame, entry), node.span)
             continue
         if not frame.positions:
-            raise error("E0303", "which axis is indexed?", entry.span,
-                        help=f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`")
+            raise error(
+                "E0303",
+                "which axis is indexed?",
+                entry.span,
+                help=f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",
+            )
         index = lift(Argument(frame.run.evaluate(entry.index, frame), entry.index.span, entry.index), frame)
         result = Argument(emit(frame, ops.Take(axis), node.span, result, index), node.span)
     assert isinstance(result.value, Value)
@@ -157,9 +180,11 @@ def _rename(base: Argument, old: Axis, new: Axis, frame: Frame, entry: tree.Subs
         return base.value
     if old.size != new.size:
         raise error(
-            "E0301", f"`{frame.owner}` reads {base.value.type} at `{entry.span.text}`, which runs over "
+            "E0301",
+            f"`{frame.owner}` reads {base.value.type} at `{entry.span.text}`, which runs over "
             f"`{new.name}`, but the tensor has `{old.name}` there",
-            frame.site or entry.span, other=Label(entry.span, f"`{entry.span.text}` runs over `{new.name}` here"),
+            frame.site or entry.span,
+            other=Label(entry.span, f"`{entry.span.text}` runs over `{new.name}` here"),
             help=f"give it a tensor with the axis `{new.name}` instead of `{old.name}`",
         )
     return emit(frame, ops.Rename(old, new), entry.span, base)
@@ -183,27 +208,50 @@ def bind_captures(
         raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
     name, wanted = declaration.name.text, [p.name.text for p in declaration.captures]
     given: dict[str, Argument] = {}
-    for key, value in keywords.items():
+    for key, argument in keywords.items():
         if key not in wanted:
-            raise error("E0102", f"`{name}` has no argument `{key}`", value.span,
-                        other=Label(declaration.name.span, "declared here"), help=did_you_mean(key, wanted))
-        given[key] = value
+            raise error(
+                "E0102",
+                f"`{name}` has no argument `{key}`",
+                argument.span,
+                other=Label(declaration.name.span, "declared here"),
+                help=did_you_mean(key, wanted),
+            )
+        given[key] = argument
     free = [w for w in wanted if w not in given]
     if len(positional) > len(free):
-        raise error("E0104", f"`{name}` takes {len(wanted)} argument{'s' if len(wanted) != 1 else ''}",
-                    positional[len(free)].span, "one too many", other=Label(declaration.name.span, "declared here"))
+        raise error(
+            "E0104",
+            f"`{name}` takes {len(wanted)} argument{'s' if len(wanted) != 1 else ''}",
+            positional[len(free)].span,
+            "one too many",
+            other=Label(declaration.name.span, "declared here"),
+        )
     given.update(zip(free, positional, strict=False))
     assert function.scope is not None
-    inner = Frame(frame.run, function.scope, frame.builder, frame.path, layers=frame.layers, kind="index function",
-                  in_user_file=frame.in_user_file, site=frame.site)
+    inner = Frame(
+        frame.run,
+        function.scope,
+        frame.builder,
+        frame.path,
+        layers=frame.layers,
+        kind="index function",
+        in_user_file=frame.in_user_file,
+        site=frame.site,
+    )
     captures: dict[str, Compile] = {}
     for parameter in declaration.captures:
         key = parameter.name.text
+        value: Compile
         if key in given:
             value = lift(given[key], frame).value if parameter.type is not None else given[key].value
             if parameter.type is None and isinstance(value, Value):
-                raise error("E0104", f"`{key}` of `{name}` must be known at compile time, but this is {describe(value)}",
-                            given[key].span, other=Label(parameter.span, "declared here"))
+                raise error(
+                    "E0104",
+                    f"`{key}` of `{name}` must be known at compile time, but this is {describe(value)}",
+                    given[key].span,
+                    other=Label(parameter.span, "declared here"),
+                )
         elif parameter.default is not None:
             value = frame.run.evaluate(parameter.default, inner)
         else:

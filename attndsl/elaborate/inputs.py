@@ -20,11 +20,19 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
         raise error("E0114", "inputs are declared at the top of a model", node.span)
     known = [i for i in frame.run.inputs if i.name == node.name.text]
     if known:
-        raise error("E0107", f"the input `{node.name.text}` is declared twice", node.name.span,
-                    other=Label(known[0].span, "first here") if known[0].span else ())
+        raise error(
+            "E0107",
+            f"the input `{node.name.text}` is declared twice",
+            node.name.span,
+            other=Label(known[0].span, "first here") if known[0].span else (),
+        )
     if node.default is not None:
-        raise error("E0115", "an optional input has no default yet", node.default.span,
-                    help="leave the default out: outputs that need the input are computed only when it is given")
+        raise error(
+            "E0115",
+            "an optional input has no default yet",
+            node.default.span,
+            help="leave the default out: outputs that need the input are computed only when it is given",
+        )
     dtype, axes = dtype_of(node.type), []
     for term in node.type.axes.terms:
         if term.is_rest:
@@ -55,8 +63,12 @@ def _introduce(term: tree.AxisTerm, frame: Frame) -> None:
 def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bound]) -> None:
     comparable = isinstance(where, tree.Chain) and len(where.operators) == 1 and where.operators[0].text in _FLIPPED
     if not isinstance(where, tree.Chain) or not comparable:
-        raise error("E0210", "after `where` stand comparisons of sizes and of the input's values", where.span,
-                    help="for example `where T <= context, tokens < vocab`")
+        raise error(
+            "E0210",
+            "after `where` stand comparisons of sizes and of the input's values",
+            where.span,
+            help="for example `where T <= context, tokens < vocab`",
+        )
     (left, right), relation = where.operands, where.operators[0].text
     for mine, other, word in ((left, right, relation), (right, left, _FLIPPED[relation])):
         if isinstance(mine, tree.Name) and mine.text == node.name.text:
@@ -67,20 +79,32 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
     for side in (left, right):
         value = frame.run.evaluate(side, frame)
         if not isinstance(value, Number) or value.size is None:
-            raise error("E0210", f"sizes are compared here, but this is {describe(value)}", side.span,
-                        help=f"the values of an input are bounded where it is declared; this is `{node.name.text}`")
+            raise error(
+                "E0210",
+                f"sizes are compared here, but this is {describe(value)}",
+                side.span,
+                help=f"the values of an input are bounded where it is declared; this is `{node.name.text}`",
+            )
         sizes.append(value.size)
     frame.run.require(Constraint(relation, sizes[0], sizes[1], where.span, "E0211"))
 
 
 def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
     if frame.kind not in ("model", "scope"):
-        raise error("E0114", "outputs are declared at the top of a model", node.span,
-                    help="assign it to a name, and declare the output after the repeat")
+        raise error(
+            "E0114",
+            "outputs are declared at the top of a model",
+            node.span,
+            help="assign it to a name, and declare the output after the repeat",
+        )
     known = [o for o in frame.run.outputs if o.name == node.name.text]
     if known:
-        raise error("E0107", f"the output `{node.name.text}` is declared twice", node.name.span,
-                    other=Label(known[0].span, "first here") if known[0].span else ())
+        raise error(
+            "E0107",
+            f"the output `{node.name.text}` is declared twice",
+            node.name.span,
+            other=Label(known[0].span, "first here") if known[0].span else (),
+        )
     result = lift(Argument(frame.run.evaluate(node.value, frame), node.value.span, node.value), frame).value
     assert isinstance(result, Value)
     frame.name(result, node.name.text)

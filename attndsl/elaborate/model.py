@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import bodies, calls, expressions, statements
@@ -29,14 +30,19 @@ def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
     frame = Frame(run, spec.scope, builder, in_user_file=not spec.scope.is_standard)
     model = spec.model
     hyperparameters = bind_hyperparameters(spec, settings, frame)
-    try:
+    with suppress(Poisoned):
         statements.execute(model.body, frame)
-    except Poisoned:
-        pass
     if not run.problems and not run.outputs:
-        run.report(error("E0114", f"`{model.name.text}` has no output", model.name.span, help="say what it computes: `output y = …`"))
+        run.report(
+            error(
+                "E0114",
+                f"`{model.name.text}` has no output",
+                model.name.span,
+                help="say what it computes: `output y = …`",
+            )
+        )
     if run.problems:
-        raise AttnError(*sorted(run.problems, key=lambda d: (d.primary.span.start if d.primary else -1)))
+        raise AttnError(*sorted(run.problems, key=lambda d: d.primary.span.start if d.primary else -1))
     inputs = tuple(run.inputs)
     region = Region(tuple(i.value for i in inputs), tuple(builder.nodes), tuple(o.value for o in run.outputs))
     optional = {i.value: i.name for i in inputs if i.optional}
@@ -110,7 +116,9 @@ def _merge(a: ParameterInfo, b: ParameterInfo) -> ParameterInfo | None:
     indices = tuple(sorted({*a.layers[at], *b.layers[at]}))
     whole = range(len(indices))
     joined = whole if indices == tuple(whole) else indices
-    return ParameterInfo(a.address, a.type, a.initializer, (*a.layers[:at], joined, *a.layers[at + 1 :]), a.span, a.role)
+    return ParameterInfo(
+        a.address, a.type, a.initializer, (*a.layers[:at], joined, *a.layers[at + 1 :]), a.span, a.role
+    )
 
 
 __all__ = ["elaborate", "load"]

@@ -69,8 +69,12 @@ class Given:
 
     def keyword(self, name: str) -> Argument:
         if name not in self.keywords:
-            raise error("E0103", f"`{self.name}` needs `{name}=…`", self.span,
-                        help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else ())
+            raise error(
+                "E0103",
+                f"`{self.name}` needs `{name}=…`",
+                self.span,
+                help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else (),
+            )
         return self.keywords[name]
 
     def axes(self, name: str, *types: Type) -> tuple[Axis, ...]:
@@ -98,9 +102,17 @@ def apply(
         positional, keywords = [Argument(Axes((term,), frame), size.span)], {}
     for key, value in keywords.items():
         if key not in rule.keywords:
-            raise error("E0102", f"`{primitive.name}` has no argument `{key}`", value.span,
-                        help=did_you_mean(key, rule.keywords) or (
-                            f"it takes {', '.join(f'{k}=' for k in rule.keywords)}" if rule.keywords else "it takes operands only",))
+            raise error(
+                "E0102",
+                f"`{primitive.name}` has no argument `{key}`",
+                value.span,
+                help=did_you_mean(key, rule.keywords)
+                or (
+                    f"it takes {', '.join(f'{k}=' for k in rule.keywords)}"
+                    if rule.keywords
+                    else "it takes operands only",
+                ),
+            )
     first = [a for a in positional if isinstance(a.value, Value)]
     later = [a for a in positional if not isinstance(a.value, Value)]
     if primitive.positional or primitive.keywords:
@@ -108,8 +120,12 @@ def apply(
         keywords = {**primitive.keywords, **keywords}
     low, high = rule.operands
     if len(positional) > high:
-        raise error("E0104", f"`{primitive.name}` takes {high} operand{'s' if high != 1 else ''}", positional[high].span,
-                    "one too many")
+        raise error(
+            "E0104",
+            f"`{primitive.name}` takes {high} operand{'s' if high != 1 else ''}",
+            positional[high].span,
+            "one too many",
+        )
     if len(positional) < low:
         if not positional and not keywords and low:
             raise error("E0103", f"`{primitive.name}` needs {low} operand{'s' if low != 1 else ''}", span)
@@ -153,8 +169,13 @@ def _where(g: Given) -> Compile:
         for part, type_ in zip(parts, types, strict=True):
             lacking = [a for a in type_.axes if a not in widest.axes]
             if lacking:
-                raise error("E0203", f"the axes of `where` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
-                            part.span, str(type_), help="write the result's type to combine every pair")
+                raise error(
+                    "E0203",
+                    f"the axes of `where` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
+                    part.span,
+                    str(type_),
+                    help="write the result's type to combine every pair",
+                )
     return g.emit(ops.Where(), *parts)
 
 
@@ -175,16 +196,27 @@ def _softmax(g: Given) -> Compile:
         return g.emit(op, tensor)
     mask = g.keywords["where"]
     if isinstance(mask.value, IndexFunctionValue):
-        raise error("E0302", "a mask must be given its axes here", mask.span, "a function of positions",
-                    help=f"write `where={mask.span.text}[q=T, k={op.over.name}]`")
+        raise error(
+            "E0302",
+            "a mask must be given its axes here",
+            mask.span,
+            "a function of positions",
+            help=f"write `where={mask.span.text}[q=T, k={op.over.name}]`",
+        )
     if isinstance(mask.value, Nothing) or (isinstance(mask.value, Number) and mask.value.is_bool and mask.value.value):
         return g.emit(op, tensor)
     lifted = lift(mask, g.frame)
     assert isinstance(lifted.value, Value)
     foreign = [a for a in lifted.value.type.axes if a not in g.type(0).axes]
     if foreign:
-        raise error("E0301", f"the mask runs over {axes_text(foreign)}, which the scores do not have", mask.span,
-                    str(lifted.value.type), other=_label(tensor, g), help=f"the scores have {axes_text(g.type(0).axes)}")
+        raise error(
+            "E0301",
+            f"the mask runs over {axes_text(foreign)}, which the scores do not have",
+            mask.span,
+            str(lifted.value.type),
+            other=_label(tensor, g),
+            help=f"the scores have {axes_text(g.type(0).axes)}",
+        )
     return g.emit(op, tensor, lifted)
 
 
@@ -204,9 +236,17 @@ def _take(g: Given) -> Compile:
     maker = next((n for n in reversed(g.frame.builder.nodes) if index.value in n.outputs), None)
     if maker is not None and isinstance(maker.op, ops.Range):
         g.frame.run.require(
-            Constraint("<=", maker.op.axis.size, over.size, g.frame.site or g.span, "E0211",
-                       helps=(f"a position beyond the table of {over.name} has no entry: bound the input with "
-                              f"`where {maker.op.axis.name} <= {over.name}`",))
+            Constraint(
+                "<=",
+                maker.op.axis.size,
+                over.size,
+                g.frame.site or g.span,
+                "E0211",
+                helps=(
+                    f"a position beyond the table of {over.name} has no entry: bound the input with "
+                    f"`where {maker.op.axis.name} <= {over.name}`",
+                ),
+            )
         )
     return g.emit(ops.Take(over), table, index)
 
@@ -222,8 +262,12 @@ def _range(g: Given) -> Compile:
 def _rearrange(g: Given) -> Compile:
     arrow = g.positional[1].value
     if not isinstance(arrow, ArrowValue):
-        raise error("E0104", f"`rearrange` takes a pattern, but this is {describe(arrow)}", g.positional[1].span,
-                    help="write `rearrange(x, [D] -> [heads, head])`")
+        raise error(
+            "E0104",
+            f"`rearrange` takes a pattern, but this is {describe(arrow)}",
+            g.positional[1].span,
+            help="write `rearrange(x, [D] -> [heads, head])`",
+        )
     return rearrange(g.tensor(0), arrow, g.frame, g.span)
 
 
@@ -234,25 +278,29 @@ def _concat(g: Given) -> Compile:
         raise error("E0104", "`concat` needs the joined axis's name", over.span, help="write `over=[M, T] -> S`")
     parts = [lift(p, g.frame) for p in g.positional]
     if len(arrow.source.terms) not in (1, len(parts)):
-        raise error("E0104", f"{len(parts)} operands are joined over {len(arrow.source.terms)} axes", over.span,
-                    help="name one axis for each operand")
+        raise error(
+            "E0104",
+            f"{len(parts)} operands are joined over {len(arrow.source.terms)} axes",
+            over.span,
+            help="name one axis for each operand",
+        )
     terms = arrow.source.terms * (len(parts) if len(arrow.source.terms) == 1 else 1)
     axes: list[Axis | None] = []
     total, earlier = Size.of(0), Size.of(0)
     for part, term in zip(parts, terms, strict=True):
-        type_ = part.value.type  # type: ignore[union-attr]
+        type_ = part.type
         is_one = isinstance(term.size, tree.Number) and term.size.value == 1 and term.name is None
         axis = None if is_one else axis_of(term, g.frame, (type_,))
         axes.append(axis if axis in type_.axes else None)
-        earlier, total = total, total + (axis.size if axis in type_.axes else 1)  # type: ignore[union-attr]
+        earlier, total = total, total + (axis.size if axis in type_.axes else 1)
     target = _joined(arrow.target.terms[0], total, earlier, g)
-    layout = max((p.value.type for p in parts), key=lambda t: t.rank).axes  # type: ignore[union-attr]
+    layout = max((p.type for p in parts), key=lambda t: t.rank).axes
     place = next((i for i, a in enumerate(layout) if a in axes), len(layout))
     rest = [a for a in layout if a not in axes]
     one = Axis("1", Size.of(1))
     full: list[Argument] = []
     for part, axis in zip(parts, axes, strict=True):
-        type_ = part.value.type  # type: ignore[union-attr]
+        type_ = part.type
         order = (*rest[:place], axis or one, *rest[place:])
         foreign = [a for a in type_.axes if a not in order]
         if foreign:
@@ -300,7 +348,9 @@ def _broadcast(g: Given) -> Compile:
 def _windows(g: Given) -> Compile:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
-        raise error("E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`")
+        raise error(
+            "E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`"
+        )
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
     stride, dilation, pad = (_whole(g, key, default) for key, default in (("stride", 1), ("dilation", 1), ("pad", 0)))
     before, after = _whole(g, "before", pad), _whole(g, "after", pad)
@@ -308,7 +358,7 @@ def _windows(g: Given) -> Compile:
     reach = (size - 1) * dilation + 1
     count = axis.size + (before + after) - reach
     count = (count // Size.of(stride) if stride != 1 else count) + 1
-    names = [t.size.text if t.name is None and hasattr(t.size, "text") else str(t.span.text) for t in arrow.target.terms]  # type: ignore[union-attr]
+    names = [t.size.text if isinstance(t.size, tree.Name) else t.span.text for t in arrow.target.terms]
     made = []
     for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
         if g.frame.lookup(name) is None:

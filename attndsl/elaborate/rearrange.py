@@ -25,7 +25,7 @@ def rearrange(given: Argument, arrow: ArrowValue, frame: Frame, span: Span) -> V
     touched = [axis for axis, _ in before]
     untouched = [a for a in value.type.axes if a not in touched]
     place = min(value.type.index(a) for a in touched)
-    order = [a for a in value.type.axes[:place]]
+    order = list(value.type.axes[:place])
 
     atoms_before = [f for _, factors in before for f in factors]
     atoms_after = [f for _, factors in after for f in factors]
@@ -42,8 +42,13 @@ def rearrange(given: Argument, arrow: ArrowValue, frame: Frame, span: Span) -> V
             value = emit(frame, ops.Flatten(factors, axis), span, Argument(value, given.span))
     clash = [axis for axis, _ in after if axis in untouched]
     if clash or len({a.name for a, _ in after}) < len(after):
-        raise error("E0205", f"the result would have the axis {axes_text(clash or [after[0][0]])} twice", arrow.target.terms[0].span,
-                    other=(), help="give the new axis a name of its own: `[other=…]`")
+        raise error(
+            "E0205",
+            f"the result would have the axis {axes_text(clash or [after[0][0]])} twice",
+            arrow.target.terms[0].span,
+            other=(),
+            help="give the new axis a name of its own: `[other=…]`",
+        )
     order += [axis for axis, _ in after]
     order += [a for a in value.type.axes if a not in order]
     return arrange(value, tuple(order), frame, span)
@@ -61,11 +66,22 @@ def _exchange(
             product[side] = product[side] * axis.size
     if product[0] != product[1]:
         frame.run.require(
-            Constraint("==", product[0], product[1], frame.site or arrow.span, "E0206",
-                       helps=("both sides of `->` must have the same number of elements",))
+            Constraint(
+                "==",
+                product[0],
+                product[1],
+                frame.site or arrow.span,
+                "E0206",
+                helps=("both sides of `->` must have the same number of elements",),
+            )
         )
-        raise error("E0206", f"{axes_text(gone)} and {axes_text(new)} differ in size: `{product[0]}` against `{product[1]}`",
-                    arrow.span, str(given.value.type), help="both sides of `->` must multiply to the same size")  # type: ignore[union-attr]
+        raise error(
+            "E0206",
+            f"{axes_text(gone)} and {axes_text(new)} differ in size: `{product[0]}` against `{product[1]}`",
+            arrow.span,
+            str(given.type),
+            help="both sides of `->` must multiply to the same size",
+        )
     operand = Argument(value, given.span)
     if len(gone) == len(new) == 1:
         return emit(frame, ops.Rename(gone[0], new[0]), span, operand)
@@ -77,8 +93,12 @@ def _exchange(
         for old, axis in zip(gone, new, strict=True):
             value = emit(frame, ops.Rename(old, axis), span, Argument(value, given.span))
         return value
-    raise error("E0206", f"it is not clear how {axes_text(gone)} becomes {axes_text(new)}", arrow.span,
-                help="split and merge in two steps, or write products that share names: `[Y*P] -> [Y, P]`")
+    raise error(
+        "E0206",
+        f"it is not clear how {axes_text(gone)} becomes {axes_text(new)}",
+        arrow.span,
+        help="split and merge in two steps, or write products that share names: `[Y*P] -> [Y, P]`",
+    )
 
 
 def _groups(side: Axes, frame: Frame, *types: Type) -> list[tuple[Axis, tuple[Axis, ...]]]:
@@ -88,7 +108,7 @@ def _groups(side: Axes, frame: Frame, *types: Type) -> list[tuple[Axis, tuple[Ax
         if term.size is None:
             raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
         axis = axis_of(term, side.frame, types)
-        factors = (axis,)
+        factors: tuple[Axis, ...] = (axis,)
         if term.name is None and isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
             factors = tuple(axis_of(tree.AxisTerm(o.span, None, o), side.frame) for o in term.size.operands)
         groups.append((axis, factors))

@@ -38,9 +38,15 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
     for key, text in settings.items():
         if key not in names:
             problems.append(
-                Diagnostic("E0402", f"`{spec.model.name.text}` has no hyperparameter `{key}`", None, (
-                    Label(spec.model.name.span, "the model"),), (),
-                    did_you_mean(key, names) or (f"it has {', '.join(names)}",)))
+                Diagnostic(
+                    "E0402",
+                    f"`{spec.model.name.text}` has no hyperparameter `{key}`",
+                    None,
+                    (Label(spec.model.name.span, "the model"),),
+                    (),
+                    did_you_mean(key, names) or (f"it has {', '.join(names)}",),
+                )
+            )
             continue
         try:
             given[key] = _override(key, text, frame)
@@ -64,9 +70,13 @@ def _from_variant(spec: Spec, frame: Frame) -> dict[str, tuple[Compile, Span]]:
         for setting in variant.settings:
             assert setting.name is not None
             if setting.name.text not in names:
-                raise error("E0402", f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
-                            setting.name.span, other=Label(spec.model.name.span, "the model"),
-                            help=did_you_mean(setting.name.text, names))
+                raise error(
+                    "E0402",
+                    f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
+                    setting.name.span,
+                    other=Label(spec.model.name.span, "the model"),
+                    help=did_you_mean(setting.name.text, names),
+                )
             if variant is spec.variant:
                 given[setting.name.text] = (frame.run.evaluate(setting.value, frame), setting.value.span)
     return given
@@ -82,18 +92,25 @@ def _override(key: str, text: Setting, frame: Frame) -> tuple[Compile, Span]:
     file, problems = parse(source)
     variant = next((d for d in file.declarations if isinstance(d, tree.Variant)), None)
     if problems or variant is None or len(variant.settings) != 1 or not str(text).strip():
-        raise error("E0403", f"`{key}={text}` cannot be read", None, help="write a number, true, false, or a block or mask of the language")
+        raise error(
+            "E0403",
+            f"`{key}={text}` cannot be read",
+            None,
+            help="write a number, true, false, or a block or mask of the language",
+        )
     return frame.run.evaluate(variant.settings[0].value, frame), span
 
 
-def _bind(
-    parameter: tree.Parameter, given: Mapping[str, tuple[Compile, Span]], spec: Spec, frame: Frame
-) -> Compile:
+def _bind(parameter: tree.Parameter, given: Mapping[str, tuple[Compile, Span]], spec: Spec, frame: Frame) -> Compile:
     name = parameter.name.text
     default = frame.run.evaluate(parameter.default, frame) if parameter.default is not None else None
     if name not in given and default is None:
-        raise error("E0103", f"`{spec.model.name.text}` needs a value for `{name}`", parameter.span,
-                    help=f"give it a default, or `--set {name}=…`")
+        raise error(
+            "E0103",
+            f"`{spec.model.name.text}` needs a value for `{name}`",
+            parameter.span,
+            help=f"give it a default, or `--set {name}=…`",
+        )
     value, span = given.get(name, (default, parameter.span))
     assert value is not None
     if isinstance(value, Value):
@@ -115,17 +132,24 @@ def _checked(name: str, value: Compile, default: Compile, span: Span, parameter:
     `none`, anything goes."""
     wanted, have = _kind(default), _kind(value)
     if wanted == "a number" and have == "a whole number":
-        assert isinstance(value, Number) and value.value is not None
+        assert isinstance(value, Number)
+        assert value.value is not None
         return replace(value, value=float(value.value), size=None, axis=None)
     if wanted == have or isinstance(default, Nothing) or isinstance(value, Nothing):
         return value
     shown = value.text if isinstance(value, Text) else describe(value)
     outside = span.source.name.startswith("--set")
     here = Label(parameter.span, f"{wanted} by default")
-    raise AttnError(Diagnostic(
-        "E0401", f"`{name}` is {wanted}, but {f'`{span.text}`' if outside else 'this'} is {shown if outside else have}",
-        here if outside else Label(span, have), () if outside else (here,), (),
-        (f"give {wanted}: `{name}={_example(default)}`",)))
+    raise AttnError(
+        Diagnostic(
+            "E0401",
+            f"`{name}` is {wanted}, but {f'`{span.text}`' if outside else 'this'} is {shown if outside else have}",
+            here if outside else Label(span, have),
+            () if outside else (here,),
+            (),
+            (f"give {wanted}: `{name}={_example(default)}`",),
+        )
+    )
 
 
 def _kind(value: Compile) -> str:
@@ -158,7 +182,11 @@ def shown(value: Compile) -> str:
             return value.declaration.name.text + (f"({inside})" if inside else "")
         signs = {"and": "&", "or": "|"}
         parts = [shown(o) if not isinstance(o, Value) else "…" for o in value.operands]
-        return f" {signs.get(value.operator, value.operator)} ".join(parts) if len(parts) > 1 else f"{value.operator} {parts[0]}"
+        return (
+            f" {signs.get(value.operator, value.operator)} ".join(parts)
+            if len(parts) > 1
+            else f"{value.operator} {parts[0]}"
+        )
     if isinstance(value, BlockValue):
         inside = ", ".join(f"{k}={shown(v)}" for k, v in value.settings.items())
         return value.block.name.text + (f"({inside})" if inside else "")

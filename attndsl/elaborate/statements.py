@@ -104,13 +104,23 @@ def _assign(node: tree.Assign, frame: Frame) -> None:
     if len(node.targets) == 1:
         values: tuple[Compile, ...] = (value,)
         if isinstance(value, Several):
-            raise error("E0113", f"this gives {len(value.values)} results for one name", node.value.span,
-                        other=Label(node.targets[0].span), help="write `a, b = …`")
+            raise error(
+                "E0113",
+                f"this gives {len(value.values)} results for one name",
+                node.value.span,
+                other=Label(node.targets[0].span),
+                help="write `a, b = …`",
+            )
     else:
         values = value.values if isinstance(value, Several) else (value,)
         if len(values) != len(node.targets):
-            raise error("E0113", f"this gives {len(values)} result{'s' if len(values) != 1 else ''} for {len(node.targets)} names",
-                        node.value.span, describe(value), other=Label(node.targets[0].span.to(node.targets[-1].span)))
+            raise error(
+                "E0113",
+                f"this gives {len(values)} result{'s' if len(values) != 1 else ''} for {len(node.targets)} names",
+                node.value.span,
+                describe(value),
+                other=Label(node.targets[0].span.to(node.targets[-1].span)),
+            )
     for target, item in zip(node.targets, values, strict=True):
         if isinstance(item, Value):
             frame.name(item, frame.address(target.text))
@@ -134,7 +144,11 @@ def _augmented(node: tree.Assign, value: Compile, frame: Frame) -> Compile:
         return combine(node.operator, node.span, left.value, value)
     if not isinstance(left.value, (Value, Number)) or not isinstance(value, (Value, Number)):
         culprit = left if not isinstance(left.value, (Value, Number)) else right
-        raise error("E0104", f"`{node.operator}=` takes numbers and tensors, but this is {describe(culprit.value)}", culprit.span)
+        raise error(
+            "E0104",
+            f"`{node.operator}=` takes numbers and tensors, but this is {describe(culprit.value)}",
+            culprit.span,
+        )
     return arithmetic(frame, node.operator, left, right, node.span)
 
 
@@ -145,12 +159,22 @@ def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:
     wanted = type_of(node.type, frame, (lifted.value.type,))
     have = lifted.value.type
     if have.dtype != wanted.dtype:
-        raise error("E0204", f"this is {have.dtype}, but {wanted.dtype} is written", node.value.span, str(have),
-                    other=Label(node.type.span, "written here"))
+        raise error(
+            "E0204",
+            f"this is {have.dtype}, but {wanted.dtype} is written",
+            node.value.span,
+            str(have),
+            other=Label(node.type.span, "written here"),
+        )
     foreign = [a for a in have.axes if a not in wanted.axes]
     if foreign:
-        raise error("E0208", f"this has {axes_text(foreign)}, which the written type lacks", node.value.span, str(have),
-                    other=Label(node.type.span, "written here"))
+        raise error(
+            "E0208",
+            f"this has {axes_text(foreign)}, which the written type lacks",
+            node.value.span,
+            str(have),
+            other=Label(node.type.span, "written here"),
+        )
     if len(have.axes) < len(wanted.axes):
         return emit(frame, ops.Broadcast(wanted.axes), node.span, lifted)
     return arrange(lifted.value, wanted.axes, frame, node.span)
@@ -172,8 +196,12 @@ def _param(node: tree.ParamDecl, frame: Frame) -> None:
         if isinstance(value, Number) and value.value is not None and value.formula is None:
             value = Initializer("constant", (float(value.value),))
         if not isinstance(value, Initializer):
-            raise error("E0104", f"a parameter starts from an initialiser, but this is {describe(value)}", node.init.span,
-                        help="use normal(std), truncated(std), uniform(a, b), xavier, kaiming, zeros, ones or constant(c)")
+            raise error(
+                "E0104",
+                f"a parameter starts from an initialiser, but this is {describe(value)}",
+                node.init.span,
+                help="use normal(std), truncated(std), uniform(a, b), xavier, kaiming, zeros, ones or constant(c)",
+            )
         initializer = value
     make_parameter(frame, node.name, type_, initializer, node.span)
 
@@ -185,11 +213,17 @@ def make_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer
     known = frame.run.parameters.setdefault(address, [])
     mine = [p for p in known if p.layers == layers]
     if mine and mine[0].type != type_:
-        raise error("E0206", f"the shared parameter `{address}` would be {type_}, but it is {mine[0].type}",
-                    frame.site or span, other=Label(mine[0].span, "made here"),
-                    help="a layer is shared between tensors of the same axes only")
+        raise error(
+            "E0206",
+            f"the shared parameter `{address}` would be {type_}, but it is {mine[0].type}",
+            frame.site or span,
+            other=Label(mine[0].span, "made here"),
+            help="a layer is shared between tensors of the same axes only",
+        )
     if any(p.span != span for p in mine):
-        raise error("E0107", f"the parameter `{address}` is declared twice", span, other=Label(mine[0].span, "first here"))
+        raise error(
+            "E0107", f"the parameter `{address}` is declared twice", span, other=Label(mine[0].span, "first here")
+        )
     if not mine:
         known.append(PendingParameter(address, type_, initializer, layers, span, _role(name.text, type_)))
     stamp(frame, span)
@@ -213,8 +247,12 @@ def _if(node: tree.If, frame: Frame) -> None:
 
 def _return(node: tree.Return, frame: Frame) -> None:
     if frame.kind not in ("block", "scope", "index function"):
-        raise error("E0112", f"a {frame.kind} returns nothing", node.span,
-                    help="a model says `output NAME = …`; a repeat carries what it assigns, or says `emit …`")
+        raise error(
+            "E0112",
+            f"a {frame.kind} returns nothing",
+            node.span,
+            help="a model says `output NAME = …`; a repeat carries what it assigns, or says `emit …`",
+        )
     values: list[Compile] = []
     for expression in node.values:
         value = evaluate(expression, frame)
@@ -240,10 +278,20 @@ def _require(node: tree.RequireDecl, frame: Frame) -> None:
     if isinstance(comparison, tree.Chain) and len(comparison.operators) == 1:
         sides = [evaluate(o, frame) for o in comparison.operands]
         relation = comparison.operators[0].text
-        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in ("==", "!=", "<", "<=", ">", ">="):
+        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in (
+            "==",
+            "!=",
+            "<",
+            "<=",
+            ">",
+            ">=",
+        ):
             left, right = (s.size for s in sides if isinstance(s, Number))
-            assert left is not None and right is not None
-            frame.run.require(Constraint(relation, left, right, frame.site or node.span, "E0210", _because(frame, node)))
+            assert left is not None
+            assert right is not None
+            frame.run.require(
+                Constraint(relation, left, right, frame.site or node.span, "E0210", _because(frame, node))
+            )
             return
     if not condition(comparison, frame):
         raise error("E0210", f"`{comparison.span.text}` does not hold", node.span)
@@ -258,8 +306,12 @@ def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> None:
 
 
 def _state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
-    raise error("E0115", "states are not elaborated yet", node.span,
-                help="carry the value through a `scan`, or give it as an input and an output")
+    raise error(
+        "E0115",
+        "states are not elaborated yet",
+        node.span,
+        help="carry the value through a `scan`, or give it as an input and an output",
+    )
 
 
 def _input(node: tree.InputDecl, frame: Frame) -> None:

@@ -37,8 +37,12 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Argument) -> Value:
     stamp(frame, span)
     frame.run.nodes += 1
     if frame.run.nodes > MAX_NODES:
-        raise error("E0111", f"the model unrolls to more than {MAX_NODES:,} operations", frame.site or span,
-                    help="use `repeat` for layers that are alike")
+        raise error(
+            "E0111",
+            f"the model unrolls to more than {MAX_NODES:,} operations",
+            frame.site or span,
+            help="use `repeat` for layers that are alike",
+        )
     try:
         return frame.builder.emit(op, *values)
     except Mismatch as problem:
@@ -55,8 +59,12 @@ def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument]) -> Att
     primary = Label(places[0].span, type_text(places[0])) if places else Label(span)
     return AttnError(
         Diagnostic(
-            problem.code, problem.message, primary, tuple(Label(p.span, type_text(p)) for p in places[1:]),
-            (problem.note,) if problem.note else (), (problem.help,) if problem.help else (),
+            problem.code,
+            problem.message,
+            primary,
+            tuple(Label(p.span, type_text(p)) for p in places[1:]),
+            (problem.note,) if problem.note else (),
+            (problem.help,) if problem.help else (),
         )
     )
 
@@ -78,8 +86,12 @@ def lift(argument: Argument, frame: Frame) -> Argument:
         return argument
     if isinstance(value, Number):
         return Argument(_lift(value, frame, argument.span), argument.span, argument.expression)
-    raise error("E0104", f"a tensor is needed here, but this is {describe(value)}", argument.span,
-                help="apply it to its tensors first" if not isinstance(value, Axes) else ())
+    raise error(
+        "E0104",
+        f"a tensor is needed here, but this is {describe(value)}",
+        argument.span,
+        help="apply it to its tensors first" if not isinstance(value, Axes) else (),
+    )
 
 
 def _lift(number: Number, frame: Frame, span: Span) -> Value:
@@ -132,17 +144,25 @@ def _misaligned(
     pairs = [(x, y) for x in only_left for y in only_right]
     notes = []
     for x, y in pairs[:1]:
-        values = [f"{s} = {frame.run.sizes[s]}" for s in sorted(x.size.symbols | y.size.symbols) if s in frame.run.sizes]
+        values = [
+            f"{s} = {frame.run.sizes[s]}" for s in sorted(x.size.symbols | y.size.symbols) if s in frame.run.sizes
+        ]
         if x.size == y.size:
             notes.append(f"`{x.name}` and `{y.name}` are two axes of the same size")
         elif values:
             notes.append(f"{' and '.join(values)} now, but the axes differ whatever their values")
-    if len(only_left) == len(only_right) == 1 and left.value.type.axes[-1:] == tuple(only_left):  # type: ignore[union-attr]
+    if len(only_left) == len(only_right) == 1 and left.type.axes[-1:] == tuple(only_left):
         help = f"project back with `linear(…, {only_left[0].name})`"
     else:
         help = "sum over the axis, or write the result's type (`y: [A, B] = …`) to combine every pair"
     return error(
-        "E0203", message, right.span, _shape(right), other=_origin(frame, left), note=notes, help=help,
+        "E0203",
+        message,
+        right.span,
+        _shape(right),
+        other=_origin(frame, left),
+        note=notes,
+        help=help,
     )
 
 
@@ -182,15 +202,27 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int = 1) -> S
     n = number(value, span, "a size")
     if n.formula is not None:
         names = ", ".join(sorted(v.name for v in n.formula.variables))
-        raise error("E0209", f"a size cannot depend on the repeat index `{names}`", span,
-                    help="layers of one `repeat` have the same shapes; write two repeats")
+        raise error(
+            "E0209",
+            f"a size cannot depend on the repeat index `{names}`",
+            span,
+            help="layers of one `repeat` have the same shapes; write two repeats",
+        )
     if n.size is None or n.is_bool:
-        raise error("E0209", f"`{n}` is not a size", span, help="sizes are whole numbers made of hyperparameters and sizes")
+        raise error(
+            "E0209", f"`{n}` is not a size", span, help="sizes are whole numbers made of hyperparameters and sizes"
+        )
     below = denominator(n.size)
     if below != Size.of(1):
         frame.run.require(
-            Constraint("divides", n.size * below, below, span, "E0212",
-                       helps=("choose sizes that divide, or use `//` where a remainder may be dropped",))
+            Constraint(
+                "divides",
+                n.size * below,
+                below,
+                span,
+                "E0212",
+                helps=("choose sizes that divide, or use `//` where a remainder may be dropped",),
+            )
         )
     if n.value is not None:
         if n.value != int(n.value) or n.value < smallest:
@@ -240,23 +272,33 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             raise Poisoned
         if binding is not None and isinstance(binding.value, Number):
             candidate = binding.value.axis or Axis.of(size_of(binding.value, term.span, frame))
-        if candidate in axes:
-            return candidate  # type: ignore[return-value]
+        if candidate is not None and candidate in axes:
+            return candidate
         found = [a for a in dict.fromkeys(axes) if a.name == name]
         if found:
             return found[0]
         if candidate is None:
-            names = [a.name for a in axes] + [n for n in frame.visible()]
-            raise error("E0203" if axes else "E0101", f"there is no axis `{name}` here", term.span,
-                        _has(types), help=did_you_mean(name, names))
+            names = [a.name for a in axes] + list(frame.visible())
+            raise error(
+                "E0203" if axes else "E0101",
+                f"there is no axis `{name}` here",
+                term.span,
+                _has(types),
+                help=did_you_mean(name, names),
+            )
     else:
         candidate = Axis.of(size_of(frame.run.evaluate(term.size, frame), term.span, frame))
         found = [a for a in dict.fromkeys(axes) if a.name == candidate.name]
         if found:
             return found[0]
     if known and candidate not in axes:
-        raise error("E0203", f"there is no axis `{candidate.name}` here", term.span, _has(types),
-                    help=did_you_mean(candidate.name, [a.name for a in axes]))
+        raise error(
+            "E0203",
+            f"there is no axis `{candidate.name}` here",
+            term.span,
+            _has(types),
+            help=did_you_mean(candidate.name, [a.name for a in axes]),
+        )
     return candidate
 
 
@@ -298,8 +340,12 @@ def distinct(axes: Sequence[Axis], written: tree.Tree) -> None:
     seen: set[str] = set()
     for axis in axes:
         if axis.name in seen:
-            raise error("E0205", f"a tensor cannot have the axis `{axis.name}` twice", written.span,
-                        help=f"give one of them a name of its own: `other={axis.name}`")
+            raise error(
+                "E0205",
+                f"a tensor cannot have the axis `{axis.name}` twice",
+                written.span,
+                help=f"give one of them a name of its own: `other={axis.name}`",
+            )
         seen.add(axis.name)
 
 
@@ -307,8 +353,12 @@ def dtype_of(written: tree.TypeTree) -> str:
     if written.dtype is None:
         return "float"
     if written.dtype.text not in ("float", "int", "bool"):
-        raise error("E0204", f"there is no dtype `{written.dtype.text}`", written.dtype.span,
-                    help=did_you_mean(written.dtype.text, ("float", "int", "bool")) or ("use float, int or bool",))
+        raise error(
+            "E0204",
+            f"there is no dtype `{written.dtype.text}`",
+            written.dtype.span,
+            help=did_you_mean(written.dtype.text, ("float", "int", "bool")) or ("use float, int or bool",),
+        )
     return written.dtype.text
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span, error
-from attndsl.graph import Axis, Initializer, Value
+from attndsl.graph import Axis, Initializer, Type, Value
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 
@@ -159,7 +159,9 @@ def combine(operator: str, span: Span, *operands: Number) -> Number:
     size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
     if value is None and size is None and not is_bool:
         raise error(
-            "E0404", "this needs a number that is known now, but it depends on the size of an input", span,
+            "E0404",
+            "this needs a number that is known now, but it depends on the size of an input",
+            span,
             help="compute it from hyperparameters, or turn it into a tensor with `float(…)`",
         )
     formula = None
@@ -269,7 +271,18 @@ class ArrowValue:
 
 
 Compile = Union[
-    Number, Text, Nothing, Primitive, BlockValue, Layer, IndexFunctionValue, Initializer, Several, Axes, ArrowValue, Value
+    Number,
+    Text,
+    Nothing,
+    Primitive,
+    BlockValue,
+    Layer,
+    IndexFunctionValue,
+    Initializer,
+    Several,
+    Axes,
+    ArrowValue,
+    Value,
 ]
 
 
@@ -280,6 +293,17 @@ class Argument:
     value: Compile
     span: Span
     expression: tree.Expr | None = None
+
+    @property
+    def tensor(self) -> Value:
+        """The value, which is known to be a tensor."""
+        assert isinstance(self.value, Value)
+        return self.value
+
+    @property
+    def type(self) -> Type:
+        """The type of a tensor."""
+        return self.tensor.type
 
 
 def describe(value: Compile) -> str:

@@ -50,8 +50,11 @@ class Sampling:
 
     def probabilities(self, logits: Array) -> Array:
         """What each token is drawn with, `[vocab]` in float64, from `[vocab]` logits; the temperature is not 0."""
-        scaled = logits.astype(np.float64) / self.temperature
-        weights = np.exp(scaled - scaled.max())
+        shifted = logits.astype(np.float64)
+        shifted -= shifted.max()
+        with np.errstate(over="ignore"):  # a share may be too small for any number
+            scaled = shifted / self.temperature
+        weights = np.exp(scaled)
         order = np.argsort(-scaled, kind="stable")
         if self.top_k is not None:
             weights[order[self.top_k :]] = 0.0
@@ -72,11 +75,7 @@ class Sampling:
             )
         if self.temperature == 0:
             return int(np.argmax(logits))
-        # A share so small that it overflows is the greedy choice.
-        with np.errstate(over="ignore", invalid="ignore"):
-            probabilities = self.probabilities(logits)
-        if not np.isfinite(probabilities).all():
-            return int(np.argmax(logits))
+        probabilities = self.probabilities(logits)
         order = np.argsort(-probabilities, kind="stable")
         reached = np.cumsum(probabilities[order])
         place = int(np.searchsorted(reached, uniform(_PURPOSE, self.seed, index) * reached[-1], side="right"))

@@ -23,7 +23,9 @@ class Builder:
         self.nodes.append(Node(op, inputs, (value,), (), self.scope, self.span, self.site))
         return value
 
-    def emit_regions(self, op: Op, inputs: tuple[Value, ...], regions: tuple[Region, ...], types: tuple[Type, ...]) -> tuple[Value, ...]:
+    def emit_regions(
+        self, op: Op, inputs: tuple[Value, ...], regions: tuple[Region, ...], types: tuple[Type, ...]
+    ) -> tuple[Value, ...]:
         """Append a node with bodies and one output for each of `types`."""
         outputs = tuple(Value(type) for type in types)
         self.nodes.append(Node(op, inputs, outputs, regions, self.scope, self.span, self.site))

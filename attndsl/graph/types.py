@@ -10,6 +10,9 @@ FLOAT, INT, BOOL = "float", "int", "bool"
 DTYPES = (FLOAT, INT, BOOL)
 
 
+_ZERO = Size.of(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """A name with a size. Unless an author gave another name (`in=width`), the name is the size as written in normal
@@ -17,7 +20,7 @@ class Axis:
 
     name: str
     size: Size
-    origin: Size = Size.of(0)
+    origin: Size = _ZERO
 
     @staticmethod
     def of(size: Size) -> Axis:

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks.analysis import never_empty
 from attndsl.ops import (
+    Abs,
     Add,
     Cast,
     Div,
     Dot,
     Dropout,
+    Erf,
+    Exp,
     Flatten,
+    Log,
+    Maximum,
+    Minimum,
     Mul,
     Neg,
     Op,
+    Pow,
     Rename,
+    Sigmoid,
+    Sqrt,
     Sub,
+    Tanh,
     Transpose,
     Unflatten,
     Where,
 )
 from attndsl.passes.algebra import ONE, Algebra
 from attndsl.passes.base import Refusal
+from attndsl.passes.rewrite import walk_back
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
 WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)
+CURVES: tuple[type[Op], ...] = (Tanh, Sigmoid, Erf, Pow, Exp, Log, Sqrt, Abs, Maximum, Minimum)
 MOVED: tuple[type[Op], ...] = (Transpose, Rename, Unflatten, Flatten)
 
 Renames = tuple[tuple[Axis, Axis], ...]  # (old, new), in the order in which they happen
@@ -76,17 +88,20 @@ class Score:
     dots: list[tuple[Node, Term]] = field(default_factory=list)
     biases: list[Term] = field(default_factory=list)
     masks: list[Mask] = field(default_factory=list)
+    curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
 
 
-def scored_by_dot(algebra: Algebra, value: Value, depth: int = 8) -> bool:
-    """Whether a value comes from a dot product by what may stand in a score."""
+def scored_by_dot(
+    algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED, depth: int = 8
+) -> bool:
+    """Whether a value comes from a dot product by ops of the kinds `through`: by default, what may stand in a score."""
     node = algebra.producers.get(value)
     if node is None:
         return False
     if isinstance(node.op, Dot):
         return True
     inputs = node.inputs[1:] if isinstance(node.op, Where) else node.inputs
-    return depth > 0 and isinstance(node.op, WALKED) and any(scored_by_dot(algebra, v, depth - 1) for v in inputs)
+    return depth > 0 and isinstance(node.op, through) and any(scored_by_dot(algebra, v, through, depth - 1) for v in inputs)
 
 
 
@@ -96,6 +111,9 @@ def read_score(algebra: Algebra, softmax: Node) -> Score:
     score = Score(softmax.op.over)  # type: ignore[attr-defined]
     score.masks += [Mask(Piece(value)) for value in softmax.inputs[1:]]
     _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
+    if not score.dots and score.curves:
+        curve = score.curves[0]
+        raise Refusal(f"`{curve.op.name}` stands between the dot product and the softmax", curve, 2)
     if not score.dots:
         raise Refusal("the axis of the softmax is in no dot product of the score", softmax, 1)
     score.biases = [term for bias in score.biases for term in _bias_or_mask(algebra, score, bias)]
@@ -112,6 +130,8 @@ class _Reader:
     def read(self, value: Value, term: Term) -> None:
         node = self.algebra.producers.get(value)
         if not scored_by_dot(self.algebra, value) or node is None:
+            if node is not None and scored_by_dot(self.algebra, value, (*WALKED, *CURVES)):
+                self.score.curves.append(next(self._curves(value)))
             if self.algebra.constant(value) is None:  # a constant is the same for all keys, and cancels
                 self.score.biases.append(replace(term, piece=replace(term.piece, value=value)))
             return
@@ -119,6 +139,12 @@ class _Reader:
         if handler is not _Reader.dot:
             self.score.nodes.append(node)
         handler(self, node, term)
+
+    def _curves(self, value: Value) -> Iterator[Node]:
+        for near in walk_back(value, self.algebra.producers, WALKED, 8):
+            node = self.algebra.made_by(near, *CURVES)
+            if node is not None and scored_by_dot(self.algebra, near, (*WALKED, *CURVES)):
+                yield node
 
     def sum(self, node: Node, term: Term) -> None:
         left, right = node.inputs

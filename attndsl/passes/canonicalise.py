@@ -91,6 +91,8 @@ def _softmax(algebra: Algebra, node: Node) -> Found:
     (above,) = (value for value, exponent in monomial if exponent == 1)
     (below,) = (value for value, exponent in monomial if exponent == -1)
     total = algebra.made_by(below, Sum)
+    if total is None:
+        _padded(algebra, above, below)
     if total is None or len(total.op.over) != 1 or total.inputs[0] is not above:  # type: ignore[attr-defined]
         return None
     (over,) = total.op.over  # type: ignore[attr-defined]
@@ -115,6 +117,18 @@ def _softmax(algebra: Algebra, node: Node) -> Found:
     if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over) for q in rest):
         raise Refusal("where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node)
     return Softmax(over), (x, masked.inputs[0])
+
+
+def _padded(algebra: Algebra, above: Value, below: Value) -> None:
+    """Refuse e / (sum(e) + c)."""
+    terms = algebra.polynomial(below)
+    if ONE not in terms or len(terms) != 2:
+        return
+    for monomial in terms:
+        total = algebra.made_by(monomial[0][0], Sum) if monomial else None
+        if total is not None and total.inputs[0] is above:
+            added = algebra.producers[below]
+            raise Refusal("a constant is added to the sum: the weights do not add up to one as a softmax's do", added)
 
 
 def _sigmoid(algebra: Algebra, node: Node) -> Found:

@@ -23,11 +23,17 @@ from attndsl.ops import (
     Div,
     Dot,
     Dropout,
+    Eq,
     Flatten,
+    Ge,
+    Gt,
+    Le,
+    Lt,
     Maximum,
     Mean,
     Minimum,
     Mul,
+    Ne,
     Neg,
     Not,
     Op,
@@ -49,6 +55,9 @@ from attndsl.passes.rewrite import Facts, Rewriter
 from attndsl.sizes import Size
 
 EVALUATED = frozenset(ELEMENTWISE) - {StopGradient}
+SWAPPED: dict[type[Op], type[Op]] = {  # the op that gives the same with its operands the other way round
+    **{op: op for op in (Add, Mul, Maximum, Minimum, And, Or, Eq, Ne)}, Lt: Gt, Gt: Lt, Le: Ge, Ge: Le,
+}  # fmt: skip
 Scalar = bool | int | float
 
 
@@ -177,8 +186,15 @@ class _Folding:
     def transpose(self, node: Node) -> Found:
         if node.inputs[0].type == node.output.type:
             return node.inputs[0]
-        inner = self.made_by(node.inputs[0], Transpose)
-        return (Transpose(node.output.type.axes), inner.inputs) if inner else None
+        inner = self.producers.get(node.inputs[0])
+        if inner is None:
+            return None
+        if isinstance(inner.op, Transpose):
+            return Transpose(node.output.type.axes), inner.inputs
+        swapped = SWAPPED.get(type(inner.op))
+        if swapped is not None and swapped().infer(*(v.type for v in inner.inputs[::-1])) == node.output.type:
+            return swapped(), inner.inputs[::-1]
+        return None
 
     def broadcast(self, node: Node) -> Found:
         if node.inputs[0].type == node.output.type:

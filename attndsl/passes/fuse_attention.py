@@ -17,6 +17,8 @@ from attndsl.ops import Add, And, Attention, Cast, Constant, Div, Dot, Dropout, 
 from attndsl.ops.base import Mismatch
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.attention_score import (
+    CURVES,
+    WALKED,
     Mask,
     Piece,
     Score,
@@ -60,7 +62,7 @@ def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
     """Tried at every dot: find the softmax that it may be the weighted sum of."""
     for value in root.inputs:
         softmax = _softmax_behind(algebra, value)
-        if softmax is None or not scored_by_dot(algebra, softmax.inputs[0]):
+        if softmax is None or not scored_by_dot(algebra, softmax.inputs[0], (*WALKED, *CURVES)):
             continue
         try:
             return _group(algebra, root, softmax)
@@ -72,10 +74,11 @@ def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
 
 
 def _softmax_behind(algebra: Algebra, value: Value, depth: int = 6) -> Node | None:
+    """The nearest softmax that a value is computed from, element by element."""
     node = algebra.producers.get(value)
     if node is None or isinstance(node.op, Softmax):
         return node
-    if depth == 0 or not isinstance(node.op, (Dropout, Rename, Transpose, Cast, Mul, Div, Where, Add)):
+    if depth == 0 or not isinstance(node.op, (*WALKED, *CURVES)):
         return None
     found = (_softmax_behind(algebra, v, depth - 1) for v in node.inputs)
     return next((inner for inner in found if inner is not None), None)

@@ -149,14 +149,19 @@ def _weights(node: tree.Weights) -> list[str]:
     if node.config:
         lines.append(f"{INDENT}config {{")
         for entry in node.config:
-            head = f"{entry.name.text} = " if entry.name else "require "
+            head = f"{entry.name.text} = " if entry.name else "ignore " if entry.ignored else "require "
             lines.append(f"{INDENT * 2}{head}{_expression(entry.value, PIPE, '')}")
         lines.append(f"{INDENT}}}")
-    lines += (f"{INDENT}prefix {_string(it.text.value)}{' optional' * it.optional}" for it in node.prefixes)
-    lines += (f"{INDENT}ignore {', '.join(_string(name.value) for name in it.names)}" for it in node.ignored)
-    for it in node.maps:
-        axes = f": {_axes(it.axes)}" if it.axes else ""
-        lines.append(f"{INDENT}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
+    # In the order written: a prefix stands before the names of what is below it.
+    for it in sorted((*node.prefixes, *node.ignored, *node.maps), key=lambda entry: entry.span.start):
+        match it:
+            case tree.PrefixEntry():
+                lines.append(f"{INDENT}prefix {_string(it.text.value)}{' optional' * it.optional}")
+            case tree.IgnoreEntry():
+                lines.append(f"{INDENT}ignore {', '.join(_string(name.value) for name in it.names)}")
+            case tree.MapEntry():
+                axes = f": {_axes(it.axes)}" if it.axes else ""
+                lines.append(f"{INDENT}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
     return [*lines, "}"]
 
 

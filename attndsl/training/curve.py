@@ -48,7 +48,8 @@ def loss_curve(title: str, training: Sequence[Point], held_out: Sequence[Point])
     parts.append(f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none" stroke="#555"/>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 14}" text-anchor="middle">steps</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text transform="translate(20 {middle:.0f}) rotate(-90)" text-anchor="middle">nats per token</text>')
+    turned = f"translate(20 {middle:.0f}) rotate(-90)"
+    parts.append(f'<text transform="{turned}" text-anchor="middle">loss, nats per token</text>')
     parts += _line([place(p) for p in thinned(training)], RAW, 1)
     parts += _line([place(p) for p in thinned(smoothed(training))], SMOOTH, 2.2)
     placed = [place(p) for p in held_out]

@@ -109,8 +109,8 @@ def agrees(found: object, value: object) -> bool:
     if isinstance(value, str) and not isinstance(found, str):
         try:
             value = json.loads(value)
-        except ValueError:
-            return False
+        except ValueError:  # an expression of the language: what it comes to is compared when the weights are loaded
+            return True
     if isinstance(found, float) or (isinstance(value, float) and not isinstance(found, (bool, str))):
         return isinstance(value, (int, float))
     return equal(found, value)

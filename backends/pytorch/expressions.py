@@ -210,7 +210,7 @@ def wrapped(line: str, indent: int) -> list[str]:
         return [pad + line]
     start, end = group
     head, inside, tail = line[: start + 1], line[start + 1 : end], line[end:]
-    if len(pad) + 4 + len(inside) <= WIDTH and "," not in inside:
+    if len(pad) + 4 + len(inside) <= WIDTH:
         return [pad + head, pad + "    " + inside, *wrapped(tail, indent)]
     parts = _arguments(inside)
     if len(parts) == 1:

@@ -17,6 +17,7 @@ from attndsl.backends.pytorch.loops import write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
 from attndsl.backends.pytorch.site import Site
+from attndsl.diagnostics import Source
 from attndsl.graph import FLOAT, Node, Region, Type, Value, captured
 from attndsl.ops.base import Op
 from attndsl.sizes import Size, solve
@@ -33,6 +34,10 @@ NAMES: dict[type[Op], str] = {
     ops.Or: "mask", ops.Not: "mask", ops.ArgMax: "best", ops.Concat: "joined", ops.Windows: "windows", ops.Sin: "sine",
     ops.Cos: "cosine", ops.Take: "taken", ops.Dot: "product",
 }
+
+
+# What may be written anywhere: it says nothing about where a statement comes from.
+LEAVES = (ops.Constant, ops.SizeOf, ops.Parameter, ops.Range)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Writer:
     foreign: dict[str, Variable] = field(default_factory=dict)  # parameters of layers outside, by address
     after_loop: list[str] = field(default_factory=list)
     in_scan: bool = False
-    cited: object = None
+    cited: set[tuple[Source, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.reserved |= self.file.reserved | {variable.name for variable in self.arguments}
@@ -190,18 +195,19 @@ class Writer:
         if self.lines and not self.lines[-1].text.endswith(":"):
             self.lines.append(Line(""))
 
-    def cite(self, node: Node) -> None:
-        """A comment with the line of the spec that the following statements come from."""
-        at = node.at
-        if at is None or (at.source, at.line) == self.cited:
+    def cite(self, *nodes: Node) -> None:
+        """Comments with the lines of the spec that the next statement comes from, where they are not cited yet."""
+        places = {node.at.line: node.at.source for node in nodes if node.at is not None and not isinstance(node.op, LEAVES)}
+        new = [(line, source) for line, source in sorted(places.items()) if (source, line) not in self.cited]
+        if not new:
             return
-        self.cited = at.source, at.line
-        quoted = " ".join(at.source.line(at.line).split("#")[0].split())
-        name = at.source.name.rpartition("/")[2]
-        text = f"# {name}:{at.line}  {quoted}".rstrip()
+        self.cited.update((source, line) for line, source in new)
         self.blank()
         limit = 116 - 4 * self.indent
-        self.lines.append(Line("    " * self.indent + (text if len(text) <= limit else text[: limit - 1] + "…")))
+        for line, source in new:
+            quoted = " ".join(source.line(line).split("#")[0].split())
+            text = f"# {source.name.rpartition('/')[2]}:{line}  {quoted}".rstrip()
+            self.lines.append(Line("    " * self.indent + (text if len(text) <= limit else text[: limit - 1] + "…")))
 
     def count(self, region: Region) -> None:
         """Note how often each value is read, and which are read once, by a node of the region that makes them."""
@@ -278,7 +284,7 @@ class Writer:
         nodes = self.waiting.pop(value)
         node = nodes[0]
         expression = self.values[value]
-        self.cite(node)
+        self.cite(*nodes)
         read = []
         for other in dict.fromkeys(v for n in nodes for v in map(self.file.root, n.inputs)):
             if other not in self.file.hosts and not any(other in n.outputs for n in nodes):

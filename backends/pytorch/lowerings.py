@@ -72,6 +72,10 @@ def extreme(name: str) -> Lowering:
         if site.host:
             return function({"maximum": "max", "minimum": "min"}[name], *(a.text for a in site.arguments), host=True)
         parts = []
+        if site.output.dtype == INT:
+            for x, limit in (site.arguments, site.arguments[::-1]):
+                if limit.host:
+                    return x.call("clamp", f"{'min' if name == 'maximum' else 'max'}={limit}")
         for i in (0, 1):
             part = site.tensor(site.align(i), site.output.dtype)
             mixed = site.output.dtype == FLOAT and site.types[i].dtype == INT and not site.arguments[i].host
@@ -173,10 +177,10 @@ def lower_unflatten(site: Site) -> Expr:
 
 
 def lower_flatten(site: Site) -> Expr:
+    """The axes are moved to where the merged one stands in the output, wherever that is (`specialize._reordered`)."""
     op, axes = site.node.op, list(site.types[0].axes)
     at = site.output.axes.index(op.axis)
-    rest = [axis for axis in axes if axis not in op.parts]
-    ordered = [*rest[:at], *op.parts, *rest[at:]]
+    ordered = [*site.output.axes[:at], *op.parts, *site.output.axes[at + 1 :]]
     x = permuted(site.arguments[0], axes, ordered)
     if len(op.parts) == 1:
         return x

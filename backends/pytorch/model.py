@@ -70,7 +70,6 @@ def write_model(file: File) -> Model:
             writer.blank()
             writer.add(f"if {test}:")
             writer.indent += 1
-            writer.cited = None
         writer.run(sorted(nodes, key=order.__getitem__))
         writer.settle([body.results[i] for i in given])
         pairs = [f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given]

@@ -20,6 +20,10 @@ from attndsl.graph import FLOAT, Graph, Node, ParameterInfo, Region, Type, Value
 from attndsl.sizes import Size
 
 
+VIEWS = (ops.Unflatten, ops.Flatten, ops.Transpose, ops.Broadcast)
+STEPS = (ops.Add, ops.Sub, ops.Mul, ops.Dropout)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
     """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
@@ -98,6 +102,25 @@ class File:
                 origin = self.root(node.inputs[0])
                 self._roots[node.output] = origin
                 self._names[origin] = self._names.get(origin, origin.names) + node.output.names
+
+        self._suggest(self.body)
+
+    def _suggest(self, region: Region) -> None:
+        """Names for values that have none: a view is called what it shows, a step towards `x` is called `x`."""
+        for node in region.nodes:
+            if isinstance(node.op, VIEWS) and not self.names_of(node.output):
+                self._names[node.output] = self.names_of(self.root(node.inputs[0]))
+            for inner in node.regions:
+                self._suggest(inner)
+        for node in reversed(region.nodes):
+            pairs: list[tuple[Value, tuple[str, ...]]] = []
+            if node.regions:
+                pairs = [(v, p.names) for v, p in zip(node.inputs, node.regions[0].parameters[1:])]
+            elif isinstance(node.op, STEPS) and node.inputs[0].type == node.output.type:
+                pairs = [(node.inputs[0], self.names_of(self.root(node.output)))]
+            for value, names in pairs:
+                if not self.names_of(self.root(value)):
+                    self._names[self.root(value)] = names
 
     @staticmethod
     def is_alias(node: Node) -> bool:
@@ -204,7 +227,6 @@ class File:
             inner.count(region)
             inner.run(region.nodes)
             inner.settle(region.results)
-            inner.cited = None
             results = ", ".join(inner.tensor(value).text for value in region.results)
             inner.add(f"return {results}" if results else "return ()")
             writers.append(inner)
@@ -239,13 +261,11 @@ class File:
         extra: Sequence[Variable],
     ) -> list[Line]:
         count = node.op.count
-        which = f"`repeat {path}`"
-        if len(names) > 1:
-            rounds = [i for i, c in enumerate(node.op.cases) if c == case]
-            which += f" ({'round' if len(rounds) == 1 else 'rounds'} {_shortened(rounds)})"
-        where = f", {node.at.source.name.rpartition('/')[2]}:{node.at.line}" if node.at else ""
-        known = count.value(self.graph.sizes)
-        times = f"{count} = {known}" if str(count) != str(known) else str(known)
+        total = count.value(self.graph.sizes)
+        rounds = [i for i in range(total) if node.op.cases is None or node.op.cases[i] == case]
+        which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
+        where = f" ({node.at.source.name.rpartition('/')[2]}:{node.at.line})" if node.at else ""
+        doc = f"One of the {len(rounds)} {which} of `{path}`{where}."
         tree = self._subtree(path)
         assert tree is not None
         assignments = self.layers.assignments(tree, f"{path}.*.", case if len(names) > 1 else None)
@@ -254,7 +274,7 @@ class File:
         head = f"def forward(self{', ' if arguments else ''}{arguments}) -> {result}:"
         return [
             Line(f"class {names[case]}(nn.Module):"),
-            Line(f'    """One round of {which}, of which there are {times}{where}."""'),
+            Line(f'    """{doc}"""'),
             Line(""),
             *_init(assignments),
             Line(""),

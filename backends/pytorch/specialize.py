@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, positions
+from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
 from attndsl.graph import FLOAT, Graph, Node, Region, Value, captured
 from attndsl.graph.builder import Builder
+from attndsl.masks.analysis import describe_mask
 from attndsl.ops.base import Op
 
 
@@ -80,8 +81,12 @@ class _Rewriting:
         return Region(region.parameters, tuple(nodes), results)
 
     def only_use(self, value: Value, op: type[Op]) -> Node | None:
-        """The node that makes `value`, if it is an `op` and what reads it now is the only one that does."""
+        """The node that makes `value`, if it is an `op` and what reads it now is the only one that does; renames between
+        are passed over."""
         node = self.producers.get(value)
+        while node is not None and isinstance(node.op, ops.Rename) and self.uses[value] == 1:
+            value = node.inputs[0]
+            node = self.producers.get(value)
         return node if node is not None and isinstance(node.op, op) and self.uses[value] == 1 else None
 
     def expanded(self, node: Node) -> list[Node]:
@@ -98,19 +103,25 @@ class _Rewriting:
         op: ops.Attention = node.op
         q, k, v, *rest = node.inputs
         where, bias = op.extra(*rest)
+        # Axes are found by name, so an order that only attention asked for need not be made.
+        q, k, v = map(self._untransposed, (q, k, v))
         alone = [a for a in q.type.axes if a not in k.type.axes and a not in op.contract and a not in v.type.axes]
-        causal = where is not None and any(positions.is_causal(where, self.producers, a, op.over) for a in alone)
-        empty = where is not None and not any(
-            positions.never_empty(where, self.producers, a, op.over) for a in alone
-        )
+        said = [describe_mask(where, self.producers, a, op.over, self.graph.sizes) for a in alone if where is not None]
         planned = attention.plan(
-            op, q.type, k.type, v.type, where and where.type, bias and bias.type, causal=causal, empty_rows=empty,
+            op, q.type, k.type, v.type, where and where.type, bias and bias.type,
+            causal=any(mask.causal for mask in said),
+            empty_rows=not any(mask.rows_never_empty for mask in said),
             head=op.contract[0].size.known(self.graph.sizes),
         )
         if isinstance(planned, str):
             return self.expanded(node)
         operands = (q, k, v, *((where,) if planned.masked else ()), *((bias,) if bias is not None else ()))
         return [replace(node, op=planned, inputs=operands)]
+
+
+    def _untransposed(self, value: Value) -> Value:
+        node = self.producers.get(value)
+        return node.inputs[0] if node is not None and isinstance(node.op, ops.Transpose) else value
 
 
 # -------------------------------------------------------------------------------------------------------- single rules
@@ -172,6 +183,14 @@ def _relu(rewriting: _Rewriting, node: Node) -> Node | None:
     return replace(node, op=Relu(), inputs=(x,)) if isinstance(compared.op, ops.Gt) else None
 
 
+def _reordered(rewriting: _Rewriting, node: Node) -> Node | None:
+    """Axes merged and then moved: moved first, they are neighbours where they come to stand."""
+    made = rewriting.only_use(node.inputs[0], ops.Flatten)
+    if made is None or made.output is not node.inputs[0]:
+        return None
+    return replace(node, op=made.op, inputs=made.inputs)
+
+
 def _is_zero(value: Value, producers: Mapping[Value, Node]) -> bool:
     node = producers.get(value)
     return node is not None and isinstance(node.op, ops.Constant) and node.op.value == 0
@@ -192,6 +211,7 @@ RULES: dict[type[Op], Rule] = {
     ops.Take: _embedding,
     ops.Sub: _likelihood,
     ops.Where: _relu,
+    ops.Transpose: _reordered,
     ops.LayerNorm: _norm,
     ops.RMSNorm: _norm,
 }

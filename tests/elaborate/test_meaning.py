@@ -23,10 +23,18 @@ def addresses(g: Graph) -> list[str]:
     return [a for info in g.parameters for a in info.addresses()]
 
 
-@pytest.mark.parametrize(("spec", "count"), [
-    ("gpt2", 124_439_808), ("gpt2:small", 124_439_808), ("gpt2:medium", 354_823_168), ("gpt2:large", 774_030_080),
-    ("gpt2:xl", 1_557_611_200), ("gpt3:175b", 174_604_259_328), ("gpt3:small", 125_226_240),
-])
+@pytest.mark.parametrize(
+    ("spec", "count"),
+    [
+        ("gpt2", 124_439_808),
+        ("gpt2:small", 124_439_808),
+        ("gpt2:medium", 354_823_168),
+        ("gpt2:large", 774_030_080),
+        ("gpt2:xl", 1_557_611_200),
+        ("gpt3:175b", 174_604_259_328),
+        ("gpt3:small", 125_226_240),
+    ],
+)
 def test_published_counts(spec: str, count: int) -> None:
     assert load(spec).parameter_count == count
 
@@ -38,30 +46,37 @@ def test_a_billion_layers_are_counted_not_enumerated() -> None:
 
 
 def test_calling_a_label_again_shares(tmp_path: Path) -> None:
-    g = graph("""
+    g = graph(
+        """
 model M(width=4) {
   input x: float[B, width]
   layer f = linear(width)
   y = f(f(x)) |> linear(width) as g
   output z = g(y)
 }
-""", tmp_path)
+""",
+        tmp_path,
+    )
     assert addresses(g) == ["f.weight", "f.bias", "g.weight", "g.bias"]
 
 
 def test_unlabelled_layers_are_numbered_by_kind(tmp_path: Path) -> None:
-    g = graph("""
+    g = graph(
+        """
 model M(width=4) {
   input x: float[B, width]
   scope inner { x = linear(x, width) }
   output z = linear(linear(x, width), width)
 }
-""", tmp_path)
+""",
+        tmp_path,
+    )
     assert [a for a in addresses(g) if "weight" in a] == ["inner.linear.weight", "linear.weight", "linear_2.weight"]
 
 
 def test_one_body_for_each_case(tmp_path: Path) -> None:
-    g = graph("""
+    g = graph(
+        """
 model M(width=4, depth=5) {
   input x: float[B, width]
   repeat h in depth {
@@ -70,14 +85,18 @@ model M(width=4, depth=5) {
   }
   output y = x
 }
-""", tmp_path)
+""",
+        tmp_path,
+    )
     (node,) = [n for n in g.body.nodes if n.regions]
     assert len(node.regions) == 2
     assert node.op.cases == (0, 1, 0, 1, 0)  # type: ignore[attr-defined]
     weights = [a for a in addresses(g) if "weight" in a]
     assert sorted(weights) == sorted(
-        [f"h.{i}.even.weight" for i in (0, 2, 4)] + [f"h.{i}.odd.weight" for i in (1, 3)]
-        + [f"h.{i}.back.weight" for i in (1, 3)] + [f"h.{i}.always.weight" for i in range(5)]
+        [f"h.{i}.even.weight" for i in (0, 2, 4)]
+        + [f"h.{i}.odd.weight" for i in (1, 3)]
+        + [f"h.{i}.back.weight" for i in (1, 3)]
+        + [f"h.{i}.always.weight" for i in range(5)]
     )
 
 
@@ -187,7 +206,9 @@ model M(width=8, heads=4, groups={kv_heads}) {{
                 score = np.array([q[b, i, 2 * h : 2 * h + 2] @ k[b, j, 2 * g : 2 * g + 2] for j in seen]) / np.sqrt(2)
                 weight = np.exp(score - score.max())
                 weight /= weight.sum()
-                mixed[b, i, 2 * h : 2 * h + 2] = sum(w * v[b, j, 2 * g : 2 * g + 2] for w, j in zip(weight, seen, strict=True))
+                mixed[b, i, 2 * h : 2 * h + 2] = sum(
+                    w * v[b, j, 2 * g : 2 * g + 2] for w, j in zip(weight, seen, strict=True)
+                )
     expected = mixed @ p["attn.out.weight"] + p["attn.out.bias"]
     assert np.allclose(meaning(text, {"x": x}, p)["y"], expected, atol=1e-12)
 
@@ -232,7 +253,9 @@ model M(vocab=7) {{
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     each = [
         -(1 - smoothing) * log_p[b, t, targets[b, t]] - smoothing * log_p[b, t].mean()
-        for b in range(2) for t in range(3) if targets[b, t] >= 0
+        for b in range(2)
+        for t in range(3)
+        if targets[b, t] >= 0
     ]
     assert meaning(text, {"logits": logits, "targets": targets})["loss"] == pytest.approx(np.mean(each), abs=1e-13)
 
@@ -258,8 +281,11 @@ def test_optional_inputs_are_needed_by_what_uses_them() -> None:
 
 def test_imports_rename_and_see_their_own_file(tmp_path: Path) -> None:
     (tmp_path / "parts.attn").write_text(
-        "block half()(x: [*]) -> [*] {\n  return x / two()(x)\n}\nblock two()(x: [*]) -> [*] {\n  return 0 * x + 2\n}\n")
-    g = graph('use "parts.attn": half as by_two\nmodel M() {\n  input x: float[B]\n  output y = by_two(x)\n}\n', tmp_path)
+        "block half()(x: [*]) -> [*] {\n  return x / two()(x)\n}\nblock two()(x: [*]) -> [*] {\n  return 0 * x + 2\n}\n"
+    )
+    g = graph(
+        'use "parts.attn": half as by_two\nmodel M() {\n  input x: float[B]\n  output y = by_two(x)\n}\n', tmp_path
+    )
     assert [str(o.value.type) for o in g.outputs] == ["float[B]"]
 
 
@@ -276,7 +302,9 @@ def test_files_that_import_each_other(tmp_path: Path) -> None:
 def test_call_time_constraint_has_the_message_of_check_time(tmp_path: Path) -> None:
     from attndsl.inputs import check_inputs
 
-    g = graph("model M(context=4) {\n  input x: float[B, T] where T <= context, B % 2 == 0\n  output y = x\n}\n", tmp_path)
+    g = graph(
+        "model M(context=4) {\n  input x: float[B, T] where T <= context, B % 2 == 0\n  output y = x\n}\n", tmp_path
+    )
     check_inputs(g, {"x": drawn(2, 4)})
     with pytest.raises(AttnError, match="`T` \\(5\\)|T \\(5\\)") as caught:
         check_inputs(g, {"x": drawn(2, 5)})

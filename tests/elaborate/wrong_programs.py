@@ -21,19 +21,30 @@ def wrong(name: str, text: str, *expected: tuple[str, int] | tuple[str, int, int
 
 PROGRAMS = [
     # ------------------------------------------------------------ sizes
-    wrong("width_not_divisible_by_heads", """
+    wrong(
+        "width_not_divisible_by_heads",
+        """
 model M(width=100, heads=12) {
   input x: float[B, T, width]
   output y = attention(x, heads)
 }
-""", ("E0212", 3)),
-    wrong("width_not_divisible_after_override", """
+""",
+        ("E0212", 3),
+    ),
+    wrong(
+        "width_not_divisible_after_override",
+        """
 model M(width=96, heads=12) {
   input x: float[B, T, width]
   output y = attention(x, heads)
 }
-""", ("E0212", 3), heads="7"),
-    wrong("residual_of_another_width", """
+""",
+        ("E0212", 3),
+        heads="7",
+    ),
+    wrong(
+        "residual_of_another_width",
+        """
 model M(width=768, heads=12, hidden=770) {
   input tokens: int[B, T] where tokens < 100
 
@@ -46,41 +57,65 @@ model M(width=768, heads=12, hidden=770) {
   }
   output y = x
 }
-""", ("E0203", 9, 8)),
-    wrong("same_value_other_name", """
+""",
+        ("E0203", 9, 8),
+    ),
+    wrong(
+        "same_value_other_name",
+        """
 model M(width=768, hidden=768) {
   input x: float[B, T, width]
   y = linear(x, hidden)
   output z = x + y
 }
-""", ("E0203", 4, 2)),
-    wrong("context_exceeded", """
+""",
+        ("E0203", 4, 2),
+    ),
+    wrong(
+        "context_exceeded",
+        """
 model M(context=8, length=9, width=16) {
   input tokens: int[B, length] where length <= context, tokens < 100
   output y = embedding(tokens, 100, width)
 }
-""", ("E0211", 2)),
-    wrong("position_table_too_short", """
+""",
+        ("E0211", 2),
+    ),
+    wrong(
+        "position_table_too_short",
+        """
 model M(context=8, width=16) {
   input tokens: int[B, T] where T == 9, tokens < 100
   x = embedding(tokens, 100, width)
   pad = embedding(range(n=9), context, width)
   output y = x
 }
-""", ("E0211", 4)),
-    wrong("not_a_whole_size", """
+""",
+        ("E0211", 4),
+    ),
+    wrong(
+        "not_a_whole_size",
+        """
 model M(width=768) {
   input x: float[B, width]
   output y = linear(x, width / 5)
 }
-""", ("E0212", 3)),
-    wrong("negative_size", """
+""",
+        ("E0212", 3),
+    ),
+    wrong(
+        "negative_size",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = linear(x, width - 8)
 }
-""", ("E0209", 3)),
-    wrong("size_from_repeat_index", """
+""",
+        ("E0209", 3),
+    ),
+    wrong(
+        "size_from_repeat_index",
+        """
 model M(width=4) {
   input x: float[B, width]
   repeat h in 3 {
@@ -88,34 +123,54 @@ model M(width=4) {
   }
   output y = x
 }
-""", ("E0209", 4)),
-    wrong("float_as_size", """
+""",
+        ("E0209", 4),
+    ),
+    wrong(
+        "float_as_size",
+        """
 model M(width=4.0) {
   input x: float[B, 3]
   output y = linear(x, width)
 }
-""", ("E0209", 3)),
-    wrong("requirement_fails", """
+""",
+        ("E0209", 3),
+    ),
+    wrong(
+        "requirement_fails",
+        """
 model M(width=6, heads=3) {
   require width % 2 == 0
   require heads % 2 == 0
   input x: float[B, width]
   output y = x
 }
-""", ("E0210", 3)),
-    wrong("slice_beyond_the_end", """
+""",
+        ("E0210", 3),
+    ),
+    wrong(
+        "slice_beyond_the_end",
+        """
 model M(width=6) {
   input x: float[B, width]
   output y = x[width=4:8]
 }
-""", ("E0211", 3)),
-    wrong("rearrange_of_another_size", """
+""",
+        ("E0211", 3),
+    ),
+    wrong(
+        "rearrange_of_another_size",
+        """
 model M(width=6, heads=4, head=2) {
   input x: float[B, width]
   output y = rearrange(x, [width] -> [heads, head])
 }
-""", ("E0206", 3)),
-    wrong("depth_of_an_input", """
+""",
+        ("E0206", 3),
+    ),
+    wrong(
+        "depth_of_an_input",
+        """
 model M(width=6) {
   input x: float[B, T, width]
   repeat h in T {
@@ -123,78 +178,122 @@ model M(width=6) {
   }
   output y = x
 }
-""", ("E0404", 3)),
+""",
+        ("E0404", 3),
+    ),
     # ------------------------------------------------------------ axes and types
-    wrong("mask_over_the_wrong_axis", """
+    wrong(
+        "mask_over_the_wrong_axis",
+        """
 model M(width=8, heads=2) {
   input x: float[B, T, width]
   input memory: float[B, S, width]
   input valid: bool[B, T]
   output y = attention(x, memory, heads, mask=keys(valid))
 }
-""", ("E0301", 5)),
-    wrong("mask_with_foreign_axis_in_softmax", """
+""",
+        ("E0301", 5),
+    ),
+    wrong(
+        "mask_with_foreign_axis_in_softmax",
+        """
 model M(width=8) {
   input score: float[B, T, S]
   input valid: bool[B, U]
   output y = softmax(score, over=S, where=valid)
 }
-""", ("E0301", 4, 4)),
-    wrong("mask_without_axes", """
+""",
+        ("E0301", 4, 4),
+    ),
+    wrong(
+        "mask_without_axes",
+        """
 model M(width=8) {
   input score: float[B, T, S]
   output y = softmax(score, over=S, where=causal)
 }
-""", ("E0302", 3)),
-    wrong("bias_among_masks", """
+""",
+        ("E0302", 3),
+    ),
+    wrong(
+        "bias_among_masks",
+        """
 model M(width=8, heads=2) {
   input x: float[B, T, width]
   output y = attention(x, heads, mask=causal & alibi(heads))
 }
-""", ("E0302", 3)),
-    wrong("mask_that_gives_numbers", """
+""",
+        ("E0302", 3),
+    ),
+    wrong(
+        "mask_that_gives_numbers",
+        """
 mask far(n)(q, k) = q - k
 
 model M(width=8, heads=2) {
   input x: float[B, T, width]
   output y = attention(x, heads, mask=far(3))
 }
-""", ("E0302", 1)),
-    wrong("mask_variable_without_axis", """
+""",
+        ("E0302", 1),
+    ),
+    wrong(
+        "mask_variable_without_axis",
+        """
 mask per_head(h, q, k) = h > q - k
 
 model M(width=8, heads=2) {
   input x: float[B, T, width]
   output y = attention(x, heads, mask=per_head)
 }
-""", ("E0303", 5, 1)),
-    wrong("softmax_over_missing_axis", """
+""",
+        ("E0303", 5, 1),
+    ),
+    wrong(
+        "softmax_over_missing_axis",
+        """
 model M(width=8) {
   input score: float[B, T, S]
   output y = softmax(score, over=U)
 }
-""", ("E0203", 3)),
-    wrong("mean_without_axis", """
+""",
+        ("E0203", 3),
+    ),
+    wrong(
+        "mean_without_axis",
+        """
 model M(width=8) {
   input x: float[B, width]
   output y = mean(x)
 }
-""", ("E0103", 3)),
-    wrong("dot_over_axis_of_one_side", """
+""",
+        ("E0103", 3),
+    ),
+    wrong(
+        "dot_over_axis_of_one_side",
+        """
 model M(width=8) {
   input a: float[B, width]
   input b: float[B, T]
   output y = dot(a, b, over=width)
 }
-""", ("E0203", 4)),
-    wrong("axis_twice", """
+""",
+        ("E0203", 4),
+    ),
+    wrong(
+        "axis_twice",
+        """
 model M(width=8) {
   param square: [width, width]
   input x: float[B, width]
   output y = dot(x, square, over=width)
 }
-""", ("E0205", 2)),
-    wrong("heads_and_time_exchanged", """
+""",
+        ("E0205", 2),
+    ),
+    wrong(
+        "heads_and_time_exchanged",
+        """
 block norm_heads()(x: [B, H, T]) -> [B, H, T] {
   return softmax(x, over=T)
 }
@@ -203,8 +302,12 @@ model M(H=4) {
   input x: float[B, T, H]
   output y = norm_heads(x)
 }
-""", ("E0202", 7, 1)),
-    wrong("wrong_rank", """
+""",
+        ("E0202", 7, 1),
+    ),
+    wrong(
+        "wrong_rank",
+        """
 block pool()(x: [B, T, D]) -> [B, D] {
   return mean(x, over=T)
 }
@@ -213,32 +316,52 @@ model M(width=4) {
   input x: float[B, width]
   output y = pool(x)
 }
-""", ("E0201", 7, 1)),
-    wrong("float_where_int_is_needed", """
+""",
+        ("E0201", 7, 1),
+    ),
+    wrong(
+        "float_where_int_is_needed",
+        """
 model M(vocab=10, width=4) {
   input x: float[B, T]
   output y = embedding(x, vocab, width)
 }
-""", ("E0204", 3)),
-    wrong("int_where_float_is_needed", """
+""",
+        ("E0204", 3),
+    ),
+    wrong(
+        "int_where_float_is_needed",
+        """
 model M(width=4) {
   input x: int[B, width]
   output y = layer_norm(x)
 }
-""", ("E0204", 3)),
-    wrong("and_of_numbers", """
+""",
+        ("E0204", 3),
+    ),
+    wrong(
+        "and_of_numbers",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x and x
 }
-""", ("E0204", 3)),
-    wrong("unknown_dtype", """
+""",
+        ("E0204", 3),
+    ),
+    wrong(
+        "unknown_dtype",
+        """
 model M(width=4) {
   input x: flaot[B, width]
   output y = x
 }
-""", ("E0204", 2)),
-    wrong("result_not_as_declared", """
+""",
+        ("E0204", 2),
+    ),
+    wrong(
+        "result_not_as_declared",
+        """
 block squash()(x: [*, T, D]) -> [*, T, D] {
   return mean(x, over=T)
 }
@@ -247,8 +370,12 @@ model M(width=4) {
   input x: float[B, T, width]
   output y = squash(x)
 }
-""", ("E0208", 2, 1)),
-    wrong("result_carries_one_axis_twice", """
+""",
+        ("E0208", 2, 1),
+    ),
+    wrong(
+        "result_carries_one_axis_twice",
+        """
 block scores()(x: [*, T, D], memory: [*, S, D] = x) -> [*, T, S] {
   return dot(x, memory, over=D)
 }
@@ -257,15 +384,23 @@ model M(width=4) {
   input x: float[B, T, width]
   output y = scores(x)
 }
-""", ("E0205", 2)),
-    wrong("written_type_lacks_an_axis", """
+""",
+        ("E0205", 2),
+    ),
+    wrong(
+        "written_type_lacks_an_axis",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   y: [B, width] = x + 1
   output z = y
 }
-""", ("E0208", 3, 3)),
-    wrong("carried_value_changes", """
+""",
+        ("E0208", 3, 3),
+    ),
+    wrong(
+        "carried_value_changes",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   repeat h in 3 {
@@ -273,8 +408,12 @@ model M(width=4) {
   }
   output y = x
 }
-""", ("E0207", 4, 2)),
-    wrong("signature_bound_to_two_axes", """
+""",
+        ("E0207", 4, 2),
+    ),
+    wrong(
+        "signature_bound_to_two_axes",
+        """
 block mix()(a: [*, D], b: [*, D]) -> [*, D] {
   return a * b
 }
@@ -284,60 +423,96 @@ model M(width=4, hidden=4) {
   input b: float[B, hidden]
   output y = mix(a, b)
 }
-""", ("E0201", 8, 1)),
+""",
+        ("E0201", 8, 1),
+    ),
     # ------------------------------------------------------------ names and calls
-    wrong("unknown_name_with_a_near_one", """
+    wrong(
+        "unknown_name_with_a_near_one",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = layer_nrom(x)
 }
-""", ("E0101", 3)),
-    wrong("unknown_variable", """
+""",
+        ("E0101", 3),
+    ),
+    wrong(
+        "unknown_variable",
+        """
 model M(width=4) {
   input x: float[B, width]
   hidden = linear(x, width)
   output y = hiden * 2
 }
-""", ("E0101", 4)),
-    wrong("unknown_argument", """
+""",
+        ("E0101", 4),
+    ),
+    wrong(
+        "unknown_argument",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = layer_norm(x, epz=1e-5)
 }
-""", ("E0102", 3)),
-    wrong("missing_argument", """
+""",
+        ("E0102", 3),
+    ),
+    wrong(
+        "missing_argument",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   output y = attention(x)
 }
-""", ("E0103", 3)),
-    wrong("one_tensor_too_many", """
+""",
+        ("E0103", 3),
+    ),
+    wrong(
+        "one_tensor_too_many",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = layer_norm(x, x)
 }
-""", ("E0104", 3)),
-    wrong("tensor_as_hyperparameter", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "tensor_as_hyperparameter",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = linear(x, out=x)
 }
-""", ("E0104", 3)),
-    wrong("number_applied", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "number_applied",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = width(x)
 }
-""", ("E0105", 3)),
-    wrong("label_used_twice", """
+""",
+        ("E0105", 3),
+    ),
+    wrong(
+        "label_used_twice",
+        """
 model M(width=4) {
   input x: float[B, width]
   x = linear(x, width) as proj
   x = linear(x, width) as proj
   output y = x
 }
-""", ("E0106", 4, 3)),
-    wrong("repeat_label_used_twice", """
+""",
+        ("E0106", 4, 3),
+    ),
+    wrong(
+        "repeat_label_used_twice",
+        """
 model M(width=4) {
   input x: float[B, width]
   repeat h in 2 {
@@ -348,8 +523,12 @@ model M(width=4) {
   }
   output y = x
 }
-""", ("E0106", 6, 3)),
-    wrong("declared_twice", """
+""",
+        ("E0106", 6, 3),
+    ),
+    wrong(
+        "declared_twice",
+        """
 block twice()(x: [*]) -> [*] {
   return x + x
 }
@@ -362,30 +541,46 @@ model M(width=4) {
   input x: float[B, width]
   output y = twice(x)
 }
-""", ("E0107", 5, 1)),
-    wrong("input_declared_twice", """
+""",
+        ("E0107", 5, 1),
+    ),
+    wrong(
+        "input_declared_twice",
+        """
 model M(width=4) {
   input x: float[B, width]
   input x: float[B, width]
   output y = x
 }
-""", ("E0107", 3, 2)),
-    wrong("unknown_member", """
+""",
+        ("E0107", 3, 2),
+    ),
+    wrong(
+        "unknown_member",
+        """
 model M(width=4) {
   input x: float[B, width]
   layer proj = linear(width)
   y = proj(x)
   output z = y + proj.wieght
 }
-""", ("E0108", 5)),
-    wrong("member_before_the_layer_is_applied", """
+""",
+        ("E0108", 5),
+    ),
+    wrong(
+        "member_before_the_layer_is_applied",
+        """
 model M(width=4) {
   input x: float[B, width]
   layer proj = linear(width)
   output z = x + proj.bias
 }
-""", ("E0108", 4)),
-    wrong("block_calls_itself", """
+""",
+        ("E0108", 4),
+    ),
+    wrong(
+        "block_calls_itself",
+        """
 block again()(x: [*]) -> [*] {
   return again(x)
 }
@@ -394,8 +589,12 @@ model M(width=4) {
   input x: float[B, width]
   output y = again(x)
 }
-""", ("E0111", 2, 1)),
-    wrong("block_without_return", """
+""",
+        ("E0111", 2, 1),
+    ),
+    wrong(
+        "block_without_return",
+        """
 block lost()(x: [*]) -> [*] {
   y = x + 1
 }
@@ -404,15 +603,23 @@ model M(width=4) {
   input x: float[B, width]
   output y = lost(x)
 }
-""", ("E0112", 1)),
-    wrong("return_in_a_model", """
+""",
+        ("E0112", 1),
+    ),
+    wrong(
+        "return_in_a_model",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x
   return x
 }
-""", ("E0112", 4)),
-    wrong("two_results_for_one_name", """
+""",
+        ("E0112", 4),
+    ),
+    wrong(
+        "two_results_for_one_name",
+        """
 block halves()(x: [*, D]) {
   return x * 0.5, x * 0.5
 }
@@ -422,8 +629,12 @@ model M(width=4) {
   y = halves(x)
   output z = y
 }
-""", ("E0113", 7, 7)),
-    wrong("input_in_a_repeat", """
+""",
+        ("E0113", 7, 7),
+    ),
+    wrong(
+        "input_in_a_repeat",
+        """
 model M(width=4) {
   input x: float[B, width]
   repeat h in 3 {
@@ -432,14 +643,22 @@ model M(width=4) {
   }
   output z = x
 }
-""", ("E0114", 4)),
-    wrong("no_output", """
+""",
+        ("E0114", 4),
+    ),
+    wrong(
+        "no_output",
+        """
 model M(width=4) {
   input x: float[B, width]
   y = x + 1
 }
-""", ("E0114", 1)),
-    wrong("condition_on_a_tensor", """
+""",
+        ("E0114", 1),
+    ),
+    wrong(
+        "condition_on_a_tensor",
+        """
 model M(width=4) {
   input x: float[B, width]
   if x > 0 {
@@ -447,41 +666,66 @@ model M(width=4) {
   }
   output y = x
 }
-""", ("E0404", 3)),
-    wrong("block_added", """
+""",
+        ("E0404", 3),
+    ),
+    wrong(
+        "block_added",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x + layer_norm
 }
-""", ("E0104", 3)),
-    wrong("division_by_zero", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "division_by_zero",
+        """
 model M(width=4, heads=0) {
   input x: float[B, width]
   output y = x * (width / heads)
 }
-""", ("E0405", 3)),
-    wrong("dropout_rate_out_of_range", """
+""",
+        ("E0405", 3),
+    ),
+    wrong(
+        "dropout_rate_out_of_range",
+        """
 model M(width=4, p=1.5) {
   input x: float[B, width]
   output y = dropout(x, p)
 }
-""", ("E0403", 3)),
-    wrong("parameter_from_a_tensor", """
+""",
+        ("E0403", 3),
+    ),
+    wrong(
+        "parameter_from_a_tensor",
+        """
 model M(width=4) {
   input x: float[B, width]
   param scale: [width] = mean(x, over=B)
   output y = x * scale
 }
-""", ("E0104", 3)),
-    wrong("two_independent_mistakes", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "two_independent_mistakes",
+        """
 model M(width=4, hidden=8) {
   input x: float[B, width]
   a = liner(x, width)
   b = x + linear(x, hidden)
   output y = a + b
 }
-""", ("E0101", 3), ("E0203", 4)),
-    wrong("mistake_in_a_called_block", """
+""",
+        ("E0101", 3),
+        ("E0203", 4),
+    ),
+    wrong(
+        "mistake_in_a_called_block",
+        """
 block add_rows()(x: [*, D], y: [*, E]) -> [*, D] {
   return x + y
 }
@@ -492,54 +736,90 @@ model M(width=4, hidden=8) {
   a = add_rows(x, y)
   output z = a + add_rows(x, y)
 }
-""", ("E0203", 2)),
-    wrong("variant_of_unknown_hyperparameter", """
+""",
+        ("E0203", 2),
+    ),
+    wrong(
+        "variant_of_unknown_hyperparameter",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x
 }
 variant M:big { widht=8 }
-""", ("E0402", 5, 1)),
-    wrong("variant_of_unknown_model", """
+""",
+        ("E0402", 5, 1),
+    ),
+    wrong(
+        "variant_of_unknown_model",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x
 }
 variant N:big { width=8 }
-""", ("E0101", 5)),
-    wrong("override_of_the_wrong_type", """
+""",
+        ("E0101", 5),
+    ),
+    wrong(
+        "override_of_the_wrong_type",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = linear(x, width)
 }
-""", ("E0401", 1), width="1.5"),
-    wrong("override_by_a_mask", """
+""",
+        ("E0401", 1),
+        width="1.5",
+    ),
+    wrong(
+        "override_by_a_mask",
+        """
 model M(width=4, norm=layer_norm) {
   input x: float[B, width]
   output y = norm(x)
 }
-""", ("E0401", 1), norm="causal"),
-    wrong("override_of_unknown_hyperparameter", """
+""",
+        ("E0401", 1),
+        norm="causal",
+    ),
+    wrong(
+        "override_of_unknown_hyperparameter",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = linear(x, width)
 }
-""", ("E0402", 0, 1), widht="8"),
-    wrong("override_that_cannot_be_read", """
+""",
+        ("E0402", 0, 1),
+        widht="8",
+    ),
+    wrong(
+        "override_that_cannot_be_read",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = linear(x, width)
 }
-""", ("E0403", 0), width="4 +"),
-    wrong("unknown_import", """
+""",
+        ("E0403", 0),
+        width="4 +",
+    ),
+    wrong(
+        "unknown_import",
+        """
 use "nowhere.attn"
 
 model M(width=4) {
   input x: float[B, width]
   output y = x
 }
-""", ("E0501", 1)),
-    wrong("state_is_not_there_yet", """
+""",
+        ("E0501", 1),
+    ),
+    wrong(
+        "state_is_not_there_yet",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   repeat h in 2 {
@@ -548,5 +828,7 @@ model M(width=4) {
   }
   output y = x
 }
-""", ("E0115", 4)),
+""",
+        ("E0115", 4),
+    ),
 ]

@@ -67,7 +67,12 @@ REFUSED = [
     (ops.Dot(axes("D")), ["float T D", "float T=S D"], "E0203", "axis `T` has size `T` in one and `S` in the other"),
     (ops.Rename(axis("T"), axis("B=T")), ["float B T"], "E0205", "would have the axis `B` twice"),
     (ops.Rename(axis("T"), axis("S")), ["float B T"], "E0206", "`T` is not `S`"),
-    (ops.Unflatten(axis("D"), axes("H K")), ["float D"], "E0206", "`D` does not come apart into [H, K]: `D` is not `H*K`"),
+    (
+        ops.Unflatten(axis("D"), axes("H K")),
+        ["float D"],
+        "E0206",
+        "`D` does not come apart into [H, K]: `D` is not `H*K`",
+    ),
     (ops.Flatten(axes("H K"), axis("D")), ["float H K"], "E0206", "[H, K] do not make up `D`"),
     (ops.Transpose(axes("T")), ["float B T"], "E0203", "has [B], which the new order lacks"),
     (ops.Broadcast(axes("B T")), ["float D"], "E0203", "`float[B, T]` has no `D`"),

@@ -20,10 +20,13 @@ def test_sinusoidal() -> None:
             assert np.allclose(y[:, t, 2 * i + 1] - x[:, t, 2 * i + 1], math.cos(angle), atol=1e-14)
 
 
-@pytest.mark.parametrize(("block", "pairs"), [
-    ("rotary", [(0, 3), (1, 4), (2, 5)]),
-    ("rotary_interleaved", [(0, 1), (2, 3), (4, 5)]),
-])
+@pytest.mark.parametrize(
+    ("block", "pairs"),
+    [
+        ("rotary", [(0, 3), (1, 4), (2, 5)]),
+        ("rotary_interleaved", [(0, 1), (2, 3), (4, 5)]),
+    ],
+)
 def test_rotary(block: str, pairs: list[tuple[int, int]]) -> None:
     x = drawn(2, 7, 6)
     y = meaning(f"model M(width=6) {{\n input x: float[B, T, width]\n output y = {block}(x)\n}}\n", {"x": x})["y"]

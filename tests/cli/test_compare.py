@@ -1,0 +1,251 @@
+"""`compare`: what it measures, what it allows, and that it finds a planted mistake where it was planted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attndsl import load
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.comparison import compare, table
+from attndsl.comparison import tolerance as allowed
+from attndsl.comparison.expose import exposed, places
+from attndsl.comparison.sides import Sides, distance, largest, rounded
+from attndsl.graph import Graph, Region
+from attndsl.graph.verify import verify
+from attndsl.inputs import check_inputs, example_inputs
+from attndsl.ops import Tanh
+
+SPEC = """
+model M(width=6, depth=3) {
+  input x: [B, width]
+  repeat h in depth {
+    x += tanh(linear(x, width) as up)
+  }
+  output y = sum(x ^ 2, over=width)
+  output large = x > 0
+}
+"""
+TANH_LINE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WrongValue(Tanh):
+    """A tanh that is off by a thousandth."""
+
+    def evaluate(self, call, *arrays):
+        return (Tanh.evaluate(self, call, *arrays) * 1.001).astype(call.float_dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongGradient(Tanh):
+    """A tanh whose value is right and whose gradient is off by a thousandth."""
+
+    def gradient(self, call, upstream, output, *arrays):
+        return tuple(
+            (g * 1.001).astype(call.float_dtype) for g in Tanh.gradient(self, call, upstream, output, *arrays)
+        )
+
+
+def _with(region: Region, op: Tanh) -> Region:
+    nodes = tuple(
+        replace(n, op=op if isinstance(n.op, Tanh) else n.op, regions=tuple(_with(r, op) for r in n.regions))
+        for n in region.nodes
+    )
+    return replace(region, nodes=nodes)
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Graph:
+    path = tmp_path / "m.attn"
+    path.write_text(SPEC, encoding="utf-8")
+    return load(str(path), {})
+
+
+def _judge(monkeypatch: pytest.MonkeyPatch, op: Tanh | None = None, weights=lambda arrays: arrays) -> None:
+    """Put a NumPy program with a mistake in the place of PyTorch."""
+
+    def judged(self: Sides, graph: Graph, arrays):
+        body = _with(graph.body, op) if op is not None else graph.body
+        return NumpyProgram(replace(graph, body=body), dtype=self.dtype, parameters=weights(dict(arrays)))
+
+    monkeypatch.setattr(Sides, "judged", judged)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_equal_sides_agree(monkeypatch, graph, dtype):
+    _judge(monkeypatch)
+    found = compare(graph, gradients=True, dtype=dtype)
+    assert found.ok
+    assert found.divergence is None
+    kinds = [row.kind for row in found.rows]
+    assert kinds.count("output") == 2
+    assert kinds.count("gradient") == 6
+    assert kinds.count("input gradient") == 1
+    assert found.sizes == {"B": 2}
+    if dtype == "float64":
+        assert all(row.absolute == 0 for row in found.rows)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_wrong_operation_is_found_where_it_first_shows(monkeypatch, graph, dtype):
+    _judge(monkeypatch, WrongValue())
+    found = compare(graph, gradients=True, dtype=dtype)
+    assert not found.ok
+    assert found.divergence is not None
+    assert found.divergence.operation == "tanh"
+    assert found.divergence.alone
+    assert not found.divergence.in_gradient
+    assert [span.line for span in found.divergence.spans][0] == TANH_LINE
+    shown = table(found)
+    assert "DIFFERS" in shown
+    assert f"m.attn:{TANH_LINE}:" in shown
+    assert "x += tanh(linear(x, width) as up)" in shown
+
+
+def test_a_wrong_gradient_is_found_where_the_values_agree(monkeypatch, graph):
+    _judge(monkeypatch, WrongGradient())
+    found = compare(graph, gradients=True, dtype="float64")
+    assert all(row.ok for row in found.rows if row.kind == "output")
+    assert not found.ok
+    assert found.divergence is not None
+    assert found.divergence.in_gradient
+    assert found.divergence.operation == "tanh"
+    assert found.divergence.spans[0].line == TANH_LINE
+    assert compare(graph, gradients=False, dtype="float64").ok
+
+
+def test_a_wrong_layer_is_found_in_that_layer(monkeypatch, graph):
+    """The weights of the last two layers swapped: no operation is wrong, and the first wrong value is in layer 1."""
+
+    def swapped(arrays):
+        names = {name: name.replace("h.1.", "h.9.").replace("h.2.", "h.1.").replace("h.9.", "h.2.") for name in arrays}
+        return {name: arrays[other] for name, other in names.items()}
+
+    _judge(monkeypatch, weights=swapped)
+    found = compare(graph, dtype="float64")
+    assert found.divergence is not None
+    assert found.divergence.address.startswith("h.1.up")
+    assert found.divergence.operation == "parameter"
+    assert not found.divergence.alone
+
+
+def test_a_nan_on_one_side_is_an_infinite_difference(monkeypatch, graph):
+    _judge(monkeypatch, weights=lambda arrays: {name: array * np.nan for name, array in arrays.items()})
+    found = compare(graph, dtype="float64")
+    rows = {row.name: row for row in found.rows}
+    assert rows["y"].absolute == float("inf")
+    assert rows["large"].absolute == 1.0
+    assert found.to_json()["rows"][0]["max_absolute"] is None
+
+
+def test_the_command_says_so_and_fails(monkeypatch, attndsl, tmp_path, graph):
+    _judge(monkeypatch, WrongValue())
+    done = attndsl("compare", tmp_path / "m.attn", "--dtype", "float64")
+    assert done.code == 1
+    assert "the first value that differs: h.0" in done.out
+    plain = json.loads(attndsl("compare", tmp_path / "m.attn", "--dtype", "float64", "--json").out)
+    assert plain["schema"] == "attndsl.compare/1"
+    assert plain["ok"] is False
+    assert plain["divergence"]["operation"] == "tanh"
+    assert plain["divergence"]["operation_differs_alone"] is True
+
+
+def test_the_passes_keep_every_value(attndsl):
+    done = attndsl("compare", "gpt_nano", "--gradients", "--against", "passes", "--set", "width=32", "--set", "depth=2", "--json")
+    assert done.code == 0, done.err
+    plain = json.loads(done.out)
+    assert plain["ok"] is True
+    assert {row["name"] for row in plain["rows"]} >= {"logits", "loss", "h.1.attn.q.weight"}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_pytorch_agrees(attndsl, dtype):
+    done = attndsl("compare", "gpt_nano", "--gradients", "--dtype", dtype, "--set", "width=32", "--set", "depth=2")
+    assert done.code == 0, done.out + done.err
+    assert "arrays agree" in done.out
+
+
+def test_an_exposed_graph_is_right_and_gives_the_same(graph):
+    shown = exposed(graph)
+    verify(shown)
+    inputs = example_inputs(graph)
+    plain, named = NumpyProgram(graph), NumpyProgram(shown)
+    for name, array in plain.run(inputs).items():
+        np.testing.assert_array_equal(array, named.run(inputs)[name])
+    found = list(places(shown, inputs, check_inputs(graph, inputs)))
+    assert len({place.address for place in found}) == len(found)
+    assert sum(place.node.op.name == "tanh" for place in found) == 3
+    values = named.run(inputs, (), dump=[place.address for place in found])
+    assert len(values) == len(found)
+
+
+# ---------------------------------------------------------------- distances and tolerances
+
+numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+@given(st.lists(numbers, min_size=1, max_size=5), st.lists(numbers, min_size=1, max_size=5))
+def test_distance_is_zero_for_equal_arrays_and_symmetric(left, right):
+    a, b = np.array(left), np.array(right)
+    assert distance(a, a) == 0
+    assert distance(a, b) == distance(b, a)
+    assert largest(a) < float("inf")
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, min_value=-(2.0**99), max_value=2.0**99), min_size=1, max_size=5))
+def test_rounding_is_to_the_nearest_number_of_the_dtype(values):
+    array = np.array(values, dtype="float32")
+    for dtype, bits in (("bfloat16", 8), ("float32", 24)):
+        nearest = rounded(array, dtype)
+        np.testing.assert_array_equal(rounded(nearest, dtype), nearest)
+        assert np.all(np.abs(nearest - array) <= np.abs(array) * 2.0**-bits)
+    assert np.isinf(rounded(np.array([np.inf]), "bfloat16")).all()
+
+
+@pytest.mark.torch
+def test_rounding_to_bfloat16_is_pytorchs():
+    import torch
+
+    values = np.random.default_rng(0).standard_normal(4096).astype("float32")
+    np.testing.assert_array_equal(rounded(values, "bfloat16"), torch.from_numpy(values).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([np.inf], [np.inf], 0.0),
+        ([np.inf], [-np.inf], np.inf),
+        ([np.nan], [np.nan], 0.0),
+        ([np.nan], [0.0], np.inf),
+        ([], [], 0.0),
+        ([1.0], [1.0, 1.0], np.inf),
+        ([True, False], [True, True], 1.0),
+    ],
+)
+def test_distance(left, right, expected):
+    assert distance(np.array(left), np.array(right)) == expected
+
+
+def test_the_promised_tolerances_of_float64():
+    assert allowed.for_output("float64", 0.5, 0.0) == 1e-10
+    assert allowed.for_output("float64", 100.0, 0.0) == pytest.approx(1e-8)
+    assert allowed.for_gradient("float64", 2.0, 0.0, 2.0) == pytest.approx(2e-8, rel=1e-4)
+
+
+def test_lower_precisions_are_allowed_more_in_proportion():
+    order = ["float32", "float16", "bfloat16"]
+    for kind in (lambda d: allowed.for_output(d, 1.0, 1e-7), lambda d: allowed.for_gradient(d, 1.0, 1e-7, 1.0)):
+        values = [kind(dtype) for dtype in order]
+        assert values == sorted(values)
+        assert values[0] < 1e-5
+
+
