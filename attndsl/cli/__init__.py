@@ -33,11 +33,16 @@ def _dispatch(argv: list[str]) -> int:
     if name not in VERBS:
         helps = did_you_mean(name, [*VERBS, "--help", "--version"])
         what = "option" if name.startswith("-") else "verb"
-        print("\n  ".join([f"attndsl: there is no {what} `{name}`", *helps, "`attndsl --help` lists the verbs"]), file=sys.stderr)
+        print(
+            "\n  ".join([f"attndsl: there is no {what} `{name}`", *helps, "`attndsl --help` lists the verbs"]),
+            file=sys.stderr,
+        )
         return USAGE
     verb = VERBS[name]
     module = verb.module
-    parser = Parser(f"attndsl {verb.name}", description=(module.__doc__ or "").strip(), epilog=f"example:\n  attndsl {verb.example}")
+    parser = Parser(
+        f"attndsl {verb.name}", description=(module.__doc__ or "").strip(), epilog=f"example:\n  attndsl {verb.example}"
+    )
     module.configure(parser)
     args = parser.parse_strictly(argv[1:])
     try:
@@ -59,5 +64,9 @@ def overview() -> str:
         for verb in VERBS.values():
             if verb.group == group:
                 lines += [f"  {verb.name:<9} {verb.summary}", f"  {'':<9}   attndsl {verb.example}"]
-    lines += ["", "`attndsl VERB --help` tells more about a verb; `attndsl --version` the version.", "Start with:  attndsl check gpt2"]
+    lines += [
+        "",
+        "`attndsl VERB --help` tells more about a verb; `attndsl --version` the version.",
+        "Start with:  attndsl check gpt2",
+    ]
     return "\n".join(lines)

@@ -39,7 +39,11 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def error(self, message: str, *helps: str) -> NoReturn:
-        lines = [f"{self.prog}: {message}", *(f"  {help}" for help in helps), f"  `{self.prog} --help` shows how it is used"]
+        lines = [
+            f"{self.prog}: {message}",
+            *(f"  {help}" for help in helps),
+            f"  `{self.prog} --help` shows how it is used",
+        ]
         self.exit(USAGE, "\n".join(lines) + "\n")
 
 
@@ -146,5 +150,6 @@ def add_weights(parser: Parser) -> None:
 
 
 def add_seed(parser: Parser) -> None:
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="the seed of all that is drawn (default: 0)")
-
+    parser.add_argument(
+        "--seed", type=natural, default=0, metavar="N", help="the seed of all that is drawn (default: 0)"
+    )

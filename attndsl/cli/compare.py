@@ -27,8 +27,12 @@ def configure(parser: Parser) -> None:
     add_sizes(parser, "sizes of the example inputs")
     add_weights(parser)
     parser.add_argument("--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: examples)")
-    parser.add_argument("--gradients", action="store_true", help="compare the gradients by parameters and float inputs too")
-    parser.add_argument("--against", choices=("torch", "passes"), default="torch", help="what to hold against NumPy (default: torch)")
+    parser.add_argument(
+        "--gradients", action="store_true", help="compare the gradients by parameters and float inputs too"
+    )
+    parser.add_argument(
+        "--against", choices=("torch", "passes"), default="torch", help="what to hold against NumPy (default: torch)"
+    )
     parser.add_argument(
         "--dtype",
         choices=("float64", "float32", "bfloat16", "float16"),

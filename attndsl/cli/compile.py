@@ -21,8 +21,12 @@ STAGES = ("tree", "graph", "optimized", "python", "dot")
 def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
-    parser.add_argument("--backend", choices=("numpy", "torch"), default="torch", help="for which backend to optimize (default: torch)")
-    parser.add_argument("--emit", choices=STAGES, help="what to print (default: optimized; python with --backend torch -o FILE.py)")
+    parser.add_argument(
+        "--backend", choices=("numpy", "torch"), default="torch", help="for which backend to optimize (default: torch)"
+    )
+    parser.add_argument(
+        "--emit", choices=STAGES, help="what to print (default: optimized; python with --backend torch -o FILE.py)"
+    )
     parser.add_argument("--explain", action="store_true", help="say what was rewritten and what was not, and why")
     add_output(parser, "write there instead of printing")
 

@@ -20,7 +20,9 @@ def configure(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="the folder that `attndsl train` wrote")
     parser.add_argument("--to", required=True, choices=("huggingface", "safetensors"), help="for whom")
     parser.add_argument("path", metavar="PATH", help="the folder or file to write")
-    parser.add_argument("--force", action="store_true", help="replace what an earlier export wrote into a folder with other files")
+    parser.add_argument(
+        "--force", action="store_true", help="replace what an earlier export wrote into a folder with other files"
+    )
 
 
 def run(args: Any) -> int:
@@ -37,7 +39,9 @@ def run(args: Any) -> int:
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         export_huggingface(args.path, trained.graph, trained.weights, section, force=args.force)
-    print(f"wrote {args.path}: {trained.graph.name}, {trained.graph.parameter_count:,} parameters, after {trained.step:,} steps")
+    print(
+        f"wrote {args.path}: {trained.graph.name}, {trained.graph.parameter_count:,} parameters, after {trained.step:,} steps"
+    )
     return 0
 
 

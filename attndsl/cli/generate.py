@@ -16,13 +16,19 @@ from attndsl.cli.arguments import Parser, add_seed, natural, positive
 def configure(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="the folder that `attndsl train` wrote")
     parser.add_argument("--prompt", metavar="TEXT", default="", help="the beginning of the text; - reads it from stdin")
-    parser.add_argument("--tokens", type=natural, default=256, metavar="N", help="how many tokens to add (default: 256)")
-    parser.add_argument("--temperature", type=_number, default=1.0, metavar="X", help="0 for the likeliest token (default: 1)")
+    parser.add_argument(
+        "--tokens", type=natural, default=256, metavar="N", help="how many tokens to add (default: 256)"
+    )
+    parser.add_argument(
+        "--temperature", type=_number, default=1.0, metavar="X", help="0 for the likeliest token (default: 1)"
+    )
     parser.add_argument("--top-k", type=positive, metavar="K", help="choose among the K likeliest tokens")
     parser.add_argument("--top-p", type=_number, metavar="P", help="choose among the likeliest tokens that make up P")
     add_seed(parser)
     parser.add_argument("--backend", choices=("numpy", "torch"), help="default: the one that the run was trained with")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)"
+    )
 
 
 def _number(text: str) -> float:

@@ -16,14 +16,28 @@ def configure(parser: Parser) -> None:
     add_sizes(parser, "sizes that the inputs bind: shapes on the edges are then numbers")
     add_output(parser, "the file to draw into: FILE.svg, .png, .pdf or .dot", required=True)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--depth", type=natural, metavar="N", help="how many levels of layers to open (default: chosen to be readable)")
-    how.add_argument("--expand", metavar="PATH", action="append", default=[], help="open the layer at this address: h.attn (may be repeated)")
+    how.add_argument(
+        "--depth", type=natural, metavar="N", help="how many levels of layers to open (default: chosen to be readable)"
+    )
+    how.add_argument(
+        "--expand",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="open the layer at this address: h.attn (may be repeated)",
+    )
 
 
 def run(args: Any) -> int:
     from attndsl.drawing import render
     from attndsl.elaborate import load
 
-    render(load(args.spec, args.settings), args.output, depth=args.depth, expand=tuple(args.expand), sizes=args.sizes or None)
+    render(
+        load(args.spec, args.settings),
+        args.output,
+        depth=args.depth,
+        expand=tuple(args.expand),
+        sizes=args.sizes or None,
+    )
     print(f"drew {args.output}")
     return 0

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
-    parser.add_argument("--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: seeded examples)")
+    parser.add_argument(
+        "--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: seeded examples)"
+    )
     add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
     add_weights(parser)
     add_output(parser, "write the outputs to this .npz file")
-    parser.add_argument("--dump", metavar="ADDRESS", action="append", default=[], help="also give this labelled value (may be repeated)")
+    parser.add_argument(
+        "--dump", metavar="ADDRESS", action="append", default=[], help="also give this labelled value (may be repeated)"
+    )
     add_machine(parser)
     parser.add_argument(
         "--dtype",

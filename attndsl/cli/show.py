@@ -12,7 +12,9 @@ from attndsl.cli.arguments import Parser
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="a spec, or a name of the standard library: gpt2, layer_norm, causal")
+    parser.add_argument(
+        "spec", metavar="SPEC", help="a spec, or a name of the standard library: gpt2, layer_norm, causal"
+    )
 
 
 def run(args: Any) -> int:

@@ -17,19 +17,30 @@ if TYPE_CHECKING:
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("spec", metavar="SPEC", nargs="?", help="a file, a shipped spec or a variant (not with --resume)")
-    parser.add_argument("--data", metavar="PATH", nargs="+", help="text: files, folders, or quoted globs ('src/**/*.py')")
+    parser.add_argument(
+        "spec", metavar="SPEC", nargs="?", help="a file, a shipped spec or a variant (not with --resume)"
+    )
+    parser.add_argument(
+        "--data", metavar="PATH", nargs="+", help="text: files, folders, or quoted globs ('src/**/*.py')"
+    )
     parser.add_argument("--out", metavar="RUN", help="the new run's folder (default: runs/SPEC)")
-    parser.add_argument("--steps", type=natural, metavar="N", help="how many steps to take in all; the same as --set steps=N")
+    parser.add_argument(
+        "--steps", type=natural, metavar="N", help="how many steps to take in all; the same as --set steps=N"
+    )
     add_settings(parser)
     parser.add_argument(
         "--backend",
         choices=("numpy", "torch"),
         help="numpy (always there) or torch (`pip install attndsl[torch]`); default: torch where it is installed",
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)")
     parser.add_argument(
-        "--compile", action="store_true", default=None, help="let torch.compile translate the model: slower to start, faster to run"
+        "--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)"
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        default=None,
+        help="let torch.compile translate the model: slower to start, faster to run",
     )
     parser.add_argument("--resume", metavar="RUN", help="go on with this run instead of starting one")
 
@@ -45,9 +56,8 @@ def run(args: Any) -> int:
     if args.resume is None and not args.data:
         raise Usage("`--data` is missing: the text to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)
-    if args.steps is not None:
-        if settings.setdefault("steps", str(args.steps)) != str(args.steps):
-            raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
+    if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
+        raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
     outcome = train(
         args.spec,
         args.data,

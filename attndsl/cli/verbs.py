@@ -31,11 +31,25 @@ VERBS: dict[str, Verb] = {
         Verb("list", "list the shipped specs and their variants", "list", READ),
         Verb("show", "print a shipped spec's text, to read or to start from", "show gpt2 > my.attn", READ),
         Verb("explain", "explain an error code, with a wrong and a right program", "explain E0203", READ),
-        Verb("inspect", "print the layers: shapes, parameters, FLOPs, memory", "inspect gpt2:medium --size B=1,T=1024", READ),
+        Verb(
+            "inspect",
+            "print the layers: shapes, parameters, FLOPs, memory",
+            "inspect gpt2:medium --size B=1,T=1024",
+            READ,
+        ),
         Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
-        Verb("compile", "print the graph, or the PyTorch module that it becomes", "compile gpt2 --emit python -o gpt2.py", RUN),
-        Verb("run", "run a model once, on arrays from a file", "run gpt2 --weights gpt2/ --inputs in.npz -o out.npz", RUN),
-        Verb("compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN),
+        Verb(
+            "compile",
+            "print the graph, or the PyTorch module that it becomes",
+            "compile gpt2 --emit python -o gpt2.py",
+            RUN,
+        ),
+        Verb(
+            "run", "run a model once, on arrays from a file", "run gpt2 --weights gpt2/ --inputs in.npz -o out.npz", RUN
+        ),
+        Verb(
+            "compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN
+        ),
         Verb("train", "train a model on text", "train gpt_nano --data book.txt --out runs/book", LEARN),
         Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', LEARN),
         Verb("export", "give a trained model to other tools", "export runs/book --to huggingface book-hf", LEARN),

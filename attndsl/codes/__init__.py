@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from attndsl.codes import axes, data, drawing, files, masks, names, running, syntax, values, weights
 from attndsl.codes.entry import Code
 
@@ -18,6 +20,8 @@ RANGES = {
     "E09": "inspecting and drawing",
 }
 
+WIDTH = 100  # columns of an explanation
+
 _FILES = (syntax, names, axes, masks, values, files, weights, data, running, drawing)
 
 CODES: dict[str, Code] = {entry.code: entry for file in _FILES for entry in file.ENTRIES}
@@ -29,7 +33,7 @@ def explanation(entry: Code) -> str:
     def indented(text: str) -> str:
         return "\n".join(f"    {line}".rstrip() for line in text.strip("\n").split("\n"))
 
-    parts = [f"{entry.code}: {entry.title}", "", entry.text.strip()]
+    parts = [f"{entry.code}: {entry.title}", "", textwrap.fill(entry.text, WIDTH, break_on_hyphens=False)]
     if entry.wrong:
         parts += ["", "wrong:", "", indented(entry.wrong)]
     if entry.right:

@@ -8,8 +8,9 @@ ENTRIES = (
     Code(
         "E0201",
         "an argument does not have the axes that a block takes",
-        "A signature gives each axis a name, `*` standing for any number of leading ones. A name that stands twice is the\n"
-        "same axis twice. `[*, T, D]` and `[*, S, E]` may be the same axes; `[*, D]` and `[D]` share their last.",
+        "A signature gives each axis a name, `*` standing for any number of leading ones. A name that stands "
+        "twice is the same axis twice. `[*, T, D]` and `[*, S, E]` may be the same axes; `[*, D]` and `[D]` share "
+        "their last.",
         """
 block scaled(x: [*, D], scale: [D]) -> [*, D] {
   return x * scale
@@ -36,7 +37,7 @@ model M(width=8) {
     Code(
         "E0202",
         "an axis stands where a block expects another of its own names",
-        "An argument's axis that has the name of another axis of the signature is most likely in the wrong place:\n"
+        "An argument's axis that has the name of another axis of the signature is most likely in the wrong place: "
         "`[B, T, H]` where `[B, H, T]` was meant. `rearrange` brings axes into order.",
         """
 block over_time(x: [B, H, T]) -> [B, H, T] {
@@ -62,10 +63,10 @@ model M(H=2) {
     Code(
         "E0203",
         "axes do not align",
-        "Arithmetic aligns by the names of axes: those of one side must all be on the other. Two axes are the same when\n"
-        "their sizes are equal whatever the hyperparameters are, never because they happen to have the same value now.\n"
-        "Where every combination is wanted, as in a table of distances, the type of the result says so:\n"
-        "`delta: int[T, S] = range(T) - range(S)`.",
+        "Arithmetic aligns by the names of axes: those of one side must all be on the other. Two axes are the "
+        "same when their sizes are equal whatever the hyperparameters are, never because they happen to have the "
+        "same value now. Where every combination is wanted, as in a table of distances, the type of the result "
+        "says so: `delta: int[T, S] = range(T) - range(S)`.",
         """
 model M(width=768, hidden=768) {
   input x: [B, T, width]
@@ -82,8 +83,8 @@ model M(width=768, hidden=768) {
     Code(
         "E0204",
         "the dtype is wrong",
-        "There are `float` (whatever precision a run has), `int` and `bool`. int and float mix in arithmetic; a bool does not,\n"
-        "except as 0 or 1 in `*`. Indices are ints, conditions bools. `cast(x, float)` converts.",
+        "There are `float` (whatever precision a run has), `int` and `bool`. int and float mix in arithmetic; a "
+        "bool does not, except as 0 or 1 in `*`. Indices are ints, conditions bools. `cast(x, float)` converts.",
         """
 model M(vocab=16, width=8) {
   input x: [B, T]
@@ -100,8 +101,8 @@ model M(vocab=16, width=8) {
     Code(
         "E0205",
         "a tensor would have the same axis twice",
-        "No tensor has an axis twice, or `over=` could not say which is meant. One of them gets a name of its own:\n"
-        "`in=width`.",
+        "No tensor has an axis twice, or `over=` could not say which is meant. One of them gets a name of its "
+        "own: `in=width`.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -120,8 +121,8 @@ model M(width=8) {
     Code(
         "E0206",
         "sizes do not match",
-        "Both sides of a `rearrange` have the same number of elements, the parts of a `split` and of a `concat` add up, and\n"
-        "windows fit into what they go over.",
+        "Both sides of a `rearrange` have the same number of elements, the parts of a `split` and of a `concat` "
+        "add up, and windows fit into what they go over.",
         """
 model M(width=8, heads=2, head=3) {
   input x: [B, width]
@@ -139,8 +140,8 @@ model M(width=8, heads=2) {
     Code(
         "E0207",
         "a body does not keep the type of what it carries",
-        "What is assigned inside a `repeat` and was made outside is carried from one layer to the next, so that it has the\n"
-        "same type after the body as before it. Compile-time numbers are not carried.",
+        "What is assigned inside a `repeat` and was made outside is carried from one layer to the next, so that "
+        "it has the same type after the body as before it. Compile-time numbers are not carried.",
         """
 model M(width=8, depth=2) {
   input x: [B, width]
@@ -188,8 +189,8 @@ model M(width=8) {
     Code(
         "E0209",
         "this is not a size",
-        "A size is a whole number of at least 1, made of hyperparameters and of the sizes of inputs. The index of a `repeat`\n"
-        "cannot be part of it, since all layers of a repeat have the same shapes.",
+        "A size is a whole number of at least 1, made of hyperparameters and of the sizes of inputs. The index of "
+        "a `repeat` cannot be part of it, since all layers of a repeat have the same shapes.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -206,8 +207,8 @@ model M(width=8) {
     Code(
         "E0210",
         "a requirement does not hold",
-        "What a model or block asks for with `where` or `require` is decided as soon as the sizes are known: at once for\n"
-        "hyperparameters, at the call for the sizes of inputs.",
+        "What a model or block asks for with `where` or `require` is decided as soon as the sizes are known: at "
+        "once for hyperparameters, at the call for the sizes of inputs.",
         """
 model M(width=8, heads=3) {
   require width % heads == 0
@@ -226,8 +227,8 @@ model M(width=8, heads=2) {
     Code(
         "E0211",
         "an index or a slice goes beyond its axis",
-        "Elements are counted from 0. A place beyond the last is an error, never a wrap, and so is a lookup that a longer\n"
-        "input could take beyond a table: bound the input with `where T <= context`.",
+        "Elements are counted from 0. A place beyond the last is an error, never a wrap, and so is a lookup that "
+        "a longer input could take beyond a table: bound the input with `where T <= context`.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -244,7 +245,8 @@ model M(width=8) {
     Code(
         "E0212",
         "a size is not divisible",
-        "`/` is exact on compile-time numbers: `width / heads` is a size only where it leaves no remainder. `//` drops one.",
+        "`/` is exact on compile-time numbers: `width / heads` is a size only where it leaves no remainder. `//` "
+        "drops one.",
         """
 model M(width=768, heads=10) {
   input x: [B, T, width]
@@ -261,8 +263,8 @@ model M(width=768, heads=12) {
     Code(
         "E0213",
         "a size cannot be solved for its unknown",
-        "A signature's size may have one unknown, which is found by exact division: `[*, 2 * D]` bound to `8 * width` gives\n"
-        "`D = 4 * width`. Several unknowns, or one that is not a factor, are not guessed.",
+        "A signature's size may have one unknown, which is found by exact division: `[*, 2 * D]` bound to `8 * "
+        "width` gives `D = 4 * width`. Several unknowns, or one that is not a factor, are not guessed.",
         """
 block halves(x: [*, n * m]) -> [*] {
   return sum(x, over=n * m)

@@ -25,8 +25,8 @@ ENTRIES = (
     Code(
         "E0701",
         "there is no text where the data should be",
-        "`--data` takes files, folders and globs. A glob is quoted, so that the shell leaves it alone; `**` stands for any\n"
-        "number of folders.",
+        "`--data` takes files, folders and globs. A glob is quoted, so that the shell leaves it alone; `**` "
+        "stands for any number of folders.",
         "attndsl train gpt_nano --data no/such/file.txt",
         "attndsl train gpt_nano --data book.txt",
         "situation",
@@ -50,8 +50,8 @@ ENTRIES = (
     Code(
         "E0704",
         "the text is too short",
-        "A window of `length` tokens and the one after it must fit into the text that is trained on. A shorter `length`, or\n"
-        "more text, helps.",
+        "A window of `length` tokens and the one after it must fit into the text that is trained on. A shorter "
+        "`length`, or more text, helps.",
         "attndsl train gpt_nano --data haiku.txt",
         "attndsl train gpt_nano --data haiku.txt --set length=8",
         "situation",
@@ -59,7 +59,8 @@ ENTRIES = (
     Code(
         "E0705",
         "a file of data or of a run cannot be read or written",
-        "The disk is full, a permission is missing, or a file changed while it was read. What stood there before is whole.",
+        "The disk is full, a permission is missing, or a file changed while it was read. What stood there before "
+        "is whole.",
         "attndsl train gpt_nano --data book.txt --out /proc/run",
         "attndsl train gpt_nano --data book.txt --out runs/book",
         "situation",
@@ -75,8 +76,8 @@ ENTRIES = (
     Code(
         "E0707",
         "a tokenizer cannot be read, or is not the run's",
-        "A `tokenizer.json` is one that the `tokenizers` package wrote. A run keeps the tokenizer that it was trained with,\n"
-        "and works with no other.",
+        "A `tokenizer.json` is one that the `tokenizers` package wrote. A run keeps the tokenizer that it was "
+        "trained with, and works with no other.",
         "attndsl train gpt_nano --data book.txt --set tokenizer=vocab.txt",
         "attndsl train gpt_nano --data book.txt --set tokenizer=tokenizer.json",
         "situation",
@@ -92,8 +93,8 @@ ENTRIES = (
     Code(
         "E0709",
         "the model's vocabulary is not the tokenizer's",
-        "The tokenizer decides how many tokens there are, and sets the hyperparameter that bounds them; a `--set` cannot say\n"
-        "otherwise.",
+        "The tokenizer decides how many tokens there are, and sets the hyperparameter that bounds them; a `--set` "
+        "cannot say otherwise.",
         "attndsl train gpt_nano --data book.txt --set tokenizer=bytes --set vocab=100",
         "attndsl train gpt_nano --data book.txt --set tokenizer=bytes",
         "situation",
@@ -101,8 +102,8 @@ ENTRIES = (
     Code(
         "E0720",
         "there is no such training setting",
-        "A `train` section and `--set` know the keys of a recipe (`batch`, `steps`, `clip`, …), the optimizers and schedules\n"
-        "with their options.",
+        "A `train` section and `--set` know the keys of a recipe (`batch`, `steps`, `clip`, …), the optimizers "
+        "and schedules with their options.",
         _with(_BATCHES, _LOSS, "optimiser = adamw(lr=6e-4)"),
         _with(_BATCHES, _LOSS, _ADAM),
     ),
@@ -116,8 +117,8 @@ ENTRIES = (
     Code(
         "E0722",
         "a recipe does not fit its model",
-        "`next_token` fills two inputs of the type `int[B, T]`; what is minimised is a scalar output; every other input is\n"
-        "optional.",
+        "`next_token` fills two inputs of the type `int[B, T]`; what is minimised is a scalar output; every other "
+        "input is optional.",
         _with("batches   = next_token(tokens, labels)", _LOSS, _ADAM),
         _with(_BATCHES, _LOSS, _ADAM),
     ),
@@ -132,7 +133,8 @@ ENTRIES = (
     Code(
         "E0724",
         "there is no such device",
-        "`cuda` needs an NVIDIA GPU and a build of PyTorch for it; `cpu` is always there. NumPy computes on the CPU only.",
+        "`cuda` needs an NVIDIA GPU and a build of PyTorch for it; `cpu` is always there. NumPy computes on the "
+        "CPU only.",
         "attndsl train gpt_nano --data book.txt --device cuda",
         "attndsl train gpt_nano --data book.txt --device cpu",
         "situation",
@@ -140,8 +142,8 @@ ENTRIES = (
     Code(
         "E0730",
         "training diverged",
-        "The loss or a gradient became NaN or infinite; the run stopped before the weights did. Go on from the last\n"
-        "checkpoint with a lower learning rate, a stronger clip, or more exact numbers.",
+        "The loss or a gradient became NaN or infinite; the run stopped before the weights did. Go on from the "
+        "last checkpoint with a lower learning rate, a stronger clip, or more exact numbers.",
         "attndsl train gpt_nano --data book.txt --set lr=100",
         "attndsl train gpt_nano --data book.txt --set lr=1e-3",
         "situation",
@@ -165,8 +167,8 @@ ENTRIES = (
     Code(
         "E0733",
         "a checkpoint is damaged or does not fit",
-        "Checkpoints are written whole or not at all, so something else changed the file. Without it, the run goes on from\n"
-        "the checkpoint before.",
+        "Checkpoints are written whole or not at all, so something else changed the file. Without it, the run "
+        "goes on from the checkpoint before.",
         "attndsl generate runs/book",
         "attndsl train --resume runs/book",
         "situation",

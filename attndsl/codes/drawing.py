@@ -8,8 +8,8 @@ ENTRIES = (
     Code(
         "E0901",
         "drawing needs Graphviz",
-        "`dot` lays diagrams out: `apt install graphviz`, `brew install graphviz`. For SVG, `pip install attndsl[draw]` brings\n"
-        "one along; .dot files need neither.",
+        "`dot` lays diagrams out: `apt install graphviz`, `brew install graphviz`. For SVG, `pip install "
+        "attndsl[draw]` brings one along; .dot files need neither.",
         "attndsl render gpt2 -o gpt2.pdf",
         "attndsl render gpt2 -o gpt2.dot",
         "situation",

@@ -8,8 +8,8 @@ ENTRIES = (
     Code(
         "E0501",
         "there is no such spec or file",
-        "A SPEC is the path of a file, or the name of a shipped spec (`attndsl list`). A `use` names a file relative to the\n"
-        "one that it stands in, in quotes, or a file of the standard library: `use std.norms`.",
+        "A SPEC is the path of a file, or the name of a shipped spec (`attndsl list`). A `use` names a file "
+        "relative to the one that it stands in, in quotes, or a file of the standard library: `use std.norms`.",
         "attndsl check gtp2",
         "attndsl check gpt2",
         "command",
@@ -25,7 +25,7 @@ ENTRIES = (
     Code(
         "E0503",
         "it is not clear which model is meant",
-        "A spec needs a model. Where a file declares several, the one that is meant stands behind a colon:\n"
+        "A spec needs a model. Where a file declares several, the one that is meant stands behind a colon: "
         "`my.attn:Encoder`. A file of blocks alone is there to be imported with `use`.",
         """
 block double(x: [*]) -> [*] {
@@ -46,7 +46,8 @@ model M(width=8) {
     Code(
         "E0590",
         "the system refuses a file",
-        "The disk is full, a permission is missing, or a folder is not there. What was being written is left as it was.",
+        "The disk is full, a permission is missing, or a folder is not there. What was being written is left as "
+        "it was.",
         "attndsl compile gpt2 --emit python -o /proc/gpt2.py",
         "attndsl compile gpt2 --emit python -o gpt2.py",
         "situation",

@@ -8,8 +8,8 @@ ENTRIES = (
     Code(
         "E0301",
         "a mask or bias speaks of an axis that is not there",
-        "A mask over queries and keys gets the axes of the attention that it is given to; what it captures, and further\n"
-        "variables such as `b in B`, must fit the tensors there.",
+        "A mask over queries and keys gets the axes of the attention that it is given to; what it captures, and "
+        "further variables such as `b in B`, must fit the tensors there.",
         """
 model M(width=8, heads=2) {
   input x: [B, T, width]
@@ -30,9 +30,9 @@ model M(width=8, heads=2) {
     Code(
         "E0302",
         "a mask or bias is used as what it is not",
-        "A mask is true where a query attends to a key, and combines with `&`, `|` and `not`. A bias is a number added to the\n"
-        "score, and combines with `+`, `-` and `*`. Either becomes a tensor when its variables are given axes:\n"
-        "`causal[q=T, k=S]`.",
+        "A mask is true where a query attends to a key, and combines with `&`, `|` and `not`. A bias is a number "
+        "added to the score, and combines with `+`, `-` and `*`. Either becomes a tensor when its variables are "
+        "given axes: `causal[q=T, k=S]`.",
         """
 mask near(q, k) = q - k
 
@@ -53,8 +53,8 @@ model M(width=8, heads=2) {
     Code(
         "E0303",
         "it is not clear which axis an index runs over",
-        "A variable of an index function gets its axis where the function is used (`causal[q=T, k=S]`) or where it is\n"
-        "declared (`h in heads`). A tensor inside is indexed by all of its axes, in order or by name.",
+        "A variable of an index function gets its axis where the function is used (`causal[q=T, k=S]`) or where "
+        "it is declared (`h in heads`). A tensor inside is indexed by all of its axes, in order or by name.",
         """
 model M(width=8) {
   input score: [T, S]

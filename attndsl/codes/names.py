@@ -8,8 +8,9 @@ ENTRIES = (
     Code(
         "E0101",
         "nothing has this name here",
-        "A name is looked up in the block or model, then in the file with what it imports, then in the standard library.\n"
-        "What a block calls a value is not visible outside of it, and a block sees nothing of its caller.",
+        "A name is looked up in the block or model, then in the file with what it imports, then in the standard "
+        "library. What a block calls a value is not visible outside of it, and a block sees nothing of its "
+        "caller.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -43,7 +44,8 @@ model M(width=8) {
     Code(
         "E0103",
         "a call lacks an argument",
-        "Hyperparameters without a default and tensors without one must be given. Reductions say which axis they go over.",
+        "Hyperparameters without a default and tensors without one must be given. Reductions say which axis they "
+        "go over.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -60,9 +62,9 @@ model M(width=8) {
     Code(
         "E0104",
         "an argument is of the wrong kind, or one too many",
-        "A block has two lists, hyperparameters (compile-time values) and tensors. A call may mix them in one pair of\n"
-        "parentheses, since they cannot be confused, but neither list takes more than it declares, and a tensor cannot\n"
-        "stand for a hyperparameter.",
+        "A block has two lists, hyperparameters (compile-time values) and tensors. A call may mix them in one "
+        "pair of parentheses, since they cannot be confused, but neither list takes more than it declares, and a "
+        "tensor cannot stand for a hyperparameter.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -79,8 +81,8 @@ model M(width=8) {
     Code(
         "E0105",
         "something is applied, labelled or subscripted that cannot be",
-        "Blocks, layers, masks and biases are applied; layers and tensors are labelled; tensors, masks and biases are\n"
-        "subscripted.",
+        "Blocks, layers, masks and biases are applied; layers and tensors are labelled; tensors, masks and biases "
+        "are subscripted.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -97,8 +99,8 @@ model M(width=8) {
     Code(
         "E0106",
         "a label is given twice",
-        "A label is the address of a layer's parameters, in files, messages and diagrams: it is given once. To use the same\n"
-        "parameters again, call the label.",
+        "A label is the address of a layer's parameters, in files, messages and diagrams: it is given once. To "
+        "use the same parameters again, call the label.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -147,8 +149,8 @@ model M(width=8) {
     Code(
         "E0108",
         "a layer has no such member",
-        "The members of a layer are its parameters and the layers inside it. They are there once it has been applied, since\n"
-        "their shapes follow from the tensors that it was given.",
+        "The members of a layer are its parameters and the layers inside it. They are there once it has been "
+        "applied, since their shapes follow from the tensors that it was given.",
         """
 model M(vocab=16, width=8) {
   input tokens: int[B, T] where tokens < vocab
@@ -170,7 +172,7 @@ model M(vocab=16, width=8) {
         "E0109",
         "files import each other",
         "Imports form no circle: what two files need of each other moves to a third.",
-        "# example.attn\nuse \"example.attn\"\n\nmodel M(width=8) {\n  input x: [B, width]\n  output y = x\n}\n",
+        '# example.attn\nuse "example.attn"\n\nmodel M(width=8) {\n  input x: [B, width]\n  output y = x\n}\n',
         "# example.attn\nuse std.norms\n\nmodel M(width=8) {\n  input x: [B, width]\n  output y = x\n}\n",
     ),
     Code(
@@ -197,8 +199,8 @@ model M(width=8) {
     Code(
         "E0111",
         "a block calls itself, or a model unrolls without end",
-        "Blocks are put in the place of their calls, so a block cannot call itself. Layers that are alike are written once,\n"
-        "with `repeat`.",
+        "Blocks are put in the place of their calls, so a block cannot call itself. Layers that are alike are "
+        "written once, with `repeat`.",
         """
 block deeper(x: [*, D]) -> [*, D] {
   return deeper(tanh(x))
@@ -247,8 +249,8 @@ model M(width=8) {
     Code(
         "E0113",
         "the number or kind of results does not fit",
-        "A block returns as many tensors as it declares, and a call of a block with several results gives names to all of\n"
-        "them.",
+        "A block returns as many tensors as it declares, and a call of a block with several results gives names "
+        "to all of them.",
         """
 block halves(x: [*]) -> [*], [*] {
   return x / 2
@@ -275,7 +277,8 @@ model M(width=8) {
     Code(
         "E0114",
         "inputs or outputs are missing or in the wrong place",
-        "A model declares its inputs and outputs at its top, not inside a `repeat` or a block, and has at least one output.",
+        "A model declares its inputs and outputs at its top, not inside a `repeat` or a block, and has at least "
+        "one output.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -292,7 +295,8 @@ model M(width=8) {
     Code(
         "E0115",
         "this part of the language cannot be compiled yet",
-        "It is understood and checked as text, but no graph is made of it. The message names a way to write it without.",
+        "It is understood and checked as text, but no graph is made of it. The message names a way to write it "
+        "without.",
         """
 model M(width=8) {
   input x: [B, width]

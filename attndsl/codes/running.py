@@ -8,8 +8,8 @@ ENTRIES = (
     Code(
         "E0801",
         "a value is out of its range",
-        "An input's values obey the bounds of its declaration (`where tokens < vocab`); an index is one of the elements that\n"
-        "there are, never negative and never beyond the last.",
+        "An input's values obey the bounds of its declaration (`where tokens < vocab`); an index is one of the "
+        "elements that there are, never negative and never beyond the last.",
         "attndsl run gpt2 --inputs tokens-with-50257.npz",
         "attndsl run gpt2 --inputs tokens.npz",
         "situation",
@@ -17,8 +17,8 @@ ENTRIES = (
     Code(
         "E0802",
         "an input has the wrong shape or dtype",
-        "An array has as many axes as its declaration, in that order, lengths that agree with those of the other inputs, and\n"
-        "whole numbers where the declaration says `int`.",
+        "An array has as many axes as its declaration, in that order, lengths that agree with those of the other "
+        "inputs, and whole numbers where the declaration says `int`.",
         "attndsl run gpt2 --inputs tokens-as-floats.npz",
         "attndsl run gpt2 --inputs tokens.npz",
         "situation",
@@ -26,8 +26,8 @@ ENTRIES = (
     Code(
         "E0803",
         "an input, output or size is missing or unknown",
-        "Every input that is not optional must be given, under its own name. `--size` gives lengths to the sizes that inputs\n"
-        "bind; hyperparameters are `--set`.",
+        "Every input that is not optional must be given, under its own name. `--size` gives lengths to the sizes "
+        "that inputs bind; hyperparameters are `--set`.",
         "attndsl run gpt_nano --size width=64",
         "attndsl run gpt_nano --size T=8",
         "command",
@@ -59,8 +59,8 @@ ENTRIES = (
     Code(
         "E0808",
         "there is no value of this address, or no such precision",
-        "`--dump` takes the address of a labelled value, with the index of the layer: `h.3.attn`. NumPy computes in float32\n"
-        "and float64.",
+        "`--dump` takes the address of a labelled value, with the index of the layer: `h.3.attn`. NumPy computes "
+        "in float32 and float64.",
         "attndsl run gpt_nano --size T=4 --dump h.3.atn",
         "attndsl run gpt_nano --size T=4 --dump h.3.attn",
         "command",
@@ -84,8 +84,8 @@ ENTRIES = (
     Code(
         "E0882",
         "a file of inputs holds Python objects",
-        "Reading Python objects from a file can run any code, so it is not done. `array.astype(numpy.int64)` before saving\n"
-        "makes numbers of them.",
+        "Reading Python objects from a file can run any code, so it is not done. `array.astype(numpy.int64)` "
+        "before saving makes numbers of them.",
         "attndsl run gpt2 --inputs objects.npz",
         "attndsl run gpt2 --inputs tokens.npz",
         "situation",

@@ -8,8 +8,8 @@ ENTRIES = (
     Code(
         "E0001",
         "a file cannot be read",
-        "The path names no file, a folder, or a file that may not be read. Paths are relative to the current folder;\n"
-        "those in a `use` are relative to the file that they stand in.",
+        "The path names no file, a folder, or a file that may not be read. Paths are relative to the current "
+        "folder; those in a `use` are relative to the file that they stand in.",
         "attndsl check no/such/file.attn",
         "attndsl check gpt2",
         "command",
@@ -25,8 +25,9 @@ ENTRIES = (
     Code(
         "E0003",
         "a file is too large",
-        "An attn file has at most 256 KiB, several times the longest architecture that anybody has written down. Larger\n"
-        "files are refused before they are read. Parts can move to files of their own and come back with `use`.",
+        "An attn file has at most 256 KiB, several times the longest architecture that anybody has written down. "
+        "Larger files are refused before they are read. Parts can move to files of their own and come back with "
+        "`use`.",
         "attndsl check weights.safetensors",
         "attndsl check gpt2 && attndsl run gpt2 --weights weights.safetensors",
         "situation",
@@ -34,8 +35,8 @@ ENTRIES = (
     Code(
         "E0004",
         "something is nested too deeply, or goes on too long",
-        "Brackets nest at most 200 deep, and a chain of operators has at most 1,000 operands. Repetition is what `repeat`\n"
-        "is for; a part of a long expression can have a name of its own.",
+        "Brackets nest at most 200 deep, and a chain of operators has at most 1,000 operands. Repetition is what "
+        "`repeat` is for; a part of a long expression can have a name of its own.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -56,8 +57,8 @@ model M(width=8) {
     Code(
         "E0005",
         "a file holds no declaration",
-        "A file with nothing in it, or only comments, is most likely one that was not saved. A file holds at least one\n"
-        "`model`, `block`, `mask` or `bias`.",
+        "A file with nothing in it, or only comments, is most likely one that was not saved. A file holds at "
+        "least one `model`, `block`, `mask` or `bias`.",
         "# a comment, and nothing else\n",
         """
 model M(width=8) {
@@ -69,8 +70,8 @@ model M(width=8) {
     Code(
         "E0010",
         "something stands where it cannot, or is missing",
-        "What could stand at this place is something else. The message says what came, and, where it is clear, what is\n"
-        "missing before it.",
+        "What could stand at this place is something else. The message says what came, and, where it is clear, "
+        "what is missing before it.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -87,8 +88,8 @@ model M(width=8) {
     Code(
         "E0011",
         "a bracket is missing or closes nothing",
-        "Every `(`, `[` and `{` is closed by its own kind. The message shows the bracket that stayed open, or the one that\n"
-        "closes nothing.",
+        "Every `(`, `[` and `{` is closed by its own kind. The message shows the bracket that stayed open, or the "
+        "one that closes nothing.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -105,8 +106,9 @@ model M(width=8) {
     Code(
         "E0012",
         "a character means nothing here",
-        "Strings stand in double quotes, statements end with their line, and names are made of the letters a to z and A to\n"
-        "Z, digits and `_`. Signs that only look like those of the language (× for *, ≤ for <=) are not taken for them.",
+        "Strings stand in double quotes, statements end with their line, and names are made of the letters a to z "
+        "and A to Z, digits and `_`. Signs that only look like those of the language (× for *, ≤ for <=) are not "
+        "taken for them.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -144,7 +146,8 @@ model M(width=8) {
     Code(
         "E0014",
         "a number is not written as one, or is too large",
-        "Numbers are written 12, 50_257, 0.5, 1e-5. There is no multiplication without a sign: `4 * width`, not `4width`.",
+        "Numbers are written 12, 50_257, 0.5, 1e-5. There is no multiplication without a sign: `4 * width`, not "
+        "`4width`.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -161,8 +164,9 @@ model M(width=8) {
     Code(
         "E0015",
         "a word cannot stand here",
-        "A declaration starts with `model`, `block`, `mask`, `bias`, `variant`, `weights`, `train` or `use`; a statement with\n"
-        "a name or one of the language's words. Such words cannot be names where they could start something.",
+        "A declaration starts with `model`, `block`, `mask`, `bias`, `variant`, `weights`, `train` or `use`; a "
+        "statement with a name or one of the language's words. Such words cannot be names where they could start "
+        "something.",
         """
 modle M(width=8) {
   input x: [B, width]
@@ -223,8 +227,9 @@ model M(width=8) {
     Code(
         "E0018",
         "a list of parameters holds something that does not belong there",
-        "A block's tensors have types (`x: [*, D]`), its hyperparameters have none. The variables of an index function,\n"
-        "`(q, k)` or `(b in B, q, k)`, stand in the last list of a `mask` or `bias` and have neither type nor default.",
+        "A block's tensors have types (`x: [*, D]`), its hyperparameters have none. The variables of an index "
+        "function, `(q, k)` or `(b in B, q, k)`, stand in the last list of a `mask` or `bias` and have neither "
+        "type nor default.",
         """
 mask near(q, k=3) = q >= k
 
@@ -245,8 +250,8 @@ model M(width=8) {
     Code(
         "E0019",
         "a value goes nowhere, or only part of a name is given one",
-        "A statement that computes something without keeping it does nothing. Values do not change in place: a new name, or\n"
-        "the same name again, takes the new value.",
+        "A statement that computes something without keeping it does nothing. Values do not change in place: a "
+        "new name, or the same name again, takes the new value.",
         """
 model M(width=8) {
   input x: [B, width]
@@ -265,8 +270,8 @@ model M(width=8) {
     Code(
         "E0020",
         "something stands outside of where it belongs",
-        "Declarations stand side by side at the top of a file, statements inside a model or block, and a docstring (`///`)\n"
-        "on the lines before what it documents.",
+        "Declarations stand side by side at the top of a file, statements inside a model or block, and a "
+        "docstring (`///`) on the lines before what it documents.",
         """
 x = 3
 

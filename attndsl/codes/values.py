@@ -8,7 +8,8 @@ ENTRIES = (
     Code(
         "E0401",
         "a hyperparameter gets a value of another kind",
-        "A value is of the kind of the default: a whole number where that is one, a number, true or false, a block, a mask.",
+        "A value is of the kind of the default: a whole number where that is one, a number, true or false, a "
+        "block, a mask.",
         "attndsl check gpt2 --set depth=2.5",
         "attndsl check gpt2 --set depth=2",
         "command",
@@ -16,7 +17,8 @@ ENTRIES = (
     Code(
         "E0402",
         "there is no hyperparameter of this name",
-        "`--set`, a variant and `load` give values to the hyperparameters in the parentheses of the model's declaration.",
+        "`--set`, a variant and `load` give values to the hyperparameters in the parentheses of the model's "
+        "declaration.",
         "attndsl check gpt2 --set dpeth=2",
         "attndsl check gpt2 --set depth=2",
         "command",
@@ -41,8 +43,8 @@ model M(width=8, p=0.5) {
     Code(
         "E0404",
         "a value must be known at compile time",
-        "Conditions, depths, sizes and the settings of blocks are decided when the spec is checked. `if` does not look into\n"
-        "tensors: to choose element by element there is `where(condition, a, b)`.",
+        "Conditions, depths, sizes and the settings of blocks are decided when the spec is checked. `if` does not "
+        "look into tensors: to choose element by element there is `where(condition, a, b)`.",
         """
 model M(width=8) {
   input x: [B, width]

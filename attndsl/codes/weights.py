@@ -33,7 +33,7 @@ ENTRIES = (
     Code(
         "E0601",
         "weights cannot be found or read",
-        "`--weights` takes a safetensors file, a training run's folder, or a folder with `model.safetensors` and\n"
+        "`--weights` takes a safetensors file, a training run's folder, or a folder with `model.safetensors` and "
         "`config.json` as `save_pretrained` writes it.",
         f"{_RUN} no/such/folder",
         f"{_RUN} gpt2/",
@@ -42,8 +42,8 @@ ENTRIES = (
     Code(
         "E0602",
         "a weights file is damaged",
-        "The file does not hold what its header says. It is most likely a download or a copy that went wrong. Nothing of it\n"
-        "has been loaded.",
+        "The file does not hold what its header says. It is most likely a download or a copy that went wrong. "
+        "Nothing of it has been loaded.",
         f"{_RUN} damaged.safetensors",
         f"{_RUN} model.safetensors",
         "situation",
@@ -59,8 +59,8 @@ ENTRIES = (
     Code(
         "E0604",
         "a weights file is a pickle",
-        "A pickle (`pytorch_model.bin`, `.pt`, `.pth`) can run any code when it is read, so it is not. The message shows how\n"
-        "to convert one that you trust.",
+        "A pickle (`pytorch_model.bin`, `.pt`, `.pth`) can run any code when it is read, so it is not. The "
+        "message shows how to convert one that you trust.",
         f"{_RUN} pytorch_model.bin",
         f"{_RUN} model.safetensors",
         "situation",
@@ -68,8 +68,8 @@ ENTRIES = (
     Code(
         "E0605",
         "a parameter is missing from the weights",
-        "Every parameter of the model must come from the file. Is it the file of another size of the model, or of one\n"
-        "without this part?",
+        "Every parameter of the model must come from the file. Is it the file of another size of the model, or of "
+        "one without this part?",
         f"{_RUN} gpt2-without-ln_f.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -77,8 +77,8 @@ ENTRIES = (
     Code(
         "E0606",
         "the weights hold a tensor that nothing uses",
-        "Every tensor is used exactly once, or ignored by name in the weights section: what is silently dropped is how a\n"
-        "model comes to give other numbers than the published one.",
+        "Every tensor is used exactly once, or ignored by name in the weights section: what is silently dropped "
+        "is how a model comes to give other numbers than the published one.",
         f"{_RUN} gpt2-with-a-classifier.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -102,7 +102,8 @@ ENTRIES = (
     Code(
         "E0609",
         "the weights are of another model",
-        "None of the names in the file is one of this model's, neither by our addresses nor by the spec's weights sections.",
+        "None of the names in the file is one of this model's, neither by our addresses nor by the spec's weights "
+        "sections.",
         f"{_RUN} bert.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -110,8 +111,8 @@ ENTRIES = (
     Code(
         "E0610",
         "a published tensor is not what the spec relies on",
-        "A second copy of a parameter (`<-`) must equal the first, and a constant must be that constant: the spec has no\n"
-        "place for anything else.",
+        "A second copy of a parameter (`<-`) must equal the first, and a constant must be that constant: the spec "
+        "has no place for anything else.",
         f"{_RUN} untied-head.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -119,8 +120,8 @@ ENTRIES = (
     Code(
         "E0611",
         "a folder of weights in parts is not whole",
-        "`model.safetensors.index.json` says which file has which tensor. A part is missing, or the parts and the index do\n"
-        "not agree.",
+        "`model.safetensors.index.json` says which file has which tensor. A part is missing, or the parts and the "
+        "index do not agree.",
         f"{_RUN} half-a-folder/",
         f"{_RUN} gpt2/",
         "situation",
@@ -144,8 +145,8 @@ ENTRIES = (
     Code(
         "E0614",
         "a published configuration asks for what the spec is not",
-        "The weights section requires values of some published keys (`require activation_function == \"gelu_new\"`), because\n"
-        "with others the model would be another one.",
+        "The weights section requires values of some published keys (`require activation_function == "
+        '"gelu_new"`), because with others the model would be another one.',
         f"{_RUN} gpt2-with-relu/",
         f"{_RUN} gpt2/",
         "situation",
@@ -169,8 +170,8 @@ ENTRIES = (
     Code(
         "E0617",
         "a setting contradicts the weights",
-        "Sizes are taken from what comes with the weights. A `--set` that says something else would give them another\n"
-        "meaning. Rates of dropout and other real numbers may be set.",
+        "Sizes are taken from what comes with the weights. A `--set` that says something else would give them "
+        "another meaning. Rates of dropout and other real numbers may be set.",
         f"{_RUN} gpt2/ --set depth=6",
         f"{_RUN} gpt2/ --set p=0",
         "situation",
@@ -185,7 +186,8 @@ ENTRIES = (
     Code(
         "E0621",
         "a parameter is mapped twice",
-        "One published tensor gives a parameter its values. A second copy takes `<-` (it must equal the first) or `->`.",
+        "One published tensor gives a parameter its values. A second copy takes `<-` (it must equal the first) or "
+        "`->`.",
         _with(_CONFIG, _TABLE, '  "lm_head.weight": [vocab, width] <-> wte.table\n', _NORMS),
         _with(_CONFIG, _TABLE, '  "lm_head.weight": [vocab, width] <- wte.table\n', _NORMS),
     ),
@@ -206,23 +208,23 @@ ENTRIES = (
     Code(
         "E0624",
         "the axes of a mapped tensor do not fit, or their order is not stated",
-        "A tensor with two axes or more states the order of the published one, `\"…\": [out, in] <-> …`: a square matrix\n"
-        "would load just as well the wrong way round.",
+        'A tensor with two axes or more states the order of the published one, `"…": [out, in] <-> …`: a square '
+        "matrix would load just as well the wrong way round.",
         _with(_CONFIG, _TABLE.replace(": [vocab, width]", ""), _NORMS),
         _RIGHT,
     ),
     Code(
         "E0625",
         "a mapping has no inverse",
-        "A mapping works both ways, so its right side is made of what can be undone: parameters, `concat`, `rearrange`, a\n"
-        "factor, a sum with a constant.",
+        "A mapping works both ways, so its right side is made of what can be undone: parameters, `concat`, "
+        "`rearrange`, a factor, a sum with a constant.",
         _with(_CONFIG, _TABLE.replace("wte.table", "tanh(wte.table)"), _NORMS),
         _RIGHT,
     ),
     Code(
         "E0626",
         "a published name is not written as one",
-        "A name is text with indices in braces: `\"h.{i}.ln.weight\"`. Each variable stands on both sides.",
+        'A name is text with indices in braces: `"h.{i}.ln.weight"`. Each variable stands on both sides.',
         _with(_CONFIG, _TABLE, _NORMS.replace("h.{i}.ln.bias", "h.{i.ln.bias")),
         _RIGHT,
     ),
@@ -236,8 +238,8 @@ ENTRIES = (
     Code(
         "E0628",
         "a configuration cannot be read or written as the section says",
-        "A hyperparameter comes from a published key, or from an expression of keys that can be solved for one of them: an\n"
-        "export writes the keys from the hyperparameters.",
+        "A hyperparameter comes from a published key, or from an expression of keys that can be solved for one of "
+        "them: an export writes the keys from the hyperparameters.",
         _with(_CONFIG.replace("n_embd", "n_embd * n_embd"), _TABLE, _NORMS),
         _RIGHT,
     ),

@@ -58,7 +58,9 @@ def _first_value(
     sizes: dict[str, int],
 ) -> Divergence | None:
     shown = {name for value in _values(judged.graph) for name in value}
-    last = {place.address: place for place in places(graph, inputs, sizes)}  # a variable that is made anew keeps its name
+    last = {
+        place.address: place for place in places(graph, inputs, sizes)
+    }  # a variable that is made anew keeps its name
     candidates = [place for place in last.values() if place.value.names[-1] in shown]
     for group in _groups(candidates, sizes):
         addresses = tuple(place.address for place in group)
@@ -171,7 +173,8 @@ def _first_gradient(
         cotangents = {"y": np.random.Generator(np.random.Philox(key=[0, 0])).standard_normal(shape)}
         try:
             exact, cost, found = (
-                side(tiny, {}).gradients(arrays, cotangents)[2] for side in (sides.reference, sides.single, sides.judged)
+                side(tiny, {}).gradients(arrays, cotangents)[2]
+                for side in (sides.reference, sides.single, sides.judged)
             )
         except AttnError:
             continue

@@ -116,6 +116,14 @@ def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) 
             allowed = tolerance.for_output(dtype, size, own)
         else:
             allowed = tolerance.for_gradient(dtype, size, own, overall)
-        relative = None if size <= noise and kind != "output" else difference / size if size else 0.0 if not difference else inf
+        relative = (
+            None
+            if size <= noise and kind != "output"
+            else difference / size
+            if size
+            else 0.0
+            if not difference
+            else inf
+        )
         rows.append(Row(kind, name, tuple(np.shape(true)), difference, relative, allowed))
     return rows

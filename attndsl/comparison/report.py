@@ -121,7 +121,9 @@ def table(comparison: Comparison) -> str:
     widths = [max(len(line[i]) for line in shown) for i in range(6)]
     for line in shown:
         left = f"  {line[0]:<{widths[0]}}  {line[1]:>{widths[1]}}"
-        lines.append(f"{left}  {line[2]:>{widths[2]}}  {line[3]:>{widths[3]}}  {line[4]:>{widths[4]}}  {line[5]}".rstrip())
+        lines.append(
+            f"{left}  {line[2]:>{widths[2]}}  {line[3]:>{widths[3]}}  {line[4]:>{widths[4]}}  {line[5]}".rstrip()
+        )
     differing = sum(not row.ok for row in c.rows)
     lines += ["", f"{len(c.rows)} arrays agree" if c.ok else f"{differing} of {len(c.rows)} arrays differ"]
     if c.divergence is not None:
@@ -152,13 +154,16 @@ def _gathered(rows: tuple[Row, ...]) -> list[tuple[Row, int]]:
     """Rows with those that differ in their layer's number alone, and agree, put together as the worst of them."""
     groups: dict[object, list[Row]] = {}
     for i, row in enumerate(rows):
-        pattern = ".".join("*" if part.isdecimal() else part for part in row.name.split("."))
-        key = (row.kind, pattern, row.shape) if row.ok and pattern != row.name else i
-        groups.setdefault(key, []).append(row)
+        groups.setdefault((row.kind, _pattern(row.name), row.shape) if row.ok else i, []).append(row)
     found = []
-    for key, members in groups.items():
+    for members in groups.values():
         worst = max(members, key=lambda row: row.absolute / row.tolerance if row.tolerance else row.absolute)
-        if isinstance(key, tuple) and len(members) > 1:
-            worst = replace(worst, name=str(key[1]))
+        if len(members) > 1:
+            worst = replace(worst, name=_pattern(worst.name))
         found.append((worst, len(members)))
     return found
+
+
+def _pattern(name: str) -> str:
+    """`h.*.ln_1.scale` for `h.3.ln_1.scale`."""
+    return ".".join("*" if part.isdecimal() else part for part in name.split("."))

@@ -145,7 +145,7 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
     if arrow.kind in ("tie", "state", "memory", "mask") or (arrow.kind == "flow" and _is_news(arrow, scene)):
         if arrow.label and arrow.tail.kind != "input":
             if arrow.kind == "memory" and arrow.is_across:
-                attributes |= {"taillabel": arrow.label, "labelangle": "9", "labeldistance": "9.5"}
+                attributes |= {"taillabel": arrow.label, "labelangle": "5", "labeldistance": "13"}
             elif attributes.get("weight") == "20" and _is_alone(arrow, scene):
                 attributes |= _beside(arrow.label)
             else:
@@ -156,8 +156,9 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
 def _is_alone(arrow: Arrow, scene: Scene) -> bool:
     """Whether no other arrow but a skip leaves its tail or enters its head, and the frame is wide enough, so that there
     is room beside it."""
-    is_within = arrow.tail.frame is arrow.head.frame is not scene.root
-    return not (is_within and len(arrow.label) > 12) and not any(
+    if arrow.tail.frame is arrow.head.frame and arrow.tail.frame.kind == "layer" and len(arrow.label) > 13:
+        return False
+    return not any(
         (a.tail is arrow.tail or a.head is arrow.head) and a is not arrow and a.kind in ("flow", "memory")
         for a in scene.arrows
     )

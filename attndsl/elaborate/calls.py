@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import arrange, axes_text, axis_of, dtype_of, emit, lift, size_of
+from attndsl.elaborate.signatures import Bound, Sorted, bind
+from attndsl.elaborate.tensors import arrange, axis_of, dtype_of, emit, lift
 from attndsl.elaborate.values import (
     Argument,
     BlockValue,
@@ -17,14 +18,12 @@ from attndsl.elaborate.values import (
     IndexFunctionValue,
     Layer,
     Nothing,
-    Number,
     Primitive,
     Several,
     Text,
     describe,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
-from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
 
 MAX_DEPTH = 48
@@ -93,17 +92,11 @@ def _layer(
     return _enter(layer.callee, positional, keywords, frame, span, layer.path, owner, layer)
 
 
-@dataclass(eq=False)
-class _Sorted:
-    settings: dict[str, Argument] = field(default_factory=dict)
-    tensors: dict[str, Argument] = field(default_factory=dict)
-
-
 def _sort(
     callee: BlockValue, positional: Sequence[Argument], keywords: Mapping[str, Argument], span: Span, frame: Frame
-) -> _Sorted:
+) -> Sorted:
     """Compile-time values go to the hyperparameters and tensors to the tensors, each in order."""
-    block, given = callee.block, _Sorted()
+    block, given = callee.block, Sorted()
     hyper = {p.name.text: p for p in block.hyperparameters}
     tensors = {p.name.text: p for p in block.tensors}
     here = Label(block.name.span, "declared here")
@@ -184,9 +177,7 @@ def _enter(
     return _run(callee, given, frame, span, path, owner, layer)
 
 
-def _run(
-    callee: BlockValue, given: _Sorted, frame: Frame, span: Span, path: str, owner: Frame, layer: Layer
-) -> Compile:
+def _run(callee: BlockValue, given: Sorted, frame: Frame, span: Span, path: str, owner: Frame, layer: Layer) -> Compile:
     """Elaborate the body in a frame of its own. An error inside a standard block is said at the user's call."""
     run, block = frame.run, callee.block
     if run.depth >= MAX_DEPTH:
@@ -204,7 +195,7 @@ def _run(
     )  # fmt: skip
     run.depth += 1
     try:
-        bound = _bind(callee, given, inner, frame, span)
+        bound = bind(callee, given, inner, frame, span)
         run.execute(block.body, inner)
         if inner.results is None:
             raise error(
@@ -246,266 +237,10 @@ def _short(text: str) -> str:
     return line if len(line) <= 60 else line[:57] + "…"
 
 
-# ---------------------------------------------------------------- matching signatures
-
-
-@dataclass(eq=False)
-class _Bound:
-    """How axes inside a block stand for axes outside it (`back`), only where they differ."""
-
-    back: dict[Axis, Axis] = field(default_factory=dict)
-    taken: dict[Axis, str] = field(default_factory=dict)  # outer axis → the signature's name that has it
-
-
-def _bind(callee: BlockValue, given: _Sorted, inner: Frame, frame: Frame, span: Span) -> _Bound:
-    block, bound = callee.block, _Bound()
-    for parameter in block.hyperparameters:
-        name = parameter.name.text
-        if name in given.settings:
-            inner.bind(name, given.settings[name].value, given.settings[name].span)
-        elif name in callee.settings:
-            inner.bind(name, callee.settings[name], parameter.span)
-    waiting = [p for p in block.hyperparameters if p.name.text not in inner.names]
-    for parameter in waiting:
-        if parameter.default is None:
-            raise error(
-                "E0103",
-                f"`{block.name.text}` needs `{parameter.name.text}`",
-                span,
-                other=Label(parameter.span, "declared here"),
-            )
-    tensors: dict[str, Argument] = {}
-    for parameter in block.tensors:
-        name = parameter.name.text
-        if name in given.tensors:
-            tensors[name] = given.tensors[name]
-        elif parameter.default is None:
-            raise error(
-                "E0103",
-                f"`{block.name.text}` needs the tensor `{name}`",
-                span,
-                other=Label(parameter.span, "declared here"),
-            )
-    _star(block, tensors, inner)
-    _early_defaults(waiting, block, inner)
-    for parameter in block.tensors:
-        name = parameter.name.text
-        if name not in tensors:
-            assert parameter.default is not None
-            if isinstance(parameter.default, tree.Name) and parameter.default.text in tensors:
-                tensors[name] = tensors[parameter.default.text]
-            else:
-                tensors[name] = lift(Argument(inner.run.evaluate(parameter.default, inner), span), inner)
-        inner.bind(name, _match(parameter, tensors[name], block, inner, bound, frame), parameter.span)
-    for parameter in waiting:
-        if parameter.name.text not in inner.names:
-            assert parameter.default is not None
-            inner.bind(parameter.name.text, inner.run.evaluate(parameter.default, inner), parameter.span)
-    return bound
-
-
-def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Block, inner: Frame) -> None:
-    """Literal defaults are known before the tensors, whose types may mention them."""
-    for parameter in waiting:
-        if isinstance(parameter.default, (tree.Number, tree.Boolean, tree.String)):
-            inner.bind(parameter.name.text, inner.run.evaluate(parameter.default, inner), parameter.span)
-
-
-def _split(
-    parameter: tree.Parameter, axes: Sequence[Axis]
-) -> tuple[list[tuple[tree.AxisTerm, Axis]], list[Axis]] | None:
-    """Terms paired with axes by position, and what `*` takes; None where the rank does not fit."""
-    assert parameter.type is not None
-    terms = parameter.type.axes.terms
-    rest = next((i for i, t in enumerate(terms) if t.is_rest), None)
-    if rest is None:
-        return (list(zip(terms, axes, strict=True)), []) if len(terms) == len(axes) else None
-    behind = len(terms) - rest - 1
-    if len(axes) < rest + behind:
-        return None
-    end = len(axes) - behind
-    pairs = [*zip(terms[:rest], axes[:rest], strict=True), *zip(terms[rest + 1 :], axes[end:], strict=True)]
-    return pairs, list(axes[rest:end])
-
-
-def _star(block: tree.Block, tensors: Mapping[str, Argument], inner: Frame) -> None:
-    """`*` has one meaning in a signature: the largest of what the tensors have for it, which contains the others."""
-    largest: list[Axis] | None = None
-    for parameter in block.tensors:
-        assert parameter.type is not None
-        if parameter.name.text in tensors and any(t.is_rest for t in parameter.type.axes.terms):
-            split = _split(parameter, tensors[parameter.name.text].type.axes)
-            if split is not None and (largest is None or len(split[1]) > len(largest)):
-                largest = split[1]
-    inner.rest = tuple(largest) if largest is not None else None
-
-
-def _match(
-    parameter: tree.Parameter, given: Argument, block: tree.Block, inner: Frame, bound: _Bound, frame: Frame
-) -> Value:
-    """A tensor bound to a parameter: its dtype and rank checked, its axes named as the signature says."""
-    value = given.tensor
-    assert parameter.type is not None
-    declared = Label(parameter.span, f"`{parameter.name.text}` of `{block.name.text}` is declared here")
-    dtype = dtype_of(parameter.type)
-    if value.type.dtype != dtype:
-        fix = {"float": "convert it with `float(…)`", "int": "convert it with `int(…)`"}.get(dtype, "compare it first")
-        raise error(
-            "E0204",
-            f"`{block.name.text}` takes {dtype} for `{parameter.name.text}`, but this is {value.type}",
-            given.span,
-            str(value.type),
-            other=declared,
-            help=fix,
-        )
-    split = _split(parameter, value.type.axes)
-    if split is None:
-        raise error(
-            "E0201",
-            f"`{block.name.text}` takes {parameter.type.span.text} for `{parameter.name.text}`, but this is "
-            f"{value.type}",
-            given.span,
-            axes_text(value.type.axes),
-            other=declared,
-            note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}",
-        )
-    pairs, rest = split
-    missing = [a for a in rest if inner.rest is not None and a not in inner.rest]
-    if missing:
-        raise error(
-            "E0201",
-            f"`*` is {axes_text(inner.rest or ())} in this call, but `{parameter.name.text}` has "
-            f"{axes_text(missing)} too",
-            given.span,
-            axes_text(value.type.axes),
-            other=declared,
-        )
-    names = [t.size.text for t, _ in pairs if isinstance(t.size, tree.Name)]
-    for term, outer in pairs:
-        own = term.size.text if isinstance(term.size, tree.Name) else None
-        if frame.in_user_file and outer.name in names and own is not None and outer.name != own:
-            raise error(
-                "E0202",
-                f"the axis `{outer.name}` stands where `{block.name.text}` expects `{own}`",
-                given.span,
-                axes_text(value.type.axes),
-                other=Label(parameter.type.span, "the order expected"),
-                help="bring the axes into order with `rearrange(…)`",
-            )
-        inside = _match_axis(term, outer, block, inner, bound, given, declared)
-        if inside != outer:
-            value = emit(inner, ops.Rename(outer, inside), parameter.span, Argument(value, given.span))
-    return value
-
-
-def _match_axis(
-    term: tree.AxisTerm, outer: Axis, block: tree.Block, inner: Frame, bound: _Bound, given: Argument, declared: Label
-) -> Axis:
-    """The axis that `outer` is inside the block."""
-    assert term.size is not None
-    run = inner.run
-    if term.name is not None:
-        _match_size(term.size, outer, block, inner, given, declared)
-        return Axis(term.name.text, outer.size, outer.origin)
-    if isinstance(term.size, tree.Name):
-        name = term.size.text
-        known = inner.names.get(name)
-        if known is None:
-            inside = outer
-            if outer in bound.taken and bound.taken[outer] != name:
-                used = {a.name for a in (*bound.taken, *bound.back, *(inner.rest or ()))}
-                fresh = name
-                while fresh in used:
-                    fresh += "'"
-                inside = outer.named(fresh)
-                bound.back[inside] = outer
-            bound.taken.setdefault(outer, name)
-            inner.bind(name, Number(outer.size.known(run.sizes), outer.size, inside), term.span)
-            return inside
-        if isinstance(known.value, Number) and known.value.size is not None:
-            expected = known.value.axis or Axis.of(known.value.size)
-            if bound.back.get(expected, expected) == outer:
-                return expected
-            if expected.size == outer.size and known.value.axis is None:
-                inner.bind(name, replace(known.value, axis=outer), known.span)
-                return outer
-            raise error(
-                "E0201",
-                f"`{name}` is `{bound.back.get(expected, expected).name}` in this call of "
-                f"`{block.name.text}`, but here it would be `{outer.name}`",
-                given.span,
-                axes_text(given.type.axes),
-                other=declared,
-                note=_now(inner, expected.size, outer.size),
-            )
-    _match_size(term.size, outer, block, inner, given, declared)
-    return outer
-
-
-def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:
-    symbols = sorted({s for size in sizes for s in size.symbols if s in frame.run.sizes})
-    return (", ".join(f"{s} = {frame.run.sizes[s]}" for s in symbols),) if symbols else ()
-
-
-def _match_size(
-    node: tree.Expr, outer: Axis, block: tree.Block, inner: Frame, given: Argument, declared: Label
-) -> None:
-    """An expression in a signature equals the axis's size; one unknown name in it is solved for."""
-    unknown = [n for n in dict.fromkeys(_names(node)) if inner.lookup(n.text) is None]
-    unknown_names = list(dict.fromkeys(n.text for n in unknown))
-    if len(unknown_names) > 1:
-        raise error(
-            "E0213",
-            f"`{node.span.text}` has {len(unknown_names)} unknowns, {' and '.join(f'`{n}`' for n in unknown_names)}",
-            declared.span,
-            help="give all but one of them as hyperparameters",
-        )
-    placeholder = Size.symbol("?")
-    for name in unknown_names:
-        inner.bind(name, Number(None, placeholder), node.span)
-    written = size_or_none(node, inner)
-    if written is None:
-        raise error("E0209", f"`{node.span.text}` is not a size", node.span)
-    if not unknown_names:
-        if written != outer.size:
-            raise error(
-                "E0201",
-                f"`{block.name.text}` needs an axis of size `{written}` here, but this has `{outer.name}`",
-                given.span,
-                axes_text(given.type.axes),
-                other=declared,
-                note=_now(inner, written, outer.size),
-            )
-        return
-    solution = solve(written, outer.size, "?")
-    if solution is None:
-        raise error(
-            "E0213",
-            f"`{node.span.text}` = `{outer.size}` cannot be solved for `{unknown_names[0]}`",
-            given.span,
-            other=declared,
-        )
-    inner.bind(unknown_names[0], Number(solution.known(inner.run.sizes), solution), node.span)
-    size_of(inner.names[unknown_names[0]].value, given.span, inner)  # type: ignore[arg-type]
-
-
-def size_or_none(node: tree.Expr, frame: Frame) -> Size | None:
-    value = frame.run.evaluate(node, frame)
-    return value.size if isinstance(value, Number) else None
-
-
-def _names(node: tree.Expr) -> list[tree.Name]:
-    if isinstance(node, tree.Name):
-        return [node]
-    if isinstance(node, tree.Chain):
-        return [n for o in node.operands for n in _names(o)]
-    return _names(node.operand) if isinstance(node, tree.Unary) else []
-
-
 # ---------------------------------------------------------------- results
 
 
-def _results(block: tree.Block, inner: Frame, bound: _Bound, frame: Frame, span: Span) -> tuple[Compile, ...]:
+def _results(block: tree.Block, inner: Frame, bound: Bound, frame: Frame, span: Span) -> tuple[Compile, ...]:
     assert inner.results is not None
     values, place = list(inner.results), inner.returned or span
     if block.results and len(block.results) != len(values):
@@ -545,7 +280,7 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
     return arrange(value, tuple(axes), inner, place)
 
 
-def _named_back(value: Value, block: tree.Block, inner: Frame, bound: _Bound, place: Span) -> Value:
+def _named_back(value: Value, block: tree.Block, inner: Frame, bound: Bound, place: Span) -> Value:
     for axis in value.type.axes:
         outer = bound.back.get(axis)
         if outer is None:

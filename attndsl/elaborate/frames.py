@@ -47,8 +47,8 @@ class PendingParameter:
 @dataclass(eq=False)
 class Run:
     """What one elaboration collects, and the functions that call each other through it (so that no two modules import
-    each other): `evaluate` an expression, `apply` a value to arguments, `execute` statements, `enter` a scope, repeat or
-    scan. `sizes` are the integer hyperparameters' values."""
+    each other): `evaluate` an expression, `apply` a value to arguments, `execute` statements, `enter` a scope, repeat
+    or scan. `sizes` are the integer hyperparameters' values."""
 
     evaluate: Callable[[tree.Expr, Frame], Compile]
     apply: Callable[[Compile, Sequence[Argument], dict[str, Argument], Frame, Span, tree.Identifier | None], Compile]

@@ -58,8 +58,8 @@ def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
             values[name] = shown(value)
     return Graph(
         model.name.text, values, dict(run.sizes), inputs, outputs, _parameters(run), tuple(run.constraints),
-        dict(run.scopes), region, spec.variant.name.text if spec.variant else None, model.doc or spec.file.doc, model.span,
-        spec.source.name,
+        dict(run.scopes), region, spec.variant.name.text if spec.variant else None,
+        model.doc or spec.file.doc, model.span, spec.source.name,
     )  # fmt: skip
 
 

@@ -12,20 +12,18 @@ from dataclasses import dataclass
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
-from attndsl.elaborate import index_functions
+from attndsl.elaborate import index_functions, joining
 from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.given import Given
 from attndsl.elaborate.rearrange import rearrange
 from attndsl.elaborate.tensors import (
-    BINARY,
     UNARY,
     arithmetic,
     axes_of,
     axes_text,
-    axis_of,
     emit,
     lift,
     number,
-    size_of,
 )
 from attndsl.elaborate.values import (
     FUNCTIONS,
@@ -37,57 +35,14 @@ from attndsl.elaborate.values import (
     Nothing,
     Number,
     Primitive,
-    Several,
     Text,
     combine,
     describe,
     kind_of,
 )
-from attndsl.graph import Axis, Initializer, ScopeInfo, Type, Value
-from attndsl.sizes import Constraint, Size
+from attndsl.graph import Axis, Initializer, ScopeInfo, Value
+from attndsl.sizes import Constraint
 from attndsl.syntax import tree
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A primitive's arguments, where it stands, and what it is called."""
-
-    name: str
-    positional: tuple[Argument, ...]
-    keywords: dict[str, Argument]
-    frame: Frame
-    span: Span
-
-    def tensor(self, place: int) -> Argument:
-        """The operand at `place` as a tensor."""
-        return lift(self.positional[place], self.frame)
-
-    def type(self, place: int) -> Type:
-        value = self.tensor(place).value
-        assert isinstance(value, Value)
-        return value.type
-
-    def keyword(self, name: str) -> Argument:
-        if name not in self.keywords:
-            raise error(
-                "E0103",
-                f"`{self.name}` needs `{name}=…`",
-                self.span,
-                help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else (),
-            )
-        return self.keywords[name]
-
-    def axes(self, name: str, *types: Type) -> tuple[Axis, ...]:
-        return axes_of(self.keyword(name), self.frame, types, known=True)
-
-    def axis(self, name: str, *types: Type) -> Axis:
-        found = self.axes(name, *types)
-        if len(found) != 1:
-            raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
-        return found[0]
-
-    def emit(self, op: ops.Op, *operands: Argument) -> Value:
-        return emit(self.frame, op, self.span, *operands)
 
 
 def apply(
@@ -271,116 +226,6 @@ def _rearrange(g: Given) -> Compile:
     return rearrange(g.tensor(0), arrow, g.frame, g.span)
 
 
-def _concat(g: Given) -> Compile:
-    over = g.keyword("over")
-    arrow = over.value
-    if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
-        raise error("E0104", "`concat` needs the joined axis's name", over.span, help="write `over=[M, T] -> S`")
-    parts = [lift(p, g.frame) for p in g.positional]
-    if len(arrow.source.terms) not in (1, len(parts)):
-        raise error(
-            "E0104",
-            f"{len(parts)} operands are joined over {len(arrow.source.terms)} axes",
-            over.span,
-            help="name one axis for each operand",
-        )
-    terms = arrow.source.terms * (len(parts) if len(arrow.source.terms) == 1 else 1)
-    axes: list[Axis | None] = []
-    total, earlier = Size.of(0), Size.of(0)
-    for part, term in zip(parts, terms, strict=True):
-        type_ = part.type
-        is_one = isinstance(term.size, tree.Number) and term.size.value == 1 and term.name is None
-        axis = None if is_one else axis_of(term, g.frame, (type_,))
-        axes.append(axis if axis in type_.axes else None)
-        earlier, total = total, total + (axis.size if axis in type_.axes else 1)
-    target = _joined(arrow.target.terms[0], total, earlier, g)
-    layout = max((p.type for p in parts), key=lambda t: t.rank).axes
-    place = next((i for i, a in enumerate(layout) if a in axes), len(layout))
-    rest = [a for a in layout if a not in axes]
-    one = Axis("1", Size.of(1))
-    full: list[Argument] = []
-    for part, axis in zip(parts, axes, strict=True):
-        type_ = part.type
-        order = (*rest[:place], axis or one, *rest[place:])
-        foreign = [a for a in type_.axes if a not in order]
-        if foreign:
-            raise error("E0203", f"{axes_text(foreign)} is no axis of the other operands", part.span, str(type_))
-        full.append(part if type_.axes == order else Argument(g.emit(ops.Broadcast(order), part), part.span))
-    return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
-
-
-def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: Given) -> Axis:
-    """The axis that a concatenation makes: a name of its own for the summed size, counted from where the last operand
-    starts."""
-    if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
-        axis = Axis(term.size.text, total, -earlier)
-        g.frame.bind(term.size.text, Number(total.known(g.frame.run.sizes), total, axis), term.span)
-        return axis
-    made = axis_of(term, g.frame)
-    if made.size != total:
-        g.frame.run.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
-    return Axis(made.name, made.size, -earlier)
-
-
-def _split(g: Given) -> Compile:
-    arrow = g.keyword("over").value
-    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
-        raise error("E0104", "`split` needs the parts' axes", g.keyword("over").span, help="write `over=S -> [M, T]`")
-    tensor, start = g.tensor(0), Size.of(0)
-    axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
-    targets = [axis_of(t, g.frame) for t in arrow.target.terms]
-    total = sum((t.size for t in targets), Size.of(0))
-    if total != axis.size:
-        g.frame.run.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206"))
-    parts = []
-    for target in targets:
-        parts.append(g.emit(ops.Slice(axis, start, target), tensor))
-        start = start + target.size
-    return Several(tuple(parts))
-
-
-def _broadcast(g: Given) -> Compile:
-    tensor, axes = g.tensor(0), axes_of(g.positional[1], g.frame, (g.type(0),))
-    lacking = tuple(a for a in g.type(0).axes if a not in axes)
-    return g.emit(ops.Broadcast((*lacking, *axes)), tensor)
-
-
-def _windows(g: Given) -> Compile:
-    arrow = g.keyword("over").value
-    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
-        raise error(
-            "E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`"
-        )
-    axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
-    stride, dilation, pad = (_whole(g, key, default) for key, default in (("stride", 1), ("dilation", 1), ("pad", 0)))
-    before, after = _whole(g, "before", pad), _whole(g, "after", pad)
-    size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame)
-    reach = (size - 1) * dilation + 1
-    count = axis.size + (before + after) - reach
-    count = (count // Size.of(stride) if stride != 1 else count) + 1
-    names = [t.size.text if isinstance(t.size, tree.Name) else t.span.text for t in arrow.target.terms]
-    made = []
-    for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
-        if g.frame.lookup(name) is None:
-            new = Axis(name, length)
-            g.frame.bind(name, Number(length.known(g.frame.run.sizes), length, new), term.span)
-        else:
-            new = axis_of(term, g.frame)
-            if new.size != length:
-                g.frame.run.require(Constraint("==", length, new.size, g.frame.site or term.span, "E0206"))
-        made.append(new)
-    return g.emit(ops.Windows(axis, made[0], made[1], stride, dilation, before, after), g.tensor(0))
-
-
-def _whole(g: Given, key: str, default: int) -> int:
-    if key not in g.keywords:
-        return default
-    n = number(g.keywords[key].value, g.keywords[key].span, f"`{key}`")
-    if not isinstance(n.value, int) or n.value < 0 or n.formula is not None:
-        raise error("E0404", f"`{key}` must be a whole number", g.keywords[key].span)
-    return n.value
-
-
 # ---------------------------------------------------------------- the rest
 
 
@@ -426,7 +271,7 @@ def _has(g: Given) -> Compile:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`operands`: fewest and most positional arguments. `names_axis`: a single `name=size` is an axis (`range(part=2)`)."""
+    """`operands`: fewest and most positional arguments. `names_axis`: one `name=size` is an axis, `range(part=2)`."""
 
     build: Callable[[Given], Compile]
     operands: tuple[int, int] = (1, 1)
@@ -454,24 +299,28 @@ PRIMITIVES: dict[str, Rule] = {
     "all": Rule(_reduction(ops.All), keywords=_OVER, doc="whether all are true"),
     "argmax": Rule(_along(ops.ArgMax), keywords=_OVER, doc="the index of the largest; ties go to the lowest"),
     "cumsum": Rule(_along(ops.CumSum), keywords=_OVER, doc="the running sum"),
-    "softmax": Rule(_softmax, keywords=("over", "where"), doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
+    "softmax": Rule(_softmax, keywords=("over", "where"),
+                    doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
     "log_softmax": Rule(_along(ops.LogSoftmax), keywords=_OVER, doc="the logarithm of the softmax"),
     "logsumexp": Rule(_along(ops.LogSumExp), keywords=_OVER, doc="log(sum(exp(x)))"),
     "dot": Rule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
     "take": Rule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
     "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
     "positions": Rule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
-    "rearrange": Rule(_rearrange, (2, 2), doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
-    "concat": Rule(_concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
-    "split": Rule(_split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
-    "broadcast": Rule(_broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
-    "windows": Rule(_windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
+    "rearrange": Rule(_rearrange, (2, 2),
+                      doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
+    "concat": Rule(joining.concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
+    "split": Rule(joining.split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
+    "broadcast": Rule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
+    "windows": Rule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
                     "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
     "flip": Rule(_along(ops.Flip), keywords=_OVER, doc="back to front along an axis"),
     "one_hot": Rule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
                     doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
-    "dropout": Rule(_dropout, (1, 2), ("p",), "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),
-    "uniform": Rule(_uniform, (1, 2), doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
+    "dropout": Rule(_dropout, (1, 2), ("p",),
+                    "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),
+    "uniform": Rule(_uniform, (1, 2),
+                    doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
     **{name: Rule(_initializer, (n, n), doc="an initialiser") for name, n in
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
     "kind": Rule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
@@ -483,5 +332,3 @@ CONSTANTS: dict[str, Compile] = {
     "pi": Number.of(math.pi),
     **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
 }
-
-BINARY_NAMES = tuple(BINARY)

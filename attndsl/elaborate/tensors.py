@@ -80,7 +80,7 @@ def _tensor(argument: Argument) -> Value:
 
 
 def lift(argument: Argument, frame: Frame) -> Argument:
-    """The argument as a tensor: a number becomes a constant, a size of an input its value, a repeat index its scalar."""
+    """The argument as a tensor: a number becomes a constant, an input's size its value, a repeat index its scalar."""
     value = argument.value
     if isinstance(value, Value):
         return argument

@@ -16,7 +16,7 @@ from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
-from attndsl.ops.special import erf, sigmoid
+from attndsl.ops.special import by_chunks, erf, sigmoid
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:
@@ -280,20 +280,24 @@ class Gelu(Fused):
         return x.with_dtype(FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x = as_float(call, arrays[0])
-        return 0.5 * x * (1 + (np.tanh(_GELU * (x + 0.044715 * (x * x * x))) if self.approximate else erf(x / _ROOT_2)))
+        return by_chunks(self._value, as_float(call, arrays[0]))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
-        x = arrays[0]
-        if not self.approximate:
-            density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-            return (upstream * (0.5 * (1 + erf(x / _ROOT_2)) + x * density),)
-        square = x * x
-        curve = np.tanh(_GELU * (x + 0.044715 * (square * x)))
-        inner = _GELU * (1 + 3 * 0.044715 * square)
-        return (upstream * (0.5 * (1 + curve) + 0.5 * x * (1 - curve * curve) * inner),)
+        return (upstream * by_chunks(self._slope, arrays[0]) if call.needs(0) else None,)
+
+    def _curve(self, x: Array) -> Array:
+        return np.tanh(_GELU * (x + 0.044715 * (x * x * x))) if self.approximate else erf(x / _ROOT_2)
+
+    def _value(self, x: Array) -> Array:
+        return 0.5 * x * (1 + self._curve(x))
+
+    def _slope(self, x: Array) -> Array:
+        curve = self._curve(x)
+        if self.approximate:
+            steepness = 0.5 * (1 - curve * curve) * (_GELU * (1 + 3 * 0.044715 * x * x))
+        else:
+            steepness = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return 0.5 * (1 + curve) + x * steepness
 
     def expand(self, builder: Builder, *values: Value) -> Value:
         (x,) = values
@@ -323,14 +327,14 @@ class Silu(Fused):
         return x.with_dtype(FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x = as_float(call, arrays[0])
-        return x * sigmoid(x)
+        return by_chunks(lambda x: x * sigmoid(x), as_float(call, arrays[0]))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
-        share = sigmoid(arrays[0])
-        return (upstream * share * (1 + arrays[0] * (1 - share)),)
+        return (upstream * by_chunks(self._slope, arrays[0]) if call.needs(0) else None,)
+
+    def _slope(self, x: Array) -> Array:
+        share = sigmoid(x)
+        return share * (1 + x * (1 - share))
 
     def expand(self, builder: Builder, *values: Value) -> Value:
         (x,) = values

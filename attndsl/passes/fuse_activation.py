@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
-from attndsl.ops import Add, Div, Erf, Gelu, Mul, Op, Sigmoid, Silu, Sub, Tanh
-from attndsl.passes.algebra import ARITHMETIC, Algebra, same
+from attndsl.ops import Add, Div, Erf, Exp, Gelu, Mul, Op, Sigmoid, Silu, Sub, Tanh
+from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, same
 from attndsl.passes.base import Pass, Refusal, Report
 from attndsl.passes.matching import Match, NearMiss, fuse, group
-from attndsl.passes.rewrite import Rewriter
 
 SLOPE = math.sqrt(2 / math.pi)
 
@@ -42,7 +41,9 @@ class FuseActivation(Pass):
 
 
 def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
-    worst: NearMiss | None = None
+    worst = _over_exp(algebra, root)
+    if isinstance(worst, Match):
+        return worst
     for value in algebra.nearby(root.output, 4):
         curve = algebra.made_by(value, Erf, Tanh, Sigmoid)
         if curve is None:
@@ -57,32 +58,50 @@ def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
     return worst
 
 
+def _over_exp(algebra: Algebra, root: Node) -> Match | NearMiss | None:
+    """x / (1 + exp(-x))"""
+    for value in algebra.nearby(root.output, 3):
+        power = algebra.made_by(value, Exp)
+        if power is None:
+            continue
+        for x in algebra.nearby(power.inputs[0], 2):
+            minus = {algebra.monomial((x, 1)): -1.0}
+            if algebra.constant(x) is not None or not same(algebra.polynomial(power.inputs[0], (x,)), minus):
+                continue
+            for below in algebra.nearby(root.output, 2):
+                quotient = {algebra.monomial((x, 1), (below, -1)): 1.0}
+                sigmoid = {ONE: 1.0, algebra.monomial((power.output, 1)): 1.0}
+                if same(algebra.polynomial(below, (power.output,)), sigmoid) and same(
+                    algebra.polynomial(root.output, (x, below)), quotient
+                ):
+                    return _found(algebra, root, power, x, Silu())
+    return None
+
+
+def _found(algebra: Algebra, root: Node, curve: Node, x: Value, op: Op) -> Match:
+    nodes = group(algebra, root, (x,), (*ARITHMETIC, Erf, Tanh, Sigmoid, Exp))
+    detail = f"`{op.name}`, tanh form" if op == Gelu(approximate=True) else f"`{op.name}`"
+    return Match("activation", curve, nodes, detail, lambda rewriter: rewriter.emit(op, rewriter.now(x)))
+
+
 def _form(
     algebra: Algebra, root: Node, curve: Node, inner: Mapping[int, float], outer: Mapping[tuple[int, int], float], op: Op
 ) -> Match | NearMiss | None:
-    name = f"`{op.name}`"
     nearly: NearMiss | None = None
     for x in algebra.nearby(curve.inputs[0], 5):
         if algebra.constant(x) is not None:
             continue
         whole = algebra.polynomial(root.output, (x, curve.output))
-        wanted = {algebra.monomial((x, a), (curve.output, b)): c for (a, b), c in outer.items()}
-        if not same(whole, wanted):
-            continue
         argument = algebra.polynomial(curve.inputs[0], (x,))
+        wanted = {algebra.monomial((x, a), (curve.output, b)): c for (a, b), c in outer.items()}
         powers = {algebra.monomial((x, power)): c for power, c in inner.items()}
-        if not same(argument, powers):
-            if argument.keys() == powers.keys() and max(inner) > 0:
-                found = " and ".join(f"{argument[m]:.7g}" for m in powers)
-                right = " and ".join(f"{c:.7g}" for c in powers.values())
-                reason = f"the constants are those of no {name}: {found} instead of {right}"
-                nearly = NearMiss("activation", curve, Refusal(reason, curve, 2))
+        if whole.keys() != wanted.keys() or argument.keys() != powers.keys():
             continue
-        nodes = group(algebra, root, (x,), (*ARITHMETIC, Erf, Tanh, Sigmoid))
-
-        def build(rewriter: Rewriter, x: Value = x) -> Value:
-            return rewriter.emit(op, rewriter.now(x))
-
-        detail = f"{name}, tanh form" if op == Gelu(approximate=True) else name
-        return Match("activation", curve, nodes, detail, build)
+        if same(whole, wanted) and same(argument, powers):
+            return _found(algebra, root, curve, x, op)
+        for found, right, node in ((whole, wanted, root), (argument, powers, curve)):
+            if not same(found, right):
+                numbers = [" and ".join(f"{terms[m]:.7g}" for m in right) for terms in (found, right)]
+                reason = f"the constants are those of no `{op.name}`: {numbers[0]} instead of {numbers[1]}"
+                nearly = NearMiss("activation", curve, Refusal(reason, node, 2))
     return nearly

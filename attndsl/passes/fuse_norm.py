@@ -66,12 +66,14 @@ def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
 
 
 def _roots(algebra: Algebra, root: Node) -> Iterator[tuple[Node, Value]]:
-    """The square roots nearby, with what they are roots of."""
+    """The square roots and quotients nearby, with what they are roots of or divide by."""
     for value in algebra.nearby(root.output, 5):
-        node = algebra.made_by(value, Sqrt, Rsqrt, Pow)
+        node = algebra.made_by(value, Sqrt, Rsqrt, Pow, Div)
         if node is None:
             continue
-        if not isinstance(node.op, Pow) or abs(algebra.constant(node.inputs[1]) or 0.0) == 0.5:
+        if isinstance(node.op, Div):
+            yield node, node.inputs[1]
+        elif not isinstance(node.op, Pow) or abs(algebra.constant(node.inputs[1]) or 0.0) == 0.5:
             yield node, node.inputs[0]
 
 

@@ -3,7 +3,7 @@ program is made."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 
@@ -22,4 +22,20 @@ def require_torch() -> Any:
     return torch
 
 
-__all__ = ["require_torch"]
+def __getattr__(name: str) -> Any:
+    if name == "TorchProgram":
+        from attndsl.backends.pytorch.program import TorchProgram
+
+        return TorchProgram
+    if name == "generate_source":
+        from attndsl.backends.pytorch.source import generate_source
+
+        return generate_source
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if TYPE_CHECKING:
+    from attndsl.backends.pytorch.program import TorchProgram
+    from attndsl.backends.pytorch.source import generate_source
+
+__all__ = ["TorchProgram", "generate_source", "require_torch"]

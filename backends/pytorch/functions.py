@@ -48,6 +48,12 @@ class Line:
     node: Node | None = None
 
 
+def parted(header: list[Line], body: list[Line]) -> list[Line]:
+    """Both, with an empty line between them where the body starts with a comment."""
+    between = [Line("")] if header and body and body[0].text.lstrip().startswith("#") else []
+    return [*header, *between, *body]
+
+
 @dataclass(eq=False)
 class Variable:
     """An argument of the function: its name and what it stands for."""
@@ -72,6 +78,7 @@ class Writer:
     waiting: dict[Value, tuple[Node, ...]] = field(default_factory=dict)  # what an expression not yet written is made of
     left: Counter[Value] = field(default_factory=Counter)  # reads of a value that are still to be written
     single: set[Value] = field(default_factory=set)
+    named: set[Value] = field(default_factory=set)  # waiting, but not to stand inside an expression
     holders: dict[str, Value] = field(default_factory=dict)
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
@@ -244,6 +251,9 @@ class Writer:
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
         value = node.output
+        for operand in map(self.file.root, node.inputs):
+            if operand in self.named and operand in self.waiting:
+                self.write(operand)
         expression = self.lower(node)
         while len(expression.text) > LONGEST:
             waiting = [v for v in map(self.file.root, node.inputs) if v in self.waiting and len(self.values[v].text) > 24]
@@ -257,11 +267,14 @@ class Writer:
             return
         inputs = dict.fromkeys(map(self.file.root, node.inputs))
         self.waiting[value] = (node, *(n for v in inputs for n in self.waiting.get(v, ())))
-        if value not in self.single or self._deserves_a_name(node, expression):
+        if value not in self.single:
             self.write(value)
+        elif self._deserves_a_name(node, expression):
+            self.named.add(value)
 
     def _deserves_a_name(self, node: Node, expression: Expr) -> bool:
-        """Whether an author's variable is worth a line of its own although it is used once."""
+        """Whether an author's variable is worth a line of its own although it is used once. It gets one just before it
+        is used: `q`, `k` and `v` in the order in which attention takes them."""
         scopes = self.file.graph.scopes
         own = [name for name in self.file.names_of(node.output) if name not in scopes and name.rpartition(".")[2] != "*"]
         return bool(own) and len(expression.text) > 30

@@ -19,6 +19,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None = 
         mask = torch.where(mask, bias, -math.inf)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options).masked_fill(nothing, 0.0)
 ''',
+    "record": '''
+recorded: dict[str, list[Tensor]] = {}
+
+
+def record(name: str, value: Tensor) -> None:
+    """Keep a value that was asked for."""
+    recorded.setdefault(name, []).append(value)
+''',
     "normal": '''
 def normal(*shape: int, std: float) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).normal_(std=std))

@@ -85,6 +85,21 @@ def extreme(name: str) -> Lowering:
     return lower
 
 
+FLIPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def comparison(symbol: str) -> Lowering:
+    """A comparison, with a Python number on its right."""
+
+    def lower(site: Site) -> Expr:
+        left, right = site.align(0), site.align(1)
+        if left.host and not right.host:
+            return binary(right, FLIPPED[symbol], left, COMPARE)
+        return binary(left, symbol, right, COMPARE)
+
+    return lower
+
+
 def logical(symbol: str, level: int) -> Lowering:
     return lambda site: binary(site.align(0), symbol, site.align(1), level)
 
@@ -345,12 +360,12 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Pow: operator("**", POWER),
     ops.Maximum: extreme("maximum"),
     ops.Minimum: extreme("minimum"),
-    ops.Eq: operator("==", COMPARE),
-    ops.Ne: operator("!=", COMPARE),
-    ops.Lt: operator("<", COMPARE),
-    ops.Le: operator("<=", COMPARE),
-    ops.Gt: operator(">", COMPARE),
-    ops.Ge: operator(">=", COMPARE),
+    ops.Eq: comparison("=="),
+    ops.Ne: comparison("!="),
+    ops.Lt: comparison("<"),
+    ops.Le: comparison("<="),
+    ops.Gt: comparison(">"),
+    ops.Ge: comparison(">="),
     ops.And: logical("&", BIT_AND),
     ops.Or: logical("|", BIT_OR),
     ops.Where: lower_where,

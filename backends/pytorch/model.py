@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import Expr, wrapped
-from attndsl.backends.pytorch.functions import Line, Variable, Writer
+from attndsl.backends.pytorch.functions import Line, Variable, Writer, parted
 from attndsl.backends.pytorch.names import identifier
 from attndsl.graph import InputInfo, Node, Value, captured
 
@@ -101,7 +101,7 @@ def write_model(file: File) -> Model:
         lines += [*_init(assignments), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
-    return Model([*lines, *header, *writer.lines], arguments, selectable)
+    return Model([*lines, *parted(header, writer.lines)], arguments, selectable)
 
 
 def _wanted_by(file: File) -> dict[Node, frozenset[str]]:

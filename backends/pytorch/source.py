@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from attndsl import ops
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
-from attndsl.backends.pytorch.functions import Line, Variable, Writer
+from attndsl.backends.pytorch.functions import Line, Variable, Writer, parted
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Tree, parameter_tree
@@ -279,8 +279,7 @@ class File:
             *_init(assignments),
             Line(""),
             *(Line(text) for text in wrapped(head, 1)),
-            *inner.header()[0],
-            *inner.lines,
+            *parted(inner.header()[0], inner.lines),
         ]
 
     # ------------------------------------------------------------ the file

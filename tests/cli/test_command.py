@@ -94,7 +94,11 @@ def _raising(problem: BaseException):
         (OSError(errno.ENOSPC, "No space left on device", "out.npz"), 1, "`out.npz`: no space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 1, "check who may read and write there"),
         (MemoryError("Unable to allocate 4.00 TiB"), 1, "there is not enough memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 4 TiB"), 1, "not enough memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 4 TiB"),
+            1,
+            "not enough memory",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("division by zero"), 1, "this is a bug in attndsl: ZeroDivisionError: division by zero"),
         (RecursionError("maximum recursion depth exceeded"), 1, "this is a bug in attndsl"),
@@ -134,6 +138,8 @@ def test_a_reader_that_leaves_is_no_failure():
 
 def test_a_terminal_without_unicode_is_served_too():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = subprocess.run([sys.executable, "-m", "attndsl", "check", "gpt2"], capture_output=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "attndsl", "check", "gpt2"], capture_output=True, env=environment, check=False
+    )
     assert done.returncode == 0
     assert done.stdout == b"gpt2: ok ? GPT2 ? 124,439,808 parameters\n"

@@ -48,9 +48,7 @@ class WrongGradient(Tanh):
     """A tanh whose value is right and whose gradient is off by a thousandth."""
 
     def gradient(self, call, upstream, output, *arrays):
-        return tuple(
-            (g * 1.001).astype(call.float_dtype) for g in Tanh.gradient(self, call, upstream, output, *arrays)
-        )
+        return tuple((g * 1.001).astype(call.float_dtype) for g in Tanh.gradient(self, call, upstream, output, *arrays))
 
 
 def _with(region: Region, op: Tanh) -> Region:
@@ -102,7 +100,7 @@ def test_a_wrong_operation_is_found_where_it_first_shows(monkeypatch, graph, dty
     assert found.divergence.operation == "tanh"
     assert found.divergence.alone
     assert not found.divergence.in_gradient
-    assert [span.line for span in found.divergence.spans][0] == TANH_LINE
+    assert found.divergence.spans[0].line == TANH_LINE
     shown = table(found)
     assert "DIFFERS" in shown
     assert f"m.attn:{TANH_LINE}:" in shown
@@ -158,7 +156,9 @@ def test_the_command_says_so_and_fails(monkeypatch, attndsl, tmp_path, graph):
 
 
 def test_the_passes_keep_every_value(attndsl):
-    done = attndsl("compare", "gpt_nano", "--gradients", "--against", "passes", "--set", "width=32", "--set", "depth=2", "--json")
+    done = attndsl(
+        "compare", "gpt_nano", "--gradients", "--against", "passes", "--set", "width=32", "--set", "depth=2", "--json"
+    )
     assert done.code == 0, done.err
     plain = json.loads(done.out)
     assert plain["ok"] is True
@@ -247,5 +247,3 @@ def test_lower_precisions_are_allowed_more_in_proportion():
         values = [kind(dtype) for dtype in order]
         assert values == sorted(values)
         assert values[0] < 1e-5
-
-

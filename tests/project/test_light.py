@@ -16,7 +16,9 @@ from attndsl.elaborate import load
 HEAVY = ("torch", "numpy", "networkx", "rich", "safetensors", "graphviz", "lark")
 
 
-@pytest.mark.parametrize("argv", [["check", "gpt2"], ["check", "gpt3:175b"], ["list"], ["show", "gpt2"], ["explain", "E0203"], ["--help"]])
+@pytest.mark.parametrize(
+    "argv", [["check", "gpt2"], ["check", "gpt3:175b"], ["list"], ["show", "gpt2"], ["explain", "E0203"], ["--help"]]
+)
 def test_a_light_verb_loads_no_heavy_module(argv):
     script = (
         "import sys\nfrom attndsl.cli import main\n"

@@ -31,7 +31,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _sources(ending: str, *folders: str) -> set[str]:
     return {
-        path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob(f"*.{ending}") if path.is_file()
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).rglob(f"*.{ending}")
+        if path.is_file()
     }
 
 

@@ -36,7 +36,7 @@ weights GPT2 from huggingface {
   "h.{i}.ln_1.weight" <-> h[i].ln_1.scale
   "h.{i}.ln_1.bias" <-> h[i].ln_1.shift
   "h.{i}.attn.c_attn.weight": [in, out] <-> concat(h[i].attn.q.weight, h[i].attn.k.weight, h[i].attn.v.weight, over=out)
-  "h.{i}.attn.c_attn.bias" <-> concat(h[i].attn.q.bias, h[i].attn.k.bias, h[i].attn.v.bias, over=width)
+  "h.{i}.attn.c_attn.bias" <-> concat(h[i].attn.q.bias, h[i].attn.k.bias, h[i].attn.v.bias, over=out)
   "h.{i}.attn.c_proj.weight": [in, out] <-> h[i].attn.out.weight
   "h.{i}.attn.c_proj.bias" <-> h[i].attn.out.bias
   "h.{i}.ln_2.weight" <-> h[i].ln_2.scale
@@ -87,11 +87,11 @@ def gpt2_graph(**settings: object) -> Graph:
         found += [parameter(f"h.*.{norm}.{part}", "width", layers=h) for part in ("scale", "shift")]
     for layer in ("q", "k", "v", "out"):
         found.append(parameter(f"h.*.attn.{layer}.weight", "in=width", "out=width", layers=h))
-        found.append(parameter(f"h.*.attn.{layer}.bias", "width", layers=h))
+        found.append(parameter(f"h.*.attn.{layer}.bias", "out=width", layers=h))
     found.append(parameter("h.*.mlp.up.weight", "in=width", "out=4*width", layers=h))
-    found.append(parameter("h.*.mlp.up.bias", "4*width", layers=h))
+    found.append(parameter("h.*.mlp.up.bias", "out=4*width", layers=h))
     found.append(parameter("h.*.mlp.down.weight", "in=4*width", "out=width", layers=h))
-    found.append(parameter("h.*.mlp.down.bias", "width", layers=h))
+    found.append(parameter("h.*.mlp.down.bias", "out=width", layers=h))
     found += [parameter(f"ln_f.{part}", "width") for part in ("scale", "shift")]
     return graph_of("GPT2", values, *found)
 

@@ -1,0 +1,52 @@
+"""A call of a primitive, as the functions that build its nodes see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attndsl.diagnostics import Span, error
+from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.tensors import axes_of, emit, lift
+from attndsl.elaborate.values import Argument
+from attndsl.graph import Axis, Type, Value
+from attndsl.ops import Op
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A primitive's arguments, where it stands, and what it is called."""
+
+    name: str
+    positional: tuple[Argument, ...]
+    keywords: dict[str, Argument]
+    frame: Frame
+    span: Span
+
+    def tensor(self, place: int) -> Argument:
+        """The operand at `place` as a tensor."""
+        return lift(self.positional[place], self.frame)
+
+    def type(self, place: int) -> Type:
+        return self.tensor(place).type
+
+    def keyword(self, name: str) -> Argument:
+        if name not in self.keywords:
+            raise error(
+                "E0103",
+                f"`{self.name}` needs `{name}=…`",
+                self.span,
+                help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else (),
+            )
+        return self.keywords[name]
+
+    def axes(self, name: str, *types: Type) -> tuple[Axis, ...]:
+        return axes_of(self.keyword(name), self.frame, types, known=True)
+
+    def axis(self, name: str, *types: Type) -> Axis:
+        found = self.axes(name, *types)
+        if len(found) != 1:
+            raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
+        return found[0]
+
+    def emit(self, op: Op, *operands: Argument) -> Value:
+        return emit(self.frame, op, self.span, *operands)

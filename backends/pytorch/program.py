@@ -1,0 +1,383 @@
+"""The written module, run: arrays go in and come out as NumPy, torch computes."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from attndsl.backends.pytorch import require_torch
+from attndsl.backends.pytorch.source import Written, write
+from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.graph import BOOL, FLOAT, Graph, Node
+from attndsl.initial import initial_parameters, require_memory
+from attndsl.inputs import check_inputs
+from attndsl.lazy import np
+from attndsl.passes import optimize
+
+if TYPE_CHECKING:
+    from attndsl.program import Array
+
+torch = require_torch()
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+_numbers = count(1)
+
+
+class TorchProgram:
+    """A graph with parameters on PyTorch (`attndsl.program.Program`). Without `parameters` they are drawn by `seed`.
+
+    `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the graph's addresses.
+    With `compile`, runs go through `torch.compile(fullgraph=True)`. The graph is optimised first unless `passes` is
+    False. Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        dtype: str = "float32",
+        device: str = "cpu",
+        parameters: Mapping[str, Array] | None = None,
+        seed: int = 0,
+        compile: bool = False,
+        passes: bool = True,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise error(
+                "E0812", f"PyTorch runs do not compute in `{dtype}`", help=did_you_mean(dtype, DTYPES) or _listed(DTYPES)
+            )
+        self.graph = graph
+        self.dtype = dtype
+        self.torch_dtype = getattr(torch, dtype)
+        self.device = _device(device)
+        if self.device.type == "cpu":
+            require_memory(graph, dtype)
+        self.written = write(optimize(graph)[0] if passes else graph)
+        self.source = self.written.source
+        with _out_of_memory(graph, self.device):
+            self.module = self._make(self.written)
+        self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
+        self._watched: dict[tuple[str, ...], tuple[Written, Any, dict[str, list[Any]]]] = {}
+        self._shapes = {name: tuple(value.shape) for name, value in self.module.named_parameters()}
+        if parameters is None:
+            self._set(initial_parameters(graph, seed))
+        else:
+            self.load(parameters)
+
+    def _make(self, written: Written) -> Any:
+        """The module with its parameters in place, their values not yet set."""
+        namespace = _execute(written, self.graph.name)
+        with torch.device("meta"):
+            module = namespace[written.model]()
+        module = module.to(self.torch_dtype).to_empty(device=self.device).eval()
+        return module
+
+    # ------------------------------------------------------------ parameters
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of the parameters by address, in the graph's order."""
+        named = dict(self.module.named_parameters())
+        return {a: _array(named[a]) for info in self.graph.parameters for a in info.addresses()}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
+        changes nothing then. Values are copied into the module's own memory: what a file is mapped to may lie so that
+        torch's sums come out with other last bits."""
+        mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in self._shapes if a not in arrays]
+        for address, array in arrays.items():
+            if address not in self._shapes:
+                helps = did_you_mean(address, self._shapes)
+                mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=helps))
+            elif tuple(np.shape(array)) != self._shapes[address]:
+                shape, wanted = list(np.shape(array)), list(self._shapes[address])
+                mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
+        if mistakes:
+            raise AttnError(*mistakes)
+        self._set(arrays.items())
+
+    def _set(self, pairs: Any) -> None:
+        named = dict(self.module.named_parameters())
+        with torch.no_grad():
+            for address, array in pairs:
+                named[address].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+    # ------------------------------------------------------------ running
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+        dump: Sequence[str] = (),
+    ) -> dict[str, Array]:
+        """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
+        names = self._names(outputs, inputs)
+        given = self.tensors(inputs)
+        with torch.no_grad():
+            results = self._forward(self._call, self.written, given, names, training, seed, step)
+            found = {name: _array(results[name]) for name in names}
+            if dump:
+                found |= self._dump(tuple(dump), given, training, seed, step)
+        return found
+
+    def gradients(
+        self,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
+        the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        names = self._names(tuple(cotangents), inputs)
+        given = self.tensors(inputs)
+        leaves = {name: tensor.requires_grad_() for name, tensor in given.items() if tensor.is_floating_point()}
+        with torch.enable_grad():
+            results = self._forward(self._call, self.written, given, names, training, seed, step)
+            found = {name: results[name] for name in names}
+            total = sum(
+                (value * torch.as_tensor(np.asarray(cotangents[name])).to(value)).sum()
+                for name, value in found.items()
+                if value.requires_grad
+            )
+        named = dict(self.module.named_parameters())
+        addresses = [a for info in self.graph.parameters for a in info.addresses()]
+        sources = [*(named[address] for address in addresses), *leaves.values()]
+        gradients: Sequence[Any] = [None] * len(sources)
+        if isinstance(total, torch.Tensor) and sources:
+            gradients = torch.autograd.grad(total, sources, allow_unused=True)
+        arrays = [
+            _array(torch.zeros_like(source) if gradient is None else gradient)
+            for source, gradient in zip(sources, gradients, strict=True)
+        ]
+        return (
+            {name: _array(value) for name, value in found.items()},
+            dict(zip(addresses, arrays)),
+            dict(zip(leaves, arrays[len(addresses) :])),
+        )
+
+    def loss(
+        self, inputs: Mapping[str, Array], output: str, *, training: bool = True, seed: int = 0, step: int = 0
+    ) -> Any:
+        """A scalar output as a tensor that knows its gradient."""
+        names = self._names((output,), inputs)
+        value = self._forward(self._call, self.written, self.tensors(inputs), names, training, seed, step)[output]
+        if value.ndim:
+            raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
+        return value
+
+    def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
+        """The inputs, checked (`attndsl.inputs.check_inputs`), as tensors on the program's device."""
+        check_inputs(self.graph, inputs)
+        dtypes = {FLOAT: self.torch_dtype, BOOL: torch.bool}
+        return {
+            info.name: torch.as_tensor(np.array(inputs[info.name])).to(
+                device=self.device, dtype=dtypes.get(info.value.type.dtype, torch.int64)
+            )
+            for info in self.graph.inputs
+            if info.name in inputs
+        }
+
+    def _forward(
+        self, call: Any, written: Written, tensors: Mapping[str, Any], names: Sequence[str], training: bool, seed: int, step: int
+    ) -> dict[str, Any]:
+        """The outputs of a run of a module; optional inputs that none of `names` needs are left out."""
+        needed = {need for info in self.graph.outputs if info.name in names for need in info.needs}
+        optional = {info.name for info in self.graph.inputs if info.optional}
+        arguments: dict[str, Any] = {
+            written.arguments[name]: tensor
+            for name, tensor in tensors.items()
+            if name not in optional or name in needed or set(names) >= {o.name for o in self.graph.outputs}
+        }
+        if written.selectable:
+            arguments["outputs"] = tuple(names)
+        self.module.train(training)
+        with (
+            _placed(written),
+            _out_of_memory(self.graph, self.device),
+            _float_dtype(self.torch_dtype),
+            seeded(seed, step, self.device) if training else _nothing(),
+        ):
+            results: dict[str, Any] = call(**arguments)
+        return results
+
+    def _names(self, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        """The outputs to compute; raises E0803 for one that does not exist or lacks an input."""
+        declared = {info.name: info for info in self.graph.outputs}
+        if outputs is None:
+            return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
+        for name in outputs:
+            if name not in declared:
+                raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
+            for missing in sorted(declared[name].needs - inputs.keys()):
+                info = declared[name]
+                raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
+        return tuple(outputs)
+
+    def _dump(
+        self, addresses: tuple[str, ...], tensors: Mapping[str, Any], training: bool, seed: int, step: int
+    ) -> dict[str, Array]:
+        """The values at `addresses`: a second module, written from the graph as it was checked, that records them. Its
+        parameters are this one's."""
+        if addresses not in self._watched:
+            written = write(self.graph, addresses)
+            namespace = _execute(written, self.graph.name)
+            with torch.device("meta"):
+                module = namespace[written.model]().eval()
+            _share(self.module, module)
+            self._watched[addresses] = written, module, namespace["recorded"]
+        written, module, recorded = self._watched[addresses]
+        module.train(training)
+        recorded.clear()
+        names = tuple(info.name for info in self.graph.outputs if info.needs <= tensors.keys())
+        self._forward(module, written, tensors, names, training, seed, step)
+        found: dict[str, Array] = {}
+        for name, values in recorded.items():
+            found.update(zip(written.recorded[name], map(_array, values)))
+        recorded.clear()
+        missing = [address for address in addresses if address not in found]
+        if missing:
+            raise error("E0808", f"no value has the address `{missing[0]}`", help=did_you_mean(missing[0], found))
+        return {address: found[address] for address in addresses}
+
+
+# ---------------------------------------------------------------- the file, run
+
+
+def _execute(written: Written, title: str) -> dict[str, Any]:
+    """The names that the file defines. The text is kept where tracebacks and debuggers look for it."""
+    name = f"<attndsl {title} {next(_numbers)}>"
+    linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {"__name__": f"attndsl_{title}", "__file__": name}
+    exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
+    return namespace
+
+
+def _share(origin: Any, module: Any) -> None:
+    """Give `module`, whose parameters have the same names, the parameters of `origin`."""
+    for address, value in origin.named_parameters():
+        path, _, name = address.rpartition(".")
+        holder = module.get_submodule(path) if path else module
+        holder._parameters[name] = value
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of torch's generator at a step: a hash, so that neighbouring steps draw nothing alike."""
+    digest = hashlib.blake2b(f"{seed} {step}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@contextmanager
+def seeded(seed: int, step: int, device: Any) -> Iterator[None]:
+    """What is drawn inside depends on (seed, step) alone, and the generators outside do not notice."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(step_seed(seed, step))
+        yield
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _float_dtype(dtype: Any) -> Iterator[None]:
+    """For models without a parameter or float input to take their dtype from."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+# ---------------------------------------------------------------- what may go wrong
+
+
+def _device(name: str) -> Any:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise error("E0811", f"PyTorch has no device `{name}`", help="use `cpu`, `cuda` or `cuda:0`") from None
+    if device.type not in ("cpu", "cuda"):
+        raise error("E0811", f"programs run on `cpu` and `cuda`, not on `{device.type}`", help="use `cpu`")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        build = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
+        helps = ["run on the CPU: `--device cpu`"]
+        if torch.version.cuda is None:
+            helps.append("or install a CUDA build of PyTorch: https://pytorch.org/get-started/locally")
+        raise error("E0811", "there is no CUDA device here", note=build, help=helps)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise error("E0811", f"there is no device `{name}`", note=f"CUDA devices here: {torch.cuda.device_count()}")
+    return device
+
+
+@contextmanager
+def _out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as problem:
+        text = str(problem)
+        full = isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in text
+        if not full:
+            raise
+        raise error(
+            "E0814",
+            f"`{graph.name}` ran out of memory on {device}",
+            graph.span,
+            note=text.strip().split("\n")[0],
+            help="make the batch or the sequence shorter, take a smaller variant, or compute in bfloat16",
+        ) from None
+
+
+@contextmanager
+def _placed(written: Written) -> Iterator[None]:
+    """An index out of range, and an int divided by zero, said at the line of the spec that they come from."""
+    try:
+        yield
+    except (IndexError, RuntimeError) as problem:
+        text = str(problem)
+        index = isinstance(problem, IndexError) or "out of bounds" in text or "Class values must be" in text
+        if not index and "ZeroDivisionError" not in text and "negative integer powers" not in text:
+            raise
+        node = _failed(written, problem)
+        code, said = ("E0801", "an index is out of range") if index else ("E0805", "this has no result")
+        at = node.at if node is not None else None
+        raise AttnError(Diagnostic(code, said, Label(at) if at else None, notes=(f"torch: {text.splitlines()[0]}",))) from None
+
+
+def _failed(written: Written, problem: BaseException) -> Node | None:
+    """The node behind the innermost line of the written file that the problem passed through."""
+    found, trace = None, problem.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith("<attndsl "):
+            found = written.nodes.get(trace.tb_lineno) or found
+        trace = trace.tb_next
+    return found
+
+
+def _array(tensor: Any) -> Array:
+    """A copy as NumPy's; bfloat16, which NumPy lacks, as float32."""
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    array: Array = tensor.cpu().numpy().copy()
+    return array
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"there are {', '.join(names[:-1])} and {names[-1]}"
+
+
+__all__ = ["DTYPES", "TorchProgram", "seeded", "step_seed"]
