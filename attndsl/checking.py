@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
     """The graph of the spec called `name`, of which every section has been checked.
 
-    Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a model
-    that is right by itself.
+    Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a
+    model that is right by itself.
     """
     spec = open_spec(name)
     graph = elaborate(spec, settings or {})

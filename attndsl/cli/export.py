@@ -1,6 +1,6 @@
 """Give a trained model to other tools.
 
---to huggingface DIR    a folder that `transformers` loads with `from_pretrained`, by what the spec's weights section says
+--to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says
 --to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
 """
 
@@ -39,9 +39,8 @@ def run(args: Any) -> int:
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         export_huggingface(args.path, trained.graph, trained.weights, section, force=args.force)
-    print(
-        f"wrote {args.path}: {trained.graph.name}, {trained.graph.parameter_count:,} parameters, after {trained.step:,} steps"
-    )
+    size = f"{trained.graph.parameter_count:,} parameters"
+    print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
     return 0
 
 

@@ -94,7 +94,7 @@ def _of_memory(problem: Exception) -> Diagnostic:
 
 
 def _is_torch_memory(problem: Exception) -> bool:
-    # torch is never imported for this: its own class is found by name, and the CPU's allocator raises a plain RuntimeError.
+    # torch is never imported for this: its own class is found by name; the CPU's allocator raises a plain RuntimeError.
     names = {cls.__name__ for cls in type(problem).__mro__}
     return "OutOfMemoryError" in names or (
         isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)

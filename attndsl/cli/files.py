@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 def write_text(text: str, path: str | None) -> None:
     """Write `text` to `path`; to stdout where that is None or `-`."""
+    text = text if text.endswith("\n") else text + "\n"
     if path is None or path == "-":
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.write(text)
         return
     import attndsl.data.files
 
@@ -40,31 +41,36 @@ def checked(path: str) -> Path:
 def read_arrays(path: str) -> dict[str, Array]:
     """The arrays of an .npz file by name. Raises AttnError where it is missing, damaged, no .npz, or holds pickles."""
     import zipfile
-    import zlib
 
     import numpy
 
     how = 'write it with `numpy.savez("in.npz", tokens=…)`, one array for each input by its name'
     try:
-        loaded: Any = numpy.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            loaded: Any = numpy.load(file, allow_pickle=False)
+            if isinstance(loaded, numpy.lib.npyio.NpzFile):
+                return {name: _array(loaded, name, path) for name in loaded.files}
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, (f.name for f in folder.iterdir())) if folder.is_dir() else ()
         raise error("E0880", f"there is no file `{path}`", help=near) from None
     except (ValueError, zipfile.BadZipFile, EOFError):
         raise error("E0881", f"`{path}` is not an .npz file that can be read", help=how) from None
-    if not isinstance(loaded, numpy.lib.npyio.NpzFile):
-        raise error("E0881", f"`{path}` holds one array without a name (.npy)", help=how)
-    arrays: dict[str, Array] = {}
-    with loaded:
-        for name in loaded.files:
-            try:
-                arrays[name] = loaded[name]
-            except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as problem:
-                if "pickle" in str(problem):
-                    raise _pickled(path, name) from None
-                raise error("E0881", f"array `{name}` of `{path}` is damaged: {problem}", help=how) from None
-    return arrays
+    raise error("E0881", f"`{path}` holds one array without a name (.npy)", help=how)
+
+
+def _array(loaded: Any, name: str, path: str) -> Array:
+    import zipfile
+    import zlib
+
+    try:
+        array: Array = loaded[name]
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as problem:
+        if "pickle" in str(problem):
+            raise _pickled(path, name) from None
+        help = "write the file again, or copy it again"
+        raise error("E0881", f"array `{name}` of `{path}` is damaged: {problem}", help=help) from None
+    return array
 
 
 def _pickled(path: str, name: str) -> AttnError:

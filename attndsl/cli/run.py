@@ -1,7 +1,7 @@
 """Run a model once: arrays in, arrays out, by the names of the spec's inputs and outputs.
 
---inputs takes an .npz file as `numpy.savez` writes it; without it, example inputs are drawn at --size. -o writes an .npz
-file with every output that the inputs allow. --dump ADDRESS adds any labelled value: h.3.attn, h.3.attn.score.
+--inputs takes an .npz file as `numpy.savez` writes it; without it, example inputs are drawn at --size. -o writes an
+.npz file with every output that the inputs allow. --dump ADDRESS adds any labelled value: h.3.attn, h.3.attn.score.
 """
 
 from __future__ import annotations
@@ -79,4 +79,5 @@ def _line(name: str, array: Array) -> str:
     if array.dtype.kind != "f":
         return f"{line} · from {array.min()} to {array.max()}"
     values = array.astype("float64")
-    return f"{line} · mean {values.mean():.4g}, deviation {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
+    spread = f"mean {values.mean():.4g}, deviation {values.std():.4g}"
+    return f"{line} · {spread}, from {values.min():.4g} to {values.max():.4g}"

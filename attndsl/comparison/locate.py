@@ -113,7 +113,7 @@ def _groups(found: Sequence[Place], sizes: dict[str, int]) -> Iterator[list[Plac
 def _operands(
     graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
 ) -> dict[str, Array] | None:
-    """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where some of it cannot be shown."""
+    """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where that cannot be shown."""
     node = place.node
     by_value = {id(info.value): info.name for info in graph.inputs}
     indices = [int(part) for part in place.address.split(".") if part.isdecimal()]

@@ -90,7 +90,7 @@ class _Trial:
         return found
 
     def cotangents(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The gradient of the compared scalar by each float output: seeded normal numbers over the number of elements."""
+        """The gradient of the compared scalar by each float output: seeded normal numbers over their count."""
         wanted = [o.name for o in self.graph.outputs if o.name in outputs and o.value.type.dtype == FLOAT]
         found = {}
         for place, name in enumerate(wanted):

@@ -165,7 +165,8 @@ class Published:
         self.fingerprint = "file:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def encode(self, text: str) -> Array:
-        return np.array(self.inner.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        (encoded,) = self.inner.encode_batch_fast([text], add_special_tokens=False)
+        return np.array(encoded.ids, dtype=np.int64)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self.inner.decode([int(token) for token in tokens], skip_special_tokens=False))

@@ -41,6 +41,11 @@ class Levels:
             for path in self.chain(node.scope):
                 self._nodes.setdefault(path, []).append(node)
         self._kinds: dict[str, str] = {}
+        self._inside: dict[str, list[str]] = {}
+        for path in self._nodes:
+            chain = self.chain(path)
+            if len(chain) > 1:
+                self._inside.setdefault(chain[-2], []).append(path)
 
     def chain(self, scope: str) -> list[str]:
         """The scopes that `scope` lies in, itself included, outermost first."""
@@ -75,19 +80,12 @@ class Levels:
 
     def kinds_in(self, path: str) -> list[str]:
         """The kinds of the layers directly inside the one at `path`."""
-        return [
-            self.kind(inner)
-            for inner in self._nodes
-            if inner != path and (chain := self.chain(inner)) and path in chain and chain.index(path) == len(chain) - 2
-        ]
+        return [self.kind(inner) for inner in self._inside.get(path, ())]
 
     def positions_in(self, path: str) -> list[str]:
         """The blocks for positions (rotations, say) directly inside the layer at `path`."""
-        found: dict[str, None] = {}
-        for inner in self._nodes:
-            if inner.rpartition(".")[0] == path and self.kind(inner) == "position":
-                found.setdefault(self.graph.scopes[inner].kind.replace("_", " "))
-        return list(found)
+        inside = [inner for inner in self._inside.get(path, ()) if self.kind(inner) == "position"]
+        return list(dict.fromkeys(self.graph.scopes[inner].kind.replace("_", " ") for inner in inside))
 
     def frame_text(self, path: str) -> tuple[str, str]:
         """The kind and title of the frame round an open scope or layer."""

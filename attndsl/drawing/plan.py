@@ -66,6 +66,7 @@ class Planner:
         self.open_calls: dict[tuple[Region, str], Call] = {}
         self.last_call: Call | None = None
         self.consumed: set[Box] = set()
+        self.arrows: set[tuple[Box, Box, str]] = set()
         self.frames: dict[tuple[Region, str], Frame] = {}
         self.constants: dict[Value, object] = {}
         self.taken: dict[str, int] = {}
@@ -325,8 +326,9 @@ class Planner:
             into = [f for f in head.frame.chain() if f.kind in ("repeat", "scan") and f not in outside]
             if into and head.kind != "fork" and kind == "flow":
                 kind = "memory"
-            if any(a.tail is source.box and a.head is head and a.kind == kind for a in self.scene.arrows):
+            if (source.box, head, kind) in self.arrows:
                 continue
+            self.arrows.add((source.box, head, kind))
             self.scene.arrows.append(Arrow(source.box, head, kind, self.shape(source.value.type)))
 
     def describe(self, call: Call) -> None:

@@ -15,6 +15,7 @@ from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
 
 MAX_CASES_DEPTH = 100_000
+MAX_REPEATS = 10**15
 
 
 def enter(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
@@ -176,6 +177,8 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             node.count.span,
             help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`",
         )
+    if times > MAX_REPEATS:
+        raise error("E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not counted", node.count.span)
     label = frame.label(node.name.text, node.name.span)
     path = f"{label}.*"
     run.scopes[label] = ScopeInfo(label, "repeat", node.span, True)

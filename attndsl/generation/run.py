@@ -38,7 +38,7 @@ class Run:
 
     def program(self, backend: str | None = None, device: str | None = None) -> Program:
         """The model with the run's weights, on the backend that it was trained with unless said otherwise (NumPy where
-        PyTorch is missing). Raises E0723, E0724, E0810."""
+        PyTorch is missing). Raises E0723, E0810, E0811."""
         chosen = backend or self.facts.get("backend", "numpy")
         if chosen == "numpy":
             return self._on_numpy()
@@ -53,8 +53,6 @@ class Run:
         from attndsl.backends.pytorch import TorchProgram, require_torch
 
         torch = require_torch()
-        if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
-            raise error("E0724", "there is no CUDA device here", help="leave `--device` out, or use `--device cpu`")
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         return TorchProgram(self.graph, dtype="float32", device=place, parameters=self.weights)
 

@@ -25,6 +25,7 @@ from attndsl.ops import (
     Mean,
     Mul,
     Op,
+    Parameter,
     Pow,
     Rsqrt,
     Sigmoid,
@@ -44,7 +45,7 @@ Found = tuple[Op, tuple[Value, ...]] | None
 @dataclass(frozen=True, slots=True)
 class Canonicalise(Pass):
     """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt;
-    `a > b` is `b < a` and commutative operands stand in the order in which they were made, constants last."""
+    `a > b` is `b < a` and commutative operands have an order (parameters behind what is computed, constants last)."""
 
     name = "canonicalise"
     after = ("constant-folding", "common-subexpressions")
@@ -198,11 +199,12 @@ def _flipped(algebra: Algebra, node: Node) -> Found:
 
 
 def _ordered(algebra: Algebra, node: Node) -> Found:
-    """Constants behind the rest, else what was made first in front."""
+    """What is computed, then parameters, then constants; among equals what was made first."""
     left, right = node.inputs
 
-    def key(value: Value) -> tuple[bool, int]:
-        return algebra.made_by(value, Constant) is not None, algebra.facts.order[value]
+    def key(value: Value) -> tuple[int, int]:
+        rank = 2 if algebra.made_by(value, Constant) else 1 if algebra.made_by(value, Parameter) else 0
+        return rank, algebra.facts.order[value]
 
     return (node.op, (right, left)) if node.op.commutative and key(right) < key(left) else None
 

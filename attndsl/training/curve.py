@@ -64,13 +64,13 @@ def loss_curve(title: str, training: Sequence[Point], held_out: Sequence[Point])
 def _legend(training: bool, held_out: bool) -> list[str]:
     """At the top right, each entry with its kind of line."""
     parts: list[str] = []
-    x = WIDTH - RIGHT - 260
+    x = WIDTH - RIGHT - 216
     if training:
         parts.append(f'<path d="M{x} 41h28" stroke="{RAW}" stroke-width="5"/>')
         parts.append(f'<path d="M{x} 41h28" stroke="{SMOOTH}" stroke-width="2.2"/>')
         parts.append(f'<text x="{x + 36}" y="45.5">training</text>')
     if held_out:
-        x += 128
+        x += 120
         parts.append(f'<path d="M{x} 41h28" stroke="{HELD}" stroke-width="1.4" stroke-dasharray="5 4"/>')
         parts.append(f'<circle cx="{x + 14}" cy="41" r="3.6" fill="#fff" stroke="{HELD}" stroke-width="2"/>')
         parts.append(f'<text x="{x + 36}" y="45.5">held out</text>')
@@ -118,8 +118,8 @@ def smoothed(points: Sequence[Point]) -> list[Point]:
         sums.append(sums[-1] + y)
     result: list[Point] = []
     for place, (x, _) in enumerate(points):
-        side = min(reach, place, len(points) - 1 - place)
-        result.append((x, (sums[place + side + 1] - sums[place - side]) / (2 * side + 1)))
+        first, last = max(0, place - reach), min(len(points), place + reach + 1)
+        result.append((x, (sums[last] - sums[first]) / (last - first)))
     return result
 
 

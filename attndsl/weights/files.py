@@ -183,7 +183,7 @@ def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry],
         raise _truncated(path, f"it has {total} bytes")
     length = int.from_bytes(first, "little")
     if length > LONGEST_HEADER:
-        raise _corrupt(path, f"its header would have {length} bytes")
+        raise _corrupt(path, f"it does not begin like one (its header would have {length:,} bytes)")
     if length + 8 > total:
         raise _truncated(path, f"its header should have {length} bytes, the file has {total}")
     data = bytearray(length)

@@ -62,13 +62,13 @@ def export_huggingface(
     check_arrays(arrays, graph)
     mapping = WeightMap(section, graph)
     config = published_config(section, {name: plain(value) for name, value in graph.hyperparameters.items()})
+    _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():
         if item.entry.gives:
             published[item.full_name(True)] = item.form.evaluate(arrays.__getitem__)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
-    _check_target(target, force)
     _write_folder(target, config, published)
 
 

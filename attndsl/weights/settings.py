@@ -117,9 +117,10 @@ def agrees(found: object, value: object) -> bool:
 
 
 def disagreement(name: str, found: object, value: object, path: str) -> AttnError:
+    given = value if isinstance(value, str) and not isinstance(found, str) else shown(value)
     return error(
         "E0617",
-        f"`{name}` is {shown(value)}, but the weights at {path} are of a model with {name} = {shown(found)}",
+        f"`{name}` is {given}, but the weights at {path} are of a model with {name} = {shown(found)}",
         help=f"leave `{name}` out: it is taken from the weights",
     )
 

@@ -65,6 +65,13 @@ def lower_mul(site: Site) -> Expr:
     return operator("*", PRODUCT)(site)
 
 
+def lower_floor_div(site: Site) -> Expr:
+    if site.output.dtype == INT or site.host:
+        return operator("//", PRODUCT)(site)
+    left, right = site.align(0), site.align(1)  # `//` of floats has no gradient in torch, not even zero
+    return function("torch.div", site.tensor(left, FLOAT).text, right.text, 'rounding_mode="floor"')
+
+
 def extreme(name: str) -> Lowering:
     """maximum, minimum: equal elements share the gradient."""
 
@@ -355,7 +362,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Sub: operator("-", SUM),
     ops.Mul: lower_mul,
     ops.Div: operator("/", PRODUCT),
-    ops.FloorDiv: operator("//", PRODUCT),
+    ops.FloorDiv: lower_floor_div,
     ops.Mod: operator("%", PRODUCT),
     ops.Pow: operator("**", POWER),
     ops.Maximum: extreme("maximum"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
 
 from attndsl.backends.pytorch.expressions import number
@@ -40,7 +40,7 @@ class Layers:
     size: Callable[[ParameterInfo], list[str]]
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
-    count: Callable[[int], str]
+    counts: dict[str, str] = field(default_factory=dict)  # for the path of a repeat, how many rounds, as text
 
     def assignments(self, tree: Tree, path: str, case: int | None = None) -> list[str]:
         """The statements of an `__init__`, one for each part."""
@@ -99,23 +99,11 @@ class Layers:
             return self._plain_list(body, address)
         names, cases = self.classes[address]
         if cases is None:
-            return f"nn.ModuleList({names[0]}() for _ in range({self.count_of(body)}))"
+            return f"nn.ModuleList({names[0]}() for _ in range({self.counts[address]}))"
         choice = f"({', '.join(names)})"
         if all(case == i % len(names) for i, case in enumerate(cases)):
-            return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({self.count(len(cases))}))"
+            return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({self.counts[address]}))"
         return f"nn.ModuleList({choice}[case]() for case in {cases})"
-
-    def count_of(self, body: Tree) -> str:
-        return self.count(len(self._rounds(body)))
-
-    def _rounds(self, body: Tree) -> Sequence[int]:
-        rounds: set[int] = set()
-        for part in body.values():
-            if isinstance(part, dict):
-                rounds.update(self._rounds(part))
-            else:
-                rounds.update(part.layers[0] if len(part.layers) == 1 else range(max(part.layers[-1]) + 1))
-        return range(max(rounds) + 1) if rounds else ()
 
     def _plain_list(self, body: Tree, address: str) -> str:
         """Modules without a class of their own, all alike or each with what it has."""
@@ -126,7 +114,7 @@ class Layers:
         parts = ", ".join(keywords(self._parts(body, f"{address}.*.", None)))
         layer = self.layer_class("Layer")
         if everywhere:
-            return f"nn.ModuleList({layer}({parts}) for _ in range({self.count(count)}))"
+            return f"nn.ModuleList({layer}({parts}) for _ in range({self.counts.get(address, count)}))"
         items = [f"{layer}({', '.join(keywords(self._at(body, f'{address}.*.', depth, i)))})" for i in range(count)]
         return f"nn.ModuleList([{', '.join(items)}])"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ MODULE_ATTRIBUTES = frozenset(
     """.split()
 )
 
-BUILTINS = frozenset(["float", "int", "bool", "max", "min", "range", "reversed", "zip", "super", "dict", "tuple", "enumerate"])
+BUILTINS = frozenset(name for name in dir(builtins) if name.islower())
 IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self"])
 
 

@@ -89,7 +89,7 @@ class File:
              "record", "results", "outputs"}
         )
         self.layers = Layers(
-            graph, specialized.layers, {}, self._shape, self.helper, self._layer_class, self._count
+            graph, specialized.layers, {}, self._shape, self.helper, self._layer_class
         )
 
     # ------------------------------------------------------------ aliases
@@ -185,12 +185,6 @@ class File:
         writer = Writer(self, [], {})
         return [writer.size(axis.size).text for axis in info.type.axes]
 
-    def _count(self, count: int) -> str:
-        """A number of layers, by the name of the hyperparameter that gives it, if it is known which."""
-        return self._counts.get(count, str(count))
-
-    _counts: dict[int, str] = {}
-
     def _layer_class(self, kind: str) -> str:
         self.kinds_used.add(kind)
         return kind
@@ -210,6 +204,7 @@ class File:
         """Whether the body of this repeat becomes a class: it has parameters, `writer` can reach its modules, and no
         other repeat has made them its own."""
         path = repeat_path(node)
+        self.layers.counts[path] = writer.size(node.op.count).text
         if path in self.claimed or not self.has_parameters(path) or writer.reach(path, parameter=False) is None:
             return False
         self.claimed.add(path)
@@ -234,7 +229,6 @@ class File:
         missing = list(dict.fromkeys(symbol for inner in writers for symbol in inner.header()[1]))
         block.sizes = [Size.symbol(symbol) for symbol in missing]
         self.layers.classes[path] = (names, node.op.cases if len(names) > 1 else None)
-        self._counts = {**self._counts, node.op.count.value(self.graph.sizes): writer.size(node.op.count).text}
         for case, (inner, region) in enumerate(zip(writers, node.regions)):
             extra = [inner.foreign_parameter(a) for a in block.foreign]
             extra += [Variable(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]

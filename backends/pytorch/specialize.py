@@ -3,6 +3,7 @@ parameters, and nothing that is not needed. Values stay the same objects; only n
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -37,9 +38,11 @@ def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
 def repeat_path(node: Node) -> str:
     """The path under which a repeat's layers stand: `h` where their parameters are `h.*.…`."""
     addresses = [n.op.address for region in node.regions for n in region.walk() if isinstance(n.op, ops.Parameter)]
-    label = node.op.label
-    own = (node.scope, f"{node.scope}.{label}" if node.scope else label, label)
-    return next((path for path in own if any(a.startswith(f"{path}.*.") for a in addresses)), own[0] or label)
+    if any(address.startswith(f"{node.scope}.*.") for address in addresses):
+        return node.scope
+    label = re.escape(node.op.label)
+    found = (re.match(rf"(?:.*\.)?{label}(?=\.\*\.)", address) for address in addresses)
+    return next((match.group() for match in found if match), node.scope or node.op.label)
 
 
 class _Rewriting:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch import TorchProgram
-from attndsl.diagnostics import error
 from attndsl.graph import Graph
 from attndsl.training.api import StepResult, decays, parameter_infos
 from attndsl.training.recipe import Recipe
@@ -33,8 +32,8 @@ _FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
 
 class TorchTrainer:
     """A `Trainer` (see `attndsl.training.api`). In bfloat16 and float16 the matrix products are computed in that type
-    by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0724 where the device or the
-    precision is not to be had."""
+    by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0811 where there is no such
+    device."""
 
     def __init__(
         self,
@@ -45,15 +44,14 @@ class TorchTrainer:
         parameters: Mapping[str, Array] | None = None,
         compile: bool = False,
     ) -> None:
-        self.place = _device(device)
         self.recipe = recipe
         self.precision = recipe.precision
-        self.device = str(self.place)
         self.threads = torch.get_num_threads()
         kept = "float64" if recipe.precision == "float64" else "float32"
         self.program = TorchProgram(
             graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
         )
+        self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
         self.values = {address: named[address] for address in infos}
@@ -82,7 +80,7 @@ class TorchTrainer:
 
     def _computing(self) -> AbstractContextManager[Any]:
         narrow = _NARROW.get(self.precision)
-        return torch.autocast(self.place.type, dtype=narrow) if narrow is not None else nullcontext()
+        return torch.autocast(self.program.device.type, dtype=narrow) if narrow is not None else nullcontext()
 
     def _loss(self, batch: Mapping[str, Array], *, training: bool, step: int) -> torch.Tensor:
         with self._computing():
@@ -175,17 +173,3 @@ def _array(tensor: torch.Tensor) -> Array:
 
 def _tensor(array: Array) -> torch.Tensor:
     return torch.from_numpy(np.array(array))
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise error("E0724", f"PyTorch has no device `{name}`", help="use `cpu`, `cuda` or `cuda:0`") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise error("E0724", "there is no CUDA device here", help="leave `--device` out, or use `--device cpu`")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise error("E0724", f"there is no device `{name}`", help=f"CUDA devices here: {torch.cuda.device_count()}")
-    if device.type not in ("cpu", "cuda"):
-        raise error("E0724", f"training runs on `cpu` and `cuda`, not on `{device.type}`", help="use `--device cpu`")
-    return device

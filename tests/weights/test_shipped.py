@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attndsl.diagnostics import Source
 from attndsl.elaborate import load, open_spec, shipped
 from attndsl.syntax import tree
+from attndsl.syntax.parser import parse
+from attndsl.syntax.printer import to_text
 from attndsl.weights import check_section, export_huggingface, load_weights, settings_for
+from attndsl.weights.config import published_config
+from attndsl.weights.mapping import WeightMap
 
 WITH_WEIGHTS = sorted(name for name in shipped() if open_spec(name).weights)
 
@@ -24,6 +29,20 @@ def section(name: str) -> tree.Weights:
 def test_every_shipped_section_is_complete(name: str) -> None:
     for each in open_spec(name).weights:
         assert check_section(each, load(name)) == []
+
+
+def test_a_section_survives_printing() -> None:
+    """The order of lines counts: a prefix stands before the names below it."""
+    spec = open_spec("gpt2")
+    file, found = parse(Source("again.attn", to_text(spec.file)))
+    assert not found
+    (again,) = (d for d in file.declarations if isinstance(d, tree.Weights))
+    graph = load("gpt2")
+    assert check_section(again, graph) == []
+    assert published_config(again, graph.hyperparameters) == published_config(spec.weights[0], graph.hyperparameters)
+    names = [[item.full_name(True) for item in WeightMap(each, graph).items()] for each in (again, spec.weights[0])]
+    assert names[0] == names[1]
+    assert "lm_head.weight" in names[0]
 
 
 def test_gpt2_has_one() -> None:
