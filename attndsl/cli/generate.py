@@ -45,6 +45,7 @@ def run(args: Any) -> int:
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     trained = load_run(args.run)
+    notes: list[str] = []
     pieces = generate(
         trained,
         prompt,
@@ -55,8 +56,9 @@ def run(args: Any) -> int:
         seed=args.seed,
         backend=args.backend,
         device=args.device,
-        say=lambda text: print(f"note: {text}", file=sys.stderr),
+        say=notes.append,
     )
+    _tell(notes)
     _write(prompt)
     last = prompt
     for piece in pieces:
@@ -64,7 +66,15 @@ def run(args: Any) -> int:
         last = piece
     if not last.endswith("\n"):
         _write("\n")
+    _tell(notes)
     return 0
+
+
+def _tell(notes: list[str]) -> None:
+    """Say on stderr what there is to say: before the text or after it, so that it never stands in the middle of a line."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    notes.clear()
 
 
 def _write(text: str) -> None:

@@ -39,7 +39,8 @@ def to_dot(scene: Scene) -> Digraph:
             "bgcolor": "white", "outputorder": "edgesfirst", "compound": "false", "newrank": "false",
         },
         node_attr={
-            "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5", "width": "1.9",
+            "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5",
+            "width": "1.9",
         },
         edge_attr={
             "fontname": FONT, "fontsize": str(LABEL_SIZE), "fontcolor": GREY, "color": GREY, "arrowsize": "0.75",
@@ -91,7 +92,10 @@ def innermost(arrow: Arrow) -> Frame:
 
 
 def _border(frame: Frame) -> dict[str, str]:
-    shared = {"label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "b", "penwidth": "1"}
+    shared = {
+        "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "b",
+        "penwidth": "1",
+    }  # fmt: skip
     if frame.kind in ("repeat", "scan"):
         return shared | {"fontsize": "19", "style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#6b6b6b"}
     if frame.kind == "case":
@@ -134,7 +138,7 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
     attributes = dict(ARROWS[arrow.kind])
     if arrow.kind == "flow" and (not arrow.tail.spine or arrow.tail.spine != arrow.head.spine):
         attributes["weight"] = "6" if arrow.tail.spine else "3"  # stay close to where the way forks off
-    if arrow.head.kind == "fork" and arrow.kind == "flow":
+    if arrow.head.kind == "fork" and arrow.kind in ("flow", "memory"):
         attributes["dir"] = "none"
     if arrow.kind == "tie" and arrow.tail.path == arrow.head.path:
         attributes["constraint"] = "false"  # calls of one layer: neither comes first
@@ -142,15 +146,16 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
         attributes["constraint"] = "false"  # the stacks stand side by side
     if arrow.kind == "skip":
         attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
-    if arrow.kind in ("tie", "state", "memory", "mask") or (arrow.kind == "flow" and _is_news(arrow, scene)):
-        if arrow.label and arrow.tail.kind != "input":
-            if arrow.kind == "memory" and arrow.is_across:
-                attributes |= {"taillabel": arrow.label, "labelangle": "5", "labeldistance": "13"}
-            elif attributes.get("weight") == "20" and _is_alone(arrow, scene):
-                attributes |= _beside(arrow.label)
-            else:
-                attributes["label"] = f"  {arrow.label} "
-    return attributes
+    if not arrow.label or arrow.tail.kind == "input" or arrow.kind == "skip":
+        return attributes
+    if arrow.kind == "flow" and not _is_news(arrow, scene):
+        return attributes
+    if arrow.is_across:
+        return attributes | {"taillabel": arrow.label, "labelangle": "5", "labeldistance": "13"}
+    if attributes.get("weight") == ARROWS["flow"]["weight"] and _is_alone(arrow, scene):
+        leaves = len(arrow.tail.frame.chain()) > len(arrow.head.frame.chain())
+        return attributes | _beside(arrow.label, "head" if leaves else "tail")
+    return attributes | {"label": f"  {arrow.label} "}
 
 
 def _is_alone(arrow: Arrow, scene: Scene) -> bool:
@@ -158,20 +163,25 @@ def _is_alone(arrow: Arrow, scene: Scene) -> bool:
     is room beside it."""
     if arrow.tail.frame is arrow.head.frame and arrow.tail.frame.kind == "layer" and len(arrow.label) > 13:
         return False
+    if sum(box.spine == arrow.tail.spine for box in scene.boxes) < 5:
+        return False  # a short spine may have others close by
+    if any(a.kind == "memory" and not a.is_across and a.label for a in scene.arrows):
+        return False  # what is read from a sequence bends the spines
     return not any(
         (a.tail is arrow.tail or a.head is arrow.head) and a is not arrow and a.kind in ("flow", "memory")
         for a in scene.arrows
     )
 
 
-def _beside(text: str) -> dict[str, str]:
-    """Text to the right of a straight downward arrow's start. (An ordinary label takes part in the layout, and bends
-    the arrow where something else is near.)"""
-    across, down = 0.25 * LABEL_SIZE * len(text) + 7, 11
+def _beside(text: str, end: str) -> dict[str, str]:
+    """Text to the right of a straight downward arrow, near one of its ends. (An ordinary label takes part in the
+    layout, and bends the arrow where something else is near.)"""
+    across, along = 0.25 * LABEL_SIZE * len(text) + 7, 11
+    turn = math.degrees(math.atan2(across, along))  # from the arrow's line, seen from that end, anticlockwise
     return {
-        "taillabel": text,
-        "labelangle": f"{math.degrees(math.atan2(across, down)):.1f}",
-        "labeldistance": f"{math.hypot(across, down) / 10:.2f}",
+        f"{end}label": text,
+        "labelangle": f"{turn if end == 'tail' else -turn:.1f}",
+        "labeldistance": f"{math.hypot(across, along) / 10:.2f}",
     }
 
 
@@ -199,16 +209,19 @@ def _legend(dot: Digraph, scene: Scene) -> None:
     if any(a.kind == "mask" for a in scene.arrows):
         lines.insert(0, "dotted arrow: mask")
     if any(a.kind == "memory" for a in scene.arrows):
-        lines.insert(0, "thick arrow: read in every repetition")
+        lines.insert(0, "thick arrow: read by every repetition")
     if not kinds and not lines:
         return
     heads = {a.tail for a in scene.arrows if a.kind != "tie"}
     lowest = [box for box in scene.boxes if box not in heads]
     small = {"fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04"}
     dot.node("legend", "", shape="point", style="invis", width="0.01", height="0.01", ordering="out")
+    text = "\n".join(textwrap.wrap(" · ".join(lines), 90))
     with dot.subgraph(name="cluster legend") as legend:
-        legend.attr(label="\n".join(textwrap.wrap(" · ".join(lines), 90)), fontsize="12", fontcolor=GREY, color="#c8c8c8",
-                    penwidth="1", style="rounded", labelloc="b", margin="10")  # fmt: skip
+        legend.attr(
+            label=text, fontsize="12", fontcolor=GREY, color="#c8c8c8", penwidth="1", style="rounded", labelloc="b",
+            margin="10",
+        )  # fmt: skip
         columns = min(len(kinds), LEGEND_COLUMNS)
         above = ["legend"] * columns
         for at in range(0, len(kinds), LEGEND_COLUMNS):

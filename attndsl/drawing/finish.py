@@ -3,6 +3,8 @@ round a sublayer, where shared layers stand, and ties to the parameters that are
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from attndsl.drawing.kinds import CIRCLES
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
 
@@ -120,7 +122,7 @@ def _mark_skips(scene: Scene) -> None:
 
 
 def _find_spines(scene: Scene) -> None:
-    """The longest ways through the diagram along plain arrows, one after the other: each is drawn as a straight line."""
+    """The longest ways through the diagram along plain arrows, longest first: each is drawn as a straight line."""
     after: dict[Box, list[Box]] = {}
     for arrow in scene.arrows:
         if arrow.kind == "flow":
@@ -140,11 +142,11 @@ def _find_spines(scene: Scene) -> None:
         start = max(starts, key=lambda box: length[box])
         if length[start] < 3:
             return
-        box: Box | None = start
-        while box is not None:
-            box.spine = f"spine {number}"
-            free.discard(box)
-            box = best.get(box)
+        step: Box | None = start
+        while step is not None:
+            step.spine = f"spine {number}"
+            free.discard(step)
+            step = best.get(step)
 
 
 def _order_stacks(scene: Scene) -> None:
@@ -154,10 +156,10 @@ def _order_stacks(scene: Scene) -> None:
         if arrow.kind in ("flow", "skip"):
             before.setdefault(arrow.head, []).append(arrow.tail)
 
-    def inputs_of(box: Box) -> list[Box]:
+    def inputs_of(boxes: list[Box]) -> list[Box]:
         found: list[Box] = []
         seen: set[Box] = set()
-        waiting = [box]
+        waiting = boxes
         while waiting:
             at = waiting.pop(0)
             if at not in seen:
@@ -169,11 +171,29 @@ def _order_stacks(scene: Scene) -> None:
     order: list[Box] = []
     for arrow in scene.arrows:
         if arrow.kind == "memory":
-            left, right = inputs_of(arrow.tail), inputs_of(arrow.head)
+            stack = arrow.head.frame.chain()[1]
+            left, right = inputs_of([arrow.tail]), inputs_of([b for b in scene.boxes if stack in b.frame.chain()])
             if left and right and not set(left) & set(right):
                 arrow.is_across = True
                 order += [box for box in (left[0], right[0]) if box not in order]
     scene.heads = order
+    _join_across(scene)
+
+
+def _join_across(scene: Scene) -> None:
+    """Several arrows from one box into one frame of another stack (to keys and to values, say) run as one, and fork
+    inside."""
+    bundles: dict[tuple[Box, Frame], list[Arrow]] = {}
+    for arrow in scene.arrows:
+        if arrow.is_across:
+            bundles.setdefault((arrow.tail, arrow.head.frame), []).append(arrow)
+    for (tail, frame), arrows in bundles.items():
+        if len(arrows) > 1:
+            fork = Box(f"{frame.id} from {tail.id}", "fork", (), frame)
+            scene.boxes.insert(scene.boxes.index(arrows[0].head), fork)
+            scene.arrows.append(Arrow(tail, fork, "memory", arrows[0].label, is_across=True))
+            for arrow in arrows:
+                arrow.tail, arrow.label, arrow.is_across = fork, "", False
 
 
 def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
@@ -206,5 +226,5 @@ def _tie(scene: Scene) -> None:
             users.setdefault(max(owners, key=len), {}).setdefault(box, address)
     for path, boxes in calls.items():
         chain = boxes + [box for box in users.get(path, ()) if box not in boxes]
-        for first, second in zip(chain, chain[1:], strict=False):
+        for first, second in pairwise(chain):
             scene.arrows.append(Arrow(first, second, "tie", users.get(path, {}).get(second, "")))

@@ -53,7 +53,7 @@ def kind_of_layer(nodes: Iterable[Node], children: Iterable[str] = ()) -> str:
     """The kind of a layer that consists of `nodes` (its inner layers' included). `children` are the kinds of the layers
     directly in it: one that has an attention layer among others is a block of its own."""
     inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
-    if "attention" in inner or "recurrent" in inner and len(inner) > 1:
+    if "attention" in inner or ("recurrent" in inner and len(inner) > 1):
         return "block"
     nodes = list(nodes)
     names = {node.op.name for node in nodes}

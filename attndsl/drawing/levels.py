@@ -31,7 +31,7 @@ class Levels:
 
     def __init__(self, graph: Graph, depth: int | None = None, expand: str | Sequence[str] | None = None) -> None:
         if depth is not None and depth < 0:
-            raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="`--depth 0` opens nothing")
+            raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="0 opens no layer")
         self.graph = graph
         self.depth = depth or 0
         wanted = (expand,) if isinstance(expand, str) else expand or ()

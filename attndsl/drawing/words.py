@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from attndsl.graph import Graph, Node, Type
 
@@ -102,7 +103,7 @@ def cases(node: Node) -> list[tuple[int, str]]:
 
 def _indices(indices: list[int]) -> str:
     """`0, 2, 4, … 10`, `3 to 11`, `1, 5, 6`."""
-    steps = {b - a for a, b in zip(indices, indices[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(indices)}
     if len(indices) > 2 and steps == {1}:
         return f"{indices[0]} to {indices[-1]}"
     if len(indices) > 4 and len(steps) == 1:
@@ -113,8 +114,9 @@ def _indices(indices: list[int]) -> str:
 
 
 _EVOKES = {
-    "embedding": ("embed",), "position": ("position", "rotary", "sinus", "alibi", "bucket"), "attention": ("attention",),
-    "norm": ("norm",), "feed-forward": ("mlp", "feed"), "linear": ("linear",), "convolution": ("conv",),
+    "embedding": ("embed",), "position": ("position", "rotary", "sinus", "alibi", "bucket"),
+    "attention": ("attention",), "norm": ("norm",), "feed-forward": ("mlp", "feed"), "linear": ("linear",),
+    "convolution": ("conv",),
     "recurrent": ("lstm", "gru", "rnn", "recurrent"), "activation": ("lu", "tanh", "sigmoid", "softmax", "swish"),
     "dropout": ("dropout",), "loss": ("loss", "entropy"),
 }  # fmt: skip

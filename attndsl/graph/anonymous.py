@@ -1,10 +1,10 @@
 """A graph without what its author called things: for comparing what two graphs compute.
 
-Left out: the model's name, variant, file, docs, hyperparameters (what they decided is in the ops; the sizes stay), scopes,
-spans, value names, labels of repeats, roles of parameters, constraints that hold at the known sizes. Numbered in the
-order of first use: parameter addresses (their `*` stay), sites of dropout, axis names that are not the axis's size.
-Kept: the names of inputs and outputs, sizes, initialisers. Nodes come in the order in which the results ask for them,
-so the order in which independent things were written does not count.
+Left out: the model's name, variant, file, docs, hyperparameters (what they decided is in the ops; the sizes stay),
+scopes, spans, value names, labels of repeats, roles of parameters, constraints that hold at the known sizes. Numbered
+in the order of first use: parameter addresses (their `*` stay), sites of dropout, axis names that are not the axis's
+size. Kept: the names of inputs and outputs, sizes, initialisers. Nodes come in the order in which the results ask for
+them, so the order in which independent things were written does not count.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _NOWHERE = Span(Source("", ""), 0, 0)
 
 
 def ordered(region: Region) -> Region:
-    """The same body with its nodes in the order of a walk from the results back through first operands first. Nodes that
-    no result needs come last, as they stood."""
+    """The same body with its nodes in the order of a walk back from the results, first operands first. Nodes that no
+    result needs come last, as they stood."""
     rebuilt = {node: replace(node, regions=tuple(map(ordered, node.regions))) for node in region.nodes}
     producers = {value: node for node in region.nodes for value in node.outputs}
     done: dict[Node, None] = {}
@@ -69,15 +69,16 @@ class _Eraser:
         graph = self.graph
         inputs = tuple(
             replace(
-                info, value=self.value(info.value), doc=None, span=None,
+                info,
+                value=self.value(info.value),
+                doc=None,
+                span=None,
                 bounds=tuple(replace(bound, span=_NOWHERE) for bound in info.bounds),
             )
             for info in graph.inputs
         )
         body = self.region(ordered(graph.body))
-        outputs = tuple(
-            replace(info, value=self.values[info.value], doc=None, span=None) for info in graph.outputs
-        )
+        outputs = tuple(replace(info, value=self.values[info.value], doc=None, span=None) for info in graph.outputs)
         declared = {info.address: info for info in graph.parameters}
         for address in declared:
             self.address(address)

@@ -6,7 +6,6 @@ What cannot be read is a `GraphSyntaxError` with its line; whether the graph mak
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -270,7 +269,19 @@ class _Reader:
             raise self.error("the end")
         body = Region(tuple(i.value for i in inputs), nodes, tuple(o.value for o in outputs))
         return Graph(
-            name, hyperparameters, sizes, inputs, outputs, parameters, constraints, scopes, body, variant, doc, span, origin
+            name,
+            hyperparameters,
+            sizes,
+            inputs,
+            outputs,
+            parameters,
+            constraints,
+            scopes,
+            body,
+            variant,
+            doc,
+            span,
+            origin,
         )
 
     def each(self, keyword: str, item: Callable[[], T]) -> tuple[T, ...]:
@@ -313,7 +324,7 @@ class _Reader:
         self.need("=")
         kind = self.match(SYMBOL, "an initializer")
         arguments = self.listed(self.number, ")") if self.has("(") else ()
-        layers = ()
+        layers: tuple[range | tuple[int, ...], ...] = ()
         if self.has("layers"):
             self.need("[")
             layers = self.listed(self.layer, "]")

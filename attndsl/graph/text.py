@@ -143,7 +143,8 @@ class _Writer:
         text += "".join(f" help {json.dumps(line, ensure_ascii=False)}" for line in constraint.helps)
         if self.spans:
             text += "".join(
-                f" other{self.at(label.span)} {json.dumps(label.text, ensure_ascii=False)}" for label in constraint.other
+                f" other{self.at(label.span)} {json.dumps(label.text, ensure_ascii=False)}"
+                for label in constraint.other
             )
         return text
 

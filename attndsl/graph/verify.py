@@ -20,7 +20,9 @@ class InvalidGraph(Exception):
     def __init__(self, rule: str, reason: str, node: Node | None = None) -> None:
         place = ""
         if node is not None:
-            place = f" (node `{node.op.name}`" + (f" in {node.scope}" if node.scope else "") + f", {node.at or 'no span'})"
+            place = (
+                f" (node `{node.op.name}`" + (f" in {node.scope}" if node.scope else "") + f", {node.at or 'no span'})"
+            )
         super().__init__(f"{rule}: {reason}{place}")
         self.rule, self.reason, self.node = rule, reason, node
 

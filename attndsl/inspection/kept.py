@@ -42,9 +42,9 @@ KEPT: dict[str, tuple[int, ...] | str] = {
 }  # fmt: skip
 
 # Results that share their operand's memory.
-VIEWS = frozenset(
-    {"rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "stop_gradient", "parameter", "flip"}
-)
+VIEWS = frozenset({
+    "rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "stop_gradient", "flip",
+})  # fmt: skip
 
 
 class KeptValues:

@@ -26,7 +26,8 @@ def choose_sizes(graph: Graph, given: Mapping[str, int]) -> tuple[SizeChoice, ..
         if name not in free:
             raise _unknown(graph, name, value)
         if value < 1:
-            raise error("E0911", f"size `{name}` must be at least 1, not {value}", help=f"give a length: `--size {name}=2`")
+            message = f"size `{name}` must be at least 1, not {value}"
+            raise error("E0911", message, help=f"give one: `--size {name}=2`")
     values = dict(graph.sizes) | dict(given)
     chosen: dict[str, SizeChoice] = {}
     for name in free:
@@ -44,10 +45,11 @@ def choose_sizes(graph: Graph, given: Mapping[str, int]) -> tuple[SizeChoice, ..
 def _unknown(graph: Graph, name: str, value: int) -> AttnError:
     free = ", ".join(f"`{size}`" for size in graph.free_sizes) or "none"
     if name in graph.hyperparameters:
-        way = (f"`{name}` is a hyperparameter: use `--set {name}={value}`",)
+        way: tuple[str, ...] = (f"`{name}` is a hyperparameter: use `--set {name}={value}`",)
     else:
         way = did_you_mean(name, graph.free_sizes)
-    return error("E0910", f"`{name}` is not a size that the inputs of {graph.name} bind", note=f"these are: {free}", help=way)
+    message = f"`{name}` is not a size that the inputs of {graph.name} bind"
+    return error("E0910", message, note=f"these are: {free}", help=way)
 
 
 def _require(constraints: tuple[Constraint, ...], values: Mapping[str, int]) -> None:

@@ -160,7 +160,8 @@ def _lines(report: Report, exact: bool) -> Iterator[_Line]:
     rest = [layer for layer in report.layers if not _is_listed(layer)]
     flops, kept = sum(layer.flops for layer in rest), sum(layer.activation_bytes for layer in rest)
     if flops or kept:
-        yield _Line("", ELSE, "", ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else ""), True)
+        cells = ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else "")
+        yield _Line("", ELSE, "", cells, True)
 
 
 def _is_listed(layer: Layer) -> bool:

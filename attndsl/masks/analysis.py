@@ -14,7 +14,6 @@ from attndsl.masks.index import (
     All,
     Compare,
     Formula,
-    Function,
     Holds,
     Index,
     Linear,
@@ -25,6 +24,7 @@ from attndsl.masks.index import (
     both,
     compare,
     either,
+    function,
     negated,
     not_negative,
     replaced,
@@ -74,14 +74,16 @@ Places = Mapping[Axis, Linear]  # the index at which each axis is read
 class MaskDescription:
     """A mask as a formula, with what follows from it. Positions count from each axis's origin.
 
-    `causal`: exactly `k <= q`, with equal lengths and origins. `window`: n, where it is exactly `k <= q and q - k < n` with
-    equal lengths and origins. `keys_only`: no query takes part. `rows_never_empty`: provably every query has something to
-    attend to. `depends_on`: "positions" where it is the same for all data, else "data".
+    `causal`: exactly `k <= q`, with equal lengths and origins. `window`: n, where it is exactly `k <= q and q - k < n`
+    with equal lengths and origins. `band`: (before, after), where it is exactly `q - before <= k <= q + after` (None: no
+    bound on that side), whatever the lengths. `keys_only`: no query takes part. `rows_never_empty`: provably every query has
+    something to attend to. `depends_on`: "positions" where it is the same for all data, else "data".
     """
 
     formula: Formula
     causal: bool
     window: Size | None
+    band: tuple[Size | None, Size | None] | None
     keys_only: bool
     rows_never_empty: bool
     depends_on: str
@@ -100,23 +102,36 @@ def describe_mask(
     formula = mask_formula(value, producers, q, k)
     query, key = _index("q", q), _index("k", k)
     aligned = q.size == k.size and q.origin == k.origin
-    distance = Linear.of(key) - Linear.of(query)
-    past = Compare("<=", distance)
-    window = None
-    if aligned and isinstance(formula, All) and len(formula.parts) == 2 and past in formula.parts:
-        (other,) = (part for part in formula.parts if part != past)
-        if isinstance(other, Compare) and other.relation == "<=":
-            excess = other.difference + distance
-            window = None if excess.terms else Size.of(1) - excess.constant
+    band = _band(formula, Linear.of(key) - Linear.of(query))
+    before, after = band or (None, None)
+    window = before + 1 if before is not None and after == Size.of(0) and aligned else None
     used = atoms(formula)
     return MaskDescription(
         formula,
-        causal=aligned and formula == past,
+        causal=aligned and band == (None, Size.of(0)),
         window=window,
+        band=band,
         keys_only=query not in used,
         rows_never_empty=_has_key(formula, query, key, sizes),
         depends_on="data" if any(isinstance(atom, Read) for atom in used) else "positions",
     )
+
+
+def _band(formula: Formula, distance: Linear) -> tuple[Size | None, Size | None] | None:
+    """How far a key may be before and after its query, if the formula says just that; `distance` is k - q."""
+    before: Size | None = None
+    after: Size | None = None
+    for part in formula.parts if isinstance(formula, All) else (formula,):
+        if not isinstance(part, Compare) or part.relation != "<=":
+            return None
+        late, early = part.difference - distance, part.difference + distance
+        if not late.terms and after is None:
+            after = -late.constant
+        elif not early.terms and before is None:
+            before = -early.constant
+        else:
+            return None
+    return before, after
 
 
 def rows_never_empty(
@@ -177,7 +192,7 @@ def _linear(element: Element) -> Linear:
         return element
     if isinstance(element, Truth):
         return Linear.of(int(element.value))
-    return Linear.of(Function("if", (element,)))
+    return function("if", element)
 
 
 class _Walk:
@@ -233,35 +248,23 @@ class _Walk:
         left, right = self.numbers(node, places)
         if not right.terms:
             return left.times(right.constant)
-        return right.times(left.constant) if not left.terms else _function("*", left, right)
+        return right.times(left.constant) if not left.terms else function("*", left, right)
 
     def floor(self, node: Node, places: Places) -> Element | None:
         left, right = self.numbers(node, places)
         if node.output.type.dtype == FLOAT:
             return None
-        name = "//" if isinstance(node.op, FloorDiv) else "%"
-        if right == Linear.of(1):
-            return left if name == "//" else Linear()
-        a, b = left.constant.constant, right.constant.constant
-        if not left.terms and not right.terms and a is not None and b:
-            return Linear.of(int(a // b if name == "//" else a % b))
-        if name == "%" and not left.terms and left.constant == Size.of(0):
-            return Linear()
-        return _function(name, left, right)
+        return function("//" if isinstance(node.op, FloorDiv) else "%", left, right)
 
-    def function(self, node: Node, places: Places) -> Element:
-        arguments = self.numbers(node, places)
-        if not isinstance(node.op, Abs):
-            arguments.sort(key=str)
-        elif str(arguments[0]).startswith("-"):
-            arguments[0] = arguments[0].times(Size.of(-1))
-        return _function({Abs: "abs", Maximum: "max", Minimum: "min"}[type(node.op)], *arguments)
+    def chosen(self, node: Node, places: Places) -> Element:
+        names = {Abs: "abs", Maximum: "max", Minimum: "min"}
+        return function(names[type(node.op)], *self.numbers(node, places))
 
     # ------------------------------------------------------------ truth values
 
     def comparison(self, node: Node, places: Places) -> Element:
         left, right = self.numbers(node, places)
-        return compare({Eq: "==", Ne: "!=", Lt: "<", Le: "<=", Gt: ">", Ge: ">="}[type(node.op)], left, right)
+        return compare(RELATIONS[type(node.op)], left, right)
 
     def logical(self, node: Node, places: Places) -> Element:
         parts = map(_formula, self.operands(node, places))
@@ -311,8 +314,8 @@ class _Walk:
         assert isinstance(op, Flatten)
         rest, found = places[op.axis], {}
         for part in reversed(op.parts[1:]):
-            found[part] = _linear(_function("%", rest, Linear.of(part.size)))
-            rest = _linear(_function("//", rest, Linear.of(part.size)))
+            found[part] = function("%", rest, Linear.of(part.size))
+            rest = function("//", rest, Linear.of(part.size))
         return self.moved(node, places, {**found, op.parts[0]: rest})
 
     def unflatten(self, node: Node, places: Places) -> Element:
@@ -329,14 +332,13 @@ class _Walk:
         return self.element(inner, {axis: known[axis] for axis in inner.type.axes})
 
 
-def _function(name: str, *arguments: Linear) -> Linear:
-    return Linear.of(Function(name, arguments))
+RELATIONS: dict[type[Op], str] = {Eq: "==", Ne: "!=", Lt: "<", Le: "<=", Gt: ">", Ge: ">="}
 
 
 RULES: dict[type[Op], Callable[[_Walk, Node, Places], Element | None]] = {
     Constant: _Walk.constant, SizeOf: _Walk.size, Range: _Walk.range,
     Add: _Walk.sum, Sub: _Walk.sum, Neg: _Walk.negative, Mul: _Walk.product, FloorDiv: _Walk.floor, Mod: _Walk.floor,
-    Abs: _Walk.function, Maximum: _Walk.function, Minimum: _Walk.function,
+    Abs: _Walk.chosen, Maximum: _Walk.chosen, Minimum: _Walk.chosen,
     Eq: _Walk.comparison, Ne: _Walk.comparison, Lt: _Walk.comparison, Le: _Walk.comparison, Gt: _Walk.comparison,
     Ge: _Walk.comparison, And: _Walk.logical, Or: _Walk.logical, Not: _Walk.negation, Where: _Walk.choice,
     Cast: _Walk.cast, StopGradient: _Walk.same, Transpose: _Walk.same, Broadcast: _Walk.same, Rename: _Walk.rename,

@@ -1,8 +1,8 @@
 """Index functions in a normal form: whether a place (q, k) is attended to, as a formula of positions.
 
-Integers are linear combinations (`Linear`) of indices and opaque functions, with sizes as coefficients; truth values are
-comparisons of one with 0, combined by `All`, `Some` and `Negated`. Equal formulas are equal objects, so simplifying is
-comparing.
+Integers are linear combinations (`Linear`) of indices and opaque functions, with sizes as coefficients; truth values
+are comparisons of one with 0, combined by `All`, `Some` and `Negated`. Equal formulas are equal objects, so simplifying
+is comparing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """An integer (or a float) that is not linear: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula holds)."""
+    """An integer (or a float) that is not linear: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula
+    holds)."""
 
     name: str
     arguments: tuple[Linear | Formula, ...]
@@ -84,18 +85,27 @@ class Linear:
         return Linear(tuple((a, c * factor) for a, c in self.terms), self.constant * factor)
 
     def __str__(self) -> str:
+        """What is added first, then what is subtracted, the constant last."""
+        signed = [(_times_text(atom, coefficient), _negative(coefficient)) for atom, coefficient in self.terms]
+        signed.sort(key=lambda term: term[1])
+        if self.constant != ZERO or not signed:
+            constant = -self.constant if _negative(self.constant) else self.constant
+            signed.append((str(constant), _negative(self.constant)))
         text = ""
-        for atom, coefficient in (*self.terms, (None, self.constant)):
-            if atom is None and coefficient == ZERO and text:
-                continue
-            shown = str(coefficient)
-            negative = shown.startswith("-")
-            shown = str(-coefficient) if negative else shown
-            if atom is not None:
-                bare = f"({atom})" if isinstance(atom, Function) and " " in str(atom) and shown != "1" else str(atom)
-                shown = bare if shown == "1" else f"{Size.of(coefficient if not negative else -coefficient).bracketed()}*{bare}"
-            text += (f" {'-' if negative else '+'} " if text else "-" if negative else "") + shown
+        for shown, negative in signed:
+            text += (" - " if negative else " + ") + shown if text else "-" * negative + shown
         return text
+
+
+def _negative(size: Size) -> bool:
+    return str(size).startswith("-")
+
+
+def _times_text(atom: Atom, coefficient: Size) -> str:
+    factor = -coefficient if _negative(coefficient) else coefficient
+    if factor == ONE:
+        return str(atom)
+    return f"{factor.bracketed()}*" + (f"({atom})" if isinstance(atom, Function) and " " in str(atom) else str(atom))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +124,18 @@ class Compare:
     difference: Linear
 
     def __str__(self) -> str:
-        left = [(a, c) for a, c in self.difference.terms if not str(c).startswith("-")]
-        right = [(a, -c) for a, c in self.difference.terms if str(c).startswith("-")]
         constant = self.difference.constant
-        if constant == ZERO or not left:
-            low, high = Linear(tuple(left), ZERO), Linear(tuple(right), -constant)
-            return f"{low} {self.relation} {high}"
+        added = Linear(tuple((a, c) for a, c in self.difference.terms if not _negative(c)))
+        taken = Linear(tuple((a, -c) for a, c in self.difference.terms if _negative(c)))
+        if constant == ZERO:
+            return f"{added} {self.relation} {taken}"
+        if self.relation == "<=" and constant == ONE and added.terms and taken.terms:
+            return f"{added} < {taken}"
         rest = Linear(self.difference.terms)
-        if self.relation == "<=":
-            return f"{rest} < {ONE - constant}"
-        return f"{rest} {self.relation} {-constant}"
+        if not added.terms:
+            flipped = {"<=": ">=", "<": ">"}.get(self.relation, self.relation)
+            return f"{taken} {flipped} {constant}"
+        return f"{rest} < {ONE - constant}" if self.relation == "<=" else f"{rest} {self.relation} {-constant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,43 @@ class Negated:
 
 
 Formula = Union[Truth, Compare, Holds, All, Some, Negated]
+
+
+# ---------------------------------------------------------------- making numbers
+
+
+def function(name: str, *arguments: Linear | Formula) -> Linear:
+    """A number that is not linear; linear or constant after all where the arguments allow."""
+    if name == "if":
+        (condition,) = arguments
+        return Linear.of(int(condition.value)) if isinstance(condition, Truth) else Linear.of(Function(name, arguments))
+    numbers = [argument for argument in arguments if isinstance(argument, Linear)]
+    known = [None if number.terms else number.constant.constant for number in numbers]
+    whole_numbers = [int(n) for n in known if n is not None and n.denominator == 1]
+    if len(whole_numbers) == len(arguments) and not (name in ("//", "%") and whole_numbers[1] == 0):
+        return Linear.of(_COMPUTED[name](*whole_numbers))
+    if name in ("//", "%"):
+        if known[1] == 1:
+            return numbers[0] if name == "//" else Linear()
+        if known[0] == 0:
+            return Linear()
+    if name == "abs" and str(numbers[0]).startswith("-"):
+        numbers[0] = numbers[0].times(Size.of(-1))
+    if name in ("min", "max", "*"):
+        numbers.sort(key=str)
+    if name in ("min", "max") and numbers[0] == numbers[1]:
+        return numbers[0]
+    return Linear.of(Function(name, tuple(numbers)))
+
+
+_COMPUTED: dict[str, Callable[..., int]] = {
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+    "*": lambda a, b: a * b,
+    "abs": abs,
+    "min": min,
+    "max": max,
+}
 
 
 # ---------------------------------------------------------------- making formulas
@@ -235,7 +284,9 @@ def compare(relation: str, left: Linear, right: Linear) -> Formula:
 
 def whole(number: Linear) -> bool:
     """Whether a number is certainly an integer: no element of a tensor takes part (its dtype is not known here)."""
-    return all(not isinstance(atom, Read) and not (isinstance(atom, Function) and atom.name == "*") for atom, _ in number.terms)
+    return all(
+        not isinstance(atom, Read) and not (isinstance(atom, Function) and atom.name == "*") for atom, _ in number.terms
+    )
 
 
 # ---------------------------------------------------------------- reading formulas
@@ -265,7 +316,7 @@ def _atom_replaced(atom: Atom, values: Mapping[Index, Linear]) -> Linear:
     if isinstance(atom, Index):
         return values.get(atom) or Linear.of(atom)
     if isinstance(atom, Function):
-        return Linear.of(Function(atom.name, tuple(replaced(a, values) for a in atom.arguments)))
+        return function(atom.name, *(replaced(a, values) for a in atom.arguments))
     return Linear.of(Read(atom.name, atom.value, tuple(replaced(i, values) for i in atom.indices)))  # type: ignore[misc]
 
 

@@ -1,8 +1,8 @@
 """Values as polynomials: one normal form in which all spellings of the same arithmetic are equal.
 
-`a / sqrt(v)`, `a * rsqrt(v)` and `a * v ^ -0.5` are one monomial; `x * x` and `x ^ 2` another; `(x - m) * r * s + b` and
-`x * (r * s) + (b - m * r * s)` one sum. A matcher says which values are to be taken as they are (its atoms) and compares
-polynomials; the graph itself is not rewritten for it, so what does not match stays as its author wrote it.
+`a / sqrt(v)`, `a * rsqrt(v)` and `a * v ^ -0.5` are one monomial; `x * x` and `x ^ 2` another; `(x - m) * r * s + b`
+and `x * (r * s) + (b - m * r * s)` one sum. A matcher says which values are to be taken as they are (its atoms) and
+compares polynomials; the graph itself is not rewritten for it, so what does not match stays as its author wrote it.
 """
 
 from __future__ import annotations
@@ -230,7 +230,9 @@ class _Expansion:
 
     def same(self, node: Node, depth: int) -> Polynomial | None:
         (inner,) = node.inputs
-        if inner.type.dtype == BOOL or node.output.type.dtype != inner.type.dtype and node.output.type.dtype != "float":
+        if inner.type.dtype == BOOL or (
+            node.output.type.dtype != inner.type.dtype and node.output.type.dtype != "float"
+        ):
             return None
         return self.of(inner, depth)
 

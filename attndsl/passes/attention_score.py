@@ -91,9 +91,7 @@ class Score:
     curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
 
 
-def scored_by_dot(
-    algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED, depth: int = 8
-) -> bool:
+def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED, depth: int = 8) -> bool:
     """Whether a value comes from a dot product by ops of the kinds `through`: by default, what may stand in a score."""
     node = algebra.producers.get(value)
     if node is None:
@@ -101,9 +99,11 @@ def scored_by_dot(
     if isinstance(node.op, Dot):
         return True
     inputs = node.inputs[1:] if isinstance(node.op, Where) else node.inputs
-    return depth > 0 and isinstance(node.op, through) and any(scored_by_dot(algebra, v, through, depth - 1) for v in inputs)
-
-
+    return (
+        depth > 0
+        and isinstance(node.op, through)
+        and any(scored_by_dot(algebra, v, through, depth - 1) for v in inputs)
+    )
 
 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
@@ -198,7 +198,9 @@ class _Reader:
     def renamed(self, node: Node, term: Term) -> None:
         op = node.op
         assert isinstance(op, Rename)
-        self.read(node.inputs[0], replace(term, piece=replace(term.piece, renames=((op.old, op.new), *term.piece.renames))))
+        self.read(
+            node.inputs[0], replace(term, piece=replace(term.piece, renames=((op.old, op.new), *term.piece.renames)))
+        )
 
     def dot(self, node: Node, term: Term) -> None:
         over = self.over(term)
@@ -239,8 +241,8 @@ HANDLERS: dict[type[Op], Callable[[_Reader, Node, Term], None]] = {
 
 
 def _bias_or_mask(algebra: Algebra, score: Score, bias: Term) -> Iterable[Term]:
-    """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no row
-    can be empty, and so a mask in truth."""
+    """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no
+    row can be empty, and so a mask in truth."""
     mask = _disguised(algebra, bias)
     if mask is None or not _safe(algebra, score, [*score.masks, mask]):
         return (bias,)
@@ -278,8 +280,8 @@ def _check_rows(algebra: Algebra, score: Score) -> None:
     soft = next((mask.soft for mask in score.masks if mask.soft is not None and isinstance(mask.soft.op, Where)), None)
     if soft is not None and not _safe(algebra, score, score.masks):
         raise Refusal(
-            "a finite constant as mask gives a uniform row, not zeros, where nothing may be attended to, and the mask may "
-            "leave a row empty",
+            "a finite constant as mask gives a uniform row, not zeros, where nothing may be attended to, and this mask "
+            "may leave a row empty",
             soft,
             4,
         )
@@ -296,8 +298,8 @@ def _safe(algebra: Algebra, score: Score, masks: Iterable[Mask]) -> bool:
 
 
 def unscaled(algebra: Algebra, value: Value) -> tuple[float, Value, tuple[Node, ...]]:
-    """A scalar that multiplies an operand, what it multiplies, and the movement that follows (the last node first). Only what
-    nothing else reads is taken apart."""
+    """A scalar that multiplies an operand, what it multiplies, and the movement that follows (the last node first).
+    Only what nothing else reads is taken apart."""
     moves: list[Node] = []
     at = value
     while (node := algebra.made_by(at, *MOVED)) is not None and len(algebra.facts.uses(at)) == 1:

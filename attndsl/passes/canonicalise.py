@@ -116,7 +116,9 @@ def _softmax(algebra: Algebra, node: Node) -> Found:
         return Softmax(over), (x,)
     rest = [axis for axis in x.type.axes if axis != over]
     if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over) for q in rest):
-        raise Refusal("where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node)
+        raise Refusal(
+            "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
+        )
     return Softmax(over), (x, masked.inputs[0])
 
 
@@ -164,7 +166,9 @@ def _mean(algebra: Algebra, node: Node) -> Found:
 
 def _root(algebra: Algebra, node: Node) -> Found:
     """1 / sqrt(v), v ^ -0.5, v ^ 0.5"""
-    if isinstance(node.op, Div) and not (algebra.constant(node.inputs[0]) == 1.0 and algebra.made_by(node.inputs[1], Sqrt)):
+    if isinstance(node.op, Div) and not (
+        algebra.constant(node.inputs[0]) == 1.0 and algebra.made_by(node.inputs[1], Sqrt)
+    ):
         return None
     base = node.inputs[0] if isinstance(node.op, Pow) else algebra.producers[node.inputs[1]].inputs[0]
     exponent = algebra.constant(node.inputs[1]) if isinstance(node.op, Pow) else -0.5

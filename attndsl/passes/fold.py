@@ -1,7 +1,7 @@
 """Constant folding: what is known now is computed now, and what does nothing goes.
 
-Two tables: `EVALUATED` is which ops on scalars are computed (by their own NumPy meaning, in double precision), `RULES` what
-becomes of an op whose operands are general. A rule gives the value or op that stands for the node, or None.
+Two tables: `EVALUATED` is which ops on scalars are computed (by their own NumPy meaning, in double precision), `RULES`
+what becomes of an op whose operands are general. A rule gives the value or op that stands for the node, or None.
 """
 
 from __future__ import annotations
@@ -222,9 +222,8 @@ class _Folding:
         if len(node.op.parts) == 1:
             return Rename(node.op.axis, node.op.parts[0]), node.inputs
         inner = self.made_by(node.inputs[0], Flatten)
-        if inner is not None and isinstance(inner.op, Flatten):
-            if (inner.op.parts, inner.op.axis) == (node.op.parts, node.op.axis):
-                return inner.inputs[0]
+        if inner is not None and (inner.op.parts, inner.op.axis) == (node.op.parts, node.op.axis):  # type: ignore[attr-defined]
+            return inner.inputs[0]
         return None
 
     def slice(self, node: Node) -> Found:
@@ -316,6 +315,10 @@ def _is(number: Scalar | None, value: int) -> bool:
 
 
 def _shown(number: Scalar) -> str:
-    return str(number).lower() if isinstance(number, bool) else f"{number:.6g}" if isinstance(number, float) else str(number)
-
-
+    return (
+        str(number).lower()
+        if isinstance(number, bool)
+        else f"{number:.6g}"
+        if isinstance(number, float)
+        else str(number)
+    )

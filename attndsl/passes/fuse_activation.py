@@ -85,7 +85,12 @@ def _found(algebra: Algebra, root: Node, curve: Node, x: Value, op: Op) -> Match
 
 
 def _form(
-    algebra: Algebra, root: Node, curve: Node, inner: Mapping[int, float], outer: Mapping[tuple[int, int], float], op: Op
+    algebra: Algebra,
+    root: Node,
+    curve: Node,
+    inner: Mapping[int, float],
+    outer: Mapping[tuple[int, int], float],
+    op: Op,
 ) -> Match | NearMiss | None:
     nearly: NearMiss | None = None
     for x in algebra.nearby(curve.inputs[0], 5):

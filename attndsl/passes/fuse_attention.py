@@ -1,8 +1,9 @@
 """Attention, however it is spelled: dot(dropout(softmax(dot(q, k) * scale + bias, where=mask)), v).
 
-Anchored at the softmax. Forward from it, through at most a dropout, renames and transpositions, there is one weighted sum over
-the very axis; back from it there is a sum of terms, one of which is a dot product that leaves that axis, times what is the
-same for all keys (`attention_score`). Nothing else may read what lies between. Projections are not part of it.
+Anchored at the softmax. Forward from it, through at most a dropout, renames and transpositions, there is one weighted
+sum over the very axis; back from it there is a sum of terms, one of which is a dot product that leaves that axis, times
+what is the same for all keys (`attention_score`). Nothing else may read what lies between. Projections are not part of
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,23 @@ from typing import Protocol
 
 from attndsl.graph import BOOL, Axis, Graph, Node, Value
 from attndsl.masks.analysis import mask_formula
-from attndsl.ops import Add, And, Attention, Cast, Constant, Div, Dot, Dropout, Mul, Not, Op, Rename, Softmax, Transpose, Where
+from attndsl.ops import (
+    Add,
+    And,
+    Attention,
+    Cast,
+    Constant,
+    Div,
+    Dot,
+    Dropout,
+    Mul,
+    Not,
+    Op,
+    Rename,
+    Softmax,
+    Transpose,
+    Where,
+)
 from attndsl.ops.base import Mismatch
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.attention_score import (
@@ -137,7 +154,9 @@ def _masks(algebra: Algebra, node: Node, weights: Value) -> bool:
         return True
     for value in node.inputs if isinstance(node.op, Mul) else ():
         cast = algebra.made_by(value, Cast)
-        if value is not weights and (value.type.dtype == BOOL or (cast is not None and cast.inputs[0].type.dtype == BOOL)):
+        if value is not weights and (
+            value.type.dtype == BOOL or (cast is not None and cast.inputs[0].type.dtype == BOOL)
+        ):
             return True
     return False
 
@@ -187,7 +206,9 @@ class _Parts:
         for piece, power in self.term.factors:
             outside = [axis for axis in piece.axes if axis not in operands[0].type.axes]
             if outside:
-                raise Refusal(f"the score is scaled by something with {axis_names(outside)}, which q lacks", self.dot, 4)
+                raise Refusal(
+                    f"the score is scaled by something with {axis_names(outside)}, which q lacks", self.dot, 4
+                )
             operands[0] = out.emit(Mul() if power > 0 else Div(), operands[0], _piece(out, piece))
         v = out.now(self.v)
         for old, new in reversed(self.use.renames):
@@ -197,8 +218,13 @@ class _Parts:
         mask, bias = self.mask(out), self.bias(out)
         dropout = self.use.dropout
         op = Attention(
-            contract, over, snapped(scale, contract, self.algebra.sizes), mask is not None, bias is not None,
-            dropout.p if dropout else 0.0, dropout.site if dropout else "",
+            contract,
+            over,
+            snapped(scale, contract, self.algebra.sizes),
+            mask is not None,
+            bias is not None,
+            dropout.p if dropout else 0.0,
+            dropout.site if dropout else "",
         )
         result = out.emit(op, *operands, *(value for value in (mask, bias) if value is not None))
         return _renamed(out, result, self.use.renames)
@@ -255,5 +281,3 @@ def _renamed(out: Emitter, value: Value, renames: Iterable[tuple[Axis, Axis]]) -
         if old in value.type.axes:
             value = out.emit(Rename(old, new), value)
     return value
-
-

@@ -2,11 +2,14 @@
 
 The pattern, as polynomials: v is a mean plus a constant, and the group's result is
 
-    layer norm   (x - m) * v ^ (-1/2) * scale + shift    where v = mean((x - m) ^ 2) + eps  or  mean(x ^ 2) - m ^ 2 + eps
-    RMS norm     x * v ^ (-1/2) * scale                  where v = mean(x ^ 2) + eps
+    layer norm   (x - m) * v ^ (-1/2) * scale + shift    v = mean((x - m) ^ 2) + eps  or  mean(x ^ 2) - m ^ 2 + eps
+    RMS norm     x * v ^ (-1/2) * scale                  v = mean(x ^ 2) + eps
 
-with m = mean(x), all means over the same axes, scale and shift (if any) over exactly these axes too. In which order things
-are multiplied, or whether scale is multiplied into the root, does not matter: the polynomials are equal.
+with m = mean(x), all means over the same axes, scale and shift (if any) over exactly these axes too. In which order
+things are multiplied, or whether scale is multiplied into the root, does not matter: the polynomials are equal.
+
+What lies within may be read elsewhere too: a mean or a root is computed again for that, which costs less than a norm in
+two halves, and two norms of the same x (a parallel block's) each become one.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ HALF = Fraction(1, 2)
 
 @dataclass(frozen=True, slots=True)
 class FuseNorm(Pass):
-    """Groups that compute a layer norm or an RMS norm become one `layer_norm` or `rms_norm`, scale and shift included."""
+    """Groups that compute a layer norm or an RMS norm become one `layer_norm` or `rms_norm`, scale and shift
+    included."""
 
     name = "fuse-norm"
     after = ("constant-folding", "common-subexpressions", "canonicalise")
@@ -103,7 +107,9 @@ def _no_mean(algebra: Algebra, core: Node, terms: Polynomial) -> None:
             total = algebra.made_by(value, Sum)
             if total is not None and (algebra.mean(monomial, 1.0) is None or coefficient != 1.0):
                 over = axis_names(total.op.over)  # type: ignore[attr-defined]
-                raise Refusal(f"a sum of squares over {over} is no mean: it is not divided by the number of elements", total, 1)
+                raise Refusal(
+                    f"a sum of squares over {over} is no mean: it is not divided by the number of elements", total, 1
+                )
 
 
 def _deviations(
@@ -166,7 +172,9 @@ def _difference(
             raise Refusal("the mean of squares and the squared mean are of different things", algebra.producers[m], 2)
         if set(axes) != set(over):
             raise Refusal(
-                f"the mean is over {axis_names(axes)} and the mean of squares over {axis_names(over)}", algebra.producers[m], 3
+                f"the mean is over {axis_names(axes)} and the mean of squares over {axis_names(over)}",
+                algebra.producers[m],
+                3,
             )
         return _Variance(v, x, m, over, eps)
     raise Refusal("what is under the root is more than a variance and a constant", core, 1)

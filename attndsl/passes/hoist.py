@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.ops import Constant, Dropout, Parameter, SizeOf, Uniform
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
-from attndsl.passes.rewrite import Rewriter
 
 FREE = (Constant, SizeOf, Parameter)
 

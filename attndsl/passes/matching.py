@@ -16,8 +16,8 @@ from attndsl.passes.rewrite import Facts, Rewriter, common_scope
 @dataclass(frozen=True, slots=True)
 class Match:
     """A group of nodes that one op stands for. `core` is the node that the pattern is about (a norm's root, an
-    attention's softmax), by which what nearly matched is known; `nodes` those replaced, the last one first. `build` emits the
-    op and gives its result, which is transposed to the layout that the group had."""
+    attention's softmax), by which what nearly matched is known; `nodes` those replaced, the last one first. `build`
+    emits the op and gives its result, which is transposed to the layout that the group had."""
 
     rule: str
     core: Node
@@ -66,9 +66,7 @@ def fuse(graph: Graph, name: str, anchors: tuple[type[Op], ...], match: Matcher)
         value = result.build(rewriter)
         if value.type != node.output.type:
             value = rewriter.emit(Transpose(node.output.type.axes), value)
-        done.append(
-            Rewrite(result.rule, result.detail, rewriter.builder.scope, node.at, node.span)
-        )
+        done.append(Rewrite(result.rule, result.detail, rewriter.builder.scope, node.at, node.span))
         return (value,)
 
     rewritten_graph = Rewriter(graph, visit).run()

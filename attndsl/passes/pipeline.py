@@ -34,9 +34,9 @@ PIPELINE: tuple[Pass, ...] = (
 
 
 def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE) -> tuple[Graph, list[Report]]:
-    """The graph after `passes`, and what each of them did. With `verify` the graph is checked before the first and after
-    every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes before one
-    that it names in `after`."""
+    """The graph after `passes`, and what each of them did. With `verify` the graph is checked before the first and
+    after every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes
+    before one that it names in `after`."""
     reports: list[Report] = []
     ran: set[str] = set()
     if verify:

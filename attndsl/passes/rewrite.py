@@ -74,7 +74,7 @@ class Rewriter:
         builder.scope, builder.span, builder.site = node.scope, node.span, node.site
         answer = self.visit(current, self)
         if answer is not None:
-            for old, new in zip(node.outputs, answer):
+            for old, new in zip(node.outputs, answer, strict=bool(answer)):
                 self._replace(old, new)
             return
         regions = tuple(map(self._region, current.regions))
@@ -122,7 +122,7 @@ def common_scope(nodes: Iterable[Node]) -> str:
     """The path of the innermost layer around all of `nodes`."""
     paths = [node.scope.split(".") for node in nodes]
     shared: list[str] = []
-    for steps in zip(*paths):
+    for steps in zip(*paths, strict=False):
         if len(set(steps)) > 1:
             break
         shared.append(steps[0])
@@ -167,8 +167,11 @@ class Facts:
         return None
 
 
-def walk_back(value: Value, producers: Mapping[Value, Node], through: tuple[type[Op], ...], depth: int) -> Iterator[Value]:
-    """`value` and what it is made of, nearest first, through nodes of the kinds `through` and no deeper than `depth`."""
+def walk_back(
+    value: Value, producers: Mapping[Value, Node], through: tuple[type[Op], ...], depth: int
+) -> Iterator[Value]:
+    """`value` and what it is made of, nearest first, through nodes of the kinds `through` and no deeper than
+    `depth`."""
     level, seen = [value], {value}
     for _ in range(depth + 1):
         yield from level

@@ -36,7 +36,7 @@ _BLANK_LINE = re.compile(r"\n[ \t\r]*(?:\n|$)")
 
 # A keyword that may also be a name is the keyword only before another name on the same line. `require` starts a
 # statement unless what follows makes that statement give `require` a value.
-_BEFORE_NAME = re.compile(r"[ \t]+(?!(?:if|else|and|or|as)\b)[A-Za-z_]")
+_BEFORE_NAME = re.compile(r"[ \t]+(?!(?:if|else|and|or|as|where|with)\b)[A-Za-z_]")
 _BEFORE_CONDITION = re.compile(r"(?![ \t]*(?:=(?!=)|,|:|[-+*/]=|<-))")
 
 # Where nothing else matches: the longest run that an author would see as one thing.

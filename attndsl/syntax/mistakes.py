@@ -88,6 +88,13 @@ def missing_brace(parser: Parser, at: int) -> Diagnostic:
     return Diagnostic("E0011", "`}` is missing", label, secondary=(Label(Span(source, culprit, culprit + 1), "to close this"),))
 
 
+def missing_mark(parser: Parser, token: Token, mark: str) -> Diagnostic:
+    """A brace that was left out just before `token`."""
+    span = Span(parser.source, parser.ends[-1], parser.ends[-1])
+    before = "a body starts here" if mark == "{" else f"before `{token.text}`"
+    return Diagnostic("E0011", f"`{mark}` is missing", Label(span, before))
+
+
 def _indent(text: str, offset: int) -> int:
     line = text.rfind("\n", 0, offset) + 1
     return len(text[line:]) - len(text[line:].lstrip(" \t"))

@@ -23,9 +23,11 @@ from attndsl.syntax.tree import File
 WITH_BODY = ("model", "block", "mask", "bias", "scope", "repeat", "scan", "if")
 """What has a body of statements in braces."""
 
+_REGIONS = ("scope", "repeat", "scan", "if")
 _OPENING = {"LPAR", "LSQB", "LBRACE"}
 _CLOSING = {"RPAR", "RSQB", "RBRACE"}
 _STOPS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|[()\[\]{}\n]')
+_WEIGHTS_ENTRY = re.compile(r'(?:(?:prefix|ignore)[ \t]+)?"')
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LIKE_STATEMENT = re.compile(
     r"""\s*(?: \} | /// | (?:if|return|emit)\b
@@ -70,6 +72,12 @@ def parse_file(path: str) -> File:
     if found:
         raise AttnError(*found)
     return file
+
+
+def _indent(text: str, offset: int) -> int:
+    """The width of the white space at the start of the line of `offset`."""
+    line = text.rfind("\n", 0, offset) + 1
+    return re.compile(r"[ \t]*").match(text, line).end() - line  # type: ignore[union-attr]
 
 
 def _place(diagnostic: Diagnostic) -> int:
@@ -198,13 +206,21 @@ class Parser:
                 self.diagnostics.append(mistakes.missing_brace(self, at))
             self.close_braces(at)
             return
+        missing = self.insert_brace(token, start)
+        if missing:
+            if is_new and self.may_report():
+                self.diagnostics.append(mistakes.missing_mark(self, token, missing))
+            return
         if is_new and self.may_report():
             self.diagnostics.append(mistakes.explain(self, token, depth))
         nothing_dropped = depth == len(self.states)
-        self.truncate(depth)
+        if not nothing_dropped and token.kind != NEWLINE and self.feed(Token(NEWLINE, "", token.start, token.start)):
+            start, nothing_dropped = token.start, True  # the statement was whole: only what follows it is wrong
+        else:
+            self.truncate(depth)
         if token.kind == END:
             return
-        end = self.statement_end(start, token)
+        end = max(self.statement_end(start, token), token.start)
         header_end = self.header_end(start, end, token)
         if header_end is not None and self.stand_in(start, header_end):
             return
@@ -222,8 +238,17 @@ class Parser:
 
     def statement_depth(self) -> int:
         """Where on the stacks the statement begins that is being read."""
-        resuming = self.tables.resuming
-        return 1 + max(index for index, state in enumerate(self.states) if state in resuming)
+        closed = 0
+        for index in range(len(self.states) - 1, -1, -1):
+            value = self.values[index]
+            kind = value.kind if isinstance(value, Token) else ""
+            if kind in _CLOSING:
+                closed += 1
+            elif closed:
+                closed -= kind in _OPENING
+            elif self.states[index] in self.tables.resuming:
+                return index + 1
+        raise AssertionError("the start state is at the start of a statement")
 
     def truncate(self, depth: int) -> None:
         del self.states[depth:], self.values[depth:], self.starts[depth:], self.ends[depth:]
@@ -262,6 +287,26 @@ class Parser:
         self.feed(Token(NEWLINE, "", at, at))
         self.lexer.resume(at, [])
 
+    def insert_brace(self, token: Token, start: int) -> str:
+        """Put in a brace that is plainly missing before `token`, and go on there; which one, or nothing."""
+        text, resume_at = self.text, token.start
+        opened = self.open_tokens()
+        body = self.values.index(opened[-1]) if opened and opened[-1].text == "{" else 0
+        owner = [value.kind for value in self.values[max(0, body - 2) : body] if isinstance(value, Token)]
+        if token.kind == NEWLINE and self.accepts("LBRACE") and _indent(text, token.end) > _indent(text, start):
+            mark, kinds, resume_at = "{", ("LBRACE",), token.end
+        elif token.kind == "ELSE" and "IF" in owner:
+            mark, kinds = "}", ("RBRACE",)
+        elif "CONFIG" in owner and _WEIGHTS_ENTRY.match(text, start):
+            self.truncate(self.statement_depth())
+            mark, kinds, resume_at = "}", ("RBRACE", NEWLINE), start
+        else:
+            return ""
+        if not all(self.feed(Token(kind, mark, self.ends[-1], self.ends[-1])) for kind in kinds):
+            return ""
+        self.lexer.resume(resume_at, self.open_brackets())
+        return mark
+
     def is_spare_brace(self, token: Token) -> bool:
         """Whether `token` is a `{` too many: the text holds no `}` for the one around it."""
         return token.kind == "LBRACE" and any(
@@ -295,7 +340,8 @@ class Parser:
     def header_end(self, start: int, end: int, token: Token) -> int | None:
         """The offset of the `{` after a first line that went wrong, if what follows is a body of statements."""
         first = _WORD.match(self.text, start)
-        if first is None or nearest(first.group(), WITH_BODY) is None:
+        word = nearest(first.group(), WITH_BODY) if first else None
+        if word is None or (word in _REGIONS) != self.open_braces():
             return None
         at = start
         while (stop := _STOPS.search(self.text, at, end)) is not None:

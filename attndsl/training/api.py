@@ -81,13 +81,13 @@ def make_trainer(
     compile: bool = False,
 ) -> Trainer:
     """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0810 (PyTorch is missing),
-    E0724 (the backend cannot train in that precision or on that device)."""
+    E0811 (the backend has no such device)."""
     if backend == "numpy":
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 
         if device != "cpu":
             raise error(
-                "E0724",
+                "E0811",
                 f"the NumPy backend has no device `{device}`",
                 help="use `--backend torch`, or leave `--device` out",
             )

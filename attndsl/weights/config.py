@@ -174,6 +174,7 @@ def published_config(section: tree.Weights, hyperparameters: Mapping[str, object
     known: dict[str, Any] = {}
     for entry in _in_order_of_solution(section):
         assert entry.name is not None
+        check_expression(entry.value)
         _solve(entry.value, hyperparameters.get(entry.name.text), known, entry)
     config: Config = {}
     for key, value in known.items():

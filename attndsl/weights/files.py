@@ -123,6 +123,9 @@ def _open(path: Path) -> io.FileIO:
     if _is_pickle(beginning):
         stream.close()
         raise pickled(path)
+    if beginning == b"version https://":
+        stream.close()
+        raise error("E0602", f"{path} only points to the weights", help="fetch them: `git lfs pull`")
     return stream
 
 

@@ -73,8 +73,6 @@ def check_expression(expression: tree.Expr) -> None:
         parts = (expression.operand,)
     elif isinstance(expression, tree.Conditional):
         parts = (expression.then, expression.condition, expression.otherwise)
-    elif isinstance(expression, tree.Name):
-        parts = ()
     else:
         raise _unsupported(expression)
     for part in parts:

@@ -41,6 +41,24 @@ class Sdpa(Op):
     biased: bool
     empty_rows: bool  # whether the mask may leave a query nothing to attend to
     dropout: float
+    # Where q's heads were taken apart into (key's head, group) and the result's put together again: the axes that they
+    # are in q and in the result.
+    split: Axis | None = None
+    joined: Axis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBias(Op):
+    """The bias where the mask is True, else minus infinity."""
+
+    name = "torch.masked_bias"
+    operands = ("where", "bias")
+
+
+def lower_masked_bias(site: Site) -> Expr:
+    minus = f"-{site.function.math()}.inf"
+    mask, bias = site.tensor(site.align(0), BOOL), site.tensor(site.floating(1, site.align(1)), FLOAT)
+    return function("torch.where", mask.text, bias.text, minus)
 
 
 def plan(
@@ -91,7 +109,7 @@ def lower_sdpa(site: Site) -> Expr:
     outer, heads = _heads(op)
     own = (*heads, op.groups) if op.groups else heads
     row = (op.queries,) if op.queries else ()
-    q = _arranged(site, 0, (outer, own, row, (op.contract,)))
+    q = _arranged(site, 0, (outer, (op.split,) if op.split else own, row, (op.contract,)))
     k = _arranged(site, 1, (outer, heads, (op.keys,), (op.contract,)))
     v = _arranged(site, 2, (outer, heads, (op.keys,), (op.values,)))
     rest = [_arranged(site, i, (outer, own, row, (op.keys,)), broadcast=True) for i in range(3, len(site.arguments))]
@@ -113,12 +131,10 @@ def lower_sdpa(site: Site) -> Expr:
         operands += [where.text] if bias is None else [where.text, bias.text]
     else:
         name = "F.scaled_dot_product_attention"
-        if where is not None and bias is not None:
-            keywords.insert(0, f"attn_mask=torch.where({where.text}, {bias.text}, -{site.function.math()}.inf)")
-        elif where is not None or bias is not None:
+        if where is not None or bias is not None:
             keywords.insert(0, f"attn_mask={where or bias}")
     attended = function(name, *operands, *keywords)
-    return _restored(site, attended, (outer, own, row, (op.values,)))
+    return _restored(site, attended, (outer, (op.joined,) if op.joined else own, row, (op.values,)))
 
 
 Slots = tuple[tuple[Axis, ...], ...]  # the axes that each of torch's four stands for

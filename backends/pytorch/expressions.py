@@ -146,8 +146,7 @@ def permuted(x: Expr, axes: Sequence[Axis], target: Sequence[Axis]) -> Expr:
 
 
 def _from_the_end(pair: Sequence[int], rank: int) -> tuple[str, ...]:
-    first, last = pair
-    return (str(first - rank), "-1") if last == rank - 1 else (str(first), str(last))
+    return ("-2", "-1") if tuple(pair) == (rank - 2, rank - 1) else (str(pair[0]), str(pair[1]))
 
 
 def aligned(x: Expr, axes: Sequence[Axis], target: Sequence[Axis], *, full_rank: bool = False) -> Expr:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
-from attndsl.backends.pytorch.expressions import ATOM, Expr, function, size_expression, wrapped
+from attndsl.backends.pytorch.expressions import ATOM, Expr, size_expression, wrapped
 from attndsl.backends.pytorch.loops import write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
-from attndsl.backends.pytorch.site import Site
+from attndsl.backends.pytorch.site import Site, filled
 from attndsl.diagnostics import Source
 from attndsl.graph import FLOAT, Node, Region, Type, Value, captured
 from attndsl.ops.base import Op
@@ -108,7 +108,7 @@ class Writer:
         return self.file.dtype(self)
 
     def device(self) -> str:
-        for variable in self.arguments:
+        for variable in sorted(self.arguments, key=lambda v: not v.type.axes):
             if not variable.optional:
                 return f"{variable.name}.device"
         return self.file.device(self)
@@ -226,7 +226,7 @@ class Writer:
             if node.regions:
                 # Read again and again, or by another function: never inside an expression.
                 reads.update(self.held(node) * 2)
-            elif not self.file.is_alias(node):
+            elif not self.file.shares(node):
                 reads.update(map(root, node.inputs))
             made.update(node.outputs)
         self.left.update(reads)
@@ -242,7 +242,7 @@ class Writer:
         for node in nodes:
             if node.regions:
                 write_loop(self, node)
-            elif self.file.is_alias(node):
+            elif self.file.shares(node):
                 self.tap(node)
             else:
                 self.statement(node)
@@ -315,8 +315,7 @@ class Writer:
         expression = self.read(value)
         if not expression.host:
             return expression
-        keywords = [f"dtype={self.dtype()}"] if value.type.dtype == FLOAT else []
-        return function("torch.tensor", expression.text, *keywords, f"device={self.device()}")
+        return filled("()", expression, value.type.dtype, self)
 
     def settle(self, values: Iterable[Value]) -> None:
         """Write what is still waiting among `values`, so that a loop or another function can read it."""

@@ -15,7 +15,7 @@ from attndsl.backends.pytorch.expressions import (
     BIT_AND, BIT_OR, CHOICE, COMPARE, NOT, POWER, PRODUCT, SUM, Expr, aligned, binary, dim, dims, function, index, letters,
     number, permuted,
 )
-from attndsl.backends.pytorch.site import Site, inverted, negated
+from attndsl.backends.pytorch.site import Site, filled, inverted, negated
 from attndsl.graph import BOOL, FLOAT, INT, Axis
 from attndsl.ops.base import Op
 
@@ -117,8 +117,8 @@ def lower_where(site: Site) -> Expr:
         if site.host:
             return Expr(f"{left.at(NOT)} if {condition.at(NOT)} else {right.at(CHOICE)}", CHOICE, True)
         condition = site.tensor(condition, BOOL)
-    if left.host and right.host:
-        left = site.tensor(left, site.output.dtype)
+    if left.host and right.host and site.output.dtype == FLOAT:
+        left = site.tensor(left, FLOAT)
     elif site.output.dtype == FLOAT:
         left, right = (
             site.cast(x, FLOAT) if not x.host and site.types[i].dtype == INT else x for i, x in ((1, left), (2, right))
@@ -215,10 +215,7 @@ def lower_flatten(site: Site) -> Expr:
 def lower_broadcast(site: Site) -> Expr:
     op, x = site.node.op, site.arguments[0]
     if x.host:
-        if not op.axes:
-            return x
-        keywords = [f"dtype={site.torch_dtype(FLOAT)}"] if site.output.dtype == FLOAT else []
-        return function("torch.full", site.shape(op.axes), x.text, *keywords, f"device={site.function.device()}")
+        return filled(site.shape(op.axes), x, site.output.dtype, site.function) if op.axes else x
     if set(op.axes) == set(site.types[0].axes):
         return permuted(x, site.types[0].axes, op.axes)
     return site.align(0, op.axes).call("expand", *site.sizes(op.axes))
@@ -412,6 +409,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Silu: special.lower_silu,
     # What `attndsl.backends.pytorch.specialize` makes of several of these.
     attention.Sdpa: attention.lower_sdpa,
+    attention.MaskedBias: attention.lower_masked_bias,
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
     special.NegativeLogLikelihood: special.lower_negative_log_likelihood,

@@ -87,7 +87,7 @@ def write_model(file: File) -> Model:
     parameters = [f"{v.name}: Tensor | None = None" if v.optional else f"{v.name}: Tensor" for v in writer.arguments]
     if selectable:
         names = ", ".join(f'"{info.name}"' for info in graph.outputs)
-        parameters.append(f"outputs: tuple[str, ...] = ({names},)")
+        parameters.append(f"outputs: tuple[str, ...] = ({names})")
     head = f"def forward(self, {', '.join(parameters)}) -> dict[str, Tensor]:"
     head = head.replace("(self, )", "(self)")
     header, unknown = writer.header()

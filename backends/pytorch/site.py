@@ -95,13 +95,22 @@ class Site:
         """A Python number as a tensor without axes; a tensor as it is."""
         if not x.host:
             return x
-        keywords = [f"dtype={self.torch_dtype(dtype)}"] if dtype == FLOAT else []
-        return function("torch.tensor", x.text, *keywords, f"device={self.function.device()}")
+        return filled("()", x, dtype, self.function)
 
     @property
     def host(self) -> bool:
         """Whether all operands are Python numbers."""
         return all(argument.host for argument in self.arguments)
+
+
+def filled(shape: str, x: Expr, dtype: str, function_: Function) -> Expr:
+    """A tensor full of one number, made where it is needed (`torch.tensor` would copy it there)."""
+    keywords = [f"dtype={function_.dtype()}"] if dtype == FLOAT else []
+    keywords.append(f"device={function_.device()}")
+    if dtype != BOOL and x.text in ("0", "0.0"):
+        keywords = [f"dtype={function_.dtype() if dtype == FLOAT else 'torch.int64'}", keywords[-1]]
+        return function("torch.zeros", shape, *keywords)
+    return function("torch.full", shape, x.text, *keywords)
 
 
 def negated(x: Expr) -> Expr:

@@ -14,6 +14,9 @@ from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Tree, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.attention import Sdpa
+from attndsl.backends.pytorch.special import LayerCall
+from attndsl.backends.pytorch.spelling import spelled
 from attndsl.backends.pytorch.specialize import repeat_path, specialize
 from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
 from attndsl.graph import FLOAT, Graph, Node, ParameterInfo, Region, Type, Value
@@ -21,6 +24,7 @@ from attndsl.sizes import Size
 
 
 VIEWS = (ops.Unflatten, ops.Flatten, ops.Transpose, ops.Broadcast)
+NEVER_SHARED = (ops.Dropout, ops.Uniform, Sdpa, LayerCall, ops.Parameter, ops.Constant, ops.SizeOf)
 STEPS = (ops.Add, ops.Sub, ops.Mul, ops.Dropout)
 
 
@@ -73,7 +77,7 @@ class File:
         self.hosts: dict[Value, Node] = {}
         self._roots: dict[Value, Value] = {}
         self._names: dict[Value, tuple[str, ...]] = {}
-        self._find_aliases()
+        self._find_aliases(self.body)
         self.uses_math = False
         self.helpers: set[str] = set()
         self.kinds_used: set[str] = set()
@@ -94,16 +98,25 @@ class File:
 
     # ------------------------------------------------------------ aliases
 
-    def _find_aliases(self) -> None:
-        for node in self.body.walk():
+    def _find_aliases(self, region: Region) -> None:
+        """Values that share a variable: what differs only in the names of its axes, and what is computed twice the same
+        way in one body (positions along queries and along keys of one length)."""
+        said: dict[str, Value] = {}
+        for node in region.nodes:
+            for inner in node.regions:
+                self._find_aliases(inner)
             for value in node.outputs:
                 self._names[value] = value.names
+            origin: Value | None = None
             if self.is_alias(node):
                 origin = self.root(node.inputs[0])
+            elif not node.regions and not isinstance(node.op, NEVER_SHARED) and node.output not in self.taps:
+                origin = said.setdefault(spelled(node, self.root), node.output)
+            if origin is not None and origin is not node.output:
                 self._roots[node.output] = origin
                 self._names[origin] = self._names.get(origin, origin.names) + node.output.names
-
-        self._suggest(self.body)
+        if region is self.body:
+            self._suggest(region)
 
     def _suggest(self, region: Region) -> None:
         """Names for values that have none: a view is called what it shows, a step towards `x` is called `x`."""
@@ -111,11 +124,18 @@ class File:
             if isinstance(node.op, VIEWS) and not self.names_of(node.output):
                 self._names[node.output] = self.names_of(self.root(node.inputs[0]))
             for inner in node.regions:
+                for result, parameter in zip(inner.results[: node.op.carried], inner.parameters[1:]):
+                    if not self.names_of(self.root(result)):
+                        self._names[self.root(result)] = parameter.names
                 self._suggest(inner)
         for node in reversed(region.nodes):
             pairs: list[tuple[Value, tuple[str, ...]]] = []
             if node.regions:
                 pairs = [(v, p.names) for v, p in zip(node.inputs, node.regions[0].parameters[1:])]
+                for value, names in pairs:
+                    # A layer's result that is carried on is better called what it is carried as.
+                    if names and all(name in self.graph.scopes for name in self.names_of(self.root(value))):
+                        self._names[self.root(value)] = names
             elif isinstance(node.op, STEPS) and node.inputs[0].type == node.output.type:
                 pairs = [(node.inputs[0], self.names_of(self.root(node.output)))]
             for value, names in pairs:
@@ -126,6 +146,8 @@ class File:
     def is_alias(node: Node) -> bool:
         """Whether the node's result is its operand, as far as torch can see."""
         op = node.op
+        if node.regions or not node.inputs:
+            return False
         if isinstance(op, (ops.Unflatten, ops.Flatten)):
             return len(op.parts) == 1
         if isinstance(op, (ops.Transpose, ops.Broadcast)):
@@ -137,6 +159,10 @@ class File:
     def root(self, value: Value) -> Value:
         """The value whose variable this one shares."""
         return self._roots.get(value, value)
+
+    def shares(self, node: Node) -> bool:
+        """Whether the node's result goes by another value's variable, so that nothing is written for it."""
+        return not node.regions and node.output in self._roots
 
     def names_of(self, value: Value) -> tuple[str, ...]:
         return self._names.get(value, value.names)
@@ -214,6 +240,8 @@ class File:
         """Write the classes of a repeat's bodies. They take the values `outer` of the function around them."""
         indexed = any(r.parameters[0] in {v for n in r.walk() for v in n.inputs} | set(r.results) for r in node.regions)
         name = _block_name(path)
+        if name in self.names.taken:
+            name = f"{self.model}{name}"
         names = [self.names.free(name if len(node.regions) == 1 else f"{name}{i + 1}") for i in range(len(node.regions))]
         block = Block(names, identifier(_snake(name)), indexed)
         writers = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
-from attndsl.graph import FLOAT, Graph, Node, Region, Value, captured
+from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, align, captured
 from attndsl.graph.builder import Builder
 from attndsl.masks.analysis import describe_mask
 from attndsl.ops.base import Op
@@ -53,6 +53,8 @@ class _Rewriting:
         self.uses: Counter[Value] = Counter(info.value for info in graph.outputs)
         self.uses.update(taps)
         self.replaced: dict[Value, Value] = {}
+        self.made: list[set[Value]] = []  # the values of each body around, innermost last
+        self.outside: list[list[Node]] = []  # what is to stand before each loop around
         self._count(graph.body)
 
     def _count(self, region: Region) -> None:
@@ -66,20 +68,27 @@ class _Rewriting:
 
     def region(self, region: Region) -> Region:
         nodes: list[Node] = []
+        self.made.append(set(region.parameters))
         for node in region.nodes:
+            if node.regions:
+                self.outside.append([])
             node = replace(
                 node,
                 inputs=tuple(self.replaced.get(v, v) for v in node.inputs),
                 regions=tuple(self.region(inner) for inner in node.regions),
             )
+            if node.regions:
+                nodes += self.outside.pop()
             rule = RULES.get(type(node.op))
             rewritten = rule(self, node) if rule else None
             if isinstance(node.op, ops.Attention) and rewritten is None:
                 rewritten = self.attention(node)
             for new in rewritten if isinstance(rewritten, list) else [rewritten or node]:
                 nodes.append(new)
+                self.made[-1].update(new.outputs)
                 for value in new.outputs:
                     self.producers[value] = new
+        self.made.pop()
         results = tuple(self.replaced.get(v, v) for v in region.results)
         return Region(region.parameters, tuple(nodes), results)
 
@@ -118,8 +127,16 @@ class _Rewriting:
         )
         if isinstance(planned, str):
             return self.expanded(node)
-        operands = (q, k, v, *((where,) if planned.masked else ()), *((bias,) if bias is not None else ()))
-        return [replace(node, op=planned, inputs=operands)]
+        extra = [value for value, there in ((where, planned.masked), (bias, planned.biased)) if there and value is not None]
+        before: list[Node] = []
+        if len(extra) == 2 and not planned.empty_rows:
+            merged = Value(Type(FLOAT, align(extra[0].type.axes, extra[1].type.axes)))
+            before = [replace(node, op=attention.MaskedBias(), inputs=tuple(extra), outputs=(merged,))]
+            if self.outside and not set(extra) & self.made[-1]:
+                self.outside[-1] += before  # the same in every round
+                before = []
+            planned, extra = replace(planned, masked=False), [merged]
+        return [*before, replace(node, op=planned, inputs=(q, k, v, *extra))]
 
 
     def _untransposed(self, value: Value) -> Value:
@@ -194,6 +211,23 @@ def _reordered(rewriting: _Rewriting, node: Node) -> Node | None:
     return replace(node, op=made.op, inputs=made.inputs)
 
 
+def _heads_joined(rewriting: _Rewriting, node: Node) -> Node | None:
+    """Grouped queries whose heads are taken apart for attention and put together behind it: torch takes them whole."""
+    made = rewriting.only_use(node.inputs[0], attention.Sdpa)
+    if made is None or made.output is not node.inputs[0]:
+        return None
+    op: attention.Sdpa = made.op
+    if op.groups is None or node.op.parts != (op.batch[-1], op.groups):
+        return None
+    split = rewriting.producers.get(made.inputs[0])
+    if split is None or not isinstance(split.op, ops.Unflatten) or split.op.parts != node.op.parts:
+        return None
+    q = rewriting._untransposed(split.inputs[0])
+    return replace(
+        made, op=replace(op, split=split.op.axis, joined=node.op.axis), inputs=(q, *made.inputs[1:]), outputs=node.outputs
+    )
+
+
 def _is_zero(value: Value, producers: Mapping[Value, Node]) -> bool:
     node = producers.get(value)
     return node is not None and isinstance(node.op, ops.Constant) and node.op.value == 0
@@ -215,6 +249,7 @@ RULES: dict[type[Op], Rule] = {
     ops.Sub: _likelihood,
     ops.Where: _relu,
     ops.Transpose: _reordered,
+    ops.Flatten: _heads_joined,
     ops.LayerNorm: _norm,
     ops.RMSNorm: _norm,
 }

@@ -170,7 +170,18 @@ def test_run_is_the_same_for_the_same_seed_and_another_for_another(attndsl, fold
 @pytest.mark.torch
 def test_run_gives_the_same_on_both_backends(attndsl, folder):
     for backend in ("numpy", "torch"):
-        argv = ("run", "good.attn", "--backend", backend, "--dtype", "float64", "-o", f"{backend}.npz", "--dump", "h.0.up")
+        argv = (
+            "run",
+            "good.attn",
+            "--backend",
+            backend,
+            "--dtype",
+            "float64",
+            "-o",
+            f"{backend}.npz",
+            "--dump",
+            "h.0.up",
+        )
         assert attndsl(*argv).code == 0
     with np.load(folder / "numpy.npz") as one, np.load(folder / "torch.npz") as other:
         assert one.files == other.files
@@ -221,7 +232,9 @@ def test_a_truncated_file_of_inputs_is_told(attndsl, folder):
         assert "error[E088" in done.err
 
 
-@pytest.mark.parametrize("verb", [("run", "good.attn", "--backend", "numpy"), ("compile", "good.attn", "--emit", "graph")])
+@pytest.mark.parametrize(
+    "verb", [("run", "good.attn", "--backend", "numpy"), ("compile", "good.attn", "--emit", "graph")]
+)
 def test_a_place_that_cannot_be_written_is_told(attndsl, folder, verb):
     for path in ("no/such/folder/out", "."):
         done = attndsl(*verb, "-o", path)

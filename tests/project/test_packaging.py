@@ -66,7 +66,7 @@ def test_the_installed_wheel_checks_a_shipped_spec(built, tmp_path):
     python = tmp_path / "env" / "bin" / "python"
     _run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
     site = Path(_run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=tmp_path).strip())
-    # The dependencies come from this environment. Its own `.pth` files are not read from there: this attndsl is the wheel's.
+    # The dependencies come from this environment. Its own `.pth` files are not read from there: attndsl is the wheel's.
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"], encoding="utf-8")
     command = tmp_path / "env" / "bin" / "attndsl"
     where = _run(python, "-c", "import attndsl; print(attndsl.__file__)", cwd=tmp_path)

@@ -111,6 +111,8 @@ def test_both_ways(body: str, settings: dict[str, Any], config: dict[str, Any]) 
         ("a = x * y", {"a": 1}, "E0628"),
         ("a = x, require y > 1", {"a": 1}, "E0628"),
         ("a = 1 if x > 2 else 0", {"a": 1}, "E0628"),
+        ("a = absent", {"a": 1}, "E0628"),
+        ("a = x or absent", {"a": 1}, "E0628"),
     ],
 )
 def test_what_cannot_be_exported_is_said(body: str, settings: dict[str, Any], code: str) -> None:
