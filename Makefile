@@ -4,5 +4,5 @@
 setup:  ; ./scripts/setup dev
 demo:   ; ./scripts/demo
 test:   ; ./scripts/test
-check:  ; ./scripts/setup dev && .venv/bin/ruff check . && .venv/bin/mypy
+check:  ; ./scripts/setup dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 clean:  ; rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis demo

@@ -1,15 +1,15 @@
 """Diagnostics as text for people (with or without colour) and as JSON for tools.
 
-    error[E0203]: `hidden` is added to `width`
-      --> my.attn:9:10
-       |
-     3 | model M(width=768, heads=12, hidden=770) {
-       |         --------- x: [B, T, width] since line 6
-       …
-     9 |     x += linear(layer_norm(x), hidden)
-       |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ [B, T, hidden]
-       |
-       = help: project back with `linear(…, width)`
+error[E0203]: `hidden` is added to `width`
+  --> my.attn:9:10
+   |
+ 3 | model M(width=768, heads=12, hidden=770) {
+   |         --------- x: [B, T, width] since line 6
+   …
+ 9 |     x += linear(layer_norm(x), hidden)
+   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ [B, T, hidden]
+   |
+   = help: project back with `linear(…, width)`
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ TAB = 4
 MAX_WIDTH = 110
 """Columns of a source line that are shown; longer lines are cut around what is underlined."""
 
-_STYLES = {"error": "1;31", "primary": "1;31", "secondary": "1;34", "frame": "1;34", "bold": "1", "note": "1", "help": "1;36"}
+_STYLES = {
+    "error": "1;31",
+    "primary": "1;31",
+    "secondary": "1;34",
+    "frame": "1;34",
+    "bold": "1",
+    "note": "1",
+    "help": "1;36",
+}
 
 
 def wants_color(stream: TextIO) -> bool:
@@ -97,7 +105,9 @@ def printable(text: str) -> str:
     """`text` without characters that could move the cursor, colour the terminal or turn the writing round."""
     if text.isprintable():
         return text
-    return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
+    return "".join(
+        c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text
+    )
 
 
 def _cells(line: str) -> tuple[str, list[int]]:
@@ -212,7 +222,7 @@ class _Report:
         return f"{self.paint('frame', f'{number:>{self.gutter - 1}} |')} {shown}".rstrip()
 
     def marked_line(self, number: int, shown: str, marks: Sequence[_Mark], first: int, width: int) -> list[str]:
-        """A line from column `first` on, the row that underlines it, and a row for every text that found no room there."""
+        """A line from column `first` on, the row that underlines it, and a row for each text without room there."""
         last = first + MAX_WIDTH
         if first > 0 or width > last:
             left, right = "…" if first else "", "…" if width > last else ""

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -18,9 +19,10 @@ INDEX = "https://pypi.org/pypi/pip/json"
 
 def main() -> int:
     with urllib.request.urlopen(INDEX, timeout=60) as answer:
-        files = json.load(answer)["urls"]
+        files, index = json.load(answer)["urls"], answer.url
     wheel = next(file for file in files if file["packagetype"] == "bdist_wheel")
-    with urllib.request.urlopen(wheel["url"], timeout=120) as answer:
+    # A mirror of the index may give places relative to itself.
+    with urllib.request.urlopen(urllib.parse.urljoin(index, wheel["url"]), timeout=120) as answer:
         content = answer.read()
     if hashlib.sha256(content).hexdigest() != wheel["digests"]["sha256"]:
         print(f"{wheel['filename']} is not what the package index says it is", file=sys.stderr)

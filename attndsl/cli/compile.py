@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attndsl.cli.arguments import Parser, add_output, add_settings, add_spec
+from attndsl.cli.arguments import Parser, Usage, add_output, add_settings, add_spec
 
 STAGES = ("tree", "graph", "optimized", "python", "dot")
 
@@ -22,10 +22,13 @@ def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
     parser.add_argument(
-        "--backend", choices=("numpy", "torch"), default="torch", help="for which backend to optimize (default: torch)"
+        "--backend",
+        choices=("numpy", "torch"),
+        default="torch",
+        help="for whom: torch runs the module made from the optimized graph, numpy the graph itself (default: torch)",
     )
     parser.add_argument(
-        "--emit", choices=STAGES, help="what to print (default: optimized; python with --backend torch -o FILE.py)"
+        "--emit", choices=STAGES, help="what to print (default: optimized, or graph for numpy; python for -o FILE.py)"
     )
     parser.add_argument("--explain", action="store_true", help="say what was rewritten and what was not, and why")
     add_output(parser, "write there instead of printing")
@@ -34,7 +37,10 @@ def configure(parser: Parser) -> None:
 def run(args: Any) -> int:
     from attndsl.cli.files import write_text
 
-    stage = args.emit or ("python" if (args.output or "").endswith(".py") else "optimized")
+    default = "graph" if args.backend == "numpy" else "optimized"
+    stage = args.emit or ("python" if (args.output or "").endswith(".py") else default)
+    if stage == "python" and args.backend == "numpy":
+        raise Usage("the numpy backend runs the graph and has no source", "leave `--backend` out, or `--emit graph`")
     if args.explain:
         print(_explain(args))
         if args.emit is None and args.output is None:

@@ -71,7 +71,7 @@ def run(args: Any) -> int:
 
 
 def _tell(notes: list[str]) -> None:
-    """Say on stderr what there is to say: before the text or after it, so that it never stands in the middle of a line."""
+    """Say on stderr what there is to say: before the text or after it, never in the middle of a line."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     notes.clear()

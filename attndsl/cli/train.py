@@ -2,7 +2,8 @@
 
 The recipe is the spec's `train` section; --set changes it as it changes hyperparameters (--set lr=1e-3,
 --set batch=16, --set precision=bfloat16, --set tokenizer=bpe:1024). The run's folder gets checkpoints, a log, the loss
-curve and, at the end, the weights. A run that was stopped, in whatever way, goes on with --resume as if it had not been.
+curve and, at the end, the weights. A run that was stopped, in whatever way, goes on with --resume as if it had not
+been.
 """
 
 from __future__ import annotations

@@ -131,15 +131,6 @@ ENTRIES = (
         "situation",
     ),
     Code(
-        "E0724",
-        "there is no such device",
-        "`cuda` needs an NVIDIA GPU and a build of PyTorch for it; `cpu` is always there. NumPy computes on the "
-        "CPU only.",
-        "attndsl train gpt_nano --data book.txt --device cuda",
-        "attndsl train gpt_nano --data book.txt --device cpu",
-        "situation",
-    ),
-    Code(
         "E0730",
         "training diverged",
         "The loss or a gradient became NaN or infinite; the run stopped before the weights did. Go on from the "

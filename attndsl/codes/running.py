@@ -58,12 +58,46 @@ ENTRIES = (
     ),
     Code(
         "E0808",
-        "there is no value of this address, or no such precision",
-        "`--dump` takes the address of a labelled value, with the index of the layer: `h.3.attn`. NumPy computes "
-        "in float32 and float64.",
+        "no value has this address",
+        "`--dump` takes the address of a labelled value, with the index of the layer: `h.3.attn`. `attndsl inspect` "
+        "shows the layers.",
         "attndsl run gpt_nano --size T=4 --dump h.3.atn",
         "attndsl run gpt_nano --size T=4 --dump h.3.attn",
         "command",
+    ),
+    Code(
+        "E0810",
+        "PyTorch is not installed",
+        "`pip install 'attndsl[torch]'` installs it. Checking, drawing, running and training do without, on NumPy.",
+        "attndsl run gpt_nano --backend torch",
+        "attndsl run gpt_nano --backend numpy",
+        "situation",
+    ),
+    Code(
+        "E0811",
+        "there is no such device",
+        "`cuda` needs an NVIDIA GPU and a build of PyTorch for it; `cpu` is always there. NumPy "
+        "computes on the CPU only.",
+        "attndsl train gpt_nano --data book.txt --device cuda",
+        "attndsl train gpt_nano --data book.txt --device cpu",
+        "situation",
+    ),
+    Code(
+        "E0812",
+        "a backend does not compute in this precision",
+        "NumPy computes in float32 and float64, PyTorch also in bfloat16 and float16.",
+        'NumpyProgram(graph, dtype="bfloat16")',
+        'TorchProgram(graph, dtype="bfloat16")',
+        "situation",
+    ),
+    Code(
+        "E0814",
+        "a device ran out of memory",
+        "A shorter batch or sequence, a smaller variant or a coarser precision takes less; `attndsl inspect` says how "
+        "much.",
+        "attndsl run gpt2:xl --device cuda --size B=64,T=1024",
+        "attndsl run gpt2:xl --device cuda --size B=1,T=1024 --dtype bfloat16",
+        "situation",
     ),
     Code(
         "E0880",

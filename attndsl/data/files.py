@@ -26,7 +26,9 @@ def file_errors(doing: str, path: str | os.PathLike[str]) -> Iterator[None]:
             "No space left on device": "free some space, or choose a folder on another disk",
             "Read-only file system": "choose a folder on a disk that can be written to",
         }
-        raise error("E0705", f"cannot {doing} `{path}`: {reason}", help=helps.get(reason, "check the path")) from problem
+        raise error(
+            "E0705", f"cannot {doing} `{path}`: {reason}", help=helps.get(reason, "check the path")
+        ) from problem
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

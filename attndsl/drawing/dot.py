@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attndsl.drawing.kinds import CIRCLES, LOOKS
@@ -35,8 +36,8 @@ def to_dot(scene: Scene) -> Digraph:
         scene.title,
         graph_attr={
             "fontname": FONT, "fontsize": "22", "fontcolor": INK, "label": scene.title, "labelloc": "t",
-            "nodesep": "0.4", "ranksep": "0.34", "pad": "0.3", "rankdir": "TB", "splines": "spline",
-            "bgcolor": "white", "outputorder": "edgesfirst", "compound": "false", "newrank": "false",
+            "nodesep": "0.4", "ranksep": "0.34" if _has_labels(scene) else "0.5", "pad": "0.3", "rankdir": "TB",
+            "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst", "compound": "false", "newrank": "false",
         },
         node_attr={
             "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5",
@@ -51,6 +52,11 @@ def to_dot(scene: Scene) -> Digraph:
         _frame(page, scene, scene.root)
         _legend(page, scene)
     return dot
+
+
+def _has_labels(scene: Scene) -> bool:
+    """Whether labels take part in the layout, which then has more room between its rows."""
+    return any("label" in _arrow(arrow, scene) for arrow in scene.arrows)
 
 
 def _ordered(scene: Scene) -> list[Arrow]:
@@ -74,11 +80,11 @@ def _frame(dot: Digraph, scene: Scene, frame: Frame) -> None:
             if inner not in done:
                 done.add(inner)
                 with dot.subgraph(name=f"cluster {inner.id}") as sub:
-                    sub.attr(**_border(inner))
+                    sub.attr(**_border(inner, scene))
                     _frame(sub, scene, inner)
     if frame is scene.root and len(scene.heads) > 1:
         with dot.subgraph(graph_attr={"rank": "same"}) as row:
-            for left, right in zip(scene.heads, scene.heads[1:], strict=False):
+            for left, right in pairwise(scene.heads):
                 row.edge(left.id, right.id, style="invis")
     for arrow in _ordered(scene):
         if innermost(arrow) is frame:
@@ -91,9 +97,12 @@ def innermost(arrow: Arrow) -> Frame:
     return shared[-1]
 
 
-def _border(frame: Frame) -> dict[str, str]:
+def _border(frame: Frame, scene: Scene) -> dict[str, str]:
+    """How a frame is drawn. Its title stands on the right: below, unless several arrows lead out there."""
+    ways_out = [a for a in scene.arrows if frame in a.tail.frame.chain() and frame not in a.head.frame.chain()]
+    place = "b" if sum(a.kind in ("flow", "memory") and not a.is_across for a in ways_out) < 2 else "t"
     shared = {
-        "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "b",
+        "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": place,
         "penwidth": "1",
     }  # fmt: skip
     if frame.kind in ("repeat", "scan"):
@@ -165,6 +174,8 @@ def _is_alone(arrow: Arrow, scene: Scene) -> bool:
         return False
     if sum(box.spine == arrow.tail.spine for box in scene.boxes) < 5:
         return False  # a short spine may have others close by
+    if arrow.tail.frame is not arrow.head.frame and not scene.heads:
+        return False  # a border is near; without other stacks, nothing bends an arrow for its label
     if any(a.kind == "memory" and not a.is_across and a.label for a in scene.arrows):
         return False  # what is read from a sequence bends the spines
     return not any(
@@ -215,7 +226,7 @@ def _legend(dot: Digraph, scene: Scene) -> None:
     heads = {a.tail for a in scene.arrows if a.kind != "tie"}
     lowest = [box for box in scene.boxes if box not in heads]
     small = {"fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04"}
-    dot.node("legend", "", shape="point", style="invis", width="0.01", height="0.01", ordering="out")
+    dot.node("legend", "", shape="point", style="invis", width="0.01", height="0.01")
     text = "\n".join(textwrap.wrap(" · ".join(lines), 90))
     with dot.subgraph(name="cluster legend") as legend:
         legend.attr(
@@ -234,5 +245,8 @@ def _legend(dot: Digraph, scene: Scene) -> None:
                     legend.node(name, "", group=f"legend {column}", style="invis", shape="box", **small)
                 dot.edge(above[column], name, style="invis")
                 above[column] = name
+    with dot.subgraph(graph_attr={"rank": "same"}) as row:  # from left to right
+        for left, right in pairwise(kinds[:columns]):
+            row.edge(f"legend {left}", f"legend {right}", style="invis")
     for box in lowest:
         dot.edge(box.id, "legend", style="invis")

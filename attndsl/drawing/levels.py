@@ -66,8 +66,10 @@ class Levels:
 
     def is_transparent(self, path: str) -> bool:
         """Whether a layer only moves numbers about and has no label: not worth a box."""
-        names = {node.op.name for node in self._nodes.get(path, ())}
-        return not self.graph.scopes[path].labelled and names <= _FOLDED
+        return not self.graph.scopes[path].labelled and self.only_moves(path)
+
+    def only_moves(self, path: str) -> bool:
+        return all(node.op.name in _FOLDED for node in self._nodes.get(path, ()))
 
     def is_dropout(self, path: str) -> bool:
         names = {node.op.name for node in self._nodes.get(path, ())}

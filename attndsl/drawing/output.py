@@ -16,6 +16,7 @@ from attndsl.drawing.levels import Levels
 from attndsl.drawing.plan import Planner
 from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
+from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
 
 Expand = str | Sequence[str] | None
@@ -139,7 +140,7 @@ def describe(scene: Scene, graph: Graph) -> str:
     flat = scene.subtitle.replace("\n", " · ")
     parts = [f"{scene.title}. {flat}." if scene.subtitle else f"{scene.title}."]
     if graph.doc:
-        parts.append(graph.doc.strip().splitlines()[0])
+        parts.append(first_sentence(graph.doc))
     for frame in scene.frames[1:]:
         inside = [" ".join(box.lines) for box in boxes if box.frame is frame]
         if inside:

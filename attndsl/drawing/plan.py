@@ -65,6 +65,7 @@ class Planner:
         self.calls: list[Call] = []
         self.open_calls: dict[tuple[Region, str], Call] = {}
         self.last_call: Call | None = None
+        self.views: dict[tuple[Region, str], list[Node]] = {}  # of what comes into a layer, before it reads them
         self.consumed: set[Box] = set()
         self.arrows: set[tuple[Box, Box, str]] = set()
         self.frames: dict[tuple[Region, str], Frame] = {}
@@ -138,13 +139,18 @@ class Planner:
             return
         if node.op.name == "parameter":
             self.sources[node.output] = (Source(None, node.output, node.op.address),)  # type: ignore[attr-defined]
+        is_moved = node.op.name in FOLDED and not self.levels.only_moves(path)
+        if is_moved and not self.reads_own(node, path, body):
+            self.fold(node, shows=False)  # a view of what comes in: whoever reads it reads that
+            self.views.setdefault((body.region, path), []).append(node)
+            return
         call = self.call(node, path, frame, body)
         reads = dict.fromkeys(node.inputs)
         for region in node.regions:
             reads.update(dict.fromkeys(captured(region)))
         for value in reads:
             self.connect(self.sources.get(value, ()), call.box, call.path)
-        call.nodes.append(node)
+        call.nodes += [*self.views.pop((body.region, path), ()), node]
         for region in node.regions:
             for inner in region.walk():
                 call.nodes.append(inner)
@@ -153,6 +159,12 @@ class Planner:
         if node.op.name != "parameter":
             for value in node.outputs:
                 self.sources[value] = (Source(call.box, value),)
+
+    def reads_own(self, node: Node, path: str, body: Body) -> bool:
+        """Whether a node reads what the layer around it has made (or a parameter of it)."""
+        call = self.open_calls.get((body.region, path))
+        sources = [s for value in node.inputs for s in self.sources.get(value, ())]
+        return any(s.box is None or (call is not None and s.box is call.box) for s in sources)
 
     def call(self, node: Node, path: str, frame: Frame, body: Body) -> Call:
         """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
@@ -221,13 +233,13 @@ class Planner:
         else:
             self.operation(node, frame)
 
-    def fold(self, node: Node) -> None:
-        """No box: whoever reads the result reads what it was made from."""
+    def fold(self, node: Node, *, shows: bool = True) -> None:
+        """No box: whoever reads the result reads what it was made from, in its new shape if it `shows`."""
         found: dict[tuple[Box | None, str], Source] = {}
         for value in node.inputs:
             for source in self.sources.get(value, ()):
                 found.setdefault((source.box, source.address), source)
-        moved = len(node.inputs) == 1 and node.op.name in MOVES  # the arrow shows what arrives
+        moved = shows and len(node.inputs) == 1 and node.op.name in MOVES
         self.sources[node.output] = tuple(
             Source(s.box, node.output if moved else s.value, s.address) for s in found.values()
         )

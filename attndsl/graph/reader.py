@@ -87,10 +87,13 @@ class _Reader:
     # ------------------------------------------------------------ characters
 
     def error(self, expected: str) -> GraphSyntaxError:
+        found = self.text[self.at : self.at + 20].split("\n")[0] or "the end of the line"
+        return self.refusal(f"expected {expected}, found {found!r}")
+
+    def refusal(self, message: str) -> GraphSyntaxError:
         line = self.text.count("\n", 0, self.at) + 1
         column = self.at - self.text.rfind("\n", 0, self.at)
-        found = self.text[self.at : self.at + 20].split("\n")[0] or "the end of the line"
-        return GraphSyntaxError(f"line {line}, column {column}: expected {expected}, found {found!r}")
+        return GraphSyntaxError(f"line {line}, column {column}: {message}")
 
     def skip(self) -> None:
         while self.at < len(self.text) and self.text[self.at].isspace():
@@ -375,7 +378,7 @@ class _Reader:
     def use(self) -> Value:
         name = self.match(re.compile(r"%\w+"), "a value")
         if name not in self.values:
-            raise self.error(f"a value made before, not {name},")
+            raise self.refusal(f"{name} is used before it is made")
         return self.values[name]
 
     def nodes(self) -> tuple[Node, ...]:
@@ -410,7 +413,7 @@ class _Reader:
         name = self.match(SYMBOL, "an op")
         kind = OPS.get(name)
         if kind is None:
-            raise self.error(f"an op, and `{name}` is none,")
+            raise self.refusal(f"there is no op `{name}`")
         self.need("(")
         inputs: list[Value] = []
         attributes: dict[str, object] = {}
@@ -424,7 +427,7 @@ class _Reader:
             attribute = self.match(SYMBOL, "an attribute")
             self.need("=")
             if attribute not in kinds:
-                raise self.error(f"an attribute of `{name}`, not `{attribute}`,")
+                raise self.refusal(f"`{name}` has no attribute `{attribute}`")
             attributes[attribute] = self.attribute(kinds[attribute])
 
         self.listed(item, ")")

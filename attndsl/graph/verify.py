@@ -170,13 +170,13 @@ def _region(region: Region, context: _Context, owner: Node | None) -> None:
         context.made.add(value)
         context.visible.add(value)
     for node in region.nodes:
+        context.repeats += isinstance(node.op, Repeat)
+        for inner in node.regions:  # first, so that the innermost culprit is named
+            _region(inner, context, node)
+        context.repeats -= isinstance(node.op, Repeat)
         for rule, check in NODE_RULES:
             if reason := check(node, context):
                 raise InvalidGraph(rule, reason, node)
-        context.repeats += isinstance(node.op, Repeat)
-        for inner in node.regions:
-            _region(inner, context, node)
-        context.repeats -= isinstance(node.op, Repeat)
         context.made.update(node.outputs)
         context.visible.update(node.outputs)
     for value in region.results:

@@ -17,12 +17,12 @@ PARTNER = "partner"  # a product: each operand is read for the gradient of the o
 # The operands (by position) and the result (`OUTPUT`) that an operation's gradient reads.
 KEPT: dict[str, tuple[int, ...] | str] = {
     # elementwise, one operand
-    "exp": (OUTPUT,), "log": (0,), "sqrt": (OUTPUT,), "rsqrt": (OUTPUT,), "tanh": (OUTPUT,), "erf": (0,),
+    "exp": (OUTPUT,), "log": (0,), "sqrt": (OUTPUT,), "rsqrt": (0, OUTPUT), "tanh": (OUTPUT,), "erf": (0,),
     "sigmoid": (OUTPUT,), "sin": (0,), "cos": (0,), "neg": NOTHING, "abs": (0,), "sign": NOTHING, "floor": NOTHING,
     "ceil": NOTHING, "round": NOTHING, "not": NOTHING, "cast": NOTHING, "stop_gradient": NOTHING,
     # elementwise, several operands
     "add": NOTHING, "sub": NOTHING, "mul": PARTNER, "div": PARTNER, "maximum": (0, 1), "minimum": (0, 1),
-    "floor_div": NOTHING, "mod": NOTHING, "pow": PARTNER, "eq": NOTHING, "ne": NOTHING, "lt": NOTHING, "le": NOTHING,
+    "floor_div": NOTHING, "mod": (0, 1), "pow": PARTNER, "eq": NOTHING, "ne": NOTHING, "lt": NOTHING, "le": NOTHING,
     "gt": NOTHING, "ge": NOTHING, "and": NOTHING, "or": NOTHING, "where": (0,),
     # reductions
     "sum": NOTHING, "mean": NOTHING, "max": (0, OUTPUT), "min": (0, OUTPUT), "any": NOTHING, "all": NOTHING,
@@ -37,8 +37,8 @@ KEPT: dict[str, tuple[int, ...] | str] = {
     "uniform": NOTHING, "dropout": NOTHING,  # dropout keeps which elements it dropped: see `KeptValues.of`
     # bodies: what their own nodes keep is counted there
     "repeat": NOTHING, "scan": NOTHING,
-    # fused: queries, keys, values and the result; a norm's operand; an activation's operand
-    "attention": (0, 1, 2, OUTPUT), "layer_norm": (0,), "rms_norm": (0,), "gelu": (0,), "silu": (0,),
+    # fused: all operands, and attention's result; weights are computed again
+    "attention": (0, 1, 2, 3, 4, OUTPUT), "layer_norm": (0, 1), "rms_norm": (0, 1), "gelu": (0,), "silu": (0,),
 }  # fmt: skip
 
 # Results that share their operand's memory.
@@ -114,7 +114,7 @@ class KeptValues:
             if node.op.name == "pow" and trained[0]:
                 values.append(node.inputs[0])
             return tuple(values)
-        return tuple(node.output if i == OUTPUT else node.inputs[i] for i in rule)
+        return tuple(node.output if i == OUTPUT else node.inputs[i] for i in rule if i < len(node.inputs))
 
 
 __all__ = ["KEPT", "VIEWS", "KeptValues"]

@@ -128,25 +128,27 @@ class _Tree:
         kept = KeptValues()
         for info in self.graph.inputs:
             kept.ignore(info.value)
-        self._count(self.graph.body, self.root, 1, 1, kept)
+        self._count(self.graph.body, self.root, 1, 1, 0, kept)
 
-    def _count(self, region: Region, home: _Entry, times: int, copies: int, kept: KeptValues) -> None:
-        """Count the nodes of a body that lies in the scope `home`, runs `times` and has `copies` sets of parameters."""
+    def _count(self, region: Region, home: _Entry, times: int, copies: int, stars: int, kept: KeptValues) -> None:
+        """Count the nodes of a body that lies in the scope `home` and in `stars` repeats, runs `times` and has `copies`
+        sets of parameters."""
         for node in region.nodes:
             entry = self.entries[self.owner(node.scope)]
-            self._visit(entry, node, home, region, copies)
+            self._visit(entry, node, home, region, copies, stars)
             if not node.regions:
                 flops = int(node.op.flops(node.output.type, *(v.type for v in node.inputs)).exact(self.sizes)) * times
                 entry.flops += flops
                 if node.op.name in CONTRACTIONS:
                     entry.contraction_flops += flops
             self.times.update(dict.fromkeys(node.outputs, times))
-            for value, size in kept.of(node):  # a value from around a body is there once for all its runs
+            needed = kept.of(node) if times else ()
+            for value, size in needed:  # a value from around a body is there once for all its runs
                 entry.activation_bytes += value.type.elements.value(self.sizes) * size * self.times[value]
             if node.regions:
-                self._enter(node, region, times, copies, kept)
+                self._enter(node, region, times, copies, stars, kept)
 
-    def _enter(self, node: Node, region: Region, times: int, copies: int, kept: KeptValues) -> None:
+    def _enter(self, node: Node, region: Region, times: int, copies: int, stars: int, kept: KeptValues) -> None:
         body = self.entries[self.scope_of_body(node)]
         if body.info.kind in BODIES:
             body.repeats = sum(runs for _, runs, _ in runs_of(node, self.sizes))
@@ -156,7 +158,7 @@ class _Tree:
         for inner, runs, is_copy in runs_of(node, self.sizes):
             kept.enter(inner, node)
             self.times.update(dict.fromkeys(inner.parameters, times * runs))
-            self._count(inner, body, times * runs, copies * runs if is_copy else copies, kept)
+            self._count(inner, body, times * runs, copies * runs if is_copy else copies, stars + is_copy, kept)
 
     def scope_of_body(self, node: Node) -> str:
         """The scope that a repeat or scan makes (and in which its node stands)."""
@@ -166,11 +168,13 @@ class _Tree:
         inner = f"{node.scope}.{label}" if node.scope else label
         return inner if inner in self.entries else label if label in self.entries else node.scope
 
-    def _visit(self, entry: _Entry, node: Node, home: _Entry, region: Region, copies: int) -> None:
-        """Note that the layers between `home` and the node exist `copies` times, and what their results are: the value
-        that has the layer's address, else the last one made in it."""
+    def _visit(self, entry: _Entry, node: Node, home: _Entry, region: Region, copies: int, stars: int) -> None:
+        """Note that the layers between `home` and the node exist `copies` times (unless the node was moved out of the
+        repeat that its layer is in), and what their results are: the value that has the layer's address, else the last
+        one made in it."""
         while entry is not self.root and entry is not home:
-            entry.copies_in[region] = copies
+            if entry.info.path.count("*") <= stars:
+                entry.copies_in[region] = copies
             for value in node.outputs:
                 named = entry.info.path in value.names
                 if named or not entry.named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -138,6 +139,11 @@ class Report:
             "totals": self.totals.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }
+
+
+def first_sentence(doc: str) -> str:
+    """What a spec's comment begins with: up to the first full stop before a capital."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(doc.split()), maxsplit=1)[0]
 
 
 KEPT_CONVENTION = (

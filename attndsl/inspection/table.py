@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from attndsl.inspection.report import KEPT_CONVENTION, Layer, Report
+from attndsl.inspection.report import KEPT_CONVENTION, Layer, Report, first_sentence
 
 GAP = "  "
 STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "": ""}
@@ -56,7 +56,7 @@ def _header(report: Report, width: int, paint: Callable[[str, str], str]) -> lis
     title = report.model if report.variant is None else f"{report.model}:{report.variant}"
     lines = [paint(_cut(title, width), "bold")]
     if report.doc:
-        lines += _wrap(report.doc.strip().splitlines()[0].split(), "", width)
+        lines += _wrap(first_sentence(report.doc).split(), "", width)
     settings = [f"{name} = {_setting(value)}" for name, value in report.hyperparameters.items()]
     if settings:
         lines += _wrap(settings, "hyperparameters  ", width, ", ")

@@ -25,6 +25,7 @@ from attndsl.masks.index import (
     compare,
     either,
     function,
+    known,
     negated,
     not_negative,
     replaced,
@@ -75,9 +76,9 @@ class MaskDescription:
     """A mask as a formula, with what follows from it. Positions count from each axis's origin.
 
     `causal`: exactly `k <= q`, with equal lengths and origins. `window`: n, where it is exactly `k <= q and q - k < n`
-    with equal lengths and origins. `band`: (before, after), where it is exactly `q - before <= k <= q + after` (None: no
-    bound on that side), whatever the lengths. `keys_only`: no query takes part. `rows_never_empty`: provably every query has
-    something to attend to. `depends_on`: "positions" where it is the same for all data, else "data".
+    with equal lengths and origins. `band`: (before, after), where it is exactly `q - before <= k <= q + after` (None:
+    no bound on that side), whatever the lengths. `keys_only`: no query takes part. `rows_never_empty`: provably every
+    query has something to attend to. `depends_on`: "positions" where it is the same for all data, else "data".
     """
 
     formula: Formula
@@ -96,11 +97,10 @@ class MaskDescription:
 def describe_mask(
     value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis, sizes: Mapping[str, int] | None = None
 ) -> MaskDescription:
-    """Describe the mask `value` between the queries along `q` and the keys along `k`. `sizes` are the known ones, which
-    help to prove things; the formula keeps their names."""
+    """Describe the mask `value` between the queries along `q` and the keys along `k`; `sizes` are the known ones."""
     sizes = sizes or {}
-    formula = mask_formula(value, producers, q, k)
-    query, key = _index("q", q), _index("k", k)
+    formula = mask_formula(value, producers, q, k, sizes=sizes)
+    query, key = _index("q", q, sizes), _index("k", k, sizes)
     aligned = q.size == k.size and q.origin == k.origin
     band = _band(formula, Linear.of(key) - Linear.of(query))
     before, after = band or (None, None)
@@ -152,27 +152,34 @@ def never_empty(
     new) that its axes go through before they are called `q` and `k`."""
     parts = []
     for value, inverted, renames in masks:
-        formula = mask_formula(value, producers, q, k, renames)
+        formula = mask_formula(value, producers, q, k, renames, sizes)
         parts.append(negated(formula) if inverted else formula)
-    return _has_key(both(*parts), _index("q", q), _index("k", k), sizes or {})
+    return _has_key(both(*parts), _index("q", q, sizes or {}), _index("k", k, sizes or {}), sizes or {})
 
 
 def mask_formula(
-    value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis, renames: Iterable[tuple[Axis, Axis]] = ()
+    value: Value,
+    producers: Mapping[Value, Node],
+    q: Axis,
+    k: Axis,
+    renames: Iterable[tuple[Axis, Axis]] = (),
+    sizes: Mapping[str, int] | None = None,
 ) -> Formula:
-    """The mask as a formula of `q`, `k` and the names of its other axes (after `renames`, old to new)."""
-    names, renames = {q: "q", k: "k"}, tuple(renames)
+    """The mask as a formula of `q`, `k` and the names of its other axes (after `renames`, old to new), with the values
+    of the known `sizes` put in."""
+    names, renames, sizes = {q: "q", k: "k"}, tuple(renames), sizes or {}
     places = {}
     for axis in value.type.axes:
         final = axis
         for old, new in renames:
             final = new if final == old else final
-        places[axis] = Linear.of(_index(names.get(final, final.name), final)) - Linear.of(final.origin)
-    return _formula(_Walk(producers).element(value, places))
+        index = _index(names.get(final, final.name), final, sizes)
+        places[axis] = Linear.of(index) - Linear.of(index.low)
+    return _formula(_Walk(producers, sizes).element(value, places))
 
 
-def _index(name: str, axis: Axis) -> Index:
-    return Index(name, axis.origin, axis.origin + axis.size - 1)
+def _index(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
+    return Index(name, known(axis.origin, sizes), known(axis.origin + axis.size - 1, sizes))
 
 
 def _has_key(formula: Formula, query: Index, key: Index, sizes: Mapping[str, int]) -> bool:
@@ -198,18 +205,18 @@ def _linear(element: Element) -> Linear:
 class _Walk:
     """Works out one element of a value, given the index along each of its axes."""
 
-    def __init__(self, producers: Mapping[Value, Node]) -> None:
-        self.producers = producers
-        self.known: dict[tuple[Value, tuple[Linear, ...]], Element] = {}
+    def __init__(self, producers: Mapping[Value, Node], sizes: Mapping[str, int]) -> None:
+        self.producers, self.sizes = producers, sizes
+        self.elements: dict[tuple[Value, tuple[Linear, ...]], Element] = {}
 
     def element(self, value: Value, places: Places) -> Element:
         key = value, tuple(places[axis] for axis in value.type.axes)
-        if key not in self.known:
+        if key not in self.elements:
             node = self.producers.get(value)
             rule = RULES.get(type(node.op)) if node is not None else None
             found = rule(self, node, places) if rule is not None and node is not None else None
-            self.known[key] = self.read(value, places) if found is None else found
-        return self.known[key]
+            self.elements[key] = self.read(value, places) if found is None else found
+        return self.elements[key]
 
     def read(self, value: Value, places: Places) -> Element:
         """An element of something that is no function of positions."""
@@ -232,7 +239,7 @@ class _Walk:
         return Linear.of(int(value)) if value == value and abs(value) < 1 << 62 and int(value) == value else None
 
     def size(self, node: Node, places: Places) -> Element:
-        return Linear.of(node.op.size)  # type: ignore[attr-defined]
+        return Linear.of(known(node.op.size, self.sizes))  # type: ignore[attr-defined]
 
     def range(self, node: Node, places: Places) -> Element:
         return places[node.op.axis]  # type: ignore[attr-defined]
@@ -298,24 +305,25 @@ class _Walk:
     def slice(self, node: Node, places: Places) -> Element:
         op = node.op
         assert isinstance(op, Slice)
-        return self.moved(node, places, {op.axis: places[op.target] + Linear.of(op.start)})
+        return self.moved(node, places, {op.axis: places[op.target] + Linear.of(known(op.start, self.sizes))})
 
     def select(self, node: Node, places: Places) -> Element:
-        return self.moved(node, places, {node.op.axis: Linear.of(node.op.at)})  # type: ignore[attr-defined]
+        return self.moved(node, places, {node.op.axis: Linear.of(known(node.op.at, self.sizes))})  # type: ignore[attr-defined]
 
     def take(self, node: Node, places: Places) -> Element:
         table, index = node.inputs
         at = _linear(self.element(index, {axis: places[axis] for axis in index.type.axes}))
-        known = {**places, node.op.over: at}  # type: ignore[attr-defined]
-        return self.element(table, {axis: known[axis] for axis in table.type.axes})
+        inner = {**places, node.op.over: at}  # type: ignore[attr-defined]
+        return self.element(table, {axis: inner[axis] for axis in table.type.axes})
 
     def flatten(self, node: Node, places: Places) -> Element:
         op = node.op
         assert isinstance(op, Flatten)
         rest, found = places[op.axis], {}
         for part in reversed(op.parts[1:]):
-            found[part] = function("%", rest, Linear.of(part.size))
-            rest = function("//", rest, Linear.of(part.size))
+            length = Linear.of(known(part.size, self.sizes))
+            found[part] = function("%", rest, length)
+            rest = function("//", rest, length)
         return self.moved(node, places, {**found, op.parts[0]: rest})
 
     def unflatten(self, node: Node, places: Places) -> Element:
@@ -323,13 +331,13 @@ class _Walk:
         assert isinstance(op, Unflatten)
         total = Linear()
         for part in op.parts:
-            total = total.times(part.size) + places[part]
+            total = total.times(known(part.size, self.sizes)) + places[part]
         return self.moved(node, places, {op.axis: total})
 
     def moved(self, node: Node, places: Places, changed: Places) -> Element:
         (inner,) = node.inputs
-        known = {**places, **changed}
-        return self.element(inner, {axis: known[axis] for axis in inner.type.axes})
+        moved = {**places, **changed}
+        return self.element(inner, {axis: moved[axis] for axis in inner.type.axes})
 
 
 RELATIONS: dict[type[Op], str] = {Eq: "==", Ne: "!=", Lt: "<", Le: "<=", Gt: ">", Ge: ">="}

@@ -101,6 +101,11 @@ def _negative(size: Size) -> bool:
     return str(size).startswith("-")
 
 
+def _leads_negative(number: Linear) -> bool:
+    """Of a number and its negative exactly one is so."""
+    return _negative(number.terms[0][1] if number.terms else number.constant)
+
+
 def _times_text(atom: Atom, coefficient: Size) -> str:
     factor = -coefficient if _negative(coefficient) else coefficient
     if factor == ONE:
@@ -127,7 +132,7 @@ class Compare:
         constant = self.difference.constant
         added = Linear(tuple((a, c) for a, c in self.difference.terms if not _negative(c)))
         taken = Linear(tuple((a, -c) for a, c in self.difference.terms if _negative(c)))
-        if constant == ZERO:
+        if constant == ZERO and (taken.terms or self.relation != "<="):
             return f"{added} {self.relation} {taken}"
         if self.relation == "<=" and constant == ONE and added.terms and taken.terms:
             return f"{added} < {taken}"
@@ -188,16 +193,16 @@ def function(name: str, *arguments: Linear | Formula) -> Linear:
         (condition,) = arguments
         return Linear.of(int(condition.value)) if isinstance(condition, Truth) else Linear.of(Function(name, arguments))
     numbers = [argument for argument in arguments if isinstance(argument, Linear)]
-    known = [None if number.terms else number.constant.constant for number in numbers]
-    whole_numbers = [int(n) for n in known if n is not None and n.denominator == 1]
+    values = [None if number.terms else number.constant.constant for number in numbers]
+    whole_numbers = [int(n) for n in values if n is not None and n.denominator == 1]
     if len(whole_numbers) == len(arguments) and not (name in ("//", "%") and whole_numbers[1] == 0):
         return Linear.of(_COMPUTED[name](*whole_numbers))
     if name in ("//", "%"):
-        if known[1] == 1:
+        if values[1] == 1:
             return numbers[0] if name == "//" else Linear()
-        if known[0] == 0:
+        if values[0] == 0:
             return Linear()
-    if name == "abs" and str(numbers[0]).startswith("-"):
+    if name == "abs" and _leads_negative(numbers[0]):
         numbers[0] = numbers[0].times(Size.of(-1))
     if name in ("min", "max", "*"):
         numbers.sort(key=str)
@@ -268,9 +273,9 @@ def compare(relation: str, left: Linear, right: Linear) -> Formula:
     difference = left - right
     if relation == "<" and whole(difference):
         relation, difference = "<=", difference + Linear.of(1)
-    if not difference.terms and (known := difference.constant.constant) is not None:
-        return Truth({"<=": known <= 0, "<": known < 0, "==": known == 0, "!=": known != 0}[relation])
-    if relation in ("==", "!=") and str(difference).startswith("-"):
+    if not difference.terms and (sign := difference.constant.constant) is not None:
+        return Truth({"<=": sign <= 0, "<": sign < 0, "==": sign == 0, "!=": sign != 0}[relation])
+    if relation in ("==", "!=") and _leads_negative(difference):
         difference = difference.times(Size.of(-1))
     if len(difference.terms) == 1 and relation == "<=":
         ((atom, coefficient),) = difference.terms
@@ -375,9 +380,14 @@ def _bound(
 
 def not_negative(size: Size, sizes: Mapping[str, int]) -> bool:
     """Whether a size is provably at least 0, given that every symbol is at least 1 (or what `sizes` says)."""
-    size = size.substitute({name: Size.of(value) for name, value in sizes.items()})
+    size = known(size, sizes)
     shifted = size.substitute({name: Size.symbol(name) + 1 for name in size.symbols})
     for monomial, coefficient in shifted.terms.items():
         if coefficient < 0 or any(not isinstance(atom, str) or exponent < 0 for atom, exponent in monomial):
             return False
     return True
+
+
+def known(size: Size, sizes: Mapping[str, int]) -> Size:
+    """The size with the values of what is known put in."""
+    return size.substitute({name: Size.of(value) for name, value in sizes.items()})

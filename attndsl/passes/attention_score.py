@@ -301,21 +301,30 @@ def unscaled(algebra: Algebra, value: Value) -> tuple[float, Value, tuple[Node, 
     """A scalar that multiplies an operand, what it multiplies, and the movement that follows (the last node first).
     Only what nothing else reads is taken apart."""
     moves: list[Node] = []
-    at = value
-    while (node := algebra.made_by(at, *MOVED)) is not None and len(algebra.facts.uses(at)) == 1:
-        moves.append(node)
-        at = node.inputs[0]
-    node = algebra.made_by(at, Mul, Div, Neg)
-    if node is None or len(algebra.facts.uses(at)) != 1:
-        return 1.0, value, ()
+    scale, at = 1.0, value
+    found: tuple[float, Value, tuple[Node, ...]] = (1.0, value, ())
+    while (node := algebra.made_by(at, *MOVED, Mul, Div, Neg)) is not None and len(algebra.facts.uses(at)) == 1:
+        if isinstance(node.op, MOVED):
+            moves.append(node)
+            at = node.inputs[0]
+            continue
+        number, base = _times(algebra, node)
+        if not number or base.type != node.output.type:
+            break
+        scale, at = scale * number, base
+        found = (scale, at, tuple(moves))
+    return found
+
+
+def _times(algebra: Algebra, node: Node) -> tuple[float | None, Value]:
+    """The number by which a node multiplies its operand, and the operand."""
     if isinstance(node.op, Neg):
-        return -1.0, node.inputs[0], tuple(moves)
-    pairs = [node.inputs] if isinstance(node.op, Div) else [node.inputs, node.inputs[::-1]]
-    for base, factor in pairs:
-        number = algebra.constant(factor)
-        if number and base.type == node.output.type:
-            return (1 / number if isinstance(node.op, Div) else number), base, tuple(moves)
-    return 1.0, value, ()
+        return -1.0, node.inputs[0]
+    left, right = node.inputs
+    number = algebra.constant(right)
+    if isinstance(node.op, Div):
+        return (1 / number if number else None), left
+    return (number, left) if number is not None else (algebra.constant(left), right)
 
 
 def snapped(scale: float, contract: tuple[Axis, ...], sizes: Mapping[str, int]) -> float:

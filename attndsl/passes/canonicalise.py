@@ -115,7 +115,7 @@ def _softmax(algebra: Algebra, node: Node) -> Found:
     if masked is None:
         return Softmax(over), (x,)
     rest = [axis for axis in x.type.axes if axis != over]
-    if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over) for q in rest):
+    if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over, algebra.sizes) for q in rest):
         raise Refusal(
             "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
         )

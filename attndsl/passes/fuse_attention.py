@@ -268,7 +268,8 @@ class _Parts:
 
         queries = [axis for axis in self.root.output.type.axes if axis in mask.piece.axes] or list(mask.piece.axes)
         piece, producers = mask.piece, self.algebra.producers
-        formula = mask_formula(piece.value, producers, queries[-1], self.score.over, piece.renames)
+        over, sizes = self.score.over, self.algebra.sizes
+        formula = mask_formula(piece.value, producers, queries[-1], over, piece.renames, sizes)
         return f"`{negated(formula) if mask.inverted else formula}`"
 
 

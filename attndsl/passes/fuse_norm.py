@@ -60,12 +60,23 @@ def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
     for core, v in _roots(algebra, root):
         try:
             variance = _variance(algebra, core, v)
-            if variance is None:
-                continue
+        except Refusal as refusal:
+            if not isinstance(core.op, Div):  # dividing by any odd thing is no attempt at a norm
+                worst = _worse(worst, core, refusal)
+            continue
+        if variance is None:
+            continue
+        try:
             return _group(algebra, root, core, variance)
         except Refusal as refusal:
-            if worst is None or refusal.progress > worst.refusal.progress:
-                worst = NearMiss("norm", core, refusal)
+            worst = _worse(worst, core, refusal)
+    return worst
+
+
+def _worse(worst: NearMiss | None, core: Node, refusal: Refusal) -> NearMiss:
+    """The one of two refusals that got further."""
+    if worst is None or refusal.progress > worst.refusal.progress:
+        return NearMiss("norm", core, refusal)
     return worst
 
 
@@ -101,11 +112,11 @@ def _variance(algebra: Algebra, core: Node, v: Value) -> _Variance | None:
 
 
 def _no_mean(algebra: Algebra, core: Node, terms: Polynomial) -> None:
-    """Refuse with a reason where a sum stands for the mean, or a root has eps outside; else it is no norm at all."""
+    """Refuse with a reason where a sum of squares stands for their mean; else it is no norm at all."""
     for monomial, coefficient in terms.items():
         for value, _ in monomial:
             total = algebra.made_by(value, Sum)
-            if total is not None and (algebra.mean(monomial, 1.0) is None or coefficient != 1.0):
+            if total is not None and _square(algebra, total.inputs) and algebra.mean(monomial, coefficient) is None:
                 over = axis_names(total.op.over)  # type: ignore[attr-defined]
                 raise Refusal(
                     f"a sum of squares over {over} is no mean: it is not divided by the number of elements", total, 1

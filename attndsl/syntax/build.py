@@ -10,36 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from attndsl.diagnostics import Diagnostic, Label, Source, Span
+from attndsl.diagnostics import Span
 from attndsl.syntax import tree
-from attndsl.syntax.lexer import Token, doc_text
-from attndsl.syntax.limits import MAX_DIGITS
+from attndsl.syntax.build_expressions import Children, ExpressionBuilder
+from attndsl.syntax.lexer import doc_text
 
-_ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 _ASSIGNMENT = {"PLUS_EQUALS": "+", "MINUS_EQUALS": "-", "TIMES_EQUALS": "*", "DIVIDE_EQUALS": "/"}
 
-Children = list[Any]
 
-
-class Builder:
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.diagnostics: list[Diagnostic] = []
-
-    def complain(self, code: str, message: str, span: Span, label: str = "", help: str = "", other: Label | None = None) -> None:
-        self.diagnostics.append(
-            Diagnostic(
-                code,
-                message,
-                Label(span, label),
-                secondary=(other,) if other else (),
-                helps=(help,) if help else (),
-            )
-        )
-
-    def identifier(self, token: Token) -> tree.Identifier:
-        return tree.Identifier(Span(self.source, token.start, token.end), token.text)
-
+class Builder(ExpressionBuilder):
     # ---------------------------------------------------------------- file and declarations
 
     def file(self, span: Span, children: Children) -> tree.File:
@@ -61,7 +40,9 @@ class Builder:
     def use_std(self, span: Span, children: Children) -> tuple[str, bool]:
         head, *rest = children
         if head.text == "std" and not rest:
-            self.complain("E0010", "`use std` names no file", span, help="name a part of the standard library: `use std.…`")
+            self.complain(
+                "E0010", "`use std` names no file", span, help="name a part of the standard library: `use std.…`"
+            )
         elif head.text != "std":
             self.complain(
                 "E0010",
@@ -117,7 +98,13 @@ class Builder:
         kind, name, first, second, body = children
         captures, variables = ((), first) if second is None else (first, second)
         return tree.IndexFunction(
-            span, kind.text, self.identifier(name), self.hyperparameters(captures), self.index_variables(variables), body, None
+            span,
+            kind.text,
+            self.identifier(name),
+            self.hyperparameters(captures),
+            self.index_variables(variables),
+            body,
+            None,
         )
 
     def signature(self, span: Span, children: Children) -> tuple[tree.Parameter | tree.IndexVariable, ...]:
@@ -148,7 +135,9 @@ class Builder:
             )
         return tuple(kept)
 
-    def index_variables(self, entries: tuple[tree.Parameter | tree.IndexVariable, ...]) -> tuple[tree.IndexVariable, ...]:
+    def index_variables(
+        self, entries: tuple[tree.Parameter | tree.IndexVariable, ...]
+    ) -> tuple[tree.IndexVariable, ...]:
         variables = []
         for entry in entries:
             if isinstance(entry, tree.IndexVariable):
@@ -312,156 +301,3 @@ class Builder:
     def carried(self, span: Span, children: Children) -> tree.Carried:
         name, type_, value = children
         return tree.Carried(span, self.identifier(name), type_, value)
-
-    # ---------------------------------------------------------------- types and axes
-
-    def float_type(self, span: Span, children: Children) -> tree.TypeTree:
-        return tree.TypeTree(span, None, children[0])
-
-    def scalar_type(self, span: Span, children: Children) -> tree.TypeTree:
-        end = Span(self.source, span.end, span.end)
-        return tree.TypeTree(span, self.identifier(children[0]), tree.AxisList(end, ()))
-
-    def typed_axes(self, span: Span, children: Children) -> tree.TypeTree:
-        dtype, axes = children
-        return tree.TypeTree(span, self.identifier(dtype), axes)
-
-    def axes(self, span: Span, children: Children) -> tree.AxisList:
-        return tree.AxisList(span, children[0] or ())
-
-    def axis_terms(self, span: Span, children: Children) -> tuple[tree.AxisTerm, ...]:
-        return tuple(children)
-
-    def rest(self, span: Span, children: Children) -> tree.AxisTerm:
-        return tree.AxisTerm(span, None, None)
-
-    def sized_axis(self, span: Span, children: Children) -> tree.AxisTerm:
-        return tree.AxisTerm(span, None, children[0])
-
-    def named_axis(self, span: Span, children: Children) -> tree.AxisTerm:
-        name, size = children
-        return tree.AxisTerm(span, self.identifier(name), size)
-
-    # ---------------------------------------------------------------- expressions
-
-    def pipe(self, span: Span, children: Children) -> tree.Pipe:
-        value, *stages = children
-        return tree.Pipe(span, value, tuple(stages))
-
-    def labelled(self, span: Span, children: Children) -> tree.Labelled:
-        value, label = children
-        return tree.Labelled(span, value, self.identifier(label))
-
-    def conditional(self, span: Span, children: Children) -> tree.Conditional:
-        return tree.Conditional(span, *children)
-
-    def chain(self, span: Span, children: Children) -> tree.Chain:
-        return tree.Chain(span, tuple(children[::2]), tuple(self.identifier(mark) for mark in children[1::2]))
-
-    def unary(self, span: Span, children: Children) -> tree.Unary:
-        operator, operand = children
-        return tree.Unary(span, operator.text, operand)
-
-    def number(self, span: Span, children: Children) -> tree.Number:
-        text = children[0].text.replace("_", "")
-        value: int | float
-        if text.isdigit():
-            value = int(text[:MAX_DIGITS])
-            too_large = len(text) > MAX_DIGITS
-        else:
-            value = float(text)
-            too_large = value == float("inf")
-        if too_large:
-            self.complain("E0014", "this number is too large", span, f"more than {MAX_DIGITS} digits, or beyond 1e308")
-            value = 0
-        return tree.Number(span, value)
-
-    def string(self, span: Span, children: Children) -> tree.String:
-        return tree.String(span, self.unquote(children[0]))
-
-    def boolean(self, span: Span, children: Children) -> tree.Boolean:
-        return tree.Boolean(span, children[0].kind == "TRUE")
-
-    def name(self, span: Span, children: Children) -> tree.Name:
-        return tree.Name(span, children[0].text)
-
-    def parenthesised(self, span: Span, children: Children) -> tree.Expr:
-        inside: tree.Expr = children[0]
-        return inside
-
-    def call(self, span: Span, children: Children) -> tree.Call:
-        callee, arguments = children
-        return tree.Call(span, callee, arguments or ())
-
-    def arguments(self, span: Span, children: Children) -> tuple[tree.Argument, ...]:
-        return tuple(children)
-
-    def argument(self, span: Span, children: Children) -> tree.Argument:
-        name, value = children
-        return tree.Argument(span, self.identifier(name) if name is not None else None, value)
-
-    def attribute(self, span: Span, children: Children) -> tree.Attribute:
-        base, name = children
-        return tree.Attribute(span, base, self.identifier(name))
-
-    def axes_value(self, span: Span, children: Children) -> tree.AxesValue:
-        return tree.AxesValue(span, children[0])
-
-    def arrow(self, span: Span, children: Children) -> tree.Arrow:
-        source, target = (
-            side if isinstance(side, tree.AxisList) else tree.AxisList(side.span, (tree.AxisTerm(side.span, None, side),))
-            for side in children
-        )
-        return tree.Arrow(span, source, target)
-
-    def tuple_value(self, span: Span, children: Children) -> tree.Tuple:
-        return tree.Tuple(span, tuple(children))
-
-    def subscript(self, span: Span, children: Children) -> tree.Subscript:
-        base, entries = children
-        return tree.Subscript(span, base, entries)
-
-    def subscripts(self, span: Span, children: Children) -> tuple[tree.SubscriptEntry, ...]:
-        return tuple(children)
-
-    def index_entry(self, span: Span, children: Children) -> tree.SubscriptEntry:
-        (index,) = children
-        if isinstance(index, tree.Chain) and len(index.operators) == 1 and index.operators[0].text == "<":
-            axis, below = index.operands
-            return tree.SubscriptEntry(span, axis=tree.AxisTerm(axis.span, None, axis), below=below)
-        return tree.SubscriptEntry(span, index=index)
-
-    def axis_index(self, span: Span, children: Children) -> tree.SubscriptEntry:
-        axis, index = children
-        return tree.SubscriptEntry(span, axis=tree.AxisTerm(axis.span, None, axis), index=index)
-
-    def axis_slice(self, span: Span, children: Children) -> tree.SubscriptEntry:
-        axis, start, stop, target = children
-        term = tree.AxisTerm(axis.span, None, axis)
-        return tree.SubscriptEntry(span, axis=term, is_slice=True, start=start, stop=stop, target=target)
-
-    # ---------------------------------------------------------------- strings
-
-    def unquote(self, token: Token) -> str:
-        inside = token.text[1:-1]
-        if "\\" not in inside:
-            return inside
-        parts = inside.split("\\")
-        text, at = [parts[0]], token.start + 1 + len(parts[0])
-        rest = iter(parts[1:])
-        for part in rest:
-            if part == "":  # the character after the backslash is a backslash
-                following = next(rest, "")
-                text.append("\\" + following)
-                at += 2 + len(following)
-                continue
-            if part[0] not in _ESCAPES:
-                self.complain(
-                    "E0013",
-                    f"`\\{part[0]}` means nothing in a string",
-                    Span(self.source, at, at + 2),
-                    help='the escapes are `\\"`, `\\\\`, `\\n` and `\\t`',
-                )
-            text.append(_ESCAPES.get(part[0], "") + part[1:])
-            at += 1 + len(part)
-        return "".join(text)

@@ -86,5 +86,7 @@ def _missing(path: str, name: str) -> AttnError:
 
 def _directory(path: str, name: str) -> AttnError:
     inside = _neighbours(path)
-    help = f"the files in it: {', '.join(f'`{file}`' for file in inside[:5])}{' …' * (len(inside) > 5)}" if inside else ()
+    help = (
+        f"the files in it: {', '.join(f'`{file}`' for file in inside[:5])}{' …' * (len(inside) > 5)}" if inside else ()
+    )
     return error("E0001", f"`{name}` is a folder, not a file", help=help)

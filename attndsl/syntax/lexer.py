@@ -36,7 +36,7 @@ _BLANK_LINE = re.compile(r"\n[ \t\r]*(?:\n|$)")
 
 # A keyword that may also be a name is the keyword only before another name on the same line. `require` starts a
 # statement unless what follows makes that statement give `require` a value.
-_BEFORE_NAME = re.compile(r"[ \t]+(?!(?:if|else|and|or|as|where|with)\b)[A-Za-z_]")
+_BEFORE_NAME = re.compile(r"[ \t]+(?!(?:if|else|and|or|as)\b|(?:where|with)[ \t]+(?!in\b)[A-Za-z0-9_(-])[A-Za-z_]")
 _BEFORE_CONDITION = re.compile(r"(?![ \t]*(?:=(?!=)|,|:|[-+*/]=|<-))")
 
 # Where nothing else matches: the longest run that an author would see as one thing.
@@ -55,7 +55,7 @@ def continues_at(text: str, offset: int) -> bool:
 class Token:
     """The characters from `start` to `end`; `kind` is a terminal of the grammar, `$END`, or `BAD`."""
 
-    __slots__ = ("kind", "text", "start", "end")
+    __slots__ = ("end", "kind", "start", "text")
 
     def __init__(self, kind: str, text: str, start: int, end: int) -> None:
         self.kind = kind
@@ -77,13 +77,15 @@ class Vocabulary:
         longest_first = sorted(tables.marks, key=len, reverse=True)
         self.pattern = re.compile(
             "|".join(f"(?P<{name}>{patterns[name]})" for name in ("NAME", "NUMBER", "STRING"))
-            + "|(?P<MARK>" + "|".join(map(re.escape, longest_first)) + ")"
+            + "|(?P<MARK>"
+            + "|".join(map(re.escape, longest_first))
+            + ")"
         )
         self.variant = re.compile(patterns["VARIANT_NAME"])
 
 
 class Lexer:
-    """A position in a text. `unclosed` holds the offsets of brackets that nothing closes: in those, newlines still count."""
+    """A position in a text. `unclosed` holds the offsets of brackets that nothing closes: newlines count in those."""
 
     def __init__(self, text: str, vocabulary: Vocabulary, unclosed: Container[int] = ()) -> None:
         self.text = text

@@ -56,7 +56,7 @@ _POINTS = re.compile(
     r"""[()\[\]{}\n,]
       | "(?:[^"\\\n]|\\.)*"?
       | \#[^\n]* | ///[^\n]*
-      | \|>? | // | [-+*/%^&<>=!]=? | \.(?=[A-Za-z_])
+      | \|>? | // | [-+*/%^&<>]=? | [=!]= | \.(?=[A-Za-z_])
       | \b(?:and|or|not|if|else)\b""",
     re.VERBOSE,
 )
@@ -112,7 +112,7 @@ def survey(source: Source) -> Brackets:
 
 
 def _close(found: Brackets, text: str, opened: list[int], at: int) -> None:
-    """Pair the closing bracket at `at` with the nearest opening one of its kind, but never across a `{` for `)` and `]`."""
+    """Pair the closing bracket at `at` with the nearest opening one of its kind; `)` and `]` never across a `{`."""
     mark = text[at]
     for depth in range(len(opened) - 1, -1, -1):
         opening = text[opened[depth]]
@@ -158,7 +158,10 @@ def too_deep(root: Tree) -> Diagnostic | None:
                 return Diagnostic(
                     "E0004",
                     f"more than {MAX_DEPTH} expressions and statements inside one another",
-                    Label(Span(node.span.source, node.span.start, min(node.span.start + 1, node.span.end)), "too deep here"),
+                    Label(
+                        Span(node.span.source, node.span.start, min(node.span.start + 1, node.span.end)),
+                        "too deep here",
+                    ),
                     helps=("give parts of it names of their own, with `name = …` before this statement",),
                 )
             inside = depth if isinstance(node, _WRAPPERS) else depth + 1

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span, nearest
 from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, RESERVED, Token
+from attndsl.syntax.place import AFTER_VALUE, COMPARISONS, OPERANDS, OPERATORS, Place
 from attndsl.syntax.tables import END
 from attndsl.syntax.tree import Tree
 
@@ -23,18 +24,20 @@ STATEMENTS = (
     *("input", "output", "layer", "param", "state", "repeat", "scan", "scope", "require"),
     *("if", "else", "return", "emit"),
 )
-_COMPARISONS = ("EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST")
-_OPERANDS = ("NAME", "NUMBER", "STRING", "LPAR", "TRUE", "FALSE", "SCOPE", "REPEAT", "SCAN")
-_OPERATORS = (
-    *("OR", "AND", *_COMPARISONS, "BAR", "AMPERSAND", "PLUS", "MINUS", "TIMES", "DIVIDE", "FLOOR_DIVIDE"),
-    *("REMAINDER", "POWER", "PIPE"),
-)
-_AFTER_VALUE = (*_OPERATORS, "IF", "AS", "DOT", "LPAR", "LSQB")
-_STARTS_VALUE = (*_OPERANDS, "MINUS", "NOT")
-
 _ELSEWHERE = {
-    **{"for": "`repeat h in depth { … }`", "while": "`repeat h in depth { … }`", "elif": "`else if`", "yield": "`emit`"},
-    **{"def": "`block`", "fn": "`block`", "function": "`block`", "class": "`model` or `block`", "module": "`model` or `block`"},
+    **{
+        "for": "`repeat h in depth { … }`",
+        "while": "`repeat h in depth { … }`",
+        "elif": "`else if`",
+        "yield": "`emit`",
+    },
+    **{
+        "def": "`block`",
+        "fn": "`block`",
+        "function": "`block`",
+        "class": "`model` or `block`",
+        "module": "`model` or `block`",
+    },
     **{"import": "`use`", "include": "`use`", "from": "`use`", "let": "`name = value`", "var": "`name = value`"},
     **{"assert": "`require`", "weight": "`param`", "parameter": "`param`", "lambda": "`block` or `mask`"},
 }
@@ -43,14 +46,26 @@ _ELSEWHERE = {
 _LOOKALIKES = {
     **dict.fromkeys("“”„«»", '"'),
     **dict.fromkeys("−–—", "-"),
-    **{"×": "*", "·": "*", "⋅": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->", "←": "<-", "↔": "<->", "∧": "and"},
+    **{
+        "×": "*",
+        "·": "*",
+        "⋅": "*",
+        "÷": "/",
+        "≤": "<=",
+        "≥": ">=",
+        "≠": "!=",
+        "→": "->",
+        "←": "<-",
+        "↔": "<->",
+        "∧": "and",
+    },
     **{"∨": "or", "¬": "not", "＝": "=", "（": "(", "）": ")", "，": ",", "：": ":", "…": "", "!": "not"},
 }
 
 
 def explain(parser: Parser, token: Token, depth: int) -> Diagnostic:
     """The diagnostic for `token`, which cannot stand where it does; the statement begins at `depth` of the stacks."""
-    place = _Place(parser, token, depth)
+    place = Place(parser, token, depth)
     for question in _QUESTIONS:
         found = question(place)
         if found is not None:
@@ -85,7 +100,9 @@ def missing_brace(parser: Parser, at: int) -> Diagnostic:
     else:
         end = at + (re.match(r"\w+", text[at : at + 20]) or re.match("", "")).end()  # type: ignore[union-attr]
         label = Label(Span(source, at, end), "a declaration starts here, inside of another one")
-    return Diagnostic("E0011", "`}` is missing", label, secondary=(Label(Span(source, culprit, culprit + 1), "to close this"),))
+    return Diagnostic(
+        "E0011", "`}` is missing", label, secondary=(Label(Span(source, culprit, culprit + 1), "to close this"),)
+    )
 
 
 def missing_mark(parser: Parser, token: Token, mark: str) -> Diagnostic:
@@ -100,100 +117,10 @@ def _indent(text: str, offset: int) -> int:
     return len(text[line:]) - len(text[line:].lstrip(" \t"))
 
 
-class _Place:
-    """Where the parser stopped: the token, what stands before it, and what could stand in its place."""
-
-    def __init__(self, parser: Parser, token: Token, depth: int) -> None:
-        self.parser = parser
-        self.source = parser.source
-        self.text = parser.text
-        self.token = token
-        self.kind = token.kind
-        self.parts = parser.values[depth:]
-        self.at_start = depth == len(parser.values)
-        self.start = token.start if self.at_start else parser.starts[depth]
-        self.before = parser.ends[-1]
-        opened = [bracket for bracket in parser.open_tokens() if bracket in self.parts]
-        self.bracket: Token | None = opened[-1] if opened else None
-        self.at_top = not parser.open_braces()
-        row = parser.tables.rows[parser.before[-1]]
-        self.expected = {kind for kind in row if (kind.isupper() or kind in (NEWLINE, END)) and parser.accepts(kind)}
-
-    @property
-    def first_word(self) -> str:
-        found = re.match(r"[A-Za-z_]\w*", self.text[self.start : self.start + 60])
-        return found.group() if found else ""
-
-    def span(self, start: int | None = None, end: int | None = None) -> Span:
-        """The token's span (of the end of a line or file: the place after the last thing before it)."""
-        if start is None and self.kind in (NEWLINE, END):
-            return Span(self.source, self.before, self.before)
-        return Span(self.source, self.token.start if start is None else start, self.token.end if end is None else end)
-
-    def shown(self) -> str:
-        if self.kind == NEWLINE:
-            return "the end of the line"
-        if self.kind == END:
-            return "the end of the file"
-        text = self.token.text
-        return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}…`"
-
-    def say(
-        self,
-        code: str,
-        message: str,
-        span: Span | None = None,
-        label: str = "",
-        *,
-        other: Label | None = None,
-        help: str | Iterable[str] = (),
-    ) -> Diagnostic:
-        return Diagnostic(
-            code,
-            message,
-            Label(self.span() if span is None else span, label),
-            secondary=(other,) if other else (),
-            helps=(help,) if isinstance(help, str) else tuple(help),
-        )
-
-    def expectation(self) -> str:
-        """What could stand here, in words: `an expression`, "`,` or `)`"."""
-        expected = set(self.expected)
-        words = []
-        if expected.issuperset(("NAME", "NUMBER", "LPAR")):
-            words.append("a value")
-            expected.difference_update(_STARTS_VALUE)
-            expected.discard("LSQB")
-        elif "PLUS" in expected:
-            expected.difference_update(_AFTER_VALUE)
-        for kind, name in (
-            ("NAME", "a name"),
-            ("VARIANT_NAME", "the variant's name"),
-            ("NUMBER", "a number"),
-            ("STRING", "a string in quotes"),
-        ):
-            if kind in expected:
-                words.append(name)
-        spelling = {kind: text for text, kind in (*self.parser.tables.words.items(), *self.parser.tables.marks.items())}
-        words += sorted(f"`{spelling[kind]}`" for kind in expected if kind in spelling)
-        if NEWLINE in expected or END in expected:
-            words.append("the end of the line")
-        if len(words) > 8:
-            return ""
-        return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1] if words else ""
-
-    def unexpected(self) -> Diagnostic:
-        expectation = self.expectation()
-        label = f"expected {expectation}" if expectation else ""
-        if self.kind in (NEWLINE, END):
-            return self.say("E0010", f"the {'line' if self.kind == NEWLINE else 'file'} ends too early", label=label)
-        return self.say("E0010", f"{self.shown()} cannot stand here", label=label)
-
-
 # ---------------------------------------------------------------- the questions
 
 
-def _characters(place: _Place) -> Diagnostic | None:
+def _characters(place: Place) -> Diagnostic | None:
     """A character that starts nothing, or a string that does not end."""
     token, text, source = place.token, place.text, place.source
     if place.kind != BAD:
@@ -202,7 +129,10 @@ def _characters(place: _Place) -> Diagnostic | None:
         end = text.find("\n", token.start)
         line = text[token.start : end if end >= 0 else len(text)].rstrip()
         return place.say(
-            "E0013", "this string does not end", Span(source, token.start, token.start + len(line)), help='close it with `"`'
+            "E0013",
+            "this string does not end",
+            Span(source, token.start, token.start + len(line)),
+            help='close it with `"`',
         )
     if token.text == "///":
         return place.say(
@@ -224,12 +154,14 @@ def _characters(place: _Place) -> Diagnostic | None:
     if token.text.isprintable():
         message = f"`{token.text[:20]}` means nothing here"
         is_name = token.text[0].isalpha()
-        return place.say("E0012", message, help="names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if is_name else ())
+        return place.say(
+            "E0012", message, help="names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if is_name else ()
+        )
     name = unicodedata.name(token.text[0], f"character U+{ord(token.text[0]):04X}").lower()
     return place.say("E0012", f"an invisible character means nothing here: {name}", help="delete it")
 
 
-def _fraction(place: _Place) -> Diagnostic | None:
+def _fraction(place: Place) -> Diagnostic | None:
     """`.5`, `1.`, `2x`."""
     token, text = place.token, place.text
     if place.kind == "DOT" and re.match(r"\.\d", text[token.start : token.start + 2]):
@@ -248,12 +180,16 @@ def _fraction(place: _Place) -> Diagnostic | None:
     if place.kind == "DOT":
         return place.say("E0014", f"`{span.text}` is not a number", span, help=f"write `{span.text}0`")
     if place.kind == "NAME":
-        help = "digits are grouped as in `50_257`" if token.text.startswith("_") else f"write `{number.group()} * {token.text}`"
+        help = (
+            "digits are grouped as in `50_257`"
+            if token.text.startswith("_")
+            else f"write `{number.group()} * {token.text}`"
+        )
         return place.say("E0014", f"`{span.text}` is neither a number nor a name", span, help=help)
     return None
 
 
-def _docstring(place: _Place) -> Diagnostic | None:
+def _docstring(place: Place) -> Diagnostic | None:
     parts = place.parts
     is_dangling = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "DOC"
     if place.kind != "DOC" and not is_dangling:
@@ -269,7 +205,7 @@ def _docstring(place: _Place) -> Diagnostic | None:
     )
 
 
-def _brackets(place: _Place) -> Diagnostic | None:
+def _brackets(place: Place) -> Diagnostic | None:
     """A bracket that is missing, of the wrong kind, or too many."""
     token, bracket = place.token, place.bracket
     if bracket is not None and bracket.text != "{":
@@ -280,11 +216,17 @@ def _brackets(place: _Place) -> Diagnostic | None:
             return place.say("E0011", f"`{close}` is missing", end, other=other)
         if place.kind in ("RPAR", "RSQB", "RBRACE") and token.text != close:
             if token.start in place.parser.brackets.stray:
-                return place.say("E0011", f"`{token.text}` cannot close `{bracket.text}`", label=f"expected `{close}`", other=other)
+                return place.say(
+                    "E0011", f"`{token.text}` cannot close `{bracket.text}`", label=f"expected `{close}`", other=other
+                )
             return place.say("E0011", f"`{close}` is missing", end, other=other)
     if place.kind in ("RPAR", "RSQB", "RBRACE") and token.start in place.parser.brackets.stray:
         helps: str | tuple[str, ...] = ()
-        closed = [close for close in place.parser.brackets.closing.values() if close < token.start and place.text[close] == "}"]
+        closed = [
+            close
+            for close in place.parser.brackets.closing.values()
+            if close < token.start and place.text[close] == "}"
+        ]
         if token.text == "}" and closed:
             line = place.source.position(max(closed))[0]
             helps = f"everything before it was closed by the `}}` on line {line}"
@@ -292,7 +234,7 @@ def _brackets(place: _Place) -> Diagnostic | None:
     return None
 
 
-def _equals(place: _Place) -> Diagnostic | None:
+def _equals(place: Place) -> Diagnostic | None:
     if place.kind == "EQUALS" and "EQUAL" in place.expected:
         return place.say("E0016", "`=` gives a name its value, and cannot stand here", help="to compare, write `==`")
     if place.kind == "EQUAL" and "EQUALS" in place.expected:
@@ -302,17 +244,19 @@ def _equals(place: _Place) -> Diagnostic | None:
     return None
 
 
-def _else(place: _Place) -> Diagnostic | None:
+def _else(place: Place) -> Diagnostic | None:
     if place.kind == "ELSE" and place.at_start:
         return place.say("E0010", "this `else` follows no `if`")
     return None
 
 
-def _comparison(place: _Place) -> Diagnostic | None:
-    if place.kind not in _COMPARISONS or len(place.parts) < 3:
+def _comparison(place: Place) -> Diagnostic | None:
+    if place.kind not in COMPARISONS or len(place.parts) < 3:
         return None
     operator = place.parts[-2]
-    if not (isinstance(operator, list) and operator and isinstance(operator[0], Token) and operator[0].kind in _COMPARISONS):
+    if not (
+        isinstance(operator, list) and operator and isinstance(operator[0], Token) and operator[0].kind in COMPARISONS
+    ):
         return None
     first, left = operator[0], place.parts[-3]
     middle = place.text[first.end : place.token.start].strip()
@@ -325,7 +269,7 @@ def _comparison(place: _Place) -> Diagnostic | None:
     )
 
 
-def _operator_spelling(place: _Place) -> Diagnostic | None:
+def _operator_spelling(place: Place) -> Diagnostic | None:
     """`**`, `&&`, `||`, `+x`."""
     token = place.token
     if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[token.start - 1 : token.start] == token.text:
@@ -338,16 +282,18 @@ def _operator_spelling(place: _Place) -> Diagnostic | None:
     return None
 
 
-def _reserved(place: _Place) -> Diagnostic | None:
+def _reserved(place: Place) -> Diagnostic | None:
     """`and = 3`, `x.return`, `repeat if in depth`."""
     if place.token.text not in RESERVED or "NAME" not in place.expected:
         return None
     if place.kind == "IF" and "PLUS" not in place.expected and place.parts and place.expected >= {"NUMBER"}:
         return None
-    return place.say("E0015", f"`{place.token.text}` is a word of the language, and cannot be a name", help="choose another name")
+    return place.say(
+        "E0015", f"`{place.token.text}` is a word of the language, and cannot be a name", help="choose another name"
+    )
 
 
-def _unknown_word(place: _Place) -> Diagnostic | None:
+def _unknown_word(place: Place) -> Diagnostic | None:
     """A first word that is no keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
     parts, token = place.parts, place.token
     if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
@@ -369,7 +315,7 @@ def _unknown_word(place: _Place) -> Diagnostic | None:
     return None
 
 
-def _outside(place: _Place) -> Diagnostic:
+def _outside(place: Place) -> Diagnostic:
     """Something between declarations that is none."""
     token = place.token
     word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
@@ -378,7 +324,11 @@ def _outside(place: _Place) -> Diagnostic:
     if word and re.match(r"[ \t]+[A-Za-z_\"]", rest) and nearest(word, DECLARATIONS) and word not in STATEMENTS:
         return _word(place, token.start, token.end, DECLARATIONS, "no declaration")
     if word and (is_statement or not re.match(r"[ \t]+[A-Za-z_\"]", rest)):
-        closed = [close for close in place.parser.brackets.closing.values() if close < token.start and place.text[close] == "}"]
+        closed = [
+            close
+            for close in place.parser.brackets.closing.values()
+            if close < token.start and place.text[close] == "}"
+        ]
         other = None
         if closed:
             other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
@@ -388,7 +338,7 @@ def _outside(place: _Place) -> Diagnostic:
     return place.say("E0020", f"{place.shown()} stands outside of every declaration")
 
 
-def _word(place: _Place, start: int, end: int, words: tuple[str, ...], what: str) -> Diagnostic:
+def _word(place: Place, start: int, end: int, words: tuple[str, ...], what: str) -> Diagnostic:
     span = place.span(start, end)
     found = nearest(span.text, words)
     if span.text in _ELSEWHERE:
@@ -400,7 +350,7 @@ def _word(place: _Place, start: int, end: int, words: tuple[str, ...], what: str
     return place.say("E0015", f"`{span.text}` starts {what}", span, help=help)
 
 
-def _unused_value(place: _Place) -> Diagnostic | None:
+def _unused_value(place: Place) -> Diagnostic | None:
     """A statement that is only an expression: `dropout(x, p)`."""
     parts = place.parts
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
@@ -413,8 +363,8 @@ def _unused_value(place: _Place) -> Diagnostic | None:
             place.span(place.start),
             help="values do not change in place; make a new one, as with `concat(…)` or `where(…)`",
         )
-    starts_value = can_start and (place.kind in _OPERANDS or place.kind in ("MINUS", "NOT", "LSQB"))
-    goes_on = after_name and (place.kind in _AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
+    starts_value = can_start and (place.kind in OPERANDS or place.kind in ("MINUS", "NOT", "LSQB"))
+    goes_on = after_name and (place.kind in AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
     if not starts_value and not goes_on:
         return None
     line = place.text[place.start : place.parser.statement_end(place.start, place.token)].split("\n", 1)[0]
@@ -426,21 +376,23 @@ def _unused_value(place: _Place) -> Diagnostic | None:
     )
 
 
-def _operand(place: _Place) -> Diagnostic | None:
+def _operand(place: Place) -> Diagnostic | None:
     """Two values with nothing between them, or an operator with nothing after it."""
     token, source = place.token, place.source
     expects_value = place.parser.awaits_value()
     if expects_value and place.kind == "LSQB" and not place.at_start:
-        return place.say("E0010", "a list of axes can only be an argument", help="as in `over=[M, T]` or `[D] -> [heads, head]`")
+        return place.say(
+            "E0010", "a list of axes can only be an argument", help="as in `over=[M, T]` or `[D] -> [heads, head]`"
+        )
     if expects_value and place.kind in (NEWLINE, END, "RBRACE", "RPAR", "RSQB", "COMMA") and not place.at_start:
         last = _last_token(place.parser)
         help = ""
-        if place.kind == NEWLINE and last is not None and last.kind in _OPERATORS:
+        if place.kind == NEWLINE and last is not None and last.kind in OPERATORS:
             help = "to go on with the statement, start the next line with the operator, or put the whole in parentheses"
         after = f" after `{last.text}`" if last is not None else ""
         end = Span(source, place.before, place.before)
         return place.say("E0010", f"a value is missing{after}", end, help=help or ())
-    between = "PLUS" in place.expected and (place.kind in _OPERANDS or place.kind == "NOT")
+    between = "PLUS" in place.expected and (place.kind in OPERANDS or place.kind == "NOT")
     if between and place.kind != "LPAR":
         help = ""
         if place.bracket is not None and "COMMA" in place.expected:
@@ -466,7 +418,7 @@ def _last_token(parser: Parser) -> Token | None:
     return part if isinstance(part, Token) else None
 
 
-_QUESTIONS: tuple[Callable[[_Place], Diagnostic | None], ...] = (
+_QUESTIONS: tuple[Callable[[Place], Diagnostic | None], ...] = (
     _characters,
     _fraction,
     _docstring,

@@ -1,7 +1,7 @@
 """Text → tree: the LALR(1) automaton of `grammars/attn.lark`, which picks up again after every mistake.
 
-The tree is built while parsing, so nothing recurses however deep a text nests. On a mistake the parser says what is wrong
-(`attndsl.syntax.mistakes`), drops the statement that it stands in, and goes on with the next one; the body of a
+The tree is built while parsing, so nothing recurses however deep a text nests. On a mistake the parser says what is
+wrong (`attndsl.syntax.mistakes`), drops the statement that it stands in, and goes on with the next one; the body of a
 `repeat`, a block or a model whose first line is wrong is still read, so that two mistakes give two errors.
 """
 
@@ -26,16 +26,19 @@ WITH_BODY = ("model", "block", "mask", "bias", "scope", "repeat", "scan", "if")
 _REGIONS = ("scope", "repeat", "scan", "if")
 _OPENING = {"LPAR", "LSQB", "LBRACE"}
 _CLOSING = {"RPAR", "RSQB", "RBRACE"}
-_STOPS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|[()\[\]{}\n]')
+_STOPS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|[()\[\]{}\n,]')
 _WEIGHTS_ENTRY = re.compile(r'(?:(?:prefix|ignore)[ \t]+)?"')
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LIKE_STATEMENT = re.compile(
     r"""\s*(?: \} | /// | (?:if|return|emit)\b
-      | (?:input|output|layer|param|state|repeat|scan|scope|require|model|block|mask|bias|variant|weights|train|use)[ \t]+["A-Za-z_]
+      | (?:input|output|layer|param|state|repeat|scan|scope|require)[ \t]+[A-Za-z_]
+      | (?:model|block|mask|bias|variant|weights|train|use)[ \t]+["A-Za-z_]
       | [A-Za-z_]\w*[ \t]*(?:=(?!=)|,|:|[-+*/]=|<-))""",
     re.VERBOSE,
 )
-_LIKE_DECLARATION = re.compile(r"///|(?!(?:return|emit|input|output|layer|param|state|repeat|scan|require)\b)[A-Za-z_]\w*[ \t]+[A-Za-z_]")
+_LIKE_DECLARATION = re.compile(
+    r"///|(?!(?:return|emit|input|output|layer|param|state|repeat|scan|require)\b)[A-Za-z_]\w*[ \t]+[A-Za-z_]"
+)
 
 
 def parse(source: Source) -> tuple[File, list[Diagnostic]]:
@@ -61,7 +64,9 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     untold = parser.untold + max(0, len(found) - MAX_ERRORS)
     if untold:
         last = found[MAX_ERRORS - 1]
-        more = f"{untold:,} more syntax error{'s' * (untold > 1)} in this file {'are' if untold > 1 else 'is'} not shown"
+        more = (
+            f"{untold:,} more syntax error{'s' * (untold > 1)} in this file {'are' if untold > 1 else 'is'} not shown"
+        )
         found[MAX_ERRORS - 1 :] = [replace(last, notes=(*last.notes, more))]
     return file, found
 
@@ -137,7 +142,7 @@ class Parser:
                 states.append(action)
                 values.append(token)
                 starts.append(token.start)
-                ends.append(token.end)
+                ends.append(token.end if kind != NEWLINE else token.start)
                 return True
             rule = rules[~action]
             if rule.is_unit:
@@ -159,7 +164,7 @@ class Parser:
     def build(self, rule: Rule, parts: list[Any], start: int, end: int) -> object:
         children: list[Any] = []
         for index, inline in rule.plan:
-            part = parts[index] if index >= 0 else None
+            part: Any = parts[index] if index >= 0 else None
             if not inline:
                 children.append(part)
             elif children:
@@ -200,8 +205,8 @@ class Parser:
         start = self.starts[depth] if depth < len(self.states) else token.start
         is_new = token.start > self.last_mistake or token.kind == END
         self.last_mistake = token.start
-        if self.open_braces() and (token.kind == END or (line := self.declaration_line(token)) is not None):
-            at = len(self.text) if token.kind == END else line
+        at = len(self.text) if token.kind == END else self.declaration_line(token)
+        if at is not None and self.open_braces():
             if is_new and self.may_report():
                 self.diagnostics.append(mistakes.missing_brace(self, at))
             self.close_braces(at)
@@ -264,6 +269,12 @@ class Parser:
                     opened.pop()
         return opened
 
+    def owner(self) -> list[str]:
+        """The one or two tokens before the innermost open bracket, if that is a brace: whose body is being read."""
+        opened = self.open_tokens()
+        body = self.values.index(opened[-1]) if opened and opened[-1].text == "{" else 0
+        return [value.kind for value in self.values[max(0, body - 2) : body] if isinstance(value, Token)]
+
     def open_braces(self) -> bool:
         return any(token.kind == "LBRACE" for token in self.open_tokens())
 
@@ -273,7 +284,8 @@ class Parser:
     def declaration_line(self, token: Token) -> int | None:
         """The start of the line of `token`, if a declaration starts there inside of another one."""
         line = self.text.rfind("\n", 0, token.start) + 1
-        return line if starts_declaration(self.text, line) and self.open_tokens()[0].start < line else None
+        opened = self.open_tokens()
+        return line if opened and opened[0].start < line and starts_declaration(self.text, line) else None
 
     def close_braces(self, at: int) -> None:
         """Go on at `at` as if every open brace had been closed there."""
@@ -290,16 +302,14 @@ class Parser:
     def insert_brace(self, token: Token, start: int) -> str:
         """Put in a brace that is plainly missing before `token`, and go on there; which one, or nothing."""
         text, resume_at = self.text, token.start
-        opened = self.open_tokens()
-        body = self.values.index(opened[-1]) if opened and opened[-1].text == "{" else 0
-        owner = [value.kind for value in self.values[max(0, body - 2) : body] if isinstance(value, Token)]
+        owner = self.owner()
         if token.kind == NEWLINE and self.accepts("LBRACE") and _indent(text, token.end) > _indent(text, start):
-            mark, kinds, resume_at = "{", ("LBRACE",), token.end
+            mark, kinds, resume_at = "{", ["LBRACE"], token.end
         elif token.kind == "ELSE" and "IF" in owner:
-            mark, kinds = "}", ("RBRACE",)
+            mark, kinds = "}", ["RBRACE"]
         elif "CONFIG" in owner and _WEIGHTS_ENTRY.match(text, start):
             self.truncate(self.statement_depth())
-            mark, kinds, resume_at = "}", ("RBRACE", NEWLINE), start
+            mark, kinds, resume_at = "}", ["RBRACE", NEWLINE], start
         else:
             return ""
         if not all(self.feed(Token(kind, mark, self.ends[-1], self.ends[-1])) for kind in kinds):
@@ -318,6 +328,7 @@ class Parser:
         text, at = self.text, start
         awaits_value = token.kind == NEWLINE and self.awaits_value()
         top_level = not self.open_braces()
+        entries = "CONFIG" in self.owner()
         while (stop := _STOPS.search(text, at)) is not None:
             offset, mark = stop.start(), stop.group()[0]
             at = stop.end()
@@ -326,6 +337,9 @@ class Parser:
             elif mark == "}":
                 if offset not in self.brackets.stray and not top_level:
                     return offset
+            elif mark == ",":
+                if entries and offset >= token.start:
+                    return at
             elif mark == "\n":
                 if starts_declaration(text, at):
                     return offset
@@ -361,10 +375,8 @@ class Parser:
             kinds = ("IF", "TRUE")  # an `else` may follow
         else:
             kinds = ("SCOPE", "NAME")
-        if not self.accepts(kinds[0]):
+        if not all(self.feed(Token(kind, "_", start, brace)) for kind in kinds):
             return False
-        for kind in kinds:
-            self.feed(Token(kind, "_", start, brace))
         self.last_mistake = brace
         self.lexer.resume(brace, self.open_brackets())
         return True

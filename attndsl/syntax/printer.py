@@ -13,7 +13,9 @@ WIDTH = 110
 """A longer pipeline is printed with one stage per line."""
 
 # How tightly each form binds; an operand that binds less tightly than its place asks for goes in parentheses.
-PIPE, CONDITIONAL, OR, AND, NOT, COMPARISON, UNION, INTERSECTION, SUM, PRODUCT, NEGATIVE, POWER, OPERAND, POSTFIX = range(14)
+PIPE, CONDITIONAL, OR, AND, NOT, COMPARISON, UNION, INTERSECTION, SUM, PRODUCT, NEGATIVE, POWER, OPERAND, POSTFIX = (
+    range(14)
+)
 
 _LEVELS = {
     **{"or": OR, "and": AND, "|": UNION, "&": INTERSECTION, "+": SUM, "-": SUM, "^": POWER},
@@ -59,7 +61,9 @@ def to_outline(root: tree.Tree, *, positions: bool = True) -> str:
                 if all(isinstance(item, tree.Identifier) for item in value):
                     own.append(f"{field.name}={','.join(item.text for item in value)}")
                 else:
-                    below += ((field.name, _pair(item) if isinstance(item, tuple) else item, depth + 1) for item in value)
+                    below += (
+                        (field.name, _pair(item) if isinstance(item, tuple) else item, depth + 1) for item in value
+                    )
             elif isinstance(value, tree.Tree):
                 below.append((field.name, value, depth + 1))
             else:
@@ -110,7 +114,9 @@ def _declaration(node: tree.Declaration) -> list[str]:
             return [*_doc(node.doc, ""), *_braces(f"block {node.name.text}{_lists(node)}{results}", node.body, "")]
         case tree.IndexFunction():
             captures = _parameters(node.captures) if node.captures else ""
-            variables = ", ".join(f"{v.name.text} in {_axis(v.axis)}" if v.axis else v.name.text for v in node.variables)
+            variables = ", ".join(
+                f"{v.name.text} in {_axis(v.axis)}" if v.axis else v.name.text for v in node.variables
+            )
             head = f"{node.kind} {node.name.text}{captures}({variables})"
             if len(node.body) == 1 and isinstance(node.body[0], tree.Return) and len(node.body[0].values) == 1:
                 return [*_doc(node.doc, ""), f"{head} = {_expression(node.body[0].values[0], PIPE, '')}"]
@@ -139,7 +145,9 @@ def _parameters(entries: Iterable[tree.Parameter]) -> str:
     parts = []
     for entry in entries:
         type_ = f": {_type(entry.type)}" if entry.type else ""
-        default = "" if entry.default is None else f"{' = ' if entry.type else '='}{_expression(entry.default, PIPE, '')}"
+        default = (
+            "" if entry.default is None else f"{' = ' if entry.type else '='}{_expression(entry.default, PIPE, '')}"
+        )
         parts.append(f"{entry.name.text}{type_}{default}")
     return f"({', '.join(parts)})"
 
@@ -242,7 +250,8 @@ def _region(node: tree.Scope | tree.Repeat | tree.Scan, indent: str) -> str:
         over = _expression(node.count, PIPE, indent) if isinstance(node, tree.Repeat) else _axis(node.axis)
         head = f"{'repeat' if isinstance(node, tree.Repeat) else 'scan'} {node.name.text} in {over}"
         carried = (
-            f"{it.name.text}{f': {_type(it.type)}' if it.type else ''} = {_expression(it.value, PIPE, indent)}" for it in node.carried
+            f"{it.name.text}{f': {_type(it.type)}' if it.type else ''} = {_expression(it.value, PIPE, indent)}"
+            for it in node.carried
         )
         head += f" with {', '.join(carried)}" if node.carried else ""
     return "\n".join(_braces(head, node.body, indent)).removeprefix(indent)
@@ -272,7 +281,11 @@ def _side(node: tree.AxisList) -> str:
     """A side of an arrow, bare if it was written bare: then the list and its one entry have the same extent."""
     if len(node.terms) == 1:
         (term,) = node.terms
-        if term.name is None and term.size is not None and (term.span.start, term.span.end) == (node.span.start, node.span.end):
+        if (
+            term.name is None
+            and term.size is not None
+            and (term.span.start, term.span.end) == (node.span.start, node.span.end)
+        ):
             return _expression(term.size, PIPE, "")
     return _axes(node)
 

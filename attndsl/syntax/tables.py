@@ -106,24 +106,32 @@ def build(grammar: str) -> dict[str, Any]:
 
     parser = lark.Lark(grammar, parser="lalr", lexer=NoLexer, start=START, strict=True, maybe_placeholders=True)
     table = parser.parser.parser._parse_table
-    rules = list(parser.rules)
-    number = {rule: index for index, rule in enumerate(rules)}
-    rows = [
-        {symbol: arg if action is Shift else ~number[arg] for symbol, (action, arg) in sorted(table.states[state].items())}
-        for state in range(len(table.states))
-    ]
-    symbols = [""] * len(rows)
-    for row in rows:
-        for symbol, to in row.items():
-            if to >= 0:
-                symbols[to] = symbol
+    rules = sorted(parser.rules, key=str)
+    number_of = {rule: number for number, rule in enumerate(rules)}
+    # Lark numbers states as its sets happen to be ordered; in the order of a walk they are the same in every process.
+    order = [table.start_states[START]]
+    symbols = [""]
+    state_of = {order[0]: 0}
+    rows: list[dict[str, int]] = []
+    for state in order:
+        row: dict[str, int] = {}
+        for symbol, (action, target) in sorted(table.states[state].items()):
+            if action is not Shift:
+                row[symbol] = ~number_of[target]
+                continue
+            if target not in state_of:
+                state_of[target] = len(order)
+                order.append(target)
+                symbols.append(symbol)
+            row[symbol] = state_of[target]
+        rows.append(row)
     return {
         "grammar": grammar,
         "rows": rows,
         "symbols": symbols,
         "rules": [_describe(rule) for rule in rules],
-        "start": table.start_states[START],
-        "accept": table.end_states[START],
+        "start": 0,
+        "accept": state_of[table.end_states[START]],
         "terminals": [[t.name, type(t.pattern).__name__ == "PatternRE", t.pattern.value] for t in parser.terminals],
     }
 

@@ -98,8 +98,8 @@ class Unary(Tree):
 class Chain(Tree):
     """`a + b - c`: operands of one precedence level, left to right; `operators[i]` stands before `operands[i + 1]`.
 
-    The levels: `or` · `and` · `== != < <= > >=` (two operands only) · `|` · `&` · `+ -` · `* / // %` · `^` (right to left,
-    two operands).
+    The levels: `or` · `and` · `== != < <= > >=` (two operands only) · `|` · `&` · `+ -` · `* / // %` · `^` (right to
+    left, two operands).
     """
 
     operands: tuple[Expr, ...]

@@ -88,10 +88,10 @@ class Plain:
 class Terminal:
     """A bar with the loss, tokens per second and the time that is left; what is said scrolls above it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
         from rich.console import Console as RichConsole
 
-        self.rich = RichConsole()
+        self.rich = RichConsole(file=stream, width=width)
         self.bar: Any = None
         self.task: Any = None
 
@@ -131,7 +131,7 @@ class Terminal:
 
 def console_for(stream: TextIO) -> Console:
     """The bar where `stream` is a terminal, else lines."""
-    return Terminal() if stream.isatty() else Plain(stream)
+    return Terminal(stream) if stream.isatty() else Plain(stream)
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Span, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import INT, Graph
 from attndsl.syntax import tree
@@ -350,12 +350,15 @@ def split_settings(
     settings: Mapping[str, Setting], hyperparameters: Mapping[str, object]
 ) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
-    other key of a recipe the training's. What neither knows stays with the model, whose checker names near ones."""
+    other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused."""
+    keys = {*KEYS, *_ALONE}
     model: dict[str, Setting] = {}
     training: dict[str, Setting] = {}
     for name, value in settings.items():
-        own = name.startswith("train.") or name.partition(".")[0] in (*KEYS, *_ALONE)
-        (training if own and name not in hyperparameters else model)[name] = value
+        known = name in hyperparameters or name.partition(".")[0] in keys
+        likely = name if known else nearest(name, [*hyperparameters, *keys]) or name
+        own = name.startswith("train.") or likely.partition(".")[0] in keys
+        (training if own and likely not in hyperparameters else model)[name] = value
     return model, training
 
 

@@ -125,14 +125,9 @@ def go_on(
     graph = load(record.spec, record.settings)
     model, training = split_settings(settings, graph.hyperparameters)
     changed = recipe.override(training)
-    fixed = [
-        name for name in ("tokenizer", "held_out", "inputs", "seed") if getattr(changed, name) != getattr(recipe, name)
-    ]
-    fixed += [
-        name
-        for name in model
-        if record.settings.get(name) != model[name] and str(graph.hyperparameters.get(name)) != str(model[name])
-    ]
+    wanted = load(record.spec, {**record.settings, **model}).hyperparameters
+    fixed = [name for name, value in wanted.items() if value != graph.hyperparameters[name]]
+    fixed += [n for n in ("tokenizer", "held_out", "inputs", "seed") if getattr(changed, n) != getattr(recipe, n)]
     if changed.optimizer.kind != recipe.optimizer.kind:
         fixed.append("optimizer")
     if fixed:

@@ -40,7 +40,7 @@ class NumpyProgram:
         seed: int = 0,
     ) -> None:
         if dtype not in ("float32", "float64"):
-            raise error("E0808", f"the NumPy backend computes in float32 or float64, not {dtype}")
+            raise error("E0812", f"the NumPy backend computes in float32 or float64, not {dtype}")
         require_memory(graph, dtype)
         self.graph = graph
         self.dtype = dtype

@@ -37,7 +37,7 @@ class NumpyTrainer:
         self.optimizer = _OPTIMIZERS[recipe.optimizer.kind](recipe.optimizer, self.values)
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
-        total, sums = 0.0, {}
+        total, sums = 0.0, dict[str, Array]()
         for part, batch in enumerate(batches):
             loss, gradients = self.program.loss_and_gradients(
                 batch, self.recipe.minimize, training=True, seed=self.recipe.seed, step=step * len(batches) + part
@@ -56,7 +56,7 @@ class NumpyTrainer:
         if clip and norm > clip:
             share *= clip / norm
         rate = self.recipe.rate(step)
-        with np.errstate(under="ignore"):
+        with np.errstate(all="ignore"):  # what overflows here is found in the next loss
             self.optimizer.updates += 1
             for address, value in self.values.items():
                 gradient = sums[address]

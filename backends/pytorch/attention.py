@@ -12,10 +12,11 @@ have such rows goes through the helper `attend`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from attndsl import ops
-from attndsl.backends.pytorch.expressions import Expr, aligned, function, index, number, permuted
+from attndsl.backends.pytorch.expressions import Expr, function, index, number, permuted
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL, FLOAT, Axis, Type
 from attndsl.ops.base import Op
@@ -62,8 +63,16 @@ def lower_masked_bias(site: Site) -> Expr:
 
 
 def plan(
-    op: ops.Attention, q: Type, k: Type, v: Type, where: Type | None, bias: Type | None, *, causal: bool,
-    empty_rows: bool, head: int | None,
+    op: ops.Attention,
+    q: Type,
+    k: Type,
+    v: Type,
+    where: Type | None,
+    bias: Type | None,
+    *,
+    causal: bool,
+    empty_rows: bool,
+    head: int | None,
 ) -> Sdpa | str:
     """The call that says what `op` says, or why there is none. `causal`: the mask is exactly `k <= q`."""
     if len(op.contract) != 1:
@@ -89,8 +98,19 @@ def plan(
         batch += others
     causal = causal and bias is None and queries is not None
     return Sdpa(
-        contract, op.over, own[0], queries, tuple(batch), groups, op.scale, head, causal,
-        where is not None and not causal, bias is not None, empty_rows, op.dropout,
+        contract,
+        op.over,
+        own[0],
+        queries,
+        tuple(batch),
+        groups,
+        op.scale,
+        head,
+        causal,
+        where is not None and not causal,
+        bias is not None,
+        empty_rows,
+        op.dropout,
     )
 
 
@@ -105,7 +125,7 @@ def _query_axis(alone: list[Axis], where: Type | None, bias: Type | None) -> Axi
 
 
 def lower_sdpa(site: Site) -> Expr:
-    op: Sdpa = site.node.op
+    op = site.op
     outer, heads = _heads(op)
     own = (*heads, op.groups) if op.groups else heads
     row = (op.queries,) if op.queries else ()
@@ -121,7 +141,7 @@ def lower_sdpa(site: Site) -> Expr:
         keywords.append("is_causal=True")
     if op.dropout:
         keywords.append(f"dropout_p={number(op.dropout)} if self.training else 0.0")
-    if op.head is None or op.scale != op.head**-0.5:
+    if op.head is None or op.scale != 1 / math.sqrt(op.head):
         keywords.append(f"scale={number(op.scale)}")
     if op.groups:
         keywords.append("enable_gqa=True")

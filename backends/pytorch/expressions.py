@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Union
 
 from attndsl.graph.types import Axis
 from attndsl.sizes import Size
@@ -59,9 +60,12 @@ def number(value: float | int | bool) -> Expr:
 # ---------------------------------------------------------------------------------------------------------------- sizes
 
 
+Factor = Union[str, Opaque, Size]  # a symbol, a function of sizes, or a sum to divide by
+
+
 def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
     """Python integer arithmetic for a size; `name` gives the variable that holds a symbol's value."""
-    below: dict[Atom, int] = {}
+    below: dict[Factor, int] = {}
     denominator = 1
     for monomial, coefficient in size.terms.items():
         denominator = math.lcm(denominator, coefficient.denominator)
@@ -69,7 +73,7 @@ def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
             below[atom] = max(below.get(atom, 0), -exponent)
     above: Expr | None = None
     for monomial, coefficient in size.terms.items():
-        exponents = {atom: exponent for atom, exponent in below.items() if exponent > 0}
+        exponents: dict[Factor, int] = {atom: exponent for atom, exponent in below.items() if exponent > 0}
         for atom, exponent in _with_quotients(monomial):
             exponents[atom] = exponents.get(atom, 0) + exponent
         term = _product(coefficient * denominator, exponents, name)
@@ -85,7 +89,7 @@ def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
     return above if divisor.text == "1" else binary(above, "//", divisor, PRODUCT)
 
 
-def _with_quotients(monomial: Sequence[tuple[Atom, int]]) -> list[tuple[Atom | Size, int]]:
+def _with_quotients(monomial: Sequence[tuple[Atom, int]]) -> list[tuple[Factor, int]]:
     """The factors, with `1/(a+b)` as `a+b` to the power -1."""
     return [
         (atom.arguments[0], -exponent) if isinstance(atom, Opaque) and atom.function == "over" else (atom, exponent)
@@ -93,7 +97,7 @@ def _with_quotients(monomial: Sequence[tuple[Atom, int]]) -> list[tuple[Atom | S
     ]
 
 
-def _product(coefficient: Fraction, exponents: dict[Atom, int], name: Callable[[str], str]) -> Expr:
+def _product(coefficient: Fraction, exponents: dict[Factor, int], name: Callable[[str], str]) -> Expr:
     factors = [] if abs(coefficient) == 1 and any(exponents.values()) else [number(abs(coefficient.numerator))]
     for atom, exponent in exponents.items():
         base = _atom(atom, name)
@@ -105,7 +109,7 @@ def _product(coefficient: Fraction, exponents: dict[Atom, int], name: Callable[[
     return Expr(f"-{product.text}", min(product.level, UNARY), True) if coefficient < 0 else product
 
 
-def _atom(atom: Atom | Size, name: Callable[[str], str]) -> Expr:
+def _atom(atom: Factor, name: Callable[[str], str]) -> Expr:
     if isinstance(atom, str):
         return Expr(name(atom), ATOM, True)
     if isinstance(atom, Size):
@@ -172,9 +176,7 @@ def index(x: Expr, marks: list[str]) -> Expr:
     leading = next(i for i, mark in enumerate(marks) if mark != ":")
     if leading > 1 or (leading == 1 and len(short) == len(marks) and marks[-1] == "None"):
         ending = ["...", *marks[leading:]]
-        if len(ending) < len(short):
-            short = ending
-        elif len(ending) == len(short) and marks[-1] != ":":
+        if len(ending) < len(short) or (len(ending) == len(short) and marks[-1] != ":"):
             short = ending
     return Expr(f"{x.at(ATOM)}[{', '.join(short)}]")
 
@@ -188,7 +190,9 @@ def letters(axes: Sequence[Axis]) -> dict[Axis, str]:
         own = [c for c in axis.name.lower() if "a" <= c <= "z"]
         if len(own) > 1 and own[0] in found.values():
             own = [own[-1], *own]
-        candidates = own + [chr(c) for c in range(ord("a"), ord("z") + 1)] + [chr(c) for c in range(ord("A"), ord("Z") + 1)]
+        candidates = (
+            own + [chr(c) for c in range(ord("a"), ord("z") + 1)] + [chr(c) for c in range(ord("A"), ord("Z") + 1)]
+        )
         found[axis] = next(c for c in candidates if c not in found.values())
     return found
 
@@ -199,8 +203,8 @@ WIDTH = 110
 
 
 def wrapped(line: str, indent: int) -> list[str]:
-    """A statement in lines of at most `WIDTH` columns where its brackets allow: the widest bracket is opened and what is
-    in it stands a step further in, on a line of its own or an argument a line."""
+    """A statement in lines of at most `WIDTH` columns where its brackets allow: the widest bracket is opened, and what
+    is in it stands a step further in, on a line of its own or an argument a line."""
     pad = "    " * indent
     if len(pad) + len(line) <= WIDTH:
         return [pad + line]
@@ -261,4 +265,4 @@ def _arguments(inside: str) -> list[str]:
             begin = at + 1
         at += 1
     rest = inside[begin:].strip()
-    return parts + [rest] if rest else parts
+    return [*parts, rest] if rest else parts

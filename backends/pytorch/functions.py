@@ -7,20 +7,22 @@ named by the author's name for them. A name is taken up again once what it held 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
-from attndsl.backends.pytorch.expressions import ATOM, Expr, size_expression, wrapped
+from attndsl.backends.pytorch.attention import MaskedBias
+from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
+from attndsl.backends.pytorch.lines import Argument, Line
 from attndsl.backends.pytorch.loops import write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
 from attndsl.backends.pytorch.site import Site, filled
 from attndsl.diagnostics import Source
-from attndsl.graph import FLOAT, Node, Region, Type, Value, captured
+from attndsl.graph import FLOAT, Node, Region, Value, captured
 from attndsl.ops.base import Op
-from attndsl.sizes import Size, solve
+from attndsl.sizes import Size
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
@@ -29,39 +31,38 @@ LONGEST = 84  # an expression longer than this is written in two statements
 
 # Names for what no author named, by what made it.
 NAMES: dict[type[Op], str] = {
-    ops.Range: "places", ops.Softmax: "weights", ops.Mean: "mean", ops.Sum: "total", ops.Uniform: "noise",
-    ops.OneHot: "one_hot", ops.Le: "mask", ops.Lt: "mask", ops.Ge: "mask", ops.Gt: "mask", ops.Eq: "mask", ops.And: "mask",
-    ops.Or: "mask", ops.Not: "mask", ops.ArgMax: "best", ops.Concat: "joined", ops.Windows: "windows", ops.Sin: "sine",
-    ops.Cos: "cosine", ops.Take: "taken", ops.Dot: "product",
+    ops.Range: "places",
+    ops.Softmax: "weights",
+    ops.Mean: "mean",
+    ops.Sum: "total",
+    ops.Uniform: "noise",
+    ops.OneHot: "one_hot",
+    ops.Le: "mask",
+    ops.Lt: "mask",
+    ops.Ge: "mask",
+    ops.Gt: "mask",
+    ops.Eq: "mask",
+    ops.And: "mask",
+    ops.Or: "mask",
+    ops.Not: "mask",
+    ops.ArgMax: "best",
+    ops.Concat: "joined",
+    ops.Windows: "windows",
+    ops.Sin: "sine",
+    ops.Cos: "cosine",
+    ops.Take: "taken",
+    ops.Dot: "product",
+    ops.Add: "total",
+    ops.Sub: "difference",
+    ops.Mul: "product",
+    ops.Div: "quotient",
+    ops.Pow: "power",
+    MaskedBias: "bias",
 }
 
 
 # What may be written anywhere: it says nothing about where a statement comes from.
 LEAVES = (ops.Constant, ops.SizeOf, ops.Parameter, ops.Range)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the file, and the node that it is there for."""
-
-    text: str
-    node: Node | None = None
-
-
-def parted(header: list[Line], body: list[Line]) -> list[Line]:
-    """Both, with an empty line between them where the body starts with a comment."""
-    between = [Line("")] if header and body and body[0].text.lstrip().startswith("#") else []
-    return [*header, *between, *body]
-
-
-@dataclass(eq=False)
-class Variable:
-    """An argument of the function: its name and what it stands for."""
-
-    name: str
-    type: Type
-    optional: bool = False
-    host: bool = False  # a Python number
 
 
 @dataclass(eq=False)
@@ -70,19 +71,21 @@ class Writer:
     reaches their parts; `arguments` are its arguments so far."""
 
     file: File
-    arguments: list[Variable]
+    arguments: list[Argument]
     bases: dict[str, str]
     indent: int = 2
     lines: list[Line] = field(default_factory=list)
     values: dict[Value, Expr] = field(default_factory=dict)
-    waiting: dict[Value, tuple[Node, ...]] = field(default_factory=dict)  # what an expression not yet written is made of
+    waiting: dict[Value, tuple[Node, ...]] = field(
+        default_factory=dict
+    )  # what an expression not yet written is made of
     left: Counter[Value] = field(default_factory=Counter)  # reads of a value that are still to be written
     single: set[Value] = field(default_factory=set)
     named: set[Value] = field(default_factory=set)  # waiting, but not to stand inside an expression
     holders: dict[str, Value] = field(default_factory=dict)
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
-    foreign: dict[str, Variable] = field(default_factory=dict)  # parameters of layers outside, by address
+    foreign: dict[str, Argument] = field(default_factory=dict)  # parameters of layers outside, by address
     after_loop: list[str] = field(default_factory=list)
     in_scan: bool = False
     cited: set[tuple[Source, int]] = field(default_factory=set)
@@ -93,9 +96,9 @@ class Writer:
     # ------------------------------------------------------------ what lowerings ask for
 
     def size(self, size: Size) -> Expr:
-        return size_expression(size, self._symbol)
+        return size_expression(size, self.symbol)
 
-    def _symbol(self, symbol: str) -> str:
+    def symbol(self, symbol: str) -> str:
         if symbol in self.file.graph.sizes:
             return self.file.constant(symbol)
         self.sizes[symbol] = identifier(symbol)
@@ -125,11 +128,11 @@ class Writer:
             return found
         return self.foreign_parameter(address).name
 
-    def foreign_parameter(self, address: str) -> Variable:
+    def foreign_parameter(self, address: str) -> Argument:
         """An argument for a parameter that belongs to a module outside."""
         if address not in self.foreign:
             name = self.fresh(identifier(address.replace("*.", "").replace(".", "_")))
-            self.foreign[address] = Variable(name, self.file.parameters[address].type)
+            self.foreign[address] = Argument(name, self.file.parameters[address].type)
         return self.foreign[address]
 
     def layer(self, path: str) -> str:
@@ -177,7 +180,7 @@ class Writer:
         """What `value` is best called: by its own names, by `also`, or by what made it."""
         scopes = self.file.graph.scopes
         # The outermost name says most; of two at one depth, a variable's says more than a layer's.
-        for name in sorted(self.file.names_of(value) or also, key=lambda n: (n.count("."), n in scopes)):
+        for name in sorted(self.file.variables.names(value) or also, key=lambda n: (n.count("."), n in scopes)):
             last = name.rpartition(".")[2]
             if last != "*":
                 return identifier(last)
@@ -204,7 +207,9 @@ class Writer:
 
     def cite(self, *nodes: Node) -> None:
         """Comments with the lines of the spec that the next statement comes from, where they are not cited yet."""
-        places = {node.at.line: node.at.source for node in nodes if node.at is not None and not isinstance(node.op, LEAVES)}
+        places = {
+            node.at.line: node.at.source for node in nodes if node.at is not None and not isinstance(node.op, LEAVES)
+        }
         new = [(line, source) for line, source in sorted(places.items()) if (source, line) not in self.cited]
         if not new:
             return
@@ -218,7 +223,7 @@ class Writer:
 
     def count(self, region: Region) -> None:
         """Note how often each value is read, and which are read once, by a node of the region that makes them."""
-        root = self.file.root
+        root = self.file.variables.root
         results = [root(value) for value in region.results]
         reads: Counter[Value] = Counter(results)
         made: set[Value] = set()
@@ -226,7 +231,7 @@ class Writer:
             if node.regions:
                 # Read again and again, or by another function: never inside an expression.
                 reads.update(self.held(node) * 2)
-            elif not self.file.shares(node):
+            elif not self.file.variables.shares(node):
                 reads.update(map(root, node.inputs))
             made.update(node.outputs)
         self.left.update(reads)
@@ -236,13 +241,15 @@ class Writer:
     def held(self, node: Node) -> list[Value]:
         """What a node with bodies reads from around it."""
         outer = [v for inner in node.regions for v in captured(inner)]
-        return list(dict.fromkeys(map(self.file.root, outer))) + [self.file.root(v) for v in node.inputs]
+        return list(dict.fromkeys(map(self.file.variables.root, outer))) + [
+            self.file.variables.root(v) for v in node.inputs
+        ]
 
     def run(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             if node.regions:
                 write_loop(self, node)
-            elif self.file.shares(node):
+            elif self.file.variables.shares(node):
                 self.tap(node)
             else:
                 self.statement(node)
@@ -251,32 +258,44 @@ class Writer:
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
         value = node.output
-        for operand in map(self.file.root, node.inputs):
+        for operand in map(self.file.variables.root, node.inputs):
             if operand in self.named and operand in self.waiting:
                 self.write(operand)
         expression = self.lower(node)
-        while len(expression.text) > LONGEST:
-            waiting = [v for v in map(self.file.root, node.inputs) if v in self.waiting and len(self.values[v].text) > 24]
-            if not waiting:
-                break
-            self.write(max(waiting, key=lambda v: len(self.values[v].text)))
+        while len(expression.text) > LONGEST and (longest := self._longest(node, len(expression.text) - LONGEST)):
+            self.settle(longest)
             expression = self.lower(node)
         self.values[value] = expression
         if expression.host or isinstance(node.op, ops.Parameter):
             self.file.hosts[value] = node
             return
-        inputs = dict.fromkeys(map(self.file.root, node.inputs))
+        inputs = dict.fromkeys(map(self.file.variables.root, node.inputs))
         self.waiting[value] = (node, *(n for v in inputs for n in self.waiting.get(v, ())))
         if value not in self.single:
             self.write(value)
         elif self._deserves_a_name(node, expression):
             self.named.add(value)
 
+    def _longest(self, node: Node, excess: int) -> list[Value]:
+        """Operands that stand in the node's expression, as few as make it shorter by `excess`, in their order."""
+        waiting = [v for v in dict.fromkeys(map(self.file.variables.root, node.inputs)) if v in self.waiting]
+        chosen: set[Value] = set()
+        for value in sorted(waiting, key=lambda v: -len(self.values[v].text)):
+            length = len(self.values[value].text)
+            if excess > 0 and length > 24:
+                chosen.add(value)
+                excess -= length - 8
+        return [value for value in waiting if value in chosen]
+
     def _deserves_a_name(self, node: Node, expression: Expr) -> bool:
         """Whether an author's variable is worth a line of its own although it is used once. It gets one just before it
         is used: `q`, `k` and `v` in the order in which attention takes them."""
         scopes = self.file.graph.scopes
-        own = [name for name in self.file.names_of(node.output) if name not in scopes and name.rpartition(".")[2] != "*"]
+        own = [
+            name
+            for name in self.file.variables.names(node.output)
+            if name not in scopes and name.rpartition(".")[2] != "*"
+        ]
         return bool(own) and len(expression.text) > 30
 
     def lower(self, node: Node) -> Expr:
@@ -286,7 +305,7 @@ class Writer:
         return lowering(Site(node, tuple(map(self.read, node.inputs)), self))
 
     def read(self, value: Value) -> Expr:
-        value = self.file.root(value)
+        value = self.file.variables.root(value)
         if value not in self.values and value in self.file.hosts:
             # A number or a parameter from the function around: said again, not handed over.
             self.values[value] = self.lower(self.file.hosts[value])
@@ -299,9 +318,9 @@ class Writer:
         expression = self.values[value]
         self.cite(*nodes)
         read = []
-        for other in dict.fromkeys(v for n in nodes for v in map(self.file.root, n.inputs)):
+        for other in dict.fromkeys(v for n in nodes for v in map(self.file.variables.root, n.inputs)):
             if other not in self.file.hosts and not any(other in n.outputs for n in nodes):
-                self.left[other] -= sum(list(map(self.file.root, n.inputs)).count(other) for n in nodes)
+                self.left[other] -= sum(list(map(self.file.variables.root, n.inputs)).count(other) for n in nodes)
                 read.append(other)
         name = self.name_for(value, node)
         axes = value.type.axes
@@ -319,13 +338,13 @@ class Writer:
 
     def settle(self, values: Iterable[Value]) -> None:
         """Write what is still waiting among `values`, so that a loop or another function can read it."""
-        for value in map(self.file.root, values):
+        for value in map(self.file.variables.root, values):
             if value in self.waiting:
                 self.write(value)
 
     def release(self, values: Iterable[Value], times: int = 1) -> None:
         """So many of these values' reads are written now."""
-        for value in map(self.file.root, values):
+        for value in map(self.file.variables.root, values):
             self.left[value] -= times
 
     def tap(self, node: Node) -> None:
@@ -336,52 +355,7 @@ class Writer:
         self.settle([value])
         line = f'{self.helper("record")}("{self.file.taps[value]}", {self.tensor(value)})'
         if self.in_scan:
-            self.left[self.file.root(value)] += 1  # its name stays its own: it is read behind the loop
+            self.left[self.file.variables.root(value)] += 1  # its name stays its own: it is read behind the loop
             self.after_loop.append(line)
         else:
             self.add(line)
-
-    # ------------------------------------------------------------ the head of the function
-
-    def header(self) -> tuple[list[Line], list[str]]:
-        """Lines that read the free sizes off the arguments' shapes, and the sizes that no argument shows (to be handed
-        over as numbers)."""
-        lines: list[Line] = []
-        wanted = dict(self.sizes)
-        for variable in sorted(self.arguments, key=lambda v: v.optional):
-            axes = variable.type.axes
-            shown = {axis.size: i for i, axis in reversed(list(enumerate(axes)))}
-            here = {s: shown[Size.symbol(s)] for s in wanted if Size.symbol(s) in shown}
-            if not here:
-                continue
-            here = dict(sorted(here.items(), key=lambda item: item[1]))
-            names = ", ".join(wanted.pop(s) for s in here)
-            places = list(here.values())
-            if len(places) == 1:
-                text = f"{variable.name}.shape[{places[0]}]"
-                if len(axes) == 1:
-                    names, text = f"({names},)", f"{variable.name}.shape"
-            elif places == list(range(len(places))):
-                text = f"{variable.name}.shape" + ("" if len(places) == len(axes) else f"[:{len(places)}]")
-            else:
-                text = ", ".join(f"{variable.name}.shape[{i}]" for i in places)
-            lines.append(Line(f"{'    ' * 2}{names} = {text}"))
-        for symbol in list(wanted):
-            found = self._solved(symbol, wanted)
-            if found is not None:
-                lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
-        return lines, list(wanted)
-
-    def _solved(self, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
-        """A free size from an axis whose length is a formula in it."""
-        for variable in self.arguments:
-            for i, axis in enumerate(variable.type.axes):
-                others = axis.size.symbols - {symbol}
-                if symbol in axis.size.symbols and not others & unknown.keys() and not variable.optional:
-                    solution = solve(axis.size, Size.symbol("?"), symbol)
-                    if solution is not None:
-                        length = Expr(f"{variable.name}.shape[{i}]", ATOM, True)
-                        return size_expression(
-                            solution, lambda s, length=length: length.text if s == "?" else self._symbol(s)
-                        )
-        return None

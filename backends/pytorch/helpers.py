@@ -27,35 +27,35 @@ def record(name: str, value: Tensor) -> None:
     """Keep a value that was asked for."""
     recorded.setdefault(name, []).append(value)
 ''',
-    "normal": '''
+    "normal": """
 def normal(*shape: int, std: float) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).normal_(std=std))
-''',
-    "uniform": '''
+""",
+    "uniform": """
 def uniform(*shape: int, low: float, high: float) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).uniform_(low, high))
-''',
+""",
     "truncated": '''
 def truncated(*shape: int, std: float) -> nn.Parameter:
     """Normal, drawn again where it lands more than two deviations out."""
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=std, a=-2 * std, b=2 * std))
 ''',
-    "constant": '''
+    "constant": """
 def constant(*shape: int, value: float) -> nn.Parameter:
     return nn.Parameter(torch.full(shape, value))
-''',
-    "zeros": '''
+""",
+    "zeros": """
 def zeros(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape))
-''',
-    "ones": '''
+""",
+    "ones": """
 def ones(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.ones(shape))
-''',
-    "identity": '''
+""",
+    "identity": """
 def identity(size: int, _: int) -> nn.Parameter:
     return nn.Parameter(torch.eye(size))
-''',
+""",
 }
 
 # Initial values are made in the order of a table's reading, the drawn ones first.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attndsl import ops
 from attndsl.backends.pytorch.expressions import Expr, function
 from attndsl.backends.pytorch.names import identifier
-from attndsl.backends.pytorch.specialize import repeat_path
+from attndsl.backends.pytorch.specialize import any_op, repeat_path
 from attndsl.graph import FLOAT, INT, Node, Region, Type, Value
 from attndsl.ops.control import stacked_at
 
@@ -32,10 +32,10 @@ def write_loop(writer: Writer, node: Node) -> None:
 
 def _write_nothing(writer: Writer, node: Node) -> None:
     """No rounds: what is carried stays, and stacks are empty."""
-    count = node.op.carried
+    count = any_op(node).carried
     starts = [writer.tensor(value) for value in node.inputs]
     writer.release(node.inputs, times=2)
-    for value, start in zip(node.outputs, starts):
+    for value, start in zip(node.outputs, starts, strict=False):
         _assign(writer, [(value, start)])
     for value in node.outputs[count:]:
         shape = ", ".join(writer.size(axis.size).text for axis in value.type.axes)
@@ -43,29 +43,27 @@ def _write_nothing(writer: Writer, node: Node) -> None:
         _assign(writer, [(value, function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}"))])
 
 
-def _assign(
-    writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequence[Value] = ()
-) -> list[str]:
+def _assign(writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequence[Value] = ()) -> list[str]:
     """Variables for values, given what they are; in one statement, since one may be in what another is given. `inside`
     are the values that they are in a body, whose names will do too."""
     also = [value.names for value in inside] or [()] * len(pairs)
-    names = [writer.name_for(value, None, other) for (value, _), other in zip(pairs, also)]
-    different = [(name, given.text) for name, (_, given) in zip(names, pairs) if name != given.text]
+    names = [writer.name_for(value, None, other) for (value, _), other in zip(pairs, also, strict=True)]
+    different = [(name, given.text) for name, (_, given) in zip(names, pairs, strict=True) if name != given.text]
     if different:
         writer.add(f"{', '.join(name for name, _ in different)} = {', '.join(text for _, text in different)}")
-    for name, (value, _) in zip(names, pairs):
+    for name, (value, _) in zip(names, pairs, strict=True):
         writer.values[value] = Expr(name)
     return names
 
 
 def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
     """The variables that are carried, with their first values, and the lists that take what is emitted."""
-    count = node.op.carried
+    count = any_op(node).carried
     starts = [writer.tensor(value) for value in node.inputs]
     writer.release(node.inputs, times=2)
     for value in node.outputs:
         writer.left[value] += 1  # needed until the loop is over, whoever reads it then
-    names = _assign(writer, list(zip(node.outputs[:count], starts)), node.regions[0].parameters[1:])
+    names = _assign(writer, list(zip(node.outputs[:count], starts, strict=True)), node.regions[0].parameters[1:])
     lists = []
     for value in node.outputs[count:]:
         name = writer.name_for(value, None)
@@ -75,8 +73,8 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
 
 
 def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool = False) -> None:
-    count = node.op.carried
-    for name, value in zip(lists, node.outputs[count:]):
+    count = any_op(node).carried
+    for name, value in zip(lists, node.outputs[count:], strict=True):
         if reverse:
             writer.add(f"{name}.reverse()")
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
@@ -102,7 +100,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
     item = writer.fresh(block.variable)
     call = function(item, *(["i"] if block.indexed else []), *names, *further).text
     if block.indexed:
-        count = writer.size(node.op.count).text
+        count = writer.size(any_op(node).count).text
         places = f"torch.arange({count}, device={writer.device()}).unbind()"
         writer.reserved.add("i")
         writer.add(f"for i, {item} in zip({places}, {layers}):", node)
@@ -112,7 +110,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
     emitted = [writer.fresh(f"{name}_{item}") for name in lists]
     targets = [*names, *emitted]
     writer.add(f"{', '.join(targets)} = {call}" if targets else call, node)
-    for name, step in zip(lists, emitted):
+    for name, step in zip(lists, emitted, strict=True):
         writer.add(f"{name}.append({step})")
     writer.indent -= 1
     _finish(writer, node, lists)
@@ -122,7 +120,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
 
 
 def _write_in_place(writer: Writer, node: Node) -> None:
-    op = node.op
+    op = any_op(node)
     names, lists = _start(writer, node)
     used = any(region.parameters[0] in _read(region) for region in node.regions)
     index = writer.fresh(_index_name(node, writer)) if used or _cases(node) else "_"
@@ -155,7 +153,7 @@ def _write_in_place(writer: Writer, node: Node) -> None:
         for line in writer.after_loop:
             writer.add(line)
         writer.after_loop.clear()
-    for name, value in zip(names, node.outputs):
+    for name, value in zip(names, node.outputs, strict=False):
         writer.holders[name] = value
     _finish(writer, node, lists, reverse=reverse)
 
@@ -167,29 +165,27 @@ def _cases(node: Node) -> bool:
 def _repeat_head(writer: Writer, node: Node, index: str) -> str:
     path = repeat_path(node)
     if not writer.file.has_parameters(path):
-        return f"for {index} in range({writer.size(node.op.count).text}):"
+        return f"for {index} in range({writer.size(any_op(node).count).text}):"
     layers = writer.layer(path)
-    item = writer.fresh(identifier(node.op.label.rpartition(".")[2]))
+    item = writer.fresh(identifier(any_op(node).label.rpartition(".")[2]))
     writer.bases = {**writer.bases, f"{path}.*.": item}
     return f"for {item} in {layers}:" if index == "_" else f"for {index}, {item} in enumerate({layers}):"
 
 
-def _body(
-    writer: Writer, node: Node, region: Region, index: str, names: Sequence[str], lists: Sequence[str]
-) -> None:
+def _body(writer: Writer, node: Node, region: Region, index: str, names: Sequence[str], lists: Sequence[str]) -> None:
     """One round: the carried variables hold the round's values before and after."""
     writer.values[region.parameters[0]] = Expr(index, host=True)
     writer.count(region)
-    for name, value in zip(names, region.parameters[1:]):
+    for name, value in zip(names, region.parameters[1:], strict=True):
         writer.values[value] = Expr(name)
         writer.holders[name] = value
     writer.run(region.nodes)
     writer.settle(region.results)
-    carried = node.op.carried
+    carried = any_op(node).carried
     ends = [writer.tensor(value).text for value in region.results[:carried]]
-    for name, value in zip(lists, region.results[carried:]):
+    for name, value in zip(lists, region.results[carried:], strict=True):
         writer.add(f"{name}.append({writer.tensor(value)})")
-    moved = [(name, text) for name, text in zip(names, ends) if name != text]
+    moved = [(name, text) for name, text in zip(names, ends, strict=True) if name != text]
     if moved:
         writer.add(f"{', '.join(name for name, _ in moved)} = {', '.join(text for _, text in moved)}", node)
     writer.release(region.results)

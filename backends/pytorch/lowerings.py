@@ -10,12 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, special
+from attndsl.backends.pytorch import attention, movement, special
 from attndsl.backends.pytorch.expressions import (
-    BIT_AND, BIT_OR, CHOICE, COMPARE, NOT, POWER, PRODUCT, SUM, Expr, aligned, binary, dim, dims, function, index, letters,
-    number, permuted,
+    BIT_AND,
+    BIT_OR,
+    CHOICE,
+    COMPARE,
+    NOT,
+    POWER,
+    PRODUCT,
+    SUM,
+    Expr,
+    aligned,
+    binary,
+    dim,
+    dims,
+    function,
+    letters,
+    number,
+    permuted,
 )
-from attndsl.backends.pytorch.site import Site, filled, inverted, negated
+from attndsl.backends.pytorch.site import Site, inverted, negated
 from attndsl.graph import BOOL, FLOAT, INT, Axis
 from attndsl.ops.base import Op
 
@@ -143,7 +158,7 @@ def lower_stop_gradient(site: Site) -> Expr:
 
 def reduction(method: str) -> Lowering:
     def lower(site: Site) -> Expr:
-        over = site.node.op.over
+        over = site.op.over
         if not over:
             return site.arguments[0]
         x = site.floating(0) if site.output.dtype == FLOAT else site.tensor(site.arguments[0], site.types[0].dtype)
@@ -157,7 +172,7 @@ def along(method: str) -> Lowering:
 
     def lower(site: Site) -> Expr:
         x = site.floating(0) if site.output.dtype == FLOAT else site.arguments[0]
-        return x.call(method, dim(site.types[0].axes, site.node.op.over))
+        return x.call(method, dim(site.types[0].axes, site.op.over))
 
     return lower
 
@@ -168,11 +183,11 @@ def lower_softmax(site: Site) -> Expr:
         return along("softmax")(site)
     mask = aligned(site.arguments[1], site.types[1].axes, axes)
     masked = site.function.helper("masked_softmax")
-    return function(masked, site.floating(0).text, site.tensor(mask, BOOL).text, f"dim={dim(axes, site.node.op.over)}")
+    return function(masked, site.floating(0).text, site.tensor(mask, BOOL).text, f"dim={dim(axes, site.op.over)}")
 
 
 def lower_dot(site: Site) -> Expr:
-    over: tuple[Axis, ...] = site.node.op.over
+    over: tuple[Axis, ...] = site.op.over
     left, right = (t.axes for t in site.types)
     if site.output.dtype == INT:  # cuBLAS has no integer products
         everything = (*site.output.axes, *over)
@@ -188,149 +203,33 @@ def lower_dot(site: Site) -> Expr:
     return function("torch.einsum", f'"{spell[0]}, {spell[1]} -> {spell[2]}"', x.text, y.text)
 
 
-# ------------------------------------------------------------------------------------------------------------- movement
-
-
-def lower_unflatten(site: Site) -> Expr:
-    op = site.node.op
-    if len(op.parts) == 1:
-        return site.arguments[0]
-    return site.arguments[0].call("unflatten", dim(site.types[0].axes, op.axis), site.shape(op.parts))
-
-
-def lower_flatten(site: Site) -> Expr:
-    """The axes are moved to where the merged one stands in the output, wherever that is (`specialize._reordered`)."""
-    op, axes = site.node.op, list(site.types[0].axes)
-    at = site.output.axes.index(op.axis)
-    ordered = [*site.output.axes[:at], *op.parts, *site.output.axes[at + 1 :]]
-    x = permuted(site.arguments[0], axes, ordered)
-    if len(op.parts) == 1:
-        return x
-    end = at + len(op.parts) - 1
-    if end == len(ordered) - 1:
-        return x.call("flatten", str(at)) if at else x.call("flatten")
-    return x.call("flatten", str(at), str(end))
-
-
-def lower_broadcast(site: Site) -> Expr:
-    op, x = site.node.op, site.arguments[0]
-    if x.host:
-        return filled(site.shape(op.axes), x, site.output.dtype, site.function) if op.axes else x
-    if set(op.axes) == set(site.types[0].axes):
-        return permuted(x, site.types[0].axes, op.axes)
-    return site.align(0, op.axes).call("expand", *site.sizes(op.axes))
-
-
-def lower_concat(site: Site) -> Expr:
-    op = site.node.op
-    first = site.types[0].axes
-    parts = []
-    for x, type, axis in zip(site.arguments, site.types, op.axes):
-        layout = [axis if other == op.axes[0] else other for other in first]
-        parts.append(permuted(x, type.axes, layout).text)
-    at = dim(site.output.axes, op.target)
-    return function("torch.cat", f"[{', '.join(parts)}]", *([f"dim={at}"] if at != "0" else []))
-
-
-def lower_slice(site: Site) -> Expr:
-    op, axes = site.node.op, site.types[0].axes
-    start, stop = site.function.size(op.start).text, site.function.size(op.start + op.target.size).text
-    if op.start + op.target.size == op.axis.size:
-        stop = ""
-    if start == "0":
-        start = ""
-    return index(site.arguments[0], [f"{start}:{stop}" if axis == op.axis else ":" for axis in axes])
-
-
-def lower_select(site: Site) -> Expr:
-    op, axes = site.node.op, site.types[0].axes
-    at = site.function.size(op.at).text
-    return index(site.arguments[0], [at if axis == op.axis else ":" for axis in axes])
-
-
-def lower_take(site: Site) -> Expr:
-    """A gather: unlike indexing with a tensor, it refuses negative indices."""
-    table, at = site.types[0].axes, site.types[1].axes
-    over, place = site.node.op.over, dim(table, site.node.op.over)
-    x, i = site.arguments
-    if i.host:
-        return index(x, [i.text if axis == over else ":" for axis in table])
-    new = [axis for axis in at if axis not in table]
-    if len(new) == len(at):  # the same indices everywhere: pick whole slices
-        flat = i if len(at) == 1 else i.call("flatten") if at else i.call("reshape", "1")
-        picked = x.call("index_select", place, flat.text)
-        if len(at) == 1:
-            return picked
-        return picked.call("unflatten", place, site.shape(at)) if at else picked.call("squeeze", place)
-    shared = [axis for axis in table if axis in at]
-    i = permuted(i, at, [*shared, *new])
-    if len(new) > 1:
-        i = i.call("flatten", str(len(shared)))
-    marks, lengths = [], []
-    for axis in table:
-        inside = axis in shared or (axis == over and new)
-        marks.append(":" if inside else "None")
-        lengths.append("-1" if inside or axis == over else site.function.size(axis.size).text)
-    order = [axis for axis in table if axis in shared or (axis == over and new)]
-    source = [*shared, *([over] if new else [])]
-    i = index(permuted(i, source, order), marks)
-    if any(length != "-1" for length in lengths):
-        i = i.call("expand", *lengths)
-    picked = x.call("gather", place, i.text)
-    if not new:
-        return picked.call("squeeze", place)
-    return picked if len(new) == 1 else picked.call("unflatten", place, site.shape(new))
-
-
-def lower_windows(site: Site) -> Expr:
-    op, axes = site.node.op, site.types[0].axes
-    x, at = site.arguments[0], axes.index(op.axis)
-    if op.before or op.after:
-        pads = ["0", "0"] * (len(axes) - 1 - at) + [str(op.before), str(op.after)]
-        if site.types[0].dtype == BOOL:
-            x = function("F.pad", x.text, f"({', '.join(pads)})", "value=False")
-        else:
-            x = function("F.pad", x.text, f"({', '.join(pads)})")
-    length = site.function.size((op.offsets.size - 1) * op.dilation + 1)
-    x = x.call("unfold", str(at), length.text, str(op.stride))
-    if op.dilation > 1:
-        x = index(x, [":"] * len(axes) + [f"::{op.dilation}"])
-    rest = axes[at + 1 :]
-    laid_out = (*axes[:at], op.positions, *rest, op.offsets)
-    return permuted(x, laid_out, site.output.axes)
-
-
-def lower_flip(site: Site) -> Expr:
-    return site.arguments[0].call("flip", dim(site.types[0].axes, site.node.op.axis))
-
-
 # ----------------------------------------------------------------------------------------------------------- generators
 
 
 def lower_constant(site: Site) -> Expr:
-    value = number(site.node.op.value)
+    value = number(site.op.value)
     if value.text.lstrip("-").startswith("math."):
         site.function.math()
     return value
 
 
 def lower_range(site: Site) -> Expr:
-    return function("torch.arange", site.function.size(site.node.op.axis.size).text, f"device={site.function.device()}")
+    return function("torch.arange", site.function.size(site.op.axis.size).text, f"device={site.function.device()}")
 
 
 def lower_one_hot(site: Site) -> Expr:
-    length = site.function.size(site.node.op.axis.size).text
+    length = site.function.size(site.op.axis.size).text
     at = site.tensor(site.arguments[0], INT)
     return function("F.one_hot", at.text, length).call("to", site.function.dtype())
 
 
 def lower_uniform(site: Site) -> Expr:
-    shape = site.shape(site.node.op.axes) if site.node.op.axes else "()"
+    shape = site.shape(site.op.axes) if site.op.axes else "()"
     return function("torch.rand", shape, f"dtype={site.function.dtype()}", f"device={site.function.device()}")
 
 
 def lower_dropout(site: Site) -> Expr:
-    x, p = site.floating(0), site.node.op.p
+    x, p = site.floating(0), site.op.p
     return function("F.dropout", x.text, number(p).text, "self.training") if p else x
 
 
@@ -386,21 +285,21 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.LogSumExp: along("logsumexp"),
     ops.Dot: lower_dot,
     ops.Rename: lambda site: site.arguments[0],
-    ops.Unflatten: lower_unflatten,
-    ops.Flatten: lower_flatten,
+    ops.Unflatten: movement.lower_unflatten,
+    ops.Flatten: movement.lower_flatten,
     ops.Transpose: lambda site: permuted(site.arguments[0], site.types[0].axes, site.output.axes),
-    ops.Broadcast: lower_broadcast,
-    ops.Concat: lower_concat,
-    ops.Slice: lower_slice,
-    ops.Select: lower_select,
-    ops.Take: lower_take,
-    ops.Windows: lower_windows,
-    ops.Flip: lower_flip,
+    ops.Broadcast: movement.lower_broadcast,
+    ops.Concat: movement.lower_concat,
+    ops.Slice: movement.lower_slice,
+    ops.Select: movement.lower_select,
+    ops.Take: movement.lower_take,
+    ops.Windows: movement.lower_windows,
+    ops.Flip: movement.lower_flip,
     ops.Constant: lower_constant,
     ops.Range: lower_range,
-    ops.SizeOf: lambda site: site.function.size(site.node.op.size),
+    ops.SizeOf: lambda site: site.function.size(site.op.size),
     ops.OneHot: lower_one_hot,
-    ops.Parameter: lambda site: Expr(site.function.parameter(site.node.op.address)),
+    ops.Parameter: lambda site: Expr(site.function.parameter(site.op.address)),
     ops.Uniform: lower_uniform,
     ops.Dropout: lower_dropout,
     ops.LayerNorm: special.lower_layer_norm,

@@ -3,11 +3,13 @@ asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import Expr, wrapped
-from attndsl.backends.pytorch.functions import Line, Variable, Writer, parted
+from attndsl.backends.pytorch.functions import Writer
+from attndsl.backends.pytorch.lines import Argument, Line, header, parted
 from attndsl.backends.pytorch.names import identifier
 from attndsl.graph import InputInfo, Node, Value, captured
 
@@ -29,7 +31,7 @@ def write_model(file: File) -> Model:
     for info in sorted(graph.inputs, key=lambda info: info.optional):
         name = writer.fresh(identifier(info.name))
         arguments[info.name] = name
-        writer.arguments.append(Variable(name, info.value.type, info.optional))
+        writer.arguments.append(Argument(name, info.value.type, info.optional))
         writer.values[info.value] = Expr(name)
         writer.holders[name] = info.value
     writer.count(body)
@@ -37,7 +39,7 @@ def write_model(file: File) -> Model:
     wanted_by = _wanted_by(file)
     everything = frozenset(info.name for info in graph.outputs)
     needs = {info.name: info.needs for info in graph.outputs}
-    sets = {wanted_by[node] for node in body.nodes} | {frozenset()}
+    sets: set[frozenset[str]] = {wanted_by[node] for node in body.nodes} | {frozenset()}
     alone = {s for s in sets if s and s != everything and not all(needs[name] for name in s)}
     selectable = bool(alone)
 
@@ -90,7 +92,7 @@ def write_model(file: File) -> Model:
         parameters.append(f"outputs: tuple[str, ...] = ({names})")
     head = f"def forward(self, {', '.join(parameters)}) -> dict[str, Tensor]:"
     head = head.replace("(self, )", "(self)")
-    header, unknown = writer.header()
+    top, unknown = header(writer)
     assert not unknown, unknown
     assignments = file.layers.assignments(file.tree, "")
     from attndsl.backends.pytorch.source import _init
@@ -101,13 +103,13 @@ def write_model(file: File) -> Model:
         lines += [*_init(assignments), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
-    return Model([*lines, *parted(header, writer.lines)], arguments, selectable)
+    return Model([*lines, *parted(top, writer.lines)], arguments, selectable)
 
 
 def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
     """The outputs that need each node of the model's body."""
     wanted: dict[Value, frozenset[str]] = {}
-    for info, value in zip(file.graph.outputs, file.body.results):
+    for info, value in zip(file.graph.outputs, file.body.results, strict=True):
         wanted[value] = wanted.get(value, frozenset()) | {info.name}
     found: dict[Node, frozenset[str]] = {}
     everything = frozenset(info.name for info in file.graph.outputs)
@@ -119,12 +121,14 @@ def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
     return found
 
 
-def _homes(file: File, wanted_by, condition) -> dict[str, str]:
+def _homes(
+    file: File, wanted_by: Mapping[Node, frozenset[str]], condition: Callable[[frozenset[str]], str]
+) -> dict[str, str]:
     """The condition under which each output's value is there."""
     producers = {value: node for node in file.body.nodes for value in node.outputs}
     homes = {}
-    for info, value in zip(file.graph.outputs, file.body.results):
-        if value in producers and file.root(value) in producers:
+    for info, value in zip(file.graph.outputs, file.body.results, strict=True):
+        if value in producers and file.variables.root(value) in producers:
             homes[info.name] = condition(wanted_by[producers[value]])
         else:
             homes[info.name] = condition(frozenset([info.name])) if info.needs else ""

@@ -136,10 +136,14 @@ class Layers:
         lengths = [axis.size.value(self.graph.sizes) for axis in info.type.axes]
         if kind in ("xavier", "kaiming"):
             kind, arguments = _by_fan(kind, lengths)
-        names = {"normal": ["std"], "truncated": ["std"], "uniform": ["low", "high"], "constant": ["value"]}.get(kind, [])
+        names = {"normal": ["std"], "truncated": ["std"], "uniform": ["low", "high"], "constant": ["value"]}.get(
+            kind, []
+        )
         if kind == "identity" and len(shape) != 2:
             raise NotImplementedError("identity is for matrices")
-        return f"{self.helper(kind)}({', '.join([*shape, *(f'{n}={a}' for n, a in zip(names, arguments))])})"
+        return (
+            f"{self.helper(kind)}({', '.join([*shape, *(f'{n}={a}' for n, a in zip(names, arguments, strict=True))])})"
+        )
 
 
 def _by_fan(kind: str, lengths: Sequence[int]) -> tuple[str, list[str]]:

@@ -6,7 +6,6 @@ import hashlib
 import linecache
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ _numbers = count(1)
 class TorchProgram:
     """A graph with parameters on PyTorch (`attndsl.program.Program`). Without `parameters` they are drawn by `seed`.
 
-    `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the graph's addresses.
+    `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
     With `compile`, runs go through `torch.compile(fullgraph=True)`. The graph is optimised first unless `passes` is
     False. Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
     """
@@ -49,7 +48,9 @@ class TorchProgram:
     ) -> None:
         if dtype not in DTYPES:
             raise error(
-                "E0812", f"PyTorch runs do not compute in `{dtype}`", help=did_you_mean(dtype, DTYPES) or _listed(DTYPES)
+                "E0812",
+                f"PyTorch runs do not compute in `{dtype}`",
+                help=did_you_mean(dtype, DTYPES) or _listed(DTYPES),
             )
         self.graph = graph
         self.dtype = dtype
@@ -162,8 +163,8 @@ class TorchProgram:
         ]
         return (
             {name: _array(value) for name, value in found.items()},
-            dict(zip(addresses, arrays)),
-            dict(zip(leaves, arrays[len(addresses) :])),
+            dict(zip(addresses, arrays, strict=False)),
+            dict(zip(leaves, arrays[len(addresses) :], strict=True)),
         )
 
     def loss(
@@ -189,7 +190,14 @@ class TorchProgram:
         }
 
     def _forward(
-        self, call: Any, written: Written, tensors: Mapping[str, Any], names: Sequence[str], training: bool, seed: int, step: int
+        self,
+        call: Any,
+        written: Written,
+        tensors: Mapping[str, Any],
+        names: Sequence[str],
+        training: bool,
+        seed: int,
+        step: int,
     ) -> dict[str, Any]:
         """The outputs of a run of a module; optional inputs that none of `names` needs are left out."""
         needed = {need for info in self.graph.outputs if info.name in names for need in info.needs}
@@ -243,7 +251,7 @@ class TorchProgram:
         self._forward(module, written, tensors, names, training, seed, step)
         found: dict[str, Array] = {}
         for name, values in recorded.items():
-            found.update(zip(written.recorded[name], map(_array, values)))
+            found.update(zip(written.recorded[name], map(_array, values), strict=True))
         recorded.clear()
         missing = [address for address in addresses if address not in found]
         if missing:
@@ -354,7 +362,9 @@ def _placed(written: Written) -> Iterator[None]:
         node = _failed(written, problem)
         code, said = ("E0801", "an index is out of range") if index else ("E0805", "this has no result")
         at = node.at if node is not None else None
-        raise AttnError(Diagnostic(code, said, Label(at) if at else None, notes=(f"torch: {text.splitlines()[0]}",))) from None
+        raise AttnError(
+            Diagnostic(code, said, Label(at) if at else None, notes=(f"torch: {text.splitlines()[0]}",))
+        ) from None
 
 
 def _failed(written: Written, problem: BaseException) -> Node | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, function
 from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type
@@ -52,6 +52,11 @@ class Site:
     function: Function
 
     @property
+    def op(self) -> Any:
+        """The node's operator; what fields it has is known to the lowering that the table has for it."""
+        return self.node.op
+
+    @property
     def types(self) -> tuple[Type, ...]:
         return tuple(value.type for value in self.node.inputs)
 
@@ -69,7 +74,7 @@ class Site:
 
     @property
     def has_float_tensor(self) -> bool:
-        return any(t.dtype == FLOAT and not x.host for t, x in zip(self.types, self.arguments))
+        return any(t.dtype == FLOAT and not x.host for t, x in zip(self.types, self.arguments, strict=True))
 
     def align(self, i: int, target: Sequence[Axis] | None = None, *, full_rank: bool = False) -> Expr:
         """Operand i, to broadcast against axes `target` (the output's if None)."""

@@ -7,25 +7,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from attndsl import ops
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
-from attndsl.backends.pytorch.functions import Line, Variable, Writer, parted
+from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
+from attndsl.backends.pytorch.lines import Argument, Line, header, parted
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Tree, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
-from attndsl.backends.pytorch.attention import Sdpa
-from attndsl.backends.pytorch.special import LayerCall
-from attndsl.backends.pytorch.spelling import spelled
-from attndsl.backends.pytorch.specialize import repeat_path, specialize
+from attndsl.backends.pytorch.specialize import any_op, repeat_path, specialize
 from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
-from attndsl.graph import FLOAT, Graph, Node, ParameterInfo, Region, Type, Value
+from attndsl.backends.pytorch.variables import Variables
+from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
 from attndsl.sizes import Size
-
-
-VIEWS = (ops.Unflatten, ops.Flatten, ops.Transpose, ops.Broadcast)
-NEVER_SHARED = (ops.Dropout, ops.Uniform, Sdpa, LayerCall, ops.Parameter, ops.Constant, ops.SizeOf)
-STEPS = (ops.Add, ops.Sub, ops.Mul, ops.Dropout)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +40,7 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
 
 
 def write(graph: Graph, taps: Sequence[str] = ()) -> Written:
-    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0815."""
+    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0808."""
     return File(graph, taps).write()
 
 
@@ -75,9 +68,7 @@ class File:
         self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}
         self.tree = parameter_tree(graph)
         self.hosts: dict[Value, Node] = {}
-        self._roots: dict[Value, Value] = {}
-        self._names: dict[Value, tuple[str, ...]] = {}
-        self._find_aliases(self.body)
+        self.variables = Variables(graph, self.body, self.taps)
         self.uses_math = False
         self.helpers: set[str] = set()
         self.kinds_used: set[str] = set()
@@ -85,87 +76,20 @@ class File:
         self.tables: dict[str, tuple[int, ...]] = {}
         self.claimed: set[str] = set()
         self.classes: list[list[Line]] = []
-        self.names = Names(IMPORTED | {kind for kind in LAYERS})
+        self.names = Names(IMPORTED | set(LAYERS))
         self.model = self.names.free(class_name(graph.name))
         self._constant_names = {name: self.names.free(constant_name(name)) for name in graph.sizes}
         self.reserved = frozenset(
-            {*IMPORTED, *self._constant_names.values(), *map(identifier, graph.free_sizes), "attend", "masked_softmax",
-             "record", "results", "outputs"}
+            {
+                *IMPORTED,
+                *self._constant_names.values(),
+                *map(identifier, graph.free_sizes),
+                *FUNCTIONS,
+                "results",
+                "outputs",
+            }
         )
-        self.layers = Layers(
-            graph, specialized.layers, {}, self._shape, self.helper, self._layer_class
-        )
-
-    # ------------------------------------------------------------ aliases
-
-    def _find_aliases(self, region: Region) -> None:
-        """Values that share a variable: what differs only in the names of its axes, and what is computed twice the same
-        way in one body (positions along queries and along keys of one length)."""
-        said: dict[str, Value] = {}
-        for node in region.nodes:
-            for inner in node.regions:
-                self._find_aliases(inner)
-            for value in node.outputs:
-                self._names[value] = value.names
-            origin: Value | None = None
-            if self.is_alias(node):
-                origin = self.root(node.inputs[0])
-            elif not node.regions and not isinstance(node.op, NEVER_SHARED) and node.output not in self.taps:
-                origin = said.setdefault(spelled(node, self.root), node.output)
-            if origin is not None and origin is not node.output:
-                self._roots[node.output] = origin
-                self._names[origin] = self._names.get(origin, origin.names) + node.output.names
-        if region is self.body:
-            self._suggest(region)
-
-    def _suggest(self, region: Region) -> None:
-        """Names for values that have none: a view is called what it shows, a step towards `x` is called `x`."""
-        for node in region.nodes:
-            if isinstance(node.op, VIEWS) and not self.names_of(node.output):
-                self._names[node.output] = self.names_of(self.root(node.inputs[0]))
-            for inner in node.regions:
-                for result, parameter in zip(inner.results[: node.op.carried], inner.parameters[1:]):
-                    if not self.names_of(self.root(result)):
-                        self._names[self.root(result)] = parameter.names
-                self._suggest(inner)
-        for node in reversed(region.nodes):
-            pairs: list[tuple[Value, tuple[str, ...]]] = []
-            if node.regions:
-                pairs = [(v, p.names) for v, p in zip(node.inputs, node.regions[0].parameters[1:])]
-                for value, names in pairs:
-                    # A layer's result that is carried on is better called what it is carried as.
-                    if names and all(name in self.graph.scopes for name in self.names_of(self.root(value))):
-                        self._names[self.root(value)] = names
-            elif isinstance(node.op, STEPS) and node.inputs[0].type == node.output.type:
-                pairs = [(node.inputs[0], self.names_of(self.root(node.output)))]
-            for value, names in pairs:
-                if not self.names_of(self.root(value)):
-                    self._names[self.root(value)] = names
-
-    @staticmethod
-    def is_alias(node: Node) -> bool:
-        """Whether the node's result is its operand, as far as torch can see."""
-        op = node.op
-        if node.regions or not node.inputs:
-            return False
-        if isinstance(op, (ops.Unflatten, ops.Flatten)):
-            return len(op.parts) == 1
-        if isinstance(op, (ops.Transpose, ops.Broadcast)):
-            return node.inputs[0].type.axes == op.axes
-        if isinstance(op, (ops.Cast, ops.StopGradient)):
-            return node.inputs[0].type == node.output.type and (isinstance(op, ops.Cast) or node.output.type.dtype != FLOAT)
-        return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and not op.p and node.inputs[0].type.dtype == FLOAT)
-
-    def root(self, value: Value) -> Value:
-        """The value whose variable this one shares."""
-        return self._roots.get(value, value)
-
-    def shares(self, node: Node) -> bool:
-        """Whether the node's result goes by another value's variable, so that nothing is written for it."""
-        return not node.regions and node.output in self._roots
-
-    def names_of(self, value: Value) -> tuple[str, ...]:
-        return self._names.get(value, value.names)
+        self.layers = Layers(graph, specialized.layers, {}, self._shape, self.helper, self._layer_class)
 
     # ------------------------------------------------------------ what functions ask for
 
@@ -199,10 +123,10 @@ class File:
 
     def case_table(self, node: Node) -> str:
         path = repeat_path(node)
-        name = next((n for n, cases in self.tables.items() if cases == node.op.cases), None)
+        name = next((n for n, cases in self.tables.items() if cases == any_op(node).cases), None)
         if name is None:
             name = self.names.free(constant_name(f"{path.rpartition('.')[2]}_cases"))
-            self.tables[name] = node.op.cases
+            self.tables[name] = any_op(node).cases
         return name
 
     # ------------------------------------------------------------ modules
@@ -230,7 +154,7 @@ class File:
         """Whether the body of this repeat becomes a class: it has parameters, `writer` can reach its modules, and no
         other repeat has made them its own."""
         path = repeat_path(node)
-        self.layers.counts[path] = writer.size(node.op.count).text
+        self.layers.counts[path] = writer.size(any_op(node).count).text
         if path in self.claimed or not self.has_parameters(path) or writer.reach(path, parameter=False) is None:
             return False
         self.claimed.add(path)
@@ -242,8 +166,11 @@ class File:
         name = _block_name(path)
         if name in self.names.taken:
             name = f"{self.model}{name}"
-        names = [self.names.free(name if len(node.regions) == 1 else f"{name}{i + 1}") for i in range(len(node.regions))]
-        block = Block(names, identifier(_snake(name)), indexed)
+        names = [
+            self.names.free(name if len(node.regions) == 1 else f"{name}{i + 1}") for i in range(len(node.regions))
+        ]
+        label = path.rpartition(".")[2]
+        block = Block(names, identifier(label if len(label) > 2 else _snake(name)), indexed)
         writers = []
         for region in node.regions:
             inner = self._inner_writer(writer, region, path, indexed, outer)
@@ -254,18 +181,16 @@ class File:
             inner.add(f"return {results}" if results else "return ()")
             writers.append(inner)
         block.foreign = list(dict.fromkeys(address for inner in writers for address in inner.foreign))
-        missing = list(dict.fromkeys(symbol for inner in writers for symbol in inner.header()[1]))
+        missing = list(dict.fromkeys(symbol for inner in writers for symbol in header(inner)[1]))
         block.sizes = [Size.symbol(symbol) for symbol in missing]
-        self.layers.classes[path] = (names, node.op.cases if len(names) > 1 else None)
-        for case, (inner, region) in enumerate(zip(writers, node.regions)):
+        self.layers.classes[path] = (names, any_op(node).cases if len(names) > 1 else None)
+        for case, (inner, region) in enumerate(zip(writers, node.regions, strict=True)):
             extra = [inner.foreign_parameter(a) for a in block.foreign]
-            extra += [Variable(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
+            extra += [Argument(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
             self.classes.append(self._block_class(inner, node, region, path, case, names, extra))
         return block
 
-    def _inner_writer(
-        self, writer: Writer, region: Region, path: str, indexed: bool, outer: Sequence[Value]
-    ) -> Writer:
+    def _inner_writer(self, writer: Writer, region: Region, path: str, indexed: bool, outer: Sequence[Value]) -> Writer:
         inner = Writer(self, [], {f"{path}.*.": "self"})
         given = [*([region.parameters[0]] if indexed else []), *region.parameters[1:], *outer]
         for value in given:
@@ -273,18 +198,24 @@ class File:
                 name = inner.fresh("i")
             else:
                 name = inner.fresh(writer.read(value).text if value in outer else inner.wish(value, None))
-            inner.arguments.append(Variable(name, value.type))
+            inner.arguments.append(Argument(name, value.type))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
         return inner
 
     def _block_class(
-        self, inner: Writer, node: Node, region: Region, path: str, case: int, names: Sequence[str],
-        extra: Sequence[Variable],
+        self,
+        inner: Writer,
+        node: Node,
+        region: Region,
+        path: str,
+        case: int,
+        names: Sequence[str],
+        extra: Sequence[Argument],
     ) -> list[Line]:
-        count = node.op.count
+        count = any_op(node).count
         total = count.value(self.graph.sizes)
-        rounds = [i for i in range(total) if node.op.cases is None or node.op.cases[i] == case]
+        rounds = [i for i in range(total) if any_op(node).cases is None or any_op(node).cases[i] == case]
         which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
         where = f" ({node.at.source.name.rpartition('/')[2]}:{node.at.line})" if node.at else ""
         doc = f"One of the {len(rounds)} {which} of `{path}`{where}."
@@ -292,7 +223,9 @@ class File:
         assert tree is not None
         assignments = self.layers.assignments(tree, f"{path}.*.", case if len(names) > 1 else None)
         arguments = ", ".join(f"{v.name}: {'int' if v.host else 'Tensor'}" for v in (*inner.arguments, *extra))
-        result = "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
+        result = (
+            "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
+        )
         head = f"def forward(self{', ' if arguments else ''}{arguments}) -> {result}:"
         return [
             Line(f"class {names[case]}(nn.Module):"),
@@ -301,7 +234,7 @@ class File:
             *_init(assignments),
             Line(""),
             *(Line(text) for text in wrapped(head, 1)),
-            *parted(inner.header()[0], inner.lines),
+            *parted(header(inner)[0], inner.lines),
         ]
 
     # ------------------------------------------------------------ the file
@@ -339,10 +272,12 @@ class File:
         origin = graph.origin.rpartition("/")[2] or "a graph"
         values = [f"{name} = {_shown(value)}" for name, value in graph.hyperparameters.items()]
         paragraphs = [[doc]] if doc else []
-        paragraphs.append([
-            f"Written by attndsl from {origin}: {graph.parameter_count:,} parameters. Each comment names a line of the"
-            " spec; to change a hyperparameter, write the file anew from there."
-        ])
+        paragraphs.append(
+            [
+                f"Written by attndsl from {origin}: {graph.parameter_count:,} parameters. Each comment names a line of"
+                " the spec; to change a hyperparameter, write the file anew from there."
+            ]
+        )
         lines = [f'"""{title}', ""]
         for paragraph in paragraphs:
             lines += [*_filled(paragraph[0].split(" "), WIDTH), ""]

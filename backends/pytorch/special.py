@@ -57,7 +57,7 @@ class LayerCall(Op):
 
 def lower_linear(site: Site) -> Expr:
     x, weight, *bias = site.arguments
-    op = site.node.op
+    op = site.op
     matrix = weight.text if op.out_first else weight.call("t").text
     return function("F.linear", x.text, matrix, *(b.text for b in bias))
 
@@ -69,7 +69,7 @@ def lower_embedding(site: Site) -> Expr:
 
 def lower_negative_log_likelihood(site: Site) -> Expr:
     x, target = site.types
-    over = site.node.op.over
+    over = site.op.over
     at = dim(x.axes, over)
     logarithms = site.arguments[0].call("log_softmax", at)
     places = aligned(site.arguments[1], target.axes, x.without(over).axes)
@@ -82,11 +82,11 @@ def lower_relu(site: Site) -> Expr:
 
 
 def lower_layer_call(site: Site) -> Expr:
-    return function(site.function.layer(site.node.op.path), site.arguments[0].text)
+    return function(site.function.layer(site.op.path), site.arguments[0].text)
 
 
 def _norm(site: Site, name: str, affine: tuple[str | None, ...]) -> Expr:
-    op = site.node.op
+    op = site.op
     over = tuple(axis for axis in site.types[0].axes if axis in op.over)
     given = list(affine)
     while given and given[-1] is None:
@@ -98,18 +98,18 @@ def _norm(site: Site, name: str, affine: tuple[str | None, ...]) -> Expr:
 def lower_layer_norm(site: Site) -> Expr:
     """Layer norm over the last axes, with parameters of exactly those axes (`specialize.norm_fits`)."""
     rest = iter(site.arguments[1:])
-    scale = next(rest).text if site.node.op.scaled else None
-    shift = next(rest).text if site.node.op.shifted else None
+    scale = next(rest).text if site.op.scaled else None
+    shift = next(rest).text if site.op.shifted else None
     return _norm(site, "F.layer_norm", (scale, shift))
 
 
 def lower_rms_norm(site: Site) -> Expr:
-    scale = site.arguments[1].text if site.node.op.scaled else None
+    scale = site.arguments[1].text if site.op.scaled else None
     return _norm(site, "F.rms_norm", (scale,))
 
 
 def lower_gelu(site: Site) -> Expr:
-    keywords = ['approximate="tanh"'] if site.node.op.approximate else []
+    keywords = ['approximate="tanh"'] if site.op.approximate else []
     return function("F.gelu", site.floating(0).text, *keywords)
 
 
@@ -118,7 +118,18 @@ def lower_silu(site: Site) -> Expr:
 
 
 __all__ = [
-    "Embedding", "LayerCall", "Linear", "NegativeLogLikelihood", "Relu", "lower_embedding", "lower_gelu",
-    "lower_layer_call", "lower_layer_norm", "lower_linear", "lower_negative_log_likelihood", "lower_relu",
-    "lower_rms_norm", "lower_silu",
+    "Embedding",
+    "LayerCall",
+    "Linear",
+    "NegativeLogLikelihood",
+    "Relu",
+    "lower_embedding",
+    "lower_gelu",
+    "lower_layer_call",
+    "lower_layer_norm",
+    "lower_linear",
+    "lower_negative_log_likelihood",
+    "lower_relu",
+    "lower_rms_norm",
+    "lower_silu",
 ]

@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
-from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, align, captured
+from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
 from attndsl.masks.analysis import describe_mask
 from attndsl.ops.base import Op
@@ -40,9 +41,10 @@ def repeat_path(node: Node) -> str:
     addresses = [n.op.address for region in node.regions for n in region.walk() if isinstance(n.op, ops.Parameter)]
     if any(address.startswith(f"{node.scope}.*.") for address in addresses):
         return node.scope
-    label = re.escape(node.op.label)
+    op: Any = node.op
+    label = re.escape(op.label)
     found = (re.match(rf"(?:.*\.)?{label}(?=\.\*\.)", address) for address in addresses)
-    return next((match.group() for match in found if match), node.scope or node.op.label)
+    return next((match.group() for match in found if match), node.scope or op.label)
 
 
 class _Rewriting:
@@ -93,8 +95,8 @@ class _Rewriting:
         return Region(region.parameters, tuple(nodes), results)
 
     def only_use(self, value: Value, op: type[Op]) -> Node | None:
-        """The node that makes `value`, if it is an `op` and what reads it now is the only one that does; renames between
-        are passed over."""
+        """The node that makes `value`, if it is an `op` and what reads it now is the only one that does; renames
+        between them are passed over."""
         node = self.producers.get(value)
         while node is not None and isinstance(node.op, ops.Rename) and self.uses[value] == 1:
             value = node.inputs[0]
@@ -104,7 +106,8 @@ class _Rewriting:
     def expanded(self, node: Node) -> list[Node]:
         """A fused operator as primitives."""
         builder = Builder(node.scope, node.span, node.site)
-        result = node.op.expand(builder, *node.inputs)
+        op: Any = node.op
+        result = op.expand(builder, *node.inputs)
         last = builder.nodes[-1]
         if last.output is not result or last.output.type != node.output.type:
             self.replaced[node.output] = result
@@ -112,25 +115,32 @@ class _Rewriting:
         return [*builder.nodes[:-1], replace(last, outputs=node.outputs)]
 
     def attention(self, node: Node) -> list[Node]:
-        op: ops.Attention = node.op
+        op: Any = node.op
         q, k, v, *rest = node.inputs
         where, bias = op.extra(*rest)
         # Axes are found by name, so an order that only attention asked for need not be made.
-        q, k, v = map(self._untransposed, (q, k, v))
+        q, k, v = map(self.untransposed, (q, k, v))
         alone = [a for a in q.type.axes if a not in k.type.axes and a not in op.contract and a not in v.type.axes]
         said = [describe_mask(where, self.producers, a, op.over, self.graph.sizes) for a in alone if where is not None]
         planned = attention.plan(
-            op, q.type, k.type, v.type, where and where.type, bias and bias.type,
+            op,
+            q.type,
+            k.type,
+            v.type,
+            where.type if where else None,
+            bias.type if bias else None,
             causal=any(mask.causal for mask in said),
             empty_rows=not any(mask.rows_never_empty for mask in said),
             head=op.contract[0].size.known(self.graph.sizes),
         )
         if isinstance(planned, str):
             return self.expanded(node)
-        extra = [value for value, there in ((where, planned.masked), (bias, planned.biased)) if there and value is not None]
+        extra = [v for v in (where if planned.masked else None, bias) if v is not None]
         before: list[Node] = []
         if len(extra) == 2 and not planned.empty_rows:
-            merged = Value(Type(FLOAT, align(extra[0].type.axes, extra[1].type.axes)))
+            laid_out = (*planned.batch, planned.groups, planned.queries, planned.keys)
+            there = {*extra[0].type.axes, *extra[1].type.axes}
+            merged = Value(Type(FLOAT, tuple(axis for axis in laid_out if axis is not None and axis in there)))
             before = [replace(node, op=attention.MaskedBias(), inputs=tuple(extra), outputs=(merged,))]
             if self.outside and not set(extra) & self.made[-1]:
                 self.outside[-1] += before  # the same in every round
@@ -138,8 +148,7 @@ class _Rewriting:
             planned, extra = replace(planned, masked=False), [merged]
         return [*before, replace(node, op=planned, inputs=(q, k, v, *extra))]
 
-
-    def _untransposed(self, value: Value) -> Value:
+    def untransposed(self, value: Value) -> Value:
         node = self.producers.get(value)
         return node.inputs[0] if node is not None and isinstance(node.op, ops.Transpose) else value
 
@@ -151,9 +160,10 @@ def _linear(rewriting: _Rewriting, node: Node) -> Node | None:
     """dot(x, matrix) over x's last axis."""
     x, weight = node.inputs
     axes = weight.type.axes
-    if len(node.op.over) != 1 or len(axes) != 2 or {x.type.dtype, weight.type.dtype} != {FLOAT}:
+    op: Any = node.op
+    if len(op.over) != 1 or len(axes) != 2 or {x.type.dtype, weight.type.dtype} != {FLOAT}:
         return None
-    (over,) = node.op.over
+    (over,) = op.over
     (out,) = (axis for axis in axes if axis != over)
     if not x.type.axes or x.type.axes[-1] != over or out in x.type.axes:
         return None
@@ -165,8 +175,11 @@ def _biased(rewriting: _Rewriting, node: Node) -> Node | None:
     for product, bias in (node.inputs, node.inputs[::-1]):
         made = rewriting.only_use(product, Linear)
         if (
-            made is not None and len(made.inputs) == 2 and bias.type.axes == product.type.axes[-1:]
-            and bias.type.dtype == FLOAT and node.output.type == product.type
+            made is not None
+            and len(made.inputs) == 2
+            and bias.type.axes == product.type.axes[-1:]
+            and bias.type.dtype == FLOAT
+            and node.output.type == product.type
         ):
             return replace(node, op=made.op, inputs=(*made.inputs, bias), scope=made.scope)
     return None
@@ -174,8 +187,8 @@ def _biased(rewriting: _Rewriting, node: Node) -> Node | None:
 
 def _embedding(rewriting: _Rewriting, node: Node) -> Node | None:
     table, at = node.inputs
-    axes = table.type.axes
-    if len(axes) != 2 or axes[0] != node.op.over or axes[1] in at.type.axes or table.type.dtype != FLOAT:
+    axes, op = table.type.axes, any_op(node)
+    if len(axes) != 2 or axes[0] != op.over or axes[1] in at.type.axes or table.type.dtype != FLOAT:
         return None
     return replace(node, op=Embedding())
 
@@ -184,23 +197,29 @@ def _likelihood(rewriting: _Rewriting, node: Node) -> Node | None:
     """log_sum_exp(x, over=V) - take(x, target, over=V)."""
     total = rewriting.only_use(node.inputs[0], ops.LogSumExp)
     taken = rewriting.only_use(node.inputs[1], ops.Take)
-    if total is None or taken is None or total.inputs[0] is not taken.inputs[0] or total.op.over != taken.op.over:
+    if total is None or taken is None or total.inputs[0] is not taken.inputs[0]:
         return None
+    over = any_op(total).over
     x, target = taken.inputs
-    if set(target.type.axes) != set(x.type.axes) - {taken.op.over} or node.output.type.axes != total.output.type.axes:
+    if (
+        over != any_op(taken).over
+        or set(target.type.axes) != set(x.type.axes) - {over}
+        or node.output.type.axes != total.output.type.axes
+    ):
         return None
-    return replace(node, op=NegativeLogLikelihood(total.op.over), inputs=(x, target))
+    return replace(node, op=NegativeLogLikelihood(over), inputs=(x, target))
 
 
 def _relu(rewriting: _Rewriting, node: Node) -> Node | None:
     """where(x > 0, x, 0)."""
     condition, x, zero = node.inputs
     compared = rewriting.producers.get(condition)
-    if compared is None or not isinstance(compared.op, (ops.Gt, ops.Ge)) or x.type.dtype != FLOAT:
+    if compared is None or not isinstance(compared.op, (ops.Gt, ops.Lt)) or x.type.dtype != FLOAT:
         return None
-    if compared.inputs[0] is not x or not all(_is_zero(v, rewriting.producers) for v in (zero, compared.inputs[1])):
+    left, right = compared.inputs if isinstance(compared.op, ops.Gt) else compared.inputs[::-1]
+    if left is not x or not all(_is_zero(v, rewriting.producers) for v in (zero, right)):
         return None
-    return replace(node, op=Relu(), inputs=(x,)) if isinstance(compared.op, ops.Gt) else None
+    return replace(node, op=Relu(), inputs=(x,))
 
 
 def _reordered(rewriting: _Rewriting, node: Node) -> Node | None:
@@ -216,16 +235,15 @@ def _heads_joined(rewriting: _Rewriting, node: Node) -> Node | None:
     made = rewriting.only_use(node.inputs[0], attention.Sdpa)
     if made is None or made.output is not node.inputs[0]:
         return None
-    op: attention.Sdpa = made.op
-    if op.groups is None or node.op.parts != (op.batch[-1], op.groups):
+    op, joined = any_op(made), any_op(node)
+    if op.groups is None or joined.parts != (op.batch[-1], op.groups):
         return None
     split = rewriting.producers.get(made.inputs[0])
-    if split is None or not isinstance(split.op, ops.Unflatten) or split.op.parts != node.op.parts:
+    if split is None or not isinstance(split.op, ops.Unflatten) or split.op.parts != joined.parts:
         return None
-    q = rewriting._untransposed(split.inputs[0])
-    return replace(
-        made, op=replace(op, split=split.op.axis, joined=node.op.axis), inputs=(q, *made.inputs[1:]), outputs=node.outputs
-    )
+    q = rewriting.untransposed(split.inputs[0])
+    whole = replace(op, split=split.op.axis, joined=joined.axis)
+    return replace(made, op=whole, inputs=(q, *made.inputs[1:]), outputs=node.outputs)
 
 
 def _is_zero(value: Value, producers: Mapping[Value, Node]) -> bool:
@@ -236,9 +254,15 @@ def _is_zero(value: Value, producers: Mapping[Value, Node]) -> bool:
 def _norm(rewriting: _Rewriting, node: Node) -> list[Node] | None:
     """Layer norms that torch has: over the last axes, with parameters of exactly those axes, in order."""
     x, *affine = node.inputs
-    last = x.type.axes[len(x.type.axes) - len(node.op.over) :]
-    fits = set(last) == set(node.op.over) and all(v.type.axes == last and v.type.dtype == FLOAT for v in affine)
+    over = any_op(node).over
+    last = x.type.axes[len(x.type.axes) - len(over) :]
+    fits = set(last) == set(over) and all(v.type.axes == last and v.type.dtype == FLOAT for v in affine)
     return None if fits else rewriting.expanded(node)
+
+
+def any_op(node: Node) -> Any:
+    """The node's operator, where its class has been found out already."""
+    return node.op
 
 
 Rule = Callable[[_Rewriting, Node], "Node | list[Node] | None"]
@@ -259,7 +283,7 @@ RULES: dict[type[Op], Rule] = {
 
 
 def pruned(region: Region, taps: Collection[Value] = ()) -> Region:
-    """The region without nodes that none of its results, and none of `taps`, need; emissions that nobody reads go too."""
+    """The region without nodes that neither its results nor `taps` need, and without emissions that nobody reads."""
     tapped = set(taps)
     needed: set[Value] = set(region.results)
     kept: list[Node] = []
@@ -280,13 +304,14 @@ def pruned(region: Region, taps: Collection[Value] = ()) -> Region:
 
 
 def _without_emissions(node: Node, needed: Collection[Value]) -> Node:
-    count = node.op.carried
+    op = any_op(node)
+    count = op.carried
     keep = [i for i, value in enumerate(node.outputs) if i < count or value in needed]
     if len(keep) == len(node.outputs):
         return node
     return replace(
         node,
-        op=replace(node.op, stacked=tuple(node.op.stacked[i - count] for i in keep if i >= count)),
+        op=replace(op, stacked=tuple(op.stacked[i - count] for i in keep if i >= count)),
         outputs=tuple(node.outputs[i] for i in keep),
         regions=tuple(replace(r, results=tuple(r.results[i] for i in keep)) for r in node.regions),
     )
@@ -315,7 +340,8 @@ def _layers(graph: Graph, body: Region) -> tuple[dict[str, tuple[str, tuple[str,
                 continue
             kind, arguments, addresses = shape
             path = next(iter(addresses.values())).rpartition(".")[0]
-            exact = {f"{path}.{name}" for name in addresses} == set(addresses.values()) and set(parts[path]) == set(addresses)
+            named_so = {f"{path}.{name}" for name in addresses} == set(addresses.values())
+            exact = named_so and set(parts[path]) == set(addresses)
             if exact and path and path.startswith(base) and "*" not in path[len(base) :] and path not in inner:
                 found.setdefault(path, set()).add((kind, arguments))
                 calls[node] = LayerCall(path, kind)
@@ -325,24 +351,24 @@ def _layers(graph: Graph, body: Region) -> tuple[dict[str, tuple[str, tuple[str,
     return layers, {node: call for node, call in calls.items() if call.path in layers}
 
 
-def _layer_shape(
-    node: Node, producers: Mapping[Value, Node]
-) -> tuple[str, tuple[str, ...], dict[str, str]] | None:
+def _layer_shape(node: Node, producers: Mapping[Value, Node]) -> tuple[str, tuple[str, ...], dict[str, str]] | None:
     """The class of layer that a node could be a call of, its further arguments, and its parameters' addresses."""
     op = node.op
+    names: tuple[str, ...]
+    values, arguments = node.inputs[1:], tuple[str, ...]()
     if isinstance(op, Linear) and not op.out_first:
-        kind, names, values, arguments = "Linear", ("weight", "bias"), node.inputs[1:], ()
+        kind, names = "Linear", ("weight", "bias")
     elif isinstance(op, Embedding):
-        kind, names, values, arguments = "Embedding", ("table",), node.inputs[:1], ()
+        kind, names, values = "Embedding", ("table",), node.inputs[:1]
     elif isinstance(op, ops.LayerNorm) and len(op.over) == 1 and op.scaled:
-        kind, names, values, arguments = "LayerNorm", ("scale", "shift"), node.inputs[1:], (f"eps={op.eps!r}",)
+        kind, names, arguments = "LayerNorm", ("scale", "shift"), (f"eps={op.eps!r}",)
     elif isinstance(op, ops.RMSNorm) and len(op.over) == 1 and op.scaled:
-        kind, names, values, arguments = "RMSNorm", ("scale",), node.inputs[1:], (f"eps={op.eps!r}",)
+        kind, names, arguments = "RMSNorm", ("scale",), (f"eps={op.eps!r}",)
     else:
         return None
     made = [producers.get(value) for value in values]
     addresses: dict[str, str] = {}
-    for name, maker in zip(names, made):
+    for name, maker in zip(names, made, strict=False):
         if maker is None or not isinstance(maker.op, ops.Parameter):
             return None
         addresses[name] = maker.op.address

@@ -22,7 +22,7 @@ def tapped_values(graph: Graph, addresses: Sequence[str]) -> dict[Value, str]:
         pattern = next((name for name in _patterns(address) if name in named), None)
         if pattern is None:
             known = sorted({name.replace("*", "0") for name in named})
-            raise error("E0815", f"there is no value `{address}` to dump", help=did_you_mean(address, known))
+            raise error("E0808", f"no value has the address `{address}`", help=did_you_mean(address, known))
         # The last value of a name is the one that the author's variable ends up as.
         for value in _last_in_each_body(graph, named[pattern]):
             found.setdefault(value, pattern)

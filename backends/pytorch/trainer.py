@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
-from attndsl.backends.pytorch import TorchProgram
+from attndsl.backends.pytorch.autocast import mixed
+from attndsl.backends.pytorch.program import TorchProgram, _out_of_memory
 from attndsl.graph import Graph
 from attndsl.training.api import StepResult, decays, parameter_infos
 from attndsl.training.recipe import Recipe
@@ -18,7 +18,6 @@ from attndsl.training.state import check_state
 
 Array = np.ndarray[Any, Any]
 
-_NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 # What each optimizer keeps for a parameter: our name, and torch's.
 _AVERAGES = {
     "adamw": (("first", "exp_avg"), ("second", "exp_avg_sq")),
@@ -78,12 +77,8 @@ class TorchTrainer:
         kind = torch.optim.AdamW if choice.kind == "adamw" else torch.optim.Adam
         return kind(groups, lr=rate, betas=choice.pair("betas"), eps=choice.number("eps"), fused=True)
 
-    def _computing(self) -> AbstractContextManager[Any]:
-        narrow = _NARROW.get(self.precision)
-        return torch.autocast(self.program.device.type, dtype=narrow) if narrow is not None else nullcontext()
-
     def _loss(self, batch: Mapping[str, Array], *, training: bool, step: int) -> torch.Tensor:
-        with self._computing():
+        with mixed(self.precision, self.program.device):
             return self.program.loss(batch, self.recipe.minimize, training=training, seed=self.recipe.seed, step=step)
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
@@ -91,7 +86,8 @@ class TorchTrainer:
         losses = []
         for part, batch in enumerate(batches):
             loss = self._loss(batch, training=True, step=step * len(batches) + part)
-            (loss * (self.scale / len(batches))).backward()
+            with _out_of_memory(self.program.graph, self.program.device):
+                (loss * (self.scale / len(batches))).backward()
             losses.append(loss.detach())
         mean = float(torch.stack(losses).double().mean())
         gradients = []

@@ -70,6 +70,13 @@ def test_version(attndsl):
         (["run", "gpt_nano", "--backend", "numpy", "--dtype", "bfloat16"], ["the numpy backend has no bfloat16"]),
         (["render", "gpt2"], ["-o"]),
         (["compile", "gpt2", "--emit", "pyhton"], ["pyhton"]),
+        (["compile", "gpt2", "--emit", "python", "--backend", "numpy"], ["has no source"]),
+        (["train", "gpt_nano"], ["`--data` is missing"]),
+        (["train", "--data", "x.txt"], ["give a SPEC to train"]),
+        (["train", "gpt_nano", "--resume", "runs/x"], ["give a SPEC to train"]),
+        (["train", "gpt_nano", "--data", "x", "--steps", "3", "--set", "steps=4"], ["contradict each other"]),
+        (["generate", "runs/x", "--temperature", "warm"], ["`warm` is not a number"]),
+        (["generate", "runs/x", "--tokens", "-1"], ["a whole number of at least 0"]),
     ],
 )
 def test_a_command_line_that_makes_no_sense(attndsl, argv, said):

@@ -164,7 +164,14 @@ def test_every_window_can_be_drawn() -> None:
 
 @pytest.mark.parametrize(
     ("size", "limit", "rows", "length"),
-    [(1000, 100, [4] * 15, 16), (1000, 3, [4] * 3, 16), (65, 9, [4], 16), (40, 9, [2], 16), (10, 9, [1], 9), (1, 9, [], 0)],
+    [
+        (1000, 100, [4] * 15, 16),
+        (1000, 3, [4] * 3, 16),
+        (65, 9, [4], 16),
+        (40, 9, [2], 16),
+        (10, 9, [1], 9),
+        (1, 9, [], 0),
+    ],
 )
 def test_evaluation_windows_lie_side_by_side(size: int, limit: int, rows: list[int], length: int) -> None:
     found = list(BATCHES.evaluation(TOKENS[:size], limit))
@@ -182,5 +189,6 @@ def test_the_counter_is_what_it_was() -> None:
     assert integers(7, below=1000, count=4).tolist() == [221, 174, 827, 45]
     assert uniform(1, 2, 3) == 0.07166370763826013
     numbers = np.array([uniform(0, index) for index in range(2000)])
-    assert 0 <= numbers.min() and numbers.max() < 1
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
     assert abs(numbers.mean() - 0.5) < 0.02

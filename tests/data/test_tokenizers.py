@@ -23,7 +23,9 @@ from attndsl.diagnostics import AttnError
 
 TEXT = Path(__file__).read_text(encoding="utf-8") + "größer, 語, 🙂\n"
 texts = st.text(st.characters(exclude_categories=("Cs",)))
-needs_tokenizers = pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed")
+needs_tokenizers = pytest.mark.skipif(
+    importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,13 @@ def test_a_file_is_a_tokenizer(tmp_path: Path, pairs: Published) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("byte", "did you mean `bytes`?"), ("bpe", "bpe:1024"), ("bpe:12", "257"), ("bpe:x", "bpe:1024"), ("a/b.json", "bytes")],
+    [
+        ("byte", "did you mean `bytes`?"),
+        ("bpe", "bpe:1024"),
+        ("bpe:12", "257"),
+        ("bpe:x", "bpe:1024"),
+        ("a/b.json", "bytes"),
+    ],
 )
 def test_unknown_tokenizers(text: str, expected: str) -> None:
     with pytest.raises(AttnError) as problem:

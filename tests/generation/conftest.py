@@ -38,7 +38,14 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
             (folder / "tiny.attn").write_text(SPEC)
             settings = {"tokenizer": tokenizer, "steps": 10, "lr": 1e-2}
             assert this.__file__ is not None
-            train(str(folder / "tiny.attn"), this.__file__, folder / "run", settings=settings, backend="numpy", console=Silent())
+            train(
+                str(folder / "tiny.attn"),
+                this.__file__,
+                folder / "run",
+                settings=settings,
+                backend="numpy",
+                console=Silent(),
+            )
             made[tokenizer] = folder / "run"
         return load_run(made[tokenizer])
 

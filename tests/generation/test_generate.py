@@ -19,7 +19,9 @@ from attndsl.generation.run import longest, next_token_logits
 from attndsl.training.checkpoint import save_tensors
 
 Make = Callable[[str], Run]
-needs_tokenizers = pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed")
+needs_tokenizers = pytest.mark.skipif(
+    importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed"
+)
 TOKENIZERS = ["bytes", "chars", pytest.param("bpe:300", marks=needs_tokenizers)]
 
 
@@ -51,7 +53,9 @@ def test_greedy_text_follows_the_logits(run: Run) -> None:
 
 @pytest.mark.torch
 def test_both_backends_say_the_same(run: Run) -> None:
-    texts = {backend: "".join(generate(run, "The ", 25, seed=7, top_k=20, backend=backend)) for backend in ("numpy", "torch")}
+    texts = {
+        backend: "".join(generate(run, "The ", 25, seed=7, top_k=20, backend=backend)) for backend in ("numpy", "torch")
+    }
     assert texts["numpy"] == texts["torch"]
 
 
@@ -79,7 +83,9 @@ def test_no_tokens_are_no_text(run: Run) -> None:
 @needs_tokenizers
 def test_the_end_of_a_text_ends_it(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("bpe:300")
-    monkeypatch.setattr("attndsl.generation.sampling.Sampling.choose", lambda self, logits, index: 65 if index < 3 else 0)
+    monkeypatch.setattr(
+        "attndsl.generation.sampling.Sampling.choose", lambda self, logits, index: 65 if index < 3 else 0
+    )
     assert run.tokenizer.separator == 0
     assert len(list(generate(run, "x", 20, backend="numpy"))) == 3
 
@@ -161,7 +167,7 @@ def test_another_vocabulary(copy: Path) -> None:
     assert code_of(copy) == "E0707"
 
 
-# ---------------------------------------------------------------------------------------------- what a model says of itself
+# ---------------------------------------------------------------------------------------------- models
 
 
 def graph_of(tmp_path: Path, body: str) -> object:
@@ -180,7 +186,9 @@ def test_how_long_a_text_may_be(tmp_path: Path, where: str, expected: int | None
 
 
 def test_a_model_that_says_no_next_token(tmp_path: Path) -> None:
-    graph = graph_of(tmp_path, "input tokens: int[B, T]\n layer e = embedding(vocab, width)\n output y = mean(e(tokens), over=T)")
+    graph = graph_of(
+        tmp_path, "input tokens: int[B, T]\n layer e = embedding(vocab, width)\n output y = mean(e(tokens), over=T)"
+    )
     with pytest.raises(AttnError) as problem:
         next_token_logits(graph, "tokens", 9)  # type: ignore[arg-type]
     assert problem.value.diagnostics[0].code == "E0742"

@@ -40,7 +40,9 @@ def naive(logits: list[float], temperature: float, top_k: int | None, top_p: flo
     st.none() | st.integers(1, 14),
     st.none() | st.sampled_from([0.001, 0.3, 0.55, 0.9]),
 )
-def test_the_probabilities_are_as_defined(logits: list[float], temperature: float, top_k: int | None, top_p: float | None) -> None:
+def test_the_probabilities_are_as_defined(
+    logits: list[float], temperature: float, top_k: int | None, top_p: float | None
+) -> None:
     found = Sampling(temperature, top_k, top_p).probabilities(np.array(logits, dtype=np.float32))
     expected = naive(logits, temperature, top_k, top_p)
     assert found.sum() == pytest.approx(1)
@@ -73,7 +75,8 @@ def test_the_seed_and_the_place_decide() -> None:
 def test_the_type_of_equal_logits_does_not_matter() -> None:
     logits = np.arange(50, dtype=np.float32) / 8
     assert all(
-        Sampling(seed=seed).choose(logits, 0) == Sampling(seed=seed).choose(logits.astype(np.float64), 0) for seed in range(50)
+        Sampling(seed=seed).choose(logits, 0) == Sampling(seed=seed).choose(logits.astype(np.float64), 0)
+        for seed in range(50)
     )
 
 

@@ -54,7 +54,13 @@ def test_smoothing_keeps_a_straight_line_and_thinning_its_ends() -> None:
 
 
 def test_a_log_is_cut_back_to_a_step(tmp_path: Path) -> None:
-    lines = ['{"step": 1, "loss": 3.0}', '{"step": 2, "loss": 2.5}', '{"step": 2, "held_out": 2}', '{"step": 3, "loss": 1}', '{"st']
+    lines = [
+        '{"step": 1, "loss": 3.0}',
+        '{"step": 2, "loss": 2.5}',
+        '{"step": 2, "held_out": 2}',
+        '{"step": 3, "loss": 1}',
+        '{"st',
+    ]
     (tmp_path / "log.jsonl").write_text("\n".join(lines))
     assert len(read_log(tmp_path)) == 4
     assert len(cut_log(tmp_path, 2)) == 3

@@ -26,7 +26,9 @@ def start(spec: str, text: str, run: Path, backend: str) -> Any:
     """A process of its own that trains, or goes on where there is a run. It is a copy of one that has imported
     everything, so that most of its life is training."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([f"attndsl.backends.{name}.trainer" for name in ("numpy_reference", "pytorch")])
+    # What is not installed is passed over; torch's optimizers import `torch._dynamo` at their first step.
+    trainers = [f"attndsl.backends.{name}.trainer" for name in ("numpy_reference", "pytorch")]
+    processes.set_forkserver_preload([*trainers, "torch._dynamo"])
     told: dict[str, Any] = {"console": Silent()}
     if (run / RECORD).is_file():
         told |= {"resume": str(run)}
@@ -101,10 +103,17 @@ EVERY_STEP = {"steps": 6, "checkpoint": 1}
 
 @pytest.mark.parametrize(
     ("place", "call"),
-    [("os.rename", 1), ("os.replace", 2), ("os.replace", 6), ("os.fsync", 3), ("os.fsync", 17), ("pathlib.Path.unlink", 2)],
+    [
+        ("os.rename", 1),
+        ("os.replace", 2),
+        ("os.replace", 6),
+        ("os.fsync", 3),
+        ("os.fsync", 17),
+        ("pathlib.Path.unlink", 2),
+    ],
 )
 def test_killed_while_writing(spec: str, text: str, tmp_path: Path, place: str, call: int) -> None:
-    """The moments that a clock seldom hits: before a file or the run's folder is in place, before old ones are dropped."""
+    """The moments that a clock seldom hits: before a file or a folder is in place, before an old one is dropped."""
     train(spec, text, tmp_path / "whole", settings=EVERY_STEP, backend="numpy", console=Silent())
     run = tmp_path / "run"
     script = DYING.format(place=place, call=call, spec=spec, text=text, run=str(run), settings=EVERY_STEP)

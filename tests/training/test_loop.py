@@ -76,7 +76,9 @@ def test_the_same_run_twice_is_the_same(trained: Train, tmp_path: Path) -> None:
     assert (tmp_path / "one/weights.safetensors").read_bytes() == (tmp_path / "two/weights.safetensors").read_bytes()
 
 
-def test_a_longer_run_that_was_stopped_is_the_same(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_run_that_was_stopped_is_the_same(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trained("whole")
 
     def stop_after_six(self: Silent, step: int, loss: float, tokens_per_second: float) -> None:
@@ -163,6 +165,7 @@ def test_a_loss_that_is_no_number_ends_the_run(trained: Train, tmp_path: Path) -
         ("good.txt", {"length": 17}, "E0211"),
         ("good.txt", {"batches": "next_token(tokens, goals)"}, "E0722"),
         ("good.txt", {"depht": 1}, "E0402"),
+        ("good.txt", {"bach": 1}, "E0720"),
     ],
 )
 def test_nothing_is_begun_where_something_is_wrong(
@@ -202,7 +205,9 @@ def test_an_old_run_is_not_written_over(trained: Train, tmp_path: Path) -> None:
     assert refused(problem) == "E0731"
 
 
-@pytest.mark.parametrize("record", [None, "", "{}", '{"format": 99, "spec": {}, "settings": {}, "recipe": {}, "tokenizer": {}, "data": {}}'])
+@pytest.mark.parametrize(
+    "record", [None, "", "{}", '{"format": 99, "spec": {}, "settings": {}, "recipe": {}, "tokenizer": {}, "data": {}}']
+)
 def test_what_is_no_run_cannot_go_on(tmp_path: Path, record: str | None) -> None:
     if record is not None:
         write_text(tmp_path / RECORD, record)
@@ -217,6 +222,16 @@ def test_what_a_run_cannot_change(trained: Train, tmp_path: Path, settings: dict
     with pytest.raises(AttnError) as problem:
         trained(resume=tmp_path / "run", **settings)
     assert refused(problem) == "E0734"
+
+
+@pytest.mark.parametrize(("settings", "code"), [({"widht": 3}, "E0402"), ({"bach": 3}, "E0720")])
+def test_unknown_settings_of_a_run_that_goes_on(
+    trained: Train, tmp_path: Path, settings: dict[str, int], code: str
+) -> None:
+    trained(steps=1)
+    with pytest.raises(AttnError) as problem:
+        trained(resume=tmp_path / "run", **settings)
+    assert refused(problem) == code
 
 
 def test_changed_data_is_noticed(trained: Train, tmp_path: Path, spec: str) -> None:
@@ -265,7 +280,9 @@ def test_a_folder_that_is_a_file(trained: Train, tmp_path: Path) -> None:
         assert refused(problem) in ("E0731", "E0705")
 
 
-def test_plain_lines_say_how_far_it_is(spec: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_lines_say_how_far_it_is(
+    spec: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(spec, text, tmp_path / "run", settings={"steps": 3}, backend="numpy", console=Plain(seconds=0))
     lines = capsys.readouterr().out.splitlines()
     pattern = r"step \d/3  loss \d\.\d{4}  [\d,]+ tokens/s  \d+:\d\d left"
@@ -277,8 +294,17 @@ def test_a_spec_is_copied_with_what_it_imports(spec: str, text: str, tmp_path: P
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "m.attn").write_text(f'use "../parts/norm.attn"\n{own}')
     (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "norm.attn").write_text("block my_norm()(x: [*, D]) -> [*, D] { return layer_norm(x) as inner }\n")
-    train(str(tmp_path / "models" / "m.attn"), text, tmp_path / "run", settings={"steps": 2}, backend="numpy", console=Silent())
+    (tmp_path / "parts" / "norm.attn").write_text(
+        "block my_norm()(x: [*, D]) -> [*, D] { return layer_norm(x) as inner }\n"
+    )
+    train(
+        str(tmp_path / "models" / "m.attn"),
+        text,
+        tmp_path / "run",
+        settings={"steps": 2},
+        backend="numpy",
+        console=Silent(),
+    )
     assert (tmp_path / "run" / "spec" / "models" / "m.attn").is_file()
     for name in ("models/m.attn", "parts/norm.attn"):
         (tmp_path / name).unlink()

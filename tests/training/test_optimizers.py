@@ -42,7 +42,9 @@ def test_updates_are_those_of_torch(kind: str, options: dict[str, Any]) -> None:
     ]
     reference: torch.optim.Optimizer
     if kind == "sgd":
-        reference = torch.optim.SGD(groups, lr=1.0, momentum=choice.number("momentum"), nesterov=bool(choice["nesterov"]))
+        reference = torch.optim.SGD(
+            groups, lr=1.0, momentum=choice.number("momentum"), nesterov=bool(choice["nesterov"])
+        )
     else:
         made = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
         reference = made(groups, lr=1.0, betas=choice.pair("betas"), eps=choice.number("eps"))

@@ -45,7 +45,9 @@ def test_everything_can_be_said() -> None:
       seed = 7
     """)
     assert recipe.inputs == ("words", "next")
-    assert recipe.optimizer == choose("optimizer", OPTIMIZERS, "adamw", {"lr": 6e-4, "betas": (0.9, 0.95), "decay": 0.1})
+    assert recipe.optimizer == choose(
+        "optimizer", OPTIMIZERS, "adamw", {"lr": 6e-4, "betas": (0.9, 0.95), "decay": 0.1}
+    )
     assert (recipe.batch, recipe.accumulate, recipe.length, recipe.checkpoint, recipe.held_out) == (16, 8, 32, 100, 0.1)
     assert (recipe.minimize, recipe.precision, recipe.tokenizer, recipe.steps) == ("nll", "bfloat16", "bpe:1024", 500)
     assert recipe.schedule["steps"] == 600000
@@ -86,7 +88,12 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("clip = 1 / 0", "E0721", "division by zero", "1 / 0"),
         ("clip = norm + 1", "E0721", "hyperparameter", "norm"),
         ("clip = 10 ^ 10000", "E0721", "", "10 ^ 10000"),
-        ("batches = next_tokens(tokens, targets)", "E0720", "did you mean `next_token`?", "next_tokens(tokens, targets)"),
+        (
+            "batches = next_tokens(tokens, targets)",
+            "E0720",
+            "did you mean `next_token`?",
+            "next_tokens(tokens, targets)",
+        ),
         ("batches = next_token(tokens)", "E0721", "next_token(tokens, targets)", "next_token(tokens)"),
         ("tokenizer = 7", "E0721", "bpe(1024)", "7"),
         ("tokenizer = bpe(many)", "E0721", "bpe(1024)", "bpe(many)"),
@@ -194,10 +201,18 @@ def test_schedules(kind: str, options: dict[str, object], step: int, expected: f
 
 
 def test_settings_of_the_model_and_of_the_training_are_told_apart() -> None:
-    settings = {"width": "8", "length": "3", "lr": "1", "train.seed": "2", "optimizer.decay": "0", "depht": "3"}
+    settings = {
+        "width": "8",
+        "length": "3",
+        "lr": "1",
+        "train.seed": "2",
+        "optimizer.decay": "0",
+        "depht": "3",
+        "bach": "3",
+    }
     model, training = split_settings(settings, {"width": 64, "depth": 2})
     assert model == {"width": "8", "depht": "3"}
-    assert set(training) == {"length", "lr", "train.seed", "optimizer.decay"}
+    assert set(training) == {"length", "lr", "train.seed", "optimizer.decay", "bach"}
     assert split_settings({"length": "3"}, {"length": 9}) == ({"length": "3"}, {})
 
 

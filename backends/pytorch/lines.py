@@ -1,0 +1,85 @@
+"""Lines of a written file, and those that a function starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attndsl.backends.pytorch.expressions import Expr, size_expression
+from attndsl.graph import Node, Type
+from attndsl.sizes import Size, solve
+
+if TYPE_CHECKING:
+    from attndsl.backends.pytorch.functions import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file, and the node that it is there for."""
+
+    text: str
+    node: Node | None = None
+
+
+def parted(header: list[Line], body: list[Line]) -> list[Line]:
+    """Both, with an empty line between them where the body starts with a comment."""
+    between = [Line("")] if header and body and body[0].text.lstrip().startswith("#") else []
+    return [*header, *between, *body]
+
+
+@dataclass(eq=False)
+class Argument:
+    """An argument of the function: its name and what it stands for."""
+
+    name: str
+    type: Type
+    optional: bool = False
+    host: bool = False  # a Python number
+
+
+def header(writer: Writer) -> tuple[list[Line], list[str]]:
+    """Lines that read the free sizes off the arguments' shapes, and the sizes that no argument shows (to be handed
+    over as numbers)."""
+    lines: list[Line] = []
+    wanted = dict(writer.sizes)
+    for argument in sorted(writer.arguments, key=lambda v: v.optional):
+        axes = argument.type.axes
+        shown = {axis.size: i for i, axis in reversed(list(enumerate(axes)))}
+        here = {s: shown[Size.symbol(s)] for s in wanted if Size.symbol(s) in shown}
+        if not here:
+            continue
+        here = dict(sorted(here.items(), key=lambda item: item[1]))
+        names = ", ".join(wanted.pop(s) for s in here)
+        places = list(here.values())
+        if len(places) == 1:
+            text = f"{argument.name}.shape[{places[0]}]"
+            if len(axes) == 1:
+                names, text = f"({names},)", f"{argument.name}.shape"
+        elif places == list(range(len(places))):
+            text = f"{argument.name}.shape" + ("" if len(places) == len(axes) else f"[:{len(places)}]")
+        else:
+            text = ", ".join(f"{argument.name}.shape[{i}]" for i in places)
+        lines.append(Line(f"{'    ' * 2}{names} = {text}"))
+    for symbol in list(wanted):
+        found = _solved(writer, symbol, wanted)
+        if found is not None:
+            lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
+    return lines, list(wanted)
+
+
+def _solved(writer: Writer, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
+    """A free size from an axis whose length is a formula in it."""
+    for argument in writer.arguments:
+        for i, axis in enumerate(argument.type.axes):
+            others = axis.size.symbols - {symbol}
+            if symbol in axis.size.symbols and not others & unknown.keys() and not argument.optional:
+                solution = solve(axis.size, Size.symbol("?"), symbol)
+                if solution is not None:
+                    return size_expression(solution, partial(_named, writer, f"{argument.name}.shape[{i}]"))
+    return None
+
+
+def _named(writer: Writer, length: str, symbol: str) -> str:
+    return length if symbol == "?" else writer.symbol(symbol)

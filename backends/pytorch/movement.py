@@ -1,0 +1,120 @@
+"""Lowerings of the operators that compute no element, only its place."""
+
+from __future__ import annotations
+
+from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
+from attndsl.backends.pytorch.site import Site, filled
+from attndsl.graph import BOOL
+
+
+def lower_unflatten(site: Site) -> Expr:
+    op = site.op
+    if len(op.parts) == 1:
+        return site.arguments[0]
+    return site.arguments[0].call("unflatten", dim(site.types[0].axes, op.axis), site.shape(op.parts))
+
+
+def lower_flatten(site: Site) -> Expr:
+    """The axes are moved to where the merged one stands in the output, wherever that is (`specialize._reordered`)."""
+    op, axes = site.op, list(site.types[0].axes)
+    at = site.output.axes.index(op.axis)
+    ordered = [*site.output.axes[:at], *op.parts, *site.output.axes[at + 1 :]]
+    x = permuted(site.arguments[0], axes, ordered)
+    if len(op.parts) == 1:
+        return x
+    end = at + len(op.parts) - 1
+    if end == len(ordered) - 1:
+        return x.call("flatten", str(at)) if at else x.call("flatten")
+    return x.call("flatten", str(at), str(end))
+
+
+def lower_broadcast(site: Site) -> Expr:
+    op, x = site.op, site.arguments[0]
+    if x.host:
+        return filled(site.shape(op.axes), x, site.output.dtype, site.function) if op.axes else x
+    if set(op.axes) == set(site.types[0].axes):
+        return permuted(x, site.types[0].axes, op.axes)
+    return site.align(0, op.axes).call("expand", *site.sizes(op.axes))
+
+
+def lower_concat(site: Site) -> Expr:
+    op = site.op
+    first = site.types[0].axes
+    parts = []
+    for x, type, axis in zip(site.arguments, site.types, op.axes, strict=True):
+        layout = [axis if other == op.axes[0] else other for other in first]
+        parts.append(permuted(x, type.axes, layout).text)
+    at = dim(site.output.axes, op.target)
+    return function("torch.cat", f"[{', '.join(parts)}]", *([f"dim={at}"] if at != "0" else []))
+
+
+def lower_slice(site: Site) -> Expr:
+    op, axes = site.op, site.types[0].axes
+    start, stop = site.function.size(op.start).text, site.function.size(op.start + op.target.size).text
+    if op.start + op.target.size == op.axis.size:
+        stop = ""
+    if start == "0":
+        start = ""
+    return index(site.arguments[0], [f"{start}:{stop}" if axis == op.axis else ":" for axis in axes])
+
+
+def lower_select(site: Site) -> Expr:
+    op, axes = site.op, site.types[0].axes
+    at = site.function.size(op.at).text
+    return index(site.arguments[0], [at if axis == op.axis else ":" for axis in axes])
+
+
+def lower_take(site: Site) -> Expr:
+    """A gather: unlike indexing with a tensor, it refuses negative indices."""
+    table, at = site.types[0].axes, site.types[1].axes
+    over, place = site.op.over, dim(table, site.op.over)
+    x, i = site.arguments
+    if i.host:
+        return index(x, [i.text if axis == over else ":" for axis in table])
+    new = [axis for axis in at if axis not in table]
+    if len(new) == len(at):  # the same indices everywhere: pick whole slices
+        flat = i if len(at) == 1 else i.call("flatten") if at else i.call("reshape", "1")
+        picked = x.call("index_select", place, flat.text)
+        if len(at) == 1:
+            return picked
+        return picked.call("unflatten", place, site.shape(at)) if at else picked.call("squeeze", place)
+    shared = [axis for axis in table if axis in at]
+    i = permuted(i, at, [*shared, *new])
+    if len(new) > 1:
+        i = i.call("flatten", str(len(shared)))
+    marks, lengths = [], []
+    for axis in table:
+        inside = axis in shared or (axis == over and new)
+        marks.append(":" if inside else "None")
+        lengths.append("-1" if inside or axis == over else site.function.size(axis.size).text)
+    order = [axis for axis in table if axis in shared or (axis == over and new)]
+    source = [*shared, *([over] if new else [])]
+    i = index(permuted(i, source, order), marks)
+    if any(length != "-1" for length in lengths):
+        i = i.call("expand", *lengths)
+    picked = x.call("gather", place, i.text)
+    if not new:
+        return picked.call("squeeze", place)
+    return picked if len(new) == 1 else picked.call("unflatten", place, site.shape(new))
+
+
+def lower_windows(site: Site) -> Expr:
+    op, axes = site.op, site.types[0].axes
+    x, at = site.arguments[0], axes.index(op.axis)
+    if op.before or op.after:
+        pads = ["0", "0"] * (len(axes) - 1 - at) + [str(op.before), str(op.after)]
+        if site.types[0].dtype == BOOL:
+            x = function("F.pad", x.text, f"({', '.join(pads)})", "value=False")
+        else:
+            x = function("F.pad", x.text, f"({', '.join(pads)})")
+    length = site.function.size((op.offsets.size - 1) * op.dilation + 1)
+    x = x.call("unfold", str(at), length.text, str(op.stride))
+    if op.dilation > 1:
+        x = index(x, [":"] * len(axes) + [f"::{op.dilation}"])
+    rest = axes[at + 1 :]
+    laid_out = (*axes[:at], op.positions, *rest, op.offsets)
+    return permuted(x, laid_out, site.output.axes)
+
+
+def lower_flip(site: Site) -> Expr:
+    return site.arguments[0].call("flip", dim(site.types[0].axes, site.op.axis))

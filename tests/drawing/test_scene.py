@@ -1,0 +1,199 @@
+"""What a diagram says: which layers are boxes, what stands in which frame, which arrows run where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.drawing.kinds import LOOKS
+from attndsl.drawing.output import scene_of
+from attndsl.drawing.scene import Arrow, Box, Scene
+from attndsl.elaborate import load
+from attndsl.graph import Graph
+
+SPECS = Path(__file__).parent / "specs"
+
+
+def graph(name: str, **settings: str) -> Graph:
+    path = SPECS / f"{name}.attn"
+    return load(str(path) if path.exists() else name, settings)
+
+
+def box(scene: Scene, id: str) -> Box:
+    (found,) = [b for b in scene.boxes if b.id == id]
+    return found
+
+
+def arrows(scene: Scene, kind: str) -> set[tuple[str, str]]:
+    return {(a.tail.id, a.head.id) for a in scene.arrows if a.kind == kind}
+
+
+def frames(scene: Scene) -> list[tuple[str, str]]:
+    return [(frame.kind, frame.title) for frame in scene.frames[1:]]
+
+
+def test_gpt2_is_drawn_as_in_the_papers() -> None:
+    scene = scene_of(graph("gpt2"))
+    assert {b.id: (b.kind, b.lines) for b in scene.boxes if b.path} == {
+        "wte": ("embedding", ("wte", "embedding")),
+        "wpe": ("embedding", ("wpe", "embedding")),
+        "h.*.ln_1": ("norm", ("ln_1", "layer norm")),
+        "h.*.attn": ("attention", ("attn", "attention · causal")),
+        "h.*.ln_2": ("norm", ("ln_2", "layer norm")),
+        "h.*.mlp": ("feed-forward", ("mlp",)),
+        "ln_f": ("norm", ("ln_f", "layer norm")),
+        "cross_entropy": ("loss", ("cross entropy",)),
+    }
+    assert frames(scene) == [("repeat", "h × 12")]
+    sums = [b for b in scene.boxes if b.kind == "add"]
+    assert [b.frame.kind for b in sums] == ["root", "repeat", "repeat"]
+    assert arrows(scene, "skip") == {("h entry", "add #2"), ("add #2", "add #3")}
+    assert arrows(scene, "tie") == {("wte", "dot")}
+    assert {a.label for a in scene.arrows if a.kind == "tie"} == {"wte.table"}
+    assert scene.title == "GPT2 · 124.4 M parameters"
+    assert "dropout not drawn" in scene.notes
+
+
+def test_variants_and_settings_change_the_title_and_the_frame() -> None:
+    scene = scene_of(graph("gpt2:medium"))
+    assert scene.title == "GPT2 medium · 354.8 M parameters"
+    assert frames(scene) == [("repeat", "h × 24")]
+    assert frames(scene_of(graph("gpt2", depth="1"))) == [("repeat", "h × 1")]
+
+
+def test_the_main_way_is_one_line_from_input_to_output() -> None:
+    scene = scene_of(graph("gpt2"))
+    spine = [b.id for b in scene.boxes if b.spine == "spine 0"]
+    assert {"input tokens", "wte", "add", "h entry", "h.*.attn", "ln_f", "dot", "output logits"} <= set(spine)
+
+
+def test_encoder_and_decoder_stand_side_by_side() -> None:
+    scene = scene_of(graph("transformer"))
+    assert {(f.id, f.kind, f.title, f.parent.id if f.parent else "") for f in scene.frames[1:]} == {
+        ("encoder", "scope", "encoder", "root"),
+        ("encoder.layer", "repeat", "layer × 6", "encoder"),
+        ("decoder", "scope", "decoder", "root"),
+        ("decoder.layer", "repeat", "layer × 6", "decoder"),
+    }
+    assert [b.id for b in scene.heads] == ["input source", "input target"]
+    memory = [a for a in scene.arrows if a.kind == "memory"]
+    assert [(a.tail.id, a.head.id, a.label) for a in memory] == [
+        ("encoder.layer.*.norm_2", "decoder.layer.*.cross", "[B, S, width]")
+    ]
+    assert box(scene, "shared").frame.title == "encoder"  # made outside, called in both
+    assert box(scene, "shared #2").frame.title == "decoder"
+    assert arrows(scene, "tie") == {("shared", "shared #2"), ("shared #2", "dot")}
+
+
+def test_a_mask_from_an_input_stands_beside_its_readers() -> None:
+    scene = scene_of(graph("transformer"))
+    assert arrows(scene, "mask") == {
+        ("input valid", "encoder.layer.*.attn"),
+        ("input valid #2", "decoder.layer.*.cross"),
+    }
+    assert box(scene, "input valid").frame.title == "encoder"
+    assert box(scene, "input valid #2").frame.title == "decoder"
+
+
+def test_a_sum_of_three_is_one_circle() -> None:
+    scene = scene_of(graph("encoder"))
+    assert {tail for tail, head in arrows(scene, "flow") if head == "add"} == {"word", "place", "kind"}
+
+
+def test_bodies_that_differ_and_scans_have_frames_of_their_own() -> None:
+    scene = scene_of(graph("alternating"))
+    assert frames(scene) == [
+        ("repeat", "h × 8"),
+        ("case", "h = 0, 2, 4, 6"),
+        ("case", "h = 1, 3, 5, 7"),
+        ("scan", "t over T"),
+    ]
+    assert box(scene, "h.*.attn").lines == ("attn", "attention · alibi · causal · window")
+    assert arrows(scene, "state") == {("t.tanh", "t entry")}
+    assert box(scene, "h.*.gate").lines == ("gate", "gate (feed-forward)")  # the kind is said, not only coloured
+
+
+def test_depth_opens_layers_that_have_layers() -> None:
+    scene = scene_of(graph("gpt2"), depth=1)
+    assert frames(scene) == [("repeat", "h × 12"), ("layer", "attn · attention"), ("layer", "mlp")]
+    assert box(scene, "h.*.attn.softmax").lines == ("softmax over S", "mask: causal")
+    assert box(scene, "h.*.attn.q").kind == "linear"
+    assert box(scene, "h.*.ln_1").kind == "norm"
+    assert sum(b.kind == "dropout" for b in scene.boxes) == 4
+
+
+@pytest.mark.parametrize("path", ["h.attn", "h.*.attn", "h.3.attn", "h[3].attn"])
+def test_expand_opens_one_layer(path: str) -> None:
+    scene = scene_of(graph("gpt2"), expand=path)
+    assert frames(scene) == [("repeat", "h × 12"), ("layer", "attn · attention")]
+    assert box(scene, "h.*.mlp").kind == "feed-forward"
+
+
+def test_expand_opens_a_layer_of_operations_too() -> None:
+    scene = scene_of(graph("gpt2"), expand=["h.ln_1", "h.mlp"])
+    assert frames(scene) == [("repeat", "h × 12"), ("layer", "ln_1 · layer norm"), ("layer", "mlp")]
+    assert {"mean over width", "rsqrt"} <= {b.lines[0] for b in scene.boxes if b.lines}
+
+
+def test_sizes_turn_shapes_into_numbers() -> None:
+    scene = scene_of(graph("gpt2"), sizes={"B": 2, "T": 16})
+    assert box(scene, "input tokens").lines == ("tokens", "int[2, 16]")
+    assert "[2, 16, 768]" in {a.label for a in scene.arrows}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "help"),
+    [
+        ({"expand": "h.atn"}, "E0903", "did you mean `h.attn`?"),
+        ({"expand": ["h.attn", "nothing.like.it"]}, "E0903", None),
+        ({"depth": -1}, "E0904", "0 opens no layer"),
+        ({"sizes": {"T": 4096}}, "E0211", None),
+        ({"sizes": {"width": 3}}, "E0910", "`width` is a hyperparameter: use `--set width=3`"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(options: dict[str, object], code: str, help: str | None) -> None:
+    with pytest.raises(AttnError) as caught:
+        scene_of(graph("gpt2"), **options)  # type: ignore[arg-type]
+    (problem,) = caught.value.diagnostics
+    assert problem.code == code
+    assert help is None or help in problem.helps
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt3:175b", "gpt_nano", "transformer", "encoder", "alternating"])
+@pytest.mark.parametrize("depth", [0, 1, 9])
+def test_every_scene_holds_together(name: str, depth: int) -> None:
+    spec = graph(name)
+    scene = scene_of(spec, depth=depth)
+    ids = [b.id for b in scene.boxes]
+    assert len(ids) == len(set(ids))
+    assert all(a.tail in scene.boxes and a.head in scene.boxes for a in scene.arrows)
+    assert {i.name for i in spec.inputs} <= {b.lines[0] for b in scene.boxes if b.kind == "input"}
+    assert [o.name for o in spec.outputs] == [b.lines[0] for b in scene.boxes if b.kind == "output"]
+    _every_box_leads_somewhere(scene)
+    for b in scene.boxes:
+        assert b.kind in LOOKS or b.kind == "fork" or len(b.lines[0]) == 1
+
+
+def _every_box_leads_somewhere(scene: Scene) -> None:
+    def leads(b: Box, arrows: list[Arrow]) -> bool:
+        return b.kind == "output" or any(a.tail is b and a.kind != "tie" for a in arrows)
+
+    assert all(leads(b, scene.arrows) for b in scene.boxes)
+
+
+def test_an_optimised_graph_can_be_drawn_too() -> None:
+    from attndsl.passes.pipeline import optimize
+
+    scene = scene_of(optimize(graph("gpt2"))[0], depth=1)
+    assert box(scene, "h.*.attn.attention").lines == ("attention over S", "mask: causal")
+    flows = arrows(scene, "flow")
+    assert {(f"h.*.attn.{name}", "h.*.attn.attention") for name in "qkv"} <= flows
+    assert {("h.*.ln_1", f"h.*.attn.{name}") for name in "qkv"} <= flows
+
+
+def test_a_deep_stack_costs_what_a_shallow_one_does() -> None:
+    shallow, deep = scene_of(graph("gpt2")), scene_of(graph("gpt2", depth=str(10**9)))
+    assert len(deep.boxes) == len(shallow.boxes)
+    assert frames(deep) == [("repeat", "h × 1,000,000,000")]

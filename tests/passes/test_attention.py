@@ -1,0 +1,403 @@
+"""Attention: the spellings that become one operator, the near misses that must not, and that the numbers stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from attndsl.graph import Graph
+from attndsl.ops import Attention
+from attndsl.passes import explain, optimize
+from attndsl.passes.expand import Expand
+
+SPEC = """
+mask earlier(q, k) = k < q
+block spelled(heads)(x: [*, T, D], memory: [*, S, E] = x) -> [*, T, D] {
+  head = D / heads
+  q = linear(x, D)      as q |> rearrange([D] -> [heads, head])
+  k = linear(memory, D) as k |> rearrange([D] -> [heads, head])
+  v = linear(memory, D) as v |> rearrange([D] -> [heads, head])
+%s
+  return rearrange(mixed, [heads, head] -> [D])
+}
+model M(width=12, heads=3) {
+  input x: [B, T, width]
+  input memory: [B, U, width]
+  input valid: bool[B, T]
+  repeat h in 2 { x += spelled(heads)(x) as attn }
+  output y = x
+}
+"""
+BODY = SPEC[: SPEC.index("%s")].count("\n") + 1  # the line of the spec on which a spelling starts
+
+# name: (the spelling, what of the operator must be so)
+SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
+    "divided by the root": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S)
+  mixed = dot(weight, v, over=S)""",
+        {"scale": 0.5, "masked": False, "biased": False, "dropout": 0.0},
+    ),
+    "times a power": (
+        """
+  weight = softmax(head ^ -0.5 * dot(q, k, over=head), over=S)
+  mixed = dot(weight, v, over=S)""",
+        {"scale": 0.5},
+    ),
+    "scaled q": (
+        """
+  mixed = dot(softmax(dot(q / sqrt(head), k, over=head), over=S), v, over=S)""",
+        {"scale": 0.5},
+    ),
+    "scaled k, operands swapped": (
+        """
+  mixed = dot(v, softmax(dot(k * head ^ -0.5, q, over=head), over=S), over=S)""",
+        {"scale": 0.5},
+    ),
+    "half the scale on each": (
+        """
+  mixed = dot(softmax(dot(q * head ^ -0.25, -k * head ^ -0.25, over=head) * -1, over=S), v, over=S)""",
+        {"scale": 0.5},
+    ),
+    "no scale": (
+        """
+  mixed = dot(softmax(dot(q, k, over=head), over=S), v, over=S)""",
+        {"scale": 1.0},
+    ),
+    "a scale for each head": (
+        """
+  param sharpness: [heads] = ones
+  mixed = dot(softmax(dot(q, k, over=head) * sharpness / sqrt(head), over=S), v, over=S)""",
+        {"scale": 0.5},
+    ),
+    "masked softmax": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S, where=causal[q=T, k=S])
+  mixed = dot(weight, v, over=S)""",
+        {"masked": True, "biased": False},
+    ),
+    "masked softmax, rows may be empty": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S, where=earlier[q=T, k=S])
+  mixed = dot(weight, v, over=S)""",
+        {"masked": True},
+    ),
+    "a low constant where the mask is false": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  mixed = dot(softmax(where(causal[q=T, k=S], score, -1e9), over=S), v, over=S)""",
+        {"masked": True, "biased": False, "scale": 0.5},
+    ),
+    "a low constant where a mask is true, scaled after": (
+        """
+  late: bool[T, S] = positions(S) > positions(T)
+  score = where(late, -1e30, dot(q, k, over=head)) / sqrt(head)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"masked": True, "scale": 0.5},
+    ),
+    "an additive mask": (
+        """
+  score = dot(q, k, over=head) / sqrt(head) + where(window(2)[q=T, k=S], 0, -1e9)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"masked": True, "biased": False},
+    ),
+    "an additive mask by arithmetic": (
+        """
+  seen = float(causal[q=T, k=S])
+  score = (1 - seen) * -1e9 + dot(q, k, over=head) / sqrt(head)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"masked": True, "biased": False},
+    ),
+    "an additive mask under which rows may be empty stays a bias": (
+        """
+  score = dot(q, k, over=head) / sqrt(head) + where(earlier[q=T, k=S], 0, -1e9)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"masked": False, "biased": True},
+    ),
+    "a bias and a mask": (
+        """
+  score = alibi(heads)[q=T, k=S] + dot(q, k, over=head) / sqrt(head)
+  mixed = dot(softmax(score, over=S, where=causal[q=T, k=S]), v, over=S)""",
+        {"masked": True, "biased": True},
+    ),
+    "two masks and two biases": (
+        """
+  score = (dot(q, k, over=head) + alibi(heads)[q=T, k=S]) / sqrt(head) - 2 * alibi(heads)[q=T, k=S]
+  score = where(window(3)[q=T, k=S], score, -1e9)
+  mixed = dot(softmax(score, over=S, where=causal[q=T, k=S]), v, over=S)""",
+        {"masked": True, "biased": True, "scale": 0.5},
+    ),
+    "softmax from exp and sum": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  e = exp(score - max(score, over=S))
+  mixed = dot(e / sum(e, over=S), v, over=S)""",
+        {"masked": False},
+    ),
+    "softmax from exp and sum, masked": (
+        """
+  e = where(causal[q=T, k=S], exp(dot(q, k, over=head) / sqrt(head)), 0)
+  mixed = dot(e * (1 / sum(e, over=S)), v, over=S)""",
+        {"masked": True},
+    ),
+    "softmax from logsumexp": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  mixed = dot(exp(score - logsumexp(score, over=S)), v, over=S)""",
+        {},
+    ),
+    "dropout on the weights": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S) |> dropout(0.25)
+  mixed = dot(weight, v, over=S)""",
+        {"dropout": 0.25, "site": "h.*.attn.dropout"},
+    ),
+    "renamed weights": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S) |> rearrange([S] -> [L=S])
+  mixed = dot(weight, rearrange(v, [S] -> [L=S]), over=L)""",
+        {},
+    ),
+    "renamed scores, with a mask": (
+        """
+  score = where(causal[q=T, k=S], dot(q, k, over=head) / sqrt(head), -1e9)
+  weight = softmax(rearrange(score, [S] -> [L=S]), over=L)
+  mixed = dot(weight, rearrange(v, [S] -> [L=S]), over=L)""",
+        {"masked": True},
+    ),
+    "another layout": (
+        """
+  q = rearrange(q, [T, heads] -> [heads, T])
+  k = rearrange(k, [S, heads] -> [heads, S])
+  score = rearrange(dot(q, k, over=head), [T, S] -> [S, T]) / sqrt(head)
+  mixed = rearrange(dot(softmax(score, over=S), v, over=S), [heads, T] -> [T, heads])""",
+        {},
+    ),
+    "a constant added to every score": (
+        """
+  mixed = dot(softmax(dot(q, k, over=head) / sqrt(head) + 3, over=S), v, over=S)""",
+        {"biased": False},
+    ),
+    "the standard block": (
+        """
+  mixed = rearrange(attention(x, heads, mask=causal, dropout=0.1) as inner, [D] -> [heads, head])""",
+        {"masked": True, "scale": 0.5, "dropout": 0.1},
+    ),
+    "the standard block, few key heads": (
+        """
+  mixed = rearrange(attention(x, heads, kv_heads=1, mask=causal, position=rotary) as inner, [D] -> [heads, head])""",
+        {"masked": True, "scale": 0.5},
+    ),
+}
+
+# name: (the spelling, a part of the reason, the culprit's line counted from the first of the spelling)
+NEAR_MISSES: dict[str, tuple[str, str, int]] = {
+    "softmax over another axis": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=T)
+  mixed = dot(weight, v, over=S)""",
+        "the softmax is over [T], and the weighted sum over [S]",
+        1,
+    ),
+    "the weights are used twice": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S)
+  mixed = dot(weight, v, over=S)
+  mixed = mixed * mean(weight, over=S)""",
+        "the weights are used elsewhere",
+        3,
+    ),
+    "the score is used twice": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  mixed = dot(softmax(score, over=S), v, over=S)
+  mixed = mixed + mean(score, over=S)""",
+        "the scores are used elsewhere",
+        3,
+    ),
+    "a mask after the softmax": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S)
+  mixed = dot(where(causal[q=T, k=S], weight, 0), v, over=S)""",
+        "a mask after the softmax",
+        2,
+    ),
+    "a mask multiplied in after the softmax": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S)
+  weight = weight * causal[q=T, k=S]
+  mixed = dot(weight, v, over=S)""",
+        "a mask after the softmax",
+        2,
+    ),
+    "a finite constant where a row can be empty": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  score = where(earlier[q=T, k=S], score, -1e9)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "gives a uniform row, not zeros, where nothing may be attended to",
+        2,
+    ),
+    "a constant that is too high for a mask": (
+        """
+  score = where(causal[q=T, k=S], dot(q, k, over=head) / sqrt(head), -10)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "-10 in the place of a score is not low enough",
+        1,
+    ),
+    "dropout before the softmax": (
+        """
+  score = dropout(dot(q, k, over=head), 0.1)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "dropout stands between the score and the softmax",
+        1,
+    ),
+    "dropout twice": (
+        """
+  weight = softmax(dot(q, k, over=head), over=S) |> dropout(0.1)
+  weight = dropout(weight, 0.1)
+  mixed = dot(weight, v, over=S)""",
+        "`dropout` stands between the softmax and the weighted sum",
+        2,
+    ),
+    "scores multiplied by a mask": (
+        """
+  score = dot(q, k, over=head) * causal[q=T, k=S]
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "the score is multiplied by a mask: that makes scores 0, which still count",
+        1,
+    ),
+    "scores scaled key by key": (
+        """
+  score = dot(q, k, over=head) * mean(k, over=head)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "the score is multiplied by something that differs from key to key",
+        1,
+    ),
+    "scores through tanh": (
+        """
+  score = 30 * tanh(dot(q, k, over=head) / 30)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "`tanh` stands between the dot product and the softmax",
+        1,
+    ),
+    "weights squared": (
+        """
+  weight = softmax(dot(q, k, over=head), over=S)
+  mixed = dot(weight ^ 2, v, over=S)""",
+        "`pow` stands between the softmax and the weighted sum",
+        2,
+    ),
+    "something added to the sum": (
+        """
+  e = exp(dot(q, k, over=head))
+  mixed = dot(e / (sum(e, over=S) + 1), v, over=S)""",
+        "a constant is added to the sum",
+        2,
+    ),
+    "exp and sum where a row can be empty": (
+        """
+  e = where(earlier[q=T, k=S], exp(dot(q, k, over=head)), 0)
+  mixed = dot(e / (sum(e, over=S)), v, over=S)""",
+        "divides zero by zero",
+        2,
+    ),
+}
+
+
+def attentions(graph: Graph) -> list[Attention]:
+    return [node.op for node in graph.body.walk() if isinstance(node.op, Attention)]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_spelling_becomes_attention(name, spec, difference):
+    text, expected = SPELLINGS[name]
+    before = spec(SPEC.replace("%s", text))
+    after, reports = optimize(before)
+    (op,) = attentions(after)
+    assert {field: getattr(op, field) for field in expected} == expected
+    kinds = {node.op.name for node in after.body.walk()}
+    assert not kinds & {"softmax", "exp", "log_sum_exp"}, "parts of it are left"
+    assert "attention: `attention` over [" in explain(reports)
+    if name != "exp and sum where a row can be empty":
+        assert difference(before, after) < 1e-10
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_near_miss_stays(name, spec, difference):
+    text, reason, line = NEAR_MISSES[name]
+    before = spec(SPEC.replace("%s", text))
+    after, reports = optimize(before)
+    assert not attentions(after)
+    (miss,) = [miss for report in reports for miss in report.misses]
+    assert reason in miss.reason
+    assert miss.where is not None
+    assert miss.where.line == BODY + line
+    assert miss.scope.startswith("h.*.attn")
+    said = explain(reports)
+    assert miss.reason in said
+    assert f":{BODY + line}" in said
+    if "zero by zero" not in reason:
+        assert difference(before, after) < 1e-10
+
+
+def test_weights_that_are_an_output_stay(spec):
+    before = spec(
+        """
+model M(width=4) {
+  input x: [B, T, width]
+  y = rearrange(x, [T] -> [S=T])
+  weight = softmax(dot(x, y, over=width), over=S)
+  output mixed = dot(weight, y, over=S)
+  output weight = weight
+}
+"""
+    )
+    after, reports = optimize(before)
+    assert not attentions(after)
+    (miss,) = [miss for report in reports for miss in report.misses]
+    assert miss.reason.startswith("the weights are an output as well")
+    assert miss.where is not None
+    assert miss.where.line == 5
+
+
+def test_a_name_decides_nothing(spec):
+    """A block called `attention` that is none is not fused, and one called otherwise is."""
+    shadow = """
+block attention(heads)(x: [*, T, D], memory: [*, S, E] = x) -> [*, T, D] {
+  return dot(softmax(dot(x, memory, over=D), over=S) ^ 2, memory, over=S)
+}
+model M(width=4) {
+  input x: [B, T, width]
+  output y = attention(x, 2)
+}
+"""
+    after, reports = optimize(spec(shadow.replace("memory: [*, S, E] = x", "memory: [*, S, D] = x")))
+    assert not attentions(after)
+    assert any(report.misses for report in reports)
+
+
+def test_the_fused_node_takes_the_place_of_the_layer(spec):
+    graph, _ = optimize(spec(SPEC.replace("%s", SPELLINGS["dropout on the weights"][0])))
+    (node,) = [node for node in graph.body.walk() if isinstance(node.op, Attention)]
+    assert node.scope == "h.*.attn"
+    assert node.at is not None
+    assert node.at.text.strip()
+    assert "h.*.attn.mixed" in node.output.names
+
+
+@pytest.mark.parametrize("name", ["dropout on the weights", "the standard block", "renamed weights"])
+def test_training_draws_the_same_dropout(name, spec, difference):
+    before = spec(SPEC.replace("%s", SPELLINGS[name][0]))
+    after, _ = optimize(before)
+    assert difference(before, after, training=True) < 1e-10
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_expanded_twin(name, spec, difference):
+    after, _ = optimize(spec(SPEC.replace("%s", SPELLINGS[name][0])))
+    apart, report = Expand().run(after)
+    assert report.count == 1
+    assert not attentions(apart)
+    assert difference(after, apart) < 1e-10
+    again, _ = optimize(apart)
+    assert attentions(again) == attentions(after)

@@ -1,0 +1,166 @@
+"""The pipeline as a whole: a GPT-2 spelled out by hand is the standard one, nothing changes a number, twice is once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from attndsl.elaborate import load, shipped
+from attndsl.graph import Graph
+from attndsl.graph.text import to_text
+from attndsl.graph.verify import InvalidGraph
+from attndsl.passes import PIPELINE, explain, optimize
+from attndsl.passes.base import Pass, Report
+from attndsl.passes.dce import DeadCode
+from attndsl.passes.fuse_norm import FuseNorm
+
+BY_HAND = """
+block norm(eps)(z: [*, F]) -> [*, F] {
+  param gain: [F] = ones
+  param offset: [F] = zeros
+  m = mean(z, over=F)
+  v = mean((z - m) ^ 2, over=F)
+  return offset + (z - m) / sqrt(v + eps) * gain
+}
+
+block dense(n, start)(z: [*, F]) -> [*, n] {
+  param w: [rows=F, columns=n] = start
+  param b: [columns=n] = zeros
+  y = b + dot(rearrange(z, [F] -> [rows=F]), w, over=rows)
+  return rearrange(y, [columns=n] -> [n])
+}
+
+block attend(n, rate, start, last)(z: [*, L, F], memory: [*, K, G] = z) -> [*, L, F] {
+  size = F / n
+  a = dense(z, F, start) as a |> rearrange([L, F] -> [n, L, size])
+  b = dense(memory, F, start) as b |> rearrange([K, F] -> [n, K, size])
+  c = dense(memory, F, start) as c |> rearrange([K, F] -> [n, K, size])
+  score = dot(a * size ^ -0.5, b, over=size)
+  past: bool[L, K] = positions(L) >= positions(K)
+  weight = softmax(where(past, score, -1e9), over=K)
+  y = dot(dropout(weight, rate), c, over=K) |> rearrange([n, L, size] -> [L, F])
+  return dense(y, F, last) as d
+}
+
+model Hand(vocab=50257, context=1024, depth=12, width=768, heads=12, p=0.1, eps=1e-5) {
+  input tokens: int[B, T] where T <= context, tokens < vocab
+  start = normal(0.02)
+  last = normal(0.02 / sqrt(2 * depth))
+
+  layer words = embedding(vocab, width, start)
+  x = words(tokens) + embedding(range(T), context, width, start) as places
+  x = dropout(x, p)
+  repeat layer in depth {
+    x = x + (norm(x, eps) as before |> attend(heads, p, start, last) as look |> dropout(p))
+    y = dense(norm(x, eps) as between, 4 * width, start) as wide
+    y = (1 + tanh((y + 0.044715 * y * y * y) * sqrt(2 / pi))) * y / 2
+    x = x + dropout(dense(y, width, last) as narrow, p)
+  }
+  output logits = norm(x, eps) as final |> dot(words.table, over=width)
+
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  output loss = cross_entropy(logits, targets, over=vocab)
+}
+"""
+SMALL = {"vocab": "11", "context": "8", "depth": "2", "width": "12", "heads": "3"}
+
+
+def fused(graph: Graph) -> Counter[str]:
+    names = ("attention", "layer_norm", "rms_norm", "gelu", "silu", "softmax", "mean", "rsqrt", "sqrt", "tanh", "erf")
+    return Counter(node.op.name for node in graph.body.walk() if node.op.name in names)
+
+
+def test_by_hand_is_the_standard_one(spec):
+    standard, _ = optimize(load("gpt2"))
+    by_hand, reports = optimize(spec(BY_HAND))
+    assert fused(standard) == fused(by_hand) == {"attention": 1, "layer_norm": 3, "gelu": 1}
+    assert to_text(by_hand, labels=False, spans=False) == to_text(standard, labels=False, spans=False)
+    before = [to_text(graph, labels=False, spans=False) for graph in (load("gpt2"), spec(BY_HAND))]
+    assert before[0] != before[1]
+    assert not [miss for report in reports for miss in report.misses]
+
+
+def test_by_hand_gives_the_same_numbers(spec, difference):
+    before = spec(BY_HAND, **SMALL)
+    after, _ = optimize(before)
+    assert difference(before, after) < 1e-10
+    assert difference(before, after, training=True) < 1e-10
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_specs_keep_their_numbers(name, difference):
+    graph = load(name)
+    settings = {key: value for key, value in SMALL.items() if key in graph.hyperparameters}
+    before = load(name, settings)
+    after, _ = optimize(before)
+    assert fused(after)["attention"] >= 1
+    assert not fused(after)["softmax"]
+    assert difference(before, after) < 1e-10
+    assert difference(before, after, training=True) < 1e-10
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_twice_is_once(name):
+    once, _ = optimize(load(name))
+    twice, reports = optimize(once)
+    assert to_text(twice) == to_text(once)
+    assert not [rewrite for report in reports for rewrite in report.rewrites]
+
+
+def test_bodies_are_visited_once():
+    small, large = (optimize(load("gpt2", {"depth": depth}))[1] for depth in ("2", "96"))
+    assert [report.count for report in small] == [report.count for report in large]
+
+
+def test_names_and_places_stay():
+    before = load("gpt2")
+    after, _ = optimize(before)
+    named = {name for node in after.body.walk() for value in node.outputs for name in value.names}
+    for address in ("h.*.attn", "h.*.ln_1", "h.*.mlp", "ln_f", "h.*.attn.q", "wpe"):
+        assert address in named
+    assert all(node.at is not None for node in after.body.walk())
+    assert set(after.scopes) == set(before.scopes)
+
+
+def test_explain():
+    text = explain(optimize(load("gpt2"))[1])
+    lines = text.splitlines()
+    assert lines[0] == "rewritten"
+    assert sum("layer-norm: `layer_norm` over [width] with scale and shift" in line for line in lines) == 3
+    (line,) = [line for line in lines if "attention: `attention`" in line]
+    assert "in h.*.attn: " in line
+    assert "mask `k <= q`" in line
+    assert "gpt2.attn:" in line
+    assert "not rewritten" not in text
+
+
+def test_the_order_of_passes_is_checked():
+    with pytest.raises(ValueError, match="`fuse-norm` needs constant-folding"):
+        optimize(load("gpt_nano"), passes=(DeadCode(), FuseNorm()))
+    optimize(load("gpt_nano"), passes=PIPELINE)
+
+
+def test_a_pass_that_breaks_the_graph_is_caught():
+    class Careless(Pass):
+        name = "careless"
+
+        def run(self, graph: Graph) -> tuple[Graph, Report]:
+            from dataclasses import replace
+
+            body = replace(graph.body, nodes=graph.body.nodes[1:])
+            return replace(graph, body=body), Report(self.name)
+
+    with pytest.raises(InvalidGraph, match="before it is made"):
+        optimize(load("gpt_nano"), passes=(Careless(),))
+
+
+def test_torch_is_not_needed():
+    code = (
+        "import sys; sys.modules['torch'] = None; from attndsl.elaborate import load; from attndsl.passes import *; "
+        "print(explain(optimize(load('gpt2'))[1]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "attention" in found.stdout

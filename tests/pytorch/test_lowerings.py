@@ -1,0 +1,102 @@
+"""Every operator's lowering against its NumPy meaning, on the operator's own samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attndsl import ops
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.inputs import example_inputs
+from attndsl.ops.sample_graphs import GRAPHS
+from attndsl.ops.samples import SAMPLES, Sample
+
+pytestmark = pytest.mark.torch
+
+CASES = [
+    pytest.param(sample, id=f"{name}-{i}") for name, samples in SAMPLES.items() for i, sample in enumerate(samples)
+]
+
+
+def _inputs(sample: Sample, dtype: str) -> dict[str, np.ndarray]:
+    return {f"x{i}": array for i, array in enumerate(sample.arrays(dtype))}
+
+
+def test_every_operator_has_a_lowering_or_a_reason_for_none() -> None:
+    from attndsl.backends.pytorch.lowerings import LOWERINGS, WITHOUT_LOWERING
+
+    assert not LOWERINGS.keys() & WITHOUT_LOWERING.keys()
+    assert set(ops.OPS.values()) <= LOWERINGS.keys() | WITHOUT_LOWERING.keys()
+
+
+def test_every_operator_but_loops_and_parameters_has_samples() -> None:
+    assert ops.OPS.keys() - SAMPLES.keys() == {"repeat", "scan", "parameter"}
+
+
+@pytest.mark.parametrize("sample", CASES)
+def test_lowering_computes_what_the_operator_means(sample: Sample) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph, inputs = sample.graph(), _inputs(sample, "float64")
+    mine = TorchProgram(graph, dtype="float64").run(inputs)["y"]
+    meant = NumpyProgram(graph, dtype="float64").run(inputs)["y"]
+    assert mine.dtype == meant.dtype
+    assert mine.shape == meant.shape
+    if not isinstance(sample.op, ops.Uniform):  # each backend draws with its own generator
+        np.testing.assert_allclose(mine, meant, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample", [c for c in CASES if c.values[0].output.dtype == "float"])
+def test_gradient_of_the_lowering_is_the_operators(sample: Sample) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph, inputs = sample.graph(), _inputs(sample, "float64")
+    shape = NumpyProgram(graph, dtype="float64").run(inputs)["y"].shape
+    upstream = {"y": np.random.default_rng(0).standard_normal(shape)}
+    _, _, mine = TorchProgram(graph, dtype="float64").gradients(inputs, upstream)
+    _, _, meant = NumpyProgram(graph, dtype="float64").gradients(inputs, upstream)
+    assert mine.keys() == meant.keys()
+    for name, gradient in meant.items():
+        np.testing.assert_allclose(mine[name], gradient, rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("sample", CASES)
+def test_floats_keep_the_models_dtype(sample: Sample, dtype: str) -> None:
+    """Ints and constants must not bring in torch's default float, nor NumPy's double."""
+    import torch
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    program = TorchProgram(sample.graph(), dtype=dtype)
+    given = program.tensors(_inputs(sample, "float32"))
+    before = torch.get_default_dtype()
+    if not any(tensor.is_floating_point() for tensor in given.values()):
+        torch.set_default_dtype(program.torch_dtype)  # nothing else in such a model says what its floats are
+    try:
+        result = program.module(**given)["y"]
+    finally:
+        torch.set_default_dtype(before)
+    kinds = {"float": program.torch_dtype, "int": torch.int64, "bool": torch.bool}
+    assert result.dtype == kinds[sample.output.dtype]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_agree_with_the_reference(name: str) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = GRAPHS[name]()
+    inputs = example_inputs(graph)
+    mine, meant = TorchProgram(graph, dtype="float64", seed=5), NumpyProgram(graph, dtype="float64", seed=5)
+    assert list(mine.parameters()) == list(meant.parameters())
+    for address, array in meant.parameters().items():
+        np.testing.assert_array_equal(mine.parameters()[address], array)
+    results = meant.run(inputs)
+    for output, array in mine.run(inputs).items():
+        np.testing.assert_allclose(array, results[output], rtol=1e-12, atol=1e-12)
+    draw = np.random.default_rng(1)
+    upstream = {name: draw.standard_normal(array.shape) for name, array in results.items() if array.dtype == "float64"}
+    for found, wanted in zip(mine.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
+        assert found.keys() == wanted.keys()
+        for address, array in wanted.items():
+            np.testing.assert_allclose(found[address], array, rtol=1e-10, atol=1e-11, err_msg=address)
