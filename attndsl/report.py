@@ -120,7 +120,7 @@ def _cells(line: str) -> tuple[str, list[int]]:
         if character == "\t":
             width = TAB - at % TAB
             character = " " * width
-        elif unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"):
+        elif not character.isprintable():
             character, width = "�", 1
         elif unicodedata.combining(character):
             width = 0

@@ -37,7 +37,7 @@ def to_dot(scene: Scene) -> Digraph:
         graph_attr={
             "fontname": FONT, "fontsize": "22", "fontcolor": INK, "label": scene.title, "labelloc": "t",
             "nodesep": "0.4", "ranksep": "0.34" if _has_labels(scene) else "0.5", "pad": "0.3", "rankdir": "TB",
-            "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst", "compound": "false", "newrank": "false",
+            "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst",
         },
         node_attr={
             "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5",

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from attndsl.graph import BOOL, Axis, Graph, Node, Value
 from attndsl.masks.analysis import mask_formula
+from attndsl.masks.index import negated
 from attndsl.ops import (
     Add,
     And,
@@ -264,12 +265,11 @@ class _Parts:
         return ", ".join(parts)
 
     def _formula(self, mask: Mask) -> str:
-        from attndsl.masks.index import negated
-
-        queries = [axis for axis in self.root.output.type.axes if axis in mask.piece.axes] or list(mask.piece.axes)
-        piece, producers = mask.piece, self.algebra.producers
-        over, sizes = self.score.over, self.algebra.sizes
-        formula = mask_formula(piece.value, producers, queries[-1], over, piece.renames, sizes)
+        left, right = (Piece(value, self.term.piece.renames).axes for value in self.dot.inputs)
+        over, piece = self.score.over, mask.piece
+        queries = sorted(((left - right) | (right - left)) & piece.axes - {over}, key=lambda axis: axis.name)
+        q = queries[-1] if queries else over
+        formula = mask_formula(piece.value, self.algebra.producers, q, over, piece.renames, self.algebra.sizes)
         return f"`{negated(formula) if mask.inverted else formula}`"
 
 

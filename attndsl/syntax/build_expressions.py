@@ -89,12 +89,12 @@ class ExpressionBuilder:
         value: int | float
         if text.isdigit():
             value = int(text[:MAX_DIGITS])
-            too_large = len(text) > MAX_DIGITS
+            excess = f"more than {MAX_DIGITS} digits" if len(text) > MAX_DIGITS else ""
         else:
             value = float(text)
-            too_large = value == float("inf")
-        if too_large:
-            self.complain("E0014", "this number is too large", span, f"more than {MAX_DIGITS} digits, or beyond 1e308")
+            excess = "more than 1.797e308" if value == float("inf") else ""
+        if excess:
+            self.complain("E0014", "this number is too large", span, excess)
             value = 0
         return tree.Number(span, value)
 

@@ -24,6 +24,16 @@ STATEMENTS = (
     *("input", "output", "layer", "param", "state", "repeat", "scan", "scope", "require"),
     *("if", "else", "return", "emit"),
 )
+_USES = {
+    "input": "input tokens: int[B, T]",
+    "output": "output logits = …",
+    "layer": "layer wte = embedding(vocab, width)",
+    "param": "param scale: [D] = ones",
+    "state": "state memory: [B, M, width] = zeros",
+    "scope": "scope encoder { … }",
+    "repeat": "repeat h in depth { … }",
+    "scan": "scan t in T with s = … { … }",
+}
 _ELSEWHERE = {
     **{
         "for": "`repeat h in depth { … }`",
@@ -108,7 +118,8 @@ def missing_brace(parser: Parser, at: int) -> Diagnostic:
 def missing_mark(parser: Parser, token: Token, mark: str) -> Diagnostic:
     """A brace that was left out just before `token`."""
     span = Span(parser.source, parser.ends[-1], parser.ends[-1])
-    before = "a body starts here" if mark == "{" else f"before `{token.text}`"
+    next_word = re.compile(r"\w*").match(parser.text, parser.lexer.at)
+    before = "a body starts here" if mark == "{" or next_word is None else f"before `{next_word.group()}`"
     return Diagnostic("E0011", f"`{mark}` is missing", Label(span, before))
 
 
@@ -152,13 +163,13 @@ def _characters(place: Place) -> Diagnostic | None:
         instead = _LOOKALIKES.get(token.text)
         return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{instead}`" if instead else ())
     if token.text.isprintable():
-        message = f"`{token.text[:20]}` means nothing here"
-        is_name = token.text[0].isalpha()
-        return place.say(
-            "E0012", message, help="names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if is_name else ()
-        )
+        help = "names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if token.text[0].isalpha() else ""
+        if token.text == "@":
+            help = "to multiply along an axis, write `dot(a, b, over=K)`"
+        return place.say("E0012", f"`{token.text[:20]}` means nothing here", help=help or ())
     name = unicodedata.name(token.text[0], f"character U+{ord(token.text[0]):04X}").lower()
-    return place.say("E0012", f"an invisible character means nothing here: {name}", help="delete it")
+    help = "write an ordinary space" if token.text.isspace() else "delete it"
+    return place.say("E0012", f"an invisible character means nothing here: {name}", help=help)
 
 
 def _fraction(place: Place) -> Diagnostic | None:
@@ -311,8 +322,20 @@ def _unknown_word(place: Place) -> Diagnostic | None:
                 place.span(place.start, place.start + len(first)),
                 help="declarations stand side by side in a file, not inside one another",
             )
+        if first in _USES:
+            return _nameless(place, first, place.start)
         return _word(place, place.start, place.start + len(first), STATEMENTS, "no statement")
+    before = re.search(r"\b(?:scope|repeat|scan)$", place.text[: place.before])
+    if place.kind == "LBRACE" and before is not None:
+        return _nameless(place, before.group(), before.start())
     return None
+
+
+def _nameless(place: Place, word: str, at: int) -> Diagnostic:
+    """`repeat {`, `scope {`: keywords only where a name follows."""
+    return place.say(
+        "E0010", f"`{word}` needs a name after it", place.span(at, at + len(word)), help=f"as in `{_USES[word]}`"
+    )
 
 
 def _outside(place: Place) -> Diagnostic:
@@ -367,12 +390,15 @@ def _unused_value(place: Place) -> Diagnostic | None:
     goes_on = after_name and (place.kind in AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
     if not starts_value and not goes_on:
         return None
+    helps = ["give it a name with `name = …`, or hand it on with `return`"]
+    if place.kind in ("MINUS", "LPAR") and place.at_start:
+        helps.append(f"a line that starts with `{place.token.text}` does not go on with the one before it")
     line = place.text[place.start : place.parser.statement_end(place.start, place.token)].split("\n", 1)[0]
     return place.say(
         "E0019",
         "this value goes nowhere",
         place.span(place.start, place.start + len(line.split(" #", 1)[0].rstrip())),
-        help="give it a name with `name = …`, or hand it on with `return`",
+        help=helps,
     )
 
 

@@ -38,6 +38,8 @@ class _Exact(TorchFunctionMode):
             first = arguments[0]
             if first.dtype in (torch.bfloat16, torch.float16):
                 arguments = (first.float(), *arguments[1:])
+        if function is torch.Tensor.unflatten:  # a method in Python that calls `super()`, which dynamo cannot follow
+            function = torch.unflatten
         return function(*arguments, **(named or {}))
 
 

@@ -65,28 +65,32 @@ Factor = Union[str, Opaque, Size]  # a symbol, a function of sizes, or a sum to 
 
 def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
     """Python integer arithmetic for a size; `name` gives the variable that holds a symbol's value."""
+    above, below = _fraction(size, name)
+    return above if below.text == "1" else binary(above, "//", below, PRODUCT)
+
+
+def _fraction(size: Size, name: Callable[[str], str]) -> tuple[Expr, Expr]:
+    """A size as a quotient of integers."""
     below: dict[Factor, int] = {}
     denominator = 1
     for monomial, coefficient in size.terms.items():
         denominator = math.lcm(denominator, coefficient.denominator)
         for atom, exponent in _with_quotients(monomial):
             below[atom] = max(below.get(atom, 0), -exponent)
+    below = {atom: exponent for atom, exponent in below.items() if exponent > 0}
     above: Expr | None = None
     for monomial, coefficient in size.terms.items():
-        exponents: dict[Factor, int] = {atom: exponent for atom, exponent in below.items() if exponent > 0}
+        exponents = dict(below)
         for atom, exponent in _with_quotients(monomial):
             exponents[atom] = exponents.get(atom, 0) + exponent
         term = _product(coefficient * denominator, exponents, name)
         if above is None:
             above = term
         elif term.text.startswith("-"):
-            above = binary(above, "-", Expr(term.text[1:], term.level if term.level != UNARY else ATOM, True), SUM)
+            above = binary(above, "-", Expr(term.text[1:], ATOM if term.level == UNARY else term.level, True), SUM)
         else:
             above = binary(above, "+", term, SUM)
-    if above is None:
-        return number(0)
-    divisor = _product(Fraction(denominator), {a: e for a, e in below.items() if e > 0}, name)
-    return above if divisor.text == "1" else binary(above, "//", divisor, PRODUCT)
+    return above or number(0), _product(Fraction(denominator), below, name)
 
 
 def _with_quotients(monomial: Sequence[tuple[Atom, int]]) -> list[tuple[Factor, int]]:
@@ -114,9 +118,14 @@ def _atom(atom: Factor, name: Callable[[str], str]) -> Expr:
         return Expr(name(atom), ATOM, True)
     if isinstance(atom, Size):
         return size_expression(atom, name)
+    if atom.function == "floor":
+        # Quotients stay exact inside: `8*width/3 // 256` rounds once.
+        (left, under), (right, over) = (_fraction(argument, name) for argument in atom.arguments)
+        above = left if over.text == "1" else binary(left, "*", over, PRODUCT)
+        return binary(above, "//", right if under.text == "1" else binary(under, "*", right, PRODUCT), PRODUCT)
     parts = [size_expression(argument, name) for argument in atom.arguments]
-    if atom.function in ("floor", "mod"):
-        return binary(parts[0], "//" if atom.function == "floor" else "%", parts[1], PRODUCT)
+    if atom.function == "mod":
+        return binary(parts[0], "%", parts[1], PRODUCT)
     return function(atom.function, *(part.text for part in parts), host=True)
 
 

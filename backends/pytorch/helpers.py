@@ -53,8 +53,8 @@ def ones(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.ones(shape))
 """,
     "identity": """
-def identity(size: int, _: int) -> nn.Parameter:
-    return nn.Parameter(torch.eye(size))
+def identity(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.eye(*shape[-2:]).expand(shape).clone())
 """,
 }
 

@@ -139,8 +139,6 @@ class Layers:
         names = {"normal": ["std"], "truncated": ["std"], "uniform": ["low", "high"], "constant": ["value"]}.get(
             kind, []
         )
-        if kind == "identity" and len(shape) != 2:
-            raise NotImplementedError("identity is for matrices")
         return (
             f"{self.helper(kind)}({', '.join([*shape, *(f'{n}={a}' for n, a in zip(names, arguments, strict=True))])})"
         )

@@ -102,6 +102,93 @@ def test_shipped_specs_keep_their_numbers(name, difference):
     assert difference(before, after, training=True) < 1e-10
 
 
+MODELS = {
+    "one body for each case": (
+        """
+model M(width=8, heads=2, depth=5) {
+  input x: [B, T, width]
+  repeat h in depth {
+    if h % 2 == 0 {
+      x += x |> layer_norm as ln |> attention(heads, mask=causal) as attn
+    } else {
+      x += x |> rms_norm as ln |> attention(heads, mask=window(2)) as attn
+    }
+  }
+  output y = x
+}""",
+        {"attention": 2, "layer_norm": 1, "rms_norm": 1},
+    ),
+    "attention inside a scan": (
+        """
+block bahdanau(hidden)(s: [*, Q], memory: [*, S, E], valid: bool[*, S]) -> [*, E] {
+  param v: [hidden] = normal(0.5)
+  state = rearrange(linear(s, hidden) as query, [hidden] -> [hidden])
+  score: [*, S] = dot(tanh(linear(memory, hidden) as key), v, over=hidden)
+  return dot(softmax(score, over=S, where=valid), memory, over=S)
+}
+model M(width=4, hidden=6) {
+  input x: [B, T, width]
+  input valid: bool[B, T]
+  states = scan t in T with s: [B, hidden] = tanh(linear(x[T=0], hidden) as start) {
+    c = bahdanau(hidden)(s, x, valid) as attend
+    s = tanh(linear(c, hidden) as new + linear(s, hidden) as old)
+    emit s
+  }
+  output y = states
+}""",
+        {"attention": 1, "tanh": 3},
+    ),
+    "a bias that all layers share": (
+        """
+model M(width=8, heads=2, depth=3) {
+  input x: [B, T, width]
+  input memory: [B, U, width]
+  input valid: bool[B, U]
+  distance = bucketed(heads, 8, 6)
+  repeat h in depth {
+    x += x |> rms_norm as n_1 |> attention(heads, position=distance, scale=1, bias=false) as attn
+    x += attention(rms_norm(x) as n_2, memory, heads, mask=keys(valid)) as cross
+    x += x |> rms_norm as n_3 |> gated_mlp(12) as mlp
+  }
+  output y = rms_norm(x) as norm
+}""",
+        {"attention": 2, "rms_norm": 4, "silu": 1},
+    ),
+    "rotary positions, few key heads, parallel sublayers": (
+        """
+model M(width=16, heads=4, depth=2) {
+  input x: [B, T, width]
+  repeat h in depth {
+    z = layer_norm(x) as norm
+    a = attention(z, heads, kv_heads=2, mask=causal, position=rotary, dropout=0.2) as attn
+    x = x + a + (mlp(z, 24, act=gelu) as mlp)
+  }
+  output y = x
+}""",
+        {"attention": 1, "layer_norm": 1, "gelu": 1},
+    ),
+    "no layers": (
+        """
+model M(width=8, heads=2, depth=0) {
+  input x: [B, T, width]
+  repeat h in depth { x += x |> layer_norm as ln |> attention(heads, mask=causal) as attn }
+  output y = x
+}""",
+        {"attention": 1, "layer_norm": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_models_keep_their_numbers(name, spec, difference):
+    text, expected = MODELS[name]
+    before = spec(text)
+    after, _ = optimize(before)
+    assert fused(after) == expected
+    assert difference(before, after) < 1e-10
+    assert difference(before, after, training=True) < 1e-10
+
+
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_twice_is_once(name):
     once, _ = optimize(load(name))

@@ -29,7 +29,9 @@ def test_a_file_is_read(folder):
     assert parse_file(str(folder / "gpt2.attn")).declarations[0].name.text == "M"
 
 
-@pytest.mark.parametrize(("asked", "meant"), [("gpt3.attn", "gpt2.attn"), ("gpt2", "gpt2.attn"), ("bret.attn", "bert.attn")])
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("gpt3.attn", "gpt2.attn"), ("gpt2", "gpt2.attn"), ("bret.attn", "bert.attn")]
+)
 def test_a_file_that_does_not_exist(folder, asked, meant):
     diagnostic = refusal(folder / asked)
     assert diagnostic.code == "E0001"

@@ -239,7 +239,8 @@ mask f(n, doc: int[B, T])(b in B, q, k) = q < k
 
 def test_docstrings():
     file = parsed(
-        "# a comment\n///  Of the file,\n/// two lines.\n\n///Of M.\n///\n/// More.\n\n" + "model M {\n/// in\ninput x: [B]\n}"
+        "# a comment\n///  Of the file,\n/// two lines.\n\n///Of M.\n///\n/// More.\n\n"
+        + "model M {\n/// in\ninput x: [B]\n}"
     )
     (model,) = file.declarations
     assert file.doc == " Of the file,\ntwo lines."

@@ -109,7 +109,7 @@ def test_a_cache_that_cannot_be_written(cache, built, kind):
     assert load().rows
     assert load().rows
     assert len(built) == 2
-    assert not [path for path in cache.parent.parent.rglob("*.tmp")]
+    assert not list(cache.parent.parent.rglob("*.tmp"))
 
 
 def test_a_relative_cache_home_is_ignored(monkeypatch):

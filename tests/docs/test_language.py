@@ -1,0 +1,105 @@
+"""Every example of the language reference does what the page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.checking import check
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import open_spec
+from attndsl.inputs import example_inputs
+from attndsl.report import render
+from attndsl.syntax import limits
+from attndsl.syntax.lexer import RESERVED
+from tests.docs.pages import PAGE, Example, as_file, examples, with_claims
+
+EXAMPLES = [e for e in examples() if e.language == "attn"]
+RIGHT = [e for e in EXAMPLES if e.kind in ("program", "fragment")]
+WRONG = [e for e in EXAMPLES if e.kind == "wrong"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with the files that the page gives a name."""
+    monkeypatch.chdir(tmp_path)
+    for example in EXAMPLES:
+        if example.kind == "file":
+            Path(example.words[1]).write_text(example.text, encoding="utf-8")
+    return tmp_path
+
+
+def test_every_block_is_of_a_known_kind() -> None:
+    assert {e.kind for e in EXAMPLES} == {"frame", "program", "fragment", "wrong", "file"}
+    assert all(e.language in ("attn", "text", "console") for e in examples())
+
+
+@pytest.mark.parametrize("example", RIGHT, ids=str)
+def test_a_right_example_is_right_and_runs(example: Example, folder: Path) -> None:
+    text, claims = with_claims(as_file(example))
+    Path("my.attn").write_text(text, encoding="utf-8")
+    for name in ("my.attn", *(f"my.attn:{v.name.text}" for v in open_spec("my.attn").variants)):
+        graph = check(name)
+        types = {o.name: str(o.value.type).removeprefix("float") for o in graph.outputs}
+        assert {c.output: types[c.output] for c in claims} == {c.output: c.type for c in claims}
+        inputs = example_inputs(graph)
+        found = NumpyProgram(graph).run(inputs)
+        assert found.keys() == types.keys()
+
+
+@pytest.mark.parametrize("example", WRONG, ids=str)
+def test_a_wrong_example_gives_the_code_beside_it(example: Example, folder: Path) -> None:
+    Path("my.attn").write_text(as_file(example), encoding="utf-8")
+    with pytest.raises(AttnError) as caught:
+        check("my.attn")
+    assert [d.code for d in caught.value.diagnostics] == [example.words[1]]
+
+
+def test_the_message_that_is_shown_is_the_one_that_comes(folder: Path) -> None:
+    blocks = examples()
+    shown = [(before, block) for before, block in zip(blocks, blocks[1:], strict=False) if block.kind == "error"]
+    assert shown
+    for program, message in shown:
+        Path("my.attn").write_text(as_file(program), encoding="utf-8")
+        with pytest.raises(AttnError) as caught:
+            check("my.attn")
+        assert render(caught.value.diagnostics, color=False).strip() == message.text.strip()
+
+
+def test_the_frame_is_right_by_itself(folder: Path) -> None:
+    (frame,) = [e for e in EXAMPLES if e.kind == "frame"]
+    Path("my.attn").write_text(frame.text.replace("  …\n", ""), encoding="utf-8")
+    check("my.attn")
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    from attndsl.elaborate import bodies, calls, tensors
+
+    page = PAGE.read_text(encoding="utf-8")
+    for row in (
+        f"size of a file | {limits.MAX_BYTES // 1024} KiB",
+        f"brackets inside one another | {limits.MAX_NESTING}",
+        f"operators in a row, with no comma or end of statement | {limits.MAX_CHAIN:,}",
+        f"expressions and statements inside one another | {limits.MAX_DEPTH}",
+        f"digits of a whole number | {limits.MAX_DIGITS}",
+        f"blocks inside one another | {calls.MAX_DEPTH}",
+        f"operations, where everything is written out | {tensors.MAX_NODES:,}",
+        f"layers of a repeat with conditions on its index | {bodies.MAX_CASES_DEPTH:,}",
+    ):
+        assert f"| {row} |" in page
+
+
+def test_the_reserved_words_are_those_of_the_lexer() -> None:
+    (line,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "are reserved" in line]
+    assert set(line[1 : line.index("`", 1)].split()) == RESERVED
+
+
+def test_the_keys_of_a_recipe_are_all_named() -> None:
+    from attndsl.training.options import OPTIMIZERS, SCHEDULES
+    from attndsl.training.recipe import KEYS
+
+    training = PAGE.read_text(encoding="utf-8").partition("## Training")[2].partition("\n## ")[0]
+    missing = [name for name in (*KEYS, *OPTIMIZERS, *SCHEDULES) if name not in training]
+    assert not missing

@@ -1,0 +1,89 @@
+"""`torch.compile(fullgraph=True)`: no graph breaks, nothing that is compiled anew from layer to layer, the same loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attndsl.elaborate import load
+from attndsl.inputs import example_inputs
+from attndsl.ops.sample_graphs import GRAPHS
+
+pytestmark = pytest.mark.torch
+
+
+def _small(depth: int) -> dict[str, str]:
+    return {"depth": str(depth), "width": "16", "heads": "2", "vocab": "30", "context": "8", "p": "0.0"}
+
+
+@pytest.mark.parametrize("depth", [2, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_gpt2(depth: int, backend: str) -> None:
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = load("gpt2", _small(depth))
+    program, inputs = TorchProgram(graph), example_inputs(graph)
+    program.module.train()
+    given = program.tensors(inputs)
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(program.module, fullgraph=True, backend=counter if backend == "eager" else backend)
+    for _ in range(2):
+        program.module.zero_grad()
+        loss = compiled(**given)["loss"]
+        loss.backward()
+    gradients = {name: p.grad.clone() for name, p in program.module.named_parameters()}
+    program.module.zero_grad()
+    eager = program.module(**given)["loss"]
+    eager.backward()
+    assert float(loss) == pytest.approx(float(eager), rel=1e-5)
+    for name, p in program.module.named_parameters():
+        torch.testing.assert_close(gradients[name], p.grad, rtol=1e-4, atol=1e-6)
+    if backend == "eager":
+        assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("name", ["repeat", "repeat_cases", "repeat_nested", "scan", "scan_reverse", "fused_layer"])
+def test_loops_are_one_graph(name: str) -> None:
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = GRAPHS[name]()
+    program = TorchProgram(graph)
+    given = program.tensors(example_inputs(graph))
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    found = torch.compile(program.module, fullgraph=True, backend=counter)(**given)
+    assert counter.frame_count == 1
+    for output, value in program.module(**given).items():
+        torch.testing.assert_close(found[output], value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(dtype: str) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = load("gpt2", _small(2))
+    inputs = example_inputs(graph)
+    compiled, eager = TorchProgram(graph, dtype=dtype, compile=True), TorchProgram(graph, dtype=dtype)
+    loss = compiled.loss(inputs, "loss")
+    loss.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in compiled.module.parameters())
+    assert float(loss) == pytest.approx(float(eager.run(inputs, ["loss"])["loss"]), rel=1e-2)
+
+
+@pytest.mark.slow
+def test_program_runs_compiled() -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = load("gpt2", _small(2))
+    inputs = example_inputs(graph)
+    compiled, eager = TorchProgram(graph, compile=True), TorchProgram(graph)
+    for name, array in eager.run(inputs).items():
+        np.testing.assert_allclose(compiled.run(inputs)[name], array, rtol=1e-4, atol=1e-5)
