@@ -1,7 +1,7 @@
 """Writes docs/library.md: every block, mask, bias and primitive, from their own documentation.
 
-`python scripts/library_page.py` writes the page; with `--check` it writes nothing and exits with 1 if the page is out of
-date.
+`python scripts/library_page.py` writes the page; with `--check` it writes nothing, and exits with 1 if the page is out
+of date.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HEAD = """\
 # The library
 
 What every spec can use without an import: the standard library, written in the language itself (`attndsl show NAME`
-prints the file that has a name), and the primitives underneath it. [language.md](language.md) explains the notation: the
-first list of a signature holds hyperparameters, the second tensors; `*` stands for any axes.
+prints the file that has a name), and the primitives underneath it. [language.md](language.md) explains the notation:
+the first list of a signature holds hyperparameters, the second tensors; `*` stands for any axes.
 
 This page is written by `scripts/library_page.py` from the documentation of the code.
 """
@@ -73,7 +73,7 @@ def _entry(declaration: Callable) -> Iterator[str]:
     if declaration.doc:
         yield _joined(declaration.doc)
         yield ""
-    made = [f"`{name}: {type_}` ({start})" for name, type_, start in _parameters(declaration)]
+    made = list(_parameters(declaration))
     if made:
         yield f"Makes {_listed(made)}."
         yield ""
@@ -93,10 +93,16 @@ def _signature(declaration: Callable) -> str:
     return " ".join(text[:start].split())
 
 
-def _parameters(root: tree.Tree) -> Iterator[tuple[str, str, str]]:
-    for node in _walk(root):
-        if isinstance(node, tree.ParamDecl):
-            yield node.name.text, node.type.span.text, node.init.span.text if node.init is not None else "normal(0.02)"
+def _parameters(declaration: Callable) -> Iterator[str]:
+    """Each parameter with its type, how it starts, and the condition that it stands under."""
+    walked = list(_walk(declaration))
+    branches = [node for node in walked if isinstance(node, tree.If)]
+    for node in walked:
+        if not isinstance(node, tree.ParamDecl):
+            continue
+        start = node.init.span.text if node.init is not None else "normal(0.02)"
+        conditions = [f"if `{b.condition.span.text}`" for b in branches if any(node in _walk(s) for s in b.then)]
+        yield f"`{node.name.text}: {node.type.span.text}` ({', '.join([f'`{start}`', *conditions])})"
 
 
 def _labels(root: tree.Tree) -> Iterator[tuple[str, str]]:
@@ -123,7 +129,7 @@ def _walk(root: tree.Tree) -> Iterator[tree.Tree]:
 def _primitives() -> Iterator[str]:
     yield "## Primitives"
     yield ""
-    yield "Functions of tensors that the compiler knows by itself. Most work on compile-time numbers too, where that makes sense."
+    yield "Functions of tensors that the compiler knows by itself. Those of one element take compile-time numbers too."
     yield ""
     yield "| primitive | operands | keywords | what it gives |"
     yield "|---|---|---|---|"
@@ -131,7 +137,7 @@ def _primitives() -> Iterator[str]:
         keywords = ", ".join(f"`{k}=`" for k in rule.keywords) or "–"
         yield f"| `{name}` | {_count(rule)} | {keywords} | {_cell(rule.doc)} |"
     yield ""
-    yield "Of each operand list, the tensors come first; a primitive without its operands is a block value: `softmax(over=S)`."
+    yield "A primitive without all of its operands is a block value: `x |> softmax(over=S)`."
     yield ""
     yield "## Constants"
     yield ""

@@ -26,7 +26,6 @@ Values are numbered in the order in which they are written; `{…}` are their na
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from fractions import Fraction
@@ -34,13 +33,11 @@ from fractions import Fraction
 from attndsl.diagnostics import Span
 from attndsl.graph.anonymous import anonymous
 from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, Value
-from attndsl.graph.reader import parse_text
+from attndsl.graph.cursor import WORD
+from attndsl.graph.reader import FILE, parse_text
 from attndsl.graph.types import Axis, Type
 from attndsl.ops.base import Op
 from attndsl.sizes import Constraint, Size
-
-WORD = re.compile(r"[A-Za-z_*$][\w.*$']*")
-FILE = re.compile(r"[^\s:\",{}()]+")
 
 
 def to_text(graph: Graph, *, labels: bool = True, spans: bool = True) -> str:

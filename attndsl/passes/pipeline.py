@@ -71,8 +71,12 @@ def explain(reports: Iterable[Report]) -> str:
         lines.append("not rewritten")
         for miss in misses:
             lines += _miss(miss)
-    lines.append("housekeeping")
-    lines += [f"  {report.name}: {_summary(report.rewrites)}" for report in reports if _counted(report.rewrites)]
+    by_pass: dict[str, list[Rewrite]] = {}
+    for report in reports:
+        by_pass.setdefault(report.name, []).extend(r for r in report.rewrites if r.rule in _HOUSEKEEPING)
+    if any(by_pass.values()):
+        lines.append("housekeeping")
+        lines += [f"  {name}: {_summary(rewrites)}" for name, rewrites in by_pass.items() if rewrites]
     return "\n".join(lines) + "\n"
 
 
@@ -95,13 +99,8 @@ def _times(count: int) -> str:
     return f" ({count} times)" if count > 1 else ""
 
 
-def _counted(rewrites: Iterable[Rewrite]) -> bool:
-    return any(rewrite.rule in _HOUSEKEEPING for rewrite in rewrites)
-
-
 def _summary(rewrites: Iterable[Rewrite]) -> str:
     totals: dict[str, int] = {}
     for rewrite in rewrites:
-        if rewrite.rule in _HOUSEKEEPING:
-            totals[rewrite.rule] = totals.get(rewrite.rule, 0) + rewrite.count
+        totals[rewrite.rule] = totals.get(rewrite.rule, 0) + rewrite.count
     return ", ".join(f"{count} {rule}" for rule, count in sorted(totals.items()))

@@ -250,7 +250,7 @@ def _equals(place: Place) -> Diagnostic | None:
         return place.say("E0016", "`=` gives a name its value, and cannot stand here", help="to compare, write `==`")
     if place.kind == "EQUAL" and "EQUALS" in place.expected:
         return place.say("E0016", "`==` compares, and cannot stand here", help="to give a name its value, write `=`")
-    if place.kind == "EQUALS" and place.text[place.before - 1] == ":" and place.before == place.token.start:
+    if place.kind == "EQUALS" and place.text[: place.before].endswith(":") and place.before == place.token.start:
         return place.say("E0016", "there is no `:=`", place.span(place.before - 1), help="write `=`")
     return None
 
@@ -283,7 +283,7 @@ def _comparison(place: Place) -> Diagnostic | None:
 def _operator_spelling(place: Place) -> Diagnostic | None:
     """`**`, `&&`, `||`, `+x`."""
     token = place.token
-    if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[token.start - 1 : token.start] == token.text:
+    if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[: token.start].endswith(token.text):
         instead = {"TIMES": "^", "AMPERSAND": "and", "BAR": "or"}[place.kind]
         span = place.span(token.start - 1)
         also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"

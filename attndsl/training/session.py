@@ -17,6 +17,7 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.initial import require_memory
 from attndsl.sizes import Size
 from attndsl.training.api import Trainer, make_trainer
 from attndsl.training.checkpoint import newest_checkpoint
@@ -64,12 +65,14 @@ def begin(
         raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
     opened = open_spec(spec)
     graph, recipe, model_settings = _configure(opened, settings)
+    check_recipe(recipe, graph)
+    backend, device = _place(backend, device)
+    _require_memory(graph, recipe, device)
     choice = TokenizerChoice.parse(recipe.tokenizer)
     dataset = load_dataset(data, choice, recipe.held_out, out.parent / CACHE, console.say)
     graph, recipe, model_settings = _with_vocabulary(opened, settings, graph, recipe, model_settings, dataset)
     check_recipe(recipe, graph)
     dataset.require(recipe.length, _shown(data))
-    backend, device = _place(backend, device)
     trainer = _trainer(graph, recipe, backend, device, compile, console)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     staging = out.with_name(f".{out.name}{PARTIAL}")
@@ -265,6 +268,12 @@ def _place(backend: str | None, device: str | None) -> tuple[str, str]:
                 return backend, device
             device = "cuda" if torch.cuda.is_available() else "cpu"
     return backend, device
+
+
+def _require_memory(graph: Graph, recipe: Recipe, device: str) -> None:
+    """That parameters, gradients and the optimizer's averages fit, before the text is read (E0806)."""
+    copies = (3 if recipe.optimizer.kind == "sgd" else 4) if device == "cpu" else 1
+    require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies)
 
 
 def _trainer(graph: Graph, recipe: Recipe, backend: str, device: str, compile: bool, console: Console) -> Trainer:

@@ -1,7 +1,7 @@
 """Mixed precision, the same on the CPU as on CUDA.
 
-`torch.autocast` keeps what sums up or grows quickly in float32 on CUDA, but not all of it on the CPU: there a loss would
-be the sum of bfloat16 numbers, and overflow in float16. So on the CPU the operations of CUDA's list
+`torch.autocast` keeps what sums up or grows quickly in float32 on CUDA, but not all of it on the CPU: there a loss
+would be the sum of bfloat16 numbers, and overflow in float16. So on the CPU the operations of CUDA's list
 (https://docs.pytorch.org/docs/stable/amp.html) are given float32 here.
 """
 

@@ -108,9 +108,11 @@ def _product(coefficient: Fraction, exponents: dict[Factor, int], name: Callable
         if exponent:
             factors.append(base if exponent == 1 else binary(base, "**", number(exponent), POWER))
     product = factors[0]
+    if coefficient < 0:
+        product = Expr(f"-{product.at(UNARY)}", UNARY, True)
     for factor in factors[1:]:
         product = binary(product, "*", factor, PRODUCT)
-    return Expr(f"-{product.text}", min(product.level, UNARY), True) if coefficient < 0 else product
+    return product
 
 
 def _atom(atom: Factor, name: Callable[[str], str]) -> Expr:

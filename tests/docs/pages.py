@@ -18,7 +18,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "language.md"
 
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DECLARATION = re.compile(r"(?:model|block|mask|bias|variant|weights|train)[ \t]+[A-Za-z_]|use[ \t]+[\"A-Za-z_]")
-_TYPED = re.compile(r"(?P<indent> *)(?P<output>output )?(?P<name>\w+)(?:: [^=]+)? = .*?\s# (?P<type>(?:int|bool)?\[[^\]]*\])")
+_TYPED = re.compile(
+    r"(?P<indent> *)(?P<output>output )?(?P<name>\w+)(?:: [^=]+)? = .*?\s# (?P<type>(?:int|bool)?\[[^\]]*\])"
+)
 
 
 @dataclass(frozen=True)

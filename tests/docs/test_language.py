@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_wrong_example_gives_the_code_beside_it(example: Example, folder: Path
 
 def test_the_message_that_is_shown_is_the_one_that_comes(folder: Path) -> None:
     blocks = examples()
-    shown = [(before, block) for before, block in zip(blocks, blocks[1:], strict=False) if block.kind == "error"]
+    shown = [(before, block) for before, block in pairwise(blocks) if block.kind == "error"]
     assert shown
     for program, message in shown:
         Path("my.attn").write_text(as_file(program), encoding="utf-8")

@@ -1,4 +1,5 @@
-"""Every command and every program that the README and the docs show is run."""
+"""Every command that the README and the docs show is run, and every program in the README. The programs of the docs
+have tests of their own."""
 
 from __future__ import annotations
 
@@ -87,17 +88,21 @@ def test_the_scripts_that_are_shown_exist_and_continuous_integration_runs_the_se
     assert "exec ./scripts/test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "text"), _blocks("attn"))
-def test_the_programs_are_right(attndsl, tmp_path, name, text):
+def _readme(language: str) -> list[str]:
+    return [text for name, text in _blocks(language) if name == "README.md"]
+
+
+@pytest.mark.parametrize("text", _readme("attn"))
+def test_the_programs_are_right(attndsl, tmp_path, text):
     path = tmp_path / "shown.attn"
     path.write_text(text, encoding="utf-8")
     done = attndsl("check", path)
     assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize(("name", "text"), _blocks("python"))
-def test_the_python_runs(name, text, capsys):
-    exec(compile(text, name, "exec"), {})
+@pytest.mark.parametrize("text", _readme("python"))
+def test_the_python_runs(text, capsys):
+    exec(compile(text, "README.md", "exec"), {})
     assert capsys.readouterr().out
 
 

@@ -55,7 +55,9 @@ FORMS = [
     Form("nothing but positions", q="float T D", k="float S=T D", v="float S=T D", mask=("<=", 0), says=("is_causal",)),
     Form("two batch axes", q="float A B T H D", k="float A B S=T H D", v="float A B S=T H D", says=(".flatten(0, 1)",)),
     Form("grouped queries", q="float B T H G D", mask=("<=", 0), says=("enable_gqa=True", "is_causal=True")),
-    Form("grouped queries, mask by group", q="float B T H G D", where="bool G T S=T", says=("enable_gqa=True", "expand")),
+    Form(
+        "grouped queries, mask by group", q="float B T H G D", where="bool G T S=T", says=("enable_gqa=True", "expand")
+    ),
     Form("multi-query", k="float B S=T D", v="float B S=T D", says=("scaled_dot_product_attention(",)),
     Form("one query", q="float B H D", says=("scaled_dot_product_attention(",)),
     Form("one query with a mask", q="float B H D", where="bool B S=T", says=("attend(",)),
@@ -97,7 +99,9 @@ def _graph(form: Form) -> Graph:
     result = builder.emit(op, q, k, v, *(x for x in (where, bias) if x is not None))
     values = tuple(info.value for info in inputs)
     sizes = {"H": 2, "D": 4, "G": 3, "R": 5, "A": 2}
-    return Graph("Form", {}, sizes, tuple(inputs), (OutputInfo("y", result),), (), (), {}, builder.region(values, (result,)))
+    return Graph(
+        "Form", {}, sizes, tuple(inputs), (OutputInfo("y", result),), (), (), {}, builder.region(values, (result,))
+    )
 
 
 def _inputs(graph: Graph) -> dict[str, np.ndarray]:
@@ -158,5 +162,3 @@ def test_weights_are_dropped_in_training_only() -> None:
     assert not np.array_equal(first, quiet)
     np.testing.assert_array_equal(program.run(inputs, training=True, seed=1, step=3)["y"], first)
     assert not np.array_equal(program.run(inputs, training=True, seed=1, step=4)["y"], first)
-
-

@@ -75,7 +75,11 @@ def test_same_text_under_every_hash_seed() -> None:
     )
     texts = {
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -104,7 +108,8 @@ def test_file_runs_where_attndsl_is_not(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(program.source, encoding="utf-8")
     torch.save(program.module.state_dict(), tmp_path / "weights.pt")
     np.savez(tmp_path / "inputs.npz", **inputs)
-    (tmp_path / "script.py").write_text(f"""
+    (tmp_path / "script.py").write_text(
+        f"""
 import sys
 sys.path += {[path for path in sys.path if path.endswith("site-packages")] + [str(tmp_path)]!r}
 sys.modules["attndsl"] = None
@@ -117,7 +122,9 @@ arrays = numpy.load("inputs.npz")
 with torch.no_grad():
     out = model(**{{name: torch.from_numpy(arrays[name]) for name in arrays}})
 numpy.savez("outputs.npz", **{{name: value.numpy() for name, value in out.items()}})
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

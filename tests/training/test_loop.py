@@ -164,6 +164,7 @@ def test_a_loss_that_is_no_number_ends_the_run(trained: Train, tmp_path: Path) -
         ("good.txt", {"optimizer": "lion"}, "E0720"),
         ("good.txt", {"length": 17}, "E0211"),
         ("good.txt", {"batches": "next_token(tokens, goals)"}, "E0722"),
+        ("good.txt", {"depth": 10**9}, "E0806"),
         ("good.txt", {"depht": 1}, "E0402"),
         ("good.txt", {"bach": 1}, "E0720"),
     ],

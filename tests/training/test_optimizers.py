@@ -151,10 +151,9 @@ def test_narrow_types_learn_alike(spec: str, precision: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_compiled_models_learn_alike(spec: str, precision: str) -> None:
-    compiled, plain = (narrow_steps(spec, precision, compile)[0] for compile in (True, False))
-    np.testing.assert_allclose(compiled, plain, rtol=1e-4 if precision == "float32" else 0.02)
+def test_compiled_models_learn_alike(spec: str) -> None:
+    compiled, plain = (narrow_steps(spec, "bfloat16", compile)[0] for compile in (True, False))
+    np.testing.assert_allclose(compiled, plain, rtol=0.02)
 
 
 def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:

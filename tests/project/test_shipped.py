@@ -1,0 +1,53 @@
+"""Every shipped spec, at a reduced size: both backends and the passes agree, in every precision, at every odd size."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from attndsl import load, shipped
+from attndsl.comparison import compare, table
+from attndsl.graph import Graph
+
+REDUCED = {"vocab": 61, "context": 12, "width": 24, "heads": 4, "head": 6, "hidden": 40}
+SPECS = tuple(shipped())
+
+
+@cache
+def _small(spec: str, depth: int) -> Graph:
+    """The spec with whatever it has of these hyperparameters reduced."""
+    known = load(spec).hyperparameters
+    return load(spec, {name: value for name, value in {**REDUCED, "depth": depth}.items() if name in known})
+
+
+def _sizes(graph: Graph, batch: int, length: int) -> dict[str, int]:
+    return {name: batch if name == "B" else length for name in graph.free_sizes}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("depth", "batch", "length"), [(2, 2, 9), (0, 2, 5), (1, 1, 1), (1, 1, 12), (3, 3, 1)])
+@pytest.mark.parametrize("spec", SPECS)
+def test_pytorch_agrees_with_numpy(spec, depth, batch, length, dtype):
+    graph = _small(spec, depth)
+    found = compare(graph, gradients=True, dtype=dtype, sizes=_sizes(graph, batch, length))
+    assert found.ok, table(found)
+    assert {row.kind for row in found.rows} >= {"output", "gradient"}
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_passes_keep_every_value_and_gradient(spec):
+    graph = _small(spec, 2)
+    found = compare(graph, candidate="passes", gradients=True, dtype="float64", sizes=_sizes(graph, 2, 9))
+    assert found.ok, table(found)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_variant_is_right(spec, attndsl):
+    from attndsl import open_spec
+
+    names = [f"{spec}:{variant.name.text}" for variant in open_spec(spec).variants]
+    done = attndsl("check", spec, *names)
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 1 + len(names)
