@@ -15,8 +15,11 @@ BROKEN_PIPE = 141
 
 def guarded(action: Callable[[], int], *, as_json: bool = False) -> int:
     """Run `action` and give its exit code, or that of what stopped it, which is told on stderr (on stdout as JSON)."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that lacks `×` shall not be the reason for failing
     try:
         code = action()

@@ -84,7 +84,7 @@ model M(width=768, hidden=768) {
         "E0204",
         "the dtype is wrong",
         "There are `float` (whatever precision a run has), `int` and `bool`. int and float mix in arithmetic; a "
-        "bool does not, except as 0 or 1 in `*`. Indices are ints, conditions bools. `cast(x, float)` converts.",
+        "bool does not, except as 0 or 1 in `*`. Indices are ints, conditions bools. `float(x)` and `int(x)` convert.",
         """
 model M(vocab=16, width=8) {
   input x: [B, T]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from attndsl.graph import Axis, Graph, InputInfo, Node, OutputInfo, Region, Value, captured
+from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
 from attndsl.ops.control import Repeat, Scan
 
 if TYPE_CHECKING:
@@ -99,7 +99,3 @@ def alone(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Graph:
         body=Region(inputs, (replace(node, inputs=inputs, outputs=(output,)),), (output,)),
         origin=graph.origin,
     )
-
-
-def axes_of(node: Node) -> tuple[Axis, ...]:
-    return tuple(axis for value in (*node.inputs, *node.outputs) for axis in value.type.axes)

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors, sync_folder, write_json
+from attndsl.data.files import file_errors, write_json
 from attndsl.data.sources import Corpus, Document, character_start, find_text, pieces
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import np
+from attndsl.writing import sync_folder
 
 if TYPE_CHECKING:
     import numpy

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import error
-
-PARTIAL = ".partial"  # the end of a name that is still being written
+from attndsl.writing import PARTIAL, place_of, sync_folder
 
 
 @contextlib.contextmanager
@@ -32,15 +31,20 @@ def file_errors(doing: str, path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, bring it to the disk, and put it in the place of `path` in one motion."""
-    partial = path.with_name(f".{path.name}{PARTIAL}")
+    """Have `write` fill a file beside `path`, bring it to the disk, and put it in the place of `path` in one motion.
+    A device or a pipe is written into."""
     with file_errors("write", path):
+        target, replaceable = place_of(path)
+        if not replaceable:
+            write(target)
+            return
+        partial = target.with_name(f".{target.name}{PARTIAL}")
         try:
             write(partial)
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())
-            os.replace(partial, path)
-            sync_folder(path.parent)
+            os.replace(partial, target)
+            sync_folder(target.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 partial.unlink()
@@ -55,17 +59,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` with a value as readable JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk, where the system can do that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_partial(folder: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -18,6 +16,7 @@ from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
+from attndsl.writing import replacing
 
 Expand = str | Sequence[str] | None
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -153,18 +152,9 @@ def describe(scene: Scene, graph: Graph) -> str:
 def _write(path: Path, data: bytes) -> None:
     """Replace the file at `path` in one step."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with replacing(path) as stream:
+            stream.write(data)
     except OSError as problem:
-        raise _unwritable(path, problem) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except OSError as problem:
-        Path(name).unlink(missing_ok=True)
         raise _unwritable(path, problem) from None
 
 

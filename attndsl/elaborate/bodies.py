@@ -178,7 +178,9 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`",
         )
     if times > MAX_REPEATS:
-        raise error("E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not counted", node.count.span)
+        raise error(
+            "E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not counted", node.count.span
+        )
     label = frame.label(node.name.text, node.name.span)
     path = f"{label}.*"
     run.scopes[label] = ScopeInfo(label, "repeat", node.span, True)

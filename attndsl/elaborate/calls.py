@@ -41,8 +41,20 @@ def apply(
     if isinstance(callee, BlockValue):
         return _block(callee, positional, keywords, frame, span, label)
     if isinstance(callee, Layer):
+        if label is not None:
+            raise error(
+                "E0106",
+                f"the layer `{callee.path}` has its label already",
+                label.span,
+                "a second label",
+                other=Label(callee.span, "made here"),
+                help="leave the label out: the layer is applied again",
+            )
         return _layer(callee, positional, keywords, frame, span)
     if isinstance(callee, IndexFunctionValue):
+        instance = index_functions.call(callee, positional, frame, span) if not keywords else None
+        if instance is not None:
+            return instance
         bound = index_functions.bind_captures(callee, list(positional), keywords, frame, span)
         assert bound.declaration is not None
         if index_functions.owns_parameters(bound.declaration) or label is not None:

@@ -83,14 +83,15 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
 
 
 def unknown(name: str, span: Span, frame: Frame) -> AttnError:
-    known = [*frame.visible(), *frame.scope.names(), *primitives.PRIMITIVES, *primitives.CONSTANTS]
+    known = [*frame.visible(), *frame.scope.names(), *primitives.PRIMITIVES, *primitives.CONSTANTS, "true", "false"]
     return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
 
 
 def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
     base = evaluate(node.base, frame)
     if not isinstance(base, Layer):
-        raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span)
+        way = f"write `{node.name.text}({node.base.span.text}, …)`" if node.name.text in primitives.PRIMITIVES else ()
+        raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
     path = f"{base.path}.{node.name.text}"
     pending = frame.run.parameters.get(path)
     if pending is not None:
@@ -152,6 +153,8 @@ def _binary(operator: str, left: Argument, right: Argument, span: Span, frame: F
     if isinstance(a, (Value, Number)) and isinstance(b, (Value, Number)):
         return arithmetic(frame, {"&": "and", "|": "or"}.get(operator, operator), left, right, span)
     if operator in ("==", "!=") and not isinstance(a, Value) and not isinstance(b, Value):
+        if type(a) is not type(b) and not isinstance(a, Nothing) and not isinstance(b, Nothing):
+            raise error("E0104", f"`{operator}` compares {describe(a)} with {describe(b)}", span, "never equal")
         return Number.of(_same(a, b) == (operator == "=="))
     culprit = left if not isinstance(a, (Value, Number)) else right
     raise error(
@@ -306,6 +309,8 @@ def _subscript(node: tree.Subscript, frame: Frame) -> Compile:
     base = evaluate(node.base, frame)
     if isinstance(base, IndexFunctionValue):
         return _instance(node, base, frame)
+    if isinstance(base, Nothing):
+        return Number.of(True)  # no mask: everything attends
     if not isinstance(base, Value):
         raise error(
             "E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span
@@ -323,7 +328,17 @@ def _instance(node: tree.Subscript, function: IndexFunctionValue, frame: Frame) 
         name = entry.axis.size if entry.axis is not None else None
         if not isinstance(name, tree.Name) or entry.index is None:
             raise error("E0303", "say which axis each variable runs over: `mask[q=T, k=S]`", entry.span)
-        axes[name.text] = (axis_of(tree.AxisTerm(entry.span, None, entry.index), frame), entry.span)
+        axis = axis_of(tree.AxisTerm(entry.span, None, entry.index), frame)
+        twice = next((n for n, (a, _) in axes.items() if a == axis), None)
+        if twice is not None:
+            raise error(
+                "E0303",
+                f"`{twice}` and `{name.text}` both run over `{axis.name}`",
+                entry.span,
+                help=f"rows and columns need an axis each: a block's `memory: [*, S, E] = x` makes a second one, and "
+                f"so does comparing `positions({axis.name})` with `positions(S={axis.name})`",
+            )
+        axes[name.text] = (axis, entry.span)
     return index_functions.instantiate(function, axes, frame, node.span)
 
 
@@ -338,7 +353,7 @@ def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
     if entry.is_slice:
         start = _offset(entry.start, frame) if entry.start else Size.of(0)
         stop = _offset(entry.stop, frame) if entry.stop else axis.size
-        target = axis_of(entry.target, frame) if entry.target else Axis.of(stop - start)
+        target = _target(entry.target, stop - start, frame) if entry.target else Axis.of(stop - start)
         return _slice(entry, base, frame, axis, start, stop - start, target)
     assert entry.index is not None
     index = argument(entry.index, frame)
@@ -347,6 +362,15 @@ def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
         _require(frame, "<", at, axis.size, entry.index.span, "E0211")
         return emit(frame, ops.Select(axis, at), entry.span, base)
     return emit(frame, ops.Take(axis), entry.span, base, lift(index, frame))
+
+
+def _target(term: tree.AxisTerm, length: Size, frame: Frame) -> Axis:
+    """The axis that a slice makes; a name that nothing has is bound to its length."""
+    if term.name is not None or not isinstance(term.size, tree.Name) or frame.lookup(term.size.text) is not None:
+        return axis_of(term, frame)
+    axis = Axis(term.size.text, length)
+    frame.bind(axis.name, Number(length.known(frame.run.sizes), length, axis), term.span)
+    return axis
 
 
 def _offset(node: tree.Expr, frame: Frame) -> Size:
@@ -367,6 +391,15 @@ def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, c
 
 
 # ---------------------------------------------------------------- bodies as expressions
+
+
+def _tuple(node: tree.Tuple, frame: Frame) -> Compile:
+    raise error(
+        "E0104",
+        "numbers in brackets have a meaning in `train` sections only",
+        node.span,
+        help="several axes are written `[B, T]`",
+    )
 
 
 def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
@@ -392,6 +425,7 @@ _TABLE: dict[type, Callable[[Any, Frame], Compile]] = {
     tree.AxesValue: _axes,
     tree.Arrow: _arrow,
     tree.Subscript: _subscript,
+    tree.Tuple: _tuple,
     tree.Scope: _body,
     tree.Repeat: _body,
     tree.Scan: _body,

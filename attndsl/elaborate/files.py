@@ -147,6 +147,19 @@ class Library:
                 scope.weights.append(declaration)
             else:
                 scope.trains.append(declaration)
+        for names in _lists(scope):
+            first: dict[str, Span] = {}
+            for name in names:
+                if name.text in first:
+                    found.append(
+                        Diagnostic(
+                            "E0107",
+                            f"`{name.text}` is given twice",
+                            Label(name.span, "given again here"),
+                            (Label(first[name.text], "first given here"),),
+                        )
+                    )
+                first.setdefault(name.text, name.span)
         seen: dict[tuple[str, str], Span] = {}
         later: list[tree.Variant | tree.Weights | tree.Train] = [*scope.variants, *scope.weights, *scope.trains]
         for section in later:
@@ -218,6 +231,19 @@ class Library:
                     help=did_you_mean(name.text, other.blocks),
                 )
             scope.blocks[(renamed or name).text] = declared
+
+
+def _lists(scope: FileScope) -> Iterator[list[tree.Identifier]]:
+    """Each list of a file whose names must be distinct: signatures, variables, settings."""
+    for declaration in scope.file.declarations:
+        if isinstance(declaration, tree.Block):
+            yield [p.name for p in (*declaration.hyperparameters, *declaration.tensors)]
+        elif isinstance(declaration, tree.IndexFunction):
+            yield [*(p.name for p in declaration.captures), *(v.name for v in declaration.variables)]
+        elif isinstance(declaration, tree.Model):
+            yield [p.name for p in declaration.hyperparameters]
+        elif isinstance(declaration, (tree.Variant, tree.Train)):
+            yield [s.name for s in declaration.settings if s.name is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,6 +331,6 @@ def _choose(name: str, scope: FileScope, wanted: str) -> Spec:
         raise error(
             "E0503",
             f"`{scope.path}` declares {len(models)} models",
-            help=f"say which: {', '.join(f'{scope.path.stem}:{m}' for m in models)}",
+            help=f"say which: {', '.join(f'{name}:{m}' for m in models)}",
         )
     return Spec(name, scope, next(iter(models.values())), None)

@@ -97,6 +97,7 @@ class Frame:
     parent: Frame | None = None
     names: dict[str, Binding] = field(default_factory=dict)
     labels: dict[str, Span] = field(default_factory=dict)
+    numbered: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     layers: tuple[IndexVariable, ...] = ()
     results: tuple[Compile, ...] | None = None
@@ -131,7 +132,15 @@ class Frame:
         return f"{self.path}.{name}" if self.path else name
 
     def label(self, identifier: str, span: Span) -> str:
-        """The address of a layer labelled so here; a label is given once."""
+        """The address of a layer or parameter called so here; a name is given once."""
+        if identifier in self.numbered:
+            raise error(
+                "E0106",
+                f"an unlabelled layer before this one has the address `{self.address(identifier)}`",
+                span,
+                "the same address",
+                help="label that layer too, or choose another label here",
+            )
         if identifier in self.labels:
             raise error(
                 "E0106",
@@ -162,6 +171,7 @@ class Frame:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             name = kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}"
             if name not in self.labels:
+                self.numbered.add(name)
                 return self.address(name)
 
     def child(self, kind: str, path: str | None = None, builder: Builder | None = None) -> Frame:

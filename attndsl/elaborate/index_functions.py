@@ -6,7 +6,7 @@ a mask is ordinary nodes over ranges; `attndsl.masks` reads such nodes back as a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
@@ -197,6 +197,22 @@ def positions(axis: Axis, frame: Frame, span: Span) -> Value:
         return index
     origin = lift(Argument(Number(axis.origin.known(frame.run.sizes), axis.origin), span), frame)
     return emit(frame, ops.Add(), span, Argument(index, span), origin)
+
+
+def call(function: IndexFunctionValue, positional: Sequence[Argument], frame: Frame, span: Span) -> Value | None:
+    """`causal(q, k)` in the body of another index function: the same function at the same positions. None where the
+    arguments are not position variables, and so are captures."""
+    names = [a.expression.text for a in positional if isinstance(a.expression, tree.Name)]
+    if not names or len(names) < len(positional) or any(n not in frame.positions for n in names):
+        return None
+    own = ["q", "k"]
+    if function.declaration is not None:
+        if function.declaration.captures and not function.captures:
+            return None
+        own = [v.name.text for v in function.declaration.variables if v.axis is None]
+    if len(own) != len(names):
+        raise error("E0303", f"this {function.kind} has {len(own)} variables: {', '.join(own)}", span)
+    return instantiate(function, {o: (frame.positions[n], span) for o, n in zip(own, names, strict=True)}, frame, span)
 
 
 def bind_captures(

@@ -95,7 +95,9 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             "E0114",
             "outputs are declared at the top of a model",
             node.span,
-            help="assign it to a name, and declare the output after the repeat",
+            help="return the value from the block, and declare the output in the model"
+            if frame.kind == "block"
+            else "assign it to a name, and declare the output after the body",
         )
     known = [o for o in frame.run.outputs if o.name == node.name.text]
     if known:

@@ -13,6 +13,7 @@ from attndsl.elaborate.settings import Setting, bind_hyperparameters, shown
 from attndsl.elaborate.values import Number
 from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region, Value
 from attndsl.graph.builder import Builder
+from attndsl.syntax.limits import room_to_recurse
 
 
 def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
@@ -25,6 +26,11 @@ def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
 
 def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
     """The checked graph of a spec's model. Nothing is allocated: sizes stay symbols, whatever their values."""
+    with room_to_recurse():
+        return _elaborate(spec, settings)
+
+
+def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
     run = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter)
     builder = Builder()
     frame = Frame(run, spec.scope, builder, in_user_file=not spec.scope.is_standard)

@@ -21,6 +21,7 @@ from attndsl.elaborate.tensors import (
     arithmetic,
     axes_of,
     axes_text,
+    decided,
     emit,
     lift,
     number,
@@ -231,7 +232,7 @@ def _rearrange(g: Given) -> Compile:
 
 def _dropout(g: Given) -> Compile:
     rate = g.positional[1] if len(g.positional) > 1 else g.keyword("p")
-    p = number(rate.value, rate.span, "a dropout rate").value
+    p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None or not 0 <= p < 1:
         raise error("E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span)
     tensor = g.tensor(0)
@@ -253,9 +254,9 @@ def _uniform(g: Given) -> Compile:
 def _initializer(g: Given) -> Compile:
     values = []
     for given in g.positional:
-        n = number(given.value, given.span, "an initialiser's argument")
-        if n.formula is not None or n.value is None:
-            raise error("E0404", "an initialiser's argument must be one number for all layers", given.span)
+        n = decided(number(given.value, given.span, "an initialiser's argument"))
+        if n.value is None:
+            raise error("E0404", "an initialiser's argument must be known at compile time", given.span)
         values.append(float(n.value))
     return Initializer(g.name, tuple(values))
 

@@ -20,9 +20,14 @@ def rearrange(given: Argument, arrow: ArrowValue, frame: Frame, span: Span) -> V
     """
     value = given.value
     assert isinstance(value, Value)
+    for side in (arrow.source, arrow.target):
+        if not side.terms:
+            raise error("E0206", "nothing is rearranged", arrow.span, help="name the axes: `[D] -> [heads, head]`")
     before = _groups(arrow.source, frame, value.type)
     after = _groups(arrow.target, frame)
     touched = [axis for axis, _ in before]
+    if len(set(touched)) < len(touched):
+        raise error("E0205", f"{axes_text(touched)} names an axis twice", arrow.source.terms[0].span)
     untouched = [a for a in value.type.axes if a not in touched]
     place = min(value.type.index(a) for a in touched)
     order = list(value.type.axes[:place])
@@ -107,7 +112,7 @@ def _groups(side: Axes, frame: Frame, *types: Type) -> list[tuple[Axis, tuple[Ax
     for term in side.terms:
         if term.size is None:
             raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
-        axis = axis_of(term, side.frame, types)
+        axis = axis_of(term, side.frame, types, known=bool(types))
         factors: tuple[Axis, ...] = (axis,)
         if term.name is None and isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
             factors = tuple(axis_of(tree.AxisTerm(o.span, None, o), side.frame) for o in term.size.operands)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.elaborate.files import Spec
-from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.frames import POISON, Frame, Poisoned
 from attndsl.elaborate.values import (
+    ArrowValue,
+    Axes,
     BlockValue,
     Compile,
     IndexFunctionValue,
     Nothing,
     Number,
     Primitive,
+    Several,
     Text,
     describe,
 )
@@ -28,15 +31,19 @@ Setting = str | int | float | bool
 
 
 def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Frame) -> dict[str, Compile]:
-    """Bind every hyperparameter of the model in `frame`: what `settings` say, else the variant, else the default.
+    """Bind every hyperparameter of the model in `frame`: what `settings` say, else the variant, else the default. Each
+    sees those before it.
 
     An integer one is a symbol of its own in sizes, whatever its value. Raises `AttnError` with every wrong setting.
     """
-    given = _from_variant(spec, frame)
     problems: list[Diagnostic] = []
-    names = [p.name.text for p in spec.model.hyperparameters]
+    values: dict[str, Compile] = {}
+    parameters = {p.name.text: p for p in spec.model.hyperparameters}
+    given: dict[str, _Given] = {}
+    if spec.variant is not None:
+        given = {key: _Given(s.value, s.value.span) for key, s in _settings(spec, spec.variant)}
     for key, text in settings.items():
-        if key not in names:
+        if key not in parameters:
             problems.append(
                 Diagnostic(
                     "E0402",
@@ -44,51 +51,77 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
                     None,
                     (Label(spec.model.name.span, "the model"),),
                     (),
-                    did_you_mean(key, names) or (f"it has {', '.join(names)}",),
+                    did_you_mean(key, parameters) or (f"it has {', '.join(parameters)}",),
                 )
             )
             continue
         try:
-            given[key] = _override(key, text, frame)
+            given[key] = _override(key, text)
         except AttnError as problem:
             problems += problem.diagnostics
-    values: dict[str, Compile] = {}
-    for parameter in spec.model.hyperparameters:
+    for name, parameter in parameters.items():
         try:
-            values[parameter.name.text] = _bind(parameter, given, spec, frame)
+            values[name] = _bind(parameter, given.get(name), spec, frame)
         except AttnError as problem:
             problems += problem.diagnostics
+            frame.bind(name, POISON, parameter.name.span)
+        except Poisoned:
+            frame.bind(name, POISON, parameter.name.span)
+    if not problems:
+        problems = _check_variants(spec, parameters, values, frame)
     if problems:
         raise AttnError(*problems)
     return values
 
 
-def _from_variant(spec: Spec, frame: Frame) -> dict[str, tuple[Compile, Span]]:
-    given: dict[str, tuple[Compile, Span]] = {}
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting's expression; `outside` is the text of a `--set`."""
+
+    value: tree.Expr
+    span: Span
+    outside: str | None = None
+
+
+def _settings(spec: Spec, variant: tree.Variant) -> Iterator[tuple[str, tree.Argument]]:
     names = [p.name.text for p in spec.model.hyperparameters]
+    for setting in variant.settings:
+        assert setting.name is not None
+        if setting.name.text not in names:
+            raise error(
+                "E0402",
+                f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
+                setting.name.span,
+                other=Label(spec.model.name.span, "the model"),
+                help=did_you_mean(setting.name.text, names),
+            )
+        yield setting.name.text, setting
+
+
+def _check_variants(
+    spec: Spec, parameters: Mapping[str, tree.Parameter], values: Mapping[str, Compile], frame: Frame
+) -> list[Diagnostic]:
+    """What is wrong with the variants that were not asked for: names, and kinds of values."""
+    problems: list[Diagnostic] = []
     for variant in spec.variants:
-        for setting in variant.settings:
-            assert setting.name is not None
-            if setting.name.text not in names:
-                raise error(
-                    "E0402",
-                    f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
-                    setting.name.span,
-                    other=Label(spec.model.name.span, "the model"),
-                    help=did_you_mean(setting.name.text, names),
-                )
-            if variant is spec.variant:
-                given[setting.name.text] = (frame.run.evaluate(setting.value, frame), setting.value.span)
-    return given
+        if variant is spec.variant:
+            continue
+        try:
+            for key, setting in _settings(spec, variant):
+                value = frame.run.evaluate(setting.value, frame)
+                if parameters[key].default is not None:
+                    _checked(key, value, values[key], _Given(setting.value, setting.value.span), parameters[key])
+        except AttnError as problem:
+            problems += problem.diagnostics
+    return problems
 
 
-def _override(key: str, text: Setting, frame: Frame) -> tuple[Compile, Span]:
-    """The value of `--set key=text`, read as an expression of the language."""
+def _override(key: str, text: Setting) -> _Given:
+    """`--set key=text`, read as an expression of the language."""
     if isinstance(text, bool):
         text = "true" if text else "false"
     source = Source(f"--set {key}", f"variant M:set {{ {key} = {text} }}\n")
     start = source.text.index("=") + 2
-    span = Span(source, start, start + len(str(text)))
     file, problems = parse(source)
     variant = next((d for d in file.declarations if isinstance(d, tree.Variant)), None)
     if problems or variant is None or len(variant.settings) != 1 or not str(text).strip():
@@ -98,28 +131,39 @@ def _override(key: str, text: Setting, frame: Frame) -> tuple[Compile, Span]:
             None,
             help="write a number, true, false, or a block or mask of the language",
         )
-    return frame.run.evaluate(variant.settings[0].value, frame), span
+    return _Given(variant.settings[0].value, Span(source, start, start + len(str(text))), str(text))
 
 
-def _bind(parameter: tree.Parameter, given: Mapping[str, tuple[Compile, Span]], spec: Spec, frame: Frame) -> Compile:
+def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Frame) -> Compile:
     name = parameter.name.text
     default = frame.run.evaluate(parameter.default, frame) if parameter.default is not None else None
-    if name not in given and default is None:
+    if given is None:
+        if default is None:
+            raise error(
+                "E0103",
+                f"`{spec.model.name.text}` needs a value for `{name}`",
+                parameter.span,
+                help=f"give it a default, or `--set {name}=…`",
+            )
+        assert parameter.default is not None
+        given = _Given(parameter.default, parameter.span)
+        value = default
+    elif given.outside is not None and isinstance(default, Text) and isinstance(given.value, tree.Name):
+        value = Text(given.outside)  # a shell's quotes are gone by the time a setting arrives here
+    else:
+        value = frame.run.evaluate(given.value, frame)
+    span = given.span
+    if isinstance(value, (Value, Axes, ArrowValue, Several)):
         raise error(
-            "E0103",
-            f"`{spec.model.name.text}` needs a value for `{name}`",
-            parameter.span,
-            help=f"give it a default, or `--set {name}=…`",
+            "E0404", f"`{name}` cannot be {describe(value)}", span, help="give a number, a block, a mask or a text"
         )
-    value, span = given.get(name, (default, parameter.span))
-    assert value is not None
-    if isinstance(value, Value):
-        raise error("E0404", f"`{name}` must be known at compile time", span)
     if default is not None:
-        value = _checked(name, value, default, span, parameter)
+        value = _checked(name, value, default, given, parameter)
     if isinstance(value, Number) and not value.is_bool and isinstance(value.value, Fraction):
         value = Number(float(value.value))
     if isinstance(value, Number) and isinstance(value.value, int) and not value.is_bool:
+        if abs(value.value) >= 2**62:
+            raise error("E0403", f"`{name}` is too large a number", span, help=f"the largest is {2**62 - 1:,}")
         frame.run.sizes[name] = value.value
         symbol = Size.symbol(name)
         value = Number(value.value, symbol, Axis.of(symbol))
@@ -127,7 +171,7 @@ def _bind(parameter: tree.Parameter, given: Mapping[str, tuple[Compile, Span]], 
     return value
 
 
-def _checked(name: str, value: Compile, default: Compile, span: Span, parameter: tree.Parameter) -> Compile:
+def _checked(name: str, value: Compile, default: Compile, given: _Given, parameter: tree.Parameter) -> Compile:
     """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, …; where the default is
     `none`, anything goes."""
     wanted, have = _kind(default), _kind(value)
@@ -138,7 +182,7 @@ def _checked(name: str, value: Compile, default: Compile, span: Span, parameter:
     if wanted == have or isinstance(default, Nothing) or isinstance(value, Nothing):
         return value
     shown = value.text if isinstance(value, Text) else describe(value)
-    outside = span.source.name.startswith("--set")
+    span, outside = given.span, given.outside is not None
     here = Label(parameter.span, f"{wanted} by default")
     raise AttnError(
         Diagnostic(

@@ -9,7 +9,7 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_text, dtype_of, emit, lift, size_of
-from attndsl.elaborate.values import Argument, BlockValue, Number
+from attndsl.elaborate.values import Argument, Axes, BlockValue, Number
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
@@ -196,6 +196,9 @@ def _match_axis(
             bound.taken.setdefault(outer, name)
             inner.bind(name, Number(outer.size.known(run.sizes), outer.size, inside), term.span)
             return inside
+        if isinstance(known.value, Axes) and [t.span.text for t in known.value.terms] == [outer.name]:
+            inner.bind(name, Number(outer.size.known(run.sizes), outer.size, outer), known.span)
+            return outer
         if isinstance(known.value, Number) and known.value.size is not None:
             expected = known.value.axis or Axis.of(known.value.size)
             if bound.back.get(expected, expected) == outer:

@@ -61,29 +61,44 @@ def bound_names(statement: tree.Statement) -> list[tree.Identifier]:
 
 def assigned_names(statement: tree.Statement) -> list[tree.Identifier]:
     """The names that plain assignment gives a value: what a repeat may carry."""
-    if isinstance(statement, tree.Assign):
-        return list(statement.targets)
     if isinstance(statement, tree.If):
         return [n for s in (*statement.then, *statement.otherwise) for n in assigned_names(s)]
-    if isinstance(statement, (tree.Repeat, tree.Scan)):
-        return [n for s in statement.body for n in assigned_names(s)]
-    return []
+    found: list[tree.Identifier] = []
+    if isinstance(statement, (tree.Repeat, tree.Scan, tree.Scope)):
+        found += [n for s in statement.body for n in assigned_names(s)]
+    if isinstance(statement, (tree.Assign, tree.OutputDecl)):
+        bodies = [node for node in _parts(statement.value) if isinstance(node, (tree.Repeat, tree.Scan, tree.Scope))]
+        found += [n for body in bodies for n in assigned_names(body)]
+    if isinstance(statement, tree.Assign):
+        found += statement.targets
+    return found
 
 
 def _labels(node: tree.Expr) -> list[tree.Identifier]:
-    found: list[tree.Identifier] = []
+    return [part.label for part in _parts(node) if isinstance(part, tree.Labelled)]
+
+
+def _parts(node: tree.Expr) -> list[tree.Expr]:
+    """An expression and what it is made of, the insides of bodies left out."""
+    found: list[tree.Expr] = []
     stack: list[tree.Expr] = [node]
     while stack:
         at = stack.pop()
+        found.append(at)
         if isinstance(at, tree.Labelled):
-            found.append(at.label)
             stack.append(at.value)
         elif isinstance(at, tree.Pipe):
             stack += [at.value, *at.stages]
         elif isinstance(at, tree.Chain):
             stack += at.operands
         elif isinstance(at, tree.Call):
-            stack += [a.value for a in at.arguments]
+            stack += [at.callee, *(a.value for a in at.arguments)]
+        elif isinstance(at, tree.Unary):
+            stack.append(at.operand)
+        elif isinstance(at, tree.Conditional):
+            stack += [at.then, at.otherwise]
+        elif isinstance(at, (tree.Subscript, tree.Attribute)):
+            stack.append(at.base)
     return found
 
 
@@ -190,6 +205,7 @@ def _layer(node: tree.LayerDecl, frame: Frame) -> None:
 
 def _param(node: tree.ParamDecl, frame: Frame) -> None:
     type_ = type_of(node.type, frame)
+    _check_parameter(type_, node, frame)
     initializer = DEFAULT_INITIALIZER
     if node.init is not None:
         value = evaluate(node.init, frame)
@@ -203,12 +219,40 @@ def _param(node: tree.ParamDecl, frame: Frame) -> None:
                 help="use normal(std), truncated(std), uniform(a, b), xavier, kaiming, zeros, ones or constant(c)",
             )
         initializer = value
+    least = {"xavier": 2, "kaiming": 2, "identity": 2}.get(initializer.kind, 0)
+    if type_.rank < least or (initializer.kind == "identity" and type_.rank > 2):
+        raise error(
+            "E0104",
+            f"`{initializer.kind}` is for a parameter with two axes, and this has {type_.rank}",
+            node.span,
+            help="use zeros, ones, normal(std) or uniform(a, b)",
+        )
     make_parameter(frame, node.name, type_, initializer, node.span)
+
+
+def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
+    """A parameter is float, and as large whatever the inputs are."""
+    if type_.dtype != "float":
+        raise error(
+            "E0204",
+            f"a parameter is float, not {type_.dtype}",
+            node.type.span,
+            help="it is trained by gradients; a table of numbers is computed: `range(n)`, `where(…)`",
+        )
+    free = sorted({s for a in type_.axes for s in a.size.symbols} - frame.run.sizes.keys())
+    if free:
+        raise error(
+            "E0209",
+            f"a parameter cannot have the size of an input: `{free[0]}`",
+            node.type.span,
+            str(type_),
+            help="its axes are hyperparameters; is this the axis that you meant?",
+        )
 
 
 def make_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
     """Declare `name` at this frame's address and bind it. The same address again is the same parameter, shared."""
-    address = frame.address(name.text)
+    address = frame.label(name.text, name.span)
     layers = frame.layers[: address.count("*")]
     known = frame.run.parameters.setdefault(address, [])
     mine = [p for p in known if p.layers == layers]

@@ -101,7 +101,12 @@ def _lift(number: Number, frame: Frame, span: Span) -> Value:
     if number.value is None:
         assert number.size is not None
         return frame.builder.emit(ops.SizeOf(number.size))
-    value = float(number.value) if isinstance(number.value, Fraction) else number.value
+    try:
+        value = float(number.value) if isinstance(number.value, Fraction) else number.value
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            value = float(value)
+    except OverflowError:
+        raise error("E0405", "this number is too large to compute with", span) from None
     return frame.builder.emit(ops.Constant(bool(value) if number.is_bool else value))
 
 
@@ -113,6 +118,8 @@ def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:
     operands = [Argument(_emit_formula(o, frame, span), span) for o in formula.operands]
     if formula.operator in ("float", "int"):
         return emit(frame, ops.Cast(formula.operator), span, *operands)
+    if formula.operator == "^" and formula.operands[1].operator != "constant":
+        operands[0] = Argument(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
     op = (BINARY | UNARY)[formula.operator]
     return emit(frame, op(), span, *operands)
 
@@ -196,6 +203,16 @@ def number(value: Compile, span: Span, what: str = "this") -> Number:
     raise error("E0404", f"{what} must be known at compile time, but it is {describe(value)}", span)
 
 
+def decided(n: Number) -> Number:
+    """A number that must be one value in a body (a dropout rate, an initialiser's argument). Where it depends on a
+    repeat index, that value is a condition on the body: there will be one body for each value."""
+    if n.formula is not None and n.value is not None:
+        same = Formula("==", (n.formula, Formula("constant", constant=n.value)))
+        for variable in n.formula.variables:
+            variable.decisions.append((same, True))
+    return n
+
+
 def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int = 1) -> Size:
     """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
     at the call if not."""
@@ -261,17 +278,25 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     if term.size is None:
         raise error("E0203", "`*` stands for no single axis", term.span)
     axes = [a for t in types for a in t.axes]
+    if types and isinstance(term.size, (tree.String, tree.Unary)):
+        example = axes[-1].name if axes else "T"
+        raise error(
+            "E0203", "axes go by their names here", term.span, _has(types), help=f"name the axis: `over={example}`"
+        )
     if term.name is not None:
         made = Axis(term.name.text, size_of(frame.run.evaluate(term.size, frame), term.size.span, frame))
         return next((a for a in axes if (a.name, a.size) == (made.name, made.size)), made)
     candidate: Axis | None = None
     if isinstance(term.size, tree.Name):
         name = term.size.text
+        if name in frame.positions:
+            return frame.positions[name]
         binding = frame.lookup(name)
         if binding is not None and isinstance(binding.value, Poison):
             raise Poisoned
         if binding is not None and isinstance(binding.value, Number):
-            candidate = binding.value.axis or Axis.of(size_of(binding.value, term.span, frame))
+            size = size_of(binding.value, term.span, frame)
+            candidate = binding.value.axis or Axis.of(size)
         if candidate is not None and candidate in axes:
             return candidate
         found = [a for a in dict.fromkeys(axes) if a.name == name]
@@ -313,6 +338,8 @@ def axes_of(value: Argument, frame: Frame, types: Sequence[Type] = (), *, known:
         for term in value.value.terms:
             if term.is_rest and value.value.frame.rest is not None:
                 found += value.value.frame.rest
+            elif term.is_rest and types:
+                found += [a for a in types[0].axes if a not in found]
             else:
                 found.append(axis_of(term, value.value.frame, types, known=known))
         return tuple(found)

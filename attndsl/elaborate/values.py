@@ -157,7 +157,7 @@ def combine(operator: str, span: Span, *operands: Number) -> Number:
     is_bool = operator in _COMPARISONS
     sizes = [o.size for o in operands]
     size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
-    if value is None and size is None and not is_bool:
+    if value is None and size is None:
         raise error(
             "E0404",
             "this needs a number that is known now, but it depends on the size of an input",

@@ -16,6 +16,22 @@ from attndsl.graph.core import (
 from attndsl.graph.types import BOOL, DTYPES, FLOAT, INT, Axis, Type, align
 
 __all__ = [
-    "BOOL", "DTYPES", "FLOAT", "INT", "Axis", "Bound", "Graph", "Initializer", "InputInfo", "Node", "OutputInfo",
-    "ParameterInfo", "Region", "ScopeInfo", "Type", "Value", "align", "captured",
+    "BOOL",
+    "DTYPES",
+    "FLOAT",
+    "INT",
+    "Axis",
+    "Bound",
+    "Graph",
+    "Initializer",
+    "InputInfo",
+    "Node",
+    "OutputInfo",
+    "ParameterInfo",
+    "Region",
+    "ScopeInfo",
+    "Type",
+    "Value",
+    "align",
+    "captured",
 ]

@@ -186,7 +186,7 @@ class Pow(Binary):
     def value(self, left: Array, right: Array) -> Array:
         if right.dtype.kind == "i" and right.size and right.min() < 0:
             message = f"an int to the power of {right.min()} is no int"
-            raise error("E0805", message, help="make the base a float: `cast(x, float) ^ …`")
+            raise error("E0805", message, help="make the base a float: `float(x) ^ …`")
         return _power(left, right.item()) if right.ndim == 0 else np.power(left, right)
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
@@ -388,7 +388,7 @@ class Where(Op):
             dtype = left.dtype
         elif BOOL in (left.dtype, right.dtype):
             message = f"`where` chooses between `{left}` and `{right}`"
-            raise Mismatch("E0204", message, (2, 1), help="`cast` one of them")
+            raise Mismatch("E0204", message, (2, 1), help="convert one of them: `float(…)` or `int(…)`")
         else:
             dtype = FLOAT
         branches = Type(dtype, rules.combined(left, right, self.name, (1, 2)))

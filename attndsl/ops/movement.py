@@ -157,7 +157,12 @@ class Concat(Op):
         for i, (type, axis) in enumerate(zip(inputs, self.axes, strict=True)):
             rules.has(type, (axis,), i, self.name)
             if type.dtype != first.dtype:
-                raise Mismatch("E0204", f"`concat` of `{first}` and `{type}`", (i, 0), help="`cast` one of them")
+                raise Mismatch(
+                    "E0204",
+                    f"`concat` of `{first}` and `{type}`",
+                    (i, 0),
+                    help="convert one of them: `float(…)` or `int(…)`",
+                )
             if set(type.without(axis).axes) != rest:
                 message = f"`concat` of `{first}` and `{type}`: apart from what is joined, their axes differ"
                 raise Mismatch("E0203", message, (i, 0))
@@ -269,7 +274,7 @@ class Take(Op):
 
     def infer(self, table: Type, index: Type) -> Type:
         if index.dtype != INT:
-            raise Mismatch("E0204", f"an index is an int, and this is `{index}`", (1,), help="`cast` it to int")
+            raise Mismatch("E0204", f"an index is an int, and this is `{index}`", (1,), help="convert it: `int(…)`")
         rules.has(table, (self.over,), 0, self.name)
         rest = table.without(self.over)
         rules.combined(rest, index, self.name)

@@ -13,7 +13,7 @@ def number(type: Type, operand: int, op: str) -> str:
     """The dtype of an operand that must be a number."""
     if type.dtype == BOOL:
         message = f"`{op}` takes numbers, and this is `{type}`"
-        raise Mismatch("E0204", message, (operand,), help="`cast` it, or use `where(…)` or `*`")
+        raise Mismatch("E0204", message, (operand,), help="convert it with `float(…)` or `int(…)`, or use `where(…)`")
     return type.dtype
 
 

@@ -25,8 +25,9 @@ MAX_NESTING = 200
 MAX_CHAIN = 1_000
 """Operators, calls, subscripts and attributes in a row, with no comma or end of statement between them."""
 
-MAX_DEPTH = 400
-"""Expressions and statements inside one another in the tree, brackets or not: `a ^ b ^ c`, `x.a.b`, `else if`."""
+MAX_DEPTH = 220
+"""Expressions and statements inside one another in the tree, brackets or not: `a ^ b ^ c`, `x.a.b`, `else if`. A walk
+that takes four calls for each still fits in Python's own limit of 1,000."""
 
 MAX_DIGITS = 30
 """Digits of a whole number."""

@@ -1,7 +1,25 @@
-"""Training: recipes, the loop, checkpoints, and the records of runs."""
+"""Training: recipes, the loop, checkpoints, and the records of runs. What needs NumPy is imported when asked for."""
 
-from attndsl.training.console import Console, console_for
-from attndsl.training.loop import Evaluation, Outcome, train
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from attndsl.training.recipe import Recipe, read_recipe
 
+if TYPE_CHECKING:
+    from attndsl.training.console import Console, console_for
+    from attndsl.training.loop import Evaluation, Outcome, train
+
 __all__ = ["Console", "Evaluation", "Outcome", "Recipe", "console_for", "read_recipe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Console", "console_for"):
+        from attndsl.training import console
+
+        return getattr(console, name)
+    if name in ("Evaluation", "Outcome", "train"):
+        from attndsl.training import loop
+
+        return getattr(loop, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attndsl.data.dataset import Dataset, load_dataset, open_dataset
-from attndsl.data.files import PARTIAL, file_errors, sync_folder
+from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import TokenizerChoice
 from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate, load, open_spec
@@ -25,6 +25,7 @@ from attndsl.training.console import Console
 from attndsl.training.log import Line, cut_log
 from attndsl.training.recipe import Recipe, check_recipe, read_recipe, split_settings
 from attndsl.training.record import RECORD, SPEC, copy_spec, open_record, versions, write_record
+from attndsl.writing import PARTIAL, sync_folder
 
 CACHE = ".attndsl-tokens"  # beside the run, so that runs on the same text share it
 

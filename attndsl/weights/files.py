@@ -17,6 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from attndsl import writing
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.lazy import np
 
@@ -246,32 +247,12 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A stream whose bytes become the file `path` all at once when the `with` ends well, and are dropped otherwise.
-    They are on the disk, as far as the system can promise, when it has ended. E0612 where they cannot be written."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    """`attndsl.writing.replacing` with E0612 where the file cannot be written."""
     try:
-        with open(temporary, "wb") as stream:
+        with writing.replacing(path) as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-        sync_folder(target.parent)
     except OSError as problem:
-        raise error("E0612", f"{target} cannot be written: {problem.strerror or problem}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` durable, on systems where a folder can be synced."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        raise error("E0612", f"{path} cannot be written: {problem.strerror or problem}") from None
 
 
 def write_tensors(

@@ -14,10 +14,11 @@ from attndsl.graph import Graph
 from attndsl.lazy import np
 from attndsl.syntax import tree
 from attndsl.weights.config import published_config
-from attndsl.weights.files import TensorFile, replacing, sync_folder, write_tensors
+from attndsl.weights.files import TensorFile, replacing, write_tensors
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
+from attndsl.writing import sync_folder
 
 if TYPE_CHECKING:
     import numpy

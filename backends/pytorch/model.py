@@ -68,10 +68,12 @@ def write_model(file: File) -> Model:
     order = {node: i for i, node in enumerate(body.nodes)}
     for test, nodes in groups.items():
         given = [i for i, info in enumerate(graph.outputs) if homes[info.name] == test]
+        kept = list(writer.lines)
         if test:
             writer.blank()
             writer.add(f"if {test}:")
             writer.indent += 1
+        head = len(writer.lines)
         writer.run(sorted(nodes, key=order.__getitem__))
         writer.settle([body.results[i] for i in given])
         pairs = [f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given]
@@ -82,6 +84,8 @@ def write_model(file: File) -> Model:
         else:
             for i in given:
                 writer.add(f'results["{graph.outputs[i].name}"] = {writer.tensor(body.results[i])}')
+            if len(writer.lines) == head:  # nothing but what stands inside other expressions
+                writer.lines = kept
             writer.indent -= 1
     if started:
         writer.add("return results")
@@ -107,17 +111,19 @@ def write_model(file: File) -> Model:
 
 
 def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
-    """The outputs that need each node of the model's body."""
+    """The outputs that need each node of the model's body, counting those that need a value of the same variable."""
+    root = file.variables.root
     wanted: dict[Value, frozenset[str]] = {}
     for info, value in zip(file.graph.outputs, file.body.results, strict=True):
-        wanted[value] = wanted.get(value, frozenset()) | {info.name}
+        wanted[root(value)] = wanted.get(root(value), frozenset()) | {info.name}
     found: dict[Node, frozenset[str]] = {}
     everything = frozenset(info.name for info in file.graph.outputs)
     for node in reversed(file.body.nodes):
-        names = frozenset().union(*(wanted.get(value, frozenset()) for value in node.outputs))
+        names = frozenset().union(*(wanted.get(root(value), frozenset()) for value in node.outputs))
         found[node] = names or everything  # needed for what is recorded in it
-        for value in (*node.inputs, *(v for inner in node.regions for v in captured(inner))):
-            wanted[value] = wanted.get(value, frozenset()) | found[node]
+        if not file.variables.shares(node):
+            for value in map(root, (*node.inputs, *(v for inner in node.regions for v in captured(inner)))):
+                wanted[value] = wanted.get(value, frozenset()) | found[node]
     return found
 
 
@@ -128,8 +134,9 @@ def _homes(
     producers = {value: node for node in file.body.nodes for value in node.outputs}
     homes = {}
     for info, value in zip(file.graph.outputs, file.body.results, strict=True):
-        if value in producers and file.variables.root(value) in producers:
-            homes[info.name] = condition(wanted_by[producers[value]])
+        made = producers.get(file.variables.root(value))
+        if made is not None:
+            homes[info.name] = condition(wanted_by[made])
         else:
             homes[info.name] = condition(frozenset([info.name])) if info.needs else ""
     return homes

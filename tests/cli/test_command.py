@@ -143,6 +143,19 @@ def test_a_reader_that_leaves_is_no_failure():
     assert done.returncode in (0, 141)
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [(">&-", 0, ""), ("2>&-", 0, ""), ("> /dev/full", 1, "error[E0590]: no space left on device")],
+)
+def test_an_output_that_cannot_be_written_to(redirection, code, said):
+    script = f"{sys.executable} -m attndsl list {redirection}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
 def test_a_terminal_without_unicode_is_served_too():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(

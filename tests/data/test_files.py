@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from attndsl.data.files import PARTIAL, file_errors, remove_partial, write_json, write_text, write_whole
+from attndsl.data.files import file_errors, remove_partial, write_json, write_text, write_whole
 from attndsl.diagnostics import AttnError
+from attndsl.writing import PARTIAL
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:

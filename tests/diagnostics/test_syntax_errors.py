@@ -1,8 +1,8 @@
 """The text of every syntax error, compared with `syntax_errors.txt`.
 
 That file holds programs, each with what is said about it. To write the messages anew after a change of wording, run
-this file with `ATTNDSL_GOLDEN=write` and read the difference; to add a program, add it there between two rulers, without any
-message, and do the same.
+this file with `ATTNDSL_GOLDEN=write` and read the difference; to add a program, add it there between two rulers,
+without any message, and do the same.
 """
 
 from __future__ import annotations

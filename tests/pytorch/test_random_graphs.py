@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.graph import FLOAT, INT, Axis, Graph, Initializer, InputInfo, OutputInfo, ParameterInfo, Region, Type, Value
+from attndsl.graph import (
+    FLOAT,
+    INT,
+    Axis,
+    Graph,
+    Initializer,
+    InputInfo,
+    OutputInfo,
+    ParameterInfo,
+    Region,
+    Type,
+    Value,
+)
 from attndsl.graph.builder import Builder
 from attndsl.ops import Op
 from attndsl.sizes import Size

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attndsl.diagnostics import Source, Span
 from attndsl.syntax import tree
+from attndsl.syntax.parser import parse_file
 from attndsl.syntax.printer import to_outline, to_text
 from tests.syntax.examples import EXAMPLES
 from tests.syntax.notation import KEYWORDS, body, parsed, shape
@@ -23,6 +27,15 @@ def test_examples_come_back(name):
     assert shape(again) == shape(file)
     assert to_text(again) == text
     assert max(map(len, text.split("\n"))) < 140
+
+
+SHIPPED = Path(str(resources.files("attndsl").joinpath("specs")))
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.rglob("*.attn")), ids=lambda path: path.stem)
+def test_shipped_files_come_back(path):
+    file = parse_file(str(path))
+    assert shape(parsed(to_text(file))) == shape(file)
 
 
 def test_canonical_text():

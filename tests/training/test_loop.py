@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from attndsl.data.files import PARTIAL, write_text
+from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError
 from attndsl.training import Outcome, train
 from attndsl.training.checkpoint import list_checkpoints
 from attndsl.training.console import Plain, Silent
 from attndsl.training.log import read_log
 from attndsl.training.record import RECORD
+from attndsl.writing import PARTIAL
 
 Train = Callable[..., Outcome]
 

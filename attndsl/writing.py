@@ -1,0 +1,50 @@
+"""Files written whole or not at all: a kill at any moment leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+PARTIAL = ".partial"  # the end of a name that is still being written
+
+
+def place_of(path: str | os.PathLike[str]) -> tuple[Path, bool]:
+    """Where bytes for `path` go (a link's target, so that links stay), and whether that may be replaced: a device or a
+    pipe is written into instead."""
+    target = Path(os.path.realpath(path))
+    return target, not target.exists() or target.is_file()
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A stream whose bytes become the file `path` all at once when the `with` ends well, and are dropped otherwise.
+    They are on the disk, as far as the system can promise, when it has ended. Raises `OSError`."""
+    target, replaceable = place_of(path)
+    if not replaceable:
+        with open(target, "wb") as stream:
+            yield stream
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    try:
+        with open(partial, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+        sync_folder(target.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
