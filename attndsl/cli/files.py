@@ -65,7 +65,7 @@ def _array(loaded: Any, name: str, path: str) -> Array:
 
     try:
         array: Array = loaded[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as problem:
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as problem:  # or encrypted
         if "pickle" in str(problem):
             raise _pickled(path, name) from None
         help = "write the file again, or copy it again"

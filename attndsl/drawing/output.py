@@ -67,7 +67,7 @@ def render(
         raise error(
             "E0902", f"a diagram cannot be written as {ending}: `{path}`",
             note=f"endings that can: {', '.join('.' + f for f in FORMATS)}",
-            help=f"for example `{path.with_suffix('.svg')}`",
+            help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
     if not path.parent.is_dir():
         raise error("E0905", f"there is no folder `{path.parent}` to write `{path.name}` into", help="make it first")

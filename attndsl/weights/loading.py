@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
 from attndsl.graph import Graph, ParameterInfo, Type
+from attndsl.initial import require_memory
 from attndsl.lazy import np
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
@@ -31,9 +32,11 @@ def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
     float16 and bfloat16 come as float32. Nothing is read before every name, shape and dtype fits: E0601 to E0604 and
     E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608
     for another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to
-    E0617 for a `config.json` that does not fit, E062x where the section itself is wrong.
+    E0617 for a `config.json` that does not fit, E062x where the section itself is wrong. E0806 for parameters that no
+    memory here could hold.
     """
     with WeightsSource(path) as source:
+        require_memory(graph, "float32")  # before every parameter is named, of which a `config.json` may ask for 10^9
         reader = _choose(source, graph, sections)
         reader.check()
         return reader.read()

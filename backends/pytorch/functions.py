@@ -265,6 +265,8 @@ class Writer:
         while len(expression.text) > LONGEST and (longest := self._longest(node, len(expression.text) - LONGEST)):
             self.settle(longest)
             expression = self.lower(node)
+        if expression.host and len(expression.text) > LONGEST:  # said again wherever it is used: not at this length
+            expression = filled("()", expression, value.type.dtype, self)
         self.values[value] = expression
         if expression.host or isinstance(node.op, ops.Parameter):
             self.file.hosts[value] = node

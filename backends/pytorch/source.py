@@ -215,7 +215,8 @@ class File:
     ) -> list[Line]:
         count = any_op(node).count
         total = count.value(self.graph.sizes)
-        rounds = [i for i in range(total) if any_op(node).cases is None or any_op(node).cases[i] == case]
+        cases = any_op(node).cases
+        rounds = range(total) if cases is None else [i for i in range(total) if cases[i] == case]
         which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
         where = f" ({node.at.source.name.rpartition('/')[2]}:{node.at.line})" if node.at else ""
         doc = f"One of the {len(rounds)} {which} of `{path}`{where}."

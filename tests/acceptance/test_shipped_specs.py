@@ -1,0 +1,174 @@
+"""Every shipped spec, and models that use every construct of the language, give the same numbers on both backends.
+
+The weights are larger than initial ones, so that softmax is not flat and a wrong mask or scale shows; one batch row of
+each mask input hides everything, and some targets are left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attndsl.comparison import Comparison, compare
+from attndsl.comparison.sides import Sides
+from attndsl.elaborate import load, shipped
+from attndsl.graph import BOOL, Graph
+from attndsl.initial import initial_parameters
+from attndsl.inputs import example_inputs
+from attndsl.passes import optimize
+
+pytestmark = pytest.mark.torch
+
+TESTS = Path(__file__).parent.parent
+Array = np.ndarray
+Settings = dict[str, int | float]
+
+REDUCED: dict[str, Settings] = {
+    "gpt2": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
+    "gpt3": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 5},
+    "gpt_nano": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
+}
+OWN: dict[str, tuple[Path, Settings]] = {
+    "features": (TESTS / "elaborate" / "features.attn", {"context": 8}),
+    "alternating": (TESTS / "drawing" / "specs" / "alternating.attn", {"vocab": 32, "context": 8, "width": 12}),
+    "encoder": (
+        TESTS / "drawing" / "specs" / "encoder.attn",
+        {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
+    ),
+    "transformer": (
+        TESTS / "drawing" / "specs" / "transformer.attn",
+        {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
+    ),
+}
+NAMES = [*REDUCED, *OWN]
+# Everything not given here is small; T is the length that a model's `context` limits.
+SIZES: dict[str, dict[str, int]] = {
+    "usual": {"B": 2, "T": 5, "S": 4},
+    "one row": {"B": 1, "T": 5, "S": 4},
+    "one token": {"B": 2, "T": 1, "S": 1},
+    "a single token": {"B": 1, "T": 1, "S": 1},
+    "as long as the context": {"B": 2, "T": 8, "S": 3},
+}
+
+
+def test_every_shipped_spec_is_compared() -> None:
+    assert set(REDUCED) == set(shipped())
+
+
+def reduced(name: str, depth: int) -> Graph:
+    path, settings = OWN[name] if name in OWN else (name, REDUCED[name])
+    return load(str(path), {**settings, "depth": depth})
+
+
+def weights_of(graph: Graph, seed: int = 1) -> dict[str, Array]:
+    """Initial values with noise on top, so that nothing is zero, one, or nearly nothing."""
+    random = np.random.default_rng(seed)
+    return {a: v + 0.3 * random.standard_normal(v.shape).astype("float32") for a, v in initial_parameters(graph, seed)}
+
+
+def inputs_of(graph: Graph, sizes: dict[str, int]) -> dict[str, Array]:
+    arrays = example_inputs(graph, {name: sizes[name] for name in graph.free_sizes if name in sizes}, seed=2)
+    for info in graph.inputs:
+        if info.value.type.dtype == BOOL:
+            arrays[info.name][-1] = False
+    if "targets" in arrays:
+        arrays["targets"][0, 0] = -100
+    return arrays
+
+
+def held(graph: Graph, sizes: str, candidate: str = "torch", dtype: str = "float64") -> Comparison:
+    return compare(
+        graph,
+        candidate=candidate,
+        dtype=dtype,
+        gradients=True,
+        weights=weights_of(graph),
+        inputs=inputs_of(graph, SIZES[sizes]),
+    )
+
+
+def assert_equal(found: Comparison) -> None:
+    assert found.ok, [(row.kind, row.name, row.absolute, row.tolerance) for row in found.rows if not row.ok]
+    assert {row.kind for row in found.rows} >= {"output", "gradient"}
+    if found.dtype == "float64":
+        for row in found.rows:
+            # As promised, whatever the table of tolerances says; noise round an exact zero has no relative error.
+            if row.kind == "output":
+                assert row.absolute <= 1e-10 or (row.relative or 0) <= 1e-10, row
+            else:
+                assert row.relative is None or row.relative <= 1e-8, row
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_backends_agree_in_float64(name: str, depth: int) -> None:
+    graph = reduced(name, depth)
+    found = held(graph, "usual")
+    assert_equal(found)
+    gradients = {row.name for row in found.rows if row.kind == "gradient"}
+    assert gradients == {address for info in graph.parameters for address in info.addresses()}
+
+
+@pytest.mark.parametrize("sizes", [name for name in SIZES if name != "usual"])
+@pytest.mark.parametrize("name", NAMES)
+def test_backends_agree_at_the_ends_of_every_range(name: str, sizes: str) -> None:
+    assert_equal(held(reduced(name, 1), sizes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_backends_agree_in_float32(name: str) -> None:
+    assert_equal(held(reduced(name, 2), "usual", dtype="float32"))
+
+
+@pytest.mark.parametrize("sizes", ["usual", "a single token"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_passes_keep_what_numpy_gives(name: str, sizes: str) -> None:
+    assert_equal(held(reduced(name, 2), sizes, candidate="passes"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pytorch_needs_no_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every primitive that a model uses is lowered as it was written, before anything is fused."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    def judged(self: Sides, graph: Graph, arrays: dict[str, Array]) -> TorchProgram:
+        return TorchProgram(graph, dtype=self.dtype, parameters=arrays, passes=False)
+
+    monkeypatch.setattr(Sides, "judged", judged)
+    assert_equal(held(reduced(name, 2), "usual"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_backends_agree_on_what_the_passes_give(name: str) -> None:
+    graph, _ = optimize(reduced(name, 2))
+    assert_equal(held(graph, "usual"))
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_no_batch_is_an_empty_answer(name: str) -> None:
+    """Nothing in, nothing out, on both backends; the mean over nothing is said alike."""
+    graph = reduced(name, 1)
+    found = compare(graph, dtype="float64", gradients=True, sizes={"B": 0, "T": 3})
+    assert found.ok
+    assert {row.shape for row in found.rows if row.name == "logits"} == {(0, 3, 32)}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_a_token_changes_nothing_before_it(name: str) -> None:
+    """The one property that every decoder here promises, on the module that runs."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = reduced(name, 2)
+    program = TorchProgram(graph, dtype="float64", parameters=weights_of(graph))
+    tokens = inputs_of(graph, SIZES["as long as the context"])["tokens"]
+    whole = program.run({"tokens": tokens}, ["logits"])["logits"]
+    for length in (1, 3, 7):
+        part = program.run({"tokens": tokens[:, :length]}, ["logits"])["logits"]
+        np.testing.assert_allclose(part, whole[:, :length], rtol=0, atol=1e-12)
+    changed = tokens.copy()
+    changed[:, 5] = (changed[:, 5] + 1) % 32
+    other = program.run({"tokens": changed}, ["logits"])["logits"]
+    np.testing.assert_allclose(other[:, :5], whole[:, :5], rtol=0, atol=1e-12)
+    assert np.abs(other[:, 5:] - whole[:, 5:]).max() > 1e-3
