@@ -48,17 +48,19 @@ def configure(parser: Parser) -> None:
 def run(args: Any) -> int:
     from attndsl.cli.files import checked, write_arrays
     from attndsl.cli.models import inputs_from, load_with_weights, make_program
-    from attndsl.inputs import example_inputs
+    from attndsl.inputs import check_inputs, example_inputs
 
     if args.output:
         checked(args.output)  # before anything is computed
     inputs = inputs_from(args.inputs, args.sizes)
     graph, weights = load_with_weights(args.spec, args.settings, args.weights)
+    if inputs is None:
+        inputs = example_inputs(graph, args.sizes or None, seed=args.seed)
+    else:
+        check_inputs(graph, inputs)  # before parameters are drawn, which may take a while
     program = make_program(graph, args.backend, args.dtype, args.device, args.seed)
     if weights is not None:
         program.load(weights)
-    if inputs is None:
-        inputs = example_inputs(graph, args.sizes or None, seed=args.seed)
     outputs = program.run(inputs, seed=args.seed, dump=tuple(args.dump))
     for name, array in outputs.items():
         print(_line(name, array))

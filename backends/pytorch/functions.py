@@ -7,7 +7,7 @@ named by the author's name for them. A name is taken up again once what it held 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from attndsl.backends.pytorch.loops import write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
 from attndsl.backends.pytorch.site import Site, filled
+from attndsl.backends.pytorch.special import Narrow
 from attndsl.diagnostics import Source
 from attndsl.graph import FLOAT, Node, Region, Value, captured
 from attndsl.ops.base import Op
@@ -88,6 +89,7 @@ class Writer:
     foreign: dict[str, Argument] = field(default_factory=dict)  # parameters of layers outside, by address
     after_loop: list[str] = field(default_factory=list)
     in_scan: bool = False
+    uses_wide: bool = False
     cited: set[tuple[Source, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -104,9 +106,16 @@ class Writer:
         self.sizes[symbol] = identifier(symbol)
         return self.sizes[symbol]
 
-    def dtype(self) -> str:
+    @property
+    def wide(self) -> Collection[Value]:
+        return self.file.wide
+
+    def dtype(self, *, wide: bool = False) -> str:
+        if wide:
+            self.uses_wide = True
+            return "wide"
         for variable in self.arguments:
-            if variable.type.dtype == FLOAT and not variable.optional:
+            if variable.type.dtype == FLOAT and not variable.optional and not variable.wide:
                 return f"{variable.name}.dtype"
         return self.file.dtype(self)
 
@@ -160,11 +169,12 @@ class Writer:
         self.reserved.add(name)
         return name
 
-    def name_for(self, value: Value, node: Node | None, also: tuple[str, ...] = ()) -> str:
-        """A variable for `value`: its own name if that is free or holds nothing that is still needed."""
+    def name_for(self, value: Value, node: Node | None, also: tuple[str, ...] = (), *, own: bool = False) -> str:
+        """A variable for `value`: its own name if that is free or holds nothing that is still needed, and, if `own`, is
+        no argument's."""
         wish = self.wish(value, node, also)
         name, count = wish, 1
-        while not self._takeable(name, value):
+        while not self._takeable(name, value) or (own and name in self.reserved):
             count += 1
             name = f"{wish}_{count}"
         self.holders[name] = value
@@ -185,8 +195,9 @@ class Writer:
             if last != "*":
                 return identifier(last)
         if node is not None:
-            if type(node.op) in NAMES:
-                return NAMES[type(node.op)]
+            kind = node.op.made_by if isinstance(node.op, Narrow) else type(node.op)
+            if kind in NAMES:
+                return NAMES[kind]
             for part in reversed(node.scope.split(".")):
                 if part and part != "*" and not isinstance(node.op, (ops.Repeat, ops.Scan)):
                     return identifier(part)
@@ -266,7 +277,7 @@ class Writer:
             self.settle(longest)
             expression = self.lower(node)
         if expression.host and len(expression.text) > LONGEST:  # said again wherever it is used: not at this length
-            expression = filled("()", expression, value.type.dtype, self)
+            expression = self.filled(expression, value, wide=value in self.wide)
         self.values[value] = expression
         if expression.host or isinstance(node.op, ops.Parameter):
             self.file.hosts[value] = node
@@ -336,7 +347,12 @@ class Writer:
         expression = self.read(value)
         if not expression.host:
             return expression
-        return filled("()", expression, value.type.dtype, self)
+        return self.filled(expression, value)
+
+    def filled(self, number: Expr, value: Value, *, wide: bool = False) -> Expr:
+        """`value`, which is a Python number, as a tensor."""
+        dtype = self.dtype(wide=wide) if value.type.dtype == FLOAT else None
+        return filled("()", number, dtype, self.device())
 
     def settle(self, values: Iterable[Value]) -> None:
         """Write what is still waiting among `values`, so that a loop or another function can read it."""

@@ -37,6 +37,7 @@ class Argument:
     type: Type
     optional: bool = False
     host: bool = False  # a Python number
+    wide: bool = False  # a tensor in float32 at least
 
 
 def header(writer: Writer) -> tuple[list[Line], list[str]]:
@@ -66,6 +67,8 @@ def header(writer: Writer) -> tuple[list[Line], list[str]]:
         found = _solved(writer, symbol, wanted)
         if found is not None:
             lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
+    if writer.uses_wide:
+        lines.append(Line(f"        wide = torch.promote_types({writer.dtype()}, torch.float32)"))
     return lines, list(wanted)
 
 

@@ -66,7 +66,7 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
     names = _assign(writer, list(zip(node.outputs[:count], starts, strict=True)), node.regions[0].parameters[1:])
     lists = []
     for value in node.outputs[count:]:
-        name = writer.name_for(value, None)
+        name = writer.name_for(value, None, own=True)
         lists.append(name)
         writer.add(f"{name} = []")
     return names, lists
@@ -98,12 +98,12 @@ def _write_calls(writer: Writer, node: Node) -> None:
     names, lists = _start(writer, node)
     layers = writer.layer(path)
     item = writer.fresh(block.variable)
-    call = function(item, *(["i"] if block.indexed else []), *names, *further).text
+    index = [writer.fresh("i")] if block.indexed else []
+    call = function(item, *index, *names, *further).text
     if block.indexed:
         count = writer.size(any_op(node).count).text
         places = f"torch.arange({count}, device={writer.device()}).unbind()"
-        writer.reserved.add("i")
-        writer.add(f"for i, {item} in zip({places}, {layers}):", node)
+        writer.add(f"for {index[0]}, {item} in zip({places}, {layers}):", node)
     else:
         writer.add(f"for {item} in {layers}:", node)
     writer.indent += 1
@@ -113,6 +113,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
     for name, step in zip(lists, emitted, strict=True):
         writer.add(f"{name}.append({step})")
     writer.indent -= 1
+    writer.reserved -= {item, *index}
     _finish(writer, node, lists)
 
 

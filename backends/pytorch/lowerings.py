@@ -220,12 +220,12 @@ def lower_range(site: Site) -> Expr:
 def lower_one_hot(site: Site) -> Expr:
     length = site.function.size(site.op.axis.size).text
     at = site.tensor(site.arguments[0], INT)
-    return function("F.one_hot", at.text, length).call("to", site.function.dtype())
+    return function("F.one_hot", at.text, length).call("to", site.float_dtype())
 
 
 def lower_uniform(site: Site) -> Expr:
     shape = site.shape(site.op.axes) if site.op.axes else "()"
-    return function("torch.rand", shape, f"dtype={site.function.dtype()}", f"device={site.function.device()}")
+    return function("torch.rand", shape, f"dtype={site.float_dtype()}", f"device={site.function.device()}")
 
 
 def lower_dropout(site: Site) -> Expr:
@@ -314,6 +314,9 @@ LOWERINGS: dict[type[Op], Lowering] = {
     special.NegativeLogLikelihood: special.lower_negative_log_likelihood,
     special.Relu: special.lower_relu,
     special.LayerCall: special.lower_layer_call,
+    special.Narrow: lambda site: (
+        site.arguments[0] if site.host else site.arguments[0].call("to", site.function.dtype())
+    ),
 }
 
 # Operators that have no expression of their own: what becomes of them.

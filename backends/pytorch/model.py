@@ -73,7 +73,7 @@ def write_model(file: File) -> Model:
             writer.blank()
             writer.add(f"if {test}:")
             writer.indent += 1
-        head = len(writer.lines)
+        begin = len(writer.lines)
         writer.run(sorted(nodes, key=order.__getitem__))
         writer.settle([body.results[i] for i in given])
         pairs = [f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given]
@@ -84,7 +84,7 @@ def write_model(file: File) -> Model:
         else:
             for i in given:
                 writer.add(f'results["{graph.outputs[i].name}"] = {writer.tensor(body.results[i])}')
-            if len(writer.lines) == head:  # nothing but what stands inside other expressions
+            if len(writer.lines) == begin:  # nothing but what stands inside other expressions
                 writer.lines = kept
             writer.indent -= 1
     if started:

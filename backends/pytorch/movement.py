@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
-from attndsl.backends.pytorch.site import Site, filled
+from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL
 
 
@@ -31,7 +31,7 @@ def lower_flatten(site: Site) -> Expr:
 def lower_broadcast(site: Site) -> Expr:
     op, x = site.op, site.arguments[0]
     if x.host:
-        return filled(site.shape(op.axes), x, site.output.dtype, site.function) if op.axes else x
+        return site.filled(site.shape(op.axes), x, site.output.dtype) if op.axes else x
     if set(op.axes) == set(site.types[0].axes):
         return permuted(x, site.types[0].axes, op.axes)
     return site.align(0, op.axes).call("expand", *site.sizes(op.axes))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, function
-from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type
+from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
 from attndsl.sizes import Size
 
 
@@ -18,8 +18,13 @@ class Function(Protocol):
         """The value of a size."""
         ...
 
-    def dtype(self) -> str:
-        """The dtype that the module computes in."""
+    @property
+    def wide(self) -> Collection[Value]:
+        """Values that are computed in float32 at least (`specialize.widened`)."""
+        ...
+
+    def dtype(self, *, wide: bool = False) -> str:
+        """The dtype that the module computes in, or float32 if that is narrower and `wide`."""
         ...
 
     def device(self) -> str:
@@ -94,13 +99,21 @@ class Site:
         return x.call("to", self.torch_dtype(dtype))
 
     def torch_dtype(self, dtype: str) -> str:
-        return {FLOAT: self.function.dtype, INT: lambda: "torch.int64", BOOL: lambda: "torch.bool"}[dtype]()
+        return {FLOAT: self.float_dtype, INT: lambda: "torch.int64", BOOL: lambda: "torch.bool"}[dtype]()
+
+    def float_dtype(self) -> str:
+        """The dtype of what this node computes, if that is floats."""
+        return self.function.dtype(wide=self.node.output in self.function.wide)
 
     def tensor(self, x: Expr, dtype: str) -> Expr:
         """A Python number as a tensor without axes; a tensor as it is."""
         if not x.host:
             return x
-        return filled("()", x, dtype, self.function)
+        return self.filled("()", x, dtype)
+
+    def filled(self, shape: str, x: Expr, dtype: str) -> Expr:
+        """A tensor full of a Python number."""
+        return filled(shape, x, self.float_dtype() if dtype == FLOAT else None, self.function.device())
 
     @property
     def host(self) -> bool:
@@ -108,14 +121,13 @@ class Site:
         return all(argument.host for argument in self.arguments)
 
 
-def filled(shape: str, x: Expr, dtype: str, function_: Function) -> Expr:
-    """A tensor full of one number, made where it is needed (`torch.tensor` would copy it there)."""
-    keywords = [f"dtype={function_.dtype()}"] if dtype == FLOAT else []
-    keywords.append(f"device={function_.device()}")
-    if dtype != BOOL and x.text in ("0", "0.0"):
-        keywords = [f"dtype={function_.dtype() if dtype == FLOAT else 'torch.int64'}", keywords[-1]]
-        return function("torch.zeros", shape, *keywords)
-    return function("torch.full", shape, x.text, *keywords)
+def filled(shape: str, x: Expr, dtype: str | None, device: str) -> Expr:
+    """A tensor full of one number, made where it is needed (`torch.tensor` would copy it there). Without `dtype` the
+    number says what it is."""
+    keywords = [] if dtype is None else [f"dtype={dtype}"]
+    if x.text in ("0", "0.0"):
+        return function("torch.zeros", shape, f"dtype={dtype or 'torch.int64'}", f"device={device}")
+    return function("torch.full", shape, x.text, *keywords, f"device={device}")
 
 
 def negated(x: Expr) -> Expr:

@@ -65,6 +65,7 @@ class File:
         self.recorded = addresses_in_order(graph, self.taps)
         specialized = specialize(graph, self.taps)
         self.body = specialized.body
+        self.wide = specialized.wide
         self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}
         self.tree = parameter_tree(graph)
         self.hosts: dict[Value, Node] = {}
@@ -87,6 +88,7 @@ class File:
                 *FUNCTIONS,
                 "results",
                 "outputs",
+                "wide",
             }
         )
         self.layers = Layers(graph, specialized.layers, {}, self._shape, self.helper, self._layer_class)
@@ -198,7 +200,7 @@ class File:
                 name = inner.fresh("i")
             else:
                 name = inner.fresh(writer.read(value).text if value in outer else inner.wish(value, None))
-            inner.arguments.append(Argument(name, value.type))
+            inner.arguments.append(Argument(name, value.type, wide=value in self.wide))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
         return inner

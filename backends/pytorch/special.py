@@ -55,6 +55,15 @@ class LayerCall(Op):
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Narrow(Op):
+    """A value that was computed in float32 at least, by a `made_by`, in the module's dtype."""
+
+    name = "torch.narrow"
+    operands = ("x",)
+    made_by: type[Op]
+
+
 def lower_linear(site: Site) -> Expr:
     x, weight, *bias = site.arguments
     op = site.op
@@ -75,6 +84,11 @@ def lower_negative_log_likelihood(site: Site) -> Expr:
     places = aligned(site.arguments[1], target.axes, x.without(over).axes)
     marks = ["None" if axis == over else ":" for axis in x.axes]
     return negated(logarithms.call("gather", at, index(places, marks).text).call("squeeze", at))
+
+
+def lower_narrow(site: Site) -> Expr:
+    (x,) = site.arguments
+    return x if x.host else x.call("to", site.function.dtype())
 
 
 def lower_relu(site: Site) -> Expr:
@@ -121,6 +135,7 @@ __all__ = [
     "Embedding",
     "LayerCall",
     "Linear",
+    "Narrow",
     "NegativeLogLikelihood",
     "Relu",
     "lower_embedding",
@@ -128,6 +143,7 @@ __all__ = [
     "lower_layer_call",
     "lower_layer_norm",
     "lower_linear",
+    "lower_narrow",
     "lower_negative_log_likelihood",
     "lower_relu",
     "lower_rms_norm",

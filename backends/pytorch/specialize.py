@@ -12,6 +12,7 @@ from typing import Any
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
+from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
 from attndsl.masks.analysis import describe_mask
@@ -25,6 +26,7 @@ class Specialized:
 
     body: Region
     layers: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    wide: frozenset[Value] = frozenset()
 
 
 def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
@@ -33,7 +35,8 @@ def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
     body = rewriting.region(graph.body)
     body = pruned(body, taps)
     layers, calls = _layers(graph, body)
-    return Specialized(pruned(_with_calls(body, calls), taps), layers)
+    body, wide = widened(_with_calls(body, calls))
+    return Specialized(pruned(body, taps), layers, wide)
 
 
 def repeat_path(node: Node) -> str:

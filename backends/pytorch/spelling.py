@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attndsl.backends.pytorch.expressions import Expr, size_expression
 from attndsl.backends.pytorch.lowerings import LOWERINGS
@@ -17,7 +17,11 @@ class _Anywhere:
     def size(self, size: Size) -> Expr:
         return size_expression(size, str)
 
-    def dtype(self) -> str:
+    @property
+    def wide(self) -> Collection[Value]:
+        return ()
+
+    def dtype(self, *, wide: bool = False) -> str:
         return "dtype"
 
     def device(self) -> str:

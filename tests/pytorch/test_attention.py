@@ -133,28 +133,27 @@ def test_form(form: Form) -> None:
         np.testing.assert_allclose(mine.gradients(inputs, upstream)[2][name], gradient, rtol=1e-10, atol=1e-12)
 
 
-def test_scale_is_left_out_where_it_is_torchs_own() -> None:
+def _plain(**options: object) -> Graph:
+    q, k = Value(typed(Q)), Value(typed(K))
+    builder = Builder()
+    result = builder.emit(ops.Attention(axes("D"), axis("S=T"), **options), q, k, k)  # type: ignore[arg-type]
+    inputs = (InputInfo("q", q), InputInfo("k", k))
+    return Graph(
+        "G", {}, {"H": 2, "D": 4}, inputs, (OutputInfo("y", result),), (), (), {}, builder.region((q, k), (result,))
+    )
+
+
+@pytest.mark.parametrize(("scale", "said"), [(0.5, False), (0.25, True)])
+def test_scale_is_left_out_where_it_is_torchs_own(scale: float, said: bool) -> None:
     from attndsl.backends.pytorch import generate_source
 
-    q, k = Value(typed("float B T H D")), Value(typed("float B S=T H D"))
-    for scale, said in ((0.5, False), (0.25, True)):
-        builder = Builder()
-        result = builder.emit(ops.Attention(axes("D"), axis("S=T"), scale), q, k, k)
-        body = builder.region((q, k), (result,))
-        graph = Graph("G", {}, {"H": 2, "D": 4}, (InputInfo("q", q), InputInfo("k", k)), (OutputInfo("y", result),), (), (),
-                      {}, body)  # fmt: skip
-        assert ("scale=" in generate_source(graph)) is said
+    assert ("scale=" in generate_source(_plain(scale=scale))) is said
 
 
 def test_weights_are_dropped_in_training_only() -> None:
     from attndsl.backends.pytorch import TorchProgram
 
-    q, k = Value(typed("float B T H D")), Value(typed("float B S=T H D"))
-    builder = Builder()
-    result = builder.emit(ops.Attention(axes("D"), axis("S=T"), 0.5, dropout=0.5, site="here"), q, k, k)
-    body = builder.region((q, k), (result,))
-    graph = Graph("G", {}, {"H": 2, "D": 4}, (InputInfo("q", q), InputInfo("k", k)), (OutputInfo("y", result),), (), (), {},
-                  body)  # fmt: skip
+    graph = _plain(scale=0.5, dropout=0.5, site="here")
     program, inputs = TorchProgram(graph), example_inputs(graph)
     quiet = program.run(inputs)["y"]
     np.testing.assert_array_equal(program.run(inputs, seed=1)["y"], quiet)

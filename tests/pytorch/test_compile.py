@@ -1,4 +1,4 @@
-"""`torch.compile(fullgraph=True)`: no graph breaks, nothing that is compiled anew from layer to layer, the same loss."""
+"""`torch.compile(fullgraph=True)`: no graph breaks, nothing that is compiled anew for each layer, the same loss."""
 
 from __future__ import annotations
 

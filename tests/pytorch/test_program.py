@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import sys
 import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,3 +239,25 @@ def test_cuda(gpt: Graph, dtype: str) -> None:
     mine = TorchProgram(gpt, dtype=dtype, device="cuda").run(inputs)["logits"]
     meant = NumpyProgram(gpt, dtype="float64").run(inputs)["logits"]
     np.testing.assert_allclose(mine, meant, atol={"float64": 1e-10, "float32": 1e-3}.get(dtype, 5e-2))
+
+
+ROTARY = """
+model Rotating(vocab=20, width=32, heads=2) {
+  input tokens: int[B, T] where tokens < vocab
+  x = embedding(tokens, vocab, width, normal(1)) as wte
+  output y = attention(x, heads, mask=causal, position=rotary(), init=normal(0.2)) as attn
+}
+"""
+
+
+def test_positions_are_told_apart_in_bfloat16(tmp_path: Path) -> None:
+    """Angles of positions beyond 256 are not computed in eight bits."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    (tmp_path / "rotating.attn").write_text(ROTARY, encoding="utf-8")
+    graph = load(str(tmp_path / "rotating.attn"))
+    inputs = example_inputs(graph, {"B": 1, "T": 700})
+    wide = NumpyProgram(graph, dtype="float64").run(inputs)["y"]
+    narrow = TorchProgram(graph, dtype="bfloat16").run(inputs)["y"]
+    error = np.abs(narrow - wide).max(axis=(0, 2)) / np.abs(wide).max()
+    assert error[600:].max() < 0.03

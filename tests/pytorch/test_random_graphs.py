@@ -1,11 +1,13 @@
-"""Whatever graph it is given, the written source computes what NumPy computes: variables taken up again, expressions put
-into one another, values shared, loops in place and in classes."""
+"""Whatever graph it is given, the written source computes what NumPy computes: variables taken up again, expressions
+inside others, values shared, loops in place and in classes."""
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from attndsl import ops
@@ -45,12 +47,14 @@ OPS: tuple[Op, ...] = (
     ops.Constant(2), ops.Constant(0.5), ops.Constant(-1.0), ops.Range(T), ops.Range(W), ops.SizeOf(Size.symbol("T")),
     ops.LayerNorm((W,), 1e-5, False, False), ops.Gelu(), ops.Silu(), ops.Dropout(0.0, "d"),
 )  # fmt: skip
+EXAMPLES = int(os.environ.get("ATTNDSL_EXAMPLES", "150"))
 NAMES = ("x", "y", "h.*.x", "h.*.attn.x", "T", "torch", "value", "h.*.block", "self", "i", "out")
 
 Step = tuple[int, list[int], int]
 steps = st.lists(
     st.tuples(st.integers(0, len(OPS) - 1), st.lists(st.integers(0, 7), min_size=3, max_size=3), st.integers(-20, 10)),
-    max_size=16,
+    min_size=3,
+    max_size=24,
 )
 
 
@@ -96,7 +100,9 @@ def _loop(builder: Builder, made: list[Value], choices: list[Step], kind: int) -
         op = ops.Scan("t", T, 2, bool(len(choices) % 2), (T,))
         builder.scope = "t"
     else:
-        op = ops.Repeat("h", Size.symbol("depth"), (0, 1, 1) if kind == 2 else None, 2, (Axis.of(Size.symbol("depth")),))
+        op = ops.Repeat(
+            "h", Size.symbol("depth"), (0, 1, 1) if kind == 2 else None, 2, (Axis.of(Size.symbol("depth")),)
+        )
         builder.scope = "h"
     types = op.outputs(tuple(v.type for v in starts), tuple(bodies))
     made += builder.emit_regions(op, starts, tuple(bodies), types)
@@ -113,7 +119,8 @@ def _built(first: list[Step], inside: list[Step], last: list[Step], kind: int) -
     results = made[-3:]
     layers = {0: [(0, range(3))], 2: [(0, (0,)), (1, (1, 2))]}.get(kind, [])
     parameters = tuple(
-        ParameterInfo(f"h.*.w{case}", Type(FLOAT, (W,)), Initializer("normal", (1.0,)), (where,)) for case, where in layers
+        ParameterInfo(f"h.*.w{case}", Type(FLOAT, (W,)), Initializer("normal", (1.0,)), (where,))
+        for case, where in layers
     )
     return Graph(
         "M", {}, SIZES, (InputInfo("x", x), InputInfo("self", s)),
@@ -122,7 +129,7 @@ def _built(first: list[Step], inside: list[Step], last: list[Step], kind: int) -
     )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None, phases=[p for p in Phase if p is not Phase.explain])
 @given(steps, steps, steps, st.integers(0, 4), st.booleans())
 def test_source_computes_what_numpy_computes(
     first: list[Step], inside: list[Step], last: list[Step], kind: int, passes: bool
