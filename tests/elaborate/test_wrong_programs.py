@@ -1,4 +1,4 @@
-"""Every wrong program gets the right code on the right line, the place it conflicts with, and one error for one mistake.
+"""Every wrong program gets the right code on the right line, the conflicting place, and one error for one mistake.
 
 The whole text of each message is compared with `golden/NAME.txt`; to write those anew after a change of wording, run
 this file with `ATTNDSL_GOLDEN=write` and read the difference.

@@ -832,140 +832,224 @@ model M(width=4) {
         ("E0115", 4),
     ),
     # ------------------------------------------------------------ what used to pass, or to fail badly
-    wrong("label_taken_by_an_unlabelled_layer", """
+    wrong(
+        "label_taken_by_an_unlabelled_layer",
+        """
 model M(width=4) {
   input x: float[B, width]
   x = linear(x, width)
   x = linear(x, width) as linear
   output y = x
 }
-""", ("E0106", 4)),
-    wrong("label_taken_by_a_parameter", """
+""",
+        ("E0106", 4),
+    ),
+    wrong(
+        "label_taken_by_a_parameter",
+        """
 model M(width=4) {
   input x: float[B, width]
   param w: [width]
   x = linear(x * w, width) as w
   output y = x
 }
-""", ("E0106", 4, 3)),
-    wrong("label_on_a_layer_made_already", """
+""",
+        ("E0106", 4, 3),
+    ),
+    wrong(
+        "label_on_a_layer_made_already",
+        """
 model M(width=4) {
   input x: float[B, width]
   layer a = linear(width)
   y = a(x) as b
   output z = y
 }
-""", ("E0106", 4, 3)),
-    wrong("position_that_is_none", """
+""",
+        ("E0106", 4, 3),
+    ),
+    wrong(
+        "position_that_is_none",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   output y = attention(x, 2, position=causal)
 }
-""", ("E0210", 3)),
-    wrong("hyperparameter_given_twice", """
+""",
+        ("E0210", 3),
+    ),
+    wrong(
+        "hyperparameter_given_twice",
+        """
 model M(width=4, width=8) {
   input x: float[B, width]
   output y = x
 }
-""", ("E0107", 1, 1)),
-    wrong("text_compared_with_a_number", """
+""",
+        ("E0107", 1, 1),
+    ),
+    wrong(
+        "text_compared_with_a_number",
+        """
 model M(mode="sum") {
   input x: float[B]
   if mode == 3 { x = x + 1 }
   output y = x
 }
-""", ("E0104", 3)),
-    wrong("list_as_hyperparameter", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "list_as_hyperparameter",
+        """
 model M(width=[3]) {
   input x: float[B]
   output y = x
 }
-""", ("E0404", 1)),
-    wrong("rearrange_of_a_missing_axis", """
+""",
+        ("E0404", 1),
+    ),
+    wrong(
+        "rearrange_of_a_missing_axis",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = rearrange(x, [S] -> [U=S])
 }
-""", ("E0203", 3)),
-    wrong("rearrange_of_nothing", """
+""",
+        ("E0203", 3),
+    ),
+    wrong(
+        "rearrange_of_nothing",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = rearrange(x, [] -> [])
 }
-""", ("E0206", 3)),
-    wrong("axes_in_round_brackets", """
+""",
+        ("E0206", 3),
+    ),
+    wrong(
+        "axes_in_round_brackets",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   output y = mean(x, over=(B, T))
 }
-""", ("E0104", 3)),
-    wrong("axis_by_number", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "axis_by_number",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   output y = mean(x, over=-1)
 }
-""", ("E0203", 3)),
-    wrong("comparison_with_an_input_size", """
+""",
+        ("E0203", 3),
+    ),
+    wrong(
+        "comparison_with_an_input_size",
+        """
 model M(width=4) {
   input x: float[B, T, width]
   output y = x * (T > 3)
 }
-""", ("E0404", 3)),
-    wrong("parameter_of_an_input_size", """
+""",
+        ("E0404", 3),
+    ),
+    wrong(
+        "parameter_of_an_input_size",
+        """
 model M(width=4) {
   input x: float[B, T]
   output y = layer_norm(x)
 }
-""", ("E0209", 3)),
-    wrong("integer_parameter", """
+""",
+        ("E0209", 3),
+    ),
+    wrong(
+        "integer_parameter",
+        """
 model M(width=4) {
   input x: float[B, width]
   param w: int[width]
   output y = x * w
 }
-""", ("E0204", 3)),
-    wrong("identity_with_one_axis", """
+""",
+        ("E0204", 3),
+    ),
+    wrong(
+        "identity_with_one_axis",
+        """
 model M(width=4) {
   input x: float[B, width]
   param w: [width] = identity
   output y = x * w
 }
-""", ("E0104", 3)),
-    wrong("negative_hyperparameter_as_axis", """
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "negative_hyperparameter_as_axis",
+        """
 model M(width=-4) {
   input x: float[B, width]
   output y = x
 }
-""", ("E0209", 2)),
-    wrong("number_beyond_floats", """
+""",
+        ("E0209", 2),
+    ),
+    wrong(
+        "number_beyond_floats",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x * 10 ^ 4000
 }
-""", ("E0405", 3)),
-    wrong("hyperparameter_beyond_integers", """
+""",
+        ("E0405", 3),
+    ),
+    wrong(
+        "hyperparameter_beyond_integers",
+        """
 model M(width=99999999999999999999999999) {
   input x: float[B, width]
   output y = x
 }
-""", ("E0403", 1)),
-    wrong("mask_over_one_axis_twice", """
+""",
+        ("E0403", 1),
+    ),
+    wrong(
+        "mask_over_one_axis_twice",
+        """
 model M(width=4) {
   input x: float[B, T]
   output y = causal[q=T, k=T]
 }
-""", ("E0303", 3)),
-    wrong("method_of_a_tensor", """
+""",
+        ("E0303", 3),
+    ),
+    wrong(
+        "method_of_a_tensor",
+        """
 model M(width=4) {
   input x: float[B, T]
   output y = x.mean(over=T)
 }
-""", ("E0108", 3)),
-    wrong("variant_of_the_wrong_type", """
+""",
+        ("E0108", 3),
+    ),
+    wrong(
+        "variant_of_the_wrong_type",
+        """
 model M(width=4) {
   input x: float[B, width]
   output y = x
 }
 variant M:half { width=4.5 }
-""", ("E0401", 5, 1)),
+""",
+        ("E0401", 5, 1),
+    ),
 ]
