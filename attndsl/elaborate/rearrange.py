@@ -87,17 +87,20 @@ def _exchange(
             str(given.type),
             help="both sides of `->` must multiply to the same size",
         )
+    gone, new = list(gone), list(new)
+    for old in list(gone):  # what keeps its size is renamed, in order
+        same = next((axis for axis in new if axis.size == old.size), None)
+        if same is not None:
+            value = emit(frame, ops.Rename(old, same), span, Argument(value, given.span))
+            gone.remove(old)
+            new.remove(same)
     operand = Argument(value, given.span)
-    if len(gone) == len(new) == 1:
-        return emit(frame, ops.Rename(gone[0], new[0]), span, operand)
-    if len(gone) == 1:
-        return emit(frame, ops.Unflatten(gone[0], tuple(new)), span, operand)
-    if len(new) == 1:
-        return emit(frame, ops.Flatten(tuple(gone), new[0]), span, operand)
-    if len(gone) == len(new) and all(a.size == b.size for a, b in zip(gone, new, strict=True)):
-        for old, axis in zip(gone, new, strict=True):
-            value = emit(frame, ops.Rename(old, axis), span, Argument(value, given.span))
+    if not gone and not new:
         return value
+    if len(gone) == 1 and new:
+        return emit(frame, ops.Unflatten(gone[0], tuple(new)), span, operand)
+    if len(new) == 1 and gone:
+        return emit(frame, ops.Flatten(tuple(gone), new[0]), span, operand)
     raise error(
         "E0206",
         f"it is not clear how {axes_text(gone)} becomes {axes_text(new)}",

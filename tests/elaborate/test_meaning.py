@@ -412,3 +412,14 @@ model M() {
     out = meaning(text, {"x": x})
     assert np.allclose(out["y"], x[:, 1:] + np.arange(3))
     assert out["z"] == pytest.approx(x.sum())
+
+
+def test_rearrange_renames_what_keeps_its_size() -> None:
+    text = """
+model M(width=6, heads=2) {
+  input x: float[B, T, width]
+  output y = rearrange(x, [T, width] -> [S=T, heads, head=width / heads])
+}
+"""
+    x = drawn(2, 5, 6)
+    assert np.array_equal(meaning(text, {"x": x})["y"], x.reshape(2, 5, 2, 3))
