@@ -24,10 +24,10 @@ GOLDEN = Path(__file__).parent / "golden"
 def test_wrong_program(program: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("wrong.attn").write_text(program.text, encoding="utf-8")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(AttnError) as caught:
         load("wrong.attn", program.settings)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     found = [(d.code, d.primary.span.line if d.primary else 0) for d in caught.value.diagnostics]
     assert found == [(code, line) for code, line, _ in program.expected]
     for diagnostic, (_, _, other) in zip(caught.value.diagnostics, program.expected, strict=True):

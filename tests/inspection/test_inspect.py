@@ -119,13 +119,13 @@ def test_costs_add_up() -> None:
 
 
 def test_a_billion_layers_are_counted_not_walked() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     report = inspect(load("gpt2", {"depth": str(10**9)}), {})
     assert report.totals.parameters == 10**9 * 7_087_872 + 39_385_344
     assert layer(report, "h").copies == 1
     assert layer(report, "h.*.mlp").copies == 10**9
     render_tree(report)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_no_layers_cost_nothing() -> None:

@@ -83,12 +83,12 @@ def enormous() -> Graph:
 def test_what_cannot_fit_is_refused_at_once() -> None:
     graph = enormous()
     assert parameter_bytes(graph, "float64") == (9 * 10**9 + 3) * 8
-    start = time.perf_counter()
+    start = time.process_time()
     for attempt in (lambda: initial_parameters(graph), lambda: NumpyProgram(graph, dtype="float64")):
         with pytest.raises(AttnError, match=r"E0806.* GiB, and this machine has .*") as problem:
             attempt()
         assert "9,000,000,003 parameters" in problem.value.diagnostics[0].notes[0]
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert (machine_bytes() or 0) > 2**28
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -42,19 +41,6 @@ def test_check_works_where_only_the_light_core_is_installed():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "logits: float32 1×4×" in done.stdout
-
-
-@pytest.mark.slow
-def test_the_whole_process_is_quick():
-    """0.35 s is the promise on a quiet two-core machine; a busy one gets three times that for its best of ten."""
-    command = [sys.executable, "-m", "attndsl", "check", "gpt2"]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    times = []
-    for _ in range(10):
-        begun = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True, env=environment)
-        times.append(time.perf_counter() - begun)
-    assert min(times) < 1.05
 
 
 def _seconds(spec: str) -> float:

@@ -64,8 +64,13 @@ def _grow(builder: Builder, made: list[Value], choices: list[Step]) -> None:
         op = OPS[choice]
         count = 1 if isinstance(op, ops.Softmax) else 2 if isinstance(op, ops.Concat) else len(op.operands)
         names = (NAMES[named],) if named >= 0 else ()
+        given = [made[-1 - i % len(made)] for i in operands[:count]]
+        if isinstance(op, (ops.Ge, ops.Lt)) or op == ops.Cast("int"):
+            given = [value for value in made if value.type.dtype == INT][-count:]  # no jumps at the last bit of a float
+            if len(given) < count:
+                continue
         try:
-            value = builder.emit(op, *(made[-1 - i % len(made)] for i in operands[:count]), names=names)
+            value = builder.emit(op, *given, names=names)
         except ops.Mismatch:
             continue
         if value.type.rank <= 4:

@@ -55,9 +55,9 @@ ACCEPTED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     text, code = REFUSED[name]
-    start = time.perf_counter()
+    start = time.process_time()
     file, found = parse(Source("large.attn", text))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert [d.code for d in found] == [code]
     assert len(render(found, color=False)) < 2_000
     assert to_outline(file)
@@ -74,10 +74,10 @@ def test_a_large_file_is_not_read(tmp_path):
     path = tmp_path / "weights.attn"
     with open(path, "wb") as file:
         file.truncate(10 << 30)  # a sparse file: reading it would take seconds and memory
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(AttnError) as caught:
         parse_file(str(path))
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "E0003"
     assert "10,737,418,240 bytes" in diagnostic.message

@@ -100,10 +100,10 @@ def test_many_mistakes_take_no_time():
         "model M {\n x = 1\n" * 12_000,
         '"\n' * 100_000,
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         _, found = parse(Source("t", "model M {\n" + text))
         assert found
-        assert time.perf_counter() - start < 5  # a second on a quiet machine
+        assert time.process_time() - start < 5  # a second on a quiet machine
 
 
 def _mutants(text: str, count: int, seed: int):

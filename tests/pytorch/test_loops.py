@@ -1,0 +1,122 @@
+"""Repeats and scans in every form in which they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from attndsl import ops
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.graph import Graph, Value
+from attndsl.inputs import example_inputs
+from attndsl.ops.sample_graphs import GraphBuilder
+from attndsl.ops.samples import axes, axis, size
+
+pytestmark = pytest.mark.torch
+
+
+def _step(b: GraphBuilder, x: Value, weight: str) -> Value:
+    return b.emit(ops.Tanh(), b.emit(ops.Mul(), x, b.parameter(weight, "D")))
+
+
+def called_twice() -> Graph:
+    """The same layers gone through twice: a class for the first time, the modules' parameters in place the second."""
+    b = GraphBuilder("Twice", D=3, depth=2)
+    x = b.input("x", "float B D")
+    for _ in range(2):
+        (x,) = b.loop(ops.Repeat("h", size("depth"), None, 1), (x,), lambda i, _, x: (_step(i, x, "h.*.w"),))
+    b.output("y", x)
+    return b.graph()
+
+
+def cases_in_place() -> Graph:
+    """A repeat without parameters whose body differs from round to round."""
+    b = GraphBuilder("Cases", D=3, depth=4)
+    x = b.input("x", "float B D")
+
+    def even(i: GraphBuilder, index: Value, x: Value, y: Value) -> tuple[Value, ...]:
+        return y, i.emit(ops.Sin(), i.emit(ops.Add(), x, index)), i.emit(ops.Mul(), x, i.constant(2.0))
+
+    def odd(i: GraphBuilder, index: Value, x: Value, y: Value) -> tuple[Value, ...]:
+        return i.emit(ops.Sub(), x, y), x, y
+
+    op = ops.Repeat("h", size("depth"), (0, 1, 1, 0), 2, (axis("depth"),))
+    for name, value in zip(("x_", "y", "all"), b.loop(op, (x, b.emit(ops.Neg(), x)), even, odd), strict=True):
+        b.output(name, value)
+    return b.graph()
+
+
+def shared_with_outside() -> Graph:
+    """A body that reads a parameter of the model, a value of the function around it, a size and its index."""
+    b = GraphBuilder("Shared", D=3, depth=3)
+    x = b.input("x", "float T D")
+    table = b.parameter("a.table", "D")
+    places = b.emit(ops.Cast("float"), b.emit(ops.Range(axis("T"))))
+
+    def body(i: GraphBuilder, index: Value, x: Value) -> tuple[Value, ...]:
+        y = i.emit(ops.Mul(), _step(i, x, "h.*.w"), i.parameter("b.other.scale", "D"))
+        y = i.emit(ops.Add(), y, i.emit(ops.Mul(), places, index))
+        y = i.emit(ops.Div(), y, i.emit(ops.SizeOf(size("T"))))
+        return (i.emit(ops.Add(), y, table),)
+
+    b.output("y", b.loop(ops.Repeat("h", size("depth"), None, 1), (x,), body)[0])
+    b.output("table", table)
+    return b.graph()
+
+
+def swapped() -> Graph:
+    """Carried values that change places, by a scan of numbers that its place decides."""
+    b = GraphBuilder("Swapped", D=3)
+    x, y = b.input("x", "float T D"), b.input("y", "float D")
+
+    def body(i: GraphBuilder, at: Value, a: Value, c: Value) -> tuple[Value, ...]:
+        now = i.emit(ops.Take(axis("T")), x, at)
+        return c, i.emit(ops.Add(), a, now), i.emit(ops.Mul(), now, at), i.emit(ops.Sum(axes("D")), c)
+
+    op = ops.Scan("t", axis("T"), 2, False, (axis("T"), axis("T")))
+    for name, value in zip("abcd", b.loop(op, (y, b.emit(ops.Exp(), y)), body), strict=True):
+        b.output(name, value)
+    return b.graph()
+
+
+def sizes_by_formula() -> Graph:
+    """Free sizes that no axis shows by itself: they are solved for."""
+    b = GraphBuilder("Formula", D=3)
+    x = b.input("x", "float 2*T D")
+    length = b.emit(ops.Range(axis("T")))
+    b.output("y", b.emit(ops.Mul(), b.emit(ops.Sum(axes("2*T")), x), b.emit(ops.Sum(axes("T")), length)))
+    return b.graph()
+
+
+GRAPHS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
+    "called twice": (called_twice, ("class Block(", "x = block(x)", "for h in self.h:", "h.w")),
+    "cases in place": (cases_in_place, ("H_CASES = (0, 1, 1, 0)", "if H_CASES[i] == 0:", "elif H_CASES[i] == 1:")),
+    "shared with outside": (
+        shared_with_outside,
+        ("(self, i: Tensor, x: Tensor", "b_other_scale: Tensor", ".unbind(), self.h)"),
+    ),
+    "swapped": (swapped, ("for i in range(T):", "torch.stack(")),
+    "sizes by formula": (sizes_by_formula, ("T = x.shape[0] // 2",)),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_loop(name: str) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    build, said = GRAPHS[name]
+    graph = build()
+    program = TorchProgram(graph, dtype="float64")
+    for text in said:
+        assert text in program.source, program.source
+    inputs = example_inputs(graph)
+    meant = NumpyProgram(graph, dtype="float64")
+    results = meant.run(inputs)
+    for output, array in program.run(inputs).items():
+        np.testing.assert_allclose(array, results[output], rtol=1e-12, atol=1e-12, err_msg=program.source)
+    upstream = {name: np.ones_like(array) for name, array in results.items()}
+    for found, wanted in zip(program.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
+        for address, array in wanted.items():
+            np.testing.assert_allclose(found[address], array, rtol=1e-10, atol=1e-10, err_msg=address)
