@@ -113,6 +113,15 @@ def _info(run: Run, p: PendingParameter) -> ParameterInfo:
 
 
 def _merge(a: ParameterInfo, b: ParameterInfo) -> ParameterInfo | None:
+    if a.layers == b.layers:  # a layer with a repeat in it, applied again
+        if a.type != b.type:
+            raise error(
+                "E0206",
+                f"the shared parameter `{a.address}` would be {b.type}, but it is {a.type}",
+                b.span,
+                help="a layer is shared between tensors of the same axes only",
+            )
+        return a
     if (a.type, a.initializer) != (b.type, b.initializer):
         return None
     differing = [i for i, (x, y) in enumerate(zip(a.layers, b.layers, strict=True)) if x != y]

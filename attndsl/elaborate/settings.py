@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.elaborate.files import Spec
@@ -120,9 +121,8 @@ def _override(key: str, text: Setting) -> _Given:
     """`--set key=text`, read as an expression of the language."""
     if isinstance(text, bool):
         text = "true" if text else "false"
-    source = Source(f"--set {key}", f"variant M:set {{ {key} = {text} }}\n")
-    start = source.text.index("=") + 2
-    file, problems = parse(source)
+    before, written = "variant M:set { ", f"{key}={text}"
+    file, problems = parse(Source("--set", f"{before}{written} }}\n"))
     variant = next((d for d in file.declarations if isinstance(d, tree.Variant)), None)
     if problems or variant is None or len(variant.settings) != 1 or not str(text).strip():
         raise error(
@@ -131,7 +131,33 @@ def _override(key: str, text: Setting) -> _Given:
             None,
             help="write a number, true, false, or a block or mask of the language",
         )
-    return _Given(variant.settings[0].value, Span(source, start, start + len(str(text))), str(text))
+    source = Source("--set", written)  # what was typed, and nothing round it, is what messages show
+    value = _moved(variant.settings[0].value, source, -len(before))
+    return _Given(value, Span(source, len(key) + 1, len(written)), str(text))
+
+
+def _moved(node: Any, source: Source, by: int) -> Any:
+    """A copy of a tree in which every span lies in `source`, `by` characters further."""
+    if isinstance(node, Span):
+        return Span(source, node.start + by, node.end + by)
+    if isinstance(node, tuple):
+        return tuple(_moved(part, source, by) for part in node)
+    if isinstance(node, tree.Tree):
+        return replace(node, **{f.name: _moved(getattr(node, f.name), source, by) for f in fields(node) if f.init})
+    return node
+
+
+def _evaluated(given: _Given, default: Compile | None, name: str, frame: Frame) -> Compile:
+    """The value of a setting. A `--set` that is to be a number and holds an unknown name is told what is wanted: names
+    that are nearly the same would not help."""
+    try:
+        return frame.run.evaluate(given.value, frame)
+    except AttnError as problem:
+        if given.outside is None or not isinstance(default, Number):
+            raise
+        way = f"give {_kind(default)}: `--set {name}={_example(default)}`"
+        told = (replace(d, helps=(way,)) if d.code == "E0101" else d for d in problem.diagnostics)
+        raise AttnError(*told) from None
 
 
 def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Frame) -> Compile:
@@ -151,7 +177,7 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
     elif given.outside is not None and isinstance(default, Text) and isinstance(given.value, tree.Name):
         value = Text(given.outside)  # a shell's quotes are gone by the time a setting arrives here
     else:
-        value = frame.run.evaluate(given.value, frame)
+        value = _evaluated(given, default, name, frame)
     span = given.span
     if isinstance(value, (Value, Axes, ArrowValue, Several)):
         raise error(

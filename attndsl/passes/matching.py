@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import Op, Transpose
+from attndsl.ops import Broadcast, Op
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal, Report, Rewrite, tally
 from attndsl.passes.rewrite import Facts, Rewriter, common_scope
@@ -65,7 +65,7 @@ def fuse(graph: Graph, name: str, anchors: tuple[type[Op], ...], match: Matcher)
         rewriter.stamp(common_scope(result.nodes))
         value = result.build(rewriter)
         if value.type != node.output.type:
-            value = rewriter.emit(Transpose(node.output.type.axes), value)
+            value = rewriter.emit(Broadcast(node.output.type.axes), value)
         done.append(Rewrite(result.rule, result.detail, rewriter.builder.scope, node.at, node.span))
         return (value,)
 

@@ -423,3 +423,23 @@ model M(width=6, heads=2) {
 """
     x = drawn(2, 5, 6)
     assert np.array_equal(meaning(text, {"x": x})["y"], x.reshape(2, 5, 2, 3))
+
+
+def test_a_layer_with_a_repeat_in_it_is_shared() -> None:
+    text = """
+block stack(depth)(x: [*, D]) -> [*, D] {
+  repeat h in depth { x += linear(x, D) as f }
+  return x
+}
+model M(width=3) {
+  input x: float[B, width]
+  layer s = stack(2)
+  output y = s(s(x))
+}
+"""
+    x, rng = drawn(2, 3), np.random.default_rng(1)
+    p = {f"s.h.{i}.f.{n}": rng.normal(size=shape) for i in range(2) for n, shape in (("weight", (3, 3)), ("bias", 3))}
+    expected = x
+    for i in (0, 1, 0, 1):
+        expected = expected + expected @ p[f"s.h.{i}.f.weight"] + p[f"s.h.{i}.f.bias"]
+    assert np.allclose(meaning(text, {"x": x}, p)["y"], expected, atol=1e-13)
