@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
+BOOKKEEPING = 1024
+"""Bytes that a parameter takes beside its values: its address, the array around it, a place in several tables."""
+
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -99,7 +102,8 @@ def machine_bytes() -> int | None:
 
 def require_memory(graph: Graph, dtype: str, copies: int = 1) -> None:
     """Raises E0806 where `copies` copies of the parameters (training needs gradients and moments too) cannot fit."""
-    needed, there = parameter_bytes(graph, dtype) * copies, machine_bytes()
+    beside = BOOKKEEPING * sum(info.copies for info in graph.parameters)
+    needed, there = (parameter_bytes(graph, dtype) + beside) * copies, machine_bytes()
     if there is None or needed <= there:
         return
     raise does_not_fit(graph, dtype, needed, there, copies)
@@ -111,6 +115,7 @@ def does_not_fit(graph: Graph, dtype: str, needed: int, there: int, copies: int 
         "E0806",
         f"the parameters of `{graph.name}` need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}",
         graph.span,
-        note=f"{times}{graph.parameter_count:,} parameters of {BYTES[dtype]} bytes ({dtype})",
+        note=f"{times}{graph.parameter_count:,} parameters of {BYTES[dtype]} bytes ({dtype}), "
+        f"in {sum(info.copies for info in graph.parameters):,} tensors",
         help="choose a smaller variant, or make it smaller with `--set`",
     )

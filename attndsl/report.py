@@ -22,8 +22,8 @@ from typing import Any, TextIO
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
 
-SCHEMA = 1
-"""The version of what `to_json` returns; goes up when a field changes its meaning or goes away."""
+SCHEMA = "attndsl.diagnostics/1"
+"""What `to_json` returns; its version goes up when a field changes its meaning or goes away."""
 
 TAB = 4
 MAX_WIDTH = 110
@@ -58,9 +58,9 @@ def wants_color(stream: TextIO) -> bool:
 def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Diagnostics as data for `json.dumps`.
 
-    ``{"schema": 1, "diagnostics": [{"code", "message", "primary", "secondary", "notes", "helps"}, …]}`` where `primary`
-    is a label or null, `secondary` a list of labels, `notes` and `helps` lists of strings. A label is
-    ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are
+    ``{"schema": "attndsl.diagnostics/1", "diagnostics": [{"code", "message", "primary", "secondary", "notes", "helps"},
+    …]}`` where `primary` is a label or null, `secondary` a list of labels, `notes` and `helps` lists of strings. A
+    label is ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are
     ``{"line", "column", "offset"}``, lines and columns counted from 1, offsets from 0, all in Unicode characters.
     """
 

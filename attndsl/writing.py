@@ -18,6 +18,14 @@ def place_of(path: str | os.PathLike[str]) -> tuple[Path, bool]:
     return target, not target.exists() or target.is_file()
 
 
+def way_to_folder(folder: Path) -> str:
+    """What to do where a file is to be written into a `folder` that is not there."""
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
+    if there.exists() and not there.is_dir():
+        return f"`{there}` is a file, so nothing can lie in it: name another folder"
+    return f"make it first: `mkdir -p {folder}`"
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A stream whose bytes become the file `path` all at once when the `with` ends well, and are dropped otherwise.

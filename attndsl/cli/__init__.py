@@ -6,7 +6,7 @@ import sys
 
 from attndsl.cli.arguments import USAGE, Parser, Usage
 from attndsl.cli.verbs import VERBS
-from attndsl.diagnostics import did_you_mean
+from attndsl.diagnostics import AttnError, did_you_mean
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +47,10 @@ def _dispatch(argv: list[str]) -> int:
     args = parser.parse_strictly(argv[1:])
     try:
         return int(module.run(args))
+    except AttnError as problem:
+        from attndsl.cli.failures import with_settings
+
+        raise AttnError(*with_settings(problem.diagnostics, getattr(args, "settings", {}))) from None
     except Usage as problem:
         parser.error(problem.message, *problem.helps)
 

@@ -47,6 +47,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, "\n".join(lines) + "\n")
 
 
+def path(text: str) -> str:
+    """Whatever names a file or a folder (or a spec): anything but nothing, which Python would take for `.`."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty: name a file or a folder")
+    return text
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     return _number(text, lambda value: value >= 1, "a whole number of at least 1")
@@ -91,6 +98,8 @@ class _Sizes(argparse.Action):
             name, equals, value = (part.strip() for part in entry.partition("="))
             if not equals or not name or not value.isdecimal() or not value.isascii():
                 parser.error(f"`--size {values}`: write sizes as whole numbers, for example `--size B=2,T=128`")
+            if name in sizes and sizes[name] != int(value):
+                parser.error(f"`--size {name}` is given twice: {sizes[name]} and {int(value)}")
             sizes[name] = int(value)
         setattr(namespace, self.dest, sizes)
 
@@ -99,6 +108,7 @@ def add_spec(parser: Parser, *, several: bool = False) -> None:
     parser.add_argument(
         "specs" if several else "spec",
         metavar="SPEC",
+        type=path,
         nargs="+" if several else None,
         help="a file (my.attn), a shipped spec (gpt2), or a variant of either (gpt2:medium, my.attn:large)",
     )
@@ -124,7 +134,7 @@ def add_json(parser: Parser) -> None:
 
 
 def add_output(parser: Parser, meaning: str, *, required: bool = False) -> None:
-    parser.add_argument("-o", "--output", metavar="PATH", required=required, help=meaning)
+    parser.add_argument("-o", "--output", metavar="PATH", type=path, required=required, help=meaning)
 
 
 def add_machine(parser: Parser, *, backend: bool = True, default: str | None = None) -> None:
@@ -144,6 +154,7 @@ def add_weights(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
         metavar="PATH",
+        type=path,
         help="a safetensors file in our names, a run's folder, or a folder that `save_pretrained` wrote "
         "(default: initial values drawn from --seed)",
     )

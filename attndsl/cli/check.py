@@ -21,14 +21,16 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.failures import report
+    from attndsl.cli.failures import report, with_settings
 
     results: list[dict[str, Any]] = []
     for spec in args.specs:
         try:
             results.append(_check(spec, args.settings))
         except AttnError as problem:
-            results.append({"spec": spec, "ok": False, "diagnostics": problem.diagnostics})
+            results.append(
+                {"spec": spec, "ok": False, "diagnostics": with_settings(problem.diagnostics, args.settings)}
+            )
     if args.json:
         print(_json(results))
     else:

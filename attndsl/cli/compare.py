@@ -18,6 +18,7 @@ from attndsl.cli.arguments import (
     add_sizes,
     add_spec,
     add_weights,
+    path,
 )
 
 
@@ -26,7 +27,9 @@ def configure(parser: Parser) -> None:
     add_settings(parser)
     add_sizes(parser, "sizes of the example inputs")
     add_weights(parser)
-    parser.add_argument("--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: examples)")
+    parser.add_argument(
+        "--inputs", metavar="IN.npz", type=path, help="arrays by the names of the inputs (default: examples)"
+    )
     parser.add_argument(
         "--gradients", action="store_true", help="compare the gradients by parameters and float inputs too"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser
+from attndsl.cli.arguments import Parser, path
 from attndsl.diagnostics import error
 
 if TYPE_CHECKING:
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the folder that `attndsl train` wrote")
+    parser.add_argument("run", metavar="RUN", type=path, help="the folder that `attndsl train` wrote")
     parser.add_argument("--to", required=True, choices=("huggingface", "safetensors"), help="for whom")
-    parser.add_argument("path", metavar="PATH", help="the folder or file to write")
+    parser.add_argument("path", metavar="PATH", type=path, help="the folder or file to write")
     parser.add_argument(
-        "--force", action="store_true", help="replace what an earlier export wrote into a folder with other files"
+        "--force",
+        action="store_true",
+        help="write into a folder that has other files, or over a file that is no earlier export",
     )
 
 
@@ -29,13 +31,15 @@ def run(args: Any) -> int:
     from attndsl.elaborate import open_spec
     from attndsl.generation import load_run
     from attndsl.training.record import open_record
-    from attndsl.weights import export_huggingface, save_weights
+    from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
     trained = load_run(args.run)
     if args.to == "safetensors":
         from attndsl.cli.files import checked
 
-        save_weights(checked(args.path), trained.weights, trained.graph)
+        target = checked(args.path)
+        check_replaceable(target, force=args.force)
+        save_weights(target, trained.weights, trained.graph)
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         export_huggingface(args.path, trained.graph, trained.weights, section, force=args.force)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from attndsl.diagnostics import AttnError, Diagnostic
 
@@ -69,12 +71,29 @@ def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:
     return None
 
 
+def with_settings(diagnostics: tuple[Diagnostic, ...], settings: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """The diagnostics, where a value is out of its range and no way out is named with the `--set` that it came from."""
+
+    def told(it: Diagnostic) -> Diagnostic:
+        if it.code not in ("E0209", "E0403") or it.helps:
+            return it
+        said = set(re.findall(r"\w+", it.message + " " + (it.primary.span.text if it.primary else "")))
+        ways = tuple(
+            f"give `{name}` another value than `--set {name}={settings[name]}`" for name in settings if name in said
+        )
+        return replace(it, helps=ways)
+
+    return tuple(told(it) for it in diagnostics)
+
+
 def _of_system(problem: OSError) -> Diagnostic:
     reason = problem.strerror or str(problem) or type(problem).__name__
     place = f"`{os.fsdecode(problem.filename)}`: " if problem.filename is not None else ""
     helps = {
         "ENOSPC": "free some space or write somewhere else; what stood there before is untouched",
         "EACCES": "check who may read and write there",
+        "EISDIR": "it is a folder: name a file",
+        "ENOTDIR": "a part of the path is a file, not a folder",
         "EROFS": "the file system is read-only: write somewhere else",
     }
     import errno

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.writing import way_to_folder
 
 if TYPE_CHECKING:
     from attndsl.program import Array
@@ -33,7 +34,7 @@ def checked(path: str) -> Path:
         raise error(
             "E0883",
             f"cannot write `{path}`: there is no folder `{place.parent}`",
-            help=f"make it first: `mkdir -p {place.parent}`",
+            help=way_to_folder(place.parent),
         )
     return place
 
@@ -53,7 +54,9 @@ def read_arrays(path: str) -> dict[str, Array]:
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, (f.name for f in folder.iterdir())) if folder.is_dir() else ()
-        raise error("E0880", f"there is no file `{path}`", help=near) from None
+        raise error("E0880", f"there is no file `{path}`", help=near or how) from None
+    except IsADirectoryError:
+        raise error("E0881", f"`{path}` is a folder, not an .npz file", help=how) from None
     except (ValueError, zipfile.BadZipFile, EOFError):
         raise error("E0881", f"`{path}` is not an .npz file that can be read", help=how) from None
     raise error("E0881", f"`{path}` holds one array without a name (.npy)", help=how)

@@ -10,11 +10,11 @@ import argparse
 import sys
 from typing import Any
 
-from attndsl.cli.arguments import Parser, add_seed, natural, positive
+from attndsl.cli.arguments import Parser, add_seed, natural, path, positive
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the folder that `attndsl train` wrote")
+    parser.add_argument("run", metavar="RUN", type=path, help="the folder that `attndsl train` wrote")
     parser.add_argument("--prompt", metavar="TEXT", default="", help="the beginning of the text; - reads it from stdin")
     parser.add_argument(
         "--tokens", type=natural, default=256, metavar="N", help="how many tokens to add (default: 256)"

@@ -29,11 +29,9 @@ def load_with_weights(
     if weights is None:
         return load(spec, settings), None
     if (Path(weights) / RECORD).is_file():
-        from attndsl.generation import load_run
-        from attndsl.training.record import open_record
+        from attndsl.cli.trained import load_trained
 
-        trained = load_run(weights)
-        return load(spec, {**open_record(trained.folder).settings, **settings}), dict(trained.weights)
+        return load_trained(spec, settings, weights)
     from attndsl.weights import load_weights, settings_for
 
     sections = open_spec(spec).weights

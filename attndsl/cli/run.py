@@ -17,6 +17,7 @@ from attndsl.cli.arguments import (
     add_sizes,
     add_spec,
     add_weights,
+    path,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
     parser.add_argument(
-        "--inputs", metavar="IN.npz", help="arrays by the names of the inputs (default: seeded examples)"
+        "--inputs", metavar="IN.npz", type=path, help="arrays by the names of the inputs (default: seeded examples)"
     )
     add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
     add_weights(parser)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from attndsl.cli.arguments import Parser
+from attndsl.cli.arguments import Parser, path
 
 
 def configure(parser: Parser) -> None:
     parser.add_argument(
-        "spec", metavar="SPEC", help="a spec, or a name of the standard library: gpt2, layer_norm, causal"
+        "spec", metavar="SPEC", type=path, help="a spec, or a name of the standard library: gpt2, layer_norm, causal"
     )
 
 
@@ -26,7 +26,7 @@ def _text(name: str) -> str:
     from attndsl.elaborate import open_spec, shipped
     from attndsl.elaborate.files import standard_names
 
-    path = standard_names().get(name)
-    if path is not None and name not in shipped():
-        return path.read_text(encoding="utf-8")
+    place = standard_names().get(name)
+    if place is not None and name not in shipped():
+        return place.read_text(encoding="utf-8")
     return open_spec(name).source.text

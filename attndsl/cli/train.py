@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_settings, natural
+from attndsl.cli.arguments import Parser, Usage, add_settings, natural, path
 
 if TYPE_CHECKING:
     from attndsl.training import Outcome
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser) -> None:
     parser.add_argument(
-        "spec", metavar="SPEC", nargs="?", help="a file, a shipped spec or a variant (not with --resume)"
+        "spec", metavar="SPEC", type=path, nargs="?", help="a file, a shipped spec or a variant (not with --resume)"
     )
     parser.add_argument(
-        "--data", metavar="PATH", nargs="+", help="text: files, folders, or quoted globs ('src/**/*.py')"
+        "--data",
+        metavar="PATH",
+        type=path,
+        nargs="+",
+        help="text: files, folders, or quoted globs ('src/**/*.py')",
     )
-    parser.add_argument("--out", metavar="RUN", help="the new run's folder (default: runs/SPEC)")
+    parser.add_argument("--out", metavar="RUN", type=path, help="the new run's folder (default: runs/SPEC)")
     parser.add_argument(
         "--steps", type=natural, metavar="N", help="how many steps to take in all; the same as --set steps=N"
     )
@@ -43,7 +47,7 @@ def configure(parser: Parser) -> None:
         default=None,
         help="let torch.compile translate the model: slower to start, faster to run",
     )
-    parser.add_argument("--resume", metavar="RUN", help="go on with this run instead of starting one")
+    parser.add_argument("--resume", metavar="RUN", type=path, help="go on with this run instead of starting one")
 
 
 def run(args: Any) -> int:

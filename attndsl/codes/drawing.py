@@ -55,14 +55,6 @@ ENTRIES = (
         "situation",
     ),
     Code(
-        "E0910",
-        "a size is not one that the inputs bind",
-        "`--size` gives lengths to the free sizes of the inputs, such as `B` and `T`; hyperparameters are `--set`.",
-        "attndsl inspect gpt2 --size width=64",
-        "attndsl inspect gpt2 --size B=1,T=64",
-        "command",
-    ),
-    Code(
         "E0911",
         "a length is less than 1",
         "Shapes, operations and memory are counted for at least one element along every axis.",

@@ -67,7 +67,7 @@ ENTRIES = (
     ),
     Code(
         "E0810",
-        "PyTorch is not installed",
+        "PyTorch is not installed, or cannot be loaded",
         "`pip install 'attndsl[torch]'` installs it. Checking, drawing, running and training do without, on NumPy.",
         "attndsl run gpt_nano --backend torch",
         "attndsl run gpt_nano --backend numpy",

@@ -103,7 +103,7 @@ ENTRIES = (
         "E0609",
         "the weights are of another model",
         "None of the names in the file is one of this model's, neither by our addresses nor by the spec's weights "
-        "sections.",
+        "sections; or a run is of a spec with other parameters than the one that is named beside it.",
         f"{_RUN} bert.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -129,7 +129,8 @@ ENTRIES = (
     Code(
         "E0612",
         "weights cannot be written",
-        "What stood there before is untouched. An export goes into a folder that is new, empty, or an earlier export.",
+        "What stood there before is untouched. An export goes into a folder that is new, empty, or an earlier export, "
+        "or into a file that is new or an earlier export.",
         "attndsl export runs/book --to huggingface ~/Documents",
         "attndsl export runs/book --to huggingface ~/Documents/book",
         "situation",

@@ -77,6 +77,10 @@ def find_text(paths: str | Iterable[str]) -> Corpus:
 
 def _files(path: str) -> Iterator[tuple[Path, str, bool]]:
     """Files with the names they go by, and whether the user named that very file."""
+    if not path:  # which `Path` would take for the current folder
+        raise error(
+            "E0701", "the path to the text is empty", help="give a file, a folder or a glob; `.` is this folder"
+        )
     place = Path(path).expanduser()
     if place.is_dir():
         with file_errors("read", path):

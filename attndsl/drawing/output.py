@@ -16,7 +16,7 @@ from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
-from attndsl.writing import replacing
+from attndsl.writing import replacing, way_to_folder
 
 Expand = str | Sequence[str] | None
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -70,7 +70,8 @@ def render(
             help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
     if not path.parent.is_dir():
-        raise error("E0905", f"there is no folder `{path.parent}` to write `{path.name}` into", help="make it first")
+        message = f"there is no folder `{path.parent}` to write `{path.name}` into"
+        raise error("E0905", message, help=way_to_folder(path.parent))
     scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
     source = to_dot(scene).source
     data = source.encode() if format == "dot" else _clean(_lay_out(source, format), format, scene)
@@ -159,4 +160,8 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _unwritable(path: Path, problem: OSError) -> AttnError:
-    return error("E0905", f"`{path}` cannot be written: {problem.strerror or problem}")
+    return error(
+        "E0905",
+        f"`{path}` cannot be written: {problem.strerror or problem}",
+        help="write somewhere else, or check how much space there is and who may write there",
+    )

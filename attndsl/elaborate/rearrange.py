@@ -88,15 +88,16 @@ def _exchange(
             help="both sides of `->` must multiply to the same size",
         )
     gone, new = list(gone), list(new)
-    for old in list(gone):  # what keeps its size is renamed, in order
-        same = next((axis for axis in new if axis.size == old.size), None)
-        if same is not None:
-            value = emit(frame, ops.Rename(old, same), span, Argument(value, given.span))
-            gone.remove(old)
-            new.remove(same)
+    if len(gone) > 1 and len(new) > 1:
+        for old in list(gone):  # what keeps its size is renamed, in order
+            same = next((axis for axis in new if axis.size == old.size), None)
+            if same is not None and len(gone) > 1:
+                value = emit(frame, ops.Rename(old, same), span, Argument(value, given.span))
+                gone.remove(old)
+                new.remove(same)
     operand = Argument(value, given.span)
-    if not gone and not new:
-        return value
+    if len(gone) == len(new) == 1:
+        return emit(frame, ops.Rename(gone[0], new[0]), span, operand)
     if len(gone) == 1 and new:
         return emit(frame, ops.Unflatten(gone[0], tuple(new)), span, operand)
     if len(new) == 1 and gone:

@@ -14,6 +14,7 @@ from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
 from attndsl.program import Program
 from attndsl.sizes import Size
+from attndsl.training.api import require_processor
 from attndsl.training.checkpoint import newest_checkpoint, read_tensors
 from attndsl.training.recipe import Recipe
 from attndsl.training.record import WEIGHTS, open_record
@@ -41,7 +42,7 @@ class Run:
         PyTorch is missing). Raises E0723, E0810, E0811."""
         chosen = backend or self.facts.get("backend", "numpy")
         if chosen == "numpy":
-            return self._on_numpy()
+            return self._on_numpy(device)
         if chosen != "torch":
             raise error(
                 "E0723",
@@ -49,14 +50,15 @@ class Run:
                 help=did_you_mean(chosen, ("numpy", "torch")) or "there are numpy and torch",
             )
         if backend is None and importlib.util.find_spec("torch") is None:
-            return self._on_numpy()
+            return self._on_numpy(device)
         from attndsl.backends.pytorch import TorchProgram, require_torch
 
         torch = require_torch()
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         return TorchProgram(self.graph, dtype="float32", device=place, parameters=self.weights)
 
-    def _on_numpy(self) -> Program:
+    def _on_numpy(self, device: str | None) -> Program:
+        require_processor(device or "cpu")
         from attndsl.backends.numpy_reference import NumpyProgram
 
         return NumpyProgram(self.graph, dtype="float32", parameters=self.weights)

@@ -71,7 +71,7 @@ class Sampling:
             raise error(
                 "E0741",
                 "the model's logits are not numbers",
-                help="its weights may have diverged: sample from an earlier checkpoint",
+                help="its weights have diverged: train it anew, with a lower learning rate (`--set lr=…`)",
             )
         if self.temperature == 0:
             return int(np.argmax(logits))

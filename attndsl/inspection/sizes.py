@@ -18,7 +18,7 @@ def choose_sizes(graph: Graph, given: Mapping[str, int]) -> tuple[SizeChoice, ..
     """A value for each size that the inputs of `graph` bind: as given, else 1 for `B`, else the largest one that the
     constraints allow, else `UNBOUNDED`.
 
-    Raises E0910 for a name that is no such size, E0911 for one that is not positive, E0912 where no default is found,
+    Raises E0803 for a name that is no such size, E0911 for one that is not positive, E0912 where no default is found,
     and the constraint's own code where the values break it.
     """
     free = graph.free_sizes
@@ -49,7 +49,7 @@ def _unknown(graph: Graph, name: str, value: int) -> AttnError:
     else:
         way = did_you_mean(name, graph.free_sizes)
     message = f"`{name}` is not a size that the inputs of {graph.name} bind"
-    return error("E0910", message, note=f"these are: {free}", help=way)
+    return error("E0803", message, note=f"these are: {free}", help=way)
 
 
 def _require(constraints: tuple[Constraint, ...], values: Mapping[str, int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Source, Span, error, nearest
 from attndsl.syntax.limits import MAX_BYTES, too_large
 
 
@@ -30,7 +30,8 @@ def read_source(path: str, name: str | None = None) -> Source:
         raise _missing(path, name) from None
     except (OSError, ValueError) as problem:  # ValueError: a path with a NUL in it
         reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-        raise error("E0001", f"`{name}` cannot be read: {reason[:1].lower()}{reason[1:]}") from None
+        message = f"`{name}` cannot be read: {reason[:1].lower()}{reason[1:]}"
+        raise error("E0001", message, help="check the path, and who may read there") from None
     if len(data) > MAX_BYTES:  # it grew in between
         raise AttnError(too_large(name, len(data)))
     return decode(data, name)
@@ -78,15 +79,21 @@ def _missing(path: str, name: str) -> AttnError:
     elif file + ".attn" in neighbours:
         helps = (f"did you mean `{os.path.join(folder, file)}.attn`?",)
     else:
-        helps = did_you_mean(file, neighbours)
-        if helps and folder:
-            helps = (helps[0].replace("`", f"`{folder}{os.sep}", 1),)
+        # The endings, which are all the same, would make any two short names alike.
+        near = nearest(file.removesuffix(".attn"), (other.removesuffix(".attn") for other in neighbours))
+        helps = (f"did you mean `{os.path.join(folder, near)}.attn`?",) if near else ()
+    helps = (
+        helps or _files_in(neighbours, "there are") or ("`attndsl list` shows the specs that are there without a file",)
+    )
     return error("E0001", f"there is no file `{name}`", help=helps)
 
 
 def _directory(path: str, name: str) -> AttnError:
-    inside = _neighbours(path)
-    help = (
-        f"the files in it: {', '.join(f'`{file}`' for file in inside[:5])}{' …' * (len(inside) > 5)}" if inside else ()
-    )
-    return error("E0001", f"`{name}` is a folder, not a file", help=help)
+    helps = _files_in(_neighbours(path), "the files in it:") or ("give the path of an `.attn` file",)
+    return error("E0001", f"`{name}` is a folder, not a file", help=helps)
+
+
+def _files_in(names: list[str], told: str) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (f"{told} {', '.join(f'`{file}`' for file in names[:5])}{' …' * (len(names) > 5)}",)

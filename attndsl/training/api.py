@@ -48,6 +48,10 @@ class Trainer(Protocol):
         """The loss of a batch, with dropout off."""
         ...
 
+    def finite(self) -> bool:
+        """Whether every number in the parameters is one."""
+        ...
+
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by address."""
         ...
@@ -81,15 +85,16 @@ def make_trainer(
     compile: bool = False,
 ) -> Trainer:
     """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0810 (PyTorch is missing),
-    E0811 (the backend has no such device)."""
+    E0811 (the backend has no such device, or does not compile)."""
     if backend == "numpy":
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 
-        if device != "cpu":
+        require_processor(device)
+        if compile:
             raise error(
                 "E0811",
-                f"the NumPy backend has no device `{device}`",
-                help="use `--backend torch`, or leave `--device` out",
+                "the NumPy backend does not compile: `torch.compile` is PyTorch's",
+                help="use `--backend torch`, or leave `--compile` out",
             )
         return NumpyTrainer(graph, recipe, parameters=parameters)
     if backend != "torch":
@@ -104,6 +109,16 @@ def make_trainer(
     from attndsl.backends.pytorch.trainer import TorchTrainer
 
     return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
+
+
+def require_processor(device: str) -> None:
+    """That a device asked of NumPy is the processor (E0811)."""
+    if device != "cpu":
+        raise error(
+            "E0811",
+            f"the NumPy backend has no device `{device}`",
+            help="use `--backend torch`, or leave `--device` out",
+        )
 
 
 def processor_threads() -> int:

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 from attndsl.data.batches import NextToken
-from attndsl.data.files import write_text
+from attndsl.data.files import file_errors, write_text
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate.settings import Setting
-from attndsl.training.checkpoint import list_checkpoints, save_checkpoint, save_tensors
+from attndsl.training.checkpoint import checkpoint_path, list_checkpoints, save_checkpoint, save_tensors
 from attndsl.training.console import Console, Plain
 from attndsl.training.curve import loss_curve
 from attndsl.training.log import Line, Log
@@ -127,7 +127,11 @@ def run_session(session: Session, console: Console) -> Outcome:
                 parts = [batches.training(dataset.train.tokens, step, part) for part in range(recipe.accumulate)]
                 result = trainer.step(parts, step)
                 if not math.isfinite(result.loss) or not (math.isfinite(result.grad_norm) or result.skipped):
-                    raise _diverged(session, step, result.loss, lr)
+                    _drop_unproved(session, step)
+                    what = (
+                        "the gradient is not finite" if math.isfinite(result.loss) else _became("the loss", result.loss)
+                    )
+                    raise _diverged(session, f"{what} at step {step + 1:,}", step, lr)
                 step += 1
                 progress.loss = result.loss
                 progress.training.append((step, result.loss))
@@ -140,9 +144,12 @@ def run_session(session: Session, console: Console) -> Outcome:
                 if last or asked() or (recipe.evaluate and step % recipe.evaluate == 0):
                     if last or not asked():
                         _evaluate(session, batches, step, progress, log, console)
+                        if last and progress.held_out is None:  # nothing else looks at what the last step made
+                            _require_sound(session, "the loss", trainer.evaluate(parts[-1]), step)
                         speed.pause()
                     write_text(session.run / CURVE, _curve(session, progress))
                 if last or asked() or (recipe.checkpoint and step % recipe.checkpoint == 0):
+                    _require_finite(session, step)
                     save_checkpoint(session.run, step, trainer.state())
                     speed.pause()
                 if asked() and not last:
@@ -156,6 +163,9 @@ def run_session(session: Session, console: Console) -> Outcome:
         return Outcome(session.run, step, progress.loss, progress.held_out, dataset.unigram_entropy, None, True)
     if progress.held_out is None and progress.evaluations:  # resumed at the end: nothing was left to do
         progress.held_out = evaluate(session, batches)
+        if progress.held_out is not None:
+            _require_sound(session, "the loss on held-out text", progress.held_out.per_token, step)
+    _require_finite(session, step)
     weights = session.run / WEIGHTS
     save_tensors(weights, trainer.parameters(), format="attndsl weights", step=step, model=session.graph.name)
     return Outcome(session.run, step, progress.loss, progress.held_out, dataset.unigram_entropy, weights, False)
@@ -178,8 +188,7 @@ def _evaluate(session: Session, batches: NextToken, step: int, progress: _Progre
     found = evaluate(session, batches)
     if found is None:
         return
-    if not math.isfinite(found.per_token):
-        raise _diverged(session, step - 1, found.per_token, session.recipe.rate(step - 1))
+    _require_sound(session, "the loss on held-out text", found.per_token, step)
     progress.held_out = found
     progress.evaluations.append((step, found.per_token))
     log.write({"step": step, "held_out": found.per_token, "held_out_per_byte": found.per_byte})
@@ -191,32 +200,62 @@ def _curve(session: Session, progress: _Progress) -> str:
     return loss_curve(f"{session.graph.name}, {size}", progress.training, progress.evaluations)
 
 
-def _diverged(session: Session, step: int, loss: float, lr: float) -> AttnError:
-    """E0730, with what a user can do from here."""
-    what = (
-        "the gradient is not finite"
-        if math.isfinite(loss)
-        else f"the loss became {'NaN' if math.isnan(loss) else 'infinite'}"
-    )
-    kept = list_checkpoints(session.run)
-    resume = f"attndsl train --resume {session.run}"
-    recipe = session.recipe
-    ways = [f"a lower learning rate: `{resume} --set lr={recipe.optimizer.number('lr') / 3:.2g}`"]
-    if not recipe.clip or recipe.clip > 0.5:
-        ways.append(f"smaller steps: `{resume} --set clip=0.5`")
+def _require_sound(session: Session, what: str, loss: float, step: int) -> None:
+    """That a loss of the weights after `step` steps is a number (E0730)."""
+    if not math.isfinite(loss):
+        raise _diverged(session, f"{_became(what, loss)} at step {step:,}", step, session.recipe.rate(max(step - 1, 0)))
+
+
+def _require_finite(session: Session, step: int) -> None:
+    """That the weights after `step` steps are numbers, before they are kept (E0730)."""
+    if not session.trainer.finite():
+        rate = session.recipe.rate(max(step - 1, 0))
+        raise _diverged(session, f"the weights are no longer finite at step {step:,}", step, rate)
+
+
+def _drop_unproved(session: Session, step: int) -> None:
+    """Delete the checkpoint of the weights that have just failed, so that the run goes on from the one before, whose
+    next step was sound. One that the run went on from stays: other settings may be to blame, such as the precision."""
+    if step > session.step:
+        path = checkpoint_path(session.run, step)
+        with file_errors("delete the checkpoint", path):
+            path.unlink(missing_ok=True)
+
+
+def _became(what: str, loss: float) -> str:
+    return f"{what} became {'NaN' if math.isnan(loss) else 'infinite'}"
+
+
+def _diverged(session: Session, message: str, step: int, lr: float) -> AttnError:
+    """E0730, with what a user can do from here; `step` is the number of steps that made the failing weights."""
+    recipe, resume = session.recipe, f"attndsl train --resume {session.run}"
+    kept = [path for number, path in list_checkpoints(session.run) if number <= step]
+    highest = recipe.optimizer.number("lr")
+    ways: list[str] = []
+    if step > session.step and highest:  # this session has moved the weights
+        notes = [f"the learning rate was {lr:.3g}"]
+        notes.append(
+            f"the last good checkpoint is `{kept[-1]}`"
+            if kept
+            else "there is no good checkpoint yet: the run would start again"
+        )
+        ways.append(f"a lower learning rate: `{resume} --set lr={highest / 3:.2g}`")
+        if not recipe.clip or recipe.clip > 0.5:
+            ways.append(f"smaller steps: `{resume} --set clip=0.5`")
+    elif kept:
+        notes = [f"these are still the weights of `{kept[-1]}`"]
+        notes.append("either they are ruined, or a setting that was changed is to blame")
+        ways.append(
+            f"go back to `{kept[-2]}`: delete `{kept[-1]}`, then `{resume} --set lr=…`"
+            if len(kept) > 1
+            else "start a new run with another `--out`, and a lower learning rate"
+        )
+    else:
+        notes = ["no step has moved the weights yet: the model's own formulas give it at its initial values"]
+        ways.append("look in the spec for a division by zero, or the logarithm or root of a number below zero")
     if session.trainer.precision in ("float16", "bfloat16"):
         ways.append(f"more exact numbers: `{resume} --set precision=float32`")
-    return error(
-        "E0730",
-        f"{what} at step {step + 1:,}",
-        note=(
-            f"the learning rate was {lr:.3g}",
-            f"the last good checkpoint is `{kept[-1][1]}`"
-            if kept
-            else "there is no checkpoint yet: the run would start again",
-        ),
-        help=ways,
-    )
+    return error("E0730", message, note=notes, help=ways)
 
 
 class _Speed:

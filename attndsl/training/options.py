@@ -117,7 +117,7 @@ SETTINGS: Mapping[str, Option] = {
     "clip": Option("float", 1.0, "the largest norm of all gradients together (0: no limit)", 0),
     "batch": Option("int", 8, "windows in a batch", 1, 1_000_000),
     "accumulate": Option("int", 1, "batches whose gradients are averaged for one step", 1, 1_000_000),
-    "length": Option("int", 0, "tokens in a window (0: the model's `context`)", 0, 10**9),
+    "length": Option("int", 0, "tokens in a window (unless given, the model's `context`)", 1, 10**9),
     "precision": Option("word", "float32", "what is computed in; parameters are kept in float32", words=PRECISIONS),
     "steps": Option("int", 1000, "steps of training", 1, 10**12),
     "evaluate": Option("int", 100, "steps from one evaluation on held-out text to the next (0: at the end only)", 0),

@@ -61,7 +61,8 @@ class Recipe:
     tokenizer: str = "bytes"
     held_out: float = 0.05
     seed: int = 0
-    spans: Mapping[str, Span] = field(default_factory=dict, compare=False, repr=False)
+    # Where each setting was written, "" for the section; None for one that was replaced from outside the spec.
+    spans: Mapping[str, Span | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def tokens_per_step(self) -> int:
@@ -97,13 +98,13 @@ class Recipe:
         if name in _CHOICES:
             return _replaced(self, **{name: _read_choice(name, _written(name, value))})
         if name == "batches":
-            return _replaced(self, inputs=_read_batches(_written(name, value)))
+            return _replaced(self, inputs=_read_batches(_written(name, value)), spans={**self.spans, name: None})
         if name == "tokenizer":
             return _replaced(self, tokenizer=_read_tokenizer(_written(name, value, word=True)))
         if name not in SETTINGS:
             raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *_ALONE)))
         typed = str(value) if SETTINGS[name].kind == "word" else _typed(value)
-        return _replaced(self, **{name: SETTINGS[name].read(name, typed, None)})
+        return _replaced(self, **{name: SETTINGS[name].read(name, typed, None)}, spans={**self.spans, name: None})
 
     def _with(self, owner: str, option: str, value: object) -> Recipe:
         chosen: Choice = getattr(self, owner)
@@ -143,7 +144,7 @@ def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object
     if section is None:
         return _fill_length(Recipe(), hyperparameters)
     found: dict[str, Any] = {}
-    spans: dict[str, Span] = {"": section.model.span}
+    spans: dict[str, Span | None] = {"": section.model.span}
     problems: list[AttnError] = []
     for argument in section.settings:
         assert argument.name is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 from attndsl.data.dataset import Dataset, load_dataset, open_dataset
 from attndsl.data.files import file_errors
-from attndsl.data.tokenizers import TokenizerChoice
+from attndsl.data.tokenizers import Bytes, TokenizerChoice
 from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate, load, open_spec
 from attndsl.elaborate.settings import Setting
@@ -153,7 +153,8 @@ def go_on(
     dataset = _recorded_data(run, facts, recipe, data, console)
     backend = backend or facts["backend"]
     device = device or (facts["device"] if backend == facts["backend"] else None)
-    compile = facts["compile"] if compile is None else compile
+    if compile is None:
+        compile = facts["compile"] and backend == "torch"
     backend, device = _place(backend, device)
     trainer = _trainer(graph, recipe, backend, device, compile, console)
     machine = _machine(backend, trainer, compile)
@@ -213,11 +214,12 @@ def _with_vocabulary(
         return _configure(spec, {**settings, name: dataset.vocab})
     if limit is not None and limit < dataset.vocab:
         what = f"`{name}` is {limit:,}" if name else f"`{recipe.inputs[0]}` must be below {limit:,}"
+        smaller = ("or use a smaller tokenizer, such as `--set tokenizer=bytes`",) if limit >= Bytes.vocab else ()
         raise error(
             "E0709", f"the tokenizer has {dataset.vocab:,} tokens, and {what}",
             help=(
                 f"leave `--set {name}=…` out: the tokenizer sets it" if name else "make it a hyperparameter",
-                "or use a smaller tokenizer, such as `--set tokenizer=bytes`",
+                *smaller,
             ),
         )  # fmt: skip
     return graph, recipe, model

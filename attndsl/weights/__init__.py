@@ -7,12 +7,13 @@ from attndsl.weights.check import check_section
 from attndsl.weights.config import config_settings
 from attndsl.weights.files import TensorFile, replacing, write_tensors
 from attndsl.weights.loading import check_arrays, load_weights
-from attndsl.weights.saving import export_huggingface, save_weights
+from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
 from attndsl.weights.settings import settings_for
 
 __all__ = [
     "TensorFile",
     "check_arrays",
+    "check_replaceable",
     "check_section",
     "config_settings",
     "export_huggingface",

@@ -122,14 +122,15 @@ def config_settings(
 
 
 def _lacks(unknown: Unknown, config: Mapping[str, Any], source: str) -> AttnError:
-    return error(
-        "E0615",
-        f"{source} has no `{unknown.key}`",
-        unknown.span,
-        "needed here",
-        help=did_you_mean(unknown.key, config)
-        or f"if the published model has a default for it, the spec can say so: `{unknown.key} or …`",
-    )
+    default = f"if the published model has a default for it, the spec can say so: `{unknown.key} or …`"
+    outer, _, last = unknown.key.rpartition(".")
+    table = lookup_in(config)(outer) if outer else config
+    helps: tuple[str, ...]
+    if isinstance(table, Mapping) and last in table:
+        message, helps = f"{source} has no value for `{unknown.key}`: it is null", (default,)
+    else:
+        message, helps = f"{source} has no `{unknown.key}`", did_you_mean(unknown.key, config) or (default,)
+    return error("E0615", message, unknown.span, "needed here", help=helps)
 
 
 def _require(entry: tree.ConfigEntry, lookup: Lookup, source: str) -> None:

@@ -88,7 +88,7 @@ class TensorFile:
                 self.stream.seek(entry.start)
                 count = _fill(self.stream, array.reshape(-1).data.cast("B"))
             except OSError as problem:
-                raise error("E0601", f"{self.path} cannot be read: {problem.strerror}") from None
+                raise unreadable(self.path, problem.strerror) from None
             if count != entry.stop - entry.start:
                 raise _truncated(self.path, f"the bytes of {quoted(name)} are missing")
         if entry.dtype == "BF16":
@@ -115,12 +115,12 @@ def _open(path: Path) -> io.FileIO:
         stream = io.FileIO(path)
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-        raise error("E0601", f"{path} cannot be read: {reason}") from None
+        raise unreadable(path, reason) from None
     try:
         beginning = stream.read(16)
     except OSError as problem:
         stream.close()
-        raise error("E0601", f"{path} cannot be read: {problem.strerror}") from None
+        raise unreadable(path, problem.strerror) from None
     if _is_pickle(beginning):
         stream.close()
         raise pickled(path)
@@ -128,6 +128,10 @@ def _open(path: Path) -> io.FileIO:
         stream.close()
         raise error("E0602", f"{path} only points to the weights", help="fetch them: `git lfs pull`")
     return stream
+
+
+def unreadable(path: Path, reason: str | None, code: str = "E0601") -> AttnError:
+    return error(code, f"{path} cannot be read: {reason}", help="check the path, and who may read there")
 
 
 def _is_pickle(beginning: bytes) -> bool:
@@ -252,7 +256,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with writing.replacing(path) as stream:
             yield stream
     except OSError as problem:
-        raise error("E0612", f"{path} cannot be written: {problem.strerror or problem}") from None
+        raise unwritable(path, problem) from None
+
+
+def unwritable(path: str | os.PathLike[str], problem: OSError) -> AttnError:
+    return error(
+        "E0612",
+        f"{path} cannot be written: {problem.strerror or problem}",
+        help="write somewhere else, or check how much space there is and who may write there",
+    )
 
 
 def write_tensors(

@@ -131,8 +131,8 @@ class _OwnNames:
         _raise(missing, over, shapes, dtypes)
 
     def _missing(self, address: str, left: list[str]) -> AttnError:
-        helps = [f"the file has {quoted(near)}"] if (near := nearest(address, left)) else []
-        return error("E0605", f"the parameter {quoted(address)} is missing from {self.source.path}", help=helps)
+        message = f"the parameter {quoted(address)} is missing from {self.source.path}"
+        return error("E0605", message, help=_instead(address, left))
 
     def _left_over(self, name: str) -> AttnError:
         message = f"{self.source.path} has {quoted(name)}, which is no parameter of `{self.graph.name}`"
@@ -192,14 +192,13 @@ class _PublishedNames:
         return name in self.spoken or any(family.matches(name) for family in self.mapping.families)
 
     def _missing(self, item: Item, name: str, lacking: list[str], left: list[str]) -> AttnError:
-        near = nearest(name, left)
         fills = "it fills " + ", ".join(f"`{address}`" for address in lacking[:4]) if lacking else ""
         return error(
             "E0605",
             f"the tensor {quoted(name)} is missing from {self.source.path}",
             item.entry.tree.span,
             fills,
-            help=[f"the file has {quoted(near)}"] if near else [],
+            help=_instead(name, left),
         )
 
     def _left_over(self, name: str) -> AttnError:
@@ -264,6 +263,13 @@ class _PublishedNames:
         )
 
 
+def _instead(name: str, left: list[str]) -> str:
+    """What to do about a tensor that is missing, of those that the file has too many."""
+    if near := nearest(name, left):
+        return f"the file has {quoted(near)}"
+    return "take weights of this very model: another variant, or another `--set`, has other parameters"
+
+
 def _as_text(name: str) -> str:
     return '"' + quoted(name)[1:-1] + '"'
 
@@ -297,13 +303,15 @@ def _raise(*kinds: Mistakes) -> None:
 def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
     """That `arrays` are exactly the parameters of `graph`: E0605, E0606, E0607, E0608 where they are not."""
     parameters = parameters_of(graph)
+    over_names = [name for name in arrays if name not in parameters]
     missing: Mistakes = [
-        (name, error("E0605", f"the parameter {quoted(name)} is missing")) for name in parameters if name not in arrays
+        (name, error("E0605", f"the parameter {quoted(name)} is missing", help=_instead(name, over_names)))
+        for name in parameters
+        if name not in arrays
     ]
     over: Mistakes = [
         (name, error("E0606", f"{quoted(name)} is no parameter of `{graph.name}`", help=did_you_mean(name, parameters)))
-        for name in arrays
-        if name not in parameters
+        for name in over_names
     ]
     shapes: Mistakes = []
     for name, info in parameters.items():

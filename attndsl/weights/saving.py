@@ -14,11 +14,11 @@ from attndsl.graph import Graph
 from attndsl.lazy import np
 from attndsl.syntax import tree
 from attndsl.weights.config import published_config
-from attndsl.weights.files import TensorFile, replacing, write_tensors
+from attndsl.weights.files import TensorFile, replacing, unwritable, write_tensors
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
-from attndsl.writing import sync_folder
+from attndsl.writing import place_of, sync_folder
 
 if TYPE_CHECKING:
     import numpy
@@ -43,6 +43,19 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], grap
         "hyperparameters": json.dumps(settings, sort_keys=True, ensure_ascii=False),
     }
     write_tensors(path, arrays, metadata)
+
+
+def check_replaceable(path: Path, *, force: bool = False) -> None:
+    """That nothing is at `path` but what `save_weights` wrote there earlier (or a device, which loses nothing); E0612
+    if not, unless `force` is set."""
+    target, replaceable = place_of(path)
+    if force or not target.exists() or not replaceable or _metadata(target).get("format") == FORMAT:
+        return
+    raise error(
+        "E0612",
+        f"{path} is there already, and is no earlier export",
+        help="name another file, or `--force` to replace this one",
+    )
 
 
 def export_huggingface(
@@ -76,11 +89,13 @@ def export_huggingface(
 def _check_target(target: Path, force: bool) -> None:
     try:
         if target.exists() and not target.is_dir():
-            raise error("E0612", f"{target} is a file: an export is a folder")
+            help = f"name a folder, or `--to safetensors {target}` for one file"
+            raise error("E0612", f"{target} is a file: an export is a folder", help=help)
         present = {p.name for p in target.iterdir()} if target.is_dir() else set()
     except OSError as problem:
-        raise error("E0612", f"{target} cannot be written: {problem.strerror}") from None
-    if force or not present or (present <= set(EXPORTED) and _is_ours(target / "model.safetensors")):
+        raise unwritable(target, problem) from None
+    published = _metadata(target / "model.safetensors") if "model.safetensors" in present else {}
+    if force or not present or (present <= set(EXPORTED) and published.get("exported_by") == FORMAT):
         return
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
     raise error(
@@ -90,12 +105,13 @@ def _check_target(target: Path, force: bool) -> None:
     )
 
 
-def _is_ours(path: Path) -> bool:
+def _metadata(path: Path) -> Mapping[str, str]:
+    """What a safetensors file says about itself; nothing where it is none."""
     try:
         with TensorFile(path) as file:
-            return file.metadata.get("exported_by") == FORMAT
+            return file.metadata
     except AttnError:
-        return False
+        return {}
 
 
 def _write_folder(target: Path, config: Mapping[str, Any], published: Mapping[str, Array]) -> None:
@@ -113,7 +129,7 @@ def _write_folder(target: Path, config: Mapping[str, Any], published: Mapping[st
             os.rename(place, target)
             sync_folder(target.parent)
     except OSError as problem:
-        raise error("E0612", f"{target} cannot be written: {problem.strerror}") from None
+        raise unwritable(target, problem) from None
     finally:
         if fresh and place.is_dir():
             shutil.rmtree(place, ignore_errors=True)

@@ -58,7 +58,7 @@ def own_settings(source: WeightsSource) -> dict[str, Value] | None:
         version = int(metadata.get("format_version", ""))
         settings = parse_json(metadata.get("hyperparameters", "").encode("utf-8", "replace"))
     except ValueError:
-        raise error("E0602", f"{source.path} is damaged: its metadata cannot be read") from None
+        raise _damaged(source) from None
     if version > FORMAT_VERSION:
         raise error(
             "E0602",
@@ -66,8 +66,13 @@ def own_settings(source: WeightsSource) -> dict[str, Value] | None:
             help="update attndsl",
         )
     if not isinstance(settings, dict) or not all(isinstance(v, (bool, int, float, str)) for v in settings.values()):
-        raise error("E0602", f"{source.path} is damaged: its metadata cannot be read")
+        raise _damaged(source)
     return settings
+
+
+def _damaged(source: WeightsSource) -> AttnError:
+    message = f"{source.path} is damaged: its metadata cannot be read"
+    return error("E0602", message, help="download or copy it again")
 
 
 def published_settings(

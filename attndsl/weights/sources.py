@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.weights.files import TensorEntry, TensorFile, parse_json, pickled, quoted
+from attndsl.weights.files import TensorEntry, TensorFile, parse_json, pickled, quoted, unreadable
 
 if TYPE_CHECKING:
     import numpy
@@ -19,6 +19,7 @@ INDEX = "model.safetensors.index.json"
 NAMES = ("model.safetensors", "weights.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LARGEST_JSON = 50_000_000
+DOWNLOAD = "download the folder again, or write it again with `save_pretrained`"
 
 
 class WeightsSource:
@@ -48,18 +49,19 @@ class WeightsSource:
         for name in file.entries:
             if name in self.place:
                 other = self.place[name].path
-                raise error("E0611", f"{quoted(name)} is in two parts: {other.name} and {part.name}")
+                message = f"{quoted(name)} is in two parts: {other.name} and {part.name}"
+                raise error("E0611", message, help=DOWNLOAD)
             self.place[name] = file
 
     def _compare_with(self, index: Mapping[str, str], location: Path) -> None:
         for name, part in index.items():
             if name not in self.place or self.place[name].path.name != part:
-                raise error("E0611", f"{location} says that {quoted(name)} is in {part}, where it is not")
+                message = f"{location} says that {quoted(name)} is in {part}, where it is not"
+                raise error("E0611", message, help=DOWNLOAD)
         extra = sorted(self.place.keys() - index.keys())
         if extra:
-            raise error(
-                "E0611", f"{self.place[extra[0]].path} has {quoted(extra[0])}, which {location.name} does not list"
-            )
+            message = f"{self.place[extra[0]].path} has {quoted(extra[0])}, which {location.name} does not list"
+            raise error("E0611", message, help=DOWNLOAD)
 
     def __enter__(self) -> WeightsSource:
         return self
@@ -95,12 +97,11 @@ def _locate(path: Path) -> Path:
             return path
         if not path.is_dir():
             beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise error(
-                "E0601", f"there are no weights at {path}: no such file or folder", help=did_you_mean(path.name, beside)
-            )
+            helps = did_you_mean(path.name, beside) or "give a safetensors file, a run's folder, or a published folder"
+            raise error("E0601", f"there are no weights at {path}: no such file or folder", help=helps)
         names = sorted(p.name for p in path.iterdir() if p.is_file())
     except (OSError, ValueError) as problem:
-        raise error("E0601", f"{path} cannot be read: {problem}") from None
+        raise unreadable(path, str(problem)) from None
     for name in (*NAMES, INDEX):
         if name in names:
             return path / name
@@ -135,12 +136,13 @@ def _weight_map(location: Path) -> dict[str, str]:
     index = read_json(location, "E0611")
     table = index.get("weight_map")
     if not isinstance(table, dict) or not table:
-        raise error("E0611", f"{location} has no `weight_map`")
+        raise error("E0611", f"{location} has no `weight_map`", help=DOWNLOAD)
     for name, part in table.items():
         if not isinstance(part, str) or Path(part).name != part or part in ("", ".", ".."):
-            raise error("E0611", f"{location} does not say which file beside it has {quoted(name)}")
+            message = f"{location} does not say which file beside it has {quoted(name)}"
+            raise error("E0611", message, help=DOWNLOAD)
         if not (location.parent / part).is_file():
-            raise error("E0611", f"{part} is missing: {location.name} lists it", help="download the folder again")
+            raise error("E0611", f"{part} is missing: {location.name} lists it", help=DOWNLOAD)
     return table
 
 
@@ -148,12 +150,12 @@ def read_json(path: Path, code: str) -> dict[str, Any]:
     """The object that a JSON file holds; a diagnostic with `code` where it cannot be read or holds something else."""
     try:
         if path.stat().st_size > LARGEST_JSON:
-            raise error(code, f"{path} is too large: more than {LARGEST_JSON // 1_000_000} MB")
+            raise error(code, f"{path} is too large: more than {LARGEST_JSON // 1_000_000} MB", help=DOWNLOAD)
         value = parse_json(path.read_bytes())
     except OSError as problem:
-        raise error(code, f"{path} cannot be read: {problem.strerror}") from None
+        raise unreadable(path, problem.strerror, code) from None
     except ValueError as problem:
-        raise error(code, f"{path} is no JSON: {str(problem)[:200]}") from None
+        raise error(code, f"{path} is no JSON: {str(problem)[:200]}", help=DOWNLOAD) from None
     if not isinstance(value, dict):
-        raise error(code, f"{path} holds no JSON object")
+        raise error(code, f"{path} holds no JSON object", help=DOWNLOAD)
     return value

@@ -56,7 +56,7 @@ class NumpyTrainer:
         if clip and norm > clip:
             share *= clip / norm
         rate = self.recipe.rate(step)
-        with np.errstate(all="ignore"):  # what overflows here is found in the next loss
+        with np.errstate(all="ignore"):  # what overflows here is found by `finite`, or in the next loss
             self.optimizer.updates += 1
             for address, value in self.values.items():
                 gradient = sums[address]
@@ -68,6 +68,9 @@ class NumpyTrainer:
     def evaluate(self, batch: Mapping[str, Array]) -> float:
         name = self.recipe.minimize
         return float(self.program.run(batch, [name])[name])
+
+    def finite(self) -> bool:
+        return all(bool(np.isfinite(value).all()) for value in self.values.values())
 
     def parameters(self) -> dict[str, Array]:
         return {address: value.copy() for address, value in self.values.items()}

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import error
 
 
-def require_torch() -> Any:
-    """The module torch; E0810 says how to install it where it is missing."""
+def require_torch(otherwise: str = "--backend numpy") -> Any:
+    """The module torch. E0810 says what to do where it is missing or cannot be loaded: install it (again), or do
+    without, by the option `otherwise`."""
     try:
         import torch
-    except ImportError as problem:
-        raise error(
-            "E0810",
-            "the PyTorch backend needs torch, which is not installed",
-            note=str(problem) if "torch" not in str(problem) else (),
-            help=['install it with `pip install "attndsl[torch]"`', "or use `--backend numpy`"],
-        ) from None
+    except Exception as problem:  # a package that is half there fails in any way: OSError for a library, ImportError, …
+        if isinstance(problem, ModuleNotFoundError) and problem.name == "torch":
+            message, reason = "the PyTorch backend needs torch, which is not installed", ""
+            way = 'install it with `pip install "attndsl[torch]"`'
+        else:
+            message = "the PyTorch backend needs torch, which is installed but cannot be loaded"
+            reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+            way = "reinstall it: `pip install --force-reinstall torch`"
+        help = [way, f"or use `{otherwise}`"]
+        raise error("E0810", message, note=reason or (), help=help) from None
     return torch
 
 

@@ -46,7 +46,7 @@ def _write_nothing(writer: Writer, node: Node) -> None:
 def _assign(writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequence[Value] = ()) -> list[str]:
     """Variables for values, given what they are; in one statement, since one may be in what another is given. `inside`
     are the values that they are in a body, whose names will do too."""
-    also = [value.names for value in inside] or [()] * len(pairs)
+    also = [writer.file.variables.names(value) for value in inside] or [()] * len(pairs)
     names = [writer.name_for(value, None, other) for (value, _), other in zip(pairs, also, strict=True)]
     different = [(name, given.text) for name, (_, given) in zip(names, pairs, strict=True) if name != given.text]
     if different:

@@ -60,7 +60,7 @@ class TorchProgram:
             require_memory(graph, dtype)
         self.written = write(optimize(graph)[0] if passes else graph)
         self.source = self.written.source
-        with _out_of_memory(graph, self.device):
+        with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
         self._watched: dict[tuple[str, ...], tuple[Written, Any, dict[str, list[Any]]]] = {}
@@ -212,7 +212,7 @@ class TorchProgram:
         self.module.train(training)
         with (
             _placed(written),
-            _out_of_memory(self.graph, self.device),
+            out_of_memory(self.graph, self.device),
             _float_dtype(self.torch_dtype),
             seeded(seed, step, self.device) if training else _nothing(),
         ):
@@ -332,7 +332,7 @@ def _device(name: str) -> Any:
 
 
 @contextmanager
-def _out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
+def out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as problem:

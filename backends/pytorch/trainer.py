@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch.autocast import mixed
-from attndsl.backends.pytorch.program import TorchProgram, _out_of_memory
+from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.training.api import StepResult, decays, parameter_infos
 from attndsl.training.recipe import Recipe
@@ -86,7 +86,7 @@ class TorchTrainer:
         losses = []
         for part, batch in enumerate(batches):
             loss = self._loss(batch, training=True, step=step * len(batches) + part)
-            with _out_of_memory(self.program.graph, self.program.device):
+            with out_of_memory(self.program.graph, self.program.device):
                 (loss * (self.scale / len(batches))).backward()
             losses.append(loss.detach())
         mean = float(torch.stack(losses).double().mean())
@@ -127,6 +127,10 @@ class TorchTrainer:
     def evaluate(self, batch: Mapping[str, Array]) -> float:
         with torch.no_grad():
             return float(self._loss(batch, training=False, step=0))
+
+    def finite(self) -> bool:
+        flags = [value.isfinite().all() for value in self.values.values()]
+        return not flags or bool(torch.stack(flags).all())  # together: one wait for the device
 
     def parameters(self) -> dict[str, Array]:
         return {address: _array(value) for address, value in self.values.items()}

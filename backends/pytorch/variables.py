@@ -82,8 +82,12 @@ class Variables:
             if isinstance(node.op, VIEWS) and not self.names(node.output):
                 self._names[node.output] = self.names(self.root(node.inputs[0]))
             for inner in node.regions:
+                for start, carried, end in zip(node.inputs, inner.parameters[1:], node.outputs, strict=False):
+                    if not carried.names:
+                        self._names[carried] = self.names(self.root(start))
+                        self._names[end] = self.names(end) or self._names[carried]
                 for result, parameter in zip(inner.results[: any_op(node).carried], inner.parameters[1:], strict=True):
-                    self._call(result, parameter.names)
+                    self._call(result, self.names(parameter))
                 self._suggest(inner)
         for node in reversed(region.nodes):
             if node.regions:

@@ -17,16 +17,18 @@ import pytest
 from tests.acceptance.conftest import RECIPE, SMALL, TRAIN, assert_told
 
 SCRIPT = """
-import contextlib, io, json, sys
+import builtins, contextlib, io, json, sys
 from importlib.machinery import ModuleSpec, PathFinder
 
-absent, broken, commands = json.loads(sys.argv[1])
+absent, kinds, commands = json.loads(sys.argv[1])
+broken = {name: getattr(builtins, kind) for name, kind in kinds.items()}
+REASON = ("libcudart.so.12: cannot open shared object file: No such file or directory",)
 
 class Unusable:
     def create_module(self, spec):
         return None
     def exec_module(self, module):
-        raise OSError("libcudart.so.12: cannot open shared object file: No such file or directory")
+        raise broken[module.__name__](*REASON)
 
 class Poorer:
     @staticmethod
@@ -53,10 +55,10 @@ PYTORCH = ("error[E0810]", 'pip install "attndsl[torch]"')
 
 
 def without(
-    *absent: str, commands: list[tuple[Any, ...]], broken: tuple[str, ...] = (), **environment: str
+    *absent: str, commands: list[tuple[Any, ...]], broken: dict[str, str] | None = None, **environment: str
 ) -> list[Any]:
     """(exit code, stdout, stderr) of every command."""
-    asked = json.dumps([absent, broken, [[str(part) for part in command] for command in commands]])
+    asked = json.dumps([absent, broken or {}, [[str(part) for part in command] for command in commands]])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, asked],
         capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1", **environment},
@@ -99,17 +101,29 @@ def test_without_pytorch_everything_else_names_the_extra(place: Path) -> None:
     for command, (code, _, err) in zip(commands, without("torch", commands=commands), strict=True):
         assert code == 1, command
         assert_told(err, *PYTORCH)
+        assert ("--against passes" if command[0] == "compare" else "--backend numpy") in err
     assert not (place / "new").exists()
     ((code, _, err),) = without("torch", commands=[("generate", "run", "--tokens", "3")])
     assert (code, err) == (0, ""), "what PyTorch trained, NumPy can use"
 
 
-def test_a_pytorch_that_cannot_be_loaded_is_no_bug_of_ours(place: Path) -> None:
-    commands = [("check", "gpt2"), ("run", *MODEL, "--backend", "numpy"), ("run", *MODEL, "--backend", "torch")]
-    good, also, bad = without(commands=commands, broken=("torch",))
+@pytest.mark.parametrize("kind", ["OSError", "ImportError", "ModuleNotFoundError", "RuntimeError"])
+def test_a_pytorch_that_cannot_be_loaded_is_no_bug_of_ours(place: Path, kind: str) -> None:
+    commands = [
+        ("check", "gpt2"),
+        ("run", *MODEL, "--backend", "numpy"),
+        ("run", *MODEL, "--backend", "torch"),
+        ("run", *MODEL),
+        ("compare", *MODEL),
+    ]
+    good, also, *bad = without(commands=commands, broken={"torch": kind})
     assert good[0] == also[0] == 0
-    assert bad[0] == 1
-    assert_told(bad[2], "libcudart.so.12: cannot open shared object file", bare=True)
+    for code, _, err in bad:
+        assert code == 1
+        assert_told(
+            err, "error[E0810]", "libcudart.so.12: cannot open shared object file", "reinstall it: `pip install"
+        )
+        assert "not installed" not in err
 
 
 def test_without_tokenizers(place: Path) -> None:

@@ -72,6 +72,14 @@ def test_what_is_no_text_is_an_error(tmp_path: Path, path: str, expected: str) -
     assert code(problem) == expected
 
 
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, FILES)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AttnError, match="empty") as problem:
+        find_text(["b.txt", ""])
+    assert code(problem) == "E0701"
+
+
 def test_a_near_name_is_suggested(tmp_path: Path) -> None:
     write(tmp_path, {"shakespeare.txt": b"x"})
     with pytest.raises(AttnError) as problem:

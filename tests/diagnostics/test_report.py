@@ -296,7 +296,7 @@ def test_json():
     )
     data = json.loads(json.dumps(to_json([diagnostic, Diagnostic("E0001", "no file")])))
     assert data == {
-        "schema": 1,
+        "schema": "attndsl.diagnostics/1",
         "diagnostics": [
             {
                 "code": "E0203",

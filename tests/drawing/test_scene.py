@@ -150,7 +150,7 @@ def test_sizes_turn_shapes_into_numbers() -> None:
         ({"expand": ["h.attn", "nothing.like.it"]}, "E0903", None),
         ({"depth": -1}, "E0904", "0 opens no layer"),
         ({"sizes": {"T": 4096}}, "E0211", None),
-        ({"sizes": {"width": 3}}, "E0910", "`width` is a hyperparameter: use `--set width=3`"),
+        ({"sizes": {"width": 3}}, "E0803", "`width` is a hyperparameter: use `--set width=3`"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(options: dict[str, object], code: str, help: str | None) -> None:

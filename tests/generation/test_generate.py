@@ -98,6 +98,8 @@ def test_the_end_of_a_text_ends_it(make_run: Make, monkeypatch: pytest.MonkeyPat
         ({"top_p": 2}, "E0740"),
         ({"prompt": "\ud800"}, "E0741"),
         ({"backend": "nump"}, "E0723"),
+        ({"device": "cuda"}, "E0811"),
+        ({"device": "cuda", "backend": "numpy"}, "E0811"),
     ],
 )
 def test_what_cannot_be_asked_for(run: Run, values: dict[str, object], code: str) -> None:

@@ -106,6 +106,7 @@ def test_logits_that_are_no_numbers(logits: list[float]) -> None:
     with pytest.raises(AttnError) as problem:
         Sampling().choose(np.array(logits), 0)
     assert problem.value.diagnostics[0].code == "E0741"
+    assert "--set lr=" in problem.value.diagnostics[0].helps[0]  # `generate` takes no checkpoint by name
 
 
 def test_a_token_may_be_ruled_out() -> None:

@@ -156,8 +156,8 @@ def test_a_length_that_must_divide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "code", "help"),
     [
-        ({"S": 3}, "E0910", None),
-        ({"width": 3}, "E0910", "`width` is a hyperparameter: use `--set width=3`"),
+        ({"S": 3}, "E0803", None),
+        ({"width": 3}, "E0803", "`width` is a hyperparameter: use `--set width=3`"),
         ({"T": 0}, "E0911", "give one: `--size T=2`"),
         ({"T": 1025}, "E0211", None),
     ],

@@ -163,7 +163,7 @@ def test_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def without(name: str, *rest: object) -> object:
         if name == "torch":
-            raise ImportError("No module named 'torch'")
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.delitem(sys.modules, "torch")

@@ -40,7 +40,7 @@ def test_a_file_that_does_not_exist(folder, asked, meant):
 
 
 def test_a_file_unlike_all_others(folder):
-    assert refusal(folder / "zzz.attn").helps == ()
+    assert refusal(folder / "zzz.attn").helps == ("there are `bert.attn`, `gpt2.attn`",)
 
 
 def test_a_folder_that_does_not_exist(folder):

@@ -149,7 +149,7 @@ def test_any_text_is_parsed_or_refused(fragments):
         for label in (diagnostic.primary, *diagnostic.secondary):
             assert label is None or 0 <= label.span.start <= label.span.end <= len(source.text)
     assert render(found, color=True).isascii() is not None
-    assert to_json(found)["schema"] == 1
+    assert to_json(found)["schema"] == "attndsl.diagnostics/1"
 
 
 @settings(max_examples=200, deadline=None)

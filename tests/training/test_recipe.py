@@ -80,6 +80,7 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("schedule = warmup_cosin()", "E0720", "did you mean `warmup_cosine`?", "warmup_cosin()"),
         ("schedule = noam()", "E0721", "noam(width=width, …)", "noam()"),
         ("batch = 0", "E0721", "from 1 to 1,000,000", "0"),
+        ("length = 0", "E0721", "a whole number from 1", "0"),
         ("batch = 1.5", "E0721", "a whole number", "1.5"),
         ("batch = true", "E0721", "a whole number", "true"),
         ("batch = widht", "E0721", "a whole number", "widht"),
@@ -156,6 +157,8 @@ def test_options_replace(settings: dict[str, object], owner: str, name: str, val
     [
         ({"bach": "4"}, "E0720"),
         ({"batch": "four"}, "E0721"),
+        ({"length": "0"}, "E0721"),
+        ({"length": 0}, "E0721"),
         ({"optimizer": "lion"}, "E0720"),
         ({"optimizer.momentum": "1"}, "E0720"),
         ({"schedule": "warmup_cosine("}, "E0001"),

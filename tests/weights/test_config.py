@@ -50,7 +50,7 @@ def test_older_files_lack_keys_that_then_have_their_published_defaults() -> None
         ({"n_inner": 32}, None, ""),
         ({"n_ctx": 7}, "E0614", "n_ctx = 7, n_positions = 6"),
         ({"attn_pdrop": 0.0}, "E0614", "attn_pdrop = 0.0"),
-        ({"n_embd": None}, "E0615", "no `n_embd`"),
+        ({"n_embd": None}, "E0615", "has no value for `n_embd`: it is null"),
         ({"n_embd": [8]}, "E0616", "n_embd` is [8]"),
         ({"n_embd": "eight", "n_inner": 32}, "E0616", "`4 * n_embd` calculates with 'eight'"),
         ({"architectures": ["Anything"]}, None, ""),
