@@ -51,8 +51,8 @@ def concat(g: Given) -> Compile:
 
 
 def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: Given) -> Axis:
-    """The axis that a concatenation makes: a name of its own for the summed size, counted from where the last operand
-    starts."""
+    """The axis that a concatenation makes. A new name is bound to the summed size, and its positions count from where
+    the last operand starts; an axis that exists already (`2 * width`) is that axis, and counts from 0."""
     if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
         axis = Axis(term.size.text, total, -earlier)
         g.frame.bind(term.size.text, Number(total.known(g.frame.run.sizes), total, axis), term.span)
@@ -60,7 +60,7 @@ def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: Given) -> Axis:
     made = axis_of(term, g.frame)
     if made.size != total:
         g.frame.run.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
-    return Axis(made.name, made.size, -earlier)
+    return made
 
 
 def split(g: Given) -> Compile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from attndsl.sizes import Size
 
@@ -16,12 +16,11 @@ _ZERO = Size.of(0)
 @dataclass(frozen=True, slots=True)
 class Axis:
     """A name with a size. Unless an author gave another name (`in=width`), the name is the size as written in normal
-    form. `origin` is the position of the first element (0, except where `concat` put something before it); it is no
-    part of the axis's identity."""
+    form. `origin` is the position of the first element: 0, except for an axis that `concat` made under a new name."""
 
     name: str
     size: Size
-    origin: Size = field(default=_ZERO, compare=False)
+    origin: Size = _ZERO
 
     @staticmethod
     def of(size: Size) -> Axis:
