@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -34,9 +35,13 @@ def guarded(action: Callable[[], int], *, as_json: bool = False) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has what it wanted. Nothing more may be written, not even by the interpreter's last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return BROKEN_PIPE
     except Exception as problem:
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk keeps what could not be written in the buffer, and refuses it again at the end
+            _close_stdout()
         if os.environ.get("ATTNDSL_TRACEBACK"):
             raise
         found = diagnostics_of(problem)
@@ -45,6 +50,12 @@ def guarded(action: Callable[[], int], *, as_json: bool = False) -> int:
             return FAILED
         report(found, as_json=as_json)
         return FAILED
+
+
+def _close_stdout() -> None:
+    """Send what is still to be written to nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # it may be no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> None:

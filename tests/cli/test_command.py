@@ -147,9 +147,10 @@ def test_a_reader_that_leaves_is_no_failure():
     ("redirection", "code", "said"),
     [(">&-", 0, ""), ("2>&-", 0, ""), ("> /dev/full", 1, "error[E0590]: no space left on device")],
 )
-def test_an_output_that_cannot_be_written_to(redirection, code, said):
+@pytest.mark.parametrize("environment", [None, {}], ids=["as we are", "an empty environment"])
+def test_an_output_that_cannot_be_written_to(redirection, code, said, environment):
     script = f"{sys.executable} -m attndsl list {redirection}"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
