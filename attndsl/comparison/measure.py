@@ -43,12 +43,12 @@ def compare(
     from attndsl.initial import initial_parameters
     from attndsl.inputs import check_inputs, example_inputs
 
+    given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
+    bound = check_inputs(graph, given)
     if candidate == "torch":
         from attndsl.backends.pytorch import require_torch
 
         require_torch(otherwise="--against passes")  # before NumPy computes for nothing
-    given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
-    bound = check_inputs(graph, given)
     given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
     drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
     shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}

@@ -76,6 +76,7 @@ def _judge(monkeypatch: pytest.MonkeyPatch, op: Tanh | None = None, weights=lamb
     monkeypatch.setattr(Sides, "judged", judged)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_equal_sides_agree(monkeypatch, graph, dtype):
     _judge(monkeypatch)
@@ -91,6 +92,7 @@ def test_equal_sides_agree(monkeypatch, graph, dtype):
         assert all(row.absolute == 0 for row in found.rows)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_wrong_operation_is_found_where_it_first_shows(monkeypatch, graph, dtype):
     _judge(monkeypatch, WrongValue())
@@ -107,6 +109,7 @@ def test_a_wrong_operation_is_found_where_it_first_shows(monkeypatch, graph, dty
     assert "x += tanh(linear(x, width) as up)" in shown
 
 
+@pytest.mark.torch
 def test_a_wrong_gradient_is_found_where_the_values_agree(monkeypatch, graph):
     _judge(monkeypatch, WrongGradient())
     found = compare(graph, gradients=True, dtype="float64")
@@ -119,6 +122,7 @@ def test_a_wrong_gradient_is_found_where_the_values_agree(monkeypatch, graph):
     assert compare(graph, gradients=False, dtype="float64").ok
 
 
+@pytest.mark.torch
 def test_a_wrong_layer_is_found_in_that_layer(monkeypatch, graph):
     """The weights of the last two layers swapped: no operation is wrong, and the first wrong value is in layer 1."""
 
@@ -134,6 +138,7 @@ def test_a_wrong_layer_is_found_in_that_layer(monkeypatch, graph):
     assert not found.divergence.alone
 
 
+@pytest.mark.torch
 def test_a_nan_on_one_side_is_an_infinite_difference(monkeypatch, graph):
     _judge(monkeypatch, weights=lambda arrays: {name: array * np.nan for name, array in arrays.items()})
     found = compare(graph, dtype="float64")
@@ -143,6 +148,7 @@ def test_a_nan_on_one_side_is_an_infinite_difference(monkeypatch, graph):
     assert found.to_json()["rows"][0]["max_absolute"] is None
 
 
+@pytest.mark.torch
 def test_the_command_says_so_and_fails(monkeypatch, attndsl, tmp_path, graph):
     _judge(monkeypatch, WrongValue())
     done = attndsl("compare", tmp_path / "m.attn", "--dtype", "float64")
