@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean
+from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import Bound, Graph, InputInfo
 from attndsl.lazy import np
 from attndsl.ops.draws import generator
@@ -130,6 +130,21 @@ def _misfit(
     wanted = f", which is {expected}" if expected is not None and known else ""
     message = f"`{info.name}` is {length} long along axis {at + 1}, `{size}`{wanted}"
     return Diagnostic("E0802", message, _label(info), notes=(*known, f"it is `{info.value.type}`"))
+
+
+def chosen_outputs(graph: Graph, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
+    """The outputs to compute: all that the given inputs allow, if `outputs` is None. E0803 for one that does not exist
+    or lacks an input."""
+    declared = {info.name: info for info in graph.outputs}
+    if outputs is None:
+        return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
+    for name in outputs:
+        if name not in declared:
+            raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
+        info = declared[name]
+        for missing in sorted(info.needs - inputs.keys()):
+            raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
+    return tuple(outputs)
 
 
 # ---------------------------------------------------------------- values

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Span
-from attndsl.graph.types import Axis, Type
+from attndsl.graph.types import Type
 from attndsl.sizes import Constraint, Size
 
 if TYPE_CHECKING:
@@ -211,20 +211,3 @@ def captured(region: Region) -> tuple[Value, ...]:
     for value in region.results:
         read(value)
     return tuple(found)
-
-
-__all__ = [
-    "Axis",
-    "Bound",
-    "Graph",
-    "Initializer",
-    "InputInfo",
-    "Node",
-    "OutputInfo",
-    "ParameterInfo",
-    "Region",
-    "ScopeInfo",
-    "Type",
-    "Value",
-    "captured",
-]

@@ -19,7 +19,7 @@ from attndsl.backends.numpy_reference.tape import Tape
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.initial import initial_parameters, require_memory
-from attndsl.inputs import check_inputs
+from attndsl.inputs import check_inputs, chosen_outputs
 from attndsl.ops.base import Call
 from attndsl.ops.control import Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
@@ -93,7 +93,7 @@ class NumpyProgram:
     ) -> dict[str, Array]:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
         execution = self._execution(inputs, training, seed, step, dump)
-        names = self._names(outputs, inputs)
+        names = chosen_outputs(self.graph, outputs, inputs)
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
         return {name: self._own(array, execution) for name, array in found.items()}
 
@@ -116,7 +116,7 @@ class NumpyProgram:
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
         execution = self._execution(inputs, training, seed, step)
         execution.tape = tape = Tape()
-        names = self._names(tuple(cotangents), inputs)
+        names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.dtype == FLOAT}
         found = execution.top(names, leaves)
         seeds = [
@@ -150,19 +150,6 @@ class NumpyProgram:
         if outputs[output].ndim:
             raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
         return float(outputs[output]), gradients
-
-    def _names(self, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
-        """The outputs to compute; raises E0803 for one that does not exist or lacks an input."""
-        declared = {info.name: info for info in self.graph.outputs}
-        if outputs is None:
-            return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
-        for name in outputs:
-            if name not in declared:
-                raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
-            for missing in sorted(declared[name].needs - inputs.keys()):
-                info = declared[name]
-                raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
-        return tuple(outputs)
 
     def _execution(
         self, inputs: Mapping[str, Array], training: bool, seed: int, step: int, dump: Sequence[str] = ()

@@ -14,7 +14,7 @@ from attndsl.backends.pytorch.source import Written, write
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.initial import initial_parameters, require_memory
-from attndsl.inputs import check_inputs
+from attndsl.inputs import check_inputs, chosen_outputs
 from attndsl.lazy import np
 from attndsl.passes import optimize
 
@@ -120,7 +120,7 @@ class TorchProgram:
         dump: Sequence[str] = (),
     ) -> dict[str, Array]:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
-        names = self._names(outputs, inputs)
+        names = chosen_outputs(self.graph, outputs, inputs)
         given = self.tensors(inputs)
         with torch.no_grad():
             results = self._forward(self._call, self.written, given, names, training, seed, step)
@@ -140,7 +140,7 @@ class TorchProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
-        names = self._names(tuple(cotangents), inputs)
+        names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         given = self.tensors(inputs)
         leaves = {name: tensor.requires_grad_() for name, tensor in given.items() if tensor.is_floating_point()}
         with torch.enable_grad():
@@ -171,7 +171,7 @@ class TorchProgram:
         self, inputs: Mapping[str, Array], output: str, *, training: bool = True, seed: int = 0, step: int = 0
     ) -> Any:
         """A scalar output as a tensor that knows its gradient."""
-        names = self._names((output,), inputs)
+        names = chosen_outputs(self.graph, (output,), inputs)
         value = self._forward(self._call, self.written, self.tensors(inputs), names, training, seed, step)[output]
         if value.ndim:
             raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
@@ -218,19 +218,6 @@ class TorchProgram:
         ):
             results: dict[str, Any] = call(**arguments)
         return results
-
-    def _names(self, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
-        """The outputs to compute; raises E0803 for one that does not exist or lacks an input."""
-        declared = {info.name: info for info in self.graph.outputs}
-        if outputs is None:
-            return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
-        for name in outputs:
-            if name not in declared:
-                raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
-            for missing in sorted(declared[name].needs - inputs.keys()):
-                info = declared[name]
-                raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
-        return tuple(outputs)
 
     def _dump(
         self, addresses: tuple[str, ...], tensors: Mapping[str, Any], training: bool, seed: int, step: int
