@@ -1,32 +1,68 @@
 """A language for neural architectures, and its compiler.
 
     >>> import attndsl
-    >>> graph = attndsl.load("gpt2", {"depth": 2})
-    >>> graph.parameter_count
-    53559552
+    >>> model = attndsl.load("gpt2", depth=2)         # or "gpt2:medium", or "my.attn"
+    >>> model.parameters
+    53561088
 
-`load` checks a spec and gives its graph; everything else reads a graph: `attndsl.inspection`, `attndsl.drawing`,
-`attndsl.comparison`, `attndsl.weights`, `attndsl.training`, and the backends in `attndsl.backends`. Whatever is wrong
-with a spec, its settings or its files raises `AttnError`, which carries one diagnostic for each mistake.
+A spec is checked when it is loaded, before a tensor exists; what is wrong with it raises `AttnError`, whose text is one
+message for each mistake, with its place and the way out. A `Model` can be
+
+    model.summary(), model.draw(), model.save_drawing("gpt2.svg")     looked at (a notebook shows its diagram)
+    model.with_(depth=6, act="silu")                                  changed, which gives another one
+    model.torch(), model.source()                                     a `torch.nn.Module`, and its text
+    model.numpy(), model.run({"tokens": ids})                         run, with arrays by the names of the spec
+    model.compare(gradients=True)                                     held against NumPy, array by array
+    model.train("book.txt", "runs/book", steps=200)                   trained; `attndsl.open_run` reads a run again
+
+    attndsl.load("gpt2", weights="folder/")      a published model: its sizes and its parameters
+    attndsl.parse("model M(…) { … }")            a spec as a string
+    attndsl.shipped()                            the specs that come with attndsl
+
+The parts can be used by themselves: `attndsl.elaborate` (from text to graph), `attndsl.inspection`, `attndsl.drawing`,
+`attndsl.comparison`, `attndsl.weights`, `attndsl.training`, `attndsl.generation`, and the backends in
+`attndsl.backends`. Importing attndsl loads none of them, and neither NumPy nor PyTorch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic
 
 if TYPE_CHECKING:
-    from attndsl.elaborate import load, open_spec, shipped
+    from attndsl.elaborate import open_spec, shipped
+    from attndsl.model import Model, load, parse
+    from attndsl.trained import TrainedModel, open_run, resume
 
 __version__ = "0.1.0"
-__all__ = ["AttnError", "Diagnostic", "__version__", "load", "open_spec", "shipped"]
+__all__ = [
+    "AttnError",
+    "Diagnostic",
+    "Model",
+    "TrainedModel",
+    "__version__",
+    "load",
+    "open_run",
+    "open_spec",
+    "parse",
+    "resume",
+    "shipped",
+]
+
+# What is loaded at its first use, so that `import attndsl.diagnostics` costs nothing.
+_PLACES = {
+    "Model": "model", "load": "model", "parse": "model", "TrainedModel": "trained", "open_run": "trained",
+    "resume": "trained", "open_spec": "elaborate", "shipped": "elaborate",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    # The checker is loaded at its first use, so that `import attndsl.diagnostics` costs nothing.
-    if name in ("load", "open_spec", "shipped"):
-        import attndsl.elaborate
-
-        return getattr(attndsl.elaborate, name)
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"attndsl.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -9,17 +9,22 @@ from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.elaborate import elaborate, open_spec
 
 if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
 
 
 def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
-    """The graph of the spec called `name`, of which every section has been checked.
+    """The graph of the spec called `name`, of which every section has been checked (see `check_spec`)."""
+    return check_spec(open_spec(name), settings)
+
+
+def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Graph:
+    """The graph of `spec`, of which every section has been checked.
 
     Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a
     model that is right by itself.
     """
-    spec = open_spec(name)
     graph = elaborate(spec, settings or {})
     found: list[Diagnostic] = []
     if spec.weights:
@@ -28,7 +33,8 @@ def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
         for section in spec.weights:
             found += check_section(section, graph)
     if spec.train is not None:
-        from attndsl.training.recipe import check_recipe, read_recipe
+        from attndsl.training.fitting import check_recipe
+        from attndsl.training.recipe import read_recipe
 
         try:
             check_recipe(read_recipe(spec.train, graph.hyperparameters), graph)

@@ -2,7 +2,8 @@
 
 A `Diagnostic` names a place (`Label` over a `Span`), the place it conflicts with, the derivation in the
 author's own names (`notes`) and the way out (`helps`). `attndsl.report` turns diagnostics into text or JSON;
-`attndsl.codes` explains every code. Nothing in this module formats or prints.
+`attndsl.codes` explains every code. Nothing in this module formats or prints; an error asks `attndsl.report` when
+somebody wants to read it.
 """
 
 from __future__ import annotations
@@ -95,11 +96,23 @@ class Diagnostic:
 
 
 class AttnError(Exception):
-    """The root of every error that a user can cause; carries one diagnostic for each mistake found."""
+    """The root of every error that a user can cause; carries one diagnostic for each mistake found. As text it is what
+    the command line prints: every mistake with its place and the way out."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("; ".join(f"[{d.code}] {d.message}" for d in diagnostics))
         self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        import attndsl.report
+
+        return attndsl.report.render(self.diagnostics, color=False)
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show instead of a traceback."""
+        import attndsl.report
+
+        return attndsl.report.for_notebook(self)
 
 
 def error(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import Bound, Graph, InputInfo
 from attndsl.lazy import np
+from attndsl.misfit import another_order, in_order, misfit
 from attndsl.ops.draws import generator
 from attndsl.sizes import Size, solve
 from attndsl.sizes.constraints import RELATIONS
@@ -63,7 +64,8 @@ def _kind(info: InputInfo, array: Array) -> Iterator[Diagnostic]:
     type = info.value.type
     if array.ndim != type.rank:
         message = f"`{info.name}` has {array.ndim} axes, and `{type}` has {type.rank}"
-        yield Diagnostic("E0802", message, _label(info), notes=(f"its shape is {list(array.shape)}",))
+        ways = ("`array[None]` puts an axis in front: a batch of one",) if array.ndim == type.rank - 1 else ()
+        yield Diagnostic("E0802", message, _label(info), notes=(f"its shape is {list(array.shape)}",), helps=ways)
     if array.dtype.kind not in _KINDS[type.dtype]:
         help = f"convert it first: `array.astype({type.dtype!r})`"
         yield Diagnostic("E0802", f"`{info.name}` holds {array.dtype}, and is `{type}`", _label(info), helps=(help,))
@@ -81,7 +83,7 @@ def _bind(graph: Graph, given: Mapping[str, tuple[InputInfo, Array]]) -> tuple[d
         for info, array in given.values()
         for at, axis in enumerate(info.value.type.axes)
     ]
-    mistakes: list[Diagnostic] = []
+    wrong: dict[str, list[Diagnostic]] = {}
     progress = True
     while waiting and progress:
         progress, later = False, []
@@ -91,17 +93,23 @@ def _bind(graph: Graph, given: Mapping[str, tuple[InputInfo, Array]]) -> tuple[d
             if len(unknown) > 1:
                 later.append(item)
                 continue
-            if unknown:
-                (name,) = unknown
+            name = next(iter(unknown), None)
+            if name is not None:
                 found = _solved(size, length, name, sizes)
                 if found is None:
                     later.append(item)
                     continue
                 sizes[name], binders[name] = found, info.name
             progress = True
-            if size.known(sizes) != length:
-                mistakes.append(_misfit(info, at, size, length, sizes, binders))
+            if size.known(sizes) != length or (name is not None and sizes[name] < 0):
+                wrong.setdefault(info.name, []).append(misfit(info, at, length, sizes, binders, name))
         waiting = later
+    mistakes: list[Diagnostic] = []
+    for key, found_wrong in wrong.items():
+        info, array = given[key]
+        elsewhere = {name: value for name, value in sizes.items() if binders.get(name) != key}
+        order = another_order(info, array.shape, elsewhere)
+        mistakes += [in_order(info, array.shape, order)] if order is not None else found_wrong
     for info, at, size, length in waiting:
         names = ", ".join(f"`{name}`" for name in sorted(size.symbols - sizes.keys()))
         message = f"`{info.name}` is {length} long along `{size}`, which does not say what {names} is"
@@ -116,20 +124,6 @@ def _solved(size: Size, length: int, unknown: str, sizes: Mapping[str, int]) -> 
         return None
     value = solution.constant
     return value.numerator // value.denominator  # where it is no whole number, the comparison that follows says so
-
-
-def _misfit(
-    info: InputInfo, at: int, size: Size, length: int, sizes: Mapping[str, int], binders: Mapping[str, str]
-) -> Diagnostic:
-    expected = size.known(sizes)
-    known = [
-        f"{name} = {sizes[name]}" + (f", from the input `{binders[name]}`" if name in binders else "")
-        for name in sorted(size.symbols & sizes.keys())
-        if binders.get(name) != info.name or str(size) == name
-    ]
-    wanted = f", which is {expected}" if expected is not None and known else ""
-    message = f"`{info.name}` is {length} long along axis {at + 1}, `{size}`{wanted}"
-    return Diagnostic("E0802", message, _label(info), notes=(*known, f"it is `{info.value.type}`"))
 
 
 def chosen_outputs(graph: Graph, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:

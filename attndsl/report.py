@@ -18,9 +18,10 @@ import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, TextIO
 
-from attndsl.diagnostics import Diagnostic, Label, Source, Span
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span
 
 SCHEMA = "attndsl.diagnostics/1"
 """What `to_json` returns; its version goes up when a field changes its meaning or goes away."""
@@ -96,6 +97,21 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
 def render(diagnostics: Iterable[Diagnostic], *, color: bool) -> str:
     """The diagnostics one after the other, with an empty line between them; no newline at the end."""
     return "\n\n".join(_Report(d, color).text() for d in diagnostics)
+
+
+def for_notebook(problem: AttnError) -> list[str]:
+    """What a notebook shows of an error, line by line: the diagnostics, and the line of the user's own that they came
+    from (not the way through our code). With `ATTNDSL_TRACEBACK` set, the whole traceback."""
+    import traceback
+
+    if os.environ.get("ATTNDSL_TRACEBACK"):
+        return "".join(traceback.format_exception(problem)).splitlines()
+    lines = render(problem.diagnostics, color=not os.environ.get("NO_COLOR")).split("\n")
+    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    theirs = list(takewhile(lambda f: not f.filename.startswith(ours), traceback.extract_tb(problem.__traceback__)))
+    if theirs and theirs[-1].line:
+        lines += ["", f"in line {theirs[-1].lineno}: {theirs[-1].line}"]
+    return lines
 
 
 # ---------------------------------------------------------------- characters on a screen

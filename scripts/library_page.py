@@ -34,7 +34,18 @@ This page is written by `scripts/library_page.py` from the documentation of the 
 """
 
 # The order in which a reader wants them, not the alphabet's. A file that is not here comes last.
-_ORDER = ("linear", "norms", "activations", "mlp", "attention", "masks", "positions", "losses")
+_ORDER = (
+    "linear",
+    "norms",
+    "activations",
+    "mlp",
+    "attention",
+    "masks",
+    "positions",
+    "convolution",
+    "resample",
+    "losses",
+)
 
 Callable = tree.Block | tree.IndexFunction
 

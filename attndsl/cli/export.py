@@ -42,7 +42,8 @@ def run(args: Any) -> int:
         save_weights(target, trained.weights, trained.graph)
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
-        export_huggingface(args.path, trained.graph, trained.weights, section, force=args.force)
+        labels = trained.facts.get("labels") or ()
+        export_huggingface(args.path, trained.graph, trained.weights, section, labels=labels, force=args.force)
     size = f"{trained.graph.parameter_count:,} parameters"
     print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
     return 0

@@ -2,33 +2,50 @@
 
 --prompt gives the beginning (`--prompt -` reads it from stdin). --temperature 0 takes the most likely token each time;
 the same seed gives the same text. Past the model's context the oldest tokens fall away, which is said on stderr.
+
+A model that makes one text of another (sequence to sequence, denoising, span corruption) is given its source with
+--prompt, or many with --data, a line for each, and its answers are printed: the likeliest token each time, unless
+--temperature or --beams says otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, add_seed, natural, path, positive
+from attndsl.cli.arguments import Parser, Usage, add_seed, natural, path, positive
+from attndsl.cli.using import add_backend, add_model, open_model
+
+if TYPE_CHECKING:
+    from attndsl.generation import Run
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", type=path, help="the folder that `attndsl train` wrote")
-    parser.add_argument("--prompt", metavar="TEXT", default="", help="the beginning of the text; - reads it from stdin")
+    add_model(parser)
+    parser.add_argument(
+        "--prompt",
+        "--source",
+        metavar="TEXT",
+        help="the beginning of the text, or the source of another; - reads it from stdin",
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", type=path, help="many sources: one on each line, or a table (.jsonl, .csv, .tsv)"
+    )
     parser.add_argument(
         "--tokens", type=natural, default=256, metavar="N", help="how many tokens to add (default: 256)"
     )
     parser.add_argument(
-        "--temperature", type=_number, default=1.0, metavar="X", help="0 for the likeliest token (default: 1)"
+        "--temperature", type=_number, metavar="X", help="0 for the likeliest token (default: 1; with a source 0)"
     )
     parser.add_argument("--top-k", type=positive, metavar="K", help="choose among the K likeliest tokens")
     parser.add_argument("--top-p", type=_number, metavar="P", help="choose among the likeliest tokens that make up P")
-    add_seed(parser)
-    parser.add_argument("--backend", choices=("numpy", "torch"), help="default: the one that the run was trained with")
+    parser.add_argument("--beams", type=positive, metavar="N", help="with a source: beam search of this width")
     parser.add_argument(
-        "--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)"
+        "--length-penalty", type=_number, metavar="A", help="of --beams: 0 for the likeliest answer (default: 0.6)"
     )
+    add_seed(parser)
+    add_backend(parser)
 
 
 def _number(text: str) -> float:
@@ -39,18 +56,30 @@ def _number(text: str) -> float:
 
 
 def run(args: Any) -> int:
-    from attndsl.generation import generate, load_run
+    from attndsl.generation.fits import ANSWERING
 
-    prompt = args.prompt
-    if prompt == "-":
-        prompt = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-    trained = load_run(args.run)
+    trained = open_model(args)
+    if args.prompt == "-":
+        args.prompt = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if trained.recipe.objective.kind in ANSWERING:
+        return _answers(trained, args)
+    for name in ("data", "beams", "length_penalty"):
+        if getattr(args, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise Usage(f"`{option}` is for a model that makes one text of another, and this one goes on with a text")
+    return _goes_on(trained, args)
+
+
+def _goes_on(trained: Run, args: Any) -> int:
+    from attndsl.generation import generate
+
+    prompt = args.prompt or ""
     notes: list[str] = []
     pieces = generate(
         trained,
         prompt,
         args.tokens,
-        temperature=args.temperature,
+        temperature=1.0 if args.temperature is None else args.temperature,
         top_k=args.top_k,
         top_p=args.top_p,
         seed=args.seed,
@@ -67,6 +96,32 @@ def run(args: Any) -> int:
     if not last.endswith("\n"):
         _write("\n")
     _tell(notes)
+    return 0
+
+
+def _answers(trained: Run, args: Any) -> int:
+    from attndsl.generation.examples import read_examples
+    from attndsl.generation.respond import respond
+    from attndsl.generation.sampling import Sampling
+    from attndsl.generation.sequences import Beam
+
+    drawn = [name for name in ("temperature", "top_k", "top_p") if getattr(args, name) is not None]
+    if args.beams is not None and drawn:
+        raise Usage(f"`--beams` searches, and `--{drawn[0].replace('_', '-')}` draws", "give one of the two")
+    if args.length_penalty is not None and args.beams is None:
+        raise Usage("`--length-penalty` is of beam search", "give `--beams` too, for example `--beams 4`")
+    if (args.prompt is None) == (args.data is None):
+        raise Usage("this model makes one text of another", 'give the source: `--prompt "…"`, or many: `--data FILE`')
+    temperature = args.temperature if args.temperature is not None else 1.0 if drawn else 0.0
+    sampling = Sampling(temperature, args.top_k, args.top_p, args.seed)
+    alpha = 0.6 if args.length_penalty is None else args.length_penalty
+    beam = Beam(args.beams, alpha) if args.beams is not None else None
+    sources = read_examples(trained, args.data) if args.data is not None else [args.prompt.removesuffix("\n")]
+    answers = respond(
+        trained, sources, args.tokens, beam=beam, sampling=sampling, backend=args.backend, device=args.device
+    )
+    for answer in answers:
+        _write((" ".join(answer.split("\n")) if args.data is not None else answer) + "\n")
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.cli.arguments import Usage
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.program import Array, Program
 
-RECORD = "run.json"  # what makes a folder a training run
-
 
 def load_with_weights(
     spec: str, settings: Mapping[str, str], weights: str | None
@@ -24,19 +21,16 @@ def load_with_weights(
     """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights say what the
     hyperparameters are (a run's record, a published configuration, a file of ours), these are taken; a `--set` that
     contradicts them is an error."""
-    from attndsl.elaborate import load, open_spec
+    from attndsl.elaborate import elaborate, open_spec
 
+    opened = open_spec(spec)
     if weights is None:
-        return load(spec, settings), None
-    if (Path(weights) / RECORD).is_file():
-        from attndsl.cli.trained import load_trained
+        return elaborate(opened, settings), None
+    from attndsl.given_weights import check_run, read_weights, settings_with
 
-        return load_trained(spec, settings, weights)
-    from attndsl.weights import load_weights, settings_for
-
-    sections = open_spec(spec).weights
-    graph = load(spec, settings_for(weights, sections, settings, warn=_warn))
-    return graph, load_weights(weights, graph, sections)
+    graph = elaborate(opened, settings_with(weights, opened, settings, _warn))
+    check_run(weights, opened, graph)
+    return graph, read_weights(weights, opened, graph)
 
 
 def _warn(diagnostic: Diagnostic) -> None:

@@ -1,9 +1,13 @@
-"""Train a model on text: files, folders or globs.
+"""Train a model on text, on tables or on pictures.
 
 The recipe is the spec's `train` section; --set changes it as it changes hyperparameters (--set lr=1e-3,
---set batch=16, --set precision=bfloat16, --set tokenizer=bpe:1024). The run's folder gets checkpoints, a log, the loss
-curve and, at the end, the weights. A run that was stopped, in whatever way, goes on with --resume as if it had not
-been.
+--set batch=16, --set tokenizer=bpe:1024, --set batches.share=0.2, --set 'freeze=h.*'). What its objective learns from
+is text (files, folders, globs), a table with named columns (.jsonl, .tsv, .csv, .npz, a folder of pictures by class),
+or data that every machine has: example:stdlib (text), example:docstrings (text, label), example:dates (source,
+target), example:digits (image, label). With --weights it begins from a body that was trained before; layers that the
+body lacks are new, and its tokenizer is kept. The run's folder gets checkpoints, a log, the loss curve and, at the end,
+the weights and how good they are on held-out data. A run that was stopped, in whatever way, goes on with --resume as
+if it had not been.
 """
 
 from __future__ import annotations
@@ -26,7 +30,10 @@ def configure(parser: Parser) -> None:
         metavar="PATH",
         type=path,
         nargs="+",
-        help="text: files, folders, or quoted globs ('src/**/*.py')",
+        help="text or tables: files, folders, quoted globs ('src/**/*.py'), or example:NAME",
+    )
+    parser.add_argument(
+        "--weights", metavar="PATH", type=path, help="begin from these: a run's folder, a published folder, or a file"
     )
     parser.add_argument("--out", metavar="RUN", type=path, help="the new run's folder (default: runs/SPEC)")
     parser.add_argument(
@@ -58,8 +65,10 @@ def run(args: Any) -> int:
         raise Usage("give a SPEC to train, or a run to go on with: `--resume RUN`")
     if args.resume is not None and args.out is not None:
         raise Usage("`--resume` goes on in the run's own folder", "leave `--out` away")
+    if args.resume is not None and args.weights is not None:
+        raise Usage("`--resume` goes on with the run's own weights", "leave `--weights` away")
     if args.resume is None and not args.data:
-        raise Usage("`--data` is missing: the text to train on", f"attndsl train {args.spec} --data book.txt")
+        raise Usage("`--data` is missing: what to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)
     if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
         raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
@@ -67,6 +76,7 @@ def run(args: Any) -> int:
         args.spec,
         args.data,
         args.out,
+        weights=args.weights,
         settings=settings,
         backend=args.backend,
         device=args.device,
@@ -79,17 +89,25 @@ def run(args: Any) -> int:
     return INTERRUPTED if outcome.interrupted else 0
 
 
+# What a run of each objective is for: the command that goes on from there.
+_USES = {
+    "next_token": "to sample: attndsl generate {run}",
+    "masked_tokens": "to go on from its body: attndsl train SPEC --weights {run}",
+    "denoise": 'to use it: attndsl generate {run} --prompt "…"',
+    "span_corruption": 'to use it: attndsl generate {run} --prompt "…"',
+    "sequence_to_sequence": 'to use it: attndsl generate {run} --prompt "…"',
+    "classify": 'to use it: attndsl predict {run} --text "…"',
+    "tag": 'to use it: attndsl predict {run} --text "…"',
+    "classify_images": "to use it: attndsl predict {run} --image FILE",
+}
+
+
 def _ending(outcome: Outcome) -> list[str]:
-    lines = []
-    if outcome.held_out is not None:
-        loss, entropy = outcome.held_out.per_byte, outcome.unigram_entropy
-        share = f", {loss / entropy:.0%} of it" if entropy else ""
-        lines += [
-            f"unigram entropy of the held-out text: {entropy:.4f} nats per byte",
-            f"held-out loss:                        {loss:.4f} nats per byte{share}",
-        ]
+    from attndsl.objectives import metrics_table
+
     if outcome.interrupted:
-        lines.append(f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}")
-    else:
-        lines.append(f"{outcome.step:,} steps done; to sample: attndsl generate {outcome.run}")
-    return lines
+        return [f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}"]
+    lines = metrics_table(outcome.metrics)
+    lines = ["on held-out data:", *(f"  {line}" for line in lines)] if lines else []
+    use = _USES[outcome.objective].format(run=outcome.run)
+    return [*lines, f"{outcome.step:,} steps done; {use}"]

@@ -22,7 +22,7 @@ class Verb(NamedTuple):
         return importlib.import_module(f"attndsl.cli.{self.name}")
 
 
-READ, RUN, LEARN = "read a spec", "run a model", "train a model"
+READ, RUN, LEARN, USE = "read a spec", "run a model", "train a model", "use a trained model"
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -51,7 +51,15 @@ VERBS: dict[str, Verb] = {
             "compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN
         ),
         Verb("train", "train a model on text", "train gpt_nano --data book.txt --out runs/book", LEARN),
-        Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', LEARN),
         Verb("export", "give a trained model to other tools", "export runs/book --to huggingface book-hf", LEARN),
+        Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', USE),
+        Verb(
+            "predict",
+            "say the class of a text or a picture, tags, masked words",
+            'predict runs/mail --text "Buy now"',
+            USE,
+        ),
+        Verb("embed", "turn texts or pictures into vectors", "embed runs/bert --data lines.txt -o vectors.npz", USE),
+        Verb("attend", "draw what a model attends to", 'attend runs/bert --text "It is cold" -o attention.html', USE),
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from attndsl.codes import axes, data, drawing, files, masks, names, running, syntax, values, weights
+from attndsl.codes import axes, data, drawing, files, masks, names, running, syntax, using, values, weights
 from attndsl.codes.entry import Code
 
 RANGES = {
@@ -22,9 +22,11 @@ RANGES = {
 
 WIDTH = 100  # columns of an explanation
 
-_FILES = (syntax, names, axes, masks, values, files, weights, data, running, drawing)
+_FILES = (syntax, names, axes, masks, values, files, weights, data, using, running, drawing)
 
-CODES: dict[str, Code] = {entry.code: entry for file in _FILES for entry in file.ENTRIES}
+CODES: dict[str, Code] = {
+    entry.code: entry for entry in sorted((entry for file in _FILES for entry in file.ENTRIES), key=lambda it: it.code)
+}
 
 
 def explanation(entry: Code) -> str:

@@ -286,4 +286,25 @@ model M(width=8) {
 }
 """,
     ),
+    Code(
+        "E0214",
+        "factors of a rearrangement cannot be told apart",
+        "In `rearrange` a factor that stands on both sides is found again by the name that it is written with. Where "
+        "two factors have one size, each gets a name of its own: `P = patch` and `Q = patch` are still axes of that "
+        "size.",
+        """
+model M(patch=4, channels=3) {
+  input image: [B, Y * patch, X * patch, channels]
+  output y = rearrange(image, [Y * patch, X * patch, channels] -> [Y * X, patch * patch * channels])
+}
+""",
+        """
+model M(patch=4, channels=3) {
+  P = patch
+  Q = patch
+  input image: [B, Y * patch, X * patch, channels]
+  output y = rearrange(image, [Y * P, X * Q, channels] -> [Y * X, P * Q * channels])
+}
+""",
+    ),
 )

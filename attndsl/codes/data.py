@@ -8,7 +8,7 @@ _MODEL = """
 model M(vocab=256, context=32, width=8) {
   input tokens: int[B, T] where T <= context, tokens < vocab
   layer wte = embedding(vocab, width)
-  output logits = dot(tanh(wte(tokens)), wte.table, over=width)
+  output logits = dot(mlp(wte(tokens), 2 * width) as mix, wte.table, over=width)
   input targets: int[B, T] optional where targets < vocab
   output loss = cross_entropy(logits, targets, over=vocab)
 }
@@ -68,7 +68,8 @@ ENTRIES = (
     Code(
         "E0706",
         "there is no such tokenizer",
-        "`bytes`, `chars`, `bpe:1024` (trained on the data) or the path of a `tokenizer.json`.",
+        "`bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000` (trained on the data, with so many tokens) or "
+        "the path of a `tokenizer.json`.",
         "attndsl train gpt_nano --data book.txt --set tokenizer=byte",
         "attndsl train gpt_nano --data book.txt --set tokenizer=bytes",
         "situation",
@@ -100,6 +101,84 @@ ENTRIES = (
         "situation",
     ),
     Code(
+        "E0711",
+        "there is no such column",
+        "A recipe names the columns that it learns from: `classify(tokens, label, text=…, label=…)`. Every row must "
+        "have them; further columns do no harm.",
+        "attndsl train bert:nano --data reviews.csv --set batches.text=reviw",
+        "attndsl train bert:nano --data reviews.csv --set batches.text=review",
+        "situation",
+    ),
+    Code(
+        "E0712",
+        "a line is no record",
+        "A line of a `.jsonl` file is one JSON object; a line of a `.csv` or `.tsv` file has a value for each column "
+        "that the header names. From Python, a row is a mapping or a tuple.",
+        "attndsl train bert:nano --data reviews.txt.jsonl",
+        "attndsl train bert:nano --data reviews.jsonl",
+        "situation",
+    ),
+    Code(
+        "E0713",
+        "there are no rows",
+        "A table needs rows to train on and rows to hold out. An iterator that was used up has none left.",
+        "attndsl train bert:nano --data empty.jsonl",
+        "attndsl train bert:nano --data reviews.jsonl",
+        "situation",
+    ),
+    Code(
+        "E0714",
+        "a label is none of the known ones",
+        "The labels are those that the training data have; a run knows no others.",
+        "attndsl evaluate runs/reviews --data other.jsonl",
+        "attndsl evaluate runs/reviews --data reviews.jsonl",
+        "situation",
+    ),
+    Code(
+        "E0715",
+        "a picture is of another size or mode",
+        "All pictures must have one size and one mode (grey, colour, colour with opacity), with 8 bits a channel.",
+        "attndsl train vit:nano --data photos",
+        "attndsl train vit:nano --data photos-224x224",
+        "situation",
+    ),
+    Code(
+        "E0716",
+        "a value is not of its column's kind",
+        "Texts are texts, labels are texts or whole numbers, tags are lists of words, pictures are arrays "
+        "`[channels, height, width]` of bytes or of float.",
+        "attndsl train bert:nano --data reviews.jsonl --set batches.text=stars",
+        "attndsl train bert:nano --data reviews.jsonl --set batches.text=review",
+        "situation",
+    ),
+    Code(
+        "E0717",
+        "a tokenizer has no such special token",
+        "A spec names the special tokens that its recipe needs. A tokenizer that is trained gets them; one from a file "
+        "must have them, under the names that the spec gives or that a `--set` does.",
+        "attndsl train bert:nano --data book.txt --set tokenizer=roberta/tokenizer.json",
+        "attndsl train bert:nano --data book.txt --set tokenizer=roberta/tokenizer.json --set special.mask='<mask>'",
+        "situation",
+    ),
+    Code(
+        "E0718",
+        "records cannot be read",
+        "Records come as `.jsonl`, `.csv`, `.tsv`, `.npz` (arrays of one length, by name) or as a folder with a folder "
+        "of pictures for each class.",
+        "attndsl train vit:nano --data cat.png",
+        "attndsl train vit:nano --data photos",
+        "situation",
+    ),
+    Code(
+        "E0719",
+        "there is no such example",
+        "`example:stdlib`, `example:docstrings`, `example:dates` and `example:digits` are data that a machine has "
+        "anyway: running text, records or pictures.",
+        "attndsl train transformer:nano --data example:date",
+        "attndsl train transformer:nano --data example:dates",
+        "situation",
+    ),
+    Code(
         "E0720",
         "there is no such training setting",
         "A `train` section and `--set` know the keys of a recipe (`batch`, `steps`, `clip`, …), the optimizers "
@@ -117,8 +196,8 @@ ENTRIES = (
     Code(
         "E0722",
         "a recipe does not fit its model",
-        "`next_token` fills two inputs of the type `int[B, T]`; what is minimised is a scalar output; every other "
-        "input is optional.",
+        "An objective fills inputs of certain types, `next_token` two of the type `int[B, T]`; what is minimised is a "
+        "scalar output; every other input is optional.",
         _with("batches   = next_token(tokens, labels)", _LOSS, _ADAM),
         _with(_BATCHES, _LOSS, _ADAM),
     ),
@@ -128,6 +207,14 @@ ENTRIES = (
         "There are `numpy` and `torch`.",
         'attndsl.training.train("gpt_nano", "book.txt", backend="jax")',
         'attndsl.training.train("gpt_nano", "book.txt", backend="torch")',
+        "situation",
+    ),
+    Code(
+        "E0724",
+        "the name of a special token is a word",
+        "A special token stands for no text, so its name must be nothing that a tokenizer takes for one piece of text.",
+        "attndsl train bert:nano --data book.txt --set special.mask=mask",
+        "attndsl train bert:nano --data book.txt --set 'special.mask=[MASK]'",
         "situation",
     ),
     Code(
@@ -173,6 +260,41 @@ ENTRIES = (
         "situation",
     ),
     Code(
+        "E0735",
+        "an objective lacks a special token",
+        "Hiding tokens takes a mask token, rows of different lengths a padding token, a decoder one to start from and "
+        "one to end with. `special` names them, by what they are for.",
+        _with("batches   = masked_tokens(tokens, targets)", _LOSS, _ADAM),
+        _with(
+            "batches   = masked_tokens(tokens, targets)", 'special   = tokens(pad="[PAD]", mask="[MASK]")', _LOSS, _ADAM
+        ),
+    ),
+    Code(
+        "E0736",
+        "`freeze` matches nothing",
+        "`freeze` has patterns over the addresses of parameters: `*` stands for anything, `h.0.*` for all of the first "
+        "layer. Something must be left to train.",
+        _with(_BATCHES, _LOSS, _ADAM, 'freeze    = "wpe.*"'),
+        _with(_BATCHES, _LOSS, _ADAM, 'freeze    = "wte.*"'),
+    ),
+    Code(
+        "E0737",
+        "there are too few sentinels",
+        "Span corruption takes one sentinel for each span of a window, and one more for its end.",
+        "attndsl train t5:nano --data book.txt --set special.sentinels=2",
+        "attndsl train t5:nano --data book.txt --set special.sentinels=100",
+        "situation",
+    ),
+    Code(
+        "E0738",
+        "a body's tokenizer lacks a special token",
+        "A body that was trained before keeps its tokenizer, and so its special tokens. The recipe of the new head "
+        "can name no others.",
+        "attndsl train bert:classifier --weights runs/bytes --data reviews.csv --set 'special.mask=<mask>'",
+        "attndsl train bert:classifier --weights runs/bytes --data reviews.csv",
+        "situation",
+    ),
+    Code(
         "E0740",
         "a value for sampling means nothing",
         "The temperature is 0 or more, `--top-k` at least 1, `--top-p` more than 0 and at most 1.",
@@ -194,6 +316,84 @@ ENTRIES = (
         "Generating needs an output with the axes of the tokens and one of the vocabulary: `output logits = …`.",
         "attndsl generate runs/encoder",
         "attndsl generate runs/book",
+        "situation",
+    ),
+    Code(
+        "E0752",
+        "a text is longer than the model takes",
+        "A model's positions are limited (`T <= context`). In training, longer texts are cut off and counted; what a "
+        "trained model is asked about is not.",
+        "attndsl predict runs/reviews --data novel.txt",
+        "attndsl predict runs/reviews --data paragraphs.txt",
+        "situation",
+    ),
+    Code(
+        "E0753",
+        "a model has no output that says the answer",
+        "The answer is read off a float output with the axes of what is asked for and one more, with a number for each "
+        "class: `logits`.",
+        "attndsl predict runs/body --text 'a text'",
+        "attndsl predict runs/classifier --text 'a text'",
+        "situation",
+    ),
+    Code(
+        "E0755",
+        "a row has more words than tags, or fewer",
+        "A tagger learns one tag for each word: both columns hold lists, or texts with spaces between.",
+        "attndsl train bert:tagger --data tags-missing.jsonl",
+        "attndsl train bert:tagger --data tags.jsonl",
+        "situation",
+    ),
+    Code(
+        "E0756",
+        "a picture does not fit the model",
+        "A model takes pictures of one size, with one number of channels: that of its hyperparameters.",
+        "attndsl train vit:nano --data photos",
+        "attndsl train vit:nano --data photos --set height=32 --set breadth=32 --set channels=3",
+        "situation",
+    ),
+    Code(
+        "E0757",
+        "the data have more classes than the model",
+        "The data decide how many classes there are, and set the hyperparameter that bounds them (`label < labels`). "
+        "One that is set by hand must be large enough.",
+        "attndsl train bert:classifier --data reviews.csv --set labels=2",
+        "attndsl train bert:classifier --data reviews.csv",
+        "situation",
+    ),
+    Code(
+        "E0758",
+        "an objective learns from another kind of data",
+        "Language models learn from running text; classifiers, taggers and translators from tables with named columns.",
+        'attndsl.training.train("gpt_nano", [{"text": "one"}, {"text": "two"}])',
+        "attndsl train gpt_nano --data book.txt",
+        "situation",
+    ),
+    Code(
+        "E0795",
+        "a setting is given twice",
+        "In Python, hyperparameters and keys of the recipe come as a mapping or by name. One that comes both ways with "
+        "different values leaves open which is meant.",
+        'attndsl.load("gpt2", {"depth": 2}, depth=4)',
+        'attndsl.load("gpt2", {"depth": 2})',
+        "situation",
+    ),
+    Code(
+        "E0796",
+        "a setting is no value of the language",
+        "In Python, a hyperparameter is given as a number, a truth value, None (which is `none`), or text that is read "
+        "as `--set` reads it: a word, a mask, a block.",
+        'attndsl.load("gpt2", depth=[2, 4])',
+        'attndsl.load("gpt2", depth=2)',
+        "situation",
+    ),
+    Code(
+        "E0797",
+        "a trained model takes no such option",
+        "In Python, what a method takes depends on what the model was trained for: `beams` is for models that make one "
+        "text of another, and it searches where `temperature` draws.",
+        'run.generate("def ", beams=4)',
+        'run.generate("def ", temperature=0.8)',
         "situation",
     ),
 )

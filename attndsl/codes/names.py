@@ -314,4 +314,62 @@ model M(width=8) {
 }
 """,
     ),
+    Code(
+        "E0116",
+        "an input has a default and is not optional",
+        "Only an input that may be left out has a default, and `optional` says that it may.",
+        """
+model M(width=8) {
+  input x: [B, T, width]
+  input valid: bool[B, T] = true
+  output y = x * valid
+}
+""",
+        """
+model M(width=8) {
+  input x: [B, T, width]
+  input valid: bool[B, T] optional = true
+  output y = x * valid
+}
+""",
+    ),
+    Code(
+        "E0117",
+        "nothing says how large a default is",
+        "Where an optional input is left out, its default is as large as the input would be. An input without a "
+        "default must have those sizes.",
+        """
+model M(width=8) {
+  input x: [B, width]
+  input weight: [S] optional = 1.0
+  output y = x * mean(weight, over=S)
+}
+""",
+        """
+model M(width=8) {
+  input x: [S, width]
+  input weight: [S] optional = 1.0
+  output y = x * weight
+}
+""",
+    ),
+    Code(
+        "E0118",
+        "a default is outside of the bounds of its input",
+        "What is behind `where` holds for the default as well: a number is checked at once.",
+        """
+model M(width=8, segments=2) {
+  input x: [B, T, width]
+  input segment: int[B, T] optional = 2 where segment < segments
+  output y = x + embedding(segment, segments, width)
+}
+""",
+        """
+model M(width=8, segments=2) {
+  input x: [B, T, width]
+  input segment: int[B, T] optional = 0 where segment < segments
+  output y = x + embedding(segment, segments, width)
+}
+""",
+    ),
 )

@@ -27,6 +27,15 @@ def _with(*lines: str) -> str:
 
 _RIGHT = _with(_CONFIG, _TABLE, _NORMS)
 
+
+def _if(condition: str) -> str:
+    return f'  if {condition} {{\n    ignore "h.{{i}}.mask"\n  }}\n'
+
+
+def _pair(what: str) -> str:
+    return _with(_CONFIG.replace("n_layer }", f"{what} }}"), _TABLE, _NORMS)
+
+
 _RUN = "attndsl run gpt2 --weights"
 
 ENTRIES = (
@@ -69,7 +78,8 @@ ENTRIES = (
         "E0605",
         "a parameter is missing from the weights",
         "Every parameter of the model must come from the file. Is it the file of another size of the model, or of "
-        "one without this part?",
+        "one without this part? A new head on top of weights that lack it is made by training: `attndsl train … "
+        "--weights …`.",
         f"{_RUN} gpt2-without-ln_f.safetensors",
         f"{_RUN} gpt2.safetensors",
         "situation",
@@ -250,6 +260,29 @@ ENTRIES = (
         "Every published tensor has one line.",
         _with(_CONFIG, _TABLE, _NORMS.replace("ln.bias", "ln.weight")),
         _RIGHT,
+    ),
+    Code(
+        "E0630",
+        "a condition in a weights section speaks of something that is no hyperparameter",
+        '`if tied { … }` chooses lines by the model\'s hyperparameters. A text stands in quotes: `head == "classify"`.',
+        _with(_CONFIG, _TABLE, _NORMS, _if("layers > 1")),
+        _with(_CONFIG, _TABLE, _NORMS, _if("depth > 1")),
+    ),
+    Code(
+        "E0631",
+        "a condition in a weights section is none",
+        "It is made of hyperparameters, numbers, texts, comparisons, `and`, `or`, `not` and `kind(x)`, and comes out "
+        "true or false. A hyperparameter that is a block or a mask counts as its text.",
+        _with(_CONFIG, _TABLE, _NORMS, _if("depth")),
+        _with(_CONFIG, _TABLE, _NORMS, _if("depth != 0")),
+    ),
+    Code(
+        "E0632",
+        "a table of published values is none, or cannot be read both ways",
+        '`choose(key, "published" -> value, …)` has a row for each value of the key, and each once. Tables of one key '
+        "have rows for the same values.",
+        _pair('choose(size, "small" -> 2, "small" -> 24)'),
+        _pair('choose(size, "small" -> 2, "large" -> 24)'),
     ),
     Code(
         "E0650",

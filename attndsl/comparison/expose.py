@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops.control import Given, Repeat, Scan
 
 if TYPE_CHECKING:
     from attndsl.program import Array
@@ -55,6 +55,8 @@ def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -
     missing = {info.value for info in graph.inputs if info.name not in given}
 
     def needs_missing(node: Node) -> bool:
+        if isinstance(node.op, Given):
+            return all(value in missing for value in node.inputs)
         reads = [*node.inputs, *(value for body in node.regions for value in captured(body))]
         return any(value in missing for value in reads)
 

@@ -120,6 +120,8 @@ def _operands(
     wanted: dict[str, str] = {}
     arrays: dict[str, Array] = {}
     for i, value in enumerate(node.inputs):
+        if id(value) in by_value and by_value[id(value)] not in inputs:
+            return None  # left out: a default stands for it
         if id(value) in by_value:
             arrays[f"x{i}"] = inputs[by_value[id(value)]]
         elif value.names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class Comparison:
     @property
     def ok(self) -> bool:
         return all(row.ok for row in self.rows)
+
+    def __str__(self) -> str:
+        return table(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table as it is, since its columns are aligned."""
+        return f"<pre>{escape(table(self))}</pre>"
 
     def to_json(self) -> dict[str, object]:
         """Plain data; differences that are infinite, or relative to noise, are null."""

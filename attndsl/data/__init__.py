@@ -1,1 +1,1 @@
-"""Text as training data: files, tokenizers, token files, batches."""
+"""Data to train on: text as token files, tables of records and pictures, tokenizers, examples that a machine has."""

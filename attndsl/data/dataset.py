@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-FORMAT = 1  # of the token files; part of their key
+FORMAT = 2  # of the token files, and of how text becomes tokens; part of their key
 Stretch = tuple[Document, int, int]  # the bytes from … to … of a document
 
 
@@ -84,12 +84,12 @@ class Dataset:
 
 def load_dataset(
     paths: str | Iterable[str],
-    choice: TokenizerChoice,
+    choice: TokenizerChoice | Tokenizer,
     held_out: float,
     cache: Path,
     say: Callable[[str], None] = lambda text: None,
 ) -> Dataset:
-    """Find the text, make the tokenizer, and write (or find in `cache`) the token files.
+    """Find the text, make the tokenizer (or take the given one), and write (or find in `cache`) the token files.
 
     Raises E0701 to E0703 (no data, empty, not text), E0705 (a file cannot be read or written) and what
     `make_tokenizer` raises.
@@ -100,7 +100,7 @@ def load_dataset(
     cached = (folder / "meta.json").is_file()
     if not cached:
         files = "1 file" if len(corpus.documents) == 1 else f"{len(corpus.documents):,} files"
-        say(f"reading {corpus.size:,} bytes in {files} with the tokenizer {choice}")
+        say(f"reading {corpus.size:,} bytes in {files} with the tokenizer {_shown(choice)}")
         _build(corpus, choice, held_out, folder)
     return _open(folder, key, cached)
 
@@ -111,16 +111,24 @@ def open_dataset(cache: Path, key: str) -> Dataset | None:
     return _open(folder, key, True) if (folder / "meta.json").is_file() else None
 
 
-def _key(corpus: Corpus, choice: TokenizerChoice, held_out: float) -> str:
-    kind = str(choice)
-    if choice.kind == "file":
-        kind = read_published(Path(choice.path)).fingerprint
-    elif choice.kind == "bpe":
+def _shown(choice: TokenizerChoice | Tokenizer) -> str:
+    return str(choice) if isinstance(choice, TokenizerChoice) else choice.kind
+
+
+def _key(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float) -> str:
+    kind, special = _shown(choice), {}
+    if not isinstance(choice, TokenizerChoice):
+        kind = choice.fingerprint
+    elif choice.kind == "file":
+        kind = read_published(Path(choice.path), special=choice.special).fingerprint
+    elif choice.kind not in ("bytes", "chars"):
         import importlib.metadata
 
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             kind += f" tokenizers {importlib.metadata.version('tokenizers')}"
-    facts = [FORMAT, kind, held_out, [(d.name, d.digest) for d in corpus.documents]]
+    if isinstance(choice, TokenizerChoice):
+        special = choice.special.to_json()
+    facts = [FORMAT, kind, special, held_out, [(d.name, d.digest) for d in corpus.documents]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -170,18 +178,24 @@ def _line_start(document: Document, offset: int) -> int:
     return offset - (len(before) - character_start(before + near, len(before)))
 
 
-def _texts(stretches: Iterable[Stretch]) -> Iterator[str]:
-    for document, start, stop in stretches:
-        for piece in pieces(document.path, start, stop):
-            yield piece.decode("utf-8")
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The text of stretches in pieces, as often as it is asked for."""
+
+    stretches: list[Stretch]
+
+    def __iter__(self) -> Iterator[str]:
+        for document, start, stop in self.stretches:
+            for piece in pieces(document.path, start, stop):
+                yield piece.decode("utf-8")
 
 
 # ---------------------------------------------------------------------------------------------- token files
 
 
-def _build(corpus: Corpus, choice: TokenizerChoice, held_out: float, folder: Path) -> None:
+def _build(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float, folder: Path) -> None:
     train, held, split_by = split_corpus(corpus, held_out)
-    tokenizer = make_tokenizer(choice, _texts(train))
+    tokenizer = make_tokenizer(choice, _Texts(train)) if isinstance(choice, TokenizerChoice) else choice
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     with file_errors("write token files in", folder.parent):
         shutil.rmtree(partial, ignore_errors=True)

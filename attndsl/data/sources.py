@@ -13,6 +13,8 @@ from pathlib import Path
 from attndsl.data.files import file_errors
 from attndsl.diagnostics import AttnError, did_you_mean, error
 
+_WAY_OUT = "give a UTF-8 text file, a folder of them, or a glob"
+EXAMPLE = "example:"  # what the path of an example begins with
 BLOCK = 1 << 20  # bytes that are held at a time, whatever a file's size
 
 
@@ -40,11 +42,12 @@ class Corpus:
 
 
 def find_text(paths: str | Iterable[str]) -> Corpus:
-    """The corpus at `paths`: each a file, a folder (all text files in it, at any depth), or a glob (`src/**/*.py`).
+    """The corpus at `paths`: each a file, a folder (all text files in it, at any depth), a glob (`src/**/*.py`), or the
+    name of an example (`example:stdlib`).
 
     In folders and globs, names that begin with a dot and files that are binary (a zero byte, or not UTF-8) are skipped;
     a file that is named itself must be text. Raises E0701 (nothing there), E0702 (no text in it), E0703 (not UTF-8),
-    E0705 (cannot be read).
+    E0705 (cannot be read), E0719 (no such example).
     """
     origin = (paths,) if isinstance(paths, str) else tuple(paths)
     documents: dict[str, Document] = {}
@@ -70,7 +73,7 @@ def find_text(paths: str | Iterable[str]) -> Corpus:
             "E0702",
             f"there is no text in {listed}",
             note=note,
-            help="give a UTF-8 text file, a folder of them, or a glob",
+            help=_WAY_OUT,
         )
     return Corpus(origin, ordered, tuple(sorted(skipped)))
 
@@ -81,6 +84,12 @@ def _files(path: str) -> Iterator[tuple[Path, str, bool]]:
         raise error(
             "E0701", "the path to the text is empty", help="give a file, a folder or a glob; `.` is this folder"
         )
+    if path.startswith(EXAMPLE):
+        from attndsl.data.examples import example_files
+
+        for file, name in example_files(path):
+            yield file, name, False
+        return
     place = Path(path).expanduser()
     if place.is_dir():
         with file_errors("read", path):
@@ -102,19 +111,24 @@ def _files(path: str) -> Iterator[tuple[Path, str, bool]]:
             if Path(name).is_file():
                 yield Path(name), Path(name).as_posix(), False
     else:
-        raise error("E0701", f"there is no file or folder `{path}`", help=_beside(place))
+        raise error(
+            "E0701",
+            f"there is no file or folder `{path}`",
+            help=beside(place, "give a UTF-8 text file, a folder of them, or a glob"),
+        )
 
 
 def _raise(problem: OSError) -> None:
     raise problem
 
 
-def _beside(place: Path) -> tuple[str, ...]:
+def beside(place: Path, way_out: str) -> tuple[str, ...]:
+    """What to do about a path where nothing is: the name next to it that was meant, or else `way_out`."""
     try:
         near = did_you_mean(place.name, os.listdir(place.parent))
     except OSError:
         return (f"the folder `{place.parent}` is not there either",)
-    return near or ("give a UTF-8 text file, a folder of them, or a glob",)
+    return near or (way_out,)
 
 
 def _examine(path: Path, name: str) -> Document:

@@ -159,6 +159,8 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
         return attributes
     if arrow.kind == "flow" and not _is_news(arrow, scene):
         return attributes
+    if arrow.tail.kind == "fork":
+        return attributes  # said on the way to the fork
     if arrow.is_across:
         return attributes | {"taillabel": arrow.label, "labelangle": "5", "labeldistance": "13"}
     if attributes.get("weight") == ARROWS["flow"]["weight"] and _is_alone(arrow, scene):
@@ -245,8 +247,8 @@ def _legend(dot: Digraph, scene: Scene) -> None:
                     legend.node(name, "", group=f"legend {column}", style="invis", shape="box", **small)
                 dot.edge(above[column], name, style="invis")
                 above[column] = name
-    with dot.subgraph(graph_attr={"rank": "same"}) as row:  # from left to right
-        for left, right in pairwise(kinds[:columns]):
-            row.edge(f"legend {left}", f"legend {right}", style="invis")
+        with legend.subgraph(graph_attr={"rank": "same"}) as row:  # from left to right
+            for left, right in pairwise(kinds[:columns]):
+                row.edge(f"legend {left}", f"legend {right}", style="invis")
     for box in lowest:
         dot.edge(box.id, "legend", style="invis")

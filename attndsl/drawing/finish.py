@@ -14,6 +14,7 @@ def finish(scene: Scene) -> Scene:
     _prune(scene)
     _remove_idle_forks(scene)
     _place_shared(scene)
+    _move_out(scene)
     _repeat_masks(scene)
     _mark_skips(scene)
     _find_spines(scene)
@@ -40,11 +41,13 @@ def _prune(scene: Scene) -> None:
 
 
 def _remove_idle_forks(scene: Scene) -> None:
-    """A fork with one way out is no fork: its arrows become one. Forks that a scan's state comes back to stay."""
+    """A fork with one way out is no fork: its arrows become one. Forks that a scan's state comes back to stay, as do
+    those where a stack's result leaves for another body: it is that of the last layer, not of every one."""
     for fork in [box for box in scene.boxes if box.kind == "fork"]:
         out = [a for a in scene.arrows if a.tail is fork]
         into = [a for a in scene.arrows if a.head is fork]
-        if len(out) > 1 or any(a.kind == "state" for a in into):
+        leaves = any(a.kind == "memory" for a in out) and any(a.tail.frame is not fork.frame for a in into)
+        if len(out) > 1 or leaves or any(a.kind == "state" for a in into):
             continue
         joined = {
             a: [Arrow(i.tail, a.head, a.kind if a.kind != "flow" else i.kind, i.label) for i in into] for a in out
@@ -58,11 +61,7 @@ def _remove_idle_forks(scene: Scene) -> None:
 def _place_shared(scene: Scene) -> None:
     """A layer that is applied in several places has its address where it was made; draw each call in the scope whose
     boxes read it."""
-    calls: dict[str, list[Box]] = {}
-    for box in scene.boxes:
-        if box.path:
-            calls.setdefault(box.path, []).append(box)
-    for boxes in calls.values():
+    for boxes in _calls(scene).values():
         for box in boxes if len(boxes) > 1 else ():
             readers = [a.head.frame.chain() for a in scene.arrows if a.tail is box and a.head.kind != "output"]
             frame = _common(readers) if readers else box.frame
@@ -70,6 +69,23 @@ def _place_shared(scene: Scene) -> None:
                 frame = frame.parent
             if box.frame in frame.chain():
                 box.frame = frame
+
+
+def _move_out(scene: Scene) -> None:
+    """A layer that was made around a body, and reads nothing in it, stands outside: it is the same for every run (T5's
+    relative positions)."""
+    for box in scene.boxes:
+        while (
+            box.path
+            and box.frame.parent is not None
+            and box.frame.kind in ("repeat", "scan", "case")
+            and not box.path.startswith(f"{box.frame.path}.")
+            and not any(a.head is box and a.tail.frame is box.frame for a in scene.arrows)
+        ):
+            box.frame = box.frame.parent
+            for arrow in scene.arrows:
+                if arrow.tail is box and arrow.kind == "flow" and arrow.head.kind != "fork":
+                    arrow.kind = "memory"
 
 
 def _repeat_masks(scene: Scene) -> None:
@@ -215,16 +231,24 @@ def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
 
 def _tie(scene: Scene) -> None:
     """A line through all boxes that use one layer's parameters: its calls in order, then what else reads them."""
-    calls: dict[str, list[Box]] = {}
+    calls = _calls(scene)
+    users: dict[tuple[str, Frame | None], dict[Box, str]] = {}
+    for address, box in scene.ties:
+        owners = [key for key in calls if address.startswith(key[0] + ".")]
+        if owners:
+            users.setdefault(max(owners, key=lambda key: len(key[0])), {}).setdefault(box, address)
+    for key, boxes in calls.items():
+        chain = boxes + [box for box in users.get(key, ()) if box not in boxes]
+        for first, second in pairwise(chain):
+            scene.arrows.append(Arrow(first, second, "tie", users.get(key, {}).get(second, "")))
+
+
+def _calls(scene: Scene) -> dict[tuple[str, Frame | None], list[Box]]:
+    """The boxes of each layer that is applied, by its address. Those in two cases of one body are two layers: each case
+    has parameters of its own."""
+    found: dict[tuple[str, Frame | None], list[Box]] = {}
     for box in scene.boxes:
         if box.path:
-            calls.setdefault(box.path, []).append(box)
-    users: dict[str, dict[Box, str]] = {}
-    for address, box in scene.ties:
-        owners = [path for path in calls if address.startswith(path + ".")]
-        if owners:
-            users.setdefault(max(owners, key=len), {}).setdefault(box, address)
-    for path, boxes in calls.items():
-        chain = boxes + [box for box in users.get(path, ()) if box not in boxes]
-        for first, second in pairwise(chain):
-            scene.arrows.append(Arrow(first, second, "tie", users.get(path, {}).get(second, "")))
+            cases = [f for f in box.frame.chain() if f.kind == "case" and box.path.startswith(f"{f.path}.")]
+            found.setdefault((box.path, cases[-1] if cases else None), []).append(box)
+    return found

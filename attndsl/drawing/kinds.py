@@ -46,6 +46,7 @@ LOOKS: dict[str, Look] = {
 CIRCLES = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}  # two streams meeting
 
 _NONLINEAR = {"tanh", "sigmoid", "erf", "exp", "maximum", "gelu", "silu", "softmax", "abs", "minimum", "max"}
+_CHOICE = {"where", "gt", "ge", "lt", "le", "constant", "broadcast", "mul", "cast"}  # a ramp with a knee, such as relu
 _MOVES = {"rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "cast", "concat", "mul"}
 
 
@@ -80,7 +81,7 @@ def kind_of_layer(nodes: Iterable[Node], children: Iterable[str] = ()) -> str:
         return "position"
     if own:
         return "position" if names <= _MOVES | {"parameter", "add", "take", "constant", "range"} else "block"
-    return "activation" if names & _NONLINEAR else "block"
+    return "activation" if names & _NONLINEAR or {"where"} <= names <= _CHOICE else "block"
 
 
 def _parameters(nodes: list[Node]) -> set[Value]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.drawing.dot import to_dot
 from attndsl.drawing.finish import finish
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.plan import Planner
+from attndsl.drawing.route import route
 from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
@@ -47,6 +49,58 @@ def draw(
     return to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A diagram in one of `FORMATS`. A notebook shows it as the value of a cell."""
+
+    format: str
+    data: bytes
+
+    def __str__(self) -> str:
+        """The text of an SVG or DOT diagram; of another, what it is."""
+        return self.data.decode() if self.format in ("svg", "dot") else repr(self)
+
+    def __repr__(self) -> str:
+        return f"<attndsl.Drawing {self.format}, {len(self.data):,} bytes>"
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file, whole or not at all. E0902 where its ending says another format, E0905."""
+        path = Path(path)
+        if path.suffix.lower() != f".{self.format}":
+            raise error(
+                "E0902", f"this diagram is {self.format.upper()}, and `{path}` does not end in `.{self.format}`",
+                help=f"draw it in the other format: `save_drawing({path.name!r})` tells it by the ending",
+            )  # fmt: skip
+        _require_folder(path)
+        _write(path, self.data)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str | bytes]:
+        shown = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "dot": "text/vnd.graphviz"}
+        data = str(self) if self.format in ("svg", "dot") else self.data
+        return {shown[self.format]: data, "text/plain": repr(self)}
+
+
+def picture(
+    graph: Graph,
+    format: str = "svg",
+    *,
+    depth: int | None = None,
+    expand: Expand = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Drawing:
+    """`graph` drawn as `format`: svg, png, pdf or dot. Raises E0902 for another format, E0901 where nothing on the
+    machine can lay the diagram out, and what `scene_of` raises."""
+    if format not in FORMATS:
+        raise error(
+            "E0902", f"a diagram cannot be drawn as `{format}`",
+            help=did_you_mean(format, FORMATS) or f"there are {', '.join(FORMATS[:-1])} and {FORMATS[-1]}",
+        )  # fmt: skip
+    scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
+    source = to_dot(scene).source
+    data = source.encode() if format == "dot" else _clean(_lay_out(source, format, scene), format, scene)
+    return Drawing(format, data)
+
+
 def render(
     graph: Graph,
     path: str | Path,
@@ -69,20 +123,22 @@ def render(
             note=f"endings that can: {', '.join('.' + f for f in FORMATS)}",
             help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
+    _require_folder(path)
+    _write(path, picture(graph, format, depth=depth, expand=expand, sizes=sizes).data)
+
+
+def _require_folder(path: Path) -> None:
     if not path.parent.is_dir():
         message = f"there is no folder `{path.parent}` to write `{path.name}` into"
         raise error("E0905", message, help=way_to_folder(path.parent))
-    scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
-    source = to_dot(scene).source
-    data = source.encode() if format == "dot" else _clean(_lay_out(source, format), format, scene)
-    _write(path, data)
 
 
-def _lay_out(source: str, format: str) -> bytes:
+def _lay_out(source: str, format: str, scene: Scene) -> bytes:
     import graphviz
 
     try:
-        return graphviz.pipe("dot", format, source.encode(), quiet=True)
+        placed = graphviz.pipe("dot", "dot", source.encode(), quiet=True).decode()
+        return graphviz.pipe("neato", format, route(placed, scene).encode(), neato_no_op=2, quiet=True)
     except graphviz.ExecutableNotFound:
         return _without_dot(source, format)
     except graphviz.CalledProcessError as problem:

@@ -17,7 +17,7 @@ from attndsl.graph import Graph, Node, Region, Type, Value, captured
 
 FOLDED = frozenset({
     "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
-    "one_hot",
+    "one_hot", "given",
 })  # fmt: skip
 MOVES = frozenset({"rename", "unflatten", "flatten", "transpose", "broadcast"})
 NONLINEAR = frozenset({"tanh", "sigmoid", "erf", "exp", "maximum", "minimum", "gelu", "silu", "abs"})
@@ -72,12 +72,13 @@ class Planner:
         self.constants: dict[Value, object] = {}
         self.taken: dict[str, int] = {}
         self.made: dict[Value, Node] = {}  # by operations outside closed layers
+        self.read: dict[Box, list[str]] = {}  # parameters that are not a layer's own
         self.hidden_dropout = False
 
     def plan(self) -> Scene:
         body = Body(self.graph.body, self.scene.root, "")
         for info in self.graph.inputs:
-            lines = (info.name, self.shape(info.value.type) + (" (optional)" if info.optional else ""))
+            lines = (info.name, self.shape(info.value.type), *words.optional(info))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
             self.sources[info.value] = (Source(box, info.value),)
         self.nodes(body)
@@ -181,11 +182,11 @@ class Planner:
     def body(self, node: Node, frame: Frame) -> None:
         """A repeat or scan: a frame with its body (each distinct one) inside."""
         path = self.levels.path_of_body(node)
-        base = Frame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame)
+        base = Frame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame, path)
         carried = [self.sources.get(value, ()) for value in node.inputs]
         emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
         for number, case in words.cases(node):
-            inner = Frame(self.name(f"{path} case {number}"), "case", case, base) if case else base
+            inner = Frame(self.name(f"{path} case {number}"), "case", case, base, path) if case else base
             region = node.regions[number]
             steps = region.parameters[len(region.parameters) - len(carried) :]
             forks = []
@@ -203,7 +204,12 @@ class Planner:
                     self.scene.arrows += [Arrow(s.box, fork, "state", "next step") for s in after if s.box]
         self.last_call = None
         for value, after in zip(node.outputs, [*carried, *emitted], strict=True):
-            self.sources[value] = tuple(Source(s.box, value, s.address) for s in after)
+            if not any(s.box for s in after):
+                self.sources[value] = after
+                continue
+            way_out = self.box("fork", (), frame, f"{path} exit")  # all who read the result read that of the last layer
+            self.connect(tuple(Source(s.box, value, s.address) for s in after), way_out)
+            self.sources[value] = (Source(way_out, value),)
 
     # ------------------------------------------------------------ operations outside closed layers
 
@@ -266,7 +272,9 @@ class Planner:
         other = node.inputs[1] if node.inputs[0] is stream else node.inputs[0]
         parameters = self.sources.get(other, ())
         constant = self.constants.get(other)
-        if not parameters and constant is None:
+        neutral = 1 if node.op.name in ("mul", "div") else 0
+        stays = constant == neutral and (other is node.inputs[1] or node.op.name in ("mul", "add"))
+        if not parameters and (constant is None or stays):
             self.fold(node)
             return
         sign = CIRCLES[node.op.name]
@@ -329,6 +337,8 @@ class Planner:
                 continue
             if source.box is None:
                 owner = source.address.rpartition(".")[0]
+                if not source.address.startswith(f"{path}."):
+                    self.read.setdefault(head, []).append(source.address)
                 if owner and not f"{owner}.".startswith(f"{path}."):
                     self.scene.ties.append((source.address, head))
                 continue
@@ -346,13 +356,26 @@ class Planner:
     def describe(self, call: Call) -> None:
         """Kind and text of a layer's box, now that all its nodes are known."""
         info = self.graph.scopes[call.path]
-        call.box.kind = kind_of_layer(call.nodes, self.levels.kinds_in(call.path))
+        is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else
+        call.box.kind = "position" if is_bias else kind_of_layer(call.nodes, self.levels.kinds_in(call.path))
+        is_input_free = not any(arrow.head is call.box for arrow in self.scene.arrows)
+        if is_input_free and call.box.kind in ("activation", "block"):
+            call.box.kind = "position"  # depends on nothing but parameters and sizes
         kind = info.kind.replace("_", " ")
         word = LOOKS[call.box.kind].word
         what = kind if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{kind} ({word})"
-        details = " · ".join((what, *words.masks(call.nodes), *self.levels.positions_in(call.path)))
+        heads = words.heads(call.nodes, self.graph.sizes) if call.box.kind == "attention" else ()
+        details = " · ".join((what, *heads))
+        masks, biases = words.masks(call.nodes), words.biases(call.nodes)
+        positions = () if info.kind in biases else (*biases, *self.levels.positions_in(call.path))
+        parameters = self.read.get(call.box, []) if is_input_free else []
         label = words.last(call.path)
-        call.box.lines = (label, details) if info.labelled and label != details else (details,)
+        call.box.lines = (
+            *((label,) if info.labelled and label != details else ()), details,
+            *((f"mask: {', '.join(masks)}",) if masks else ()),
+            *((f"position: {', '.join(positions)}",) if positions else ()),
+            *((f"with {', '.join(dict.fromkeys(map(words.last, parameters)))}",) if parameters else ()),
+        )  # fmt: skip
 
 
 def _count_uses(graph: Graph) -> dict[Value, int]:

@@ -24,12 +24,13 @@ class Box:
 @dataclass(slots=True, eq=False)
 class Frame:
     """A border round other things: a repeated body, a scope, or a layer that is drawn open. The outermost has no
-    `parent` and no border."""
+    `parent` and no border. `path` is the address of what is in a repeated body."""
 
     id: str
     kind: str
     title: str
     parent: Frame | None = None
+    path: str = ""
 
     def chain(self) -> tuple[Frame, ...]:
         """The frames from the outermost to this one."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from math import prod
 
-from attndsl.graph import Graph, Node, Type
+from attndsl.graph import Graph, InputInfo, Node, Type
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
 
@@ -18,6 +19,14 @@ def shape(type: Type, sizes: Mapping[str, int] | None = None) -> str:
         return "scalar" if type.dtype == "float" else f"{type.dtype} scalar"
     names = [axis.name if sizes is None else str(axis.size.value(sizes)) for axis in type.axes]
     return ("" if type.dtype == "float" else type.dtype) + f"[{', '.join(names)}]"
+
+
+def optional(info: InputInfo) -> tuple[str, ...]:
+    """What is said below the shape of an input that may be left out: `optional`, `optional = true`."""
+    if not info.optional:
+        return ()
+    default = "" if info.default is None else f" = {info.default}"
+    return (f"optional{default if len(default) <= 24 else ' = …'}",)
 
 
 def count(value: int) -> str:
@@ -62,11 +71,11 @@ def operation(node: Node, parameters: tuple[str, ...] = ()) -> tuple[str, ...]:
     axes = [over] if over is not None and not isinstance(over, tuple) else list(over or ())
     first = op.name.replace("_", " ")
     if op.name == "select":
-        first = f"{op.axis} = {op.at}"  # type: ignore[attr-defined]
+        first = f"{op.axis.name} = {op.at}"  # type: ignore[attr-defined]
     elif op.name == "slice":
-        first = f"{op.axis} from {op.start}"  # type: ignore[attr-defined]
+        first = f"{op.axis.name} from {op.start}"  # type: ignore[attr-defined]
     elif op.name == "concat":
-        first = f"concat to {op.target}"  # type: ignore[attr-defined]
+        first = f"concat to {op.target.name}"  # type: ignore[attr-defined]
     elif axes:
         first = f"{first} over {', '.join(axis.name for axis in axes)}"
     return (first, f"with {', '.join(parameters)}") if parameters else (first,)
@@ -82,10 +91,11 @@ def short(address: str, scope: str) -> str:
 
 
 def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
-    """`h × 12`, `t over T`."""
+    """`h × 12`, `t over T`; `× 6` where the label is no more than an index."""
     if node.op.name == "scan":
         return f"{last(path)} over {node.op.axis.name}"  # type: ignore[attr-defined]
-    return f"{last(path)} × {node.op.count.value(sizes):,}"  # type: ignore[attr-defined]
+    label = "" if last(path) in ("i", "j", "k", "l", "n") else f"{last(path)} "
+    return f"{label}× {node.op.count.value(sizes):,}"  # type: ignore[attr-defined]
 
 
 def cases(node: Node) -> list[tuple[int, str]]:
@@ -132,21 +142,50 @@ def number(value: object) -> str:
 
 
 def masks(nodes: Iterable[Node]) -> tuple[str, ...]:
-    """The names of the masks and biases that `nodes` were written in, in the order in which they come.
+    """The names of the masks that `nodes` were written in, in the order in which they come (`full` masks nothing)."""
+    return tuple(name for name, kind in _index_functions(nodes).items() if kind == "mask" and name != "full")
 
-    A node made for an index function has its span inside the function's declaration; the nearest declaration above it
-    says which.
-    """
-    found: dict[str, None] = {}
+
+def biases(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The names of the biases that `nodes` were written in: positions, mostly."""
+    return tuple(name for name, kind in _index_functions(nodes).items() if kind == "bias")
+
+
+def _index_functions(nodes: Iterable[Node]) -> dict[str, str]:
+    """A node made for an index function has its span inside the function's declaration; the nearest declaration above
+    it says which."""
+    found: dict[str, str] = {}
     for node in nodes:
-        if node.span is None or node.op.name in ("constant", "broadcast"):  # `full` masks nothing
+        if node.span is None:
             continue
         source, line = node.span.source, node.span.line
         while line > 0:
             declared = _DECLARATION.match(source.line(line))
             if declared:
                 if declared[1] in ("mask", "bias"):
-                    found.setdefault(declared[2])
+                    found.setdefault(declared[2], declared[1])
                 break
             line -= 1
-    return tuple(found)
+    return found
+
+
+def heads(nodes: Iterable[Node], sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """How many heads an attention layer has, as a tuple that may be empty: the axes of its weights besides those of the
+    queries and keys. `8 heads`; `32 heads in 8 groups` where several share their keys and values."""
+    nodes = list(nodes)
+    makers = {value: node for node in nodes for value in node.outputs}
+    result = nodes[-1].outputs[0].type.axes if nodes and nodes[-1].outputs else ()
+    for node in nodes:
+        if node.op.name != "softmax":
+            continue
+        own = [axis for axis in node.output.type.axes if axis not in result and axis != node.op.over]  # type: ignore[attr-defined]
+        if not own or not all(axis.size.symbols <= sizes.keys() for axis in own):
+            return ()
+        score = makers.get(node.inputs[0])
+        while score is not None and score.op.name != "dot":
+            score = next((makers[value] for value in score.inputs if value in makers), None)
+        keys = score.inputs[1].type.axes if score is not None else own
+        count, groups = (prod(a.size.value(sizes) for a in axes) for axes in (own, [a for a in own if a in keys]))
+        said = f"{count:,} head{'s' * (count != 1)}"
+        return (said if groups == count else f"{said} in {groups:,} group{'s' * (groups != 1)}",)
+    return ()

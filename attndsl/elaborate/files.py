@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Union
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.syntax import tree
-from attndsl.syntax.files import read_source
+from attndsl.syntax.files import decode, read_source
 from attndsl.syntax.parser import parse
 
 Callable = Union[tree.Block, tree.IndexFunction]
@@ -34,12 +34,16 @@ def standard_names() -> dict[str, Path]:
     }
 
 
-def _parse(path: Path) -> tree.File:
-    """The tree of a file; one that came with attndsl goes by its name there (`std/norms.attn`), wherever it lies."""
+def _source(path: Path) -> Source:
+    """The text of a file; one that came with attndsl goes by its name there (`std/norms.attn`), wherever it lies."""
     source = read_source(str(path))
     home = specs_folder().resolve()
     if path.resolve().is_relative_to(home):
         source = Source(path.resolve().relative_to(home).as_posix(), source.text)
+    return source
+
+
+def _parse(source: Source) -> tree.File:
     file, problems = parse(source)
     if problems:
         raise AttnError(*problems)
@@ -85,8 +89,9 @@ class Library:
         path = standard_names().get(name)
         return self.open(path).blocks.get(name) if path else None
 
-    def open(self, path: Path, asked: Span | None = None) -> FileScope:
-        """The scope of the file at `path`; `asked` is the `use` that wants it."""
+    def open(self, path: Path, asked: Span | None = None, source: Source | None = None) -> FileScope:
+        """The scope of the file at `path`, or of a `source` that is taken to lie there; `asked` is the `use` that wants
+        it."""
         key = path.resolve()
         if key in self._scopes:
             return self._scopes[key]
@@ -104,7 +109,9 @@ class Library:
                 )
         self._opening.append((key, asked))
         try:
-            scope = FileScope(path, _parse(path), self, key.parent == (specs_folder() / "std").resolve())
+            scope = FileScope(
+                path, _parse(source or _source(path)), self, key.parent == (specs_folder() / "std").resolve()
+            )
             self._declare(scope)
         finally:
             self._opening.pop()
@@ -178,7 +185,10 @@ class Library:
             what = section.name if isinstance(section, tree.Variant) else section.model
             if isinstance(section, tree.Weights):
                 what = section.origin
-            key = (f"{kind} {section.model.text}", what.text)
+            elif isinstance(section, tree.Train) and section.variant is not None:
+                what = section.variant
+                found += _no_variant(what, section.model.text, scope)
+            key = (f"{kind} {section.model.text}", what.text if what is not section.model else "")
             if key in seen:
                 found.append(
                     Diagnostic(
@@ -233,6 +243,17 @@ class Library:
             scope.blocks[(renamed or name).text] = declared
 
 
+def _no_variant(name: tree.Identifier, model: str, scope: FileScope) -> list[Diagnostic]:
+    """What is wrong with the name of a recipe's variant, which must be one of the model."""
+    names = [v.name.text for v in scope.variants if v.model.text == model]
+    if name.text in names or model not in scope.models:
+        return []
+    helps = did_you_mean(name.text, names) or (
+        f"its variants: {', '.join(names)}" if names else f"the recipe of the model itself: `train {model} {{ … }}`",
+    )
+    return [Diagnostic("E0101", f"`{model}` has no variant `{name.text}`", Label(name.span), (), (), helps)]
+
+
 def _lists(scope: FileScope) -> Iterator[list[tree.Identifier]]:
     """Each list of a file whose names must be distinct: signatures, variables, settings."""
     for declaration in scope.file.declarations:
@@ -273,7 +294,11 @@ class Spec:
 
     @property
     def train(self) -> tree.Train | None:
-        return next((t for t in self.scope.trains if t.model.text == self.model.name.text), None)
+        """The recipe of the variant that was asked for (`train NAME:VARIANT`), else that of the model; None without."""
+        own = [t for t in self.scope.trains if t.model.text == self.model.name.text]
+        chosen = self.variant.name.text if self.variant is not None else None
+        of_variant = (t for t in own if t.variant is not None and t.variant.text == chosen)
+        return next(of_variant, None) or next((t for t in own if t.variant is None), None)
 
 
 def shipped() -> dict[str, Path]:
@@ -304,6 +329,18 @@ def open_spec(name: str) -> Spec:
             )
     scope = Library().open(path)
     return _choose(name, scope, wanted)
+
+
+def open_text(text: str, wanted: str = "", name: str = "<text>") -> Spec:
+    """The spec in `text`, which messages call `name`; `wanted` is a variant or model of it. Imports by path start in
+    the working folder.
+
+    Raises `AttnError` with every error of syntax or declaration in it (E0502 and E0503 for what is not in it).
+    """
+    source = decode(text.encode("utf-8", "surrogatepass"), name)
+    spec = _choose(name, Library().open(Path(name), source=source), wanted)
+    shown = spec.variant.name.text if spec.variant else ""
+    return replace(spec, name=f"{spec.model.name.text}:{shown}" if shown else spec.model.name.text)
 
 
 def _choose(name: str, scope: FileScope, wanted: str) -> Spec:

@@ -179,13 +179,14 @@ def _rename(base: Argument, old: Axis, new: Axis, frame: Frame, entry: tree.Subs
     if old == new:
         return base.value
     if old.size != new.size:
+        wanted = str(new.size)  # not its name, which may be that of a signature (self-attention's S has the size T)
         raise error(
             "E0301",
             f"`{frame.owner}` reads {base.value.type} at `{entry.span.text}`, which runs over "
-            f"`{new.name}`, but the tensor has `{old.name}` there",
+            f"`{wanted}`, but the tensor has `{old.name}` there",
             frame.site or entry.span,
-            other=Label(entry.span, f"`{entry.span.text}` runs over `{new.name}` here"),
-            help=f"give it a tensor with the axis `{new.name}` instead of `{old.name}`",
+            other=Label(entry.span, f"`{entry.span.text}` runs over `{wanted}` here"),
+            help=f"give it a tensor with the axis `{wanted}` instead of `{old.name}`",
         )
     return emit(frame, ops.Rename(old, new), entry.span, base)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
+from attndsl import ops
 from attndsl.diagnostics import Label, error
-from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, lift, size_of
-from attndsl.elaborate.values import Argument, Number, describe
+from attndsl.elaborate.frames import Frame, Run
+from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, emit, lift, size_of
+from attndsl.elaborate.values import Argument, Compile, Number, describe
+from attndsl.elaborate.written import as_written
 from attndsl.graph import Axis, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.core import Bound
-from attndsl.sizes import Constraint, Size
+from attndsl.sizes import Constraint, Size, solve
+from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -26,12 +31,12 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
             node.name.span,
             other=Label(known[0].span, "first here") if known[0].span else (),
         )
-    if node.default is not None:
+    if node.default is not None and not node.optional:
         raise error(
-            "E0115",
-            "an optional input has no default yet",
+            "E0116",
+            f"`{node.name.text}` has a default and is not optional",
             node.default.span,
-            help="leave the default out: outputs that need the input are computed only when it is given",
+            help=f"write `input {node.name.text}: {node.type.span.text} optional = {node.default.span.text}`",
         )
     dtype, axes = dtype_of(node.type), []
     for term in node.type.axes.terms:
@@ -40,12 +45,102 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
         _introduce(term, frame)
         axes.append(axis_of(term, frame))
     distinct(axes, node.type.axes)
-    value = Value(Type(dtype, tuple(axes)), (node.name.text,))
-    frame.bind(node.name.text, value, node.name.span)
+    type = Type(dtype, tuple(axes))
+    value = Value(type, (node.name.text,) if node.default is None else ())
+    used, default, number = value, None, None
+    if node.default is not None:
+        default = " ".join(node.default.span.text.split())
+        used, number = _or_default(value, node, node.default, frame)
+    frame.bind(node.name.text, used, node.name.span)
     bounds: list[Bound] = []
     for where in node.where:
         _where(where, node, frame, bounds)
-    frame.run.inputs.append(InputInfo(node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span))
+    if node.default is not None and isinstance(number, Number):
+        _within_bounds(number, node.default, bounds, frame)
+    frame.run.inputs.append(
+        InputInfo(node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span, default)
+    )
+
+
+def _or_default(value: Value, node: tree.InputDecl, default: tree.Expr, frame: Frame) -> tuple[Value, Compile]:
+    """The input where the call gives it, else its default brought to the input's type; and the default as it is. As
+    the type is written, every operator of the default may combine any axes."""
+    licensed, frame.outer = frame.outer, True
+    try:
+        meant = frame.run.evaluate(default, frame)
+    finally:
+        frame.outer = licensed
+    argument = lift(Argument(meant, default.span, default), frame)
+    made = as_written(argument, value.type, node.type.span, frame, default.span)
+    result = emit(frame, ops.Given(), node.span, Argument(value, node.name.span), Argument(made, default.span))
+    return frame.builder.rename(result, (node.name.text,)), meant
+
+
+def _within_bounds(number: Number, default: tree.Expr, bounds: list[Bound], frame: Frame) -> None:
+    """A default that is a number must be one that the call could give, as far as that is known now."""
+    if number.value is None:
+        return
+    from_zero = not any(bound.relation in (">", ">=", "==") for bound in bounds)
+    for bound in bounds:
+        limit = bound.limit.known(frame.run.sizes)
+        if limit is None:
+            continue
+        if not RELATIONS[bound.relation](number.value, limit) or (from_zero and number.value < 0):
+            now = "" if str(limit) == str(bound.limit) else f" ({limit})"
+            raise error(
+                "E0118",
+                f"the default is {number.value}, and must be {bound.relation} `{bound.limit}`{now}"
+                + (" and not negative" if number.value < 0 and from_zero else ""),
+                default.span,
+                other=Label(bound.span, "asked for here"),
+                help="give a default that the bounds allow, or write other bounds",
+            )
+
+
+def sizes_from(inputs: Iterable[InputInfo], known: Collection[str]) -> frozenset[str]:
+    """The sizes that are known where these inputs are given and `known` are known already."""
+    bound, axes = set(known), [axis.size for info in inputs for axis in info.value.type.axes]
+    while True:
+        unknown = (size.symbols - bound for size in axes if solvable(size, bound))
+        found = next(unknown, None)
+        if found is None:
+            return frozenset(bound)
+        bound |= found
+
+
+def solvable(size: Size, bound: Collection[str]) -> bool:
+    """Whether the length of an axis says what the one size in its formula is that is not known yet."""
+    unknown = size.symbols - set(bound)
+    return len(unknown) == 1 and solve(size, Size.symbol("?"), *unknown) is not None
+
+
+def check_defaults(run: Run) -> None:
+    """Report E0117 for each input whose default has sizes that no input without a default says."""
+    bound = sizes_from((info for info in run.inputs if info.default is None), run.sizes)
+    for info in run.inputs:
+        axes = () if info.default is None else info.value.type.axes
+        unknown = sorted({symbol for axis in axes for symbol in axis.size.symbols} - bound)
+        if not unknown:
+            continue
+        names = " and ".join(f"`{name}`" for name in unknown)
+        others = [other for other in run.inputs if other is not info and _mentions(other, unknown)]
+        run.report(
+            error(
+                "E0117",
+                f"without `{info.name}` nothing says what {names} {'is' if len(unknown) == 1 else 'are'}",
+                info.span,
+                f"{info.value.type}, and so is its default",
+                other=Label(others[0].span, "has a default as well") if others and others[0].span else (),
+                help=(
+                    f"leave the default out: what needs `{info.name}` is then computed only where it is given",
+                    f"or declare an input without a default that has {names} among its sizes",
+                ),
+            )
+        )
+
+
+def _mentions(info: InputInfo, symbols: list[str]) -> bool:
+    return any(symbol in axis.size.symbols for axis in info.value.type.axes for symbol in symbols)
 
 
 def _introduce(term: tree.AxisTerm, frame: Frame) -> None:

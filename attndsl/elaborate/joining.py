@@ -93,12 +93,16 @@ def windows(g: Given) -> Compile:
             "E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`"
         )
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
-    stride, dilation, pad = (_whole(g, key, default) for key, default in (("stride", 1), ("dilation", 1), ("pad", 0)))
+    stride, dilation = _whole(g, "stride", 1, least=1), _whole(g, "dilation", 1, least=1)
+    pad = _whole(g, "pad", 0)
     before, after = _whole(g, "before", pad), _whole(g, "after", pad)
     size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame)
     reach = (size - 1) * dilation + 1
     count = axis.size + (before + after) - reach
     count = (count // Size.of(stride) if stride != 1 else count) + 1
+    padded = f"{axis.size + (before + after)}" if before or after else f"{axis.size}"
+    way = f"a window reaches over {reach} elements, and `{padded}` must be as long: pad it, or take smaller windows"
+    g.frame.run.require(Constraint(">=", count, Size.of(1), g.frame.site or g.span, "E0206", helps=(way,)))
     names = [t.size.text if isinstance(t.size, tree.Name) else t.span.text for t in arrow.target.terms]
     made = []
     for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
@@ -113,10 +117,13 @@ def windows(g: Given) -> Compile:
     return g.emit(ops.Windows(axis, made[0], made[1], stride, dilation, before, after), g.tensor(0))
 
 
-def _whole(g: Given, key: str, default: int) -> int:
+def _whole(g: Given, key: str, default: int, least: int = 0) -> int:
     if key not in g.keywords:
         return default
     n = number(g.keywords[key].value, g.keywords[key].span, f"`{key}`")
-    if not isinstance(n.value, int) or n.value < 0 or n.formula is not None:
-        raise error("E0404", f"`{key}` must be a whole number", g.keywords[key].span)
+    if not isinstance(n.value, int) or n.value < least or n.formula is not None:
+        now = f", and it is {n.value}" if n.value is not None and n.formula is None else ""
+        raise error(
+            "E0404", f"`{key}` must be a whole number of at least {least} that is known now{now}", g.keywords[key].span
+        )
     return n.value

@@ -9,9 +9,11 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import bodies, calls, expressions, statements
 from attndsl.elaborate.files import Spec, open_spec
 from attndsl.elaborate.frames import Frame, PendingParameter, Poisoned, Run
+from attndsl.elaborate.inputs import check_defaults
+from attndsl.elaborate.needs import needs
 from attndsl.elaborate.settings import Setting, bind_hyperparameters, shown
-from attndsl.elaborate.values import Number
-from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region, Value
+from attndsl.elaborate.values import Number, kind_of
+from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region
 from attndsl.graph.builder import Builder
 from attndsl.syntax.limits import room_to_recurse
 
@@ -47,14 +49,15 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
                 help="say what it computes: `output y = …`",
             )
         )
+    if not run.problems:
+        check_defaults(run)
     if run.problems:
         raise AttnError(*sorted(run.problems, key=lambda d: d.primary.span.start if d.primary else -1))
     inputs = tuple(run.inputs)
     region = Region(tuple(i.value for i in inputs), tuple(builder.nodes), tuple(o.value for o in run.outputs))
-    optional = {i.value: i.name for i in inputs if i.optional}
     outputs = tuple(
         OutputInfo(o.name, o.value, needed, o.doc, o.span)
-        for o, needed in zip(run.outputs, _needs(region, optional), strict=True)
+        for o, needed in zip(run.outputs, needs(region, inputs, run.sizes), strict=True)
     )
     values: dict[str, object] = {}
     for name, value in hyperparameters.items():
@@ -66,27 +69,8 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
         model.name.text, values, dict(run.sizes), inputs, outputs, _parameters(run), tuple(run.constraints),
         dict(run.scopes), region, spec.variant.name.text if spec.variant else None,
         model.doc or spec.file.doc, model.span, spec.source.name,
+        {name: kind_of(value) for name, value in hyperparameters.items()},
     )  # fmt: skip
-
-
-def _needs(region: Region, optional: Mapping[Value, str]) -> list[frozenset[str]]:
-    """For each result of the region, the optional inputs that it is computed from."""
-    reach: dict[Value, frozenset[str]] = {value: frozenset((name,)) for value, name in optional.items()}
-    nothing: frozenset[str] = frozenset()
-
-    def walk(body: Region) -> None:
-        for node in body.nodes:
-            for inner in node.regions:
-                for parameter, given in zip(inner.parameters[1:], node.inputs, strict=True):
-                    reach[parameter] = reach.get(given, nothing)
-                walk(inner)
-            used = nothing.union(*(reach.get(v, nothing) for v in node.inputs))
-            used = used.union(*(reach.get(v, nothing) for inner in node.regions for v in inner.results))
-            for value in node.outputs:
-                reach[value] = used
-
-    walk(region)
-    return [reach.get(value, nothing) for value in region.results]
 
 
 def _parameters(run: Run) -> tuple[ParameterInfo, ...]:

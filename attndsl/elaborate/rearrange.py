@@ -1,124 +1,298 @@
-"""`rearrange(x, [Y*P, X*Q, C] -> [Y*X, P*Q*C])`: splitting, merging, permuting and renaming axes by name."""
+"""`rearrange(x, [Y*P, X*Q, C] -> [Y*X, P*Q*C])`: splitting, merging, permuting and renaming axes by name.
+
+Each side of a pattern is read as groups of factors (`Y*P` is two). A factor that stands on both sides moves as it is;
+what is left on one side is made of what is left on the other: one axis split into several, several merged into one, or
+renamed. Factors are told apart by the names that they are written with, not by their sizes: with `P = patch` and
+`Q = patch`, `[Y*P, X*Q] -> [Y*X, P*Q]` says which is which.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
 from attndsl import ops
-from attndsl.diagnostics import Span, error
+from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit
-from attndsl.elaborate.values import Argument, ArrowValue, Axes
+from attndsl.elaborate.values import Argument, ArrowValue
 from attndsl.graph import Axis, Type, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 
 
+@dataclass(slots=True, eq=False)
+class Factor:
+    """One factor of a pattern. `text` is its size as written, `label` the name that it is given (`in` of `in=width`,
+    else the text), `axis` what it is by itself; `partner` is the same factor on the other side."""
+
+    label: str
+    text: str
+    axis: Axis
+    span: Span
+    partner: Factor | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """One term of a pattern: its axis, its size as written, and the factors of it (one, unless it is a product)."""
+
+    axis: Axis
+    text: str
+    factors: list[Factor]
+    span: Span
+
+    def whole(self) -> Factor:
+        """Make one factor of it."""
+        self.factors = [Factor(self.axis.name, self.text, self.axis, self.span)]
+        return self.factors[0]
+
+
 def rearrange(given: Argument, arrow: ArrowValue, frame: Frame, span: Span) -> Value:
     """The tensor with the axes on the left made into those on the right, which stand where the first of them stood.
 
-    Each side is read as groups of factors (`Y*P` is two). Factors on both sides move as they are; what is left on one
-    side is made of what is left on the other: one axis split into several, several merged into one, or renamed.
+    Raises E0203 for an axis that the tensor lacks, E0205 where the result would have an axis twice, E0206 where the
+    sizes do not multiply to the same or it is not clear what becomes of what, E0214 where factors cannot be told apart.
     """
-    value = given.value
-    assert isinstance(value, Value)
     for side in (arrow.source, arrow.target):
         if not side.terms:
             raise error("E0206", "nothing is rearranged", arrow.span, help="name the axes: `[D] -> [heads, head]`")
-    before = _groups(arrow.source, frame, value.type)
-    after = _groups(arrow.target, frame)
-    touched = [axis for axis, _ in before]
+    before = [_group(term, arrow.source.frame, (given.type,), {}) for term in arrow.source.terms]
+    labels = {f.label: f.axis for g in before for f in g.factors}
+    after = [_group(term, arrow.target.frame, (), labels) for term in arrow.target.terms]
+    touched, made = [g.axis for g in before], [g.axis for g in after]
     if len(set(touched)) < len(touched):
         raise error("E0205", f"{axes_text(touched)} names an axis twice", arrow.source.terms[0].span)
-    untouched = [a for a in value.type.axes if a not in touched]
-    place = min(value.type.index(a) for a in touched)
-    order = list(value.type.axes[:place])
+    place = min(given.type.index(a) for a in touched)
+    untouched = [a for a in given.type.axes if a not in touched]
+    order = [*(a for a in given.type.axes[:place]), *made]
 
-    atoms_before = [f for _, factors in before for f in factors]
-    atoms_after = [f for _, factors in after for f in factors]
-    gone = [a for a in atoms_before if a not in atoms_after]
-    new = [a for a in atoms_after if a not in atoms_before]
-    for axis, factors in before:
-        if len(factors) > 1 and (axis in gone or not any(f in gone for f in factors) or len(gone) > 1):
-            value = emit(frame, ops.Unflatten(axis, factors), span, Argument(value, given.span))
-        elif len(factors) > 1:
-            gone = [axis if f in factors else f for f in gone]
-    value = _exchange(value, gone, new, given, arrow, frame, span)
-    for axis, factors in after:
-        if len(factors) > 1:
-            value = emit(frame, ops.Flatten(factors, axis), span, Argument(value, given.span))
-    clash = [axis for axis, _ in after if axis in untouched]
-    if clash or len({a.name for a, _ in after}) < len(after):
-        raise error(
-            "E0205",
-            f"the result would have the axis {axes_text(clash or [after[0][0]])} twice",
-            arrow.target.terms[0].span,
-            other=(),
-            help="give the new axis a name of its own: `[other=…]`",
-        )
-    order += [axis for axis, _ in after]
-    order += [a for a in value.type.axes if a not in order]
-    return arrange(value, tuple(order), frame, span)
+    _match(before, after)
+    moving = _Moving(given, frame, span)
+    whole = {g.factors[0]: g.axis for g in after if len(g.factors) == 1}
+    for group in before:
+        moving.split(group, whole)
+    _exchange(moving, before, after, given, arrow)
+    taken = {a.name for a in untouched}
+    for group in after:
+        name, text = group.axis.name, group.text
+        if name in taken:
+            own = text if text.isidentifier() and text != name else "other"
+            raise error(
+                "E0205",
+                f"the result would have the axis {axes_text([group.axis])} twice",
+                group.span,
+                other=(),
+                help=f"give this one a name of its own, `{own}={text}`, or rename the other before",
+            )
+        taken.add(name)
+    for group in after:
+        moving.join(group)
+    order += [a for a in moving.argument.type.axes if a not in order]
+    return arrange(moving.argument.tensor, tuple(order), frame, span)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Mapping[str, Axis]) -> Group:
+    """A term with its factors. `types` are those that its axis must be of (on the left); on the right a name that
+    nothing else explains is the axis of that name on the left (`labels`)."""
+    if term.size is None:
+        raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
+
+    def axis_by(size: tree.Expr, name: tree.Identifier | None = None, types: Sequence[Type] = ()) -> Axis:
+        if isinstance(size, tree.Name) and size.text in labels and frame.lookup(size.text) is None:
+            return labels[size.text] if name is None else Axis(name.text, labels[size.text].size)
+        return axis_of(tree.AxisTerm(size.span, name, size), frame, types, known=bool(types))
+
+    text, name = _written(term.size), term.name
+    if not isinstance(term.size, tree.Chain) or any(o.text != "*" for o in term.size.operators):
+        axis = axis_by(term.size, name, types)
+        return Group(axis, text, [Factor(name.text if name else text, text, axis, term.span)], term.span)
+    factors = [Factor(_written(o), _written(o), axis_by(o), o.span) for o in term.size.operands]
+    if types:
+        return Group(axis_by(term.size, name, types), text, factors, term.span)
+    size = _product([f.axis for f in factors])
+    return Group(Axis(name.text, size) if name else Axis.of(size), text, factors, term.span)
+
+
+def _written(node: tree.Expr) -> str:
+    return "".join(node.span.text.split())
+
+
+# ---------------------------------------------------------------- which is which
+
+
+def _match(before: Sequence[Group], after: Sequence[Group]) -> None:
+    """Make partners of the factors that stand on both sides: first of products written alike, then by the names that
+    they go by, by what is written, by the axis that it means, and where several are left on both sides, by size."""
+    for group in before:
+        same = next((g for g in after if len(g.factors) > 1 and g.text == group.text), None)
+        if same is not None and len(group.factors) > 1:
+            left, right = group.whole(), same.whole()
+            left.partner, right.partner = right, left
+    rules: tuple[Callable[[Factor], Hashable], ...] = (
+        lambda f: (f.label, f.axis.size),
+        lambda f: (f.text, f.axis.size),
+        lambda f: f.axis,
+        lambda f: f.axis.size,
+    )
+    for rule in rules:
+        gone, new = _left(before), _left(after)
+        if rule is rules[-1] and (len(gone) < 2 or len(new) < 2):
+            break
+        for key in dict.fromkeys(rule(f) for f in gone):
+            ours, theirs = [f for f in gone if rule(f) == key], [f for f in new if rule(f) == key]
+            if len(ours) == len(theirs) == 1 or _in_order(ours, before, theirs, after):
+                for left, right in zip(ours, theirs, strict=True):
+                    left.partner, right.partner = right, left
+            elif ours and theirs:
+                raise _ambiguous(ours, theirs)
+    for group in chain(before, after):
+        if len(group.factors) > 1 and not any(f.partner for f in group.factors):
+            group.whole()
+
+
+def _in_order(
+    ours: Sequence[Factor], before: Sequence[Group], theirs: Sequence[Factor], after: Sequence[Group]
+) -> bool:
+    """Whether factors that look alike are a whole product on one side and terms of their own on the other: `[n*n]`
+    comes apart into `[row=n, column=n]`, the first factor first, and is made of them so."""
+
+    def product(factors: Sequence[Factor], groups: Sequence[Group]) -> bool:
+        return any(g.factors == list(factors) for g in groups)
+
+    def terms(factors: Sequence[Factor], groups: Sequence[Group]) -> bool:
+        return all(any(g.factors == [f] for g in groups) for f in factors)
+
+    if len(ours) != len(theirs):
+        return False
+    return (product(ours, before) and terms(theirs, after)) or (terms(ours, before) and product(theirs, after))
+
+
+def _left(groups: Sequence[Group]) -> list[Factor]:
+    return [f for g in groups for f in g.factors if f.partner is None]
+
+
+def _ambiguous(ours: Sequence[Factor], theirs: Sequence[Factor]) -> AttnError:
+    alike, others, side, other = ours, theirs, "left", "right"
+    if len({f.label for f in ours}) == len(ours) and len(theirs) > 1:
+        alike, others, side, other = theirs, ours, "right", "left"
+    names = list(dict.fromkeys(f.label for f in alike))
+    if len(names) < len(alike):
+        message = f"`{names[0]}` stands {len(alike)} times on the {side}"
+    else:
+        message = f"{' and '.join(f'`{n}`' for n in names)} on the {side} have one size"
+    theirs_names = [f.label for f in others]
+    if len(set(theirs_names)) == len(alike):
+        help = f"write them on the {side} as on the {other}: {' and '.join(f'`{n}`' for n in theirs_names)}"
+    else:
+        text = others[0].text
+        help = f"give each a name, and write that on both sides: `P = {text}` and `Q = {text}`, then `[Y*P, X*Q] -> …`"
+    return error(
+        "E0214",
+        f"{message}: it is not clear which is `{others[0].label}` on the {other}",
+        others[0].span,
+        other=tuple(Label(f.span, "this one?" if i == 0 else "or this one?") for i, f in enumerate(alike)),
+        help=help,
+    )
+
+
+# ---------------------------------------------------------------- making the nodes
+
+
+class _Moving:
+    """The tensor under way. `now` says which of its axes each factor is at present."""
+
+    def __init__(self, given: Argument, frame: Frame, span: Span) -> None:
+        self.argument, self.frame, self.span = given, frame, span
+        self.now: dict[Factor, Axis] = {}
+
+    def split(self, group: Group, whole: Mapping[Factor, Axis]) -> None:
+        """Take a product on the left apart. A factor that will be a whole axis becomes it at once."""
+        axes: list[Axis] = [group.axis]
+        if len(group.factors) > 1:
+            wanted = [whole.get(f.partner, f.axis) if f.partner else f.axis for f in group.factors]
+            taken = {a.name for a in self.argument.type.axes if a != group.axis}
+            axes = [_free(axis, f.label, taken) for f, axis in zip(group.factors, wanted, strict=True)]
+            self.emit(ops.Unflatten(group.axis, tuple(axes)))
+        for factor, axis in zip(group.factors, axes, strict=True):
+            self.now[factor] = axis
+            if factor.partner is not None:
+                self.now[factor.partner] = axis
+
+    def join(self, group: Group) -> None:
+        """Make a term on the right of its factors."""
+        parts = tuple(self.now[f] for f in group.factors)
+        if parts == (group.axis,):
+            return
+        for (
+            axis
+        ) in self.argument.type.axes:  # one that goes by the new name, and is renamed or joined later, steps aside
+            if axis.name == group.axis.name and axis not in parts:
+                aside = _free(axis, f"{axis.name}'", {a.name for a in self.argument.type.axes})
+                self.emit(ops.Rename(axis, aside))
+                self.now = {f: aside if a == axis else a for f, a in self.now.items()}
+        self.emit(ops.Flatten(parts, group.axis) if len(parts) > 1 else ops.Rename(parts[0], group.axis))
+        self.now[group.factors[0]] = group.axis
+
+    def emit(self, op: ops.Op) -> None:
+        self.argument = Argument(emit(self.frame, op, self.span, self.argument), self.argument.span)
+
+
+def _free(axis: Axis, label: str, taken: set[str]) -> Axis:
+    """The axis under a name that is not taken: its own, else the label; the name is taken from then on."""
+    name = axis.name if axis.name not in taken else label
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return axis if name == axis.name else Axis(name, axis.size)
 
 
 def _exchange(
-    value: Value, gone: list[Axis], new: list[Axis], given: Argument, arrow: ArrowValue, frame: Frame, span: Span
-) -> Value:
-    """Turn the axes `gone` into `new`."""
-    if not gone and not new:
-        return value
-    product = [Size.of(1), Size.of(1)]
-    for side, axes in enumerate((gone, new)):
-        for axis in axes:
-            product[side] = product[side] * axis.size
-    if product[0] != product[1]:
-        frame.run.require(
-            Constraint(
-                "==",
-                product[0],
-                product[1],
-                frame.site or arrow.span,
-                "E0206",
-                helps=("both sides of `->` must have the same number of elements",),
-            )
-        )
+    moving: _Moving, before: Sequence[Group], after: Sequence[Group], given: Argument, arrow: ArrowValue
+) -> None:
+    """Turn the factors that stand on the left only into those that stand on the right only."""
+    gone, new = _left(before), _left(after)
+    old_axes, new_axes = [f.axis for f in gone], [f.axis for f in new]
+    old, made = _product(old_axes), _product(new_axes)
+    if old != made:
+        frame = moving.frame
+        helps = ("both sides of `->` must have the same number of elements",)
+        frame.run.require(Constraint("==", old, made, frame.site or arrow.span, "E0206", helps=helps))
         raise error(
             "E0206",
-            f"{axes_text(gone)} and {axes_text(new)} differ in size: `{product[0]}` against `{product[1]}`",
+            f"{axes_text(old_axes)} and {axes_text(new_axes)} differ in size: `{old}` against `{made}`",
             arrow.span,
             str(given.type),
             help="both sides of `->` must multiply to the same size",
         )
-    gone, new = list(gone), list(new)
     if len(gone) > 1 and len(new) > 1:
-        for old in list(gone):  # what keeps its size is renamed, in order
-            same = next((axis for axis in new if axis.size == old.size), None)
-            if same is not None and len(gone) > 1:
-                value = emit(frame, ops.Rename(old, same), span, Argument(value, given.span))
-                gone.remove(old)
-                new.remove(same)
-    operand = Argument(value, given.span)
-    if len(gone) == len(new) == 1:
-        return emit(frame, ops.Rename(gone[0], new[0]), span, operand)
-    if len(gone) == 1 and new:
-        return emit(frame, ops.Unflatten(gone[0], tuple(new)), span, operand)
-    if len(new) == 1 and gone:
-        return emit(frame, ops.Flatten(tuple(gone), new[0]), span, operand)
-    raise error(
-        "E0206",
-        f"it is not clear how {axes_text(gone)} becomes {axes_text(new)}",
-        arrow.span,
-        help="split and merge in two steps, or write products that share names: `[Y*P] -> [Y, P]`",
-    )
+        raise error(
+            "E0206",
+            f"it is not clear how {axes_text(old_axes)} becomes {axes_text(new_axes)}",
+            arrow.span,
+            help="split and merge in two steps, or write products that share names: `[Y*P] -> [Y, P]`",
+        )
+    parts = [moving.now[f] for f in gone]
+    taken = {a.name for a in moving.argument.type.axes if a not in parts}
+    axes = parts if len(parts) == len(new) == 1 else [_free(f.axis, f.label, taken) for f in new]
+    if not new:
+        for axis in parts:  # each is of size 1
+            moving.emit(ops.Select(axis, Size.of(0)))
+    elif not gone:
+        moving.emit(ops.Broadcast((*moving.argument.type.axes, *axes)))
+    elif len(new) > 1:
+        moving.emit(ops.Unflatten(parts[0], tuple(axes)))
+    elif len(gone) > 1:
+        moving.emit(ops.Flatten(tuple(parts), axes[0]))
+    moving.now.update(zip(new, axes, strict=True))
 
 
-def _groups(side: Axes, frame: Frame, *types: Type) -> list[tuple[Axis, tuple[Axis, ...]]]:
-    """Each term's axis with the factors it is a product of (itself, where it is a plain name)."""
-    groups: list[tuple[Axis, tuple[Axis, ...]]] = []
-    for term in side.terms:
-        if term.size is None:
-            raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
-        axis = axis_of(term, side.frame, types, known=bool(types))
-        factors: tuple[Axis, ...] = (axis,)
-        if term.name is None and isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
-            factors = tuple(axis_of(tree.AxisTerm(o.span, None, o), side.frame) for o in term.size.operands)
-        groups.append((axis, factors))
-    return groups
+def _product(axes: Sequence[Axis]) -> Size:
+    total = Size.of(1)
+    for axis in axes:
+        total = total * axis.size
+    return total

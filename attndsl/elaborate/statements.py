@@ -11,8 +11,9 @@ from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.expressions import argument, condition, evaluate
 from attndsl.elaborate.frames import POISON, Frame, PendingParameter, Poisoned
 from attndsl.elaborate.inputs import declare_input, declare_output
-from attndsl.elaborate.tensors import arithmetic, arrange, axes_text, emit, lift, stamp, type_of
-from attndsl.elaborate.values import Argument, Compile, Number, Several, combine, describe
+from attndsl.elaborate.tensors import arithmetic, lift, stamp, type_of
+from attndsl.elaborate.values import Argument, Compile, Number, Several, Text, combine, describe
+from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
@@ -172,27 +173,7 @@ def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:
     lifted = lift(Argument(value, node.value.span, node.value), frame)
     assert isinstance(lifted.value, Value)
     wanted = type_of(node.type, frame, (lifted.value.type,))
-    have = lifted.value.type
-    if have.dtype != wanted.dtype:
-        raise error(
-            "E0204",
-            f"this is {have.dtype}, but {wanted.dtype} is written",
-            node.value.span,
-            str(have),
-            other=Label(node.type.span, "written here"),
-        )
-    foreign = [a for a in have.axes if a not in wanted.axes]
-    if foreign:
-        raise error(
-            "E0208",
-            f"this has {axes_text(foreign)}, which the written type lacks",
-            node.value.span,
-            str(have),
-            other=Label(node.type.span, "written here"),
-        )
-    if len(have.axes) < len(wanted.axes):
-        return emit(frame, ops.Broadcast(wanted.axes), node.span, lifted)
-    return arrange(lifted.value, wanted.axes, frame, node.span)
+    return as_written(lifted, wanted, node.type.span, frame, node.span)
 
 
 # ---------------------------------------------------------------- parameters and layers
@@ -338,7 +319,17 @@ def _require(node: tree.RequireDecl, frame: Frame) -> None:
             )
             return
     if not condition(comparison, frame):
-        raise error("E0210", f"`{comparison.span.text}` does not hold", node.span)
+        raise error("E0210", f"`{comparison.span.text}` does not hold", node.span, note=_values_in(comparison, frame))
+
+
+def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:
+    """What the names in a condition stand for, where these are texts, numbers or truth values."""
+    names = dict.fromkeys(part.text for part in _parts(node) if isinstance(part, tree.Name))
+    found = {name: binding.value for name in reversed(names) if (binding := frame.lookup(name)) is not None}
+    shown = [f'{name} = "{value.text}"' for name, value in found.items() if isinstance(value, Text)]
+    shown += [f"{name} = {value.value}" if not value.is_bool else f"{name} = {value}"
+              for name, value in found.items() if isinstance(value, Number) and value.value is not None]  # fmt: skip
+    return (", ".join(shown),) if shown else ()
 
 
 def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:

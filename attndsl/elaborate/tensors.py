@@ -285,7 +285,10 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         )
     if term.name is not None:
         made = Axis(term.name.text, size_of(frame.run.evaluate(term.size, frame), term.size.span, frame))
-        return next((a for a in axes if (a.name, a.size) == (made.name, made.size)), made)
+        same = next((a for a in axes if (a.name, a.size) == (made.name, made.size)), None)
+        if known and same is None:
+            raise error("E0203", f"there is no axis `{made}` here", term.span, _has(types))
+        return same or made
     candidate: Axis | None = None
     if isinstance(term.size, tree.Name):
         name = term.size.text

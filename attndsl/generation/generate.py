@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.diagnostics import error
+from attndsl.generation.fits import require_fit
 from attndsl.generation.run import Run, longest, next_token_logits
 from attndsl.generation.sampling import Sampling
 from attndsl.lazy import np
@@ -35,24 +36,29 @@ def generate(
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
     A prompt longer than the model's context is cut to its end, and past the context the oldest tokens fall away; `say`
-    is told either once. Raises E0740 (values), E0741 (a prompt that is no text, logits that are no numbers), E0742.
+    is told either once. Raises E0740 (values), E0741 (a prompt that is no text, logits that are no numbers), E0742,
+    E0744 (the run does not go on with a text).
     """
+    require_fit(run, "generate", ("next_token",))
     sampling = Sampling(temperature, top_k, top_p, seed)
     if tokens < 0:
         raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to add, 0 or more")
-    shown = run.recipe.inputs[0]
-    output = next_token_logits(run.graph, shown, run.tokenizer.vocab)
+    tokenizer = run.tokenizer
+    assert tokenizer is not None  # as with every objective of texts
+    shown = run.recipe.objective.roles["tokens"]
+    output = next_token_logits(run.graph, shown, tokenizer.vocab)
     context = longest(run.graph, shown)
-    window = encode_prompt(run.tokenizer, prompt)
+    window = encode_prompt(tokenizer, prompt)
     if context is not None and len(window) > context:
         say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
         window = window[-context:]
     program = run.program(backend, device)
-    return _pieces(run, program, output.name, window, context, tokens, sampling, say)
+    return _pieces(run, tokenizer, program, output.name, window, context, tokens, sampling, say)
 
 
 def _pieces(
     run: Run,
+    tokenizer: Tokenizer,
     program: Program,
     output: str,
     window: list[int],
@@ -61,8 +67,10 @@ def _pieces(
     sampling: Sampling,
     say: Callable[[str], None],
 ) -> Iterator[str]:
-    streamer = run.tokenizer.streamer(window)
-    end = run.tokenizer.separator if run.tokenizer.kind not in ("bytes", "chars") else None
+    streamer = tokenizer.streamer(window)
+    end = tokenizer.separator  # where it is no character that texts are full of
+    if tokenizer.kind in ("bytes", "chars") and end not in tokenizer.special.values():
+        end = None
     slid = False
     for index in range(tokens):
         if context is not None and len(window) > context:
@@ -70,7 +78,8 @@ def _pieces(
                 say(f"the text is past the model's context of {context:,} tokens: the oldest fall away from here on")
                 slid = True
             window = window[-context:]
-        token = sampling.choose(_last_logits(run, program, output, window), index)
+        # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
+        token = sampling.choose(_last_logits(run, program, output, window)[: tokenizer.vocab], index)
         if token == end:
             break
         window.append(token)
@@ -81,15 +90,14 @@ def _pieces(
 
 
 def _last_logits(run: Run, program: Program, output: str, window: list[int]) -> Array:
-    """The logits after the last token, `[vocab]`; a model's table may be larger than the tokenizer (padding), the
-    further ones mean nothing."""
-    name = run.recipe.inputs[0]
+    """The logits after the last token, `[vocab]`."""
+    name = run.recipe.objective.roles["tokens"]
     logits = program.run({name: np.array([window], dtype=np.int64)}, [output])[output]
     info = next(info for info in run.graph.outputs if info.name == output)
     axes = next(i for i in run.graph.inputs if i.name == name).value.type.axes
     place = [*(info.value.type.index(axis) for axis in axes)]
     moved = np.moveaxis(logits, place, range(len(axes)))
-    last: Array = moved[0, -1, : run.tokenizer.vocab]
+    last: Array = moved[0, -1]
     return last
 
 
@@ -99,7 +107,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
         prompt.encode("utf-8")
     except UnicodeEncodeError:
         raise error("E0741", "the prompt is not valid text", help="give it as UTF-8") from None
-    found = [int(token) for token in tokenizer.encode(prompt)]
+    found = [int(token) for token in tokenizer.encode(prompt, special=True)]
     if found:
         return found
     if tokenizer.begin is not None:

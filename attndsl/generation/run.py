@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`weights` by address, as they were after `step` steps."""
+    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer."""
 
     folder: Path
     graph: Graph
     weights: Mapping[str, Array]
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     recipe: Recipe
     step: int
     facts: Mapping[str, Any]
@@ -72,8 +72,10 @@ def load_run(folder: str | Path) -> Run:
     """
     record = open_record(Path(folder))
     kept = record.facts["tokenizer"]
-    tokenizer = load_tokenizer(kept["kind"], record.folder)
-    if tokenizer.vocab != kept["vocab"] or tokenizer.fingerprint != kept.get("fingerprint", tokenizer.fingerprint):
+    tokenizer = load_tokenizer(kept["kind"], record.folder) if kept.get("kind") else None
+    if tokenizer is None:
+        pass
+    elif tokenizer.vocab != kept["vocab"] or tokenizer.fingerprint != kept.get("fingerprint", tokenizer.fingerprint):
         raise error(
             "E0707", f"the tokenizer in `{record.folder}` is not the one that the run was trained with",
             note=f"it has {tokenizer.vocab:,} tokens, and the run was trained with {kept['vocab']:,}"

@@ -65,18 +65,25 @@ class Sampling:
             weights[order[before >= self.top_p * reached[-1]]] = 0.0
         return weights / weights.sum()
 
-    def choose(self, logits: Array, index: int) -> int:
-        """The token for the `index`-th place. Raises E0741 where a logit is not a number."""
-        if not np.isfinite(logits.max()) or np.isnan(logits).any():
-            raise error(
-                "E0741",
-                "the model's logits are not numbers",
-                help="its weights have diverged: train it anew, with a lower learning rate (`--set lr=…`)",
-            )
+    def choose(self, logits: Array, index: int, row: int = 0) -> int:
+        """The token for the `index`-th place of the `row`-th text. Raises E0741 where a logit is not a number."""
+        require_numbers(logits)
         if self.temperature == 0:
             return int(np.argmax(logits))
         probabilities = self.probabilities(logits)
         order = np.argsort(-probabilities, kind="stable")
         reached = np.cumsum(probabilities[order])
-        place = int(np.searchsorted(reached, uniform(_PURPOSE, self.seed, index) * reached[-1], side="right"))
+        keys = (_PURPOSE, self.seed, index, row) if row else (_PURPOSE, self.seed, index)
+        place = int(np.searchsorted(reached, uniform(*keys) * reached[-1], side="right"))
         return int(order[min(place, len(order) - 1)])
+
+
+def require_numbers(logits: Array) -> None:
+    """That there is a likeliest among the logits: none is NaN or positive infinity, and not all are negative infinity
+    (E0741)."""
+    if not np.isfinite(logits.max()) or np.isnan(logits).any():
+        raise error(
+            "E0741",
+            "the model's logits are not numbers",
+            help="its weights have diverged: train it anew, with a lower learning rate (`--set lr=…`)",
+        )

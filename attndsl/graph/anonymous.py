@@ -73,6 +73,7 @@ class _Eraser:
                 value=self.value(info.value),
                 doc=None,
                 span=None,
+                default=None if info.default is None else "",
                 bounds=tuple(replace(bound, span=_NOWHERE) for bound in info.bounds),
             )
             for info in graph.inputs

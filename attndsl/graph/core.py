@@ -127,17 +127,21 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class InputInfo:
+    """`value` is what the call gives. `default` is the text of what stands for it where an optional input is left out
+    (None: nothing does, and the outputs that need it are not computed); a `given` node in the body chooses."""
+
     name: str
     value: Value
     optional: bool = False
     bounds: tuple[Bound, ...] = ()
     doc: str | None = None
     span: Span | None = None
+    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputInfo:
-    """`needs` names the optional inputs without which it cannot be computed."""
+    """`needs` names the optional inputs without which it cannot be computed: those that have no default."""
 
     name: str
     value: Value
@@ -177,6 +181,7 @@ class Graph:
     doc: str | None = None
     span: Span | None = None
     origin: str = field(default="")  # the name of the file that the model was read from
+    kinds: Mapping[str, str] = field(default_factory=dict)  # what `kind(x)` says of each hyperparameter
 
     @property
     def parameter_count(self) -> int:

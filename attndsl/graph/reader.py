@@ -159,13 +159,14 @@ class _Reader(Cursor):
     def input(self) -> InputInfo:
         name, value = self.word(), self.made()
         optional = self.has("optional")
+        default = self.string() if self.has("=") else None
         bounds: list[Bound] = []
         if self.has("where"):
             bounds.append(self.bound())
             while self.has(","):
                 bounds.append(self.bound())
         span = self.span()
-        return InputInfo(name, value, optional, tuple(bounds), self.doc(), span)
+        return InputInfo(name, value, optional, tuple(bounds), self.doc(), span, default)
 
     def bound(self) -> Bound:
         relation = self.match(RELATION, "a relation")

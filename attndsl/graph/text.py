@@ -119,6 +119,8 @@ class _Writer:
     def input(self, info: InputInfo) -> str:
         bounds = ", ".join(f"{b.relation} {b.limit}{self.at(b.span)}" for b in info.bounds)
         optional = " optional" if info.optional else ""
+        if info.default is not None:
+            optional += f" = {json.dumps(info.default, ensure_ascii=False)}"
         where = f" where {bounds}" if bounds else ""
         return f"input {_word(info.name)} {self.made(info.value)}{optional}{where}{self.at(info.span)}{_doc(info.doc)}"
 

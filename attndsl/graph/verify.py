@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from attndsl.graph.core import Graph, Node, Region, Value
 from attndsl.graph.types import DTYPES, Type
 from attndsl.ops.base import Mismatch
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.generators import Parameter
 
 
@@ -36,6 +36,7 @@ class _Context:
         self.made: set[Value] = set()
         self.parameters = {info.address: info for info in graph.parameters}
         self.symbols = set(graph.sizes).union(graph.free_sizes)
+        self.defaults = {info.value: info.name for info in graph.inputs if info.default is not None}
         self.repeats = 0
 
 
@@ -100,6 +101,18 @@ def _parameter_declared(node: Node, context: _Context) -> str | None:
     return f"`{node.op.address}` is read inside {context.repeats} repeats" if stars > context.repeats else None
 
 
+def _given_reads_an_input(node: Node, context: _Context) -> str | None:
+    if not isinstance(node.op, Given) or node.inputs[0] in context.graph.body.parameters:
+        return None
+    return "its first operand is no input of the model"
+
+
+def _default_considered(node: Node, context: _Context) -> str | None:
+    read = node.inputs[1:] if isinstance(node.op, Given) else node.inputs
+    found = next((context.defaults[value] for value in read if value in context.defaults), None)
+    return None if found is None else f"the input `{found}` has a default, and is read where it may be missing"
+
+
 def _sizes_known(node: Node, context: _Context) -> str | None:
     return next((_unknown(value.type, context) for value in node.outputs if _unknown(value.type, context)), None)
 
@@ -111,6 +124,8 @@ NODE_RULES: tuple[tuple[str, Callable[[Node, _Context], str | None]], ...] = (
     ("types are what the op infers", _types_inferred),
     ("emissions are stacked over as many steps as there are", _stack_fits),
     ("parameters are declared", _parameter_declared),
+    ("only inputs are given or left out", _given_reads_an_input),
+    ("an input with a default is read with its default", _default_considered),
     ("sizes are hyperparameters or bound by an input", _sizes_known),
 )
 
@@ -127,10 +142,12 @@ def _inputs_agree(graph: Graph, context: _Context) -> str | None:
 def _outputs_agree(graph: Graph, context: _Context) -> str | None:
     if graph.body.results != tuple(info.value for info in graph.outputs):
         return "the body's results are not the outputs' values"
-    optional = {info.name for info in graph.inputs if info.optional}
+    optional = {info.name for info in graph.inputs if info.optional and info.default is None}
     for info in graph.outputs:
+        if info.value in context.defaults:
+            return f"output `{info.name}` is the input `{context.defaults[info.value]}` without its default"
         if not info.needs <= optional:
-            return f"output `{info.name}` needs {sorted(info.needs - optional)}, no optional input"
+            return f"output `{info.name}` needs {sorted(info.needs - optional)}, no optional input without a default"
     return _repeated((info.name for info in graph.outputs), "output")
 
 

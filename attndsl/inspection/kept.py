@@ -36,7 +36,7 @@ KEPT: dict[str, tuple[int, ...] | str] = {
     "constant": NOTHING, "range": NOTHING, "size_of": NOTHING, "one_hot": NOTHING, "parameter": NOTHING,
     "uniform": NOTHING, "dropout": NOTHING,  # dropout keeps which elements it dropped: see `KeptValues.of`
     # bodies: what their own nodes keep is counted there
-    "repeat": NOTHING, "scan": NOTHING,
+    "repeat": NOTHING, "scan": NOTHING, "given": NOTHING,
     # fused: all operands, and attention's result; weights are computed again
     "attention": (0, 1, 2, 3, 4, OUTPUT), "layer_norm": (0, 1), "rms_norm": (0, 1), "gelu": (0,), "silu": (0,),
 }  # fmt: skip
@@ -44,6 +44,7 @@ KEPT: dict[str, tuple[int, ...] | str] = {
 # Results that share their operand's memory.
 VIEWS = frozenset({
     "rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "stop_gradient", "flip",
+    "given",
 })  # fmt: skip
 
 

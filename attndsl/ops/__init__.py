@@ -22,7 +22,7 @@ from attndsl.ops.arithmetic import (
 )
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.contraction import Dot
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.elementwise import (
     Abs,
     Cast,
@@ -137,7 +137,7 @@ MOVEMENT: tuple[type[Op], ...] = (
     Windows,
     Flip,
 )
-GENERATORS: tuple[type[Op], ...] = (Constant, Range, SizeOf, OneHot, Parameter, Uniform, Dropout)
+GENERATORS: tuple[type[Op], ...] = (Constant, Range, SizeOf, OneHot, Parameter, Uniform, Dropout, Given)
 CONTROL: tuple[type[Op], ...] = (Repeat, Scan)
 FUSED: tuple[type[Op], ...] = (Attention, LayerNorm, RMSNorm, Gelu, Silu)
 
@@ -179,6 +179,7 @@ __all__ = [
     "Fused",
     "Ge",
     "Gelu",
+    "Given",
     "Gt",
     "LayerNorm",
     "Le",

@@ -1,4 +1,5 @@
-"""Nodes with bodies. Running them is the backend's; here are their attributes and what their bodies must look like."""
+"""What decides what runs: nodes with bodies, and inputs that may be left out. Running them is the backend's; here are
+their attributes, and what their bodies must look like."""
 
 from __future__ import annotations
 
@@ -6,11 +7,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.graph.types import INT, Axis, Type
-from attndsl.ops.base import Mismatch, Op
+from attndsl.lazy import np
+from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:
     from attndsl.graph.core import Region
+    from attndsl.ops.base import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Op):
+    """An input of the model where the call gave it, else its default. The first operand is the input itself; only the
+    operand that is taken is computed, and the gradient flows to it alone."""
+
+    name = "given"
+    operands = ("input", "default")
+
+    def infer(self, input: Type, default: Type) -> Type:
+        if input != default:
+            raise Mismatch("E0203", f"the default is `{default}`, and the input is `{input}`", (1, 0))
+        return input
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        """With both operands at hand the input was given. Where it was not, a backend takes the default's value."""
+        return arrays[0]
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        zeros = np.zeros_like(upstream) if call.needs(1) else None
+        return (upstream if call.needs(0) else None, zeros)
 
 
 def stacked_at(emitted: Type) -> int:

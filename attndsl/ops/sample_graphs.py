@@ -6,6 +6,7 @@ They are built by hand, as every backend must run them before there is a word of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from attndsl.diagnostics import Source, Span
 from attndsl.graph import Bound, Graph, Initializer, InputInfo, OutputInfo, ParameterInfo, Region, Type, Value
@@ -13,7 +14,7 @@ from attndsl.graph.builder import Builder
 from attndsl.ops import arithmetic as a
 from attndsl.ops import movement as m
 from attndsl.ops.contraction import Dot
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.elementwise import Cast, Erf, Rsqrt, Tanh
 from attndsl.ops.fused import Attention, LayerNorm
 from attndsl.ops.generators import Constant, Dropout, Parameter, Range, SizeOf
@@ -48,6 +49,13 @@ class GraphBuilder(Builder):
         value = Value(typed(type), (name,))
         self.inputs.append(InputInfo(name, value, optional, bounds, span=self.place))
         return value
+
+    def default(self, input: Value, value: Value, text: str) -> Value:
+        """An optional input, or what stands for it where it is left out."""
+        at = next(i for i, info in enumerate(self.inputs) if info.value is input)
+        bare = Value(input.type)
+        self.inputs[at] = replace(self.inputs[at], value=bare, default=text)
+        return self.emit(Given(), bare, value, names=input.names)
 
     def output(self, name: str, value: Value, *needs: str) -> None:
         self.outputs.append(OutputInfo(name, value, frozenset(needs), span=self.place))
@@ -259,6 +267,32 @@ def fused_layer() -> Graph:
     return b.graph()
 
 
+def defaults() -> Graph:
+    """Optional inputs with a default: a number, positions, another input, something computed from a parameter; one of
+    them read inside a repeat."""
+    b = GraphBuilder("Defaults", D=4, context=16, depth=2)
+    x = b.input("x", "float B T D")
+    ones = b.emit(m.Broadcast(axes("B T")), b.constant(True))
+    valid = b.default(b.input("valid", "bool B T", optional=True), ones, "true")
+    places = b.emit(m.Broadcast(axes("B T")), b.emit(Range(axis("T"))))
+    place = b.default(b.input("place", "int B T", optional=True, below="context"), places, "range(T)")
+    again = b.default(b.input("again", "bool B T", optional=True), valid, "valid")
+    start = b.emit(Tanh(), b.parameter("start", "D"))
+    state = b.default(b.input("state", "float D", optional=True), start, "tanh(start)")
+    table = b.parameter("table", "context D")
+    x = b.emit(a.Add(), x, b.emit(m.Take(axis("context")), table, place))
+
+    def layer(i: GraphBuilder, index: Value, carried: Value) -> tuple[Value, ...]:
+        memory = i.rename(carried, "T", "S=T")
+        score = i.emit(Dot(axes("D")), carried, memory)
+        weights = i.emit(Softmax(axis("S=T")), score, i.rename(valid, "T", "S=T"))
+        return (i.emit(a.Add(), i.emit(Dot(axes("S=T")), weights, memory), state),)
+
+    (y,) = b.loop(Repeat("h", size("depth"), None, 1), (x,), layer)
+    b.output("y", b.emit(a.Where(), again, y, b.constant(0.0)))
+    return b.graph()
+
+
 GRAPHS: Mapping[str, Callable[[], Graph]] = {
     "parameter_only": parameter_only,
     "repeat": repeat,
@@ -271,6 +305,7 @@ GRAPHS: Mapping[str, Callable[[], Graph]] = {
     "decoder": decoder,
     "decoder_depth_0": lambda: decoder(depth=0),
     "fused_layer": fused_layer,
+    "defaults": defaults,
 }
 
 __all__ = ["GRAPHS", "GraphBuilder", "decoder", "repeat", "scan"]

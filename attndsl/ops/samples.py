@@ -10,7 +10,7 @@ from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.lazy import np
 from attndsl.ops import arithmetic as a
-from attndsl.ops import contraction, elementwise, fused, generators, movement, reductions
+from attndsl.ops import contraction, control, elementwise, fused, generators, movement, reductions
 from attndsl.ops.base import Op
 from attndsl.ops.draws import generator
 from attndsl.sizes import Size
@@ -339,6 +339,8 @@ def _generators() -> list[Sample]:
         sample(g.Uniform(axes("B T"), "u")),
         sample(g.Dropout(0.0, "d"), "float B T"),
         sample(g.Dropout(0.5, "d"), "float B T"),
+        *(sample(control.Given(), f"{dtype} B T", f"{dtype} B T") for dtype in ("float", "int", "bool")),
+        sample(control.Given(), "float", "float"),
     ]
 
 

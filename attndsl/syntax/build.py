@@ -7,7 +7,7 @@ A mistake that only shows here (an index variable with a type, a number with too
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attndsl.diagnostics import Span
@@ -16,6 +16,14 @@ from attndsl.syntax.build_expressions import Children, ExpressionBuilder
 from attndsl.syntax.lexer import doc_text
 
 _ASSIGNMENT = {"PLUS_EQUALS": "+", "MINUS_EQUALS": "-", "TIMES_EQUALS": "*", "DIVIDE_EQUALS": "/"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """A `config { … }`, until the section around it takes its entries."""
+
+    span: Span
+    entries: tuple[tree.ConfigEntry, ...]
 
 
 class Builder(ExpressionBuilder):
@@ -168,15 +176,37 @@ class Builder(ExpressionBuilder):
     # ---------------------------------------------------------------- weights and training
 
     def weights(self, span: Span, children: Children) -> tree.Weights:
-        model, origin, *entries = children
-        config = tuple(entry for group in entries if isinstance(group, tuple) for entry in group)
-        prefixes = tuple(entry for entry in entries if isinstance(entry, tree.PrefixEntry))
-        ignored = tuple(entry for entry in entries if isinstance(entry, tree.IgnoreEntry))
-        maps = tuple(entry for entry in entries if isinstance(entry, tree.MapEntry))
-        return tree.Weights(span, self.identifier(model), self.identifier(origin), config, prefixes, ignored, maps)
+        model, origin, entries = children
+        config = tuple(entry for group in entries if isinstance(group, _Config) for entry in group.entries)
+        lines = tuple(entry for entry in entries if not isinstance(entry, _Config))
+        return tree.Weights(span, self.identifier(model), self.identifier(origin), config, lines)
 
-    def config(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
+    def weights_body(self, span: Span, children: Children) -> tuple[Any, ...]:
         return tuple(children)
+
+    def weights_if(self, span: Span, children: Children) -> tree.WeightsIf:
+        condition, then, otherwise = children
+        return tree.WeightsIf(span, condition, self.unconfigured(then), self.unconfigured(otherwise or ()))
+
+    def weights_otherwise(self, span: Span, children: Children) -> tuple[Any, ...]:
+        (branch,) = children
+        return (branch,) if isinstance(branch, tree.WeightsIf) else branch
+
+    def unconfigured(self, entries: tuple[Any, ...]) -> tuple[tree.WeightsEntry, ...]:
+        """The entries of an `if`, where a `config` has no place."""
+        for entry in entries:
+            if isinstance(entry, _Config):
+                self.complain(
+                    "E0010",
+                    "a `config` stands outside of every `if`",
+                    Span(self.source, entry.span.start, entry.span.start + len("config")),
+                    help="write it before the `if`; a hyperparameter that depends on the value of a key is "
+                    "`choose(key, … -> …)`",
+                )
+        return tuple(entry for entry in entries if not isinstance(entry, _Config))
+
+    def config(self, span: Span, children: Children) -> _Config:
+        return _Config(span, tuple(children))
 
     def config_key(self, span: Span, children: Children) -> tree.ConfigEntry:
         name, value = children
@@ -200,7 +230,7 @@ class Builder(ExpressionBuilder):
         return tree.MapEntry(span, name, axes, direction.text, value)
 
     def train(self, span: Span, children: Children) -> tree.Train:
-        model, body = children
+        model, variant, body = children
         settings = []
         for statement in body:
             if (
@@ -217,7 +247,8 @@ class Builder(ExpressionBuilder):
                     statement.span,
                     help="write `name = value`, as in `clip = 1.0`",
                 )
-        return tree.Train(span, self.identifier(model), tuple(settings))
+        chosen = self.identifier(variant) if variant is not None else None
+        return tree.Train(span, self.identifier(model), chosen, tuple(settings))
 
     # ---------------------------------------------------------------- statements
 

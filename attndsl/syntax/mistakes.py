@@ -310,7 +310,8 @@ def _unknown_word(place: Place) -> Diagnostic | None:
     if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
         return _outside(place)
     if place.at_start and "PREFIX" in place.expected and place.kind == "NAME":
-        return _word(place, token.start, token.end, ("config", "prefix", "ignore"), "no entry of a `weights` section")
+        entries = ("config", "prefix", "ignore", "if")
+        return _word(place, token.start, token.end, entries, "no entry of a `weights` section")
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
     starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in RESERVED or token.text == "{"
     if is_name and starts_word and "EQUALS" in place.expected and place.bracket is None:

@@ -128,7 +128,8 @@ def _declaration(node: tree.Declaration) -> list[str]:
         case tree.Weights():
             return _weights(node)
         case tree.Train():
-            return [f"train {node.model.text} {{", *(f"{INDENT}{_argument(it, ' = ')}" for it in node.settings), "}"]
+            name = f"{node.model.text}:{node.variant.text}" if node.variant else node.model.text
+            return [f"train {name} {{", *(f"{INDENT}{_argument(it, ' = ')}" for it in node.settings), "}"]
 
 
 def _lists(node: tree.Block) -> str:
@@ -160,17 +161,36 @@ def _weights(node: tree.Weights) -> list[str]:
             head = f"{entry.name.text} = " if entry.name else "ignore " if entry.ignored else "require "
             lines.append(f"{INDENT * 2}{head}{_expression(entry.value, PIPE, '')}")
         lines.append(f"{INDENT}}}")
-    # In the order written: a prefix stands before the names of what is below it.
-    for it in sorted((*node.prefixes, *node.ignored, *node.maps), key=lambda entry: entry.span.start):
+    return [*lines, *_weights_entries(node.entries, INDENT), "}"]
+
+
+def _weights_entries(entries: Iterable[tree.WeightsEntry], indent: str) -> list[str]:
+    lines = []
+    for it in entries:
         match it:
             case tree.PrefixEntry():
-                lines.append(f"{INDENT}prefix {_string(it.text.value)}{' optional' * it.optional}")
+                lines.append(f"{indent}prefix {_string(it.text.value)}{' optional' * it.optional}")
             case tree.IgnoreEntry():
-                lines.append(f"{INDENT}ignore {', '.join(_string(name.value) for name in it.names)}")
+                lines.append(f"{indent}ignore {', '.join(_string(name.value) for name in it.names)}")
             case tree.MapEntry():
                 axes = f": {_axes(it.axes)}" if it.axes else ""
-                lines.append(f"{INDENT}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
-    return [*lines, "}"]
+                lines.append(f"{indent}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
+            case tree.WeightsIf():
+                lines += _weights_if(it, indent)
+    return lines
+
+
+def _weights_if(node: tree.WeightsIf, indent: str) -> list[str]:
+    lines = [f"{indent}if {_expression(node.condition, PIPE, indent)} {{"]
+    while True:
+        lines += _weights_entries(node.then, indent + INDENT)
+        if len(node.otherwise) != 1 or not isinstance(node.otherwise[0], tree.WeightsIf):
+            break
+        node = node.otherwise[0]
+        lines.append(f"{indent}}} else if {_expression(node.condition, PIPE, indent)} {{")
+    if node.otherwise:
+        lines += [f"{indent}}} else {{", *_weights_entries(node.otherwise, indent + INDENT)]
+    return [*lines, f"{indent}}}"]
 
 
 # ---------------------------------------------------------------- statements

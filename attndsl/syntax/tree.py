@@ -477,22 +477,34 @@ class MapEntry(Tree):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class WeightsIf(Tree):
+    """`if head == "classify" { … } else { … }` around maps, on hyperparameters (an `else if` nests in `otherwise`)."""
+
+    condition: Expr
+    then: tuple[WeightsEntry, ...]
+    otherwise: tuple[WeightsEntry, ...]
+
+
+WeightsEntry = PrefixEntry | IgnoreEntry | MapEntry | WeightsIf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Weights(Tree):
-    """`weights GPT2 from huggingface { … }`."""
+    """`weights GPT2 from huggingface { … }`; `entries` are its lines beside `config`, in the order written."""
 
     model: Identifier
     origin: Identifier
     config: tuple[ConfigEntry, ...]
-    prefixes: tuple[PrefixEntry, ...]
-    ignored: tuple[IgnoreEntry, ...]
-    maps: tuple[MapEntry, ...]
+    entries: tuple[WeightsEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Train(Tree):
-    """`train GPT2 { batches = next_token(tokens, targets); minimize = loss; … }`."""
+    """`train GPT2 { batches = next_token(tokens, targets); minimize = loss; … }`; with a variant's name
+    (`train GPT2:tiny { … }`) the recipe of that variant."""
 
     model: Identifier
+    variant: Identifier | None
     settings: tuple[Argument, ...]
 
 

@@ -8,7 +8,8 @@ from attndsl.training.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from attndsl.training.console import Console, console_for
-    from attndsl.training.loop import Evaluation, Outcome, train
+    from attndsl.training.loop import Outcome, train
+    from attndsl.training.measuring import Evaluation
 
 __all__ = ["Console", "Evaluation", "Outcome", "Recipe", "console_for", "read_recipe", "train"]
 
@@ -18,7 +19,11 @@ def __getattr__(name: str) -> Any:
         from attndsl.training import console
 
         return getattr(console, name)
-    if name in ("Evaluation", "Outcome", "train"):
+    if name == "Evaluation":
+        from attndsl.training.measuring import Evaluation
+
+        return Evaluation
+    if name in ("Outcome", "train"):
         from attndsl.training import loop
 
         return getattr(loop, name)

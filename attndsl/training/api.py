@@ -48,6 +48,10 @@ class Trainer(Protocol):
         """The loss of a batch, with dropout off."""
         ...
 
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Outputs of the model by name, with dropout off."""
+        ...
+
     def finite(self) -> bool:
         """Whether every number in the parameters is one."""
         ...

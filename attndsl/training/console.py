@@ -18,12 +18,12 @@ class Console(Protocol):
         """Something that may not be what the user wanted."""
         ...
 
-    def start(self, step: int, steps: int) -> None:
-        """Training begins at `step` of `steps`."""
+    def start(self, step: int, steps: int, unit: str = "tokens") -> None:
+        """Training begins at `step` of `steps`; `unit` is what its speed is counted in."""
         ...
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """`step` steps are done."""
+        """`step` steps are done, at so many units per second."""
         ...
 
     def stop(self) -> None:
@@ -44,7 +44,7 @@ class Silent:
     def warn(self, text: str) -> None:
         self.warned.append(text)
 
-    def start(self, step: int, steps: int) -> None: ...
+    def start(self, step: int, steps: int, unit: str = "tokens") -> None: ...
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None: ...
 
@@ -58,6 +58,7 @@ class Plain:
         self.stream = stream or sys.stdout
         self.seconds = seconds
         self.steps = self.first = 0
+        self.unit = "tokens"
         self.begun = self.shown = -float("inf")
 
     def say(self, text: str) -> None:
@@ -66,8 +67,8 @@ class Plain:
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}")
 
-    def start(self, step: int, steps: int) -> None:
-        self.first, self.steps = step, steps
+    def start(self, step: int, steps: int, unit: str = "tokens") -> None:
+        self.first, self.steps, self.unit = step, steps, unit
         self.begun = time.monotonic()
         self.shown = -float("inf")
 
@@ -77,9 +78,8 @@ class Plain:
             return
         self.shown = now
         left = (now - self.begun) / max(1, step - self.first) * (self.steps - step)
-        self.say(
-            f"step {step:,}/{self.steps:,}  loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(left)} left"
-        )
+        speed = f"{tokens_per_second:,.0f} {self.unit}/s"
+        self.say(f"step {step:,}/{self.steps:,}  loss {loss:.4f}  {speed}  {duration(left)} left")
 
     def stop(self) -> None:
         self.stream.flush()
@@ -103,7 +103,7 @@ class Terminal:
 
         self.rich.print(Text.assemble(("warning: ", "bold yellow"), text), highlight=False)
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int, unit: str = "tokens") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.bar = Progress(
@@ -111,7 +111,7 @@ class Terminal:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}"),
-            TextColumn("{task.fields[speed]} tokens/s"),
+            TextColumn(f"{{task.fields[speed]}} {unit}/s"),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self.rich,

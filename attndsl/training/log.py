@@ -1,8 +1,9 @@
 """The log of a run: `log.jsonl`, one object a line, only ever appended to, and cut back when a run goes on from a
 checkpoint.
 
-Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `tokens` (seen so far) and
-`seconds`; evaluation lines have `step`, `held_out` (nats per token) and `held_out_per_byte`.
+Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `tokens` (seen so far, padding
+included; images, of a model of images) and `seconds`; evaluation lines have `step`, `held_out` (the mean loss in nats)
+and, where every token of a text counts, `held_out_per_byte`.
 """
 
 from __future__ import annotations

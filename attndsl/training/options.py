@@ -9,13 +9,13 @@ from typing import Union
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 
-Plain = Union[int, float, bool, str, tuple[float, ...], None]
+Plain = Union[int, float, bool, str, tuple[float, ...], tuple[str, ...], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting. `kind` is `int`, `float`, `bool`, `pair` or `word`; numbers lie in `[least, most]`, words among
-    `words` (any word if there are none). A default of None means that it must be given."""
+    """One setting. `kind` is `int`, `float`, `bool`, `pair`, `word` or `words` (one word or several); numbers lie in
+    `[least, most]`, words among `words` (any word if there are none). A default of None means that it must be given."""
 
     kind: str
     default: Plain
@@ -30,6 +30,10 @@ class Option:
             return value
         if self.kind == "word" and isinstance(value, str) and (not self.words or value in self.words):
             return value
+        if self.kind == "words":
+            several = (value,) if isinstance(value, str) else value
+            if isinstance(several, (tuple, list)) and all(isinstance(word, str) and word for word in several):
+                return tuple(several)
         if self.kind == "pair" and isinstance(value, (tuple, list)) and len(value) == 2 and all(map(self._fits, value)):
             return tuple(float(part) for part in value)
         if self.kind in ("int", "float") and isinstance(value, (int, float)) and self._fits(value):
@@ -50,6 +54,8 @@ class Option:
             return "true or false"
         if self.kind == "word":
             return f"one of {', '.join(self.words)}" if self.words else "a name"
+        if self.kind == "words":
+            return 'a text or several: `"a.*"`, `"a.*" | "b.*"`'
         what = {"int": "a whole number", "float": "a number", "pair": "a pair of numbers"}[self.kind]
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{what} from {_number(self.least)} to {_number(self.most)}"
@@ -115,16 +121,21 @@ PRECISIONS = ("float32", "float64", "bfloat16", "float16")
 SETTINGS: Mapping[str, Option] = {
     "minimize": Option("word", "loss", "the output to minimise, a scalar"),
     "clip": Option("float", 1.0, "the largest norm of all gradients together (0: no limit)", 0),
-    "batch": Option("int", 8, "windows in a batch", 1, 1_000_000),
+    "batch": Option("int", 8, "windows, rows or images in a batch", 1, 1_000_000),
     "accumulate": Option("int", 1, "batches whose gradients are averaged for one step", 1, 1_000_000),
-    "length": Option("int", 0, "tokens in a window (unless given, the model's `context`)", 1, 10**9),
+    "length": Option("int", 0, "the most tokens of a window or row (unless given, the model's `context`)", 1, 10**9),
     "precision": Option("word", "float32", "what is computed in; parameters are kept in float32", words=PRECISIONS),
     "steps": Option("int", 1000, "steps of training", 1, 10**12),
-    "evaluate": Option("int", 100, "steps from one evaluation on held-out text to the next (0: at the end only)", 0),
+    "evaluate": Option("int", 100, "steps from one evaluation on held-out data to the next (0: at the end only)", 0),
     "evaluate_batches": Option("int", 16, "batches in an evaluation", 1),
     "checkpoint": Option("int", 100, "steps from one checkpoint to the next (0: at the end only)", 0),
-    "tokenizer": Option("word", "bytes", "`bytes`, `chars`, `bpe(1024)`, or the path of a tokenizer.json"),
-    "held_out": Option("float", 0.05, "share of the text that is kept for evaluation", 0, 0.5),
+    "tokenizer": Option(
+        "word",
+        "bytes",
+        "`bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)`, or a path of a tokenizer.json",
+    ),
+    "held_out": Option("float", 0.05, "share of the data that is kept for evaluation", 0, 0.5),
+    "freeze": Option("words", (), "addresses of parameters that keep their values, as patterns: `word.*`"),
     "seed": Option("int", 0, "of initial values, batches and dropout", 0, (1 << 63) - 1),
 }
 
@@ -153,7 +164,8 @@ class Choice:
         """An option that is a pair of numbers."""
         value = self[name]
         assert isinstance(value, tuple)
-        return value[0], value[1]
+        first, second = value
+        return float(first), float(second)
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.options)})"

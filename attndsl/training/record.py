@@ -1,8 +1,8 @@
 """What a run folder says about itself: `run.json`, and a copy of the spec with all that it imports.
 
-    RUN/run.json               the settings, recipe, tokenizer, data, backend, versions
+    RUN/run.json               the settings, recipe, tokenizer, labels, data, backend, versions; at the end the metrics
     RUN/spec/…                 the .attn files, so that a run outlives later edits of them
-    RUN/tokenizer.json         (or characters.json; nothing for bytes)
+    RUN/tokenizer.json         (or characters.json; nothing for bytes), special_tokens.json
     RUN/log.jsonl, loss.svg    what happened
     RUN/checkpoints/           the newest two states
     RUN/weights.safetensors    the final parameters, by address
@@ -95,16 +95,19 @@ def copy_spec(spec: Spec, folder: Path) -> dict[str, Any]:
     others, and say where the spec is among them."""
     files = spec_files(spec)
     root = Path(os.path.commonpath([path.parent for path in files]))
-    for path in files:
-        target = folder / path.relative_to(root)
+    places = [path.relative_to(root) for path in files]
+    if not files[0].is_file():  # it was given as a text
+        places[0] = places[0].with_name(f"{spec.model.name.text}.attn")
+    for path, place in zip(files, places, strict=True):
+        target = folder / place
         with file_errors("copy the spec to", target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            text = path.read_bytes()
+            text = path.read_bytes() if path.is_file() else spec.source.text.encode("utf-8")
         write_whole(target, lambda partial, text=text: partial.write_bytes(text))  # type: ignore[misc]
     return {
         "name": spec.name,
-        "file": files[0].relative_to(root).as_posix(),
-        "files": [path.relative_to(root).as_posix() for path in files],
+        "file": places[0].as_posix(),
+        "files": [place.as_posix() for place in places],
         "model": spec.model.name.text,
         "variant": spec.variant.name.text if spec.variant else None,
     }

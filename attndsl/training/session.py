@@ -1,80 +1,85 @@
-"""A training run made ready: the model, the text and the trainer, for a new folder or one that goes on."""
+"""A training run made ready: the model, the data and the trainer, for a new folder or one that goes on."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attndsl.data.dataset import Dataset, load_dataset, open_dataset
 from attndsl.data.files import file_errors
-from attndsl.data.tokenizers import Bytes, TokenizerChoice
+from attndsl.data.tokenizers import load_tokenizer
 from attndsl.diagnostics import error
-from attndsl.elaborate import Spec, elaborate, load, open_spec
+from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.initial import require_memory
-from attndsl.sizes import Size
-from attndsl.training.api import Trainer, make_trainer
-from attndsl.training.checkpoint import newest_checkpoint
+from attndsl.objectives.base import Objective
+from attndsl.objectives.make import make_objective
+from attndsl.training.api import Trainer
+from attndsl.training.body import Body, open_body
+from attndsl.training.bounds import configure, fitted, new_sizes
+from attndsl.training.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.training.console import Console
+from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
+from attndsl.training.fitting import check_recipe, split_settings
 from attndsl.training.log import Line, cut_log
-from attndsl.training.recipe import Recipe, check_recipe, read_recipe, split_settings
-from attndsl.training.record import RECORD, SPEC, copy_spec, open_record, versions, write_record
+from attndsl.training.objective import TEXT
+from attndsl.training.place import choose_place, machine_differences, machine_facts, require_room, trainer_at
+from attndsl.training.recipe import Recipe
+from attndsl.training.record import RECORD, SPEC, copy_spec, open_record, write_record
 from attndsl.writing import PARTIAL, sync_folder
 
-CACHE = ".attndsl-tokens"  # beside the run, so that runs on the same text share it
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """Everything the loop needs; `step` steps are done already, and `lines` is the log of them."""
+    """Everything the loop needs; `step` steps are done already, and `lines` is the log of them. `train` and `held_out`
+    are the data as the objective prepared them."""
 
     run: Path
     graph: Graph
     recipe: Recipe
-    dataset: Dataset
+    objective: Objective
+    data: TrainingData
+    train: Any
+    held_out: Any
     trainer: Trainer
     step: int = 0
     lines: tuple[Line, ...] = ()
 
 
 def begin(
-    spec: str,
-    data: str | Sequence[str],
+    spec: str | Spec,
+    data: Any,
     out: Path,
     settings: Mapping[str, Setting],
     backend: str | None,
     device: str | None,
     compile: bool,
     console: Console,
+    weights: str | os.PathLike[str] | None = None,
 ) -> Session:
-    """Make a new run folder at `out`. Raises what checking the spec raises, and E07xx; nothing is written to `out`
-    before the spec, the recipe and the data are known to be good."""
-    if (out / RECORD).exists():
-        raise error(
-            "E0731", f"`{out}` holds a training run already",
-            help=(f"go on with it: `attndsl train --resume {out}`", "or start another with a different `--out`"),
-        )  # fmt: skip
-    if out.exists() and not out.is_dir():
-        raise error("E0731", f"`{out}` is a file", help="give `--out` a folder that is new or empty")
-    if out.is_dir() and any(out.iterdir()):
-        raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
-    opened = open_spec(spec)
-    graph, recipe, model_settings = _configure(opened, settings)
+    """Make a new run folder at `out`; with `weights`, from a body that was trained before. Raises what checking the
+    spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
+    _require_new(out)
+    opened = spec if isinstance(spec, Spec) else open_spec(spec)
+    body = open_body(weights, opened, settings) if weights is not None else Body()
+    made = configure(opened, settings, body.settings)
+    check_recipe(made.recipe, made.graph)
+    backend, device = choose_place(backend, device)
+    require_room(made.graph, made.recipe, device)
+    recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
+    found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
+    made = fitted(opened, settings, made, found, body.settings)
+    graph, recipe = made.graph, dataclasses.replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
-    backend, device = _place(backend, device)
-    _require_memory(graph, recipe, device)
-    choice = TokenizerChoice.parse(recipe.tokenizer)
-    dataset = load_dataset(data, choice, recipe.held_out, out.parent / CACHE, console.say)
-    graph, recipe, model_settings = _with_vocabulary(opened, settings, graph, recipe, model_settings, dataset)
-    check_recipe(recipe, graph)
-    dataset.require(recipe.length, _shown(data))
-    trainer = _trainer(graph, recipe, backend, device, compile, console)
+    if found.dataset is not None:
+        found.dataset.require(recipe.length, shown(data))
+    objective, train, held_out = _prepared(recipe, graph, found, console)
+    parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
+    trainer = trainer_at(graph, recipe, backend, device, compile, console, parameters)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     staging = out.with_name(f".{out.name}{PARTIAL}")
     with file_errors("create", out):
@@ -82,40 +87,32 @@ def begin(
         staging.mkdir(parents=True)
     facts = {
         "spec": copy_spec(opened, staging / SPEC),
-        "settings": model_settings,
+        "settings": dict(made.settings),
         "hyperparameters": {name: _plain(value) for name, value in graph.hyperparameters.items()},
         "parameters": graph.parameter_count,
         "recipe": recipe.to_json(),
-        "tokenizer": {
-            "kind": dataset.tokenizer.kind,
-            "vocab": dataset.vocab,
-            "fingerprint": dataset.tokenizer.fingerprint,
-        },
-        "data": {
-            "paths": [str(Path(path).absolute()) if Path(path).exists() else path for path in _several(data)],
-            "key": dataset.key,
-            "train": {"tokens": len(dataset.train.tokens), "bytes": dataset.train.bytes},
-            "held_out": {"tokens": len(dataset.held_out.tokens), "bytes": dataset.held_out.bytes},
-            "split_by": dataset.split_by,
-            "documents": dataset.documents,
-            "held_out_documents": dataset.held_out_documents,
-            "unigram_entropy": dataset.unigram_entropy,
-        },
-        **_machine(backend, trainer, compile),
+        "tokenizer": _tokenizer_facts(found, tokenizer is not None),
+        "labels": list(found.labels) if found.labels is not None else None,
+        "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
+        **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
+        **machine_facts(backend, trainer, compile),
         "resumed": [],
     }
-    dataset.tokenizer.save(staging)
+    if found.tokenizer is not None:
+        found.tokenizer.save(staging)
     write_record(staging, facts)
+    if weights is not None:  # what a run that is killed before its first checkpoint begins from again
+        save_checkpoint(staging, 0, trainer.state())
     with file_errors("create", out):
         os.rename(staging, out)
         sync_folder(out.parent)
-    return Session(out, graph, recipe, dataset, trainer)
+    return Session(out, graph, recipe, objective, found, train, held_out, trainer)
 
 
 def go_on(
     run: Path,
     settings: Mapping[str, Setting],
-    data: str | Sequence[str] | None,
+    data: Any,
     backend: str | None,
     device: str | None,
     compile: bool | None,
@@ -125,198 +122,140 @@ def go_on(
     training may change, and not those that decide the tokens. E0732 (no run), E0733 (damaged), E0734 (changed)."""
     record = open_record(run)
     facts = dict(record.facts)
-    recipe = Recipe.from_json(facts["recipe"])
+    before = Recipe.from_json(facts["recipe"])
     graph = load(record.spec, record.settings)
     model, training = split_settings(settings, graph.hyperparameters)
-    changed = recipe.override(training)
+    recipe = before.override(training)
     wanted = load(record.spec, {**record.settings, **model}).hyperparameters
-    fixed = [name for name, value in wanted.items() if value != graph.hyperparameters[name]]
-    fixed += [n for n in ("tokenizer", "held_out", "inputs", "seed") if getattr(changed, n) != getattr(recipe, n)]
-    if changed.optimizer.kind != recipe.optimizer.kind:
+    _require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
+    if recipe != before:
+        names = [
+            f.name
+            for f in dataclasses.fields(Recipe)
+            if f.compare and getattr(before, f.name) != getattr(recipe, f.name)
+        ]
+        console.warn(
+            f"{', '.join(names)} changed since the run began: from here on it is not the run that it would have been"
+        )
+    check_recipe(recipe, graph)
+    found = _recorded_data(run, facts, recipe, data, console)
+    objective, train, held_out = _prepared(recipe, graph, found, console)
+    backend = backend or facts["backend"]
+    device = device or (facts["device"] if backend == facts["backend"] else None)
+    if compile is None:
+        compile = facts["compile"] and backend == "torch"
+    backend, device = choose_place(backend, device)
+    trainer = trainer_at(graph, recipe, backend, device, compile, console)
+    machine = machine_facts(backend, trainer, compile)
+    for difference in machine_differences(facts, machine):
+        console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
+    step = _take_up(run, trainer, console)
+    lines = cut_log(run, step or 0)
+    facts["recipe"] = recipe.to_json()
+    facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
+    write_record(run, {name: value for name, value in facts.items() if name != "format"})
+    console.say(
+        f"`{run}` has no checkpoint yet: starting again"
+        if step is None
+        else f"going on with `{run}` after {step:,} steps"
+    )
+    return Session(run, graph, recipe, objective, found, train, held_out, trainer, step or 0, tuple(lines))
+
+
+# ---------------------------------------------------------------------------------------------- parts of both
+
+
+def _require_new(out: Path) -> None:
+    """That `out` is a place for a new run (E0731)."""
+    if (out / RECORD).exists():
+        raise error(
+            "E0731", f"`{out}` holds a training run already",
+            help=(f"go on with it: `attndsl train --resume {out}`", "or start another with a different `--out`"),
+        )  # fmt: skip
+    if out.exists() and not out.is_dir():
+        raise error("E0731", f"`{out}` is a file", help="give `--out` a folder that is new or empty")
+    if out.is_dir() and any(out.iterdir()):
+        raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
+
+
+def _prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
+    """The objective, and both parts of the data as it takes them."""
+    objective = make_objective(recipe, graph, data.tokenizer, data.labels)
+    return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
+
+
+def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
+    """That nothing changed which a run cannot go on without (E0734)."""
+    fixed = [*changed]
+    for name, field in (("tokenizer", "tokenizer"), ("held_out", "held_out"), ("batches", "objective"),
+                        ("special", "special"), ("freeze", "freeze"), ("seed", "seed")):  # fmt: skip
+        if getattr(now, field) != getattr(before, field):
+            fixed.append(name)
+    if now.optimizer.kind != before.optimizer.kind:
         fixed.append("optimizer")
     if fixed:
         raise error(
             "E0734", f"a run that goes on cannot change its `{fixed[0]}`",
             help="leave that setting out, or start a new run with another `--out`",
         )  # fmt: skip
-    if changed != recipe:
-        names = [
-            f.name
-            for f in dataclasses.fields(Recipe)
-            if f.compare and getattr(recipe, f.name) != getattr(changed, f.name)
-        ]
-        console.warn(
-            f"{', '.join(names)} changed since the run began: from here on it is not the run that it would have been"
-        )
-    recipe = changed
-    check_recipe(recipe, graph)
-    dataset = _recorded_data(run, facts, recipe, data, console)
-    backend = backend or facts["backend"]
-    device = device or (facts["device"] if backend == facts["backend"] else None)
-    if compile is None:
-        compile = facts["compile"] and backend == "torch"
-    backend, device = _place(backend, device)
-    trainer = _trainer(graph, recipe, backend, device, compile, console)
-    machine = _machine(backend, trainer, compile)
-    for difference in _differences(facts, machine):
-        console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
+
+
+def _recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any, console: Console) -> TrainingData:
+    """The very data that the run began with: from the cache, or made again from the same files (E0734)."""
+    kept, cache = facts["data"], run.parent / CACHE
+    if data is None and (found := open_data(kept["key"], cache, kept["paths"])) is not None:
+        return found
+    given = kept["paths"] if data is None else data
+    if given is None:
+        raise error(
+            "E0734", f"the run `{run}` began with data from Python, which it did not keep",
+            help="give the same again: `attndsl.training.train(resume=…, data=…)`",
+        )  # fmt: skip
+    kind = facts["tokenizer"].get("kind")
+    labels = facts.get("labels")
+    of_body = facts["tokenizer"].get("of_body", False)
+    # Text is told by how its tokenizer came about, too: it is made again, unless it came with a body.
+    tokenizer = load_tokenizer(kind, run) if kind and (of_body or recipe.objective.about.data != TEXT) else None
+    if kind == "file" and tokenizer is None:  # the file that the recipe names may be gone, and the run has a copy
+        recipe = dataclasses.replace(recipe, tokenizer=str(run))
+    found = load_data(given, recipe, cache, console.say, tokenizer)
+    same = found.key == kept["key"] and (labels is None or list(found.labels or ()) == labels)
+    made = found.tokenizer.fingerprint if found.tokenizer is not None else None
+    if not same or made != facts["tokenizer"].get("fingerprint"):
+        raise error(
+            "E0734", f"the data at {shown(given)} are not the data that the run began with",
+            note="a file was added, removed or changed, or the tokenizer's package was",
+            help="restore the data, or start a new run on what is there now with another `--out`",
+        )  # fmt: skip
+    return found
+
+
+def _take_up(run: Path, trainer: Trainer, console: Console) -> int | None:
+    """Load the newest checkpoint that can be read; the number of its steps, None where there is no checkpoint."""
     checkpoint, problems = newest_checkpoint(run)
     for problem in problems:
         console.warn(problem.diagnostics[0].message)
-    if checkpoint is None and problems:
-        raise problems[0]
-    step = 0
-    if checkpoint is not None:
-        step = checkpoint.step
-        try:
-            trainer.load_state(checkpoint.state)
-        except (KeyError, ValueError) as problem:
-            raise error(
-                "E0733", f"the checkpoint `{checkpoint.path}` does not fit the run: {problem.args[0]}",
-                help="restore the run's files from a copy, or start a new run",
-            ) from None  # fmt: skip
-    lines = cut_log(run, step)
-    facts["recipe"] = recipe.to_json()
-    facts["resumed"] = [*facts.get("resumed", []), {"step": step, **machine}]
-    write_record(run, {name: value for name, value in facts.items() if name != "format"})
-    console.say(
-        f"going on with `{run}` after {step:,} steps"
-        if checkpoint
-        else f"`{run}` has no checkpoint yet: starting again"
-    )
-    return Session(run, graph, recipe, dataset, trainer, step, tuple(lines))
-
-
-# ---------------------------------------------------------------------------------------------- parts of both
-
-
-def _configure(spec: Spec, settings: Mapping[str, Setting]) -> tuple[Graph, Recipe, dict[str, Setting]]:
-    # Which settings are the model's is known only once the model is: at its defaults first.
-    plain = elaborate(spec, {})
-    model, training = split_settings(settings, plain.hyperparameters)
-    graph = elaborate(spec, model) if model else plain
-    return graph, read_recipe(spec.train, graph.hyperparameters).override(training), model
-
-
-def _with_vocabulary(
-    spec: Spec,
-    settings: Mapping[str, Setting],
-    graph: Graph,
-    recipe: Recipe,
-    model: dict[str, Setting],
-    dataset: Dataset,
-) -> tuple[Graph, Recipe, dict[str, Setting]]:
-    """The model at the tokenizer's vocabulary. A vocabulary that was set must hold every token (E0709)."""
-    name, limit = vocabulary(graph, recipe.inputs[0])
-    if name is not None and name not in model:
-        if limit == dataset.vocab:
-            return graph, recipe, {**model, name: limit}
-        return _configure(spec, {**settings, name: dataset.vocab})
-    if limit is not None and limit < dataset.vocab:
-        what = f"`{name}` is {limit:,}" if name else f"`{recipe.inputs[0]}` must be below {limit:,}"
-        smaller = ("or use a smaller tokenizer, such as `--set tokenizer=bytes`",) if limit >= Bytes.vocab else ()
+    if checkpoint is None:
+        if problems:
+            raise problems[0]
+        return None
+    try:
+        trainer.load_state(checkpoint.state)
+    except (KeyError, ValueError) as problem:
         raise error(
-            "E0709", f"the tokenizer has {dataset.vocab:,} tokens, and {what}",
-            help=(
-                f"leave `--set {name}=…` out: the tokenizer sets it" if name else "make it a hyperparameter",
-                *smaller,
-            ),
-        )  # fmt: skip
-    return graph, recipe, model
+            "E0733", f"the checkpoint `{checkpoint.path}` does not fit the run: {problem.args[0]}",
+            help="restore the run's files from a copy, or start a new run",
+        ) from None  # fmt: skip
+    return checkpoint.step
 
 
-def vocabulary(graph: Graph, tokens: str) -> tuple[str | None, int | None]:
-    """The hyperparameter that bounds the input `tokens` (`tokens < vocab`), and the bound; None where there is none."""
-    for info in graph.inputs:
-        for bound in info.bounds if info.name == tokens else ():
-            if bound.relation == "<":
-                name = next((n for n in sorted(bound.limit.symbols) if bound.limit == Size.symbol(n)), None)
-                return name, bound.limit.value(graph.sizes)
-    value = graph.hyperparameters.get("vocab")
-    return ("vocab", value) if isinstance(value, int) else (None, None)
-
-
-def _recorded_data(
-    run: Path, facts: Mapping[str, Any], recipe: Recipe, data: str | Sequence[str] | None, console: Console
-) -> Dataset:
-    """The very tokens that the run began with: from the cache, or made again from the same files."""
-    key, cache = facts["data"]["key"], run.parent / CACHE
-    if data is None and (kept := open_dataset(cache, key)) is not None:
-        return kept
-    kind = recipe.tokenizer
-    choice = TokenizerChoice.parse(kind if kind in ("bytes", "chars") or kind.startswith("bpe:") else str(run))
-    paths = facts["data"]["paths"] if data is None else data
-    found = load_dataset(paths, choice, recipe.held_out, cache, console.say)
-    if found.key != key or found.tokenizer.fingerprint != facts["tokenizer"].get("fingerprint"):
-        raise error(
-            "E0734", f"the text at {_shown(paths)} is not the text that the run began with",
-            note="a file was added, removed or changed, or the tokenizer's package was",
-            help="restore the text, or start a new run on what is there now with another `--out`",
-        )  # fmt: skip
-    return found
-
-
-def _place(backend: str | None, device: str | None) -> tuple[str, str]:
-    """The backend and device asked for, or the best there are."""
-    if backend is None:
-        import importlib.util
-
-        backend = "torch" if importlib.util.find_spec("torch") else "numpy"
-    if device is None:
-        device = "cpu"
-        if backend == "torch":
-            try:
-                import torch
-            except ImportError:
-                return backend, device
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-    return backend, device
-
-
-def _require_memory(graph: Graph, recipe: Recipe, device: str) -> None:
-    """That parameters, gradients and the optimizer's averages fit, before the text is read (E0806)."""
-    copies = (3 if recipe.optimizer.kind == "sgd" else 4) if device == "cpu" else 1
-    require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies)
-
-
-def _trainer(graph: Graph, recipe: Recipe, backend: str, device: str, compile: bool, console: Console) -> Trainer:
-    trainer = make_trainer(graph, recipe, backend, device, compile=compile)
-    if trainer.precision != recipe.precision:
-        console.warn(f"the {backend} backend does not train in {recipe.precision}: it computes in {trainer.precision}")
-    return trainer
-
-
-def _machine(backend: str, trainer: Trainer, compile: bool) -> dict[str, Any]:
-    return {
-        "backend": backend,
-        "device": trainer.device,
-        "precision": trainer.precision,
-        "threads": trainer.threads,
-        "compile": compile,
-        "versions": versions(backend),
-    }
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    found = [
-        f"{name} was {before.get(name)} and is {now[name]}"
-        for name in ("backend", "device", "precision", "threads", "compile")
-        if before.get(name) != now[name]
-    ]
-    for name, version in now["versions"].items():
-        was = before.get("versions", {}).get(name)
-        if was != version and was is not None:
-            found.append(f"{name} was {was} and is {version}")
-    return found
+def _tokenizer_facts(data: TrainingData, of_body: bool) -> dict[str, Any]:
+    tokenizer = data.tokenizer
+    if tokenizer is None:
+        return {}
+    facts = {"kind": tokenizer.kind, "vocab": tokenizer.vocab, "fingerprint": tokenizer.fingerprint}
+    return facts | ({"of_body": True} if of_body else {})
 
 
 def _plain(value: object) -> object:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _several(data: str | Sequence[str]) -> list[str]:
-    return [data] if isinstance(data, str) else list(data)
-
-
-def _shown(data: str | Sequence[str]) -> str:
-    return ", ".join(f"`{path}`" for path in _several(data))

@@ -5,12 +5,12 @@
     updates                       how often the optimizer has moved the parameters
     scale                         of the loss in float16, and how many steps it has held: [scale, steps]
 
-`scale` is there in float16 only.
+`scale` is there in float16 only; the optimizer keeps nothing for parameters that are frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-def check_state(state: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], averages: tuple[str, ...]) -> None:
+def check_state(
+    state: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...]],
+    averages: tuple[str, ...],
+    frozen: Collection[str] = (),
+) -> None:
     """That a state has every array, in its parameter's shape: `KeyError` or `ValueError` with what does not fit."""
     wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
     for name in averages:
-        wanted |= {f"optimizer/{name}/{address}": shape for address, shape in shapes.items()}
+        wanted |= {f"optimizer/{name}/{address}": shape for address, shape in shapes.items() if address not in frozen}
     for name, shape in wanted.items():
         if name not in state:
             raise KeyError(f"it lacks `{name}`")

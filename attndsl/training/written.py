@@ -54,6 +54,8 @@ def evaluate(node: tree.Tree, names: Mapping[str, object]) -> Written:
         return Written("", tuple(evaluate(item, names).value for item in node.values), node.span)
     if isinstance(node, tree.Unary) and node.operator == "-":
         return Written("", -_number(node.operand, names), node.span)
+    if isinstance(node, tree.Chain) and all(sign.text == "|" for sign in node.operators):
+        return Written("", tuple(evaluate(operand, names).value for operand in node.operands), node.span)
     if isinstance(node, tree.Chain):
         return Written("", _chain(node, names), node.span)
     raise error(

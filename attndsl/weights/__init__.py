@@ -3,6 +3,7 @@
 Importing this loads neither NumPy nor PyTorch; `check_section` and `config_settings` need neither.
 """
 
+from attndsl.weights.adapting import Adapted, adapt_arrays, adapt_weights
 from attndsl.weights.check import check_section
 from attndsl.weights.config import config_settings
 from attndsl.weights.files import TensorFile, replacing, write_tensors
@@ -11,7 +12,10 @@ from attndsl.weights.saving import check_replaceable, export_huggingface, save_w
 from attndsl.weights.settings import settings_for
 
 __all__ = [
+    "Adapted",
     "TensorFile",
+    "adapt_arrays",
+    "adapt_weights",
     "check_arrays",
     "check_replaceable",
     "check_section",

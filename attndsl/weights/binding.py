@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.graph import Axis, ParameterInfo
 from attndsl.sizes import Size
 from attndsl.syntax import tree
+from attndsl.weights.axes import axis_name, name_of, place_of, shown_axes, size_of
 from attndsl.weights.forms import POINTWISE, Form, Joined, Leaf, Pointwise, Rearranged, Scaled
 from attndsl.weights.patterns import AddressPattern, parse_address
+from attndsl.weights.rearranging import rearranged
 
 
 class Scope:
@@ -135,7 +137,7 @@ def _call(call: tree.Call, piped: tuple[Form, ...], scope: Scope) -> Form:
         return _concat(call, [*piped, *(bind(p, scope) for p in plain)], over.value, scope)
     if name == "rearrange" and not named and len(piped) + len(plain) == 2 and isinstance(plain[-1], tree.Arrow):
         inner = piped[0] if piped else bind(plain[0], scope)
-        return _rearrange(inner, plain[-1], scope)
+        return rearranged(inner, plain[-1], scope.sizes)
     if name in POINTWISE and not named and len(piped) + len(plain) == 1:
         inner = piped[0] if piped else bind(plain[0], scope)
         return Pointwise(inner.axes, inner.shape, inner, name)
@@ -168,18 +170,18 @@ def _chain(chain: tree.Chain, scope: Scope) -> Form:
 
 def _concat(call: tree.Call, parts: list[Form], over: tree.Expr, scope: Scope) -> Form:
     if isinstance(over, tree.Arrow):
-        joined = [axis_name(term, scope) for term in over.source.terms]
+        joined = [axis_name(term) for term in over.source.terms]
         if len(joined) == 1:
             joined *= len(parts)
         targets = over.target.terms
         if len(joined) != len(parts) or len(targets) != 1:
             raise error("E0624", f"`concat` joins {len(parts)} tensors over {len(joined)} axes", over.span)
-        name = axis_name(targets[0], scope)
+        name = axis_name(targets[0])
     else:
-        name = _name(over, scope)
+        name = name_of(over)
         joined = [name] * len(parts)
     lacking = all(n not in [a.name for a in part.axes] for n, part in zip(joined, parts, strict=True))
-    places = [-1 if lacking else _place(part.axes, n, over.span) for n, part in zip(joined, parts, strict=True)]
+    places = [-1 if lacking else place_of(part.axes, n, over.span) for n, part in zip(joined, parts, strict=True)]
     place = 0 if lacking else places[0]
     rest = tuple(axis for i, axis in enumerate(parts[0].axes) if i != places[0])
     orders, lengths, total = [], [], Size.of(0)
@@ -190,7 +192,7 @@ def _concat(call: tree.Call, parts: list[Form], over: tree.Expr, scope: Scope) -
                 "E0624",
                 "the tensors that are joined differ in more than the joined axis",
                 call.span,
-                note=f"{_shown(parts[0].axes)} and {_shown(part.axes)}, over `{over.span.text}`",
+                note=f"{shown_axes(parts[0].axes)} and {shown_axes(part.axes)}, over `{over.span.text}`",
             )
         order = [others[axis] for axis in rest]
         if not lacking:
@@ -203,103 +205,41 @@ def _concat(call: tree.Call, parts: list[Form], over: tree.Expr, scope: Scope) -
     return Joined(axes, scope.lengths(axes), tuple(parts), tuple(orders), place, tuple(lengths), lacking)
 
 
-def _rearrange(inner: Form, arrow: tree.Arrow, scope: Scope) -> Form:
-    """`[Y*P, C] -> [Y, C*P]`: axes are split into factors, factors merged into axes. What is not mentioned stays."""
-    pieces: dict[int, list[Axis]] = {}  # for each axis that is mentioned, by place, what it is split into
-    for term in arrow.source.terms:
-        place = _place(inner.axes, axis_name(term, scope), term.span)
-        if place in pieces:
-            raise error("E0624", f"`{inner.axes[place].name}` is mentioned twice", term.span)
-        pieces[place] = _split(term, inner.axes[place], scope)
-    split = [piece for place, axis in enumerate(inner.axes) for piece in pieces.get(place, [axis])]
-    places = {piece.name: i for i, piece in enumerate(split)}
-    if len(places) < len(split):
-        raise error("E0624", "two axes would have one name", arrow.source.span, f"they would be {_shown(tuple(split))}")
-    if len(arrow.source.terms) == len(arrow.target.terms) == 1 and len(pieces[place]) == 1:
-        new = _factor_names(arrow.target.terms[0], scope)
-        if len(new) == 1 and new[0] not in places:  # one name on each side: it is renamed
-            places[new[0]] = places[pieces[place][0].name]
-    order: list[int] = []
-    axes: list[Axis] = []
-    for term in arrow.target.terms:
-        size = Size.of(1)
-        for name in _factor_names(term, scope):
-            if name not in places or places[name] in order:
-                where = "mentioned twice" if name in places else "not on the left of the arrow"
-                raise error("E0624", f"`{name}` is {where}", term.span, help=did_you_mean(name, places))
-            order.append(places[name])
-            size = size * split[places[name]].size
-        axes.append(Axis(axis_name(term, scope), size))
-    for place, axis in enumerate(inner.axes):
-        if place not in pieces:
-            order.append(split.index(axis))
-            axes.append(axis)
-    lost = [piece.name for i, piece in enumerate(split) if i not in order]
-    if lost:
-        raise error("E0624", f"`{lost[0]}` is not on the right of the arrow", arrow.span)
-    if len({axis.name for axis in axes}) < len(axes):
-        raise error(
-            "E0624", "the result has two axes of one name", arrow.span, f"the axes would be {_shown(tuple(axes))}"
-        )
-    lengths = scope.lengths(tuple(split))
-    return Rearranged(tuple(axes), scope.lengths(tuple(axes)), inner, lengths, tuple(order))
-
-
-def _split(term: tree.AxisTerm, axis: Axis, scope: Scope) -> list[Axis]:
-    """The factors of `axis` that a term on the left of an arrow names; the one whose size is unknown is solved for."""
-    names = _factor_names(term, scope)
-    if len(names) == 1:
-        return [Axis(axis_name(term, scope), axis.size)]
-    assert isinstance(term.size, tree.Chain)
-    sizes = [_size(operand, scope) for operand in term.size.operands]
-    unknown = [i for i, size in enumerate(sizes) if size.known(scope.sizes) is None]
-    if len(unknown) > 1:
-        raise error(
-            "E0624", f"neither `{names[unknown[0]]}` nor `{names[unknown[1]]}` is a size of the model", term.span
-        )
-    rest = axis.size
-    for i, size in enumerate(sizes):
-        if i not in unknown:
-            rest = rest / size if size.terms else rest
-    if unknown:
-        sizes[unknown[0]] = rest
-        if not rest.known(scope.sizes):
-            raise error("E0624", f"`{names[unknown[0]]}` would be `{rest}`, which is no whole number here", term.span)
-    elif rest != Size.of(1):
-        raise error("E0624", f"`{term.span.text}` is not the size of `{axis}`", term.span)
-    return [Axis(name, size) for name, size in zip(names, sizes, strict=True)]
-
-
 # ---------------------------------------------------------------- axes
 
 
 def arranged(form: Form, stated: tree.AxisList, scope: Scope) -> Form:
-    """`form` with its axes in the order in which the published tensor has them."""
+    """`form` with its axes in the order in which the published tensor has them; a `1` that it has not is an axis of one
+    element more, as in `[1, context, width]`."""
     places: list[int] = []
+    axes: list[Axis] = []
+    own = {axis.name for axis in form.axes} | {str(axis.size) for axis in form.axes}
     for term in stated.terms:
-        place = _place(form.axes, axis_name(term, scope), term.span)
+        name = axis_name(term)
+        if name == "1" and name not in own:
+            axes.append(Axis(name, Size.of(1)))
+            continue
+        place = place_of(form.axes, name, term.span)
         if place in places:
             raise error("E0624", f"the axis `{term.span.text}` is stated twice", term.span)
         places.append(place)
+        axes.append(form.axes[place])
     left = [axis for i, axis in enumerate(form.axes) if i not in places]
     if left:
         raise error(
             "E0624",
             f"the axis `{left[0].name}` is not stated",
             stated.span,
-            f"the tensor has the axes {_shown(form.axes)}",
+            f"the tensor has the axes {shown_axes(form.axes)}",
         )
-    if places == list(range(len(places))):
+    if tuple(axes) == form.axes:
         return form
-    axes = tuple(form.axes[i] for i in places)
-    return Rearranged(axes, tuple(form.shape[i] for i in places), form, form.shape, tuple(places))
+    return Rearranged(tuple(axes), scope.lengths(tuple(axes)), form, form.shape, tuple(places))
 
 
 def stated_axes(stated: tree.AxisList, scope: Scope) -> tuple[Axis, ...]:
     """Axes that stand on their own, with sizes that the model knows (those of a constant)."""
-    axes = tuple(
-        Axis(axis_name(term, scope), _size(term.size, scope)) for term in stated.terms if term.size is not None
-    )
+    axes = tuple(Axis(axis_name(term), size_of(term.size)) for term in stated.terms if term.size is not None)
     for axis, term in zip(axes, stated.terms, strict=False):
         if axis.size.known(scope.sizes) is None:
             raise error(
@@ -309,74 +249,3 @@ def stated_axes(stated: tree.AxisList, scope: Scope) -> tuple[Axis, ...]:
                 help=did_you_mean(str(axis.size), scope.sizes),
             )
     return axes
-
-
-def _place(axes: tuple[Axis, ...], name: str, span: Span) -> int:
-    """The place of the axis called `name`, or of the only one with that size; E0624 where there is none."""
-    found = [i for i, axis in enumerate(axes) if axis.name == name] or [
-        i for i, axis in enumerate(axes) if str(axis.size) == name
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(f"`{axes[i].name}`" for i in found)
-        raise error("E0624", f"two axes have the size `{name}`", span, help=f"say which: {choices}")
-    raise error(
-        "E0624",
-        f"the tensor has no axis `{name}`",
-        span,
-        f"the axes are {_shown(axes)}",
-        help=did_you_mean(name, [a.name for a in axes]),
-    )
-
-
-def axis_name(term: tree.AxisTerm, scope: Scope) -> str:
-    if term.size is None:
-        raise error("E0624", "`*` does not name an axis", term.span)
-    return term.name.text if term.name is not None else _name(term.size, scope)
-
-
-def _name(expression: tree.Expr, scope: Scope) -> str:
-    if isinstance(expression, tree.AxesValue) and len(expression.axes.terms) == 1:
-        return axis_name(expression.axes.terms[0], scope)
-    return str(_size(expression, scope))
-
-
-def _factor_names(term: tree.AxisTerm, scope: Scope) -> list[str]:
-    """What the factors of a term go by, outermost first: `heads`, `head` for `heads * head` and `out=heads * head`."""
-    size = term.size
-    if isinstance(size, tree.Chain) and all(o.text == "*" for o in size.operators):
-        return [_name(operand, scope) for operand in size.operands]
-    return [axis_name(term, scope)]
-
-
-def _size(expression: tree.Expr, scope: Scope) -> Size:
-    """The size that an expression over hyperparameters and numbers writes."""
-    if isinstance(expression, tree.Number) and isinstance(expression.value, int):
-        return Size.of(expression.value)
-    if isinstance(expression, tree.Name):
-        return Size.symbol(expression.text)
-    if isinstance(expression, tree.Chain):
-        total = _size(expression.operands[0], scope)
-        for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
-            total = _combine(operator.text, total, _size(operand, scope), expression)
-        return total
-    raise error("E0624", f"`{expression.span.text}` is no size", expression.span)
-
-
-def _combine(operator: str, left: Size, right: Size, whole: tree.Expr) -> Size:
-    if operator == "+":
-        return left + right
-    if operator == "-":
-        return left - right
-    if operator == "*":
-        return left * right
-    if operator in ("/", "//", "%") and right.terms:
-        return left / right if operator == "/" else left // right if operator == "//" else left % right
-    if operator == "^" and right.constant is not None and right.constant.denominator == 1 and 0 <= right.constant <= 16:
-        return left ** int(right.constant)
-    raise error("E0624", f"`{whole.span.text}` is no size", whole.span)
-
-
-def _shown(axes: tuple[Axis, ...]) -> str:
-    return "[" + ", ".join(map(str, axes)) + "]"

@@ -2,19 +2,90 @@
 
 from __future__ import annotations
 
-from attndsl.diagnostics import AttnError, Diagnostic
+from itertools import combinations
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import Graph
 from attndsl.syntax import tree
-from attndsl.weights.config import check_config
+from attndsl.weights.choices import Choice
+from attndsl.weights.config import alternatives, is_absent
+from attndsl.weights.keys import check_expression, subject_key
 from attndsl.weights.mapping import WeightMap
+from attndsl.weights.solving import choice_in, in_order_of_solution
 
 
 def check_section(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
-    """Every mistake in a section, given the graph of its model: E0620 to E0629 (see `attndsl.weights.mapping` and
-    `attndsl.weights.config`). Costs the same whatever the model's depth, and touches no array."""
+    """Every mistake in a section, given the graph of its model: E0620 to E0632. Of lines under an `if` it looks at
+    those that hold for the graph. Costs the same whatever the model's depth, and touches no array."""
     found = check_config(section, graph)
     try:
         WeightMap(section, graph)
     except AttnError as raised:
         found += raised.diagnostics
     return found
+
+
+def check_config(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
+    """What is wrong with a section's `config`: E0627 for hyperparameters that the model lacks or that are not mapped,
+    E0628 for what cannot be read or written, E0632 for tables that are none, or that do not fit together."""
+    found: list[Diagnostic] = []
+    seen: dict[str, tree.ConfigEntry] = {}
+    for entry in section.config:
+        try:
+            for part in alternatives(entry) if entry.name is None else (entry.value,):
+                if entry.name is not None or not is_absent(part):
+                    check_expression(part)
+        except AttnError as raised:
+            found += raised.diagnostics
+        if entry.name is None:
+            continue
+        name = entry.name.text
+        if name not in graph.hyperparameters:
+            helps = did_you_mean(name, graph.hyperparameters)
+            found += error(
+                "E0627", f"`{graph.name}` has no hyperparameter `{name}`", entry.name.span, help=helps
+            ).diagnostics
+        elif seen.setdefault(name, entry) is not entry:
+            other = Label(seen[name].span, "and here")
+            found += error(
+                "E0627", f"the hyperparameter `{name}` is mapped twice", entry.name.span, other=other
+            ).diagnostics
+    if found or not section.config:
+        return found
+    left = [name for name in graph.hyperparameters if name not in seen]
+    if left:
+        names = ", ".join(f"`{name}`" for name in left)
+        found += error(
+            "E0627",
+            f"the configuration does not say where {names} come{'s' if len(left) == 1 else ''} from",
+            section.config[0].span,
+            note="an exported model would be read back with other values",
+            help=f"add `{left[0]} = …` with a published key or a constant",
+        ).diagnostics
+        return found
+    try:
+        in_order_of_solution(section)
+        _check_tables(section)
+    except AttnError as raised:
+        found += raised.diagnostics
+    return found
+
+
+def _check_tables(section: tree.Weights) -> None:
+    """That tables of one key speak of the same values of it: what one of them reads, the others must read too."""
+    tables = [choice for entry in section.config if (choice := choice_in(entry.value)) is not None]
+    for first, second in combinations(tables, 2):
+        if subject_key(first) == subject_key(second):
+            for one, other in ((first, second), (second, first)):
+                _check_covered(one, other)
+
+
+def _check_covered(one: Choice, other: Choice) -> None:
+    for row in one.rows:
+        if row.published is not None and other.row_of(row.published) is None:
+            raise error(
+                "E0632",
+                f"this table has no row for {row.shown}",
+                other.span,
+                other=Label(row.span, f"another table of `{subject_key(one)}` has one"),
+            )

@@ -1,7 +1,8 @@
 """Expressions of published configuration keys, and their values.
 
 A name is a key, a dotted name a key inside a key (`rope_scaling.factor`); `key or value` is the key's value, or the
-other one where the file lacks the key or says null.
+other one where the file lacks the key or says null; `choose(key, "a" -> b, …)` is what a table says of the key's value,
+`count(key)` how many entries a table or list has.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.syntax import tree
+from attndsl.weights.choices import ABSENT, Choice, choice_of, counted
 
 Lookup = Callable[[str], Any]
 """The value of a key; None where it is absent."""
-
-ABSENT = "absent"
 
 
 class Unknown(Exception):
@@ -48,6 +48,10 @@ def keys_in(expression: tree.Expr) -> Iterator[str]:
     elif isinstance(expression, tree.Conditional):
         for part in (expression.then, expression.condition, expression.otherwise):
             yield from keys_in(part)
+    elif (choice := choice_of(expression)) is not None:
+        yield from keys_in(choice.subject)
+    elif (table := counted(expression)) is not None:
+        yield from keys_in(table)
 
 
 def operators_of(expression: tree.Expr) -> set[str]:
@@ -59,7 +63,8 @@ def _unsupported(expression: tree.Expr) -> AttnError:
         "E0628",
         f"`{expression.span.text}` is not what a configuration can say",
         expression.span,
-        help="use published keys, numbers, texts, `+ - * / // %`, comparisons, `and`, `or`, `not` and `… if … else …`",
+        help="use published keys, numbers, texts, `+ - * / // %`, comparisons, `and`, `or`, `not`, `… if … else …`, "
+        '`choose(key, "text" -> value, …)` and `count(key)`',
     )
 
 
@@ -73,10 +78,31 @@ def check_expression(expression: tree.Expr) -> None:
         parts = (expression.operand,)
     elif isinstance(expression, tree.Conditional):
         parts = (expression.then, expression.condition, expression.otherwise)
+    elif (choice := choice_of(expression)) is not None:
+        if subject_key(choice) is None:
+            raise error(
+                "E0632",
+                f"`{choice.subject.span.text}` is no published key",
+                choice.subject.span,
+                help='`choose` takes a key, or a key with a default: `choose(hidden_act or "gelu", …)`',
+            )
+        parts = (choice.subject,)
+    elif (table := counted(expression)) is not None:
+        if key_of(table) is None:
+            raise error("E0632", f"`{table.span.text}` is no published key", table.span, help="`count(id2label) or 2`")
+        parts = (table,)
     else:
         raise _unsupported(expression)
     for part in parts:
         check_expression(part)
+
+
+def subject_key(choice: Choice) -> str | None:
+    """The key that a table is about: `key`, or that of `key or default`; None where it is about something else."""
+    subject = choice.subject
+    if isinstance(subject, tree.Chain) and operators_of(subject) == {"or"} and not set(keys_in(subject.operands[-1])):
+        subject = subject.operands[0]
+    return key_of(subject)
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -124,6 +150,13 @@ def evaluate(expression: tree.Expr, lookup: Lookup) -> Any:
     if isinstance(expression, tree.Unary):
         value = evaluate(expression.operand, lookup)
         return not value if expression.operator == "not" else calculate(expression, "-", 0, value)
+    if (choice := choice_of(expression)) is not None:
+        return _chosen(choice, lookup)
+    if (table := counted(expression)) is not None:
+        value = evaluate(table, lookup)
+        if not isinstance(value, (dict, list)):
+            raise error("E0616", f"`{table.span.text}` is {shown(value)}, which has no entries to count", table.span)
+        return len(value)
     if not isinstance(expression, tree.Chain):
         raise _unsupported(expression)
     if operators_of(expression) == {"or"}:
@@ -134,6 +167,30 @@ def evaluate(expression: tree.Expr, lookup: Lookup) -> Any:
     for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
         total = calculate(expression, operator.text, total, evaluate(operand, lookup))
     return total
+
+
+def _chosen(choice: Choice, lookup: Lookup) -> Any:
+    """What the table says of the key's value: E0614 where it has no row for it."""
+    published: Any
+    try:
+        published = evaluate(choice.subject, lookup)
+    except Unknown:
+        absent = choice.row_of(None)
+        if absent is None:
+            raise
+        return absent.value
+    if isinstance(published, list) and len(published) == 1:
+        published = published[0]
+    row = choice.row_of(published) if isinstance(published, (bool, int, float, str)) else None
+    if row is None:
+        key = subject_key(choice) or choice.subject.span.text
+        raise error(
+            "E0614",
+            f"the published {key} is {shown(published)}, for which the spec has no row",
+            choice.span,
+            note=f"it has {choice.allowed}",
+        )
+    return row.value
 
 
 def _either(chain: tree.Chain, lookup: Lookup) -> Any:

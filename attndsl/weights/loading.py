@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
@@ -13,6 +13,7 @@ from attndsl.lazy import np
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
 from attndsl.weights.forms import Constant
+from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
 from attndsl.weights.mapping import Entry, Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
@@ -37,7 +38,7 @@ def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
     """
     with WeightsSource(path) as source:
         require_memory(graph, "float32")  # before every parameter is named, of which a `config.json` may ask for 10^9
-        reader = _choose(source, graph, sections)
+        reader = reader_of(source, graph, sections)
         reader.check()
         return reader.read()
 
@@ -51,30 +52,39 @@ def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
     return tuple(axis.size.value(graph.sizes) for axis in info.type.axes)
 
 
-def _choose(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> _OwnNames | _PublishedNames:
-    own = _OwnNames(source, graph)
+def reader_of(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> OwnNames | PublishedNames:
+    """What reads these files: by our addresses, or by the published names of one of the `sections`, whichever more of
+    the names are; E0609 where none is."""
+    own = OwnNames(source, graph, sections)
     if own.known() == len(source.names) and (source.names or not own.parameters):
         return own
-    readers: list[_OwnNames | _PublishedNames] = [own]
-    readers += [_PublishedNames(source, graph, section) for section in sections]
+    readers: list[OwnNames | PublishedNames] = [own]
+    readers += [PublishedNames(source, graph, section, sections) for section in sections]
     known = [reader.known() for reader in readers]
     best = max(range(len(readers)), key=lambda i: (known[i], -i))
     if known[best]:
         return readers[best]
     expected = [name for reader in readers for name in reader.expected()]
+    raise of_another_model(str(source.path), source.names, expected, graph, mapped=bool(sections))
+
+
+def of_another_model(
+    origin: str, names: Sequence[str], expected: Sequence[str], graph: Graph, *, mapped: bool
+) -> AttnError:
+    """E0609 for weights without a name in common with `expected`; `mapped` where the spec has a `weights` section."""
     examples = []
-    for name in source.names[:3]:
+    for name in names[:3]:
         near = nearest(name, expected)
         examples.append(quoted(name) + (f" (nearest: {quoted(near)})" if near else ""))
-    raise error(
+    return error(
         "E0609",
-        f"{source.path} holds weights of another model: none of its {len(source.names)} names is one of `{graph.name}`",
+        f"{origin} holds weights of another model: none of its {len(names)} names is one of `{graph.name}`",
         note="it has " + ", ".join(examples) if examples else "it has no tensors at all",
-        help="the names are mapped in a `weights` section of the spec" if not sections else (),
+        help="the names are mapped in a `weights` section of the spec" if not mapped else (),
     )
 
 
-def _dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) -> AttnError | None:
+def dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) -> AttnError | None:
     if entry.dtype in FLOATS:
         return None
     return error(
@@ -86,12 +96,12 @@ def _dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None)
     )
 
 
-def _as_float(array: Array) -> Array:
+def as_float(array: Array) -> Array:
     with np.errstate(invalid="ignore"):  # a signalling NaN is no reason to speak up here
         return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def _owned(array: Array) -> Array:
+def owned(array: Array) -> Array:
     """In fresh, contiguous memory of its own: results must not depend on how a file aligns its tensors."""
     return array if array.base is None and array.flags.c_contiguous else array.copy(order="C")
 
@@ -99,36 +109,42 @@ def _owned(array: Array) -> Array:
 # ---------------------------------------------------------------- our names
 
 
-class _OwnNames:
-    def __init__(self, source: WeightsSource, graph: Graph) -> None:
-        self.source, self.graph = source, graph
+class OwnNames:
+    """Reads files whose tensors go by our addresses."""
+
+    def __init__(self, source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights] = ()) -> None:
+        self.source, self.graph, self.sections = source, graph, sections
         self.parameters = parameters_of(graph)
 
-    def expected(self) -> Iterable[str]:
-        return self.parameters
+    def expected(self) -> list[str]:
+        return list(self.parameters)
 
     def known(self) -> int:
         return sum(name in self.parameters for name in self.source.names)
 
     def check(self) -> None:
-        check_settings(self.source, self.graph, None)
         names = set(self.source.names)
         left = [name for name in self.source.names if name not in self.parameters]
-        missing: Mistakes = []
+        lacking = [address for address in self.parameters if address not in names]
+        layers = lacking_layers(lacking, self.parameters)
+        require_layers(layers, str(self.source.path), self.graph, left)
+        check_settings(self.source, self.graph, self.sections)
+        missing = _missing_layers(layers, str(self.source.path))
+        told = {address for layer in layers for address in layer.parameters}
+        missing += [(address, self._missing(address, left)) for address in lacking if address not in told]
         shapes: Mistakes = []
         dtypes: Mistakes = []
         for address, info in self.parameters.items():
             if address not in names:
-                missing.append((address, self._missing(address, left)))
                 continue
             entry, shape = self.source.entry(address), shape_of(info, self.graph)
             if entry.shape != shape:
-                found = _wrong_shape(entry, shape, self.source, info.type, self.graph, None)
+                found = wrong_shape(address, entry.shape, shape, str(self.source.path), info.type, self.graph)
                 shapes.append((address, found))
-            elif problem := _dtype_mistake(entry, self.source, None):
+            elif problem := dtype_mistake(entry, self.source, None):
                 dtypes.append((address, problem))
         over: Mistakes = [(name, self._left_over(name)) for name in left]
-        _raise(missing, over, shapes, dtypes)
+        raise_all(missing, over, shapes, dtypes)
 
     def _missing(self, address: str, left: list[str]) -> AttnError:
         message = f"the parameter {quoted(address)} is missing from {self.source.path}"
@@ -139,15 +155,20 @@ class _OwnNames:
         return error("E0606", message, help=did_you_mean(name, self.parameters))
 
     def read(self) -> dict[str, Array]:
-        return {address: _owned(_as_float(self.source.read(address))) for address in self.parameters}
+        return {address: owned(as_float(self.source.read(address))) for address in self.parameters}
 
 
 # ---------------------------------------------------------------- published names
 
 
-class _PublishedNames:
-    def __init__(self, source: WeightsSource, graph: Graph, section: tree.Weights) -> None:
+class PublishedNames:
+    """Reads files whose tensors go by the published names of one section."""
+
+    def __init__(
+        self, source: WeightsSource, graph: Graph, section: tree.Weights, sections: Sequence[tree.Weights] = ()
+    ) -> None:
         self.source, self.graph, self.section = source, graph, section
+        self.sections = sections or (section,)
         self.mapping = WeightMap(section, graph)
         self.parameters = parameters_of(graph)
         self.items = [item for item in self.mapping.items() if item.entry.takes]
@@ -157,36 +178,52 @@ class _PublishedNames:
         self.present = [name in names for name in self.full]
         self.spoken = set(self.full)
 
-    def expected(self) -> Iterable[str]:
+    def expected(self) -> list[str]:
         return self.full
 
     def known(self) -> int:
         return sum(self.present)
 
     def check(self) -> None:
-        check_settings(self.source, self.graph, self.section)
-        left = [name for name in self.source.names if not self._is_used(name)]
+        left = self.left()
+        lacking = self.lacking()
+        layers = lacking_layers(lacking, self.parameters)
+        require_layers(layers, str(self.source.path), self.graph, left)
+        check_settings(self.source, self.graph, self.sections, self.section)
         over: Mistakes = [(name, self._left_over(name)) for name in left]
         shapes: Mistakes = []
         dtypes: Mistakes = []
-        filled: set[str] = set()
         for item, name, present in zip(self.items, self.full, self.present, strict=True):
             if not present:
                 continue
-            filled.update(address for address, _ in item.form.leaves())
             entry, span = self.source.entry(name), item.entry.tree.span
             unshaped = isinstance(item.form, Constant) and item.entry.tree.axes is None
             if entry.shape != item.form.shape and not unshaped:
-                shapes.append((name, self._wrong_shape(item, entry)))
-            elif problem := _dtype_mistake(entry, self.source, span):
+                shapes.append((name, self.wrong_shape(item, entry)))
+            elif problem := dtype_mistake(entry, self.source, span):
                 dtypes.append((name, problem))
-        missing: Mistakes = []
+        missing = _missing_layers(layers, str(self.source.path))
+        untold = set(lacking) - {address for layer in layers for address in layer.parameters}
         for item, name, present in zip(self.items, self.full, self.present, strict=True):
-            lacking = [address for address, _ in item.form.leaves() if address not in filled]
-            if not present and (lacking or (item.entry.number is not None and item.entry.two_way)):
-                missing.append((name, self._missing(item, name, lacking, left)))
-                filled.update(lacking)
-        _raise(missing, over, shapes, dtypes)
+            fills = [address for address, _ in item.form.leaves() if address in untold]
+            if not present and (fills or (item.entry.number is not None and item.entry.two_way)):
+                missing.append((name, self._missing(item, name, fills, left)))
+                untold.difference_update(fills)
+        raise_all(missing, over, shapes, dtypes)
+
+    def left(self) -> list[str]:
+        """The tensors of which the section does not speak."""
+        return [name for name in self.source.names if not self._is_used(name)]
+
+    def lacking(self, without: Collection[str] = ()) -> list[str]:
+        """The parameters that no tensor of the files fills, those of the names `without` not being read."""
+        filled = {
+            address
+            for item, name, present in zip(self.items, self.full, self.present, strict=True)
+            if present and name not in without
+            for address, _ in item.form.leaves()
+        }
+        return [address for address in self.parameters if address not in filled]
 
     def _is_used(self, name: str) -> bool:
         return name in self.spoken or any(family.matches(name) for family in self.mapping.families)
@@ -210,27 +247,28 @@ class _PublishedNames:
             help=did_you_mean(name, self.full) or f"if it is no parameter of the model: `ignore {_as_text(name)}`",
         )
 
-    def _wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
-        type = Type("float", item.form.axes)
-        return _wrong_shape(entry, item.form.shape, self.source, type, self.graph, item.entry.tree.span)
+    def wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
+        type, span = Type("float", item.form.axes), item.entry.tree.span
+        return wrong_shape(entry.name, entry.shape, item.form.shape, str(self.source.path), type, self.graph, span)
 
-    def read(self) -> dict[str, Array]:
+    def read(self, without: Collection[str] = ()) -> dict[str, Array]:
+        """The parameters by address, in the graph's order; the tensors `without` are not looked at."""
         arrays: dict[str, Array] = {}
         makers: dict[str, Entry] = {}
         differ: Mistakes = []
         order = sorted(range(len(self.items)), key=lambda i: not self.items[i].entry.two_way)
         for i in order:
-            if not self.present[i]:
-                continue
             item, name = self.items[i], self.full[i]
-            published = _as_float(self.source.read(name))
+            if not self.present[i] or name in without:
+                continue
+            published = as_float(self.source.read(name))
             if isinstance(item.form, Constant):
                 if not (published == item.form.value).all():
                     differ.append((name, self._not_constant(name, item.entry)))
                 continue
             for address, array in item.form.invert(published):
                 if address not in arrays:
-                    arrays[address] = _owned(array)
+                    arrays[address] = owned(array)
                     makers[address] = item.entry
                 elif not np.array_equal(arrays[address], array, equal_nan=True):
                     differ.append((name, self._differs(name, address, item.entry, makers[address])))
@@ -239,11 +277,11 @@ class _PublishedNames:
                 assert family.entry.number is not None
                 for name in self.source.names:
                     if family.matches(name) and name not in self.spoken:
-                        problem = _dtype_mistake(self.source.entry(name), self.source, family.entry.tree.span)
+                        problem = dtype_mistake(self.source.entry(name), self.source, family.entry.tree.span)
                         if problem or not (self.source.read(name) == family.entry.number).all():
                             differ.append((name, problem or self._not_constant(name, family.entry)))
-        _raise(differ)
-        return {address: arrays[address] for address in self.parameters}
+        raise_all(differ)
+        return {address: arrays[address] for address in self.parameters if address in arrays}
 
     def _not_constant(self, name: str, entry: Entry) -> AttnError:
         return error(
@@ -274,18 +312,25 @@ def _as_text(name: str) -> str:
     return '"' + quoted(name)[1:-1] + '"'
 
 
-def _wrong_shape(
-    entry: TensorEntry, shape: tuple[int, ...], source: WeightsSource, type: Type, graph: Graph, span: Span | None
+def wrong_shape(
+    name: str,
+    have: tuple[int, ...],
+    shape: tuple[int, ...],
+    origin: str,
+    type: Type,
+    graph: Graph,
+    span: Span | None = None,
 ) -> AttnError:
+    """E0607: the tensor called `name` at `origin` has the shape `have` instead of `shape`."""
     symbols = sorted({s for axis in type.axes for s in axis.size.symbols if s in graph.sizes})
     axes = "[" + ", ".join(map(str, type.axes)) + "]"
     helps = []
-    if len(shape) == 2 and entry.shape == shape[::-1] and span is not None:
+    if len(shape) == 2 and have == shape[::-1] and span is not None:
         flipped = ", ".join(axis.name for axis in reversed(type.axes))
         helps.append(f"the axes fit the other way round: `[{flipped}]`")
     return error(
         "E0607",
-        f"{quoted(entry.name)} has the shape {list(entry.shape)} in {source.path}, and {list(shape)} in `{graph.name}`",
+        f"{quoted(name)} has the shape {list(have)} in {origin}, and {list(shape)} in `{graph.name}`",
         span,
         axes if span else "",
         note=([] if span else [f"the axes are {axes}"])
@@ -294,7 +339,11 @@ def _wrong_shape(
     )
 
 
-def _raise(*kinds: Mistakes) -> None:
+def _missing_layers(layers: Sequence[LackingLayer], origin: str) -> Mistakes:
+    return [(layer.path, no_repeated_layer(layer, origin)) for layer in layers]
+
+
+def raise_all(*kinds: Mistakes) -> None:
     diagnostics: list[Diagnostic] = [d for kind in kinds for d in several(kind)]
     if diagnostics:
         raise AttnError(*diagnostics)
@@ -321,4 +370,4 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
             shapes.append((name, error("E0607", message, note=f"the axes are {info.type}")))
         elif name in arrays and arrays[name].dtype.kind != "f":
             shapes.append((name, error("E0608", f"{quoted(name)} has the dtype {arrays[name].dtype}")))
-    _raise(missing, over, shapes)
+    raise_all(missing, over, shapes)

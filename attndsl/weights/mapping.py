@@ -1,7 +1,8 @@
 """A `weights` section against a graph: which published tensor holds which parameters, checked to be complete.
 
 `WeightMap(section, graph)` raises everything that is wrong with the section at once; `items()` then lists every
-published tensor with its form. Repeats are checked by a few of their layers, so that the cost does not grow with depth.
+published tensor with its form. Of lines under an `if` it sees those that hold for the graph. Repeats are checked by a
+few of their layers, so that the cost does not grow with depth.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.syntax import tree
 from attndsl.weights.binding import Scope, addresses, arranged, bind, constant, stated_axes
+from attndsl.weights.conditions import chosen
 from attndsl.weights.files import several
 from attndsl.weights.forms import Constant, Form
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_name, reached
@@ -99,15 +101,19 @@ class WeightMap:
         self.scope = Scope(parameters, graph.sizes)
         self.entries: list[Entry] = []
         self.families: list[Family] = []
-        for line in section.maps:
-            with _Collect(self.diagnostics):
-                entry = self._entry(line)
-                self._check_entry(entry)
-                self.entries.append(entry)
-        for ignored in section.ignored:
-            for string in ignored.names:
+        prefix = NO_PREFIX
+        for line in chosen(section, graph):
+            if isinstance(line, tree.PrefixEntry):
+                prefix = Prefix(line.text.value, line.optional)
+            elif isinstance(line, tree.MapEntry):
                 with _Collect(self.diagnostics):
-                    self.families.append(Family(parse_name(string).expression(), self._prefix_at(ignored.span.start)))
+                    entry = self._entry(line, prefix)
+                    self._check_entry(entry)
+                    self.entries.append(entry)
+            else:
+                for string in line.names:
+                    with _Collect(self.diagnostics):
+                        self.families.append(Family(parse_name(string).expression(), prefix))
         self.families += [
             Family(e.name.expression(), e.prefix, e) for e in self.entries if e.number is not None and e.name.variables
         ]
@@ -142,15 +148,11 @@ class WeightMap:
 
     # ------------------------------------------------------------ lines
 
-    def _prefix_at(self, offset: int) -> Prefix:
-        above = [p for p in self.section.prefixes if p.span.start < offset]
-        return Prefix(above[-1].text.value, above[-1].optional) if above else NO_PREFIX
-
-    def _entry(self, line: tree.MapEntry) -> Entry:
+    def _entry(self, line: tree.MapEntry, prefix: Prefix) -> Entry:
         name = parse_name(line.name)
         number = constant(line.value)
         found = tuple(addresses(line.value))
-        entry = Entry(line, name, self._prefix_at(line.span.start), found, number)
+        entry = Entry(line, name, prefix, found, number)
         if number is not None:
             if entry.gives and name.variables:
                 raise error(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
 from attndsl.lazy import np
 from attndsl.syntax import tree
-from attndsl.weights.config import published_config
 from attndsl.weights.files import TensorFile, replacing, unwritable, write_tensors
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
+from attndsl.weights.solving import published_config
 from attndsl.writing import place_of, sync_folder
 
 if TYPE_CHECKING:
@@ -64,9 +64,11 @@ def export_huggingface(
     arrays: Mapping[str, Array],
     section: tree.Weights,
     *,
+    labels: Sequence[str] = (),
     force: bool = False,
 ) -> None:
     """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
+    `labels` are the names of a classifier's classes.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
     these two files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
@@ -75,7 +77,8 @@ def export_huggingface(
     target = Path(directory)
     check_arrays(arrays, graph)
     mapping = WeightMap(section, graph)
-    config = published_config(section, {name: plain(value) for name, value in graph.hyperparameters.items()})
+    hyperparameters = {name: plain(value) for name, value in graph.hyperparameters.items()}
+    config = published_config(section, hyperparameters, labels)
     _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.graph import Graph
 from attndsl.syntax import tree
-from attndsl.weights.config import Value, config_settings
+from attndsl.weights.config import ARCHITECTURES, Value, config_settings
 from attndsl.weights.files import parse_json
-from attndsl.weights.keys import equal, shown
+from attndsl.weights.keys import equal, keys_in, shown
 from attndsl.weights.sources import WeightsSource, read_json
+
+if TYPE_CHECKING:
+    from attndsl.elaborate.files import Spec
 
 FORMAT = "attndsl"
 FORMAT_VERSION = 1
+RUN_RECORD = "run.json"  # what makes a folder a training run
+PLAIN = (bool, int, float, str)
 
 Warn = Callable[[Diagnostic], None]
 
@@ -27,26 +33,78 @@ def settings_for(
     explicit: Mapping[str, object] | None = None,
     *,
     warn: Warn | None = None,
+    spec: Spec | None = None,
+    adapt: bool = False,
 ) -> dict[str, Any]:
     """The hyperparameters of the weights at `path`, overlaid with the `explicit` ones.
 
     They come from the `config.json` beside the weights, read as one of the `sections` says, or from a file that
     `save_weights` wrote; a bare file of tensors gives none. An explicit whole number, text or truth value must agree
-    (E0617): it decides what the weights mean. An explicit real number, such as a dropout rate, wins. `warn` gets a
-    diagnostic for each published key that the section does not speak of. Other errors are those of the files (E0601 to
-    E0604, E0611) and of the configuration (E0613 to E0616).
+    (E0617): it decides what the weights mean. An explicit real number, such as a dropout rate, wins, and so does a
+    choice of the head (see `heads`). What the variant that `spec` was asked for says of heads, and in texts, counts.
+
+    To `adapt` weights to another model (a new head, other labels), whatever is explicit or said by the variant wins;
+    `path` may then be the folder of a training run, too, and hyperparameters that `spec` does not have are left out.
+
+    `warn` gets a diagnostic for each published key that the section does not speak of. Other errors are those of the
+    files (E0601 to E0604, E0611) and of the configuration (E0613 to E0616).
     """
-    with WeightsSource(path) as source:
-        found = own_settings(source)
-        if found is None:
-            found = published_settings(source, sections, warn)
-    if found is None:
-        found = {}
     explicit = explicit or {}
+    free = heads(sections)
+    decided = set(explicit) if adapt else free & explicit.keys()
+    if spec is not None:
+        decided |= _said_by(spec.variant, free, everything=adapt) - (set() if adapt else explicit.keys())
+    found = _found_settings(path, sections, warn, decided, of_runs=adapt)
     for name, value in explicit.items():
         if name in found and not agrees(found[name], value):
             raise disagreement(name, found[name], value, str(path))
+    if spec is not None and adapt:
+        own = {parameter.name.text for parameter in spec.model.hyperparameters}
+        found = {name: value for name, value in found.items() if name in own}
     return {**found, **explicit}
+
+
+def _said_by(variant: tree.Variant | None, heads: set[str], *, everything: bool) -> set[str]:
+    """The hyperparameters for which a variant's own word counts: heads and other texts, or whatever it says."""
+    settings = variant.settings if variant is not None else ()
+    return {
+        setting.name.text
+        for setting in settings
+        if setting.name is not None
+        and (everything or setting.name.text in heads or isinstance(setting.value, tree.String))
+    }
+
+
+def _found_settings(
+    path: str | os.PathLike[str],
+    sections: Sequence[tree.Weights],
+    warn: Warn | None,
+    decided: Collection[str],
+    *,
+    of_runs: bool,
+) -> dict[str, Value]:
+    """What comes with the weights of the hyperparameters that are not `decided` already."""
+    found: Mapping[str, Any] | None
+    if of_runs and (Path(path) / RUN_RECORD).is_file():
+        kept = read_json(Path(path) / RUN_RECORD, "E0602").get("hyperparameters")
+        found = kept if isinstance(kept, dict) else {}
+    else:
+        with WeightsSource(path) as source:
+            found = own_settings(source)
+            if found is None:
+                found = published_settings(source, sections, warn, decided)
+    return {n: v for n, v in (found or {}).items() if n not in decided and isinstance(v, PLAIN)}
+
+
+def heads(sections: Sequence[tree.Weights]) -> set[str]:
+    """The hyperparameters that say which head a model has: those that a section takes from `architectures`. The same
+    body goes with any of them."""
+    return {
+        entry.name.text
+        for section in sections
+        for entry in section.config
+        if entry.name is not None and ARCHITECTURES in keys_in(entry.value)
+    }
 
 
 def own_settings(source: WeightsSource) -> dict[str, Value] | None:
@@ -65,7 +123,7 @@ def own_settings(source: WeightsSource) -> dict[str, Value] | None:
             f"{source.path} is of version {version} of the format, this attndsl reads up to {FORMAT_VERSION}",
             help="update attndsl",
         )
-    if not isinstance(settings, dict) or not all(isinstance(v, (bool, int, float, str)) for v in settings.values()):
+    if not isinstance(settings, dict) or not all(isinstance(v, PLAIN) for v in settings.values()):
         raise _damaged(source)
     return settings
 
@@ -76,9 +134,12 @@ def _damaged(source: WeightsSource) -> AttnError:
 
 
 def published_settings(
-    source: WeightsSource, sections: Sequence[tree.Weights], warn: Warn | None = None
+    source: WeightsSource,
+    sections: Sequence[tree.Weights],
+    warn: Warn | None = None,
+    without: Collection[str] = (),
 ) -> dict[str, Value] | None:
-    """The hyperparameters in the `config.json` beside the weights; None for a bare file without one."""
+    """The hyperparameters in the `config.json` beside the weights, `without` some; None for a bare file without one."""
     if source.config is None:
         if source.path.is_dir():
             raise error("E0613", f"{source.path} has no config.json", help="the sizes of the model are read from it")
@@ -90,22 +151,28 @@ def published_settings(
     failures: list[AttnError] = []
     for section in configured:
         try:
-            return config_settings(section, config, source=str(source.config), warn=warn)
+            return config_settings(section, config, source=str(source.config), warn=warn, without=without)
         except AttnError as raised:
             failures.append(raised)
     raise next((f for f in failures if f.diagnostics[0].code != "E0614"), failures[0])
 
 
-def check_settings(source: WeightsSource, graph: Graph, section: tree.Weights | None) -> None:
-    """That what comes with the weights agrees with the graph, as far as it decides what they mean; E0617 if not."""
+def check_settings(
+    source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights], section: tree.Weights | None = None
+) -> None:
+    """That what comes with the weights (by the names of `section`, or of ours) agrees with the graph, as far as it
+    decides what they mean; E0617 if not. Which head there is, is told by the tensors."""
     found: Mapping[str, Value] = {}
+    free = heads(sections)
     if section is None:
         found = own_settings(source) or {}
     elif source.config is not None and section.config:
-        found = config_settings(section, read_json(source.config, "E0613"), source=str(source.config))
+        config = read_json(source.config, "E0613")
+        found = config_settings(section, config, source=str(source.config), without=free)
     for name, value in found.items():
-        if name in graph.hyperparameters and not agrees(value, graph.hyperparameters[name]):
-            raise disagreement(name, value, graph.hyperparameters[name], str(source.path))
+        have = graph.hyperparameters.get(name)
+        if name in graph.hyperparameters and name not in free and not agrees(value, have):
+            raise disagreement(name, value, have, str(source.path))
 
 
 def agrees(found: object, value: object) -> bool:
@@ -136,7 +203,7 @@ def write_json(value: Mapping[str, Any]) -> bytes:
 
 def plain(value: object) -> Value:
     """A hyperparameter as JSON can hold it."""
-    if isinstance(value, (bool, int, float, str)):
+    if isinstance(value, PLAIN):
         return value
     numerator, denominator = getattr(value, "numerator", None), getattr(value, "denominator", None)
     if isinstance(numerator, int) and isinstance(denominator, int):

@@ -6,7 +6,7 @@ runs here obeys the language's rules for shapes and dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from attndsl.backends.numpy_reference.dump import Watch
-from attndsl.backends.numpy_reference.plan import Plan, plan
+from attndsl.backends.numpy_reference.plan import Plan, plan, taken
 from attndsl.backends.numpy_reference.tape import Tape
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.initial import initial_parameters, require_memory
 from attndsl.inputs import check_inputs, chosen_outputs
 from attndsl.ops.base import Call
-from attndsl.ops.control import Repeat, Scan, stacked_at
+from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 
 Array = np.ndarray[Any, Any]
@@ -163,10 +163,12 @@ class NumpyProgram:
         }
         return _Execution(self, call, arrays, Watch(self.graph, dump))
 
-    def plan(self, region: Region, results: tuple[Value, ...], watched: frozenset[Value]) -> Plan:
-        key = (region, results, watched)
+    def plan(
+        self, region: Region, results: tuple[Value, ...], watched: frozenset[Value], missing: frozenset[Value]
+    ) -> Plan:
+        key = (region, results, watched, missing)
         if key not in self._plans:
-            self._plans[key] = plan(region, results, watched)
+            self._plans[key] = plan(region, results, watched, missing)
         return self._plans[key]
 
     def captured(self, region: Region) -> tuple[Value, ...]:
@@ -185,6 +187,7 @@ class _Execution:
     watch: Watch
     tape: Tape | None = None
     layers: tuple[int, ...] = ()
+    missing: frozenset[Value] = frozenset()  # inputs that the call left out
     leaves: dict[str, int] = field(default_factory=dict)  # the slots of parameters, by address
 
     def top(self, names: tuple[str, ...], leaves: Mapping[str, int] | None = None) -> dict[str, Entry]:
@@ -196,11 +199,10 @@ class _Execution:
             if info.name in self.inputs:
                 values[info.value] = (self.inputs[info.name], (leaves or {}).get(info.name))
         results = (*wanted.values(), *self.watch.in_region(graph.body))
+        self.missing = frozenset(info.value for info in graph.inputs if info.value not in values)
+        needed = self.program.plan(graph.body, results, self.watch.values, self.missing).reads
         for info in graph.inputs:
-            if (
-                info.value not in values
-                and info.value in self.program.plan(graph.body, results, self.watch.values).reads
-            ):
+            if info.value in self.missing and info.value in needed:
                 raise error("E0803", f"the input `{info.name}` is needed for this, and is not given", info.span)
         with np.errstate(all="ignore"):
             found = self.run(graph.body, values, results)
@@ -212,10 +214,12 @@ class _Execution:
             for value in region.parameters:
                 if value in values:
                     self.watch.see(value, values[value][0], self.call.indices, self.layers)
-        for node, dead in self.program.plan(region, results, self.watch.values).steps:
+        for node, dead in self.program.plan(region, results, self.watch.values, self.missing).steps:
             try:
                 if isinstance(node.op, Repeat | Scan):
-                    self.loop(node, node.op, values)
+                    self.loop(node, node.op, values, unread=() if self.watch.values else dead)
+                elif isinstance(node.op, Given):
+                    values[node.output] = values[taken(node, self.missing)]
                 else:
                     values[node.output] = self.apply(node, [values[value] for value in node.inputs])
             except AttnError as problem:
@@ -224,7 +228,7 @@ class _Execution:
                 for value in node.outputs:
                     self.watch.see(value, values[value][0], self.call.indices, self.layers)
             for value in dead:
-                del values[value]
+                values.pop(value, None)  # a stack that nothing reads is not made
         return [values[value] for value in results]
 
     def apply(self, node: Node, operands: list[Entry]) -> Entry:
@@ -260,8 +264,10 @@ class _Execution:
             self.leaves[address] = self.tape.slot()
         return self.program.arrays[address], self.leaves.get(address)
 
-    def loop(self, node: Node, op: Repeat | Scan, values: dict[Value, Entry]) -> None:
-        """Run a repeat or a scan, and set its outputs in `values`."""
+    def loop(
+        self, node: Node, op: Repeat | Scan, values: dict[Value, Entry], *, unread: Collection[Value] = ()
+    ) -> None:
+        """Run a repeat or a scan, and set its outputs in `values`, without the stacks that are `unread`."""
         size = op.count if isinstance(op, Repeat) else op.axis.size
         steps = range(self.call.length(size))
         backwards = isinstance(op, Scan) and op.reverse
@@ -279,12 +285,14 @@ class _Execution:
             inner.update(zip(body.parameters, given, strict=True))
             results = self.run(body, inner, (*body.results, *self.watch.in_region(body)))
             carried = results[: op.carried]
-            for stack, entry in zip(emitted, results[op.carried :], strict=False):
-                stack.append(entry)
+            for stack, value, entry in zip(emitted, node.outputs[op.carried :], results[op.carried :], strict=False):
+                if value not in unread:
+                    stack.append(entry)
         self.call, self.layers = outer_call, outer_layers
         values.update(zip(node.outputs, carried, strict=False))
         for value, entries in zip(node.outputs[op.carried :], emitted, strict=True):
-            values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+            if value not in unread:
+                values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
 
     def stack(self, entries: list[Entry], type: Type) -> Entry:
         """Emissions side by side along the axis of the steps."""

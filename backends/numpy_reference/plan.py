@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from attndsl.graph import Node, Region, Value, captured
+from attndsl.ops.control import Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +18,34 @@ class Plan:
     reads: frozenset[Value]
 
 
-def reads(node: Node) -> set[Value]:
-    """The values that a node needs, for its bodies too."""
+def reads(node: Node, missing: Collection[Value] = ()) -> set[Value]:
+    """The values that a node needs, for its bodies too, where the inputs `missing` are left out."""
+    if isinstance(node.op, Given):
+        return {taken(node, missing)}
     found = set(node.inputs)
     for region in node.regions:
         found.update(captured(region))
     return found
 
 
-def plan(region: Region, results: Collection[Value], watched: Collection[Value] = ()) -> Plan:
-    """The nodes that lead to `results`, or to a value in `watched` inside one of their bodies."""
+def taken(node: Node, missing: Collection[Value]) -> Value:
+    """Which operand of a `given` node is its result: the input, or where that is in `missing` its default."""
+    given, default = node.inputs
+    return default if given in missing else given
+
+
+def plan(
+    region: Region, results: Collection[Value], watched: Collection[Value] = (), missing: Collection[Value] = ()
+) -> Plan:
+    """The nodes that lead to `results`, or to a value in `watched` inside one of their bodies, where the inputs
+    `missing` are left out."""
     alive = set(results)
     steps: list[tuple[Node, tuple[Value, ...]]] = []
     for node in reversed(region.nodes):
         needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
         if not needed:
             continue
-        inputs = reads(node)
+        inputs = reads(node, missing)
         dead = tuple(value for value in (*inputs, *node.outputs) if value not in alive)
         steps.append((node, dead))
         alive.difference_update(node.outputs)

@@ -15,6 +15,7 @@ import numpy as np
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.training.api import StepResult, decays, parameter_infos, processor_threads
+from attndsl.training.fitting import frozen
 from attndsl.training.options import Choice
 from attndsl.training.recipe import Recipe
 from attndsl.training.state import check_state
@@ -34,7 +35,10 @@ class NumpyTrainer:
         self.program = NumpyProgram(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
-        self.optimizer = _OPTIMIZERS[recipe.optimizer.kind](recipe.optimizer, self.values)
+        self.frozen = frozen(recipe, self.values)
+        self.optimizer = _OPTIMIZERS[recipe.optimizer.kind](
+            recipe.optimizer, {address: value for address, value in self.values.items() if address not in self.frozen}
+        )
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
         total, sums = 0.0, dict[str, Array]()
@@ -43,6 +47,8 @@ class NumpyTrainer:
                 batch, self.recipe.minimize, training=True, seed=self.recipe.seed, step=step * len(batches) + part
             )
             total += float(loss)
+            for address in self.frozen:
+                del gradients[address]
             if not sums:
                 sums = gradients
             else:
@@ -58,8 +64,8 @@ class NumpyTrainer:
         rate = self.recipe.rate(step)
         with np.errstate(all="ignore"):  # what overflows here is found by `finite`, or in the next loss
             self.optimizer.updates += 1
-            for address, value in self.values.items():
-                gradient = sums[address]
+            for address, gradient in sums.items():
+                value = self.values[address]
                 if share != 1.0:
                     gradient = gradient * value.dtype.type(share)
                 self.optimizer.update(address, value, gradient, rate, address in self.decayed)
@@ -68,6 +74,9 @@ class NumpyTrainer:
     def evaluate(self, batch: Mapping[str, Array]) -> float:
         name = self.recipe.minimize
         return float(self.program.run(batch, [name])[name])
+
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        return self.program.run(batch, names)
 
     def finite(self) -> bool:
         return all(bool(np.isfinite(value).all()) for value in self.values.values())
@@ -83,11 +92,12 @@ class NumpyTrainer:
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         shapes = {address: value.shape for address, value in self.values.items()}
-        check_state(state, shapes, tuple(self.optimizer.averages))
+        check_state(state, shapes, tuple(self.optimizer.averages), self.frozen)
         for address, value in self.values.items():
             np.copyto(value, state[f"parameters/{address}"])
-            for name, arrays in self.optimizer.averages.items():
-                np.copyto(arrays[address], state[f"optimizer/{name}/{address}"])
+        for name, arrays in self.optimizer.averages.items():
+            for address, array in arrays.items():
+                np.copyto(array, state[f"optimizer/{name}/{address}"])
         self.optimizer.updates = int(state["updates"])
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.backends.pytorch.attention import MaskedBias
+from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
 from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
 from attndsl.backends.pytorch.lines import Argument, Line
 from attndsl.backends.pytorch.loops import write_loop
@@ -87,6 +88,9 @@ class Writer:
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
     foreign: dict[str, Argument] = field(default_factory=dict)  # parameters of layers outside, by address
+    defaults: dict[Node, list[Node]] = field(default_factory=dict)  # by `given` node, what its default alone needs
+    later: set[Node] = field(default_factory=set)  # what stands in one of `defaults` and is not written yet
+    asked: dict[Value, str] = field(default_factory=dict)  # when what a loop stacks is needed, if not always
     after_loop: list[str] = field(default_factory=list)
     in_scan: bool = False
     uses_wide: bool = False
@@ -248,6 +252,9 @@ class Writer:
         self.left.update(reads)
         kept = {*results, *map(root, self.file.taps)}
         self.single |= {value for value in made if reads[value] == 1} - kept
+        if any(isinstance(node.op, ops.Given) for node in region.nodes):
+            self.defaults = only_for_defaults(region, root, kept)
+            self.later = {node for own in self.defaults.values() for node in own}
 
     def held(self, node: Node) -> list[Value]:
         """What a node with bodies reads from around it."""
@@ -258,8 +265,15 @@ class Writer:
 
     def run(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
+            if node in self.later:
+                continue
             if node.regions:
                 write_loop(self, node)
+            elif isinstance(node.op, ops.Given):
+                own = self.defaults[node]
+                self.later.difference_update(own)
+                write_given(self, node, own)
+                self.tap(node)
             elif self.file.variables.shares(node):
                 self.tap(node)
             else:
@@ -323,6 +337,14 @@ class Writer:
             # A number or a parameter from the function around: said again, not handed over.
             self.values[value] = self.lower(self.file.hosts[value])
         return self.values[value]
+
+    def assign(self, name: str, value: Value, node: Node) -> None:
+        """The statement that gives the variable `name` what `value` is."""
+        nodes = self.waiting.pop(value, ())
+        self.add(f"{name} = {self.tensor(value).text}", node)
+        for other in (value for n in nodes for value in map(self.file.variables.root, n.inputs)):
+            self.left[other] -= 1
+        self.left[value] -= 1
 
     def write(self, value: Value) -> None:
         """The statement that gives `value` a variable."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attndsl.backends.pytorch.expressions import Expr, size_expression
+from attndsl.backends.pytorch.expressions import CHOICE, Expr, size_expression
 from attndsl.graph import Node, Type
 from attndsl.sizes import Size, solve
 
@@ -45,7 +45,7 @@ def header(writer: Writer) -> tuple[list[Line], list[str]]:
     over as numbers)."""
     lines: list[Line] = []
     wanted = dict(writer.sizes)
-    for argument in sorted(writer.arguments, key=lambda v: v.optional):
+    for argument in (v for v in writer.arguments if not v.optional):
         axes = argument.type.axes
         shown = {axis.size: i for i, axis in reversed(list(enumerate(axes)))}
         here = {s: shown[Size.symbol(s)] for s in wanted if Size.symbol(s) in shown}
@@ -67,20 +67,41 @@ def header(writer: Writer) -> tuple[list[Line], list[str]]:
         found = _solved(writer, symbol, wanted)
         if found is not None:
             lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
+    for symbol in list(wanted):
+        found = _from_optional(writer, symbol, wanted)
+        if found is not None:
+            lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
     if writer.uses_wide:
         lines.append(Line(f"        wide = torch.promote_types({writer.dtype()}, torch.float32)"))
     return lines, list(wanted)
 
 
 def _solved(writer: Writer, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
-    """A free size from an axis whose length is a formula in it."""
-    for argument in writer.arguments:
-        for i, axis in enumerate(argument.type.axes):
-            others = axis.size.symbols - {symbol}
-            if symbol in axis.size.symbols and not others & unknown.keys() and not argument.optional:
-                solution = solve(axis.size, Size.symbol("?"), symbol)
-                if solution is not None:
-                    return size_expression(solution, partial(_named, writer, f"{argument.name}.shape[{i}]"))
+    """A free size from an axis of an argument whose length is a formula in it."""
+    found = (_length(writer, v, symbol, unknown) for v in writer.arguments if not v.optional)
+    return next((length for length in found if length is not None), None)
+
+
+def _from_optional(writer: Writer, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
+    """A free size from the first of the optional arguments that shows it and is there; 0 where none is, as nothing is
+    computed of that size then."""
+    chain: Expr | None = None
+    for argument in reversed([v for v in writer.arguments if v.optional]):
+        length = _length(writer, argument, symbol, unknown)
+        if length is not None:
+            other = "0" if chain is None else chain.text
+            chain = Expr(f"{length.text} if {argument.name} is not None else {other}", CHOICE, True)
+    return chain
+
+
+def _length(writer: Writer, argument: Argument, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
+    """A free size from an axis of `argument`: as it is, or solved for."""
+    for i, axis in enumerate(argument.type.axes):
+        others = axis.size.symbols - {symbol}
+        if symbol in axis.size.symbols and not others & unknown.keys():
+            solution = solve(axis.size, Size.symbol("?"), symbol)
+            if solution is not None:
+                return size_expression(solution, partial(_named, writer, f"{argument.name}.shape[{i}]"))
     return None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attndsl import ops
@@ -72,6 +73,18 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
     return names, lists
 
 
+@contextmanager
+def _if_asked(writer: Writer, stack: Value) -> Iterator[None]:
+    """What is written inside happens only where the outputs that need `stack` are asked for."""
+    test = writer.asked.get(stack)
+    if test is not None:
+        writer.add(f"if {test}:")
+        writer.indent += 1
+    yield
+    if test is not None:
+        writer.indent -= 1
+
+
 def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool = False) -> None:
     count = any_op(node).carried
     for name, value in zip(lists, node.outputs[count:], strict=True):
@@ -79,7 +92,8 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
             writer.add(f"{name}.reverse()")
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
         axes = ", ".join(axis.name for axis in value.type.axes)
-        writer.add(f"{name} = torch.stack({name}{f', dim={at}' if at else ''})", node, f"[{axes}]")
+        with _if_asked(writer, value):
+            writer.add(f"{name} = torch.stack({name}{f', dim={at}' if at else ''})", node, f"[{axes}]")
         writer.values[value] = Expr(name)
     for value in node.outputs:
         writer.left[value] -= 1
@@ -110,8 +124,9 @@ def _write_calls(writer: Writer, node: Node) -> None:
     emitted = [writer.fresh(f"{name}_{item}") for name in lists]
     targets = [*names, *emitted]
     writer.add(f"{', '.join(targets)} = {call}" if targets else call, node)
-    for name, step in zip(lists, emitted, strict=True):
-        writer.add(f"{name}.append({step})")
+    for name, value, step in zip(lists, node.outputs[len(names) :], emitted, strict=True):
+        with _if_asked(writer, value):
+            writer.add(f"{name}.append({step})")
     writer.indent -= 1
     writer.reserved -= {item, *index}
     _finish(writer, node, lists)
@@ -184,8 +199,9 @@ def _body(writer: Writer, node: Node, region: Region, index: str, names: Sequenc
     writer.settle(region.results)
     carried = any_op(node).carried
     ends = [writer.tensor(value).text for value in region.results[:carried]]
-    for name, value in zip(lists, region.results[carried:], strict=True):
-        writer.add(f"{name}.append({writer.tensor(value)})")
+    for name, stack, value in zip(lists, node.outputs[carried:], region.results[carried:], strict=True):
+        with _if_asked(writer, stack):
+            writer.add(f"{name}.append({writer.tensor(value)})")
     moved = [(name, text) for name, text in zip(names, ends, strict=True) if name != text]
     if moved:
         writer.add(f"{', '.join(name for name, _ in moved)} = {', '.join(text for _, text in moved)}", node)

@@ -323,5 +323,6 @@ LOWERINGS: dict[type[Op], Lowering] = {
 WITHOUT_LOWERING: dict[type[Op], str] = {
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
+    ops.Given: "an `if … is None:` (`defaults.py`)",
     ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`specialize.py`)",
 }

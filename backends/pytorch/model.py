@@ -11,6 +11,7 @@ from attndsl.backends.pytorch.expressions import Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.lines import Argument, Line, header, parted
 from attndsl.backends.pytorch.names import identifier
+from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import InputInfo, Node, Value, captured
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ def write_model(file: File) -> Model:
         writer.holders[name] = info.value
     writer.count(body)
 
-    wanted_by = _wanted_by(file)
+    wanted_by, wanted = _wanted_by(file)
     everything = frozenset(info.name for info in graph.outputs)
     needs = {info.name: info.needs for info in graph.outputs}
-    sets: set[frozenset[str]] = {wanted_by[node] for node in body.nodes} | {frozenset()}
+    stacks = {
+        value: wanted.get(file.variables.root(value), frozenset())
+        for node in body.nodes
+        for value in (node.outputs[any_op(node).carried :] if node.regions else ())
+    }
+    sets: set[frozenset[str]] = {wanted_by[node] for node in body.nodes} | {*stacks.values()} | {frozenset()}
     alone = {s for s in sets if s and s != everything and not all(needs[name] for name in s)}
     selectable = bool(alone)
 
@@ -53,7 +59,7 @@ def write_model(file: File) -> Model:
                 tests = [f'"{info.name}" in outputs'] if selectable else []
                 tests += [f"{arguments[need]} is not None" for need in sorted(needs[info.name])]
                 parts.append(" and ".join(tests))
-        if any(not part for part in parts):
+        if not parts or any(not part for part in parts):
             return ""
         parts = list(dict.fromkeys(parts))
         return parts[0] if len(parts) == 1 else " or ".join(f"({p})" if " and " in p else p for p in parts)
@@ -61,7 +67,15 @@ def write_model(file: File) -> Model:
     groups: dict[str, list[Node]] = {"": []}
     for node in sorted(body.nodes, key=lambda node: -len(wanted_by[node])):
         groups.setdefault(condition(wanted_by[node]), []).append(node)
-    homes = _homes(file, wanted_by, condition)
+    producers = {value: node for node in body.nodes for value in node.outputs}
+    for value, readers in stacks.items():
+        if condition(readers) not in ("", condition(wanted_by[producers[value]])):
+            writer.asked[value] = condition(readers)
+    homes = _homes(file, wanted_by, condition) | {
+        info.name: writer.asked[value]
+        for info, value in zip(graph.outputs, map(file.variables.root, body.results), strict=True)
+        if value in writer.asked
+    }
     for name in homes.values():
         groups.setdefault(name, [])
     started = False
@@ -110,8 +124,9 @@ def write_model(file: File) -> Model:
     return Model([*lines, *parted(top, writer.lines)], arguments, selectable)
 
 
-def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
-    """The outputs that need each node of the model's body, counting those that need a value of the same variable."""
+def _wanted_by(file: File) -> tuple[dict[Node, frozenset[str]], dict[Value, frozenset[str]]]:
+    """The outputs that need each node of the model's body, and each value, counting those that need a value of the same
+    variable."""
     root = file.variables.root
     wanted: dict[Value, frozenset[str]] = {}
     for info, value in zip(file.graph.outputs, file.body.results, strict=True):
@@ -124,7 +139,7 @@ def _wanted_by(file: File) -> dict[Node, frozenset[str]]:
         if not file.variables.shares(node):
             for value in map(root, (*node.inputs, *(v for inner in node.regions for v in captured(inner)))):
                 wanted[value] = wanted.get(value, frozenset()) | found[node]
-    return found
+    return found, wanted
 
 
 def _homes(

@@ -199,9 +199,10 @@ class TorchProgram:
         seed: int,
         step: int,
     ) -> dict[str, Any]:
-        """The outputs of a run of a module; optional inputs that none of `names` needs are left out."""
+        """The outputs of a run of a module; optional inputs without a default that none of `names` needs
+        are left out."""
         needed = {need for info in self.graph.outputs if info.name in names for need in info.needs}
-        optional = {info.name for info in self.graph.inputs if info.optional}
+        optional = {info.name for info in self.graph.inputs if info.optional and info.default is None}
         arguments: dict[str, Any] = {
             written.arguments[name]: tensor
             for name, tensor in tensors.items()

@@ -13,6 +13,7 @@ from attndsl.backends.pytorch.autocast import mixed
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.training.api import StepResult, decays, parameter_infos
+from attndsl.training.fitting import frozen
 from attndsl.training.recipe import Recipe
 from attndsl.training.state import check_state
 
@@ -54,7 +55,11 @@ class TorchTrainer:
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
         self.values = {address: named[address] for address in infos}
-        self.decayed = [address for address, info in infos.items() if decays(info)]
+        self.frozen = frozen(recipe, self.values)
+        self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
+        for address in self.frozen:
+            self.values[address].requires_grad_(False)
+        self.decayed = [address for address in self.trained if decays(infos[address])]
         self.optimizer = self._optimizer()
         self.updates = 0
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
@@ -62,7 +67,7 @@ class TorchTrainer:
     def _optimizer(self) -> torch.optim.Optimizer:
         choice = self.recipe.optimizer
         decay = choice.get("decay", 0.0)
-        undecayed = [address for address in self.values if address not in set(self.decayed)]
+        undecayed = [address for address in self.trained if address not in set(self.decayed)]
         groups = [
             {"params": [self.values[address] for address in addresses], "weight_decay": amount}
             for addresses, amount in ((self.decayed, decay), (undecayed, 0.0))
@@ -91,7 +96,7 @@ class TorchTrainer:
             losses.append(loss.detach())
         mean = float(torch.stack(losses).double().mean())
         gradients = []
-        for value in self.values.values():
+        for value in self.trained.values():
             if value.grad is None:  # the loss does not depend on it; it decays all the same
                 value.grad = torch.zeros_like(value)
             gradients.append(value.grad)
@@ -128,6 +133,9 @@ class TorchTrainer:
         with torch.no_grad():
             return float(self._loss(batch, training=False, step=0))
 
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        return self.program.run(batch, names)
+
     def finite(self) -> bool:
         flags = [value.isfinite().all() for value in self.values.values()]
         return not flags or bool(torch.stack(flags).all())  # together: one wait for the device
@@ -138,7 +146,7 @@ class TorchTrainer:
     def state(self) -> dict[str, Array]:
         state = {f"parameters/{address}": array for address, array in self.parameters().items()}
         for name, key in _AVERAGES[self.recipe.optimizer.kind]:
-            for address, value in self.values.items():
+            for address, value in self.trained.items():
                 kept = self.optimizer.state.get(value, {}).get(key)
                 state[f"optimizer/{name}/{address}"] = _array(torch.zeros_like(value) if kept is None else kept)
         state["updates"] = np.array(self.updates, dtype=np.int64)
@@ -149,13 +157,16 @@ class TorchTrainer:
     def load_state(self, state: Mapping[str, Array]) -> None:
         averages = _AVERAGES[self.recipe.optimizer.kind]
         check_state(
-            state, {address: tuple(v.shape) for address, v in self.values.items()}, tuple(n for n, _ in averages)
+            state,
+            {address: tuple(v.shape) for address, v in self.values.items()},
+            tuple(n for n, _ in averages),
+            self.frozen,
         )
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():
                 value.copy_(_tensor(state[f"parameters/{address}"]))
-                if self.updates == 0:
+                if self.updates == 0 or address in self.frozen:
                     continue
                 kept = self.optimizer.state[value]
                 for name, key in averages:

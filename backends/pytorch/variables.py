@@ -16,7 +16,7 @@ VIEWS = (ops.Unflatten, ops.Flatten, ops.Transpose, ops.Broadcast)
 # What is called after its result, if that is the next value of the same thing: `x = x + …`.
 STEPS = (ops.Add, ops.Sub, ops.Mul, ops.Dropout)
 # What is never taken for a second writing of the same: drawn anew, or too large or too small to be worth it.
-NEVER_SHARED = (ops.Dropout, ops.Uniform, Sdpa, LayerCall, ops.Parameter, ops.Constant, ops.SizeOf)
+NEVER_SHARED = (ops.Given, ops.Dropout, ops.Uniform, Sdpa, LayerCall, ops.Parameter, ops.Constant, ops.SizeOf)
 
 
 def is_alias(node: Node) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from attndsl import ops
 from attndsl.backends.pytorch.special import LayerCall, Narrow
-from attndsl.graph import FLOAT, Node, Region, Value
+from attndsl.graph import FLOAT, INT, Node, Region, Value
 
 SOURCES = (ops.Range, ops.Constant, ops.SizeOf)
 OTHERS = (ops.Parameter, LayerCall, ops.Uniform, ops.Dropout)
@@ -31,6 +31,8 @@ def _find(region: Region, found: set[Value]) -> None:
         for inner in node.regions:
             found.add(inner.parameters[0])  # the index of a round
             _find(inner, found)
+        if isinstance(node.op, ops.Given) and node.output.type.dtype == INT and node.inputs[1] in found:
+            found.update(node.outputs)  # other positions may be given
         made_of = bool(node.inputs) or isinstance(node.op, SOURCES)
         if made_of and not node.regions and not isinstance(node.op, OTHERS) and all(v in found for v in node.inputs):
             found.update(node.outputs)

@@ -124,7 +124,7 @@ def test_a_published_configuration_that_asks_for_a_billion_layers_is_refused_at_
     ("change", "code", "said"),
     [
         ({"n_embd": 32}, "E0607", "[256, 16]"),
-        ({"n_layer": 3}, "E0605", "`transformer.h.2.ln_1.weight` is missing"),
+        ({"n_layer": 3}, "E0605", "has no `h.2`: none of the 16 parameters"),
         ({"n_layer": 1}, "E0606", "`transformer.h.1."),
         ({"n_layer": "absent"}, "E0615", "has no `n_layer`"),
         ({"n_layer": None}, "E0615", "has no value for `n_layer`: it is null"),

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attndsl import load
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.comparison import compare, table
 from attndsl.comparison import tolerance as allowed
 from attndsl.comparison.expose import exposed, places
 from attndsl.comparison.sides import Sides, distance, largest, rounded
+from attndsl.elaborate import load
 from attndsl.graph import Graph, Region
 from attndsl.graph.verify import verify
 from attndsl.inputs import check_inputs, example_inputs

@@ -154,8 +154,8 @@ def test_run_takes_and_gives_arrays_by_name(attndsl, folder):
     assert "y: float64 3×4 · mean" in done.out
     with np.load(folder / "out.npz") as out:
         assert sorted(out.files) == ["h.1.up", "y"]
-        from attndsl import load
         from attndsl.backends.numpy_reference import NumpyProgram
+        from attndsl.elaborate import load
 
         expected = NumpyProgram(load("good.attn"), dtype="float64").run({"x": x})["y"]
         np.testing.assert_array_equal(out["y"], expected)

@@ -90,7 +90,7 @@ def test_svg_can_be_read_aloud(tmp_path: Path) -> None:
     assert title is not None
     assert title.text == "GPT2 · 124.4 M parameters"
     assert description is not None
-    assert "h × 12: ln_1 layer norm, then attn attention · causal" in str(description.text)
+    assert "h × 12: ln_1 layer norm, then attn attention · 12 heads mask: causal" in str(description.text)
     assert root.get("role") == "img"
     assert {title.get("id"), description.get("id")} == set(str(root.get("aria-labelledby")).split())
 

@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.output import scene_of
 from attndsl.drawing.scene import Arrow, Box, Scene
-from attndsl.elaborate import load
+from attndsl.elaborate import elaborate, load, open_text
 from attndsl.graph import Graph
 
 SPECS = Path(__file__).parent / "specs"
@@ -40,7 +40,7 @@ def test_gpt2_is_drawn_as_in_the_papers() -> None:
         "wte": ("embedding", ("wte", "embedding")),
         "wpe": ("embedding", ("wpe", "embedding")),
         "h.*.ln_1": ("norm", ("ln_1", "layer norm")),
-        "h.*.attn": ("attention", ("attn", "attention · causal")),
+        "h.*.attn": ("attention", ("attn", "attention · 12 heads", "mask: causal")),
         "h.*.ln_2": ("norm", ("ln_2", "layer norm")),
         "h.*.mlp": ("feed-forward", ("mlp",)),
         "ln_f": ("norm", ("ln_f", "layer norm")),
@@ -80,8 +80,10 @@ def test_encoder_and_decoder_stand_side_by_side() -> None:
     assert [b.id for b in scene.heads] == ["input source", "input target"]
     memory = [a for a in scene.arrows if a.kind == "memory"]
     assert [(a.tail.id, a.head.id, a.label) for a in memory] == [
-        ("encoder.layer.*.norm_2", "decoder.layer.*.cross", "[B, S, width]")
+        ("encoder.layer exit", "decoder.layer.*.cross", "[B, S, width]")
     ]
+    assert box(scene, "encoder.layer exit").frame.title == "encoder"  # the last layer's result, below all layers
+    assert ("encoder.layer.*.norm_2", "encoder.layer exit") in arrows(scene, "flow")
     assert box(scene, "shared").frame.title == "encoder"  # made outside, called in both
     assert box(scene, "shared #2").frame.title == "decoder"
     assert arrows(scene, "tie") == {("shared", "shared #2"), ("shared #2", "dot")}
@@ -110,9 +112,90 @@ def test_bodies_that_differ_and_scans_have_frames_of_their_own() -> None:
         ("case", "h = 1, 3, 5, 7"),
         ("scan", "t over T"),
     ]
-    assert box(scene, "h.*.attn").lines == ("attn", "attention · alibi · causal · window")
+    assert box(scene, "h.*.attn").lines == ("attn", "attention · 4 heads", "mask: causal, window", "position: alibi")
     assert arrows(scene, "state") == {("t.tanh", "t entry")}
     assert box(scene, "h.*.gate").lines == ("gate", "gate (feed-forward)")  # the kind is said, not only coloured
+
+
+def test_heads_are_counted_and_groups_of_them() -> None:
+    text = """model M(width=32, heads=8, shared=2) {{
+      input x: [B, T, width]
+      input memory: [B, S, width]
+      output y = attention(x, memory, heads{}) as attn
+    }}"""
+
+    def line(settings: str) -> str:
+        scene = scene_of(elaborate(open_text(text.format(settings)), {}))
+        return box(scene, "attn").lines[1]
+
+    assert line("") == "attention · 8 heads"
+    assert line(", kv_heads=shared") == "attention · 8 heads in 2 groups"
+    assert line(", kv_heads=1") == "attention · 8 heads in 1 group"
+    assert line("=1, head=7") == "attention · 1 head"
+
+
+def test_layers_of_two_cases_share_nothing() -> None:
+    """Each iteration has parameters of its own; a layer from around the body is the same in both."""
+    text = """model M(width=8, depth=4) {
+      input x: [B, width]
+      layer again = linear(width)
+      repeat h in depth {
+        if h % 2 == 0 { x += tanh(linear(x, width) as up) } else { x += linear(x, width) as up }
+        if h % 2 == 0 { x = again(x) } else { x = tanh(again(x)) }
+      }
+      output y = x
+    }"""
+    scene = scene_of(elaborate(open_text(text), {}))
+    assert [b.id for b in scene.boxes if b.path == "h.*.up"] == ["h.*.up", "h.*.up #2"]
+    assert arrows(scene, "tie") == {("again", "again #2")}
+
+
+def test_what_several_read_leaves_the_body_once() -> None:
+    text = """model M(width=8, depth=3) {
+      input x: [B, T, width]
+      repeat i in depth { x += linear(x, width) as step }
+      output all = x
+      output first = x[T=0] |> linear(2) as head
+    }"""
+    scene = scene_of(elaborate(open_text(text), {}))
+    assert [b.frame.kind for b in scene.boxes if b.id == "i exit"] == ["root"]
+    assert {head for tail, head in arrows(scene, "flow") if tail == "i exit"} == {"output all", "select"}
+    assert box(scene, "select").lines == ("T = 0",)
+    assert frames(scene) == [("repeat", "× 3")]
+
+
+def test_a_layer_from_around_a_body_stands_outside() -> None:
+    text = """model M(width=8, heads=2, depth=3) {
+      input x: [B, T, width]
+      near = bucketed(heads) as near
+      repeat layer in depth {
+        own = bucketed(heads) as own
+        x += attention(x, heads, position=near) as first
+        x += attention(x, heads, position=own) as second
+      }
+      output y = 1 * x + 0
+    }"""
+    scene = scene_of(elaborate(open_text(text), {}))
+    near, own = box(scene, "near"), box(scene, "layer.*.own")
+    assert (near.kind, near.lines, near.frame.kind) == ("position", ("near", "bucketed"), "root")
+    assert own.frame.title == "layer × 3"
+    assert arrows(scene, "memory") == {("near", "layer.*.first")}
+    assert ("layer.*.own", "layer.*.second") in arrows(scene, "flow")
+    assert not [b for b in scene.boxes if b.kind == "operation"]  # nothing is multiplied by 1, nor 0 added
+
+
+def test_an_input_that_may_be_left_out_says_what_it_is_then() -> None:
+    text = """model M(width=8) {
+      input x: [B, width]
+      input valid: bool[B] optional = true
+      input other: [B, width] optional
+      output y = x * valid
+      output z = x + other
+    }"""
+    scene = scene_of(elaborate(open_text(text), {}))
+    assert box(scene, "input valid").lines == ("valid", "bool[B]", "optional = true")
+    assert box(scene, "input other").lines == ("other", "[B, width]", "optional")
+    assert box(scene, "input x").lines == ("x", "[B, width]")
 
 
 def test_depth_opens_layers_that_have_layers() -> None:

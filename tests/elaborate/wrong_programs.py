@@ -831,6 +831,108 @@ model M(width=4) {
 """,
         ("E0115", 4),
     ),
+    # ------------------------------------------------------------ optional inputs
+    wrong(
+        "default_of_an_input_that_is_not_optional",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input valid: bool[B, T] = true
+  output y = x * valid
+}
+""",
+        ("E0116", 3),
+    ),
+    wrong(
+        "default_of_another_dtype",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input valid: bool[B, T] optional = 1
+  output y = x * valid
+}
+""",
+        ("E0204", 3, 3),
+    ),
+    wrong(
+        "default_with_an_axis_too_many",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input weight: float[B, T] optional = x
+  output y = x * weight
+}
+""",
+        ("E0208", 3, 3),
+    ),
+    wrong(
+        "default_that_is_no_tensor",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input valid: bool[B, T] optional = causal
+  output y = x * valid
+}
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "default_that_uses_the_input_itself",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input valid: bool[B, T] optional = not valid
+  output y = x * valid
+}
+""",
+        ("E0101", 3),
+    ),
+    wrong(
+        "default_as_large_as_nothing",
+        """
+model M(width=4) {
+  input x: float[B, width]
+  input weight: float[T] optional = 1.0
+  output y = x * mean(weight, over=T)
+}
+""",
+        ("E0117", 3),
+    ),
+    wrong(
+        "defaults_as_large_as_each_other",
+        """
+model M(width=4) {
+  input x: float[B, width]
+  input valid: bool[T, 2 * N] optional = true
+  input weight: float[T] optional = 1.0
+  output y = x * mean(where(valid, weight, 0.0), over=[T, 2 * N])
+}
+""",
+        ("E0117", 3, 4),
+        ("E0117", 4, 3),
+    ),
+    wrong(
+        "default_above_its_bound",
+        """
+model M(width=4, segments=2) {
+  input x: float[B, T, width]
+  input segment: int[B, T] optional = segments where segment < segments
+  output y = x + embedding(segment, segments, width)
+}
+""",
+        ("E0118", 3, 3),
+    ),
+    wrong(
+        "default_below_zero",
+        """
+model M(width=4, segments=2) {
+  input x: float[B, T, width]
+  input segment: int[B, T] optional = -1 where segment < segments
+  output y = x + embedding(segment, segments, width)
+}
+""",
+        ("E0118", 3, 3),
+    ),
     # ------------------------------------------------------------ what used to pass, or to fail badly
     wrong(
         "label_taken_by_an_unlabelled_layer",
@@ -918,6 +1020,70 @@ model M(width=4) {
 }
 """,
         ("E0203", 3),
+    ),
+    wrong(
+        "rearrange_of_an_axis_of_another_name",
+        """
+model M(width=8) {
+  input x: float[B, T, width]
+  output y = rearrange(x, [inner=width] -> [a=2, b=4])
+}
+""",
+        ("E0203", 3),
+    ),
+    wrong(
+        "rearrange_of_factors_of_one_size",
+        """
+model M(patch=2, channels=3) {
+  input image: float[B, channels, Y * patch, X * patch]
+  output y = rearrange(image, [channels, Y * patch, X * patch] -> [Y * X, channels * patch * patch])
+}
+""",
+        ("E0214", 3, 3),
+    ),
+    wrong(
+        "rearrange_with_names_on_one_side_only",
+        """
+model M(patch=2, channels=3) {
+  P = patch
+  Q = patch
+  input image: float[B, channels, Y * patch, X * patch]
+  output y = rearrange(image, [channels, Y * patch, X * patch] -> [Y * X, channels * P * Q])
+}
+""",
+        ("E0214", 5, 5),
+    ),
+    wrong(
+        "rearrange_gives_an_axis_twice",
+        """
+model M(patch=2) {
+  P = patch
+  Q = patch
+  input image: float[B, Y * patch, X * patch]
+  output y = rearrange(image, [Y * P, X * Q] -> [Y, X, P, Q])
+}
+""",
+        ("E0205", 5),
+    ),
+    wrong(
+        "windows_larger_than_what_they_go_over",
+        """
+model M(width=4) {
+  input x: float[B, 6, width]
+  output y = conv(x, 8, 3, dilation=3)
+}
+""",
+        ("E0206", 3),
+    ),
+    wrong(
+        "windows_without_a_stride",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  output y = max_pool(x, 2, stride=0)
+}
+""",
+        ("E0404", 3),
     ),
     wrong(
         "rearrange_of_nothing",

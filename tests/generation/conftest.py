@@ -5,7 +5,9 @@ from __future__ import annotations
 import this
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from attndsl.generation import Run, load_run
@@ -55,3 +57,62 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
 @pytest.fixture
 def run(make_run: Callable[[str], Run]) -> Run:
     return make_run("bytes")
+
+
+# ---------------------------------------------------------------------------------------------- runs of every kind
+
+KINDS = Path(__file__).with_name("kinds.attn")
+PAIRS = [(f"{number} apples", f"{number:03}") for number in range(40)]
+# The name of a run: its model, its data, and what is changed in its recipe.
+RUNS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "classify": ("Classifier", [{"text": s, "label": "abc"[n % 3]} for n, (s, _) in enumerate(PAIRS)], {}),
+    "pairs": (
+        "Classifier",
+        [{"text": s, "other": t, "label": "yn"[n % 2]} for n, (s, t) in enumerate(PAIRS)],
+        {"batches.pair": "other"},
+    ),
+    "tag": ("Tagger", [{"tokens": s.split(), "tags": ["NUM", "NOUN"]} for s, _ in PAIRS], {}),
+    "masked_tokens": ("Masked", None, {}),
+    "next_token": ("Writer", None, {}),
+    "sequence_to_sequence": ("Translator", [{"source": s, "target": t} for s, t in PAIRS], {}),
+    "span_corruption": (
+        "Translator",
+        None,
+        {
+            "batches": "span_corruption(source, target, targets, valid=valid)",
+            "special": 'tokens(pad="[PAD]", start="[GO]", end="[END]", sentinels=6)',
+        },
+    ),
+    "denoise": (
+        "Translator",
+        None,
+        {
+            "batches": "denoise(source, target, targets, valid=valid)",
+            "special": 'tokens(pad="[PAD]", start="[GO]", end="[END]", mask="[MASK]")',
+        },
+    ),
+    "classify_images": (
+        "Eyes",
+        {"image": np.random.default_rng(0).random((40, 8, 8), np.float32), "label": np.arange(40) % 10},
+        {},
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """`run_of("classify")` is a run of three steps, which knows nothing and has all that a run has."""
+    made: dict[str, Run] = {}
+
+    def run(name: str) -> Run:
+        if name not in made:
+            model, data, changed = RUNS[name]
+            folder = tmp_path_factory.mktemp("kinds")
+            if data is None:
+                assert this.__file__ is not None
+                data = this.__file__
+            train(f"{KINDS}:{model}", data, folder / "run", settings=changed, backend="numpy", console=Silent())
+            made[name] = load_run(folder / "run")
+        return made[name]
+
+    return run

@@ -31,6 +31,7 @@ size depth = 4
 size M = 3
 input x %0 {x}: float[B, T, width] where < 2*width at m.attn:2:8, >= 0 at m.attn:2:9 at m.attn:3:1
 input y %1: int[B] optional doc "may be left out"
+input v %2: bool[B] optional = "y > 0 or \\"no\\"" where < 2 at m.attn:2:9 at m.attn:3:2
 parameter h.*.s: float[width] = normal(0.02) layers [0:4] role norm at m.attn:4:4
 parameter h.*.odd: float[in=width, out=width] = zeros layers [(1, 3)] role weight
 parameter g.*.*.w: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role bias
@@ -39,26 +40,30 @@ constraint width divides 2 code E0210
 scope h = repeat labelled at m.attn:9:9
 scope h.*.ln = layer_norm at "odd name: 1":3:4 doc "d"
 body {
-  %2: float[] = constant(value=1e-05)
-  %3 {h, "odd name"}: float[B, T, width], %4: float[B, depth, width] = repeat(%0, label="h", count=depth, \
+  %3: float[] = constant(value=1e-05)
+  %4 {h, "odd name"}: float[B, T, width], %5: float[B, depth, width] = repeat(%0, label="h", count=depth, \
 cases=[0, 1, 0, 1], carried=1, stacked=[depth]) in h at m.attn:9:1 {
-    given %5: int[], %6 {h.*.x}: float[B, T, width]
-    %7: float[width] = parameter(address="h.*.s", type=float[width]) in h.*.ln at std/n.attn:3:3 from m.attn:9:9
-    %8: float[B, T, width] = mul(%6, %7)
-    %9: float[B, width] = select(%8, axis=T, at=0)
-    give %8, %9
+    given %6: int[], %7 {h.*.x}: float[B, T, width]
+    %8: float[width] = parameter(address="h.*.s", type=float[width]) in h.*.ln at std/n.attn:3:3 from m.attn:9:9
+    %9: float[B, T, width] = mul(%7, %8)
+    %10: float[B, width] = select(%9, axis=T, at=0)
+    give %9, %10
   } {
-    given %10: int[], %11: float[B, T, width]
-    %12: float[B, S=T from -M, width] = rename(%11, old=T, new=S=T from -M)
-    %13: float[B, T, width] = rename(%12, old=S=T from -M, new=T)
-    %14: float[B, T, width] = dropout(%13, p=0.1, site="h.*.d")
-    %15: float[B, width] = mean(%14, over=[T])
-    give %14, %15
+    given %11: int[], %12: float[B, T, width]
+    %13: float[B, S=T from -M, width] = rename(%12, old=T, new=S=T from -M)
+    %14: float[B, T, width] = rename(%13, old=S=T from -M, new=T)
+    %15: float[B, T, width] = dropout(%14, p=0.1, site="h.*.d")
+    %16: float[B, width] = mean(%15, over=[T])
+    give %15, %16
   }
-  %16: float[B, T, width] = add(%3, %2)
+  %17: float[B, T, width] = add(%4, %3)
+  %18: bool[] = constant(value=true)
+  %19: bool[B] = broadcast(%18, axes=[B])
+  %20 {v}: bool[B] = given(%2, %19) at m.attn:2:1
 }
-output z = %16 needs y at m.attn:14:3 doc "the result"
-output stack = %4
+output z = %17 needs y at m.attn:14:3 doc "the result"
+output stack = %5
+output w = %20
 """
 
 ERASED = """\
@@ -68,6 +73,7 @@ size depth = 4
 size M = 3
 input x %0: float[B, T, width] where < 2*width, >= 0
 input y %1: int[B] optional
+input v %2: bool[B] optional = "" where < 2
 parameter p0.*: float[width] = normal(0.02) layers [0:4] role weight
 parameter p1.*: float[$0=width, $1=width] = zeros layers [(1, 3)] role weight
 parameter p2.*.*: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role weight
@@ -159,11 +165,11 @@ def test_the_same_bytes_under_any_hash_seed():
 
 
 MISTAKES = {
-    "an op that there is not": (EVERYTHING.replace("mul(", "mull("), 26, "there is no op `mull`"),
-    "a value before it is made": (EVERYTHING.replace("mul(%6", "mul(%9"), 26, "%9 is used before it is made"),
-    "an attribute that there is not": (EVERYTHING.replace("at=0)", "to=0)"), 27, "`select` has no attribute `to`"),
-    "a body that is not closed": (EVERYTHING[: EVERYTHING.index("output")].rstrip()[:-1], 38, "expected `}`"),
-    "something after the end": (EVERYTHING + "%99: int[]\n", 41, "expected the end"),
+    "an op that there is not": (EVERYTHING.replace("mul(", "mull("), 27, "there is no op `mull`"),
+    "a value before it is made": (EVERYTHING.replace("mul(%7", "mul(%10"), 27, "%10 is used before it is made"),
+    "an attribute that there is not": (EVERYTHING.replace("at=0)", "to=0)"), 28, "`select` has no attribute `to`"),
+    "a body that is not closed": (EVERYTHING[: EVERYTHING.index("output")].rstrip()[:-1], 42, "expected `}`"),
+    "something after the end": (EVERYTHING + "%99: int[]\n", 46, "expected the end"),
     "a size that is none": (EVERYTHING.replace("2*width at", "2*&width at"), 12, "expected a size"),
 }
 

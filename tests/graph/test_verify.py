@@ -20,6 +20,7 @@ size width = 8
 size depth = 2
 input x %0: float[B, T, width]
 input y %1: float[B, T] optional
+input v %18: float[B, T] optional = "mean(x, over=width)"
 parameter w: float[width] = ones role norm
 parameter h.*.s: float[width] = ones layers [0:2] role norm
 body {
@@ -41,8 +42,12 @@ stacked=[T]) {
     give %14, %16
   }
   %17: float[B, T, width] = add(%11, %0)
+  %19: float[B, T] = mean(%0, over=[width])
+  %20: float[B, T] = given(%18, %19)
+  %21: float[B, T] = neg(%20)
 }
 output z = %17 needs y
+output u = %21
 """
 VALID = VALID.replace("%12: float[T, B, T2=T]", "%12: float[B, T, T2=T]")
 
@@ -70,6 +75,11 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a parameter declared twice": ("parameter h.*.s", "parameter w", "declared once", "0 indices"),
     "an input declared twice": ("input y %1", "input x %1", "inputs are", "`x` is declared twice"),
     "an output that needs no input": ("needs y", "needs x", "outputs are", "no optional input"),
+    "an output that needs an input with a default": ("needs y", "needs v", "outputs are", "without a default"),
+    "an output that is an input without its default": ("u = %21", "u = %18", "outputs are", "without its default"),
+    "something that is no input, left out": ("given(%18", "given(%19", "given or left out", "no input of the model"),
+    "an input read without its default": ("neg(%20)", "neg(%18)", "read with its default", "`v` has a default"),
+    "a default of another type": ("given(%18, %19)", "given(%18, %0)", "types are what", "the default is"),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from attndsl.inputs import check_inputs, example_inputs
 from attndsl.ops.sample_graphs import GraphBuilder, decoder
 from attndsl.ops.samples import size, typed
 from attndsl.sizes import Constraint, Size
+from tests.std.meaning import written
 
 
 def graph_with(*types: str, **sizes: int) -> Graph:
@@ -44,6 +45,38 @@ def mistakes(graph: Graph, **arrays: object) -> list[str]:
     return [f"{d.code} {d.message}" for d in problem.value.diagnostics]
 
 
+@pytest.mark.parametrize(
+    ("shape", "message", "way"),
+    [
+        ((2, 3, 8, 6), "is 6 long along axis 4, `X*patch`, which is no multiple of `patch` = 4", "4 and 8 would fit"),
+        ((2, 3, 3, 8), "is 3 long along axis 3, `Y*patch`, which is no multiple of `patch` = 4", ": 4 would fit"),
+        ((2, 1, 8, 8), "is 1 long along axis 2, `channels`, which is 3", "`channels=1`"),
+        ((2, 8, 12, 3), "has its axes in another order: its shape is [2, 8, 12, 3]", "transpose(0, 3, 1, 2)"),
+        ((3, 8, 8), "has 3 axes, and `float[B, channels, Y*patch, X*patch]` has 4", "`array[None]`"),
+    ],
+)
+def test_pictures_that_do_not_fit(shape: tuple[int, ...], message: str, way: str) -> None:
+    """Another size, another number of channels, channels last, no batch: what is wrong, and what to do."""
+    graph = graph_with("float B channels Y*patch X*patch", channels=3, patch=4)
+    assert check_inputs(graph, {"x0": np.zeros((2, 3, 8, 12))})["X"] == 3
+    with pytest.raises(AttnError) as problem:
+        check_inputs(graph, {"x0": np.zeros(shape)})
+    (diagnostic,) = problem.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == ("E0802", f"`x0` {message}")
+    assert way in diagnostic.helps[0]
+
+
+def test_a_size_is_not_negative() -> None:
+    graph = written("model M {\n input x0: [N + 3]\n output y = x0\n}\n")
+    assert check_inputs(graph, {"x0": np.zeros(3)})["N"] == 0
+    assert mistakes(graph, x0=np.zeros(2)) == ["E0802 `x0` is 2 long along axis 1, `N+3`, which is at least 3"]
+
+
+def test_transposed_among_others() -> None:
+    found = mistakes(decoder(), tokens=TOKENS, targets=TOKENS.T)
+    assert found == ["E0802 `targets` has its axes in another order: its shape is [5, 2]"]
+
+
 def test_refused() -> None:
     graph = decoder()
     assert mistakes(graph, tokens=TOKENS, target=TOKENS) == ["E0803 there is no input `target`"]
@@ -53,7 +86,9 @@ def test_refused() -> None:
     assert mistakes(graph, tokens=TOKENS, targets=TOKENS[:, :4]) == [
         "E0802 `targets` is 4 long along axis 2, `T`, which is 5"
     ]
-    assert mistakes(graph_with("float 2*N"), x0=np.zeros(5)) == ["E0802 `x0` is 5 long along axis 1, `2*N`"]
+    assert mistakes(graph_with("float 2*N"), x0=np.zeros(5)) == [
+        "E0802 `x0` is 5 long along axis 1, `2*N`, which is no multiple of 2"
+    ]
     assert mistakes(graph_with("float D", D=3), x0=np.zeros(5)) == [
         "E0802 `x0` is 5 long along axis 1, `D`, which is 3"
     ]

@@ -80,6 +80,22 @@ def test_repeat_does_what_it_says() -> None:
     np.testing.assert_allclose(found["sums"], [state.sum() for state in states])
 
 
+def test_a_stack_that_nothing_reads_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = NumpyProgram(repeat(3), dtype="float64")
+    inputs = {"x": np.ones((2, 3))}
+    every, of_all = program.run(inputs), program.gradients(inputs, {"final": np.ones((2, 3))})
+
+    def refused(*arrays: object) -> None:
+        raise AssertionError("a stack was made")
+
+    monkeypatch.setattr(np, "stack", refused)
+    np.testing.assert_array_equal(program.run(inputs, ["final"])["final"], every["final"])
+    for found, right in zip(program.gradients(inputs, {"final": np.ones((2, 3))}), of_all, strict=True):
+        assert found.keys() == right.keys()
+        for name, array in right.items():
+            np.testing.assert_array_equal(found[name], array, name)
+
+
 def test_depth_zero_gives_back_what_was_carried() -> None:
     program = NumpyProgram(repeat(0), dtype="float64")
     x = np.ones((2, 3))

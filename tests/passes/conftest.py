@@ -45,7 +45,8 @@ def difference() -> Callable[..., float]:
         for info in before.inputs:
             shape = tuple(axis.size.value(sizes) for axis in info.value.type.axes)
             if info.value.type.dtype == INT:
-                inputs[info.name] = random.integers(0, 3, shape)
+                ends = [bound.limit.value(sizes) for bound in info.bounds if bound.relation == "<"]
+                inputs[info.name] = random.integers(0, min([3, *ends]), shape)
             elif info.value.type.dtype == "bool":
                 inputs[info.name] = random.random(shape) < 0.7
             else:

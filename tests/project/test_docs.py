@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from attndsl.elaborate import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_page_of_commands_is_what_the_commands_say():
-    found = importlib.util.spec_from_file_location("commands", ROOT / "scripts" / "commands.py")
+def script(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_what_the_commands_say():
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    assert written == module.page(), "run `python scripts/commands.py`"
+    assert written == script("commands").page(), "run `python scripts/commands.py`"
+
+
+DRAWINGS = script("drawings")
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name not in DRAWINGS.TOO_SMALL])
+def test_every_family_is_drawn_as_it_is(name):
+    """What is written in the drawing and what it says to those who do not see it; with Graphviz, every word."""
+    from attndsl.drawing import picture
+    from attndsl.drawing.output import scene_of
+
+    graph, path = DRAWINGS.graph_of(name), ROOT / "docs" / f"{name}.svg"
+    assert path.is_file(), "run `python scripts/drawings.py`"
+    written = DRAWINGS.texts(path.read_text(encoding="utf-8"))
+    scene = scene_of(graph)
+    assert {scene.title, scene.description} <= written.keys(), "run `python scripts/drawings.py`"
+    if shutil.which("dot"):
+        assert written == DRAWINGS.texts(str(picture(graph))), "run `python scripts/drawings.py`"

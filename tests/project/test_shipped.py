@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from attndsl import load, shipped
 from attndsl.comparison import compare, table
+from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
 
 REDUCED = {"vocab": 61, "context": 12, "width": 24, "heads": 4, "head": 6, "hidden": 40}
@@ -16,8 +16,8 @@ SPECS = tuple(shipped())
 
 @cache
 def _small(spec: str, depth: int) -> Graph:
-    """The spec with whatever it has of these hyperparameters reduced."""
-    known = load(spec).hyperparameters
+    """The spec with whatever it has of these hyperparameters reduced, where they are sizes."""
+    known = load(spec).sizes
     return load(spec, {name: value for name, value in {**REDUCED, "depth": depth}.items() if name in known})
 
 
@@ -45,7 +45,7 @@ def test_the_passes_keep_every_value_and_gradient(spec):
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_every_variant_is_right(spec, attndsl):
-    from attndsl import open_spec
+    from attndsl.elaborate import open_spec
 
     names = [f"{spec}:{variant.name.text}" for variant in open_spec(spec).variants]
     done = attndsl("check", spec, *names)

@@ -11,7 +11,7 @@ from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph, Value
 from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GraphBuilder
+from attndsl.ops.sample_graphs import GraphBuilder, repeat
 from attndsl.ops.samples import axes, axis, size
 
 pytestmark = pytest.mark.torch
@@ -120,3 +120,31 @@ def test_loop(name: str) -> None:
     for found, wanted in zip(program.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
         for address, array in wanted.items():
             np.testing.assert_allclose(found[address], array, rtol=1e-10, atol=1e-10, err_msg=address)
+
+
+def test_a_stack_is_made_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    program = TorchProgram(repeat(2), dtype="float64")
+    inputs = {"x": np.ones((2, 3))}
+    made: list[str] = []
+    stack = torch.stack
+    monkeypatch.setattr(torch, "stack", lambda parts, dim=0: made.append(f"{len(parts)}") or stack(parts, dim=dim))
+    assert program.run(inputs, ["final"]).keys() == {"final"}
+    assert made == []
+    states = program.run(inputs, ["states"])["states"]
+    assert made == ["2"]
+    every = program.run(inputs)
+    np.testing.assert_array_equal(every["states"], states)
+    np.testing.assert_array_equal(every["states"][:, -1], every["final"])
+
+
+def test_a_stack_that_is_not_asked_for_keeps_no_layer_alive() -> None:
+    """Not even the list that it would be made of is filled."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    lines = [line.strip() for line in TorchProgram(repeat(2), dtype="float64").source.splitlines()]
+    append = next(i for i, line in enumerate(lines) if ".append(" in line)
+    assert lines[append - 1] == 'if "states" in outputs:'

@@ -11,16 +11,22 @@ import numpy as np
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.elaborate import load
+from attndsl.graph import Graph
 
 Array = np.ndarray[Any, Any]
 
 
-def meaning(text: str, inputs: Mapping[str, Array], parameters: Mapping[str, Array] | None = None) -> dict[str, Array]:
-    """The outputs, in float64, of a model written as `text`; parameters by address (all of them, if any)."""
+def written(text: str) -> Graph:
+    """The checked graph of a model written as `text`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.attn"
         path.write_text(text, encoding="utf-8")
-        program = NumpyProgram(load(str(path)), dtype="float64")
+        return load(str(path))
+
+
+def meaning(text: str, inputs: Mapping[str, Array], parameters: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """The outputs, in float64, of a model written as `text`; parameters by address (all of them, if any)."""
+    program = NumpyProgram(written(text), dtype="float64")
     if parameters is not None:
         program.load(parameters)
     return program.run(inputs)

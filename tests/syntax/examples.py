@@ -147,11 +147,27 @@ weights Decoder from huggingface {
   "old.\\"name\\"" <- h[2 * i].ln.scale
   "tied" -> wte.table
 }
+weights Encoder from huggingface {
+  config {
+    act = choose(hidden_act or "gelu", "gelu" -> gelu, "gelu_new" -> gelu_tanh, absent -> "none", -1 -> 2.5)
+    labels = count(id2label) or 2
+  }
+  if head == "classify" and labels > 2 {
+    prefix "classifier."
+    "weight": [out, in] <-> classifier.weight
+    if kind(act) != "none" { ignore "act" }
+  } else if head == "tag" {
+    "conv": [out, C, P, Q] <-> rearrange(w, [in] -> [C=channels, P=patch, Q=patch])
+  }
+  else { }
+  if not tied { "head" <-> head.weight } else { "bias": [1, vocab] <-> 0 }
+}
 train Decoder {
   batches = next_token(tokens, targets)
   optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
   schedule = warmup_cosine(warmup=2000, steps=600000)
   clip = 1.0
 }
+train Decoder:1.3b { batch = 512 }
 """,
 }

@@ -69,6 +69,13 @@ def test_each_mistake_gives_one_error(text, expected):
             [("E0010", 2), ("E0010", 2), ("E0010", 3), ("E0015", 4)],
         ),
         ('weights M from h {\n config { a = b\n prefix "a"\n "x" <-> y y\n}\n', [("E0011", 2), ("E0010", 4)]),
+        (
+            'weights M from h {\n if a = b {\n "x" <-> y y\n } else {\n config { a = = b }\n prefx "a"\n }\n'
+            ' "z" <-> = z\n}\n',
+            [("E0016", 2), ("E0010", 3), ("E0010", 5), ("E0010", 5), ("E0015", 6), ("E0010", 8)],
+        ),
+        ('weights M from h {\n if a {\n "x" <-> y\n else {\n "x" <-> z\n }\n}\n', [("E0011", 3)]),
+        ("train M: {\n a = = 1\n}\n", [("E0010", 1)]),
         ("variant M:a { b=1 c=2 }\nvariant M:b { c== 2 }\n", [("E0010", 1), ("E0016", 2)]),
         ("train M {\n a += 1\n b = = 2\n}\n", [("E0010", 2), ("E0010", 3)]),
         ("use foo\nuse std\nmodel M { }\n", [("E0010", 1), ("E0010", 2)]),

@@ -22,7 +22,7 @@ from attndsl.training.record import RECORD, WEIGHTS
 SETTINGS = {"steps": 120, "checkpoint": 4, "evaluate": 10, "evaluate_batches": 1}
 
 
-def start(spec: str, text: str, run: Path, backend: str) -> Any:
+def start(spec: str, text: str, run: Path, backend: str, more: dict[str, Any]) -> Any:
     """A process of its own that trains, or goes on where there is a run. It is a copy of one that has imported
     everything, so that most of its life is training."""
     processes = multiprocessing.get_context("forkserver")
@@ -33,7 +33,8 @@ def start(spec: str, text: str, run: Path, backend: str) -> Any:
     if (run / RECORD).is_file():
         told |= {"resume": str(run)}
     else:
-        told |= {"spec": spec, "data": text, "out": str(run), "settings": SETTINGS, "backend": backend, "device": "cpu"}
+        told |= {"spec": spec, "data": text, "out": str(run), "backend": backend, "device": "cpu"}
+        told["settings"] = SETTINGS | more
     child = processes.Process(target=train, kwargs=told)
     child.start()
     return child
@@ -46,10 +47,12 @@ def steps_done(run: Path) -> int:
         return 0
 
 
-def kill_and_go_on(spec: str, text: str, run: Path, backend: str, kills: int, chance: random.Random) -> None:
+def kill_and_go_on(
+    spec: str, text: str, run: Path, backend: str, kills: int, chance: random.Random, more: dict[str, Any]
+) -> None:
     """Start, kill `kills` times (at any time, or some steps on), and let it come to its end."""
     for killed in range(kills):
-        child = start(spec, text, run, backend)
+        child = start(spec, text, run, backend, more)
         if chance.random() < 0.3:
             child.join(chance.uniform(0.0, 0.4))
         else:
@@ -60,14 +63,14 @@ def kill_and_go_on(spec: str, text: str, run: Path, backend: str, kills: int, ch
         child.kill()
         child.join()
         assert child.exitcode in (-signal.SIGKILL, 0), f"after {killed} kills"
-    child = start(spec, text, run, backend)
+    child = start(spec, text, run, backend, more)
     child.join(120)
     assert child.exitcode == 0
 
 
-def check(spec: str, text: str, folder: Path, backend: str, kills: int, seed: int) -> None:
-    train(spec, text, folder / "whole", settings=SETTINGS, backend=backend, device="cpu", console=Silent())
-    kill_and_go_on(spec, text, folder / "killed", backend, kills, random.Random(seed))
+def check(spec: str, text: str, folder: Path, backend: str, kills: int, seed: int, **more: Any) -> None:
+    train(spec, text, folder / "whole", settings=SETTINGS | more, backend=backend, device="cpu", console=Silent())
+    kill_and_go_on(spec, text, folder / "killed", backend, kills, random.Random(seed), more)
 
     def told(run: Path) -> list[dict[str, object]]:
         return [{name: value for name, value in line.items() if name != "seconds"} for line in read_log(run)]
@@ -82,6 +85,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_and_resumed(spec: str, text: str, tmp_path: Path, backend: str, kills: int) -> None:
     check(spec, text, tmp_path, backend, kills, seed=int.from_bytes(os.urandom(4)))
+
+
+def test_killed_while_tokens_are_hidden(spec: str, text: str, tmp_path: Path) -> None:
+    """The same for an objective that makes random choices of its own."""
+    special = 'tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")'
+    more = {"batches": "masked_tokens(tokens, targets, whole_words=true)", "special": special, "accumulate": 2}
+    check(spec, text, tmp_path, "numpy", 2, int.from_bytes(os.urandom(4)), **more)
 
 
 DYING = """

@@ -70,7 +70,7 @@ def test_both_backends_train_alike(spec: str, kind: str, options: dict[str, Any]
     settings |= {f"optimizer.{name}": value for name, value in options.items()}
     recipe = read_recipe(None, graph.hyperparameters).override(settings)
     tokens = (np.arange(400) ** 2 % 61).astype(np.uint8)
-    batches = NextToken(recipe.inputs, 2, recipe.length, recipe.seed)
+    batches = NextToken(("tokens", "targets"), 2, recipe.length, recipe.seed)
     found = {}
     states = {}
     for backend in ("numpy", "torch"):
@@ -89,7 +89,7 @@ def test_a_state_goes_from_one_backend_to_the_other(spec: str) -> None:
     graph = load(spec, {"p": 0.0})
     recipe = read_recipe(None, graph.hyperparameters).override({"precision": "float64"})
     tokens = (np.arange(400) % 61).astype(np.uint8)
-    batches = NextToken(recipe.inputs, 2, recipe.length, recipe.seed)
+    batches = NextToken(("tokens", "targets"), 2, recipe.length, recipe.seed)
 
     def steps(trainer: Any, first: int, last: int) -> list[float]:
         return [trainer.step([batches.training(tokens, step)], step).loss for step in range(first, last)]
@@ -134,7 +134,7 @@ def narrow_steps(spec: str, precision: str, compile: bool = False) -> tuple[list
     recipe = read_recipe(None, graph.hyperparameters).override(settings)
     trainer = make_trainer(graph, recipe, "torch", compile=compile)
     tokens = (np.arange(400) % 61).astype(np.uint8)
-    batches = NextToken(recipe.inputs, 4, recipe.length, recipe.seed)
+    batches = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed)
     losses = [trainer.step([batches.training(tokens, step)], step).loss for step in range(30)]
     return [*losses, trainer.evaluate(batches.training(tokens, 99))], trainer.state()
 
@@ -162,7 +162,7 @@ def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:
     trainer: Any = make_trainer(graph, recipe, "torch")
     trainer.scale = 2.0**40
     tokens = (np.arange(400) % 61).astype(np.uint8)
-    batch = NextToken(recipe.inputs, 4, recipe.length, recipe.seed).training(tokens, 0)
+    batch = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed).training(tokens, 0)
     before = trainer.parameters()
     result = trainer.step([batch], 0)
     assert result.skipped

@@ -11,8 +11,11 @@ from attndsl.diagnostics import AttnError, Source
 from attndsl.elaborate import load
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
+from attndsl.training.fitting import check_recipe, split_settings
+from attndsl.training.objective import OBJECTIVES, choose_objective
 from attndsl.training.options import OPTIMIZERS, SCHEDULES, choose
-from attndsl.training.recipe import Recipe, check_recipe, read_recipe, share, split_settings
+from attndsl.training.recipe import Recipe, read_recipe
+from attndsl.training.schedules import share
 
 SIZES = {"width": 64, "context": 32, "vocab": 100, "norm": "layer_norm"}
 
@@ -44,7 +47,7 @@ def test_everything_can_be_said() -> None:
       held_out = 1 / 10
       seed = 7
     """)
-    assert recipe.inputs == ("words", "next")
+    assert recipe.objective.roles == {"tokens": "words", "targets": "next"}
     assert recipe.optimizer == choose(
         "optimizer", OPTIMIZERS, "adamw", {"lr": 6e-4, "betas": (0.9, 0.95), "decay": 0.1}
     )
@@ -128,7 +131,10 @@ def test_two_mistakes_are_two_errors() -> None:
         ({"tokenizer": "bpe(512)"}, {"tokenizer": "bpe:512"}),
         ({"tokenizer": "some/tokenizer.json"}, {"tokenizer": "some/tokenizer.json"}),
         ({"seed": "1_000"}, {"seed": 1000}),
-        ({"batches": "next_token(a, b)"}, {"inputs": ("a", "b")}),
+        (
+            {"batches": "next_token(a, b)"},
+            {"objective": choose_objective("next_token", {"tokens": "a", "targets": "b"}, {})},
+        ),
     ],
 )
 def test_settings_replace(settings: dict[str, object], expected: dict[str, object]) -> None:
@@ -252,3 +258,72 @@ model M(vocab=9, width=4) {
     with pytest.raises(AttnError) as problem:
         check_recipe(read_recipe(None, {}), load(str(path)))
     assert "`scale` must be given" in problem.value.diagnostics[0].message
+
+
+def test_every_objective_is_in_the_table_of_the_page() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name, about in OBJECTIVES.items():
+        (row,) = [line for line in rows if line.startswith(f"| `{name}`")]
+        _, _, _, fills, may, options, _ = (cell.strip() for cell in row.split("|"))
+        assert fills == ", ".join(f"`{role}`" for role in about.required)
+        assert may == ", ".join(f"`{role}`" for role in about.optional)
+        said = dict(option.strip(" `").split("=") for option in options.split("`, `")) if options else {}
+        assert said.keys() == about.options.keys()
+        for option, value in said.items():
+            given = read(f"batches = {name}({', '.join(about.required)}, {option}={value})").objective
+            assert given.options[option] == about.options[option].default
+
+
+ROLES_OF = "batches = masked_tokens(words, said, valid=there, share=0.2, whole_words=true)"
+
+
+def test_an_objective_with_roles_and_options() -> None:
+    recipe = read(f'{ROLES_OF}\nspecial = tokens(mask="<m>", pad="<p>", sentinels=3)\nfreeze = "a.*" | "b"')
+    assert recipe.objective.roles == {"tokens": "words", "targets": "said", "valid": "there"}
+    assert recipe.objective.options == {"share": 0.2, "mask": 0.8, "random": 0.1, "whole_words": True}
+    assert recipe.special.to_json() == {"mask": "<m>", "pad": "<p>", "sentinels": 3}
+    assert recipe.freeze == ("a.*", "b")
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    changed = recipe.override({
+        "batches.share": "0.3", "batches.whole_words": "false", "batches.valid": "ok", "special.mask": "[M]",
+        "special.sentinels": "7", "freeze": "c.*", "tokenizer": "wordpiece(900, lower=true)",
+    })  # fmt: skip
+    assert changed.objective.options == {"share": 0.3, "mask": 0.8, "random": 0.1, "whole_words": False}
+    assert changed.objective.roles["valid"] == "ok"
+    assert changed.special.to_json() == {"mask": "[M]", "pad": "<p>", "sentinels": 7}
+    assert changed.freeze == ("c.*",)
+    assert changed.tokenizer == "wordpiece:900:lower"
+    assert recipe.override({"freeze": '"a.*" | b.*'}).freeze == ("a.*", "b.*")
+    assert recipe.override({"freeze": "none"}).freeze == ()
+
+
+def test_columns_are_words() -> None:
+    recipe = read('batches = classify(tokens, label, text="the review", pair=none, label=stars)')
+    assert (recipe.objective.column("text"), recipe.objective.column("pair")) == ("the review", None)
+    assert recipe.override({"batches.pair": "other", "batches.label": "10"}).objective.column("label") == "10"
+
+
+def test_runs_of_before_are_read() -> None:
+    plain = {**read("").to_json(), "batches": ["next_token", "words", "said"]}
+    assert Recipe.from_json(plain).objective.roles == {"tokens": "words", "targets": "said"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said", "underlined"),
+    [
+        ("batches = classify(tokens)", "E0721", "classify(tokens, label)", "classify(tokens)"),
+        ("batches = classify(a, b, c)", "E0721", "given by name: valid", "c"),
+        ("batches = classify(a, b, txt=c)", "E0720", "did you mean `text`?", "c"),
+        ("batches = classify(a, b, tokens=c)", "E0721", "once", "c"),
+        ("batches = masked_tokens(a, b, share=0)", "E0721", "a number from", "0"),
+        ("batches = masked_tokens(a, b, whole_words=1)", "E0721", "true or false", "1"),
+        ('special = tokens(padding="x")', "E0720", "did you mean `pad`?", '"x"'),
+        ('special = token(pad="x")', "E0721", "tokens(pad=", 'token(pad="x")'),
+        ("special = tokens(sentinels=many)", "E0721", "sentinels=100", "many"),
+        ("special = tokens(pad=3)", "E0721", 'pad="<pad>"', "3"),
+        ("freeze = 3", "E0721", "a text or several", "3"),
+    ],
+)
+def test_mistakes_in_an_objective(body: str, code: str, said: str, underlined: str) -> None:
+    test_mistakes(body, code, said, underlined)

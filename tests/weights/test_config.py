@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.weights import config_settings
-from attndsl.weights.config import published_config
+from attndsl.weights.solving import published_config
 from tests.weights.models import GPT2, SMALL, codes, section_of
 
 PUBLISHED: dict[str, Any] = {

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.graph import Graph
+from attndsl.graph import Axis, Graph, Initializer, ParameterInfo, Type
+from attndsl.sizes import Size
 from attndsl.weights.forms import Form
 from attndsl.weights.mapping import WeightMap
-from tests.weights.models import arrays_for, codes, graph_of, parameter, section_of
+from tests.weights.models import arrays_for, axis, codes, graph_of, parameter, section_of
 
-SIZES = {"width": 6, "heads": 3, "vocab": 5, "depth": 2}
+SIZES = {"width": 6, "heads": 3, "vocab": 5, "depth": 2, "channels": 3, "patch": 2, "context": 4}
+PLACES = Axis.of(Size.symbol("context") + Size.of(2))
 
 
 def graph() -> Graph:
@@ -24,6 +26,8 @@ def graph() -> Graph:
         parameter("conv", "width", "3", "heads"),
         parameter("wide", "in=width", "out=4*width"),
         parameter("h.*.scale", "width", layers=h),
+        parameter("patches", "in=channels*patch*patch", "out=width"),
+        ParameterInfo("places", Type("float", (PLACES, axis("width"))), Initializer("zeros")),
     )  # fmt: skip
 
 
@@ -65,6 +69,18 @@ CASES = {
     .T.reshape(3, 2, 6),
     '"a": [out, in] <-> concat(q.weight, k.weight, v.weight, over=part) '
     "|> rearrange([part, out=heads*head] -> [out=heads*part*head])": interleaved,
+    '"a": [out, C, P, Q] <-> rearrange(patches, [in] -> [C=channels, P=patch, Q=patch])': lambda a: a["patches"]
+    .T.reshape(6, 3, 2, 2),
+    '"a": [P, out, C, Q] <-> rearrange(patches, [in] -> [Q=patch, C, P=patch])': lambda a: a["patches"]
+    .reshape(2, 3, 2, 6).transpose(2, 3, 1, 0),
+    '"a": [out, in] <-> rearrange(rearrange(patches, [in] -> [C=channels, rest]), [rest, C] -> [in])': lambda a: a[
+        "patches"
+    ].reshape(3, 4, 6).transpose(2, 1, 0).reshape(6, 12),
+    '"a": [heads, head, in] <-> rearrange(q.weight, [out] -> [heads, head])': lambda a: a["q.weight"]
+    .T.reshape(3, 2, 6),
+    '"a": [context + 2, width] <-> places': lambda a: a["places"],
+    '"a": [1, width, 1, context + 2] <-> places': lambda a: a["places"].T[None, :, None],
+    '"a": [1, 1, out] <-> q.bias': lambda a: a["q.bias"][None, None],
     '"a" <-> h[0].scale - 1': lambda a: a["h.0.scale"] - 1,
     '"a" <-> 3 - 2 * h[1].scale': lambda a: 3 - 2 * a["h.1.scale"],
     '"a" <-> -exp(h[1].scale / 4)': lambda a: -np.exp(a["h.1.scale"] / 4),
@@ -103,6 +119,11 @@ def test_a_form_computes_what_it_says_and_its_inverse_undoes_it(line: str) -> No
         ('"a" <-> rearrange(q.bias, [out=heads*head] -> [heads])', "E0624", "[out=heads*head] -> [heads]"),
         ('"a" <-> rearrange(q.bias, [out=heads*head] -> [heads, head, had])', "E0624", "had"),
         ('"a" <-> rearrange(q.bias, [out=heads*head] -> [heads, heads])', "E0624", "heads"),
+        ('"a": [C, P, out] <-> rearrange(patches, [in] -> [C=channels, P=patch])', "E0624", "[C=channels, P=patch]"),
+        ('"a": [C, P, out] <-> rearrange(patches, [in] -> [C, P])', "E0624", "[C, P]"),
+        ('"a": [C, out] <-> rearrange(patches, [in] -> [C=channels])', "E0624", "C=channels"),
+        ('"a": [C, P, Q, in] <-> rearrange(patches, [in] -> [C=channels, P=patch, P=patch])', "E0624", "[in]"),
+        ('"a": [1, 1] <-> table', "E0624", "[1, 1]"),
         ('"a" <-> tanh(q.bias)', "E0625", "tanh(q.bias)"),
         ('"a" <-> q.bias + k.bias', "E0625", "q.bias + k.bias"),
         ('"a" <-> q.bias * 0', "E0625", "q.bias * 0"),

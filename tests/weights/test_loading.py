@@ -165,7 +165,9 @@ OWN_MISFITS: dict[str, tuple[Callable[[Arrays], Arrays], list[str]]] = {
     "renamed": (lambda t: {**without("ln_f.scale")(t), "ln_f.gain": t["ln_f.scale"]}, ["E0605", "E0606"]),
     "another shape": (lambda t: {**t, "ln_f.scale": t["ln_f.scale"][:7]}, ["E0607"]),
     "integers": (lambda t: {**t, "ln_f.scale": t["ln_f.scale"].astype("int64")}, ["E0608"]),
-    "many missing": (lambda t: {n: a for n, a in t.items() if ".attn." not in n}, ["E0605"] * 5),
+    "many missing": (lambda t: {n: a for n, a in t.items() if not n.endswith(".bias")}, ["E0605"] * 5),
+    "a layer missing": (lambda t: {n: a for n, a in t.items() if ".attn." not in n}, ["E0605"] * 2),
+    "a head missing": (lambda t: {**without("ln_f.scale")(without("ln_f.shift")(t)), "x": t["ln_f.scale"]}, ["E0605"]),
 }
 
 

@@ -12,12 +12,18 @@ from attndsl.weights.patterns import AddressPattern, parse_address, parse_name
 from tests.weights.models import codes, section_of
 
 
+def line(text: str) -> tree.MapEntry:
+    (entry,) = section_of(f"weights M from x {{\n  {text}\n}}\n").entries
+    assert isinstance(entry, tree.MapEntry)
+    return entry
+
+
 def name(text: str) -> tree.String:
-    return section_of(f'weights M from x {{\n  "{text}" <-> a\n}}\n').maps[0].name
+    return line(f'"{text}" <-> a').name
 
 
 def value(text: str) -> tree.Expr:
-    return section_of(f'weights M from x {{\n  "a" <-> {text}\n}}\n').maps[0].value
+    return line(f'"a" <-> {text}').value
 
 
 @pytest.mark.parametrize(

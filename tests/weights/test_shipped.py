@@ -14,8 +14,8 @@ from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.syntax.printer import to_text
 from attndsl.weights import check_section, export_huggingface, load_weights, settings_for
-from attndsl.weights.config import published_config
 from attndsl.weights.mapping import WeightMap
+from attndsl.weights.solving import published_config
 
 WITH_WEIGHTS = sorted(name for name in shipped() if open_spec(name).weights)
 

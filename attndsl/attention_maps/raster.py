@@ -1,0 +1,83 @@
+"""Weights as pixels: one for each, in a PNG that needs no package to be written."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+# From nothing to the most: each darker than the one before, in one hue, so that it reads in grey as well.
+_STOPS = ((255, 255, 255), (186, 206, 236), (98, 146, 208), (32, 84, 160), (10, 26, 72))
+GLOW = (255, 96, 0)  # over a picture, by how much of the picture it hides
+MOST = 0.85  # of the picture is hidden by the largest weight
+
+
+@cache
+def palette() -> Array:
+    """uint8 [256, 3]; the sums over the channels fall strictly, by which a reader finds the level of a colour."""
+    at = np.linspace(0, len(_STOPS) - 1, 256)
+    stops = np.array(_STOPS, dtype=np.float64)
+    colours = np.stack([np.interp(at, range(len(_STOPS)), stops[:, channel]) for channel in range(3)], axis=1)
+    return np.round(colours).astype(np.uint8)
+
+
+def levels(weights: Array) -> tuple[Array, float]:
+    """Weights of any shape as levels from 0 to 255 of the largest of them, and that."""
+    most = float(weights.max(initial=0.0))
+    if most <= 0:
+        return np.zeros(weights.shape, np.uint8), 0.0
+    return np.round(np.clip(weights, 0, None) * (255 / most)).astype(np.uint8), most
+
+
+def heat(weights: Array) -> str:
+    """The address of a picture of weights `[rows, columns]`: white for 0, dark for the largest."""
+    found, _ = levels(weights)
+    return _address(_png(found[:, :, None], 3, palette()))
+
+
+def veil(weights: Array) -> str:
+    """The address of a picture of weights `[rows, columns]` to lay over another: clear for 0, glowing for the
+    largest."""
+    found, _ = levels(weights)
+    pixels = np.empty((*weights.shape, 4), np.uint8)
+    pixels[:, :, :3] = GLOW
+    pixels[:, :, 3] = np.round(found * MOST)
+    return _address(_png(pixels, 6))
+
+
+def picture(pixels: Array) -> str:
+    """The address of a picture, uint8 `[height, width, 3]`."""
+    return _address(_png(np.ascontiguousarray(pixels), 2))
+
+
+def colour(share: float) -> str:
+    """The colour of a weight that is `share` of the largest, as `#rrggbb`."""
+    return "#" + bytes(palette()[round(255 * share)].tolist()).hex()
+
+
+def _address(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+def _png(pixels: Array, kind: int, colours: Array | None = None) -> bytes:
+    """A PNG (ISO/IEC 15948) of eight bits a channel: `pixels` is uint8 [height, width, channels]."""
+    height, width = pixels.shape[:2]
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # 0: no filter
+    parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
+    if colours is not None:
+        parts.append(_chunk(b"PLTE", colours.tobytes()))
+    parts += [_chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)), _chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,0 +1,61 @@
+"""Draw what a trained model attends to: the attention weights of every layer and head, as heat maps.
+
+-o attention.html writes one page that needs nothing else: all layers and heads, the one that is pointed at large, with
+the tokens on both sides. -o attention.svg writes the same as a picture; with --layer and --head, one map large. A
+translator is given --prompt, its source, and --target, or what it says itself is shown: the source against itself, the
+target against itself, the target against the source. A model of pictures is given --image: where the class token looks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from attndsl.cli.arguments import Parser, Usage, add_output, natural
+from attndsl.cli.using import add_backend, add_examples, add_model, examples_of, open_model, typed
+
+
+def configure(parser: Parser) -> None:
+    add_model(parser)
+    add_examples(parser, several=False)
+    parser.add_argument("--prompt", "--source", metavar="TEXT", help="the same as --text: what an encoder is given")
+    parser.add_argument("--target", metavar="TEXT", help="what the decoder says (default: what it would say itself)")
+    parser.add_argument("--layer", type=natural, metavar="N", help="only this layer, counted from 0")
+    parser.add_argument("--head", type=natural, metavar="N", help="only this head, counted from 0")
+    add_output(parser, "the file to write: .html for a page with all of them, .svg for a picture", required=True)
+    add_backend(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.cli.files import checked, write_text
+
+    ending = Path(args.output).suffix.lower()
+    if ending not in (".html", ".htm", ".svg"):
+        raise Usage(f"`{args.output}` is neither .html nor .svg", "for example `-o attention.html`")
+    checked(args.output)  # before anything is computed
+    args.text += [args.prompt] if args.prompt is not None else []
+    if len(args.text) + len(args.image) > 1:
+        raise Usage("one text or picture at a time can be drawn", "leave the others out")
+    trained = open_model(args)
+    if args.target is not None and "target" not in trained.recipe.objective.roles:
+        raise Usage("`--target` is what a decoder says beside an encoder, and this model has none", "leave it out")
+    (example, *more) = examples_of(trained, args)
+    if more:
+        raise Usage(f"`{args.image[0]}` holds {len(more) + 1:,} pictures, and one at a time can be drawn")
+    from attndsl.attention_maps import to_html, to_svg
+    from attndsl.attention_maps.run import attend
+
+    target = typed(args.target) if args.target is not None else None
+    maps = attend(trained, example, target, backend=args.backend, device=args.device)
+    maps = maps.chosen(args.layer, args.head)
+    how = f"attndsl attend {args.run} …"
+    write_text(to_svg(maps) if ending == ".svg" else to_html(maps, how), args.output)
+    for group in maps.groups:
+        heads = max(len(layer.heads) for layer in group.layers)
+        print(f"{group.title}: {_count(len(group.layers), 'layer')} of {_count(heads, 'head')}")
+    print(f"wrote {args.output}")
+    return 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

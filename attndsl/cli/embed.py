@@ -1,0 +1,75 @@
+"""Turn texts or pictures into vectors with a trained model.
+
+The vectors are the model's output `memory` or `hidden`, averaged over the tokens (padding left out), or with --pool
+the one at the first or the last token; an output with one vector for the whole (`pooled`) is taken as it is. -o writes
+an .npz file with the array `vectors`; for a few examples the cosines of all pairs are printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.cli.arguments import Parser, add_json, add_output
+from attndsl.cli.using import add_backend, add_examples, add_model, examples_of, named, open_model, print_table
+
+if TYPE_CHECKING:
+    from attndsl.program import Array
+
+SHOWN = 12  # examples up to which all pairs are compared
+SCHEMA = "attndsl.embed/1"
+
+
+def configure(parser: Parser) -> None:
+    add_model(parser)
+    add_examples(parser)
+    parser.add_argument(
+        "--pool", choices=("mean", "first", "last"), default="mean", help="which token's vector (default: their mean)"
+    )
+    parser.add_argument("--from", dest="source", metavar="OUTPUT", help="take this output of the model: hidden, pooled")
+    add_output(parser, "write the vectors to this .npz file")
+    add_json(parser)
+    add_backend(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.cli.files import checked, write_arrays
+    from attndsl.generation.embed import embed, similarities
+
+    if args.output:
+        checked(args.output)  # before anything is computed
+    trained = open_model(args)
+    examples = examples_of(trained, args)
+    vectors = embed(trained, examples, args.pool, args.source, backend=args.backend, device=args.device)
+    names = [named(example, number, args) for number, example in enumerate(examples)]
+    if args.output:
+        write_arrays({"vectors": vectors, **_texts(examples)}, args.output)
+    if args.json:
+        plain = [{"example": name, "vector": row} for name, row in zip(names, vectors.tolist(), strict=True)]
+        print(json.dumps({"schema": SCHEMA, "shape": list(vectors.shape), "results": plain}, ensure_ascii=False))
+        return 0
+    print(f"vectors: {vectors.dtype} {'×'.join(map(str, vectors.shape))}")
+    if 1 < len(examples) <= SHOWN:
+        _print_cosines(names, similarities(vectors))
+    if args.output:
+        print(f"wrote {args.output}")
+    return 0
+
+
+def _print_cosines(names: Sequence[str], cosines: Array) -> None:
+    numbers = [str(number + 1) for number in range(len(names))]
+    rows = [
+        (number, name, *(f"{value:.2f}" for value in row))
+        for number, name, row in zip(numbers, names, cosines, strict=True)
+    ]
+    print_table(("", "cosine", *numbers), rows, ("", *numbers))
+
+
+def _texts(examples: Sequence[Any]) -> dict[str, Array]:
+    """The texts beside their vectors; pictures are left out."""
+    import numpy
+
+    if not all(isinstance(example, str) for example in examples):
+        return {}
+    return {"texts": numpy.array(examples)}

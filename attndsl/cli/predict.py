@@ -1,0 +1,120 @@
+"""Say what a trained model predicts: the class of a text or a picture, the tag of each word, the tokens behind masks.
+
+For a classifier the likeliest classes with their probabilities; for a tagger a tag for each word; for a model of
+masked tokens the likeliest tokens for each mask in the text, which is written as the model writes it (`The [MASK] of
+the list`). --data takes a file of examples and gives a line for each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.cli.arguments import Parser, add_json, positive
+from attndsl.cli.using import (
+    add_backend,
+    add_examples,
+    add_model,
+    examples_of,
+    named,
+    open_model,
+    print_table,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from attndsl.generation.predict import Prediction
+
+SCHEMA = "attndsl.predict/1"
+
+
+def configure(parser: Parser) -> None:
+    add_model(parser)
+    add_examples(parser)
+    parser.add_argument(
+        "--top", type=positive, default=5, metavar="K", help="how many of the likeliest to show (default: 5)"
+    )
+    add_json(parser)
+    add_backend(parser)
+
+
+def run(args: Any) -> int:
+    from attndsl.generation.predict import predict
+
+    trained = open_model(args)
+    examples = examples_of(trained, args)
+    found = predict(trained, examples, args.top, backend=args.backend, device=args.device)
+    names = [named(example, number, args) for number, example in enumerate(examples)]
+    kind = trained.recipe.objective.kind
+    if args.json:
+        print(json.dumps(_json(kind, names, found), indent=2, ensure_ascii=False))
+    elif kind == "tag":
+        _print_tags(names, found)
+    elif kind == "masked_tokens":
+        _print_masks(names, found)
+    elif len(found) == 1:
+        _print_ranks(found[0][0])
+    else:
+        _print_classes("picture" if kind == "classify_images" else "text", names, found)
+    return 0
+
+
+def _print_ranks(found: Prediction) -> None:
+    rows = [(printable(it.name), _share(it.probability)) for it in found.choices]
+    print_table(("class", "probability"), rows, ("probability",))
+
+
+def _print_classes(what: str, names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
+    rows = []
+    for name, (prediction,) in zip(names, found, strict=True):
+        best, *others = prediction.choices
+        then = ", ".join(f"{printable(it.name)} {_share(it.probability)}" for it in others[:2])
+        rows.append((name, printable(best.name), _share(best.probability), then))
+    columns = 4 if any(row[3] for row in rows) else 3
+    print_table((what, "class", "probability", "then")[:columns], [row[:columns] for row in rows], ("probability",))
+
+
+def _print_tags(names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
+    for number, predictions in enumerate(found):
+        if number:
+            print()
+        rows = [
+            (printable(it.place), printable(it.choices[0].name), _share(it.choices[0].probability))
+            for it in predictions
+        ]
+        print_table(("word", "tag", "probability"), rows, ("probability",))
+
+
+def _print_masks(names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
+    for number, (name, predictions) in enumerate(zip(names, found, strict=True)):
+        if len(found) > 1:
+            print(f"{chr(10) if number else ''}{name}")
+        rows = [(it.place, _token(token.name), _share(token.probability)) for it in predictions for token in it.choices]
+        print_table(("mask", "token", "probability"), rows, ("probability",))
+
+
+def _token(text: str) -> str:
+    """A token with the spaces around it made visible."""
+    return printable(text.replace(" ", "·") if text != text.strip() else text)
+
+
+def _share(probability: float) -> str:
+    return f"{100 * probability:.1f} %"
+
+
+def _json(kind: str, names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> dict[str, Any]:
+    results = [
+        {
+            "example": name,
+            "predictions": [
+                {
+                    **({"place": it.place} if it.place else {}),
+                    "choices": [{"name": choice.name, "probability": choice.probability} for choice in it.choices],
+                }
+                for it in predictions
+            ],
+        }
+        for name, predictions in zip(names, found, strict=True)
+    ]
+    return {"schema": SCHEMA, "objective": kind, "results": results}

@@ -1,0 +1,252 @@
+"""A `tokenizer.json`, through the `tokenizers` package: one that was published, or one that was trained here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.files import file_errors, write_text
+from attndsl.data.special import SpecialTokens, sentinel
+from attndsl.data.tokenizers.protocol import TOKENIZER_FILE, Streamer, begins_word, ends_sentence, save_special
+from attndsl.diagnostics import did_you_mean, error
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+END_OF_TEXT = "<|endoftext|>"
+# The names under which published tokenizers keep the token of each role, the most telling first.
+WELL_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "pad": ("[PAD]", "<pad>", "<|pad|>"),
+    "unknown": ("[UNK]", "<unk>"),
+    "begin": (END_OF_TEXT, "<|begin_of_text|>", "<s>", "<bos>", "[CLS]"),
+    "end": (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[SEP]"),
+    "mask": ("[MASK]", "<mask>"),
+}
+
+
+class Published:
+    """A `tokenizer.json`; `text` is the file's. `special` says which of its tokens play which role; without any, those
+    with well-known names do."""
+
+    def __init__(
+        self, text: str, kind: str = "file", name: str = TOKENIZER_FILE, special: SpecialTokens | None = None
+    ) -> None:
+        tokenizers = package(f"the tokenizer `{name}`")
+        self.kind = kind
+        self.text = text
+        try:
+            self.inner = tokenizers.Tokenizer.from_str(text)
+        except Exception as problem:  # the package raises plain `Exception`
+            raise error(
+                "E0707",
+                f"`{name}` is not a tokenizer that the `tokenizers` package can read",
+                note=str(problem),
+                help=f"give a `{TOKENIZER_FILE}` as `tokenizer.save(…)` writes it, or use `bytes` or `bpe:1024`",
+            ) from None
+        # A file may ask for cutting and filling up to a fixed length; text for training is neither.
+        self.inner.no_truncation()
+        self.inner.no_padding()
+        numbers = self.inner.get_vocab(with_added_tokens=True)
+        if not numbers:
+            raise error("E0707", f"the tokenizer `{name}` has no tokens", help="train it first, or use another")
+        self.vocab = max(numbers.values()) + 1
+        self._asked = special or SpecialTokens()
+        guessed = _guess(numbers)
+        given = self._asked or guessed
+        self._require(given, numbers, name)
+        self.special: Mapping[str, int] = {role: numbers[getattr(given, role)] for role in given.order}
+        self.sentinels = tuple(numbers[sentinel(number)] for number in range(given.sentinels))
+        self.begin = self.special.get("begin", numbers.get(str(guessed.begin)))
+        self.separator = self.special.get("end", numbers.get(str(guessed.end)))
+        mark = json.dumps(self._asked.to_json()) if self._asked else ""
+        self.fingerprint = "file:" + hashlib.sha256((text + mark).encode("utf-8")).hexdigest()
+
+    def _require(self, special: SpecialTokens, numbers: Mapping[str, int], name: str) -> None:
+        for wanted in (*special.names, *reversed(special.last)):
+            if wanted in numbers:
+                continue
+            added = [token.content for token in self.inner.get_added_tokens_decoder().values()]
+            role = next((role for role in special.order if getattr(special, role) == wanted), "sentinels")
+            example = "0" if role == "sentinels" else added[0] if added else "…"
+            raise error(
+                "E0717",
+                f"the tokenizer `{name}` has no special token `{wanted}`",
+                note=f"its special tokens: {_listed(added)}" if added else "it has no special tokens",
+                help=(
+                    *did_you_mean(wanted, added),
+                    f"name what it has, such as `--set special.{role}={example}`",
+                ),
+            )
+
+    def encode(self, text: str, special: bool = False) -> Array:
+        self.inner.encode_special_tokens = not special
+        (encoded,) = self.inner.encode_batch_fast([text], add_special_tokens=False)
+        return np.array(encoded.ids, dtype=np.int64) if special else self._as_text(encoded.ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Array]:
+        self.inner.encode_special_tokens = True
+        encoded = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._as_text(each.ids) for each in encoded]
+
+    def _as_text(self, tokens: Sequence[int]) -> Array:
+        """Some files have their special tokens among the pieces of text too; such a piece is unknown."""
+        found = np.array(tokens, dtype=np.int64)
+        unknown = self.special.get("unknown")
+        return found if unknown is None or not len(found) else np.where(self._reserved[found], unknown, found)
+
+    @cached_property
+    def _reserved(self) -> Array:
+        found = np.zeros(self.vocab, dtype=bool)
+        found[sorted(self._unspoken)] = True
+        return found
+
+    def decode(self, tokens: Sequence[int], skip_special: bool = False) -> str:
+        skipped = self._unspoken if skip_special else frozenset()
+        kept = [int(token) for token in tokens if int(token) not in skipped]
+        return str(self.inner.decode(kept, skip_special_tokens=False))
+
+    @cached_property
+    def _unspoken(self) -> frozenset[int]:
+        """Tokens that stand for no text."""
+        added = {number for number, token in self.inner.get_added_tokens_decoder().items() if token.special}
+        return frozenset((added | set(self.special.values()) | set(self.sentinels)) - {self.special.get("unknown")})
+
+    def word_starts(self) -> Array:
+        return self._starts
+
+    def sentence_ends(self) -> Array:
+        return self._ends
+
+    @cached_property
+    def _starts(self) -> Array:
+        marks = json.loads(self.text)
+        model = marks.get("model") or {}
+        if model.get("end_of_word_suffix"):  # tells where a word ends, not where it begins: each token counts as one
+            return self._flags(lambda token, text: True, True)
+        prefix = model.get("continuing_subword_prefix")
+        if prefix:
+            return self._flags(lambda token, text: not token.startswith(prefix), True)
+        return self._flags(lambda token, text: begins_word(text), True)
+
+    @cached_property
+    def _ends(self) -> Array:
+        return self._flags(lambda token, text: ends_sentence(text), False)
+
+    def _flags(self, holds: Callable[[str, str], bool], special: bool) -> Array:
+        """For every token what `holds` says of it as it is written in the vocabulary, and of its text."""
+        found = np.full(self.vocab, special)
+        added = self.inner.get_added_tokens_decoder()
+        plain = _texts(json.loads(self.text))
+        for token, number in self.inner.get_vocab(with_added_tokens=True).items():
+            if number not in added and number != self.special.get("unknown"):
+                found[number] = holds(token, plain(token))
+        return found
+
+    def streamer(self, after: Sequence[int] = ()) -> Streamer:
+        return _WindowStreamer(self, after)
+
+    def save(self, folder: Path) -> None:
+        write_text(folder / TOKENIZER_FILE, self.text)
+        save_special(self._asked, folder)
+
+
+def _guess(numbers: Mapping[str, int]) -> SpecialTokens:
+    """The roles that tokens with well-known names play."""
+    found: dict[str, object] = {
+        role: next((name for name in names if name in numbers), None) for role, names in WELL_KNOWN.items()
+    }
+    count = 0
+    while sentinel(count) in numbers:
+        count += 1
+    return SpecialTokens.of({**found, "sentinels": count})
+
+
+def _texts(file: Mapping[str, Any]) -> Callable[[str], str]:
+    """How a token of this `tokenizer.json` reads, `Ġthe` as ` the`."""
+    parts = json.dumps([file.get("pre_tokenizer"), file.get("decoder")])
+    if '"ByteLevel"' in parts:
+        byte = {character: number for number, character in enumerate(byte_characters())}
+        return lambda token: bytes(byte.get(c, 63) for c in token).decode("utf-8", errors="replace")
+    prefix = str((file.get("model") or {}).get("continuing_subword_prefix") or "")
+    suffix = str((file.get("model") or {}).get("end_of_word_suffix") or "")
+    return lambda token: token.removeprefix(prefix).removesuffix(suffix).replace("▁", " ")
+
+
+def byte_characters() -> list[str]:
+    """The printable characters that stand for the 256 bytes in GPT-2's vocabulary: themselves where they are printable,
+    the others counted from U+0100."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
+
+
+class _WindowStreamer:
+    """What a token adds can depend on those before it (spaces, half characters), so it is the difference between the
+    text of a short window with it and without it."""
+
+    HOLD = 4  # a character has at most four bytes: after as many tokens, what is broken stays broken
+
+    def __init__(self, tokenizer: Published, after: Sequence[int]) -> None:
+        self.tokenizer = tokenizer
+        self.context: list[int] = list(after)[-self.HOLD :]
+        self.held: list[int] = []
+
+    def push(self, token: int) -> str:
+        self.held.append(token)
+        return self._give(final=False)
+
+    def finish(self) -> str:
+        return self._give(final=True) if self.held else ""
+
+    def _give(self, final: bool) -> str:
+        before = self.tokenizer.decode(self.context)
+        after = self.tokenizer.decode(self.context + self.held)
+        if after.endswith("\ufffd") and not final and len(self.held) < self.HOLD:
+            return ""
+        self.context, self.held = self.held, []
+        return after[len(before) :]
+
+
+def read_published(path: Path, kind: str = "file", special: SpecialTokens | None = None) -> Published:
+    """The tokenizer in a `tokenizer.json`. Raises E0705, E0707, E0717 (it has no such special token)."""
+    with file_errors("read", path):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise error(
+                "E0707", f"`{path}` is not a tokenizer file: it is not UTF-8 text", help=f"give a `{TOKENIZER_FILE}`"
+            ) from None
+    return Published(text, kind, str(path), special)
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names):,})"
+
+
+def package(what: str) -> Any:
+    """The `tokenizers` package. Raises E0708 where it is not installed, naming what needs it."""
+    try:
+        import tokenizers
+        import tokenizers.decoders
+        import tokenizers.models
+        import tokenizers.normalizers
+        import tokenizers.pre_tokenizers
+        import tokenizers.trainers
+    except ImportError:
+        raise error(
+            "E0708",
+            f"{what} needs the package `tokenizers`, which is not installed",
+            help=(
+                "install it with `pip install 'attndsl[text]'`",
+                "or use `--set tokenizer=bytes` or `chars`, which need nothing",
+            ),
+        ) from None
+    return tokenizers

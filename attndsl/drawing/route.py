@@ -1,0 +1,287 @@
+"""Arrows led as papers lead them: round a sublayer, and from one stack to another, by straight ways with round corners.
+
+Graphviz lays the diagram out; here the ways of some arrows are written anew into what it gives. One for which there is
+no free way stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from attndsl.drawing.kinds import CIRCLES
+from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+
+RADIUS, ROOM, LEAST = 9.0, 15.0, 6.0  # of corners; between a lane and what it passes; the same, where it is tight
+ARROWHEAD, OUTLINE, INCH = 7.5, 4.0, 72.0
+LETTER = 6.0  # a label's width for each of its letters
+
+Point = tuple[float, float]
+
+_ID = r'(?:"(?:[^"\\]|\\.)*"|[\w.]+)'
+_ATTRIBUTES = r'\[(?P<attributes>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\];'
+_NODE = re.compile(rf"^\s*(?P<id>{_ID})\s+{_ATTRIBUTES}", re.MULTILINE)
+_EDGE = re.compile(rf"^\s*(?P<tail>{_ID})(?::\w+)* -> (?P<head>{_ID})(?::\w+)*\s+{_ATTRIBUTES}", re.MULTILINE)
+_CLUSTER = re.compile(rf"subgraph (?P<id>{_ID}) \{{\s*graph {_ATTRIBUTES}")
+_MEASURE = re.compile(r'\b(pos|width|height|peripheries)=(?:"([^"]*)"|([^\s,\]]+))')
+_LABEL = re.compile(r'\b(lp|tail_lp)="[^"]*"')
+_POSITION = re.compile(r'\bpos="[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle, in points; up is positive."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def middle(self) -> Point:
+        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
+
+    def meets(self, start: Point, end: Point, room: float = 3.0) -> bool:
+        """Whether a horizontal or vertical line comes nearer than `room`."""
+        (x0, y0), (x1, y1) = start, end
+        return (
+            min(x0, x1) < self.right + room
+            and max(x0, x1) > self.left - room
+            and min(y0, y1) < self.top + room
+            and max(y0, y1) > self.bottom - room
+        )
+
+
+def route(text: str, scene: Scene) -> str:
+    """What `dot -Tdot` gave for `scene`, with some arrows led anew."""
+    text = text.replace("\\\n", "")
+    layout = _Layout(text, scene)
+    ways = {}
+    for arrow in scene.arrows:
+        way = layout.way(arrow)
+        if way is not None:
+            ways[arrow.tail.id, arrow.head.id] = way, arrow
+
+    def led(match: re.Match[str]) -> str:
+        ends = _plain(match["tail"]), _plain(match["head"])
+        if ends not in ways:
+            return match[0]
+        way, arrow = ways[ends]
+        placed = _LABEL.sub(rf'\1="{_number(_beside(way, arrow))}"', match[0])
+        return _POSITION.sub(
+            f'pos="{_spline(way, has_tip=arrow.kind != "tie" and arrow.head.kind != "fork")}"', placed, count=1
+        )
+
+    return _NODE.sub(_without_outlines, _EDGE.sub(led, text))
+
+
+def _without_outlines(match: re.Match[str]) -> str:
+    """A node's own size, without its second outline: Graphviz counts that in, and would add it again."""
+    outlines = re.search(r"\bperipheries=(\d)", match["attributes"])
+    further = (int(outlines[1]) - 1) * 2 * OUTLINE / INCH if outlines else 0.0
+
+    def own(size: re.Match[str]) -> str:
+        return f"{size[1]}={float(size[2]) - further:.5f}"
+
+    return re.sub(r"\b(width|height)=([\d.]+)", own, match[0]) if further else match[0]
+
+
+class _Layout:
+    """Where everything stands."""
+
+    def __init__(self, text: str, scene: Scene) -> None:
+        self.scene = scene
+        self.areas: dict[str, Area] = {}
+        usual: dict[str, str] = {}  # what most nodes have is written once
+        for match in _NODE.finditer(text):
+            found = usual | {m[1]: m[2] or m[3] for m in _MEASURE.finditer(match["attributes"])}
+            if match["id"] == "node":
+                usual = found
+            elif "pos" in found:
+                x, y = map(float, found["pos"].split(","))
+                w, h = (INCH / 2 * float(found[name]) for name in ("width", "height"))
+                self.areas[_plain(match["id"])] = Area(x - w, y - h, x + w, y + h)
+        self.borders: dict[str, Area] = {}
+        for match in _CLUSTER.finditer(text):
+            if box := re.search(r'\bbb="([^"]*)"', match["attributes"]):
+                left, bottom, right, top = map(float, box[1].split(","))
+                self.borders[_plain(match["id"]).removeprefix("cluster ")] = Area(left, bottom, right, top)
+        self.lanes: dict[tuple[str, str], tuple[float, ...]] = {}  # how far left and right Graphviz's way goes
+        for match in _EDGE.finditer(text):
+            if pos := _POSITION.search(match["attributes"]):
+                xs = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", pos[0])]
+                self.lanes[_plain(match["tail"]), _plain(match["head"])] = min(xs), max(xs)
+        self.entered: set[Box] = set()  # from the right
+
+    def way(self, arrow: Arrow) -> list[Point] | None:
+        """The corners of an arrow's new way, both ends included; None where Graphviz's stays."""
+        if arrow.kind == "skip":
+            return self.skip(arrow)
+        if arrow.is_across:
+            return self.across(arrow)
+        if arrow.kind == "tie":
+            return self.tie(arrow)
+        if arrow.kind != "flow" or arrow.tail.id not in self.areas or arrow.head.id not in self.areas:
+            return None
+        tail, head = self.areas[arrow.tail.id], self.areas[arrow.head.id]
+        if head.top > tail.bottom - RADIUS:
+            return None
+        if abs(tail.middle[0] - head.middle[0]) < 1:  # straight down, where a label has bent it
+            x, (left, right) = tail.middle[0], self.lanes.get((arrow.tail.id, arrow.head.id), (0, 0))
+            way = [(x, tail.bottom), (x, head.top)]
+            return way if (x - left > 1 or right - x > 1) and self._is_free(way, arrow) else None
+        if abs(tail.middle[0] - head.middle[0]) < 2 * RADIUS:
+            return None
+        if arrow.head.kind in CIRCLES:  # down, and into its side
+            to_right = head.middle[0] > tail.middle[0]
+            corner = tail.middle[0], head.middle[1]
+            way = [(tail.middle[0], tail.bottom), corner, (head.left if to_right else head.right, head.middle[1])]
+        elif arrow.head.kind == "fork":  # out of its side, and down
+            to_right = head.middle[0] > tail.middle[0]
+            start = (tail.right if to_right else tail.left, tail.middle[1])
+            way = [start, (head.middle[0], tail.middle[1]), head.middle]
+        elif arrow.tail.kind == "fork":  # along, and down
+            way = [tail.middle, (head.middle[0], tail.middle[1]), (head.middle[0], head.top)]
+        else:
+            return None
+        return way if self._is_free(way, arrow) else None
+
+    def skip(self, arrow: Arrow) -> list[Point] | None:
+        """From the flow below the tail to the right, down beside all that is passed, and into the head."""
+        shared = [f for f in arrow.tail.frame.chain() if f in arrow.head.frame.chain()][-1]
+        start, head = self._branch(arrow), self.areas.get(arrow.head.id)
+        if start is None or head is None or arrow.head in self.entered or start[1] <= head.middle[1]:
+            return None
+        passed = [a.right for a in self._inside(shared) if a.bottom < start[1] and a.top > head.middle[1]]
+        least = max([*passed, head.right, start[0]])
+        lane = least + ROOM
+        if border := self.borders.get(shared.id):
+            lane = min(lane, (least + border.right) / 2 if border.right - least < 2 * ROOM else lane)
+        way = [start, (lane, start[1]), (lane, head.middle[1]), (head.right, head.middle[1])]
+        if lane - least < LEAST or not self._is_free(way, arrow):
+            return None
+        self.entered.add(arrow.head)
+        return way
+
+    def _branch(self, arrow: Arrow) -> Point | None:
+        """Where a skip leaves: at the fork, or from the line below the tail, or (where something is written there) from
+        the tail's side."""
+        area = self.areas.get(arrow.tail.id)
+        if area is None or arrow.tail.kind == "fork":
+            return area.middle if area else None
+        flow = next((a for a in self.scene.arrows if a.tail is arrow.tail and a.kind == "flow"), None)
+        below = self.areas.get(flow.head.id) if flow is not None else None
+        if flow is None or below is None:
+            return None
+        straight = abs(below.middle[0] - area.middle[0]) < 1
+        gap = area.bottom - below.top
+        if straight and gap > 16 and flow.head.frame is arrow.tail.frame:
+            return area.middle[0], area.bottom - min(0.4 * gap, 12)
+        return (area.right, area.middle[1]) if arrow.tail.kind not in CIRCLES else None
+
+    def across(self, arrow: Arrow) -> list[Point] | None:
+        """From a stack's result to the right, up or down between the stacks, and into the side of what reads it."""
+        tail, head = self.areas.get(arrow.tail.id), self.areas.get(arrow.head.id)
+        if tail is None or head is None:
+            return None
+        left = self.borders.get(arrow.tail.frame.chain()[min(1, len(arrow.tail.frame.chain()) - 1)].id)
+        right = self.borders.get(arrow.head.frame.chain()[1].id)
+        first = left.right if left else tail.right
+        if right is None or first >= right.left:
+            return None
+        lane = (first + right.left) / 2
+        start = tail.middle if arrow.tail.kind == "fork" else (tail.right, tail.middle[1])
+        end = head.middle if arrow.head.kind == "fork" else (head.left, head.middle[1])
+        way = [start, (lane, start[1]), (lane, end[1]), end]
+        return way if self._is_free(way, arrow) else None
+
+    def tie(self, arrow: Arrow) -> list[Point] | None:
+        """From the tail's side to where Graphviz has left room, down, and into the head's side, or from above."""
+        tail, head = self.areas.get(arrow.tail.id), self.areas.get(arrow.head.id)
+        if tail is None or head is None or head.top > tail.bottom or (arrow.tail.id, arrow.head.id) not in self.lanes:
+            return None
+        left, right = self.lanes[arrow.tail.id, arrow.head.id]
+        to_left = tail.left - left > right - tail.right
+        lane, side = (left, tail.left) if to_left else (right, tail.right)
+        end = head.left if to_left else head.right
+        if abs(lane - side) < ROOM or abs(lane - end) < ROOM:
+            return None
+        down = [(side, tail.middle[1]), (lane, tail.middle[1])]
+        ways = [[*down, (lane, head.middle[1]), (end, head.middle[1])]]
+        entry = end + ROOM if to_left else end - ROOM
+        ways += [[*down, (lane, y), (entry, y), (entry, head.top)] for y in _steps(head.top + RADIUS + LEAST, 10)]
+        return next((way for way in ways if self._is_free(way, arrow)), None)
+
+    def _inside(self, frame: Frame) -> Iterator[Area]:
+        """What stands in a frame: boxes, and the borders of further frames."""
+        for box in self.scene.boxes:
+            if frame in box.frame.chain() and box.id in self.areas:
+                yield self.areas[box.id]
+        for other in self.scene.frames:
+            if frame in other.chain() and other is not frame and other.id in self.borders:
+                yield self.borders[other.id]
+
+    def _is_free(self, way: list[Point], arrow: Arrow) -> bool:
+        others = [
+            self.areas[b.id] for b in self.scene.boxes if b not in (arrow.tail, arrow.head) and b.id in self.areas
+        ]
+        return not any(area.meets(start, end) for area in others for start, end in pairwise(way))
+
+
+def _steps(start: float, count: int) -> list[float]:
+    return [start + 4 * step for step in range(count)]
+
+
+def _spline(way: list[Point], *, has_tip: bool = True) -> str:
+    """The way as Graphviz writes it: cubic Bézier curves, and the arrow's tip before them."""
+    tip = way[-1]
+    points = [*way[:-1], _towards(tip, way[-2], ARROWHEAD)] if has_tip else way
+    curve = [points[0]]
+
+    def straight(to: Point) -> None:
+        (x0, y0), (x1, y1) = curve[-1], to
+        curve.extend((x0 + (x1 - x0) * part, y0 + (y1 - y0) * part) for part in (1 / 3, 2 / 3, 1))
+
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        radius = min(RADIUS, _distance(before, corner) / 2, _distance(corner, after) / 2)
+        enter, leave = _towards(corner, before, radius), _towards(corner, after, radius)
+        straight(enter)
+        curve += [_towards(enter, corner, 0.55 * radius), _towards(leave, corner, 0.55 * radius), leave]
+    straight(points[-1])
+    return (f"e,{_number(tip)} " if has_tip else "") + " ".join(map(_number, curve))
+
+
+def _beside(way: list[Point], arrow: Arrow) -> Point:
+    """The middle of an arrow's label: near its start, to the right of a way down, above a way aside; of a tie's, in the
+    middle."""
+    (x, y), (lane, below), *_ = way
+    across = 5 + LETTER * len(arrow.label) / 2
+    if len(way) == 2:
+        return x + across, (y + below) / 2
+    if arrow.kind == "tie":
+        return lane + across, (y + way[2][1]) / 2
+    if arrow.head.kind == "fork" and len(way) == 3:
+        return lane + across, (y + way[2][1]) / 2
+    if x == lane:
+        return x + across, y - 9
+    return x + across if lane > x else x - across, y + 9
+
+
+def _number(point: Point) -> str:
+    return f"{point[0]:.2f},{point[1]:.2f}"
+
+
+def _distance(a: Point, b: Point) -> float:
+    return abs(a[0] - b[0]) + abs(a[1] - b[1])  # along one of the axes
+
+
+def _towards(start: Point, end: Point, length: float) -> Point:
+    whole = _distance(start, end)
+    part = length / whole if whole else 0.0
+    return start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part
+
+
+def _plain(id: str) -> str:
+    return id[1:-1].replace('\\"', '"') if id.startswith('"') else id

@@ -1,0 +1,101 @@
+"""A spec with published weights, used as if it were a run: its tokenizer and the names of classes come with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.files import file_errors
+from attndsl.data.tokenizers import read_published
+from attndsl.diagnostics import Diagnostic, error
+from attndsl.elaborate import Spec, elaborate, open_spec
+from attndsl.generation.run import Run
+from attndsl.given_weights import is_run, read_weights, settings_with
+from attndsl.syntax import tree
+from attndsl.training.fitting import bounding
+from attndsl.training.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from attndsl.data.tokenizers import Tokenizer
+    from attndsl.graph import Graph
+    from attndsl.training.objective import ObjectiveChoice
+    from attndsl.training.recipe import Recipe
+
+_TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
+
+
+def open_published(spec: str, weights: str, warn: Callable[[Diagnostic], None]) -> Run:
+    """The model of `spec` with the weights in the folder `weights`, for the objective of the spec's `train` section.
+    `warn` is told of what the published configuration says and the spec does not speak of. Raises E0745 where the
+    folder has no tokenizer, and what reading the spec, the weights and the tokenizer raises."""
+    if is_run(weights):
+        raise error("E0745", f"`{weights}` is a training run", help=f"give it instead of `{spec}`: it knows its spec")
+    opened = open_spec(spec)
+    graph = elaborate(opened, settings_with(weights, opened, {}, warn))
+    recipe = _recipe(opened, graph)
+    folder = Path(weights)
+    backend = "torch" if importlib.util.find_spec("torch") else "numpy"
+    facts: dict[str, Any] = {"backend": backend, "labels": _labels(folder / _CONFIG, recipe)}
+    facts["command"] = f"{spec} --weights {weights}"  # how it is named on the command line
+    tokenizer = _tokenizer(folder, recipe)
+    return Run(folder, graph, read_weights(weights, opened, graph), tokenizer, recipe, 0, facts)
+
+
+def _recipe(opened: Spec, graph: Graph) -> Recipe:
+    """The recipe that fits the graph best: the variant's own; else, of all those of the model, the first whose answers
+    the graph has an input for; else the first that says how examples become its inputs."""
+    if opened.train is not None:
+        return read_recipe(opened.train, graph.hyperparameters)
+    name, inputs = opened.model.name.text, {info.name for info in graph.inputs}
+    sections = [d for d in opened.file.declarations if isinstance(d, tree.Train) and d.model.text == name]
+    recipes = [read_recipe(section, graph.hyperparameters) for section in sections]
+    shown = [recipe for recipe in recipes if recipe.objective.roles[recipe.objective.about.required[0]] in inputs]
+    whole = [recipe for recipe in shown if _answers(recipe.objective, graph, inputs)]
+    return _within(next(iter((*whole, *shown)), read_recipe(None, graph.hyperparameters)), inputs)
+
+
+def _answers(objective: ObjectiveChoice, graph: Graph, inputs: set[str]) -> bool:
+    """Whether the graph has the inputs that the objective needs, and its targets are tokens (for `tag`: are none)."""
+    roles = objective.roles
+    if not {roles[role] for role in objective.about.required} <= inputs:
+        return False
+    if not {"tokens", "targets"} <= set(objective.about.required):
+        return True
+    return (bounding(graph, roles["tokens"]) == bounding(graph, roles["targets"])) == (objective.kind != "tag")
+
+
+def _within(recipe: Recipe, inputs: set[str]) -> Recipe:
+    """The recipe without optional roles that the graph has no input for."""
+    objective = recipe.objective
+    required = objective.about.required
+    roles = {role: name for role, name in objective.roles.items() if role in required or name in inputs}
+    return replace(recipe, objective=replace(objective, roles=roles))
+
+
+def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
+    if recipe.objective.about.data == "images":
+        return None
+    path = folder / _TOKENIZER
+    if not path.is_file():
+        raise error(
+            "E0745", f"there is no tokenizer beside the weights: `{path}`",
+            note="texts become numbers by the tokenizer that the model was trained with",
+            help=f"put the `{_TOKENIZER}` that was published with the weights into `{folder}`",
+        )  # fmt: skip
+    return read_published(path, special=recipe.special)
+
+
+def _labels(path: Path, recipe: Recipe) -> list[str] | None:
+    """The names of the classes, where the published configuration has them (`id2label`)."""
+    if recipe.objective.kind not in ("classify", "tag", "classify_images") or not path.is_file():
+        return None
+    with file_errors("read", path):
+        try:
+            names = json.loads(path.read_text(encoding="utf-8"))["id2label"]
+            return [str(names[number]) for number in sorted(names, key=int)]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None

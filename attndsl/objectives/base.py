@@ -1,0 +1,201 @@
+"""What an objective is: it fills a model's inputs from data, for training, for evaluation and for use.
+
+Objectives keep no state: the batch of a step is a function of (seed, step, part), so a run that was stopped sees the
+same batches as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.tokenizers import Tokenizer
+from attndsl.diagnostics import error
+from attndsl.graph import Graph
+from attndsl.lazy import np
+from attndsl.objectives.metrics import Metric
+from attndsl.training.fitting import most
+from attndsl.training.objective import ObjectiveChoice, stands_for
+from attndsl.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+Batch = dict[str, "Array"]
+Predict = Callable[[Mapping[str, "Array"], Sequence[str]], Mapping[str, "Array"]]
+IGNORED = -100  # a target that does not count
+
+
+class Objective:
+    """One objective of one model. `unit` is what its positions are counted in. Subclasses make the batches."""
+
+    unit = "tokens"
+
+    def __init__(
+        self, recipe: Recipe, graph: Graph, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.choice: ObjectiveChoice = recipe.objective
+        self.graph = graph
+        self._tokenizer = tokenizer
+        self.labels = tuple(labels) if labels is not None else None
+
+    # ------------------------------------------------------------ what subclasses give
+
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Any:
+        """A part of the data (tokens of a text, or a table) as `training` and `evaluation` take it; `say` is told what
+        does not fit."""
+        raise NotImplementedError
+
+    def training(self, data: Any, step: int, part: int = 0) -> Batch:
+        """The batch of `step` (its `part`-th, where gradients are accumulated over several), by input."""
+        raise NotImplementedError
+
+    def evaluation(self, data: Any, batches: int) -> Iterator[Batch]:
+        """At most `batches` batches, always the same ones; none where there is too little data."""
+        raise NotImplementedError
+
+    def inputs(self, examples: Sequence[Any]) -> Batch:
+        """What the model is given for examples whose answer is not known, made by the same code as in training."""
+        raise NotImplementedError
+
+    def metrics(self, predict: Predict, data: Any, batches: int, loss: float, known: Known) -> list[Metric]:
+        """What people ask of a model of this kind, on held-out `data`; `predict(batch, outputs)` runs the model."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ what all have
+
+    def counted(self, batch: Mapping[str, Array]) -> int:
+        """How many positions count in the loss of a batch, which is their mean."""
+        if "targets" in self.choice.roles:
+            return int((batch[self.name("targets")] >= 0).sum())
+        return len(batch[self.name("label")])
+
+    def positions(self, batch: Mapping[str, Array]) -> int:
+        """How many positions the model works on in a batch."""
+        names = {self.choice.roles.get(role) for role in ("tokens", "source", "target")} - {None}
+        return sum(int(batch[name].size) for name in names if name is not None)
+
+    def name(self, role: str) -> str:
+        """The model's input that plays a role."""
+        return self.choice.roles[role]
+
+    def given(self, **arrays: Array) -> Batch:
+        """The arrays by input, those without an input left out."""
+        return {self.choice.roles[role]: array for role, array in arrays.items() if role in self.choice.roles}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        assert self._tokenizer is not None
+        return self._tokenizer
+
+    def special(self, role: str) -> int | None:
+        """The number of a special token, or of the one that stands in for it; None where neither is named."""
+        known = self.tokenizer.special
+        name = stands_for(role, dict.fromkeys(known, True))
+        return None if name is None else known[name]
+
+    def token(self, role: str) -> int:
+        """The number of a special token that the recipe is known to name."""
+        found = self.special(role)
+        assert found is not None, role
+        return found
+
+    @cached_property
+    def word_starts(self) -> Array:
+        """Which tokens begin a word, bool `[vocab]`."""
+        return self.tokenizer.word_starts()
+
+    @cached_property
+    def sentence_ends(self) -> Array:
+        """Which tokens end a sentence, bool `[vocab]`."""
+        return self.tokenizer.sentence_ends()
+
+    @cached_property
+    def reserved(self) -> Array:
+        """Which tokens are special, bool `[vocab]`."""
+        found = np.zeros(self.tokenizer.vocab, dtype=bool)
+        found[[*self.tokenizer.special.values(), *self.tokenizer.sentinels]] = True
+        return found
+
+    @cached_property
+    def ordinary(self) -> Array:
+        """The tokens that are not."""
+        return np.flatnonzero(~self.reserved)
+
+    @cached_property
+    def padding(self) -> int:
+        """What stands where a row is over (0 where nothing is named for it)."""
+        return self.special("pad") or 0
+
+    def framed(self, tokens: Array, *, begin: bool = True) -> Array:
+        """A text between the tokens that begin and end one, as far as they are named."""
+        first, last = self.special("begin") if begin else None, self.special("end")
+        parts = [part for part in (first, last) if part is not None]
+        if not parts:
+            return tokens
+        before = [] if first is None else [first]
+        after = [] if last is None else [last]
+        return np.concatenate([before, tokens, after]).astype(np.int64)
+
+    @property
+    def frame(self) -> int:
+        """How many tokens `framed` adds."""
+        return sum(self.special(role) is not None for role in ("begin", "end"))
+
+    def shown_and_said(self, tokens: Array) -> tuple[Array, Array]:
+        """What a decoder is shown of a text, and what it is to say: the same, one place further on, to the end."""
+        start = self.token("start")
+        said = self.framed(tokens, begin=self.special("begin") != start)
+        return np.concatenate([[start], said[:-1]]), said
+
+    def limit(self, role: str) -> int | None:
+        """How long the input of a role may be, for use: what the model takes; None where there is no bound."""
+        return most(self.graph, self.name(role))
+
+    def require_short(self, rows: Sequence[Array], role: str) -> None:
+        """Raise E0752 for a row that is longer than the model takes."""
+        limit = self.limit(role)
+        longest = max((len(row) for row in rows), default=0)
+        if limit is not None and longest > limit:
+            where = "the text" if len(rows) == 1 else f"text {max(range(len(rows)), key=lambda i: len(rows[i])) + 1}"
+            raise error(
+                "E0752",
+                f"{where} has {longest:,} tokens, and {self.graph.name} takes {limit:,}",
+                note="tokens that begin and end a text are counted",
+                help="shorten it, or cut it into pieces",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the data beside its rows: `bytes_per_token` and `entropy` (nats per byte, of bytes counted by
+    themselves) of a held-out text; `common`, the most frequent token of the training text."""
+
+    bytes_per_token: float | None = None
+    entropy: float | None = None
+    common: int | None = None
+    majority: str | None = None
+
+
+def padded(rows: Sequence[Array], filler: int, width: int | None = None) -> Array:
+    """Rows of different lengths as one int64 array `[rows, longest]`, filled up on the right."""
+    longest = max((len(row) for row in rows), default=0) if width is None else width
+    found = np.full((len(rows), max(longest, 1)), filler, dtype=np.int64)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return found
+
+
+def lengths_of(rows: Sequence[Array]) -> Array:
+    return np.array([len(row) for row in rows], dtype=np.int64)
+
+
+def present(lengths: Array, width: int) -> Array:
+    """True where a row is no padding, bool `[rows, width]`."""
+    found: Array = np.arange(width) < lengths[:, None]
+    return found

@@ -1,0 +1,137 @@
+"""The class of a text, or of two: `classify(tokens, label)`.
+
+`[begin] text [end]`, or `[begin] text [end] pair [end]` with segments 0 and 1 (Devlin et al., 2019, section 4.1), read
+at the first token or, with `last`, at the last (Radford et al., 2018, section 3.3). With `targets` the text is to be
+said as well, token by token: the language model's loss beside the classifier's (equation 5 there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attndsl.lazy import np
+from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, lengths_of, padded, present
+from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.predictions import answers
+from attndsl.objectives.rows import drawn, spread, tell_cut
+
+if TYPE_CHECKING:
+    import numpy
+
+    from attndsl.data.table import Table
+
+    Array = numpy.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classified:
+    """Texts with their special tokens, which segment each token is in, and the number of each text's class."""
+
+    rows: list[Array]
+    segments: list[Array]
+    labels: Array
+
+
+class Classify(Objective):
+    """`labels` are the names of the classes, in the order of their numbers."""
+
+    def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Classified:
+        assert self.labels is not None
+        other = self.choice.column("pair")
+        encoded = self.tokenizer.encode_batch(data.texts(str(self.choice.options["text"])))
+        more = self.tokenizer.encode_batch(data.texts(other)) if other else None
+        labels = data.encode_labels(str(self.choice.options["label"]), self.labels)
+        cut, length = 0, self.recipe.length
+        for place, one in enumerate(encoded):
+            two = more[place] if more is not None else None
+            kept = self._cut(one, two, length)
+            cut += len(kept[0]) < len(one) or (two is not None and len(kept[1]) < len(two))
+            encoded[place] = kept[0]
+            if more is not None:
+                more[place] = kept[1]
+        tell_cut(say, cut, len(encoded), length)
+        rows, segments = self._framed(encoded, more)
+        return Classified(rows, segments, labels)
+
+    def _cut(self, one: Array, two: Array | None, length: int) -> tuple[Array, Array]:
+        """Both texts without what is too much: the end of the longer one, token by token, as BERT's code does."""
+        room = max(1, length - self.frame - (two is not None and self.special("end") is not None))
+        if two is None:
+            return one[:room], one[:0]
+        a, b = len(one), len(two)
+        if a + b > room:
+            a, b = (min(a, max(room - b, (room + 1) // 2)), min(b, max(room - a, room // 2)))
+        return one[:a], two[:b]
+
+    def training(self, data: Classified, step: int, part: int = 0) -> Batch:
+        return self._batch(data, drawn(self.recipe, len(data.rows), step, part))
+
+    def evaluation(self, data: Classified, batches: int) -> Iterator[Batch]:
+        for rows in spread(self.recipe, len(data.rows), batches):
+            yield self._batch(data, rows)
+
+    def inputs(self, examples: Sequence[Any]) -> Batch:
+        """Texts; pairs of them; or rows with the columns for them."""
+        text, other = str(self.choice.options["text"]), self.choice.column("pair")
+        first, second = [], []
+        for example in examples:
+            if isinstance(example, Mapping):
+                first.append(example[text])
+                second += [example[other]] if other else []
+            elif isinstance(example, str):
+                first.append(example)
+            else:
+                first.append(example[0])
+                second.append(example[1])
+        encode = self.tokenizer.encode_batch
+        rows, segments = self._framed(encode(first), encode(second) if second else None)
+        self.require_short(rows, "tokens")
+        return self._given(rows, segments)
+
+    def _framed(self, first: Sequence[Array], second: Sequence[Array] | None) -> tuple[list[Array], list[Array]]:
+        end = self.special("end")
+        rows = [self.framed(row) for row in first]
+        segments = [np.zeros(len(row), dtype=np.int64) for row in rows]
+        if second is not None:
+            after = np.array([] if end is None else [end], dtype=np.int64)
+            ends = [np.concatenate([row, after]) for row in second]
+            segments = [
+                np.concatenate([segment, np.ones(len(row), dtype=np.int64)])
+                for segment, row in zip(segments, ends, strict=True)
+            ]
+            rows = [np.concatenate([one, two]) for one, two in zip(rows, ends, strict=True)]
+        return rows, segments
+
+    def _batch(self, data: Classified, rows: Array) -> Batch:
+        chosen = rows.tolist()
+        batch = self._given([data.rows[row] for row in chosen], [data.segments[row] for row in chosen])
+        return batch | self.given(label=data.labels[rows])
+
+    def _given(self, rows: Sequence[Array], segments: Sequence[Array]) -> Batch:
+        tokens, lengths = padded(rows, self.padding), lengths_of(rows)
+        width = tokens.shape[1]
+        said = padded([row[1:] for row in rows], IGNORED, width)
+        return self.given(
+            tokens=tokens,
+            valid=present(lengths, width),
+            segment=padded(segments, 0, width),
+            targets=said,
+            last=np.maximum(lengths - 1, 0),
+        )
+
+    def counted(self, batch: Mapping[str, Array]) -> int:
+        return len(batch[self.name("label")])
+
+    def positions(self, batch: Mapping[str, Array]) -> int:
+        return int(batch[self.name("tokens")].size)
+
+    def metrics(self, predict: Predict, data: Classified, batches: int, loss: float, known: Known) -> list[Metric]:
+        assert self.labels is not None
+        label = self.name("label")
+        hidden = [label, *([self.name("targets")] if "targets" in self.choice.roles else [])]
+        every = -(-len(data.rows) // self.recipe.batch)
+        said = answers(predict, self.graph, label, len(self.labels), self.evaluation(data, max(batches, every)), hidden)
+        found = [Metric("loss", loss, NATS)]
+        return found + (class_metrics(*said, len(self.labels)) if said is not None else [])

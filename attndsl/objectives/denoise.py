@@ -1,0 +1,117 @@
+"""The text before noise came over it: `denoise(source, target, targets)` (Lewis et al., 2020, section 2.2).
+
+The five noises, in the order in which they are put on: the sentences in another order, spans whose lengths are Poisson
+distributed replaced by one mask token each (one of length nothing inserts a mask), single tokens masked, single tokens
+left out, the text rotated so that it begins at one of its tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.lazy import np
+from attndsl.objectives.base import Batch, Known, Predict
+from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, poisson
+from attndsl.objectives.metrics import Metric
+from attndsl.objectives.sequences import Sequences, token_metrics
+from attndsl.objectives.texts import Text, encode_typed
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+class Denoise(Sequences):
+    """Source `[begin] noised text [end]`, target `[begin] text [end]`."""
+
+    @property
+    def room(self) -> int:
+        return max(2, self.recipe.length - self.frame)
+
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
+        return Text.of(data, self.tokenizer)
+
+    def training(self, data: Text, step: int, part: int = 0) -> Batch:
+        draws = Draws(TRAINING, self.recipe.seed, step, part)
+        return self._batch(data, draws, draws.integers(max(len(data.tokens), 1), self.recipe.batch))
+
+    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
+        if not len(data.starts):
+            return
+        places = data.spread(batches * self.recipe.batch, self.room)
+        for number in range(0, len(places), self.recipe.batch):
+            yield self._batch(data, Draws(EVALUATION, number), places[number : number + self.recipe.batch])
+
+    def inputs(self, examples: Sequence[str]) -> Batch:
+        """Texts as they are; where the mask token is written in one, something is to be filled in."""
+        return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
+
+    def _batch(self, data: Text, draws: Draws, places: Array) -> Batch:
+        rows = data.rows(*data.window(places, self.room))
+        noised = [self.framed(self.noised(row, draws)) for row in rows]
+        return self.pairs(noised, rows)
+
+    def noised(self, row: Array, draws: Draws) -> Array:
+        """A text with all the noises that the recipe asks for."""
+        chance = draws.uniform(2)
+        if chance[0] < self.choice.number("permute"):
+            row = self._permuted(row, draws)
+        size, mask = len(row), self.token("mask")
+        if count := _rounded(self.choice.number("infill") * size):
+            row = infilled(row, mask, count, self.choice.number("mean"), draws, self.room)
+        if count := _rounded(self.choice.number("mask") * len(row)):
+            row = row.copy()
+            row[np.argsort(draws.uniform(len(row)), kind="stable")[:count]] = mask
+        if count := _rounded(self.choice.number("delete") * len(row)):
+            row = np.delete(row, np.argsort(draws.uniform(len(row)), kind="stable")[:count])
+        if len(row) > 1 and chance[1] < self.choice.number("rotate"):
+            row = np.roll(row, -int(draws.integers(len(row), 1)[0]))
+        return row
+
+    def _permuted(self, row: Array, draws: Draws) -> Array:
+        ends = self.sentence_ends[row]
+        # A sentence goes to the last of several signs that end it: `...`, or a full stop and a new line.
+        cuts = np.flatnonzero(ends[:-1] & ~ends[1:]) + 1
+        if not len(cuts):
+            return row
+        sentences = np.split(row, cuts)
+        order = np.argsort(draws.uniform(len(sentences)), kind="stable")
+        return np.concatenate([sentences[number] for number in order.tolist()])
+
+    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
+        return token_metrics(self, predict, self.evaluation(data, batches), loss)
+
+
+def infilled(row: Array, mask: int, count: int, mean: float, draws: Draws, room: int) -> Array:
+    """`row` with spans of `count` tokens in all, each replaced by one `mask`; no two spans touch, and as many masks as
+    fit into `room` tokens are inserted where nothing was."""
+    size = len(row)
+    count = min(count, size)
+    lengths = poisson(draws.uniform(4 * count + 16), mean)
+    ends = np.cumsum(lengths)
+    number = int(np.searchsorted(ends, count, side="left")) + 1
+    lengths = lengths[:number].copy()
+    lengths[-1] -= int(ends[number - 1]) - count
+    kept = size - count
+    # One span at most goes before each token that is kept, and one behind the last; empty ones give way.
+    most = min(kept + 1, room - kept)
+    while len(lengths) > most and (lengths == 0).any():
+        lengths = np.delete(lengths, int(np.flatnonzero(lengths == 0)[-1]))
+    while len(lengths) > most:
+        lengths = np.concatenate([lengths[:-2], [lengths[-2] + lengths[-1]]])
+    gaps = np.sort(np.argsort(draws.uniform(kept + 1), kind="stable")[: len(lengths)])
+    order = np.argsort(draws.uniform(len(lengths)), kind="stable")
+    lengths = lengths[order]
+    # The i-th span begins behind `gaps[i]` kept tokens and all the spans before it.
+    starts = gaps + np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    found, at = [], 0
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        found += [row[at:start], np.array([mask], dtype=np.int64)]
+        at = start + length
+    return np.concatenate([*found, row[at:]])
+
+
+def _rounded(number: float) -> int:
+    return int(np.rint(number))

@@ -1,0 +1,107 @@
+"""Numbers that say how good a model is on held-out data, each beside what knowing next to nothing would reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+SHARE, NATS, NUMBER = "share", "nats", "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`value` is a share of 1, nats, or another number, as `kind` says; `baseline` is the same for `against`, the
+    trivial answer that it is held against. Without a value, `note` says why."""
+
+    name: str
+    value: float | None
+    kind: str = SHARE
+    baseline: float | None = None
+    against: str = ""
+    note: str = ""
+
+    def shown(self, value: float | None) -> str:
+        if value is None:
+            return ""
+        if self.kind == SHARE:
+            return f"{100 * value:.1f} %"
+        return f"{value:.4f}" if self.kind == NATS else f"{value:,.1f}"
+
+    def to_json(self) -> dict[str, object]:
+        plain: dict[str, object] = {"name": self.name, "value": self.value, "kind": self.kind}
+        if self.baseline is not None:
+            plain |= {"baseline": self.baseline, "against": self.against}
+        return plain | ({"note": self.note} if self.note else {})
+
+
+def metrics_table(metrics: Sequence[Metric]) -> list[str]:
+    """The metrics as lines of text, each with its baseline."""
+    if not metrics:
+        return []
+    names = max(len(metric.name) for metric in metrics)
+    values = max(len(metric.shown(metric.value)) for metric in metrics)
+    lines = []
+    for metric in metrics:
+        line = f"{metric.name:<{names}}  {metric.shown(metric.value):>{values}}"
+        if metric.baseline is not None:
+            line += f"   {metric.against}: {metric.shown(metric.baseline)}"
+        lines.append((line + (f"   {metric.note}" if metric.note else "")).rstrip())
+    return lines
+
+
+def class_metrics(
+    truth: Array,
+    guess: Array,
+    classes: int,
+    what: str = "accuracy",
+    macro: bool = True,
+    against: str = "majority class",
+) -> list[Metric]:
+    """Accuracy and, with `macro`, the unweighted mean of the classes' F1, beside those of the commonest class."""
+    if not len(truth):
+        return []
+    counts = np.bincount(truth, minlength=classes)
+    common = int(counts.argmax())
+    share = float(counts[common]) / len(truth)
+    found = [Metric(what, float((truth == guess).mean()), SHARE, share, against)]
+    if macro:
+        constant = macro_f1(truth, np.full_like(truth, common), classes)
+        found.append(Metric("macro F1", macro_f1(truth, guess, classes), SHARE, constant, against))
+    return found
+
+
+def macro_f1(truth: Array, guess: Array, classes: int) -> float:
+    """The mean over the classes that occur of 2·precision·recall / (precision + recall)."""
+    size = max(classes, int(truth.max(initial=0)) + 1, int(guess.max(initial=0)) + 1)
+    right = np.bincount(truth[truth == guess], minlength=size)
+    there, said = np.bincount(truth, minlength=size), np.bincount(guess, minlength=size)
+    occurs = (there + said) > 0
+    return float((2 * right[occurs] / (there + said)[occurs]).mean()) if occurs.any() else 0.0
+
+
+def text_metrics(truth: Sequence[str], said: Sequence[str], common: str) -> list[Metric]:
+    """Exact match and chrF (Popović, 2015) of what was said; `common` is the commonest answer, always given."""
+    if not truth:
+        return []
+    exact = sum(a == b for a, b in zip(truth, said, strict=True)) / len(truth)
+    trivial = sum(a == common for a in truth) / len(truth)
+    found = [Metric("exact match", exact, SHARE, trivial, "commonest answer")]
+    try:
+        from sacrebleu import corpus_chrf
+    except ImportError:
+        return [*found, Metric("chrF", None, NUMBER, note="needs the package `sacrebleu`: pip install sacrebleu")]
+    value = corpus_chrf(list(said), [list(truth)]).score
+    trivial = corpus_chrf([common] * len(truth), [list(truth)]).score
+    return [*found, Metric("chrF", float(value), NUMBER, float(trivial), "commonest answer")]
+
+
+def metrics_from_json(plain: Sequence[Mapping[str, Any]]) -> list[Metric]:
+    return [Metric(**entry) for entry in plain]

@@ -1,0 +1,54 @@
+"""Every token from those before it: `next_token(tokens, targets)` (Radford et al., 2018, equation 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.batches import NextToken
+from attndsl.lazy import np
+from attndsl.objectives.base import Batch, Known, Objective, Predict, padded
+from attndsl.objectives.metrics import NATS, NUMBER, Metric
+from attndsl.objectives.texts import encode_typed
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+class NextTokens(Objective):
+    """Windows of running text, cut anywhere: `attndsl.data.batches.NextToken` says which."""
+
+    @property
+    def windows(self) -> NextToken:
+        recipe = self.recipe
+        return NextToken((self.name("tokens"), self.name("targets")), recipe.batch, recipe.length, recipe.seed)
+
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Array:
+        return np.asanyarray(data)
+
+    def training(self, data: Array, step: int, part: int = 0) -> Batch:
+        return self.windows.training(data, step, part)
+
+    def evaluation(self, data: Array, batches: int) -> Iterator[Batch]:
+        return self.windows.evaluation(data, batches)
+
+    def counted(self, batch: Any) -> int:
+        return int(batch[self.name("tokens")].size)
+
+    def inputs(self, examples: Sequence[str]) -> Batch:
+        """The tokens of texts; the shorter of several are filled up on the right."""
+        rows = encode_typed(self.tokenizer, examples)
+        self.require_short(rows, "tokens")
+        return {self.name("tokens"): padded(rows, self.padding)}
+
+    def metrics(self, predict: Predict, data: Array, batches: int, loss: float, known: Known) -> list[Metric]:
+        perplexity = math.exp(loss) if loss < 700 else math.inf
+        found = [Metric("loss per token", loss, NATS)]
+        if known.bytes_per_token:
+            entropy = known.entropy
+            against = "unigram entropy of the text" if entropy else ""
+            found.append(Metric("loss per byte", loss / known.bytes_per_token, NATS, entropy or None, against))
+        return [*found, Metric("perplexity", perplexity, NUMBER)]

@@ -1,0 +1,81 @@
+"""Which of a model's outputs says what an objective asks for, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import error
+from attndsl.graph import FLOAT, Graph, OutputInfo
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    import numpy
+
+    from attndsl.objectives.base import Predict
+
+    Array = numpy.ndarray[Any, Any]
+
+
+def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str]) -> OutputInfo | None:
+    """The output with a number for each class: float, with the axes of the input `role` and one more that is at least
+    `classes` long; the one called `logits` where there are several. It needs no input but those `given`."""
+    axes = next(info.value.type.axes for info in graph.inputs if info.name == role)
+    known, found = set(given), []
+    for info in graph.outputs:
+        type = info.value.type
+        further = [axis for axis in type.axes if axis not in axes]
+        if type.dtype != FLOAT or type.rank != len(axes) + 1 or len(further) != 1 or not info.needs <= known:
+            continue
+        size = further[0].size
+        if size.symbols <= graph.sizes.keys() and size.value(graph.sizes) >= classes:
+            found.append(info)
+    return next((info for info in found if info.name == "logits"), found[0] if found else None)
+
+
+def require_output(graph: Graph, role: str, classes: int, given: Iterable[str]) -> OutputInfo:
+    """The same; raises E0753 where there is none."""
+    found = prediction_output(graph, role, classes, given)
+    if found is None:
+        raise error(
+            "E0753",
+            f"{graph.name} has no output with a number for each of the {classes:,} classes of `{role}`",
+            note=f"one needs the axes of `{role}` and one of the classes, and inputs that are known",
+            help="`output logits = …`, or a variant with the head that was trained",
+        )
+    return found
+
+
+def guesses(logits: Array, graph: Graph, output: OutputInfo, role: str, classes: int) -> Array:
+    """The likeliest class at each place, with the axes of the input `role`, in its order."""
+    axes = next(info.value.type.axes for info in graph.inputs if info.name == role)
+    places = [output.value.type.index(axis) for axis in axes]
+    moved = np.moveaxis(logits, places, range(len(axes)))
+    found: Array = moved[..., :classes].argmax(axis=-1)
+    return found
+
+
+def answers(
+    predict: Predict,
+    graph: Graph,
+    role: str,
+    classes: int,
+    batches: Iterable[Mapping[str, Array]],
+    hidden: Sequence[str],
+) -> tuple[Array, Array] | None:
+    """What should be said at each place that counts (0 or more) and what the model says, over all batches, flat; None
+    where no output says it. The inputs `hidden` are the answers, which the model is not given."""
+    truth, guess = [], []
+    output: OutputInfo | None = None
+    for batch in batches:
+        given = {name: array for name, array in batch.items() if name not in hidden}
+        output = output or prediction_output(graph, role, classes, given)
+        if output is None:
+            return None
+        said = guesses(np.asarray(predict(given, [output.name])[output.name]), graph, output, role, classes)
+        counts = batch[role] >= 0
+        truth.append(batch[role][counts])
+        guess.append(said[counts])
+    if not truth:
+        return None
+    return np.concatenate(truth), np.concatenate(guess)

@@ -1,0 +1,102 @@
+"""Spans that one sentinel each stands for: `span_corruption(source, target, targets)` (Raffel et al., 2020, 3.1.4).
+
+15 % of the tokens, in spans of 3 on average, are taken out of the source, and a sentinel of its own stands for each
+span. The targets are the spans, each behind its sentinel, then one more sentinel. Lengths of spans and of what is
+between them are random divisions of the two totals; the text begins with a token that stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import error
+from attndsl.lazy import np
+from attndsl.objectives.base import Batch, Known, Predict
+from attndsl.objectives.draws import EVALUATION, TRAINING, Draws
+from attndsl.objectives.metrics import Metric
+from attndsl.objectives.sequences import Sequences, token_metrics
+from attndsl.objectives.texts import Text, encode_typed
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+class SpanCorruption(Sequences):
+    """Source and target both end with the token for it; windows are as long as both fit into the recipe's `length`."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.room, spans = self._room()
+        if spans + 1 > len(self.tokenizer.sentinels):
+            raise error(
+                "E0737",
+                f"windows of {self.recipe.length:,} tokens have {spans:,} spans, and there are "
+                f"{len(self.tokenizer.sentinels):,} sentinels",
+                note="each span has one, and one more stands behind the last",
+                help=f"write `special = tokens(…, sentinels={spans + 1})`, or use shorter windows: `--set length=…`",
+            )
+
+    def _room(self) -> tuple[int, int]:
+        """How many tokens of text a window has, and how many spans."""
+        length, size = self.recipe.length, 2
+        while True:
+            gone, spans = self.division(size + 1)
+            if max(size + 1 - gone + spans, gone + spans + 1) + self.frame > length or size > 4 * length:
+                return size, self.division(size)[1]
+            size += 1
+
+    def division(self, size: int) -> tuple[int, int]:
+        """How many of `size` tokens are taken out, and in how many spans."""
+        gone = min(max(int(np.rint(size * self.choice.number("share"))), 1), size - 1)
+        spans = max(int(np.rint(gone / self.choice.number("mean"))), 1)
+        return gone, min(spans, gone, size - gone)
+
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
+        return Text.of(data, self.tokenizer)
+
+    def training(self, data: Text, step: int, part: int = 0) -> Batch:
+        draws = Draws(TRAINING, self.recipe.seed, step, part)
+        return self._batch(data, draws, draws.integers(max(len(data.tokens), 1), self.recipe.batch))
+
+    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
+        if not len(data.starts):
+            return
+        places = data.spread(batches * self.recipe.batch, self.room)
+        for number in range(0, len(places), self.recipe.batch):
+            yield self._batch(data, Draws(EVALUATION, number), places[number : number + self.recipe.batch])
+
+    def inputs(self, examples: Sequence[str]) -> Batch:
+        """Texts as they are; where sentinels are written in one, something is to be filled in."""
+        return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
+
+    def _batch(self, data: Text, draws: Draws, places: Array) -> Batch:
+        both = [self.corrupted(row, draws) for row in data.rows(*data.window(places, self.room))]
+        return self.pairs([self.framed(source) for source, _ in both], [target for _, target in both])
+
+    def corrupted(self, row: Array, draws: Draws) -> tuple[Array, Array]:
+        """What is left of a text, and what was taken out of it, both with their sentinels."""
+        if len(row) < 2:
+            return row, row[:0]
+        gone, spans = self.division(len(row))
+        taken, kept = _divided(gone, spans, draws), _divided(len(row) - gone, spans, draws)
+        bounds = np.cumsum(np.stack([kept, taken], axis=1).reshape(-1))
+        pieces = np.split(row, bounds[:-1])
+        source, target = [], []
+        sentinels = np.asarray(self.tokenizer.sentinels, dtype=np.int64)
+        for number in range(spans):
+            sentinel = sentinels[number : number + 1]
+            source += [pieces[2 * number], sentinel]
+            target += [sentinel, pieces[2 * number + 1]]
+        return np.concatenate(source), np.concatenate([*target, sentinels[spans : spans + 1]])
+
+    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
+        return token_metrics(self, predict, self.evaluation(data, batches), loss)
+
+
+def _divided(total: int, parts: int, draws: Draws) -> Array:
+    """`total` as the sum of `parts` whole numbers, none of them 0, every division as likely as any other."""
+    cuts = np.sort(np.argsort(draws.uniform(max(total - 1, 1)), kind="stable")[: parts - 1]) + 1
+    return np.diff(np.concatenate([[0], cuts, [total]]))

@@ -1,0 +1,75 @@
+"""Hyperparameters as Python gives them, and what the checker says of them in Python's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source
+
+if TYPE_CHECKING:
+    from attndsl.elaborate.settings import Setting
+
+
+def merged(settings: Mapping[str, Setting] | None, named: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Settings given as a mapping and by name, as the checker takes them. Raises E0795 for one that is given twice,
+    E0796 for a value that the language has not."""
+    found: dict[str, Setting] = {}
+    problems: list[Diagnostic] = []
+    for name, value in [*(settings or {}).items(), *named.items()]:
+        plain = _plain(value)
+        if name in found and found[name] != plain:
+            said = f"`{name}` is given twice: {found[name]} in the mapping and {plain} by name"
+            problems.append(Diagnostic("E0795", said, helps=("leave one of them out",)))
+        elif plain is None:
+            said = f"`{name}` cannot be a Python {type(value).__name__}: {_short(value)}"
+            problems.append(Diagnostic("E0796", said, helps=(_WAYS,)))
+        else:
+            found[name] = plain
+    if problems:
+        raise AttnError(*problems)
+    return found
+
+
+_WAYS = 'give a number, True, False, None, or text of the language, such as `act="silu"` or `seen="window(4)"`'
+
+
+def _plain(value: object) -> Setting | None:
+    """A value as a setting; None where it is none. Python's None is the language's `none`, and NumPy's and PyTorch's
+    scalars are numbers."""
+    if value is None:
+        return "none"
+    if isinstance(value, (str, int, float)):
+        return value
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", None) == 0:
+        return _plain(item())
+    return None
+
+
+def for_python(told: Diagnostic) -> Diagnostic:
+    """What the checker says of a `--set`, as it is given here: by name."""
+
+    def text(said: str) -> str:
+        return re.sub(r"`--set (\w+=[^`]*)`", r"`\1`", said)
+
+    def label(it: Label) -> Label:
+        if it.span.source.name != "--set":
+            return it
+        return replace(it, span=replace(it.span, source=Source("<settings>", it.span.source.text)))
+
+    return replace(
+        told,
+        message=text(told.message),
+        primary=label(told.primary) if told.primary else None,
+        secondary=tuple(map(label, told.secondary)),
+        notes=tuple(map(text, told.notes)),
+        helps=tuple(map(text, told.helps)),
+    )
+
+
+def _short(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,112 @@
+"""Weights to start from: a body that was trained before, under the head of the model at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.tokenizers import Tokenizer, load_tokenizer, read_published
+from attndsl.diagnostics import error
+from attndsl.elaborate import Spec
+from attndsl.elaborate.settings import Setting
+from attndsl.graph import Graph
+from attndsl.initial import initial_parameters
+from attndsl.training.console import Console
+from attndsl.training.recipe import Recipe
+from attndsl.training.record import RECORD, open_record
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Where the weights lie (None: there are none, everything is drawn), what they say of the model's hyperparameters,
+    and the tokenizer that their numbers of tokens are from, where one lies beside them."""
+
+    path: Path | None = None
+    spec: Spec | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = None
+    folder: Path | None = None
+
+    def tokenizer_for(self, recipe: Recipe, settings: Mapping[str, Setting]) -> tuple[Recipe, Tokenizer | None]:
+        """The recipe with the body's own tokenizer, in which the recipe's special tokens must be, unless the user asked
+        for another by name. Raises E0717, E0738."""
+        own = self.tokenizer
+        if own is None or {"tokenizer", "train.tokenizer"} & settings.keys():
+            return recipe, None
+        assert self.folder is not None
+        if own.kind in ("bytes", "chars"):
+            lacking = [role for role in recipe.special.order if role not in own.special]
+            if lacking or recipe.special.sentinels > len(own.sentinels):
+                raise error(
+                    "E0738",
+                    f"the tokenizer of {self.path} has no {lacking[0] + ' token' if lacking else 'so many sentinels'}",
+                    help="train the body with the special tokens that this recipe names, or name fewer",
+                )
+            return replace(recipe, tokenizer=own.kind), own
+        found = read_published(self.folder / TOKENIZER_FILE, own.kind, recipe.special)
+        return replace(recipe, tokenizer=found.kind), found
+
+    def parameters(self, graph: Graph, seed: int, fresh: Collection[str], console: Console) -> dict[str, Array] | None:
+        """All parameters of `graph`: the body's, and new ones where it has none, or has them for another number of what
+        is `fresh` (`labels`); the console is told which. None where there is no body. Raises what reading the weights
+        raises (E06xx)."""
+        if self.path is None:
+            return None
+        from attndsl.weights.adapting import adapt_weights
+
+        assert self.spec is not None
+        found = adapt_weights(self.path, graph, self.spec.weights, fresh)
+        tell(console, "new, drawn at random", found.missing)
+        tell(console, "in the weights, and not used", found.unused)
+        drawn = dict(initial_parameters(graph, seed)) if found.missing else {}
+        return {**drawn, **found.arrays}
+
+
+def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str, Setting]) -> Body:
+    """The body at `weights`: a training run, a published folder, or a file. Raises E06xx, E0732."""
+    from attndsl.weights.settings import settings_for
+
+    path = Path(weights)
+    chosen = {
+        name: value for name, value in settings.items() if name in {p.name.text for p in spec.model.hyperparameters}
+    }
+    known = settings_for(path, spec.weights, chosen, spec=spec, adapt=True)
+    known = {name: value for name, value in known.items() if name not in chosen}
+    if (path / RECORD).is_file():
+        facts = open_record(path).facts
+        if facts["spec"]["model"] != spec.model.name.text:  # addresses such as `layer.0.attn.q.weight` are in many
+            raise error(
+                "E0609",
+                f"the run {path} is of another model: of `{facts['spec']['model']}`, not of `{spec.model.name.text}`",
+                help=(
+                    f"start from a run of `{spec.name}`, or from published weights of its kind",
+                    f"to take what has the same address all the same: `attndsl export {path} --to safetensors FILE`, "
+                    "and start from that file",
+                ),
+            )
+        kind = facts["tokenizer"].get("kind")
+        return Body(path, spec, known, load_tokenizer(kind, path) if kind else None, path)
+    folder = path if path.is_dir() else path.parent
+    tokenizer = load_tokenizer("file", folder) if (folder / TOKENIZER_FILE).is_file() else None
+    return Body(path, spec, known, tokenizer, folder)
+
+
+def tell(console: Console, what: str, addresses: object) -> None:
+    """Say which layers something is true of, a line for all."""
+    layers: dict[str, None] = {}
+    for address in addresses:  # type: ignore[attr-defined]
+        layers.setdefault(str(address).rpartition(".")[0] or str(address))
+    if layers:
+        names = list(layers)
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        console.say(f"{what}: {', '.join(names[:8])}{more}")

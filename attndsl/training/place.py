@@ -1,0 +1,83 @@
+"""Where a run computes, and what its last bits depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attndsl.graph import Graph
+from attndsl.initial import require_memory
+from attndsl.training.api import Trainer, make_trainer
+from attndsl.training.console import Console
+from attndsl.training.recipe import Recipe
+from attndsl.training.record import versions
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+def choose_place(backend: str | None, device: str | None) -> tuple[str, str]:
+    """The backend and device asked for, or the best there are."""
+    if backend is None:
+        import importlib.util
+
+        backend = "torch" if importlib.util.find_spec("torch") else "numpy"
+    if device is None:
+        device = "cpu"
+        if backend == "torch":
+            try:
+                import torch
+            except ImportError:
+                return backend, device
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+    return backend, device
+
+
+def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
+    """That parameters, gradients and the optimizer's averages fit, before the data are read (E0806)."""
+    copies = (3 if recipe.optimizer.kind == "sgd" else 4) if device == "cpu" else 1
+    require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies)
+
+
+def trainer_at(
+    graph: Graph,
+    recipe: Recipe,
+    backend: str,
+    device: str,
+    compile: bool,
+    console: Console,
+    parameters: Mapping[str, Array] | None = None,
+) -> Trainer:
+    """A trainer there; says so where it computes in another precision than was asked for."""
+    trainer = make_trainer(graph, recipe, backend, device, compile=compile, parameters=parameters)
+    if trainer.precision != recipe.precision:
+        console.warn(f"the {backend} backend does not train in {recipe.precision}: it computes in {trainer.precision}")
+    return trainer
+
+
+def machine_facts(backend: str, trainer: Trainer, compile: bool) -> dict[str, Any]:
+    """What the last bits of a run depend on, for its record."""
+    return {
+        "backend": backend,
+        "device": trainer.device,
+        "precision": trainer.precision,
+        "threads": trainer.threads,
+        "compile": compile,
+        "versions": versions(backend),
+    }
+
+
+def machine_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """In what the machine of a run that goes on is another one, in words."""
+    found = [
+        f"{name} was {before.get(name)} and is {now[name]}"
+        for name in ("backend", "device", "precision", "threads", "compile")
+        if before.get(name) != now[name]
+    ]
+    for name, version in now["versions"].items():
+        was = before.get("versions", {}).get(name)
+        if was != version and was is not None:
+            found.append(f"{name} was {was} and is {version}")
+    return found

@@ -1,0 +1,215 @@
+"""Weights of one model for another that shares a part with it: a body under a new head, a head for other labels.
+
+Nothing is guessed: a tensor goes to the parameter of its name or not at all. What the weights lack is left out (it
+keeps its initial value), what they have too much is not read, and both are told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.graph import Axis, Graph, ParameterInfo
+from attndsl.initial import require_memory
+from attndsl.syntax import tree
+from attndsl.weights.files import FLOATS, TensorFile, quoted
+from attndsl.weights.forms import Constant
+from attndsl.weights.loading import (
+    Mistakes,
+    OwnNames,
+    PublishedNames,
+    as_float,
+    dtype_mistake,
+    of_another_model,
+    owned,
+    parameters_of,
+    raise_all,
+    reader_of,
+    shape_of,
+    wrong_shape,
+)
+from attndsl.weights.settings import RUN_RECORD
+from attndsl.weights.sources import WeightsSource
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+Shape = tuple[int, ...]
+
+_CHECKPOINT = re.compile(r"step-(\d+)\.safetensors")
+_PARAMETERS = "parameters/"  # of a checkpoint's tensors those that are parameters, by address
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """`arrays` are parameters by address, in the graph's order; `missing` the addresses of those that the weights lack
+    or have at another size; `unused` the names of the tensors that the model has no use for."""
+
+    arrays: Mapping[str, Array]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def adapt_weights(
+    path: str | os.PathLike[str],
+    graph: Graph,
+    sections: Sequence[tree.Weights] = (),
+    fresh: Collection[str] = frozenset(),
+) -> Adapted:
+    """What of the weights at `path` fits `graph`: a safetensors file, a published folder, or a training run's.
+
+    Parameters whose shape differs along axes that speak of one of the sizes in `fresh` (such as `labels`), and along
+    those alone, count as missing. Raises E0607 for any other difference of shape, E0609 where there is nothing in
+    common, and for the rest what `load_weights` raises of files, dtypes and copies.
+    """
+    require_memory(graph, "float32")
+    if (Path(path) / RUN_RECORD).is_file():
+        return adapt_arrays(_run_arrays(Path(path)), graph, fresh, origin=str(path))
+    with WeightsSource(path) as source:
+        reader = reader_of(source, graph, sections)
+        return _own(reader, fresh) if isinstance(reader, OwnNames) else _published(reader, fresh)
+
+
+def adapt_arrays(
+    arrays: Mapping[str, Array], graph: Graph, fresh: Collection[str] = frozenset(), *, origin: str = "these weights"
+) -> Adapted:
+    """What of `arrays`, by our addresses, fits `graph`; see `adapt_weights`. `origin` is what messages call them."""
+    parameters = parameters_of(graph)
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    kept = _fitting(shapes, parameters, graph, fresh, origin)
+    wrong = [name for name in kept if arrays[name].dtype.kind != "f"]
+    if wrong:
+        raise error("E0608", f"{quoted(wrong[0])} in {origin} has the dtype {arrays[wrong[0]].dtype}")
+    if not kept:
+        raise of_another_model(origin, list(arrays), list(parameters), graph, mapped=False)
+    unused = [name for name in arrays if name not in parameters]
+    return _adapted({name: owned(as_float(arrays[name])) for name in kept}, parameters, unused)
+
+
+def _own(reader: OwnNames, fresh: Collection[str]) -> Adapted:
+    source, graph, origin = reader.source, reader.graph, str(reader.source.path)
+    shapes = {name: source.entry(name).shape for name in source.names}
+    kept = _fitting(shapes, reader.parameters, graph, fresh, origin)
+    wrong: Mistakes = []
+    for name in kept:
+        if problem := dtype_mistake(source.entry(name), source, None):
+            wrong.append((name, problem))
+    raise_all(wrong)
+    if not kept:
+        raise of_another_model(origin, source.names, reader.expected(), graph, mapped=True)
+    unused = [name for name in source.names if name not in reader.parameters]
+    return _adapted({name: owned(as_float(source.read(name))) for name in kept}, reader.parameters, unused)
+
+
+def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
+    source = reader.source
+    without: set[str] = set()
+    wrong: Mistakes = []
+    for item, name, present in zip(reader.items, reader.full, reader.present, strict=True):
+        if not present or (isinstance(item.form, Constant) and item.entry.tree.axes is None):
+            continue
+        entry = source.entry(name)
+        if entry.shape != item.form.shape:
+            if _differs_only(entry.shape, item.form.shape, item.form.axes, fresh):
+                without.add(name)
+            else:
+                wrong.append((name, reader.wrong_shape(item, entry)))
+        elif problem := dtype_mistake(entry, source, item.entry.tree.span):
+            wrong.append((name, problem))
+    raise_all(wrong)
+    arrays = reader.read(without)
+    if not arrays:
+        raise of_another_model(str(source.path), source.names, reader.expected(), reader.graph, mapped=True)
+    return _adapted(arrays, reader.parameters, reader.left())
+
+
+def _adapted(arrays: Mapping[str, Array], parameters: Mapping[str, ParameterInfo], unused: Sequence[str]) -> Adapted:
+    missing = tuple(address for address in parameters if address not in arrays)
+    return Adapted({name: arrays[name] for name in parameters if name in arrays}, missing, tuple(unused))
+
+
+def _fitting(
+    shapes: Mapping[str, Shape],
+    parameters: Mapping[str, ParameterInfo],
+    graph: Graph,
+    fresh: Collection[str],
+    origin: str,
+) -> list[str]:
+    """The parameters that are among `shapes` with their own; E0607 for those that differ in more than `fresh` axes."""
+    kept: list[str] = []
+    wrong: Mistakes = []
+    for address, info in parameters.items():
+        if address not in shapes:
+            continue
+        have, shape = shapes[address], shape_of(info, graph)
+        if have == shape:
+            kept.append(address)
+        elif not _differs_only(have, shape, info.type.axes, fresh):
+            wrong.append((address, wrong_shape(address, have, shape, origin, info.type, graph)))
+    raise_all(wrong)
+    return kept
+
+
+def _differs_only(have: Shape, shape: Shape, axes: Sequence[Axis], fresh: Collection[str]) -> bool:
+    """Whether two shapes differ along axes whose sizes speak of something `fresh`, and along no others."""
+    return len(have) == len(shape) and all(
+        a == b or not axis.size.symbols.isdisjoint(fresh) for a, b, axis in zip(have, shape, axes, strict=True)
+    )
+
+
+# ---------------------------------------------------------------- a training run
+
+
+def _run_arrays(folder: Path) -> dict[str, Array]:
+    """The parameters of a run by address: the final ones, or those of its newest checkpoint that can be read where that
+    is further. Raises E0601 where it has none yet, E0602 or E0603 where all are damaged."""
+    problems: list[AttnError] = []
+    found: dict[str, Array] = {}
+    reached = -1
+    final = folder / "weights.safetensors"
+    if final.is_file():
+        try:
+            found, reached = _tensors(final, "")
+        except AttnError as problem:
+            problems.append(problem)
+    checkpoints = [
+        (int(match[1]), path)
+        for path in (folder / "checkpoints").glob("step-*.safetensors")
+        if (match := _CHECKPOINT.fullmatch(path.name))
+    ]
+    for step, path in sorted(checkpoints, reverse=True):
+        if step <= reached:
+            break
+        try:
+            return _tensors(path, _PARAMETERS)[0]
+        except AttnError as problem:
+            problems.append(problem)
+    if found:
+        return found
+    if problems:
+        raise problems[0]
+    raise error(
+        "E0601",
+        f"the run {folder} has no weights yet: it was stopped before its first checkpoint",
+        help=f"go on with it: `attndsl train --resume {folder}`",
+    )
+
+
+def _tensors(path: Path, prefix: str) -> tuple[dict[str, Array], int]:
+    """The tensors of a file whose names start with `prefix`, by the rest of the name, and the step in its header."""
+    with TensorFile(path) as file:
+        names = [name for name, entry in file.entries.items() if name.startswith(prefix) and entry.dtype in FLOATS]
+        arrays = {name.removeprefix(prefix): file.read(name) for name in names}
+        try:
+            step = int(json.loads(file.metadata.get("attndsl", "{}")).get("step", 0))
+        except (ValueError, TypeError, AttributeError):
+            step = 0
+    return arrays, step

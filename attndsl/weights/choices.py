@@ -1,0 +1,141 @@
+"""`choose(hidden_act, "gelu" -> gelu, "gelu_new" -> gelu_tanh)`: a table between a published key's values and a
+hyperparameter's, read from left to right and written from right to left (the first row that fits).
+
+On the left stand texts, numbers, truth values and `absent`; on the right also names, which stand for blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.syntax import tree
+
+Plain = int | float | bool | str
+
+CHOOSE, COUNT, ABSENT = "choose", "count", "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`published` is None where the row is for a key that is absent."""
+
+    published: Plain | None
+    value: Plain
+    span: Span
+
+    @property
+    def shown(self) -> str:
+        """The published value as the spec writes it."""
+        return ABSENT if self.published is None else written(self.published)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`subject` is the key, or `key or default`."""
+
+    subject: tree.Expr
+    rows: tuple[Row, ...]
+    span: Span
+
+    def row_of(self, published: object) -> Row | None:
+        return next((row for row in self.rows if same(row.published, published)), None)
+
+    def rows_for(self, value: object) -> Iterator[Row]:
+        return (row for row in self.rows if same(row.value, value))
+
+    @property
+    def allowed(self) -> str:
+        return ", ".join(row.shown for row in self.rows)
+
+
+def same(a: object, b: object) -> bool:
+    """Numbers by value, but true is not 1."""
+    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+
+
+def written(value: object) -> str:
+    """A plain value as a spec writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def is_call_of(expression: tree.Expr, name: str) -> bool:
+    return (
+        isinstance(expression, tree.Call)
+        and isinstance(expression.callee, tree.Name)
+        and expression.callee.text == name
+    )
+
+
+def counted(expression: tree.Expr) -> tree.Expr | None:
+    """What `count(…)` counts the entries of; None where the expression is no such call."""
+    if not is_call_of(expression, COUNT):
+        return None
+    assert isinstance(expression, tree.Call)
+    if len(expression.arguments) != 1 or expression.arguments[0].name is not None:
+        raise error("E0632", "`count` takes one published key", expression.span, help="`count(id2label) or 2`")
+    return expression.arguments[0].value
+
+
+def choice_of(expression: tree.Expr) -> Choice | None:
+    """The table that `choose(…)` writes, or None where the expression is no such call; E0632 where it is no table, or
+    gives a published value twice."""
+    if not is_call_of(expression, CHOOSE):
+        return None
+    assert isinstance(expression, tree.Call)
+    subject, *rest = expression.arguments or (None,)
+    if subject is None or subject.name is not None or isinstance(subject.value, tree.Arrow) or not rest:
+        raise _no_table(expression.span, "`choose` takes a published key, then what each of its values means")
+    rows: list[Row] = []
+    for argument in rest:
+        row = _row(argument)
+        for other in rows:
+            if same(row.published, other.published):
+                raise error(
+                    "E0632",
+                    f"{row.shown} is in the table twice",
+                    row.span,
+                    other=Label(other.span, "this row is the one that is read"),
+                )
+        rows.append(row)
+    return Choice(subject.value, tuple(rows), expression.span)
+
+
+def _row(argument: tree.Argument) -> Row:
+    arrow = argument.value
+    if argument.name is not None or not isinstance(arrow, tree.Arrow):
+        raise _no_table(argument.span, f"`{argument.span.text}` is no row of a table")
+    sides = []
+    for side in (arrow.source, arrow.target):
+        bare = len(side.terms) == 1 and side.terms[0].span == side.span  # `x`, where `[x]` is a list of axes
+        node = side.terms[0].size if bare else None
+        value = _plain(node) if node is not None else None
+        if node is None or value is None:
+            raise _no_table(side.span, f"`{side.span.text}` is neither a text, a number, a truth value nor a name")
+        sides.append((node, value))
+    (left, published), (_, value) = sides
+    if isinstance(left, tree.Name) and left.text != ABSENT:
+        raise error(
+            "E0632",
+            f"`{left.text}` is no published value",
+            left.span,
+            help=f'a text stands in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
+        )
+    return Row(None if isinstance(left, tree.Name) else published, value, argument.span)
+
+
+def _plain(node: tree.Expr) -> Plain | None:
+    if isinstance(node, (tree.Number, tree.Boolean, tree.String)):
+        return node.value
+    if isinstance(node, tree.Name):
+        return node.text
+    if isinstance(node, tree.Unary) and node.operator == "-" and isinstance(node.operand, tree.Number):
+        return -node.operand.value
+    return None
+
+
+def _no_table(span: Span, message: str) -> AttnError:
+    return error("E0632", message, span, help='as in `choose(hidden_act, "gelu" -> gelu, "gelu_new" -> gelu_tanh)`')

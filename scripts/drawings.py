@@ -1,0 +1,44 @@
+"""Draw every shipped family into docs/ (needs Graphviz): `python scripts/drawings.py` (a test says when it is due)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from html import unescape
+from pathlib import Path
+
+from attndsl.drawing import picture
+from attndsl.elaborate import load, shipped
+from attndsl.elaborate.settings import Setting
+from attndsl.graph import Graph
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+TOO_SMALL = ("gpt_nano",)  # a GPT-2 for trying things out
+SHOWN: dict[str, tuple[str, dict[str, Setting]]] = {  # what the papers show
+    "gpt3": ("gpt3:175b", {}),
+    "bert": ("bert", {"head": "pretraining"}),
+}
+
+
+def graph_of(name: str) -> Graph:
+    """What the drawing of a shipped spec shows."""
+    return load(*SHOWN.get(name, (name, {})))
+
+
+def texts(svg: str) -> Counter[str]:
+    """Everything that is written in a drawing, with how often. (Where it stands is up to the version of Graphviz.)"""
+    found = re.findall(r"<(?:text|desc|title)\b[^>]*>(.*?)</(?:text|desc|title)>", svg, re.DOTALL)
+    return Counter(unescape(text) for text in found)
+
+
+def main() -> int:
+    for name in [name for name in shipped() if name not in TOO_SMALL]:
+        path = DOCS / f"{name}.svg"
+        path.write_text(str(picture(graph_of(name))), encoding="utf-8")
+        print(f"drew {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""What whole families of models are made of, beyond one construct at a time: layers collected and picked from, stacks
+in scopes of their own, heads that a hyperparameter chooses, one position for each element of a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import load
+from attndsl.graph import Graph
+from tests.std.meaning import Array, drawn
+
+FEATURES = """
+model Features(depth=4, last=2, width=6) {
+  input x: [B, T, width]
+  layers = repeat layer in depth {
+    x = tanh(linear(x, width)) as step
+    emit x
+  }
+  kept = layers[depth=depth - last:depth -> last]
+  output every = layers
+  output total = sum(kept, over=last)
+  output joined = rearrange(kept, [last, width] -> [last * width])
+  output second = layers[depth=depth - 2]
+}
+"""
+
+
+def graph(text: str, folder: Path, name: str = "model.attn", **settings: str) -> Graph:
+    (folder / "model.attn").write_text(text, encoding="utf-8")
+    return load(str(folder / name), settings)
+
+
+def test_features_of_the_last_layers(tmp_path: Path) -> None:
+    """Sum and concatenation of the last layers' outputs, each computed by hand from all of them."""
+    program = NumpyProgram(graph(FEATURES, tmp_path), dtype="float64")
+    found = program.run({"x": drawn(2, 3, 6)})
+    every = found["every"]
+    assert every.shape == (2, 3, 4, 6)
+    assert np.array_equal(found["total"], every[:, :, 2] + every[:, :, 3])
+    assert np.array_equal(found["joined"], np.concatenate([every[:, :, 2], every[:, :, 3]], -1))
+    assert np.array_equal(found["second"], every[:, :, 2])
+
+
+@pytest.mark.parametrize(("depth", "last", "wrong"), [("1", "2", "depth-last"), ("0", "1", "depth")])
+def test_more_layers_than_there_are(depth: str, last: str, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        graph(FEATURES, tmp_path, depth=depth, last=last)
+    first = caught.value.diagnostics[0]
+    assert first.code == "E0209"
+    assert f"`{wrong}`" in first.message
+
+
+@pytest.mark.torch
+def test_no_layers_emit_an_empty_axis(tmp_path: Path) -> None:
+    from attndsl.comparison import compare
+
+    text = """
+model None_(depth=0, width=6) {
+  input x: [B, T, width]
+  layers = repeat layer in depth {
+    x += mlp(x, 8) as mlp
+    emit x
+  }
+  output y = x
+  output z = 2 * layers
+}
+"""
+    g = graph(text, tmp_path)
+    assert NumpyProgram(g).run({"x": drawn(2, 3, 6)})["z"].shape == (2, 3, 0, 6)
+    assert compare(g, gradients=True).ok
+
+
+ENCODER_DECODER = """
+model Pair(vocab=11, depth=2, width=8, heads=2) {
+  input source: int[B, S] where source < vocab
+  input target: int[B, T] where target < vocab
+  input source_valid: bool[B, S]
+  layer shared = embedding(vocab, width)
+  memory = scope encoder {
+    x = shared(source)
+    near = bucketed(heads, 8, 16) as distance
+    repeat layer in depth {
+      x += attention(x, heads, mask=keys(source_valid), position=near) as attn
+    }
+    return x
+  }
+  y = scope decoder {
+    x = shared(target)
+    near = bucketed(heads, 8, 16, bidirectional=false) as distance
+    repeat layer in depth + 1 {
+      x += attention(x, heads, mask=causal, position=near) as attn
+      x += attention(x, memory, heads, mask=keys(source_valid)) as cross
+    }
+    return x
+  }
+  output logits = dot(y, shared.table, over=width)
+}
+"""
+
+
+def test_two_stacks_share_nothing_but_the_embedding(tmp_path: Path) -> None:
+    g = graph(ENCODER_DECODER, tmp_path)
+    addresses = [a for info in g.parameters for a in info.addresses()]
+    assert [a for a in addresses if a.endswith("table")] == [
+        "shared.table",
+        "encoder.distance.table",  # one for all layers of a stack
+        "decoder.distance.table",
+    ]
+    assert [a for a in addresses if a.endswith("q.weight")] == [
+        "encoder.layer.0.attn.q.weight",
+        "encoder.layer.1.attn.q.weight",
+        *(f"decoder.layer.{i}.{part}.q.weight" for part in ("attn", "cross") for i in range(3)),
+    ]
+
+
+def test_padding_of_the_source_changes_nothing(tmp_path: Path) -> None:
+    """What is no valid key is not seen, in the encoder or across."""
+    program = NumpyProgram(graph(ENCODER_DECODER, tmp_path), dtype="float64")
+    rng = np.random.default_rng(0)
+    source, target = rng.integers(0, 11, (2, 5)), rng.integers(0, 11, (2, 4))
+    short = program.run({"source": source[:, :3], "target": target, "source_valid": np.ones((2, 3), bool)})["logits"]
+    valid = np.arange(5) < 3
+    padded = {"source": source, "target": target, "source_valid": np.stack([valid, valid])}
+    np.testing.assert_allclose(program.run(padded)["logits"], short, atol=1e-12)
+
+
+def test_causal_and_valid_together(tmp_path: Path) -> None:
+    """`causal & keys(valid)`: position t sees the valid ones up to t, compared with NumPy's own mask."""
+    text = """
+model M(width=4) {
+  input x: [B, T, width]
+  input valid: bool[B, T]
+  output y = uniform_attention(x, valid)
+}
+block uniform_attention(x: [*, T, D], valid: bool[*, T], memory: [*, S, D] = x) -> [*, T, D] {
+  seen = (causal & keys(valid))[q=T, k=S]
+  weight = softmax(0 * dot(x, memory, over=D), over=S, where=seen)
+  return dot(weight, memory, over=S)
+}
+"""
+    x = drawn(2, 5, 4)
+    valid = np.array([[True, True, False, True, True], [False, True, True, True, False]])
+    found = NumpyProgram(graph(text, tmp_path), dtype="float64").run({"x": x, "valid": valid})["y"]
+    seen = np.tril(np.ones((5, 5), bool)) & valid[:, None, :]
+    meant = np.einsum("bts,bsd->btd", seen / np.maximum(seen.sum(-1, keepdims=True), 1), x)
+    np.testing.assert_allclose(found, meant, atol=1e-12)
+
+
+HEADS = """
+model Body(vocab=9, width=6, labels=3, head="none", weight=0.5, norm=layer_norm) {
+  input tokens: int[B, T] where tokens < vocab
+  x = embedding(tokens, vocab, width) |> norm as norm
+  output hidden = x
+  if head == "classify" {
+    input last: int[B] where last < T
+    input label: int[B] optional where label < labels
+    input targets: int[B, T] optional where targets >= -100, targets < vocab
+    logits = linear(x[T=last], labels) as classifier
+    output logits = logits
+    output same = linear(take(x, last, over=T), labels) as again
+    output label_loss = cross_entropy(logits, label, over=labels)
+    said = cross_entropy(linear(x, vocab) as lm, targets, over=vocab)
+    output token_loss = said
+    output loss = said + weight * cross_entropy(logits, label, over=labels)
+  } else if head == "tag" {
+    input targets: int[B, T] optional where targets >= -100, targets < labels
+    output logits = linear(x, labels) as tagger
+    output loss = cross_entropy(logits, targets, over=labels)
+  } else {
+    require head == "none"
+  }
+}
+
+variant Body:classifier { head="classify", norm=rms_norm(eps=1e-5) }
+variant Body:tagger { head="tag" }
+"""
+
+
+def test_a_variant_chooses_the_head(tmp_path: Path) -> None:
+    body = graph(HEADS, tmp_path)
+    assert [o.name for o in body.outputs] == ["hidden"]
+    classifier = graph(HEADS, tmp_path, "model.attn:classifier")
+    assert [i.name for i in classifier.inputs] == ["tokens", "last", "label", "targets"]
+    needs = {o.name: set(o.needs) for o in classifier.outputs}
+    assert needs["logits"] == set()
+    assert needs["label_loss"] == {"label"}
+    assert needs["loss"] == {"label", "targets"}
+    assert "norm.shift" not in {p.address for p in classifier.parameters}  # the other norm, given as text
+    tagger = graph(HEADS, tmp_path, "model.attn:tagger")
+    assert [o.name for o in tagger.outputs] == ["hidden", "logits", "loss"]
+    with pytest.raises(AttnError) as caught:
+        graph(HEADS, tmp_path, head='"other"')
+    assert [d.code for d in caught.value.diagnostics] == ["E0210"]
+
+
+def test_one_position_for_each_element_of_the_batch(tmp_path: Path) -> None:
+    """`x[T=last]` and `take(x, last, over=T)` are one gather, and two losses add up."""
+    g = graph(HEADS, tmp_path, "model.attn:classifier")
+    program = NumpyProgram(g, dtype="float64")
+    parameters = {info.address: drawn(*_shape(g, info.address), seed=i) for i, info in enumerate(g.parameters)}
+    for part in ("weight", "bias"):
+        parameters[f"again.{part}"] = parameters[f"classifier.{part}"]
+    program.load(parameters)
+    rng = np.random.default_rng(1)
+    last = np.array([0, 3, 2])
+    given = {
+        "tokens": rng.integers(0, 9, (3, 4)),
+        "last": last,
+        "label": np.array([2, 0, 1]),
+        "targets": rng.integers(0, 9, (3, 4)),
+    }
+    found = program.run(given)
+    picked = found["hidden"][np.arange(3), last]
+    logits = picked @ parameters["classifier.weight"] + parameters["classifier.bias"]
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-12)
+    np.testing.assert_allclose(found["same"], logits, atol=1e-12)
+    shifted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    np.testing.assert_allclose(found["label_loss"], -shifted[np.arange(3), given["label"]].mean(), atol=1e-12)
+    np.testing.assert_allclose(found["loss"], found["token_loss"] + 0.5 * found["label_loss"], atol=1e-12)
+
+
+def _shape(g: Graph, address: str) -> tuple[int, ...]:
+    (info,) = (p for p in g.parameters if p.address == address)
+    return tuple(axis.size.value(g.sizes) for axis in info.type.axes)
+
+
+def test_an_index_beyond_the_axis_is_refused(tmp_path: Path) -> None:
+    program = NumpyProgram(graph(HEADS, tmp_path, "model.attn:classifier"))
+    tokens: Array = np.zeros((2, 4), np.int64)
+    with pytest.raises(AttnError) as caught:
+        program.run({"tokens": tokens, "last": np.array([1, 4])})
+    assert [d.code for d in caught.value.diagnostics] == ["E0801"]

@@ -1,0 +1,115 @@
+"""Small models for every objective, a tokenizer of bytes with special tokens, and text to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attndsl.data.special import SpecialTokens
+from attndsl.data.tokenizers import Bytes
+from attndsl.elaborate import elaborate, open_spec
+from attndsl.objectives import Objective, make_objective
+from attndsl.training.recipe import Recipe, read_recipe
+
+SPECIAL = SpecialTokens(
+    pad="<pad>", unknown="<unk>", begin="<s>", end="</s>", mask="<mask>", start="<go>", sentinels=40
+)
+WORDS = (
+    "the quick brown fox jumps over the lazy dog. does it? yes! numbers such as 12 and 345 are words too. "
+    "a second line follows here, and it is longer than the first one was. "
+)
+
+ENCODER = """
+model Encoder(vocab=400, context=64, width=8, labels=2) {
+  input tokens: int[B, T] where T <= context, tokens < vocab
+  input valid: bool[B, T] optional = true
+  input segment: int[B, T] optional where segment < 2
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  input next_label: int[B] optional where next_label < 2
+  input label: int[B] optional where label < labels
+  input tags: int[B, T] optional where tags >= -100, tags < labels
+  input last: int[B] optional where last < context
+  layer e = embedding(vocab, width)
+  x = e(tokens) * valid
+  output logits = dot(x, e.table, over=width)
+  output lm = cross_entropy(logits, targets, over=vocab)
+  pooled = mean(x, over=T)
+  output next_logits = linear(pooled, 2) as next
+  output follows = cross_entropy(next_logits, next_label, over=2)
+  output classes = linear(pooled, labels) as head
+  output loss = cross_entropy(classes, label, over=labels)
+  output tag_logits = linear(x, labels) as tagger
+  output tag_loss = cross_entropy(tag_logits, tags, over=labels)
+}
+train Encoder { minimize = lm }
+"""
+PAIR = """
+model Pair(vocab=400, context=64, width=8) {
+  input source: int[B, S] where S <= context, source < vocab
+  input target: int[B, T] where T <= context, target < vocab
+  input valid: bool[B, S] optional = true
+  layer e = embedding(vocab, width)
+  output logits = e(target) + mean(e(source) * valid, over=S) |> dot(e.table, over=width)
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  output loss = cross_entropy(logits, targets, over=vocab)
+}
+train Pair {
+  batches = sequence_to_sequence(source, target, targets)
+  special = tokens(pad="<pad>", end="</s>")
+}
+"""
+PICTURES = """
+model Pictures(size=6, channels=1, labels=3) {
+  input image: [B, channels, size, breadth=size]
+  output logits = rearrange(image, [channels, size, breadth] -> [channels * size * breadth]) |> linear(labels)
+  input label: int[B] optional where label < labels
+  output loss = cross_entropy(logits, label, over=labels)
+}
+train Pictures { batches = classify_images(image, label) }
+"""
+
+
+@pytest.fixture
+def tokenizer() -> Bytes:
+    return Bytes(SPECIAL)
+
+
+@pytest.fixture
+def text(tokenizer: Bytes) -> Any:
+    """Three documents, the tokens of all in a row."""
+    parts = [WORDS * 6, WORDS[:90] * 4, WORDS[40:] * 5]
+    separator = [] if tokenizer.separator is None else [tokenizer.separator]
+    joined: list[int] = []
+    for part in parts:
+        joined += (separator if joined else []) + tokenizer.encode(part).tolist()
+    return np.array(joined, dtype=np.uint16)
+
+
+Make = Callable[..., Objective]
+
+
+@pytest.fixture
+def make(tmp_path: Path, tokenizer: Bytes) -> Make:
+    """`make("masked_tokens(tokens, targets)", share=0.2)`: that objective of the small model that it fits; options that
+    are settings of a recipe (`batch`, `length`, `seed`) go there."""
+
+    def made(
+        batches: str, labels: Any = None, settings: dict[str, Any] | None = None, special: SpecialTokens = SPECIAL
+    ) -> Objective:
+        source = PICTURES if "image" in batches else PAIR if "source" in batches else ENCODER
+        path = tmp_path / "model.attn"
+        path.write_text(source)
+        spec = open_spec(str(path))
+        graph = elaborate(spec, {})
+        recipe: Recipe = read_recipe(spec.train, graph.hyperparameters)
+        recipe = replace(
+            recipe.override({"batches": batches, "batch": 8, "length": 48, **(settings or {})}), special=special
+        )
+        return make_objective(recipe, graph, tokenizer if special is SPECIAL else Bytes(special), labels)
+
+    return made

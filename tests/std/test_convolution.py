@@ -1,0 +1,168 @@
+"""Convolution and pooling against `torch.nn.functional`, values and gradients, and the names of the axes they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.diagnostics import AttnError
+from tests.std.meaning import Array, drawn, written
+
+ONE = "model M(width=4) {{\n input x: [B, T, width]\n output y = {call}\n}}\n"
+TWO = "model M(width=4) {{\n input x: [B, Y, X, width]\n output y = {call}\n}}\n"
+
+#: size, stride, pad, dilation
+SETTINGS = [
+    (3, 1, 1, 1),
+    (3, 1, 0, 1),
+    (2, 2, 0, 1),
+    (3, 2, 1, 1),
+    (4, 3, 2, 1),
+    (3, 1, 2, 2),
+    (3, 2, 1, 2),
+    (1, 1, 0, 1),
+]
+
+
+def agrees(text: str, x: Array, oracle: Callable[..., object], parameters: Mapping[str, Array]) -> None:
+    """Values and all gradients as torch's autograd finds them in `oracle(x, *parameters)`, in the layout of `text`; and
+    our PyTorch module as NumPy."""
+    import torch
+
+    from attndsl.comparison import compare
+
+    graph = written(text)
+    program = NumpyProgram(graph, dtype="float64")
+    program.load(parameters)
+    tensors = [torch.tensor(array, requires_grad=True) for array in (x, *parameters.values())]
+    meant = oracle(*tensors)
+    cotangent = drawn(*meant.shape, seed=9)  # type: ignore[attr-defined]
+    (meant * torch.from_numpy(cotangent)).sum().backward()  # type: ignore[operator]
+    outputs, by_parameter, by_input = program.gradients({"x": x}, {"y": cotangent})
+    np.testing.assert_allclose(outputs["y"], meant.detach().numpy(), atol=1e-12)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(by_input["x"], tensors[0].grad.numpy(), atol=1e-12)
+    for address, tensor in zip(parameters, tensors[1:], strict=True):
+        np.testing.assert_allclose(by_parameter[address], tensor.grad.numpy(), atol=1e-11)
+    result = compare(graph, inputs={"x": x}, weights=parameters, gradients=True, dtype="float64")
+    assert result.ok, result
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("size", "stride", "pad", "dilation"), SETTINGS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_conv(size: int, stride: int, pad: int, dilation: int, bias: bool) -> None:
+    from torch.nn.functional import conv1d
+
+    def oracle(x, weight, bias=None):  # type: ignore[no-untyped-def]
+        return conv1d(x.mT, weight.permute(2, 1, 0), bias, stride, pad, dilation).mT
+
+    call = f"conv(x, 5, {size}, stride={stride}, pad={pad}, dilation={dilation}, bias={str(bias).lower()})"
+    parameters = {"conv.weight": drawn(size, 4, 5, seed=1)} | ({"conv.bias": drawn(5, seed=2)} if bias else {})
+    agrees(ONE.format(call=call), drawn(2, 11, 4), oracle, parameters)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("size", "stride", "pad", "dilation"), SETTINGS)
+def test_conv2d(size: int, stride: int, pad: int, dilation: int) -> None:
+    from torch.nn.functional import conv2d
+
+    def oracle(x, weight, bias):  # type: ignore[no-untyped-def]
+        y = conv2d(x.permute(0, 3, 1, 2), weight.permute(3, 2, 0, 1), bias, stride, pad, dilation)
+        return y.permute(0, 2, 3, 1)
+
+    call = f"conv2d(x, 5, {size}, stride={stride}, pad={pad}, dilation={dilation})"
+    parameters = {"conv2d.weight": drawn(size, size, 4, 5, seed=1), "conv2d.bias": drawn(5, seed=2)}
+    agrees(TWO.format(call=call), drawn(2, 11, 8, 4), oracle, parameters)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("size", "stride", "pad", "dilation"), SETTINGS)
+def test_depthwise(size: int, stride: int, pad: int, dilation: int) -> None:
+    from torch.nn.functional import conv1d, conv2d
+
+    def one(x, weight, bias):  # type: ignore[no-untyped-def]
+        return conv1d(x.mT, weight.mT[:, None], bias, stride, pad, dilation, groups=4).mT
+
+    def two(x, weight, bias):  # type: ignore[no-untyped-def]
+        kernel = weight.permute(2, 0, 1)[:, None]
+        return conv2d(x.permute(0, 3, 1, 2), kernel, bias, stride, pad, dilation, groups=4).permute(0, 2, 3, 1)
+
+    rest = f"{size}, stride={stride}, pad={pad}, dilation={dilation})"
+    bias = drawn(4, seed=2)
+    parameters = {"depthwise.weight": drawn(size, 4, seed=1), "depthwise.bias": bias}
+    agrees(ONE.format(call=f"depthwise(x, {rest}"), drawn(2, 11, 4), one, parameters)
+    parameters = {"depthwise2d.weight": drawn(size, size, 4, seed=1), "depthwise2d.bias": bias}
+    agrees(TWO.format(call=f"depthwise2d(x, {rest}"), drawn(2, 11, 8, 4), two, parameters)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("size", "stride", "pad"), [(2, 2, 0), (2, 2, 1), (3, 2, 1), (3, 1, 1), (4, 3, 2), (5, 1, 0)])
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_pooling(kind: str, size: int, stride: int, pad: int) -> None:
+    from torch.nn import functional
+
+    one = {"max": functional.max_pool1d, "mean": functional.avg_pool1d}[kind]
+    two = {"max": functional.max_pool2d, "mean": functional.avg_pool2d}[kind]
+    rest = f"{size}, stride={stride}, pad={pad})"
+    x = drawn(2, 11, 4) - 3  # mostly negative: a zero of the padding would be the largest
+    agrees(ONE.format(call=f"{kind}_pool(x, {rest}"), x, lambda x: one(x.mT, size, stride, pad).mT, {})
+    x = drawn(2, 11, 8, 4) - 3
+    agrees(
+        TWO.format(call=f"{kind}_pool2d(x, {rest}"),
+        x,
+        lambda x: two(x.permute(0, 3, 1, 2), size, stride, pad).permute(0, 2, 3, 1),
+        {},
+    )
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_windows_lie_side_by_side_unless_told_otherwise(kind: str) -> None:
+    x = drawn(2, 9, 4)
+    y = NumpyProgram(written(ONE.format(call=f"{kind}_pool(x, 3)")), dtype="float64").run({"x": x})["y"]
+    assert np.allclose(y, getattr(np, kind)(x.reshape(2, 3, 3, 4), 2))
+
+
+def test_an_axis_that_keeps_its_length_keeps_its_name() -> None:
+    """So a residual can be added; whatever shortens it makes an axis of its own, and layers stack."""
+    graph = written("""
+model M(width=4) {
+  input x: [B, T, width]
+  input z: [B, Y, X, width]
+  y = x + conv(x, width, 3, pad=1) + conv(x, width, 3, pad=2, dilation=2) + max_pool(x, 3, 1, 1) + mean_pool(x, 1)
+  output y = y + depthwise(x, 5, pad=2)
+  z += conv2d(z, width, 3, pad=1) + max_pool2d(z, 3, 1, 1) + depthwise2d(z, 3, pad=1)
+  output z_ = conv2d(z, width, 3, stride=2) as one |> conv2d(6, 2) as two |> max_pool2d(2)
+  output short = conv(x, width, 2)
+}
+""")
+    assert {o.name: str(o.value.type) for o in graph.outputs}["short"] == "float[B, U=T-1, width]"
+    assert [[a.name for a in o.value.type.axes] for o in graph.outputs] == [
+        ["B", "T", "width"],
+        ["B", "V", "U", "6"],
+        ["B", "U", "width"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("x + conv(x, width, 3)", "E0203"),  # two shorter, and not to be added
+        ("max_pool(x, 2, pad=2)", "E0210"),  # windows of nothing but padding
+        ("conv(x, 5, 3, stride=0)", "E0404"),
+    ],
+)
+def test_what_does_not_fit(call: str, code: str) -> None:
+    with pytest.raises(AttnError) as caught:
+        written(ONE.format(call=call))
+    assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_a_sequence_shorter_than_the_window_is_refused() -> None:
+    program = NumpyProgram(written(ONE.format(call="conv(x, 5, 4)")))
+    assert program.run({"x": drawn(1, 4, 4)})["y"].shape == (1, 1, 5)
+    with pytest.raises(AttnError) as caught:
+        program.run({"x": drawn(1, 3, 4)})
+    assert [d.code for d in caught.value.diagnostics] == ["E0206"]

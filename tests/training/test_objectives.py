@@ -1,0 +1,408 @@
+"""Every objective from its data to its metrics: what a run keeps, how it goes on, and from which body it begins."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.training import Outcome, train
+from attndsl.training.checkpoint import list_checkpoints
+from attndsl.training.console import Silent
+from attndsl.training.log import read_log
+from attndsl.training.record import RECORD, WEIGHTS
+
+SPEC = """
+model Tiny(vocab=300, context=32, width=8, depth=1, labels=2, head="words") {
+  input tokens: int[B, T] where T <= context, tokens < vocab
+  input valid: bool[B, T] optional = true
+  layer word = embedding(vocab, width)
+  x = word(tokens)
+  repeat h in depth {
+    x += x |> layer_norm as norm |> attention(2, mask=keys(valid)) as attn
+  }
+  if head == "words" {
+    output logits = dot(x, word.table, over=width)
+    input targets: int[B, T] optional where targets >= -100, targets < vocab
+    output loss = cross_entropy(logits, targets, over=vocab)
+  }
+  if head == "class" {
+    output logits = linear(mean(x, over=T), labels) as classifier
+    input label: int[B] optional where label < labels
+    output loss = cross_entropy(logits, label, over=labels)
+  }
+  if head == "tags" {
+    output logits = linear(x, labels) as tagger
+    input targets: int[B, T] optional where targets >= -100, targets < labels
+    output loss = cross_entropy(logits, targets, over=labels)
+  }
+}
+variant Tiny:class { head="class" }
+variant Tiny:tags { head="tags" }
+
+train Tiny {
+  batches   = masked_tokens(tokens, targets, valid=valid)
+  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
+  optimizer = adamw(lr=1e-2)
+  schedule  = constant(warmup=2)
+  steps     = 8
+  batch     = 4
+  evaluate  = 4
+  evaluate_batches = 2
+  checkpoint = 3
+}
+train Tiny:class {
+  batches   = classify(tokens, label, valid=valid)
+  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  evaluate  = 4
+  checkpoint = 3
+  held_out  = 0.25
+}
+train Tiny:tags {
+  batches   = tag(tokens, targets, valid=valid)
+  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  held_out  = 0.25
+}
+"""
+PAIR = """
+model Pair(vocab=300, context=32, width=8) {
+  input source: int[B, S] where S <= context, source < vocab
+  input target: int[B, T] where T <= context, target < vocab
+  input valid: bool[B, S] optional = true
+  layer word = embedding(vocab, width)
+  y = word(target)
+  y += attention(y, word(source), 2, mask=keys(valid)) as cross
+  y += mlp(y, 32, act=relu) as mlp
+  output logits = linear(y, vocab) as head
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  output loss = cross_entropy(logits, targets, over=vocab, smoothing=0.1)
+}
+train Pair {
+  batches   = sequence_to_sequence(source, target, targets, valid=valid)
+  special   = tokens(pad="<pad>", end="</s>", mask="<mask>", start="<s>", sentinels=9)
+  optimizer = adamw(lr=1e-2)
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  evaluate  = 4
+  evaluate_batches = 2
+  checkpoint = 3
+}
+"""
+PICTURES = """
+model Pictures(size=4, labels=2) {
+  input image: [B, 1, size, breadth=size]
+  output logits = rearrange(image, [1, size, breadth] -> [size * breadth]) |> linear(labels)
+  input label: int[B] optional where label < labels
+  output loss = cross_entropy(logits, label, over=labels)
+}
+train Pictures {
+  batches   = classify_images(image, label, shift=1)
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  held_out  = 0.25
+}
+"""
+TEXTS = [f"{'good' if i % 3 else 'bad'} text number {i}" for i in range(24)]
+ROWS = [{"text": text, "label": text.split()[0]} for text in TEXTS]
+PAIRS = [{"source": f"{a} and {b}", "target": f"{a + b}"} for a in range(6) for b in range(5)]
+TAGGED = [{"tokens": text.split(), "tags": ["A", "N", "N", "Q"]} for text in TEXTS]
+PATCHES = {"image": np.arange(24 * 16, dtype=np.uint8).reshape(24, 4, 4), "label": [i % 3 for i in range(24)]}
+
+Go = Callable[..., Outcome]
+
+
+@pytest.fixture
+def go(tmp_path: Path, backend: str, console: Silent) -> Go:
+    """`go("Tiny:class", rows, "run", steps=3)`: a run of that model."""
+    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES)):
+        (tmp_path / f"{name}.attn").write_text(source)
+
+    def run(model: str, data: Any, out: str = "run", weights: Path | None = None, **settings: Any) -> Outcome:
+        file, _, variant = model.partition(":")
+        spec = str(tmp_path / f"{file}.attn") + (f":{variant}" if variant else "")
+        return train(
+            spec, data, tmp_path / out, weights=weights, settings=settings, backend=backend, device="cpu",
+            console=console,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> str:
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(f"A sentence about {i}. Another one, of {i * i} words!" for i in range(200)))
+    return str(path)
+
+
+def facts(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / RECORD).read_text())
+    return found
+
+
+def refused(act: Callable[[], Any], code: str) -> Diagnostic:
+    with pytest.raises(AttnError) as problem:
+        act()
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.code == code, diagnostic
+    assert diagnostic.helps, f"{code} gives no way out"
+    return diagnostic
+
+
+CASES = {
+    "masked_tokens": ("Tiny", None, {}, {"loss", "masked tokens"}),
+    "next_token": (
+        "Tiny", None, {"batches": "next_token(tokens, targets)"}, {"loss per token", "loss per byte", "perplexity"}
+    ),
+    "classify": ("Tiny:class", ROWS, {}, {"loss", "accuracy", "macro F1"}),
+    "tag": ("Tiny:tags", TAGGED, {}, {"loss", "token accuracy", "macro F1"}),
+    "sequence_to_sequence": ("Pair", PAIRS, {}, {"loss per token", "tokens", "exact match", "chrF"}),
+    "denoise": ("Pair", None, {"batches": "denoise(source, target, targets)"}, {"loss per token", "tokens"}),
+    "span_corruption": (
+        "Pair", None, {"batches": "span_corruption(source, target, targets, valid=valid)"}, {"loss per token", "tokens"}
+    ),
+    "classify_images": ("Pictures", PATCHES, {}, {"loss", "accuracy", "macro F1"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_from_data_to_metrics(go: Go, book: str, tmp_path: Path, kind: str) -> None:
+    model, data, settings, names = CASES[kind]
+    outcome = go(model, book if data is None else data, **settings)
+    assert outcome.objective == kind
+    assert {metric.name for metric in outcome.metrics} == names
+    assert all(metric.value is not None and np.isfinite(metric.value) for metric in outcome.metrics)
+    kept = facts(tmp_path / "run")
+    assert [metric["name"] for metric in kept["metrics"]] == [metric.name for metric in outcome.metrics]
+    assert kept["recipe"]["batches"]["kind"] == kind
+    assert (tmp_path / "run" / WEIGHTS).is_file()
+    lines = [line for line in read_log(tmp_path / "run") if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    assert all(a["tokens"] < b["tokens"] for a, b in itertools.pairwise(lines))
+    expected = {"classify": ["bad", "good"], "tag": ["A", "N", "Q"], "classify_images": ["0", "1", "2"]}
+    assert kept["labels"] == expected.get(kind)
+    if kind in expected:
+        assert kept["hyperparameters"]["labels"] == len(expected[kind])
+    if data is None or kind == "sequence_to_sequence":
+        assert kept["hyperparameters"]["vocab"] == kept["tokenizer"]["vocab"]
+
+
+@pytest.mark.parametrize("kind", ["masked_tokens", "sequence_to_sequence", "span_corruption", "classify_images"])
+def test_a_run_that_was_stopped_is_the_same(
+    go: Go, book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    model, data, settings, _ = CASES[kind]
+    data = book if data is None else data
+    go(model, data, "whole", accumulate=2, **settings)
+
+    def stop_after_five(self: Silent, step: int, loss: float, tokens_per_second: float) -> None:
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Silent, "step", stop_after_five)
+    assert go(model, data, "stopped", accumulate=2, **settings).interrupted
+    monkeypatch.undo()
+    train(resume=tmp_path / "stopped", data=None if isinstance(data, str) else data, console=Silent())
+
+    def told(run: str) -> list[dict[str, Any]]:
+        return [{name: v for name, v in line.items() if name != "seconds"} for line in read_log(tmp_path / run)]
+
+    assert told("whole") == told("stopped")
+    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "stopped" / WEIGHTS).read_bytes()
+    assert facts(tmp_path / "whole")["metrics"] == facts(tmp_path / "stopped")["metrics"]
+
+
+def test_data_from_python_are_given_again(go: Go, tmp_path: Path) -> None:
+    go("Tiny:class", ROWS, steps=3)
+    refused(lambda: train(resume=tmp_path / "run", settings={"steps": 4}, console=Silent()), "E0734")
+    refused(lambda: train(resume=tmp_path / "run", data=ROWS[:-1], settings={"steps": 4}, console=Silent()), "E0734")
+    assert train(resume=tmp_path / "run", data=ROWS, settings={"steps": 4}, console=Silent()).step == 4
+
+
+def test_a_table_in_a_file_is_found_again(go: Go, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    go("Tiny:class", str(path), steps=3)
+    assert train(resume=tmp_path / "run", settings={"steps": 4}, console=Silent()).step == 4
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS[1:]))
+    refused(lambda: train(resume=tmp_path / "run", settings={"steps": 5}, console=Silent()), "E0734")
+
+
+def test_tuples_are_rows_in_the_order_of_the_columns(go: Go) -> None:
+    assert go("Tiny:class", [(row["text"], row["label"]) for row in ROWS]).step == 8
+    assert go("Pair", [(row["source"], row["target"]) for row in PAIRS], "pairs").step == 8
+
+
+def test_other_columns(go: Go, tmp_path: Path) -> None:
+    rows = [{"review": row["text"], "stars": int(row["label"] == "good")} for row in ROWS]
+    diagnostic = refused(lambda: go("Tiny:class", rows), "E0711")
+    assert "review" in " ".join(diagnostic.notes)
+    assert not (tmp_path / "run").exists()
+    outcome = go("Tiny:class", rows, **{"batches.text": "review", "batches.label": "stars"})
+    assert outcome.step == 8
+    assert facts(tmp_path / "run")["labels"] == ["0", "1"]
+
+
+# ---------------------------------------------------------------------------------------------- what is evaluated
+
+
+def test_batches_weigh_as_much_as_counts_in_them(go: Go, tmp_path: Path) -> None:
+    """The held-out loss is the mean over all its tokens, whatever batches they came in."""
+    rows = [{"source": "x", "target": "y" * (1 + i % 12)} for i in range(60)]
+    found = {}
+    for batch in (1, 4, 64):
+        outcome = go("Pair", rows, f"run{batch}", batch=batch, steps=1, lr=0, evaluate_batches=64)
+        assert outcome.held_out is not None
+        found[batch] = outcome.held_out
+    assert len({evaluation.tokens for evaluation in found.values()}) == 1
+    np.testing.assert_allclose([found[n].per_token for n in (1, 4)], found[64].per_token, rtol=1e-5)
+
+
+def test_a_classifier_that_learns_beats_its_majority_class(go: Go) -> None:
+    outcome = go("Tiny:class", ROWS * 4, steps=60, lr=0.02, batch=16)
+    accuracy, score = (next(m for m in outcome.metrics if m.name == name) for name in ("accuracy", "macro F1"))
+    assert accuracy.value == score.value == 1.0
+    assert accuracy.baseline is not None
+    assert score.baseline is not None
+    assert 0.5 <= accuracy.baseline < 1
+    assert score.baseline < accuracy.baseline
+
+
+def test_sequences_are_written_out(go: Go) -> None:
+    rows = [{"source": letter * (1 + i), "target": letter} for letter in "abcd" for i in range(10)]
+    outcome = go("Pair", rows, steps=120, lr=0.05, batch=16, held_out=0.2, width=16)
+    exact = next(metric for metric in outcome.metrics if metric.name == "exact match")
+    assert exact.value is not None
+    assert exact.value > 0.9
+    assert exact.baseline is not None
+    assert exact.baseline < 0.6
+
+
+# ---------------------------------------------------------------------------------------------- bodies, frozen parts
+
+
+def test_a_new_head_on_a_body(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
+    go("Tiny", book, "body", tokenizer="bpe:290")
+    body = load_file(tmp_path / "body" / WEIGHTS)
+    go("Tiny:class", ROWS, "head", weights=tmp_path / "body", freeze="word.*", lr=0.1)
+    head = load_file(tmp_path / "head" / WEIGHTS)
+    assert (head["word.table"] == body["word.table"]).all(), "what is frozen has moved"
+    assert (head["h.0.attn.q.weight"] != body["h.0.attn.q.weight"]).any(), "what is not frozen has not"
+    assert any("new, drawn at random: classifier" in text for text in console.said)
+    before, after = facts(tmp_path / "body")["tokenizer"], facts(tmp_path / "head")["tokenizer"]
+    assert (before["vocab"], after["vocab"]) == (290, 290)
+    texts = ("body/tokenizer.json", "head/tokenizer.json")
+    assert len({(tmp_path / name).read_text() for name in texts}) == 1, "the body's numbers mean other tokens"
+
+
+def test_a_body_gives_its_sizes(go: Go, book: str, tmp_path: Path) -> None:
+    go("Tiny", book, "body", width=12, depth=2)
+    go("Tiny:class", ROWS, "head", weights=tmp_path / "body")
+    found = facts(tmp_path / "head")["hyperparameters"]
+    assert (found["width"], found["depth"], found["head"], found["labels"]) == (12, 2, "class", 2)
+
+
+def test_a_head_for_other_classes_is_new(go: Go, tmp_path: Path, console: Silent) -> None:
+    go("Tiny:class", ROWS, "two")
+    rows = [{"text": row["text"], "label": str(i % 3)} for i, row in enumerate(ROWS)]
+    go("Tiny:class", rows, "three", weights=tmp_path / "two", steps=1, lr=0)
+    two, three = (load_file(tmp_path / name / WEIGHTS) for name in ("two", "three"))
+    assert three["classifier.weight"].shape == (8, 3)
+    assert (three["word.table"] == two["word.table"]).all()
+    assert any("new, drawn at random: classifier" in text for text in console.said)
+
+
+@pytest.mark.parametrize("tokenizer", ["chars", "bytes"])
+def test_a_body_of_text_goes_on_with_text(go: Go, book: str, tmp_path: Path, tokenizer: str) -> None:
+    go("Tiny", book, "body", tokenizer=tokenizer)
+    other = tmp_path / "other.txt"
+    other.write_text("some other text, with a Ω in it. " * 40)
+    go("Tiny", str(other), "more", weights=tmp_path / "body", steps=1, lr=0)
+    one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("body", "more"))
+    assert (one["word.table"] == two["word.table"]).all()
+    found = [facts(tmp_path / name)["tokenizer"]["fingerprint"] for name in ("body", "more")]
+    assert found[0] == found[1]
+    assert train(resume=tmp_path / "more", settings={"steps": 2}, console=Silent()).step == 2
+
+
+def test_a_run_from_a_body_that_is_killed_at_once_begins_from_it_again(go: Go, book: str, tmp_path: Path) -> None:
+    go("Tiny", book, "body")
+    go("Tiny:class", ROWS, "whole", weights=tmp_path / "body")
+    go("Tiny:class", ROWS, "killed", weights=tmp_path / "body", steps=1)
+    for step, path in list_checkpoints(tmp_path / "killed"):
+        if step:
+            path.unlink()
+    (tmp_path / "killed" / WEIGHTS).unlink()
+    train(resume=tmp_path / "killed", data=ROWS, settings={"steps": 8}, console=Silent())
+    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "killed" / WEIGHTS).read_bytes()
+
+
+def test_frozen_parameters_have_no_optimizer_state(go: Go, tmp_path: Path) -> None:
+    go("Tiny:class", ROWS, freeze=("word.*", "h.*.norm.*"), steps=4)
+    state = load_file(list_checkpoints(tmp_path / "run")[-1][1])
+    kept = {name.split("/", 2)[2] for name in state if name.startswith("optimizer/")}
+    parameters = {name.split("/", 1)[1] for name in state if name.startswith("parameters/")}
+    assert parameters - kept == {"word.table", "h.0.norm.scale", "h.0.norm.shift"} & parameters
+    assert "word.table" in parameters - kept
+    assert train(resume=tmp_path / "run", data=ROWS, settings={"steps": 6}, console=Silent()).step == 6
+    refused(lambda: train(resume=tmp_path / "run", data=ROWS, settings={"freeze": "word.*"}, console=Silent()), "E0734")
+
+
+@pytest.mark.parametrize(("pattern", "said"), [("wrd.*", "word"), ("h.3.*", "h.0"), ("*", "leave something")])
+def test_patterns_that_freeze_nothing_or_everything(go: Go, pattern: str, said: str) -> None:
+    diagnostic = refused(lambda: go("Tiny:class", ROWS, freeze=pattern), "E0736")
+    assert said in " ".join(diagnostic.helps)
+
+
+# ---------------------------------------------------------------------------------------------- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "settings", "code", "said"),
+    [
+        ("Tiny:class", "book", {}, "E0718", ""),
+        ("Tiny", "rows", {}, "E0758", "table"),
+        ("Tiny:class", "rows", {"labels": 1}, "E0757", "labels"),
+        ("Tiny:class", "rows", {"vocab": 10}, "E0709", "vocab"),
+        ("Tiny", "book", {"special": 'tokens(pad="[PAD]")'}, "E0735", 'mask="<mask>"'),
+        ("Pair", "pairs", {"special": 'tokens(pad="[PAD]")'}, "E0735", 'end="<end>"'),
+        ("Pair", "book", {"batches": "span_corruption(source, target, targets)", "special.sentinels": 1}, "E0737", "="),
+        ("Tiny", "book", {"batches": "masked_tokens(tokens, target)"}, "E0722", "did you mean `targets`?"),
+        ("Tiny", "book", {"batches": "masked_tokens(tokens, valid)"}, "E0722", "int[B, T]"),
+        ("Tiny", "book", {"batches": "masked_tokens(tokens, targets, next=targets)"}, "E0722", "int[B]"),
+        ("Pair", "pairs", {"batches": "classify(source, targets)"}, "E0722", ""),
+        ("Tiny", "book", {"batches": "masked_token(tokens, targets)"}, "E0720", "masked_tokens"),
+        ("Tiny", "book", {"batches": "masked_tokens(tokens, targets, shar=0.1)"}, "E0720", "share"),
+        ("Tiny", "book", {"batches.share": "2"}, "E0721", "share"),
+        ("Tiny", "book", {"special.msk": "x"}, "E0720", "mask"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_begins(
+    go: Go, book: str, tmp_path: Path, model: str, data: str, settings: dict[str, Any], code: str, said: str
+) -> None:
+    given = {"book": book, "rows": ROWS, "pairs": PAIRS}[data]
+    diagnostic = refused(lambda: go(model, given, **settings), code)
+    assert said in " ".join(diagnostic.helps)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_too_long_is_cut_and_told(go: Go, console: Silent) -> None:
+    go("Tiny:class", [{**row, "text": row["text"] * 9} for row in ROWS])
+    assert any("longer than 32 tokens: their ends are cut off" in text for text in console.said)
