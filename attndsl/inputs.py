@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 _KINDS = {"float": "f", "int": "iu", "bool": "b"}
 
 
+def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
+    """What Python has (lists, tensors, arrays) as arrays by the names of the inputs. Raises E0802 for what is none:
+    rows of several lengths; E0803 where there are no names."""
+    if not isinstance(inputs, Mapping):
+        names = ", ".join(f'"{info.name}": …' for info in graph.inputs if not info.optional)
+        raise error(
+            "E0803", f"the inputs come by their names, and this is a {type(inputs).__name__}",
+            help=f"give them as `{{{names}}}`",
+        )  # fmt: skip
+    declared, found = {info.name: info for info in graph.inputs}, {}
+    for name, given in inputs.items():
+        try:
+            found[name] = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+        except (ValueError, TypeError):
+            info = declared.get(name)
+            shown = f" `{info.value.type}`" if info else ""
+            raise error(
+                "E0802", f"`{name}` is no array{shown}", info.span if info else None,
+                help="give all rows one length: fill the shorter ones, and say with a mask where they end",
+            ) from None  # fmt: skip
+    return found
+
+
 def check_inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
     """The value of every size, those of the hyperparameters and those that the arrays' shapes bind.
 
@@ -194,6 +217,8 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
             )
             message = f"`{name}` is no size that the inputs bind"
             raise AttnError(Diagnostic("E0803", message, notes=(f"these are {shown}",), helps=helps))
+        if not isinstance(value, (int, np.integer)):
+            raise AttnError(Diagnostic("E0802", f"the size `{name}` is `{value}`, and a size is a whole number"))
         if value < 0:
             raise AttnError(Diagnostic("E0802", f"the size `{name}` is {value}; it must not be negative"))
     values = {**graph.sizes, **sizes}

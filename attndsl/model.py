@@ -254,7 +254,7 @@ class Model:
         from attndsl.backends.pytorch import TorchProgram
 
         module = TorchProgram(
-            self.graph, dtype=dtype, device=device, seed=seed, parameters=self._arrays(weights)
+            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=self._arrays(weights)
         ).module
         if compile:
             module.compile(fullgraph=True)
@@ -265,7 +265,7 @@ class Model:
         (`attndsl.program.Program`). `weights` as in `torch`; `dtype` is float32 or float64."""
         from attndsl.backends.numpy_reference import NumpyProgram
 
-        return NumpyProgram(self.graph, dtype=dtype, seed=seed, parameters=self._arrays(weights))
+        return NumpyProgram(self.graph, dtype=_dtype(dtype), seed=seed, parameters=self._arrays(weights))
 
     def program(
         self,
@@ -295,7 +295,9 @@ class Model:
         from attndsl.backends.pytorch import TorchProgram
 
         arrays = self._arrays(weights)
-        return TorchProgram(self.graph, dtype=dtype, device=device, seed=seed, parameters=arrays, compile=compile)
+        return TorchProgram(
+            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=arrays, compile=compile
+        )
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
         """The parameters by address; None where they are to be drawn."""
@@ -318,14 +320,14 @@ class Model:
     def run(
         self,
         inputs: Mapping[str, Any] | None = None,
-        outputs: Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         *,
         backend: str | None = None,
         weights: Weights | None = None,
         dtype: str = "float32",
         device: str = "cpu",
         seed: int = 0,
-        dump: Sequence[str] = (),
+        dump: str | Sequence[str] = (),
     ) -> dict[str, Array]:
         """The outputs by name (all that the inputs allow, unless named), and the values at the addresses in `dump`
         (`"h.0.attn"`). Without `inputs`, those of `examples()`.
@@ -333,19 +335,18 @@ class Model:
         The program is kept for the next call that asks for the same one; `program()` gives one of your own. Raises
         E0801 to E0803 for inputs that do not fit.
         """
-        from attndsl.lazy import np
+        from attndsl.inputs import as_arrays, check_inputs
 
-        given = {name: np.asarray(array) for name, array in inputs.items()} if inputs is not None else self.examples()
+        given = as_arrays(self.graph, inputs) if inputs is not None else self.examples()
         if inputs is not None:
-            from attndsl.inputs import check_inputs
-
             check_inputs(self.graph, given)  # before parameters are drawn, which may take a while
         asked = (backend, os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None, dtype, device, seed)
         if self._program is None or self._program[0] != asked or isinstance(weights, Mapping):
             self._program = None  # two at a time may not fit
             program = self.program(backend, weights, dtype=dtype, device=device, seed=seed)
             self._program = (None if isinstance(weights, Mapping) else asked, program)
-        return self._program[1].run(given, outputs, seed=seed, dump=dump)
+        chosen = (outputs,) if isinstance(outputs, str) else outputs
+        return self._program[1].run(given, chosen, seed=seed, dump=(dump,) if isinstance(dump, str) else dump)
 
     def compare(
         self,
@@ -407,3 +408,8 @@ class Model:
         return train(
             self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, quiet=quiet
         )
+
+
+def _dtype(dtype: object) -> str:
+    """The name of a precision: of `"float32"`, `numpy.float32`, `numpy.dtype("float32")`, `torch.float32`."""
+    return getattr(dtype, "__name__", None) or str(dtype).removeprefix("torch.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,8 +160,10 @@ class TrainedModel:
         from attndsl.generation.fits import ANSWERING
 
         if self.run.recipe.objective.kind in ANSWERING:
-            return _one_or_all(prompt, lambda sources: self._answers(sources, tokens, **options))
-        return _one_or_all(prompt, lambda texts: ["".join(self.stream(text, tokens, **options)) for text in texts])
+            return _one_or_all(self.run, prompt, lambda sources: self._answers(sources, tokens, **options))
+        return _one_or_all(
+            self.run, prompt, lambda texts: ["".join(self.stream(text, tokens, **options)) for text in texts]
+        )
 
     def stream(self, prompt: str = "", tokens: int = 256, **options: Any) -> Iterator[str]:
         """What `generate` says to a beginning, piece by piece, as it comes."""
@@ -196,7 +198,7 @@ class TrainedModel:
         from attndsl.generation.predict import predict
 
         found: list[Prediction] | list[list[Prediction]] = _one_or_all(
-            examples, lambda those: predict(self.run, those, top, backend=backend, device=device)
+            self.run, examples, lambda those: predict(self.run, those, top, backend=backend, device=device)
         )
         return found
 
@@ -214,7 +216,7 @@ class TrainedModel:
         from attndsl.generation.embed import embed
 
         found: Array = _one_or_all(
-            examples, lambda those: embed(self.run, those, pool, output, backend=backend, device=device)
+            self.run, examples, lambda those: embed(self.run, those, pool, output, backend=backend, device=device)
         )
         return found
 
@@ -250,9 +252,26 @@ class AttentionDrawing:
         return to_svg(self.maps)
 
 
-def _one_or_all(examples: Any, use: Any) -> Any:
-    """What `use` makes of a list of examples; a text or a pair alone is a list of one."""
-    return use([examples])[0] if isinstance(examples, (str, tuple)) else use(list(examples))
+def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
+    """What `use` makes of a list of examples; a text, a pair, a row, a picture `[height, width]` or the path of one
+    alone is a list of one. Raises E0749 where it is none of them."""
+    from attndsl.generation.examples import pictures, takes_pictures
+
+    seen, shape = takes_pictures(run), getattr(examples, "shape", None)
+    single = (str, tuple, Mapping, os.PathLike)
+    alone = isinstance(examples, single) or (seen and shape is not None and len(shape) == 2)
+    if not alone and (not isinstance(examples, Iterable) or shape == ()):
+        kind, wanted = run.recipe.objective.kind, "a picture" if seen else "a text"
+        raise error(
+            "E0749", f"`{str(examples)[:60]}` is nothing that a model trained by `{kind}` takes",
+            help=f"give {wanted}, or a list of them",
+        )  # fmt: skip
+    those = [examples] if alone else list(examples)
+    if seen:
+        paths = (str, os.PathLike)
+        those = [each for one in those for each in (pictures(run, [one]) if isinstance(one, paths) else [one])]
+    found = use(those)
+    return found[0] if alone and len(those) == 1 else found
 
 
 def _require_known(options: Mapping[str, Any], known: Sequence[str], method: str) -> None:

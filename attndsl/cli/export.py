@@ -1,6 +1,7 @@
 """Give a trained model to other tools.
 
---to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says
+--to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says; with the run's
+                        tokenizer.json, where it has one
 --to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
 """
 
@@ -13,6 +14,7 @@ from attndsl.diagnostics import error
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
+    from attndsl.generation import Run
     from attndsl.syntax import tree
 
 
@@ -43,10 +45,38 @@ def run(args: Any) -> int:
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         labels = trained.facts.get("labels") or ()
-        export_huggingface(args.path, trained.graph, trained.weights, section, labels=labels, force=args.force)
+        export_huggingface(
+            args.path, trained.graph, trained.weights, section,
+            labels=labels, ids=_ids(trained), tokenizer=_tokenizer(trained), force=args.force,
+        )  # fmt: skip
     size = f"{trained.graph.parameter_count:,} parameters"
     print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
     return 0
+
+
+# What `transformers` calls the token of each role.
+_KEYS = {"pad": "pad_token_id", "begin": "bos_token_id", "end": "eos_token_id", "start": "decoder_start_token_id"}
+
+
+def _ids(run: Run) -> dict[str, int]:
+    """The run's special tokens by the keys of a published configuration. Models that write have a first and a last
+    token; what an encoder-decoder's decoder is shown first is `start`, or what stands in for it."""
+    from attndsl.training.objective import stands_for
+
+    roles, special = run.recipe.objective.roles, run.tokenizer.special if run.tokenizer is not None else {}
+    wanted = ["pad"]
+    if "target" in roles or run.recipe.objective.kind == "next_token":
+        wanted += ["begin", "end"]
+    found = {_KEYS[role]: special[role] for role in wanted if role in special}
+    start = stands_for("start", dict.fromkeys(special, True)) if "target" in roles else None
+    return found | ({_KEYS["start"]: special[start]} if start is not None else {})
+
+
+def _tokenizer(run: Run) -> str | None:
+    """The text of the run's `tokenizer.json`; None where it has bytes or characters for tokens."""
+    from attndsl.data.tokenizers.published import Published
+
+    return run.tokenizer.text if isinstance(run.tokenizer, Published) else None
 
 
 def _section(spec: Spec, origin: str) -> tree.Weights:

@@ -1,6 +1,7 @@
 """List the specs that come with attndsl, their variants, and what each is.
 
-Every name in the list is a SPEC for the other verbs: `gpt2`, `gpt2:medium`.
+Every name in the list is a SPEC for the other verbs: `gpt2`, `gpt2:medium`. Of many variants the first are listed;
+`attndsl show SPEC` and `--json` have all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 from attndsl.cli.arguments import Parser, add_json
 
 SCHEMA = "attndsl.list/1"
+MOST = 11  # variants in a line
 
 
 def configure(parser: Parser) -> None:
@@ -33,8 +35,14 @@ def run(args: Any) -> int:
     for entry in entries:
         print(f"{entry['spec']:<{width}}  {_first_sentence(entry['doc'])}".rstrip())
         if entry["variants"]:
-            print(f"{'':<{width}}    variants: {', '.join(entry['variants'])}")
+            print(f"{'':<{width}}    variants: {_shown(entry['spec'], entry['variants'])}")
     return 0
+
+
+def _shown(spec: str, variants: list[str]) -> str:
+    if len(variants) <= MOST:
+        return ", ".join(variants)
+    return f"{', '.join(variants[:MOST])} … and {len(variants) - MOST} more: attndsl show {spec}"
 
 
 def _first_sentence(text: str) -> str:

@@ -92,7 +92,7 @@ def run(args: Any) -> int:
 # What a run of each objective is for: the command that goes on from there.
 _USES = {
     "next_token": "to sample: attndsl generate {run}",
-    "masked_tokens": "to go on from its body: attndsl train SPEC --weights {run}",
+    "masked_tokens": 'to see what it puts for a mask: attndsl predict {run} --text "… {mask} …"',
     "denoise": 'to use it: attndsl generate {run} --prompt "…"',
     "span_corruption": 'to use it: attndsl generate {run} --prompt "…"',
     "sequence_to_sequence": 'to use it: attndsl generate {run} --prompt "…"',
@@ -102,6 +102,14 @@ _USES = {
 }
 
 
+def _mask(outcome: Outcome) -> str:
+    """The name of the run's mask token; nothing where it has none."""
+    from attndsl.training.record import open_record
+
+    special = open_record(outcome.run).facts["recipe"].get("special") or {}
+    return str(special.get("mask", ""))
+
+
 def _ending(outcome: Outcome) -> list[str]:
     from attndsl.objectives import metrics_table
 
@@ -109,5 +117,5 @@ def _ending(outcome: Outcome) -> list[str]:
         return [f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}"]
     lines = metrics_table(outcome.metrics)
     lines = ["on held-out data:", *(f"  {line}" for line in lines)] if lines else []
-    use = _USES[outcome.objective].format(run=outcome.run)
+    use = _USES[outcome.objective].format(run=outcome.run, mask=_mask(outcome))
     return [*lines, f"{outcome.step:,} steps done; {use}"]

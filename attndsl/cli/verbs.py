@@ -50,7 +50,12 @@ VERBS: dict[str, Verb] = {
         Verb(
             "compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN
         ),
-        Verb("train", "train a model on text", "train gpt_nano --data book.txt --out runs/book", LEARN),
+        Verb(
+            "train",
+            "train a model on text, tables or pictures",
+            "train gpt_nano --data book.txt --out runs/book",
+            LEARN,
+        ),
         Verb("export", "give a trained model to other tools", "export runs/book --to huggingface book-hf", LEARN),
         Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', USE),
         Verb(

@@ -129,9 +129,10 @@ ENTRIES = (
     Code(
         "E0714",
         "a label is none of the known ones",
-        "The labels are those that the training data have; a run knows no others.",
-        "attndsl evaluate runs/reviews --data other.jsonl",
-        "attndsl evaluate runs/reviews --data reviews.jsonl",
+        "Labels become numbers by a list of them, which is that of the data that a run was trained on; there are no "
+        "others.",
+        'read_table("other.jsonl").encode_labels("label", run.facts["labels"])',
+        'read_table("reviews.jsonl").encode_labels("label", run.facts["labels"])',
         "situation",
     ),
     Code(
@@ -146,7 +147,7 @@ ENTRIES = (
         "E0716",
         "a value is not of its column's kind",
         "Texts are texts, labels are texts or whole numbers, tags are lists of words, pictures are arrays "
-        "`[channels, height, width]` of bytes or of float.",
+        "`[channels, height, width]` of bytes (0 to 255) or of float (0 to 1).",
         "attndsl train bert:nano --data reviews.jsonl --set batches.text=stars",
         "attndsl train bert:nano --data reviews.jsonl --set batches.text=review",
         "situation",

@@ -181,8 +181,8 @@ ENTRIES = (
     Code(
         "E0617",
         "a setting contradicts the weights",
-        "Sizes are taken from what comes with the weights. A `--set` that says something else would give them "
-        "another meaning. Rates of dropout and other real numbers may be set.",
+        "Sizes are taken from what comes with the weights. A `--set` or a variant that says something else would give "
+        "them another meaning. Rates of dropout and other real numbers may be set.",
         f"{_RUN} gpt2/ --set depth=6",
         f"{_RUN} gpt2/ --set p=0",
         "situation",

@@ -105,6 +105,7 @@ class Table:
         lists: list[list[str]] = []
         for row, value in enumerate(self.require(column)):
             several = value.split() if isinstance(value, str) else value
+            several = several.tolist() if isinstance(several, np.ndarray) else several
             if not isinstance(several, (list, tuple)) or not all(isinstance(word, str) for word in several):
                 raise self._no(row, column, value, "a list of words", 'write `["…", "…"]`, or words between spaces')
             lists.append(list(several))
@@ -112,7 +113,8 @@ class Table:
 
     def images(self, column: str, rows: Sequence[int] | Array | None = None) -> Array:
         """Pictures as float32 `[rows, channels, height, width]`: bytes are scaled to 0..1, what is float already stays.
-        A column `[rows, height, width]` has one channel. Raises E0711, E0715 (several sizes), E0716."""
+        A column `[rows, height, width]` has one channel. Raises E0711, E0715 (several sizes), E0716 (also floats that
+        are NaN or infinite, or that have bytes' values)."""
         found = self.require(column)
         chosen = found if rows is None else _taken(found, np.asarray(rows, dtype=np.int64))
         sizes = {np.shape(picture) for picture in chosen} if isinstance(chosen, list) else set()
@@ -134,7 +136,21 @@ class Table:
         if pictures.ndim == 3:
             pictures = pictures[:, None]
         scaled = pictures.astype(np.float32)
+        if pictures.dtype.kind == "f" and pictures.size:
+            self._check_floats(column, float(scaled.min()), float(scaled.max()))
         return np.ascontiguousarray(scaled / np.float32(255) if pictures.dtype == np.uint8 else scaled)
+
+    def _check_floats(self, column: str, least: float, most: float) -> None:
+        """Raise E0716 where floats from `least` to `most` are no brightnesses: values that are never below 0 and leave
+        0..1 are bytes, or counts, as floats. Values on both sides of 0 are centred on purpose."""
+        what = f"the pictures in the column `{column}` of {self.origin}"
+        if not np.isfinite(least + most):
+            raise error("E0716", f"{what} hold NaN or infinite values", help="leave those pictures out, or repair them")
+        if least >= 0 and most > 1:
+            raise error(
+                "E0716", f"{what} are floats up to {most:g}, and floats are taken as they are: 0 is black, 1 is white",
+                help=f"divide them by {255 if most > 16 else f'{most:g}'}, or give bytes (uint8)",
+            )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ labels
 
@@ -168,7 +184,8 @@ class Table:
             yield from self.words(column)
             return
         found = self.require(column)
-        for row, label in enumerate(found.tolist() if hasattr(found, "tolist") else found):
+        for row, each in enumerate(found.tolist() if hasattr(found, "tolist") else found):
+            label = each.item() if isinstance(each, np.generic) else each
             if isinstance(label, float) and label.is_integer():
                 label = int(label)
             if not isinstance(label, (str, int)):  # bools are ints

@@ -74,15 +74,22 @@ def _of_rows(rows: Iterable[Any], names: Sequence[str]) -> Table:
                 )
             records.append(dict(zip(known, row, strict=True)))
         else:
-            raise error(
-                "E0712",
-                f"row {number} of the data is neither a mapping nor a tuple",
-                note=f"it is `{str(row)[:60]}` ({type(row).__name__})",
-                help='give rows as `{"text": …, "label": …}` or as `(text, label)`',
-            )
+            raise _no_row(row, number, names)
     if not records:
         raise error("E0713", "the data have no rows", help="an iterator gives its rows once: make a list of it")
     return Table(_gather(records), "the data")
+
+
+def _no_row(row: Any, number: int, names: Sequence[str]) -> AttnError:
+    shape = getattr(row, "shape", ())
+    shown = f"an array of the shape {list(shape)}" if shape else f"`{str(row)[:60]}` ({type(row).__name__})"
+    columns = ", ".join(f'"{name}": …' for name in names) or '"text": …, "label": …'
+    ways = [f"give rows as `{{{columns}}}` or as `({', '.join(names) or 'text, label'})`"]
+    if shape:
+        ways.append(f"whole columns are a mapping: `{{{columns}}}` with an array for each")
+    return error(
+        "E0712", f"row {number} of the data is neither a mapping nor a tuple", note=f"it is {shown}", help=ways
+    )
 
 
 def _of_columns(columns: Mapping[Any, Any], origin: str) -> Table:

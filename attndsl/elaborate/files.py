@@ -300,6 +300,12 @@ class Spec:
         of_variant = (t for t in own if t.variant is not None and t.variant.text == chosen)
         return next(of_variant, None) or next((t for t in own if t.variant is None), None)
 
+    @property
+    def trained_variants(self) -> tuple[str, ...]:
+        """The variants that have recipes of their own."""
+        own = [t for t in self.scope.trains if t.model.text == self.model.name.text]
+        return tuple(t.variant.text for t in own if t.variant is not None)
+
 
 def shipped() -> dict[str, Path]:
     """The specs that come with attndsl, by name."""

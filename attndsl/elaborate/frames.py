@@ -119,6 +119,13 @@ class Frame:
             frame = frame.parent
         return None
 
+    def short_of(self, axis: Axis) -> tuple[str, Type] | None:
+        """Where `*` stands for `axis`, among others, in this block: the first tensor without it, and its type."""
+        for name, binding in self.names.items() if axis in (self.rest or ()) else ():
+            if isinstance(binding.value, Value) and axis not in binding.value.type.axes:
+                return name, binding.value.type
+        return None
+
     def visible(self) -> Iterator[str]:
         frame: Frame | None = self
         while frame is not None:

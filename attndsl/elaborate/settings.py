@@ -69,7 +69,7 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
         except Poisoned:
             frame.bind(name, POISON, parameter.name.span)
     if not problems:
-        problems = _check_variants(spec, parameters, values, frame)
+        problems = _check_variants(spec, parameters, frame)
     if problems:
         raise AttnError(*problems)
     return values
@@ -99,10 +99,9 @@ def _settings(spec: Spec, variant: tree.Variant) -> Iterator[tuple[str, tree.Arg
         yield setting.name.text, setting
 
 
-def _check_variants(
-    spec: Spec, parameters: Mapping[str, tree.Parameter], values: Mapping[str, Compile], frame: Frame
-) -> list[Diagnostic]:
-    """What is wrong with the variants that were not asked for: names, and kinds of values."""
+def _check_variants(spec: Spec, parameters: Mapping[str, tree.Parameter], frame: Frame) -> list[Diagnostic]:
+    """What is wrong with the variants that were not asked for: names, and kinds of values, which are those of the
+    model's defaults, whatever was chosen instead of them."""
     problems: list[Diagnostic] = []
     for variant in spec.variants:
         if variant is spec.variant:
@@ -110,8 +109,9 @@ def _check_variants(
         try:
             for key, setting in _settings(spec, variant):
                 value = frame.run.evaluate(setting.value, frame)
-                if parameters[key].default is not None:
-                    _checked(key, value, values[key], _Given(setting.value, setting.value.span), parameters[key])
+                if (written := parameters[key].default) is not None:
+                    default = frame.run.evaluate(written, frame)
+                    _checked(key, value, default, _Given(setting.value, setting.value.span), parameters[key])
         except AttnError as problem:
             problems += problem.diagnostics
     return problems

@@ -46,7 +46,7 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Argument) -> Value:
     try:
         return frame.builder.emit(op, *values)
     except Mismatch as problem:
-        raise mismatch(problem, span, operands) from None
+        raise mismatch(problem, span, operands, frame) from None
 
 
 def stamp(frame: Frame, span: Span) -> None:
@@ -54,7 +54,15 @@ def stamp(frame: Frame, span: Span) -> None:
     builder.scope, builder.span, builder.site = frame.path, span, frame.site or (span if frame.in_user_file else None)
 
 
-def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument]) -> AttnError:
+def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument], frame: Frame | None = None) -> AttnError:
+    notes: tuple[str, ...] = (problem.note,) if problem.note else ()
+    helps: tuple[str, ...] = (problem.help,) if problem.help else ()
+    if frame is not None and problem.lacking is not None and (short := frame.short_of(problem.lacking)):
+        # The caller never wrote these axes down: what counts is which argument does not have them.
+        name, type = short
+        rest = axes_text(frame.rest or ())
+        notes += (f"`*` is {rest} in this call, and `{name}` is {type}",)
+        helps += (f"give `{name}` all of {rest}",)
     places = [operands[i] for i in problem.operands if i < len(operands)]
     primary = Label(places[0].span, type_text(places[0])) if places else Label(span)
     return AttnError(
@@ -63,8 +71,8 @@ def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument]) -> Att
             problem.message,
             primary,
             tuple(Label(p.span, type_text(p)) for p in places[1:]),
-            (problem.note,) if problem.note else (),
-            (problem.help,) if problem.help else (),
+            notes,
+            helps,
         )
     )
 

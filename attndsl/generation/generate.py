@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.diagnostics import error
 from attndsl.generation.fits import require_fit
-from attndsl.generation.run import Run, longest, next_token_logits
+from attndsl.generation.run import Run, next_token_logits
 from attndsl.generation.sampling import Sampling
 from attndsl.lazy import np
 from attndsl.program import Program
+from attndsl.training.fitting import most
 
 if TYPE_CHECKING:
     import numpy
@@ -47,7 +48,7 @@ def generate(
     assert tokenizer is not None  # as with every objective of texts
     shown = run.recipe.objective.roles["tokens"]
     output = next_token_logits(run.graph, shown, tokenizer.vocab)
-    context = longest(run.graph, shown)
+    context = most(run.graph, shown)
     window = encode_prompt(tokenizer, prompt)
     if context is not None and len(window) > context:
         say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")

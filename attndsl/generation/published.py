@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import read_published
-from attndsl.diagnostics import Diagnostic, error
+from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.generation.run import Run
 from attndsl.given_weights import is_run, read_weights, settings_with
@@ -86,7 +86,14 @@ def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
             note="texts become numbers by the tokenizer that the model was trained with",
             help=f"put the `{_TOKENIZER}` that was published with the weights into `{folder}`",
         )  # fmt: skip
-    return read_published(path, special=recipe.special)
+    try:
+        return read_published(path, special=recipe.special)
+    except AttnError as problem:
+        if any(d.code != "E0717" for d in problem.diagnostics):
+            raise
+        first, help = problem.diagnostics[0], "name in a spec of your own what it has: `attndsl show SPEC > my.attn`"
+        ways = tuple(way for way in first.helps if "--set" not in way)  # which nothing but training takes
+        raise AttnError(replace(first, helps=(*ways, f"{help}, `special = tokens(…)`"))) from None
 
 
 def _labels(path: Path, recipe: Recipe) -> list[str] | None:

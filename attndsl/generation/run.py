@@ -13,7 +13,6 @@ from attndsl.diagnostics import did_you_mean, error
 from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
 from attndsl.program import Program
-from attndsl.sizes import Size
 from attndsl.training.api import require_processor
 from attndsl.training.checkpoint import newest_checkpoint, read_tensors
 from attndsl.training.recipe import Recipe
@@ -125,16 +124,3 @@ def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
             help="`output logits = …`, of the type float[B, T, vocab]",
         )  # fmt: skip
     return named[0]
-
-
-def longest(graph: Graph, tokens: str) -> int | None:
-    """How many positions the model takes at once (`T <= context`); None where there is no bound."""
-    axis = next(info.value.type.axes[-1] for info in graph.inputs if info.name == tokens)
-    limits = [
-        constraint.right.value(graph.sizes) - (constraint.relation == "<")
-        for constraint in graph.constraints
-        if constraint.relation in ("<=", "<")
-        and constraint.left == Size.symbol(axis.name)
-        and constraint.right.symbols <= graph.sizes.keys()
-    ]
-    return min(limits, default=None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, lengths_of, padded, present
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
@@ -73,7 +74,8 @@ class Classify(Objective):
             yield self._batch(data, rows)
 
     def inputs(self, examples: Sequence[Any]) -> Batch:
-        """Texts; pairs of them; or rows with the columns for them."""
+        """Texts; pairs of them; or rows with the columns for them. Raises E0749 where some are pairs and some are not,
+        and E0752."""
         text, other = str(self.choice.options["text"]), self.choice.column("pair")
         first, second = [], []
         for example in examples:
@@ -85,6 +87,10 @@ class Classify(Objective):
             else:
                 first.append(example[0])
                 second.append(example[1])
+        if second and len(second) < len(first):
+            raise error(
+                "E0749", "some of the examples are pairs of texts, and some are not", help="ask for them separately"
+            )
         encode = self.tokenizer.encode_batch
         rows, segments = self._framed(encode(first), encode(second) if second else None)
         self.require_short(rows, "tokens")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attndsl.graph.types import Type
+from attndsl.graph.types import Axis, Type
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:
@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 
 
 class Mismatch(Exception):
-    """An op does not take these operands. `operands` are the positions of those that disagree, the culprit first;
-    the elaborator turns it into a diagnostic with their spans."""
+    """An op does not take these operands. `operands` are the positions of those that disagree, the culprit first, and
+    `lacking` is an axis that this one should have; the elaborator turns it into a diagnostic with their spans."""
 
     def __init__(
-        self, code: str, message: str, operands: tuple[int, ...] = (), *, note: str = "", help: str = ""
+        self,
+        code: str,
+        message: str,
+        operands: tuple[int, ...] = (),
+        *,
+        note: str = "",
+        help: str = "",
+        lacking: Axis | None = None,
     ) -> None:
         super().__init__(message)
+        self.lacking = lacking
         self.code, self.message, self.operands, self.note, self.help = code, message, operands, note, help
 
 

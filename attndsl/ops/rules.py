@@ -59,7 +59,8 @@ def has(type: Type, axes: Iterable[Axis], operand: int, op: str) -> None:
             continue
         same = next((a for a in type.axes if a.name == axis.name), None)
         reason = f": {_difference(axis, same)}" if same else ""
-        raise Mismatch("E0203", f"`{op}` goes over `{axis.name}`, which `{type}` does not have{reason}", (operand,))
+        message = f"`{op}` goes over `{axis.name}`, which `{type}` does not have{reason}"
+        raise Mismatch("E0203", message, (operand,), lacking=axis)
 
 
 def within(inner: Type, outer: Type, operand: int, op: str, what: str) -> None:

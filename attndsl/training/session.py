@@ -12,7 +12,7 @@ from typing import Any
 
 from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import load_tokenizer
-from attndsl.diagnostics import error
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
@@ -20,7 +20,7 @@ from attndsl.objectives.base import Objective
 from attndsl.objectives.make import make_objective
 from attndsl.training.api import Trainer
 from attndsl.training.body import Body, open_body
-from attndsl.training.bounds import configure, fitted, new_sizes
+from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
@@ -67,7 +67,7 @@ def begin(
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
     body = open_body(weights, opened, settings) if weights is not None else Body()
     made = configure(opened, settings, body.settings)
-    check_recipe(made.recipe, made.graph)
+    _check_chosen(opened, made)
     backend, device = choose_place(backend, device)
     require_room(made.graph, made.recipe, device)
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
@@ -176,6 +176,21 @@ def _require_new(out: Path) -> None:
         raise error("E0731", f"`{out}` is a file", help="give `--out` a folder that is new or empty")
     if out.is_dir() and any(out.iterdir()):
         raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
+
+
+def _check_chosen(spec: Spec, made: Configured) -> None:
+    """That the recipe fits the model. Where the spec has recipes for its variants alone, and none was chosen, the
+    message names them."""
+    try:
+        check_recipe(made.recipe, made.graph)
+    except AttnError as problem:
+        others = spec.trained_variants if spec.train is None else ()
+        if not others:
+            raise
+        base = spec.name.partition(":")[0] if spec.variant is not None else spec.name
+        shown = ", ".join(f"`{base}:{name}`" for name in others)
+        help = f"name a variant that has a recipe: {shown}"
+        raise AttnError(*(dataclasses.replace(d, helps=(help, *d.helps)) for d in problem.diagnostics)) from None
 
 
 def _prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:

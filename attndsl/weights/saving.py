@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 EXPORTED = ("config.json", "model.safetensors")
+TOKENIZER = "tokenizer.json"
 EXPORTER = {"format": "pt", "exported_by": FORMAT}
 
 
@@ -65,20 +66,23 @@ def export_huggingface(
     section: tree.Weights,
     *,
     labels: Sequence[str] = (),
+    ids: Mapping[str, int] | None = None,
+    tokenizer: str | None = None,
     force: bool = False,
 ) -> None:
     """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
-    `labels` are the names of a classifier's classes.
+    `labels` are the names of a classifier's classes, `ids` further keys of the configuration with tokens in them
+    (`{"pad_token_id": 0}`), `tokenizer` the text of a `tokenizer.json`, which is written beside.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
-    these two files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
+    these files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
     E0614 or E0616 where the published configuration cannot say what the hyperparameters are.
     """
     target = Path(directory)
     check_arrays(arrays, graph)
     mapping = WeightMap(section, graph)
     hyperparameters = {name: plain(value) for name, value in graph.hyperparameters.items()}
-    config = published_config(section, hyperparameters, labels)
+    config = {**published_config(section, hyperparameters, labels), **(ids or {})}
     _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():
@@ -86,7 +90,7 @@ def export_huggingface(
             published[item.full_name(True)] = item.form.evaluate(arrays.__getitem__)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
-    _write_folder(target, config, published)
+    _write_folder(target, config, published, tokenizer)
 
 
 def _check_target(target: Path, force: bool) -> None:
@@ -98,7 +102,8 @@ def _check_target(target: Path, force: bool) -> None:
     except OSError as problem:
         raise unwritable(target, problem) from None
     published = _metadata(target / "model.safetensors") if "model.safetensors" in present else {}
-    if force or not present or (present <= set(EXPORTED) and published.get("exported_by") == FORMAT):
+    ours = {*EXPORTED, published.get("tokenizer", "")}
+    if force or not present or (present <= ours and published.get("exported_by") == FORMAT):
         return
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
     raise error(
@@ -117,13 +122,23 @@ def _metadata(path: Path) -> Mapping[str, str]:
         return {}
 
 
-def _write_folder(target: Path, config: Mapping[str, Any], published: Mapping[str, Array]) -> None:
-    """A new folder appears whole; in one that exists each file is replaced whole, the weights first."""
+def _write_folder(
+    target: Path, config: Mapping[str, Any], published: Mapping[str, Array], tokenizer: str | None
+) -> None:
+    """A new folder appears whole; in one that exists each file is replaced whole, the weights first. They say whether
+    the tokenizer beside them came with them."""
     fresh = not target.is_dir() or not any(target.iterdir())
     place = target.with_name(f".{target.name}.{os.getpid()}.part") if fresh else target
     try:
         place.mkdir(parents=True, exist_ok=not fresh)
-        write_tensors(place / "model.safetensors", published, EXPORTER)
+        earlier = not fresh and _metadata(place / "model.safetensors").get("tokenizer") == TOKENIZER
+        told = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
+        write_tensors(place / "model.safetensors", published, EXPORTER | told)
+        if tokenizer is not None:
+            with replacing(place / TOKENIZER) as stream:
+                stream.write(tokenizer.encode("utf-8"))
+        elif earlier:  # it is another model's now
+            (place / TOKENIZER).unlink(missing_ok=True)
         with replacing(place / "config.json") as stream:
             stream.write(write_json(config))
         if fresh:

@@ -58,10 +58,50 @@ def settings_for(
     for name, value in explicit.items():
         if name in found and not agrees(found[name], value):
             raise disagreement(name, found[name], value, str(path))
+    if spec is not None and not adapt:
+        _check_variant(spec, found, explicit, str(path))
     if spec is not None and adapt:
         own = {parameter.name.text for parameter in spec.model.hyperparameters}
         found = {name: value for name, value in found.items() if name in own}
     return {**found, **explicit}
+
+
+def _check_variant(spec: Spec, found: Mapping[str, Value], explicit: Collection[str], path: str) -> None:
+    """That the whole numbers which the variant itself says are those of the weights (E0617): `gpt2:medium` is no name
+    for the small one. What data decide is free: the size of a vocabulary, the number of classes."""
+    bounds = _bounding(spec.model)
+    for setting in spec.variant.settings if spec.variant is not None else ():
+        name = setting.name.text if setting.name is not None else ""
+        said = setting.value.value if isinstance(setting.value, tree.Number) else None
+        if not isinstance(said, int) or name not in found or name in explicit or name in bounds:
+            continue
+        if not agrees(found[name], said):
+            had = f"but the weights at {path} are of a model with {name} = {shown(found[name])}"
+            base = spec.name.rpartition(":")[0] or spec.name
+            raise error(
+                "E0617", f"`{spec.name}` has {name} = {said}, {had}", setting.value.span,
+                help=f"name the variant that the weights are of, or none: `{base}` takes its sizes from them",
+            )  # fmt: skip
+
+
+def _bounding(model: tree.Model) -> set[str]:
+    """The hyperparameters that bound what an input holds (`tokens < vocab`, `label < labels`)."""
+    found: set[str] = set()
+    waiting: list[object] = [model.body]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, tree.InputDecl):
+            names = [
+                tuple(operand.text if isinstance(operand, tree.Name) else "" for operand in bound.operands)
+                for bound in part.where
+                if isinstance(bound, tree.Chain) and [operator.text for operator in bound.operators] == ["<"]
+            ]
+            found |= {limit for value, limit in names if value == part.name.text}
+        elif isinstance(part, tuple):
+            waiting += part
+        elif isinstance(part, tree.If):
+            waiting += [part.then, part.otherwise]
+    return found
 
 
 def _said_by(variant: tree.Variant | None, heads: set[str], *, everything: bool) -> set[str]:

@@ -215,6 +215,14 @@ def test_a_published_folder_brings_its_sizes(tmp_path):
         np.testing.assert_array_equal(array, arrays[address])
     with pytest.raises(AttnError, match=r"E0617.*`width` is 32"):
         attndsl.load("gpt2", weights=tmp_path / "published", width=32)
+    with pytest.raises(AttnError, match=r"E0617.*`gpt2:medium` has depth = 24, but .* depth = 2"):
+        attndsl.load("gpt2:medium", weights=tmp_path / "published")
+    small_one = "{ depth=12, width=768, heads=12 }"
+    assert small_one in model.spec.source.text
+    for said in ("depth=2", "vocab=7, depth=2"):  # a vocabulary is the data's
+        text = model.spec.source.text.replace(small_one, f"{{ {said} }}")
+        fitting = attndsl.parse(text, variant="small", weights=tmp_path / "published")
+        assert fitting.hyperparameters == found.hyperparameters
 
 
 @pytest.mark.torch
@@ -365,3 +373,36 @@ def test_paths_may_be_paths(tmp_path, monkeypatch):
     assert attndsl.load(f"{path}:wide").parameters == 72
     monkeypatch.chdir(tmp_path)
     assert attndsl.load("layer.attn").name == os.fspath(Path("layer.attn"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "said"),
+    [
+        ({"x": [[1.0, 2.0], [3.0]]}, "E0802", "give all rows one length"),
+        ([[1.0, 2.0]], "E0803", 'give them as `{"x": …}`'),
+        (None, "E0802", "a whole number"),
+    ],
+)
+def test_what_is_no_array_is_told(inputs, code, said):
+    model = attndsl.parse(SPEC)
+    with pytest.raises(attndsl.AttnError) as problem:
+        model.examples({"B": "two"}) if inputs is None else model.run(inputs, backend="numpy")
+    assert problem.value.diagnostics[0].code == code
+    assert said in str(problem.value)
+
+
+def test_one_output_or_address_needs_no_list():
+    model = attndsl.parse(SPEC)
+    assert list(model.run(outputs="y", backend="numpy")) == ["y"]
+    assert "linear" in model.run(dump="linear", backend="numpy")
+
+
+def test_a_precision_may_be_numpys():
+    assert attndsl.parse(SPEC).numpy(dtype=np.float64).run({"x": np.zeros((1, 4))})["y"].dtype == np.float64
+
+
+def test_tensors_that_are_trained_are_inputs_too():
+    torch = pytest.importorskip("torch")
+    model = attndsl.parse(SPEC)
+    assert model.run({"x": torch.ones(2, 4, requires_grad=True)}, backend="numpy")["y"].shape == (2, 4)
+    assert next(model.torch(dtype=torch.float64).parameters()).dtype == torch.float64

@@ -170,3 +170,40 @@ def test_a_writer_takes_no_beams(tmp_path):
         with pytest.raises(AttnError, match="E0797") as caught:
             found.generate("a", 3, **options)
         assert says in str(caught.value)
+
+
+VIEWER = """
+model Viewer(size=4, labels=2) {
+  input image: float[B, 1, size, across=size]
+  output logits = linear(rearrange(image, [1, size, across] -> [1 * size * across]), labels)
+  input label: int[B] optional where label < labels
+  output loss = cross_entropy(logits, label, over=labels)
+}
+
+train Viewer {
+  batches = classify_images(image, label)
+  minimize = loss
+  batch = 2
+  steps = 2
+}
+"""
+
+
+def test_one_picture_or_its_path_is_an_example(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    pictures = np.zeros((8, 4, 4), np.uint8)
+    pictures[::2, :2] = 255
+    rows = {"image": pictures, "label": np.arange(8) % 2}
+    run = attndsl.parse(VIEWER).train(rows, tmp_path / "run", backend="numpy", quiet=True)
+    first = run.predict(pictures[0])
+    assert first == run.predict(pictures[:1])[0]
+    image.fromarray(pictures[0]).save(tmp_path / "one.png")
+    assert run.predict(tmp_path / "one.png") == first
+    assert run.predict([str(tmp_path / "one.png")]) == [first]
+
+
+@pytest.mark.parametrize("example", [None, 3, np.float64(2)])
+def test_what_is_no_example_is_told(sorter, example):
+    with pytest.raises(AttnError) as problem:
+        sorter.predict(example)
+    assert problem.value.diagnostics[0].code == "E0749"

@@ -89,6 +89,17 @@ def test_list_names_every_spec_with_its_variants(attndsl):
     for name, entry in plain.items():
         assert entry["doc"]
         assert f"\n{name} " in "\n" + listed
+    assert len(plain["bert"]["variants"]) == 35
+    assert "nano-classifier … and 24 more: attndsl show bert\n" in listed
+    assert max(map(len, listed.splitlines())) <= 200
+
+
+def test_training_without_a_recipe_names_the_variants_that_have_one(attndsl, folder):
+    done = attndsl("train", "bert", "--data", "no-such-file.txt", "--out", "run")
+    assert done.code == 1
+    assert "error[E0722]" in done.err
+    named = "`bert:pretraining`, `bert:classifier`, `bert:tagger`, `bert:nano`, `bert:nano-classifier`"
+    assert f"name a variant that has a recipe: {named}\n" in done.err
 
 
 def test_show_prints_the_text_that_is_checked(attndsl, folder):

@@ -124,6 +124,35 @@ def test_pictures_are_scaled_when_they_are_asked_for() -> None:
     assert np.unique(found[:, 1]).tolist() == [np.float32(0.2)]
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [(200.0, "divide them by 255"), (16.0, "divide them by 16"), (np.nan, "repair them"), (np.inf, "repair them")],
+)
+def test_floats_that_are_no_brightnesses_are_refused(values: float, said: str) -> None:
+    """Bytes as floats would be shown to a model hundreds of times too bright, and train to nothing."""
+    table = read_table({"image": np.array([[[0.0, values], [0.5, 1.0]]])})
+    problem = refused(lambda: table.images("image"))
+    assert (problem.code, said in problem.helps[0]) == ("E0716", True)
+    centred = np.array([[[-2.0, 2.0]]])
+    assert read_table({"image": centred}).images("image").max() == 2.0
+
+
+def test_numbers_of_numpy_are_labels_wherever_they_stand() -> None:
+    rows = [{"label": number} for number in np.array([3, 1, 3])]
+    assert read_table(rows).labels_of("label") == ["1", "3"]
+    assert read_table(rows).encode_labels("label", ["1", "3"]).tolist() == [1, 0, 1]
+    tags = [{"tags": np.array(["A", "B"])}]
+    assert read_table(tags).labels_of("tags", several=True) == ["A", "B"]
+
+
+def test_columns_as_a_tuple_are_told_from_rows() -> None:
+    columns = (np.zeros((3, 4, 4)), np.arange(3))
+    problem = refused(lambda: read_table(columns, ("image", "label")))
+    assert problem.code == "E0712"
+    assert problem.notes[0] == "it is an array of the shape [3, 4, 4]"
+    assert problem.helps[1] == 'whole columns are a mapping: `{"image": …, "label": …}` with an array for each'
+
+
 def test_pictures_of_several_sizes_are_refused() -> None:
     table = read_table([{"image": np.zeros((4, size))} for size in (5, 6)])
     problem = refused(lambda: table.images("image"))

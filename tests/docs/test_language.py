@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
@@ -95,6 +97,44 @@ def test_the_limits_are_those_of_the_code() -> None:
 def test_the_reserved_words_are_those_of_the_lexer() -> None:
     (line,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "are reserved" in line]
     assert set(line[1 : line.index("`", 1)].split()) == RESERVED
+
+
+def test_the_contents_are_the_headings() -> None:
+    """Under the names that GitHub gives them."""
+    page = re.sub(r"```.*?```", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    expected = [(h, re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-")) for h in headings]
+    assert re.findall(r"\[([^\]]+)\]\(#([^)]+)\)", page.partition("\n## ")[0]) == expected
+
+
+def example_of(model: str) -> str:
+    (text,) = [e.text for e in RIGHT if f"model {model}(" in e.text]
+    return text
+
+
+def test_each_stack_has_its_own_layers(folder: Path) -> None:
+    Path("my.attn").write_text(example_of("TwoStacks"), encoding="utf-8")
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    said = re.findall(r"`([\w.]+)`", text.partition("Each stack has its own `x`")[2].partition("## ")[0])
+    assert len(said) == 4
+    there = {address for info in check("my.attn").parameters for address in info.addresses()}
+    assert set(said) <= there
+
+
+def test_a_head_that_is_not_asked_for_is_not_run(folder: Path) -> None:
+    """Another head, which would fail, does not; one that is not chosen is not there."""
+    text = example_of("TwoHeads")
+    looked_up = "  param few: [2, width]\n  output seen = take(few, tokens, over=2)\n  if tagged {"
+    Path("my.attn").write_text(text.replace("  if tagged {", looked_up), encoding="utf-8")
+    graph = check("my.attn")
+    program = NumpyProgram(graph)
+    tokens = {"tokens": np.array([[7, 8, 9]])}
+    assert program.run(tokens, ["hidden"]).keys() == {"hidden"}
+    with pytest.raises(AttnError):
+        program.run(tokens, ["seen"])
+    tagger = check("my.attn:tagger")
+    assert {o.name for o in tagger.outputs} - {o.name for o in graph.outputs} == {"tags", "loss"}
+    assert not [info.address for info in graph.parameters if info.address.startswith("tagger")]
 
 
 def test_the_keys_of_a_recipe_are_all_named() -> None:

@@ -235,3 +235,19 @@ def test_an_index_beyond_the_axis_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         program.run({"tokens": tokens, "last": np.array([1, 4])})
     assert [d.code for d in caught.value.diagnostics] == ["E0801"]
+
+
+def test_other_variants_are_held_against_the_defaults(tmp_path: Path) -> None:
+    """What is chosen for a hyperparameter without a kind of its own (`none`) binds no variant."""
+    text = """
+model M(width=4, seen=none, size=2) {
+  input x: [B, width]
+  output y = x * size
+}
+variant M:sparse { seen=3 }
+variant M:full { seen=causal }
+"""
+    for chosen in ("causal", "3", "none"):
+        assert graph(text, tmp_path, seen=chosen).hyperparameters["width"] == 4
+    with pytest.raises(AttnError, match="E0401"):
+        graph(text + "variant M:bad { size=causal }\n", tmp_path, seen="3")

@@ -1218,4 +1218,16 @@ variant M:half { width=4.5 }
 """,
         ("E0401", 5, 1),
     ),
+    wrong(
+        "one_target_for_many_positions",
+        """
+model M(labels=3, width=4, vocab=10) {
+  input tokens: int[B, T] where tokens < vocab
+  input label: int[B] where label < labels
+  logits = embedding(tokens, vocab, width) |> linear(labels)
+  output loss = cross_entropy(logits, label, over=labels)
+}
+""",
+        ("E0203", 5),
+    ),
 ]

@@ -15,8 +15,9 @@ from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
-from attndsl.generation.run import longest, next_token_logits
+from attndsl.generation.run import next_token_logits
 from attndsl.training.checkpoint import save_tensors
+from attndsl.training.fitting import most
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(
@@ -184,7 +185,7 @@ def graph_of(tmp_path: Path, body: str) -> object:
 )
 def test_how_long_a_text_may_be(tmp_path: Path, where: str, expected: int | None) -> None:
     body = f"input tokens: int[B, T] where {where}\n layer e = embedding(vocab, width)\n output y = e(tokens)"
-    assert longest(graph_of(tmp_path, body), "tokens") == expected  # type: ignore[arg-type]
+    assert most(graph_of(tmp_path, body), "tokens") == expected  # type: ignore[arg-type]
 
 
 def test_a_model_that_says_no_next_token(tmp_path: Path) -> None:

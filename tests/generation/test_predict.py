@@ -55,6 +55,13 @@ def test_a_pair_has_two_segments(run_of):
     )
 
 
+def test_pairs_and_single_texts_are_not_mixed(run_of):
+    objective = objective_of(run_of("pairs"))
+    for examples in (["1 app", ("1 app", "les")], [("1 app", "les"), "1 app"]):
+        with pytest.raises(AttnError, match="E0749"):
+            objective.inputs(examples)
+
+
 def test_each_word_has_its_tag(run_of):
     run = run_of("tag")
     found = predict(run, ["12 apples", ["x", "yz", "1"]], 1, backend="numpy")

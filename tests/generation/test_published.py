@@ -198,3 +198,15 @@ def test_spans_are_filled_in_as_published(tmp_path, beams):
         )[0, 1:].tolist()  # fmt: skip
         said = theirs[: theirs.index(1)] if 1 in theirs else theirs
         assert answer == tokenizer.decode([token for token in said if token > 2]).strip()
+
+
+def test_a_special_token_that_the_folder_lacks_has_a_way_out(attndsl):
+    """`--set special.…` is for training; here only a spec of one's own can name another token."""
+    shutil.copytree("hub", "bare", dirs_exist_ok=True)
+    spec = attndsl("show", "gpt2").out.replace('  tokenizer = file("tokenizer.json")', "  tokenizer = bytes")
+    assert "train GPT2 {" in spec
+    Path("mine.attn").write_text(spec.replace("train GPT2 {", 'train GPT2 {\n  special = tokens(end="<finis>")', 1))
+    done = attndsl("generate", "mine.attn", "--weights", "bare", "--prompt", "x")
+    assert (done.code, "error[E0717]" in done.err) == (1, True)
+    assert "--set" not in done.err
+    assert "a spec of your own" in done.err

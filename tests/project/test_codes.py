@@ -69,6 +69,11 @@ def test_an_entry_says_what_why_and_shows_both_programs(entry):
     assert all(len(line) <= 110 for line in shown.split("\n"))
 
 
+@pytest.mark.parametrize("entry", [e for e in CODES.values() if e.kind != "spec"], ids=lambda entry: entry.code)
+def test_the_verbs_of_an_entry_are_there(entry):
+    assert set(re.findall(r"^attndsl (\w+)", f"{entry.wrong}\n{entry.right}", re.MULTILINE)) <= set(VERBS)
+
+
 @pytest.mark.parametrize("entry", SPECS, ids=lambda entry: entry.code)
 def test_the_wrong_program_gives_the_code_and_nothing_else(entry, tmp_path):
     assert set(_codes(entry.wrong, tmp_path)) == {entry.code}

@@ -32,11 +32,11 @@ def defaults(config: Config, batch: Inputs) -> Inputs:
     return {"valid": np.ones_like(batch["valid"])}
 
 
-def loss(logits: Any, targets: Any) -> Any:
-    """As in the paper, smoothed by 0.1 (section 5.4)."""
+def loss(logits: Any, targets: Any, smoothing: float = 0.1) -> Any:
+    """As in the paper, smoothed by 0.1 (section 5.4), unless it is said otherwise."""
     from torch.nn.functional import cross_entropy
 
-    return cross_entropy(logits.transpose(1, 2), targets, label_smoothing=0.1)
+    return cross_entropy(logits.transpose(1, 2), targets, label_smoothing=smoothing)
 
 
 # ---------------------------------------------------------------- Marian
@@ -144,6 +144,7 @@ def torch_transformer(config: Config) -> Any:
     class Whole(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.smoothing = config.get("smoothing", 0.1)
             given: Any = {"dim_feedforward": hidden, "dropout": 0.1, "activation": act, "batch_first": True}
             first = nn.TransformerEncoderLayer(width, heads, **given)
             second = nn.TransformerDecoderLayer(width, heads, **given)
@@ -191,7 +192,7 @@ def torch_inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Input
 
 def ask_torch(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     memory, logits = model(batch["source"], batch["valid"], batch["target"])
-    return {"memory": memory, "logits": logits, "loss": loss(logits, batch["targets"])}
+    return {"memory": memory, "logits": logits, "loss": loss(logits, batch["targets"], model.smoothing)}
 
 
 def save_state(model: Any, folder: Path) -> Path:

@@ -1,0 +1,148 @@
+"""What the tour says is so: quotations, commands, mistakes.
+
+After a change of a message or a spec, run this file with `ATTNDSL_GOLDEN=write` and read the difference: what commands
+print and what mistakes are told is then written into the page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attndsl.checking import check
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import load, shipped
+from attndsl.report import render
+from tests.conftest import Finished
+from tests.docs import tour
+from tests.docs.tour import Command, Mistake, Quotation
+
+GOLDEN = os.environ.get("ATTNDSL_GOLDEN") == "write"
+SPECS = {
+    "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert", "BART": "bart",
+    "T5": "t5", "ViT": "vit",
+}  # fmt: skip
+CHECKS = [command for command in tour.commands() if not command.trains]
+MISTAKES = list(tour.mistakes())
+TRAININGS = [command for command in tour.commands() if command.trains]
+
+
+def source(spec: str) -> str:
+    return shipped()[spec].read_text(encoding="utf-8")
+
+
+def told(mistake: Mistake) -> str:
+    """What is said of a mistake. Writes `my.attn`."""
+    Path(tour.FILE).write_text(source(mistake.spec).replace(mistake.right, mistake.wrong), encoding="utf-8")
+    with pytest.raises(AttnError) as caught:
+        check(tour.FILE)
+    return render(caught.value.diagnostics, color=False).strip("\n") + "\n"
+
+
+if GOLDEN:
+
+    def test_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Finished]) -> None:
+        monkeypatch.chdir(tmp_path)
+        text = tour.page()
+        for mistake in reversed(MISTAKES):
+            text = text[: mistake.message.start] + told(mistake) + text[mistake.message.end :]
+        lines = []
+        checks = iter(CHECKS)
+        for line in text.splitlines():
+            if not re.match(r"\S+: ok · ", line):
+                lines.append(line)
+            if line.startswith("$ attndsl check "):
+                done = attndsl(*next(checks).arguments)
+                assert done.code == 0, done.err
+                lines += done.out.splitlines()
+        tour.PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_every_family_has_a_section_with_all_its_parts() -> None:
+    sections = tour.sections()
+    assert list(sections) == list(SPECS)
+    for name, spec in SPECS.items():
+        text = sections[name]
+        assert f"]({spec}.svg)" in text
+        assert f"```attn quote {spec}\n" in text
+        assert text.count("```attn instead") == text.count("```text error") == 1
+        checked = {re.split(r"[ :]", found)[0] for found in re.findall(r"^\$ attndsl check (.*)$", text, re.MULTILINE)}
+        assert checked == {spec}
+        assert len(re.findall(r"^\$ attndsl check .* --set ", text, re.MULTILINE)) >= 2
+        assert re.search(r"^\$ attndsl train ", text, re.MULTILINE)
+
+
+def test_every_shipped_family_is_there() -> None:
+    assert set(SPECS.values()) == set(shipped()) - {"gpt_nano"}
+
+
+@pytest.mark.parametrize("quotation", list(tour.quotations()), ids=str)
+def test_what_is_quoted_stands_in_the_spec(quotation: Quotation) -> None:
+    assert quotation.text in source(quotation.spec)
+
+
+@pytest.mark.parametrize("command", CHECKS, ids=str)
+def test_a_command_prints_what_stands_below_it(command: Command, attndsl: Callable[..., Finished]) -> None:
+    done = attndsl(*command.arguments)
+    assert (done.code, done.out) == (0, command.printed)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_is_told(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert source(mistake.spec).count(mistake.right) == 1
+    assert told(mistake) == mistake.message.text
+
+
+def test_an_ablation_changes_one_thing() -> None:
+    assert all(command.arguments.count("--set") <= 1 for command in CHECKS)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Finished]) -> None:
+    """One command after the other, as they stand, since some begin from the weights of others; two steps of each."""
+    monkeypatch.chdir(tmp_path)
+    for command in TRAININGS:
+        arguments = list(command.arguments)
+        if "--steps" in arguments:
+            del arguments[arguments.index("--steps") :][:2]
+        done = attndsl(*arguments, "--steps", "2")
+        assert done.code == 0, f"{command}\n{done.err}"
+    assert len(list(tmp_path.glob("runs/*/weights.safetensors"))) == len(TRAININGS)
+
+
+# ---------------------------------------------------------------- what is said in words
+
+
+def parameters(name: str) -> dict[str, str]:
+    return {info.address: info.role or "" for info in load(name).parameters}
+
+
+def test_what_is_said_of_t5() -> None:
+    """No bias, no shift; one table of distances for a stack."""
+    addresses = parameters("t5")
+    assert not [a for a in addresses if a.endswith((".bias", ".shift"))]
+    assert [a for a in addresses if ".near." in a] == ["encoder.near.table", "decoder.near.table"]
+
+
+def test_what_is_said_of_vit() -> None:
+    graph = load("vit")
+    assert (graph.hyperparameters["size"] // graph.hyperparameters["patch"]) ** 2 == 196
+    assert "mask=" not in source("vit")
+
+
+def test_the_norms_stand_where_the_table_says() -> None:
+    """Before a sublayer `x |> norm as …`, behind it `x = norm(x) as …`."""
+    rows = re.findall(r"^\| \[(.+?)\]\(#.+?\) \| .+? \| (\w+)", tour.page(), re.MULTILINE)
+    assert [name for name, _ in rows] == list(SPECS)
+    for name, place in rows:
+        text = source(SPECS[name]).partition("repeat ")[2].partition("\n  }")[0]
+        before = len(re.findall(r"\b(\w) \+= \1 \|> \w+norm", text))
+        after = len(re.findall(r"\b(\w) = \w+norm\(\1", text))
+        assert bool(before) != bool(after)
+        assert place == ("before" if before else "after"), name

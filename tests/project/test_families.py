@@ -1,0 +1,94 @@
+"""The table of trained families in the README: what stands there was measured, and its commands work."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# What each has to reach on held-out data: at least so much, or so many times what the best constant answer gets.
+LEAST = {
+    "transformer:nano": ("exact match", 0.98, 1.0),
+    "bart:nano": ("exact match", 0.98, 1.0),
+    "t5:nano": ("exact match", 0.98, 1.0),
+    "vit:nano": ("accuracy", 0.95, 1.0),
+    "bert:nano": ("masked tokens", 0.0, 3.0),
+    "bert:nano-classifier": ("accuracy", 0.0, 1.5),
+    "gpt1:nano-classifier": ("accuracy", 0.0, 1.5),
+}
+MINUTES = 5
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("families", ROOT / "scripts" / "families.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["families"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def figures(script: ModuleType) -> dict:
+    return json.loads(script.FIGURES.read_text(encoding="utf-8"))
+
+
+def test_the_table_is_the_measured_one(script: ModuleType, figures: dict) -> None:
+    shown = script.TABLE.search(script.README.read_text(encoding="utf-8"))
+    assert shown is not None
+    assert shown[0].split("-->\n", 1)[1].split("<!-- /")[0] == script.table(figures)
+    assert figures["runs"].keys() == script.RUNS.keys()
+
+
+def test_no_recipe_for_two_cores_is_left_out(script: ModuleType) -> None:
+    from attndsl.elaborate import open_spec, shipped
+    from attndsl.syntax import tree
+
+    own = {
+        f"{name}:{declaration.variant.text}"
+        for name in shipped()
+        for declaration in open_spec(name).file.declarations
+        if isinstance(declaration, tree.Train) and declaration.variant and declaration.variant.text.startswith("nano")
+    }
+    assert own == script.RUNS.keys()
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_what_was_measured_keeps_the_promise(figures: dict, name: str) -> None:
+    metric, least, times = LEAST[name]
+    found = next(m for m in figures["runs"][name]["metrics"] if m["name"] == metric)
+    assert found["value"] > least
+    assert found["value"] > times * found["baseline"]
+    assert figures["runs"][name]["seconds"] < 60 * MINUTES
+
+
+def test_the_figures_are_those_of_the_recipes(figures: dict) -> None:
+    from attndsl.elaborate import elaborate, open_spec
+    from attndsl.training.recipe import read_recipe
+
+    for name, run in figures["runs"].items():
+        spec = open_spec(name)
+        assert read_recipe(spec.train, elaborate(spec, {}).hyperparameters).steps == run["steps"]
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_the_commands_work(
+    script: ModuleType, attndsl: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two steps each, one after the other: some start from others."""
+    monkeypatch.chdir(tmp_path)
+    for name in script.RUNS:
+        done = attndsl(*shlex.split(script.command(name))[1:], "--steps", "2", "--set", "evaluate_batches=1")
+        assert done.code == 0, done.err
+        assert re.search(r"^on held-out data:$", done.out, re.MULTILINE)
