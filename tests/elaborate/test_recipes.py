@@ -71,3 +71,15 @@ def test_a_recipe_for_nobody(sections: list[str], code: str, at: str, says: str)
 
 def test_a_variant_may_be_called_like_its_model() -> None:
     assert recipe("M", "variant M:M { width=3 }", "train M { batch = 1 }", "train M:M { batch = 2 }") == "1"
+
+
+def test_another_head_may_need_another_recipe(attndsl, tmp_path):
+    """The spec is right all the same; who trains it is told."""
+    assert attndsl("check", "gpt1", "--set", "head=sequence").code == 0
+    (tmp_path / "text.txt").write_text("some text\n" * 2000)
+    done = attndsl(
+        "train", "gpt1", "--set", "head=sequence", "--data", tmp_path / "text.txt", "--out", tmp_path / "run"
+    )
+    assert done.code == 1
+    assert "error[E0722]: `label` must be given" in done.err
+    assert not (tmp_path / "run").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import this
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 from attndsl.generation import Run, load_run
 from attndsl.training import train
 from attndsl.training.console import Silent
+
+A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
 
 SPEC = """
 model Tiny(vocab=256, context=12, width=16, depth=1) {
@@ -39,10 +41,9 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
             folder = tmp_path_factory.mktemp("generation")
             (folder / "tiny.attn").write_text(SPEC)
             settings = {"tokenizer": tokenizer, "steps": 10, "lr": 1e-2}
-            assert this.__file__ is not None
             train(
                 str(folder / "tiny.attn"),
-                this.__file__,
+                A_TEXT,
                 folder / "run",
                 settings=settings,
                 backend="numpy",
@@ -109,8 +110,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
             model, data, changed = RUNS[name]
             folder = tmp_path_factory.mktemp("kinds")
             if data is None:
-                assert this.__file__ is not None
-                data = this.__file__
+                data = A_TEXT
             train(f"{KINDS}:{model}", data, folder / "run", settings=changed, backend="numpy", console=Silent())
             made[name] = load_run(folder / "run")
         return made[name]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import this
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
 
 pytest.importorskip("tokenizers")
 
@@ -33,8 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from attndsl.training.console import Silent
 
     place = tmp_path_factory.mktemp("published")
-    assert this.__file__ is not None
-    train("gpt2", this.__file__, place / "run", settings=SMALL, backend="numpy", console=Silent())
+    train("gpt2", A_TEXT, place / "run", settings=SMALL, backend="numpy", console=Silent())
     assert main(["export", str(place / "run"), "--to", "huggingface", str(place / "hub")]) == 0
     shutil.copy(place / "run" / "tokenizer.json", place / "hub")
     return place

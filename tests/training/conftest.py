@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import this
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
+
+A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
 
 TINY = """
 model Tiny(vocab=256, context=16, width=16, depth=1, heads=2, p=0.1) {
@@ -48,8 +50,7 @@ def spec(tmp_path: Path) -> str:
 
 @pytest.fixture
 def text() -> str:
-    assert this.__file__ is not None
-    return this.__file__
+    return A_TEXT
 
 
 @pytest.fixture(params=["numpy", pytest.param("torch", marks=pytest.mark.torch)])
