@@ -195,8 +195,8 @@ so many pixels. Differences are the larger of those on NumPy and on PyTorch. The
 or, where it is marked ↓, with the same depth and the same heads but few words and narrow layers. A body without a head
 (–) has no loss; its gradients are compared with those heads that have one.
 
-| spec | parameters | theirs | against | FLOPs | over | outputs | loss | gradients |
-|---|--:|--:|---|--:|--:|--:|--:|--:|
+| spec | parameters | theirs | against | FLOPs | over | outputs | loss | gradients | lines |
+|---|--:|--:|---|--:|--:|--:|--:|--:|--:|
 """
 
 FAMILIES = """\
@@ -260,6 +260,7 @@ def _variant_rows(record: Found) -> Iterator[str]:
             _si(inspect(graph, sizes).totals.flops),
             stated(graph, sizes),
             *[*both, *["–"] * (3 - len(both))],
+            str(spec_lines(open_spec(row["name"]))),
         )
 
 
