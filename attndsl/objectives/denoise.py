@@ -7,15 +7,13 @@ left out, the text rotated so that it begins at one of its tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
-from attndsl.objectives.base import Batch, Known, Predict
-from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, poisson
-from attndsl.objectives.metrics import Metric
-from attndsl.objectives.sequences import Sequences, token_metrics
-from attndsl.objectives.texts import Text, encode_typed
+from attndsl.objectives.base import Batch
+from attndsl.objectives.draws import Draws, poisson
+from attndsl.objectives.noisy import Noisy
+from attndsl.objectives.texts import Text
 
 if TYPE_CHECKING:
     import numpy
@@ -23,32 +21,14 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-class Denoise(Sequences):
+class Denoise(Noisy):
     """Source `[begin] noised text [end]`, target `[begin] text [end]`."""
 
-    @property
-    def room(self) -> int:
-        return max(2, self.recipe.length - self.frame)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.room = max(2, self.recipe.length - self.frame)
 
-    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
-        return Text.of(data, self.tokenizer)
-
-    def training(self, data: Text, step: int, part: int = 0) -> Batch:
-        draws = Draws(TRAINING, self.recipe.seed, step, part)
-        return self._batch(data, draws, draws.integers(max(len(data.tokens), 1), self.recipe.batch))
-
-    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
-        if not len(data.starts):
-            return
-        places = data.spread(batches * self.recipe.batch, self.room)
-        for number in range(0, len(places), self.recipe.batch):
-            yield self._batch(data, Draws(EVALUATION, number), places[number : number + self.recipe.batch])
-
-    def inputs(self, examples: Sequence[str]) -> Batch:
-        """Texts as they are; where the mask token is written in one, something is to be filled in."""
-        return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
-
-    def _batch(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
         rows = data.rows(*data.window(places, self.room))
         noised = [self.framed(self.noised(row, draws)) for row in rows]
         return self.pairs(noised, rows)
@@ -79,9 +59,6 @@ class Denoise(Sequences):
         sentences = np.split(row, cuts)
         order = np.argsort(draws.uniform(len(sentences)), kind="stable")
         return np.concatenate([sentences[number] for number in order.tolist()])
-
-    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
-        return token_metrics(self, predict, self.evaluation(data, batches), loss)
 
 
 def infilled(row: Array, mask: int, count: int, mean: float, draws: Draws, room: int) -> Array:

@@ -7,16 +7,14 @@ between them are random divisions of the two totals; the text begins with a toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.objectives.base import Batch, Known, Predict
-from attndsl.objectives.draws import EVALUATION, TRAINING, Draws
-from attndsl.objectives.metrics import Metric
-from attndsl.objectives.sequences import Sequences, token_metrics
-from attndsl.objectives.texts import Text, encode_typed
+from attndsl.objectives.base import Batch
+from attndsl.objectives.draws import Draws
+from attndsl.objectives.noisy import Noisy
+from attndsl.objectives.texts import Text
 
 if TYPE_CHECKING:
     import numpy
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-class SpanCorruption(Sequences):
+class SpanCorruption(Noisy):
     """Source and target both end with the token for it; windows are as long as both fit into the recipe's `length`."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -54,25 +52,7 @@ class SpanCorruption(Sequences):
         spans = max(int(np.rint(gone / self.choice.number("mean"))), 1)
         return gone, min(spans, gone, size - gone)
 
-    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
-        return Text.of(data, self.tokenizer)
-
-    def training(self, data: Text, step: int, part: int = 0) -> Batch:
-        draws = Draws(TRAINING, self.recipe.seed, step, part)
-        return self._batch(data, draws, draws.integers(max(len(data.tokens), 1), self.recipe.batch))
-
-    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
-        if not len(data.starts):
-            return
-        places = data.spread(batches * self.recipe.batch, self.room)
-        for number in range(0, len(places), self.recipe.batch):
-            yield self._batch(data, Draws(EVALUATION, number), places[number : number + self.recipe.batch])
-
-    def inputs(self, examples: Sequence[str]) -> Batch:
-        """Texts as they are; where sentinels are written in one, something is to be filled in."""
-        return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
-
-    def _batch(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
         both = [self.corrupted(row, draws) for row in data.rows(*data.window(places, self.room))]
         return self.pairs([self.framed(source) for source, _ in both], [target for _, target in both])
 
@@ -91,9 +71,6 @@ class SpanCorruption(Sequences):
             source += [pieces[2 * number], sentinel]
             target += [sentinel, pieces[2 * number + 1]]
         return np.concatenate(source), np.concatenate([*target, sentinels[spans : spans + 1]])
-
-    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
-        return token_metrics(self, predict, self.evaluation(data, batches), loss)
 
 
 def _divided(total: int, parts: int, draws: Draws) -> Array:
