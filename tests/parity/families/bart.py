@@ -7,19 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.parity.families.transformer import counted, defaults, padded
+from tests.parity.families.transformer import batches, counted, defaults, padded, sized
 from tests.parity.harness import Config, Family, Inputs, Published
-
-
-def sized(
-    layers: tuple[int, int], width: int, heads: int, hidden: int, vocab: int, context: int, **more: Any
-) -> Config:
-    return {
-        "encoder_layers": layers[0], "decoder_layers": layers[1], "d_model": width, "encoder_attention_heads": heads,
-        "decoder_attention_heads": heads, "encoder_ffn_dim": hidden, "decoder_ffn_dim": hidden, "vocab_size": vocab,
-        "max_position_embeddings": context, **more,
-    }  # fmt: skip
-
 
 CONFIGS: dict[str, Config] = {
     "three heads": sized((2, 3), 12, 3, 20, 61, 10),
@@ -46,14 +35,7 @@ def unpadded(rng: np.random.Generator, tokens: int, shape: tuple[int, int], targ
 
 
 def inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
-    limit, tokens = config["max_position_embeddings"], config["vocab_size"]
-    return {
-        "at the limit": unpadded(rng, tokens, (3, limit), limit),
-        "a long source": unpadded(rng, tokens, (2, limit), (limit + 1) // 2),
-        "a long target": unpadded(rng, tokens, (2, (limit + 1) // 2), limit),
-        "one row": unpadded(rng, tokens, (1, (limit + 2) // 3), (limit + 1) // 2),
-        "one token": unpadded(rng, tokens, (2, 1), 1),
-    }
+    return batches(unpadded, rng, config["vocab_size"], config["max_position_embeddings"])
 
 
 def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.parity.families.bart import ask
 from tests.parity.families.transformer import counted, defaults, padded
 from tests.parity.harness import Config, Family, Inputs, Patch, Published
 
@@ -56,16 +57,6 @@ def inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
         "one row": padded(rng, tokens, (1, 4), 7),
         "one token": padded(rng, tokens, (2, 1), 1),
     }
-
-
-def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = model(
-        input_ids=batch["source"],
-        attention_mask=batch["valid"],
-        decoder_input_ids=batch["target"],
-        labels=batch["targets"],
-    )
-    return {"memory": found.encoder_last_hidden_state, "logits": found.logits, "loss": found.loss}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,21 @@ def sized(
     return {
         "encoder_layers": layers[0], "decoder_layers": layers[1], "d_model": width, "encoder_attention_heads": heads,
         "decoder_attention_heads": heads, "encoder_ffn_dim": hidden, "decoder_ffn_dim": hidden, "vocab_size": vocab,
-        "max_position_embeddings": context, **SMALL, **more,
+        "max_position_embeddings": context, **more,
     }  # fmt: skip
 
 
+def of_marian(*sizes: Any, **more: Any) -> Config:
+    return sized(*sizes, **{**SMALL, **more})
+
+
 MARIAN: dict[str, Config] = {
-    "three heads": sized((2, 3), 12, 3, 20, 61, 10),
-    "six heads of one": sized((1, 2), 6, 6, 9, 17, 7, activation_function="relu", scale_embedding=False),
-    "square, where a transposition hides": sized((2, 2), 16, 4, 16, 16, 16, activation_function="gelu"),
-    "one layer, one head": sized((1, 1), 8, 1, 8, 4, 1, dropout=0.0),
+    "three heads": of_marian((2, 3), 12, 3, 20, 61, 10),
+    "six heads of one": of_marian((1, 2), 6, 6, 9, 17, 7, activation_function="relu", scale_embedding=False),
+    "square, where a transposition hides": of_marian((2, 2), 16, 4, 16, 16, 16, activation_function="gelu"),
+    "one layer, one head": of_marian((1, 1), 8, 1, 8, 4, 1, dropout=0.0),
 }
-OPUS = sized((6, 6), 512, 8, 2048, 58101, 512)
+OPUS = of_marian((6, 6), 512, 8, 2048, 58101, 512)
 
 
 def marian(config: Config) -> Any:
@@ -76,15 +80,19 @@ def marian(config: Config) -> Any:
     return model
 
 
-def marian_inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
-    limit, tokens = config["max_position_embeddings"], config["vocab_size"] - 1
+def batches(make: Callable[..., Inputs], rng: np.random.Generator, tokens: int, limit: int) -> Mapping[str, Inputs]:
+    """Of every length that a model with `limit` positions takes; `make` is `padded` or what stands in for it."""
     return {
-        "at the limit": padded(rng, tokens, (3, limit), limit),
-        "a long source": padded(rng, tokens, (2, limit), (limit + 1) // 2),
-        "a long target": padded(rng, tokens, (2, (limit + 1) // 2), limit),
-        "one row": padded(rng, tokens, (1, (limit + 2) // 3), (limit + 1) // 2),
-        "one token": padded(rng, tokens, (2, 1), 1),
+        "at the limit": make(rng, tokens, (3, limit), limit),
+        "a long source": make(rng, tokens, (2, limit), (limit + 1) // 2),
+        "a long target": make(rng, tokens, (2, (limit + 1) // 2), limit),
+        "one row": make(rng, tokens, (1, (limit + 2) // 3), (limit + 1) // 2),
+        "one token": make(rng, tokens, (2, 1), 1),
     }
+
+
+def marian_inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
+    return batches(padded, rng, config["vocab_size"] - 1, config["max_position_embeddings"])
 
 
 def ask_marian(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
