@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, Diagnostic
 
 if TYPE_CHECKING:
+    from attndsl.api.model import Model, load, parse
+    from attndsl.api.trained import TrainedModel, open_run, resume
     from attndsl.elaborate import open_spec, shipped
-    from attndsl.model import Model, load, parse
-    from attndsl.trained import TrainedModel, open_run, resume
 
 __version__ = "0.1.0"
 __all__ = [
@@ -53,8 +53,9 @@ __all__ = [
 
 # What is loaded at its first use, so that `import attndsl.diagnostics` costs nothing.
 _PLACES = {
-    "Model": "model", "load": "model", "parse": "model", "TrainedModel": "trained", "open_run": "trained",
-    "resume": "trained", "open_spec": "elaborate", "shipped": "elaborate",
+    "Model": "api.model", "load": "api.model", "parse": "api.model",
+    "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
+    "open_spec": "elaborate", "shipped": "elaborate",
 }  # fmt: skip
 
 

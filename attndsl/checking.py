@@ -33,8 +33,8 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
         for section in spec.weights:
             found += check_section(section, graph)
     if spec.train is not None:
-        from attndsl.training.fitting import check_recipe
-        from attndsl.training.recipe import read_recipe
+        from attndsl.recipe.fitting import check_recipe
+        from attndsl.recipe.recipe import read_recipe
 
         try:
             check_recipe(read_recipe(spec.train, graph.hyperparameters), graph)

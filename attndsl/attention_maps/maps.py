@@ -10,7 +10,7 @@ from attndsl.attention_maps.find import Attention, find_attention
 from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph
 from attndsl.lazy import np
-from attndsl.program import Program
+from attndsl.running.program import Program
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy
 
     from attndsl.data.tokenizers import Tokenizer
-    from attndsl.generation.run import Run
     from attndsl.objectives.base import Objective
-    from attndsl.program import Program
+    from attndsl.running.program import Program
+    from attndsl.runs.run import Run
 
     Array = numpy.ndarray[Any, Any]
 

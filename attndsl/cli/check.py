@@ -65,7 +65,7 @@ def _line(result: dict[str, Any]) -> str:
 def _json(results: list[dict[str, Any]]) -> str:
     import json
 
-    from attndsl.report import to_json
+    from attndsl.diagnostics.report import to_json
 
     shown = [
         {**result, "diagnostics": to_json(result["diagnostics"])["diagnostics"]} if "diagnostics" in result else result

@@ -15,7 +15,7 @@ from attndsl.cli.arguments import Parser, add_json, add_output
 from attndsl.cli.using import add_backend, add_examples, add_model, examples_of, named, open_model, print_table
 
 if TYPE_CHECKING:
-    from attndsl.program import Array
+    from attndsl.running.program import Array
 
 SHOWN = 12  # examples up to which all pairs are compared
 SCHEMA = "attndsl.embed/1"

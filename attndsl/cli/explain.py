@@ -19,8 +19,8 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.codes import CODES, RANGES, explanation
     from attndsl.diagnostics import did_you_mean
+    from attndsl.diagnostics.codes import CODES, RANGES, explanation
 
     if args.code is None:
         entries = list(CODES.values())

@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
 def run(args: Any) -> int:
     from attndsl.elaborate import open_spec
     from attndsl.generation import load_run
-    from attndsl.training.record import open_record
+    from attndsl.runs.record import open_record
     from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
     trained = load_run(args.run)
@@ -61,7 +61,7 @@ _KEYS = {"pad": "pad_token_id", "begin": "bos_token_id", "end": "eos_token_id", 
 def _ids(run: Run) -> dict[str, int]:
     """The run's special tokens by the keys of a published configuration. Models that write have a first and a last
     token; what an encoder-decoder's decoder is shown first is `start`, or what stands in for it."""
-    from attndsl.training.objective import stands_for
+    from attndsl.recipe.objective import stands_for
 
     roles, special = run.recipe.objective.roles, run.tokenizer.special if run.tokenizer is not None else {}
     wanted = ["pad"]

@@ -60,15 +60,18 @@ def _close_stdout() -> None:
 
 def report(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> None:
     """Print diagnostics: as text on stderr, or as JSON on stdout."""
-    import attndsl.report
+    import attndsl.diagnostics.report
 
     sys.stdout.flush()
     if as_json:
         import json
 
-        print(json.dumps(attndsl.report.to_json(diagnostics), indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps(attndsl.diagnostics.report.to_json(diagnostics), indent=2, ensure_ascii=False), flush=True)
     else:
-        print(attndsl.report.render(diagnostics, color=attndsl.report.wants_color(sys.stderr)), file=sys.stderr)
+        print(
+            attndsl.diagnostics.report.render(diagnostics, color=attndsl.diagnostics.report.wants_color(sys.stderr)),
+            file=sys.stderr,
+        )
 
 
 def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:

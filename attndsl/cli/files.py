@@ -11,7 +11,7 @@ from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.writing import way_to_folder
 
 if TYPE_CHECKING:
-    from attndsl.program import Array
+    from attndsl.running.program import Array
 
 
 def write_text(text: str, path: str | None) -> None:

@@ -12,7 +12,7 @@ from attndsl.cli.arguments import Usage
 if TYPE_CHECKING:
     from attndsl.diagnostics import Diagnostic
     from attndsl.graph import Graph
-    from attndsl.program import Array, Program
+    from attndsl.running.program import Array, Program
 
 
 def load_with_weights(
@@ -26,7 +26,7 @@ def load_with_weights(
     opened = open_spec(spec)
     if weights is None:
         return elaborate(opened, settings), None
-    from attndsl.given_weights import check_run, read_weights, settings_with
+    from attndsl.runs.given_weights import check_run, read_weights, settings_with
 
     graph = elaborate(opened, settings_with(weights, opened, settings, _warn))
     check_run(weights, opened, graph)

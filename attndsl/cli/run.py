@@ -21,7 +21,7 @@ from attndsl.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from attndsl.program import Array
+    from attndsl.running.program import Array
 
 
 def configure(parser: Parser) -> None:
@@ -49,7 +49,7 @@ def configure(parser: Parser) -> None:
 def run(args: Any) -> int:
     from attndsl.cli.files import checked, write_arrays
     from attndsl.cli.models import inputs_from, load_with_weights, make_program
-    from attndsl.inputs import check_inputs, example_inputs
+    from attndsl.running.inputs import check_inputs, example_inputs
 
     if args.output:
         checked(args.output)  # before anything is computed

@@ -104,7 +104,7 @@ _USES = {
 
 def _mask(outcome: Outcome) -> str:
     """The name of the run's mask token; nothing where it has none."""
-    from attndsl.training.record import open_record
+    from attndsl.runs.record import open_record
 
     special = open_record(outcome.run).facts["recipe"].get("special") or {}
     return str(special.get("mask", ""))

@@ -10,7 +10,7 @@ from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, cap
 from attndsl.ops.control import Given, Repeat, Scan
 
 if TYPE_CHECKING:
-    from attndsl.program import Array
+    from attndsl.running.program import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from attndsl.comparison.report import Divergence, Row
 from attndsl.comparison.sides import Sides, distance, largest
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, FLOAT, INT, Graph, Node
-from attndsl.inputs import check_inputs
 from attndsl.lazy import np
+from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
-    from attndsl.program import Array, Program
+    from attndsl.running.program import Array, Program
 
 AT_ONCE = 1 << 28  # bytes of values that are held at a time
 

@@ -14,7 +14,7 @@ from attndsl.graph import BOOL, FLOAT, INT, Graph
 from attndsl.lazy import np
 
 if TYPE_CHECKING:
-    from attndsl.program import Array, Program
+    from attndsl.running.program import Array, Program
 
 Arrays = dict[tuple[str, str], "Array"]  # by kind and name
 
@@ -40,8 +40,8 @@ def compare(
     by float input. `attndsl.comparison.tolerance` says what may differ. Where something does, the result names the
     first place. Raises AttnError for what a user got wrong: sizes, weights, a backend that is not installed.
     """
-    from attndsl.initial import initial_parameters
-    from attndsl.inputs import check_inputs, example_inputs
+    from attndsl.running.initial import initial_parameters
+    from attndsl.running.inputs import check_inputs, example_inputs
 
     given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
     bound = check_inputs(graph, given)

@@ -10,7 +10,7 @@ from attndsl.graph import Graph
 from attndsl.lazy import np
 
 if TYPE_CHECKING:
-    from attndsl.program import Array, Program
+    from attndsl.running.program import Array, Program
 
 CANDIDATES = ("torch", "passes")
 

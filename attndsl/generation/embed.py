@@ -13,8 +13,8 @@ from attndsl.lazy import np
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.generation.run import Run
     from attndsl.objectives.base import Objective
+    from attndsl.runs.run import Run
 
     Array = numpy.ndarray[Any, Any]
 

@@ -13,7 +13,7 @@ from attndsl.lazy import np
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.generation.run import Run
+    from attndsl.runs.run import Run
 
     Array = numpy.ndarray[Any, Any]
 

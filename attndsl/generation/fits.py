@@ -9,8 +9,8 @@ from attndsl.diagnostics import error
 from attndsl.generation.sequences import chunks
 
 if TYPE_CHECKING:
-    from attndsl.generation.run import Run
     from attndsl.objectives.base import Objective
+    from attndsl.runs.run import Run
 
 ANSWERING = ("sequence_to_sequence", "denoise", "span_corruption")  # encoder-decoders: a text from a text
 PREDICTING = ("classify", "tag", "classify_images", "masked_tokens")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.diagnostics import error
 from attndsl.generation.fits import require_fit
-from attndsl.generation.run import Run, next_token_logits
 from attndsl.generation.sampling import Sampling
 from attndsl.lazy import np
-from attndsl.program import Program
-from attndsl.training.fitting import most
+from attndsl.recipe.fitting import most
+from attndsl.running.program import Program
+from attndsl.runs.run import Run, next_token_logits
 
 if TYPE_CHECKING:
     import numpy

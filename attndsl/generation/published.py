@@ -13,17 +13,17 @@ from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import read_published
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
-from attndsl.generation.run import Run
-from attndsl.given_weights import is_run, read_weights, settings_with
+from attndsl.recipe.fitting import bounding
+from attndsl.recipe.recipe import read_recipe
+from attndsl.runs.given_weights import is_run, read_weights, settings_with
+from attndsl.runs.run import Run
 from attndsl.syntax import tree
-from attndsl.training.fitting import bounding
-from attndsl.training.recipe import read_recipe
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
     from attndsl.graph import Graph
-    from attndsl.training.objective import ObjectiveChoice
-    from attndsl.training.recipe import Recipe
+    from attndsl.recipe.objective import ObjectiveChoice
+    from attndsl.recipe.recipe import Recipe
 
 _TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
 

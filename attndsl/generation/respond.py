@@ -14,9 +14,9 @@ from attndsl.lazy import np
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.generation.run import Run
     from attndsl.objectives.base import Objective
-    from attndsl.program import Program
+    from attndsl.running.program import Program
+    from attndsl.runs.run import Run
 
     Array = numpy.ndarray[Any, Any]
 

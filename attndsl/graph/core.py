@@ -74,7 +74,7 @@ class Region:
 @dataclass(frozen=True, slots=True)
 class Initializer:
     """How a parameter's first values are drawn: `normal(std)`, `uniform(low, high)`, `truncated(std)`, `xavier()`,
-    `kaiming()`, `zeros()`, `ones()`, `constant(value)`, `identity()`. See `attndsl.initial`."""
+    `kaiming()`, `zeros()`, `ones()`, `constant(value)`, `identity()`. See `attndsl.running.initial`."""
 
     kind: str
     arguments: tuple[float, ...] = ()

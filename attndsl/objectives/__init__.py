@@ -1,7 +1,7 @@
 """Objectives: how data fill a model's inputs, for training and for use, and how good the model then is.
 
 `make_objective` makes the one that a recipe names; there is a file for each. What they are called and what options they
-have stands in `attndsl.training.objective`.
+have stands in `attndsl.recipe.objective`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from attndsl.diagnostics import error
 from attndsl.graph import Graph
 from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
-from attndsl.training.fitting import most
-from attndsl.training.objective import ObjectiveChoice, stands_for
-from attndsl.training.recipe import Recipe
+from attndsl.recipe.fitting import most
+from attndsl.recipe.objective import ObjectiveChoice, stands_for
+from attndsl.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy

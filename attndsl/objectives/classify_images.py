@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.inputs import check_inputs
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Objective, Predict
 from attndsl.objectives.draws import TRAINING, Draws
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
 from attndsl.objectives.predictions import answers
 from attndsl.objectives.rows import drawn, spread
+from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
     import numpy

@@ -15,7 +15,7 @@ from attndsl.objectives.next_token import NextTokens
 from attndsl.objectives.sequence_to_sequence import SequenceToSequence
 from attndsl.objectives.span_corruption import SpanCorruption
 from attndsl.objectives.tag import Tag
-from attndsl.training.recipe import Recipe
+from attndsl.recipe.recipe import Recipe
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "next_token": NextTokens,

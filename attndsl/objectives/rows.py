@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from attndsl.data.counter import words
 from attndsl.lazy import np
 from attndsl.objectives.draws import EPOCH
-from attndsl.training.objective import ObjectiveChoice
-from attndsl.training.recipe import Recipe
+from attndsl.recipe.objective import ObjectiveChoice
+from attndsl.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attndsl.training.recipe import Recipe, read_recipe
+from attndsl.recipe.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from attndsl.training.console import Console, console_for

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Graph, ParameterInfo
-from attndsl.training.recipe import Recipe
+from attndsl.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy

@@ -13,10 +13,10 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.initial import initial_parameters
+from attndsl.recipe.recipe import Recipe
+from attndsl.running.initial import initial_parameters
+from attndsl.runs.record import RECORD, open_record
 from attndsl.training.console import Console
-from attndsl.training.recipe import Recipe
-from attndsl.training.record import RECORD, open_record
 
 if TYPE_CHECKING:
     import numpy

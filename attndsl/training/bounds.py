@@ -10,9 +10,9 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.recipe.fitting import bounding, split_settings, vocabulary
+from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.training.data import TrainingData
-from attndsl.training.fitting import bounding, split_settings, vocabulary
-from attndsl.training.recipe import Recipe, read_recipe
 
 
 @dataclass(frozen=True, slots=True)

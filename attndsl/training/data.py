@@ -12,8 +12,8 @@ from attndsl.data.dataset import Dataset, load_dataset, open_dataset
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, make_tokenizer
 from attndsl.diagnostics import error
 from attndsl.objectives.base import Known
-from attndsl.training.objective import IMAGES, TEXT
-from attndsl.training.recipe import Recipe
+from attndsl.recipe.objective import IMAGES, TEXT
+from attndsl.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     pass

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attndsl.graph import Graph
-from attndsl.initial import require_memory
+from attndsl.recipe.recipe import Recipe
+from attndsl.running.initial import require_memory
+from attndsl.runs.record import versions
 from attndsl.training.api import Trainer, make_trainer
 from attndsl.training.console import Console
-from attndsl.training.recipe import Recipe
-from attndsl.training.record import versions
 
 if TYPE_CHECKING:
     import numpy

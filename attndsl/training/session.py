@@ -18,18 +18,18 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.objectives.base import Objective
 from attndsl.objectives.make import make_objective
+from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.objective import TEXT
+from attndsl.recipe.recipe import Recipe
+from attndsl.runs.record import RECORD, SPEC, copy_spec, open_record, write_record
 from attndsl.training.api import Trainer
 from attndsl.training.body import Body, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
-from attndsl.training.fitting import check_recipe, split_settings
 from attndsl.training.log import Line, cut_log
-from attndsl.training.objective import TEXT
 from attndsl.training.place import choose_place, machine_differences, machine_facts, require_room, trainer_at
-from attndsl.training.recipe import Recipe
-from attndsl.training.record import RECORD, SPEC, copy_spec, open_record, write_record
 from attndsl.writing import PARTIAL, sync_folder
 
 

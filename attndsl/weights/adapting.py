@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Axis, Graph, ParameterInfo
-from attndsl.initial import require_memory
+from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorFile, quoted
 from attndsl.weights.forms import Constant

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
 from attndsl.graph import Graph, ParameterInfo, Type
-from attndsl.initial import require_memory
 from attndsl.lazy import np
+from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
 from attndsl.weights.forms import Constant

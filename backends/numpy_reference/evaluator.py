@@ -18,18 +18,18 @@ from attndsl.backends.numpy_reference.plan import Plan, plan, taken
 from attndsl.backends.numpy_reference.tape import Tape
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
-from attndsl.initial import initial_parameters, require_memory
-from attndsl.inputs import check_inputs, chosen_outputs
 from attndsl.ops.base import Call
 from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
+from attndsl.running.initial import initial_parameters, require_memory
+from attndsl.running.inputs import check_inputs, chosen_outputs
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
 
 
 class NumpyProgram:
-    """A graph with parameters (`attndsl.program.Program`). Without `parameters` they are drawn by `seed`."""
+    """A graph with parameters (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`."""
 
     def __init__(
         self,

@@ -14,10 +14,10 @@ import numpy as np
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph
+from attndsl.recipe.fitting import frozen
+from attndsl.recipe.options import Choice
+from attndsl.recipe.recipe import Recipe
 from attndsl.training.api import StepResult, decays, parameter_infos, processor_threads
-from attndsl.training.fitting import frozen
-from attndsl.training.options import Choice
-from attndsl.training.recipe import Recipe
 from attndsl.training.state import check_state
 
 Array = np.ndarray[Any, Any]

@@ -13,13 +13,13 @@ from attndsl.backends.pytorch import require_torch
 from attndsl.backends.pytorch.source import Written, write
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, Graph, Node
-from attndsl.initial import initial_parameters, require_memory
-from attndsl.inputs import check_inputs, chosen_outputs
 from attndsl.lazy import np
 from attndsl.passes import optimize
+from attndsl.running.initial import initial_parameters, require_memory
+from attndsl.running.inputs import check_inputs, chosen_outputs
 
 if TYPE_CHECKING:
-    from attndsl.program import Array
+    from attndsl.running.program import Array
 
 torch = require_torch()
 
@@ -28,7 +28,7 @@ _numbers = count(1)
 
 
 class TorchProgram:
-    """A graph with parameters on PyTorch (`attndsl.program.Program`). Without `parameters` they are drawn by `seed`.
+    """A graph with parameters on PyTorch (`attndsl.running.program.Program`); without `parameters`, drawn by `seed`.
 
     `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
     With `compile`, runs go through `torch.compile(fullgraph=True)`. The graph is optimised first unless `passes` is
@@ -178,7 +178,7 @@ class TorchProgram:
         return value
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
-        """The inputs, checked (`attndsl.inputs.check_inputs`), as tensors on the program's device."""
+        """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""
         check_inputs(self.graph, inputs)
         dtypes = {FLOAT: self.torch_dtype, BOOL: torch.bool}
         return {

@@ -12,9 +12,9 @@ import torch
 from attndsl.backends.pytorch.autocast import mixed
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
+from attndsl.recipe.fitting import frozen
+from attndsl.recipe.recipe import Recipe
 from attndsl.training.api import StepResult, decays, parameter_infos
-from attndsl.training.fitting import frozen
-from attndsl.training.recipe import Recipe
 from attndsl.training.state import check_state
 
 Array = np.ndarray[Any, Any]

@@ -15,9 +15,9 @@ from attndsl.comparison import Comparison, compare
 from attndsl.comparison.sides import Sides
 from attndsl.elaborate import load, shipped
 from attndsl.graph import BOOL, Graph
-from attndsl.initial import initial_parameters
-from attndsl.inputs import example_inputs
 from attndsl.passes import optimize
+from attndsl.running.initial import initial_parameters
+from attndsl.running.inputs import example_inputs
 
 pytestmark = pytest.mark.torch
 

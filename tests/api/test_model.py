@@ -15,7 +15,7 @@ import pytest
 
 import attndsl
 from attndsl import AttnError
-from attndsl.inputs import example_inputs
+from attndsl.running.inputs import example_inputs
 
 SMALL = {"vocab": 31, "context": 12, "depth": 2, "width": 16, "heads": 4}
 SPEC = """
@@ -164,7 +164,7 @@ def test_numpy_runs_what_the_graph_says():
 
 
 def test_run_takes_lists_and_names_and_keeps_its_program(monkeypatch):
-    import attndsl.initial as initial
+    import attndsl.running.initial as initial
 
     model = small()
     found = model.run({"tokens": [[1, 2, 3]]}, ["logits"], backend="numpy", dump=["h.1.attn"])
@@ -357,7 +357,7 @@ def test_help_reads_like_a_guide():
         attndsl.laod  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["attndsl", "attndsl.model"])
+@pytest.mark.parametrize("module", ["attndsl", "attndsl.api.model"])
 def test_what_the_docstrings_show_is_so(module):
     import importlib
 

@@ -12,7 +12,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.elaborate import load
 from attndsl.graph import Graph
 from attndsl.graph.verify import verify
-from attndsl.inputs import example_inputs
+from attndsl.running.inputs import example_inputs
 
 HEAD = "model M(vocab=11, width=8, heads=4, depth=3, experts=5) {\n"
 TEXT = HEAD + "  input tokens: int[B, T] where tokens < vocab\n  x = embedding(tokens, vocab, width)\n"

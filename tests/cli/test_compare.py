@@ -19,8 +19,8 @@ from attndsl.comparison.sides import Sides, distance, largest, rounded
 from attndsl.elaborate import load
 from attndsl.graph import Graph, Region
 from attndsl.graph.verify import verify
-from attndsl.inputs import check_inputs, example_inputs
 from attndsl.ops import Sin, Tanh
+from attndsl.running.inputs import check_inputs, example_inputs
 
 SPEC = """
 model M(width=6, depth=3) {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
-from attndsl.report import MAX_WIDTH, render, to_json, wants_color
+from attndsl.diagnostics.report import MAX_WIDTH, render, to_json, wants_color
 
 
 def span(source: Source, text: str, nth: int = 0) -> Span:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from attndsl.diagnostics import Source
-from attndsl.report import render
+from attndsl.diagnostics.report import render
 from attndsl.syntax.parser import parse
 
 GOLDEN = Path(__file__).parent / "syntax_errors.txt"

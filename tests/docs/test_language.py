@@ -12,9 +12,9 @@ import pytest
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.checking import check
 from attndsl.diagnostics import AttnError
+from attndsl.diagnostics.report import render
 from attndsl.elaborate import open_spec
-from attndsl.inputs import example_inputs
-from attndsl.report import render
+from attndsl.running.inputs import example_inputs
 from attndsl.syntax import limits
 from attndsl.syntax.lexer import RESERVED
 from tests.docs.pages import PAGE, Example, as_file, examples, with_claims
@@ -138,8 +138,8 @@ def test_a_head_that_is_not_asked_for_is_not_run(folder: Path) -> None:
 
 
 def test_the_keys_of_a_recipe_are_all_named() -> None:
-    from attndsl.training.options import OPTIMIZERS, SCHEDULES
-    from attndsl.training.recipe import KEYS
+    from attndsl.recipe.options import OPTIMIZERS, SCHEDULES
+    from attndsl.recipe.recipe import KEYS
 
     training = PAGE.read_text(encoding="utf-8").partition("## Training")[2].partition("\n## ")[0]
     missing = [name for name in (*KEYS, *OPTIMIZERS, *SCHEDULES) if name not in training]

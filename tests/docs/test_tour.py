@@ -15,8 +15,8 @@ import pytest
 
 from attndsl.checking import check
 from attndsl.diagnostics import AttnError
+from attndsl.diagnostics.report import render
 from attndsl.elaborate import load, shipped
-from attndsl.report import render
 from tests.conftest import Finished
 from tests.docs import tour
 from tests.docs.tour import Command, Mistake, Quotation

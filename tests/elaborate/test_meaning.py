@@ -300,7 +300,7 @@ def test_files_that_import_each_other(tmp_path: Path) -> None:
 
 
 def test_call_time_constraint_has_the_message_of_check_time(tmp_path: Path) -> None:
-    from attndsl.inputs import check_inputs
+    from attndsl.running.inputs import check_inputs
 
     g = graph(
         "model M(context=4) {\n  input x: float[B, T] where T <= context, B % 2 == 0\n  output y = x\n}\n", tmp_path

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from attndsl.diagnostics import AttnError
+from attndsl.diagnostics.report import render
 from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
-from attndsl.report import render
 
 TOKEN = re.compile(r'\s+|[A-Za-z_]\w*|\d[\w.]*|"[^"\n]*"|.', re.DOTALL)
 FEATURES = Path(__file__).parent / "features.attn"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from attndsl.diagnostics import AttnError
+from attndsl.diagnostics.report import render
 from attndsl.elaborate import load
-from attndsl.report import render
 from tests.elaborate.wrong_programs import PROGRAMS, Wrong
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,9 +15,9 @@ from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
-from attndsl.generation.run import next_token_logits
+from attndsl.recipe.fitting import most
+from attndsl.runs.run import next_token_logits
 from attndsl.training.checkpoint import save_tensors
-from attndsl.training.fitting import most
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(

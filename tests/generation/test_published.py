@@ -77,7 +77,7 @@ def test_what_cannot_stand_in_is_told(attndsl, folder):
 def test_classes_have_their_published_names(tmp_path):
     from attndsl.elaborate import load, open_spec
     from attndsl.generation.published import _labels
-    from attndsl.training.recipe import read_recipe
+    from attndsl.recipe.recipe import read_recipe
 
     kinds = Path(__file__).with_name("kinds.attn")
     recipe = read_recipe(open_spec(f"{kinds}:Classifier").train, load(f"{kinds}:Classifier", {}).hyperparameters)

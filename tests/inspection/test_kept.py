@@ -11,7 +11,7 @@ from attndsl.elaborate import load
 from attndsl.inspection import inspect
 from attndsl.inspection.kept import KEPT, OUTPUT, PARTNER
 from attndsl.ops import OPS, Call
-from attndsl.ops.samples import SAMPLES, Sample
+from tests.samples.ops import SAMPLES, Sample
 
 ALL = [
     s for samples in SAMPLES.values() for s in samples if s.op.differentiable and s.types and s.output.dtype == "float"

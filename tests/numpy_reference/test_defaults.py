@@ -11,10 +11,10 @@ import pytest
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.backends.numpy_reference.plan import plan
 from attndsl.diagnostics import AttnError
-from attndsl.inputs import example_inputs
 from attndsl.ops import Exp, Given
-from attndsl.ops.sample_graphs import GRAPHS
+from attndsl.running.inputs import example_inputs
 from tests.elaborate.test_defaults import TAGGED
+from tests.samples.graphs import GRAPHS
 from tests.std.meaning import written
 
 Array = np.ndarray[Any, Any]

@@ -12,9 +12,9 @@ import pytest
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Initializer
-from attndsl.initial import initial_parameters, initial_value, machine_bytes, parameter_bytes
 from attndsl.ops.draws import generator
-from attndsl.ops.sample_graphs import decoder, repeat
+from attndsl.running.initial import initial_parameters, initial_value, machine_bytes, parameter_bytes
+from tests.samples.graphs import decoder, repeat
 
 
 def drawn(kind: str, *arguments: float, shape: tuple[int, ...] = (200, 300)) -> np.ndarray:

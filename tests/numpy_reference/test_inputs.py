@@ -9,10 +9,10 @@ import pytest
 
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, InputInfo, Value
-from attndsl.inputs import check_inputs, example_inputs
-from attndsl.ops.sample_graphs import GraphBuilder, decoder
-from attndsl.ops.samples import size, typed
+from attndsl.running.inputs import check_inputs, example_inputs
 from attndsl.sizes import Constraint, Size
+from tests.samples.graphs import GraphBuilder, decoder
+from tests.samples.ops import size, typed
 from tests.std.meaning import written
 
 

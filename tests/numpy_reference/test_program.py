@@ -12,10 +12,10 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.backends.numpy_reference.plan import plan
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Type, Value
-from attndsl.inputs import example_inputs
 from attndsl.ops import Mul, Neg, Op, Sum
-from attndsl.ops.sample_graphs import GRAPHS, GraphBuilder, decoder, repeat, scan
-from attndsl.ops.samples import axes
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GRAPHS, GraphBuilder, decoder, repeat, scan
+from tests.samples.ops import axes
 
 STEP = 1e-5
 

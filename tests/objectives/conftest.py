@@ -14,7 +14,7 @@ from attndsl.data.special import SpecialTokens
 from attndsl.data.tokenizers import Bytes
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.objectives import Objective, make_objective
-from attndsl.training.recipe import Recipe, read_recipe
+from attndsl.recipe.recipe import Recipe, read_recipe
 
 SPECIAL = SpecialTokens(
     pad="<pad>", unknown="<unk>", begin="<s>", end="</s>", mask="<mask>", start="<go>", sentinels=40

@@ -9,8 +9,8 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph, InputInfo, OutputInfo, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import FUSED, Dot, Fused
-from attndsl.ops.samples import SAMPLES, Sample
 from attndsl.sizes import Size
+from tests.samples.ops import SAMPLES, Sample
 
 ALL = [sample for op in FUSED for sample in SAMPLES[op.name]]
 

@@ -13,9 +13,9 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError
 from attndsl.ops.arrays import collect, contract, scatter_add, spread
 from attndsl.ops.draws import generator
-from attndsl.ops.samples import axes, axis, typed
 from attndsl.ops.special import erf, sigmoid
 from attndsl.sizes import Size
+from tests.samples.ops import axes, axis, typed
 
 LENGTHS = dict(zip("ABCDE", (2, 3, 4, 1, 5), strict=True))
 subsets = st.lists(st.sampled_from("ABCDE"), unique=True)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from attndsl import ops
 from attndsl.graph import Axis, Type, align
-from attndsl.ops.samples import axes, axis, size, typed
 from attndsl.sizes import Size
+from tests.samples.ops import axes, axis, size, typed
 
 DISPLACED = Type("float", (Axis("S", size("S"), Size.symbol("M") * -1),))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attndsl.ops import CONTROL, OPS, Call, Op, Parameter
-from attndsl.ops.samples import SAMPLES, Sample
+from tests.samples.ops import SAMPLES, Sample
 
 ALL = [sample for samples in SAMPLES.values() for sample in samples]
 STEP = 1e-6
@@ -28,7 +28,7 @@ def gradients(sample: Sample, dtype: str, **options: object) -> tuple[list[np.nd
 
 
 def test_every_op_has_samples() -> None:
-    elsewhere = {op.name for op in CONTROL} | {Parameter.name}  # in attndsl.ops.sample_graphs
+    elsewhere = {op.name for op in CONTROL} | {Parameter.name}  # in tests.samples.graphs
     assert OPS.keys() == SAMPLES.keys() | elsewhere
     assert not SAMPLES.keys() & elsewhere
 

@@ -12,7 +12,7 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, load, open_spec
 from attndsl.graph import Graph
-from attndsl.inputs import example_inputs
+from attndsl.running.inputs import example_inputs
 from attndsl.weights import config_settings, load_weights, settings_for
 from attndsl.weights.adapting import Adapted, adapt_weights
 from tests.parity.families.bert import CONFIGS, FAMILIES

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from attndsl.cli.verbs import VERBS
-from attndsl.codes import CODES, RANGES, explanation
 from attndsl.diagnostics import AttnError
+from attndsl.diagnostics.codes import CODES, RANGES, explanation
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r'"(E0\d{3})"')

@@ -74,7 +74,7 @@ def test_what_was_measured_keeps_the_promise(figures: dict, name: str) -> None:
 
 def test_the_figures_are_those_of_the_recipes(figures: dict) -> None:
     from attndsl.elaborate import elaborate, open_spec
-    from attndsl.training.recipe import read_recipe
+    from attndsl.recipe.recipe import read_recipe
 
     for name, run in figures["runs"].items():
         spec = open_spec(name)

@@ -11,9 +11,9 @@ from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
-from attndsl.inputs import example_inputs
-from attndsl.ops.samples import axes, axis, typed
+from attndsl.running.inputs import example_inputs
 from attndsl.sizes import Size
+from tests.samples.ops import axes, axis, typed
 
 pytestmark = pytest.mark.torch
 

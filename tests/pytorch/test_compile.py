@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attndsl.elaborate import load
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GRAPHS
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GRAPHS
 
 pytestmark = pytest.mark.torch
 

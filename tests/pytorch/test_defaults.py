@@ -14,10 +14,10 @@ import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GRAPHS
 from attndsl.passes import optimize
+from attndsl.running.inputs import example_inputs
 from tests.elaborate.test_defaults import TAGGED
+from tests.samples.graphs import GRAPHS
 from tests.std.meaning import written
 
 pytestmark = pytest.mark.torch

@@ -10,9 +10,9 @@ import pytest
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph, Value
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GraphBuilder, repeat
-from attndsl.ops.samples import axes, axis, size
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GraphBuilder, repeat
+from tests.samples.ops import axes, axis, size
 
 pytestmark = pytest.mark.torch
 

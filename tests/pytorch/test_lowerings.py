@@ -7,9 +7,9 @@ import pytest
 
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GRAPHS
-from attndsl.ops.samples import SAMPLES, Sample
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GRAPHS
+from tests.samples.ops import SAMPLES, Sample
 
 pytestmark = pytest.mark.torch
 

@@ -14,8 +14,8 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.graph import Graph
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GRAPHS, decoder
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GRAPHS, decoder
 
 pytestmark = pytest.mark.torch
 

@@ -16,10 +16,10 @@ from attndsl import ops
 from attndsl.elaborate import load
 from attndsl.graph import Graph, Initializer, InputInfo, OutputInfo, ParameterInfo, Type, Value
 from attndsl.graph.builder import Builder
-from attndsl.inputs import example_inputs
-from attndsl.ops.sample_graphs import GRAPHS, GraphBuilder
-from attndsl.ops.samples import axes
 from attndsl.passes import optimize
+from attndsl.running.inputs import example_inputs
+from tests.samples.graphs import GRAPHS, GraphBuilder
+from tests.samples.ops import axes
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = {"depth": "2", "width": "32", "heads": "4", "vocab": "50", "context": "16"}
@@ -183,11 +183,11 @@ INITIALIZERS = [
 @pytest.mark.torch
 @pytest.mark.parametrize(("initializer", "mean", "deviation"), INITIALIZERS, ids=lambda x: getattr(x, "kind", ""))
 def test_the_file_draws_first_values_too(initializer: Initializer, mean: float, deviation: float) -> None:
-    """As `attndsl.initial` does, if not the same bits."""
+    """As `attndsl.running.initial` does, if not the same bits."""
     import torch
 
     from attndsl.backends.pytorch import generate_source
-    from attndsl.initial import initial_value
+    from attndsl.running.initial import initial_value
 
     type = Type("float", axes("I O"))
     builder, x = Builder(), Value(Type("float", axes("O")))

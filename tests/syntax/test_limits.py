@@ -7,7 +7,7 @@ import time
 import pytest
 
 from attndsl.diagnostics import AttnError, Source
-from attndsl.report import render
+from attndsl.diagnostics.report import render
 from attndsl.syntax.limits import MAX_BYTES, MAX_CHAIN, MAX_DEPTH, MAX_DIGITS, MAX_NESTING
 from attndsl.syntax.parser import parse, parse_file
 from attndsl.syntax.printer import to_outline, to_text

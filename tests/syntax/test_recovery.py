@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attndsl.diagnostics import Source
-from attndsl.report import render, to_json
+from attndsl.diagnostics.report import render, to_json
 from attndsl.syntax.limits import MAX_ERRORS
 from attndsl.syntax.parser import parse
 from tests.syntax.examples import EXAMPLES

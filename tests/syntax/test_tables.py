@@ -128,7 +128,7 @@ def test_a_cached_start_imports_no_lark(cache):
 def test_the_same_tables_and_messages_under_every_hash_seed(tmp_path, seed):
     code = (
         "from attndsl.diagnostics import Source\n"
-        "from attndsl.report import render\n"
+        "from attndsl.diagnostics.report import render\n"
         "from attndsl.syntax.parser import parse\n"
         "from attndsl.syntax.printer import to_outline\n"
         "f, d = parse(Source('t', 'model M(a=1) {\\n x = f(a b) \\n param y\\n z = [a]\\n x = y |> g\\n}\\n'))\n"
@@ -140,7 +140,7 @@ def test_the_same_tables_and_messages_under_every_hash_seed(tmp_path, seed):
     (mine,) = (tmp_path / "attndsl").iterdir()
     assert json.loads(mine.read_bytes().partition(b"\n")[2]) == module.build(GRAMMAR)
     from attndsl.diagnostics import Source
-    from attndsl.report import render
+    from attndsl.diagnostics.report import render
     from attndsl.syntax.parser import parse
     from attndsl.syntax.printer import to_outline
 

@@ -15,11 +15,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.runs.record import RECORD, WEIGHTS
 from attndsl.training import Outcome, train
 from attndsl.training.checkpoint import list_checkpoints
 from attndsl.training.console import Silent
 from attndsl.training.log import read_log
-from attndsl.training.record import RECORD, WEIGHTS
 
 SPEC = """
 model Tiny(vocab=300, context=32, width=8, depth=1, labels=2, head="words") {

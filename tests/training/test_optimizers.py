@@ -9,9 +9,9 @@ import pytest
 
 from attndsl.data.batches import NextToken
 from attndsl.elaborate import load
+from attndsl.recipe.options import OPTIMIZERS, choose
+from attndsl.recipe.recipe import read_recipe
 from attndsl.training.api import decays, make_trainer, parameter_infos
-from attndsl.training.options import OPTIMIZERS, choose
-from attndsl.training.recipe import read_recipe
 
 pytestmark = pytest.mark.torch
 

@@ -9,13 +9,13 @@ import pytest
 
 from attndsl.diagnostics import AttnError, Source
 from attndsl.elaborate import load
+from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.objective import OBJECTIVES, choose_objective
+from attndsl.recipe.options import OPTIMIZERS, SCHEDULES, choose
+from attndsl.recipe.recipe import Recipe, read_recipe
+from attndsl.recipe.schedules import share
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
-from attndsl.training.fitting import check_recipe, split_settings
-from attndsl.training.objective import OBJECTIVES, choose_objective
-from attndsl.training.options import OPTIMIZERS, SCHEDULES, choose
-from attndsl.training.recipe import Recipe, read_recipe
-from attndsl.training.schedules import share
 
 SIZES = {"width": 64, "context": 32, "vocab": 100, "norm": "layer_norm"}
 

@@ -1,0 +1,415 @@
+"""A spec as an object: checked when it is loaded, then drawn, run, compared, trained and turned into a PyTorch module.
+
+>>> import attndsl
+>>> model = attndsl.load("gpt2", depth=2)
+>>> model
+<attndsl.Model gpt2 · 53,561,088 parameters>
+>>> model.inputs
+{'tokens': 'int[B, T]', 'targets': 'int[B, T] optional'}
+>>> model.with_(depth=3, width=36).parameters
+1894248
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from attndsl.api.settings import for_python, merged
+from attndsl.checking import check_spec
+from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.elaborate import Spec, open_spec, open_text
+
+if TYPE_CHECKING:
+    from attndsl.api.trained import TrainedModel
+    from attndsl.backends.numpy_reference import NumpyProgram
+    from attndsl.comparison import Comparison
+    from attndsl.drawing import Drawing
+    from attndsl.elaborate.settings import Setting
+    from attndsl.graph import Graph
+    from attndsl.inspection import Report
+    from attndsl.running.program import Array, Program
+
+    Path_ = str | os.PathLike[str]
+    Weights = Path_ | Mapping[str, Array]
+
+BACKENDS = ("torch", "numpy")
+
+
+def load(
+    name: str | os.PathLike[str],
+    settings: Mapping[str, Setting] | None = None,
+    /,
+    *,
+    weights: Path_ | None = None,
+    **hyperparameters: Setting,
+) -> Model:
+    """The model of the spec called `name`, checked.
+
+    `name` is what the command line takes: a file (`"my.attn"`), a shipped spec (`"gpt2"`), either with a variant behind
+    a colon (`"gpt2:medium"`). Hyperparameters are given by name, as numbers, truth values, or text of the language:
+
+        attndsl.load("bert:base", depth=2)
+        attndsl.load("gpt2", act="silu", p=0.0)
+        attndsl.load("gpt2", {"depth": 2})            # the same, as a mapping
+
+    `weights` is a safetensors file in our names, a folder that `save_pretrained` wrote, or a training run: the sizes
+    are taken from it, and the model's programs get its parameters.
+
+    Raises `AttnError` with one diagnostic for every mistake in the spec or its settings, E0617 where a setting
+    contradicts the weights.
+    """
+    return Model(open_spec(os.fspath(name)), merged(settings, hyperparameters), weights)
+
+
+def parse(
+    text: str,
+    settings: Mapping[str, Setting] | None = None,
+    /,
+    *,
+    variant: str = "",
+    weights: Path_ | None = None,
+    **hyperparameters: Setting,
+) -> Model:
+    """The model that `text` declares, checked; messages call the text `<text>`.
+
+        model = attndsl.parse('''
+            model Linear(width=8) {
+              input x: [B, width]
+              output y = linear(x, width)
+            }
+        ''')
+
+    `variant` chooses one of its variants, or one of several models. Imports by path are relative to the working folder.
+    All else is as in `load`.
+    """
+    return Model(open_text(text, variant), merged(settings, hyperparameters), weights)
+
+
+class Model:
+    """A checked model at given hyperparameters. It never changes: `with_` gives another one.
+
+    Made by `attndsl.load` and `attndsl.parse`. Nothing is allocated before a program is made, so that a model of any
+    size can be loaded, counted, drawn and compiled anywhere.
+    """
+
+    spec: Spec
+    """The parsed file, and which model and variant of it this is."""
+    graph: Graph
+    """What all else reads: the checked graph."""
+    settings: Mapping[str, Setting]
+    """The hyperparameters that were given, or taken from weights."""
+    weights: Path | None
+    """Where the parameters come from; None where they are drawn."""
+
+    def __init__(self, spec: Spec, settings: Mapping[str, Setting] | None = None, weights: Path_ | None = None) -> None:
+        given = dict(settings or {})
+        self.spec = spec
+        self.weights = Path(weights) if weights is not None else None
+        try:
+            if self.weights is not None:
+                from attndsl.runs.given_weights import check_run, settings_with
+
+                given = settings_with(self.weights, spec, given)
+                self.graph = check_spec(spec, given)
+                check_run(self.weights, spec, self.graph)
+            else:
+                self.graph = check_spec(spec, given)
+        except AttnError as problem:
+            raise AttnError(*map(for_python, problem.diagnostics)) from None
+        self.settings = MappingProxyType(given)
+        self._program: tuple[object, Program] | None = None
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def name(self) -> str:
+        """The name that it was loaded by: `gpt2:medium`, `my.attn`."""
+        return self.spec.name
+
+    @property
+    def variant(self) -> str | None:
+        return self.graph.variant
+
+    @property
+    def hyperparameters(self) -> dict[str, object]:
+        """Every hyperparameter's value by name: numbers and truth values; blocks, masks and words as text."""
+        return dict(self.graph.hyperparameters)
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters there are; those that are used in several places count once."""
+        return self.graph.parameter_count
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What goes in: names and types."""
+        return {i.name: f"{i.value.type}{' optional' if i.optional else ''}" for i in self.graph.inputs}
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What comes out: names and types."""
+        return {o.name: str(o.value.type) for o in self.graph.outputs}
+
+    def with_(self, settings: Mapping[str, Setting] | None = None, /, **hyperparameters: Setting) -> Model:
+        """The same spec (and weights) with these hyperparameters changed."""
+        return Model(self.spec, {**self.settings, **merged(settings, hyperparameters)}, self.weights)
+
+    def __repr__(self) -> str:
+        return f"<attndsl.Model {self.name} · {self.parameters:,} parameters>"
+
+    # ------------------------------------------------------------ looking at it
+
+    def inspect(self, sizes: Mapping[str, int] | None = None) -> Report:
+        """Its layers with what each costs: shapes, parameters, FLOPs, memory (`attndsl.inspection.Report`). `sizes` are
+        those that the inputs bind (`{"B": 1, "T": 1024}`)."""
+        from attndsl.inspection import inspect
+
+        return inspect(self.graph, sizes)
+
+    def summary(self, sizes: Mapping[str, int] | None = None, *, width: int = 100) -> str:
+        """What `attndsl inspect` prints."""
+        from attndsl.inspection import render_tree
+
+        return render_tree(self.inspect(sizes), width=width)
+
+    def draw(
+        self,
+        format: str = "svg",
+        *,
+        depth: int | None = None,
+        expand: str | Sequence[str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Drawing:
+        """Its diagram as svg, png, pdf or dot; `str(…)` of it is the text of an SVG, and a notebook shows it.
+
+        `depth` opens so many levels of layers, `expand` the layer at an address (`"h.attn"`), or several. Raises E0901
+        where Graphviz is missing, E0902 (another format), E0903 (no such layer).
+        """
+        from attndsl.drawing import picture
+
+        return picture(self.graph, format, depth=depth, expand=expand, sizes=sizes)
+
+    def save_drawing(
+        self,
+        path: Path_,
+        *,
+        depth: int | None = None,
+        expand: str | Sequence[str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Draw it into a file, whose ending says as what: .svg, .png, .pdf or .dot."""
+        from attndsl.drawing import render
+
+        render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes)
+
+    def source(self) -> str:
+        """The PyTorch module as the text of a Python file that imports nothing but torch (`--emit python`)."""
+        from attndsl.backends.pytorch import generate_source
+        from attndsl.passes import optimize
+
+        return generate_source(optimize(self.graph)[0])
+
+    def _repr_html_(self) -> str:
+        settings = " · ".join(f"{escape(k)} = {escape(str(v))}" for k, v in self.hyperparameters.items())
+        head = f"<b>{escape(self.name)}</b> · {self.parameters:,} parameters<br><small>{settings}</small>"
+        try:
+            picture = str(self.draw("svg"))
+        except AttnError:  # no Graphviz here
+            return f"<div>{head}<pre>{escape(self.summary())}</pre></div>"
+        picture = picture[picture.index("<svg") :].replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
+        return f"<div>{head}<br>{picture}</div>"
+
+    # ------------------------------------------------------------ running it
+
+    def torch(
+        self,
+        weights: Weights | None = None,
+        *,
+        dtype: str = "float32",
+        device: str = "cpu",
+        seed: int = 0,
+        compile: bool = False,
+    ) -> Any:
+        """A `torch.nn.Module`, the one whose text `source()` is, with its parameters in place and in evaluation mode.
+
+        Its `forward` takes the inputs as tensors, by their names, and returns a dict of tensors, every output that they
+        allow: `module(tokens=ids)["logits"]`. `outputs=("loss",)` computes only those, where the model has several.
+        `state_dict()` has our addresses (`h.0.ln_1.scale`). It is trained like any module, and its inputs are not
+        checked against the spec's bounds (`program("torch").run` does that).
+
+        `weights` is a path as for `load`, or a mapping from addresses to arrays; without, those that the model was
+        loaded with, else initial values drawn by `seed`. `dtype` is float32, float64, bfloat16 or float16. `compile`
+        lets `torch.compile` translate it at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
+        device), E0807 and E06xx (weights that are not this model's).
+        """
+        from attndsl.backends.pytorch import require_torch
+
+        require_torch(otherwise="model.numpy()")
+        from attndsl.backends.pytorch import TorchProgram
+
+        module = TorchProgram(
+            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=self._arrays(weights)
+        ).module
+        if compile:
+            module.compile(fullgraph=True)
+        return module
+
+    def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> NumpyProgram:
+        """The model on NumPy, which says what every operation means: `.run(inputs)`, `.gradients(…)`, `.parameters()`
+        (`attndsl.running.program.Program`). `weights` as in `torch`; `dtype` is float32 or float64."""
+        from attndsl.backends.numpy_reference import NumpyProgram
+
+        return NumpyProgram(self.graph, dtype=_dtype(dtype), seed=seed, parameters=self._arrays(weights))
+
+    def program(
+        self,
+        backend: str | None = None,
+        weights: Weights | None = None,
+        *,
+        dtype: str = "float32",
+        device: str = "cpu",
+        seed: int = 0,
+        compile: bool = False,
+    ) -> Program:
+        """The model on a backend, `torch` or `numpy` (torch where it is installed): NumPy arrays go in and come out,
+        checked against the spec (`attndsl.running.program.Program`). `weights` and the rest as in `torch`."""
+        if backend is None:
+            backend = BACKENDS[importlib.util.find_spec("torch") is None]
+        if backend not in BACKENDS:
+            help = did_you_mean(backend, BACKENDS) or f"there are {' and '.join(BACKENDS)}"
+            raise error("E0723", f"there is no backend `{backend}`", help=help)
+        if backend == "numpy":
+            if device != "cpu" or compile:
+                what = "does not compile" if compile else f"has no device `{device}`"
+                raise error("E0811", f"the NumPy backend {what}", help='use `backend="torch"`')
+            return self.numpy(weights, dtype=dtype, seed=seed)
+        from attndsl.backends.pytorch import require_torch
+
+        require_torch(otherwise='backend="numpy"')
+        from attndsl.backends.pytorch import TorchProgram
+
+        arrays = self._arrays(weights)
+        return TorchProgram(
+            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=arrays, compile=compile
+        )
+
+    def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
+        """The parameters by address; None where they are to be drawn."""
+        if isinstance(weights, Mapping):
+            return weights
+        where = weights if weights is not None else self.weights
+        if where is None:
+            return None
+        from attndsl.runs.given_weights import check_run, read_weights
+
+        check_run(where, self.spec, self.graph)
+        return read_weights(where, self.spec, self.graph)
+
+    def examples(self, sizes: Mapping[str, int] | None = None, *, seed: int = 0) -> dict[str, Array]:
+        """Made-up inputs within the spec's bounds, of the `sizes` that are given and small ones for the rest."""
+        from attndsl.running.inputs import example_inputs
+
+        return example_inputs(self.graph, sizes, seed=seed)
+
+    def run(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        outputs: str | Sequence[str] | None = None,
+        *,
+        backend: str | None = None,
+        weights: Weights | None = None,
+        dtype: str = "float32",
+        device: str = "cpu",
+        seed: int = 0,
+        dump: str | Sequence[str] = (),
+    ) -> dict[str, Array]:
+        """The outputs by name (all that the inputs allow, unless named), and the values at the addresses in `dump`
+        (`"h.0.attn"`). Without `inputs`, those of `examples()`.
+
+        The program is kept for the next call that asks for the same one; `program()` gives one of your own. Raises
+        E0801 to E0803 for inputs that do not fit.
+        """
+        from attndsl.running.inputs import as_arrays, check_inputs
+
+        given = as_arrays(self.graph, inputs) if inputs is not None else self.examples()
+        if inputs is not None:
+            check_inputs(self.graph, given)  # before parameters are drawn, which may take a while
+        asked = (backend, os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None, dtype, device, seed)
+        if self._program is None or self._program[0] != asked or isinstance(weights, Mapping):
+            self._program = None  # two at a time may not fit
+            program = self.program(backend, weights, dtype=dtype, device=device, seed=seed)
+            self._program = (None if isinstance(weights, Mapping) else asked, program)
+        chosen = (outputs,) if isinstance(outputs, str) else outputs
+        return self._program[1].run(given, chosen, seed=seed, dump=(dump,) if isinstance(dump, str) else dump)
+
+    def compare(
+        self,
+        against: str = "torch",
+        *,
+        weights: Weights | None = None,
+        inputs: Mapping[str, Array] | None = None,
+        gradients: bool = False,
+        dtype: str = "float32",
+        device: str = "cpu",
+        seed: int = 0,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Comparison:
+        """Hold PyTorch (or `against="passes"`, the optimized graph) against NumPy's float64 run, array by array. The
+        result prints as a table; `.ok` says whether all agree, `.divergence` where they first part."""
+        from attndsl.comparison import CANDIDATES, compare
+
+        if against not in CANDIDATES:
+            help = did_you_mean(against, CANDIDATES) or f"there are {' and '.join(CANDIDATES)}"
+            raise error("E0723", f"there is no `{against}` to compare with", help=help)
+        return compare(
+            self.graph, candidate=against, weights=self._arrays(weights), inputs=inputs, gradients=gradients,
+            dtype=dtype, device=device, seed=seed, sizes=sizes,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ training it
+
+    def train(
+        self,
+        data: Any,
+        out: Path_ | None = None,
+        settings: Mapping[str, Setting] | None = None,
+        /,
+        *,
+        weights: Path_ | None = None,
+        backend: str | None = None,
+        device: str | None = None,
+        compile: bool = False,
+        quiet: bool = False,
+        **changes: Setting,
+    ) -> TrainedModel:
+        """Train it by the spec's `train` section on `data` into the new folder `out` (default: `runs/NAME`).
+
+        `data` is what the section's objective learns from: files, folders and globs of text, a table (.jsonl, .tsv,
+        .csv, .npz, a folder of pictures by class), `"example:NAME"`, or any iterable of rows (dicts, or tuples in the
+        order of the columns). Keys of the recipe and hyperparameters are changed by name:
+
+            model.train("book.txt", "runs/book", steps=200, lr=1e-3, batch=16)
+            attndsl.load("bert:classifier").train([{"text": "…", "label": "good"}, …], weights="runs/body")
+
+        `weights` is a body to start from, whatever its head was; without, the weights that the model was loaded with,
+        if any. A Ctrl-C ends the run after the step at hand; `attndsl.resume(out)` goes on with it. With `quiet`
+        nothing is printed. Raises E07xx (see `attndsl explain`).
+        """
+        from attndsl.api.trained import train
+
+        given = {**self.settings, **merged(settings, changes)}
+        start = weights if weights is not None else self.weights
+        return train(
+            self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, quiet=quiet
+        )
+
+
+def _dtype(dtype: object) -> str:
+    """The name of a precision: of `"float32"`, `numpy.float32`, `numpy.dtype("float32")`, `torch.float32`."""
+    return getattr(dtype, "__name__", None) or str(dtype).removeprefix("torch.")

@@ -1,0 +1,290 @@
+"""Trained models as objects: what `Model.train` gives, and `attndsl.open_run` reads again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.api.settings import merged
+from attndsl.diagnostics import AttnError, Diagnostic, error
+
+if TYPE_CHECKING:
+    from attndsl.api.model import Model
+    from attndsl.attention_maps.maps import Maps
+    from attndsl.elaborate import Spec
+    from attndsl.elaborate.settings import Setting
+    from attndsl.generation.predict import Prediction
+    from attndsl.graph import Graph
+    from attndsl.running.program import Array
+    from attndsl.runs.run import Run
+    from attndsl.training import Console, Outcome
+
+    Path_ = str | os.PathLike[str]
+
+
+def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
+    """The trained model in the folder at `path`: one that `Model.train` or `attndsl train` wrote, or, with the name of
+    its `spec`, one that was published with its tokenizer (`attndsl.open_run("bert-base-uncased/", "bert")`).
+
+    Raises E0732 (no run, or nothing trained yet), E0733 (damaged), E0745 (no tokenizer beside published weights).
+    """
+    if spec is None:
+        from attndsl.generation import load_run
+
+        return TrainedModel(load_run(Path(path)))
+    from attndsl.generation.published import open_published
+
+    return TrainedModel(open_published(spec, os.fspath(path), _not_told))
+
+
+def resume(
+    path: Path_, settings: Mapping[str, Setting] | None = None, /, *, quiet: bool = False, **changes: Setting
+) -> TrainedModel:
+    """Go on with the training run in the folder at `path`, with keys of its recipe changed (`steps=2000`). Raises E0732
+    to E0734."""
+    from attndsl.training import train
+
+    return _used(train(resume=os.fspath(path), settings=merged(settings, changes), console=_console(quiet)))
+
+
+def train(
+    spec: Spec,
+    data: Any,
+    out: Path_ | None,
+    settings: Mapping[str, Setting],
+    *,
+    weights: Path_ | None,
+    backend: str | None,
+    device: str | None,
+    compile: bool,
+    quiet: bool,
+) -> TrainedModel:
+    """See `Model.train`."""
+    from attndsl import training
+
+    folder = os.fspath(out) if out is not None else None
+    return _used(
+        training.train(
+            spec, data, folder, settings=settings, weights=weights, backend=backend, device=device, compile=compile,
+            console=_console(quiet),
+        )
+    )  # fmt: skip
+
+
+def _used(outcome: Outcome) -> TrainedModel:
+    """The model that a training left; that of its newest checkpoint where it was interrupted."""
+    from attndsl.generation import load_run
+
+    return TrainedModel(load_run(outcome.run), outcome)
+
+
+def _console(quiet: bool) -> Console | None:
+    from attndsl.training.console import Silent
+
+    return Silent() if quiet else None
+
+
+def _not_told(diagnostic: Diagnostic) -> None:
+    """Keys of a published configuration that a spec does not speak of are no news here."""
+
+
+class TrainedModel:
+    """A model with its weights, its tokenizer, and what it was trained for.
+
+    Made by `Model.train`, `attndsl.open_run` and `attndsl.resume`. Examples are texts, pairs of texts (as tuples),
+    lists of words, or pictures (arrays), as the objective takes them. Methods take a list of them and give a list back;
+    a text or a pair may also come alone.
+    """
+
+    run: Run
+    """The run as `attndsl.generation` reads it: graph, weights, tokenizer, recipe."""
+    outcome: Outcome | None
+    """How the training ended, where this process did it: losses, metrics, whether it was interrupted."""
+
+    def __init__(self, run: Run, outcome: Outcome | None = None) -> None:
+        self.run = run
+        self.outcome = outcome
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
+
+    @property
+    def graph(self) -> Graph:
+        return self.run.graph
+
+    @property
+    def step(self) -> int:
+        """How many steps were taken."""
+        return self.run.step
+
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """The parameters by address."""
+        return self.run.weights
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes, where there are any, in the order of their numbers."""
+        found = self.run.facts.get("labels")
+        return tuple(found) if found is not None else None
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """How good it is on held-out data, by name; None where a metric could not be taken. Empty before the end."""
+        return {str(metric["name"]): metric["value"] for metric in self.run.facts.get("metrics", ())}
+
+    @property
+    def model(self) -> Model:
+        """The model at the run's hyperparameters, with its weights: `.model.torch()`, `.model.draw()`."""
+        from attndsl.api.model import load
+        from attndsl.runs.record import open_record
+
+        record = open_record(self.folder)
+        return load(record.spec, record.settings, weights=self.folder)
+
+    def __repr__(self) -> str:
+        return f"<attndsl.TrainedModel {self.folder} · {self.graph.name} after {self.step:,} steps>"
+
+    # ------------------------------------------------------------ using it
+
+    def generate(self, prompt: Any = "", tokens: int = 256, **options: Any) -> Any:
+        """What follows the text `prompt`; of a model that makes one text of another, what it says to that source.
+
+        `temperature`, `top_k`, `top_p` and `seed` choose the tokens (by default temperature 1; with a source 0, which
+        takes the likeliest); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
+        """
+        from attndsl.generation.fits import ANSWERING
+
+        if self.run.recipe.objective.kind in ANSWERING:
+            return _one_or_all(self.run, prompt, lambda sources: self._answers(sources, tokens, **options))
+        return _one_or_all(
+            self.run, prompt, lambda texts: ["".join(self.stream(text, tokens, **options)) for text in texts]
+        )
+
+    def stream(self, prompt: str = "", tokens: int = 256, **options: Any) -> Iterator[str]:
+        """What `generate` says to a beginning, piece by piece, as it comes."""
+        from attndsl.generation import generate
+
+        _require_known(options, ("temperature", "top_k", "top_p", "seed", "backend", "device", "say"), "generate")
+        return generate(self.run, prompt, tokens, **options)
+
+    def _answers(self, sources: Sequence[Any], tokens: int, **options: Any) -> list[str]:
+        from attndsl.generation.respond import respond
+        from attndsl.generation.sampling import Sampling
+        from attndsl.generation.sequences import Beam
+
+        drawing, searching = ("temperature", "top_k", "top_p", "seed"), ("beams", "length_penalty")
+        _require_known(options, (*drawing, *searching, "backend", "device"), "generate")
+        drawn, searched = ([name for name in names if name in options] for names in (drawing, searching))
+        if drawn and searched:
+            raise error("E0797", f"`{searched[0]}` searches, and `{drawn[0]}` draws", help="give one of the two")
+        place = {name: options[name] for name in ("backend", "device") if name in options}
+        if searched:
+            beam = Beam(options.get("beams", 4), options.get("length_penalty", 0.6))
+            return respond(self.run, sources, tokens, beam=beam, **place)
+        chosen = {name: options[name] for name in drawn}
+        chosen.setdefault("temperature", 1.0 if drawn else 0.0)
+        return respond(self.run, sources, tokens, sampling=Sampling(**chosen), **place)
+
+    def predict(
+        self, examples: Any, top: int = 5, *, backend: str | None = None, device: str | None = None
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """What it says of an example: its class, or a tag for each word, or a token for each mask, with the `top`
+        likeliest answers of each. Raises E0744 where the run predicts nothing, E0749, E0752, E0756."""
+        from attndsl.generation.predict import predict
+
+        found: list[Prediction] | list[list[Prediction]] = _one_or_all(
+            self.run, examples, lambda those: predict(self.run, those, top, backend=backend, device=device)
+        )
+        return found
+
+    def embed(
+        self,
+        examples: Any,
+        pool: str = "mean",
+        output: str | None = None,
+        *,
+        backend: str | None = None,
+        device: str | None = None,
+    ) -> Array:
+        """A vector for each example, `[examples, width]` (`[width]` for a single text): the `mean`, `first` or `last`
+        place of an output with vectors. Raises E0746, E0752, E0756."""
+        from attndsl.generation.embed import embed
+
+        found: Array = _one_or_all(
+            self.run, examples, lambda those: embed(self.run, those, pool, output, backend=backend, device=device)
+        )
+        return found
+
+    def attend(
+        self, example: Any, target: str | None = None, *, backend: str | None = None, device: str | None = None
+    ) -> AttentionDrawing:
+        """What every layer and head attends to, given one example; a notebook shows it. `target` is what a decoder
+        says beside an encoder (by default what it would say itself). Raises E0747, E0748, E0752, E0756."""
+        from attndsl.attention_maps.run import attend
+
+        return AttentionDrawing(attend(self.run, example, target, backend=backend, device=device))
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionDrawing:
+    """Heat maps of attention."""
+
+    maps: Maps
+
+    def save(self, path: Path_) -> None:
+        """Write a page with everything (.html), or a picture (.svg)."""
+        from attndsl.attention_maps import to_html, to_svg
+        from attndsl.data.files import write_text
+
+        write = {".html": to_html, ".htm": to_html, ".svg": to_svg}.get(Path(path).suffix.lower())
+        if write is None:
+            raise error("E0902", f"attention is drawn as .html or .svg, not as `{Path(path).name}`")
+        write_text(Path(path), write(self.maps))
+
+    def _repr_html_(self) -> str:
+        from attndsl.attention_maps import to_svg
+
+        return to_svg(self.maps)
+
+
+def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
+    """What `use` makes of a list of examples; a text, a pair, a row, a picture `[height, width]` or the path of one
+    alone is a list of one. Raises E0749 where it is none of them."""
+    from attndsl.generation.examples import pictures, takes_pictures
+
+    seen, shape = takes_pictures(run), getattr(examples, "shape", None)
+    single = (str, tuple, Mapping, os.PathLike)
+    alone = isinstance(examples, single) or (seen and shape is not None and len(shape) == 2)
+    if not alone and (not isinstance(examples, Iterable) or shape == ()):
+        kind, wanted = run.recipe.objective.kind, "a picture" if seen else "a text"
+        raise error(
+            "E0749", f"`{str(examples)[:60]}` is nothing that a model trained by `{kind}` takes",
+            help=f"give {wanted}, or a list of them",
+        )  # fmt: skip
+    those = [examples] if alone else list(examples)
+    if seen:
+        paths = (str, os.PathLike)
+        those = [each for one in those for each in (pictures(run, [one]) if isinstance(one, paths) else [one])]
+    found = use(those)
+    return found[0] if alone and len(those) == 1 else found
+
+
+def _require_known(options: Mapping[str, Any], known: Sequence[str], method: str) -> None:
+    from attndsl.diagnostics import did_you_mean
+
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise AttnError(
+            *(
+                Diagnostic(
+                    "E0797", f"`{method}` of this model takes no `{name}`",
+                    helps=did_you_mean(name, known) or (f"it takes {', '.join(known)}",),
+                )
+                for name in unknown
+            )
+        )  # fmt: skip

@@ -1,0 +1,150 @@
+"""What is said when something is wrong: places, messages, and the one error that carries them.
+
+A `Diagnostic` names a place (`Label` over a `Span`), the place it conflicts with, the derivation in the
+author's own names (`notes`) and the way out (`helps`). `attndsl.diagnostics.report` turns diagnostics into text or
+JSON; `attndsl.diagnostics.codes` explains every code. Nothing in this module formats or prints; an error asks `report`
+when somebody wants to read it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+
+class Source:
+    """A text that spans point into: a file's contents with the name that it goes by in messages."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        starts = [0]
+        at = self.text.find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find("\n", at + 1)
+        return starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """The line and column, both counted from 1, of the character at `offset`."""
+        line = bisect_right(self.line_starts, offset)
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of line `number` (from 1), without its end."""
+        starts = self.line_starts
+        end = starts[number] if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end].rstrip("\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The characters `start <= offset < end` of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        return self.source.position(self.start)[1]
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def to(self, other: Span) -> Span:
+        """From the start of this span to the end of `other`, in the same source."""
+        return Span(self.source, self.start, max(self.end, other.end))
+
+    def __str__(self) -> str:
+        line, column = self.source.position(self.start)
+        return f"{self.source.name}:{line}:{column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A span with what to write beside its underline (may be empty)."""
+
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake. `primary` is None only where there is no text to point at (a file that does not exist)."""
+
+    code: str
+    message: str
+    primary: Label | None = None
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+
+
+class AttnError(Exception):
+    """The root of every error that a user can cause; carries one diagnostic for each mistake found. As text it is what
+    the command line prints: every mistake with its place and the way out."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in diagnostics))
+        self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        import attndsl.diagnostics.report
+
+        return attndsl.diagnostics.report.render(self.diagnostics, color=False)
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show instead of a traceback."""
+        import attndsl.diagnostics.report
+
+        return attndsl.diagnostics.report.for_notebook(self)
+
+
+def error(
+    code: str,
+    message: str,
+    span: Span | None = None,
+    label: str = "",
+    *,
+    other: Label | Iterable[Label] = (),
+    note: str | Iterable[str] = (),
+    help: str | Iterable[str] = (),
+) -> AttnError:
+    """An `AttnError` with one diagnostic; single labels, notes and helps need no tuple."""
+    return AttnError(
+        Diagnostic(
+            code,
+            message,
+            Label(span, label) if span is not None else None,
+            (other,) if isinstance(other, Label) else tuple(other),
+            (note,) if isinstance(note, str) else tuple(note),
+            (help,) if isinstance(help, str) else tuple(help),
+        )
+    )
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `name` is most likely a slip for, or None; ties go to the alphabetically first."""
+    found = difflib.get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """A help line for an unknown name, as a tuple that may be empty."""
+    found = nearest(name, candidates)
+    return (f"did you mean `{found}`?",) if found else ()

@@ -1,0 +1,210 @@
+"""Whether a recipe fits its model: inputs for roles, an output to minimise, special tokens, room for the windows."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+
+from attndsl.diagnostics import AttnError, Span, did_you_mean, error, nearest
+from attndsl.elaborate.settings import Setting
+from attndsl.graph import Graph, InputInfo, Type
+from attndsl.recipe.objective import IMAGES, ROLES, ObjectiveChoice, stands_for
+from attndsl.recipe.options import Choice
+from attndsl.recipe.recipe import ALONE, KEYS, Recipe
+from attndsl.sizes import Size
+
+
+def check_recipe(recipe: Recipe, graph: Graph) -> None:
+    """That the graph has what the recipe speaks of: an input of the right type for every role, the scalar to minimise,
+    no further input that must be given, and room for the windows; and that the special tokens that the objective needs
+    are named. Raises E0722, E0735 (a special token without a name), E0736 (`freeze` matches nothing), or what the
+    model's own constraint says."""
+    inputs = {info.name: info for info in graph.inputs}
+    at, objective = recipe.spans, recipe.objective
+    for role, name in objective.roles.items():
+        _check_role(recipe, graph, inputs, role, name)
+    _check_minimized(recipe, graph)
+    filled = set(objective.roles.values())
+    missing = [info.name for info in graph.inputs if not info.optional and info.name not in filled]
+    needed = next(info.needs for info in graph.outputs if info.name == recipe.minimize)
+    missing += sorted(needed - filled)
+    if missing:
+        optional = [role for role in objective.about.optional if role not in objective.roles]
+        raise error(
+            "E0722", f"`{missing[0]}` must be given, and `{objective.kind}` does not fill it",
+            at.get("batches", at.get("")),
+            help=(
+                *((f"say what it is for: `batches = {objective.kind}(…, {optional[0]}={missing[0]})`; it may be "
+                   f"{', '.join(optional)}",) if optional else ()),
+                f"or declare it with a default: `input {missing[0]}: … optional = …`",
+            ),
+        )  # fmt: skip
+    _check_special(recipe)
+    frozen(recipe, (address for info in graph.parameters for address in info.addresses()))
+    failed = [
+        c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
+    ]
+    if failed:
+        raise AttnError(*failed)
+
+
+def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], role: str, name: str) -> None:
+    at, objective = recipe.spans, recipe.objective
+    dtype, like, form = ROLES[role]
+    what = {"records": "a column", "images": "pictures"}.get(objective.about.data, "text")
+    if name not in inputs:
+        raise error(
+            "E0722", f"{graph.name} has no input `{name}` to fill with {what}", at.get("batches", at.get("")),
+            help=did_you_mean(name, inputs)
+            or f"its inputs: {', '.join(inputs)}; say which: `batches = {objective.kind}({objective.about.blank})`",
+        )  # fmt: skip
+    type = inputs[name].value.type
+    leader = next((r for r in like.split("|") if r in objective.roles), role)
+    if like == "batch":
+        leader = objective.about.required[0]
+    other = inputs[objective.roles[leader]].value.type if objective.roles[leader] in inputs else type
+    wanted = other.axes[:1] if like == "batch" else other.axes
+    rank = 4 if role == "image" else 1 if like == "batch" else 2
+    if type.dtype == dtype and type.rank == rank and type.axes == wanted:
+        return
+    if type.dtype == dtype and type.rank == rank:
+        form = str(Type(dtype, wanted))
+        help = f"give it the axes of `{objective.roles[leader]}`: `input {name}: {form}`"
+    else:
+        help = (
+            f"declare it so: `input {name}: {form} optional`"
+            if role not in ("tokens", "source", "image")
+            else (f"declare it so: `input {name}: {form}`")
+        )
+    message = f"the input `{name}` is {type}: `{objective.kind}` fills `{form}` only"
+    raise error("E0722", message, at.get("batches", at.get("")), help=help)
+
+
+def _check_minimized(recipe: Recipe, graph: Graph) -> None:
+    outputs, at = {info.name: info for info in graph.outputs}, recipe.spans
+    if recipe.minimize not in outputs:
+        raise error(
+            "E0722", f"{graph.name} has no output `{recipe.minimize}` to minimise", at.get("minimize", at.get("")),
+            help=did_you_mean(recipe.minimize, outputs)
+            or "give the model one: `output loss = cross_entropy(logits, targets, over=vocab)`",
+        )  # fmt: skip
+    type = outputs[recipe.minimize].value.type
+    if type.rank or type.dtype != "float":
+        raise error(
+            "E0722", f"`{recipe.minimize}` is {type}: only a single number can be minimised", at.get("minimize"),
+            help="take its mean over all axes",
+        )  # fmt: skip
+
+
+def _check_special(recipe: Recipe) -> None:
+    named = recipe.special.to_json()
+    lacking = [role for role in recipe.objective.about.special if not stands_for(role, named)]
+    if not lacking:
+        return
+    role = lacking[0]
+    written = "sentinels=100" if role == "sentinels" else f'{role}="<{role}>"'
+    kept = [f'{name}="{text}"' for name, text in named.items() if isinstance(text, str) and text]
+    what = "sentinel tokens" if role == "sentinels" else f"a {role} token"
+    raise error(
+        "E0735",
+        f"`{recipe.objective.kind}` needs {what}, and the recipe names none",
+        recipe.spans.get("special") or recipe.spans.get("batches", recipe.spans.get("")),
+        help=f"write `special = tokens({', '.join([*kept, written])})`",
+    )
+
+
+def frozen(recipe: Recipe, addresses: Iterable[str]) -> frozenset[str]:
+    """Those of the `addresses` that `freeze` speaks of. Raises E0736 for a pattern that matches none of them, and where
+    nothing is left to train."""
+    known = list(addresses) if recipe.freeze else []
+    found: set[str] = set()
+    for pattern in recipe.freeze:
+        matched = fnmatch.filter(known, pattern)
+        if not matched:
+            raise _freezes_nothing(pattern, known, recipe.spans.get("freeze"))
+        found.update(matched)
+    if known and len(found) == len(known):
+        raise error(
+            "E0736", "`freeze` leaves nothing to train: it matches every parameter", recipe.spans.get("freeze"),
+            help='leave something out, such as the head: `freeze = "h.*"`',
+        )  # fmt: skip
+    return frozenset(found)
+
+
+def _freezes_nothing(pattern: str, known: list[str], span: Span | None) -> AttnError:
+    layers = {".".join(address.split(".")[:n]) for address in known for n in range(1, address.count(".") + 1)}
+    near = nearest(pattern.rstrip("*").rstrip("."), {*known, *layers})
+    if near is not None:
+        help = f"did you mean `{near}{'' if near in known else '.*'}`?"
+    else:
+        first = sorted({address.partition(".")[0] for address in known})
+        help = f"the parameters begin with {', '.join(first)}; `attndsl inspect` lists them"
+    return error("E0736", f"`freeze` has the pattern `{pattern}`, which no parameter matches", span, help=help)
+
+
+def _sizes(recipe: Recipe, graph: Graph) -> dict[str, int]:
+    """The sizes that a whole batch will have, as far as the recipe says them."""
+    values = dict(graph.sizes)
+    objective = recipe.objective
+    if objective.about.data == IMAGES:
+        return values
+    inputs = {info.name: info for info in graph.inputs}
+    for role in ("tokens", "source", "target"):
+        if role in objective.roles:
+            axes = inputs[objective.roles[role]].value.type.axes
+            for axis, size in zip(axes, (recipe.batch, recipe.length), strict=True):
+                if not axis.size.symbols <= values.keys():
+                    values.setdefault(axis.name, size)
+    return values
+
+
+def bounding(graph: Graph, name: str) -> tuple[str | None, int | None]:
+    """The hyperparameter that bounds the input `name` (`tokens < vocab`), and the bound; None where there is none."""
+    for info in graph.inputs:
+        for bound in info.bounds if info.name == name else ():
+            if bound.relation == "<":
+                symbol = next((n for n in sorted(bound.limit.symbols) if bound.limit == Size.symbol(n)), None)
+                return symbol, bound.limit.value(graph.sizes)
+    return None, None
+
+
+def most(graph: Graph, name: str) -> int | None:
+    """How many positions the input `name` may have (`T <= context`); None where there is no bound."""
+    axis = next(info.value.type.axes[-1] for info in graph.inputs if info.name == name)
+    limits = [
+        constraint.right.value(graph.sizes) - (constraint.relation == "<")
+        for constraint in graph.constraints
+        if constraint.relation in ("<=", "<")
+        and constraint.left == Size.symbol(axis.name)
+        and constraint.right.symbols <= graph.sizes.keys()
+    ]
+    return min(limits, default=None)
+
+
+def vocabulary(graph: Graph, tokens: str) -> tuple[str | None, int | None]:
+    """The hyperparameter that is the size of the vocabulary, and its value: the one that bounds the input `tokens`, or
+    one called `vocab`; None where there is neither."""
+    found = bounding(graph, tokens)
+    if found != (None, None):
+        return found
+    value = graph.hyperparameters.get("vocab")
+    return ("vocab", value) if isinstance(value, int) else (None, None)
+
+
+def split_settings(
+    settings: Mapping[str, Setting], hyperparameters: Mapping[str, object]
+) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
+    other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused."""
+    keys = {*KEYS, *ALONE}
+    model: dict[str, Setting] = {}
+    training: dict[str, Setting] = {}
+    for name, value in settings.items():
+        known = name in hyperparameters or name.partition(".")[0] in keys
+        likely = name if known else nearest(name, [*hyperparameters, *keys]) or name
+        own = name.startswith("train.") or likely.partition(".")[0] in keys
+        (training if own and likely not in hyperparameters else model)[name] = value
+    return model, training
+
+
+__all__ = ["Choice", "ObjectiveChoice", "bounding", "check_recipe", "frozen", "most", "split_settings", "vocabulary"]

@@ -1,0 +1,165 @@
+"""The values of a recipe as they are written, in a `train` section or behind `--set`: calls, words, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attndsl.data.special import ROLES as SPECIAL_ROLES
+from attndsl.data.special import SpecialTokens
+from attndsl.diagnostics import AttnError, Source, error
+from attndsl.recipe.objective import OBJECTIVES, ObjectiveChoice, choose_objective, lacks_role
+from attndsl.recipe.options import OPTIMIZERS, SCHEDULES, Choice, choose, unknown
+from attndsl.recipe.written import Written, evaluate
+from attndsl.syntax import tree
+
+CHOICES = {"optimizer": (OPTIMIZERS, "adamw"), "schedule": (SCHEDULES, "warmup_cosine")}
+TRAINED = ("bpe", "wordpiece", "unigram")  # tokenizers that are made from the data, with so many tokens
+
+
+def read_choice(what: str, written: Written) -> Choice:
+    """An optimizer or a schedule, `adamw(lr=1e-3)`. Raises E0720, E0721."""
+    table, _ = CHOICES[what]
+    if not written.word:
+        raise error(
+            "E0721",
+            f"`{what}` is not a value but a kind",
+            written.span,
+            help=f"write `{what} = {next(iter(table))}(…)`; there are {', '.join(table)}",
+        )
+    if written.positional:
+        raise error(
+            "E0721", f"the options of {written.word} are given by name", written.positional[0].span,
+            help=f"its options: {', '.join(table[written.word])}" if written.word in table else (),
+        )  # fmt: skip
+    given = {name: value.value for name, value in written.named.items()}
+    spans = {name: value.span for name, value in written.named.items() if value.span}
+    return choose(what, table, written.word, given, spans, written.span)
+
+
+def read_batches(written: Written) -> ObjectiveChoice:
+    """An objective, `masked_tokens(tokens, targets, valid=valid, share=0.15)`. Raises E0720, E0721."""
+    kind = written.word
+    if kind not in OBJECTIVES:
+        raise unknown(f"objective `{kind or 'that'}`", kind, OBJECTIVES, written.span)
+    about = OBJECTIVES[kind]
+    if len(written.positional) > len(about.required):
+        raise error(
+            "E0721",
+            f"`{kind}` takes the names of {len(about.required)} inputs, and {len(written.positional)} are given",
+            written.positional[len(about.required)].span or written.span,
+            help=f"write `batches = {kind}({about.shown})`; what is optional is given by name"
+            + (f": {', '.join((*about.optional, *about.options))}" if about.optional or about.options else ""),
+        )
+    roles = dict(zip(about.required, (value.word for value in written.positional), strict=False))
+    options: dict[str, object] = {}
+    for name, value in written.named.items():
+        if name in about.options:
+            options[name] = value.word or value.value if about.options[name].kind == "word" else value.value
+        elif name in about.required and name in roles:
+            raise error("E0721", f"the {name} of `{kind}` is given twice", value.span, help="name its input once")
+        else:
+            roles[name] = value.word
+    for name in about.required:
+        if not roles.get(name):
+            raise lacks_role(kind, name, written.span)
+    spans = {name: value.span for name, value in written.named.items() if value.span}
+    return choose_objective(kind, roles, options, spans, written.span)
+
+
+def read_tokenizer(written: Written) -> str:
+    """`bytes`, `bpe(1024)`, `"path/to/tokenizer.json"`, as `TokenizerChoice.parse` takes it. Raises E0721."""
+    sizes = [value.value for value in written.positional]
+    if written.word in TRAINED and len(sizes) == 1 and isinstance(sizes[0], int) and not written.named:
+        return f"{written.word}:{sizes[0]}"
+    lower = written.named["lower"].value if list(written.named) == ["lower"] else None
+    if written.word == "wordpiece" and len(sizes) == 1 and isinstance(sizes[0], int) and isinstance(lower, bool):
+        return f"wordpiece:{sizes[0]}" + (":lower" if lower else "")
+    if written.word and not sizes and not written.named:
+        return written.word
+    raise error(
+        "E0721",
+        "that is no tokenizer",
+        written.span,
+        help='write `bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)` or `"path/to/tokenizer.json"`',
+    )
+
+
+def read_special(written: Written) -> SpecialTokens:
+    """`tokens(pad="[PAD]", mask="[MASK]", sentinels=100)`. Raises E0720 (no such role), E0721 (a name that is no text,
+    one name for two)."""
+    form = "tokens(" + ", ".join(f'{role}="…"' for role in SPECIAL_ROLES[:3]) + ")"
+    if written.word != "tokens" or written.positional:
+        raise error(
+            "E0721", "special tokens are given by their roles", written.span,
+            help=f"write `special = {form}`; the roles: {', '.join(SPECIAL_ROLES)}, and `sentinels=100`",
+        )  # fmt: skip
+    names: dict[str, object] = {}
+    for name, value in written.named.items():
+        names[name] = _special_name(name, value)
+    return make_special(names)
+
+
+def with_special(special: SpecialTokens, name: str, value: object) -> SpecialTokens:
+    """`special` with one role named otherwise, or another number of sentinels. Raises E0720, E0721."""
+    written = Written(value if isinstance(value, str) else "", value)
+    return make_special({**special.to_json(), name: _special_name(name, written)})
+
+
+def make_special(names: Mapping[str, object]) -> SpecialTokens:
+    """The special tokens of these names by role. Raises E0721 where one name stands for two."""
+    return SpecialTokens.of(names)
+
+
+def _special_name(name: str, written: Written) -> object:
+    if name == "sentinels":
+        count = written.value
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 100_000:
+            raise error("E0721", "`sentinels` is how many there are", written.span, help="write `sentinels=100`")
+        return count
+    if name not in SPECIAL_ROLES:
+        raise unknown(f"special token `{name}`", name, dict.fromkeys((*SPECIAL_ROLES, "sentinels")), written.span)
+    if not written.word:
+        raise error("E0721", f"the {name} token has no name", written.span, help=f'write `{name}="<{name}>"`')
+    return written.word
+
+
+def written_alone(name: str, value: object, calls: tuple[str, ...] = ()) -> Written:
+    """An override as if it stood in a `train` section; calls (`adamw(lr=1e-3)`) go through the language's parser. With
+    `calls`, other texts with a bracket are words, such as a path."""
+    text = str(value).strip()
+    called = text.partition("(")[0].strip() if "(" in text else ""
+    if not called or (calls and called not in calls):
+        return Written(text, text)
+    from attndsl.syntax.parser import parse
+
+    file, problems = parse(Source(f"--set {name}", f"train _ {{ {name} = {text} }}\n"))
+    if problems:
+        raise AttnError(*problems)
+    section = next(d for d in file.declarations if isinstance(d, tree.Train))
+    return evaluate(section.settings[0].value, {})
+
+
+def typed(value: object) -> object:
+    """A number, boolean or pair as typed in a terminal; what is none of them stays a text."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    parts = text.strip("()").split(",")
+    if len(parts) == 2:
+        return tuple(typed(part) for part in parts)
+    for kind in (int, float):
+        try:
+            return kind(text.replace("_", ""))
+        except ValueError:
+            continue
+    return value
+
+
+def patterns(value: object) -> object:
+    """Patterns as typed in a terminal, `a.*` or `a.* | b.*`; what Python gives stays as it is."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip().strip("\"'") for part in value.split("|")]
+    return () if parts in ([""], ["none"]) else tuple(parts)

@@ -1,0 +1,221 @@
+"""How a model is trained: the spec's `train NAME { … }` section, read into one frozen value.
+
+    train BERT {
+      batches   = masked_tokens(tokens, targets, valid=valid, share=0.15)
+      tokenizer = wordpiece(2000)
+      special   = tokens(pad="[PAD]", unknown="[UNK]", begin="[CLS]", end="[SEP]", mask="[MASK]")
+      minimize  = loss
+      optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
+      schedule  = warmup_cosine(warmup=2000, steps=600000, floor=0.1)
+      clip      = 1.0
+    }
+
+What is not written has the default of `attndsl.recipe.options`. Values are numbers, words, arithmetic on numbers, and
+the model's hyperparameters by name (`length = context`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from attndsl.data.special import SpecialTokens
+from attndsl.diagnostics import AttnError, Span, error
+from attndsl.recipe.objective import OBJECTIVES, ObjectiveChoice, read_objective_json
+from attndsl.recipe.options import OPTIMIZERS, SCHEDULES, SETTINGS, Choice, choose, unknown
+from attndsl.recipe.reading import (
+    CHOICES,
+    TRAINED,
+    make_special,
+    patterns,
+    read_batches,
+    read_choice,
+    read_special,
+    read_tokenizer,
+    typed,
+    with_special,
+    written_alone,
+)
+from attndsl.recipe.schedules import share
+from attndsl.recipe.written import Written, evaluate
+from attndsl.syntax import tree
+
+KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
+# Options that may be named alone: `--set lr=1e-3`.
+ALONE = {
+    "lr": "optimizer",
+    "decay": "optimizer",
+    "momentum": "optimizer",
+    "betas": "optimizer",
+    "warmup": "schedule",
+    "floor": "schedule",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides a training run beside the model and the data. `freeze` has patterns over the addresses of
+    parameters that keep their values."""
+
+    objective: ObjectiveChoice = field(default_factory=ObjectiveChoice)
+    special: SpecialTokens = field(default_factory=SpecialTokens)
+    minimize: str = "loss"
+    optimizer: Choice = field(default_factory=lambda: choose("optimizer", OPTIMIZERS, "adamw", {}))
+    schedule: Choice = field(default_factory=lambda: choose("schedule", SCHEDULES, "warmup_cosine", {}))
+    clip: float = 1.0
+    batch: int = 8
+    accumulate: int = 1
+    length: int = 0
+    precision: str = "float32"
+    steps: int = 1000
+    evaluate: int = 100
+    evaluate_batches: int = 16
+    checkpoint: int = 100
+    tokenizer: str = "bytes"
+    held_out: float = 0.05
+    freeze: tuple[str, ...] = ()
+    seed: int = 0
+    # Where each setting was written, "" for the section; None for one that was replaced from outside the spec.
+    spans: Mapping[str, Span | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step` (from 0)."""
+        return self.optimizer.number("lr") * share(self.schedule, step, self.steps)
+
+    def override(self, settings: Mapping[str, object]) -> Recipe:
+        """The recipe with some settings replaced: `{"batch": "4", "lr": "1e-3", "optimizer": "sgd", "floor": 0,
+        "batches.share": 0.2, "special.mask": "<mask>"}`.
+
+        Values are texts as typed in a terminal, or Python's. A new number of `steps` takes the schedule along: its fall
+        ends there too, and a warm-up of more than a tenth of it becomes a tenth. Raises E0720, E0721.
+        """
+        recipe = self
+        settings = {name.removeprefix("train."): value for name, value in settings.items()}
+        for name, value in settings.items():
+            recipe = recipe._set(name, value)
+        if "steps" in settings and "steps" in dict(recipe.schedule.options) and "schedule.steps" not in settings:
+            recipe = recipe._with("schedule", "steps", 0)
+            warmup = int(recipe.schedule.number("warmup"))
+            if not {"warmup", "schedule.warmup"} & settings.keys() and warmup > recipe.steps // 10:
+                recipe = recipe._with("schedule", "warmup", recipe.steps // 10)
+        return recipe
+
+    def _set(self, name: str, value: object) -> Recipe:
+        owner, dot, option = name.partition(".")
+        if not dot and name in ALONE:
+            owner, dot, option = ALONE[name], ".", name
+        if dot and owner in CHOICES:
+            return self._with(owner, option, typed(value))
+        if dot and owner in ("batches", "special"):
+            return self._replace(owner, **self._with_part(owner, option, value))
+        if name in CHOICES:
+            return self._replace(name, **{name: read_choice(name, written_alone(name, value))})
+        if name == "batches":
+            return self._replace(name, objective=read_batches(written_alone(name, value)))
+        if name == "special":
+            return self._replace(name, special=read_special(written_alone(name, value)))
+        if name == "tokenizer":
+            return self._replace(name, tokenizer=read_tokenizer(written_alone(name, value, TRAINED)))
+        if name not in SETTINGS:
+            raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *ALONE)))
+        kind = SETTINGS[name].kind
+        given = str(value) if kind == "word" else patterns(value) if kind == "words" else typed(value)
+        return self._replace(name, **{name: SETTINGS[name].read(name, given, None)})
+
+    def _replace(self, name: str, **settings: Any) -> Recipe:
+        return dataclasses.replace(self, **settings, spans={**self.spans, name: None})
+
+    def _with(self, owner: str, option: str, value: object) -> Recipe:
+        chosen: Choice = getattr(self, owner)
+        table = CHOICES[owner][0]
+        given = {**dict(chosen.options), option: value}
+        return self._replace(owner, **{owner: choose(owner, table, chosen.kind, given)})
+
+    def _with_part(self, owner: str, option: str, value: object) -> dict[str, Any]:
+        if owner == "special":
+            return {"special": with_special(self.special, option, typed(value) if option == "sentinels" else value)}
+        known = OBJECTIVES[self.objective.kind].options.get(option)
+        return {
+            "objective": self.objective.with_option(option, value if known and known.kind == "word" else typed(value))
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; `from_json` reads it back."""
+        plain: dict[str, Any] = {"batches": self.objective.to_json(), "special": self.special.to_json()}
+        for name in CHOICES:
+            chosen: Choice = getattr(self, name)
+            plain[name] = {"kind": chosen.kind, **dict(chosen.options)}
+        return plain | {name: getattr(self, name) for name in SETTINGS}
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_json` wrote. Raises E0720, E0721 where a file was edited into something else."""
+        settings: dict[str, Any] = {
+            name: SETTINGS[name].read(name, plain[name], None) for name in SETTINGS if name in plain
+        }
+        for name, (table, _) in CHOICES.items():
+            options = dict(plain.get(name, {}))
+            if options:
+                settings[name] = choose(name, table, str(options.pop("kind", "")), options)
+        if "batches" in plain:
+            settings["objective"] = read_objective_json(plain["batches"])
+        if "special" in plain:
+            settings["special"] = make_special(plain["special"])
+        return Recipe(**settings)
+
+
+def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object]) -> Recipe:
+    """The recipe of a `train` section (None: the spec has none), for a model with these hyperparameters.
+
+    Every mistake in the section is reported: E0720 (unknown key, objective, optimizer, schedule or option, with the
+    nearest known name), E0721 (a value that does not fit), E0107 (a key written twice).
+    """
+    if section is None:
+        return _fill_length(Recipe(), hyperparameters)
+    found: dict[str, Any] = {}
+    spans: dict[str, Span | None] = {"": section.model.span}
+    problems: list[AttnError] = []
+    for argument in section.settings:
+        assert argument.name is not None
+        name, span = argument.name.text, argument.name.span
+        try:
+            if name in spans:
+                raise error("E0107", f"`{name}` is set twice", span, "again here")
+            if name not in KEYS:
+                raise unknown(f"training setting `{name}`", name, dict.fromkeys(KEYS), span)
+            spans[name] = argument.value.span
+            found |= _read(name, evaluate(argument.value, hyperparameters))
+        except AttnError as problem:
+            problems.append(problem)
+    if problems:
+        raise AttnError(*(diagnostic for problem in problems for diagnostic in problem.diagnostics))
+    if "schedule" in found and "steps" not in found:
+        # The length of a schedule is the length of the training, unless that is given too.
+        found["steps"] = int(found["schedule"].get("steps", 0)) or SETTINGS["steps"].default
+    return _fill_length(Recipe(**found, spans=spans), hyperparameters)
+
+
+def _read(name: str, written: Written) -> dict[str, Any]:
+    """The field that a setting gives, with its value."""
+    if name == "batches":
+        return {"objective": read_batches(written)}
+    if name == "special":
+        return {"special": read_special(written)}
+    if name == "tokenizer":
+        return {"tokenizer": read_tokenizer(written)}
+    if name in CHOICES:
+        return {name: read_choice(name, written)}
+    value = written.word if SETTINGS[name].kind == "word" else written.value
+    return {name: SETTINGS[name].read(name, value, written.span)}
+
+
+def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, object]) -> Recipe:
+    context = hyperparameters.get("context")
+    if recipe.length:
+        return recipe
+    return dataclasses.replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
+
+
+__all__ = ["ALONE", "KEYS", "Recipe", "read_recipe"]

@@ -1,0 +1,54 @@
+"""What a backend gives: a graph that runs. Tools (run, compare, train, generate) know backends only through this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attndsl.graph import Graph
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+class Program(Protocol):
+    """A graph with parameters, ready to run. Arrays go in and out as NumPy, whatever the backend computes with."""
+
+    graph: Graph
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of the parameters by concrete address (`h.0.ln_1.scale`)."""
+        ...
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Replace all parameters; the addresses and shapes must be exactly the graph's (checked before any is set)."""
+        ...
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+        dump: Sequence[str] = (),
+    ) -> dict[str, Array]:
+        """The outputs by name (all that the given inputs allow, if `outputs` is None), and the values at the addresses
+        in `dump` (`h.3.attn`), by address. Inputs are checked first (`attndsl.running.inputs.check_inputs`)."""
+        ...
+
+    def gradients(
+        self,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """Outputs named in `cotangents`; gradients of `sum(output * cotangent)` over them by parameter address; and the
+        same by float input."""
+        ...

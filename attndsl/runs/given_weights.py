@@ -1,0 +1,148 @@
+"""Weights that come with a spec, wherever they lie: a training run's folder, a published folder, a file in our names.
+
+They say what the hyperparameters are before the graph is made (`settings_with`), must be of that very model
+(`check_run`), and are read when a program needs them (`read_weights`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import AttnError, error
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+    from attndsl.elaborate.settings import Setting
+    from attndsl.graph import Graph
+    from attndsl.running.program import Array
+    from attndsl.runs.record import Record
+    from attndsl.runs.run import Run
+    from attndsl.weights.settings import Warn
+
+RECORD = "run.json"  # what makes a folder a training run
+Where = str | os.PathLike[str]
+
+
+def is_run(weights: Where) -> bool:
+    return (Path(weights) / RECORD).is_file()
+
+
+def settings_with(
+    weights: Where, spec: Spec, settings: Mapping[str, Setting], warn: Warn | None = None
+) -> dict[str, Setting]:
+    """`settings`, and what the weights at `weights` say of the other hyperparameters: a run's record, a published
+    configuration (`warn` is told which of its keys the spec does not speak of), the header of a file of ours.
+
+    Raises E0617 where a setting contradicts the weights, E0609 where a run is of a model with hyperparameters that
+    `spec` has not, and what reading them raises (E0601 to E0616, E0732).
+    """
+    if not is_run(weights):
+        from attndsl.weights import settings_for
+
+        return settings_for(weights, spec.weights, settings, warn=warn, spec=spec)
+    from attndsl.elaborate import load
+    from attndsl.runs.record import open_record
+    from attndsl.weights.settings import agrees, disagreement, plain
+
+    record = open_record(Path(weights))
+    trained = load(record.spec, record.settings)
+    for name, value in settings.items():
+        had = plain(trained.hyperparameters[name]) if name in trained.hyperparameters else None
+        if had is not None and not agrees(had, value):
+            raise disagreement(name, had, value, str(weights))
+    names = {parameter.name.text for parameter in spec.model.hyperparameters}
+    lacking = sorted(record.settings.keys() - names)
+    if lacking:
+        what = "it has no hyperparameter " + ", ".join(f"`{name}`" for name in lacking[:4])
+        raise _another(spec.name, record, trained, what)
+    return {**record.settings, **settings}
+
+
+def check_run(weights: Where, spec: Spec, graph: Graph) -> None:
+    """That a run was trained at the hyperparameters of `graph` (E0617 if not); other weights are checked as they are
+    read."""
+    if not is_run(weights):
+        return
+    from attndsl.elaborate import load
+    from attndsl.runs.record import open_record
+    from attndsl.weights.settings import agrees, plain
+
+    record = open_record(Path(weights))
+    had = {name: plain(value) for name, value in load(record.spec, record.settings).hyperparameters.items()}
+    have = {name: plain(value) for name, value in graph.hyperparameters.items()}
+    differing = [name for name in had if name in have and not agrees(had[name], have[name])]
+    if differing:
+        raise _other_settings(spec.name, record, differing, had, have)
+
+
+def read_weights(weights: Where, spec: Spec, graph: Graph) -> dict[str, Array]:
+    """The parameters of `graph` by address. Raises E0609 where a run has others, and what `load_weights` and `load_run`
+    raise."""
+    if not is_run(weights):
+        from attndsl.weights import load_weights
+
+        return load_weights(weights, graph, spec.weights)
+    from attndsl.generation import load_run
+    from attndsl.runs.record import open_record
+
+    trained = load_run(Path(weights))
+    if difference := _first_difference(graph, trained):
+        raise _another(spec.name, open_record(Path(weights)), trained.graph, difference)
+    return dict(trained.weights)
+
+
+def _first_difference(graph: Graph, trained: Run) -> str | None:
+    """In which parameters the spec and the run differ, in words; None where they are the same."""
+    if sum(info.copies for info in graph.parameters) > 2 * len(trained.weights) + 1000:
+        return f"it has {graph.parameter_count:,} parameters, and the run has {trained.graph.parameter_count:,}"
+    shapes = {
+        address: [axis.size.value(graph.sizes) for axis in info.type.axes]
+        for info in graph.parameters
+        for address in info.addresses()
+    }
+    only = [f"`{name}`" for name in shapes if name not in trained.weights]
+    if only:
+        return f"it has {_several(only)}, which the run has not"
+    only = [f"`{name}`" for name in trained.weights if name not in shapes]
+    if only:
+        return f"the run has {_several(only)}, which it has not"
+    for name, array in trained.weights.items():
+        if list(array.shape) != shapes[name]:
+            return f"`{name}` is {shapes[name]} in it, and {list(array.shape)} in the run"
+    return None
+
+
+def _several(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _another(spec: str, record: Record, trained: Graph, difference: str) -> AttnError:
+    return error(
+        "E0609",
+        f"the run {record.folder} is of another model than `{spec}`: of `{trained.name}`",
+        note=f"`{spec}`: {difference}",
+        help=_way(record),
+    )
+
+
+def _other_settings(
+    spec: str, record: Record, names: list[str], had: Mapping[str, object], have: Mapping[str, object]
+) -> AttnError:
+    from attndsl.weights.keys import shown
+
+    then, now = (", ".join(f"{name} = {shown(values[name])}" for name in names[:6]) for values in (had, have))
+    return error(
+        "E0617",
+        f"`{spec}` has {now}, but the run {record.folder} is of a model with {then}",
+        help=(_way(record), f"for another head on top of it: `attndsl train {spec} --weights {record.folder} …`"),
+    )
+
+
+def _way(record: Record) -> str:
+    """The spec to name for these weights."""
+    kept = record.facts["spec"]
+    copy = record.folder / "spec" / kept["file"]
+    return f"name the spec that was trained: `{kept['name']}`, of which the run has a copy, `{copy}`"

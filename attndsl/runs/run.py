@@ -1,0 +1,126 @@
+"""A trained run, read for use: the model at its settings, its weights, its tokenizer."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.data.tokenizers import Tokenizer, load_tokenizer
+from attndsl.diagnostics import did_you_mean, error
+from attndsl.elaborate import load
+from attndsl.graph import Graph, OutputInfo
+from attndsl.recipe.recipe import Recipe
+from attndsl.running.program import Program
+from attndsl.runs.record import WEIGHTS, open_record
+from attndsl.training.api import require_processor
+from attndsl.training.checkpoint import newest_checkpoint, read_tensors
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer."""
+
+    folder: Path
+    graph: Graph
+    weights: Mapping[str, Array]
+    tokenizer: Tokenizer | None
+    recipe: Recipe
+    step: int
+    facts: Mapping[str, Any]
+
+    def program(self, backend: str | None = None, device: str | None = None) -> Program:
+        """The model with the run's weights, on the backend that it was trained with unless said otherwise (NumPy where
+        PyTorch is missing). Raises E0723, E0810, E0811."""
+        chosen = backend or self.facts.get("backend", "numpy")
+        if chosen == "numpy":
+            return self._on_numpy(device)
+        if chosen != "torch":
+            raise error(
+                "E0723",
+                f"there is no backend `{chosen}`",
+                help=did_you_mean(chosen, ("numpy", "torch")) or "there are numpy and torch",
+            )
+        if backend is None and importlib.util.find_spec("torch") is None:
+            return self._on_numpy(device)
+        from attndsl.backends.pytorch import TorchProgram, require_torch
+
+        torch = require_torch()
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return TorchProgram(self.graph, dtype="float32", device=place, parameters=self.weights)
+
+    def _on_numpy(self, device: str | None) -> Program:
+        require_processor(device or "cpu")
+        from attndsl.backends.numpy_reference import NumpyProgram
+
+        return NumpyProgram(self.graph, dtype="float32", parameters=self.weights)
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run folder: its final weights, or those of its newest checkpoint where that is further.
+
+    Raises E0732 (no run, or nothing trained yet), E0733 (damaged weights), E0707 (the tokenizer is missing, unreadable,
+    or not the one that the run was trained with), and whatever is wrong with the recorded spec.
+    """
+    record = open_record(Path(folder))
+    kept = record.facts["tokenizer"]
+    tokenizer = load_tokenizer(kept["kind"], record.folder) if kept.get("kind") else None
+    if tokenizer is None:
+        pass
+    elif tokenizer.vocab != kept["vocab"] or tokenizer.fingerprint != kept.get("fingerprint", tokenizer.fingerprint):
+        raise error(
+            "E0707", f"the tokenizer in `{record.folder}` is not the one that the run was trained with",
+            note=f"it has {tokenizer.vocab:,} tokens, and the run was trained with {kept['vocab']:,}"
+            if tokenizer.vocab != kept["vocab"] else (),
+            help="put the run's own tokenizer back",
+        )  # fmt: skip
+    graph = load(record.spec, record.settings)
+    weights, step = _weights(record.folder)
+    return Run(record.folder, graph, weights, tokenizer, Recipe.from_json(record.facts["recipe"]), step, record.facts)
+
+
+def _weights(folder: Path) -> tuple[dict[str, Array], int]:
+    path = folder / WEIGHTS
+    final: tuple[dict[str, Array], int] | None = None
+    if path.is_file():
+        arrays, facts = read_tensors(path, "the weights file")
+        final = arrays, int(facts.get("step", 0))
+    checkpoint, problems = newest_checkpoint(folder)
+    if checkpoint is not None and (final is None or checkpoint.step > final[1]):
+        return checkpoint.parameters, checkpoint.step
+    if final is not None:
+        return final
+    if problems:
+        raise problems[0]
+    raise error(
+        "E0732", f"the run `{folder}` has no weights yet: it was stopped before its first checkpoint",
+        help=f"go on with it: `attndsl train --resume {folder}`",
+    )  # fmt: skip
+
+
+def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
+    """The output that says the next token: float `[B, T, vocab]`, called `logits` where there are several. E0742."""
+    axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
+    found = []
+    for info in graph.outputs:
+        type = info.value.type
+        further = [axis for axis in type.axes if axis not in axes]
+        if type.dtype == "float" and len(further) == 1 and len(type.axes) == len(axes) + 1:
+            sizes = further[0].size
+            if sizes.symbols <= graph.sizes.keys() and sizes.value(graph.sizes) >= vocab and info.needs <= {tokens}:
+                found.append(info)
+    named = [info for info in found if info.name == "logits"] or found
+    if not named:
+        raise error(
+            "E0742", f"{graph.name} has no output that says the next token",
+            note=f"one needs the axes of `{tokens}` and one of the vocabulary, computed from `{tokens}` alone",
+            help="`output logits = …`, of the type float[B, T, vocab]",
+        )  # fmt: skip
+    return named[0]
