@@ -85,8 +85,8 @@ def read_weights(weights: Where, spec: Spec, graph: Graph) -> dict[str, Array]:
         from attndsl.weights import load_weights
 
         return load_weights(weights, graph, spec.weights)
-    from attndsl.generation import load_run
     from attndsl.runs.record import open_record
+    from attndsl.runs.run import load_run
 
     trained = load_run(Path(weights))
     if difference := _first_difference(graph, trained):

@@ -14,9 +14,9 @@ from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.program import Program
+from attndsl.running.trainer import require_processor
+from attndsl.runs.checkpoint import newest_checkpoint, read_tensors
 from attndsl.runs.record import WEIGHTS, open_record
-from attndsl.training.api import require_processor
-from attndsl.training.checkpoint import newest_checkpoint, read_tensors
 
 if TYPE_CHECKING:
     import numpy

@@ -6,7 +6,7 @@ import math
 
 from attndsl.data.files import file_errors
 from attndsl.diagnostics import AttnError, error
-from attndsl.training.checkpoint import checkpoint_path, list_checkpoints
+from attndsl.runs.checkpoint import checkpoint_path, list_checkpoints
 from attndsl.training.session import Session
 
 

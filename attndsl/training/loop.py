@@ -19,8 +19,8 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.objectives.metrics import Metric
+from attndsl.runs.checkpoint import save_checkpoint, save_tensors
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
-from attndsl.training.checkpoint import save_checkpoint, save_tensors
 from attndsl.training.console import Console, Plain
 from attndsl.training.curve import loss_curve
 from attndsl.training.divergence import became, diverged, drop_unproved

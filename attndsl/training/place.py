@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.initial import require_memory
+from attndsl.running.trainer import Trainer, make_trainer
 from attndsl.runs.record import versions
-from attndsl.training.api import Trainer, make_trainer
 from attndsl.training.console import Console
 
 if TYPE_CHECKING:

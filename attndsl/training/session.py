@@ -21,11 +21,11 @@ from attndsl.objectives.make import make_objective
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.objective import TEXT
 from attndsl.recipe.recipe import Recipe
+from attndsl.running.trainer import Trainer
+from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.record import RECORD, SPEC, copy_spec, open_record, write_record
-from attndsl.training.api import Trainer
 from attndsl.training.body import Body, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
-from attndsl.training.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
 from attndsl.training.log import Line, cut_log

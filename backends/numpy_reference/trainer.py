@@ -17,14 +17,14 @@ from attndsl.graph import Graph
 from attndsl.recipe.fitting import frozen
 from attndsl.recipe.options import Choice
 from attndsl.recipe.recipe import Recipe
-from attndsl.training.api import StepResult, decays, parameter_infos, processor_threads
-from attndsl.training.state import check_state
+from attndsl.running.state import check_state
+from attndsl.running.trainer import StepResult, decays, parameter_infos, processor_threads
 
 Array = np.ndarray[Any, Any]
 
 
 class NumpyTrainer:
-    """A `Trainer` (see `attndsl.training.api`). Computes in float64 where the recipe says so, else in float32."""
+    """A `Trainer` (see `attndsl.running.trainer`). Computes in float64 where the recipe says so, else in float32."""
 
     device = "cpu"
 

@@ -14,8 +14,8 @@ from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.recipe.fitting import frozen
 from attndsl.recipe.recipe import Recipe
-from attndsl.training.api import StepResult, decays, parameter_infos
-from attndsl.training.state import check_state
+from attndsl.running.state import check_state
+from attndsl.running.trainer import StepResult, decays, parameter_infos
 
 Array = np.ndarray[Any, Any]
 
@@ -31,9 +31,9 @@ _FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
 
 
 class TorchTrainer:
-    """A `Trainer` (see `attndsl.training.api`). In bfloat16 and float16 the matrix products are computed in that type
-    by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0811 where there is no such
-    device."""
+    """A `Trainer` (see `attndsl.running.trainer`). In bfloat16 and float16 the matrix products are computed in that
+    type by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0811 where there is no
+    such device."""
 
     def __init__(
         self,

@@ -16,8 +16,8 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
 from attndsl.recipe.fitting import most
+from attndsl.runs.checkpoint import save_tensors
 from attndsl.runs.run import next_token_logits
-from attndsl.training.checkpoint import save_tensors
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(

@@ -15,9 +15,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.runs.checkpoint import list_checkpoints
 from attndsl.runs.record import RECORD, WEIGHTS
 from attndsl.training import Outcome, train
-from attndsl.training.checkpoint import list_checkpoints
 from attndsl.training.console import Silent
 from attndsl.training.log import read_log
 

@@ -11,7 +11,7 @@ from attndsl.data.batches import NextToken
 from attndsl.elaborate import load
 from attndsl.recipe.options import OPTIMIZERS, choose
 from attndsl.recipe.recipe import read_recipe
-from attndsl.training.api import decays, make_trainer, parameter_infos
+from attndsl.running.trainer import decays, make_trainer, parameter_infos
 
 pytestmark = pytest.mark.torch
 
