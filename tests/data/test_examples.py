@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shutil
 import sys
+import sysconfig
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from attndsl.data.columns import Table
 from attndsl.data.examples import EXAMPLES, example_files, example_table, resolve_example
 from attndsl.data.examples.dates import FORMS, dates_table
 from attndsl.data.examples.digits import digits_table
-from attndsl.data.examples.library import GROUPS, shortened, sources
+from attndsl.data.examples.library import APART, GROUPS, docstrings_table, shortened, sources
 from attndsl.data.sources import find_text
 from attndsl.data.table import read_table, split_table
 from attndsl.diagnostics import AttnError, Diagnostic
@@ -86,6 +89,32 @@ def test_the_library_is_its_sources_without_tests() -> None:
     assert not [name for name in names if {"test", "tests", "site-packages"} & set(name.split("/"))]
     assert found.size > 5_000_000
     assert [path for path, _ in sources()] == resolve_example("example:stdlib")
+
+
+def test_the_examples_are_the_same_however_this_python_was_packaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docstrings: Table
+) -> None:
+    place, names = sysconfig.get_paths()["stdlib"], [name for _, name in sources()]
+
+    def packaged(name: str, *hidden: str, added: str = "") -> str:
+        ignored = shutil.ignore_patterns("__pycache__", "test*", "site-packages", "lib-dynload", *hidden)
+        shutil.copytree(place, tmp_path / name, copy_function=os.symlink, ignore=ignored)
+        if added:
+            (tmp_path / name / added).write_text('"""What a distribution adds to the library."""\n')
+        return str(tmp_path / name)
+
+    small = packaged("small", *APART, *(f"{name}.py" for name in APART), "config-*", "sitecustomize.py")
+    for library in (small, packaged("large", added="_distribution_additions.py")):
+        docstrings_table.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(sysconfig, "get_paths", lambda library=library: {"stdlib": library})
+            assert [name for _, name in sources()] == names
+            assert docstrings_table().digest == docstrings.digest
+    docstrings_table.cache_clear()
+
+
+def test_no_group_needs_a_module_that_is_packaged_by_itself() -> None:
+    assert not {module for group in GROUPS.values() for module in group.split()} & APART
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from attndsl.generation import Run, load_run
 from attndsl.training import train
 from attndsl.training.console import Silent
 
-A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
+A_TEXT = str(Path(__file__).parents[1] / "samples" / "prose.txt")
 
 SPEC = """
 model Tiny(vocab=256, context=12, width=16, depth=1) {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
+A_TEXT = str(Path(__file__).parents[1] / "samples" / "prose.txt")
 
 pytest.importorskip("tokenizers")
 

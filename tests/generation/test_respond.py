@@ -78,7 +78,8 @@ def test_beam_search_finds_what_is_at_least_as_likely(run_of):
         return [hypotheses[0] for hypotheses in found]
 
     for narrow, wide in zip(best(1), best(6), strict=True):
-        assert wide.score >= narrow.score - 1e-9
+        # The same words in a batch of another size may differ in the last bit.
+        assert wide.tokens == narrow.tokens or wide.score >= narrow.score
     row, wide = 1, best(6)[1]
     shown, total = [objective.token("start")], 0.0
     for token in (*wide.tokens, *([objective.special("end")] if wide.ended else [])):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
 
-A_TEXT = str(Path(sysconfig.get_paths()["stdlib"], "this.py"))
+A_TEXT = str(Path(__file__).parents[1] / "samples" / "prose.txt")
 
 TINY = """
 model Tiny(vocab=256, context=16, width=16, depth=1, heads=2, p=0.1) {

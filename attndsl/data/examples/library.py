@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -18,49 +19,68 @@ LEFT_OUT = ("test", "tests", "idle_test", "site-packages", "dist-packages", "__p
 LONGEST = 300  # characters of a docstring: whole paragraphs up to there
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
-# What the modules are about. A module that is not here (there are some of every kind) gives no docstrings.
+# What distributions package by itself, leave out, or have only where something else is installed.
+APART = frozenset(
+    (
+        "curses",
+        "dbm",
+        "distutils",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "sqlite3",
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "venv",
+    )
+)
+
+# What the modules are about: those that every Python from 3.11 on has, however it was packaged. A module that is not
+# here (there are some of every kind) gives no docstrings.
 GROUPS = {
     "concurrency": """
-        asyncio asynchat asyncore concurrent contextvars multiprocessing queue sched selectors signal subprocess
-        threading _threading_local
+        asyncio concurrent contextvars multiprocessing queue sched selectors signal subprocess threading
+        _threading_local
     """,
     "data": """
         array bisect calendar codecs collections _collections_abc colorsys configparser copy copyreg csv datetime
-        _pydatetime dbm decimal _pydecimal difflib encodings enum fractions graphlib hashlib heapq hmac html json
+        _pydatetime decimal _pydecimal difflib encodings enum fractions graphlib hashlib heapq hmac html json
         _markupbase numbers operator pickle pickletools plistlib pprint quopri random re reprlib secrets shelve
-        sqlite3 statistics string stringprep struct textwrap tomllib uuid weakref xml zoneinfo
-    """,
-    "interface": """
-        cmd curses idlelib readline rlcompleter tkinter turtle turtledemo _pyrepl
+        statistics string stringprep struct textwrap tomllib uuid weakref xml zoneinfo
     """,
     "language": """
-        abc _py_abc annotationlib ast bdb cProfile code codeop compileall contextlib dataclasses dis doctest functools
-        imp importlib inspect keyword lib2to3 linecache modulefinder opcode pdb pkgutil profile pstats py_compile
-        pyclbr pydoc runpy symtable tabnanny timeit token tokenize trace traceback tracemalloc types typing unittest
-        warnings zipimport
+        abc _py_abc ast bdb cProfile code codeop compileall contextlib dataclasses dis doctest functools importlib
+        inspect keyword linecache modulefinder opcode pdb pkgutil profile pstats py_compile pyclbr pydoc runpy symtable
+        tabnanny timeit token tokenize trace traceback tracemalloc types typing unittest warnings zipimport
     """,
     "network": """
-        base64 cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap mimetypes netrc nntplib nturl2path poplib
-        smtpd smtplib socket socketserver ssl telnetlib urllib uu webbrowser wsgiref xmlrpc
+        base64 email ftplib http imaplib ipaddress mailbox mimetypes netrc nturl2path poplib smtplib socket
+        socketserver ssl urllib webbrowser wsgiref xmlrpc
     """,
     "system": """
-        argparse bz2 _compression ctypes distutils ensurepip filecmp fileinput fnmatch genericpath getopt getpass
-        gettext glob gzip io _pyio locale logging lzma ntpath optparse os pathlib pipes platform posixpath pty shlex
-        shutil site stat sysconfig tarfile tempfile tty venv zipapp zipfile
+        argparse bz2 cmd _compression ctypes filecmp fileinput fnmatch genericpath getopt getpass gettext glob gzip io
+        _pyio locale logging lzma ntpath optparse os pathlib platform posixpath pty shlex shutil site stat sysconfig
+        tarfile tempfile tty zipapp zipfile
     """,
 }
 _GROUP_OF = {module: group for group, modules in GROUPS.items() for module in modules.split()}
 
 
 def sources() -> list[tuple[Path, str]]:
-    """The library's own Python files with their paths in it, sorted: no tests, and nothing that was installed beside.
-    Raises E0719 where the interpreter has none (a frozen or a zipped one)."""
+    """The library's own Python files with their paths in it, sorted: no tests, nothing that was installed beside, and
+    nothing that only some packagings of this Python have. Raises E0719 where the interpreter has none (a frozen or a
+    zipped one)."""
     place = Path(sysconfig.get_paths()["stdlib"])
+    modules = sys.stdlib_module_names - APART
     found: list[tuple[Path, str]] = []
     for folder, folders, names in os.walk(place):
-        folders[:] = sorted(name for name in folders if name not in LEFT_OUT and not name.startswith("."))
-        found += [(Path(folder, name), Path(folder, name).relative_to(place).as_posix()) for name in names]
-    found = sorted((entry for entry in found if entry[1].endswith(".py")), key=lambda entry: entry[1])
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        for name in names:
+            within = Path(folder, name).relative_to(place)
+            if name.endswith(".py") and within.parts[0].removesuffix(".py") in modules:
+                found.append((Path(folder, name), within.as_posix()))
+    found.sort(key=lambda entry: entry[1])
     if not found:
         raise error(
             "E0719",
