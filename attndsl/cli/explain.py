@@ -20,19 +20,20 @@ def configure(parser: Parser) -> None:
 
 def run(args: Any) -> int:
     from attndsl.diagnostics import did_you_mean
-    from attndsl.diagnostics.codes import CODES, RANGES, explanation
+    from attndsl.diagnostics.codes import RANGES, codes, explanation, read_code
 
+    known = codes()
     if args.code is None:
-        entries = list(CODES.values())
+        entries = [read_code(code) for code in known]
     else:
         code = args.code.strip().strip("[]:").upper()
         code = code if code.startswith("E") else f"E{code.zfill(4)}"
-        if code not in CODES:
+        if code not in known:
             print(f"attndsl explain: there is no code `{args.code}`", file=sys.stderr)
-            for help in (*did_you_mean(code, CODES), "`attndsl explain` lists all codes"):
+            for help in (*did_you_mean(code, known), "`attndsl explain` lists all codes"):
                 print(f"  {help}", file=sys.stderr)
             return USAGE
-        entries = [CODES[code]]
+        entries = [read_code(code)]
     if args.json:
         import json
 

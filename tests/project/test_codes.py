@@ -1,19 +1,23 @@
-"""Every code that the source can give is explained, and the programs in the explanations do what they are there for."""
+"""Every code that the source can give has a page, and the programs in the pages do what they are there for."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from attndsl.cli.verbs import VERBS
 from attndsl.diagnostics import AttnError
-from attndsl.diagnostics.codes import CODES, RANGES, explanation
+from attndsl.diagnostics.codes import RANGES, codes, explanation, read_code
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r'"(E0\d{3})"')
 
+PAGES = ROOT / "docs" / "errors"
+CODES = {code: read_code(code) for code in codes()}
 SPECS = [entry for entry in CODES.values() if entry.kind == "spec"]
 COMMANDS = [entry for entry in CODES.values() if entry.kind == "command"]
 
@@ -23,10 +27,18 @@ def _used() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for folder in ("attndsl", "backends"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if path.parent.name != "codes":
-                for code in CODE.findall(path.read_text(encoding="utf-8")):
-                    found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
+            for code in CODE.findall(path.read_text(encoding="utf-8")):
+                found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
     return found
+
+
+def script(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
 def _codes(text: str, folder: Path) -> list[str]:
@@ -41,21 +53,39 @@ def _codes(text: str, folder: Path) -> list[str]:
     return []
 
 
-def test_every_code_in_the_source_is_explained():
+def test_every_code_in_the_source_has_a_page():
     used = _used()
     missing = {code: places for code, places in used.items() if code not in CODES}
     assert not missing
 
 
-def test_every_explained_code_is_in_the_source():
-    assert not CODES.keys() - _used().keys()
+def test_every_page_is_of_a_code_in_the_source():
+    assert {path.stem for path in PAGES.iterdir()} == {"README", *_used()}
 
 
-def test_codes_are_in_order_and_in_their_range():
+def test_the_index_lists_the_pages():
+    assert (PAGES / "README.md").read_text(encoding="utf-8") == script("errors_page").page(), (
+        "run `python scripts/errors_page.py`"
+    )
+
+
+def test_a_page_that_is_not_laid_out_as_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("attndsl.diagnostics.codes._pages", lambda: tmp_path)
+    text = (PAGES / "E0203.md").read_text(encoding="utf-8")
+    for damaged in (
+        text.replace("E0203", "E0202"),
+        text.replace("Right:", "And:"),
+        text.replace("```attn", "```sh", 1),
+    ):
+        (tmp_path / "E0203.md").write_text(damaged, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"E0203\.md is not laid out"):
+            read_code("E0203")
+
+
+def test_codes_are_in_their_range():
     for entry in CODES.values():
         assert entry.code[:3] in RANGES
         assert entry.kind in ("spec", "command", "situation")
-    assert list(CODES) == sorted(CODES)
 
 
 @pytest.mark.parametrize("entry", CODES.values(), ids=lambda entry: entry.code)

@@ -42,6 +42,10 @@ def _sources(ending: str, *folders: str) -> set[str]:
     }
 
 
+def _pages() -> set[str]:
+    return {path.name for path in (ROOT / "docs" / "errors").iterdir()}
+
+
 def test_the_wheel_has_every_file_and_only_one_package(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -50,6 +54,7 @@ def test_the_wheel_has_every_file_and_only_one_package(built):
     for inner in (_sources("attn", "specs"), _sources("lark", "grammars"), _sources("py", "backends")):
         assert inner
         assert {f"attndsl/{name}" for name in inner} <= names
+    assert {f"attndsl/diagnostics/errors/{name}" for name in _pages()} <= names
     own = {name for name in _sources("py", "attndsl") if name.split("/")[1] not in ("backends", "specs", "grammars")}
     assert own <= names
 
@@ -61,6 +66,7 @@ def test_the_source_distribution_has_what_the_wheel_is_made_from(built):
     # The links have become folders.
     for inner in (_sources("attn", "specs"), _sources("lark", "grammars"), _sources("py", "backends")):
         assert {f"attndsl/{name}" for name in inner} <= names
+    assert {f"attndsl/diagnostics/errors/{name}" for name in _pages()} <= names
     assert {"README.md", "pyproject.toml", "constraints.txt", "attndsl/__init__.py"} <= names
 
 
@@ -77,4 +83,5 @@ def test_the_installed_wheel_checks_a_shipped_spec(built, tmp_path):
     assert Path(where.strip()).is_relative_to(tmp_path)
     assert _run(command, "check", "gpt2", cwd=tmp_path) == "gpt2: ok · GPT2 · 124,439,808 parameters\n"
     assert "\ngpt2 " in _run(command, "list", cwd=tmp_path)
+    assert "wrong:\n" in _run(command, "explain", "E0203", cwd=tmp_path)
     assert "optimized" in _run(command, "compile", "--help", cwd=tmp_path)
