@@ -42,7 +42,7 @@ from attndsl.elaborate.values import (
     kind_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
-from attndsl.sizes import Constraint
+from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 
 
@@ -139,11 +139,26 @@ def _where(g: Given) -> Compile:
 
 
 def _reduction(op: Callable[[tuple[Axis, ...]], ops.Op]) -> Callable[[Given], Compile]:
-    return lambda g: g.emit(op(g.axes("over", g.type(0))), g.tensor(0))
+    def build(g: Given) -> Compile:
+        axes = g.axes("over", g.type(0))
+        return _over(g, op(axes), axes)
+
+    return build
 
 
 def _along(op: Callable[[Axis], ops.Op]) -> Callable[[Given], Compile]:
-    return lambda g: g.emit(op(g.axis("over", g.type(0))), g.tensor(0))
+    def build(g: Given) -> Compile:
+        axis = g.axis("over", g.type(0))
+        return _over(g, op(axis), (axis,))
+
+    return build
+
+
+def _over(g: Given, op: ops.Op, axes: tuple[Axis, ...]) -> Compile:
+    for axis in axes if op.needs_elements else ():
+        note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"
+        g.frame.run.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
+    return g.emit(op, g.tensor(0))
 
 
 def _softmax(g: Given) -> Compile:

@@ -127,26 +127,38 @@ def _for_blas(array: Array) -> Array:
 
 
 def softmax(x: Array, axis: int, where: Array | None = None, *, overwrite: bool = False) -> Array:
-    """Stable softmax. Elements where `where` (broadcast against x) is False weigh nothing, and so does a row of
-    -infinity throughout: its weights are 0. With `overwrite` the result may take x's memory."""
+    """Stable softmax along `axis`, as `attndsl.ops.Softmax` says it. `where` is broadcast against x. With `overwrite`
+    the result may take x's memory."""
     if where is not None:
         weight = np.where(where, x, np.array(-np.inf, x.dtype))
     else:
         weight = x if overwrite else x.copy(order="K")
     highest = weight.max(axis=axis, keepdims=True, initial=-np.inf)
-    highest[~np.isfinite(highest)] = 0
+    highest[highest == -np.inf] = 0  # nothing counts; +inf stays, and makes the row NaN
     weight -= highest
     np.exp(weight, out=weight)
     total = weight.sum(axis=axis, keepdims=True)
     total[total == 0] = 1
     weight /= total
-    return weight
+    return weight if where is None or not np.isnan(total).any() else _masked(weight, where)
 
 
-def softmax_gradient(upstream: Array, weight: Array, axis: int) -> Array:
+def softmax_gradient(upstream: Array, weight: Array, axis: int, where: Array | None = None) -> Array:
+    """The gradient for the operand of a softmax whose result is `weight`: none flows through where `where` is False,
+    whatever stands there."""
     product = upstream * weight
+    total = product.sum(axis=axis, keepdims=True)
+    if where is None or np.isfinite(total).all():
+        product -= weight * total
+        return product
+    product = _masked(product, where)
     product -= weight * product.sum(axis=axis, keepdims=True)
-    return product
+    return _masked(product, where)
+
+
+def _masked(array: Array, where: Array) -> Array:
+    """The array with zeros where `where` is False."""
+    return np.where(where, array, np.array(0, array.dtype))
 
 
 # ---------------------------------------------------------------- scatter

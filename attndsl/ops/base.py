@@ -86,6 +86,7 @@ class Op:
     commutative: ClassVar[bool] = False
     pure: ClassVar[bool] = True  # False where two equal nodes may not be merged or dropped
     differentiable: ClassVar[bool] = True
+    needs_elements: ClassVar[bool] = False  # has no value over an axis of length 0
 
     def infer(self, *inputs: Type) -> Type:
         """The output's type; raises `Mismatch` where the operands do not fit."""

@@ -55,7 +55,8 @@ class Fused(Op):
 @dataclass(frozen=True, slots=True)
 class Attention(Fused):
     """dot(dropout(softmax(dot(q, k, over=contract) * scale + bias, over=over, where=where)), v, over=over)
-    (Vaswani et al., 2017, equation 1). `where` is the fourth operand if `masked`; `bias` follows if `biased`."""
+    (Vaswani et al., 2017, equation 1). `where` is the fourth operand if `masked`; `bias` follows if `biased`. Queries
+    with nothing to attend to, and scores that are NaN or infinite, are as `Softmax` says."""
 
     name = "attention"
     operands = ("q", "k", "v", "where?", "bias?")
@@ -81,8 +82,8 @@ class Attention(Fused):
         rest = list(extra)
         return (rest.pop(0) if self.masked else None), (rest.pop(0) if self.biased else None)
 
-    def _weights(self, call: Call, arrays: tuple[Array, ...]) -> tuple[Array, Type]:
-        """The attention weights before dropout, and their type."""
+    def _weights(self, call: Call, arrays: tuple[Array, ...]) -> tuple[Array, Type, Array | None]:
+        """The attention weights before dropout, their type, and the mask laid out for them."""
         where, bias = self.extra(*zip(call.inputs[3:], arrays[3:], strict=True))
         q, k = call.inputs[:2]
         type = Dot(self.contract).infer(q, k).with_dtype(FLOAT)
@@ -92,17 +93,17 @@ class Attention(Fused):
         if bias is not None:
             score += spread(as_float(call, bias[1]), bias[0].axes, type.axes)
         mask = None if where is None else spread(where[1], where[0].axes, type.axes)
-        return softmax(score, type.index(self.over), mask, overwrite=True), type
+        return softmax(score, type.index(self.over), mask, overwrite=True), type, mask
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        weight, type = self._weights(call, arrays)
+        weight, type, _ = self._weights(call, arrays)
         kept = Dropout(self.dropout, self.site).kept(call, type)
         if kept is not None:
             weight *= kept
         return contract(weight, type.axes, as_float(call, arrays[2]), call.inputs[2].axes, call.output.axes)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        weight, type = self._weights(call, arrays)
+        weight, type, mask = self._weights(call, arrays)
         kept = Dropout(self.dropout, self.site).kept(call, type)
         (q, k, v), axes = call.inputs[:3], call.output.axes
         result: list[Array | None] = [None] * len(arrays)
@@ -112,7 +113,7 @@ class Attention(Fused):
         score = contract(upstream, axes, as_float(call, arrays[2]), v.axes, type.axes)
         if kept is not None:
             score *= kept
-        score = softmax_gradient(score, weight, type.index(self.over))
+        score = softmax_gradient(score, weight, type.index(self.over), mask)
         if self.biased and call.needs(last := len(arrays) - 1):
             result[last] = collect(score, type.axes, call.inputs[last].axes)
         if self.scale != 1.0:

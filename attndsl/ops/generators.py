@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant(Op):
-    """A scalar written in the program or computed from the hyperparameters. 1, 1.0 and true are different constants."""
+    """A scalar written in the program or computed from the hyperparameters. 1, 1.0 and true are different constants. A
+    float beyond the range of the run's dtype is infinite there, as any result beyond it is."""
 
     name = "constant"
     operands = ()
@@ -41,7 +42,8 @@ class Constant(Op):
         return Type(INT if isinstance(self.value, int) else FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return np.asarray(self.value, call.dtype(call.output.dtype))
+        with np.errstate(over="ignore"):
+            return np.asarray(self.value, call.dtype(call.output.dtype))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,14 +36,16 @@ class Reduction(Op):
     def places(self, call: Call) -> tuple[int, ...]:
         return places(call.inputs[0].axes, self.over)
 
-    def not_empty(self, call: Call) -> None:
-        """Some reductions of nothing have no value."""
-        for axis in self.over:
-            if call.length(axis.size) == 0:
-                raise error("E0805", f"`{self.name}` over `{axis.name}`, which has no elements")
-
     def flops(self, output: Type, *inputs: Type) -> Size:
         return inputs[0].elements if inputs[0].dtype == FLOAT else Size.of(0)
+
+
+def not_empty(op: Op, call: Call, over: tuple[Axis, ...]) -> None:
+    """Raises E0805 where `op`, which `needs_elements`, goes over an axis that has none. A checked model carries a
+    constraint that says so before."""
+    for axis in over:
+        if call.length(axis.size) == 0:
+            raise error("E0805", f"`{op.name}` over `{axis.name}`, which has no elements")
 
 
 class Sum(Reduction):
@@ -90,9 +92,10 @@ class Max(Reduction):
 
     __slots__ = ()
     name = "max"
+    needs_elements = True
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        self.not_empty(call)
+        not_empty(self, call, self.over)
         return arrays[0].max(self.places(call))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
@@ -104,9 +107,10 @@ class Min(Reduction):
 
     __slots__ = ()
     name = "min"
+    needs_elements = True
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        self.not_empty(call)
+        not_empty(self, call, self.over)
         return arrays[0].min(self.places(call))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
@@ -150,6 +154,7 @@ class ArgMax(Op):
     name = "arg_max"
     operands = ("x",)
     differentiable = False
+    needs_elements = True
     over: Axis
 
     def infer(self, x: Type) -> Type:
@@ -158,8 +163,7 @@ class ArgMax(Op):
         return x.without(self.over).with_dtype(INT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        if call.length(self.over.size) == 0:
-            raise error("E0805", f"`{self.name}` over `{self.over.name}`, which has no elements")
+        not_empty(self, call, (self.over,))
         return arrays[0].argmax(call.inputs[0].index(self.over))
 
 
@@ -190,8 +194,12 @@ class CumSum(Op):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Op):
-    """e^x divided by its sum along `over`. Where `where` is False the weight is 0 and does not count in the sum; a row
-    with nothing to count is all zeros, and so is its gradient."""
+    """e^x divided by its sum along `over`, as IEEE arithmetic gives e^(x - m) / sum of e^(x - m) with the largest x as
+    m, so that large numbers do not overflow.
+
+    Only what `where` allows counts. Elsewhere the weight is 0 and no gradient flows, whatever stands there, NaN
+    included. A row with nothing to attend to (all of it masked or -inf) is zeros, and so is its gradient. A row in
+    which a NaN or +inf counts is NaN wherever it counts."""
 
     name = "softmax"
     operands = ("x", "where?")
@@ -205,16 +213,20 @@ class Softmax(Op):
             rules.within(where, x, 1, self.name, "mask")
         return x.with_dtype(FLOAT)
 
+    def _mask(self, call: Call, where: tuple[Array, ...]) -> Array | None:
+        return spread(where[0], call.inputs[1].axes, call.inputs[0].axes) if where else None
+
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, *where = arrays
-        mask = spread(where[0], call.inputs[1].axes, call.inputs[0].axes) if where else None
-        return softmax(as_float(call, x), call.inputs[0].index(self.over), mask)
+        return softmax(as_float(call, x), call.inputs[0].index(self.over), self._mask(call, tuple(where)))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        rest = (None,) * (len(arrays) - 1)
+        _, *where = arrays
+        rest = (None,) * len(where)
         if not call.needs(0):
             return (None, *rest)
-        return (softmax_gradient(upstream, output, call.inputs[0].index(self.over)), *rest)
+        at = call.inputs[0].index(self.over)
+        return (softmax_gradient(upstream, output, at, self._mask(call, tuple(where))), *rest)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return output.elements * 5
@@ -222,7 +234,9 @@ class Softmax(Op):
 
 @dataclass(frozen=True, slots=True)
 class LogSoftmax(Op):
-    """The logarithm of the softmax along `over`."""
+    """The logarithm of the softmax along `over`, as IEEE arithmetic gives (x - m) - log(sum of e^(x - m)) with the
+    largest x as m: exact to the last digits however far from 0 a row lies. A row that holds NaN or +inf, or nothing
+    but -inf, has no such logarithm: it is NaN throughout, and so is its gradient."""
 
     name = "log_softmax"
     operands = ("x",)
@@ -235,7 +249,9 @@ class LogSoftmax(Op):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
-        return x - _log_sum_exp(x, at)[_at(at)]
+        shifted = x - x.max(axis=at, keepdims=True, initial=-np.inf)
+        shifted -= np.log(np.exp(shifted).sum(at, keepdims=True))
+        return shifted
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
@@ -249,7 +265,9 @@ class LogSoftmax(Op):
 
 @dataclass(frozen=True, slots=True)
 class LogSumExp(Op):
-    """The logarithm of the sum of e^x along `over`, which the result lacks."""
+    """The logarithm of the sum of e^x along `over`, which the result lacks: -inf where nothing is added (no elements,
+    or all of them -inf), else as IEEE arithmetic gives it (+inf where +inf is added, NaN where NaN is). Its gradient is
+    e^(x - y) at each x, y being the result, and zeros where nothing is added."""
 
     name = "log_sum_exp"
     operands = ("x",)
@@ -261,14 +279,17 @@ class LogSumExp(Op):
         return x.without(self.over).with_dtype(FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return _log_sum_exp(as_float(call, arrays[0]), call.inputs[0].index(self.over))
+        x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
+        highest = x.max(axis=at, keepdims=True, initial=-np.inf)
+        highest[~np.isfinite(highest)] = 0
+        return np.log(np.exp(x - highest).sum(at)) + highest.squeeze(at)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
             return (None,)
         at = call.inputs[0].index(self.over)
-        shifted = arrays[0] - np.where(np.isfinite(output), output, 0)[_at(at)]
-        return (upstream[_at(at)] * np.exp(shifted),)
+        total = np.where(output == -np.inf, np.array(0, output.dtype), output)
+        return (upstream[_at(at)] * np.exp(arrays[0] - total[_at(at)]),)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return inputs[0].elements * 4
@@ -277,12 +298,6 @@ class LogSumExp(Op):
 def _at(place: int) -> tuple[slice | None, ...]:
     """An index that puts a new axis at `place`."""
     return (*[slice(None)] * place, None)
-
-
-def _log_sum_exp(x: Array, place: int) -> Array:
-    highest = x.max(axis=place, keepdims=True, initial=-np.inf)
-    highest[~np.isfinite(highest)] = 0
-    return np.log(np.exp(x - highest).sum(place)) + highest.squeeze(place)
 
 
 def _count(x: Array, places: tuple[int, ...]) -> int:

@@ -7,6 +7,7 @@ torch's default float instead of the module's, so ints are converted first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from attndsl import ops
@@ -206,8 +207,15 @@ def lower_dot(site: Site) -> Expr:
 # ----------------------------------------------------------------------------------------------------------- generators
 
 
+_LARGEST = 3.4028234663852886e38  # of float32
+
+
 def lower_constant(site: Site) -> Expr:
     value = number(site.op.value)
+    if site.output.dtype == FLOAT and _LARGEST < abs(site.op.value) < math.inf:
+        # `torch.where` and `torch.full` refuse a number that float32 cannot hold; a conversion makes it infinite.
+        double = function("torch.full", "()", value.text, "dtype=torch.float64", f"device={site.function.device()}")
+        return double.call("to", site.float_dtype())
     if value.text.lstrip("-").startswith("math."):
         site.function.math()
     return value

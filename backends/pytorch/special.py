@@ -39,7 +39,7 @@ class NegativeLogLikelihood(Op):
 
 @dataclass(frozen=True, slots=True)
 class Relu(Op):
-    """x where it is positive, else 0 (and no gradient)."""
+    """0 where x is at most 0 (and no gradient), else x."""
 
     name = "torch.relu"
     operands = ("x",)

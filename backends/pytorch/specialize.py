@@ -214,12 +214,12 @@ def _likelihood(rewriting: _Rewriting, node: Node) -> Node | None:
 
 
 def _relu(rewriting: _Rewriting, node: Node) -> Node | None:
-    """where(x > 0, x, 0)."""
-    condition, x, zero = node.inputs
+    """where(x <= 0, 0, x): NaN stays NaN, as in torch (`where(x > 0, x, 0)` makes it 0)."""
+    condition, zero, x = node.inputs
     compared = rewriting.producers.get(condition)
-    if compared is None or not isinstance(compared.op, (ops.Gt, ops.Lt)) or x.type.dtype != FLOAT:
+    if compared is None or not isinstance(compared.op, (ops.Le, ops.Ge)) or x.type.dtype != FLOAT:
         return None
-    left, right = compared.inputs if isinstance(compared.op, ops.Gt) else compared.inputs[::-1]
+    left, right = compared.inputs if isinstance(compared.op, ops.Le) else compared.inputs[::-1]
     if left is not x or not all(_is_zero(v, rewriting.producers) for v in (zero, right)):
         return None
     return replace(node, op=Relu(), inputs=(x,))

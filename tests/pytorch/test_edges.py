@@ -1,0 +1,57 @@
+"""Numbers at the edge: constants beyond the dtype, NaN through a rectifier, the largest of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import attndsl
+from attndsl.diagnostics import AttnError
+
+BACKENDS = ("numpy", "torch")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_constant_beyond_float32_is_infinite(backend: str) -> None:
+    model = attndsl.parse(
+        """model M {
+  input x: [A]
+  output chosen = where(x > 0, x, -1e39)
+  output scaled = x * 1e39
+  output full = broadcast(1e39, [A])
+}"""
+    )
+    found = model.run({"x": np.array([1.0, -2.0])}, backend=backend)
+    assert found["chosen"].tolist() == [1, -np.inf]
+    assert found["scaled"].tolist() == [np.inf, -np.inf]
+    assert found["full"].tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_nan_becomes_in_a_rectifier_is_what_it_says(backend: str) -> None:
+    model = attndsl.parse(
+        """model M {
+  input x: [A]
+  output kept = relu(x)
+  output dropped = where(x > 0, x, 0)
+  output turned = where(0 >= x, 0, x)
+}"""
+    )
+    found = model.run({"x": np.array([np.nan, -1.0, 0.0, 2.0])}, backend=backend)
+    np.testing.assert_array_equal(found["kept"], [np.nan, 0, 0, 2])
+    np.testing.assert_array_equal(found["dropped"], [0, 0, 0, 2])
+    np.testing.assert_array_equal(found["turned"], [np.nan, 0, 0, 2])
+
+
+@pytest.mark.parametrize("name", ["max", "min", "argmax"])
+def test_the_largest_of_nothing_is_refused_alike(name: str) -> None:
+    model = attndsl.parse(f"model M {{\n  input x: [B, T]\n  output y = {name}(x, over=T)\n}}")
+    texts = []
+    for backend in BACKENDS:
+        with pytest.raises(AttnError) as problem:
+            model.run({"x": np.zeros((2, 0))}, backend=backend)
+        texts.append(str(problem.value))
+        assert model.run({"x": np.zeros((0, 2))}, backend=backend)["y"].shape == (0,)
+    assert texts[0] == texts[1]
+    assert "error[E0805]: `T` (0) must be at least 1" in texts[0]
+    assert f"`{name}` over `T` has no value" in texts[0]
