@@ -9,10 +9,11 @@ from attndsl.diagnostics import Label, error
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.statements import assigned_names, execute
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
-from attndsl.elaborate.values import Argument, Compile, Formula, IndexVariable, Number, Several
+from attndsl.elaborate.values import Argument, Compile, Several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
+from attndsl.values import Formula, IndexVariable, Number
 
 MAX_CASES_DEPTH = 100_000
 MAX_REPEATS = 10**15

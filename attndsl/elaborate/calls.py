@@ -17,14 +17,13 @@ from attndsl.elaborate.values import (
     Compile,
     IndexFunctionValue,
     Layer,
-    Nothing,
     Primitive,
     Several,
-    Text,
     describe,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.syntax import tree
+from attndsl.values import Nothing, Text
 
 MAX_DEPTH = 48
 

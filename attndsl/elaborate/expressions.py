@@ -11,6 +11,7 @@ from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.tensors import UNARY, arithmetic, axis_of, emit, lift, size_of
 from attndsl.elaborate.values import (
+    PLAIN,
     Argument,
     ArrowValue,
     Axes,
@@ -18,17 +19,15 @@ from attndsl.elaborate.values import (
     Compile,
     IndexFunctionValue,
     Layer,
-    Nothing,
-    Number,
     Primitive,
     Several,
-    Text,
-    combine,
     describe,
+    same,
 )
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
+from attndsl.values import SPELLINGS, Nothing, Number, Text, decides, operate
 
 
 def evaluate(expression: tree.Expr, frame: Frame) -> Compile:
@@ -122,8 +121,8 @@ def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
 def _unary(node: tree.Unary, frame: Frame) -> Compile:
     operand = argument(node.operand, frame)
     operator = "neg" if node.operator == "-" else "not"
-    if isinstance(operand.value, Number):
-        return combine(operator, node.span, operand.value)
+    if isinstance(operand.value, PLAIN):
+        return operate(operator, node.span, operand)
     if isinstance(operand.value, IndexFunctionValue):
         return index_functions.combined(operator, node.span, operand)
     return emit(frame, UNARY[operator](), node.span, lift(operand, frame))
@@ -132,30 +131,27 @@ def _unary(node: tree.Unary, frame: Frame) -> Compile:
 def _chain(node: tree.Chain, frame: Frame) -> Compile:
     left = argument(node.operands[0], frame)
     for operator, operand in zip(node.operators, node.operands[1:], strict=True):
-        if operator.text in ("and", "or") and isinstance(left.value, Number) and left.value.value is not None:
-            decided = bool(left.value.value) == (operator.text == "or")
-            if decided and left.value.formula is None:
-                return left.value
+        if decides(operator.text, left.value):
+            return left.value
         right = argument(operand, frame)
         span = left.span.to(right.span)
-        left = Argument(_binary(operator.text, left, right, span, frame), span)
+        left = Argument(binary(operator.text, left, right, span, frame), span)
     return left.value
 
 
-def _binary(operator: str, left: Argument, right: Argument, span: Span, frame: Frame) -> Compile:
+def binary(operator: str, left: Argument, right: Argument, span: Span, frame: Frame) -> Compile:
+    """`left operator right`: a compile-time value, a mask or a bias, or a tensor."""
     a, b = left.value, right.value
-    if isinstance(a, Number) and isinstance(b, Number):
-        return combine({"&": "and", "|": "or"}.get(operator, operator), span, a, b)
+    if isinstance(a, PLAIN) and isinstance(b, PLAIN):
+        return operate(operator, span, left, right)
+    if operator in ("==", "!=") and (equal := same(a, b)) is not None:
+        return Number.of(equal == (operator == "=="))
     if isinstance(a, IndexFunctionValue) or isinstance(b, IndexFunctionValue):
-        if operator in ("==", "!="):
-            return Number.of((a is b) == (operator == "=="))
         return index_functions.combined(operator, span, left, right)
     if isinstance(a, (Value, Number)) and isinstance(b, (Value, Number)):
-        return arithmetic(frame, {"&": "and", "|": "or"}.get(operator, operator), left, right, span)
+        return arithmetic(frame, SPELLINGS.get(operator, operator), left, right, span)
     if operator in ("==", "!=") and not isinstance(a, Value) and not isinstance(b, Value):
-        if type(a) is not type(b) and not isinstance(a, Nothing) and not isinstance(b, Nothing):
-            raise error("E0104", f"`{operator}` compares {describe(a)} with {describe(b)}", span, "never equal")
-        return Number.of(_same(a, b) == (operator == "=="))
+        raise error("E0104", f"`{operator}` compares {describe(a)} with {describe(b)}", span, "never equal")
     culprit = left if not isinstance(a, (Value, Number)) else right
     raise error(
         "E0104",
@@ -163,16 +159,6 @@ def _binary(operator: str, left: Argument, right: Argument, span: Span, frame: F
         culprit.span,
         help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, Layer)) else (),
     )
-
-
-def _same(a: Compile, b: Compile) -> bool:
-    if isinstance(a, Text) and isinstance(b, Text):
-        return a.text == b.text
-    if isinstance(a, BlockValue) and isinstance(b, BlockValue):
-        return a.block is b.block
-    if isinstance(a, Primitive) and isinstance(b, Primitive):
-        return a.name == b.name
-    return isinstance(a, Nothing) and isinstance(b, Nothing)
 
 
 def condition(node: tree.Expr, frame: Frame) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.files import FileScope
-from attndsl.elaborate.values import Argument, Compile, IndexVariable, Layer
+from attndsl.elaborate.values import Argument, Compile, Layer
 from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
+from attndsl.values import IndexVariable
 
 
 class Poisoned(Exception):

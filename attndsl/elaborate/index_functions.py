@@ -12,10 +12,11 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arithmetic, arrange, axis_of, emit, lift
-from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, Number, describe
+from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, describe
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Size
 from attndsl.syntax import tree
+from attndsl.values import Number
 
 _MASK_OPERATORS = {"&": "and", "|": "or", "and": "and", "or": "or", "not": "not"}
 _BIAS_OPERATORS = {"+", "-", "*", "/", "neg"}

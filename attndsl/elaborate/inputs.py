@@ -8,13 +8,14 @@ from attndsl import ops
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.frames import Frame, Run
 from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, emit, lift, size_of
-from attndsl.elaborate.values import Argument, Compile, Number, describe
+from attndsl.elaborate.values import Argument, Compile, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Axis, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.core import Bound
 from attndsl.sizes import Constraint, Size, solve
 from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
+from attndsl.values import Number
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -145,14 +146,10 @@ def _mentions(info: InputInfo, symbols: list[str]) -> bool:
 
 def _introduce(term: tree.AxisTerm, frame: Frame) -> None:
     """Bind the names in an input's axis that nothing has bound: they are sizes that the call's arrays decide."""
-    stack = [term.size]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, tree.Name) and frame.lookup(node.text) is None:
+    for node in tree.names(term):
+        if frame.lookup(node.text) is None:
             size = Size.symbol(node.text)
             frame.bind(node.text, Number(None, size, Axis.of(size)), node.span)
-        elif isinstance(node, tree.Chain):
-            stack += node.operands
 
 
 def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bound]) -> None:

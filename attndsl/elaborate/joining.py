@@ -6,10 +6,11 @@ from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.given import Given
 from attndsl.elaborate.tensors import axes_of, axes_text, axis_of, lift, number, size_of
-from attndsl.elaborate.values import Argument, ArrowValue, Compile, Number, Several
+from attndsl.elaborate.values import Argument, ArrowValue, Compile, Several
 from attndsl.graph import Axis
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
+from attndsl.values import Number
 
 
 def concat(g: Given) -> Compile:

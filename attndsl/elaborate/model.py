@@ -11,11 +11,12 @@ from attndsl.elaborate.files import Spec, open_spec
 from attndsl.elaborate.frames import Frame, PendingParameter, Poisoned, Run
 from attndsl.elaborate.inputs import check_defaults
 from attndsl.elaborate.needs import needs
-from attndsl.elaborate.settings import Setting, bind_hyperparameters, shown
-from attndsl.elaborate.values import Number, kind_of
+from attndsl.elaborate.settings import Setting, bind_hyperparameters
+from attndsl.elaborate.values import kind_of, shown
 from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region
 from attndsl.graph.builder import Builder
 from attndsl.syntax.limits import room_to_recurse
+from attndsl.values import Number
 
 
 def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:

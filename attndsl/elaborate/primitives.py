@@ -6,11 +6,10 @@ value, `softmax(over=S)`), which keywords it knows, and the function that builds
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from attndsl import ops
+from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, joining
 from attndsl.elaborate.frames import Frame
@@ -27,23 +26,20 @@ from attndsl.elaborate.tensors import (
     number,
 )
 from attndsl.elaborate.values import (
-    FUNCTIONS,
+    PLAIN,
     Argument,
     ArrowValue,
     Axes,
     Compile,
     IndexFunctionValue,
-    Nothing,
-    Number,
     Primitive,
-    Text,
-    combine,
     describe,
     kind_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
+from attndsl.values import Nothing, Number, Text, operate
 
 
 def apply(
@@ -94,22 +90,22 @@ def apply(
 
 def _unary(g: Given) -> Compile:
     value = g.positional[0].value
-    if isinstance(value, Number) and g.name in FUNCTIONS and (value.value is not None):
-        return combine(g.name, g.span, value)
+    if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
+        return operate(g.name, g.span, g.positional[0])
     return g.emit(UNARY[g.name](), g.tensor(0))
 
 
 def _binary(g: Given) -> Compile:
     a, b = g.positional
-    if isinstance(a.value, Number) and isinstance(b.value, Number):
-        return combine(g.name, g.span, a.value, b.value)
+    if isinstance(a.value, PLAIN) and isinstance(b.value, PLAIN):
+        return operate(g.name, g.span, a, b)
     return arithmetic(g.frame, g.name, a, b, g.span)
 
 
 def _cast(g: Given) -> Compile:
     value = g.positional[0].value
-    if isinstance(value, Number) and value.value is not None and g.name != "bool":
-        return combine(g.name, g.span, value)
+    if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
+        return operate(g.name, g.span, g.positional[0])
     tensor = g.tensor(0)
     return tensor.value if g.type(0).dtype == g.name else g.emit(ops.Cast(g.name), tensor)
 
@@ -344,7 +340,6 @@ PRIMITIVES: dict[str, Rule] = {
 }  # fmt: skip
 
 CONSTANTS: dict[str, Compile] = {
-    "none": Nothing(),
-    "pi": Number.of(math.pi),
+    **values.CONSTANTS,
     **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
 }

@@ -16,17 +16,16 @@ from attndsl.elaborate.values import (
     BlockValue,
     Compile,
     IndexFunctionValue,
-    Nothing,
-    Number,
     Primitive,
     Several,
-    Text,
     describe,
+    shown,
 )
 from attndsl.graph import Axis, Initializer, Value
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
+from attndsl.values import Nothing, Number, Text
 
 Setting = str | int | float | bool
 
@@ -238,30 +237,3 @@ def _kind(value: Compile) -> str:
 
 def _example(default: Compile) -> str:
     return shown(default)
-
-
-def shown(value: Compile) -> str:
-    """A compile-time value as a user would type it, as far as it has a short form."""
-    if isinstance(value, Number):
-        if value.is_bool:
-            return "true" if value.value else "false"
-        return str(value.value)
-    if isinstance(value, IndexFunctionValue):
-        if value.declaration is not None:
-            inside = ", ".join(shown(c) for c in value.captures.values())
-            return value.declaration.name.text + (f"({inside})" if inside else "")
-        signs = {"and": "&", "or": "|"}
-        parts = [shown(o) if not isinstance(o, Value) else "…" for o in value.operands]
-        return (
-            f" {signs.get(value.operator, value.operator)} ".join(parts)
-            if len(parts) > 1
-            else f"{value.operator} {parts[0]}"
-        )
-    if isinstance(value, BlockValue):
-        inside = ", ".join(f"{k}={shown(v)}" for k, v in value.settings.items())
-        return value.block.name.text + (f"({inside})" if inside else "")
-    if isinstance(value, Primitive):
-        return value.name
-    if isinstance(value, Initializer):
-        return str(value)
-    return value.text if isinstance(value, Text) else "none"

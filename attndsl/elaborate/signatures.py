@@ -9,10 +9,11 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_text, dtype_of, emit, lift, size_of
-from attndsl.elaborate.values import Argument, Axes, BlockValue, Number
+from attndsl.elaborate.values import Argument, Axes, BlockValue
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
+from attndsl.values import Number
 
 
 @dataclass(eq=False)
@@ -228,7 +229,7 @@ def _match_size(
     node: tree.Expr, outer: Axis, block: tree.Block, inner: Frame, given: Argument, declared: Label
 ) -> None:
     """An expression in a signature equals the axis's size; one unknown name in it is solved for."""
-    unknown = [n for n in dict.fromkeys(_names(node)) if inner.lookup(n.text) is None]
+    unknown = [n for n in dict.fromkeys(tree.names(node)) if inner.lookup(n.text) is None]
     unknown_names = list(dict.fromkeys(n.text for n in unknown))
     if len(unknown_names) > 1:
         raise error(
@@ -269,11 +270,3 @@ def _match_size(
 def size_or_none(node: tree.Expr, frame: Frame) -> Size | None:
     value = frame.run.evaluate(node, frame)
     return value.size if isinstance(value, Number) else None
-
-
-def _names(node: tree.Expr) -> list[tree.Name]:
-    if isinstance(node, tree.Name):
-        return [node]
-    if isinstance(node, tree.Chain):
-        return [n for o in node.operands for n in _names(o)]
-    return _names(node.operand) if isinstance(node, tree.Unary) else []

@@ -8,15 +8,16 @@ from typing import Any
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.calls import make_layer
-from attndsl.elaborate.expressions import argument, condition, evaluate
+from attndsl.elaborate.expressions import argument, binary, condition, evaluate
 from attndsl.elaborate.frames import POISON, Frame, PendingParameter, Poisoned
 from attndsl.elaborate.inputs import declare_input, declare_output
-from attndsl.elaborate.tensors import arithmetic, lift, stamp, type_of
-from attndsl.elaborate.values import Argument, Compile, Number, Several, Text, combine, describe
+from attndsl.elaborate.tensors import lift, stamp, type_of
+from attndsl.elaborate.values import Argument, Compile, Several, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
+from attndsl.values import Number, Text
 
 DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
 
@@ -79,28 +80,9 @@ def _labels(node: tree.Expr) -> list[tree.Identifier]:
     return [part.label for part in _parts(node) if isinstance(part, tree.Labelled)]
 
 
-def _parts(node: tree.Expr) -> list[tree.Expr]:
+def _parts(node: tree.Expr) -> list[tree.Tree]:
     """An expression and what it is made of, the insides of bodies left out."""
-    found: list[tree.Expr] = []
-    stack: list[tree.Expr] = [node]
-    while stack:
-        at = stack.pop()
-        found.append(at)
-        if isinstance(at, tree.Labelled):
-            stack.append(at.value)
-        elif isinstance(at, tree.Pipe):
-            stack += [at.value, *at.stages]
-        elif isinstance(at, tree.Chain):
-            stack += at.operands
-        elif isinstance(at, tree.Call):
-            stack += [at.callee, *(a.value for a in at.arguments)]
-        elif isinstance(at, tree.Unary):
-            stack.append(at.operand)
-        elif isinstance(at, tree.Conditional):
-            stack += [at.then, at.otherwise]
-        elif isinstance(at, (tree.Subscript, tree.Attribute)):
-            stack.append(at.base)
-    return found
+    return list(tree.walk(node, into=lambda at: not isinstance(at, (tree.Scope, tree.Repeat, tree.Scan))))
 
 
 # ---------------------------------------------------------------- assignment
@@ -156,16 +138,7 @@ def _augmented(node: tree.Assign, value: Compile, frame: Frame) -> Compile:
     name = tree.Name(target.span, target.text)
     left, right = argument(name, frame), Argument(value, node.value.span, node.value)
     assert node.operator is not None
-    if isinstance(left.value, Number) and isinstance(value, Number):
-        return combine(node.operator, node.span, left.value, value)
-    if not isinstance(left.value, (Value, Number)) or not isinstance(value, (Value, Number)):
-        culprit = left if not isinstance(left.value, (Value, Number)) else right
-        raise error(
-            "E0104",
-            f"`{node.operator}=` takes numbers and tensors, but this is {describe(culprit.value)}",
-            culprit.span,
-        )
-    return arithmetic(frame, node.operator, left, right, node.span)
+    return binary(node.operator, left, right, node.span, frame)
 
 
 def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:

@@ -8,11 +8,12 @@ from fractions import Fraction
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
-from attndsl.elaborate.values import Argument, Axes, Compile, Formula, Number, describe
+from attndsl.elaborate.values import Argument, Axes, Compile, describe
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops.base import Mismatch, Op
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
+from attndsl.values import Formula, Number
 
 MAX_NODES = 200_000
 

@@ -10,11 +10,11 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
 from attndsl.syntax.lexer import CLOSING, continues_at
-from attndsl.syntax.tree import Argument, AxisList, AxisTerm, Identifier, SubscriptEntry, Tree
+from attndsl.syntax.tree import Argument, AxisList, AxisTerm, Identifier, SubscriptEntry, Tree, children
 
 MAX_BYTES = 256 * 1024
 """The largest file."""
@@ -149,24 +149,21 @@ def _too_long(source: Source, at: int) -> Diagnostic:
 
 def too_deep(root: Tree) -> Diagnostic | None:
     """A refusal where the tree is deeper than `MAX_DEPTH`; walks with a stack of its own."""
-    waiting: list[tuple[object, int]] = [(root, 0)]
+    waiting: list[tuple[Tree, int]] = [(root, 0)]
     while waiting:
         node, depth = waiting.pop()
-        if isinstance(node, tuple):
-            waiting.extend((child, depth) for child in node)
-        elif isinstance(node, Tree):
-            if depth > MAX_DEPTH:
-                return Diagnostic(
-                    "E0004",
-                    f"more than {MAX_DEPTH} expressions and statements inside one another",
-                    Label(
-                        Span(node.span.source, node.span.start, min(node.span.start + 1, node.span.end)),
-                        "too deep here",
-                    ),
-                    helps=("give parts of it names of their own, with `name = …` before this statement",),
-                )
-            inside = depth if isinstance(node, _WRAPPERS) else depth + 1
-            waiting.extend((getattr(node, f.name), inside) for f in fields(node) if f.name != "span")
+        if depth > MAX_DEPTH:
+            return Diagnostic(
+                "E0004",
+                f"more than {MAX_DEPTH} expressions and statements inside one another",
+                Label(
+                    Span(node.span.source, node.span.start, min(node.span.start + 1, node.span.end)),
+                    "too deep here",
+                ),
+                helps=("give parts of it names of their own, with `name = …` before this statement",),
+            )
+        inside = depth if isinstance(node, _WRAPPERS) else depth + 1
+        waiting.extend((child, inside) for child in children(node))
     return None
 
 

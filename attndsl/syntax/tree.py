@@ -6,7 +6,8 @@ flat (`Chain`), so that no walk recurses deeper than the brackets that an author
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 
 from attndsl.diagnostics import Span
 
@@ -14,6 +15,38 @@ from attndsl.diagnostics import Span
 @dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     span: Span
+
+
+_PARTS: dict[type[Tree], tuple[str, ...]] = {}  # asked for at every node of every walk
+
+
+def children(node: Tree) -> Iterator[Tree]:
+    """The nodes that a node is made of, in the order written."""
+    kind = type(node)
+    if kind not in _PARTS:
+        _PARTS[kind] = tuple(field.name for field in fields(kind) if field.name != "span")
+    for name in _PARTS[kind]:
+        part = getattr(node, name)
+        if isinstance(part, Tree):
+            yield part
+        elif isinstance(part, tuple):
+            waiting = [part]
+            while waiting:
+                for item in waiting.pop():
+                    if isinstance(item, Tree):
+                        yield item
+                    elif isinstance(item, tuple):
+                        waiting.append(item)
+
+
+def walk(node: Tree, into: Callable[[Tree], bool] = lambda node: True) -> Iterator[Tree]:
+    """A node and all below it, in the order written; below a node only where `into` says so. As deep as it may be."""
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        yield at
+        if into(at):
+            waiting += reversed(tuple(children(at)))
 
 
 # ---------------------------------------------------------------- names, axes, types
@@ -517,3 +550,9 @@ class File(Tree):
 
     declarations: tuple[Declaration, ...]
     doc: str | None
+
+
+def names(node: Tree) -> Iterator[Name]:
+    """The names in an expression that stand for values: all but those of the functions that it calls."""
+    called = {at.callee for at in walk(node) if isinstance(at, Call)}
+    return (at for at in walk(node) if isinstance(at, Name) and at not in called)

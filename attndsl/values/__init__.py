@@ -1,0 +1,53 @@
+"""Values that are known at compile time, and what the operators and functions of the language make of them.
+
+Given expressions of the tree and what their names mean at the place where they stand; gives numbers, texts, `none` and
+references. A model's hyperparameters and conditions, a `train` section, the `config`, the conditions and the axes of a
+`weights` section are all evaluated here, so that one expression has one value wherever it is written.
+"""
+
+from attndsl.values.evaluator import Absent, Evaluator, Operand, decides, not_a_condition
+from attndsl.values.number import (
+    CONSTANTS,
+    SPELLINGS,
+    Formula,
+    IndexVariable,
+    Nothing,
+    Number,
+    Plain,
+    Reference,
+    Text,
+    described,
+    from_python,
+    kind_of,
+    operate,
+    to_python,
+    undo,
+)
+from attndsl.values.operators import FUNCTIONS, OPERATORS, Scalar, apply
+
+__all__ = [
+    "CONSTANTS",
+    "FUNCTIONS",
+    "OPERATORS",
+    "SPELLINGS",
+    "Absent",
+    "Evaluator",
+    "Formula",
+    "IndexVariable",
+    "Nothing",
+    "Number",
+    "Operand",
+    "Plain",
+    "Reference",
+    "Scalar",
+    "Text",
+    "apply",
+    "decides",
+    "described",
+    "from_python",
+    "kind_of",
+    "not_a_condition",
+    "operate",
+    "to_python",
+    "undo",
+]

@@ -1,0 +1,177 @@
+"""The walk over an expression whose value is known at compile time: one for every place where one is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attndsl.diagnostics import AttnError, Span, error
+from attndsl.syntax import tree
+from attndsl.values.number import CONSTANTS, Number, Plain, Text, described, kind_of, operate
+from attndsl.values.operators import FUNCTIONS
+
+
+class Absent(Exception):
+    """A name may be without a value at this place (`key`), and the expression says nothing about that case."""
+
+    def __init__(self, key: str, span: Span) -> None:
+        super().__init__(key)
+        self.key, self.span = key, span
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value with where it was written."""
+
+    value: Plain
+    span: Span
+
+
+class Evaluator:
+    """The value of expressions at one place. A place says what its names mean; everything else is the same in all."""
+
+    def find(self, node: tree.Name) -> Plain | None:
+        """What a name means; None where the place does not know it. `Absent` where it has no value."""
+        raise NotImplementedError
+
+    def unknown(self, node: tree.Name) -> AttnError:
+        """What is said of a name that means nothing."""
+        raise NotImplementedError
+
+    def other(self, node: tree.Expr) -> Plain | None:
+        """The value of an expression that only this place has; None where it has none."""
+        return None
+
+    def may_be_absent(self, node: tree.Expr) -> bool:
+        """Whether `node or default` stands for the default where `node` has no value."""
+        return False
+
+    def is_untyped(self, node: tree.Expr) -> bool:
+        """Whether the kind of a value is not the author's choice, so that comparing it with another kind is no mistake
+        but false."""
+        return False
+
+    # ------------------------------------------------------------ the walk
+
+    def evaluate(self, node: tree.Expr) -> Plain:
+        """The value of an expression. Raises E0404 for what is not known at compile time, E0104 for a value of the
+        wrong kind, E0405 for a number that does not exist, what `unknown` says, and `Absent`."""
+        if (found := self.other(node)) is not None:
+            return found
+        match node:
+            case tree.Number() | tree.Boolean():
+                return Number.of(node.value)
+            case tree.String():
+                return Text(node.value)
+            case tree.Name():
+                return self._named(node)
+            case tree.Unary():
+                return operate("neg" if node.operator == "-" else node.operator, node.span, self._operand(node.operand))
+            case tree.Chain():
+                return self._chain(node)
+            case tree.Conditional():
+                return self.evaluate(node.then if self.holds(node.condition) else node.otherwise)
+            case tree.Call():
+                return self._call(node)
+        raise error(
+            "E0404",
+            f"`{node.span.text}` is not known at compile time",
+            node.span,
+            help="a value here is made of numbers, texts, names, operators, `… if … else …` and functions of numbers "
+            f"({', '.join(FUNCTIONS)})",
+        )
+
+    def holds(self, condition: tree.Expr) -> bool:
+        """Whether a condition holds; E0404 where it is none."""
+        value = self.evaluate(condition)
+        if not isinstance(value, Number) or not value.is_bool:
+            raise not_a_condition(condition, described(value))
+        return bool(value.value)
+
+    def _operand(self, node: tree.Expr) -> Operand:
+        return Operand(self.evaluate(node), node.span)
+
+    def _named(self, node: tree.Name) -> Plain:
+        found = self.find(node)
+        if found is None:
+            found = CONSTANTS.get(node.text)
+        if found is None:
+            raise self.unknown(node)
+        return found
+
+    def _chain(self, chain: tree.Chain) -> Plain:
+        if chain.operators[0].text == "or":
+            return self._either(chain)
+        left = self._operand(chain.operands[0])
+        for operator, node in zip(chain.operators, chain.operands[1:], strict=True):
+            if decides(operator.text, left.value):
+                return left.value
+            span = left.span.to(node.span)
+            right = self._operand(node)
+            mixed = self.is_untyped(chain)
+            left = Operand(operate(operator.text, span, left, right, mixed=mixed), span)
+        return left.value
+
+    def _either(self, chain: tree.Chain) -> Plain:
+        """`a or b`: true where one of them is; `key or default`: the first that has a value."""
+        missing: Absent | None = None
+        left: Operand | None = None
+        for node in chain.operands:
+            try:
+                right = self._operand(node)
+            except Absent as absent:
+                missing = missing or absent
+                continue
+            if left is None and (self.may_be_absent(node) or (missing is not None and node is chain.operands[-1])):
+                return right.value
+            span = node.span if left is None else left.span.to(node.span)
+            value = operate("or", span, right if left is None else left, right)
+            if value.value:
+                return value
+            left = Operand(value, span)
+        if left is None:
+            assert missing is not None
+            raise missing
+        return left.value
+
+    def _call(self, call: tree.Call) -> Plain:
+        name = call.callee.text if isinstance(call.callee, tree.Name) else ""
+        if name != "kind" and name not in FUNCTIONS:
+            raise error(
+                "E0404",
+                f"`{call.callee.span.text}` is no function of values that are known at compile time",
+                call.callee.span,
+                help=f"there are kind, {', '.join(FUNCTIONS)}",
+            )
+        wanted = FUNCTIONS[name].operands if name in FUNCTIONS else 1
+        if len(call.arguments) != wanted or any(argument.name is not None for argument in call.arguments):
+            raise error(
+                "E0104",
+                f"`{name}` takes {wanted} operand{'s' if wanted != 1 else ''}",
+                call.span,
+                help=f"write `{name}({', '.join('ab'[:wanted])})`",
+            )
+        operands = [self._operand(argument.value) for argument in call.arguments]
+        if name == "kind":
+            return Text(kind_of(operands[0].value))
+        return operate(name, call.span, *operands)
+
+
+def decides(operator: str, left: object) -> bool:
+    """Whether the left operand of `and` or `or` decides alone, so that the right one is not looked at."""
+    return (
+        operator in ("and", "or")
+        and isinstance(left, Number)
+        and left.is_bool
+        and left.value is not None
+        and left.formula is None
+        and bool(left.value) == (operator == "or")
+    )
+
+
+def not_a_condition(node: tree.Expr, what: str) -> AttnError:
+    return error(
+        "E0404",
+        f"a condition must be a truth value that is known at compile time, but this is {what}",
+        node.span,
+        help="compare it with something",
+    )

@@ -1,0 +1,279 @@
+"""Numbers, texts, `none` and references: the values that are no tensors, and the operators on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, Union
+
+from attndsl.diagnostics import AttnError, Span, error
+from attndsl.graph import Axis, Value
+from attndsl.sizes import Size
+from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexVariable:
+    """The index of a `repeat` while its body is elaborated: the body's int scalar, and the case that is being tried.
+    `decisions` collects the conditions on it and how each came out."""
+
+    name: str
+    value: Value
+    representative: int
+    decisions: list[tuple[Formula, bool]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Formula:
+    """How a number follows from repeat indices: an index, a constant, or an operator over formulas."""
+
+    operator: str  # "index", "constant", or an operator or function of `attndsl.values.operators`
+    operands: tuple[Formula, ...] = ()
+    variable: IndexVariable | None = None
+    constant: Scalar | None = None
+
+    @property
+    def variables(self) -> frozenset[IndexVariable]:
+        if self.variable is not None:
+            return frozenset((self.variable,))
+        return frozenset().union(*(o.variables for o in self.operands))
+
+    def value(self, at: Mapping[IndexVariable, int]) -> Scalar:
+        if self.variable is not None:
+            return at.get(self.variable, self.variable.representative)
+        if self.operator == "constant":
+            assert self.constant is not None
+            return self.constant
+        return apply(self.operator, *(o.value(at) for o in self.operands))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number:
+    """A compile-time number. `value` is None while a size of an input takes part. `size` is its formula where it can
+    be a size, `axis` the axis that a plain name stands for, `formula` how it depends on repeat indices (if it does)."""
+
+    value: Scalar | None
+    size: Size | None = None
+    axis: Axis | None = None
+    formula: Formula | None = None
+    is_bool: bool = False
+
+    @staticmethod
+    def of(value: Scalar | bool) -> Number:
+        if isinstance(value, bool):
+            return Number(int(value), is_bool=True)
+        exact = isinstance(value, (int, Fraction))
+        return Number(value, Size.of(value) if exact else None)  # type: ignore[arg-type]
+
+    def as_formula(self) -> Formula:
+        return self.formula or Formula("constant", constant=self.value)
+
+    def __str__(self) -> str:
+        if self.is_bool and self.value is not None:
+            return "true" if self.value else "false"
+        if self.size is not None and self.size.symbols:
+            return str(self.size) if self.value is None else f"{self.size} = {self.value}"
+        return str(self.value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nothing:
+    """`none`: no mask, no position, no block."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A block, a mask or another thing of the language, by how it is written; `kind` is what `kind(…)` calls it."""
+
+    text: str
+    kind: str = "block"
+
+
+Plain = Union[Number, Text, Nothing, Reference]
+
+CONSTANTS: dict[str, Number | Nothing] = {"none": Nothing(), "pi": Number.of(math.pi)}
+"""The names that every place knows, beside `true` and `false`."""
+
+
+class Operand(Protocol):
+    """A value with where it was written."""
+
+    @property
+    def value(self) -> object: ...
+
+    @property
+    def span(self) -> Span: ...
+
+
+def described(value: Plain) -> str:
+    """What a value is, in words for a message."""
+    if isinstance(value, Number):
+        return f"the {'truth value' if value.is_bool else 'number'} `{value}`"
+    if isinstance(value, Text):
+        return f'the text "{value.text}"' if len(value.text) <= 40 else "a text"
+    return "`none`" if isinstance(value, Nothing) else f"`{value.text}`"
+
+
+def kind_of(value: Plain) -> str:
+    """The word that `kind(…)` gives."""
+    if isinstance(value, Reference):
+        return value.kind
+    return {Number: "number", Text: "text", Nothing: "none"}[type(value)]
+
+
+def from_python(value: object) -> Plain:
+    """A number, truth value or text of Python's as a value of the language; None is `none`."""
+    if value is None:
+        return CONSTANTS["none"]
+    if isinstance(value, str):
+        return Text(value)
+    assert isinstance(value, (bool, int, float, Fraction))
+    return Number.of(value)
+
+
+def to_python(value: Plain) -> bool | int | float | str | None:
+    """A value as JSON can hold it; None for `none`, or for a number that is not known yet."""
+    if isinstance(value, Number):
+        if value.is_bool and value.value is not None:
+            return bool(value.value)
+        return float(value.value) if isinstance(value.value, Fraction) else value.value
+    return None if isinstance(value, Nothing) else value.text
+
+
+# ---------------------------------------------------------------- operators
+
+SPELLINGS = {"&": "and", "|": "or"}
+"""Between truth values these are the same."""
+
+WRITTEN = {"neg": "-"}
+
+
+def operate(operator: str, span: Span, *operands: Operand, mixed: bool = False) -> Number:
+    """`operator` (or a function) on compile-time values, written at `span`.
+
+    Raises E0104 where an operand is of another kind than the operator takes, or two kinds are compared (with `mixed`
+    they are different then), E0405 where there is no such number, E0404 where it cannot be known at compile time.
+    """
+    operator = SPELLINGS.get(operator, operator)
+    if operator in ("==", "!=") and (equal := _equal(span, *operands, mixed=mixed)) is not None:
+        return Number.of(equal == (operator == "=="))
+    takes = rule_of(operator).takes
+    numbers: list[Number] = []
+    for operand in operands:
+        value = operand.value
+        is_bool = isinstance(value, Number) and value.is_bool
+        if not isinstance(value, Number) or (takes != EITHER and is_bool != (takes == TRUTH_VALUES)):
+            raise _wrong_kind(operator, takes, operand)
+        numbers.append(value)
+    return _combine(operator, span, *numbers)
+
+
+def _equal(span: Span, left: Operand, right: Operand, *, mixed: bool) -> bool | None:
+    """Whether two values that are not both numbers are equal; None where both are."""
+    a, b = left.value, right.value
+    if isinstance(a, Nothing) or isinstance(b, Nothing):
+        return isinstance(a, Nothing) and isinstance(b, Nothing)
+    if isinstance(a, Number) and isinstance(b, Number):
+        if a.is_bool == b.is_bool:
+            return None
+    elif not isinstance(a, Number) and not isinstance(b, Number):
+        return bool(a.text == b.text)  # type: ignore[attr-defined]
+    if mixed:
+        return False
+    raise error(
+        "E0104",
+        f"`{span.text}` compares {described(a)} with {described(b)}",  # type: ignore[arg-type]
+        span,
+        "never equal",
+    )
+
+
+def _wrong_kind(operator: str, takes: str, operand: Operand) -> AttnError:
+    value = operand.value
+    way = {NUMBERS: "compare it with something, or convert it with `int(…)`", TRUTH_VALUES: "compare it with something"}
+    return error(
+        "E0104",
+        f"`{WRITTEN.get(operator, operator)}` takes {takes}, but this is {described(value)}",  # type: ignore[arg-type]
+        operand.span,
+        help=way.get(takes, ()) if isinstance(value, Number) else (),
+    )
+
+
+def undo(operator: str, place: int, span: Span, result: Number, *others: Number) -> Number:
+    """What the operand at `place` is, where `operator` gives `result` and the other operands are `others`. Raises E0628
+    where that cannot be told, and why; E0405 where there is no such number."""
+    rule = rule_of(operator)
+    back = rule.undo[place] if place < len(rule.undo) else None
+    if back is None:
+        raise error("E0628", f"`{span.text}` cannot be undone: {rule.lossy}", span)
+    values = [number.value for number in (result, *others)]
+    assert None not in values
+    if rule.takes == NUMBERS and any(number.is_bool for number in (result, *others)):
+        raise error("E0104", f"`{WRITTEN.get(operator, operator)}` gives numbers, not `{result}`", span)
+    try:
+        value = bounded(back, *values)  # type: ignore[arg-type]
+    except Uncomputable as problem:
+        raise error("E0405", f"`{span.text}` cannot be {result}: {problem}", span) from None
+    return Number.of(bool(value) if rule.truth else value)
+
+
+def _combine(operator: str, span: Span, *operands: Number) -> Number:
+    """`operator` on compile-time numbers: value, size and formula at once."""
+    values = [o.value for o in operands]
+    value: Scalar | None = None
+    known = [v for v in values if v is not None]
+    if len(known) == len(values):
+        try:
+            value = apply(operator, *known)
+        except Uncomputable as problem:
+            raise error("E0405", f"this number cannot be computed: {problem}", span) from None
+    is_bool = rule_of(operator).truth
+    sizes = [o.size for o in operands]
+    size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
+    if value is None and size is None:
+        raise error(
+            "E0404",
+            "this needs a number that is known now, but it depends on the size of an input",
+            span,
+            help="compute it from hyperparameters, or turn it into a tensor with `float(…)`",
+        )
+    if size is None and isinstance(value, int) and not is_bool:
+        size = Size.of(value)
+    formula = None
+    if any(o.formula for o in operands):
+        formula, size = Formula(operator, tuple(o.as_formula() for o in operands)), None
+    return Number(int(value) if is_bool and value is not None else value, size, None, formula, is_bool)
+
+
+def _size(operator: str, sizes: list[Size]) -> Size | None:
+    if operator == "neg":
+        return -sizes[0]
+    if len(sizes) == 1:
+        return sizes[0] if operator in ("int", "floor", "ceil", "round") and _whole(sizes[0]) else None
+    a, b = sizes
+    if operator in ("/", "//", "%") and not b.terms:
+        return None
+    if operator == "^":
+        exponent = b.constant
+        small = exponent is not None and exponent.denominator == 1 and abs(exponent) <= 16
+        return a ** int(exponent) if small and exponent is not None and (exponent >= 0 or a.terms) else None
+    table: dict[str, Callable[[], Size]] = {
+        "+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b, "//": lambda: a // b,
+        "%": lambda: a % b, "minimum": lambda: a.minimum(b), "maximum": lambda: a.maximum(b),
+    }  # fmt: skip
+    return table[operator]() if operator in table else None
+
+
+def _whole(size: Size) -> bool:
+    """Whether a size is a whole number by its form, whatever its symbols are."""
+    return all(
+        coefficient.denominator == 1 and all(isinstance(atom, str) and exponent > 0 for atom, exponent in monomial)
+        for monomial, coefficient in size.terms.items()
+    )
