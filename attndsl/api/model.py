@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -21,13 +20,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.settings import for_python, merged
+from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
+from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.checking import check_spec
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import AttnError
 from attndsl.elaborate import Spec, open_spec, open_text
+from attndsl.running import backends
 
 if TYPE_CHECKING:
     from attndsl.api.trained import TrainedModel
-    from attndsl.backends.numpy_reference import NumpyProgram
     from attndsl.comparison import Comparison
     from attndsl.drawing import Drawing
     from attndsl.elaborate.settings import Setting
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
     Path_ = str | os.PathLike[str]
     Weights = Path_ | Mapping[str, Array]
-
-BACKENDS = ("torch", "numpy")
 
 
 def load(
@@ -210,10 +209,7 @@ class Model:
 
     def source(self) -> str:
         """The PyTorch module as the text of a Python file that imports nothing but torch (`--emit python`)."""
-        from attndsl.backends.pytorch import generate_source
-        from attndsl.passes import optimize
-
-        return generate_source(optimize(self.graph)[0])
+        return TORCH.source(self.graph)
 
     def _repr_html_(self) -> str:
         settings = " · ".join(f"{escape(k)} = {escape(str(v))}" for k, v in self.hyperparameters.items())
@@ -248,24 +244,18 @@ class Model:
         lets `torch.compile` translate it at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
         device), E0807 and E06xx (weights that are not this model's).
         """
-        from attndsl.backends.pytorch import require_torch
-
-        require_torch(otherwise="model.numpy()")
-        from attndsl.backends.pytorch import TorchProgram
-
-        module = TorchProgram(
-            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=self._arrays(weights)
-        ).module
+        TORCH.require(dtype=_dtype(dtype), device=device)  # before the weights are read
+        arrays = self._arrays(weights)
+        program: Any = TORCH.program(self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=arrays)
+        module = program.module
         if compile:
             module.compile(fullgraph=True)
         return module
 
-    def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> NumpyProgram:
+    def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> Program:
         """The model on NumPy, which says what every operation means: `.run(inputs)`, `.gradients(…)`, `.parameters()`
         (`attndsl.running.program.Program`). `weights` as in `torch`; `dtype` is float32 or float64."""
-        from attndsl.backends.numpy_reference import NumpyProgram
-
-        return NumpyProgram(self.graph, dtype=_dtype(dtype), seed=seed, parameters=self._arrays(weights))
+        return self.program(NUMPY.name, weights, dtype=dtype, seed=seed)
 
     def program(
         self,
@@ -273,30 +263,18 @@ class Model:
         weights: Weights | None = None,
         *,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = None,
         seed: int = 0,
         compile: bool = False,
     ) -> Program:
-        """The model on a backend, `torch` or `numpy` (torch where it is installed): NumPy arrays go in and come out,
-        checked against the spec (`attndsl.running.program.Program`). `weights` and the rest as in `torch`."""
-        if backend is None:
-            backend = BACKENDS[importlib.util.find_spec("torch") is None]
-        if backend not in BACKENDS:
-            help = did_you_mean(backend, BACKENDS) or f"there are {' and '.join(BACKENDS)}"
-            raise error("E0723", f"there is no backend `{backend}`", help=help)
-        if backend == "numpy":
-            if device != "cpu" or compile:
-                what = "does not compile" if compile else f"has no device `{device}`"
-                raise error("E0811", f"the NumPy backend {what}", help='use `backend="torch"`')
-            return self.numpy(weights, dtype=dtype, seed=seed)
-        from attndsl.backends.pytorch import require_torch
-
-        require_torch(otherwise='backend="numpy"')
-        from attndsl.backends.pytorch import TorchProgram
-
+        """The model on a backend, by its name (`attndsl.running.backends`; the best that is installed where none is
+        named): NumPy arrays go in and come out, checked against the spec (`attndsl.running.program.Program`). Without a
+        `device` it computes on the best that the backend has here. `weights` and the rest as in `torch`."""
+        chosen = backends.chosen(backend)
+        place = chosen.require(dtype=_dtype(dtype), device=device, compile=compile)  # before the weights are read
         arrays = self._arrays(weights)
-        return TorchProgram(
-            self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=arrays, compile=compile
+        return chosen.program(
+            self.graph, dtype=_dtype(dtype), device=place, seed=seed, parameters=arrays, compile=compile
         )
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
@@ -325,7 +303,7 @@ class Model:
         backend: str | None = None,
         weights: Weights | None = None,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = None,
         seed: int = 0,
         dump: str | Sequence[str] = (),
     ) -> dict[str, Array]:
@@ -350,26 +328,25 @@ class Model:
 
     def compare(
         self,
-        against: str = "torch",
+        against: str | None = None,
         *,
+        reference: str | None = None,
         weights: Weights | None = None,
         inputs: Mapping[str, Array] | None = None,
         gradients: bool = False,
         dtype: str = "float32",
-        device: str = "cpu",
+        device: str | None = None,
         seed: int = 0,
         sizes: Mapping[str, int] | None = None,
     ) -> Comparison:
-        """Hold PyTorch (or `against="passes"`, the optimized graph) against NumPy's float64 run, array by array. The
-        result prints as a table; `.ok` says whether all agree, `.divergence` where they first part."""
-        from attndsl.comparison import CANDIDATES, compare
+        """Hold a backend (by default PyTorch; or `"passes"`: the optimized graph) against NumPy's float64 run, or
+        against that of another `reference`, array by array. The result prints as a table; `.ok` says whether all agree,
+        `.divergence` where they first part."""
+        from attndsl.comparison import compare
 
-        if against not in CANDIDATES:
-            help = did_you_mean(against, CANDIDATES) or f"there are {' and '.join(CANDIDATES)}"
-            raise error("E0723", f"there is no `{against}` to compare with", help=help)
         return compare(
-            self.graph, candidate=against, weights=self._arrays(weights), inputs=inputs, gradients=gradients,
-            dtype=dtype, device=device, seed=seed, sizes=sizes,
+            self.graph, candidate=against, reference=reference, weights=self._arrays(weights), inputs=inputs,
+            gradients=gradients, dtype=dtype, device=device, seed=seed, sizes=sizes,
         )  # fmt: skip
 
     # ------------------------------------------------------------ training it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from attndsl.diagnostics import did_you_mean
@@ -137,17 +137,41 @@ def add_output(parser: Parser, meaning: str, *, required: bool = False) -> None:
     parser.add_argument("-o", "--output", metavar="PATH", type=path, required=required, help=meaning)
 
 
-def add_machine(parser: Parser, *, backend: bool = True, default: str | None = None) -> None:
-    """Where and how precisely to compute."""
-    if backend:
-        parser.add_argument(
-            "--backend",
-            choices=("numpy", "torch"),
-            default=default,
-            help="numpy (always there) or torch (`pip install attndsl[torch]`); default: "
-            + (default or "torch where it is installed"),
-        )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where torch computes (default: cpu)")
+def add_backend(parser: Parser, *, default: str | None = None) -> None:
+    """`--backend` and `--device`, of those that there are. `default` says which backend is taken without."""
+    from attndsl.running import backends
+
+    known = backends.backends().values()
+    described = _either([f"{each.name} ({f'`{each.install}`' if each.install else 'always there'})" for each in known])
+    if default is None:
+        default = " where it is installed, else ".join(each.name for each in backends.by_preference())
+    parser.add_argument(
+        "--backend",
+        type=backends.canonical,
+        choices=tuple(backends.backends()),
+        help=f"{described}; default: {default}",
+    )
+    add_device(parser)
+
+
+def add_device(parser: Parser) -> None:
+    from attndsl.running import backends
+
+    known = dict.fromkeys(device for each in backends.backends().values() for device in each.devices)
+    parser.add_argument(
+        "--device", choices=tuple(known), help="where to compute (default: the best that the backend has here)"
+    )
+
+
+def add_dtype(parser: Parser, meaning: str) -> None:
+    from attndsl.running import backends
+
+    known = dict.fromkeys(dtype for each in backends.backends().values() for dtype in each.dtypes)
+    parser.add_argument("--dtype", choices=tuple(known), default="float32", help=meaning)
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def add_weights(parser: Parser) -> None:

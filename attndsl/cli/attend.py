@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from attndsl.cli.arguments import Parser, Usage, add_output, natural
-from attndsl.cli.using import add_backend, add_examples, add_model, examples_of, open_model, typed
+from attndsl.cli.arguments import Parser, Usage, add_backend, add_output, natural
+from attndsl.cli.using import add_examples, add_model, examples_of, open_model, typed
 
 
 def configure(parser: Parser) -> None:
@@ -23,7 +23,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--layer", type=natural, metavar="N", help="only this layer, counted from 0")
     parser.add_argument("--head", type=natural, metavar="N", help="only this head, counted from 0")
     add_output(parser, "the file to write: .html for a page with all of them, .svg for a picture", required=True)
-    add_backend(parser)
+    add_backend(parser, default="the one that the run was trained with")
 
 
 def run(args: Any) -> int:

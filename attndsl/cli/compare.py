@@ -1,8 +1,9 @@
-"""Hold PyTorch against NumPy: the same weights and inputs, a row for every output and, with --gradients, for every
-parameter's gradient, with the greatest absolute and relative difference and what is allowed.
+"""Hold one backend against another: the same weights and inputs, a row for every output and, with --gradients, for
+every parameter's gradient, with the greatest absolute and relative difference and what is allowed.
 
-Where they differ the exit code is 1, and the first value that differs is named with its line in the spec. With
---against passes, NumPy on the optimized graph is held against NumPy on the plain one.
+Without options PyTorch is held against NumPy. Where they differ the exit code is 1, and the first value that differs is
+named with its line in the spec. With --against passes, NumPy on the optimized graph is held against NumPy on the plain
+one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 
 from attndsl.cli.arguments import (
     Parser,
+    add_device,
+    add_dtype,
     add_json,
-    add_machine,
     add_seed,
     add_settings,
     add_sizes,
@@ -23,6 +25,9 @@ from attndsl.cli.arguments import (
 
 
 def configure(parser: Parser) -> None:
+    from attndsl.comparison.sides import candidates
+    from attndsl.running import backends
+
     add_spec(parser)
     add_settings(parser)
     add_sizes(parser, "sizes of the example inputs")
@@ -33,16 +38,21 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--gradients", action="store_true", help="compare the gradients by parameters and float inputs too"
     )
+    right, best = backends.reference(), backends.preferred(lambda each: not each.is_reference)
     parser.add_argument(
-        "--against", choices=("torch", "passes"), default="torch", help="what to hold against NumPy (default: torch)"
+        "--against",
+        type=backends.canonical,
+        choices=candidates(),
+        help=f"the backend that is judged, or passes: the reference on the optimized graph (default: {best.name})",
     )
     parser.add_argument(
-        "--dtype",
-        choices=("float64", "float32", "bfloat16", "float16"),
-        default="float32",
-        help="the precision of the side that is judged (default: float32); NumPy's is float64",
+        "--reference",
+        type=backends.canonical,
+        choices=tuple(backends.backends()),
+        help=f"the backend that is right, at its finest precision (default: {right.name})",
     )
-    add_machine(parser, backend=False)
+    add_dtype(parser, "the precision of the side that is judged (default: float32)")
+    add_device(parser)
     add_seed(parser)
     add_json(parser)
 
@@ -55,6 +65,7 @@ def run(args: Any) -> int:
     comparison = compare(
         graph,
         candidate=args.against,
+        reference=args.reference,
         weights=weights,
         inputs=inputs_from(args.inputs, args.sizes),
         gradients=args.gradients,

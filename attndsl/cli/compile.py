@@ -11,24 +11,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import Parser, Usage, add_output, add_settings, add_spec
 
-STAGES = ("tree", "graph", "optimized", "python", "dot")
+if TYPE_CHECKING:
+    from attndsl.running.backends import Backend
+
+
+_STAGES = ("tree", "graph", "optimized", "dot")  # besides the sources of backends
 
 
 def configure(parser: Parser) -> None:
+    from attndsl.running import backends
+
+    known = backends.backends()
+    emitted = dict.fromkeys(each.emits.stage for each in known.values() if each.emits is not None)
+    default = backends.preferred(lambda each: each.emits is not None)  # installed or not: writing needs no package
     add_spec(parser)
     add_settings(parser)
     parser.add_argument(
         "--backend",
-        choices=("numpy", "torch"),
-        default="torch",
-        help="for whom: torch runs the module made from the optimized graph, numpy the graph itself (default: torch)",
+        type=backends.canonical,
+        choices=tuple(known),
+        default=default.name,
+        help=f"for whom (default: {default.name}): the graph as this backend runs it, and the source that it writes",
     )
     parser.add_argument(
-        "--emit", choices=STAGES, help="what to print (default: optimized, or graph for numpy; python for -o FILE.py)"
+        "--emit",
+        choices=(*_STAGES, *emitted),
+        help="what to print (default: what the backend runs, optimized or graph; its source for -o FILE.py)",
     )
     parser.add_argument("--explain", action="store_true", help="say what was rewritten and what was not, and why")
     add_output(parser, "write there instead of printing")
@@ -36,20 +48,35 @@ def configure(parser: Parser) -> None:
 
 def run(args: Any) -> int:
     from attndsl.cli.files import write_text
+    from attndsl.running import backends
 
-    default = "graph" if args.backend == "numpy" else "optimized"
-    stage = args.emit or ("python" if (args.output or "").endswith(".py") else default)
-    if stage == "python" and args.backend == "numpy":
-        raise Usage("the numpy backend runs the graph and has no source", "leave `--backend` out, or `--emit graph`")
+    backend = backends.find(args.backend)
+    stage = args.emit or _stage(backend, args.output or "")
+    if stage not in _STAGES and (backend.emits is None or backend.emits.stage != stage):
+        other = backends.preferred(lambda each: each.emits is not None and each.emits.stage == stage)
+        ways = f"give `--backend {other.name}`, or `--emit {_runs(backend)}`"
+        raise Usage(f"the {backend.name} backend has no {stage} source", ways)
     if args.explain:
         print(_explain(args))
         if args.emit is None and args.output is None:
             return 0
-    write_text(_emit(stage, args), args.output)
+    write_text(_emit(stage, backend, args), args.output)
     return 0
 
 
-def _emit(stage: str, args: Any) -> str:
+def _stage(backend: Backend, output: str) -> str:
+    """What is printed where nothing is asked for: source into a file that is called so, else what the backend runs."""
+    from attndsl.running import backends
+
+    written = (each.emits for each in backends.backends().values() if each.emits is not None)
+    return next((source.stage for source in written if output.endswith(source.ending)), _runs(backend))
+
+
+def _runs(backend: Backend) -> str:
+    return "optimized" if backend.optimizes else "graph"
+
+
+def _emit(stage: str, backend: Backend, args: Any) -> str:
     if stage == "tree":
         from attndsl.elaborate import open_spec
         from attndsl.syntax.printer import to_outline
@@ -58,23 +85,18 @@ def _emit(stage: str, args: Any) -> str:
     from attndsl.elaborate import load
 
     graph = load(args.spec, args.settings)
-    if stage == "graph":
-        from attndsl.graph.text import to_text
-
-        return to_text(graph)
     if stage == "dot":
         from attndsl.drawing import draw
 
         return str(draw(graph))
-    from attndsl.passes import optimize
-
-    graph, _ = optimize(graph)
-    if stage == "python":
-        from attndsl.backends.pytorch import generate_source
-
-        return generate_source(graph)
+    if stage not in _STAGES:
+        return backend.source(graph)
     from attndsl.graph.text import to_text
 
+    if stage == "optimized":
+        from attndsl.passes import optimize
+
+        graph, _ = optimize(graph)
     return to_text(graph)
 
 

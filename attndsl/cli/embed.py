@@ -11,8 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, add_json, add_output
-from attndsl.cli.using import add_backend, add_examples, add_model, examples_of, named, open_model, print_table
+from attndsl.cli.arguments import Parser, add_backend, add_json, add_output
+from attndsl.cli.using import add_examples, add_model, examples_of, named, open_model, print_table
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -30,7 +30,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--from", dest="source", metavar="OUTPUT", help="take this output of the model: hidden, pooled")
     add_output(parser, "write the vectors to this .npz file")
     add_json(parser)
-    add_backend(parser)
+    add_backend(parser, default="the one that the run was trained with")
 
 
 def run(args: Any) -> int:

@@ -14,8 +14,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_seed, natural, path, positive
-from attndsl.cli.using import add_backend, add_model, open_model
+from attndsl.cli.arguments import Parser, Usage, add_backend, add_seed, natural, path, positive
+from attndsl.cli.using import add_model, open_model
 
 if TYPE_CHECKING:
     from attndsl.generation import Run
@@ -45,7 +45,7 @@ def configure(parser: Parser) -> None:
         "--length-penalty", type=_number, metavar="A", help="of --beams: 0 for the likeliest answer (default: 0.6)"
     )
     add_seed(parser)
-    add_backend(parser)
+    add_backend(parser, default="the one that the run was trained with")
 
 
 def _number(text: str) -> float:

@@ -1,8 +1,7 @@
-"""Specs, weights, inputs and backends as a command line names them."""
+"""Specs, weights and inputs as a command line names them."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from attndsl.cli.arguments import Usage
 if TYPE_CHECKING:
     from attndsl.diagnostics import Diagnostic
     from attndsl.graph import Graph
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Array
 
 
 def load_with_weights(
@@ -46,20 +45,3 @@ def inputs_from(path: str | None, sizes: Mapping[str, int]) -> dict[str, Array] 
     if sizes:
         raise Usage("`--size` is for example inputs, and `--inputs` names real ones", "give one of the two")
     return read_arrays(path)
-
-
-def make_program(graph: Graph, backend: str | None, dtype: str, device: str, seed: int) -> Program:
-    """`graph` on a backend; without a name, on torch where it is installed."""
-    if backend is None:
-        backend = "torch" if importlib.util.find_spec("torch") else "numpy"
-    if backend == "numpy":
-        if device != "cpu":
-            raise Usage(f"the numpy backend computes on the CPU, not on {device}", "`--backend torch` can")
-        if dtype not in ("float32", "float64"):
-            raise Usage(f"the numpy backend has no {dtype}", "it has float32 and float64; `--backend torch` has it")
-        from attndsl.backends.numpy_reference import NumpyProgram
-
-        return NumpyProgram(graph, dtype=dtype, seed=seed)
-    from attndsl.backends.pytorch import TorchProgram
-
-    return TorchProgram(graph, dtype=dtype, device=device, seed=seed)

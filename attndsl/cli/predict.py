@@ -11,9 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, add_json, positive
+from attndsl.cli.arguments import Parser, add_backend, add_json, positive
 from attndsl.cli.using import (
-    add_backend,
     add_examples,
     add_model,
     examples_of,
@@ -36,7 +35,7 @@ def configure(parser: Parser) -> None:
         "--top", type=positive, default=5, metavar="K", help="how many of the likeliest to show (default: 5)"
     )
     add_json(parser)
-    add_backend(parser)
+    add_backend(parser, default="the one that the run was trained with")
 
 
 def run(args: Any) -> int:

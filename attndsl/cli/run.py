@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import (
     Parser,
-    add_machine,
+    add_backend,
+    add_dtype,
     add_output,
     add_seed,
     add_settings,
@@ -36,19 +37,15 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--dump", metavar="ADDRESS", action="append", default=[], help="also give this labelled value (may be repeated)"
     )
-    add_machine(parser)
-    parser.add_argument(
-        "--dtype",
-        choices=("float32", "float64", "bfloat16", "float16"),
-        default="float32",
-        help="the precision to compute in (default: float32; NumPy has float32 and float64)",
-    )
+    add_backend(parser)
+    add_dtype(parser, "the precision to compute in (default: float32)")
     add_seed(parser)
 
 
 def run(args: Any) -> int:
     from attndsl.cli.files import checked, write_arrays
-    from attndsl.cli.models import inputs_from, load_with_weights, make_program
+    from attndsl.cli.models import inputs_from, load_with_weights
+    from attndsl.running import backends
     from attndsl.running.inputs import check_inputs, example_inputs
 
     if args.output:
@@ -59,9 +56,8 @@ def run(args: Any) -> int:
         inputs = example_inputs(graph, args.sizes or None, seed=args.seed)
     else:
         check_inputs(graph, inputs)  # before parameters are drawn, which may take a while
-    program = make_program(graph, args.backend, args.dtype, args.device, args.seed)
-    if weights is not None:
-        program.load(weights)
+    backend = backends.chosen(args.backend)
+    program = backend.program(graph, dtype=args.dtype, device=args.device, parameters=weights, seed=args.seed)
     outputs = program.run(inputs, seed=args.seed, dump=tuple(args.dump))
     for name, array in outputs.items():
         print(_line(name, array))

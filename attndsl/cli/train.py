@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_settings, natural, path
+from attndsl.cli.arguments import Parser, Usage, add_backend, add_settings, natural, path
 
 if TYPE_CHECKING:
     from attndsl.training import Outcome
@@ -40,19 +40,12 @@ def configure(parser: Parser) -> None:
         "--steps", type=natural, metavar="N", help="how many steps to take in all; the same as --set steps=N"
     )
     add_settings(parser)
-    parser.add_argument(
-        "--backend",
-        choices=("numpy", "torch"),
-        help="numpy (always there) or torch (`pip install attndsl[torch]`); default: torch where it is installed",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)"
-    )
+    add_backend(parser)
     parser.add_argument(
         "--compile",
         action="store_true",
         default=None,
-        help="let torch.compile translate the model: slower to start, faster to run",
+        help="let the backend translate the model (torch.compile): slower to start, faster to run",
     )
     parser.add_argument("--resume", metavar="RUN", type=path, help="go on with this run instead of starting one")
 

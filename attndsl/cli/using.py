@@ -24,13 +24,6 @@ def add_model(parser: Parser) -> None:
     )
 
 
-def add_backend(parser: Parser) -> None:
-    parser.add_argument("--backend", choices=("numpy", "torch"), help="default: the one that the run was trained with")
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), help="where torch computes (default: cuda where there is one)"
-    )
-
-
 def add_examples(parser: Parser, *, several: bool = True) -> None:
     """What the model is given; with `several`, more than one of each, or a file of them."""
     more = " (may be repeated)" if several else ""

@@ -2,6 +2,6 @@
 
 from attndsl.comparison.measure import compare
 from attndsl.comparison.report import SCHEMA, Comparison, Divergence, Row, table
-from attndsl.comparison.sides import CANDIDATES
+from attndsl.comparison.sides import candidates
 
-__all__ = ["CANDIDATES", "SCHEMA", "Comparison", "Divergence", "Row", "compare", "table"]
+__all__ = ["SCHEMA", "Comparison", "Divergence", "Row", "candidates", "compare", "table"]

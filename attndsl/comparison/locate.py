@@ -29,14 +29,16 @@ AT_ONCE = 1 << 28  # bytes of values that are held at a time
 def locate(sides: Sides, inputs: dict[str, Array], weights: dict[str, Array], rows: Sequence[Row]) -> Divergence | None:
     """The first place where the sides part; None where every value that can be looked at agrees."""
     sizes = check_inputs(sides.graph, inputs)
-    # What the candidate computes is the graph after the passes, so that is where the values are looked up; a candidate
+    # Values are looked up where the candidate computes them, which may be in the graph after the passes; a candidate
     # that is the passes themselves shares with the plain graph the values that the author named.
-    if sides.candidate == "torch":
+    if sides.after_passes:
+        graph = sides.graph
+    elif sides.candidate.optimizes:
         from attndsl.passes import optimize
 
         graph = exposed(optimize(sides.graph)[0])
     else:
-        graph = sides.graph
+        graph = exposed(sides.graph)
     reference = sides.reference(graph, weights)
     single = sides.single(graph, weights)
     judged = sides.judged(graph, weights)
@@ -143,7 +145,7 @@ def _differs_alone(
     sides: Sides, graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
 ) -> bool:
     """Whether the operation gives something else on the same operands."""
-    if sides.candidate != "torch" or not place.node.inputs:
+    if sides.after_passes or not place.node.inputs:
         return False
     arrays = _operands(graph, place, reference, inputs, sizes)
     if arrays is None:
@@ -164,7 +166,7 @@ def _first_gradient(
     for place in reversed(list(places(graph, inputs, sizes))):
         node = place.node
         floats = [f"x{i}" for i, value in enumerate(node.inputs) if value.type.dtype == FLOAT]
-        if node in tried or not floats or place.value.type.dtype != FLOAT or sides.candidate != "torch":
+        if node in tried or not floats or place.value.type.dtype != FLOAT or sides.after_passes:
             continue
         tried.add(node)
         arrays = _operands(graph, place, reference, inputs, sizes)

@@ -22,38 +22,36 @@ Arrays = dict[tuple[str, str], "Array"]  # by kind and name
 def compare(
     graph: Graph,
     *,
-    candidate: str = "torch",
+    candidate: str | None = None,
+    reference: str | None = None,
     weights: Mapping[str, Array] | None = None,
     inputs: Mapping[str, Array] | None = None,
     gradients: bool = False,
     dtype: str = "float32",
-    device: str = "cpu",
+    device: str | None = None,
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
 ) -> Comparison:
-    """Hold `candidate` against NumPy's float64 run of `graph`, in evaluation mode.
+    """Hold `candidate` against a run of `graph` on `reference` (by default NumPy, in float64), in evaluation mode.
 
-    `candidate` is `torch` (the generated module, at `dtype` on `device`) or `passes` (NumPy again, on the graph after
-    the optimizer's passes). Weights default to initial values drawn from `seed`, inputs to examples at `sizes`. Both
-    sides get the same bits: whatever `dtype` cannot hold is rounded before either sees it. With `gradients`, those of
-    the sum over outputs of mean(output * cotangent), with seeded normal cotangents, are compared too, by parameter and
-    by float input. `attndsl.comparison.tolerance` says what may differ. Where something does, the result names the
-    first place. Raises AttnError for what a user got wrong: sizes, weights, a backend that is not installed.
+    `candidate` is the name of a backend (by default PyTorch), which computes at `dtype` on `device`, or `passes`: the
+    reference again, on the graph after the optimizer's passes. Weights default to initial values drawn from `seed`,
+    inputs to examples at `sizes`. Both sides get the same bits: whatever `dtype` cannot hold is rounded before either
+    sees it. With `gradients`, those of the sum over outputs of mean(output * cotangent), with seeded normal cotangents,
+    are compared too, by parameter and by float input. `attndsl.comparison.tolerance` says what may differ. Where
+    something does, the result names the first place. Raises AttnError for what a user got wrong: sizes, weights, a
+    backend that is not there (E0723) or not installed (E0810).
     """
     from attndsl.running.initial import initial_parameters
     from attndsl.running.inputs import check_inputs, example_inputs
 
     given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
     bound = check_inputs(graph, given)
-    if candidate == "torch":
-        from attndsl.backends.pytorch import require_torch
-
-        require_torch(otherwise="--against passes")  # before NumPy computes for nothing
+    sides = Sides.of(graph, candidate, reference, dtype, device)
     given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
     drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
     shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
 
-    sides = Sides(graph, candidate, dtype, device)
     trial = _Trial(graph, given, seed, gradients)
     exact, found = trial.run(sides.reference(graph, shared)), trial.run(sides.judged(graph, shared))
     cost = exact if dtype == "float64" else trial.run(sides.single(graph, shared))
@@ -63,11 +61,11 @@ def compare(
         from attndsl.comparison.locate import locate
 
         divergence = locate(sides, given, shared, rows)
-    reference, judged_name = sides.names
+    right, judged = sides.names
     return Comparison(
         model=graph.name + (f":{graph.variant}" if graph.variant else ""),
-        reference=reference,
-        candidate=judged_name,
+        reference=right,
+        candidate=judged,
         dtype=dtype,
         sizes={name: bound[name] for name in graph.free_sizes if name in bound},
         rows=rows,

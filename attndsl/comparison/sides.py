@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import Graph
 from attndsl.lazy import np
+from attndsl.running import backends
+from attndsl.running.backends import Backend
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array, Program
 
-CANDIDATES = ("torch", "passes")
+PASSES = "passes"
+"""The candidate that is no other backend: the reference itself, on the graph after the optimizer's passes."""
+
+
+def candidates() -> tuple[str, ...]:
+    """What can be held against the reference."""
+    return (*backends.backends(), PASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +29,53 @@ class Sides:
     """How to make the programs that are held against each other, of `graph` or of a part of it."""
 
     graph: Graph
-    candidate: str
+    right: Backend
+    candidate: Backend
+    after_passes: bool  # whether the candidate is given the graph after the passes
     dtype: str
     device: str
 
-    def reference(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
-        """What is right: NumPy in float64."""
-        from attndsl.backends.numpy_reference import NumpyProgram
+    @staticmethod
+    def of(graph: Graph, candidate: str | None, reference: str | None, dtype: str, device: str | None) -> Sides:
+        """The sides by their names; by default what is right, and the best of the others. Raises E0723 where there is
+        no such backend, and what `Backend.require` raises where it cannot do what is asked."""
+        right = backends.find(reference) if reference is not None else backends.reference()
+        right.require(dtype=_finest(right))
+        after_passes = candidate == PASSES
+        if after_passes:
+            judged = right
+        elif candidate is not None:
+            judged = backends.find(candidate, also=(PASSES,))
+        else:
+            judged = backends.preferred(lambda each: each is not right)
+        return Sides(graph, right, judged, after_passes, dtype, judged.require(dtype=dtype, device=device))
 
-        return NumpyProgram(graph, dtype="float64", parameters=weights)
+    def reference(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
+        """What is right: the reference at its finest."""
+        return self.right.program(graph, dtype=_finest(self.right), parameters=weights)
 
     def single(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
-        """What float32 costs: NumPy in float32."""
-        from attndsl.backends.numpy_reference import NumpyProgram
-
-        return NumpyProgram(graph, dtype="float32", parameters=weights)
+        """What float32 costs: the reference in float32."""
+        return self.right.program(graph, dtype="float32", parameters=weights)
 
     def judged(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
         """The candidate."""
-        if self.candidate == "torch":
-            from attndsl.backends.pytorch import TorchProgram
+        if self.after_passes:
+            from attndsl.passes import optimize
 
-            return TorchProgram(graph, dtype=self.dtype, device=self.device, parameters=weights)
-        from attndsl.backends.numpy_reference import NumpyProgram
-        from attndsl.passes import optimize
-
-        return NumpyProgram(optimize(graph)[0], dtype=self.dtype, parameters=weights)
+            graph = optimize(graph)[0]
+        return self.candidate.program(graph, dtype=self.dtype, device=self.device, parameters=weights)
 
     @property
     def names(self) -> tuple[str, str]:
         """What the reference and the candidate are called."""
-        if self.candidate == "torch":
-            return "NumPy float64", f"PyTorch {self.dtype} on {self.device}"
-        return "NumPy float64", f"NumPy {self.dtype} after the passes"
+        right = self.right.described(_finest(self.right), self.right.default_device())
+        judged = self.candidate.described(self.dtype, self.device)
+        return right, f"{judged} after the passes" if self.after_passes else judged
+
+
+def _finest(backend: Backend) -> str:
+    return min(backend.dtypes, key=EPSILON.__getitem__)
 
 
 def largest(array: Array) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,8 +37,7 @@ def open_published(spec: str, weights: str, warn: Callable[[Diagnostic], None]) 
     graph = elaborate(opened, settings_with(weights, opened, {}, warn))
     recipe = _recipe(opened, graph)
     folder = Path(weights)
-    backend = "torch" if importlib.util.find_spec("torch") else "numpy"
-    facts: dict[str, Any] = {"backend": backend, "labels": _labels(folder / _CONFIG, recipe)}
+    facts: dict[str, Any] = {"labels": _labels(folder / _CONFIG, recipe)}
     facts["command"] = f"{spec} --weights {weights}"  # how it is named on the command line
     tokenizer = _tokenizer(folder, recipe)
     return Run(folder, graph, read_weights(weights, opened, graph), tokenizer, recipe, 0, facts)

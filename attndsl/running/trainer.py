@@ -1,4 +1,4 @@
-"""What a backend gives for training, and how one is found by name.
+"""What a backend gives for training.
 
 A trainer owns a program's parameters and the optimizer's state, both as float32 (float64 when that is asked for). The
 loop tells it nothing but batches and step numbers, and everything that it needs to go on after a kill is in `state()`.
@@ -11,16 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Graph, ParameterInfo
-from attndsl.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy
 
     Array = numpy.ndarray[Any, Any]
-
-BACKENDS = ("numpy", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,52 +73,6 @@ def decays(info: ParameterInfo) -> bool:
 def parameter_infos(graph: Graph) -> dict[str, ParameterInfo]:
     """Every parameter by its address in files (`h.0.ln_1.scale`)."""
     return {address: info for info in graph.parameters for address in info.addresses()}
-
-
-def make_trainer(
-    graph: Graph,
-    recipe: Recipe,
-    backend: str,
-    device: str = "cpu",
-    *,
-    parameters: Mapping[str, Array] | None = None,
-    compile: bool = False,
-) -> Trainer:
-    """A trainer on the backend called `numpy` or `torch`. Raises E0723 (no such backend), E0810 (PyTorch is missing),
-    E0811 (the backend has no such device, or does not compile)."""
-    if backend == "numpy":
-        from attndsl.backends.numpy_reference.trainer import NumpyTrainer
-
-        require_processor(device)
-        if compile:
-            raise error(
-                "E0811",
-                "the NumPy backend does not compile: `torch.compile` is PyTorch's",
-                help="use `--backend torch`, or leave `--compile` out",
-            )
-        return NumpyTrainer(graph, recipe, parameters=parameters)
-    if backend != "torch":
-        raise error(
-            "E0723",
-            f"there is no backend `{backend}`",
-            help=did_you_mean(backend, BACKENDS) or f"there are {' and '.join(BACKENDS)}",
-        )
-    from attndsl.backends.pytorch import require_torch
-
-    require_torch()
-    from attndsl.backends.pytorch.trainer import TorchTrainer
-
-    return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
-
-
-def require_processor(device: str) -> None:
-    """That a device asked of NumPy is the processor (E0811)."""
-    if device != "cpu":
-        raise error(
-            "E0811",
-            f"the NumPy backend has no device `{device}`",
-            help="use `--backend torch`, or leave `--device` out",
-        )
 
 
 def processor_threads() -> int:

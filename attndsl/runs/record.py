@@ -25,6 +25,7 @@ from attndsl.data.files import file_errors, write_json, write_whole
 from attndsl.diagnostics import error
 from attndsl.elaborate.files import Spec
 from attndsl.elaborate.settings import Setting
+from attndsl.running.backends import Backend
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse_file
 
@@ -127,17 +128,11 @@ def spec_files(spec: Spec) -> list[Path]:
     return found
 
 
-def versions(backend: str) -> dict[str, str]:
+def versions(backend: Backend) -> dict[str, str]:
     """The versions that the last bits of a run depend on."""
-    import numpy
-
     import attndsl
 
-    found = {"attndsl": attndsl.__version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    if backend == "torch":
-        import torch
-
-        found["torch"] = torch.__version__
+    found = {"attndsl": attndsl.__version__, "python": platform.python_version(), **backend.versions()}
     return found | {"machine": f"{platform.system()} {platform.machine()}", "processor": _processor()}
 
 

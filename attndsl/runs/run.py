@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer, load_tokenizer
-from attndsl.diagnostics import did_you_mean, error
+from attndsl.diagnostics import error
 from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
 from attndsl.recipe.recipe import Recipe
+from attndsl.running import backends
 from attndsl.running.program import Program
-from attndsl.running.trainer import require_processor
 from attndsl.runs.checkpoint import newest_checkpoint, read_tensors
 from attndsl.runs.record import WEIGHTS, open_record
 
@@ -37,30 +36,10 @@ class Run:
     facts: Mapping[str, Any]
 
     def program(self, backend: str | None = None, device: str | None = None) -> Program:
-        """The model with the run's weights, on the backend that it was trained with unless said otherwise (NumPy where
-        PyTorch is missing). Raises E0723, E0810, E0811."""
-        chosen = backend or self.facts.get("backend", "numpy")
-        if chosen == "numpy":
-            return self._on_numpy(device)
-        if chosen != "torch":
-            raise error(
-                "E0723",
-                f"there is no backend `{chosen}`",
-                help=did_you_mean(chosen, ("numpy", "torch")) or "there are numpy and torch",
-            )
-        if backend is None and importlib.util.find_spec("torch") is None:
-            return self._on_numpy(device)
-        from attndsl.backends.pytorch import TorchProgram, require_torch
-
-        torch = require_torch()
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return TorchProgram(self.graph, dtype="float32", device=place, parameters=self.weights)
-
-    def _on_numpy(self, device: str | None) -> Program:
-        require_processor(device or "cpu")
-        from attndsl.backends.numpy_reference import NumpyProgram
-
-        return NumpyProgram(self.graph, dtype="float32", parameters=self.weights)
+        """The model with the run's weights, on the backend that it was trained with unless said otherwise (the default
+        where that is not installed). Raises E0723, E0810, E0811."""
+        chosen = backends.find(backend) if backend is not None else backends.usable(self.facts.get("backend"))
+        return chosen.program(self.graph, device=device, parameters=self.weights)
 
 
 def load_run(folder: str | Path) -> Run:

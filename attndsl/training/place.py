@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
+from attndsl.running.backends import Backend
 from attndsl.running.initial import require_memory
-from attndsl.running.trainer import Trainer, make_trainer
+from attndsl.running.trainer import Trainer
 from attndsl.runs.record import versions
 from attndsl.training.console import Console
 
@@ -16,23 +17,6 @@ if TYPE_CHECKING:
     import numpy
 
     Array = numpy.ndarray[Any, Any]
-
-
-def choose_place(backend: str | None, device: str | None) -> tuple[str, str]:
-    """The backend and device asked for, or the best there are."""
-    if backend is None:
-        import importlib.util
-
-        backend = "torch" if importlib.util.find_spec("torch") else "numpy"
-    if device is None:
-        device = "cpu"
-        if backend == "torch":
-            try:
-                import torch
-            except ImportError:
-                return backend, device
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-    return backend, device
 
 
 def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
@@ -44,23 +28,24 @@ def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
 def trainer_at(
     graph: Graph,
     recipe: Recipe,
-    backend: str,
+    backend: Backend,
     device: str,
     compile: bool,
     console: Console,
     parameters: Mapping[str, Array] | None = None,
 ) -> Trainer:
     """A trainer there; says so where it computes in another precision than was asked for."""
-    trainer = make_trainer(graph, recipe, backend, device, compile=compile, parameters=parameters)
+    trainer = backend.trainer(graph, recipe, device=device, compile=compile, parameters=parameters)
     if trainer.precision != recipe.precision:
-        console.warn(f"the {backend} backend does not train in {recipe.precision}: it computes in {trainer.precision}")
+        said = f"the {backend.title} backend does not train in {recipe.precision}"
+        console.warn(f"{said}: it computes in {trainer.precision}")
     return trainer
 
 
-def machine_facts(backend: str, trainer: Trainer, compile: bool) -> dict[str, Any]:
+def machine_facts(backend: Backend, trainer: Trainer, compile: bool) -> dict[str, Any]:
     """What the last bits of a run depend on, for its record."""
     return {
-        "backend": backend,
+        "backend": backend.name,
         "device": trainer.device,
         "precision": trainer.precision,
         "threads": trainer.threads,

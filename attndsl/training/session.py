@@ -21,6 +21,7 @@ from attndsl.objectives.make import make_objective
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.objective import TEXT
 from attndsl.recipe.recipe import Recipe
+from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.record import RECORD, SPEC, copy_spec, open_record, write_record
@@ -29,7 +30,7 @@ from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
 from attndsl.training.log import Line, cut_log
-from attndsl.training.place import choose_place, machine_differences, machine_facts, require_room, trainer_at
+from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
 from attndsl.writing import PARTIAL, sync_folder
 
 
@@ -68,7 +69,8 @@ def begin(
     body = open_body(weights, opened, settings) if weights is not None else Body()
     made = configure(opened, settings, body.settings)
     _check_chosen(opened, made)
-    backend, device = choose_place(backend, device)
+    chosen = backends.chosen(backend)
+    device = chosen.require(device=device, compile=compile)
     require_room(made.graph, made.recipe, device)
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
     found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
@@ -79,7 +81,7 @@ def begin(
         found.dataset.require(recipe.length, shown(data))
     objective, train, held_out = _prepared(recipe, graph, found, console)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
-    trainer = trainer_at(graph, recipe, backend, device, compile, console, parameters)
+    trainer = trainer_at(graph, recipe, chosen, device, compile, console, parameters)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     staging = out.with_name(f".{out.name}{PARTIAL}")
     with file_errors("create", out):
@@ -95,7 +97,7 @@ def begin(
         "labels": list(found.labels) if found.labels is not None else None,
         "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
         **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
-        **machine_facts(backend, trainer, compile),
+        **machine_facts(chosen, trainer, compile),
         "resumed": [],
     }
     if found.tokenizer is not None:
@@ -140,13 +142,12 @@ def go_on(
     check_recipe(recipe, graph)
     found = _recorded_data(run, facts, recipe, data, console)
     objective, train, held_out = _prepared(recipe, graph, found, console)
-    backend = backend or facts["backend"]
-    device = device or (facts["device"] if backend == facts["backend"] else None)
+    chosen = backends.find(backend or facts["backend"])
+    device = device or (facts["device"] if chosen.name == facts["backend"] else None)
     if compile is None:
-        compile = facts["compile"] and backend == "torch"
-    backend, device = choose_place(backend, device)
-    trainer = trainer_at(graph, recipe, backend, device, compile, console)
-    machine = machine_facts(backend, trainer, compile)
+        compile = facts["compile"] and chosen.compiles
+    trainer = trainer_at(graph, recipe, chosen, chosen.require(device=device), compile, console)
+    machine = machine_facts(chosen, trainer, compile)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
     step = _take_up(run, trainer, console)

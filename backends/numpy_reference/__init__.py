@@ -1,5 +1,19 @@
-"""The backend that needs nothing but NumPy, and says what every other one must compute."""
+"""The backend that needs nothing but NumPy, and says what every other one must compute. Importing it does not load
+NumPy."""
 
-from attndsl.backends.numpy_reference.evaluator import NumpyProgram
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 
 __all__ = ["NumpyProgram"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NumpyProgram":
+        from attndsl.backends.numpy_reference.evaluator import NumpyProgram
+
+        return NumpyProgram
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.dump import Watch
 from attndsl.backends.numpy_reference.plan import Plan, plan, taken
 from attndsl.backends.numpy_reference.tape import Tape
@@ -39,8 +40,7 @@ class NumpyProgram:
         parameters: Mapping[str, Array] | None = None,
         seed: int = 0,
     ) -> None:
-        if dtype not in ("float32", "float64"):
-            raise error("E0812", f"the NumPy backend computes in float32 or float64, not {dtype}")
+        BACKEND.require(dtype=dtype)
         require_memory(graph, dtype)
         self.graph = graph
         self.dtype = dtype
@@ -151,6 +151,10 @@ class NumpyProgram:
             raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
         return float(outputs[output]), gradients
 
+    def evaluate(self, node: Node, call: Call, arrays: Sequence[Array]) -> Array:
+        """The result of one primitive, given its operands: where a subclass looks on."""
+        return node.op.evaluate(call, *arrays)
+
     def _execution(
         self, inputs: Mapping[str, Array], training: bool, seed: int, step: int, dump: Sequence[str] = ()
     ) -> _Execution:
@@ -242,7 +246,7 @@ class _Execution:
             output=node.output.type,
             needed=tuple(slot is not None for slot in slots),
         )
-        result = self.checked(node, call, np.asarray(node.op.evaluate(call, *arrays)))
+        result = self.checked(node, call, np.asarray(self.program.evaluate(node, call, arrays)))
         flows = node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
         if self.tape is None or not flows:
             return result, None

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.backends.numpy_reference.backend import BACKEND
+from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.recipe.fitting import frozen
 from attndsl.recipe.options import Choice
@@ -27,12 +28,14 @@ class NumpyTrainer:
     """A `Trainer` (see `attndsl.running.trainer`). Computes in float64 where the recipe says so, else in float32."""
 
     device = "cpu"
+    program_type: type[NumpyProgram] = NumpyProgram
+    """What it computes with."""
 
     def __init__(self, graph: Graph, recipe: Recipe, *, parameters: Mapping[str, Array] | None = None) -> None:
         self.recipe = recipe
-        self.precision = "float64" if recipe.precision == "float64" else "float32"
+        self.precision = BACKEND.precision(recipe.precision)
         self.threads = processor_threads()
-        self.program = NumpyProgram(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
+        self.program = self.program_type(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
         self.frozen = frozen(recipe, self.values)

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from attndsl.backends.pytorch import require_torch
+import torch
+
+from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.source import Written, write
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, Graph, Node
@@ -21,9 +23,6 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 if TYPE_CHECKING:
     from attndsl.running.program import Array
 
-torch = require_torch()
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 _numbers = count(1)
 
 
@@ -46,16 +45,11 @@ class TorchProgram:
         compile: bool = False,
         passes: bool = True,
     ) -> None:
-        if dtype not in DTYPES:
-            raise error(
-                "E0812",
-                f"PyTorch runs do not compute in `{dtype}`",
-                help=did_you_mean(dtype, DTYPES) or _listed(DTYPES),
-            )
+        BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
         self.dtype = dtype
         self.torch_dtype = getattr(torch, dtype)
-        self.device = _device(device)
+        self.device = torch.device(device)
         if self.device.type == "cpu":
             require_memory(graph, dtype)
         self.written = write(optimize(graph)[0] if passes else graph)
@@ -301,24 +295,6 @@ def _float_dtype(dtype: Any) -> Iterator[None]:
 # ---------------------------------------------------------------- what may go wrong
 
 
-def _device(name: str) -> Any:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise error("E0811", f"PyTorch has no device `{name}`", help="use `cpu`, `cuda` or `cuda:0`") from None
-    if device.type not in ("cpu", "cuda"):
-        raise error("E0811", f"programs run on `cpu` and `cuda`, not on `{device.type}`", help="use `cpu`")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        build = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
-        helps = ["run on the CPU: `--device cpu`"]
-        if torch.version.cuda is None:
-            helps.append("or install a CUDA build of PyTorch: https://pytorch.org/get-started/locally")
-        raise error("E0811", "there is no CUDA device here", note=build, help=helps)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise error("E0811", f"there is no device `{name}`", note=f"CUDA devices here: {torch.cuda.device_count()}")
-    return device
-
-
 @contextmanager
 def out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
     try:
@@ -374,8 +350,4 @@ def _array(tensor: Any) -> Array:
     return array
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"there are {', '.join(names[:-1])} and {names[-1]}"
-
-
-__all__ = ["DTYPES", "TorchProgram", "seeded", "step_seed"]
+__all__ = ["TorchProgram", "seeded", "step_seed"]

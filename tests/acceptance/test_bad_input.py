@@ -293,8 +293,8 @@ def test_a_dump_of_nothing(refused: Refused, address: str, near: str) -> None:
 
 
 def test_numpy_has_no_cuda_and_no_bfloat16(refused: Refused) -> None:
-    refused((*RUN, "--device", "cuda"), 2, "`--backend torch` can")
-    refused((*RUN, "--dtype", "bfloat16"), 2, "`--backend torch` has it")
+    refused((*RUN, "--device", "cuda"), "E0811", "no device `cuda`", "a backend that can: `torch`")
+    refused((*RUN, "--dtype", "bfloat16"), "E0812", "no precision `bfloat16`", "a backend that can: `torch`")
 
 
 @pytest.mark.torch

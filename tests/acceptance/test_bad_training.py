@@ -58,7 +58,9 @@ def test_one_bad_file_among_good_ones(refused: Refused, place: Path) -> None:
 
 
 def test_options_that_numpy_has_not(refused: Refused) -> None:
-    refused((*TRAIN, "--data", "song.txt", *NEW, "--compile"), "E0811", "does not compile", "`--backend torch`")
+    refused(
+        (*TRAIN, "--data", "song.txt", *NEW, "--compile"), "E0811", "does not compile", "a backend that can: `torch`"
+    )
     refused((*TRAIN, "--data", "song.txt", *NEW, "--device", "cuda"), "E0811", "no device `cuda`")
     refused(("generate", "run", "--device", "cuda"), "E0811", "the NumPy backend has no device `cuda`")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 import traceback
 from pathlib import Path
@@ -157,21 +156,18 @@ def test_unknown_dtype_and_device(gpt: Graph) -> None:
 
 
 def test_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attndsl.backends import pytorch
+    from attndsl.running import backends
 
-    real = builtins.__import__
-
-    def without(name: str, *rest: object) -> object:
-        if name == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.delitem(sys.modules, "torch")
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not backends.find("torch").installed
+    assert backends.default().name == "numpy"
     with pytest.raises(AttnError) as caught:
-        pytorch.require_torch()
+        backends.find("torch").require()
     assert _code(caught) == "E0810"
-    assert "attndsl[torch]" in caught.value.diagnostics[0].helps[0]
+    assert caught.value.diagnostics[0].helps == (
+        'install it with `pip install "attndsl[torch]"`',
+        "or use another backend: `numpy`",
+    )
 
 
 def test_index_out_of_range_is_said_at_the_spec() -> None:

@@ -11,7 +11,8 @@ from attndsl.data.batches import NextToken
 from attndsl.elaborate import load
 from attndsl.recipe.options import OPTIMIZERS, choose
 from attndsl.recipe.recipe import read_recipe
-from attndsl.running.trainer import decays, make_trainer, parameter_infos
+from attndsl.running import backends
+from attndsl.running.trainer import decays, parameter_infos
 
 pytestmark = pytest.mark.torch
 
@@ -74,7 +75,7 @@ def test_both_backends_train_alike(spec: str, kind: str, options: dict[str, Any]
     found = {}
     states = {}
     for backend in ("numpy", "torch"):
-        trainer = make_trainer(graph, recipe, backend)
+        trainer = backends.find(backend).trainer(graph, recipe)
         results = [trainer.step([batches.training(tokens, step, part) for part in (0, 1)], step) for step in range(20)]
         found[backend] = [(result.loss, result.grad_norm) for result in results]
         found[backend].append((trainer.evaluate(batches.training(tokens, 99)), 0.0))
@@ -94,11 +95,11 @@ def test_a_state_goes_from_one_backend_to_the_other(spec: str) -> None:
     def steps(trainer: Any, first: int, last: int) -> list[float]:
         return [trainer.step([batches.training(tokens, step)], step).loss for step in range(first, last)]
 
-    whole = steps(make_trainer(graph, recipe, "numpy"), 0, 8)
+    whole = steps(backends.find("numpy").trainer(graph, recipe), 0, 8)
     for first, second in (("numpy", "torch"), ("torch", "numpy")):
-        begun = make_trainer(graph, recipe, first)
+        begun = backends.find(first).trainer(graph, recipe)
         losses = steps(begun, 0, 4)
-        ended = make_trainer(graph, recipe, second)
+        ended = backends.find(second).trainer(graph, recipe)
         ended.load_state(begun.state())
         np.testing.assert_allclose([*losses, *steps(ended, 4, 8)], whole, rtol=1e-9)
 
@@ -112,7 +113,7 @@ def test_norms_and_biases_do_not_decay(spec: str) -> None:
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_a_state_that_does_not_fit_is_refused_whole(spec: str, backend: str) -> None:
     graph = load(spec)
-    trainer = make_trainer(graph, read_recipe(None, graph.hyperparameters), backend)
+    trainer = backends.find(backend).trainer(graph, read_recipe(None, graph.hyperparameters))
     before = trainer.state()
     wrong = {name: array + 1 for name, array in before.items()}
     for change, expected in (
@@ -132,7 +133,7 @@ def narrow_steps(spec: str, precision: str, compile: bool = False) -> tuple[list
     graph = load(spec, {"p": 0.0, "vocab": 64})
     settings = {"precision": precision, "steps": 30, "lr": 1e-2}
     recipe = read_recipe(None, graph.hyperparameters).override(settings)
-    trainer = make_trainer(graph, recipe, "torch", compile=compile)
+    trainer = backends.find("torch").trainer(graph, recipe, compile=compile)
     tokens = (np.arange(400) % 61).astype(np.uint8)
     batches = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed)
     losses = [trainer.step([batches.training(tokens, step)], step).loss for step in range(30)]
@@ -159,7 +160,7 @@ def test_compiled_models_learn_alike(spec: str) -> None:
 def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:
     graph = load(spec, {"p": 0.0, "vocab": 64})
     recipe = read_recipe(None, graph.hyperparameters).override({"precision": "float16"})
-    trainer: Any = make_trainer(graph, recipe, "torch")
+    trainer: Any = backends.find("torch").trainer(graph, recipe)
     trainer.scale = 2.0**40
     tokens = (np.arange(400) % 61).astype(np.uint8)
     batch = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed).training(tokens, 0)
@@ -171,6 +172,6 @@ def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:
     while result.skipped:
         result = trainer.step([batch], 0)
     assert trainer.updates == 1
-    again: Any = make_trainer(graph, recipe, "torch")
+    again: Any = backends.find("torch").trainer(graph, recipe)
     again.load_state(trainer.state())
     assert (again.scale, again.held) == (trainer.scale, trainer.held)

@@ -1,0 +1,310 @@
+"""Backends: what each can do, told by itself, and the registry that finds one by its name.
+
+A backend is an object that says its names, devices and precisions, what it needs to be installed, and makes programs
+and trainers (`Backend`). Those that come with attndsl are the folders of `attndsl/backends`, each with a module
+`backend` whose `BACKEND` it is; another package announces one by an entry point of the group `attndsl.backends`, and a
+program of yours calls `register`. Nothing else knows which there are.
+
+Finding them loads neither NumPy nor PyTorch: a backend imports what it computes with when it makes something.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from attndsl.diagnostics import AttnError, did_you_mean, error
+
+if TYPE_CHECKING:
+    from attndsl.graph import Graph
+    from attndsl.recipe.recipe import Recipe
+    from attndsl.running.program import Array, Program
+    from attndsl.running.trainer import Trainer
+
+GROUP = "attndsl.backends"
+"""The folder of the backends that come with attndsl, and the group of entry points by which others are found."""
+
+
+class Emitted(NamedTuple):
+    """The source that a backend writes: what `attndsl compile --emit` calls it, and the ending of its files."""
+
+    stage: str
+    ending: str
+
+
+class Backend:
+    """A way to run graphs. A subclass says what it can do, and implements `make_program`; `make_trainer` where it
+    trains, `source` where it writes any.
+
+    `program` and `trainer` check what is asked for against what is said here, so that no backend tells its limits
+    itself.
+    """
+
+    name: str
+    """As `--backend` takes it."""
+    title: str
+    """As people call it: `PyTorch`."""
+    aliases: tuple[str, ...] = ()
+    """Other names that are understood."""
+    packages: tuple[str, ...] = ()
+    """The modules that it computes with: all must be importable, and a run records their versions."""
+    install: str = ""
+    """The command that installs `packages`; empty where they come with attndsl."""
+    devices: tuple[str, ...] = ("cpu",)
+    """Kinds of devices; `cuda:1` is one of the kind `cuda`."""
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    """The precisions of its programs."""
+    precisions: tuple[str, ...] = ()
+    """The precisions that it trains in, first the one that stands in for those it lacks; empty: it does not train."""
+    compiles: bool = False
+    """Whether its programs can be translated further (`--compile`)."""
+    optimizes: bool = False
+    """Whether its programs run the graph after the passes; else the graph as it is."""
+    emits: Emitted | None = None
+    """What `source` writes."""
+    is_reference: bool = False
+    """Whether it says what is right: what all others are held against."""
+    preference: int = 0
+    """The default is the installed one with the highest; a backend that is not to be the default leaves it at 0."""
+
+    def make_program(
+        self,
+        graph: Graph,
+        *,
+        dtype: str,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        seed: int,
+        compile: bool,
+    ) -> Program:
+        """A program of `graph` with these parameters by address; None: drawn by `seed`
+        (`attndsl.running.initial.initial_parameters`)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def make_trainer(
+        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+    ) -> Trainer:
+        """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def source(self, graph: Graph) -> str:
+        """The text that runs `graph` without attndsl, where it `emits` one."""
+        raise NotImplementedError(type(self).__name__)
+
+    def default_device(self) -> str:
+        """The best device that this machine has. Called only where all `packages` are there."""
+        return self.devices[0]
+
+    def require_device(self, device: str) -> None:
+        """Raise E0811 where this machine lacks a device of a known kind."""
+
+    # ------------------------------------------------------------ what others call
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and its aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def installed(self) -> bool:
+        """Whether its packages are there; they are not loaded."""
+        return all(importlib.util.find_spec(package) is not None for package in self.packages)
+
+    def program(
+        self,
+        graph: Graph,
+        *,
+        dtype: str = "float32",
+        device: str | None = None,
+        parameters: Mapping[str, Array] | None = None,
+        seed: int = 0,
+        compile: bool = False,
+    ) -> Program:
+        """A program of `graph` (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`;
+        without a `device` it is the best there is. Raises E0806 (parameters that do not fit into memory), E0807
+        (parameters of another model), E0810 to E0812 (see `require`)."""
+        place = self.require(dtype=dtype, device=device, compile=compile)
+        return self.make_program(graph, dtype=dtype, device=place, parameters=parameters, seed=seed, compile=compile)
+
+    def trainer(
+        self,
+        graph: Graph,
+        recipe: Recipe,
+        *,
+        device: str | None = None,
+        parameters: Mapping[str, Array] | None = None,
+        compile: bool = False,
+    ) -> Trainer:
+        """A trainer of `graph` (`attndsl.running.trainer.Trainer`). Raises what `program` raises, and E0812 where the
+        backend does not train."""
+        if not self.precisions:
+            raise error("E0812", f"the {self.title} backend does not train", help=_others(lambda b: bool(b.precisions)))
+        place = self.require(device=device, compile=compile)
+        return self.make_trainer(graph, recipe, device=place, parameters=parameters, compile=compile)
+
+    def precision(self, wanted: str) -> str:
+        """What a trainer computes in that is asked for `wanted`."""
+        return wanted if wanted in self.precisions else self.precisions[0]
+
+    def require(self, *, dtype: str | None = None, device: str | None = None, compile: bool = False) -> str:
+        """The device to compute on: `device`, or the best there is. Raises E0810 where a package is missing or broken,
+        E0811 where there is no such device or the backend does not compile, E0812 where it lacks the precision."""
+        self._require_packages()
+        if dtype is not None and dtype not in self.dtypes:
+            known = f"it computes in {_listed(self.dtypes)}"
+            help = _others(lambda b: dtype in b.dtypes) or did_you_mean(dtype, self.dtypes)
+            raise error("E0812", f"the {self.title} backend has no precision `{dtype}`: {known}", help=help)
+        if compile and not self.compiles:
+            help = (*_others(lambda b: b.compiles), "or do without compiling")
+            raise error("E0811", f"the {self.title} backend does not compile", help=help)
+        if device is None:
+            return self.default_device()
+        kind = device.partition(":")[0]
+        if kind not in self.devices:
+            help = (*_others(lambda b: kind in b.devices), f"or compute on {_listed(self.devices, 'or')}")
+            raise error("E0811", f"the {self.title} backend has no device `{device}`", help=help)
+        self.require_device(device)
+        return device
+
+    def versions(self) -> dict[str, str]:
+        """The versions of its packages, which the last bits of its results depend on."""
+        return {package: str(importlib.import_module(package).__version__) for package in self.packages}
+
+    def described(self, dtype: str, device: str) -> str:
+        """`PyTorch float32 on cuda`: a program of it, in words."""
+        return f"{self.title} {dtype}" + (f" on {device}" if len(self.devices) > 1 else "")
+
+    def _require_packages(self) -> None:
+        for package in self.packages:
+            try:
+                importlib.import_module(package)
+            except Exception as problem:  # half a package fails in any way: OSError for a library, ImportError, …
+                raise self._unusable(package, problem) from None
+
+    def _unusable(self, package: str, problem: Exception) -> AttnError:
+        if isinstance(problem, ModuleNotFoundError) and problem.name == package:
+            message, reason = f"the {self.title} backend needs {package}, which is not installed", ""
+            way = f"install it with `{self.install or f'pip install {package}'}`"
+        else:
+            message = f"the {self.title} backend needs {package}, which is installed but cannot be loaded"
+            reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+            way = f"reinstall it: `pip install --force-reinstall {package}`"
+        others = [f"`{each.name}`" for each in backends().values() if each is not self and each.installed]
+        instead = (f"or use another backend: {_listed(others, 'or')}",) if others else ()
+        return error("E0810", message, note=reason or (), help=(way, *instead))
+
+
+# ---------------------------------------------------------------- the registry
+
+_found: dict[str, Backend] = {}
+_broken: dict[str, str] = {}  # entry points that could not be loaded, and why
+_searched = False
+
+AnyBackend = TypeVar("AnyBackend", bound=Backend)
+
+
+def register(backend: AnyBackend) -> AnyBackend:
+    """Add a backend. Raises `ValueError` where another has one of its names."""
+    clash = {name for other in backends().values() for name in other.names} & {*backend.names}
+    if clash:
+        raise ValueError(f"there is a backend `{min(clash)}` already")
+    _found[backend.name] = backend
+    return backend
+
+
+def unregister(name: str) -> None:
+    """Take away a backend that was registered."""
+    del _found[name]
+
+
+def backends() -> Mapping[str, Backend]:
+    """Every backend by name, whether it is installed or not: those of attndsl in the order of their folders, then those
+    of other packages."""
+    global _searched
+    if not _searched:
+        _searched = True
+        _search()
+    return _found
+
+
+def find(name: str, also: Sequence[str] = ()) -> Backend:
+    """The backend of that name or alias. Raises E0723 where there is none; the message names what may `also` be given
+    in its place."""
+    for backend in backends().values():
+        if name in backend.names:
+            return backend
+    if name in _broken:
+        raise error("E0723", f"the backend `{name}` cannot be loaded: {_broken[name]}", help="reinstall its package")
+    known = (*backends(), *also)
+    raise error(
+        "E0723", f"there is no backend `{name}`", help=did_you_mean(name, known) or f"there are {_listed(known)}"
+    )
+
+
+def canonical(name: str) -> str:
+    """The name of the backend that `name` is an alias of; any other text as it is."""
+    return next((each.name for each in backends().values() if name in each.aliases), name)
+
+
+def default() -> Backend:
+    """The backend to take where none is named: the best that is installed."""
+    return max((each for each in backends().values() if each.installed), key=_preference)
+
+
+def chosen(name: str | None) -> Backend:
+    """The backend called `name`; the default where that is None. Raises E0723."""
+    return find(name) if name is not None else default()
+
+
+def usable(name: str | None) -> Backend:
+    """The backend called `name` where there is such a one and it is installed, else the default: what ran on one
+    machine may run on another."""
+    found = backends().get(name or "")
+    return found if found is not None and found.installed else default()
+
+
+def reference() -> Backend:
+    """The backend that says what is right."""
+    (found,) = [each for each in backends().values() if each.is_reference]
+    return found
+
+
+def preferred(where: Callable[[Backend], bool]) -> Backend:
+    """The best of those `where` says yes to, installed or not."""
+    return max(filter(where, backends().values()), key=_preference)
+
+
+def by_preference() -> list[Backend]:
+    """Those that may be the default, the best first: the default is the first that is installed."""
+    return sorted((each for each in backends().values() if each.preference), key=_preference, reverse=True)
+
+
+def _preference(backend: Backend) -> int:
+    return backend.preference
+
+
+def _search() -> None:
+    folder = importlib.import_module(GROUP)
+    for module in pkgutil.iter_modules(folder.__path__):
+        register(importlib.import_module(f"{GROUP}.{module.name}.backend").BACKEND)
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=GROUP):
+        try:
+            register(entry.load())
+        except Exception as problem:  # another's package: whatever is wrong with it is no reason for ours to fail
+            _broken[entry.name] = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
+def _others(can: Callable[[Backend], bool]) -> tuple[str, ...]:
+    """The way out where a backend cannot do what another can."""
+    names = [f"`{each.name}`" for each in backends().values() if can(each)]
+    return (f"use a backend that can: {_listed(names, 'or')}",) if names else ()
+
+
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    """`a, b and c`."""
+    return f" {word} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

@@ -1,0 +1,50 @@
+"""What the NumPy backend can do; NumPy is imported when it makes something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.running.backends import Backend
+
+if TYPE_CHECKING:
+    from attndsl.backends.numpy_reference.evaluator import NumpyProgram
+    from attndsl.backends.numpy_reference.trainer import NumpyTrainer
+    from attndsl.graph import Graph
+    from attndsl.recipe.recipe import Recipe
+    from attndsl.running.program import Array
+
+
+class NumPy(Backend):
+    """Says what every operation means; needs nothing that attndsl does not need anyway."""
+
+    name = "numpy"
+    title = "NumPy"
+    packages = ("numpy",)
+    precisions = ("float32", "float64")
+    is_reference = True
+    preference = 1
+
+    def make_program(
+        self,
+        graph: Graph,
+        *,
+        dtype: str,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        seed: int,
+        compile: bool,
+    ) -> NumpyProgram:
+        from attndsl.backends.numpy_reference.evaluator import NumpyProgram
+
+        return NumpyProgram(graph, dtype=dtype, parameters=parameters, seed=seed)
+
+    def make_trainer(
+        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+    ) -> NumpyTrainer:
+        from attndsl.backends.numpy_reference.trainer import NumpyTrainer
+
+        return NumpyTrainer(graph, recipe, parameters=parameters)
+
+
+BACKEND = NumPy()

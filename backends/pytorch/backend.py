@@ -1,0 +1,88 @@
+"""What the PyTorch backend can do; torch is imported when it makes something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import error
+from attndsl.running.backends import Backend, Emitted
+
+if TYPE_CHECKING:
+    from attndsl.backends.pytorch.program import TorchProgram
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+    from attndsl.graph import Graph
+    from attndsl.recipe.recipe import Recipe
+    from attndsl.running.program import Array
+
+
+class PyTorch(Backend):
+    """Writes the optimised graph as a readable `torch.nn.Module`, and runs that."""
+
+    name = "torch"
+    title = "PyTorch"
+    aliases = ("pytorch",)
+    packages = ("numpy", "torch")
+    install = 'pip install "attndsl[torch]"'
+    devices = ("cpu", "cuda")
+    dtypes = ("float32", "float64", "bfloat16", "float16")
+    precisions = dtypes
+    compiles = True
+    optimizes = True
+    emits = Emitted("python", ".py")
+    preference = 2
+
+    def make_program(
+        self,
+        graph: Graph,
+        *,
+        dtype: str,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        seed: int,
+        compile: bool,
+    ) -> TorchProgram:
+        from attndsl.backends.pytorch.program import TorchProgram
+
+        return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
+
+    def make_trainer(
+        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+    ) -> TorchTrainer:
+        from attndsl.backends.pytorch.trainer import TorchTrainer
+
+        return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
+
+    def source(self, graph: Graph) -> str:
+        from attndsl.backends.pytorch.source import generate_source
+        from attndsl.passes import optimize
+
+        return generate_source(optimize(graph)[0])
+
+    def default_device(self) -> str:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def require_device(self, device: str) -> None:
+        import torch
+
+        try:
+            place = torch.device(device)
+        except RuntimeError:
+            raise error("E0811", f"PyTorch has no device `{device}`", help="use `cpu`, `cuda` or `cuda:0`") from None
+        if place.type != "cuda":
+            return
+        if not torch.cuda.is_available():
+            build = "this PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
+            helps = ["run on the CPU: `--device cpu`"]
+            if torch.version.cuda is None:
+                helps.append("or install a CUDA build of PyTorch: https://pytorch.org/get-started/locally")
+            raise error("E0811", "there is no CUDA device here", note=build, help=helps)
+        if (place.index or 0) >= torch.cuda.device_count():
+            raise error(
+                "E0811", f"there is no device `{device}`", note=f"CUDA devices here: {torch.cuda.device_count()}"
+            )
+
+
+BACKEND = PyTorch()
