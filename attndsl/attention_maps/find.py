@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from attndsl import ops
 from attndsl.graph import Axis, Graph, Node, Region, Value
-from attndsl.graph.types import Type
 from attndsl.ops.control import stacked_at
 from attndsl.passes.rewrite import Facts
+from attndsl.types import Type
 
 _BETWEEN = (  # what may stand between the softmax and the sum
     *(ops.Dropout, ops.Rename, ops.Transpose, ops.Broadcast, ops.Cast, ops.StopGradient, ops.Mul, ops.Div, ops.Where),

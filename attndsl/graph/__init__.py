@@ -13,7 +13,7 @@ from attndsl.graph.core import (
     Value,
     captured,
 )
-from attndsl.graph.types import BOOL, DTYPES, FLOAT, INT, Axis, Type, align
+from attndsl.types import BOOL, DTYPES, FLOAT, INT, Axis, Type, align
 
 __all__ = [
     "BOOL",

@@ -14,10 +14,10 @@ from dataclasses import fields, replace
 
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
-from attndsl.graph.types import Axis, Type
 from attndsl.ops.base import Op
 from attndsl.ops.generators import Parameter
 from attndsl.sizes import Constraint, Size
+from attndsl.types import Axis, Type
 
 _NOWHERE = Span(Source("", ""), 0, 0)
 

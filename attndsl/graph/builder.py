@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attndsl.diagnostics import Span
 from attndsl.graph.core import Node, Region, Value
-from attndsl.graph.types import Type
 from attndsl.ops.base import Op
+from attndsl.types import Type
 
 
 class Builder:

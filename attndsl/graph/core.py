@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Span
-from attndsl.graph.types import Type
 from attndsl.sizes import Constraint, Size
+from attndsl.types import Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Op

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from attndsl.graph.types import Axis, Type
 from attndsl.sizes import Size
+from attndsl.types import Axis, Type
 
 T = TypeVar("T")
 WORD = re.compile(r"[A-Za-z_*$][\w.*$']*")

@@ -35,9 +35,9 @@ from attndsl.graph.anonymous import anonymous
 from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, Value
 from attndsl.graph.cursor import WORD
 from attndsl.graph.reader import FILE, parse_text
-from attndsl.graph.types import Axis, Type
 from attndsl.ops.base import Op
 from attndsl.sizes import Constraint, Size
+from attndsl.types import Axis, Type
 
 
 def to_text(graph: Graph, *, labels: bool = True, spans: bool = True) -> str:

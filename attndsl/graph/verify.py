@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from attndsl.graph.core import Graph, Node, Region, Value
-from attndsl.graph.types import DTYPES, Type
 from attndsl.ops.base import Mismatch
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.generators import Parameter
+from attndsl.types import DTYPES, Type
 
 
 class InvalidGraph(Exception):
@@ -58,10 +58,7 @@ def _made_once(node: Node, context: _Context) -> str | None:
 def _types_inferred(node: Node, context: _Context) -> str | None:
     given = tuple(value.type for value in node.inputs)
     try:
-        if isinstance(node.op, (Repeat, Scan)):
-            expected = node.op.outputs(given, node.regions)
-        else:
-            expected = (node.op.infer(*given),)
+        expected = node.op.outputs(given, node.regions)
     except Mismatch as problem:
         return f"the operands do not fit: {problem.message}"
     except TypeError:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
-from attndsl.graph.types import BOOL, FLOAT, INT, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, spread
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.sizes import Size
+from attndsl.types import BOOL, FLOAT, INT, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array

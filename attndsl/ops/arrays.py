@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from attndsl.graph.types import Axis
 from attndsl.lazy import np
+from attndsl.types import Axis
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array, Call

@@ -9,15 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from attndsl.graph.types import Axis, Type
 from attndsl.sizes import Size
+from attndsl.types import Axis, Type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy
 
     Array = numpy.ndarray[Any, Any]
+
+
+class Typed(Protocol):
+    """A value, as far as an op looks at it."""
+
+    @property
+    def type(self) -> Type: ...
+
+
+class Body(Protocol):
+    """What an op with bodies sees of one: the values that it is given and those that it gives back."""
+
+    @property
+    def parameters(self) -> Sequence[Typed]: ...
+
+    @property
+    def results(self) -> Sequence[Typed]: ...
 
 
 class Mismatch(Exception):
@@ -91,6 +110,11 @@ class Op:
     def infer(self, *inputs: Type) -> Type:
         """The output's type; raises `Mismatch` where the operands do not fit."""
         raise NotImplementedError(type(self).__name__)
+
+    def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
+        """The types of a node's outputs; raises `Mismatch` where the operands, or a body, do not fit. Only an op with
+        bodies has several: what else could give two results is two ops (`sort` is a `take` by `argsort`)."""
+        return (self.infer(*inputs),)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         """The meaning, in NumPy: arrays laid out as `call.inputs` say, to one laid out as `call.output` says."""

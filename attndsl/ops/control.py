@@ -6,14 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attndsl.graph.types import INT, Axis, Type
 from attndsl.lazy import np
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.sizes import Size
+from attndsl.types import INT, Axis, Type
 
 if TYPE_CHECKING:
-    from attndsl.graph.core import Region
-    from attndsl.ops.base import Array
+    from attndsl.ops.base import Array, Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,12 @@ class Repeat(Op):
     carried: int
     stacked: tuple[Axis, ...] = ()
 
-    def outputs(self, inputs: tuple[Type, ...], regions: tuple[Region, ...]) -> tuple[Type, ...]:
-        """The types of the node's outputs; raises `Mismatch` where a body does not fit."""
-        if self.cases is not None and any(not 0 <= case < len(regions) for case in self.cases):
-            raise Mismatch("E0206", f"`repeat {self.label}` has {len(regions)} bodies and asks for another")
-        if self.cases is None and len(regions) != 1:
-            raise Mismatch("E0206", f"`repeat {self.label}` without cases has {len(regions)} bodies")
-        return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, regions)
+    def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
+        if self.cases is not None and any(not 0 <= case < len(bodies) for case in self.cases):
+            raise Mismatch("E0206", f"`repeat {self.label}` has {len(bodies)} bodies and asks for another")
+        if self.cases is None and len(bodies) != 1:
+            raise Mismatch("E0206", f"`repeat {self.label}` without cases has {len(bodies)} bodies")
+        return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +79,21 @@ class Scan(Op):
     reverse: bool = False
     stacked: tuple[Axis, ...] = ()
 
-    def outputs(self, inputs: tuple[Type, ...], regions: tuple[Region, ...]) -> tuple[Type, ...]:
-        """The types of the node's outputs; raises `Mismatch` where the body does not fit."""
-        if len(regions) != 1:
-            raise Mismatch("E0206", f"`scan {self.label}` has {len(regions)} bodies")
-        return _outputs(f"scan {self.label}", self.carried, self.stacked, inputs, regions)
+    def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
+        if len(bodies) != 1:
+            raise Mismatch("E0206", f"`scan {self.label}` has {len(bodies)} bodies")
+        return _outputs(f"scan {self.label}", self.carried, self.stacked, inputs, bodies)
 
 
 def _outputs(
-    what: str, carried: int, stacked: tuple[Axis, ...], inputs: tuple[Type, ...], regions: tuple[Region, ...]
+    what: str, carried: int, stacked: tuple[Axis, ...], inputs: tuple[Type, ...], bodies: tuple[Body, ...]
 ) -> tuple[Type, ...]:
     if len(inputs) != carried:
         raise Mismatch("E0206", f"`{what}` carries {carried} values and is given {len(inputs)}")
     emitted: tuple[Type, ...] | None = None
-    for region in regions:
-        given = tuple(value.type for value in region.parameters)
-        results = tuple(value.type for value in region.results)
+    for body in bodies:
+        given = tuple(value.type for value in body.parameters)
+        results = tuple(value.type for value in body.results)
         if given != (Type(INT), *inputs) or len(results) != carried + len(stacked):
             raise Mismatch("E0206", f"the body of `{what}` does not take or give what it should")
         for i, (before, after) in enumerate(zip(inputs, results, strict=False)):

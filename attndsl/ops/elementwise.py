@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attndsl.graph.types import DTYPES, FLOAT, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.special import erf, sigmoid
 from attndsl.sizes import Size
+from attndsl.types import DTYPES, FLOAT, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array

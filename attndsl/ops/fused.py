@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from attndsl.graph.types import FLOAT, Axis, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arithmetic import Add, Div, Mul, Pow, Sub
@@ -18,16 +17,23 @@ from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
 from attndsl.ops.special import by_chunks, erf, sigmoid
 from attndsl.sizes import Size
+from attndsl.types import FLOAT, Axis, Type
 
 if TYPE_CHECKING:
-    from attndsl.graph.builder import Builder
-    from attndsl.graph.core import Value
     from attndsl.ops.base import Array
 
 
-T = TypeVar("T")
 _GELU = math.sqrt(2 / math.pi)
 _ROOT_2 = math.sqrt(2)
+
+
+V = TypeVar("V")  # what is put together: values of a graph, or types alone
+
+
+class Emitter(Protocol[V]):
+    """Applies ops one after the other, as `attndsl.graph.builder.Builder` does."""
+
+    def emit(self, op: Op, *inputs: V) -> V: ...
 
 
 class Fused(Op):
@@ -35,21 +41,27 @@ class Fused(Op):
 
     __slots__ = ()
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
-        """The same result, from primitives appended to `builder`."""
+    def expand(self, builder: Emitter[V], *values: V) -> V:
+        """The same result, from primitives that `builder` applies."""
         raise NotImplementedError(type(self).__name__)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Those of the decomposition."""
-        from attndsl.graph.builder import Builder
-        from attndsl.graph.core import Value
+        counter = _Counter()
+        self.expand(counter, *inputs)
+        return counter.flops
 
-        builder = Builder()
-        self.expand(builder, *map(Value, inputs))
-        total = Size.of(0)
-        for node in builder.nodes:
-            total = total + node.op.flops(node.output.type, *(value.type for value in node.inputs))
-        return total
+
+class _Counter:
+    """Applies ops to types, and adds up what that would cost."""
+
+    def __init__(self) -> None:
+        self.flops = Size.of(0)
+
+    def emit(self, op: Op, *inputs: Type) -> Type:
+        output = op.infer(*inputs)
+        self.flops = self.flops + op.flops(output, *inputs)
+        return output
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class Attention(Fused):
         weight = Softmax(self.over).infer(score) if where is None else Softmax(self.over).infer(score, where)
         return Dot((self.over,)).infer(weight, v)
 
-    def extra(self, *extra: T) -> tuple[T | None, T | None]:
+    def extra(self, *extra: V) -> tuple[V | None, V | None]:
         """`where` and `bias` among the operands after v, None where there is none."""
         rest = list(extra)
         return (rest.pop(0) if self.masked else None), (rest.pop(0) if self.biased else None)
@@ -124,7 +136,7 @@ class Attention(Fused):
             result[1] = contract(score, type.axes, as_float(call, arrays[0]), q.axes, k.axes)
         return tuple(result)
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
+    def expand(self, builder: Emitter[V], *values: V) -> V:
         q, k, v, *extra = values
         where, bias = self.extra(*extra)
         score = builder.emit(Dot(self.contract), q, k)
@@ -221,7 +233,7 @@ class LayerNorm(Fused):
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         return _normalised_gradient(call, upstream, arrays, self.over, self.eps, scaled=self.scaled, centre=True)
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
+    def expand(self, builder: Emitter[V], *values: V) -> V:
         x, *affine = values
         centred = builder.emit(Sub(), x, builder.emit(Mean(self.over), x))
         squares = builder.emit(Pow(), centred, builder.emit(Constant(2)))
@@ -233,7 +245,7 @@ class LayerNorm(Fused):
         return y
 
 
-def _divided_by_root(builder: Builder, x: Value, square: Value, eps: float) -> Value:
+def _divided_by_root(builder: Emitter[V], x: V, square: V, eps: float) -> V:
     safe = builder.emit(Add(), square, builder.emit(Constant(eps)))
     return builder.emit(Mul(), x, builder.emit(Rsqrt(), safe))
 
@@ -260,7 +272,7 @@ class RMSNorm(Fused):
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         return _normalised_gradient(call, upstream, arrays, self.over, self.eps, scaled=self.scaled, centre=False)
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
+    def expand(self, builder: Emitter[V], *values: V) -> V:
         x, *affine = values
         squares = builder.emit(Pow(), x, builder.emit(Constant(2)))
         y = _divided_by_root(builder, x, builder.emit(Mean(self.over), squares), self.eps)
@@ -300,10 +312,10 @@ class Gelu(Fused):
             steepness = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return 0.5 * (1 + curve) + x * steepness
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
+    def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values
 
-        def times(value: Value, factor: float) -> Value:
+        def times(value: V, factor: float) -> V:
             return builder.emit(Mul(), value, builder.emit(Constant(factor)))
 
         if self.approximate:
@@ -337,6 +349,6 @@ class Silu(Fused):
         share = sigmoid(x)
         return share * (1 + x * (1 - share))
 
-    def expand(self, builder: Builder, *values: Value) -> Value:
+    def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values
         return builder.emit(Mul(), x, builder.emit(Sigmoid(), x))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attndsl.graph.types import BOOL, FLOAT, INT, Axis, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
@@ -13,6 +12,7 @@ from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.draws import generator
 from attndsl.ops.movement import in_range
 from attndsl.sizes import Size
+from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
-from attndsl.graph.types import INT, Axis, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import collect, places, scatter_add, spread
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.sizes import Size
+from attndsl.types import INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
-from attndsl.graph.types import BOOL, FLOAT, INT, Axis, Type
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, places, softmax, softmax_gradient, spread
 from attndsl.ops.base import Call, Op
 from attndsl.sizes import Size
+from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array

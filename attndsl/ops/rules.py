@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attndsl.graph.types import BOOL, FLOAT, INT, Axis, Type, align
 from attndsl.ops.base import Mismatch
 from attndsl.sizes import Size
+from attndsl.types import BOOL, FLOAT, INT, Axis, Type, align
 
 
 def number(type: Type, operand: int, op: str) -> str:

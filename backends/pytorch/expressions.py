@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Union
 
-from attndsl.graph.types import Axis
 from attndsl.sizes import Size
 from attndsl.sizes.size import Atom, Opaque
+from attndsl.types import Axis
 
 # How tightly Python's operators bind, loosest first.
 CHOICE, NOT, COMPARE, BIT_OR, BIT_AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(10)

@@ -9,10 +9,10 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.reader import parse_text
-from attndsl.graph.types import INT, Axis, Type
 from attndsl.graph.verify import GRAPH_RULES, NODE_RULES, InvalidGraph, verify
 from attndsl.ops import Range
 from attndsl.sizes import Size
+from attndsl.types import INT, Axis, Type
 
 VALID = """\
 graph M
