@@ -142,7 +142,7 @@ def add_backend(parser: Parser, *, default: str | None = None) -> None:
     from attndsl.running import backends
 
     known = backends.backends().values()
-    described = _either([f"{each.name} ({f'`{each.install}`' if each.install else 'always there'})" for each in known])
+    described = _either([each.name + (f" (`{each.install}`)" if each.install else "") for each in known])
     if default is None:
         default = " where it is installed, else ".join(each.name for each in backends.by_preference())
     parser.add_argument(
