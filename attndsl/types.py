@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 
 FLOAT, INT, BOOL = "float", "int", "bool"

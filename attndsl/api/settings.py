@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source
+from attndsl.records import replace
 
 if TYPE_CHECKING:
     from attndsl.elaborate.settings import Setting

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.settings import merged
 from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     from attndsl.api.model import Model

@@ -7,12 +7,12 @@ parameters alone decide (the experts of a gate, the words of a vocabulary) is no
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from attndsl import ops
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.ops.control import stacked_at
 from attndsl.passes.rewrite import Facts
+from attndsl.records import dataclass, replace
 from attndsl.types import Type
 
 _BETWEEN = (  # what may stand between the softmax and the sum

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps.find import Attention, find_attention
 from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph
 from attndsl.lazy import np
+from attndsl.records import dataclass, replace
 from attndsl.running.program import Program
 from attndsl.sizes import Size
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps.maps import Maps, Picture, Tokens, attention_maps, label
@@ -11,6 +10,7 @@ from attndsl.generation.respond import next_logits
 from attndsl.generation.sampling import Sampling
 from attndsl.generation.sequences import sample
 from attndsl.lazy import np
+from attndsl.records import replace
 
 if TYPE_CHECKING:
     import numpy

@@ -7,9 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.records import replace
 
 FAILED = 1
 INTERRUPTED = 130

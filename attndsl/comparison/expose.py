@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
 from attndsl.ops.control import Given, Repeat, Scan
+from attndsl.records import dataclass, replace
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from attndsl.comparison.report import Comparison, Row
 from attndsl.comparison.sides import Sides, distance, largest, rounded
 from attndsl.graph import BOOL, FLOAT, INT, Graph
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array, Program

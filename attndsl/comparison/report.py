@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
+
+from attndsl.records import dataclass, replace
 
 if TYPE_CHECKING:
     from attndsl.diagnostics import Span

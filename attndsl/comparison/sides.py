@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import Graph
 from attndsl.lazy import np
+from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.backends import Backend
 

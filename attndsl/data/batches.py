@@ -7,11 +7,11 @@ say. Training windows are drawn at random by (seed, step), evaluation windows li
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.counter import integers
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Union
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.lazy import np
+from attndsl.records import dataclass, field
 
 if TYPE_CHECKING:
     import numpy

@@ -15,7 +15,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from attndsl.data.sources import Corpus, Document, character_start, find_text, p
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import np
+from attndsl.records import dataclass
 from attndsl.writing import sync_folder
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
+
+from attndsl.records import dataclass
 
 
 class Source:

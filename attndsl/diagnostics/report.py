@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span
+from attndsl.records import dataclass
 
 SCHEMA = "attndsl.diagnostics/1"
 """What `to_json` returns; its version goes up when a field changes its meaning or goes away."""

@@ -7,9 +7,9 @@ tell apart; each kind has a border of its own as well, and a box's text names wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from attndsl.graph import Node, Value
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -18,6 +17,7 @@ from attndsl.drawing.scene import Scene
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
+from attndsl.records import dataclass
 from attndsl.writing import replacing, way_to_folder
 
 Expand = str | Sequence[str] | None

@@ -7,13 +7,13 @@ operands' sources on; a node inside a closed layer belongs to that layer's box. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from attndsl.drawing import words
 from attndsl.drawing.kinds import CIRCLES, LOOKS, kind_of_layer
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
 from attndsl.graph import Graph, Node, Region, Type, Value, captured
+from attndsl.records import dataclass, field
 
 FOLDED = frozenset({
     "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",

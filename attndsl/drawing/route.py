@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from attndsl.drawing.kinds import CIRCLES
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.records import dataclass
 
 RADIUS, ROOM, LEAST = 9.0, 15.0, 6.0  # of corners; between a lane and what it passes; the same, where it is tight
 ARROWHEAD, OUTLINE, INCH = 7.5, 4.0, 72.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
@@ -22,6 +21,7 @@ from attndsl.elaborate.values import (
     describe,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
+from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Text
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
+from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 from attndsl.syntax.files import decode, read_source
 from attndsl.syntax.parser import parse

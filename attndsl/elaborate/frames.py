@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.files import FileScope
 from attndsl.elaborate.values import Argument, Compile, Layer
 from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
+from attndsl.records import dataclass, field
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
 from attndsl.values import IndexVariable

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attndsl.diagnostics import Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_of, emit, lift
 from attndsl.elaborate.values import Argument
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Op
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

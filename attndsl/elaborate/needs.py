@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import fields
 
 from attndsl.elaborate.inputs import sizes_from, solvable
 from attndsl.graph import Axis, InputInfo, Node, Region, Type
 from attndsl.ops import Given
+from attndsl.records import fields
 from attndsl.sizes import Size
 
 NOTHING: frozenset[str] = frozenset()

@@ -7,7 +7,6 @@ value, `softmax(over=S)`), which keywords it knows, and the function that builds
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
@@ -37,6 +36,7 @@ from attndsl.elaborate.values import (
     kind_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
+from attndsl.records import dataclass
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Number, Text, operate

@@ -9,7 +9,6 @@ renamed. Factors are told apart by the names that they are written with, not by 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from attndsl import ops
@@ -18,6 +17,7 @@ from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit
 from attndsl.elaborate.values import Argument, ArrowValue
 from attndsl.graph import Axis, Type, Value
+from attndsl.records import dataclass
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 

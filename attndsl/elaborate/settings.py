@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +21,7 @@ from attndsl.elaborate.values import (
     shown,
 )
 from attndsl.graph import Axis, Initializer, Value
+from attndsl.records import dataclass, fields, replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse

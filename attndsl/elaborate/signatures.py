@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
@@ -11,6 +10,7 @@ from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_text, dtype_of, emit, lift, size_of
 from attndsl.elaborate.values import Argument, Axes, BlockValue
 from attndsl.graph import Axis, Value
+from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
 from attndsl.values import Number

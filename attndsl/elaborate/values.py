@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Initializer, Type, Value
+from attndsl.records import dataclass, field
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Number, Text, described
 from attndsl.values import kind_of as kind_of_plain

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 from attndsl.generation.fits import PREDICTING, batches, objective_of, require_examples, require_fit
 from attndsl.generation.sequences import log_probabilities
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

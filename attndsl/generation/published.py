@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.recipe.fitting import bounding
 from attndsl.recipe.recipe import read_recipe
+from attndsl.records import replace
 from attndsl.runs.given_weights import is_run, read_weights, settings_with
 from attndsl.runs.run import Run
 from attndsl.syntax import tree

@@ -7,12 +7,12 @@ tokens everywhere.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.counter import uniform
 from attndsl.diagnostics import error
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

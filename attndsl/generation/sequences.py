@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 from attndsl.generation.sampling import Sampling, require_numbers
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

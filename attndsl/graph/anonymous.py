@@ -10,12 +10,12 @@ them, so the order in which independent things were written does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
 
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
 from attndsl.ops.base import Op
 from attndsl.ops.generators import Parameter
+from attndsl.records import fields, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 

@@ -8,10 +8,10 @@ a pass builds new ones (`attndsl.passes.rewrite`) and never edits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Span
+from attndsl.records import dataclass, field
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Type
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from fractions import Fraction
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from attndsl.graph.core import (
 from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
 from attndsl.ops import OPS
 from attndsl.ops.base import Op
+from attndsl.records import fields
 from attndsl.sizes import Constraint
 
 T = TypeVar("T")

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from fractions import Fraction
 
 from attndsl.diagnostics import Span
@@ -36,6 +35,7 @@ from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo
 from attndsl.graph.cursor import WORD
 from attndsl.graph.reader import FILE, parse_text
 from attndsl.ops.base import Op
+from attndsl.records import fields
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
 from attndsl.inspection.kept import KeptValues
 from attndsl.inspection.report import Layer, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
+from attndsl.records import dataclass, field
 
 CONTRACTIONS = frozenset({"dot", "attention"})
 BODIES = ("repeat", "scan")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from attndsl.inspection.report import KEPT_CONVENTION, Layer, Report, first_sentence
+from attndsl.records import dataclass
 
 GAP = "  "
 STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "": ""}

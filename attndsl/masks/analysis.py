@@ -7,7 +7,6 @@ axis, as one would work out a single element by hand, and then reads facts off t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from attndsl.graph import BOOL, FLOAT, Axis, Node, Value
 from attndsl.masks.index import (
@@ -65,6 +64,7 @@ from attndsl.ops import (
     Unflatten,
     Where,
 )
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 Element = Linear | Formula

@@ -8,9 +8,9 @@ is comparing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Union
 
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 ZERO, ONE = Size.of(0), Size.of(1)

@@ -7,7 +7,6 @@ same batches as one that was not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from attndsl.objectives.metrics import Metric
 from attndsl.recipe.fitting import most
 from attndsl.recipe.objective import ObjectiveChoice, stands_for
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

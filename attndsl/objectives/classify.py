@@ -8,7 +8,6 @@ said as well, token by token: the language model's loss beside the classifier's 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
@@ -17,6 +16,7 @@ from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, l
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
 from attndsl.objectives.predictions import answers
 from attndsl.objectives.rows import drawn, spread, tell_cut
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

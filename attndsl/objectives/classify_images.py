@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
@@ -13,6 +12,7 @@ from attndsl.objectives.draws import TRAINING, Draws
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
 from attndsl.objectives.predictions import answers
 from attndsl.objectives.rows import drawn, spread
+from attndsl.records import dataclass
 from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

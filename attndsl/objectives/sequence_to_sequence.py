@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
@@ -17,6 +16,7 @@ from attndsl.objectives.metrics import Metric, text_metrics
 from attndsl.objectives.predictions import prediction_output
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.objectives.sequences import Sequences, greedy, token_metrics
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

@@ -6,7 +6,6 @@ A word's tag is asked for at its first token; its further tokens do not count.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
@@ -15,6 +14,7 @@ from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, l
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
 from attndsl.objectives.predictions import answers
 from attndsl.objectives.rows import drawn, spread, tell_cut
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

@@ -6,7 +6,6 @@ Operands align by axis; an axis that one of them lacks is repeated along the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
@@ -14,6 +13,7 @@ from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, spread
 from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Type
 

@@ -8,9 +8,9 @@ one output (regions, which have several, are in `attndsl.ops.control`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type
 

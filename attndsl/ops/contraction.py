@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, contract
 from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 

@@ -3,11 +3,11 @@ their attributes, and what their bodies must look like."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import np
 from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import INT, Axis, Type
 

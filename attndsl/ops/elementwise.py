@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import np
@@ -11,6 +10,7 @@ from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.special import erf, sigmoid
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import DTYPES, FLOAT, Type
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from attndsl.lazy import np
@@ -16,6 +15,7 @@ from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
 from attndsl.ops.special import by_chunks, erf, sigmoid
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import np
@@ -11,6 +10,7 @@ from attndsl.ops.arrays import as_float
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.draws import generator
 from attndsl.ops.movement import in_range
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 

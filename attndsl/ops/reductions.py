@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
@@ -10,6 +9,7 @@ from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, places, softmax, softmax_gradient, spread
 from attndsl.ops.base import Call, Op
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ A rule is tried at every node of its kinds and gives the op and operands that st
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
 from attndsl.masks.analysis import rows_never_empty
@@ -38,6 +37,7 @@ from attndsl.ops import (
 from attndsl.passes.algebra import ONE, Algebra, same
 from attndsl.passes.base import Miss, Pass, Refusal, Report, Rewrite, rewritten, tally
 from attndsl.passes.rewrite import Facts, Rewriter
+from attndsl.records import dataclass
 
 Found = tuple[Op, tuple[Value, ...]] | None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import Constant, Parameter, SizeOf
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
 from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass
 
 FREE = (Constant, SizeOf, Parameter)  # cost nothing: known by what they are, never fetched from an outer body
 

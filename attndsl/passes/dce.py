@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.passes.base import Pass, Report, rewritten, tally
 from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

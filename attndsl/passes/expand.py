@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attndsl.graph import Graph, Node, Value
 from attndsl.ops import Fused, Transpose
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
 from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

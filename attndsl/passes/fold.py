@@ -7,7 +7,6 @@ what becomes of an op whose operands are general. A rule gives the value or op t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Node, Value
@@ -52,6 +51,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
 from attndsl.passes.rewrite import Facts, Rewriter
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 EVALUATED = frozenset(ELEMENTWISE) - {StopGradient}

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
 from attndsl.ops import Add, Div, Erf, Exp, Gelu, Mul, Op, Sigmoid, Silu, Sub, Tanh
 from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, same
 from attndsl.passes.base import Pass, Refusal, Report
 from attndsl.passes.matching import Match, NearMiss, fuse, group
+from attndsl.records import dataclass
 
 SLOPE = math.sqrt(2 / math.pi)
 

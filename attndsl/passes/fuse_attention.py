@@ -9,7 +9,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from attndsl.graph import BOOL, Axis, Graph, Node, Value
@@ -48,6 +47,7 @@ from attndsl.passes.attention_score import (
 )
 from attndsl.passes.base import Pass, Refusal, Report
 from attndsl.passes.matching import Match, NearMiss, Rehearsal, axis_names, fuse
+from attndsl.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

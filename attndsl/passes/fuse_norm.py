@@ -15,7 +15,6 @@ two halves, and two norms of the same x (a parallel block's) each become one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from attndsl.graph import Axis, Graph, Node, Value
@@ -24,6 +23,7 @@ from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomia
 from attndsl.passes.base import Pass, Refusal, Report
 from attndsl.passes.matching import Match, NearMiss, axis_names, fuse, group
 from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass
 
 HALF = Fraction(1, 2)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.ops import Constant, Dropout, Parameter, SizeOf, Uniform
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
+from attndsl.records import dataclass, replace
 
 FREE = (Constant, SizeOf, Parameter)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from attndsl.graph import Graph, Node, Value
 from attndsl.graph.builder import Builder
@@ -11,6 +10,7 @@ from attndsl.ops import Broadcast, Op
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal, Report, Rewrite, tally
 from attndsl.passes.rewrite import Facts, Rewriter, common_scope
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ back the graph that it got. A value that is replaced gives its names to its repl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
+from attndsl.records import replace
 
 Visit = Callable[[Node, "Rewriter"], "Sequence[Value] | None"]
 

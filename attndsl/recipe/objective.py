@@ -9,10 +9,10 @@ Roles are what an input is for; the names behind `batches` are the model's own. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.recipe.options import Choice, Option, Plain, choose, unknown
+from attndsl.records import dataclass, field
 
 TEXT, RECORDS, IMAGES = "text", "records", "images"
 

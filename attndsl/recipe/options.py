@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.records import dataclass
 
 Plain = Union[int, float, bool, str, tuple[float, ...], tuple[str, ...], None]
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from attndsl.data.special import SpecialTokens
@@ -40,6 +39,7 @@ from attndsl.recipe.reading import (
 )
 from attndsl.recipe.schedules import share
 from attndsl.recipe.written import Written, evaluate
+from attndsl.records import dataclass, field
 from attndsl.syntax import tree
 
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)

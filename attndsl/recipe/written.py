@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from attndsl.diagnostics import Span, error
+from attndsl.records import dataclass, field
 from attndsl.syntax import tree
 
 _ARITHMETIC = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.graph import Graph, ParameterInfo
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.files import file_errors, remove_partial, write_whole
 from attndsl.diagnostics import AttnError, error
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

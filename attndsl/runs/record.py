@@ -17,7 +17,6 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from attndsl.data.files import file_errors, write_json, write_whole
 from attndsl.diagnostics import error
 from attndsl.elaborate.files import Spec
 from attndsl.elaborate.settings import Setting
+from attndsl.records import dataclass
 from attndsl.running.backends import Backend
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse_file

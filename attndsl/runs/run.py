@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import load
 from attndsl.graph import Graph, OutputInfo
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.program import Program
 from attndsl.runs.checkpoint import newest_checkpoint, read_tensors

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from attndsl.diagnostics import Diagnostic, Label, Span
+from attndsl.records import dataclass
 from attndsl.sizes.size import Size
 
 RELATIONS = {

@@ -7,10 +7,10 @@ A mistake that only shows here (an index variable with a type, a number with too
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from attndsl.diagnostics import Span
+from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
 from attndsl.syntax.build_expressions import Children, ExpressionBuilder
 from attndsl.syntax.lexer import doc_text

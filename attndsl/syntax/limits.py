@@ -10,9 +10,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
+from attndsl.records import dataclass, field
 from attndsl.syntax.lexer import CLOSING, continues_at
 from attndsl.syntax.tree import Argument, AxisList, AxisTerm, Identifier, SubscriptEntry, Tree, children
 

@@ -8,11 +8,11 @@ wrong (`attndsl.syntax.mistakes`), drops the statement that it stands in, and go
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
+from attndsl.records import replace
 from attndsl.syntax.build import Builder
 from attndsl.syntax.files import read_source
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at

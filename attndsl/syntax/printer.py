@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 
+from attndsl.records import fields
 from attndsl.syntax import tree
 from attndsl.syntax.limits import room_to_recurse
 

@@ -11,11 +11,12 @@ import json
 import os
 import sys
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from attndsl.records import dataclass
 
 FORMAT = 1
 """Goes up when the layout of the cached data changes."""

@@ -7,9 +7,9 @@ flat (`Chain`), so that no walk recurses deeper than the brackets that an author
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 
 from attndsl.diagnostics import Span
+from attndsl.records import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
 from attndsl.runs.record import RECORD, open_record
 from attndsl.training.console import Console

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from attndsl.data.tokenizers import Bytes
 from attndsl.diagnostics import error
@@ -12,6 +11,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.recipe.fitting import bounding, split_settings, vocabulary
 from attndsl.recipe.recipe import Recipe, read_recipe
+from attndsl.records import dataclass
 from attndsl.training.data import TrainingData
 
 

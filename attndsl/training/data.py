@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from attndsl.diagnostics import error
 from attndsl.objectives.base import Known
 from attndsl.recipe.objective import IMAGES, TEXT
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     pass

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +18,7 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.objectives.metrics import Metric
+from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
 from attndsl.training.console import Console, Plain

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.objectives.metrics import Metric
+from attndsl.records import dataclass
 from attndsl.training.session import Session
 
 if TYPE_CHECKING:

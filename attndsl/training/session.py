@@ -6,7 +6,6 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from attndsl.objectives.make import make_objective
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.objective import TEXT
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint

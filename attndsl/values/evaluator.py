@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attndsl.diagnostics import AttnError, Span, error
+from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values.number import CONSTANTS, Number, Plain, Text, described, kind_of, operate
 from attndsl.values.operators import FUNCTIONS

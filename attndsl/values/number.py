@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, Union
 
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
 

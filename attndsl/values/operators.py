@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Union
+
+from attndsl.records import dataclass
 
 Scalar = Union[int, float, Fraction]
 """A number, or a truth value as 0 or 1."""

@@ -10,12 +10,12 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Axis, Graph, ParameterInfo
+from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
 from attndsl.weights.files import FLOATS, TensorFile, quoted

@@ -7,9 +7,9 @@ On the left stand texts, numbers, truth values and `absent`; on the right also n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.records import dataclass
 from attndsl.syntax import tree
 
 Plain = int | float | bool | str

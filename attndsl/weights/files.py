@@ -12,7 +12,6 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from attndsl import writing
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.lazy import np
+from attndsl.records import dataclass, replace
 
 if TYPE_CHECKING:
     import numpy

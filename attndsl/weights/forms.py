@@ -7,11 +7,11 @@ A form computes the published tensor from the parameters (`evaluate`) or the par
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.graph import Axis, ParameterInfo
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy

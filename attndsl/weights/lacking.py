@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
+from attndsl.records import dataclass
 from attndsl.weights.files import quoted, several
 
 LEAST = 2

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, product
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, ParameterInfo
+from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.weights.binding import Scope, addresses, arranged, bind, constant, stated_axes
 from attndsl.weights.conditions import chosen

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from attndsl.diagnostics import Span, error
 from attndsl.graph import ParameterInfo
+from attndsl.records import dataclass
 from attndsl.syntax import tree
 
 Index = int | str | tuple[str, "Index", "Index"]

@@ -6,10 +6,10 @@ Inside a pattern factors are told apart by the names that they are written with,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from attndsl.diagnostics import Span, did_you_mean, error
 from attndsl.graph import Axis
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.weights.axes import axis_name, name_of, place_of, shown_axes, size_of

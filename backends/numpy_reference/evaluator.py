@@ -7,7 +7,6 @@ runs here obeys the language's rules for shapes and dtypes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.ops.base import Call
 from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
+from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 

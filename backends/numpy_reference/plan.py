@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from attndsl.graph import Node, Region, Value, captured
 from attndsl.ops.control import Given
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

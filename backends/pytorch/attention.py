@@ -13,13 +13,13 @@ have such rows goes through the helper `attend`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from attndsl import ops
 from attndsl.backends.pytorch.expressions import Expr, function, index, number, permuted
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL, FLOAT, Axis, Type
 from attndsl.ops.base import Op
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

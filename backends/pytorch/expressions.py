@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Union
 
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.sizes.size import Atom, Opaque
 from attndsl.types import Axis

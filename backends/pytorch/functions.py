@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
@@ -24,6 +23,7 @@ from attndsl.backends.pytorch.special import Narrow
 from attndsl.diagnostics import Source
 from attndsl.graph import FLOAT, Node, Region, Value, captured
 from attndsl.ops.base import Op
+from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import CHOICE, Expr, size_expression
 from attndsl.graph import Node, Type
+from attndsl.records import dataclass
 from attndsl.sizes import Size, solve
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ asked for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import Expr, wrapped
@@ -13,6 +12,7 @@ from attndsl.backends.pytorch.lines import Argument, Line, header, parted
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import InputInfo, Node, Value, captured
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Union
 
 from attndsl.backends.pytorch.expressions import number
 from attndsl.backends.pytorch.names import keywords, plain
 from attndsl.graph import Graph, ParameterInfo
+from attndsl.records import dataclass, field
 
 Tree = dict[str, Union["Tree", ParameterInfo]]
 

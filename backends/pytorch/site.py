@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, function
 from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 

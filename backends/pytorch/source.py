@@ -5,7 +5,6 @@ what `attndsl compile --emit python` prints and what `TorchProgram` runs."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
@@ -18,6 +17,7 @@ from attndsl.backends.pytorch.specialize import any_op, repeat_path, specialize
 from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
 from attndsl.backends.pytorch.variables import Variables
 from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
+from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 
 

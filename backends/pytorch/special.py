@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from attndsl.backends.pytorch.expressions import Expr, aligned, dim, function, index, number
 from attndsl.backends.pytorch.site import Site, negated
 from attndsl.graph import Axis
 from attndsl.ops.base import Op
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attndsl import ops
@@ -17,6 +16,7 @@ from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
 from attndsl.masks.analysis import describe_mask
 from attndsl.ops.base import Op
+from attndsl.records import dataclass, field, replace
 
 
 @dataclass(eq=False)

@@ -6,11 +6,10 @@ computed in float32 (float64 in a module of that) and brought to the module's dt
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from attndsl import ops
 from attndsl.backends.pytorch.special import LayerCall, Narrow
 from attndsl.graph import FLOAT, INT, Node, Region, Value
+from attndsl.records import replace
 
 SOURCES = (ops.Range, ops.Constant, ops.SizeOf)
 OTHERS = (ops.Parameter, LayerCall, ops.Uniform, ops.Dropout)

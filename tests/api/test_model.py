@@ -343,7 +343,12 @@ first = sorted({{".".join(name.split(".")[:2]) for name in sys.modules if name.s
 model = attndsl.load("gpt2", depth=2)
 print(json.dumps([first, repr(model), model.hyperparameters["depth"], [n for n in {heavy} if n in sys.modules]]))"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [["attndsl.diagnostics"], "<attndsl.Model gpt2 · 53,561,088 parameters>", 2, []]
+    assert json.loads(done.stdout) == [
+        ["attndsl.diagnostics", "attndsl.records"],
+        "<attndsl.Model gpt2 · 53,561,088 parameters>",
+        2,
+        [],
+    ]
 
 
 def test_help_reads_like_a_guide():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from attndsl.data.columns import Table
@@ -11,6 +10,7 @@ from attndsl.data.examples.dates import MOST, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import docstrings_table, sources
 from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.records import dataclass
 
 PREFIX = "example:"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from attndsl.data.files import file_errors
@@ -15,6 +14,7 @@ from attndsl.data.tokenizers.published import Published, read_published
 from attndsl.data.tokenizers.simple import Bytes, Characters
 from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece
 from attndsl.diagnostics import did_you_mean, error
+from attndsl.records import dataclass, field
 
 # Tokenizers that are trained: what they are, an example, and the fewest tokens that make sense beside special ones.
 TRAINED = {

@@ -12,10 +12,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy
