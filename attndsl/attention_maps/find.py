@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl import ops
+from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.ops.control import stacked_at
 from attndsl.passes.rewrite import Facts
@@ -178,32 +179,29 @@ def _from_data(facts: Facts, score: Value, axis: Axis) -> bool:
 
 
 def _name(found: _Found, number: int) -> str:
-    repeats = [loop.op.label for loop in found.loops if isinstance(loop.op, ops.Repeat)]
-    return "".join(f"{label}.*." for label in repeats) + f"~attention{number}"
+    return in_every_round(f"~attention{number}", _around(found))
+
+
+def _around(found: _Found) -> list[str]:
+    return [loop.op.path for loop in found.loops if isinstance(loop.op, ops.Repeat)]
 
 
 def _places(graph: Graph, found: _Found, name: str) -> Iterator[tuple[str, str]]:
     """The address of the weights and the path of the layer, for each iteration of the repeats around it."""
     repeats = [loop for loop in found.loops if isinstance(loop.op, ops.Repeat)]
 
-    def follow(at: int, indices: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    def follow(at: int, loops: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         if at == len(repeats):
-            yield _filled(name, indices), _filled(found.node.scope, indices)
+            yield filled(name, loops), filled(found.node.scope, loops)
             return
         op, regions = repeats[at].op, repeats[at].regions
         assert isinstance(op, ops.Repeat)
         inner = repeats[at + 1] if at + 1 < len(repeats) else (found.scans or (found.node,))[0]
         for index in range(op.count.value(graph.sizes)):
             if inner in regions[op.cases[index] if op.cases else 0].nodes:
-                yield from follow(at + 1, (*indices, index))
+                yield from follow(at + 1, {**loops, op.path: index})
 
-    return follow(0, ())
-
-
-def _filled(name: str, indices: Sequence[int]) -> str:
-    for index in indices:
-        name = name.replace("*", str(index), 1)
-    return name
+    return follow(0, {})
 
 
 def _named(graph: Graph, names: Mapping[Value, str]) -> tuple[Graph, dict[Value, Value]]:

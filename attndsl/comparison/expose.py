@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.records import dataclass, replace
@@ -15,36 +16,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A value at one iteration: `address` is what `dump` takes, `value` and `node` are the graph's."""
+    """A value at one iteration, `loops` of the repeats around by their addresses: `address` is what `dump` takes,
+    `value` and `node` are the graph's."""
 
     address: str
     value: Value
     node: Node
+    loops: Mapping[str, int]
 
 
 def exposed(graph: Graph) -> Graph:
-    """The same graph, in which every value that a primitive makes has a name (`h.*.~17`) besides those it had."""
+    """The same graph, in which every value that a primitive makes has a name (`h.*@~17`) besides those it had."""
     renamed: dict[Value, Value] = {}
     count = 0
 
-    def fresh(value: Value, prefix: str, loop: bool) -> Value:
+    def fresh(value: Value, around: tuple[str, ...], loop: bool) -> Value:
         nonlocal count
         count += 1
-        renamed[value] = value if loop else Value(value.type, (*value.names, f"{prefix}~{count}"))
+        renamed[value] = value if loop else Value(value.type, (*value.names, in_every_round(f"~{count}", around)))
         return renamed[value]
 
-    def rebuilt(region: Region, prefix: str) -> Region:
+    def rebuilt(region: Region, around: tuple[str, ...]) -> Region:
         nodes = []
         for node in region.nodes:
-            inner = f"{prefix}{node.op.label}.*." if isinstance(node.op, Repeat) else prefix
+            inner = (*around, node.op.path) if isinstance(node.op, Repeat) else around
             regions = tuple(rebuilt(body, inner) for body in node.regions)
             inputs = tuple(renamed.get(value, value) for value in node.inputs)
-            outputs = tuple(fresh(value, prefix, bool(regions)) for value in node.outputs)
+            outputs = tuple(fresh(value, around, bool(regions)) for value in node.outputs)
             nodes.append(replace(node, inputs=inputs, outputs=outputs, regions=regions))
         results = tuple(renamed.get(value, value) for value in region.results)
         return Region(region.parameters, tuple(nodes), results)
 
-    body = rebuilt(graph.body, "")
+    body = rebuilt(graph.body, ())
     outputs = tuple(replace(info, value=renamed.get(info.value, info.value)) for info in graph.outputs)
     return replace(graph, body=body, outputs=outputs)
 
@@ -60,28 +63,22 @@ def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -
         reads = [*node.inputs, *(value for body in node.regions for value in captured(body))]
         return any(value in missing for value in reads)
 
-    def walk(region: Region, indices: tuple[int, ...]) -> Iterator[Place]:
+    def walk(region: Region, loops: Mapping[str, int]) -> Iterator[Place]:
         for node in region.nodes:
             if needs_missing(node):
                 missing.update(node.outputs)
             elif isinstance(node.op, Repeat):
                 for index in range(node.op.count.value(sizes)):
                     case = node.op.cases[index] if node.op.cases else 0
-                    yield from walk(node.regions[case], (*indices, index))
+                    yield from walk(node.regions[case], {**loops, node.op.path: index})
             elif isinstance(node.op, Scan):
-                yield from walk(node.regions[0], indices)
+                yield from walk(node.regions[0], loops)
             else:
                 for value in node.outputs:
                     if value.names:
-                        yield Place(filled(value.names[-1], indices), value, node)
+                        yield Place(filled(value.names[-1], loops), value, node, loops)
 
-    return walk(graph.body, ())
-
-
-def filled(name: str, indices: tuple[int, ...]) -> str:
-    for index in indices:
-        name = name.replace("*", str(index), 1)
-    return name
+    return walk(graph.body, {})
 
 
 def alone(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Graph:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from attndsl.addresses import filled
 from attndsl.comparison import tolerance
 from attndsl.comparison.expose import Place, alone, exposed, places
 from attndsl.comparison.report import Divergence, Row
@@ -118,7 +119,6 @@ def _operands(
     """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where that cannot be shown."""
     node = place.node
     by_value = {id(info.value): info.name for info in graph.inputs}
-    indices = [int(part) for part in place.address.split(".") if part.isdecimal()]
     wanted: dict[str, str] = {}
     arrays: dict[str, Array] = {}
     for i, value in enumerate(node.inputs):
@@ -127,10 +127,7 @@ def _operands(
         if id(value) in by_value:
             arrays[f"x{i}"] = inputs[by_value[id(value)]]
         elif value.names:
-            address = value.names[-1]
-            for index in indices:
-                address = address.replace("*", str(index), 1)
-            wanted[f"x{i}"] = address
+            wanted[f"x{i}"] = filled(value.names[-1], place.loops)
         else:
             return None
     try:
@@ -194,14 +191,8 @@ def _first_gradient(
 
 def _readable(place: Place) -> str:
     """The address by which the author knows the value, or the layer in which it is computed."""
-    if not place.address.rpartition(".")[2].startswith("~"):
-        return place.address
-    indices = [part for part in place.address.split(".") if part.isdecimal()]
-    named = [name for name in place.value.names if not name.rpartition(".")[2].startswith("~")]
-    address = named[-1] if named else place.node.scope
-    for index in indices:
-        address = address.replace("*", index, 1)
-    return address or "the model"
+    named = [name for name in place.value.names if "~" not in name]
+    return filled(named[-1] if named else place.node.scope, place.loops) or "the model"
 
 
 def _spans(node: Node) -> tuple[Span, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.drawing.kinds import kind_of_layer
 from attndsl.graph import Graph, Node
+from attndsl.ops.control import Repeat, Scan
 
 FRAMES = ("repeat", "scan", "scope")  # always drawn open
 _FOLDED = frozenset({
@@ -99,13 +100,9 @@ class Levels:
         return "layer", f"{label} · {kind}" if info.labelled and label != info.kind else kind
 
     def path_of_body(self, node: Node) -> str:
-        """The scope that a repeat or scan makes (and in which its node stands)."""
-        info = self.graph.scopes.get(node.scope)
-        if info is not None and info.kind == node.op.name:
-            return node.scope
-        label = str(getattr(node.op, "label", node.op.name))
-        inside = f"{node.scope}.{label}" if node.scope else label
-        return inside if inside in self.graph.scopes else label
+        """The scope that a repeat or scan makes."""
+        assert isinstance(node.op, (Repeat, Scan))
+        return node.op.path
 
 
 def _opened(graph: Graph, expand: str) -> frozenset[str]:

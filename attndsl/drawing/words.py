@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import prod
 
 from attndsl.graph import Graph, InputInfo, Node, Type
+from attndsl.ops.control import Repeat
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
 
@@ -101,14 +102,13 @@ def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
 def cases(node: Node) -> list[tuple[int, str]]:
     """The bodies of a repeat or scan in the order in which they first run, with the iterations that each is for (no
     text where there is one body)."""
-    chosen = getattr(node.op, "cases", None)
-    if chosen is None or len(node.regions) == 1:
+    op = node.op
+    if not isinstance(op, Repeat) or op.cases is None or len(node.regions) == 1:
         return [(0, "")]
     indices: dict[int, list[int]] = {}
-    for index, case in enumerate(chosen):
+    for index, case in enumerate(op.cases):
         indices.setdefault(case, []).append(index)
-    label = last(str(getattr(node.op, "label", "")))
-    return [(case, f"{label} = {_indices(those)}") for case, those in indices.items()]
+    return [(case, f"{op.label} = {_indices(those)}") for case, those in indices.items()]
 
 
 def _indices(indices: list[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attndsl import ops
+from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.statements import assigned_names, execute
@@ -27,9 +28,9 @@ def enter(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
 
 
 def _scope(node: tree.Scope, frame: Frame) -> Compile:
-    path = frame.label(node.name.text, node.name.span)
-    frame.run.scopes[path] = ScopeInfo(path, "scope", node.span, True)
-    inner = frame.child("scope", path)
+    place = frame.label(node.name.text, node.name.span)
+    frame.run.scopes[place.path] = ScopeInfo(place.path, "scope", node.span, True)
+    inner = frame.child("scope", place)
     problems = len(frame.run.problems)
     execute(node.body, inner)
     for name in [n for s in node.body for n in assigned_names(s)]:
@@ -42,7 +43,7 @@ def _scope(node: tree.Scope, frame: Frame) -> Compile:
         return Several(())
     for value in inner.results:
         if isinstance(value, Value):
-            frame.name(value, path)
+            frame.name(value, place.path)
     return inner.results[0] if len(inner.results) == 1 else Several(inner.results)
 
 
@@ -182,22 +183,22 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
         raise error(
             "E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not counted", node.count.span
         )
-    label = frame.label(node.name.text, node.name.span)
-    path = f"{label}.*"
-    run.scopes[label] = ScopeInfo(label, "repeat", node.span, True)
+    place = frame.label(node.name.text, node.name.span)
+    path = place.path
+    run.scopes[path] = ScopeInfo(path, "repeat", node.span, True)
+    run.declare_loop(place, count, frame.site or node.count.span)
     carried = _carried(node, frame)
-    remaining: Sequence[int] = range(times)
+    remaining: Indices = range(times)
     bodies: list[Region] = []
-    groups: list[Sequence[int]] = []
+    groups: list[Indices] = []
     stacked: list[Axis] = []
     emitted_types: list[Type] = []
-    axis = Axis.of(count)
+    axis, entry = Axis.of(count), object()
     while True:
-        index = Value(Type(INT), (f"{path}.{node.name.text}",))
-        variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, [])
+        index = Value(Type(INT), (f"{path}.*.{node.name.text}",))
+        variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
         builder = Builder()
-        inner = frame.child("repeat", path, builder)
-        inner.layers = (*frame.layers, variable)
+        inner = frame.child("repeat", frame.place.in_loop(node.name.text, variable), builder)
         inner.names[node.name.text] = Binding(
             Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
         )
@@ -213,26 +214,23 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             raise error("E0207", "the cases of this body emit different types", node.span)
         emitted_types, stacked = types, [axis] * len(emitted)
         bodies.append(builder.region((index, *parameters), (*results, *emitted)))
-        group, remaining = _same_case(variable, remaining, node)
-        groups.append(group)
-        run.indices[variable] = group if isinstance(group, range) else tuple(group)
+        variable.rounds, remaining = _same_case(variable, remaining, node)
+        groups.append(variable.rounds)
         if not len(remaining):
             break
     cases = None
     if len(bodies) > 1:
         which = {i: case for case, group in enumerate(groups) for i in group}
         cases = tuple(which[i] for i in range(times))
-    op = ops.Repeat(node.name.text, count, cases, len(carried), tuple(stacked))
-    frame.builder.scope, frame.builder.span, frame.builder.site = label, node.span, frame.site or node.span
+    op = ops.Repeat(path, count, cases, len(carried), tuple(stacked))
+    frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
     types_out = (*(a.type for _, a in carried), *emitted_types)
     inputs = tuple(a.tensor for _, a in carried)
     outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)
     return _finish(node, frame, carried, outputs, len(carried))
 
 
-def _same_case(
-    variable: IndexVariable, remaining: Sequence[int], node: tree.Repeat
-) -> tuple[Sequence[int], Sequence[int]]:
+def _same_case(variable: IndexVariable, remaining: Indices, node: tree.Repeat) -> tuple[Indices, Indices]:
     """The indices for which every condition in the body comes out as it did, and the others."""
     if not variable.decisions:
         return remaining, ()
@@ -248,7 +246,7 @@ def _same_case(
     for i in remaining:
         alike = all(bool(formula.value({variable: i})) == outcome for formula, outcome in variable.decisions)
         (same if alike else others).append(i)
-    return same, others
+    return tuple(same), tuple(others)
 
 
 # ---------------------------------------------------------------- scan
@@ -256,12 +254,13 @@ def _same_case(
 
 def _scan(node: tree.Scan, frame: Frame) -> Compile:
     axis = axis_of(node.axis, frame)
-    path = frame.label(node.name.text, node.name.span)
+    place = frame.label(node.name.text, node.name.span)
+    path = place.path
     frame.run.scopes[path] = ScopeInfo(path, "scan", node.span, True)
     carried = _carried(node, frame)
     index = Value(Type(INT), (f"{path}.{node.name.text}",))
     builder = Builder()
-    inner = frame.child("scan", path, builder)
+    inner = frame.child("scan", place, builder)
     inner.names[node.name.text] = Binding(index, node.name.span)
     parameters = _bind_carried(inner, carried)
     problems = len(frame.run.problems)
@@ -272,7 +271,7 @@ def _scan(node: tree.Scan, frame: Frame) -> Compile:
     emitted = inner.emitted or ()
     types = _stacked(emitted, axis, node)
     region = builder.region((index, *parameters), (*results, *emitted))
-    op = ops.Scan(node.name.text, axis, len(carried), False, (axis,) * len(emitted))
+    op = ops.Scan(path, axis, len(carried), False, (axis,) * len(emitted))
     frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
     inputs = tuple(a.tensor for _, a in carried)
     types_out = (*(a.type for _, a in carried), *types)

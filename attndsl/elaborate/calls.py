@@ -58,14 +58,14 @@ def apply(
         assert bound.declaration is not None
         if index_functions.owns_parameters(bound.declaration) or label is not None:
             kind = bound.declaration.name.text
-            path = frame.label(label.text, label.span) if label else frame.number(kind)
-            frame.run.scopes[path] = ScopeInfo(path, kind, span, label is not None, bound.declaration.doc)
-            bound = replace(bound, path=path)
+            place = frame.label(label.text, label.span) if label else frame.number(kind)
+            frame.run.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, bound.declaration.doc)
+            bound = replace(bound, place=place)
         return bound
     if isinstance(callee, Primitive):
         value = primitives.apply(callee, positional, keywords, frame, span)
         if label is not None and isinstance(value, Value):
-            frame.name(value, frame.label(label.text, label.span))
+            frame.name(value, frame.label(label.text, label.span).path)
         return value
     if isinstance(callee, Nothing) and len(positional) == 1:
         return positional[0].value
@@ -81,9 +81,9 @@ def make_layer(callee: Compile, name: tree.Identifier, frame: Frame, span: Span)
             span,
             help="to apply it at once write `x = … as name`" if isinstance(callee, Value) else (),
         )
-    path = frame.label(name.text, name.span)
-    frame.run.scopes[path] = ScopeInfo(path, callee.block.name.text, span, True, callee.block.doc)
-    return Layer(callee, path, name.span, owner=frame)
+    place = frame.label(name.text, name.span)
+    frame.run.scopes[place.path] = ScopeInfo(place.path, callee.block.name.text, span, True, callee.block.doc)
+    return frame.run.declare_layer(Layer(callee, place, name.span))
 
 
 def _layer(
@@ -98,9 +98,7 @@ def _layer(
             other=Label(layer.span, "made here"),
             help="give it tensors only",
         )
-    owner = layer.owner
-    assert isinstance(owner, Frame)
-    return _enter(layer.callee, positional, keywords, frame, span, layer.path, owner, layer)
+    return _run(layer, _sort(layer.callee, positional, keywords, span, frame), frame, span)
 
 
 def _sort(
@@ -169,28 +167,21 @@ def _block(
         settings = {name: a.value for name, a in given.settings.items()}
         return BlockValue(block, callee.scope, {**callee.settings, **settings})
     kind = block.name.text
-    path = frame.label(label.text, label.span) if label else frame.number(kind)
-    frame.run.scopes[path] = ScopeInfo(path, kind, span, label is not None, block.doc)
-    layer = Layer(callee, path, label.span if label else span, owner=frame)
-    result = _run(callee, given, frame, span, path, frame, layer)
+    place = frame.label(label.text, label.span) if label else frame.number(kind)
+    frame.run.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
+    settings = {name: a.value for name, a in given.settings.items()}
+    made = BlockValue(block, callee.scope, {**callee.settings, **settings})
+    layer = frame.run.declare_layer(Layer(made, place, label.span if label else span))
+    result = _run(layer, given, frame, span)
     if label is not None:
-        settings = {name: a.value for name, a in given.settings.items()}
-        again = BlockValue(block, callee.scope, {**callee.settings, **settings})
-        frame.bind(label.text, Layer(again, path, label.span, [True], frame), label.span)
+        frame.bind(label.text, layer, label.span)
     return result
 
 
-def _enter(
-    callee: BlockValue, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span,
-    path: str, owner: Frame, layer: Layer,
-) -> Compile:  # fmt: skip
-    given = _sort(callee, positional, keywords, span, frame)
-    return _run(callee, given, frame, span, path, owner, layer)
-
-
-def _run(callee: BlockValue, given: Sorted, frame: Frame, span: Span, path: str, owner: Frame, layer: Layer) -> Compile:
-    """Elaborate the body in a frame of its own. An error inside a standard block is said at the user's call."""
-    run, block = frame.run, callee.block
+def _run(layer: Layer, given: Sorted, frame: Frame, span: Span) -> Compile:
+    """Elaborate the layer's body in a frame of its own, where the layer was declared. An error inside a standard block
+    is said at the user's call."""
+    run, callee, block = frame.run, layer.callee, layer.callee.block
     if run.depth >= MAX_DEPTH:
         raise error(
             "E0111",
@@ -200,7 +191,7 @@ def _run(callee: BlockValue, given: Sorted, frame: Frame, span: Span, path: str,
         )
     standard = callee.scope.is_standard
     inner = Frame(
-        run, callee.scope, frame.builder, path, layers=owner.layers, kind="block", owner=block.name.text,
+        run, callee.scope, frame.builder, layer.place, kind="block", owner=block.name.text,
         in_user_file=frame.in_user_file and not standard,
         site=frame.site or (span if standard and frame.in_user_file else None),
     )  # fmt: skip
@@ -220,7 +211,7 @@ def _run(callee: BlockValue, given: Sorted, frame: Frame, span: Span, path: str,
     layer.applied.append(True)
     for value in values:
         if isinstance(value, Value):
-            frame.name(value, path)
+            frame.name(value, layer.path)
     return values[0] if len(values) == 1 else Several(values)
 
 

@@ -91,12 +91,14 @@ def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
     if not isinstance(base, Layer):
         way = f"write `{node.name.text}({node.base.span.text}, …)`" if node.name.text in primitives.PRIMITIVES else ()
         raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
-    path = f"{base.path}.{node.name.text}"
-    pending = frame.run.parameters.get(path)
+    place = base.place.inside(node.name.text)
+    path = place.path
+    pending = frame.run.parameters.get(path, {}).get(place.loops)
     if pending is not None:
-        return emit(frame, ops.Parameter(path, pending[-1].type), node.span)
-    if path in frame.run.scopes:
-        return Layer(base.callee, path, node.span, owner=base.owner)
+        return emit(frame, ops.Parameter(path, pending.type), node.span)
+    inner = frame.run.layers.get((path, place.loops))
+    if inner is not None:
+        return inner
     if not base.applied:
         raise error(
             "E0108",

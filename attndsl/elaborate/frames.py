@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.files import FileScope
-from attndsl.elaborate.values import Argument, Compile, Layer
+from attndsl.elaborate.values import TOP, Argument, Compile, Layer, Place
 from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field
-from attndsl.sizes import Constraint
+from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import IndexVariable
 
@@ -35,13 +35,14 @@ class Binding:
 
 @dataclass(eq=False)
 class PendingParameter:
-    """A parameter while its repeats are still being elaborated: `layers` are their index variables."""
+    """A parameter while the repeats in which it is declared are still being elaborated: `loops` are their indices."""
 
     address: str
     type: Type
     initializer: Initializer
-    layers: tuple[IndexVariable, ...]
+    loops: tuple[IndexVariable, ...]
     span: Span
+    site: Span | None
     role: str
 
 
@@ -56,8 +57,9 @@ class Run:
     execute: Callable[[Sequence[tree.Statement], Frame], None]
     enter: Callable[[tree.Scope | tree.Repeat | tree.Scan, Frame], Compile]
     sizes: dict[str, int] = field(default_factory=dict)
-    parameters: dict[str, list[PendingParameter]] = field(default_factory=dict)
-    indices: dict[IndexVariable, range | tuple[int, ...]] = field(default_factory=dict)
+    parameters: dict[str, dict[tuple[IndexVariable, ...], PendingParameter]] = field(default_factory=dict)
+    layers: dict[tuple[str, tuple[IndexVariable, ...]], Layer] = field(default_factory=dict)
+    counts: dict[tuple[str, tuple[IndexVariable, ...]], Size] = field(default_factory=dict)
     inputs: list[InputInfo] = field(default_factory=list)
     outputs: list[OutputInfo] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
@@ -74,6 +76,22 @@ class Run:
             if not any(d.code == diagnostic.code and d.primary and d.primary.span == place for d in self.problems):
                 self.problems.append(diagnostic)
 
+    def declare_layer(self, layer: Layer) -> Layer:
+        """Note a layer, so that it is found as a member of the one that holds it."""
+        self.layers[layer.place.path, layer.place.loops] = layer
+        return layer
+
+    def declare_loop(self, place: Place, count: Size, span: Span) -> None:
+        """Note how often the repeat at `place` goes round: as often whenever a layer that holds it is applied."""
+        known = self.counts.setdefault((place.path, place.loops), count)
+        if known != count:
+            raise error(
+                "E0206",
+                f"`{place.path}` goes round `{count}` times here, and `{known}` times before, in one layer",
+                span,
+                help="a layer is shared between tensors of the same axes only",
+            )
+
     def require(self, constraint: Constraint) -> None:
         """Check a constraint now if every size in it is known, else keep it for the call."""
         holds = constraint.holds(self.sizes)
@@ -89,18 +107,18 @@ class Run:
 @dataclass(eq=False)
 class Frame:
     """The names of one body. `parent` is the body around it in the text (None for a block: a block sees its own
-    arguments and its file, never its caller). `path` prefixes addresses; `counts` numbers unlabelled layers by kind."""
+    arguments and its file, never its caller). What it declares is declared at `place`; `counts` numbers unlabelled
+    layers by kind."""
 
     run: Run
     scope: FileScope
     builder: Builder
-    path: str = ""
+    place: Place = TOP
     parent: Frame | None = None
     names: dict[str, Binding] = field(default_factory=dict)
     labels: dict[str, Span] = field(default_factory=dict)
     numbered: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
-    layers: tuple[IndexVariable, ...] = ()
     results: tuple[Compile, ...] | None = None
     emitted: tuple[Value, ...] | None = None
     kind: str = "model"  # "model", "block", "scope", "repeat", "scan", "index function"
@@ -137,10 +155,10 @@ class Frame:
         self.names[name] = Binding(value, span)
 
     def address(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
+        return self.place.address(name)
 
-    def label(self, identifier: str, span: Span) -> str:
-        """The address of a layer or parameter called so here; a name is given once."""
+    def label(self, identifier: str, span: Span) -> Place:
+        """The place of a layer or parameter called so here; a name is given once."""
         if identifier in self.numbered:
             raise error(
                 "E0106",
@@ -159,7 +177,7 @@ class Frame:
                 help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`",
             )
         self.labels[identifier] = span
-        return self.address(identifier)
+        return self.place.inside(identifier)
 
     def name(self, value: Value, address: str) -> Value:
         """Let an author ask for `value` by `address`. A variable assigned again gives its address to the later value; a
@@ -173,21 +191,20 @@ class Frame:
         named[address] = value
         return self.builder.rename(value, (*value.names, address))
 
-    def number(self, kind: str) -> str:
-        """The address of the next unlabelled layer of its kind: `linear`, `linear_2`, …"""
+    def number(self, kind: str) -> Place:
+        """The place of the next unlabelled layer of its kind: `linear`, `linear_2`, …"""
         while True:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             name = kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}"
             if name not in self.labels:
                 self.numbered.add(name)
-                return self.address(name)
+                return self.place.inside(name)
 
-    def child(self, kind: str, path: str | None = None, builder: Builder | None = None) -> Frame:
+    def child(self, kind: str, place: Place | None = None, builder: Builder | None = None) -> Frame:
         """A body inside this one that sees its names."""
         return Frame(
-            self.run, self.scope, builder or self.builder, self.path if path is None else path, self,
-            layers=self.layers, kind=kind, owner=self.owner, outer=self.outer, in_user_file=self.in_user_file,
-            site=self.site, rest=self.rest, positions=self.positions,
+            self.run, self.scope, builder or self.builder, place or self.place, self, kind=kind, owner=self.owner,
+            outer=self.outer, in_user_file=self.in_user_file, site=self.site, rest=self.rest, positions=self.positions,
         )  # fmt: skip
 
     def find_layer(self, name: str) -> Layer | None:

@@ -56,7 +56,7 @@ def instantiate(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Spa
     declaration, scope = function.declaration, function.scope
     assert scope is not None
     inner = Frame(
-        frame.run, scope, frame.builder, function.path or frame.path, layers=frame.layers, kind="index function",
+        frame.run, scope, frame.builder, function.place or frame.place, kind="index function",
         owner=declaration.name.text, outer=True, in_user_file=not scope.is_standard and frame.in_user_file,
         site=frame.site or (span if scope.is_standard else None),
     )  # fmt: skip
@@ -251,8 +251,7 @@ def bind_captures(
         frame.run,
         function.scope,
         frame.builder,
-        frame.path,
-        layers=frame.layers,
+        frame.place,
         kind="index function",
         in_user_file=frame.in_user_file,
         site=frame.site,

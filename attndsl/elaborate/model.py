@@ -8,13 +8,15 @@ from contextlib import suppress
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import bodies, calls, expressions, statements
 from attndsl.elaborate.files import Spec, open_spec
-from attndsl.elaborate.frames import Frame, PendingParameter, Poisoned, Run
+from attndsl.elaborate.frames import Frame, Poisoned, Run
 from attndsl.elaborate.inputs import check_defaults
 from attndsl.elaborate.needs import needs
+from attndsl.elaborate.parameters import declared_parameters
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
 from attndsl.elaborate.values import kind_of, shown
-from attndsl.graph import Graph, OutputInfo, ParameterInfo, Region
+from attndsl.graph import Graph, OutputInfo, Region
 from attndsl.graph.builder import Builder
+from attndsl.graph.verify import verify
 from attndsl.syntax.limits import room_to_recurse
 from attndsl.values import Number
 
@@ -66,59 +68,14 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
             values[name] = bool(value.value) if value.is_bool else value.value
         else:
             values[name] = shown(value)
-    return Graph(
-        model.name.text, values, dict(run.sizes), inputs, outputs, _parameters(run), tuple(run.constraints),
-        dict(run.scopes), region, spec.variant.name.text if spec.variant else None,
-        model.doc or spec.file.doc, model.span, spec.source.name,
+    graph = Graph(
+        model.name.text, values, dict(run.sizes), inputs, outputs,
+        tuple(declared_parameters(run.parameters.values())), tuple(run.constraints), dict(run.scopes), region,
+        spec.variant.name.text if spec.variant else None, model.doc or spec.file.doc, model.span, spec.source.name,
         {name: kind_of(value) for name, value in hyperparameters.items()},
     )  # fmt: skip
-
-
-def _parameters(run: Run) -> tuple[ParameterInfo, ...]:
-    """The parameters in the order in which they were declared; cases of one repeat that agree are put together."""
-    found: list[ParameterInfo] = []
-    for pending in run.parameters.values():
-        merged: list[ParameterInfo] = []
-        for p in pending:
-            info = _info(run, p)
-            for i, other in enumerate(merged):
-                together = _merge(other, info)
-                if together is not None:
-                    merged[i] = together
-                    break
-            else:
-                merged.append(info)
-        found += merged
-    return tuple(found)
-
-
-def _info(run: Run, p: PendingParameter) -> ParameterInfo:
-    layers = tuple(run.indices[v] for v in p.layers)
-    return ParameterInfo(p.address, p.type, p.initializer, layers, p.span, p.role)
-
-
-def _merge(a: ParameterInfo, b: ParameterInfo) -> ParameterInfo | None:
-    if a.layers == b.layers:  # a layer with a repeat in it, applied again
-        if a.type != b.type:
-            raise error(
-                "E0206",
-                f"the shared parameter `{a.address}` would be {b.type}, but it is {a.type}",
-                b.span,
-                help="a layer is shared between tensors of the same axes only",
-            )
-        return a
-    if (a.type, a.initializer) != (b.type, b.initializer):
-        return None
-    differing = [i for i, (x, y) in enumerate(zip(a.layers, b.layers, strict=True)) if x != y]
-    if len(differing) != 1:
-        return None
-    (at,) = differing
-    indices = tuple(sorted({*a.layers[at], *b.layers[at]}))
-    whole = range(len(indices))
-    joined = whole if indices == tuple(whole) else indices
-    return ParameterInfo(
-        a.address, a.type, a.initializer, (*a.layers[:at], joined, *a.layers[at + 1 :]), a.span, a.role
-    )
+    verify(graph)
+    return graph
 
 
 __all__ = ["elaborate", "load"]

@@ -249,17 +249,17 @@ def _dropout(g: Given) -> Compile:
     tensor = g.tensor(0)
     if p == 0:
         return tensor.value
-    site = g.frame.number("dropout")
-    g.frame.run.scopes[site] = ScopeInfo(site, "dropout", g.span)
-    inner = g.frame.child("block", site)
-    return emit(inner, ops.Dropout(float(p), site), g.span, tensor)
+    place = g.frame.number("dropout")
+    g.frame.run.scopes[place.path] = ScopeInfo(place.path, "dropout", g.span)
+    inner = g.frame.child("block", place)
+    return emit(inner, ops.Dropout(float(p), place.path), g.span, tensor)
 
 
 def _uniform(g: Given) -> Compile:
     if len(g.positional) == 2:
         return _initializer(g)
     site = g.frame.number("uniform")
-    return g.emit(ops.Uniform(axes_of(g.positional[0], g.frame), site))
+    return g.emit(ops.Uniform(axes_of(g.positional[0], g.frame), site.path))
 
 
 def _initializer(g: Given) -> Compile:

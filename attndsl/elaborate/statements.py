@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attndsl import ops
-from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.diagnostics import AttnError, Label, error
 from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.expressions import argument, binary, condition, evaluate
-from attndsl.elaborate.frames import POISON, Frame, PendingParameter, Poisoned
+from attndsl.elaborate.frames import POISON, Frame, Poisoned
 from attndsl.elaborate.inputs import declare_input, declare_output
-from attndsl.elaborate.tensors import lift, stamp, type_of
+from attndsl.elaborate.parameters import declare_parameter
+from attndsl.elaborate.tensors import lift, type_of
 from attndsl.elaborate.values import Argument, Compile, Several, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
@@ -181,7 +181,7 @@ def _param(node: tree.ParamDecl, frame: Frame) -> None:
             node.span,
             help="use zeros, ones, normal(std) or uniform(a, b)",
         )
-    make_parameter(frame, node.name, type_, initializer, node.span)
+    declare_parameter(frame, node.name, type_, initializer, node.span)
 
 
 def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
@@ -202,37 +202,6 @@ def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
             str(type_),
             help="its axes are hyperparameters; is this the axis that you meant?",
         )
-
-
-def make_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
-    """Declare `name` at this frame's address and bind it. The same address again is the same parameter, shared."""
-    address = frame.label(name.text, name.span)
-    layers = frame.layers[: address.count("*")]
-    known = frame.run.parameters.setdefault(address, [])
-    mine = [p for p in known if p.layers == layers]
-    if mine and mine[0].type != type_:
-        raise error(
-            "E0206",
-            f"the shared parameter `{address}` would be {type_}, but it is {mine[0].type}",
-            frame.site or span,
-            other=Label(mine[0].span, "made here"),
-            help="a layer is shared between tensors of the same axes only",
-        )
-    if any(p.span != span for p in mine):
-        raise error(
-            "E0107", f"the parameter `{address}` is declared twice", span, other=Label(mine[0].span, "first here")
-        )
-    if not mine:
-        known.append(PendingParameter(address, type_, initializer, layers, span, _role(name.text, type_)))
-    stamp(frame, span)
-    value = frame.builder.emit(ops.Parameter(address, type_))
-    frame.bind(name.text, frame.name(value, address), name.span)
-
-
-def _role(name: str, type_: Type) -> str:
-    if type_.rank >= 2:
-        return "table" if name == "table" else "weight"
-    return "bias" if name in ("bias", "shift") else "norm"
 
 
 # ---------------------------------------------------------------- control

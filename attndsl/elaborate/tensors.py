@@ -52,7 +52,11 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Argument) -> Value:
 
 def stamp(frame: Frame, span: Span) -> None:
     builder = frame.builder
-    builder.scope, builder.span, builder.site = frame.path, span, frame.site or (span if frame.in_user_file else None)
+    builder.scope, builder.span, builder.site = (
+        frame.place.path,
+        span,
+        frame.site or (span if frame.in_user_file else None),
+    )
 
 
 def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument], frame: Frame | None = None) -> AttnError:

@@ -9,12 +9,35 @@ from attndsl.diagnostics import Span
 from attndsl.graph import Initializer, Type, Value
 from attndsl.records import dataclass, field
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Number, Text, described
+from attndsl.values import IndexVariable, Nothing, Number, Text, described
 from attndsl.values import kind_of as kind_of_plain
 
 if TYPE_CHECKING:
     from attndsl.elaborate.files import FileScope
     from attndsl.elaborate.frames import Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where something is declared: the `path` that its address begins with, and the loops that it is declared in, the
+    outermost first, one for each `*` of the path."""
+
+    path: str = ""
+    loops: tuple[IndexVariable, ...] = ()
+
+    def address(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def inside(self, name: str) -> Place:
+        """The place of what a layer, a scope or a scan of this name holds."""
+        return Place(self.address(name), self.loops)
+
+    def in_loop(self, name: str, index: IndexVariable) -> Place:
+        """The place of what a repeat of this name holds."""
+        return Place(f"{self.address(name)}.*", (*self.loops, index))
+
+
+TOP = Place()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +63,13 @@ class Layer:
     """A block at an address: applying it again shares its parameters."""
 
     callee: BlockValue
-    path: str
+    place: Place
     span: Span
     applied: list[bool] = field(default_factory=list)  # empty until it has been applied once
-    owner: object = None  # the frame in which it was made
+
+    @property
+    def path(self) -> str:
+        return self.place.path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +80,7 @@ class IndexFunctionValue:
     declaration: tree.IndexFunction | None = None
     scope: FileScope | None = None
     captures: Mapping[str, Compile] = field(default_factory=dict)
-    path: str = ""
+    place: Place | None = None  # of the parameters that it owns
     operator: str = ""
     operands: tuple[IndexFunctionValue | Number | Value, ...] = ()
     span: Span | None = None

@@ -1,8 +1,8 @@
 """A graph without what its author called things: for comparing what two graphs compute.
 
 Left out: the model's name, variant, file, docs, hyperparameters (what they decided is in the ops; the sizes stay),
-scopes, spans, value names, labels of repeats, roles of parameters, constraints that hold at the known sizes. Numbered
-in the order of first use: parameter addresses (their `*` stay), sites of dropout, axis names that are not the axis's
+scopes, spans, value names, roles of parameters, constraints that hold at the known sizes. Numbered in the order of
+first use: addresses of loops and parameters (their `*` stay), sites of dropout, axis names that are not the axis's
 size. Kept: the names of inputs and outputs, sizes, initialisers. Nodes come in the order in which the results ask for
 them, so the order in which independent things were written does not count.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from attndsl.addresses import loops_of
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
 from attndsl.ops.base import Op
@@ -64,6 +65,7 @@ class _Eraser:
         self.axes: dict[str, str] = {}
         self.sites: dict[str, str] = {}
         self.addresses: dict[str, str] = {}
+        self.loops: dict[str, str] = {}
 
     def result(self) -> Graph:
         graph = self.graph
@@ -80,12 +82,12 @@ class _Eraser:
         )
         body = self.region(ordered(graph.body))
         outputs = tuple(replace(info, value=self.values[info.value], doc=None, span=None) for info in graph.outputs)
-        declared = {info.address: info for info in graph.parameters}
-        for address in declared:
-            self.address(address)
+        for info in graph.parameters:
+            self.address(info.address)
+        order = {address: i for i, address in enumerate(self.addresses)}
         parameters = tuple(
-            ParameterInfo(new, self.type(declared[old].type), declared[old].initializer, declared[old].layers)
-            for old, new in self.addresses.items()
+            ParameterInfo(self.addresses[info.address], self.type(info.type), info.initializer, info.layers)
+            for info in sorted(graph.parameters, key=lambda info: order[info.address])
         )
         open_constraints = {
             f"{c.left} {c.relation} {c.right}": Constraint(c.relation, c.left, c.right, _NOWHERE)
@@ -115,8 +117,8 @@ class _Eraser:
         changed: dict[str, object] = {}
         for attribute in fields(op):  # type: ignore[arg-type]
             old = getattr(op, attribute.name)
-            if attribute.name == "label":
-                changed["label"] = ""
+            if attribute.name == "path":
+                changed["path"] = self.loop(old)
             elif attribute.name == "site":
                 changed["site"] = old and self.sites.setdefault(old, str(len(self.sites)))
             elif isinstance(op, Parameter) and attribute.name == "address":
@@ -141,10 +143,17 @@ class _Eraser:
         return axis.named(self.axes.setdefault(axis.name, f"${len(self.axes)}"))
 
     def address(self, address: str) -> str:
-        number = self.addresses.get(address)
-        if number is None:
-            number = self.addresses[address] = f"p{len(self.addresses)}" + ".*" * address.count("*")
-        return number
+        if address not in self.addresses:
+            inside = "".join(f"{self.loop(loop)}.*." for loop in loops_of(address)[-1:])
+            self.addresses[address] = f"{inside}p{len(self.addresses)}"
+        return self.addresses[address]
+
+    def loop(self, path: str) -> str:
+        """The address of a repeat or a scan."""
+        if path not in self.loops:
+            inside = "".join(f"{self.loop(loop)}.*." for loop in loops_of(path)[-1:])
+            self.loops[path] = f"{inside}l{len(self.loops)}"
+        return self.loops[path]
 
 
 __all__ = ["anonymous", "ordered"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from attndsl.addresses import Box, addresses_in, rounds
 from attndsl.diagnostics import Span
 from attndsl.records import dataclass, field
 from attndsl.sizes import Constraint, Size
@@ -85,34 +86,25 @@ class Initializer:
 
 @dataclass(frozen=True, slots=True)
 class ParameterInfo:
-    """A parameter of the model. In `address` each `*` stands for the index of a repeat around it (`h.*.ln_1.scale`);
-    `layers` has, for each `*`, the indices at which it exists: `range(depth)`, or fewer where the body branches."""
+    """A parameter of the model. In `address` each `*` stands for the index of a repeat in which it is declared
+    (`h.*.ln_1.scale`, see `attndsl.addresses`); `layers` has, for each `*`, the indices at which it exists:
+    `range(depth)`, or fewer where the body branches. Where its rounds fill no such box, or differ in type or initial
+    value, there are several of one address, which have no rounds in common."""
 
     address: str
     type: Type
     initializer: Initializer
-    layers: tuple[range | tuple[int, ...], ...] = ()
+    layers: Box = ()
     span: Span | None = None
     role: str = "weight"  # "weight", "bias", "norm" or "table": which weight-decay group a trainer puts it in
 
     @property
     def copies(self) -> int:
-        total = 1
-        for indices in self.layers:
-            total *= len(indices)
-        return total
+        return rounds(self.layers)
 
     def addresses(self) -> Iterator[str]:
         """The addresses in files, `h.0.ln_1.scale` first."""
-
-        def fill(address: str, layers: tuple[range | tuple[int, ...], ...]) -> Iterator[str]:
-            if not layers:
-                yield address
-                return
-            for index in layers[0]:
-                yield from fill(address.replace("*", str(index), 1), layers[1:])
-
-        return fill(self.address, self.layers)
+        return addresses_in(self.address, self.layers)
 
 
 @dataclass(frozen=True, slots=True)

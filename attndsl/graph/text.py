@@ -10,7 +10,7 @@ constraint T <= context at gpt2.attn:3:30 code E0210
 scope h.*.ln_1 = layer_norm labelled at gpt2.attn:9:12
 body {
   %1: float[B, T, width] = add(%4, %5) in h.*.attn at std/attention.attn:9:3 from gpt2.attn:9:14
-  %9 {h}: float[B, T, width] = repeat(%8, label="h", count=depth, cases=none, carried=1, stacked=[]) in h {
+  %9 {h}: float[B, T, width] = repeat(%8, path="h", count=depth, cases=none, carried=1, stacked=[]) in h {
     given %10: int[], %11: float[B, T, width]
     give %31
   }

@@ -1,13 +1,14 @@
 """What must be true of every graph, as a table; run between any two passes.
 
-A graph that breaks a rule is a mistake of the compiler, never of a user, so `InvalidGraph` is no `AttnError`.
+A graph that breaks a rule is a mistake of the compiler, never of a user, so `InvalidGraph` is not an `AttnError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from attndsl.graph.core import Graph, Node, Region, Value
+from attndsl.addresses import Indices, covered, intersection, loops_of, rounds
+from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value
 from attndsl.ops.base import Mismatch
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.generators import Parameter
@@ -15,7 +16,8 @@ from attndsl.types import DTYPES, Type
 
 
 class InvalidGraph(Exception):
-    """A graph breaks a rule of `NODE_RULES` or `GRAPH_RULES`. `node` is the culprit, where there is one."""
+    """A graph breaks a rule of `BODY_RULES`, `NODE_RULES` or `GRAPH_RULES`. `node` is the culprit, if it is one
+    node's."""
 
     def __init__(self, rule: str, reason: str, node: Node | None = None) -> None:
         place = ""
@@ -34,10 +36,13 @@ class _Context:
         self.graph = graph
         self.visible: set[Value] = set()
         self.made: set[Value] = set()
-        self.parameters = {info.address: info for info in graph.parameters}
+        self.parameters: dict[str, list[ParameterInfo]] = {}
+        for info in graph.parameters:
+            self.parameters.setdefault(info.address, []).append(info)
+        self.exactly = {(info.address, info.layers): info for info in graph.parameters}
         self.symbols = set(graph.sizes).union(graph.free_sizes)
         self.defaults = {info.value: info.name for info in graph.inputs if info.default is not None}
-        self.repeats = 0
+        self.loops: dict[str, Indices] = {}  # the repeats around, by address, and their rounds in which this runs
 
 
 # ---------------------------------------------------------------- rules for one node
@@ -89,13 +94,33 @@ def _stack_fits(node: Node, context: _Context) -> str | None:
 def _parameter_declared(node: Node, context: _Context) -> str | None:
     if not isinstance(node.op, Parameter):
         return None
-    info = context.parameters.get(node.op.address)
-    if info is None:
-        return f"the parameter `{node.op.address}` is not declared"
-    if info.type != node.op.type:
-        return f"the parameter `{node.op.address}` is declared as {info.type}, read as {node.op.type}"
-    stars = node.op.address.count("*")
-    return f"`{node.op.address}` is read inside {context.repeats} repeats" if stars > context.repeats else None
+    address, type = node.op.address, node.op.type
+    if address not in context.parameters:
+        return f"the parameter `{address}` is not declared"
+    outside = next((loop for loop in loops_of(address) if loop not in context.loops), None)
+    if outside is not None:
+        return f"the parameter `{address}` is read outside of the repeat `{outside}`"
+    box = tuple(context.loops[loop] for loop in loops_of(address))
+    exact = context.exactly.get((address, box))
+    if exact is not None and exact.type == type:
+        return None
+    parts = [(info, intersection(box, info.layers)) for info in context.parameters[address]]
+    other = next((info for info, part in parts if all(part) and info.type != type), None)
+    if other is not None:
+        return f"the parameter `{address}` is declared as {other.type}, read as {type}"
+    there, read = sum(rounds(part) for _, part in parts), rounds(box)
+    return (
+        None if there == read else f"the parameter `{address}` is read in {read} rounds, and exists in {there} of them"
+    )
+
+
+def _loop_at_home(node: Node, context: _Context) -> str | None:
+    if not isinstance(node.op, Repeat):
+        return None
+    if node.op.path in context.loops:
+        return f"the repeat `{node.op.path}` stands inside itself"
+    outside = next((loop for loop in loops_of(node.op.path) if loop not in context.loops), None)
+    return None if outside is None else f"the repeat `{node.op.path}` stands outside of the repeat `{outside}`"
 
 
 def _given_reads_an_input(node: Node, context: _Context) -> str | None:
@@ -114,13 +139,18 @@ def _sizes_known(node: Node, context: _Context) -> str | None:
     return next((_unknown(value.type, context) for value in node.outputs if _unknown(value.type, context)), None)
 
 
+# Before the bodies of a node are looked at.
+BODY_RULES: tuple[tuple[str, Callable[[Node, _Context], str | None]], ...] = (
+    ("emissions are stacked over as many steps as there are", _stack_fits),
+    ("a repeat stands in those that its address names", _loop_at_home),
+)
+
 NODE_RULES: tuple[tuple[str, Callable[[Node, _Context], str | None]], ...] = (
     ("a value is made before it is used, in sight of its use", _operands_in_sight),
     ("a value is made once", _made_once),
     ("bodies belong to repeat and scan", _regions_belong),
     ("types are what the op infers", _types_inferred),
-    ("emissions are stacked over as many steps as there are", _stack_fits),
-    ("parameters are declared", _parameter_declared),
+    ("parameters are declared where they are read", _parameter_declared),
     ("only inputs are given or left out", _given_reads_an_input),
     ("an input with a default is read with its default", _default_considered),
     ("sizes are hyperparameters or bound by an input", _sizes_known),
@@ -150,11 +180,16 @@ def _outputs_agree(graph: Graph, context: _Context) -> str | None:
 
 def _parameters_agree(graph: Graph, context: _Context) -> str | None:
     for info in graph.parameters:
-        if info.address.count("*") != len(info.layers):
+        if len(loops_of(info.address)) != len(info.layers):
             return f"the parameter `{info.address}` says for {len(info.layers)} indices where it exists"
         if not info.type.elements.symbols <= graph.sizes.keys():
             return f"the parameter `{info.address}` has a size that is no hyperparameter: {info.type}"
-    return _repeated((info.address for info in graph.parameters), "parameter")
+    several = {address: infos for address, infos in context.parameters.items() if len(infos) > 1}
+    for address, infos in several.items():
+        boxes = [info.layers for info in infos]
+        if covered(boxes) < sum(map(rounds, boxes)):
+            return f"the parameter `{address}` is declared twice"
+    return None
 
 
 GRAPH_RULES: tuple[tuple[str, Callable[[Graph, _Context], str | None]], ...] = (
@@ -174,6 +209,12 @@ def verify(graph: Graph) -> None:
     _region(graph.body, context, None)
 
 
+def _hold(rules: Iterable[tuple[str, Callable[[Node, _Context], str | None]]], node: Node, context: _Context) -> None:
+    for rule, check in rules:
+        if reason := check(node, context):
+            raise InvalidGraph(rule, reason, node)
+
+
 def _region(region: Region, context: _Context, owner: Node | None) -> None:
     outside = set(context.visible)
     for value in region.parameters:
@@ -184,13 +225,14 @@ def _region(region: Region, context: _Context, owner: Node | None) -> None:
         context.made.add(value)
         context.visible.add(value)
     for node in region.nodes:
-        context.repeats += isinstance(node.op, Repeat)
-        for inner in node.regions:  # first, so that the innermost culprit is named
+        _hold(BODY_RULES if node.regions else (), node, context)
+        around = context.loops
+        for case, inner in enumerate(node.regions):  # first, so that the innermost culprit is named
+            if isinstance(node.op, Repeat):
+                context.loops = {**around, node.op.path: node.op.rounds(case, context.graph.sizes)}
             _region(inner, context, node)
-        context.repeats -= isinstance(node.op, Repeat)
-        for rule, check in NODE_RULES:
-            if reason := check(node, context):
-                raise InvalidGraph(rule, reason, node)
+        context.loops = around
+        _hold(NODE_RULES, node, context)
         context.made.update(node.outputs)
         context.visible.update(node.outputs)
     for value in region.results:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from attndsl.addresses import Box, Indices, covered, loops_of
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
 from attndsl.inspection.kept import KeptValues
 from attndsl.inspection.report import Layer, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
+from attndsl.ops.control import Repeat, Scan
 from attndsl.records import dataclass, field
 
 CONTRACTIONS = frozenset({"dot", "attention"})
+Loops = Mapping[str, Indices]  # the repeats around by address, and their rounds in which something runs
 BODIES = ("repeat", "scan")
 OUTSIDE = "(outside layers)"
 
@@ -50,7 +53,7 @@ class _Entry:
 
     info: ScopeInfo
     name: str
-    copies_in: dict[Region, int] = field(default_factory=dict)  # how often each body that it stands in exists
+    boxes: dict[Box, None] = field(default_factory=dict)  # the rounds of the loops in its path in which it exists
     repeats: int | None = None
     parameters: int = 0
     parameters_total: int = 0
@@ -66,8 +69,8 @@ class _Entry:
 
     @property
     def copies(self) -> int:
-        """A path without `*` exists once, however often it is called."""
-        return max(sum(self.copies_in.values()), 1) if "*" in self.info.path else 1
+        """How often it exists, however often it is applied: once for each round of the loops in its path."""
+        return max(covered(self.boxes), 1)
 
     def parameters_of_one(self) -> int:
         """The parameters of one copy; of a repeat, those of one run of its body (of each distinct one)."""
@@ -128,14 +131,14 @@ class _Tree:
         kept = KeptValues()
         for info in self.graph.inputs:
             kept.ignore(info.value)
-        self._count(self.graph.body, self.root, 1, 1, 0, kept)
+        self._count(self.graph.body, self.root, 1, {}, kept)
 
-    def _count(self, region: Region, home: _Entry, times: int, copies: int, stars: int, kept: KeptValues) -> None:
-        """Count the nodes of a body that lies in the scope `home` and in `stars` repeats, runs `times` and has `copies`
-        sets of parameters."""
+    def _count(self, region: Region, home: _Entry, times: int, loops: Loops, kept: KeptValues) -> None:
+        """Count the nodes of a body that lies in the scope `home`, runs `times`, and in these rounds of the repeats
+        around."""
         for node in region.nodes:
             entry = self.entries[self.owner(node.scope)]
-            self._visit(entry, node, home, region, copies, stars)
+            self._visit(entry, node, home, loops)
             if not node.regions:
                 flops = int(node.op.flops(node.output.type, *(v.type for v in node.inputs)).exact(self.sizes)) * times
                 entry.flops += flops
@@ -146,35 +149,38 @@ class _Tree:
             for value, size in needed:  # a value from around a body is there once for all its runs
                 entry.activation_bytes += value.type.elements.value(self.sizes) * size * self.times[value]
             if node.regions:
-                self._enter(node, region, times, copies, stars, kept)
+                self._enter(node, times, loops, kept)
 
-    def _enter(self, node: Node, region: Region, times: int, copies: int, stars: int, kept: KeptValues) -> None:
+    def _enter(self, node: Node, times: int, loops: Loops, kept: KeptValues) -> None:
         body = self.entries[self.scope_of_body(node)]
         if body.info.kind in BODIES:
-            body.repeats = sum(runs for _, runs, _ in runs_of(node, self.sizes))
-            body.copies_in[region] = copies
+            body.repeats = sum(runs for _, runs in runs_of(node, self.sizes))
+            self._exists(body, loops)
             if node.outputs:
                 body.result = node.outputs[0]
-        for inner, runs, is_copy in runs_of(node, self.sizes):
+        for case, (inner, runs) in enumerate(runs_of(node, self.sizes)):
             kept.enter(inner, node)
             self.times.update(dict.fromkeys(inner.parameters, times * runs))
-            self._count(inner, body, times * runs, copies * runs if is_copy else copies, stars + is_copy, kept)
+            own = {node.op.path: node.op.rounds(case, self.sizes)} if isinstance(node.op, Repeat) else {}
+            self._count(inner, body, times * runs, {**loops, **own}, kept)
+
+    def _exists(self, entry: _Entry, loops: Loops) -> None:
+        """Note in which rounds a layer exists, unless this is outside of a loop in its path: what is computed here was
+        moved out of it."""
+        own = loops_of(entry.info.path)
+        if all(loop in loops for loop in own):
+            entry.boxes[tuple(loops[loop] for loop in own)] = None
 
     def scope_of_body(self, node: Node) -> str:
-        """The scope that a repeat or scan makes (and in which its node stands)."""
-        if node.scope in self.entries and self.entries[node.scope].info.kind == node.op.name:
-            return node.scope
-        label = str(getattr(node.op, "label", ""))
-        inner = f"{node.scope}.{label}" if node.scope else label
-        return inner if inner in self.entries else label if label in self.entries else node.scope
+        """The scope that a repeat or scan makes, or the one in which its node stands where it makes none."""
+        assert isinstance(node.op, (Repeat, Scan))
+        return self.owner(node.op.path)
 
-    def _visit(self, entry: _Entry, node: Node, home: _Entry, region: Region, copies: int, stars: int) -> None:
-        """Note that the layers between `home` and the node exist `copies` times (unless the node was moved out of the
-        repeat that its layer is in), and what their results are: the value that has the layer's address, else the last
-        one made in it."""
+    def _visit(self, entry: _Entry, node: Node, home: _Entry, loops: Loops) -> None:
+        """Note that the layers between `home` and the node exist in these rounds, and what their results are: the value
+        that has the layer's address, else the last one made in it."""
         while entry is not self.root and entry is not home:
-            if entry.info.path.count("*") <= stars:
-                entry.copies_in[region] = copies
+            self._exists(entry, loops)
             for value in node.outputs:
                 named = entry.info.path in value.names
                 if named or not entry.named:
@@ -182,17 +188,13 @@ class _Tree:
             entry = self.entries[self.owner(_above(entry.info.path))]
 
 
-def runs_of(node: Node, sizes: Mapping[str, int]) -> Iterator[tuple[Region, int, bool]]:
-    """Each body of `node`, how often it runs in one run of the node, and whether each run has parameters of its own
-    (a repeat's have, a scan's share theirs)."""
-    if not node.regions:
-        return
-    if node.op.name == "scan":
-        yield node.regions[0], node.op.axis.size.value(sizes), False  # type: ignore[attr-defined]
-        return
-    count, cases = node.op.count.value(sizes), node.op.cases  # type: ignore[attr-defined]
-    for index, region in enumerate(node.regions):
-        yield region, count if cases is None else cases.count(index), True
+def runs_of(node: Node, sizes: Mapping[str, int]) -> Iterator[tuple[Region, int]]:
+    """Each body of `node`, and how often it runs in one run of the node."""
+    for case, region in enumerate(node.regions):
+        if isinstance(node.op, Scan):
+            yield region, node.op.axis.size.value(sizes)
+        elif isinstance(node.op, Repeat):
+            yield region, len(node.op.rounds(case, sizes))
 
 
 def _above(path: str) -> str:

@@ -3,8 +3,10 @@ their attributes, and what their bodies must look like."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from attndsl.addresses import Indices, label_of
 from attndsl.lazy import np
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.records import dataclass
@@ -44,7 +46,8 @@ def stacked_at(emitted: Type) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Op):
-    """A body applied `count` times. Iteration i runs region `cases[i]` (region 0 where there are no cases).
+    """A body applied `count` times. Iteration i runs region `cases[i]` (region 0 where there are no cases). `path` is
+    the loop's address: what is declared in it has an address that begins with `path.*`.
 
     Each region takes (index, *carried) and gives (*carried, *emitted). The node's inputs are the first carried values;
     its outputs are the last ones, then every emission stacked over its axis in `stacked`.
@@ -52,11 +55,21 @@ class Repeat(Op):
 
     name = "repeat"
     operands = ("carried*",)
-    label: str
+    path: str
     count: Size
     cases: tuple[int, ...] | None
     carried: int
     stacked: tuple[Axis, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return label_of(self.path)
+
+    def rounds(self, case: int, sizes: Mapping[str, int]) -> Indices:
+        """The iterations that run region `case`."""
+        if self.cases is None:
+            return range(self.count.value(sizes))
+        return tuple(i for i, chosen in enumerate(self.cases) if chosen == case)
 
     def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
         if self.cases is not None and any(not 0 <= case < len(bodies) for case in self.cases):
@@ -68,16 +81,21 @@ class Repeat(Op):
 
 @dataclass(frozen=True, slots=True)
 class Scan(Op):
-    """A body applied at every place of an axis, the first place first (the last if `reverse`). The region and the
-    outputs are as with `Repeat`; parameters inside are shared by all steps."""
+    """A body applied at every place of an axis, the first place first (the last if `reverse`). `path`, the region and
+    the outputs are as with `Repeat`; parameters inside are shared by all steps, and their addresses have no `*` for
+    them."""
 
     name = "scan"
     operands = ("carried*",)
-    label: str
+    path: str
     axis: Axis
     carried: int
     reverse: bool = False
     stacked: tuple[Axis, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return label_of(self.path)
 
     def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
         if len(bodies) != 1:

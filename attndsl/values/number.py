@@ -7,22 +7,26 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Protocol, Union
 
+from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
-from attndsl.records import dataclass
+from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class IndexVariable:
     """The index of a `repeat` while its body is elaborated: the body's int scalar, and the case that is being tried.
-    `decisions` collects the conditions on it and how each came out."""
+    `decisions` collects the conditions on it and how each came out, `rounds` the indices for which they come out so,
+    once that is known. Of the cases of one `repeat`, no two have the same `rounds`: they share its `entry`."""
 
     name: str
     value: Value
     representative: int
-    decisions: list[tuple[Formula, bool]]
+    entry: object
+    decisions: list[tuple[Formula, bool]] = field(default_factory=list)
+    rounds: Indices | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

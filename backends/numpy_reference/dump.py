@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.plan import values
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
 from attndsl.graph import Graph, Region, Value
@@ -17,8 +18,9 @@ Array = np.ndarray[Any, Any]
 
 
 class Watch:
-    """Keeps the values at some addresses. A value's name has a `*` for each repeat around it; `h.3.attn` is what
-    `h.*.attn` is in the fourth iteration. Inside a scan, whose steps have no `*`, the last step's value is kept."""
+    """Keeps the values at some addresses. `h.3.attn` is what `h.*.attn` is in the fourth iteration of `h`. What is
+    computed several times at one address, in the steps of a scan or by a layer that is applied again, is kept as it was
+    the last time."""
 
     def __init__(self, graph: Graph, addresses: Sequence[str]) -> None:
         self.addresses = tuple(addresses)
@@ -36,15 +38,14 @@ class Watch:
             return ()
         return tuple(value for node in region.nodes for value in node.outputs if value in self.values)
 
-    def see(self, value: Value, array: Array, indices: tuple[int, ...], layers: tuple[int, ...]) -> None:
+    def see(self, value: Value, array: Array, loops: Mapping[str, int]) -> None:
+        """Note what `value` is in this round of the repeats around."""
         if value not in self.values:
             return
         for name in value.names:
-            filled = name
-            for index in indices if name.count("*") == len(indices) else layers:
-                filled = filled.replace("*", str(index), 1)
-            if filled in self.addresses:
-                self.found[filled] = array
+            address = filled(name, loops)
+            if address in self.addresses:
+                self.found[address] = array
 
     def collected(self) -> dict[str, Array]:
         """What was asked for; raises E0808 for an address that no value had."""

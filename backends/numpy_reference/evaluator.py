@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.dump import Watch
 from attndsl.backends.numpy_reference.plan import Plan, plan, taken
@@ -183,14 +184,15 @@ class NumpyProgram:
 
 @dataclass(slots=True)
 class _Execution:
-    """One run of a program: the loops it is in are in `call.indices` (all) and `layers` (repeats only)."""
+    """One run of a program: the indices of the loops that it is in are in `call.indices`, those of repeats by address
+    in `loops`."""
 
     program: NumpyProgram
     call: Call
     inputs: dict[str, Array]
     watch: Watch
     tape: Tape | None = None
-    layers: tuple[int, ...] = ()
+    loops: Mapping[str, int] = field(default_factory=dict)
     missing: frozenset[Value] = frozenset()  # inputs that the call left out
     leaves: dict[str, int] = field(default_factory=dict)  # the slots of parameters, by address
 
@@ -217,7 +219,7 @@ class _Execution:
         if self.watch.values:
             for value in region.parameters:
                 if value in values:
-                    self.watch.see(value, values[value][0], self.call.indices, self.layers)
+                    self.watch.see(value, values[value][0], self.loops)
         for node, dead in self.program.plan(region, results, self.watch.values, self.missing).steps:
             try:
                 if isinstance(node.op, Repeat | Scan):
@@ -230,7 +232,7 @@ class _Execution:
                 raise _placed(problem, node) from None
             if self.watch.values:
                 for value in node.outputs:
-                    self.watch.see(value, values[value][0], self.call.indices, self.layers)
+                    self.watch.see(value, values[value][0], self.loops)
             for value in dead:
                 values.pop(value, None)  # a stack that nothing reads is not made
         return [values[value] for value in results]
@@ -261,9 +263,7 @@ class _Execution:
         return result
 
     def parameter(self, op: Parameter) -> Entry:
-        address = op.address
-        for index in self.layers[: address.count("*")]:
-            address = address.replace("*", str(index), 1)
+        address = filled(op.address, self.loops)
         if self.tape is not None and address not in self.leaves:
             self.leaves[address] = self.tape.slot()
         return self.program.arrays[address], self.leaves.get(address)
@@ -277,11 +277,11 @@ class _Execution:
         backwards = isinstance(op, Scan) and op.reverse
         carried = [values[value] for value in node.inputs]
         emitted: list[list[Entry]] = [[] for _ in op.stacked]
-        outer_call, outer_layers = self.call, self.layers
+        outer_call, outer_loops = self.call, self.loops
         for step in reversed(steps) if backwards else steps:
             self.call = replace(outer_call, indices=(*outer_call.indices, step))
             if isinstance(op, Repeat):
-                self.layers = (*outer_layers, step)
+                self.loops = {**outer_loops, op.path: step}
             cases = op.cases if isinstance(op, Repeat) else None
             body = node.regions[cases[step] if cases else 0]
             inner = {value: values[value] for value in self.program.captured(body)}
@@ -292,7 +292,7 @@ class _Execution:
             for stack, value, entry in zip(emitted, node.outputs[op.carried :], results[op.carried :], strict=False):
                 if value not in unread:
                     stack.append(entry)
-        self.call, self.layers = outer_call, outer_layers
+        self.call, self.loops = outer_call, outer_loops
         values.update(zip(node.outputs, carried, strict=False))
         for value, entries in zip(node.outputs[op.carried :], emitted, strict=True):
             if value not in unread:

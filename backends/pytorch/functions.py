@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl import ops
+from attndsl.addresses import Box, Indices, loops_of
 from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
 from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
@@ -75,6 +76,7 @@ class Writer:
     file: File
     arguments: list[Argument]
     bases: dict[str, str]
+    rounds: dict[str, Indices] = field(default_factory=dict)  # of the repeats around, by address, in which this runs
     indent: int = 2
     lines: list[Line] = field(default_factory=list)
     values: dict[Value, Expr] = field(default_factory=dict)
@@ -152,6 +154,10 @@ class Writer:
         found = self.reach(path, parameter=False)
         assert found is not None, path
         return found
+
+    def around(self, address: str) -> Box:
+        """The rounds of the loops that an address lies in, in which this runs."""
+        return tuple(self.rounds[loop] for loop in loops_of(address))
 
     def reach(self, address: str, *, parameter: bool) -> str | None:
         base = max((b for b in self.bases if address.startswith(b)), key=len, default=None)

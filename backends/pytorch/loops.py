@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attndsl import ops
+from attndsl.addresses import Indices
 from attndsl.backends.pytorch.expressions import Expr, function
 from attndsl.backends.pytorch.names import identifier
-from attndsl.backends.pytorch.specialize import any_op, repeat_path
+from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import FLOAT, INT, Node, Region, Type, Value
 from attndsl.ops.control import stacked_at
 
@@ -103,7 +104,7 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
 
 
 def _write_calls(writer: Writer, node: Node) -> None:
-    path = repeat_path(node)
+    path = any_op(node).path
     outer = [v for v in writer.held(node)[: -len(node.inputs) or None] if v not in writer.file.hosts]
     block = writer.file.block(writer, node, path, outer)
     further = [writer.tensor(value).text for value in outer]
@@ -150,12 +151,15 @@ def _write_in_place(writer: Writer, node: Node) -> None:
     outermost_scan = isinstance(op, ops.Scan) and not writer.in_scan
     writer.in_scan = writer.in_scan or isinstance(op, ops.Scan)
     writer.indent += 1
+    around = writer.rounds
     if len(node.regions) == 1:
+        writer.rounds = {**around, **_rounds(writer, node, 0)}
         _body(writer, node, node.regions[0], index, names, lists)
     else:
         held = dict(writer.holders)
         for case, region in enumerate(node.regions):
             writer.holders = dict(held)
+            writer.rounds = {**around, **_rounds(writer, node, case)}
             cases = writer.file.case_table(node)
             writer.add(f"{'if' if case == 0 else 'elif'} {cases}[{index}] == {case}:")
             writer.indent += 1
@@ -163,7 +167,7 @@ def _write_in_place(writer: Writer, node: Node) -> None:
             writer.indent -= 1
         writer.holders = held
     writer.indent -= 1
-    writer.bases = inner
+    writer.bases, writer.rounds = inner, around
     if outermost_scan:
         writer.in_scan = False
         for line in writer.after_loop:
@@ -174,16 +178,21 @@ def _write_in_place(writer: Writer, node: Node) -> None:
     _finish(writer, node, lists, reverse=reverse)
 
 
+def _rounds(writer: Writer, node: Node, case: int) -> dict[str, Indices]:
+    """The rounds that run a body, by the address of the repeat."""
+    return {node.op.path: node.op.rounds(case, writer.file.graph.sizes)} if isinstance(node.op, ops.Repeat) else {}
+
+
 def _cases(node: Node) -> bool:
     return isinstance(node.op, ops.Repeat) and len(node.regions) > 1
 
 
 def _repeat_head(writer: Writer, node: Node, index: str) -> str:
-    path = repeat_path(node)
-    if not writer.file.has_parameters(path):
+    path = any_op(node).path
+    if not writer.file.has_parameters(path, writer):
         return f"for {index} in range({writer.size(any_op(node).count).text}):"
     layers = writer.layer(path)
-    item = writer.fresh(identifier(any_op(node).label.rpartition(".")[2]))
+    item = writer.fresh(identifier(any_op(node).path.rpartition(".")[2]))
     writer.bases = {**writer.bases, f"{path}.*.": item}
     return f"for {item} in {layers}:" if index == "_" else f"for {index}, {item} in enumerate({layers}):"
 

@@ -112,7 +112,7 @@ def write_model(file: File) -> Model:
     head = head.replace("(self, )", "(self)")
     top, unknown = header(writer)
     assert not unknown, unknown
-    assignments = file.layers.assignments(file.tree, "")
+    assignments = file.layers.assignments(file.tree, "", ())
     from attndsl.backends.pytorch.source import _init
 
     lines = [Line(f"class {file.model}(nn.Module):")]

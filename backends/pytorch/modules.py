@@ -2,132 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Union
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from attndsl.addresses import Box, Indices, intersection
 from attndsl.backends.pytorch.expressions import number
 from attndsl.backends.pytorch.names import keywords, plain
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.records import dataclass, field
 
-Tree = dict[str, Union["Tree", ParameterInfo]]
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """What stands at one step of the addresses: the parameters whose address ends there (several where they differ by
+    layer), and the parts inside it by their next step; `*` holds the rounds of a repeat."""
+
+    infos: list[ParameterInfo] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[ParameterInfo]:
+        yield from self.infos
+        for part in self.parts.values():
+            yield from part.walk()
+
+    def exists(self, rounds: Box) -> bool:
+        """Whether anything of it is there in some of these rounds of the loops around it."""
+        return any(all(_shared(info, rounds)) for info in self.walk())
+
+    def is_even(self, rounds: Box) -> bool:
+        """Whether the same of it is there in all of these rounds."""
+        return all(not all(shared) or shared == rounds for shared in (_shared(info, rounds) for info in self.walk()))
 
 
-def parameter_tree(graph: Graph) -> Tree:
+def _shared(info: ParameterInfo, rounds: Box) -> Box:
+    return intersection(rounds, info.layers[: len(rounds)])
+
+
+def parameter_tree(graph: Graph) -> Part:
     """The parameters by the steps of their addresses; repeats that have no rounds left out."""
-    root: Tree = {}
+    root = Part()
     for info in graph.parameters:
-        if not info.copies:
-            continue
-        at = root
-        *steps, last = info.address.split(".")
-        for step in steps:
-            inner = at.setdefault(step, {})
-            assert isinstance(inner, dict), info.address
-            at = inner
-        at[last] = info
+        if info.copies:
+            at = root
+            for step in info.address.split("."):
+                at = at.parts.setdefault(step, Part())
+            at.infos.append(info)
     return root
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """How a repeat is written, in some rounds of those around it: how often it goes round, as a number and as text, and
+    the classes of its modules, if they have any, with the one that each round takes (`cases`, where there are
+    several)."""
+
+    rounds: Box
+    count: int
+    text: str
+    classes: tuple[str, ...] = ()
+    cases: tuple[int, ...] | None = None
 
 
 @dataclass(eq=False)
 class Layers:
-    """Writes constructors. `kinds` has the class of each layer that is called as one; `classes`, for the path of a
-    repeat, the classes of its cases and which case each round is."""
+    """Writes constructors. `kinds` has the class of each layer that is called as one; `loops` the repeats by their
+    addresses."""
 
     graph: Graph
     kinds: Mapping[str, tuple[str, tuple[str, ...]]]
-    classes: dict[str, tuple[list[str], tuple[int, ...] | None]]
     size: Callable[[ParameterInfo], list[str]]
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
-    counts: dict[str, str] = field(default_factory=dict)  # for the path of a repeat, how many rounds, as text
+    loops: dict[str, list[Loop]] = field(default_factory=dict)
 
-    def assignments(self, tree: Tree, path: str, case: int | None = None) -> list[str]:
-        """The statements of an `__init__`, one for each part."""
+    def note(self, path: str, loop: Loop) -> None:
+        """Take down how a repeat is written: first that it is, then perhaps its classes."""
+        known = self.loops.setdefault(path, [])
+        known[:] = [loop, *(other for other in known if other.rounds != loop.rounds)]
+
+    def loop(self, path: str, rounds: Box) -> Loop | None:
+        """How the repeat is written in these rounds of those around it."""
+        known = self.loops.get(path, ())
+        return next((loop for loop in known if intersection(rounds, loop.rounds) == rounds), None)
+
+    def assignments(self, tree: Part, path: str, rounds: Box) -> list[str]:
+        """The statements of an `__init__`, one for each part of `tree`, all of whose addresses begin with `path`, that
+        is there in these rounds of the loops around it."""
         lines = []
-        for name, part in self._parts(tree, path, case):
+        for name, part in self._parts(tree, path, rounds):
             if plain(name):
                 lines.append(f"self.{name} = {part}")
             else:
-                kind = "_parameters" if isinstance(tree[name], ParameterInfo) else "_modules"
+                kind = "_parameters" if _ends(tree.parts[name], rounds) else "_modules"
                 lines.append(f'self.{kind}["{name}"] = {part}')
         return lines
 
-    def _parts(self, tree: Tree, path: str, case: int | None) -> list[tuple[str, str]]:
-        parts = []
-        for name, part in tree.items():
-            address = f"{path}{name}"
-            if isinstance(part, ParameterInfo):
-                if self._exists(part, path, case):
-                    parts.append((name, self.initial(part)))
-            elif self._any(part, path, case):
-                parts.append((name, self._layer(part, address, path, case)))
-        return parts
+    def _parts(self, tree: Part, path: str, rounds: Box) -> list[tuple[str, str]]:
+        found = []
+        for name, part in tree.parts.items():
+            if ending := _ends(part, rounds):
+                found.append((name, self.initial(ending)))
+            elif part.exists(rounds):
+                found.append((name, self._layer(part, f"{path}{name}", rounds)))
+        return found
 
-    def _exists(self, info: ParameterInfo, path: str, case: int | None) -> bool:
-        """Whether the parameter is there in the rounds that are of this case."""
-        if case is None or not info.layers:
-            return True
-        repeat = self._repeat(path)
-        if repeat is None:
-            return True
-        depth = repeat.count("*")
-        cases = self.classes[repeat][1] or ()
-        return any(cases[i] == case for i in info.layers[depth])
-
-    def _repeat(self, path: str) -> str | None:
-        """The path of the innermost repeat with several cases around `path`."""
-        found = [p for p, (_, cases) in self.classes.items() if cases is not None and path.startswith(f"{p}.*.")]
-        return max(found, key=len, default=None)
-
-    def _any(self, tree: Tree, path: str, case: int | None) -> bool:
-        return any(
-            self._exists(part, path, case) if isinstance(part, ParameterInfo) else self._any(part, path, case)
-            for part in tree.values()
-        )
-
-    def _layer(self, tree: Tree, address: str, path: str, case: int | None) -> str:
-        if set(tree) == {"*"}:
-            return self._list(tree["*"], address)
+    def _layer(self, part: Part, address: str, rounds: Box) -> str:
+        if "*" in part.parts and part.parts["*"].exists(rounds):
+            return self._list(part.parts["*"], address, rounds)
         kind, arguments = self.kinds.get(address, ("Layer", ()))
-        parts = self._parts(tree, f"{address}.", case)
+        parts = self._parts(part, f"{address}.", rounds)
         return f"{self.layer_class(kind)}({', '.join([*keywords(parts), *arguments])})"
 
-    def _list(self, body: Tree | ParameterInfo, address: str) -> str:
-        assert isinstance(body, dict)
-        if address not in self.classes:
-            return self._plain_list(body, address)
-        names, cases = self.classes[address]
+    def _list(self, body: Part, address: str, rounds: Box) -> str:
+        """The modules of a repeat."""
+        loop = self.loop(address, rounds)
+        if loop is None or not loop.classes:
+            return self._plain_list(body, address, rounds, loop)
+        names, cases = loop.classes, loop.cases
         if cases is None:
-            return f"nn.ModuleList({names[0]}() for _ in range({self.counts[address]}))"
+            return f"nn.ModuleList({names[0]}() for _ in range({loop.text}))"
         choice = f"({', '.join(names)})"
         if all(case == i % len(names) for i, case in enumerate(cases)):
-            return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({self.counts[address]}))"
+            return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({loop.text}))"
         return f"nn.ModuleList({choice}[case]() for case in {cases})"
 
-    def _plain_list(self, body: Tree, address: str) -> str:
+    def _plain_list(self, body: Part, address: str, rounds: Box, loop: Loop | None) -> str:
         """Modules without a class of their own, all alike or each with what it has."""
-        depth = address.count("*")
-        rounds = _indices(body, depth)
-        count = max(rounds) + 1 if rounds else 0
-        everywhere = all(len(indices) == count for indices in _all_indices(body, depth))
-        parts = ", ".join(keywords(self._parts(body, f"{address}.*.", None)))
+        if loop is None:  # nothing reads what it holds, so nothing says how often it goes round
+            count = 1 + max(info.layers[len(rounds)][-1] for info in body.walk() if all(_shared(info, rounds)))
+            loop = Loop(rounds, count, str(count))
         layer = self.layer_class("Layer")
-        if everywhere:
-            return f"nn.ModuleList({layer}({parts}) for _ in range({self.counts.get(address, count)}))"
-        items = [f"{layer}({', '.join(keywords(self._at(body, f'{address}.*.', depth, i)))})" for i in range(count)]
-        return f"nn.ModuleList([{', '.join(items)}])"
 
-    def _at(self, tree: Tree, path: str, depth: int, i: int) -> list[tuple[str, str]]:
-        parts = []
-        for name, part in tree.items():
-            if isinstance(part, ParameterInfo):
-                if i in part.layers[depth]:
-                    parts.append((name, self.initial(part)))
-            elif i in _indices(part, depth):
-                inner = ", ".join(keywords(self._at(part, f"{path}{name}.", depth, i)))
-                parts.append((name, f"{self.layer_class('Layer')}({inner})"))
-        return parts
+        def one(indices: Indices) -> str:
+            return f"{layer}({', '.join(keywords(self._parts(body, f'{address}.*.', (*rounds, indices))))})"
+
+        everywhere = range(loop.count)
+        if body.is_even((*rounds, everywhere)):
+            return f"nn.ModuleList({one(everywhere)} for _ in range({loop.text}))"
+        return f"nn.ModuleList([{', '.join(one((i,)) for i in everywhere)}])"
 
     def initial(self, info: ParameterInfo) -> str:
         """A new parameter with its first values."""
@@ -157,12 +168,6 @@ def _by_fan(kind: str, lengths: Sequence[int]) -> tuple[str, list[str]]:
     return "normal", [repr((2 / inputs) ** 0.5)]
 
 
-def _all_indices(tree: Tree, depth: int) -> list[Sequence[int]]:
-    found: list[Sequence[int]] = []
-    for part in tree.values():
-        found += [part.layers[depth]] if isinstance(part, ParameterInfo) else _all_indices(part, depth)
-    return found
-
-
-def _indices(tree: Tree, depth: int) -> set[int]:
-    return {i for indices in _all_indices(tree, depth) for i in indices}
+def _ends(part: Part, rounds: Box) -> ParameterInfo | None:
+    """The parameter that stands there in these rounds, if one does: `part` is even in them."""
+    return next((info for info in part.infos if all(_shared(info, rounds))), None)

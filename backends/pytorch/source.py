@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from attndsl.addresses import Box, Indices, intersection, loops_of
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
 from attndsl.backends.pytorch.lines import Argument, Line, header, parted
 from attndsl.backends.pytorch.model import write_model
-from attndsl.backends.pytorch.modules import Layers, Tree, parameter_tree
+from attndsl.backends.pytorch.modules import Layers, Loop, Part, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
-from attndsl.backends.pytorch.specialize import any_op, repeat_path, specialize
+from attndsl.backends.pytorch.specialize import any_op, specialize
 from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
 from attndsl.backends.pytorch.variables import Variables
 from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
-from attndsl.records import dataclass, field
+from attndsl.ops import Repeat
+from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
 
@@ -75,7 +77,7 @@ class File:
         self.kinds_used: set[str] = set()
         self.constants: dict[str, str] = {}
         self.tables: dict[str, tuple[int, ...]] = {}
-        self.claimed: set[str] = set()
+        self.claimed: set[tuple[str, Box]] = set()
         self.classes: list[list[Line]] = []
         self.names = Names(IMPORTED | set(LAYERS))
         self.model = self.names.free(class_name(graph.name))
@@ -91,7 +93,7 @@ class File:
                 "wide",
             }
         )
-        self.layers = Layers(graph, specialized.layers, {}, self._shape, self.helper, self._layer_class)
+        self.layers = Layers(graph, specialized.layers, self._shape, self.helper, self._layer_class)
 
     # ------------------------------------------------------------ what functions ask for
 
@@ -110,21 +112,25 @@ class File:
 
     def dtype(self, writer: Writer) -> str:
         """The module's dtype where no argument shows it."""
-        for address, info in self.parameters.items():
-            found = writer.reach(address, parameter=True) if info.copies else None
-            if found is not None:
-                return f"{found}.dtype"
-        return "torch.get_default_dtype()"
+        found = self._some_parameter(writer)
+        return "torch.get_default_dtype()" if found is None else f"{found}.dtype"
 
     def device(self, writer: Writer) -> str:
-        for address, info in self.parameters.items():
-            found = writer.reach(address, parameter=True) if info.copies else None
-            if found is not None:
-                return f"{found}.device"
-        return "None"
+        found = self._some_parameter(writer)
+        return "None" if found is None else f"{found}.device"
+
+    def _some_parameter(self, writer: Writer) -> str | None:
+        """A parameter that `writer` reaches, in all the rounds in which it runs."""
+        for info in self.graph.parameters:
+            if info.copies and all(loop in writer.rounds for loop in loops_of(info.address)):
+                rounds = writer.around(info.address)
+                found = writer.reach(info.address, parameter=True)
+                if found is not None and intersection(rounds, info.layers) == rounds:
+                    return found
+        return None
 
     def case_table(self, node: Node) -> str:
-        path = repeat_path(node)
+        path = any_op(node).path
         name = next((n for n, cases in self.tables.items() if cases == any_op(node).cases), None)
         if name is None:
             name = self.names.free(constant_name(f"{path.rpartition('.')[2]}_cases"))
@@ -141,26 +147,49 @@ class File:
         self.kinds_used.add(kind)
         return kind
 
-    def has_parameters(self, path: str) -> bool:
-        return self._subtree(path) is not None
+    def has_parameters(self, path: str, writer: Writer) -> bool:
+        """Whether the repeat at `path` has parameters where `writer` writes it."""
+        body = self._body(path)
+        return body is not None and body.exists(writer.around(path))
 
-    def _subtree(self, path: str) -> Tree | None:
-        at: Tree | ParameterInfo = self.tree
+    def _body(self, path: str) -> Part | None:
+        """What the rounds of a repeat hold."""
+        at: Part | None = self.tree
         for step in (*path.split("."), "*"):
-            if not isinstance(at, dict) or step not in at:
-                return None
-            at = at[step]
-        return at if isinstance(at, dict) else None
+            at = at.parts.get(step) if at is not None else None
+        return at
 
     def claim(self, writer: Writer, node: Node) -> bool:
         """Whether the body of this repeat becomes a class: it has parameters, `writer` can reach its modules, and no
         other repeat has made them its own."""
-        path = repeat_path(node)
-        self.layers.counts[path] = writer.size(any_op(node).count).text
-        if path in self.claimed or not self.has_parameters(path) or writer.reach(path, parameter=False) is None:
+        op, body = any_op(node), self._body(any_op(node).path)
+        key = op.path, writer.around(op.path)
+        if key in self.claimed or not self.has_parameters(op.path, writer):
             return False
-        self.claimed.add(path)
+        self.layers.note(op.path, self._loop(writer, node))
+        reached = writer.reach(op.path, parameter=False) is not None
+        if not reached or body is None or self._needs_other_modules(writer, node):
+            return False
+        if not all(body.is_even((*key[1], self._rounds(node, case))) for case in range(len(node.regions))):
+            return False
+        self.claimed.add(key)
         return True
+
+    def _loop(self, writer: Writer, node: Node) -> Loop:
+        count: Size = any_op(node).count
+        rounds = writer.around(any_op(node).path)
+        return Loop(rounds, count.value(self.graph.sizes), writer.size(count).text)
+
+    def _rounds(self, node: Node, case: int) -> Indices:
+        found: Indices = any_op(node).rounds(case, self.graph.sizes)
+        return found
+
+    def _needs_other_modules(self, writer: Writer, node: Node) -> bool:
+        """Whether a layer that is declared outside of this repeat, and holds a repeat with parameters, is applied in
+        it: a class of its own would not reach its modules."""
+        own = f"{any_op(node).path}.*."
+        loops = [n.op.path for region in node.regions for n in region.walk() if isinstance(n.op, Repeat)]
+        return any(not path.startswith(own) and self._body(path) is not None for path in loops)
 
     def block(self, writer: Writer, node: Node, path: str, outer: Sequence[Value]) -> Block:
         """Write the classes of a repeat's bodies. They take the values `outer` of the function around them."""
@@ -173,9 +202,10 @@ class File:
         ]
         label = path.rpartition(".")[2]
         block = Block(names, identifier(label if len(label) > 2 else _snake(name)), indexed)
-        writers = []
+        writers: list[Writer] = []
         for region in node.regions:
             inner = self._inner_writer(writer, region, path, indexed, outer)
+            inner.rounds = {**writer.rounds, path: self._rounds(node, len(writers))}
             inner.count(region)
             inner.run(region.nodes)
             inner.settle(region.results)
@@ -185,7 +215,8 @@ class File:
         block.foreign = list(dict.fromkeys(address for inner in writers for address in inner.foreign))
         missing = list(dict.fromkeys(symbol for inner in writers for symbol in header(inner)[1]))
         block.sizes = [Size.symbol(symbol) for symbol in missing]
-        self.layers.classes[path] = (names, any_op(node).cases if len(names) > 1 else None)
+        cases = any_op(node).cases if len(names) > 1 else None
+        self.layers.note(path, replace(self._loop(writer, node), classes=tuple(names), cases=cases))
         for case, (inner, region) in enumerate(zip(writers, node.regions, strict=True)):
             extra = [inner.foreign_parameter(a) for a in block.foreign]
             extra += [Argument(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
@@ -215,16 +246,13 @@ class File:
         names: Sequence[str],
         extra: Sequence[Argument],
     ) -> list[Line]:
-        count = any_op(node).count
-        total = count.value(self.graph.sizes)
-        cases = any_op(node).cases
-        rounds = range(total) if cases is None else [i for i in range(total) if cases[i] == case]
+        rounds = inner.rounds[path]
         which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
         where = f" ({node.at.source.name.rpartition('/')[2]}:{node.at.line})" if node.at else ""
         doc = f"One of the {len(rounds)} {which} of `{path}`{where}."
-        tree = self._subtree(path)
-        assert tree is not None
-        assignments = self.layers.assignments(tree, f"{path}.*.", case if len(names) > 1 else None)
+        body = self._body(path)
+        assert body is not None
+        assignments = self.layers.assignments(body, f"{path}.*.", (*inner.around(path), rounds))
         arguments = ", ".join(f"{v.name}: {'int' if v.host else 'Tensor'}" for v in (*inner.arguments, *extra))
         result = (
             "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"

@@ -3,7 +3,6 @@ parameters, and nothing that is not needed. Values stay the same objects; only n
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -37,17 +36,6 @@ def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
     layers, calls = _layers(graph, body)
     body, wide = widened(_with_calls(body, calls))
     return Specialized(pruned(body, taps), layers, wide)
-
-
-def repeat_path(node: Node) -> str:
-    """The path under which a repeat's layers stand: `h` where their parameters are `h.*.…`."""
-    addresses = [n.op.address for region in node.regions for n in region.walk() if isinstance(n.op, ops.Parameter)]
-    if any(address.startswith(f"{node.scope}.*.") for address in addresses):
-        return node.scope
-    op: Any = node.op
-    label = re.escape(op.label)
-    found = (re.match(rf"(?:.*\.)?{label}(?=\.\*\.)", address) for address in addresses)
-    return next((match.group() for match in found if match), node.scope or op.label)
 
 
 class _Rewriting:
@@ -337,7 +325,7 @@ def _layers(graph: Graph, body: Region) -> tuple[dict[str, tuple[str, tuple[str,
     def visit(region: Region, base: str) -> None:
         for node in region.nodes:
             for inside in node.regions:
-                visit(inside, f"{repeat_path(node)}.*." if isinstance(node.op, ops.Repeat) else base)
+                visit(inside, f"{node.op.path}.*." if isinstance(node.op, ops.Repeat) else base)
             shape = _layer_shape(node, producers)
             if shape is None:
                 continue

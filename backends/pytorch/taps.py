@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import count as forever
 
 from attndsl import ops
+from attndsl.addresses import filled
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Graph, Node, Region, Value
 
@@ -40,7 +40,7 @@ def _values(graph: Graph) -> list[Value]:
 
 def _patterns(address: str) -> list[str]:
     """The names that `h.3.attn` may go by: `h.*.attn`, or itself."""
-    return [re.sub(r"(?<=\.)\d+(?=\.|$)", "*", address), address]
+    return [re.sub(r"(?<=\.)\d+(?=[.@]|$)", "*", address), address]
 
 
 def _last_in_each_body(graph: Graph, values: Sequence[Value]) -> list[Value]:
@@ -66,22 +66,17 @@ def addresses_in_order(graph: Graph, taps: Mapping[Value, str]) -> dict[str, lis
     if not taps:
         return found
 
-    def run(region: Region, indices: tuple[int, ...]) -> None:
+    def run(region: Region, loops: Mapping[str, int]) -> None:
         for node in region.nodes:
             if isinstance(node.op, ops.Repeat):
                 for i in range(node.op.count.value(graph.sizes)):
-                    run(node.regions[node.op.cases[i] if node.op.cases else 0], (*indices, i))
+                    run(node.regions[node.op.cases[i] if node.op.cases else 0], {**loops, node.op.path: i})
             else:
                 for inner in node.regions:
-                    run(inner, indices)
+                    run(inner, loops)
             for value in node.outputs:
                 if value in taps:
-                    found[taps[value]].append(_filled(taps[value], indices))
+                    found[taps[value]].append(filled(taps[value], loops))
 
-    run(graph.body, ())
+    run(graph.body, {})
     return found
-
-
-def _filled(name: str, indices: tuple[int, ...]) -> str:
-    at = forever()
-    return re.sub(r"\*", lambda _: str(indices[next(at)]), name)

@@ -41,7 +41,7 @@ scope h = repeat labelled at m.attn:9:9
 scope h.*.ln = layer_norm at "odd name: 1":3:4 doc "d"
 body {
   %3: float[] = constant(value=1e-05)
-  %4 {h, "odd name"}: float[B, T, width], %5: float[B, depth, width] = repeat(%0, label="h", count=depth, \
+  %4 {h, "odd name"}: float[B, T, width], %5: float[B, depth, width] = repeat(%0, path="h", count=depth, \
 cases=[0, 1, 0, 1], carried=1, stacked=[depth]) in h at m.attn:9:1 {
     given %6: int[], %7 {h.*.x}: float[B, T, width]
     %8: float[width] = parameter(address="h.*.s", type=float[width]) in h.*.ln at std/n.attn:3:3 from m.attn:9:9
@@ -74,9 +74,9 @@ size M = 3
 input x %0: float[B, T, width] where < 2*width, >= 0
 input y %1: int[B] optional
 input v %2: bool[B] optional = "" where < 2
-parameter p0.*: float[width] = normal(0.02) layers [0:4] role weight
-parameter p1.*: float[$0=width, $1=width] = zeros layers [(1, 3)] role weight
-parameter p2.*.*: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role weight
+parameter l0.*.p0: float[width] = normal(0.02) layers [0:4] role weight
+parameter l0.*.p1: float[$0=width, $1=width] = zeros layers [(1, 3)] role weight
+parameter l1.*.l2.*.p2: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role weight
 constraint T <= 3*width/depth code E0210
 constraint width divides 2 code E0210
 """
@@ -108,9 +108,9 @@ def test_erasing():
     head = ERASED.replace("constraint width divides 2 code E0210\n", "")
     body = text[text.index("body {") :]
     assert text.startswith(head.replace("$0", "$1").replace("$1=width, $1", "$1=width, $2"))
-    assert 'label=""' in body
+    assert 'path="l0"' in body
     assert 'site="0"' in body
-    assert 'address="p0.*"' in body
+    assert 'address="l0.*.p0"' in body
     assert "h.*" not in body
     assert " at " not in body
 

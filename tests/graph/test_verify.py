@@ -9,7 +9,7 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.reader import parse_text
-from attndsl.graph.verify import GRAPH_RULES, NODE_RULES, InvalidGraph, verify
+from attndsl.graph.verify import BODY_RULES, GRAPH_RULES, NODE_RULES, InvalidGraph, verify
 from attndsl.ops import Range
 from attndsl.sizes import Size
 from attndsl.types import INT, Axis, Type
@@ -26,7 +26,7 @@ parameter h.*.s: float[width] = ones layers [0:2] role norm
 body {
   %2: float[width] = parameter(address="w", type=float[width])
   %3: float[B, T, width] = mul(%0, %2)
-  %4: float[B, T, width], %5: float[B, depth, T] = repeat(%3, label="h", count=depth, cases=none, carried=1, \
+  %4: float[B, T, width], %5: float[B, depth, T] = repeat(%3, path="h", count=depth, cases=none, carried=1, \
 stacked=[depth]) in h {
     given %6: int[], %7: float[B, T, width]
     %8: float[width] = parameter(address="h.*.s", type=float[width]) in h.*
@@ -34,7 +34,7 @@ stacked=[depth]) in h {
     %10: float[B, T] = mean(%9, over=[width])
     give %9, %10
   }
-  %11: float[B, T, width], %12: float[T, B, T2=T] = scan(%4, label="t", axis=T, carried=1, reverse=false, \
+  %11: float[B, T, width], %12: float[T, B, T2=T] = scan(%4, path="t", axis=T, carried=1, reverse=false, \
 stacked=[T]) {
     given %13: int[], %14: float[B, T, width]
     %15: float[B, T2=T, width] = rename(%14, old=T, new=T2=T)
@@ -61,7 +61,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "stacked over another axis": (
         "%5: float[B, depth, T]", "%5: float[B, T, depth]", "types are what", "it gives",
     ),
-    "more steps than are stacked": ("stacked=[depth]", "stacked=[n=3]", "types are what", "it gives"),
+    "more steps than are stacked": ("stacked=[depth]", "stacked=[n=3]", "stacked over as many", "stacked over n=3"),
     "cases for other iterations": ("cases=none", "cases=[0, 0, 0]", "stacked over as many", "3 cases for depth"),
     "a case without a body": ("cases=none", "cases=[0, 1]", "types are what", "asks for another"),
     "an inner value read outside": ("add(%11, %0)", "add(%9, %0)", "in sight of its use", "not around it"),
@@ -70,8 +70,15 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "parameter w: float[width]", "parameter w: float[w=width]", "parameters are", "read as",
     ),
     "a parameter per layer at the top": (
-        'address="w", ', 'address="h.*.s", ', "parameters are declared", "inside 0 repeats",
+        'address="w", ', 'address="h.*.s", ', "parameters are declared", "outside of the repeat `h`",
     ),
+    "a parameter of another loop": (
+        'path="h"', 'path="g"', "parameters are declared", "outside of the repeat `h`",
+    ),
+    "a parameter of some layers alone": (
+        "layers [0:2]", "layers [0:1]", "parameters are declared where they are read", "in 2 rounds, and exists in 1",
+    ),
+    "a loop of another loop": ('path="h"', 'path="g.*.h"', "a repeat stands in", "outside of the repeat `g`"),
     "a parameter declared twice": ("parameter h.*.s", "parameter w", "declared once", "0 indices"),
     "an input declared twice": ("input y %1", "input x %1", "inputs are", "`x` is declared twice"),
     "an output that needs no input": ("needs y", "needs x", "outputs are", "no optional input"),
@@ -169,5 +176,5 @@ def test_the_innermost_culprit_is_named():
 
 def test_every_rule_is_broken_here():
     broken = {rule for _, _, rule, _ in MISTAKES.values()} | {rule for _, rule, _ in CHANGES}
-    for rule, _ in (*NODE_RULES, *GRAPH_RULES):
+    for rule, _ in (*BODY_RULES, *NODE_RULES, *GRAPH_RULES):
         assert any(part in rule for part in broken), rule

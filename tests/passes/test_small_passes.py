@@ -248,7 +248,7 @@ def test_dropout_and_layouts_are_not_common():
 
 REPEAT = """\
 %2: int[T] = range(axis=T)
-%3: float[B, T, width] = repeat(%0, label="h", count=depth, cases=none, carried=1, stacked=[]) {{
+%3: float[B, T, width] = repeat(%0, path="h", count=depth, cases=none, carried=1, stacked=[]) {{
   given %4: int[], %5: float[B, T, width]
 {}
   give %20

@@ -182,7 +182,7 @@ def repeat_nested() -> Graph:
             both = j.emit(a.Mul(), _square(j, carried, "h.*.g.*.w"), j.parameter("h.*.gain", "D"))
             return (j.emit(a.Add(), carried, both, names=("h.*.g.*.sum",)),)
 
-        return i.loop(Repeat("g", size("inner"), None, 1), (carried,), inner)
+        return i.loop(Repeat("h.*.g", size("inner"), None, 1), (carried,), inner)
 
     b.output("y", b.loop(Repeat("h", size("depth"), None, 1), (x,), outer)[0])
     return b.graph()

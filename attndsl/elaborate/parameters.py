@@ -1,0 +1,121 @@
+"""A model's parameters: declared one by one where the author wrote them, and put together when all is elaborated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from attndsl import ops
+from attndsl.addresses import Box, intersection, united, without
+from attndsl.diagnostics import Label, Span, error
+from attndsl.elaborate.frames import Frame, PendingParameter
+from attndsl.elaborate.tensors import stamp
+from attndsl.elaborate.values import IndexVariable
+from attndsl.graph import Initializer, ParameterInfo, Type
+from attndsl.records import dataclass
+from attndsl.syntax import tree
+
+
+def declare_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
+    """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared."""
+    place = frame.label(name.text, name.span)
+    known = frame.run.parameters.setdefault(place.path, {})
+    new = PendingParameter(place.path, type_, initializer, place.loops, span, frame.site, _role(name.text, type_))
+    mine = known.setdefault(place.loops, new)
+    _agree(mine, new)
+    stamp(frame, span)
+    value = frame.builder.emit(ops.Parameter(place.path, type_))
+    frame.bind(name.text, frame.name(value, place.path), name.span)
+
+
+def _role(name: str, type_: Type) -> str:
+    if type_.rank >= 2:
+        return "table" if name == "table" else "weight"
+    return "bias" if name in ("bias", "shift") else "norm"
+
+
+def _agree(first: PendingParameter, again: PendingParameter) -> None:
+    """Two declarations of one address, in a round that both have, are of one parameter."""
+    help = "a layer is shared between tensors of the same axes only"
+    if first.span != again.span:
+        raise error(
+            "E0107",
+            f"the parameter `{first.address}` is declared twice",
+            again.span,
+            other=Label(first.span, "first here"),
+        )
+    if first.type != again.type:
+        message = f"the shared parameter `{first.address}` would be {again.type}, but it is {first.type}"
+    elif first.initializer != again.initializer:
+        message = (
+            f"the shared parameter `{first.address}` would start from {again.initializer}, but it starts from "
+            f"{first.initializer}"
+        )
+    else:
+        return
+    place = again.site or again.span
+    raise error("E0206", message, place, other=Label(first.site or first.span, "made here"), help=help)
+
+
+# ---------------------------------------------------------------- all of them
+
+
+def declared_parameters(
+    parameters: Iterable[dict[tuple[IndexVariable, ...], PendingParameter]],
+) -> Iterator[ParameterInfo]:
+    """The parameters in the order in which they were declared, those of one address by what they have in common."""
+    for known in parameters:
+        yield from _of_one_address(list(known.values()))
+
+
+@dataclass(eq=False, slots=True)
+class _Alike:
+    """What is declared at one address with one type and initial value, and in which rounds; these have none in
+    common."""
+
+    first: PendingParameter
+    boxes: list[Box]
+
+
+def _of_one_address(known: Sequence[PendingParameter]) -> Iterator[ParameterInfo]:
+    groups: dict[tuple[Type, Initializer], _Alike] = {}
+    shared = _declared_again(known)
+    seen: dict[Box, PendingParameter] = {}
+    for p in known:
+        box = _box(p)
+        if box in seen:  # a layer with a repeat in it, applied again
+            _agree(seen[box], p)
+            continue
+        seen[box] = p
+        new = [box]
+        for group in groups.values() if shared else ():
+            for other in group.boxes:
+                if all(intersection(box, other)):
+                    _agree(group.first, p)
+                    new = [part for piece in new for part in without(piece, other)]
+        groups.setdefault((p.type, p.initializer), _Alike(p, [])).boxes.extend(new)
+    for group in groups.values():
+        p = group.first
+        for box in united(group.boxes):
+            yield ParameterInfo(p.address, p.type, p.initializer, box, p.span, p.role)
+
+
+def _box(p: PendingParameter) -> Box:
+    found = []
+    for variable in p.loops:
+        assert variable.rounds is not None
+        found.append(variable.rounds)
+    return tuple(found)
+
+
+def _declared_again(known: Sequence[PendingParameter]) -> bool:
+    """Whether one round may have several of these declarations. The cases of a repeat exclude each other; those of a
+    repeat that was entered twice, in a layer that is applied twice, do not."""
+    entries: dict[tuple[IndexVariable, ...], object] = {}
+    for p in known:
+        for at, variable in enumerate(p.loops):
+            if entries.setdefault(p.loops[:at], variable.entry) is not variable.entry:
+                return True
+    return False
+
+
+__all__ = ["declare_parameter", "declared_parameters"]
