@@ -12,9 +12,6 @@ from collections.abc import Container
 
 from attndsl.syntax.tables import END, Tables
 
-RESERVED = frozenset({"if", "else", "and", "or", "not", "as", "return", "emit", "true", "false"})
-"""Words that can never be names."""
-
 NEWLINE = "_NEWLINE"
 BAD = "BAD"
 """The kind of a character, or of a run of them, that starts no token."""
@@ -72,6 +69,7 @@ class Vocabulary:
 
     def __init__(self, tables: Tables) -> None:
         self.words = tables.words
+        self.reserved = tables.reserved
         self.marks = tables.marks
         patterns = tables.patterns
         longest_first = sorted(tables.marks, key=len, reverse=True)
@@ -153,7 +151,7 @@ class Lexer:
         kind = self.vocabulary.words.get(word)
         if kind is None:
             return "NAME"
-        if word in RESERVED:
+        if word in self.vocabulary.reserved:
             return kind
         if kind not in row:
             return "NAME"

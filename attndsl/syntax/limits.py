@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
 from attndsl.records import dataclass, field
+from attndsl.syntax.keywords import starts_declaration
 from attndsl.syntax.lexer import CLOSING, continues_at
 from attndsl.syntax.tree import Argument, AxisList, AxisTerm, Identifier, SubscriptEntry, Tree, children
 
@@ -61,13 +62,6 @@ _POINTS = re.compile(
       | \b(?:and|or|not|if|else)\b""",
     re.VERBOSE,
 )
-
-_DECLARATION = re.compile(r"(?:model|block|mask|bias|variant|weights|train)[ \t]+[A-Za-z_]|use[ \t]+[\"A-Za-z_]")
-
-
-def starts_declaration(text: str, offset: int) -> bool:
-    """Whether a declaration starts at `offset`, at the very beginning of its line."""
-    return (offset == 0 or text[offset - 1] == "\n") and _DECLARATION.match(text, offset) is not None
 
 
 def survey(source: Source) -> Brackets:

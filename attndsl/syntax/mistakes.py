@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span, nearest
-from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, RESERVED, Token
+from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, Token
 from attndsl.syntax.place import AFTER_VALUE, COMPARISONS, OPERANDS, OPERATORS, Place
-from attndsl.syntax.tables import END
+from attndsl.syntax.tables import END, tables
 from attndsl.syntax.tree import Tree
 
 if TYPE_CHECKING:
     from attndsl.syntax.parser import Parser
 
-DECLARATIONS = ("use", "model", "block", "mask", "bias", "variant", "weights", "train")
-STATEMENTS = (
-    *("input", "output", "layer", "param", "state", "repeat", "scan", "scope", "require"),
-    *("if", "else", "return", "emit"),
-)
 _USES = {
     "input": "input tokens: int[B, T]",
     "output": "output logits = …",
@@ -295,7 +290,7 @@ def _operator_spelling(place: Place) -> Diagnostic | None:
 
 def _reserved(place: Place) -> Diagnostic | None:
     """`and = 3`, `x.return`, `repeat if in depth`."""
-    if place.token.text not in RESERVED or "NAME" not in place.expected:
+    if place.token.text not in tables().reserved or "NAME" not in place.expected:
         return None
     if place.kind == "IF" and "PLUS" not in place.expected and place.parts and place.expected >= {"NUMBER"}:
         return None
@@ -313,10 +308,10 @@ def _unknown_word(place: Place) -> Diagnostic | None:
         entries = ("config", "prefix", "ignore", "if")
         return _word(place, token.start, token.end, entries, "no entry of a `weights` section")
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
-    starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in RESERVED or token.text == "{"
+    starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in tables().reserved or token.text == "{"
     if is_name and starts_word and "EQUALS" in place.expected and place.bracket is None:
         first = place.first_word
-        if first in DECLARATIONS:
+        if first in tables().declarations:
             return place.say(
                 "E0020",
                 f"a `{first}` cannot be declared here",
@@ -325,7 +320,7 @@ def _unknown_word(place: Place) -> Diagnostic | None:
             )
         if first in _USES:
             return _nameless(place, first, place.start)
-        return _word(place, place.start, place.start + len(first), STATEMENTS, "no statement")
+        return _word(place, place.start, place.start + len(first), {*tables().statements, "else"}, "no statement")
     before = re.search(r"\b(?:scope|repeat|scan)$", place.text[: place.before])
     if place.kind == "LBRACE" and before is not None:
         return _nameless(place, before.group(), before.start())
@@ -344,9 +339,14 @@ def _outside(place: Place) -> Diagnostic:
     token = place.token
     word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
     rest = place.text[token.end : token.end + 80]
-    is_statement = word in STATEMENTS or re.match(r"\s*(?:[-+*/]?=|,|<-|:)", rest)
-    if word and re.match(r"[ \t]+[A-Za-z_\"]", rest) and nearest(word, DECLARATIONS) and word not in STATEMENTS:
-        return _word(place, token.start, token.end, DECLARATIONS, "no declaration")
+    is_statement = word in tables().statements or re.match(r"\s*(?:[-+*/]?=|,|<-|:)", rest)
+    if (
+        word
+        and re.match(r"[ \t]+[A-Za-z_\"]", rest)
+        and nearest(word, tables().declarations)
+        and word not in tables().statements
+    ):
+        return _word(place, token.start, token.end, tables().declarations, "no declaration")
     if word and (is_statement or not re.match(r"[ \t]+[A-Za-z_\"]", rest)):
         closed = [
             close
@@ -358,11 +358,11 @@ def _outside(place: Place) -> Diagnostic:
             other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
         return place.say("E0020", "a statement stands outside of every model and block", other=other)
     if word:
-        return _word(place, token.start, token.end, DECLARATIONS, "no declaration")
+        return _word(place, token.start, token.end, tables().declarations, "no declaration")
     return place.say("E0020", f"{place.shown()} stands outside of every declaration")
 
 
-def _word(place: Place, start: int, end: int, words: tuple[str, ...], what: str) -> Diagnostic:
+def _word(place: Place, start: int, end: int, words: Iterable[str], what: str) -> Diagnostic:
     span = place.span(start, end)
     found = nearest(span.text, words)
     if span.text in _ELSEWHERE:

@@ -15,30 +15,17 @@ from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
 from attndsl.records import replace
 from attndsl.syntax.build import Builder
 from attndsl.syntax.files import read_source
+from attndsl.syntax.keywords import lines, starts_declaration
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
-from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, starts_declaration, survey, too_deep, too_large
+from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, survey, too_deep, too_large
 from attndsl.syntax.tables import END, Rule, Tables, tables
 from attndsl.syntax.tree import File
 
-WITH_BODY = ("model", "block", "mask", "bias", "scope", "repeat", "scan", "if")
-"""What has a body of statements in braces."""
-
-_REGIONS = ("scope", "repeat", "scan", "if")
 _OPENING = {"LPAR", "LSQB", "LBRACE"}
 _CLOSING = {"RPAR", "RSQB", "RBRACE"}
 _STOPS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|[()\[\]{}\n,]')
 _WEIGHTS_ENTRY = re.compile(r'(?:(?:prefix|ignore)[ \t]+)?"')
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_LIKE_STATEMENT = re.compile(
-    r"""\s*(?: \} | /// | (?:if|return|emit)\b
-      | (?:input|output|layer|param|state|repeat|scan|scope|require)[ \t]+[A-Za-z_]
-      | (?:model|block|mask|bias|variant|weights|train|use)[ \t]+["A-Za-z_]
-      | [A-Za-z_]\w*[ \t]*(?:=(?!=)|,|:|[-+*/]=|<-))""",
-    re.VERBOSE,
-)
-_LIKE_DECLARATION = re.compile(
-    r"///|(?!(?:return|emit|input|output|layer|param|state|repeat|scan|require)\b)[A-Za-z_]\w*[ \t]+[A-Za-z_]"
-)
 
 
 def parse(source: Source) -> tuple[File, list[Diagnostic]]:
@@ -345,17 +332,17 @@ class Parser:
                     return offset
                 if offset < token.start or continues_at(text, at) or text[:offset].rstrip(" \t\r").endswith(","):
                     continue
-                if offset == token.start and awaits_value and not _LIKE_STATEMENT.match(text, at):
+                if offset == token.start and awaits_value and not lines().like_statement.match(text, at):
                     continue  # `x = a +` and the rest on the next line: one mistake
-                if not top_level or _LIKE_DECLARATION.match(text, at):
+                if not top_level or lines().like_declaration.match(text, at):
                     return offset
         return len(text)
 
     def header_end(self, start: int, end: int, token: Token) -> int | None:
         """The offset of the `{` after a first line that went wrong, if what follows is a body of statements."""
         first = _WORD.match(self.text, start)
-        word = nearest(first.group(), WITH_BODY) if first else None
-        if word is None or (word in _REGIONS) != self.open_braces():
+        word = nearest(first.group(), self.tables.bodies) if first else None
+        if word is None or (word in self.tables.statements) != self.open_braces():
             return None
         at = start
         while (stop := _STOPS.search(self.text, at, end)) is not None:

@@ -1,25 +1,20 @@
-"""From `grammars/attn.lark` to the tables that the parser runs on.
+"""The tables that the parser runs on, which are made from `grammars/attn.lark` ahead of time.
 
 Lark reads the grammar, proves it LALR(1) (any conflict is an error) and computes the states. What comes out is plain
-data, kept as JSON under the user's cache directory: a run that finds it there neither imports lark nor unpickles
-anything. The cache is only ever a saving of time: a missing, damaged, outdated or foreign file is built anew.
+data, kept beside this file: `python scripts/tables.py` writes it, and a test says when it is out of date. So a run
+neither imports lark nor keeps anything of its own.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from attndsl.records import dataclass
-
-FORMAT = 1
-"""Goes up when the layout of the cached data changes."""
 
 START = "file"
 END = "$END"
@@ -62,30 +57,23 @@ class Tables:
     """Keyword → terminal."""
     marks: dict[str, str]
     """Operator or bracket → terminal."""
+    reserved: frozenset[str]
+    """The keywords that are never names."""
+    declarations: frozenset[str]
+    """The keywords that a declaration starts with."""
+    statements: frozenset[str]
+    """The keywords that a statement starts with."""
+    bodies: frozenset[str]
+    """The keywords of what has a body of statements in braces."""
 
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
-    """The parser's tables, from the cache or from the grammar."""
-    grammar = resources.files("attndsl").joinpath("grammars/attn.lark").read_text(encoding="utf-8")
-    path = cache_path(grammar)
-    data = _read(path, grammar)
-    if data is None:
-        data = build(grammar)
-        _write(path, data)
-    return _thaw(data)
-
-
-def cache_directory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification says to ignore a relative path.
-    root = Path(base) if base and os.path.isabs(base) else Path(os.path.expanduser("~")) / ".cache"
-    return root / "attndsl"
-
-
-def cache_path(grammar: str) -> Path:
-    version = f"{sys.version_info.major}{sys.version_info.minor}"
-    return cache_directory() / f"grammar-{FORMAT}-{version}-{zlib.crc32(grammar.encode()):08x}.json"
+    """The parser's tables. Those of a grammar that was changed since they were written are made here, with lark."""
+    package = resources.files("attndsl")
+    grammar = package.joinpath("grammars/attn.lark").read_bytes()
+    data = json.loads(package.joinpath("syntax/tables.json").read_bytes())
+    return _thaw(data if data["grammar"] == zlib.crc32(grammar) else build(grammar.decode()))
 
 
 # ---------------------------------------------------------------- building
@@ -126,15 +114,31 @@ def build(grammar: str) -> dict[str, Any]:
                 symbols.append(symbol)
             row[symbol] = state_of[target]
         rows.append(row)
+    terminals = sorted(parser.terminals, key=lambda terminal: terminal.name)
     return {
-        "grammar": grammar,
+        "grammar": zlib.crc32(grammar.encode()),
         "rows": rows,
         "symbols": symbols,
         "rules": [_describe(rule) for rule in rules],
         "start": 0,
         "accept": state_of[table.end_states[START]],
-        "terminals": [[t.name, type(t.pattern).__name__ == "PatternRE", t.pattern.value] for t in parser.terminals],
+        "bodies": sorted({word for rule in rules if _has_body(rule) for word in _first(rule, rules)}),
+        "reserved": sorted(t.name for t in parser.terminals if t.priority > 0),
+        "patterns": {t.name: t.pattern.value for t in terminals if t.pattern.type == "re"},
+        "fixed": {t.name: t.pattern.value for t in terminals if t.pattern.type == "str"},
     }
+
+
+def _has_body(rule: Any) -> bool:
+    return any(symbol.name == "body" for symbol in rule.expansion)
+
+
+def _first(rule: Any, rules: list[Any]) -> list[str]:
+    """The terminals that the text of a rule can start with."""
+    symbol = rule.expansion[0]
+    if symbol.is_term:
+        return [symbol.name]
+    return [name for other in rules if other.origin == symbol and other.expansion for name in _first(other, rules)]
 
 
 def _describe(rule: Any) -> list[Any]:
@@ -158,15 +162,19 @@ def _describe(rule: Any) -> list[Any]:
 
 
 def _thaw(data: dict[str, Any]) -> Tables:
-    terminals = data["terminals"]
-    rows = data["rows"]
+    rows, symbols, fixed = data["rows"], data["symbols"], data["fixed"]
+    words = {name: text for name, text in fixed.items() if text.isidentifier()}
+
+    def among(names: Iterable[str]) -> frozenset[str]:
+        return frozenset(words[name] for name in names if name in words)
+
     return Tables(
         rows=tuple(rows),
-        symbols=tuple(data["symbols"]),
+        symbols=tuple(symbols),
         resuming=frozenset(
             state
             for state, row in enumerate(rows)
-            if any(start in row for start in STATEMENT_STARTS) and data["symbols"][state] != "DOC"
+            if any(start in row for start in STATEMENT_STARTS) and symbols[state] != "DOC"
         ),
         rules=tuple(
             Rule(origin, length, action, tuple((i, inline) for i, inline in plan), is_unit)
@@ -174,37 +182,11 @@ def _thaw(data: dict[str, Any]) -> Tables:
         ),
         start=data["start"],
         accept=data["accept"],
-        patterns={name: text for name, is_regex, text in terminals if is_regex},
-        words={text: name for name, is_regex, text in terminals if not is_regex and text.isidentifier()},
-        marks={text: name for name, is_regex, text in terminals if not is_regex and not text.isidentifier()},
+        patterns=data["patterns"],
+        words={text: name for name, text in words.items()},
+        marks={text: name for name, text in fixed.items() if name not in words},
+        reserved=among(data["reserved"]),
+        declarations=among(rows[data["start"]]),
+        statements=among(name for row in rows if "RETURN" in row for name in row),
+        bodies=among(data["bodies"]),
     )
-
-
-# ---------------------------------------------------------------- the cache
-
-
-def _read(path: Path, grammar: str) -> dict[str, Any] | None:
-    """The cached data, or None unless it is ours, whole and of this very grammar."""
-    try:
-        with open(path, "rb") as file:
-            if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
-                return None
-            checksum, _, payload = file.read().partition(b"\n")
-        if int(checksum, 16) != zlib.crc32(payload):
-            return None
-        data: dict[str, Any] = json.loads(payload)
-        return data if data["grammar"] == grammar else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    """Store `data`, whole or not at all; a cache that cannot be written is no one's problem."""
-    payload = json.dumps(data, separators=(",", ":")).encode()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(b"%08x\n" % zlib.crc32(payload) + payload)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True) if os.path.isdir(path.parent) else None

@@ -50,7 +50,7 @@ def test_the_wheel_has_every_file_and_only_one_package(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"attndsl"}
-    assert "attndsl/py.typed" in names
+    assert {"attndsl/py.typed", "attndsl/syntax/tables.json"} <= names
     for inner in (_sources("attn", "specs"), _sources("lark", "grammars"), _sources("py", "backends")):
         assert inner
         assert {f"attndsl/{name}" for name in inner} <= names

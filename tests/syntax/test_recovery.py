@@ -75,7 +75,7 @@ def test_each_mistake_gives_one_error(text, expected):
             [("E0016", 2), ("E0010", 3), ("E0010", 5), ("E0010", 5), ("E0015", 6), ("E0010", 8)],
         ),
         ('weights M from h {\n if a {\n "x" <-> y\n else {\n "x" <-> z\n }\n}\n', [("E0011", 3)]),
-        ("train M: {\n a = = 1\n}\n", [("E0010", 1)]),
+        ("train M: {\n a = = 1\n}\n", [("E0010", 1), ("E0010", 2)]),
         ("variant M:a { b=1 c=2 }\nvariant M:b { c== 2 }\n", [("E0010", 1), ("E0016", 2)]),
         ("train M {\n a += 1\n b = = 2\n}\n", [("E0010", 2), ("E0010", 3)]),
         ("use foo\nuse std\nmodel M { }\n", [("E0010", 1), ("E0010", 2)]),
