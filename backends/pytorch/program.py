@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.source import Written, write
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
@@ -77,7 +78,7 @@ class TorchProgram:
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by address, in the graph's order."""
         named = dict(self.module.named_parameters())
-        return {a: _array(named[a]) for info in self.graph.parameters for a in info.addresses()}
+        return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
@@ -99,7 +100,7 @@ class TorchProgram:
         named = dict(self.module.named_parameters())
         with torch.no_grad():
             for address, array in pairs:
-                named[address].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+                named[address].copy_(to_tensor(np.asarray(array), shared=True))
 
     # ------------------------------------------------------------ running
 
@@ -118,7 +119,7 @@ class TorchProgram:
         given = self.tensors(inputs)
         with torch.no_grad():
             results = self._forward(self._call, self.written, given, names, training, seed, step)
-            found = {name: _array(results[name]) for name in names}
+            found = {name: to_array(results[name]) for name in names}
             if dump:
                 found |= self._dump(tuple(dump), given, training, seed, step)
         return found
@@ -141,7 +142,7 @@ class TorchProgram:
             results = self._forward(self._call, self.written, given, names, training, seed, step)
             found = {name: results[name] for name in names}
             total = sum(
-                (value * torch.as_tensor(np.asarray(cotangents[name])).to(value)).sum()
+                (value * to_tensor(np.asarray(cotangents[name]), value.dtype, value.device)).sum()
                 for name, value in found.items()
                 if value.requires_grad
             )
@@ -152,11 +153,11 @@ class TorchProgram:
         if isinstance(total, torch.Tensor) and sources:
             gradients = torch.autograd.grad(total, sources, allow_unused=True)
         arrays = [
-            _array(torch.zeros_like(source) if gradient is None else gradient)
+            to_array(torch.zeros_like(source) if gradient is None else gradient)
             for source, gradient in zip(sources, gradients, strict=True)
         ]
         return (
-            {name: _array(value) for name, value in found.items()},
+            {name: to_array(value) for name, value in found.items()},
             dict(zip(addresses, arrays, strict=False)),
             dict(zip(leaves, arrays[len(addresses) :], strict=True)),
         )
@@ -176,8 +177,8 @@ class TorchProgram:
         check_inputs(self.graph, inputs)
         dtypes = {FLOAT: self.torch_dtype, BOOL: torch.bool}
         return {
-            info.name: torch.as_tensor(np.array(inputs[info.name])).to(
-                device=self.device, dtype=dtypes.get(info.value.type.dtype, torch.int64)
+            info.name: to_tensor(
+                np.asarray(inputs[info.name]), dtypes.get(info.value.type.dtype, torch.int64), self.device
             )
             for info in self.graph.inputs
             if info.name in inputs
@@ -233,7 +234,7 @@ class TorchProgram:
         self._forward(module, written, tensors, names, training, seed, step)
         found: dict[str, Array] = {}
         for name, values in recorded.items():
-            found.update(zip(written.recorded[name], map(_array, values), strict=True))
+            found.update(zip(written.recorded[name], map(to_array, values), strict=True))
         recorded.clear()
         missing = [address for address in addresses if address not in found]
         if missing:
@@ -339,15 +340,6 @@ def _failed(written: Written, problem: BaseException) -> Node | None:
             found = written.nodes.get(trace.tb_lineno) or found
         trace = trace.tb_next
     return found
-
-
-def _array(tensor: Any) -> Array:
-    """A copy as NumPy's; bfloat16, which NumPy lacks, as float32."""
-    tensor = tensor.detach()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
-    array: Array = tensor.cpu().numpy().copy()
-    return array
 
 
 __all__ = ["TorchProgram", "seeded", "step_seed"]

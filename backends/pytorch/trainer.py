@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.autocast import mixed
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
@@ -141,14 +142,14 @@ class TorchTrainer:
         return not flags or bool(torch.stack(flags).all())  # together: one wait for the device
 
     def parameters(self) -> dict[str, Array]:
-        return {address: _array(value) for address, value in self.values.items()}
+        return {address: to_array(value) for address, value in self.values.items()}
 
     def state(self) -> dict[str, Array]:
         state = {f"parameters/{address}": array for address, array in self.parameters().items()}
         for name, key in _AVERAGES[self.recipe.optimizer.kind]:
             for address, value in self.trained.items():
                 kept = self.optimizer.state.get(value, {}).get(key)
-                state[f"optimizer/{name}/{address}"] = _array(torch.zeros_like(value) if kept is None else kept)
+                state[f"optimizer/{name}/{address}"] = to_array(torch.zeros_like(value) if kept is None else kept)
         state["updates"] = np.array(self.updates, dtype=np.int64)
         if self.precision == "float16":
             state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
@@ -165,22 +166,14 @@ class TorchTrainer:
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():
-                value.copy_(_tensor(state[f"parameters/{address}"]))
+                value.copy_(to_tensor(state[f"parameters/{address}"]))
                 if self.updates == 0 or address in self.frozen:
                     continue
                 kept = self.optimizer.state[value]
                 for name, key in averages:
-                    kept[key] = torch.empty_like(value).copy_(_tensor(state[f"optimizer/{name}/{address}"]))
+                    kept[key] = torch.empty_like(value).copy_(to_tensor(state[f"optimizer/{name}/{address}"]))
                 if self.recipe.optimizer.kind != "sgd":
                     # The fused optimizers keep the count beside the parameter, as float32.
                     kept["step"] = torch.tensor(float(self.updates), dtype=torch.float32, device=value.device)
         if self.precision == "float16" and "scale" in state:
             self.scale, self.held = float(state["scale"][0]), int(state["scale"][1])
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _tensor(array: Array) -> torch.Tensor:
-    return torch.from_numpy(np.array(array))
