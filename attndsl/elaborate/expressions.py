@@ -370,6 +370,7 @@ def _slice(
 ) -> Value:
     if target.size != length:
         _require(frame, "==", length, target.size, entry.span, "E0206")
+    _require(frame, "<=", start, start + length, entry.span, "E0211")
     _require(frame, "<=", start + length, axis.size, entry.span, "E0211")
     return emit(frame, ops.Slice(axis, start, target), entry.span, base)
 

@@ -97,7 +97,7 @@ def windows(g: Given) -> Compile:
     stride, dilation = _whole(g, "stride", 1, least=1), _whole(g, "dilation", 1, least=1)
     pad = _whole(g, "pad", 0)
     before, after = _whole(g, "before", pad), _whole(g, "after", pad)
-    size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame)
+    size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame, smallest=1)
     reach = (size - 1) * dilation + 1
     count = axis.size + (before + after) - reach
     count = (count // Size.of(stride) if stride != 1 else count) + 1

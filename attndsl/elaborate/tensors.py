@@ -226,9 +226,10 @@ def decided(n: Number) -> Number:
     return n
 
 
-def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int = 1) -> Size:
+def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
     """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
-    at the call if not."""
+    at the call if not. Without `smallest` it is a length: at least 1 where it stands there as such or is one
+    hyperparameter, at least 0 where it is calculated (what is left of `K` behind the first place)."""
     n = number(value, span, "a size")
     if n.formula is not None:
         names = ", ".join(sorted(v.name for v in n.formula.variables))
@@ -242,6 +243,9 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int = 1) -> S
         raise error(
             "E0209", f"`{n}` is not a size", span, help="sizes are whole numbers made of hyperparameters and sizes"
         )
+    if smallest is None:
+        calculated = bool(n.size.symbols) and n.size not in map(Size.symbol, n.size.symbols)
+        smallest = 0 if calculated else 1
     below = denominator(n.size)
     if below != Size.of(1):
         frame.run.require(
@@ -265,7 +269,7 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int = 1) -> S
 
 
 def _positive(size: Size) -> bool:
-    """Whether no term is subtracted: then it is at least 1 because every size is."""
+    """Whether no term is subtracted: then it is at least 0 because every size is."""
     return bool(size.terms) and all(c > 0 for c in size.terms.values())
 
 

@@ -251,9 +251,9 @@ def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Gener
     type = info.value.type
     shape = tuple(axis.size.value(sizes) for axis in type.axes)
     if type.dtype == "float":
-        return draw.standard_normal(shape, np.float32)
+        return np.asarray(draw.standard_normal(shape, np.float32), np.float32)
     if type.dtype == "bool":
-        flags = draw.random(shape) < 0.85
+        flags = np.asarray(draw.random(shape) < 0.85)
         if flags.ndim and flags.shape[-1]:
             flags[..., 0] = True
         return flags
@@ -269,4 +269,4 @@ def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Gener
         elif bound.relation in (">=", "=="):
             lows.append(math.ceil(limit))
     low = max(lows)
-    return draw.integers(low, max(min(ends, default=low + 16), low + 1), shape)
+    return np.asarray(draw.integers(low, max(min(ends, default=low + 16), low + 1), shape))

@@ -187,7 +187,7 @@ def _arranged(site: Site, i: int, slots: Slots, *, broadcast: bool = False) -> E
             marks.append(":" if axis in axes else "None")
             lengths.append("-1" if there else site.function.size(axis.size).text)
     if broadcast and not merged:
-        while marks and marks[0] == "None":
+        while len(marks) > 2 and marks[0] == "None":  # a mask has rows and columns, if of length 1
             marks.pop(0)
             lengths.pop(0)
     x = index(x, marks) if marks else x

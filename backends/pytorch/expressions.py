@@ -236,7 +236,8 @@ def wrapped(line: str, indent: int) -> list[str]:
 
 
 def _spans(line: str) -> list[tuple[int, int, int]]:
-    """(depth, start, end) of every bracket pair outside string literals."""
+    """(depth, start, end) of every bracket pair outside string literals. One that was opened on a line before this one
+    is no pair."""
     stack: list[int] = []
     found: list[tuple[int, int, int]] = []
     quote = ""
@@ -247,7 +248,7 @@ def _spans(line: str) -> list[tuple[int, int, int]]:
             quote = c
         elif c in "([{":
             stack.append(i)
-        elif c in ")]}":
+        elif c in ")]}" and stack:
             start = stack.pop()
             found.append((len(stack), start, i))
     return found

@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
 from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
 from attndsl.backends.pytorch.lines import Argument, Line
-from attndsl.backends.pytorch.loops import write_loop
+from attndsl.backends.pytorch.loops import Loop, parts, write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
 from attndsl.backends.pytorch.site import Site, filled
@@ -93,8 +93,7 @@ class Writer:
     defaults: dict[Node, list[Node]] = field(default_factory=dict)  # by `given` node, what its default alone needs
     later: set[Node] = field(default_factory=set)  # what stands in one of `defaults` and is not written yet
     asked: dict[Value, str] = field(default_factory=dict)  # when what a loop stacks is needed, if not always
-    after_loop: list[str] = field(default_factory=list)
-    in_scan: bool = False
+    loops: list[Loop] = field(default_factory=list)  # in place, around what is being written, the outermost first
     uses_wide: bool = False
     cited: set[tuple[Source, int]] = field(default_factory=set)
 
@@ -130,6 +129,12 @@ class Writer:
             if not variable.optional:
                 return f"{variable.name}.device"
         return self.file.device(self)
+
+    def counts(self, value: Value) -> bool:
+        return any(value in loop.indices for loop in self.loops)
+
+    def parts(self, table: Value, place: int) -> str | None:
+        return parts(self, table, place)
 
     def helper(self, name: str) -> str:
         return self.file.helper(name)
@@ -236,7 +241,7 @@ class Writer:
             return
         self.cited.update((source, line) for line, source in new)
         self.blank()
-        limit = 116 - 4 * self.indent
+        limit = max(116 - 4 * self.indent, 40)
         for line, source in new:
             quoted = " ".join(source.line(line).split("#")[0].split())
             text = f"# {source.name.rpartition('/')[2]}:{line}  {quoted}".rstrip()
@@ -279,12 +284,9 @@ class Writer:
                 own = self.defaults[node]
                 self.later.difference_update(own)
                 write_given(self, node, own)
-                self.tap(node)
-            elif self.file.variables.shares(node):
-                self.tap(node)
-            else:
+            elif not self.file.variables.shares(node):
                 self.statement(node)
-                self.tap(node)
+            self.tap(node.outputs)
 
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
@@ -393,15 +395,9 @@ class Writer:
         for value in map(self.file.variables.root, values):
             self.left[value] -= times
 
-    def tap(self, node: Node) -> None:
-        """Record what is asked for by address."""
-        value = node.output
-        if value not in self.file.taps:
-            return
-        self.settle([value])
-        line = f'{self.helper("record")}("{self.file.taps[value]}", {self.tensor(value)})'
-        if self.in_scan:
-            self.left[self.file.variables.root(value)] += 1  # its name stays its own: it is read behind the loop
-            self.after_loop.append(line)
-        else:
-            self.add(line)
+    def tap(self, values: Iterable[Value]) -> None:
+        """Record those of `values` that are asked for by address."""
+        for value in values:
+            if value in self.file.taps:
+                self.settle([value])
+                self.add(f'{self.helper("record")}("{self.file.taps[value]}", {self.tensor(value)})')

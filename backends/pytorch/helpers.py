@@ -19,6 +19,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None = 
         mask = torch.where(mask, bias, -math.inf)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options).masked_fill(nothing, 0.0)
 ''',
+    "inside": '''
+def inside(at: int) -> int:
+    """A place along an axis; one before the first is refused, and not counted from the end."""
+    if at < 0:
+        raise IndexError(f"the index {at} is out of range")
+    return at
+''',
     "record": '''
 recorded: dict[str, list[Tensor]] = {}
 
@@ -26,6 +33,12 @@ recorded: dict[str, list[Tensor]] = {}
 def record(name: str, value: Tensor) -> None:
     """Keep a value that was asked for."""
     recorded.setdefault(name, []).append(value)
+''',
+    "restart": '''
+def restart(counts: dict[str, int]) -> None:
+    """Forget what the step of a scan before this one recorded; `counts` has how much there was before the scan."""
+    for name, values in recorded.items():
+        del values[counts.get(name, 0) :]
 ''',
     "normal": """
 def normal(*shape: int, std: float) -> nn.Parameter:

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.addresses import Indices
 from attndsl.backends.pytorch.expressions import Expr, function
+from attndsl.backends.pytorch.lines import Line
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
+from attndsl.backends.pytorch.taps import tapped
 from attndsl.graph import FLOAT, INT, Node, Region, Type, Value
 from attndsl.ops.control import stacked_at
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.functions import Writer
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop in place: what it counts, and the values that were there before it. What its rounds read one by one is
+    taken apart in front of it, once: the gradient of `x[:, t]` is as long as x in every round, that of `x.unbind(1)`
+    once for all of them."""
+
+    before: frozenset[Value]
+    indices: frozenset[Value]
+    parts: dict[tuple[Value, int], str] = field(default_factory=dict)  # the tuple of a value's elements along an axis
+    ahead: list[str] = field(default_factory=list)  # further statements that stand before it
+
+
+def parts(writer: Writer, table: Value, place: int) -> str | None:
+    """A tuple of the elements of `table` along its axis number `place`; None where no loop around is older."""
+    root = writer.file.variables.root(table)
+    loop = next((loop for loop in writer.loops if root in loop.before), None)
+    if loop is None:
+        return None
+    if (root, place) not in loop.parts:
+        loop.parts[root, place] = writer.fresh(f"{writer.wish(root, None)}_parts")
+    return loop.parts[root, place]
 
 
 def write_loop(writer: Writer, node: Node) -> None:
@@ -40,9 +66,16 @@ def _write_nothing(writer: Writer, node: Node) -> None:
     for value, start in zip(node.outputs, starts, strict=False):
         _assign(writer, [(value, start)])
     for value in node.outputs[count:]:
-        shape = ", ".join(writer.size(axis.size).text for axis in value.type.axes)
-        dtype = {FLOAT: writer.dtype, INT: lambda: "torch.int64"}.get(value.type.dtype, lambda: "torch.bool")()
-        _assign(writer, [(value, function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}"))])
+        _assign(writer, [(value, _empty(writer, value))])
+
+
+def _empty(writer: Writer, value: Value) -> Expr:
+    """What no round emitted."""
+    sizes = [writer.size(axis.size).text for axis in value.type.axes]
+    shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+    dtypes = {FLOAT: lambda: writer.dtype(wide=value in writer.wide), INT: lambda: "torch.int64"}
+    dtype = dtypes.get(value.type.dtype, lambda: "torch.bool")()
+    return function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}")
 
 
 def _assign(writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequence[Value] = ()) -> list[str]:
@@ -78,12 +111,12 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
 def _if_asked(writer: Writer, stack: Value) -> Iterator[None]:
     """What is written inside happens only where the outputs that need `stack` are asked for."""
     test = writer.asked.get(stack)
-    if test is not None:
+    if test is None:
+        yield
+    else:
         writer.add(f"if {test}:")
-        writer.indent += 1
-    yield
-    if test is not None:
-        writer.indent -= 1
+        with _indented(writer):
+            yield
 
 
 def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool = False) -> None:
@@ -93,8 +126,11 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
             writer.add(f"{name}.reverse()")
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
         axes = ", ".join(axis.name for axis in value.type.axes)
+        stacked = f"torch.stack({name}{f', dim={at}' if at else ''})"
+        if any(axis.size.known(writer.file.graph.sizes) is None for axis in value.type.axes[:1]):  # it may be 0
+            stacked += f" if {name} else {_empty(writer, value)}"
         with _if_asked(writer, value):
-            writer.add(f"{name} = torch.stack({name}{f', dim={at}' if at else ''})", node, f"[{axes}]")
+            writer.add(f"{name} = {stacked}", node, f"[{axes}]")
         writer.values[value] = Expr(name)
     for value in node.outputs:
         writer.left[value] -= 1
@@ -136,46 +172,67 @@ def _write_calls(writer: Writer, node: Node) -> None:
 # --------------------------------------------------------------------------------------------------- loops in place
 
 
+LOOPS_IN_ONE = 15  # loops inside one another in one Python function, which may have 20
+
+
 def _write_in_place(writer: Writer, node: Node) -> None:
-    op = any_op(node)
     names, lists = _start(writer, node)
-    used = any(region.parameters[0] in _read(region) for region in node.regions)
-    index = writer.fresh(_index_name(node, writer)) if used or _cases(node) else "_"
-    reverse = isinstance(op, ops.Scan) and op.reverse
-    inner = dict(writer.bases)
-    if isinstance(op, ops.Repeat):
-        writer.add(_repeat_head(writer, node, index), node)
+    bases, around, depth, start = writer.bases, writer.rounds, len(writer.loops), len(writer.lines)
+    before = frozenset(writer.held(node)[: -len(node.inputs) or None])
+    loop = Loop(before, frozenset(region.parameters[0] for region in node.regions))
+    writer.loops.append(loop)
+    if depth and depth % LOOPS_IN_ONE == 0:
+        function = writer.fresh("rounds")
+        carried = ", ".join(names)
+        writer.add(f"def {function}({carried}):", node)
+        with _indented(writer):
+            _write_rounds(writer, node, loop, names, lists)
+            writer.add(f"return {carried}".rstrip())
+        writer.add(f"{carried}{' = ' if carried else ''}{function}({carried})", node)
     else:
-        steps = f"range({writer.size(op.axis.size).text})"
-        writer.add(f"for {index} in {f'reversed({steps})' if reverse else steps}:", node)
-    outermost_scan = isinstance(op, ops.Scan) and not writer.in_scan
-    writer.in_scan = writer.in_scan or isinstance(op, ops.Scan)
-    writer.indent += 1
-    around = writer.rounds
-    if len(node.regions) == 1:
-        writer.rounds = {**around, **_rounds(writer, node, 0)}
-        _body(writer, node, node.regions[0], index, names, lists)
-    else:
-        held = dict(writer.holders)
-        for case, region in enumerate(node.regions):
-            writer.holders = dict(held)
-            writer.rounds = {**around, **_rounds(writer, node, case)}
-            cases = writer.file.case_table(node)
-            writer.add(f"{'if' if case == 0 else 'elif'} {cases}[{index}] == {case}:")
-            writer.indent += 1
-            _body(writer, node, region, index, names, lists)
-            writer.indent -= 1
-        writer.holders = held
-    writer.indent -= 1
-    writer.bases, writer.rounds = inner, around
-    if outermost_scan:
-        writer.in_scan = False
-        for line in writer.after_loop:
-            writer.add(line)
-        writer.after_loop.clear()
+        _write_rounds(writer, node, loop, names, lists)
+    writer.loops.pop()
+    pad = "    " * writer.indent
+    ahead = [f"{name} = {writer.tensor(value)}.unbind({at})" for (value, at), name in loop.parts.items()]
+    writer.lines[start:start] = [Line(pad + text, node) for text in (*loop.ahead, *ahead)]
+    writer.bases, writer.rounds = bases, around
     for name, value in zip(names, node.outputs, strict=False):
         writer.holders[name] = value
-    _finish(writer, node, lists, reverse=reverse)
+    _finish(writer, node, lists, reverse=_reverse(node))
+
+
+def _write_rounds(writer: Writer, node: Node, loop: Loop, names: Sequence[str], lists: Sequence[str]) -> None:
+    """The `for` statement."""
+    used = reads_index(node, writer.file.taps) or len(node.regions) > 1
+    index = writer.fresh(_index_name(node, writer)) if used else "_"
+    if isinstance(node.op, ops.Repeat):
+        writer.add(_repeat_head(writer, node, index), node)
+    else:
+        steps = f"range({writer.size(any_op(node).axis.size).text})"
+        writer.add(f"for {index} in {f'reversed({steps})' if _reverse(node) else steps}:", node)
+    with _indented(writer):
+        if isinstance(node.op, ops.Scan) and tapped(node.regions[0], writer.file.taps):
+            counts = writer.fresh("counts")
+            loop.ahead.append(f"{counts} = {{name: len(values) for name, values in recorded.items()}}")
+            writer.add(f"{writer.helper('restart')}({counts})")
+        if len(node.regions) == 1:
+            writer.rounds = {**writer.rounds, **_rounds(writer, node, 0)}
+            _body(writer, node, node.regions[0], index, names, lists)
+        else:
+            _write_cases(writer, node, index, names, lists)
+
+
+def _write_cases(writer: Writer, node: Node, index: str, names: Sequence[str], lists: Sequence[str]) -> None:
+    """The bodies of a repeat whose rounds differ."""
+    held, around = dict(writer.holders), writer.rounds
+    cases = writer.file.case_table(node)
+    for case, region in enumerate(node.regions):
+        writer.holders = dict(held)
+        writer.rounds = {**around, **_rounds(writer, node, case)}
+        writer.add(f"{'if' if case == 0 else 'elif'} {cases}[{index}] == {case}:")
+        with _indented(writer):
+            _body(writer, node, region, index, names, lists)
+    writer.holders = held
 
 
 def _rounds(writer: Writer, node: Node, case: int) -> dict[str, Indices]:
@@ -183,8 +240,15 @@ def _rounds(writer: Writer, node: Node, case: int) -> dict[str, Indices]:
     return {node.op.path: node.op.rounds(case, writer.file.graph.sizes)} if isinstance(node.op, ops.Repeat) else {}
 
 
-def _cases(node: Node) -> bool:
-    return isinstance(node.op, ops.Repeat) and len(node.regions) > 1
+def _reverse(node: Node) -> bool:
+    return isinstance(node.op, ops.Scan) and node.op.reverse
+
+
+@contextmanager
+def _indented(writer: Writer) -> Iterator[None]:
+    writer.indent += 1
+    yield
+    writer.indent -= 1
 
 
 def _repeat_head(writer: Writer, node: Node, index: str) -> str:
@@ -204,6 +268,7 @@ def _body(writer: Writer, node: Node, region: Region, index: str, names: Sequenc
     for name, value in zip(names, region.parameters[1:], strict=True):
         writer.values[value] = Expr(name)
         writer.holders[name] = value
+    writer.tap(region.parameters)
     writer.run(region.nodes)
     writer.settle(region.results)
     carried = any_op(node).carried
@@ -224,5 +289,10 @@ def _index_name(node: Node, writer: Writer) -> str:
     return identifier(names[0]) if names and isinstance(node.op, ops.Scan) else "i"
 
 
-def _read(region: Region) -> set[Value]:
-    return {v for node in region.walk() for v in node.inputs} | set(region.results)
+def reads_index(node: Node, taps: Container[Value]) -> bool:
+    """Whether a body of a loop reads which round it is in, or that is asked for."""
+    return any(
+        region.parameters[0] in {v for inner in region.walk() for v in inner.inputs} | {*region.results}
+        or region.parameters[0] in taps
+        for region in node.regions
+    )

@@ -78,6 +78,7 @@ def write_model(file: File) -> Model:
     }
     for name in homes.values():
         groups.setdefault(name, [])
+    writer.tap(body.parameters)
     started = False
     order = {node: i for i, node in enumerate(body.nodes)}
     for test, nodes in groups.items():

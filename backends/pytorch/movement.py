@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
 from attndsl.backends.pytorch.site import Site
-from attndsl.graph import BOOL
+from attndsl.graph import BOOL, FLOAT
 
 
 def lower_unflatten(site: Site) -> Expr:
@@ -70,15 +70,15 @@ def lower_take(site: Site) -> Expr:
     over, place = site.op.over, dim(table, site.op.over)
     x, i = site.arguments
     if i.host:
-        return index(x, [i.text if axis == over else ":" for axis in table])
-    new = [axis for axis in at if axis not in table]
+        return _element(site)
+    new = [axis for axis in at if axis == over or axis not in table]
     if len(new) == len(at):  # the same indices everywhere: pick whole slices
         flat = i if len(at) == 1 else i.call("flatten") if at else i.call("reshape", "1")
         picked = x.call("index_select", place, flat.text)
         if len(at) == 1:
             return picked
         return picked.call("unflatten", place, site.shape(at)) if at else picked.call("squeeze", place)
-    shared = [axis for axis in table if axis in at]
+    shared = [axis for axis in table if axis in at and axis != over]
     i = permuted(i, at, [*shared, *new])
     if len(new) > 1:
         i = i.call("flatten", str(len(shared)))
@@ -96,6 +96,18 @@ def lower_take(site: Site) -> Expr:
     if not new:
         return picked.call("squeeze", place)
     return picked if len(new) == 1 else picked.call("unflatten", place, site.shape(new))
+
+
+def _element(site: Site) -> Expr:
+    """A take at one place, which Python knows. It would count from the end what is negative."""
+    table, over = site.types[0].axes, site.op.over
+    x, at = site.arguments
+    known = at.text.isdigit() or site.function.counts(site.node.inputs[1])
+    place = at.text if known else function(site.function.helper("inside"), at.text).text
+    parts = site.function.parts(site.node.inputs[0], table.index(over)) if site.types[0].dtype == FLOAT else None
+    if parts is not None:
+        return Expr(f"{parts}[{place}]")
+    return index(x, [place if axis == over else ":" for axis in table])
 
 
 def lower_windows(site: Site) -> Expr:

@@ -14,6 +14,7 @@ import torch
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.source import Written, write
+from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.lazy import np
@@ -121,7 +122,7 @@ class TorchProgram:
             results = self._forward(self._call, self.written, given, names, training, seed, step)
             found = {name: to_array(results[name]) for name in names}
             if dump:
-                found |= self._dump(tuple(dump), given, training, seed, step)
+                found |= self._dump(tuple(dump), inputs, given, training, seed, step)
         return found
 
     def gradients(
@@ -216,7 +217,13 @@ class TorchProgram:
         return results
 
     def _dump(
-        self, addresses: tuple[str, ...], tensors: Mapping[str, Any], training: bool, seed: int, step: int
+        self,
+        addresses: tuple[str, ...],
+        inputs: Mapping[str, Array],
+        tensors: Mapping[str, Any],
+        training: bool,
+        seed: int,
+        step: int,
     ) -> dict[str, Array]:
         """The values at `addresses`: a second module, written from the graph as it was checked, that records them. Its
         parameters are this one's."""
@@ -233,8 +240,10 @@ class TorchProgram:
         names = tuple(info.name for info in self.graph.outputs if info.needs <= tensors.keys())
         self._forward(module, written, tensors, names, training, seed, step)
         found: dict[str, Array] = {}
+        order = addresses_in_order(self.graph, written.taps, check_inputs(self.graph, inputs))
         for name, values in recorded.items():
-            found.update(zip(written.recorded[name], map(to_array, values), strict=True))
+            pairs = zip(order[name], values, strict=True)
+            found.update({address: to_array(value) for address, value in pairs if value is not None})
         recorded.clear()
         missing = [address for address in addresses if address not in found]
         if missing:

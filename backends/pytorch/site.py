@@ -39,6 +39,14 @@ class Function(Protocol):
         """The layer of that path."""
         ...
 
+    def counts(self, value: Value) -> bool:
+        """Whether `value` is what a Python loop around counts."""
+        ...
+
+    def parts(self, table: Value, place: int) -> str | None:
+        """A tuple of the elements of `table` along its axis number `place`, where a loop reads them one by one."""
+        ...
+
     def helper(self, name: str) -> str:
         """A function of `attndsl.backends.pytorch.helpers`, to be written into the file."""
         ...

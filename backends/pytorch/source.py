@@ -11,11 +11,12 @@ from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
 from attndsl.backends.pytorch.lines import Argument, Line, header, parted
+from attndsl.backends.pytorch.loops import reads_index
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Loop, Part, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
 from attndsl.backends.pytorch.specialize import any_op, specialize
-from attndsl.backends.pytorch.taps import addresses_in_order, tapped_values
+from attndsl.backends.pytorch.taps import tapped_values
 from attndsl.backends.pytorch.variables import Variables
 from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
 from attndsl.ops import Repeat
@@ -26,14 +27,14 @@ from attndsl.sizes import Size
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
     """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
-    `outputs`, the node behind each line, and the addresses that are recorded, in the order in which they come."""
+    `outputs`, the node behind each line, and the values that are recorded, with the names under which they are."""
 
     source: str
     model: str
     arguments: dict[str, str]
     selectable: bool
     nodes: dict[int, Node]
-    recorded: dict[str, list[str]]
+    taps: dict[Value, str]
 
 
 def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
@@ -64,7 +65,6 @@ class File:
     def __init__(self, graph: Graph, taps: Sequence[str]) -> None:
         self.graph = graph
         self.taps = tapped_values(graph, taps)
-        self.recorded = addresses_in_order(graph, self.taps)
         specialized = specialize(graph, self.taps)
         self.body = specialized.body
         self.wide = specialized.wide
@@ -193,7 +193,7 @@ class File:
 
     def block(self, writer: Writer, node: Node, path: str, outer: Sequence[Value]) -> Block:
         """Write the classes of a repeat's bodies. They take the values `outer` of the function around them."""
-        indexed = any(r.parameters[0] in {v for n in r.walk() for v in n.inputs} | set(r.results) for r in node.regions)
+        indexed = reads_index(node, self.taps)
         name = _block_name(path)
         if name in self.names.taken:
             name = f"{self.model}{name}"
@@ -207,6 +207,7 @@ class File:
             inner = self._inner_writer(writer, region, path, indexed, outer)
             inner.rounds = {**writer.rounds, path: self._rounds(node, len(writers))}
             inner.count(region)
+            inner.tap(region.parameters)
             inner.run(region.nodes)
             inner.settle(region.results)
             results = ", ".join(inner.tensor(value).text for value in region.results)
@@ -294,7 +295,7 @@ class File:
             lines += [Line(""), Line(""), *section]
         nodes = {i: line.node for i, line in enumerate(lines, 1) if line.node is not None}
         source = "\n".join(line.text for line in lines) + "\n"
-        return Written(source, self.model, model.arguments, model.selectable, nodes, self.recorded)
+        return Written(source, self.model, model.arguments, model.selectable, nodes, self.taps)
 
     def _docstring(self) -> list[Line]:
         graph = self.graph

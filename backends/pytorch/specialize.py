@@ -10,6 +10,7 @@ from typing import Any
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear, NegativeLogLikelihood, Relu
+from attndsl.backends.pytorch.taps import tapped
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
@@ -275,14 +276,12 @@ RULES: dict[type[Op], Rule] = {
 
 def pruned(region: Region, taps: Collection[Value] = ()) -> Region:
     """The region without nodes that neither its results nor `taps` need, and without emissions that nobody reads."""
-    tapped = set(taps)
+    taps = set(taps)
     needed: set[Value] = set(region.results)
     kept: list[Node] = []
     for node in reversed(region.nodes):
-        holds_tap = bool(tapped) and any(
-            value in tapped for inner in node.regions for n in inner.walk() for value in n.outputs
-        )
-        if not holds_tap and not any(value in needed or value in tapped for value in node.outputs):
+        holds_tap = bool(taps) and any(tapped(inner, taps) for inner in node.regions)
+        if not holds_tap and not any(value in needed or value in taps for value in node.outputs):
             continue
         if node.regions:
             node = _without_emissions(node, needed)

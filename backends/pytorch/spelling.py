@@ -33,6 +33,12 @@ class _Anywhere:
     def layer(self, path: str) -> str:
         return path
 
+    def counts(self, value: Value) -> bool:
+        return False
+
+    def parts(self, table: Value, place: int) -> str | None:
+        return None
+
     def helper(self, name: str) -> str:
         return name
 

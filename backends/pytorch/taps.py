@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from attndsl import ops
 from attndsl.addresses import filled
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.graph import Graph, Node, Region, Value
+from attndsl.graph import Graph, Region, Value
 
 
 def tapped_values(graph: Graph, addresses: Sequence[str]) -> dict[Value, str]:
@@ -46,37 +46,46 @@ def _patterns(address: str) -> list[str]:
 def _last_in_each_body(graph: Graph, values: Sequence[Value]) -> list[Value]:
     wanted, last = set(values), []
 
-    def visit(nodes: Sequence[Node]) -> None:
-        here: Value | None = None
-        for node in nodes:
-            for region in node.regions:
-                visit(region.nodes)
-            for value in node.outputs:
-                here = value if value in wanted else here
-        if here is not None:
-            last.append(here)
+    def visit(region: Region) -> None:
+        for node in region.nodes:
+            for inner in node.regions:
+                visit(inner)
+        made = [*region.parameters, *(value for node in region.nodes for value in node.outputs)]
+        last.extend([value for value in made if value in wanted][-1:])
 
-    visit(graph.body.nodes)
+    visit(graph.body)
     return last
 
 
-def addresses_in_order(graph: Graph, taps: Mapping[Value, str]) -> dict[str, list[str]]:
-    """For each name in `taps`, the concrete addresses in the order in which a run comes by them."""
+def tapped(region: Region, taps: Container[Value]) -> bool:
+    """Whether a value of the region, or of a body inside it, is asked for."""
+    if any(value in taps for value in region.parameters):
+        return True
+    return any(
+        any(value in taps for value in node.outputs) or any(tapped(inner, taps) for inner in node.regions)
+        for node in region.nodes
+    )
+
+
+def addresses_in_order(graph: Graph, taps: Mapping[Value, str], sizes: Mapping[str, int]) -> dict[str, list[str]]:
+    """For each name in `taps`, the concrete addresses in the order in which a run with these sizes comes by them; those
+    of a scan's last step, if it has one."""
     found: dict[str, list[str]] = {name: [] for name in taps.values()}
-    if not taps:
-        return found
+
+    def see(values: Iterable[Value], loops: Mapping[str, int]) -> None:
+        for value in values:
+            if value in taps:
+                found[taps[value]].append(filled(taps[value], loops))
 
     def run(region: Region, loops: Mapping[str, int]) -> None:
+        see(region.parameters, loops)
         for node in region.nodes:
             if isinstance(node.op, ops.Repeat):
-                for i in range(node.op.count.value(graph.sizes)):
+                for i in range(node.op.count.value(sizes)):
                     run(node.regions[node.op.cases[i] if node.op.cases else 0], {**loops, node.op.path: i})
-            else:
-                for inner in node.regions:
-                    run(inner, loops)
-            for value in node.outputs:
-                if value in taps:
-                    found[taps[value]].append(filled(taps[value], loops))
+            elif isinstance(node.op, ops.Scan) and node.op.axis.size.value(sizes):
+                run(node.regions[0], loops)
+            see(node.outputs, loops)
 
     run(graph.body, {})
     return found

@@ -50,6 +50,9 @@ FORMS = [
     Form("bias over all", bias="float B H T S=T", says=("attn_mask=x3",)),
     Form("mask from data", where="bool B S=T", says=("attend(", "[:, None, None]")),
     Form("mask from data with a bias", where="bool B S=T", bias="float S=T T", says=("attend(",)),
+    Form("mask that is the same everywhere", where="bool", says=("attend(",)),
+    Form("mask by the query alone", where="bool T", says=("attend(",)),
+    Form("mask by the key alone", where="bool S=T", bias="float", says=("attend(",)),
     Form("mask that differs by head", where="bool H T S=T", says=("attend(",)),
     Form("one head", q="float B T D", k="float B S=T D", v="float B S=T D", says=("[:, None]", "[:, 0]")),
     Form("nothing but positions", q="float T D", k="float S=T D", v="float S=T D", mask=("<=", 0), says=("is_causal",)),
@@ -109,7 +112,7 @@ def _inputs(graph: Graph) -> dict[str, np.ndarray]:
     inputs = example_inputs(graph, {"S": 7} if "S" in graph.free_sizes else {})
     for array in inputs.values():
         if array.dtype == bool:
-            array[0] = False
+            array[0 if array.ndim else ...] = False
     return inputs
 
 

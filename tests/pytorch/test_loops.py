@@ -9,10 +9,13 @@ import pytest
 
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.backends.numpy_reference.plan import values as every_value
+from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Value
 from attndsl.running.inputs import example_inputs
 from tests.samples.graphs import GraphBuilder, repeat
 from tests.samples.ops import axes, axis, size
+from tests.std.meaning import written
 
 pytestmark = pytest.mark.torch
 
@@ -148,3 +151,144 @@ def test_a_stack_that_is_not_asked_for_keeps_no_layer_alive() -> None:
     lines = [line.strip() for line in TorchProgram(repeat(2), dtype="float64").source.splitlines()]
     append = next(i for i, line in enumerate(lines) if ".append(" in line)
     assert lines[append - 1] == 'if "states" in outputs:'
+
+
+RECURRENT = """
+model M(width=4, depth=2) {
+  input x: [B, T, width]
+  input more: [B, width] optional
+  output y = walk(x) as w
+  repeat l in depth {
+    z = scan t in T with h: [B, width] = 0.0 {
+      h = tanh(linear(x[T=t], width) as a + h)
+      repeat m in 2 { h = h * linear(h, width) as q }
+      k = scan u in T with g: [B, width] = h {
+        g = g * x[T=u] + x[T=t]
+        emit g
+      }
+      emit sum(k, over=T)
+    }
+    x += z
+  }
+  output z = x
+  output last = x + more
+}
+
+block walk(x: [*, T, D]) -> [*, T, D] {
+  return scan t in T with h: [*, D] = 0.0 {
+    h = tanh(linear(x[T=t], D) as a + h)
+    emit h
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_scans_of_every_length_in_every_place(length: int) -> None:
+    """Scans in a block, in a repeat and in each other: values, gradients, and every address in them."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = written(RECURRENT)
+    inputs = example_inputs(graph, {"T": length})
+    meant = NumpyProgram(graph, dtype="float64")
+    program = TorchProgram(graph, dtype="float64", parameters=meant.parameters())
+    upstream = {name: np.ones_like(array) for name, array in meant.run(inputs).items()}
+    for found, wanted in zip(program.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
+        for name, array in wanted.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-10, atol=1e-10, err_msg=name)
+
+    names = {name for value in every_value(graph.body) for name in value.names}
+    for address in sorted({name.replace("*", str(i)) for name in names for i in range(3)}):
+        try:
+            wanted = meant.run(inputs, (), dump=(address,))
+        except AttnError:
+            with pytest.raises(AttnError, match="E0808"):
+                program.run(inputs, (), dump=(address,))
+        else:
+            found = program.run(inputs, (), dump=(address,))
+            np.testing.assert_allclose(found[address], wanted[address], rtol=1e-10, atol=1e-10, err_msg=address)
+
+
+def test_a_scan_takes_its_sequence_apart_once() -> None:
+    """A place by itself has a gradient as long as the sequence, so that as many of them take quadratic time."""
+    import torch
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    program = TorchProgram(written(RECURRENT))
+    module = program.module
+    x = torch.ones(2, 5, 4, requires_grad=True)
+    seen, ahead, kinds = set(), [module(x, torch.ones(2, 4))[name].grad_fn for name in ("y", "z")], []
+    while ahead:
+        at = ahead.pop()
+        if at is not None and at not in seen:
+            seen.add(at)
+            kinds.append(at.name())
+            ahead += [before for before, _ in at.next_functions]
+    assert kinds.count("UnbindBackward0") == 3  # of the walk, and one in each layer for both its scans
+    assert not [kind for kind in kinds if kind.startswith(("Select", "Slice", "Index"))]
+
+
+BEFORE = """
+model M(width=4) {
+  input x: [B, T, width]
+  output y = scan t in T with s: [B, width] = 0.0 {
+    s = s + take(x, t AWAY, over=T)
+    emit s
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("away", ["- 1", "+ 1"])
+@pytest.mark.parametrize("dtype", ["int", "float"])
+def test_a_place_beside_the_sequence_is_no_place(away: str, dtype: str) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    text = BEFORE.replace("AWAY", away)
+    if dtype == "int":
+        text = text.replace("x: [B", "x: int[B").replace("take", "float(take").replace("=T)\n", "=T))\n")
+    graph = written(text)
+    inputs = example_inputs(graph)
+    for program in (NumpyProgram(graph), TorchProgram(graph)):
+        with pytest.raises(AttnError, match="E0801"):
+            program.run(inputs)
+
+
+def nested(kind: str, depth: int) -> str:
+    """Loops inside one another."""
+    head = {
+        "repeats": "repeat r{i} in {n} {{",
+        "repeats that read their indices": "repeat r{i} in {n} {{",
+        "repeats with parameters": "repeat r{i} in {n} {{",
+        "scans": "s{before} = scan t{i} in T with s{i}: [B, width] = {start} {{",
+    }[kind]
+    body = {
+        "repeats": "x = tanh(x)",
+        "repeats that read their indices": "x = tanh(x + r0 + r3)",
+        "repeats with parameters": "x = tanh(linear(x, width))",
+        "scans": f"s{depth - 1} = tanh(s{depth - 1} + x[T=t0])",
+    }[kind]
+    heads = [
+        head.format(i=i, n=2 if i in (0, depth - 1) else 1, before=i - 1, start=f"s{i - 1}" if i else "0.0")
+        for i in range(depth)
+    ]
+    lines = ["model M(width=2) {", "input x: [B, T, width]", *heads, body, *"}" * depth, "output y = x + 0", "}"]
+    text = "\n".join(lines)
+    return text.replace("s-1 = scan", "x: [B, T, width] = scan") if kind == "scans" else text
+
+
+@pytest.mark.parametrize("kind", ["repeats", "repeats that read their indices", "repeats with parameters", "scans"])
+def test_forty_loops_inside_one_another(kind: str) -> None:
+    """Python allows 20 in one function."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = written(nested(kind, 40))
+    inputs = example_inputs(graph, {"B": 2, "T": 1})
+    meant = NumpyProgram(graph, dtype="float64")
+    program = TorchProgram(graph, dtype="float64", parameters=meant.parameters(), passes=False)
+    results = meant.run(inputs)
+    upstream = {name: np.ones_like(array) for name, array in results.items()}
+    for found, wanted in zip(program.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
+        for name, array in wanted.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-10, atol=1e-12, err_msg=name)

@@ -317,6 +317,11 @@ def _movement() -> list[Sample]:
         sample(m.Take(of("V")), "float B V D", "int T B", makers=index),
         sample(m.Take(of("V")), "float V D", "int D", makers=index),
         sample(m.Take(of("V")), "float V D", "int V", makers=index, label="by an index over the same axis"),
+        sample(m.Take(of("V")), "float V D", "int V T", makers=index, label="over the same axis and a new one"),
+        sample(m.Take(of("V")), "float V B D", "int B V", makers=index, label="per place, over the same axis"),
+        sample(
+            m.Take(of("V")), "float V B D", "int T V B", makers=index, label="per place, the same axis and a new one"
+        ),
         sample(m.Take(of("V")), "bool V", "int T", makers=index),
         sample(m.Take(of("V")), "float V E", "int T", makers=index, E=40, label="of wide rows"),
     ]
