@@ -256,12 +256,15 @@ def _require(node: tree.RequireDecl, frame: Frame) -> None:
             left, right = (s.size for s in sides if isinstance(s, Number))
             assert left is not None
             assert right is not None
-            frame.run.require(
-                Constraint(relation, left, right, frame.site or node.span, "E0210", _because(frame, node))
-            )
+            said = node.message.value if node.message else ""
+            at = frame.site or node.span
+            frame.run.require(Constraint(relation, left, right, at, "E0210", _because(frame, node), message=said))
             return
     if not condition(comparison, frame):
-        raise error("E0210", f"`{comparison.span.text}` does not hold", node.span, note=_values_in(comparison, frame))
+        values = _values_in(comparison, frame)
+        if node.message:
+            raise error("E0210", node.message.value, node.span, note=values)
+        raise error("E0210", f"`{comparison.span.text}` does not hold", node.span, note=values)
 
 
 def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:

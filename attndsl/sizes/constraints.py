@@ -22,7 +22,8 @@ RELATIONS = {
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """`left RELATION right`; for `divides`, `right` divides `left`. `origin` is where the author (or a block that he
-    called) asked for it, `code` the diagnostic that its failure gives."""
+    called) asked for it, `code` the diagnostic that its failure gives, and `message` what that says (empty: what the sizes
+    would have to be)."""
 
     relation: str
     left: Size
@@ -32,6 +33,7 @@ class Constraint:
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
     other: tuple[Label, ...] = ()
+    message: str = ""
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -67,6 +69,8 @@ class Constraint:
             message = f"{shown(self.left)} must be {_WORDS[self.relation]} {shown(self.right)}"
         known = [f"{name} = {values[name]}" for name in sorted(self.symbols) if name in values]
         derivation = (", ".join(known),) if known else ()
+        if self.message:
+            message, derivation = self.message, (message, *derivation)
         return Diagnostic(self.code, message, Label(self.span), self.other, derivation + self.notes, self.helps)
 
 

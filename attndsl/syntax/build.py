@@ -295,7 +295,8 @@ class Builder(ExpressionBuilder):
         return tree.OutputDecl(span, self.identifier(name), value, None)
 
     def require(self, span: Span, children: Children) -> tree.RequireDecl:
-        return tree.RequireDecl(span, children[0])
+        condition, message = children
+        return tree.RequireDecl(span, condition, message)
 
     def if_statement(self, span: Span, children: Children) -> tree.If:
         condition, then, otherwise = children

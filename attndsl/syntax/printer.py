@@ -229,7 +229,8 @@ def _statement(node: tree.Statement, indent: str) -> list[str]:
         case tree.StateWrite():
             return [_given(f"{indent}{node.name.text} <-", node.value, indent)]
         case tree.RequireDecl():
-            return [f"{indent}require {_expression(node.condition, PIPE, indent)}"]
+            otherwise = "" if node.message is None else f" else {_expression(node.message, PIPE, indent)}"
+            return [f"{indent}require {_expression(node.condition, PIPE, indent)}{otherwise}"]
         case tree.Return():
             return [f"{indent}return {_list(node.values, indent)}"]
         case tree.Emit():

@@ -359,9 +359,11 @@ class OutputDecl(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequireDecl(Tree):
-    """`require width % heads == 0`: a condition on compile-time values and sizes."""
+    """`require width % heads == 0 else "…"`: a condition on compile-time values and sizes, and what to say where it does
+    not hold."""
 
     condition: Expr
+    message: String | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,14 @@ def test_rotary(block: str, pairs: list[tuple[int, int]]) -> None:
             assert np.allclose(y[:, t, b], turn.imag, atol=1e-13)
 
 
-@pytest.mark.parametrize("heads", [1, 4, 8])
+def slopes(heads: int) -> list[float]:
+    """As the authors of ALiBi compute them: recursively, from the powers of two below."""
+    power = 2 ** (heads.bit_length() - 1)
+    regular = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+    return regular if power == heads else regular + slopes(2 * power)[::2][: heads - power]
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 6, 8, 12, 13, 16, 25])
 def test_alibi(heads: int) -> None:
     text = f"""
 model M(heads={heads}) {{
@@ -47,11 +54,13 @@ model M(heads={heads}) {{
 }}
 """
     y = meaning(text, {"x": drawn(5), "z": drawn(6)})["y"]
-    slopes = [2 ** (-8 * (h + 1) / heads) for h in range(heads)]
-    for h in range(heads):
-        for q in range(5):
-            for k in range(6):
-                assert y[h, q, k] == pytest.approx(-slopes[h] * (q - k), abs=1e-15)
+    distance = np.abs(np.arange(5)[:, None] - np.arange(6))
+    np.testing.assert_allclose(y, -np.array(slopes(heads))[:, None, None] * distance, rtol=1e-14)
+    assert (y <= 0).all()  # no key is preferred for being far away, in the future either
+
+
+def test_the_slopes_that_are_published_for_six_heads() -> None:
+    assert slopes(6) == [2.0**-n for n in (2, 4, 6, 8, 1, 3)]
 
 
 @pytest.mark.oracle

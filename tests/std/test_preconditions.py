@@ -1,0 +1,73 @@
+"""What the library asks of its arguments, it asks before anything runs, in a sentence of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import attndsl
+from attndsl import AttnError
+from attndsl.elaborate.files import specs_folder
+from attndsl.syntax import tree
+from attndsl.syntax.files import read_source
+from attndsl.syntax.parser import parse
+
+MODEL = """
+model M(width=8, heads=2, context=4) {{
+  input x: [B, T, width]
+  input targets: int[B, T]
+  output y = {}
+}}
+"""
+
+WRONG = (
+    ("layer_norm(x, width)", "`eps` is a small number"),
+    ("layer_norm(x, eps=-1e-5)", "`eps` is a small number"),
+    ("rms_norm(x, 768)", "`eps` is a small number"),
+    ("attention(x, heads, position=\"rotary\")", "`position` is a bias, a rotation"),
+    ("attention(x, heads, position=causal)", "`position` is a bias, a rotation"),
+    ("attention(x, heads, mask=3)", "`mask` is a mask"),
+    ("attention(x, heads, mask=alibi(heads))", "`mask` is a mask"),
+    ("attention(x, 4, kv_heads=3)", "`kv_heads` must divide `heads`"),
+    ("attention(x, 8, position=rotary)", "the size of a head must be even"),
+    ("attention(x, 8, position=rotary_interleaved)", "the size of a head must be even"),
+    ("attention(x, heads, mask=window(0))", "its `size` is at least 1"),
+    ("attention(x, heads, mask=local(0))", "so `size` is at least 1"),
+    ("attention(x, heads, mask=strided(0))", "a stride is at least 1"),
+    ("attention(x, heads, position=bucketed(heads, 5))", "make `buckets` even"),
+    ("attention(x, heads, position=bucketed(heads, 2))", "a bucket for single distances"),
+    ("attention(x, heads, position=bucketed(heads, 32, 8))", "`reach` lies beyond the buckets"),
+    ("sinusoidal(x[width<3])", "the last axis must be even"),
+    ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
+    ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
+    ("cross_entropy(x, targets, over=width, smoothing=1.5)", "`smoothing` is a share"),
+)
+
+
+@pytest.mark.parametrize(("call", "said"), WRONG, ids=[call for call, _ in WRONG])
+def test_it_is_told(call: str, said: str) -> None:
+    with pytest.raises(AttnError) as caught:
+        attndsl.parse(MODEL.format(call))
+    (told,) = caught.value.diagnostics
+    assert (told.code, said in told.message) == ("E0210", True)
+
+
+def test_what_hangs_on_the_length_of_an_input_is_told_by_the_call() -> None:
+    model = attndsl.parse(MODEL.format("learned_positions(x, context)"))
+    inputs = {"x": [[[0.0] * 8] * 5], "targets": [[0] * 5]}
+    with pytest.raises(AttnError, match="more positions than the table has entries"):
+        model.run(inputs, backend="numpy")
+
+
+def test_every_requirement_of_the_library_has_its_sentence_and_a_row_here() -> None:
+    asked = [
+        (path.name, node.message.value if node.message else "")
+        for path in sorted(Path(str(specs_folder())).joinpath("std").glob("*.attn"))
+        for declaration in parse(read_source(str(path)))[0].declarations
+        if isinstance(declaration, (tree.Block, tree.IndexFunction))
+        for node in declaration.body
+        if isinstance(node, tree.RequireDecl)
+    ]
+    said = [said for _, said in WRONG] + ["more positions than the table has entries"]
+    assert [(name, text) for name, text in asked if not any(part in text for part in said)] == []
