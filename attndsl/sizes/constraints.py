@@ -22,8 +22,8 @@ RELATIONS = {
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """`left RELATION right`; for `divides`, `right` divides `left`. `origin` is where the author (or a block that he
-    called) asked for it, `code` the diagnostic that its failure gives, and `message` what that says (empty: what the sizes
-    would have to be)."""
+    called) asked for it, `code` the diagnostic that its failure gives, and `message` what that says (empty: what the
+    sizes would have to be)."""
 
     relation: str
     left: Size
