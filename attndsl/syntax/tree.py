@@ -359,8 +359,8 @@ class OutputDecl(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequireDecl(Tree):
-    """`require width % heads == 0 else "…"`: a condition on compile-time values and sizes, and what to say where it does
-    not hold."""
+    """`require width % heads == 0 else "…"`: a condition on compile-time values and sizes, and what to say where it
+    does not hold."""
 
     condition: Expr
     message: String | None = None
