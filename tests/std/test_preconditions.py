@@ -25,7 +25,7 @@ WRONG = (
     ("layer_norm(x, width)", "`eps` is a small number"),
     ("layer_norm(x, eps=-1e-5)", "`eps` is a small number"),
     ("rms_norm(x, 768)", "`eps` is a small number"),
-    ("attention(x, heads, position=\"rotary\")", "`position` is a bias, a rotation"),
+    ('attention(x, heads, position="rotary")', "`position` is a bias, a rotation"),
     ("attention(x, heads, position=causal)", "`position` is a bias, a rotation"),
     ("attention(x, heads, mask=3)", "`mask` is a mask"),
     ("attention(x, heads, mask=alibi(heads))", "`mask` is a mask"),
