@@ -239,7 +239,7 @@ class AttentionDrawing:
     def save(self, path: Path_) -> None:
         """Write a page with everything (.html), or a picture (.svg)."""
         from attndsl.attention_maps import to_html, to_svg
-        from attndsl.data.files import write_text
+        from attndsl.storage.whole import write_text
 
         write = {".html": to_html, ".htm": to_html, ".svg": to_svg}.get(Path(path).suffix.lower())
         if write is None:

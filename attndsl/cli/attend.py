@@ -27,7 +27,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.files import checked, write_text
+    from attndsl.cli.paths import checked, write_text
 
     ending = Path(args.output).suffix.lower()
     if ending not in (".html", ".htm", ".svg"):

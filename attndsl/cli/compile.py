@@ -47,7 +47,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.files import write_text
+    from attndsl.cli.paths import write_text
     from attndsl.running import backends
 
     backend = backends.find(args.backend)

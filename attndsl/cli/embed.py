@@ -34,7 +34,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.files import checked, write_arrays
+    from attndsl.cli.paths import checked, write_arrays
     from attndsl.generation.embed import embed, similarities
 
     if args.output:

@@ -37,7 +37,7 @@ def run(args: Any) -> int:
 
     trained = load_run(args.run)
     if args.to == "safetensors":
-        from attndsl.cli.files import checked
+        from attndsl.cli.paths import checked
 
         target = checked(args.path)
         check_replaceable(target, force=args.force)

@@ -38,7 +38,7 @@ def _warn(diagnostic: Diagnostic) -> None:
 
 def inputs_from(path: str | None, sizes: Mapping[str, int]) -> dict[str, Array] | None:
     """The arrays of the .npz file at `path`; None where no file is named."""
-    from attndsl.cli.files import read_arrays
+    from attndsl.cli.paths import read_arrays
 
     if path is None:
         return None

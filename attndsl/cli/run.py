@@ -43,8 +43,8 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.files import checked, write_arrays
     from attndsl.cli.models import inputs_from, load_with_weights
+    from attndsl.cli.paths import checked, write_arrays
     from attndsl.running import backends
     from attndsl.running.inputs import check_inputs, example_inputs
 

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors, write_json
 from attndsl.data.sources import Corpus, Document, character_start, find_text, pieces
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.records import dataclass
-from attndsl.writing import sync_folder
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import sync_folder, write_json
 
 if TYPE_CHECKING:
     import numpy

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors
 from attndsl.diagnostics import error
 from attndsl.lazy import np
+from attndsl.storage.refusals import file_errors
 
 if TYPE_CHECKING:
     import numpy

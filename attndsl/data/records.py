@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from attndsl.data.columns import MISSING, Table
-from attndsl.data.files import file_errors
 from attndsl.data.images import SUFFIXES as PICTURES
 from attndsl.data.images import read_classes
 from attndsl.data.sources import EXAMPLE, beside
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
+from attndsl.storage.refusals import file_errors
 
 if TYPE_CHECKING:
     import numpy

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attndsl.data.files import file_errors
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.records import dataclass
+from attndsl.storage.refusals import file_errors
 
 _WAY_OUT = "give a UTF-8 text file, a folder of them, or a glob"
 EXAMPLE = "example:"  # what the path of an example begins with

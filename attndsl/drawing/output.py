@@ -18,7 +18,7 @@ from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.records import dataclass
-from attndsl.writing import replacing, way_to_folder
+from attndsl.storage.whole import replacing, way_to_folder
 
 Expand = str | Sequence[str] | None
 FORMATS = ("svg", "png", "pdf", "dot")

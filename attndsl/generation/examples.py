@@ -107,7 +107,7 @@ def read_examples(run: Run, path: str) -> list[Any]:
         from attndsl.data.sources import beside
 
         raise error("E0701", f"there is no file `{path}`", help=beside(place, "give a text, or a table"))
-    from attndsl.data.files import file_errors
+    from attndsl.storage.refusals import file_errors
 
     with file_errors("read", place):
         content = place.read_bytes()

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import read_published
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.recipe.fitting import bounding
 from attndsl.recipe.recipe import read_recipe
 from attndsl.records import replace
-from attndsl.runs.given_weights import is_run, read_weights, settings_with
+from attndsl.runs.given_weights import read_weights, settings_with
+from attndsl.runs.record import is_run
 from attndsl.runs.run import Run
+from attndsl.storage.refusals import file_errors
 from attndsl.syntax import tree
 
 if TYPE_CHECKING:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors, remove_partial, write_whole
 from attndsl.diagnostics import AttnError, error
 from attndsl.records import dataclass
+from attndsl.runs.record import WEIGHTS
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.storage.whole import remove_partial
 
 if TYPE_CHECKING:
     import numpy
@@ -46,19 +49,8 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 def save_tensors(path: Path, tensors: Mapping[str, Array], **facts: object) -> None:
     """Write a safetensors file whole or not at all; `facts` go into its header. Raises E0705."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    # In one entry: several would stand in an order that changes from process to process.
-    header = {_FACTS: json.dumps(facts)}
-
-    def write(partial: Path) -> None:
-        try:
-            save_file(dict(tensors), partial, header)
-        except SafetensorError as problem:  # it wraps the system's own errors
-            raise OSError(str(problem)) from problem
-
-    write_whole(path, write)
+    with file_errors("write", path):
+        write_tensors(path, tensors, {_FACTS: json.dumps(facts)})
 
 
 def save_checkpoint(run: Path, step: int, state: Mapping[str, Array], keep: int = KEEP) -> Path:
@@ -88,11 +80,13 @@ def load_checkpoint(path: Path, step: int) -> Checkpoint:
     return Checkpoint(step, path, read_tensors(path, "the checkpoint")[0])
 
 
-def newest_checkpoint(run: Path) -> tuple[Checkpoint | None, list[AttnError]]:
-    """The newest that can be read, and what is wrong with the newer ones that cannot."""
+def newest_checkpoint(run: Path, after: int = -1) -> tuple[Checkpoint | None, list[AttnError]]:
+    """The newest that can be read, of those behind step `after`, and what is wrong with the newer ones that cannot."""
     remove_partial(run / FOLDER)
     problems: list[AttnError] = []
     for step, path in reversed(list_checkpoints(run)):
+        if step <= after:
+            break
         try:
             return load_checkpoint(path, step), problems
         except AttnError as problem:
@@ -100,18 +94,44 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint | None, list[AttnError]]:
     return None, problems
 
 
-def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The tensors (copied) and the facts of a safetensors file. Raises E0705, E0733."""
-    from safetensors import SafetensorError, safe_open
-
-    with file_errors("read", path):
+def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
+    """The parameters by address and the number of steps that made them: the final ones, or those of the newest
+    checkpoint that can be read where that is further. Raises E0732 where there are none yet, E0733 where all are
+    damaged."""
+    final: tuple[dict[str, Array], int] | None = None
+    problems: list[AttnError] = []
+    if (run / WEIGHTS).is_file():
         try:
-            with safe_open(path, framework="numpy") as file:
-                facts = json.loads((file.metadata() or {}).get(_FACTS, "{}"))
-                return {name: file.get_tensor(name).copy() for name in file.keys()}, dict(facts)  # noqa: SIM118
-        except (SafetensorError, ValueError, TypeError) as problem:
-            raise error(
-                "E0733",
-                f"{what} `{path}` is damaged: {problem}",
-                help="restore the file from a copy, or delete it to fall back on an older one",
-            ) from None
+            arrays, facts = read_tensors(run / WEIGHTS, "the weights file")
+            final = arrays, int(facts.get("step", 0))
+        except AttnError as problem:
+            problems.append(problem)
+    checkpoint, damaged = newest_checkpoint(run, final[1] if final is not None else -1)
+    if checkpoint is not None:
+        return checkpoint.parameters, checkpoint.step
+    if final is not None:
+        return final
+    if problems or damaged:
+        raise (problems or damaged)[0]
+    raise error(
+        "E0732", f"the run `{run}` has no weights yet: it was stopped before its first checkpoint",
+        help=f"go on with it: `attndsl train --resume {run}`",
+    )  # fmt: skip
+
+
+def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The tensors and the facts of a safetensors file. Raises E0601 (it cannot be read), E0733 (it is damaged)."""
+    try:
+        with TensorFile(path) as file:
+            facts = json.loads(file.metadata.get(_FACTS, "{}"))
+            return {name: file.read(name) for name in file.entries}, dict(facts)
+    except (AttnError, ValueError, TypeError) as problem:
+        told = problem.diagnostics[0] if isinstance(problem, AttnError) else None
+        if told is not None and told.code == "E0601":
+            raise
+        raise error(
+            "E0733",
+            f"{what} `{path}` is damaged",
+            note=told.message if told is not None else str(problem),
+            help="restore the file from a copy, or delete it to fall back on an older one",
+        ) from None

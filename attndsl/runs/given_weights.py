@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
+from attndsl.runs.record import is_run, open_record
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
     from attndsl.runs.run import Run
     from attndsl.weights.settings import Warn
 
-RECORD = "run.json"  # what makes a folder a training run
 Where = str | os.PathLike[str]
-
-
-def is_run(weights: Where) -> bool:
-    return (Path(weights) / RECORD).is_file()
 
 
 def settings_with(
@@ -44,7 +40,6 @@ def settings_with(
 
         return settings_for(weights, spec.weights, settings, warn=warn, spec=spec)
     from attndsl.elaborate import load
-    from attndsl.runs.record import open_record
     from attndsl.weights.settings import agrees, disagreement, plain
 
     record = open_record(Path(weights))
@@ -67,7 +62,6 @@ def check_run(weights: Where, spec: Spec, graph: Graph) -> None:
     if not is_run(weights):
         return
     from attndsl.elaborate import load
-    from attndsl.runs.record import open_record
     from attndsl.weights.settings import agrees, plain
 
     record = open_record(Path(weights))
@@ -85,7 +79,6 @@ def read_weights(weights: Where, spec: Spec, graph: Graph) -> dict[str, Array]:
         from attndsl.weights import load_weights
 
         return load_weights(weights, graph, spec.weights)
-    from attndsl.runs.record import open_record
     from attndsl.runs.run import load_run
 
     trained = load_run(Path(weights))

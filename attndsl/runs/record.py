@@ -20,12 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attndsl.data.files import file_errors, write_json, write_whole
 from attndsl.diagnostics import error
 from attndsl.elaborate.files import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.records import dataclass
 from attndsl.running.backends import Backend
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import write_bytes, write_json
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse_file
 
@@ -49,6 +50,11 @@ class Record:
     @property
     def settings(self) -> dict[str, Setting]:
         return dict(self.facts["settings"])
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a training run at `path`."""
+    return (Path(path) / RECORD).is_file()
 
 
 def open_record(folder: Path) -> Record:
@@ -104,7 +110,7 @@ def copy_spec(spec: Spec, folder: Path) -> dict[str, Any]:
         with file_errors("copy the spec to", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             text = path.read_bytes() if path.is_file() else spec.source.text.encode("utf-8")
-        write_whole(target, lambda partial, text=text: partial.write_bytes(text))  # type: ignore[misc]
+        write_bytes(target, text)
     return {
         "name": spec.name,
         "file": places[0].as_posix(),

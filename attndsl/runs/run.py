@@ -14,8 +14,8 @@ from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.program import Program
-from attndsl.runs.checkpoint import newest_checkpoint, read_tensors
-from attndsl.runs.record import WEIGHTS, open_record
+from attndsl.runs.checkpoint import furthest_parameters
+from attndsl.runs.record import open_record
 
 if TYPE_CHECKING:
     import numpy
@@ -61,27 +61,8 @@ def load_run(folder: str | Path) -> Run:
             help="put the run's own tokenizer back",
         )  # fmt: skip
     graph = load(record.spec, record.settings)
-    weights, step = _weights(record.folder)
+    weights, step = furthest_parameters(record.folder)
     return Run(record.folder, graph, weights, tokenizer, Recipe.from_json(record.facts["recipe"]), step, record.facts)
-
-
-def _weights(folder: Path) -> tuple[dict[str, Array], int]:
-    path = folder / WEIGHTS
-    final: tuple[dict[str, Array], int] | None = None
-    if path.is_file():
-        arrays, facts = read_tensors(path, "the weights file")
-        final = arrays, int(facts.get("step", 0))
-    checkpoint, problems = newest_checkpoint(folder)
-    if checkpoint is not None and (final is None or checkpoint.step > final[1]):
-        return checkpoint.parameters, checkpoint.step
-    if final is not None:
-        return final
-    if problems:
-        raise problems[0]
-    raise error(
-        "E0732", f"the run `{folder}` has no weights yet: it was stopped before its first checkpoint",
-        help=f"go on with it: `attndsl train --resume {folder}`",
-    )  # fmt: skip
 
 
 def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:

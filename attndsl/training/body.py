@@ -15,7 +15,8 @@ from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
-from attndsl.runs.record import RECORD, open_record
+from attndsl.runs.checkpoint import furthest_parameters
+from attndsl.runs.record import is_run, open_record
 from attndsl.training.console import Console
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ class Body:
         raises (E06xx)."""
         if self.path is None:
             return None
-        from attndsl.weights.adapting import adapt_weights
+        from attndsl.weights.adapting import adapt_arrays, adapt_weights
 
         assert self.spec is not None
-        found = adapt_weights(self.path, graph, self.spec.weights, fresh)
+        if is_run(self.path):
+            found = adapt_arrays(furthest_parameters(self.path)[0], graph, fresh, origin=str(self.path))
+        else:
+            found = adapt_weights(self.path, graph, self.spec.weights, fresh)
         tell(console, "new, drawn at random", found.missing)
         tell(console, "in the weights, and not used", found.unused)
         drawn = dict(initial_parameters(graph, seed)) if found.missing else {}
@@ -80,10 +84,11 @@ def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str
     chosen = {
         name: value for name, value in settings.items() if name in {p.name.text for p in spec.model.hyperparameters}
     }
-    known = settings_for(path, spec.weights, chosen, spec=spec, adapt=True)
+    facts = open_record(path).facts if is_run(path) else None
+    kept = facts.get("hyperparameters", {}) if facts is not None else None
+    known = settings_for(path, spec.weights, chosen, spec=spec, adapt=True, kept=kept)
     known = {name: value for name, value in known.items() if name not in chosen}
-    if (path / RECORD).is_file():
-        facts = open_record(path).facts
+    if facts is not None:
         if facts["spec"]["model"] != spec.model.name.text:  # addresses such as `layer.0.attn.q.weight` are in many
             raise error(
                 "E0609",

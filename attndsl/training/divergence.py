@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from attndsl.data.files import file_errors
 from attndsl.diagnostics import AttnError, error
 from attndsl.runs.checkpoint import checkpoint_path, list_checkpoints
+from attndsl.storage.refusals import file_errors
 from attndsl.training.session import Session
 
 

@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-from attndsl.data.files import file_errors, write_text
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import write_text
 
 FILE = "log.jsonl"
 Line = dict[str, Any]

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from attndsl.data.files import write_text
 from attndsl.diagnostics import error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
@@ -21,6 +20,7 @@ from attndsl.objectives.metrics import Metric
 from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
+from attndsl.storage.whole import write_text
 from attndsl.training.console import Console, Plain
 from attndsl.training.curve import loss_curve
 from attndsl.training.divergence import became, diverged, drop_unproved

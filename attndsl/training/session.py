@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attndsl.data.files import file_errors
 from attndsl.data.tokenizers import load_tokenizer
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, load, open_spec
@@ -24,14 +23,15 @@ from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
-from attndsl.runs.record import RECORD, SPEC, copy_spec, open_record, write_record
+from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import PARTIAL, remove_partial, sync_folder
 from attndsl.training.body import Body, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
 from attndsl.training.log import Line, cut_log
 from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
-from attndsl.writing import PARTIAL, sync_folder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +123,7 @@ def go_on(
     """Take up a run where its newest checkpoint left it (from the start, where it has none). Only settings of the
     training may change, and not those that decide the tokens. E0732 (no run), E0733 (damaged), E0734 (changed)."""
     record = open_record(run)
+    remove_partial(run)
     facts = dict(record.facts)
     before = Recipe.from_json(facts["recipe"])
     graph = load(record.spec, record.settings)
@@ -168,7 +169,7 @@ def go_on(
 
 def _require_new(out: Path) -> None:
     """That `out` is a place for a new run (E0731)."""
-    if (out / RECORD).exists():
+    if is_run(out):
         raise error(
             "E0731", f"`{out}` holds a training run already",
             help=(f"go on with it: `attndsl train --resume {out}`", "or start another with a different `--out`"),

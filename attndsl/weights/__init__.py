@@ -6,14 +6,12 @@ Importing this loads neither NumPy nor PyTorch; `check_section` and `config_sett
 from attndsl.weights.adapting import Adapted, adapt_arrays, adapt_weights
 from attndsl.weights.check import check_section
 from attndsl.weights.config import config_settings
-from attndsl.weights.files import TensorFile, replacing, write_tensors
 from attndsl.weights.loading import check_arrays, load_weights
 from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
 from attndsl.weights.settings import settings_for
 
 __all__ = [
     "Adapted",
-    "TensorFile",
     "adapt_arrays",
     "adapt_weights",
     "check_arrays",
@@ -22,8 +20,6 @@ __all__ = [
     "config_settings",
     "export_huggingface",
     "load_weights",
-    "replacing",
     "save_weights",
     "settings_for",
-    "write_tensors",
 ]

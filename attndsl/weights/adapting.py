@@ -6,19 +6,16 @@ keeps its initial value), what they have too much is not read, and both are told
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph, ParameterInfo
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
+from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
-from attndsl.weights.files import FLOATS, TensorFile, quoted
 from attndsl.weights.forms import Constant
 from attndsl.weights.loading import (
     Mistakes,
@@ -34,7 +31,6 @@ from attndsl.weights.loading import (
     shape_of,
     wrong_shape,
 )
-from attndsl.weights.settings import RUN_RECORD
 from attndsl.weights.sources import WeightsSource
 
 if TYPE_CHECKING:
@@ -43,9 +39,6 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 Shape = tuple[int, ...]
-
-_CHECKPOINT = re.compile(r"step-(\d+)\.safetensors")
-_PARAMETERS = "parameters/"  # of a checkpoint's tensors those that are parameters, by address
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +57,13 @@ def adapt_weights(
     sections: Sequence[tree.Weights] = (),
     fresh: Collection[str] = frozenset(),
 ) -> Adapted:
-    """What of the weights at `path` fits `graph`: a safetensors file, a published folder, or a training run's.
+    """What of the weights at `path` fits `graph`: a safetensors file or a published folder.
 
     Parameters whose shape differs along axes that speak of one of the sizes in `fresh` (such as `labels`), and along
     those alone, count as missing. Raises E0607 for any other difference of shape, E0609 where there is nothing in
     common, and for the rest what `load_weights` raises of files, dtypes and copies.
     """
     require_memory(graph, "float32")
-    if (Path(path) / RUN_RECORD).is_file():
-        return adapt_arrays(_run_arrays(Path(path)), graph, fresh, origin=str(path))
     with WeightsSource(path) as source:
         reader = reader_of(source, graph, sections)
         return _own(reader, fresh) if isinstance(reader, OwnNames) else _published(reader, fresh)
@@ -163,53 +154,3 @@ def _differs_only(have: Shape, shape: Shape, axes: Sequence[Axis], fresh: Collec
     return len(have) == len(shape) and all(
         a == b or not axis.size.symbols.isdisjoint(fresh) for a, b, axis in zip(have, shape, axes, strict=True)
     )
-
-
-# ---------------------------------------------------------------- a training run
-
-
-def _run_arrays(folder: Path) -> dict[str, Array]:
-    """The parameters of a run by address: the final ones, or those of its newest checkpoint that can be read where that
-    is further. Raises E0601 where it has none yet, E0602 or E0603 where all are damaged."""
-    problems: list[AttnError] = []
-    found: dict[str, Array] = {}
-    reached = -1
-    final = folder / "weights.safetensors"
-    if final.is_file():
-        try:
-            found, reached = _tensors(final, "")
-        except AttnError as problem:
-            problems.append(problem)
-    checkpoints = [
-        (int(match[1]), path)
-        for path in (folder / "checkpoints").glob("step-*.safetensors")
-        if (match := _CHECKPOINT.fullmatch(path.name))
-    ]
-    for step, path in sorted(checkpoints, reverse=True):
-        if step <= reached:
-            break
-        try:
-            return _tensors(path, _PARAMETERS)[0]
-        except AttnError as problem:
-            problems.append(problem)
-    if found:
-        return found
-    if problems:
-        raise problems[0]
-    raise error(
-        "E0601",
-        f"the run {folder} has no weights yet: it was stopped before its first checkpoint",
-        help=f"go on with it: `attndsl train --resume {folder}`",
-    )
-
-
-def _tensors(path: Path, prefix: str) -> tuple[dict[str, Array], int]:
-    """The tensors of a file whose names start with `prefix`, by the rest of the name, and the step in its header."""
-    with TensorFile(path) as file:
-        names = [name for name, entry in file.entries.items() if name.startswith(prefix) and entry.dtype in FLOATS]
-        arrays = {name.removeprefix(prefix): file.read(name) for name in names}
-        try:
-            step = int(json.loads(file.metadata.get("attndsl", "{}")).get("step", 0))
-        except (ValueError, TypeError, AttributeError):
-            step = 0
-    return arrays, step

@@ -19,9 +19,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
 from attndsl.weights.choices import ABSENT
-from attndsl.weights.files import quoted
 from attndsl.weights.keys import (
     COMPARISONS,
     Lookup,

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
 from attndsl.records import dataclass
-from attndsl.weights.files import quoted, several
+from attndsl.storage.safetensors import quoted
+from attndsl.weights.telling import several
 
 LEAST = 2
 """Of fewer parameters it is simpler to name each."""

@@ -10,13 +10,14 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean
 from attndsl.graph import Graph, ParameterInfo, Type
 from attndsl.lazy import np
 from attndsl.running.initial import require_memory
+from attndsl.storage.safetensors import FLOATS, TensorEntry, quoted
 from attndsl.syntax import tree
-from attndsl.weights.files import FLOATS, TensorEntry, quoted, several
 from attndsl.weights.forms import Constant
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
 from attndsl.weights.mapping import Entry, Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
+from attndsl.weights.telling import several
 
 if TYPE_CHECKING:
     import numpy

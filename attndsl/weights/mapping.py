@@ -17,9 +17,9 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.weights.binding import Scope, addresses, arranged, bind, constant, stated_axes
 from attndsl.weights.conditions import chosen
-from attndsl.weights.files import several
 from attndsl.weights.forms import Constant, Form
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_name, reached
+from attndsl.weights.telling import several
 
 LAYERS_LOOKED_AT = 4096
 """How many layers of a repeat the check walks through where an index is not simply the layer's."""

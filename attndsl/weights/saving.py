@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
 from attndsl.lazy import np
+from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.storage.whole import place_of, replacing, sync_folder
 from attndsl.syntax import tree
-from attndsl.weights.files import TensorFile, replacing, unwritable, write_tensors
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
 from attndsl.weights.solving import published_config
-from attndsl.writing import place_of, sync_folder
+from attndsl.weights.telling import unwritable
 
 if TYPE_CHECKING:
     import numpy
@@ -43,7 +44,10 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], grap
         "variant": graph.variant or "",
         "hyperparameters": json.dumps(settings, sort_keys=True, ensure_ascii=False),
     }
-    write_tensors(path, arrays, metadata)
+    try:
+        write_tensors(path, arrays, metadata)
+    except OSError as problem:
+        raise unwritable(path, problem) from None
 
 
 def check_replaceable(path: Path, *, force: bool = False) -> None:

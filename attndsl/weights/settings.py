@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.graph import Graph
+from attndsl.storage.safetensors import parse_json
 from attndsl.syntax import tree
 from attndsl.weights.config import ARCHITECTURES, Value, config_settings
-from attndsl.weights.files import parse_json
 from attndsl.weights.keys import equal, keys_in, shown
 from attndsl.weights.sources import WeightsSource, read_json
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 FORMAT = "attndsl"
 FORMAT_VERSION = 1
-RUN_RECORD = "run.json"  # what makes a folder a training run
 PLAIN = (bool, int, float, str)
 
 Warn = Callable[[Diagnostic], None]
@@ -35,6 +33,7 @@ def settings_for(
     warn: Warn | None = None,
     spec: Spec | None = None,
     adapt: bool = False,
+    kept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The hyperparameters of the weights at `path`, overlaid with the `explicit` ones.
 
@@ -43,8 +42,9 @@ def settings_for(
     (E0617): it decides what the weights mean. An explicit real number, such as a dropout rate, wins, and so does a
     choice of the head (see `heads`). What the variant that `spec` was asked for says of heads, and in texts, counts.
 
-    To `adapt` weights to another model (a new head, other labels), whatever is explicit or said by the variant wins;
-    `path` may then be the folder of a training run, too, and hyperparameters that `spec` does not have are left out.
+    To `adapt` weights to another model (a new head, other labels), whatever is explicit or said by the variant wins,
+    and hyperparameters that `spec` does not have are left out. What is `kept` of them elsewhere (in the record of a
+    training run) is taken instead of what the weights say.
 
     `warn` gets a diagnostic for each published key that the section does not speak of. Other errors are those of the
     files (E0601 to E0604, E0611) and of the configuration (E0613 to E0616).
@@ -54,7 +54,7 @@ def settings_for(
     decided = set(explicit) if adapt else free & explicit.keys()
     if spec is not None:
         decided |= _said_by(spec.variant, free, everything=adapt) - (set() if adapt else explicit.keys())
-    found = _found_settings(path, sections, warn, decided, of_runs=adapt)
+    found = _found_settings(path, sections, warn, decided, kept)
     for name, value in explicit.items():
         if name in found and not agrees(found[name], value):
             raise disagreement(name, found[name], value, str(path))
@@ -120,15 +120,11 @@ def _found_settings(
     sections: Sequence[tree.Weights],
     warn: Warn | None,
     decided: Collection[str],
-    *,
-    of_runs: bool,
+    kept: Mapping[str, Any] | None,
 ) -> dict[str, Value]:
     """What comes with the weights of the hyperparameters that are not `decided` already."""
-    found: Mapping[str, Any] | None
-    if of_runs and (Path(path) / RUN_RECORD).is_file():
-        kept = read_json(Path(path) / RUN_RECORD, "E0602").get("hyperparameters")
-        found = kept if isinstance(kept, dict) else {}
-    else:
+    found = kept
+    if found is None:
         with WeightsSource(path) as source:
             found = own_settings(source)
             if found is None:

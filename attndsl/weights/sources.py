@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.weights.files import TensorEntry, TensorFile, parse_json, pickled, quoted, unreadable
+from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, quoted, unreadable
 
 if TYPE_CHECKING:
     import numpy

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
 from attndsl.recipe.fitting import most
 from attndsl.runs.checkpoint import save_tensors
 from attndsl.runs.run import next_token_logits
+from attndsl.storage.whole import write_text
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(

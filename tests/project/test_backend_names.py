@@ -13,11 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = {name for backend in backends().values() for name in backend.names}
 SPELLED = re.compile(rf"(--backend|--against|--reference|backend=['\"]?) ?({'|'.join(sorted(NAMES))})\b")
 
-# Texts that are called as a backend is, and mean the package.
-PACKAGES = {
-    "attndsl/lazy.py",  # which module is imported late
-    "attndsl/runs/checkpoint.py",  # safetensors' own word for the kind of arrays it gives
-}
+PACKAGES = {"attndsl/lazy.py"}  # where a text that is called as a backend is means the package
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -10,8 +10,8 @@ import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.running.inputs import example_inputs
+from attndsl.storage.safetensors import TensorFile
 from attndsl.weights import export_huggingface, load_weights
-from attndsl.weights.files import TensorFile
 from tests.std.meaning import written
 from tests.weights.models import section_of
 

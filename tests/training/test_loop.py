@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from attndsl.data.files import write_text
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
 from attndsl.runs.record import RECORD
+from attndsl.storage.whole import PARTIAL, write_text
 from attndsl.training import Outcome, train
 from attndsl.training.console import Plain, Silent
 from attndsl.training.log import read_log
-from attndsl.writing import PARTIAL
 
 Train = Callable[..., Outcome]
 

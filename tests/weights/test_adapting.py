@@ -14,6 +14,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.elaborate.files import Spec
 from attndsl.graph import Graph
+from attndsl.storage.safetensors import write_tensors
 from attndsl.weights import (
     adapt_arrays,
     adapt_weights,
@@ -21,7 +22,6 @@ from attndsl.weights import (
     load_weights,
     save_weights,
     settings_for,
-    write_tensors,
 )
 from tests.weights.models import arrays_for, codes
 
@@ -94,15 +94,7 @@ def body(folder: Path) -> Arrays:
     arrays = arrays_for(graph)
     export_huggingface(folder / "published", graph, arrays, spec.weights[0])
     save_weights(folder / "own.safetensors", arrays, graph)
-    write_run(folder / "run", graph, arrays)
     return arrays
-
-
-def write_run(folder: Path, graph: Graph, arrays: Arrays) -> None:
-    folder.mkdir()
-    facts = {"format": 1, "hyperparameters": {**graph.hyperparameters}, "settings": {}}
-    (folder / "run.json").write_text(json.dumps(facts))
-    write_tensors(folder / "weights.safetensors", arrays, {"attndsl": json.dumps({"step": 10})})
 
 
 @pytest.mark.parametrize(
@@ -111,7 +103,6 @@ def write_run(folder: Path, graph: Graph, arrays: Arrays) -> None:
         ("published", ["cls.transform.bias", "cls.transform.weight"]),
         ("published/model.safetensors", ["cls.transform.bias", "cls.transform.weight"]),
         ("own.safetensors", ["transform.bias", "transform.weight"]),
-        ("run", ["transform.bias", "transform.weight"]),
     ],
 )
 def test_a_body_goes_under_a_new_head(body: Arrays, where: str, unused: list[str]) -> None:
@@ -130,13 +121,10 @@ def test_a_body_goes_under_a_new_head(body: Arrays, where: str, unused: list[str
 
 def test_what_is_explicit_wins_and_what_the_model_lacks_is_dropped(body: Arrays, folder: Path) -> None:
     spec, _ = model("classifier")
-    facts = json.loads((folder / "run" / "run.json").read_text())
-    facts["hyperparameters"]["noise"] = 0.5
-    facts["hyperparameters"]["width"] = 4
-    (folder / "run" / "run.json").write_text(json.dumps(facts))
     explicit = {"head": "lm", "labels": 3, "p": 0.0, "heads": 4}
-    for where in ("run", "published", "own.safetensors"):
-        found = settings_for(where, spec.weights, explicit, spec=spec, adapt=True)
+    recorded = {"vocab": 7, "width": 4, "depth": 2, "heads": 2, "noise": 0.5}
+    for where, kept in (("published", None), ("own.safetensors", None), ("own.safetensors", recorded)):
+        found = settings_for(where, spec.weights, explicit, spec=spec, adapt=True, kept=kept)
         assert found == {"vocab": 7, "width": 4, "depth": 2, **explicit}
 
 
@@ -175,7 +163,7 @@ def test_a_head_for_other_labels_is_fresh(folder: Path) -> None:
     assert adapt_arrays(arrays, graph).missing == ()
 
 
-@pytest.mark.parametrize("where", ["published", "own.safetensors", "run"])
+@pytest.mark.parametrize("where", ["published", "own.safetensors"])
 def test_another_shape_is_an_error_as_ever(body: Arrays, where: str) -> None:
     """`width` differs beside `labels`, or alone: the weights are of another model."""
     spec, _ = model()
@@ -225,46 +213,6 @@ def test_what_is_no_number_or_no_copy_is_an_error_as_ever(body: Arrays, folder: 
         with pytest.raises(AttnError) as raised:
             wrong()
         assert codes(raised.value) == ["E0608"]
-
-
-# ---------------------------------------------------------------- runs
-
-
-def checkpoint(folder: Path, step: int, arrays: Arrays) -> Path:
-    path = folder / "checkpoints" / f"step-{step:06d}.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    state = {f"parameters/{name}": array for name, array in arrays.items()}
-    state |= {f"optimizer/m/{name}": array * 0 for name, array in arrays.items()} | {"scale": np.ones(1, np.float32)}
-    write_tensors(path, state, {"attndsl": json.dumps({"step": step})})
-    return path
-
-
-def test_of_a_run_the_furthest_weights_that_can_be_read_are_taken(body: Arrays, folder: Path) -> None:
-    spec, graph = model("lm")
-    run = folder / "run"
-    later = {name: array + 1 for name, array in body.items()}
-    latest = {name: array + 2 for name, array in body.items()}
-    checkpoint(run, 5, later)
-    assert same(adapt_weights(run, graph, spec.weights).arrays, body)
-    checkpoint(run, 15, later)
-    newest = checkpoint(run, 20, latest)
-    found = adapt_weights(run, graph, spec.weights)
-    assert same(found.arrays, latest)
-    assert found.unused == ()
-    newest.write_bytes(newest.read_bytes()[:-9])
-    assert same(adapt_weights(run, graph, spec.weights).arrays, later)
-    (run / "weights.safetensors").unlink()
-    assert same(adapt_weights(run, graph, spec.weights).arrays, later)
-    for path in (run / "checkpoints").iterdir():
-        path.write_bytes(b"damaged" * 9)
-    with pytest.raises(AttnError) as raised:
-        adapt_weights(run, graph, spec.weights)
-    assert codes(raised.value) == ["E0602"]
-    for path in (run / "checkpoints").iterdir():
-        path.unlink()
-    with pytest.raises(AttnError, match="no weights yet") as raised:
-        adapt_weights(run, graph, spec.weights)
-    assert codes(raised.value) == ["E0601"]
 
 
 # ---------------------------------------------------------------- loading without training

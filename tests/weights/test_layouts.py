@@ -13,7 +13,8 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.elaborate.files import Spec
 from attndsl.graph import Graph
-from attndsl.weights import TensorFile, export_huggingface, load_weights, settings_for, write_tensors
+from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.weights import export_huggingface, load_weights, settings_for
 from tests.weights.models import arrays_for, codes
 
 SPEC = """\

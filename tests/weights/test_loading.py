@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.weights import export_huggingface, load_weights, save_weights, settings_for, write_tensors
-from attndsl.weights.files import TensorFile
+from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.weights import export_huggingface, load_weights, save_weights, settings_for
 from tests.weights.models import GPT2, SMALL, arrays_for, codes, gpt2_graph, graph_of, parameter, section_of
 
 Arrays = dict[str, np.ndarray]

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attndsl.data.files import file_errors
 from attndsl.data.special import SpecialTokens
 from attndsl.data.tokenizers.protocol import CHARACTERS_FILE, SPECIAL_FILE, TOKENIZER_FILE, Tokenizer
 from attndsl.data.tokenizers.published import Published, read_published
@@ -15,6 +14,7 @@ from attndsl.data.tokenizers.simple import Bytes, Characters
 from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.records import dataclass, field
+from attndsl.storage.refusals import file_errors
 
 # Tokenizers that are trained: what they are, an example, and the fewest tokens that make sense beside special ones.
 TRAINED = {

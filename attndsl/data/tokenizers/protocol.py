@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attndsl.data.files import write_json
 from attndsl.data.special import SpecialTokens
+from attndsl.storage.whole import write_json
 
 if TYPE_CHECKING:
     import numpy

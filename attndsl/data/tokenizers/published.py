@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import file_errors, write_text
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import TOKENIZER_FILE, Streamer, begins_word, ends_sentence, save_special
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.lazy import np
+from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import write_text
 
 if TYPE_CHECKING:
     import numpy

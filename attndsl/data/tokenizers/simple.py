@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.files import write_json
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import CHARACTERS_FILE, Streamer, begins_word, ends_sentence, save_special
 from attndsl.lazy import np
+from attndsl.storage.whole import write_json
 
 if TYPE_CHECKING:
     import numpy

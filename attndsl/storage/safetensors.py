@@ -7,19 +7,18 @@ which NumPy lacks, is read as the float32 with the same value.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from attndsl import writing
-from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
-from attndsl.records import dataclass, replace
+from attndsl.records import dataclass
+from attndsl.storage.whole import replacing
 
 if TYPE_CHECKING:
     import numpy
@@ -41,9 +40,6 @@ NUMPY = {
 }  # fmt: skip
 
 FLOATS = ("F64", "F32", "F16", "BF16")
-
-MOST_SHOWN = 5
-"""How many tensors of one kind of mistake get a message each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,29 +245,11 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
 # ---------------------------------------------------------------- writing
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """`attndsl.writing.replacing` with E0612 where the file cannot be written."""
-    try:
-        with writing.replacing(path) as stream:
-            yield stream
-    except OSError as problem:
-        raise unwritable(path, problem) from None
-
-
-def unwritable(path: str | os.PathLike[str], problem: OSError) -> AttnError:
-    return error(
-        "E0612",
-        f"{path} cannot be written: {problem.strerror or problem}",
-        help="write somewhere else, or check how much space there is and who may write there",
-    )
-
-
 def write_tensors(
     path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Writes arrays to a safetensors file, atomically and durably. Equal arrays give equal bytes: tensors stand by
-    falling size of their elements (so that each is aligned), then by name."""
+    falling size of their elements (so that each is aligned), then by name. Raises `OSError`."""
     codes = {np.dtype(code): name for name, code in NUMPY.items() if name != "BF16"}
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     for name, array in stored.items():
@@ -296,15 +274,3 @@ def write_tensors(
         for name in order:
             little = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
             stream.write(little.reshape(-1).view(np.uint8).data)
-
-
-def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:
-    """The diagnostics of many mistakes of a kind, each with its tensor's name: the first few as they are, the last of
-    them with the names of the rest."""
-    diagnostics = [d for _, each in found[:MOST_SHOWN] for d in each.diagnostics]
-    rest = [name for name, _ in found[MOST_SHOWN:]]
-    if rest:
-        names = ", ".join(quoted(name) for name in rest[:3]) + (", …" if len(rest) > 3 else "")
-        more = f"and {len(rest)} more like this: {names}"
-        diagnostics[-1] = replace(diagnostics[-1], notes=(*diagnostics[-1].notes, more))
-    return diagnostics

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from attndsl.data.files import write_text
-from attndsl.writing import replacing
+from attndsl.diagnostics import AttnError
+from attndsl.storage.whole import PARTIAL, remove_partial, replacing, write_json, write_text
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    write_text(path, "größer")
+    write_json(path, {"ä": 1})
+    assert path.read_text(encoding="utf-8") == '{\n  "ä": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "no space"), KeyboardInterrupt(), RuntimeError()])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, problem: BaseException) -> None:
     path = tmp_path / "x"
-    path.write_text("old")
+    write_text(path, "old")
 
     def fail() -> None:
         with replacing(path) as stream:
-            stream.write(b"new")
-            raise RuntimeError
+            stream.write(b"ne")
+            raise problem
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(type(problem)):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_refusal_is_told(tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        write_text(tmp_path / "no" / "x", "text")
+    assert caught.value.diagnostics[0].code == "E0705"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -54,3 +70,11 @@ def test_a_pipe_is_written_into(tmp_path: Path, way: str) -> None:
     reader.join(5)
     assert read == [b"text"]
     assert pipe.is_fifo()
+
+
+def test_what_was_begun_is_swept_up(tmp_path: Path) -> None:
+    (tmp_path / f".x{PARTIAL}").write_text("")
+    (tmp_path / "x").write_text("")
+    remove_partial(tmp_path)
+    remove_partial(tmp_path / "nowhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

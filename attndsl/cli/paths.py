@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
-from attndsl.writing import way_to_folder
+from attndsl.storage.whole import replacing, way_to_folder
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -20,9 +20,9 @@ def write_text(text: str, path: str | None) -> None:
     if path is None or path == "-":
         sys.stdout.write(text)
         return
-    import attndsl.data.files
+    from attndsl.storage import whole
 
-    attndsl.data.files.write_text(checked(path), text)
+    whole.write_text(checked(path), text)
 
 
 def checked(path: str) -> Path:
@@ -89,10 +89,8 @@ def write_arrays(arrays: Mapping[str, Array], path: str) -> None:
     """Write an .npz file, whole or not at all."""
     import numpy
 
-    from attndsl.data.files import write_whole
+    from attndsl.storage.refusals import file_errors
 
-    def write(partial: Path) -> None:
-        with open(partial, "wb") as file:  # `savez` would add an ending to a name
-            numpy.savez(file, **arrays)  # type: ignore[arg-type]
-
-    write_whole(checked(path), write)
+    target = checked(path)
+    with file_errors("write", target), replacing(target) as stream:
+        numpy.savez(stream, **arrays)  # type: ignore[arg-type]

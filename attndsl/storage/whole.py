@@ -1,0 +1,91 @@
+"""Files written whole or not at all: a kill at any moment leaves the old one or the new one.
+
+`replacing` is the only way in which a file is put in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from attndsl.storage.refusals import file_errors
+
+PARTIAL = ".partial"  # the end of a name that is still being written
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A stream whose bytes become the file `path` all at once when the `with` ends well, and are dropped otherwise.
+    They are on the disk, as far as the system can promise, when it has ended. Raises `OSError`."""
+    target, replaceable = place_of(path)
+    if not replaceable:
+        with open(target, "wb") as stream:
+            yield stream
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    try:
+        with open(partial, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+        sync_folder(target.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file through `replacing`. Raises E0705."""
+    with file_errors("write", path), replacing(path) as stream:
+        stream.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` with a text."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_bytes` with a value as readable JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+# ---------------------------------------------------------------- places
+
+
+def place_of(path: str | os.PathLike[str]) -> tuple[Path, bool]:
+    """Where bytes for `path` go (a link's target, so that links stay), and whether that may be replaced: a device or a
+    pipe is written into instead."""
+    target = Path(os.path.realpath(path))
+    return target, not target.exists() or target.is_file()
+
+
+def way_to_folder(folder: Path) -> str:
+    """What to do where a file is to be written into a `folder` that is not there."""
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
+    if there.exists() and not there.is_dir():
+        return f"`{there}` is a file, so nothing can lie in it: name another folder"
+    return f"make it first: `mkdir -p {folder}`"
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_partial(folder: Path) -> None:
+    """Drop what a killed process had begun to write."""
+    if folder.is_dir():
+        for path in folder.glob(f".*{PARTIAL}"):
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,43 @@
+"""Which parameters of a run are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.runs.checkpoint import furthest_parameters, save_checkpoint, save_tensors
+from attndsl.runs.record import WEIGHTS
+
+
+def code(run: Path) -> str:
+    with pytest.raises(AttnError) as caught:
+        furthest_parameters(run)
+    return caught.value.diagnostics[0].code
+
+
+def test_the_furthest_that_can_be_read_are_taken(tmp_path: Path) -> None:
+    def checkpoint(step: int) -> Path:
+        state = {"parameters/a.b": np.full(3, step, np.float32), "optimizer/first/a.b": np.zeros(3, np.float32)}
+        return save_checkpoint(tmp_path, step, state)
+
+    def taken() -> tuple[list[str], float, int]:
+        arrays, step = furthest_parameters(tmp_path)
+        return list(arrays), float(arrays["a.b"][0]), step
+
+    assert code(tmp_path) == "E0732"
+    save_tensors(tmp_path / WEIGHTS, {"a.b": np.full(3, 10, np.float32)}, step=10)
+    checkpoint(5)
+    assert taken() == (["a.b"], 10.0, 10)
+    checkpoint(15)
+    newest = checkpoint(20)
+    assert taken() == (["a.b"], 20.0, 20)
+    newest.write_bytes(newest.read_bytes()[:-9])
+    assert taken() == (["a.b"], 15.0, 15)
+    (tmp_path / WEIGHTS).write_bytes(b"damaged" * 9)
+    assert taken() == (["a.b"], 15.0, 15)
+    for path in newest.parent.iterdir():
+        path.write_bytes(b"damaged" * 9)
+    assert code(tmp_path) == "E0733"
