@@ -12,7 +12,7 @@ from attndsl import ops
 from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.ops.control import stacked_at
-from attndsl.passes.rewrite import Facts
+from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass, replace
 from attndsl.types import Type
 
@@ -57,7 +57,7 @@ class _Found:
 def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Graph, tuple[Attention, ...]]:
     """The attentions that a run computes which is given the inputs `given` (None: all), and the same graph with their
     weights under addresses of their own. What a scan attends to in its steps is stacked along the scan's axis."""
-    facts = Facts(graph)
+    facts = Rewriter(graph)
     known = {info.name for info in graph.inputs} if given is None else set(given)
     missing = {info.value for info in graph.inputs if info.name not in known and info.default is None}
     found = [
@@ -108,7 +108,7 @@ def _walk(region: Region, missing: set[Value], loops: tuple[Node, ...] = ()) -> 
         yield node, loops
 
 
-def _attention(facts: Facts, node: Node, loops: tuple[Node, ...]) -> _Found | None:
+def _attention(facts: Rewriter, node: Node, loops: tuple[Node, ...]) -> _Found | None:
     kinds = [isinstance(loop.op, ops.Scan) for loop in loops]
     if kinds != sorted(kinds):
         return None  # a repeat inside a scan: there is no axis to stack its layers along
@@ -119,7 +119,7 @@ def _attention(facts: Facts, node: Node, loops: tuple[Node, ...]) -> _Found | No
     return _Found(node, loops, weighed)
 
 
-def _weighed(facts: Facts, weights: Value, over: Axis) -> frozenset[Axis] | None:
+def _weighed(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | None:
     """The axes of what the weights are multiplied with in a sum over `over`, by their names at the softmax; None where
     there is no such sum."""
     waiting: list[tuple[Value, dict[Axis, Axis], frozenset[Axis]]] = [(weights, {}, frozenset())]
@@ -153,7 +153,7 @@ def _over(node: Node) -> tuple[Axis, ...]:
     return (over,) if isinstance(over, Axis) else over
 
 
-def _from_data(facts: Facts, score: Value, axis: Axis) -> bool:
+def _from_data(facts: Rewriter, score: Value, axis: Axis) -> bool:
     """Whether an input has a say in which elements the scores have along `axis`: follow the axis back to where it comes
     from, through renames and products. Parameters, ranges and constants come from nowhere."""
     waiting: list[tuple[Value, Axis | None]] = [(score, axis)]  # None: whatever its axes are

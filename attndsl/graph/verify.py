@@ -16,8 +16,8 @@ from attndsl.types import DTYPES, Type
 
 
 class InvalidGraph(Exception):
-    """A graph breaks a rule of `BODY_RULES`, `NODE_RULES` or `GRAPH_RULES`. `node` is the culprit, if it is one
-    node's."""
+    """A graph breaks a rule of `BODY_RULES`, `PLACE_RULES`, `NODE_RULES` or `GRAPH_RULES`. `node` is the culprit, if
+    it is one node's."""
 
     def __init__(self, rule: str, reason: str, node: Node | None = None) -> None:
         place = ""
@@ -34,6 +34,8 @@ class _Context:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.inputs = set(graph.body.parameters)
+        self.types: dict[int, str | None] = {}  # what is wrong with each type, by identity: the graph holds them all
         self.visible: set[Value] = set()
         self.made: set[Value] = set()
         self.parameters: dict[str, list[ParameterInfo]] = {}
@@ -49,6 +51,8 @@ class _Context:
 
 
 def _operands_in_sight(node: Node, context: _Context) -> str | None:
+    if context.visible.issuperset(node.inputs):
+        return None
     for i, value in enumerate(node.inputs):
         if value not in context.visible:
             known = "made in a body that is not around it" if value in context.made else "used before it is made"
@@ -124,33 +128,42 @@ def _loop_at_home(node: Node, context: _Context) -> str | None:
 
 
 def _given_reads_an_input(node: Node, context: _Context) -> str | None:
-    if not isinstance(node.op, Given) or node.inputs[0] in context.graph.body.parameters:
+    if not isinstance(node.op, Given) or node.inputs[0] in context.inputs:
         return None
     return "its first operand is no input of the model"
 
 
 def _default_considered(node: Node, context: _Context) -> str | None:
+    if not context.defaults:
+        return None
     read = node.inputs[1:] if isinstance(node.op, Given) else node.inputs
     found = next((context.defaults[value] for value in read if value in context.defaults), None)
     return None if found is None else f"the input `{found}` has a default, and is read where it may be missing"
 
 
 def _sizes_known(node: Node, context: _Context) -> str | None:
-    return next((_unknown(value.type, context) for value in node.outputs if _unknown(value.type, context)), None)
+    return next((reason for value in node.outputs if (reason := _unknown(value.type, context))), None)
 
+
+NodeRules = tuple[tuple[str, Callable[[Node, _Context], str | None]], ...]
 
 # Before the bodies of a node are looked at.
-BODY_RULES: tuple[tuple[str, Callable[[Node, _Context], str | None]], ...] = (
+BODY_RULES: NodeRules = (
     ("emissions are stacked over as many steps as there are", _stack_fits),
     ("a repeat stands in those that its address names", _loop_at_home),
 )
 
-NODE_RULES: tuple[tuple[str, Callable[[Node, _Context], str | None]], ...] = (
+# What depends on where a node stands.
+PLACE_RULES: NodeRules = (
     ("a value is made before it is used, in sight of its use", _operands_in_sight),
     ("a value is made once", _made_once),
+    ("parameters are declared where they are read", _parameter_declared),
+)
+
+# What depends on the node alone, and on what the graph declares.
+NODE_RULES: NodeRules = (
     ("bodies belong to repeat and scan", _regions_belong),
     ("types are what the op infers", _types_inferred),
-    ("parameters are declared where they are read", _parameter_declared),
     ("only inputs are given or left out", _given_reads_an_input),
     ("an input with a default is read with its default", _default_considered),
     ("sizes are hyperparameters or bound by an input", _sizes_known),
@@ -182,7 +195,7 @@ def _parameters_agree(graph: Graph, context: _Context) -> str | None:
     for info in graph.parameters:
         if len(loops_of(info.address)) != len(info.layers):
             return f"the parameter `{info.address}` says for {len(info.layers)} indices where it exists"
-        if not info.type.elements.symbols <= graph.sizes.keys():
+        if not all(axis.size.symbols <= graph.sizes.keys() for axis in info.type.axes):
             return f"the parameter `{info.address}` has a size that is no hyperparameter: {info.type}"
     several = {address: infos for address, infos in context.parameters.items() if len(infos) > 1}
     for address, infos in several.items():
@@ -199,50 +212,68 @@ GRAPH_RULES: tuple[tuple[str, Callable[[Graph, _Context], str | None]], ...] = (
 )
 
 
-def verify(graph: Graph) -> None:
-    """Raise `InvalidGraph` at the first rule that `graph` breaks."""
+def verify(graph: Graph, known: set[Node] | None = None) -> None:
+    """Raise `InvalidGraph` at the first rule that `graph` breaks. `known` are nodes that have been verified in a graph
+    from which this one was made with the same declarations: they are immutable, so only where they stand is looked at.
+    The nodes of this graph are added."""
     context = _Context(graph)
     for rule, check in GRAPH_RULES:
         reason = check(graph, context)
         if reason:
             raise InvalidGraph(rule, reason)
-    _region(graph.body, context, None)
+    _region(graph.body, context, None, set() if known is None else known)
 
 
-def _hold(rules: Iterable[tuple[str, Callable[[Node, _Context], str | None]]], node: Node, context: _Context) -> None:
+def _hold(rules: NodeRules, node: Node, context: _Context) -> None:
     for rule, check in rules:
         if reason := check(node, context):
             raise InvalidGraph(rule, reason, node)
 
 
-def _region(region: Region, context: _Context, owner: Node | None) -> None:
-    outside = set(context.visible)
+def _region(region: Region, context: _Context, owner: Node | None, known: set[Node]) -> None:
     for value in region.parameters:
         if value in context.made:
             raise InvalidGraph("a value is made once", f"the body's parameter {value.type} is made twice", owner)
         if reason := _unknown(value.type, context):
             raise InvalidGraph("sizes are hyperparameters or bound by an input", reason, owner)
-        context.made.add(value)
-        context.visible.add(value)
+    context.made.update(region.parameters)
+    context.visible.update(region.parameters)
     for node in region.nodes:
-        _hold(BODY_RULES if node.regions else (), node, context)
-        around = context.loops
-        for case, inner in enumerate(node.regions):  # first, so that the innermost culprit is named
-            if isinstance(node.op, Repeat):
-                context.loops = {**around, node.op.path: node.op.rounds(case, context.graph.sizes)}
-            _region(inner, context, node)
-        context.loops = around
-        _hold(NODE_RULES, node, context)
+        if node.regions:
+            _bodies(node, context, known)
+        _hold(PLACE_RULES, node, context)
+        if node not in known:
+            _hold(NODE_RULES, node, context)
+            known.add(node)
         context.made.update(node.outputs)
         context.visible.update(node.outputs)
     for value in region.results:
         if value not in context.visible:
             rule = "a value is made before it is used, in sight of its use"
             raise InvalidGraph(rule, f"the result {value.type} of a body is not made in it or around it", owner)
-    context.visible = outside
+    for values in (region.parameters, *(node.outputs for node in region.nodes)):
+        context.visible.difference_update(values)
+
+
+def _bodies(node: Node, context: _Context, known: set[Node]) -> None:
+    """Look at a node's bodies first, so that the innermost culprit is named."""
+    _hold(BODY_RULES, node, context)
+    around = context.loops
+    for case, inner in enumerate(node.regions):
+        if isinstance(node.op, Repeat):
+            context.loops = {**around, node.op.path: node.op.rounds(case, context.graph.sizes)}
+        _region(inner, context, node, known)
+    context.loops = around
 
 
 def _unknown(type: Type, context: _Context) -> str | None:
+    key = id(type)
+    if key not in context.types:
+        context.types[key] = _wrong(type, context)
+    return context.types[key]
+
+
+def _wrong(type: Type, context: _Context) -> str | None:
     if type.dtype not in DTYPES:
         return f"there is no dtype `{type.dtype}`"
     names = [axis.name for axis in type.axes]

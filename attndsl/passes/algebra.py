@@ -7,10 +7,11 @@ compares polynomials; the graph itself is not rewritten for it, so what does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from attndsl.graph import BOOL, Axis, Node, Value
+from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
     Broadcast,
@@ -30,14 +31,17 @@ from attndsl.ops import (
     Sum,
     Transpose,
 )
-from attndsl.passes.rewrite import Facts, Rewriter, walk_back
+from attndsl.passes.rewrite import Rewriter
 
-Monomial = tuple[tuple[Value, Fraction], ...]  # values with their exponents, in the order in which the graph makes them
+Exponent = int | Fraction
+Monomial = tuple[tuple[Value, Exponent], ...]  # values with their exponents, in the order in which the graph makes them
 Polynomial = dict[Monomial, float]
 
 ARITHMETIC: tuple[type[Op], ...] = (Add, Sub, Mul, Div, Neg, Pow, Sqrt, Rsqrt, Cast, Transpose, Broadcast)
 ONE: Monomial = ()
-TERMS, DEPTH = 32, 48  # what is larger is taken as it is
+SUMS: tuple[type[Op], ...] = (Add, Sub)
+# What is larger is taken as it is, so that the cost of an expansion and of a look around has a bound.
+TERMS, FACTORS, DEPTH, NEARBY = 16, 8, 12, 64
 
 Atoms = Callable[[Value], bool]
 
@@ -52,12 +56,12 @@ def same(left: Polynomial, right: Mapping[Monomial, float]) -> bool:
 
 
 class Algebra:
-    """The arithmetic of one graph."""
+    """The arithmetic of one graph, as it is by now."""
 
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.producers = facts.producers
-        self.sizes = facts.graph.sizes
+    def __init__(self, rewriter: Rewriter) -> None:
+        self.rewriter = rewriter
+        self.producers = rewriter.producers
+        self.sizes = rewriter.sizes
 
     def made_by(self, value: Value, *kinds: type[Op]) -> Node | None:
         """The node that makes `value`, if it is of one of `kinds`."""
@@ -79,25 +83,54 @@ class Algebra:
             return None if inner is None else -inner if isinstance(node.op, Neg) else inner
         return None
 
-    def nearby(self, value: Value, depth: int = 6) -> Iterable[Value]:
-        """`value` and what it is made of by arithmetic, nearest first."""
-        return walk_back(value, self.producers, ARITHMETIC, depth)
+    def nearby(
+        self, value: Value, depth: int = 6, through: tuple[type[Op], ...] = ARITHMETIC, most: int = NEARBY
+    ) -> Iterator[Value]:
+        """`value` and what it is made of, nearest first, through nodes of the kinds `through`, no deeper than `depth`
+        and no more than `most`."""
+        level, seen = [value], {value}
+        for _ in range(depth + 1):
+            following: list[Value] = []
+            for near in level:
+                yield near
+                node = self.producers.get(near)
+                if node is not None and isinstance(node.op, through):
+                    fresh = [v for v in dict.fromkeys(node.inputs) if v not in seen]
+                    following += fresh
+                    seen.update(fresh)
+            if len(seen) > most:
+                return
+            level = following
 
     # ------------------------------------------------------------ the normal form
 
     def polynomial(self, value: Value, atoms: Iterable[Value] = (), *, atom: Atoms | None = None) -> Polynomial:
         """`value` as a polynomial in `atoms`, in values for which `atom` is true, and in whatever is no arithmetic."""
-        return _Expansion(self, frozenset(atoms), atom or (lambda _: False)).of(value, 0)
+        return _Expansion(self, frozenset(atoms), atom).of(value, 0)
 
-    def monomial(self, *factors: tuple[Value, int | Fraction]) -> Monomial:
+    def product(self, value: Value, atom: Atoms | None = None) -> tuple[Monomial, float]:
+        """`value` as a product of powers and a number. Sums are taken as they are."""
+        terms = _Expansion(self, frozenset(), atom, sums=False).of(value, 0)
+        return next(iter(terms.items())) if terms else (ONE, 0.0)
+
+    def monomial(self, *factors: tuple[Value, Exponent]) -> Monomial:
         """The product of powers, in normal order; equal values are merged."""
-        exponents: dict[Value, Fraction] = {}
+        exponents: dict[Value, Exponent] = {}
         for value, exponent in factors:
-            exponents[value] = exponents.get(value, Fraction(0)) + exponent
+            exponents[value] = exponents.get(value, 0) + exponent
         kept = [(value, exponent) for value, exponent in exponents.items() if exponent]
-        return tuple(sorted(kept, key=lambda item: self.facts.order[item[0]]))
+        if len(kept) > 1:
+            kept.sort(key=self._place)
+        return tuple(kept)
+
+    def _place(self, factor: tuple[Value, Exponent]) -> int:
+        return self.rewriter.order[factor[0]]
 
     def times(self, left: Polynomial, right: Polynomial) -> Polynomial:
+        if len(left) == 1 and ONE in left:
+            return {m: left[ONE] * c for m, c in right.items()}
+        if len(right) == 1 and ONE in right:
+            return {m: right[ONE] * c for m, c in left.items()}
         total: Polynomial = {}
         for m, a in left.items():
             for n, b in right.items():
@@ -126,7 +159,7 @@ class Algebra:
                 return over, node.inputs, node
         return None
 
-    def _count(self, over: tuple[Axis, ...], rest: dict[Value, Fraction]) -> float | None:
+    def _count(self, over: tuple[Axis, ...], rest: dict[Value, Exponent]) -> float | None:
         """The number of elements along `over`, less the sizes by which `rest` divides already; None if rest is more."""
         sizes = [axis.size for axis in over]
         for value, exponent in rest.items():
@@ -153,7 +186,7 @@ class Algebra:
 
     # ------------------------------------------------------------ back to nodes
 
-    def emit(self, rewriter: Rewriter, terms: Mapping[Monomial, float]) -> Value | None:
+    def emit(self, out: Builder, terms: Mapping[Monomial, float]) -> Value | None:
         """The nodes for a polynomial with whole positive exponents; None for any other. Like values are reused."""
         total: Value | None = None
         for monomial, coefficient in terms.items():
@@ -162,38 +195,41 @@ class Algebra:
                 if exponent.denominator != 1 or exponent < 1:
                     return None
                 for _ in range(int(exponent)):
-                    now = rewriter.now(value)
-                    product = now if product is None else rewriter.emit(Mul(), product, now)
+                    product = value if product is None else out.emit(Mul(), product, value)
             if product is None:
-                product = rewriter.emit(Constant(coefficient))
+                product = out.emit(Constant(coefficient))
             elif coefficient != 1.0:
-                product = rewriter.emit(Mul(), product, rewriter.emit(Constant(coefficient)))
-            total = product if total is None else rewriter.emit(Add(), total, product)
+                product = out.emit(Mul(), product, out.emit(Constant(coefficient)))
+            total = product if total is None else out.emit(Add(), total, product)
         return total
 
 
 class _Expansion:
     """One value written out, with a memory of the values met on the way."""
 
-    def __init__(self, algebra: Algebra, atoms: frozenset[Value], atom: Atoms) -> None:
-        self.algebra, self.atoms, self.atom = algebra, atoms, atom
+    def __init__(self, algebra: Algebra, atoms: frozenset[Value], atom: Atoms | None, *, sums: bool = True) -> None:
+        self.algebra, self.atoms, self.atom, self.sums = algebra, atoms, atom, sums
         self.known: dict[Value, Polynomial] = {}
 
     def of(self, value: Value, depth: int) -> Polynomial:
         found = self.known.get(value)
         if found is None:
             found = self._expand(value, depth)
-            if found is None or len(found) > TERMS:
-                found = {((value, Fraction(1)),): 1.0}
+            if found is None or len(found) > TERMS or any(len(monomial) > FACTORS for monomial in found):
+                found = {((value, 1),): 1.0}
             self.known[value] = found
         return found
 
     def _expand(self, value: Value, depth: int) -> Polynomial | None:
+        if value in self.atoms:
+            return None
         number = self.algebra.constant(value)
         if number is not None:
             return {ONE: number} if number else {}
         node = self.algebra.producers.get(value)
-        if value in self.atoms or node is None or depth > DEPTH or self.atom(value):
+        if node is None or depth > DEPTH or (self.atom is not None and self.atom(value)):
+            return None
+        if not self.sums and isinstance(node.op, SUMS):
             return None
         rule = RULES.get(type(node.op))
         return rule(self, node, depth + 1) if rule else None
@@ -213,17 +249,21 @@ class _Expansion:
     def product(self, node: Node, depth: int) -> Polynomial | None:
         if BOOL in (node.inputs[0].type.dtype, node.inputs[1].type.dtype):
             return None
-        return self.algebra.times(self.of(node.inputs[0], depth), self.of(node.inputs[1], depth))
+        return self.times(self.of(node.inputs[0], depth), self.of(node.inputs[1], depth))
+
+    def times(self, left: Polynomial, right: Polynomial) -> Polynomial | None:
+        return None if len(left) * len(right) > 4 * TERMS else self.algebra.times(left, right)
 
     def quotient(self, node: Node, depth: int) -> Polynomial | None:
-        below = self.power_of(node.inputs[1], Fraction(-1), depth)
-        return None if below is None else self.algebra.times(self.of(node.inputs[0], depth), below)
+        below = self.power_of(node.inputs[1], -1, depth)
+        return None if below is None else self.times(self.of(node.inputs[0], depth), below)
 
     def power(self, node: Node, depth: int) -> Polynomial | None:
         exponent = self.algebra.constant(node.inputs[1])
         if exponent is None or exponent != exponent or abs(exponent) > 16:
             return None
-        return self.power_of(node.inputs[0], Fraction(exponent).limit_denominator(1 << 20), depth)
+        power = Fraction(exponent).limit_denominator(1 << 20)
+        return self.power_of(node.inputs[0], int(power) if power.denominator == 1 else power, depth)
 
     def root(self, node: Node, depth: int) -> Polynomial | None:
         return self.power_of(node.inputs[0], Fraction(-1 if isinstance(node.op, Rsqrt) else 1, 2), depth)
@@ -236,16 +276,14 @@ class _Expansion:
             return None
         return self.of(inner, depth)
 
-    def power_of(self, value: Value, exponent: Fraction, depth: int) -> Polynomial | None:
+    def power_of(self, value: Value, exponent: Exponent, depth: int) -> Polynomial | None:
         """A sum is an atom under a power that is not a small whole number; a product is taken apart under whole powers,
         and under others where it is a single power of +1 or -1 (the root of a square is no number's own)."""
         base = self.of(value, depth)
         if exponent.denominator == 1 and exponent > 0:
-            total: Polynomial = {ONE: 1.0}
+            total: Polynomial | None = {ONE: 1.0}
             for _ in range(int(exponent)):
-                total = self.algebra.times(total, base)
-                if len(total) > TERMS:
-                    return None
+                total = self.times(total, base) if total is not None else None
             return total
         if len(base) != 1 or value in self.atoms:
             return {((value, exponent),): 1.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from attndsl.records import dataclass, field, replace
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks.analysis import never_empty
@@ -35,8 +36,6 @@ from attndsl.ops import (
 )
 from attndsl.passes.algebra import ONE, Algebra
 from attndsl.passes.base import Refusal
-from attndsl.passes.rewrite import walk_back
-from attndsl.records import dataclass, field, replace
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
 WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)
@@ -91,19 +90,9 @@ class Score:
     curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
 
 
-def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED, depth: int = 8) -> bool:
+def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED) -> bool:
     """Whether a value comes from a dot product by ops of the kinds `through`: by default, what may stand in a score."""
-    node = algebra.producers.get(value)
-    if node is None:
-        return False
-    if isinstance(node.op, Dot):
-        return True
-    inputs = node.inputs[1:] if isinstance(node.op, Where) else node.inputs
-    return (
-        depth > 0
-        and isinstance(node.op, through)
-        and any(scored_by_dot(algebra, v, through, depth - 1) for v in inputs)
-    )
+    return any(algebra.made_by(near, Dot) for near in algebra.nearby(value, 8, through))
 
 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
@@ -141,7 +130,7 @@ class _Reader:
         handler(self, node, term)
 
     def _curves(self, value: Value) -> Iterator[Node]:
-        for near in walk_back(value, self.algebra.producers, WALKED, 8):
+        for near in self.algebra.nearby(value, 8, WALKED):
             node = self.algebra.made_by(near, *CURVES)
             if node is not None and scored_by_dot(self.algebra, near, (*WALKED, *CURVES)):
                 yield node
@@ -303,7 +292,7 @@ def unscaled(algebra: Algebra, value: Value) -> tuple[float, Value, tuple[Node, 
     moves: list[Node] = []
     scale, at = 1.0, value
     found: tuple[float, Value, tuple[Node, ...]] = (1.0, value, ())
-    while (node := algebra.made_by(at, *MOVED, Mul, Div, Neg)) is not None and len(algebra.facts.uses(at)) == 1:
+    while (node := algebra.made_by(at, *MOVED, Mul, Div, Neg)) is not None and algebra.rewriter.used_once(at):
         if isinstance(node.op, MOVED):
             moves.append(node)
             at = node.inputs[0]

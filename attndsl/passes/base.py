@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from attndsl.records import dataclass
 from typing import ClassVar
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
-from attndsl.records import dataclass
+from attndsl.passes.rewrite import Rewriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,12 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one pass did to one graph."""
+    """What one pass did to one graph; that of `housekeeping` is summed up where it is shown."""
 
     name: str
     rewrites: tuple[Rewrite, ...] = ()
     misses: tuple[Miss, ...] = ()
+    housekeeping: bool = False
 
     @property
     def count(self) -> int:
@@ -54,22 +57,38 @@ class Pass:
 
     name: ClassVar[str] = ""
     after: ClassVar[tuple[str, ...]] = ()
+    housekeeping: ClassVar[bool] = False
+
+    def rewrite(self, rewriter: Rewriter) -> Report:
+        """Rewrite a graph, and say what was done."""
+        raise NotImplementedError(type(self).__name__)
 
     def run(self, graph: Graph) -> tuple[Graph, Report]:
         """The rewritten graph (the same object if there was nothing to do) and what was done."""
-        raise NotImplementedError(type(self).__name__)
+        rewriter = Rewriter(graph)
+        report = self.rewrite(rewriter)
+        return rewriter.finish(), report
+
+    def report(self, rewrites: Iterable[Rewrite], misses: Iterable[Miss] = ()) -> Report:
+        """What to say of rewrites and misses; equal rewrites at one place are one with a count."""
+        counts: dict[Rewrite, int] = {}
+        for rewrite in rewrites:
+            counts[rewrite] = counts.get(rewrite, 0) + 1
+        counted = tuple(Rewrite(r.rule, r.detail, r.scope, r.at, r.span, n) for r, n in counts.items())
+        return Report(self.name, counted, tuple(misses), self.housekeeping)
 
 
 class Refusal(Exception):
-    """Raised by a matcher whose pattern is there in the main but must not be rewritten. `progress` orders refusals of
-    the same thing: the one that got furthest is what an author wants to hear."""
+    """Raised by a rule whose pattern is there in the main but must not be rewritten: why, and the `culprit` that stands
+    in the way. `progress` orders refusals of the same thing: the one that got furthest is what an author wants to
+    hear."""
 
     def __init__(self, reason: str, culprit: Node | None = None, progress: int = 0) -> None:
         super().__init__(reason)
         self.reason, self.culprit, self.progress = reason, culprit, progress
 
     def miss(self, rule: str, node: Node) -> Miss:
-        """The report of this refusal for the pattern anchored at `node`."""
+        """The report of this refusal for the pattern about `node`."""
         culprit = self.culprit or node
         return Miss(rule, self.reason, culprit.op.name, node.scope, node.at, culprit.at)
 
@@ -77,11 +96,3 @@ class Refusal(Exception):
 def rewritten(rule: str, detail: str, node: Node) -> Rewrite:
     """The report of a rewrite anchored at `node`."""
     return Rewrite(rule, detail, node.scope, node.at, node.span)
-
-
-def tally(rewrites: list[Rewrite]) -> tuple[Rewrite, ...]:
-    """Equal rewrites at one place as one with a count, in the order of first occurrence."""
-    counts: dict[Rewrite, int] = {}
-    for rewrite in rewrites:
-        counts[rewrite] = counts.get(rewrite, 0) + 1
-    return tuple(Rewrite(r.rule, r.detail, r.scope, r.at, r.span, n) for r, n in counts.items())

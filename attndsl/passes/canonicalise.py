@@ -1,13 +1,10 @@
-"""Canonical forms: what has a primitive of its own is that primitive, however it was spelled; operands have an order.
-
-A rule is tried at every node of its kinds and gives the op and operands that stand for the node, or None.
-"""
+"""Canonical forms: what has a primitive of its own is that primitive, however spelled; operands have an order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from attndsl.records import dataclass
 
-from attndsl.graph import Graph, Node, Value
+from attndsl.graph import Node, Value
 from attndsl.masks.analysis import rows_never_empty
 from attndsl.ops import (
     Add,
@@ -35,58 +32,13 @@ from attndsl.ops import (
     Where,
 )
 from attndsl.passes.algebra import ONE, Algebra, same
-from attndsl.passes.base import Miss, Pass, Refusal, Report, Rewrite, rewritten, tally
-from attndsl.passes.rewrite import Facts, Rewriter
-from attndsl.records import dataclass
-
-Found = tuple[Op, tuple[Value, ...]] | None
+from attndsl.passes.base import Refusal
+from attndsl.passes.rules import Put, Rule, RulePass, simple
 
 
-@dataclass(frozen=True, slots=True)
-class Canonicalise(Pass):
-    """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt;
-    `a > b` is `b < a` and commutative operands have an order (parameters behind what is computed, constants last)."""
-
-    name = "canonicalise"
-    after = ("constant-folding", "common-subexpressions")
-
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        facts = Facts(graph)
-        algebra = Algebra(facts)
-        done: list[Rewrite] = []
-        missed: list[Miss] = []
-
-        def visit(node: Node, rewriter: Rewriter) -> tuple[Value, ...] | None:
-            if node.regions:
-                return None
-            original = facts.producers[node.output]
-            for rule, kinds, find in RULES:
-                if not isinstance(node.op, kinds):
-                    continue
-                try:
-                    found = find(algebra, original)
-                except Refusal as refusal:
-                    missed.append(refusal.miss(rule, node))
-                    continue
-                if found is None:
-                    continue
-                op, inputs = found
-                inputs = tuple(map(rewriter.now, inputs))
-                if op.infer(*(value.type for value in inputs)) == node.output.type:
-                    if rule != "operand order":
-                        done.append(rewritten(rule, f"`{node.op.name}` becomes `{op.name}`", node))
-                    return (rewriter.emit(op, *inputs),)
-            return None
-
-        return Rewriter(graph, visit).run(), Report(self.name, tally(done), tuple(missed))
-
-
-def _softmax(algebra: Algebra, node: Node) -> Found:
+def _softmax(algebra: Algebra, node: Node) -> Put | None:
     """e / sum(e), with e = exp(x - anything that is the same along the axis), e perhaps 0 where a mask is false."""
-    terms = algebra.polynomial(node.output, atom=lambda v: algebra.made_by(v, Exp, Where, Sum) is not None)
-    if len(terms) != 1:
-        return None
-    ((monomial, coefficient),) = terms.items()
+    monomial, coefficient = algebra.product(node.output)
     if coefficient != 1.0 or sorted(e for _, e in monomial) != [-1, 1]:
         return None
     (above,) = (value for value, exponent in monomial if exponent == 1)
@@ -113,13 +65,13 @@ def _softmax(algebra: Algebra, node: Node) -> Found:
         else:
             break
     if masked is None:
-        return Softmax(over), (x,)
+        return Put(Softmax(over), (x,))
     rest = [axis for axis in x.type.axes if axis != over]
     if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over, algebra.sizes) for q in rest):
         raise Refusal(
             "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
         )
-    return Softmax(over), (x, masked.inputs[0])
+    return Put(Softmax(over), (x, masked.inputs[0]))
 
 
 def _padded(algebra: Algebra, above: Value, below: Value) -> None:
@@ -134,12 +86,9 @@ def _padded(algebra: Algebra, above: Value, below: Value) -> None:
             raise Refusal("a constant is added to the sum: the weights do not add up to one as a softmax's do", added)
 
 
-def _sigmoid(algebra: Algebra, node: Node) -> Found:
+def _sigmoid(algebra: Algebra, node: Node) -> Put | None:
     """1 / (1 + exp(-x))"""
-    terms = algebra.polynomial(node.output)
-    if len(terms) != 1:
-        return None
-    ((monomial, coefficient),) = terms.items()
+    monomial, coefficient = algebra.product(node.output)
     if coefficient != 1.0 or len(monomial) != 1 or monomial[0][1] != -1:
         return None
     below = algebra.polynomial(monomial[0][0])
@@ -148,23 +97,17 @@ def _sigmoid(algebra: Algebra, node: Node) -> Found:
         if power is not None and same(below, {ONE: 1.0, algebra.monomial((value, 1)): 1.0}):
             for x in algebra.nearby(power.inputs[0], 2):
                 if same(algebra.polynomial(power.inputs[0], (x,)), {algebra.monomial((x, 1)): -1.0}):
-                    return Sigmoid(), (x,)
+                    return Put(Sigmoid(), (x,))
     return None
 
 
-def _mean(algebra: Algebra, node: Node) -> Found:
+def _mean(algebra: Algebra, node: Node) -> Put | None:
     """sum(x) / n"""
-    terms = algebra.polynomial(node.output, atom=lambda v: algebra.made_by(v, Sum) is not None)
-    if len(terms) != 1:
-        return None
-    ((monomial, coefficient),) = terms.items()
-    found = algebra.mean(monomial, coefficient)
-    if found is None or not isinstance(found[2].op, Sum):
-        return None
-    return Mean(found[0]), found[1]
+    found = algebra.mean(*algebra.product(node.output))
+    return Put(Mean(found[0]), found[1]) if found is not None and isinstance(found[2].op, Sum) else None
 
 
-def _root(algebra: Algebra, node: Node) -> Found:
+def _root(algebra: Algebra, node: Node) -> Put | None:
     """1 / sqrt(v), v ^ -0.5, v ^ 0.5"""
     if isinstance(node.op, Div) and not (
         algebra.constant(node.inputs[0]) == 1.0 and algebra.made_by(node.inputs[1], Sqrt)
@@ -174,54 +117,64 @@ def _root(algebra: Algebra, node: Node) -> Found:
     exponent = algebra.constant(node.inputs[1]) if isinstance(node.op, Pow) else -0.5
     if exponent not in (0.5, -0.5):
         return None
-    return (Sqrt() if exponent == 0.5 else Rsqrt()), (base,)
+    return Put(Sqrt() if exponent == 0.5 else Rsqrt(), (base,))
 
 
-def _log_softmax(algebra: Algebra, node: Node) -> Found:
+def _log_softmax(algebra: Algebra, node: Node) -> Put | None:
     """log(softmax(x)), x - logsumexp(x)"""
     if isinstance(node.op, Log):
         inner = algebra.made_by(node.inputs[0], Softmax)
-        return (LogSoftmax(inner.op.over), inner.inputs) if inner and len(inner.inputs) == 1 else None  # type: ignore[attr-defined]
+        return Put(LogSoftmax(inner.op.over), inner.inputs) if inner and len(inner.inputs) == 1 else None  # type: ignore[attr-defined]
     below = algebra.made_by(node.inputs[1], LogSumExp)
     if below is None or below.inputs[0] is not node.inputs[0]:
         return None
-    return LogSoftmax(below.op.over), below.inputs  # type: ignore[attr-defined]
+    return Put(LogSoftmax(below.op.over), below.inputs)  # type: ignore[attr-defined]
 
 
-def _exp(algebra: Algebra, node: Node) -> Found:
+def _exp(algebra: Algebra, node: Node) -> Put | None:
     """exp(log_softmax(x)), exp(x - logsumexp(x))"""
     inner = algebra.made_by(node.inputs[0], LogSoftmax)
     if inner is not None:
-        return Softmax(inner.op.over), inner.inputs  # type: ignore[attr-defined]
+        return Put(Softmax(inner.op.over), inner.inputs)  # type: ignore[attr-defined]
     inner = algebra.made_by(node.inputs[0], Sub)
     found = _log_softmax(algebra, inner) if inner is not None else None
-    return (Softmax(found[0].over), found[1]) if found else None  # type: ignore[attr-defined]
+    return Put(Softmax(found.op.over), found.inputs) if found else None  # type: ignore[attr-defined]
 
 
-def _flipped(algebra: Algebra, node: Node) -> Found:
-    return (Lt() if isinstance(node.op, Gt) else Le()), node.inputs[::-1]
+def _flipped(algebra: Algebra, node: Node) -> Put | None:
+    return Put(Lt() if isinstance(node.op, Gt) else Le(), node.inputs[::-1])
 
 
-def _ordered(algebra: Algebra, node: Node) -> Found:
+def _ordered(algebra: Algebra, node: Node) -> Put | None:
     """What is computed, then parameters, then constants; among equals what was made first."""
+    if not node.op.commutative:
+        return None
     left, right = node.inputs
 
     def key(value: Value) -> tuple[int, int]:
         rank = 2 if algebra.made_by(value, Constant) else 1 if algebra.made_by(value, Parameter) else 0
-        return rank, algebra.facts.order[value]
+        return rank, algebra.rewriter.order[value]
 
-    return (node.op, (right, left)) if node.op.commutative and key(right) < key(left) else None
+    return Put(node.op, (right, left)) if key(right) < key(left) else None
 
-
-Rule = tuple[str, tuple[type[Op], ...], Callable[[Algebra, Node], Found]]
 
 RULES: tuple[Rule, ...] = (
-    ("spelled-softmax", (Div, Mul), _softmax),
-    ("spelled-softmax", (Exp,), _exp),
-    ("spelled-log-softmax", (Log, Sub), _log_softmax),
-    ("spelled-sigmoid", (Div, Pow), _sigmoid),
-    ("spelled-root", (Div, Pow), _root),
-    ("spelled-mean", (Div, Mul), _mean),
-    ("operand order", (Gt, Ge), _flipped),
-    ("operand order", (Op,), lambda algebra, node: _ordered(algebra, node) if len(node.inputs) == 2 else None),
+    simple("spelled-softmax", (Div, Mul), _softmax),
+    simple("spelled-softmax", (Exp,), _exp),
+    simple("spelled-log-softmax", (Log, Sub), _log_softmax),
+    simple("spelled-sigmoid", (Div, Pow), _sigmoid),
+    simple("spelled-root", (Div, Pow), _root),
+    simple("spelled-mean", (Div, Mul), _mean),
+    simple("operand-order", (Gt, Ge), _flipped, quiet=True),
+    simple("operand-order", (Op,), _ordered, quiet=True),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Canonicalise(RulePass):
+    """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt;
+    `a > b` is `b < a` and commutative operands have an order (parameters behind what is computed, constants last)."""
+
+    name = "canonicalise"
+    after = ("constant-folding", "common-subexpressions")
+    rules = RULES

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Hashable
-
-from attndsl.graph import Graph, Node, Value
-from attndsl.graph.builder import Builder
-from attndsl.ops import Constant, Parameter, SizeOf
-from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
-from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass
 
+from attndsl.graph import Value
+from attndsl.ops import Constant, Parameter, SizeOf
+from attndsl.passes.base import Pass, Report, Rewrite, rewritten
+from attndsl.passes.rewrite import Body, Rewriter
+
 FREE = (Constant, SizeOf, Parameter)  # cost nothing: known by what they are, never fetched from an outer body
+
+Table = ChainMap[Hashable, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,35 +22,47 @@ class CommonSubexpressions(Pass):
     what the bodies around it computed before it. Every dropout has a site of its own, so two dropouts stay two."""
 
     name = "common-subexpressions"
+    housekeeping = True
 
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        merged: list[Rewrite] = []
-        operand_keys: dict[Value, Hashable] = {}
-        tables: dict[Builder, ChainMap[Hashable, Value]] = {}
+    def rewrite(self, rewriter: Rewriter) -> Report:
+        search = _Search(rewriter)
+        search.body(rewriter.body, ChainMap())
+        return self.report(search.merged)
 
-        def table(rewriter: Rewriter) -> ChainMap[Hashable, Value]:
-            for i, builder in enumerate(rewriter.builders):
-                if builder not in tables:
-                    tables[builder] = ChainMap({}, *(tables[rewriter.builders[i - 1]].maps if i else ()))
-            return tables[rewriter.builder]
 
-        def visit(node: Node, rewriter: Rewriter) -> tuple[Value, ...] | None:
-            if node.regions or not node.op.pure:
-                return None
-            operands = [operand_keys.setdefault(value, len(operand_keys)) for value in node.inputs]
+class _Search:
+    def __init__(self, rewriter: Rewriter) -> None:
+        self.rewriter = rewriter
+        self.merged: list[Rewrite] = []
+        self.numbers: dict[Hashable, int] = {}  # of each value; of each op among those that are known by what they are
+        self.number_of: dict[Value, int] = {}
+
+    def body(self, body: Body, seen: Table) -> None:
+        for place in body.places():
+            node = place.node
+            if node is None:
+                continue
+            if node.regions:
+                for inner in place.bodies:
+                    self.body(inner, seen.new_child())
+                continue
+            operands = [self.number(value) for value in node.inputs]
             if node.op.commutative:
-                operands.sort(key=repr)
-            key = (node.op, tuple(operands), node.output.type)
-            seen = table(rewriter)
-            if isinstance(node.op, FREE):
-                operand_keys[node.output] = node.op
-                found = seen.maps[0].get(key)
-            else:
-                found = seen.get(key)
-            if found is None:
-                seen[key] = node.output
-                return None
-            merged.append(rewritten("merged", f"`{node.op.name}` is computed once", node))
-            return (found,)
+                operands.sort()
+            value = node.output
+            key = (node.op, tuple(operands), tuple([axis.name for axis in value.type.axes]))
+            free = isinstance(node.op, FREE)
+            if free:
+                self.number_of[value] = self.numbers.setdefault(node.op, len(self.numbers))
+            found = (seen.maps[0] if free else seen).get(key)
+            if found is None or found not in self.rewriter.producers:
+                seen[key] = value
+                continue
+            self.merged.append(rewritten("merged", f"`{node.op.name}` is computed once", node))
+            self.rewriter.replace(node, found)
 
-        return Rewriter(graph, visit).run(), Report(self.name, tally(merged))
+    def number(self, value: Value) -> int:
+        found = self.number_of.get(value)
+        if found is None:
+            found = self.number_of[value] = self.numbers.setdefault(value, len(self.numbers))
+        return found

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from attndsl.graph import Graph, Node, Region, Value
-from attndsl.passes.base import Pass, Report, rewritten, tally
-from attndsl.passes.rewrite import Rewriter
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
+
+from attndsl.graph import Node
+from attndsl.ops import Repeat, Scan
+from attndsl.passes.base import Pass, Report, Rewrite, rewritten
+from attndsl.passes.rewrite import Place, Rewriter
 
 
 @dataclass(frozen=True, slots=True)
 class DeadCode(Pass):
-    """Drops nodes whose outputs nothing needs. A repeat stays whole if one of its outputs is needed: its body's results
-    are all needed then."""
+    """Drops nodes whose outputs nothing needs, and what a repeat or scan emits for nobody. The values that it carries
+    stay if one of its outputs is needed."""
 
     name = "dead-code"
+    housekeeping = True
 
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        live: set[Value] = set()
-        _mark(graph.body, live)
-        dropped = []
-
-        def visit(node: Node, rewriter: Rewriter) -> tuple[Value, ...] | None:
-            if not node.op.pure or any(value in live for value in node.outputs):
-                return None
-            dropped.append(rewritten("dead", f"`{node.op.name}` has no use", node))
-            return ()
-
-        return Rewriter(graph, visit).run(), Report(self.name, tally(dropped))
+    def rewrite(self, rewriter: Rewriter) -> Report:
+        return self.report(drop_dead(rewriter))
 
 
-def _mark(region: Region, live: set[Value]) -> None:
-    live.update(region.results)
-    for node in reversed(region.nodes):
-        if not node.op.pure or any(value in live for value in node.outputs):
-            live.update(node.inputs)
-            for inner in node.regions:
-                _mark(inner, live)
+def drop_dead(rewriter: Rewriter) -> list[Rewrite]:
+    """Drop what is dead, and say what that was."""
+    before = [place.node for place in rewriter.walk() if place.node is not None]
+    for node in reversed(before):
+        place = rewriter.places.get(node)
+        if place is None:
+            continue
+        if not any(map(rewriter.uses, node.outputs)):
+            rewriter.erase(node)
+        elif isinstance(node.op, (Repeat, Scan)):
+            _drop_emissions(rewriter, place, node, node.op)
+    gone = [node for node in before if not any(value in rewriter.producers for value in node.outputs)]
+    return [rewritten("dead", f"`{node.op.name}` has no use", node) for node in gone]
+
+
+def _drop_emissions(rewriter: Rewriter, place: Place, node: Node, op: Repeat | Scan) -> None:
+    keep = [i for i, value in enumerate(node.outputs) if i < op.carried or rewriter.uses(value)]
+    if len(keep) == len(node.outputs):
+        return
+    stacked = tuple(op.stacked[i - op.carried] for i in keep if i >= op.carried)
+    outputs = tuple(node.outputs[i] for i in keep)
+    new = Node(replace(op, stacked=stacked), node.inputs, outputs, node.regions, node.scope, node.span, node.site)
+    rewriter.put(node, new)
+    for body in place.bodies:
+        rewriter.give(body, tuple(body.results[i] for i in keep))

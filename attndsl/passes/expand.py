@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from attndsl.graph import Graph, Node, Value
-from attndsl.ops import Fused, Transpose
-from attndsl.passes.base import Pass, Report, Rewrite, rewritten, tally
-from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass
+
+from attndsl.graph import Node
+from attndsl.ops import Fused
+from attndsl.passes.algebra import Algebra
+from attndsl.passes.base import Pass, Report
+from attndsl.passes.rewrite import Rewriter
+from attndsl.passes.rules import Match, apply, simple
+
+
+def expanded(node: Node) -> Match:
+    """A node with a fused operator as its decomposition into primitives."""
+    op = node.op
+    assert isinstance(op, Fused)
+    return Match(f"`{op.name}` becomes its parts", lambda out: op.expand(out, *node.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +27,8 @@ class Expand(Pass):
 
     name = "expand"
 
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        done: list[Rewrite] = []
+    def rewrite(self, rewriter: Rewriter) -> Report:
+        def find(algebra: Algebra, node: Node) -> Match | None:
+            return None if self.only and node.op.name not in self.only else expanded(node)
 
-        def visit(node: Node, rewriter: Rewriter) -> tuple[Value, ...] | None:
-            if not isinstance(node.op, Fused) or (self.only and node.op.name not in self.only):
-                return None
-            value = node.op.expand(rewriter.builder, *node.inputs)
-            if value.type != node.output.type:
-                value = rewriter.emit(Transpose(node.output.type.axes), value)
-            done.append(rewritten("expanded", f"`{node.op.name}` becomes its parts", node))
-            return (value,)
-
-        return Rewriter(graph, visit).run(), Report(self.name, tally(done))
+        return self.report(*apply(rewriter, (simple("expanded", (Fused,), find),)))

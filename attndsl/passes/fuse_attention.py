@@ -8,10 +8,11 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from attndsl.records import dataclass, field
 
-from attndsl.graph import BOOL, Axis, Graph, Node, Value
+from attndsl.graph import BOOL, Axis, Node, Value
+from attndsl.graph.builder import Builder
 from attndsl.masks.analysis import mask_formula
 from attndsl.masks.index import negated
 from attndsl.ops import (
@@ -25,7 +26,6 @@ from attndsl.ops import (
     Dropout,
     Mul,
     Not,
-    Op,
     Rename,
     Softmax,
     Transpose,
@@ -45,26 +45,9 @@ from attndsl.passes.attention_score import (
     snapped,
     unscaled,
 )
-from attndsl.passes.base import Pass, Refusal, Report
-from attndsl.passes.matching import Match, NearMiss, Rehearsal, axis_names, fuse
-from attndsl.records import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class FuseAttention(Pass):
-    """Groups that compute softmax(q k) v, with mask, bias, scale and dropout, become one `attention`."""
-
-    name = "fuse-attention"
-    after = ("constant-folding", "common-subexpressions", "canonicalise")
-
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        return fuse(graph, self.name, (Dot,), _match)
-
-
-class Emitter(Protocol):
-    def now(self, value: Value) -> Value: ...
-
-    def emit(self, op: Op, *inputs: Value) -> Value: ...
+from attndsl.passes.base import Refusal
+from attndsl.passes.matching import axis_names
+from attndsl.passes.rules import Match, Rule, RulePass
 
 
 @dataclass(slots=True)
@@ -76,30 +59,26 @@ class _Use:
     renames: list[tuple[Axis, Axis]] = field(default_factory=list)
 
 
-def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
-    """Tried at every dot: find the softmax that it may be the weighted sum of."""
+def _softmaxes(algebra: Algebra, root: Node) -> Iterator[Node]:
+    """The softmax that a dot may be the weighted sum of, if it is of scores."""
     for value in root.inputs:
         softmax = _softmax_behind(algebra, value)
-        if softmax is None or not scored_by_dot(algebra, softmax.inputs[0], (*WALKED, *CURVES)):
-            continue
-        try:
-            return _group(algebra, root, softmax)
-        except Refusal as refusal:
-            return NearMiss("attention", softmax, refusal)
-        except Mismatch as mismatch:
-            return NearMiss("attention", softmax, Refusal(mismatch.message, softmax, 1))
-    return None
+        if softmax is not None and scored_by_dot(algebra, softmax.inputs[0], (*WALKED, *CURVES)):
+            yield softmax
+            return
 
 
-def _softmax_behind(algebra: Algebra, value: Value, depth: int = 6) -> Node | None:
+def _check(algebra: Algebra, root: Node, softmax: Node) -> Match:
+    try:
+        return _group(algebra, root, softmax)
+    except Mismatch as mismatch:
+        raise Refusal(mismatch.message, softmax, 1) from None
+
+
+def _softmax_behind(algebra: Algebra, value: Value) -> Node | None:
     """The nearest softmax that a value is computed from, element by element."""
-    node = algebra.producers.get(value)
-    if node is None or isinstance(node.op, Softmax):
-        return node
-    if depth == 0 or not isinstance(node.op, (*WALKED, *CURVES)):
-        return None
-    found = (_softmax_behind(algebra, v, depth - 1) for v in node.inputs)
-    return next((inner for inner in found if inner is not None), None)
+    found = (algebra.made_by(near, Softmax) for near in algebra.nearby(value, 6, (*WALKED, *CURVES)))
+    return next((node for node in found if node is not None), None)
 
 
 def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
@@ -118,10 +97,10 @@ def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
     weights = use.nodes[0].output if use.nodes else softmax.output
     (v,) = (value for value in root.inputs if value is not weights)
     parts = _Parts(algebra, root, score, dot, term, use, v, score.biases + [t for _, t in score.dots[1:]])
-    rehearsed = parts.build(Rehearsal())
+    rehearsed = parts.build(Builder())
     if set(rehearsed.type.axes) != set(root.output.type.axes):
         raise Refusal("what is summed has other axes than an attention gives", root, 1)
-    return Match("attention", softmax, nodes, parts.detail(), parts.build)
+    return Match(parts.detail(), parts.build, nodes)
 
 
 def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
@@ -129,7 +108,7 @@ def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
     use = _Use()
     value = softmax.output
     while True:
-        readers = algebra.facts.uses(value)
+        readers = algebra.rewriter.uses(value)
         if len(readers) != 1:
             other = next((r for r in readers if r is not None and r is not root), None)
             raise Refusal(_elsewhere("weights", readers), other or algebra.producers[value], 3)
@@ -169,7 +148,7 @@ def _elsewhere(what: str, readers: Iterable[Node | None]) -> str:
 
 
 def _check_uses(algebra: Algebra, nodes: tuple[Node, ...], softmax: Node, root: Node, use: _Use) -> None:
-    found = algebra.facts.elsewhere(nodes, (root.output,))
+    found = algebra.rewriter.elsewhere(nodes, (root.output,))
     if found is not None:
         value, reader = found
         late = {softmax.output, *(node.output for node in use.nodes)}
@@ -190,7 +169,7 @@ class _Parts:
     v: Value
     biases: list[Term]
 
-    def build(self, out: Emitter) -> Value:
+    def build(self, out: Builder) -> Value:
         over, contract = self.score.over, self.dot.op.over  # type: ignore[attr-defined]
         inside = self.score_axis
         left, right = self.dot.inputs
@@ -200,7 +179,7 @@ class _Parts:
         for operand in (q, k):
             factor, base, moves = unscaled(self.algebra, operand)
             scale *= factor
-            value = out.now(base)
+            value = base
             for node in reversed(moves):
                 value = out.emit(node.op, value)
             operands.append(_renamed(out, value, self.term.piece.renames))
@@ -211,7 +190,7 @@ class _Parts:
                     f"the score is scaled by something with {axis_names(outside)}, which q lacks", self.dot, 4
                 )
             operands[0] = out.emit(Mul() if power > 0 else Div(), operands[0], _piece(out, piece))
-        v = out.now(self.v)
+        v = self.v
         for old, new in reversed(self.use.renames):
             if new in v.type.axes:
                 v = out.emit(Rename(new, old), v)
@@ -238,7 +217,7 @@ class _Parts:
             axis = old if axis == new else axis
         return axis
 
-    def mask(self, out: Emitter) -> Value | None:
+    def mask(self, out: Builder) -> Value | None:
         total: Value | None = None
         for mask in self.score.masks:
             value = _piece(out, mask.piece)
@@ -246,7 +225,7 @@ class _Parts:
             total = value if total is None else out.emit(And(), total, value)
         return total
 
-    def bias(self, out: Emitter) -> Value | None:
+    def bias(self, out: Builder) -> Value | None:
         total: Value | None = None
         for term in self.biases:
             value = _piece(out, term.piece)
@@ -273,12 +252,22 @@ class _Parts:
         return f"`{negated(formula) if mask.inverted else formula}`"
 
 
-def _piece(out: Emitter, piece: Piece) -> Value:
-    return _renamed(out, out.now(piece.value), piece.renames)
+def _piece(out: Builder, piece: Piece) -> Value:
+    return _renamed(out, piece.value, piece.renames)
 
 
-def _renamed(out: Emitter, value: Value, renames: Iterable[tuple[Axis, Axis]]) -> Value:
+def _renamed(out: Builder, value: Value, renames: Iterable[tuple[Axis, Axis]]) -> Value:
     for old, new in renames:
         if old in value.type.axes:
             value = out.emit(Rename(old, new), value)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class FuseAttention(RulePass):
+    """Groups that compute softmax(q k) v, with mask, bias, scale and dropout, become one `attention`."""
+
+    name = "fuse-attention"
+    after = ("constant-folding", "common-subexpressions", "canonicalise")
+    rules = (Rule("attention", (Dot,), _softmaxes, _check, core=lambda softmax: softmax),)
+    backward = True

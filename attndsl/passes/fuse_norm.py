@@ -15,29 +15,18 @@ two halves, and two norms of the same x (a parallel block's) each become one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from attndsl.records import dataclass
 from fractions import Fraction
 
-from attndsl.graph import Axis, Graph, Node, Value
+from attndsl.graph import Axis, Node, Value
+from attndsl.graph.builder import Builder
 from attndsl.ops import Add, Div, LayerNorm, Mean, Mul, Op, Pow, RMSNorm, Rsqrt, Sqrt, Sub, Sum
 from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomial, close, same
-from attndsl.passes.base import Pass, Refusal, Report
-from attndsl.passes.matching import Match, NearMiss, axis_names, fuse, group
-from attndsl.passes.rewrite import Rewriter
-from attndsl.records import dataclass
+from attndsl.passes.base import Refusal
+from attndsl.passes.matching import axis_names, group
+from attndsl.passes.rules import Match, Rule, RulePass
 
 HALF = Fraction(1, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class FuseNorm(Pass):
-    """Groups that compute a layer norm or an RMS norm become one `layer_norm` or `rms_norm`, scale and shift
-    included."""
-
-    name = "fuse-norm"
-    after = ("constant-folding", "common-subexpressions", "canonicalise")
-
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
-        return fuse(graph, self.name, (Add, Sub, Mul, Div), _match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +39,16 @@ class _Variance:
     over: tuple[Axis, ...]
     eps: float
 
-    @property
-    def rule(self) -> str:
-        return "rms-norm" if self.mean is None else "layer-norm"
 
-
-def _match(algebra: Algebra, root: Node) -> Match | NearMiss | None:
-    worst: NearMiss | None = None
-    for core, v in _roots(algebra, root):
-        try:
-            variance = _variance(algebra, core, v)
-        except Refusal as refusal:
-            if not isinstance(core.op, Div):  # dividing by any odd thing is no attempt at a norm
-                worst = _worse(worst, core, refusal)
-            continue
-        if variance is None:
-            continue
-        try:
-            return _group(algebra, root, core, variance)
-        except Refusal as refusal:
-            worst = _worse(worst, core, refusal)
-    return worst
-
-
-def _worse(worst: NearMiss | None, core: Node, refusal: Refusal) -> NearMiss:
-    """The one of two refusals that got further."""
-    if worst is None or refusal.progress > worst.refusal.progress:
-        return NearMiss("norm", core, refusal)
-    return worst
+def _check(algebra: Algebra, root: Node, found: tuple[Node, Value]) -> Match | None:
+    core, v = found
+    try:
+        variance = _variance(algebra, core, v)
+    except Refusal:
+        if isinstance(core.op, Div):  # dividing by any odd thing is no attempt at a norm
+            return None
+        raise
+    return None if variance is None else _group(algebra, root, core, variance)
 
 
 def _roots(algebra: Algebra, root: Node) -> Iterator[tuple[Node, Value]]:
@@ -251,20 +222,20 @@ def _group(algebra: Algebra, root: Node, core: Node, variance: _Variance) -> Mat
     leaves = {x, *(value for mono in (factors, *shift) for value, _ in mono)}
     nodes = group(algebra, root, leaves, (*ARITHMETIC, Mean, Sum))
 
-    def build(rewriter: Rewriter) -> Value:
-        operands = [rewriter.now(x)]
+    def build(out: Builder) -> Value:
+        operands = [x]
         if not plain:
-            operands.append(_emitted(algebra, rewriter, {factors: coefficient}))
+            operands.append(_emitted(algebra, out, {factors: coefficient}))
         if shift:
-            operands.append(_emitted(algebra, rewriter, shift))
+            operands.append(_emitted(algebra, out, shift))
         op: Op = RMSNorm(over, variance.eps, not plain)
         if m is not None:
             op = LayerNorm(over, variance.eps, not plain, bool(shift))
-        return rewriter.emit(op, *operands)
+        return out.emit(op, *operands)
 
     parts = [part for part, there in (("scale", not plain), ("shift", bool(shift))) if there]
     detail = f"`{'rms_norm' if m is None else 'layer_norm'}` over {axis_names(over)}"
-    return Match(variance.rule, core, nodes, detail + (f" with {' and '.join(parts)}" if parts else ""), build)
+    return Match(detail + (f" with {' and '.join(parts)}" if parts else ""), build, nodes)
 
 
 def _check_affine(algebra: Algebra, root: Node, kind: str, monomial: Monomial, over: tuple[Axis, ...]) -> None:
@@ -292,8 +263,19 @@ def _outside(algebra: Algebra, root: Node, v: Value) -> None:
             raise Refusal("eps is added outside the root: a norm adds it to the variance, under the root", node, 4)
 
 
-def _emitted(algebra: Algebra, rewriter: Rewriter, terms: Polynomial) -> Value:
-    value = algebra.emit(rewriter, terms)
+def _emitted(algebra: Algebra, out: Builder, terms: Polynomial) -> Value:
+    value = algebra.emit(out, terms)
     if value is None:
         raise AssertionError("a scale or shift with a power in it was accepted")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class FuseNorm(RulePass):
+    """Groups that compute a layer norm or an RMS norm become one `layer_norm` or `rms_norm`, scale and shift
+    included."""
+
+    name = "fuse-norm"
+    after = ("constant-folding", "common-subexpressions", "canonicalise")
+    rules = (Rule("norm", (Add, Sub, Mul, Div), _roots, _check, core=lambda found: found[0]),)
+    backward = True

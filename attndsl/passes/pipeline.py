@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from attndsl.diagnostics import Span
-from attndsl.graph import Graph
+from attndsl.graph import Graph, Node
 from attndsl.graph.verify import verify as verify_graph
 from attndsl.passes.base import Miss, Pass, Report, Rewrite
 from attndsl.passes.canonicalise import Canonicalise
@@ -16,6 +16,7 @@ from attndsl.passes.fuse_activation import FuseActivation
 from attndsl.passes.fuse_attention import FuseAttention
 from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.hoist import Hoist
+from attndsl.passes.rewrite import Rewriter
 
 PIPELINE: tuple[Pass, ...] = (
     ConstantFolding(),
@@ -38,31 +39,29 @@ def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPE
     after every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes
     before one that it names in `after`."""
     reports: list[Report] = []
-    ran: set[str] = set()
+    verified: set[Node] = set()
     if verify:
-        verify_graph(graph)
+        verify_graph(graph, verified)
+    rewriter = Rewriter(graph)
     for step in passes:
-        missing = [name for name in step.after if name not in ran]
+        missing = [name for name in step.after if name not in {report.name for report in reports}]
         if missing:
             raise ValueError(f"the pass `{step.name}` needs {', '.join(missing)} before it")
-        before, (graph, report) = graph, step.run(graph)
-        ran.add(step.name)
-        reports.append(report)
-        if verify and graph is not before:
-            verify_graph(graph)
-    return graph, reports
+        edits = rewriter.edits
+        reports.append(step.rewrite(rewriter))
+        if verify and rewriter.edits > edits:
+            verify_graph(rewriter.finish(named=False), verified)
+    return rewriter.finish(), reports
 
 
 # ---------------------------------------------------------------- in words
-
-_HOUSEKEEPING = {"computed", "dropped", "simplified", "merged", "dead", "hoisted"}
 
 
 def explain(reports: Iterable[Report]) -> str:
     """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up."""
     reports = tuple(reports)
     lines: list[str] = []
-    fused = [rewrite for report in reports for rewrite in report.rewrites if rewrite.rule not in _HOUSEKEEPING]
+    fused = [rewrite for report in reports if not report.housekeeping for rewrite in report.rewrites]
     misses = dict.fromkeys(miss for report in reports for miss in report.misses)
     if fused:
         lines.append("rewritten")
@@ -73,7 +72,8 @@ def explain(reports: Iterable[Report]) -> str:
             lines += _miss(miss)
     by_pass: dict[str, list[Rewrite]] = {}
     for report in reports:
-        by_pass.setdefault(report.name, []).extend(r for r in report.rewrites if r.rule in _HOUSEKEEPING)
+        if report.housekeeping:
+            by_pass.setdefault(report.name, []).extend(report.rewrites)
     if any(by_pass.values()):
         lines.append("housekeeping")
         lines += [f"  {name}: {_summary(rewrites)}" for name, rewrites in by_pass.items() if rewrites]

@@ -1,184 +1,348 @@
-"""Rebuilds a graph node by node; every pass rewrites through it.
+"""A graph that is being rewritten. Every pass edits through it, and so sees at any moment what the graph is by now.
 
-Nodes that nothing happens to stay the very same objects, and so do their values: a pass that finds nothing to do gives
-back the graph that it got. A value that is replaced gives its names to its replacement.
+Nodes are immutable, so an edit puts another node in the place of one: `emit`, `put`, `replace`, `erase`, `move`. Who
+makes and who reads each value is kept up as edits are made, each in time proportional to what it touches. What nothing
+reads any more goes at once. A value that is replaced gives its names to its replacement, and a graph that nothing
+happened to is given back as the object that it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-from attndsl.graph import Graph, Node, Region, Value
-from attndsl.graph.builder import Builder
-from attndsl.ops.base import Op
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from attndsl.records import replace
 
-Visit = Callable[[Node, "Rewriter"], "Sequence[Value] | None"]
+from attndsl.graph import Graph, Node, Region, Type, Value
+from attndsl.graph.builder import Builder
+from attndsl.ops.base import Op
+
+CELL = 1 << 24  # how many values may be emitted in a row before their order is known no more
+
+
+class Place:
+    """Where a node stands: in a body, between two others. The node there changes, the place stays."""
+
+    __slots__ = ("after", "before", "bodies", "body", "node")
+
+    def __init__(self, node: Node | None, body: Body | None) -> None:
+        self.node, self.body = node, body
+        self.before = self.after = self
+        self.bodies: tuple[Body, ...] = ()
+
+
+class Body:
+    """A region being rewritten: its places in a ring that starts and ends at `edge`."""
+
+    __slots__ = ("edge", "owner", "region", "results")
+
+    def __init__(self, region: Region, owner: Place | None) -> None:
+        self.region, self.owner = region, owner
+        self.results = region.results
+        self.edge = Place(None, self)
+
+    def places(self) -> Iterator[Place]:
+        """Those that there are now, in order; what is done to the one at hand does not disturb the walk."""
+        place = self.edge.after
+        while place is not self.edge:
+            following = place.after
+            yield place
+            place = following
 
 
 class Rewriter:
-    """One walk over a graph. `visit(node, rewriter)` is called for each node, operands replaced already, before its
-    bodies are walked, and returns None to keep it, or what stands for its outputs: values that `rewriter.emit` made or
-    that were there before. An empty answer drops the node."""
+    """`producers` has the node that makes each value, `order` a number by which values sort as the graph made them
+    when `number` was called last, `edits` how many edits there were. Values in `kept` are made to the end, whether
+    anything reads them or not."""
 
-    def __init__(self, graph: Graph, visit: Visit) -> None:
+    def __init__(self, graph: Graph, kept: Collection[Value] = ()) -> None:
         self.graph = graph
-        self.visit = visit
-        self.builders: list[Builder] = []
-        self.replaced: dict[Value, Value] = {}
-        self.inherited: dict[Value, tuple[str, ...]] = {}
-
-    def run(self) -> Graph:
-        body = self._region(self.graph.body)
-        if body is self.graph.body:
-            return self.graph
-        outputs = tuple(replace(info, value=self.now(info.value)) for info in self.graph.outputs)
-        return _named(replace(self.graph, body=body, outputs=outputs), self.inherited)
-
-    # ------------------------------------------------------------ for visitors
-
-    @property
-    def builder(self) -> Builder:
-        """The body being built."""
-        return self.builders[-1]
-
-    def now(self, value: Value) -> Value:
-        """What stands for a value of the old graph."""
-        return self.replaced.get(value, value)
-
-    def emit(self, op: Op, *inputs: Value) -> Value:
-        """A new node in the body being built, stamped with the place of the node being visited."""
-        return self.builder.emit(op, *inputs)
-
-    def stamp(self, scope: str) -> None:
-        """Give what is emitted from here on, for the node being visited, another scope."""
-        self.builder.scope = scope
-
-    # ------------------------------------------------------------ the walk
-
-    def _region(self, region: Region) -> Region:
-        builder = Builder()
-        self.builders.append(builder)
-        for node in region.nodes:
-            self._node(node)
-        self.builders.pop()
-        nodes = tuple(builder.nodes)
-        results = tuple(map(self.now, region.results))
-        unchanged = len(nodes) == len(region.nodes) and all(a is b for a, b in zip(nodes, region.nodes, strict=True))
-        return region if unchanged and results == region.results else Region(region.parameters, nodes, results)
-
-    def _node(self, node: Node) -> None:
-        inputs = tuple(map(self.now, node.inputs))
-        current = node if inputs == node.inputs else replace(node, inputs=inputs)
-        builder = self.builder
-        builder.scope, builder.span, builder.site = node.scope, node.span, node.site
-        answer = self.visit(current, self)
-        if answer is not None:
-            for old, new in zip(node.outputs, answer, strict=bool(answer)):
-                self._replace(old, new)
-            return
-        regions = tuple(map(self._region, current.regions))
-        if any(new is not old for new, old in zip(regions, current.regions, strict=True)):
-            current = replace(current, regions=regions)
-        builder.nodes.append(current)
-
-    def _replace(self, old: Value, new: Value) -> None:
-        if old is new:
-            return
-        if old.type != new.type:
-            raise AssertionError(f"a pass replaces {old.type} by {new.type}")
-        self.replaced[old] = new
-        names = self.inherited.get(new, new.names)
-        self.inherited[new] = names + tuple(name for name in old.names if name not in names)
-
-
-def _named(graph: Graph, names: Mapping[Value, tuple[str, ...]]) -> Graph:
-    """The graph with the names of some values changed."""
-    renamed = {value: Value(value.type, given) for value, given in names.items() if given != value.names}
-    if not renamed:
-        return graph
-
-    def now(values: Iterable[Value]) -> tuple[Value, ...]:
-        return tuple(renamed.get(value, value) for value in values)
-
-    def region(old: Region) -> Region:
-        return Region(now(old.parameters), tuple(map(node, old.nodes)), now(old.results))
-
-    def node(old: Node) -> Node:
-        inputs, outputs, regions = now(old.inputs), now(old.outputs), tuple(map(region, old.regions))
-        if inputs == old.inputs and outputs == old.outputs and not regions:
-            return old
-        return replace(old, inputs=inputs, outputs=outputs, regions=regions)
-
-    return replace(
-        graph,
-        inputs=tuple(replace(info, value=renamed.get(info.value, info.value)) for info in graph.inputs),
-        outputs=tuple(replace(info, value=renamed.get(info.value, info.value)) for info in graph.outputs),
-        body=region(graph.body),
-    )
-
-
-def common_scope(nodes: Iterable[Node]) -> str:
-    """The path of the innermost layer around all of `nodes`."""
-    paths = [node.scope.split(".") for node in nodes]
-    shared: list[str] = []
-    for steps in zip(*paths, strict=False):
-        if len(set(steps)) > 1:
-            break
-        shared.append(steps[0])
-    return ".".join(shared)
-
-
-class Facts:
-    """Who makes each value, who reads it, and in which order things stand; over all bodies at once."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+        self.sizes: Mapping[str, int] = graph.sizes
         self.producers: dict[Value, Node] = {}
-        self.readers: dict[Value, list[Node | None]] = {}  # None: it is an output of the graph
         self.order: dict[Value, int] = {}
-        self._region(graph.body, None)
+        self.places: dict[Node, Place] = {}
+        self.edits = 0
+        self._readers: dict[Value, dict[Place | Body, int]] = {}
+        self._replaced: dict[Value, Value] = {}
+        self._inherited: dict[Value, tuple[str, ...]] = {}
+        self._emitted: list[Node] = []
+        self._unread: list[Value] = []
+        self._serial = 0
+        self.body = self._read(graph.body, None)
+        self._kept = Body(Region((), (), tuple(kept)), None)
+        for value in self._kept.results:
+            self._add_reader(value, self._kept)
 
-    def _region(self, region: Region, owner: Node | None) -> None:
-        for value in region.parameters:
-            self.order[value] = len(self.order)
-        for node in region.nodes:
-            for value in node.inputs:
-                self.readers.setdefault(value, []).append(node)
-            for inner in node.regions:
-                self._region(inner, node)
-            for value in node.outputs:
-                self.producers[value] = node
-                self.order[value] = len(self.order)
-        for value in region.results:
-            self.readers.setdefault(value, []).append(owner)
+    # ------------------------------------------------------------ what there is
 
     def uses(self, value: Value) -> list[Node | None]:
-        return self.readers.get(value, [])
+        """Who reads a value, as often as it does: the owner of a body that gives it back, None for the model itself."""
+        return [node for reader, count in self._readers.get(value, {}).items() for node in [_reader(reader)] * count]
+
+    def readers(self, value: Value) -> list[Place]:
+        """The places of the nodes that read a value."""
+        return [reader for reader in self._readers.get(value, ()) if isinstance(reader, Place)]
+
+    def used_once(self, value: Value) -> bool:
+        readers = self._readers.get(value, {})
+        return len(readers) == 1 and next(iter(readers.values())) == 1
+
+    def walk(self, body: Body | None = None) -> Iterator[Place]:
+        """Every place in order, each before those of its own bodies."""
+        for place in (body or self.body).places():
+            yield place
+            for inner in place.bodies:
+                yield from self.walk(inner)
+
+    def now(self, value: Value) -> Value:
+        """What stands for a value that may have been replaced."""
+        while value in self._replaced:
+            value = self._replaced[value]
+        return value
 
     def elsewhere(self, inside: Iterable[Node], results: Iterable[Value]) -> tuple[Value, Node | None] | None:
         """A value made by one of `inside`, apart from `results`, that something outside reads, and who reads it."""
-        nodes, ends = tuple(inside), set(results)
-        for node in nodes:
+        nodes, ends = set(inside), set(results)
+        for node in inside:
             for value in node.outputs:
-                for reader in self.uses(value) if value not in ends else ():
-                    if reader not in nodes:
-                        return value, reader
+                for reader in self._readers.get(value, {}) if value not in ends else ():
+                    if _reader(reader) not in nodes:
+                        return value, _reader(reader)
         return None
 
+    def number(self) -> None:
+        """Make `order` that of now. What is emitted later sorts in front of the node that it is emitted for."""
+        self.order, self._serial = {}, 0
+        self._number(self.body, 0)
 
-def walk_back(
-    value: Value, producers: Mapping[Value, Node], through: tuple[type[Op], ...], depth: int
-) -> Iterator[Value]:
-    """`value` and what it is made of, nearest first, through nodes of the kinds `through` and no deeper than
-    `depth`."""
-    level, seen = [value], {value}
-    for _ in range(depth + 1):
-        yield from level
-        following: list[Value] = []
-        for near in level:
-            node = producers.get(near)
-            if node is not None and isinstance(node.op, through):
-                following += [v for v in dict.fromkeys(node.inputs) if v not in seen]
-                seen.update(node.inputs)
-        level = list(dict.fromkeys(following))
+    def _number(self, body: Body, last: int) -> int:
+        for value in body.region.parameters:
+            last += CELL
+            self.order[value] = last
+        for place in body.places():
+            assert place.node is not None
+            for inner in place.bodies:
+                last = self._number(inner, last)
+            for value in place.node.outputs:
+                last += CELL
+                self.order[value] = last
+        return last
+
+    # ------------------------------------------------------------ edits
+
+    def at(self, node: Node, scope: str | None = None) -> Emitter:
+        """What emits nodes in front of `node`, stamped with its scope (or another) and place."""
+        return Emitter(self, self.places[node], node.scope if scope is None else scope)
+
+    def insert(self, node: Node, before: Place) -> Value:
+        """Put a new node in front of a place; its value."""
+        place = Place(node, before.body)
+        place.before, place.after = before.before, before
+        before.before.after = before.before = place
+        assert before.node is not None
+        self._serial += 1
+        self.order[node.output] = (self.order.get(before.node.outputs[0], 0) - 1) // CELL * CELL + self._serial
+        self._settle(place, node)
+        return node.output
+
+    def put(self, node: Node, new: Node) -> None:
+        """Put `new` in the place of `node`; it makes the same values (fewer, where nothing reads the others)."""
+        place = self.places[node]
+        self._settle(place, new)
+        self._let_go(place, node)
+        self._sweep()
+
+    def replace(self, node: Node, value: Value) -> None:
+        """Let `value` stand for what `node` makes. A value that a node just emitted makes is not needed beside it: then
+        that node makes the old one."""
+        old = node.output
+        if old.type != value.type:
+            raise AssertionError(f"a pass replaces {old.type} by {value.type}")
+        place, maker = self.places[node], self.producers.get(value)
+        if maker is not None and maker in self._emitted and not self._readers.get(value):
+            new = Node(maker.op, maker.inputs, (old,), maker.regions, maker.scope, maker.span, maker.site)
+            there = self.places[maker]
+            del self.producers[value]
+            self._settle(there, new)
+            self._let_go(there, maker)
+        else:
+            self._rewire(old, value)
+        self._unlink(place)
+        self._sweep()
+
+    def erase(self, node: Node) -> None:
+        """Drop a node that nothing reads, and with it what nothing else needs."""
+        self._unlink(self.places[node])
+        self._sweep()
+
+    def move(self, node: Node, before: Node) -> None:
+        """Move a node in front of another one, in whichever body that is."""
+        place, there = self.places[node], self.places[before]
+        place.before.after, place.after.before = place.after, place.before
+        place.before, place.after, place.body = there.before, there, there.body
+        there.before.after = there.before = place
+        self.edits += 1
+
+    def give(self, body: Body, results: tuple[Value, ...]) -> None:
+        """Change what a body gives back."""
+        before, body.results = body.results, results
+        for value in results:
+            self._add_reader(value, body)
+        for value in before:
+            self._drop_reader(value, body)
+        self.edits += 1
+        self._sweep()
+
+    # ------------------------------------------------------------ the finished graph
+
+    def finish(self, *, named: bool = True) -> Graph:
+        """The graph as it is by now. Unless `named`, values that have inherited names go without these: it will do to
+        verify it."""
+        if not self.edits:
+            return self.graph
+        inherited = self._inherited if named else {}
+        names = {value: Value(value.type, given) for value, given in inherited.items() if given != value.names}
+
+        def now(values: tuple[Value, ...]) -> tuple[Value, ...]:
+            return tuple([names.get(value, value) for value in values]) if names else values
+
+        def region(body: Body) -> Region:
+            nodes = tuple([node(place) for place in body.places()])
+            return Region(now(body.region.parameters), nodes, now(body.results))
+
+        def node(place: Place) -> Node:
+            old = place.node
+            assert old is not None
+            inputs, outputs = now(old.inputs), now(old.outputs)
+            if not place.bodies and inputs == old.inputs and outputs == old.outputs:
+                return old
+            regions = tuple(map(region, place.bodies))
+            return Node(old.op, inputs, outputs, regions, old.scope, old.span, old.site)
+
+        body = region(self.body)
+        inputs, outputs = self.graph.inputs, self.graph.outputs
+        return replace(
+            self.graph,
+            body=body,
+            inputs=tuple(replace(info, value=v) for info, v in zip(inputs, body.parameters, strict=True)),
+            outputs=tuple(replace(info, value=v) for info, v in zip(outputs, body.results, strict=True)),
+        )
+
+    # ------------------------------------------------------------ keeping up
+
+    def _read(self, region: Region, owner: Place | None) -> Body:
+        body = Body(region, owner)
+        last = body.edge
+        for node in region.nodes:
+            place = Place(node, body)
+            place.before, last.after = last, place
+            last = place
+            for value in node.inputs:
+                self._add_reader(value, place)
+            if node.regions:
+                place.bodies = tuple([self._read(inner, place) for inner in node.regions])
+            self.places[node] = place
+            for value in node.outputs:
+                self.producers[value] = node
+        last.after, body.edge.before = body.edge, last
+        for value in region.results:
+            self._add_reader(value, body)
+        return body
+
+    def _settle(self, place: Place, node: Node) -> None:
+        place.node = node
+        self.places[node] = place
+        for value in node.outputs:
+            self.producers[value] = node
+        for value in node.inputs:
+            self._add_reader(value, place)
+        self.edits += 1
+
+    def _let_go(self, place: Place, node: Node) -> None:
+        """The node that stood at a place reads nothing any more."""
+        del self.places[node]
+        for value in node.inputs:
+            self._drop_reader(value, place)
+
+    def _unlink(self, place: Place) -> None:
+        node = place.node
+        assert node is not None
+        place.before.after, place.after.before = place.after, place.before
+        place.node = None
+        self.edits += 1
+        for value in node.outputs:
+            if self.producers.get(value) is node:
+                del self.producers[value]
+        for body in place.bodies:
+            for inner in reversed(tuple(body.places())):
+                if inner.node is not None:
+                    self._unlink(inner)
+            for value in body.results:
+                self._drop_reader(value, body)
+        self._let_go(place, node)
+
+    def _add_reader(self, value: Value, reader: Place | Body) -> None:
+        readers = self._readers.get(value)
+        if readers is None:
+            self._readers[value] = {reader: 1}
+        else:
+            readers[reader] = readers.get(reader, 0) + 1
+
+    def _drop_reader(self, value: Value, reader: Place | Body) -> None:
+        readers = self._readers[value]
+        readers[reader] -= 1
+        if readers[reader]:
+            return
+        del readers[reader]
+        if not readers:
+            self._unread.append(value)
+
+    def _sweep(self) -> None:
+        """Drop the nodes that came to be unread."""
+        while self._unread:
+            maker = self.producers.get(self._unread.pop())
+            if maker is not None and not any(map(self._readers.get, maker.outputs)):
+                self._unlink(self.places[maker])
+
+    def _rewire(self, old: Value, new: Value) -> None:
+        """Everything that reads `old` reads `new`."""
+        self._replaced[old] = new
+        names = self._inherited.get(new, new.names)
+        mine = self._inherited.pop(old, old.names)
+        self._inherited[new] = names + tuple(name for name in mine if name not in names)
+        for reader, count in self._readers.pop(old, {}).items():
+            readers = self._readers.setdefault(new, {})
+            readers[reader] = readers.get(reader, 0) + count
+            if isinstance(reader, Body):
+                reader.results = tuple([new if value is old else value for value in reader.results])
+                continue
+            node = reader.node
+            assert node is not None
+            inputs = tuple([new if value is old else value for value in node.inputs])
+            del self.places[node]
+            now = Node(node.op, inputs, node.outputs, node.regions, node.scope, node.span, node.site)
+            reader.node = now
+            self.places[now] = reader
+            for value in now.outputs:
+                self.producers[value] = now
+        self.edits += 1
+
+
+class Emitter(Builder):
+    """Emits nodes in front of one that is being rewritten, stamped with its place."""
+
+    def __init__(self, rewriter: Rewriter, place: Place, scope: str) -> None:
+        assert place.node is not None
+        super().__init__(scope, place.node.span, place.node.site)
+        self.rewriter, self.place = rewriter, place
+        rewriter._emitted = self.nodes
+
+    def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = (), type: Type | None = None) -> Value:
+        """A new node's value; its type is what the op infers, unless `type` says it."""
+        value = Value(type or op.infer(*(v.type for v in inputs)), names)
+        node = Node(op, inputs, (value,), (), self.scope, self.span, self.site)
+        self.nodes.append(node)
+        return self.rewriter.insert(node, self.place)
+
+
+def _reader(reader: Place | Body) -> Node | None:
+    place = reader if isinstance(reader, Place) else reader.owner
+    return place.node if place is not None else None

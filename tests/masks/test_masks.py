@@ -14,7 +14,7 @@ from attndsl.graph import Axis, Graph, Node
 from attndsl.masks import MaskDescription, describe_mask
 from attndsl.masks.index import All, Formula, Function, Holds, Index, Linear, Negated, Read, Some, Truth
 from attndsl.ops import Softmax
-from attndsl.passes.rewrite import Facts
+from attndsl.passes.rewrite import Rewriter
 
 SPEC = """
 mask strict(q, k) = k < q
@@ -73,7 +73,7 @@ def graph_of(tmp_path: Path, mask: str, call: str = "score(x, mask=MASK)") -> Gr
 
 
 def described(graph: Graph) -> tuple[MaskDescription, Node, Axis, Axis]:
-    facts = Facts(graph)
+    facts = Rewriter(graph)
     (softmax,) = [node for node in graph.body.walk() if isinstance(node.op, Softmax)]
     k = softmax.op.over
     q = next(axis for axis in softmax.output.type.axes if axis.name == "T")
