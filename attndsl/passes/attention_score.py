@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from attndsl.records import dataclass, field, replace
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks.analysis import never_empty
@@ -36,6 +35,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.algebra import ONE, Algebra
 from attndsl.passes.base import Refusal
+from attndsl.records import dataclass, field, replace
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
 WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)

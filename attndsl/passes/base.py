@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from attndsl.records import dataclass
 from typing import ClassVar
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
 from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attndsl.records import dataclass
-
 from attndsl.graph import Node, Value
 from attndsl.masks.analysis import rows_never_empty
 from attndsl.ops import (
@@ -34,6 +32,7 @@ from attndsl.ops import (
 from attndsl.passes.algebra import ONE, Algebra, same
 from attndsl.passes.base import Refusal
 from attndsl.passes.rules import Put, Rule, RulePass, simple
+from attndsl.records import dataclass
 
 
 def _softmax(algebra: Algebra, node: Node) -> Put | None:

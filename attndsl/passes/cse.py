@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Hashable
-from attndsl.records import dataclass
 
 from attndsl.graph import Value
 from attndsl.ops import Constant, Parameter, SizeOf
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten
 from attndsl.passes.rewrite import Body, Rewriter
+from attndsl.records import dataclass
 
 FREE = (Constant, SizeOf, Parameter)  # cost nothing: known by what they are, never fetched from an outer body
 

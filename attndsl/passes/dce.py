@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attndsl.records import dataclass, replace
-
 from attndsl.graph import Node
 from attndsl.ops import Repeat, Scan
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten
 from attndsl.passes.rewrite import Place, Rewriter
+from attndsl.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

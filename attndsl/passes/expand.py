@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from attndsl.records import dataclass
-
 from attndsl.graph import Node
 from attndsl.ops import Fused
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Pass, Report
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
+from attndsl.records import dataclass
 
 
 def expanded(node: Node) -> Match:

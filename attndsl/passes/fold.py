@@ -6,8 +6,6 @@ what becomes of an op whose operands are general.
 
 from __future__ import annotations
 
-from attndsl.records import dataclass
-
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Node, Value
 from attndsl.lazy import np
@@ -51,6 +49,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.rules import Found, Match, Put, Rule, RulePass, simple
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 EVALUATED = frozenset(ELEMENTWISE) - {StopGradient}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from attndsl.records import dataclass
 
 from attndsl.graph import Node, Value
 from attndsl.ops import Add, Div, Erf, Exp, Gelu, Mul, Op, Sigmoid, Silu, Sub, Tanh
@@ -19,6 +18,7 @@ from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Polynomial, same
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import group
 from attndsl.passes.rules import Match, Rule, RulePass
+from attndsl.records import dataclass
 
 SLOPE = math.sqrt(2 / math.pi)
 

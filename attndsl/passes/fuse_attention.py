@@ -9,7 +9,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from attndsl.records import dataclass, field
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.graph.builder import Builder
@@ -48,6 +47,7 @@ from attndsl.passes.attention_score import (
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import axis_names
 from attndsl.passes.rules import Match, Rule, RulePass
+from attndsl.records import dataclass, field
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ two halves, and two norms of the same x (a parallel block's) each become one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from attndsl.records import dataclass
 from fractions import Fraction
 
 from attndsl.graph import Axis, Node, Value
@@ -25,6 +24,7 @@ from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomia
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import axis_names, group
 from attndsl.passes.rules import Match, Rule, RulePass
+from attndsl.records import dataclass
 
 HALF = Fraction(1, 2)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attndsl.records import dataclass
-
 from attndsl.graph import Node, Value
 from attndsl.ops import Constant, Dropout, Parameter, SizeOf, Uniform
 from attndsl.passes.base import Pass, Report, Rewrite, rewritten
 from attndsl.passes.rewrite import Body, Place, Rewriter
+from attndsl.records import dataclass
 
 FREE = (Constant, SizeOf, Parameter)
 

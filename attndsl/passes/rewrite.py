@@ -9,11 +9,11 @@ happened to is given back as the object that it was.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from attndsl.records import replace
 
 from attndsl.graph import Graph, Node, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
+from attndsl.records import replace
 
 CELL = 1 << 24  # how many values may be emitted in a row before their order is known no more
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from attndsl.records import dataclass
 from typing import Any, ClassVar
 
 from attndsl.graph import Node, Value
@@ -19,6 +18,7 @@ from attndsl.ops import Broadcast, Op
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Miss, Pass, Refusal, Report, Rewrite
 from attndsl.passes.rewrite import Place, Rewriter
+from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
