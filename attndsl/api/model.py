@@ -19,10 +19,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from attndsl.api.checking import check_spec
 from attndsl.api.settings import for_python, merged
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
-from attndsl.checking import check_spec
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import Spec, open_spec, open_text
 from attndsl.running import backends

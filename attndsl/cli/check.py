@@ -43,7 +43,7 @@ def run(args: Any) -> int:
 
 
 def _check(spec: str, settings: dict[str, str]) -> dict[str, Any]:
-    from attndsl.checking import check
+    from attndsl.api.checking import check
 
     graph = check(spec, settings)
     return {

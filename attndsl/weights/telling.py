@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
 
 MOST_SHOWN = 5

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attndsl.api.checking import check
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.checking import check
 from attndsl.diagnostics import AttnError
 from attndsl.diagnostics.report import render
 from attndsl.elaborate import open_spec

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from attndsl.checking import check
+from attndsl.api.checking import check
 from attndsl.diagnostics import AttnError
 from attndsl.diagnostics.report import render
 from attndsl.elaborate import load, shipped

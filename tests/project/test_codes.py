@@ -42,7 +42,7 @@ def script(name: str) -> ModuleType:
 
 
 def _codes(text: str, folder: Path) -> list[str]:
-    from attndsl.checking import check
+    from attndsl.api.checking import check
 
     path = folder / "example.attn"
     path.write_text(text.lstrip("\n"), encoding="utf-8")

@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from attndsl.checking import check
+from attndsl.api.checking import check
 
 HEAVY = ("torch", "numpy", "networkx", "rich", "safetensors", "graphviz", "lark")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attndsl.checking import check
+from attndsl.api.checking import check
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.elaborate.files import Spec
