@@ -26,10 +26,10 @@ The parts can be used by themselves: `attndsl.elaborate` (from text to graph), `
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
     from attndsl.api.model import Model, load, parse
@@ -52,18 +52,11 @@ __all__ = [
 ]
 
 # What is loaded at its first use, so that `import attndsl.diagnostics` costs nothing.
-_PLACES = {
-    "Model": "api.model", "load": "api.model", "parse": "api.model",
-    "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
-    "open_spec": "elaborate", "shipped": "elaborate",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(f"attndsl.{_PLACES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Model": "api.model", "load": "api.model", "parse": "api.model",
+        "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
+        "open_spec": "elaborate", "shipped": "elaborate",
+    },
+)  # fmt: skip

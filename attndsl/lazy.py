@@ -1,8 +1,10 @@
-"""Modules that are costly to load and that checking does without, imported at the first use of a name in them."""
+"""What is costly to load and what checking does without, imported at the first use of a name in it."""
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 
@@ -16,9 +18,26 @@ class _Lazy:
         return value
 
 
+def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package whose names are imported at their first use: `places` says from which
+    of its modules each comes."""
+
+    def get(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *places})
+
+    return get, names
+
+
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = _Lazy("numpy")
 
-__all__ = ["np"]
+__all__ = ["lazily", "np"]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import Group, Layer, Maps, label
 from attndsl.attention_maps.svg import describe, legend, symbol, thumbnail, told
+from attndsl.shipped import SHIPPED
 
 if TYPE_CHECKING:
     import numpy
@@ -111,4 +111,4 @@ def _readable(text: str) -> str:
 
 
 def _own(name: str) -> str:
-    return files("attndsl.attention_maps").joinpath(name).read_text(encoding="utf-8")
+    return (SHIPPED / "attention_maps" / name).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -19,13 +20,26 @@ class Usage(Exception):
         self.message, self.helps = message, helps
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse makes one for every option that is added, and asks how wide the terminal is each time."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"width": _columns(), **options})
+
+
+def _columns() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size(1).columns
+    except (OSError, ValueError):
+        columns = 0
+    return (columns or 80) - 2
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with our manner of speaking: what is wrong, what was probably meant, where to read on."""
 
     def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(
-            prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **options
-        )
+        super().__init__(prog, allow_abbrev=False, formatter_class=_Help, add_help=False, **options)
         self.add_argument("-h", "--help", action="help", help="print this help and leave")
 
     def parse_strictly(self, argv: list[str]) -> argparse.Namespace:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
+
+from attndsl.shipped import SHIPPED
 
 RANGES = {
     "E00": "text and syntax",
@@ -63,8 +65,8 @@ def read_code(code: str) -> Code:
     return Code(code, found["title"], text, found["wrong"], found["right"], _KINDS[found["kind"]])
 
 
-def _pages() -> resources.abc.Traversable:
-    return resources.files("attndsl.diagnostics").joinpath("errors")
+def _pages() -> Path:
+    return SHIPPED / "diagnostics" / "errors"
 
 
 def explanation(entry: Code) -> str:

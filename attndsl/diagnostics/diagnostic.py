@@ -8,7 +8,6 @@ when somebody wants to read it.
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
@@ -141,6 +140,8 @@ def error(
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` is most likely a slip for, or None; ties go to the alphabetically first."""
+    import difflib  # only a mistake pays for it
+
     found = difflib.get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
     return found[0] if found else None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.records import dataclass, field, replace
+from attndsl.shipped import SHIPPED
 from attndsl.syntax import tree
 from attndsl.syntax.files import decode, read_source
 from attndsl.syntax.parser import parse
@@ -21,7 +21,7 @@ _DECLARES = re.compile(r"^(?:block|mask|bias)[ \t]+([A-Za-z_]\w*)", re.MULTILINE
 
 
 def specs_folder() -> Path:
-    return Path(str(files("attndsl") / "specs"))
+    return SHIPPED / "specs"
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import np
@@ -13,5 +12,7 @@ if TYPE_CHECKING:
 
 def generator(*key: object) -> numpy.random.Generator:
     """A counter-based generator (Philox; Salmon et al., 2011) for a key of ints and texts; the same everywhere."""
+    import hashlib  # checking draws nothing
+
     digest = hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

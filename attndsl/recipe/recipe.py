@@ -16,7 +16,6 @@ the model's hyperparameters by name (`length = context`).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +38,7 @@ from attndsl.recipe.reading import (
 )
 from attndsl.recipe.schedules import share
 from attndsl.recipe.written import Written, evaluate
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
@@ -125,7 +124,7 @@ class Recipe:
         return self._replace(name, **{name: SETTINGS[name].read(name, given, None)})
 
     def _replace(self, name: str, **settings: Any) -> Recipe:
-        return dataclasses.replace(self, **settings, spans={**self.spans, name: None})
+        return replace(self, **settings, spans={**self.spans, name: None})
 
     def _with(self, owner: str, option: str, value: object) -> Recipe:
         chosen: Choice = getattr(self, owner)
@@ -215,7 +214,7 @@ def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, object]) -> Recip
     context = hyperparameters.get("context")
     if recipe.length:
         return recipe
-    return dataclasses.replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
+    return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
 
 
 __all__ = ["ALONE", "KEYS", "Recipe", "read_recipe"]

@@ -11,10 +11,10 @@ import json
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from attndsl.records import dataclass
+from attndsl.shipped import SHIPPED
 
 START = "file"
 END = "$END"
@@ -70,9 +70,8 @@ class Tables:
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The parser's tables. Those of a grammar that was changed since they were written are made here, with lark."""
-    package = resources.files("attndsl")
-    grammar = package.joinpath("grammars/attn.lark").read_bytes()
-    data = json.loads(package.joinpath("syntax/tables.json").read_bytes())
+    grammar = SHIPPED.joinpath("grammars", "attn.lark").read_bytes()
+    data = json.loads(SHIPPED.joinpath("syntax", "tables.json").read_bytes())
     return _thaw(data if data["grammar"] == zlib.crc32(grammar) else build(grammar.decode()))
 
 

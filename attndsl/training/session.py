@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from attndsl.objectives.make import make_objective
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.objective import TEXT
 from attndsl.recipe.recipe import Recipe
-from attndsl.records import dataclass
+from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
@@ -75,7 +74,7 @@ def begin(
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
     found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
     made = fitted(opened, settings, made, found, body.settings)
-    graph, recipe = made.graph, dataclasses.replace(made.recipe, tokenizer=recipe.tokenizer)
+    graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
     if found.dataset is not None:
         found.dataset.require(recipe.length, shown(data))
@@ -132,11 +131,7 @@ def go_on(
     wanted = load(record.spec, {**record.settings, **model}).hyperparameters
     _require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
     if recipe != before:
-        names = [
-            f.name
-            for f in dataclasses.fields(Recipe)
-            if f.compare and getattr(before, f.name) != getattr(recipe, f.name)
-        ]
+        names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(
             f"{', '.join(names)} changed since the run began: from here on it is not the run that it would have been"
         )
@@ -192,7 +187,7 @@ def _check_chosen(spec: Spec, made: Configured) -> None:
         base = spec.name.partition(":")[0] if spec.variant is not None else spec.name
         shown = ", ".join(f"`{base}:{name}`" for name in others)
         help = f"name a variant that has a recipe: {shown}"
-        raise AttnError(*(dataclasses.replace(d, helps=(help, *d.helps)) for d in problem.diagnostics)) from None
+        raise AttnError(*(replace(d, helps=(help, *d.helps)) for d in problem.diagnostics)) from None
 
 
 def _prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
@@ -234,7 +229,7 @@ def _recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: An
     # Text is told by how its tokenizer came about, too: it is made again, unless it came with a body.
     tokenizer = load_tokenizer(kind, run) if kind and (of_body or recipe.objective.about.data != TEXT) else None
     if kind == "file" and tokenizer is None:  # the file that the recipe names may be gone, and the run has a copy
-        recipe = dataclasses.replace(recipe, tokenizer=str(run))
+        recipe = replace(recipe, tokenizer=str(run))
     found = load_data(given, recipe, cache, console.say, tokenizer)
     same = found.key == kept["key"] and (labels is None or list(found.labels or ()) == labels)
     made = found.tokenizer.fingerprint if found.tokenizer is not None else None

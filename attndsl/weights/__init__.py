@@ -3,12 +3,19 @@
 Importing this loads neither NumPy nor PyTorch; `check_section` and `config_settings` need neither.
 """
 
-from attndsl.weights.adapting import Adapted, adapt_arrays, adapt_weights
-from attndsl.weights.check import check_section
-from attndsl.weights.config import config_settings
-from attndsl.weights.loading import check_arrays, load_weights
-from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
-from attndsl.weights.settings import settings_for
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attndsl.lazy import lazily
+
+if TYPE_CHECKING:
+    from attndsl.weights.adapting import Adapted, adapt_arrays, adapt_weights
+    from attndsl.weights.check import check_section
+    from attndsl.weights.config import config_settings
+    from attndsl.weights.loading import check_arrays, load_weights
+    from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
+    from attndsl.weights.settings import settings_for
 
 __all__ = [
     "Adapted",
@@ -23,3 +30,16 @@ __all__ = [
     "save_weights",
     "settings_for",
 ]
+
+# Checking a section needs a third of this.
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Adapted": "adapting", "adapt_arrays": "adapting", "adapt_weights": "adapting",
+        "check_section": "check",
+        "config_settings": "config",
+        "check_arrays": "loading", "load_weights": "loading",
+        "check_replaceable": "saving", "export_huggingface": "saving", "save_weights": "saving",
+        "settings_for": "settings",
+    },
+)  # fmt: skip

@@ -344,7 +344,7 @@ model = attndsl.load("gpt2", depth=2)
 print(json.dumps([first, repr(model), model.hyperparameters["depth"], [n for n in {heavy} if n in sys.modules]]))"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [
-        ["attndsl.diagnostics", "attndsl.records"],
+        ["attndsl.diagnostics", "attndsl.lazy", "attndsl.records"],
         "<attndsl.Model gpt2 · 53,561,088 parameters>",
         2,
         [],

@@ -49,7 +49,7 @@ def test_the_tables_of_a_changed_grammar_are_made_anew(tmp_path, monkeypatch):
     (tmp_path / "grammars").mkdir()
     (tmp_path / "syntax").symlink_to(ROOT / "attndsl" / "syntax")
     (tmp_path / "grammars" / "attn.lark").write_text(GRAMMAR.replace('"layer"', '"part"'), encoding="utf-8")
-    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(module, "SHIPPED", tmp_path)
     found = module.tables.__wrapped__()
     assert "part" in found.statements
     assert "layer" not in found.words

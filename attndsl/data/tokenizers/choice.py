@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from attndsl.data.tokenizers.published import Published, read_published
 from attndsl.data.tokenizers.simple import Bytes, Characters
 from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 from attndsl.storage.refusals import file_errors
 
 # Tokenizers that are trained: what they are, an example, and the fewest tokens that make sense beside special ones.
@@ -98,7 +97,7 @@ def make_tokenizer(choice: TokenizerChoice, texts: Iterable[str]) -> Tokenizer:
         return read_published(Path(choice.path), special=choice.special)
     special = choice.special
     if choice.kind in _UNKNOWN and not special.unknown:
-        special = dataclasses.replace(special, unknown=_UNKNOWN[choice.kind], order=(*special.order, "unknown"))
+        special = replace(special, unknown=_UNKNOWN[choice.kind], order=(*special.order, "unknown"))
     if isinstance(texts, Iterator):  # some are read twice
         texts = list(texts)
     if choice.kind == "bpe":
