@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attndsl import ops
@@ -16,6 +15,7 @@ from attndsl.backends.pytorch.specialize import any_op
 from attndsl.backends.pytorch.taps import tapped
 from attndsl.graph import FLOAT, INT, Node, Region, Type, Value
 from attndsl.ops.control import stacked_at
+from attndsl.records import dataclass, field
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.functions import Writer
