@@ -31,7 +31,7 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
         from attndsl.weights.check import check_section
 
         for section in spec.weights:
-            found += check_section(section, graph)
+            found += check_section(section, graph, spec)
     if spec.train is not None:
         from attndsl.recipe.fitting import check_recipe
         from attndsl.recipe.recipe import read_recipe

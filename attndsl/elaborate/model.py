@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import bodies, calls, expressions, statements
 from attndsl.elaborate.files import Spec, open_spec
 from attndsl.elaborate.frames import Frame, Poisoned, Run
 from attndsl.elaborate.inputs import check_defaults
 from attndsl.elaborate.needs import needs
 from attndsl.elaborate.parameters import declared_parameters
-from attndsl.elaborate.settings import Setting, bind_hyperparameters
-from attndsl.elaborate.values import kind_of, shown
+from attndsl.elaborate.settings import Setting, bind_hyperparameters, misfits
+from attndsl.elaborate.values import as_plain, kind_of, shown
 from attndsl.graph import Graph, OutputInfo, Region
 from attndsl.graph.builder import Builder
 from attndsl.graph.verify import verify
+from attndsl.syntax import tree
 from attndsl.syntax.limits import room_to_recurse
-from attndsl.values import Number
+from attndsl.values import Number, Plain
 
 
 def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
@@ -35,10 +36,30 @@ def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
         return _elaborate(spec, settings)
 
 
-def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
+def meanings(spec: Spec, settings: Mapping[str, Setting]) -> dict[str, Plain]:
+    """What settings of a spec's hyperparameters come to, so that `f(3)` and `f(n=3)` are one."""
+    with room_to_recurse():
+        values = bind_hyperparameters(spec, settings, _frame(spec))
+        return {name: as_plain(values[name]) for name in settings}
+
+
+def unfit_values(spec: Spec, values: Iterable[tuple[str, tree.Expr]]) -> list[Diagnostic]:
+    """What is wrong with values that hyperparameters of a spec may get, each with the name of its hyperparameter."""
+    frame = _frame(spec)
+    parameters = {parameter.name.text: parameter for parameter in spec.model.hyperparameters}
+    with room_to_recurse():
+        bind_hyperparameters(spec, {}, frame)
+        return [problem for name, written in values for problem in misfits(parameters[name], written, frame)]
+
+
+def _frame(spec: Spec) -> Frame:
     run = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter)
-    builder = Builder()
-    frame = Frame(run, spec.scope, builder, in_user_file=not spec.scope.is_standard)
+    return Frame(run, spec.scope, Builder(), in_user_file=not spec.scope.is_standard)
+
+
+def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
+    frame = _frame(spec)
+    run, builder = frame.run, frame.builder
     model = spec.model
     hyperparameters = bind_hyperparameters(spec, settings, frame)
     with suppress(Poisoned):
@@ -78,4 +99,4 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
     return graph
 
 
-__all__ = ["elaborate", "load"]
+__all__ = ["elaborate", "load", "meanings", "unfit_values"]

@@ -99,21 +99,30 @@ def _settings(spec: Spec, variant: tree.Variant) -> Iterator[tuple[str, tree.Arg
 
 
 def _check_variants(spec: Spec, parameters: Mapping[str, tree.Parameter], frame: Frame) -> list[Diagnostic]:
-    """What is wrong with the variants that were not asked for: names, and kinds of values, which are those of the
-    model's defaults, whatever was chosen instead of them."""
+    """What is wrong with the variants that were not asked for: names, and kinds of values."""
     problems: list[Diagnostic] = []
     for variant in spec.variants:
         if variant is spec.variant:
             continue
         try:
             for key, setting in _settings(spec, variant):
-                value = frame.run.evaluate(setting.value, frame)
-                if (written := parameters[key].default) is not None:
-                    default = frame.run.evaluate(written, frame)
-                    _checked(key, value, default, _Given(setting.value, setting.value.span), parameters[key])
+                problems += misfits(parameters[key], setting.value, frame)
         except AttnError as problem:
             problems += problem.diagnostics
     return problems
+
+
+def misfits(parameter: tree.Parameter, written: tree.Expr, frame: Frame) -> tuple[Diagnostic, ...]:
+    """What is wrong with a value for a hyperparameter, written somewhere in the spec: it is of the kind of the default,
+    whatever was chosen instead of that."""
+    try:
+        value = frame.run.evaluate(written, frame)
+        if parameter.default is not None:
+            default = frame.run.evaluate(parameter.default, frame)
+            _checked(parameter.name.text, value, default, _Given(written, written.span), parameter)
+    except AttnError as problem:
+        return problem.diagnostics
+    return ()
 
 
 def _override(key: str, text: Setting) -> _Given:
@@ -173,7 +182,7 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
         assert parameter.default is not None
         given = _Given(parameter.default, parameter.span)
         value = default
-    elif given.outside is not None and isinstance(default, Text) and isinstance(given.value, tree.Name):
+    elif given.outside is not None and isinstance(default, Text) and not isinstance(given.value, tree.String):
         value = Text(given.outside)  # a shell's quotes are gone by the time a setting arrives here
     else:
         value = _evaluated(given, default, name, frame)

@@ -9,7 +9,7 @@ from attndsl.diagnostics import Span
 from attndsl.graph import Initializer, Type, Value
 from attndsl.records import dataclass, field
 from attndsl.syntax import tree
-from attndsl.values import IndexVariable, Nothing, Number, Text, described
+from attndsl.values import IndexVariable, Nothing, Number, Plain, Reference, Text, described
 from attndsl.values import kind_of as kind_of_plain
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ def shown(value: Compile) -> str:
             else f"{value.operator} {parts[0]}"
         )
     if isinstance(value, BlockValue):
-        inside = ", ".join(f"{k}={shown(v)}" for k, v in value.settings.items())
+        names = [parameter.name.text for parameter in value.block.hyperparameters]  # in their order, not the call's
+        inside = ", ".join(f"{name}={shown(value.settings[name])}" for name in names if name in value.settings)
         return value.block.name.text + (f"({inside})" if inside else "")
     if isinstance(value, Primitive):
         return value.name
@@ -233,3 +234,8 @@ def same(a: Compile, b: Compile) -> bool | None:
     if isinstance(a, IndexFunctionValue) and isinstance(b, IndexFunctionValue) and a.declaration is not b.declaration:
         return False
     return shown(a) == shown(b)
+
+
+def as_plain(value: Compile) -> Plain:
+    """A compile-time value as `attndsl.values` has it: a block or a mask by how it is written."""
+    return value if isinstance(value, PLAIN) else Reference(shown(value), kind_of(value))

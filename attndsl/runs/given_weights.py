@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attndsl.running.program import Array
     from attndsl.runs.record import Record
     from attndsl.runs.run import Run
+    from attndsl.values import Plain
     from attndsl.weights.settings import Warn
 
 Where = str | os.PathLike[str]
@@ -40,14 +41,15 @@ def settings_with(
 
         return settings_for(weights, spec.weights, settings, warn=warn, spec=spec)
     from attndsl.elaborate import load
-    from attndsl.weights.settings import agrees, disagreement, plain
+    from attndsl.values import hyperparameters_of
+    from attndsl.weights.settings import agrees, disagreement, meant
 
     record = open_record(Path(weights))
     trained = load(record.spec, record.settings)
-    for name, value in settings.items():
-        had = plain(trained.hyperparameters[name]) if name in trained.hyperparameters else None
-        if had is not None and not agrees(had, value):
-            raise disagreement(name, had, value, str(weights))
+    had = hyperparameters_of(trained)
+    for name, value in meant(spec, settings).items():
+        if name in had and not agrees(had[name], value):
+            raise disagreement(name, had[name], value, str(weights))
     names = {parameter.name.text for parameter in spec.model.hyperparameters}
     lacking = sorted(record.settings.keys() - names)
     if lacking:
@@ -62,11 +64,11 @@ def check_run(weights: Where, spec: Spec, graph: Graph) -> None:
     if not is_run(weights):
         return
     from attndsl.elaborate import load
-    from attndsl.weights.settings import agrees, plain
+    from attndsl.values import hyperparameters_of
+    from attndsl.weights.settings import agrees
 
     record = open_record(Path(weights))
-    had = {name: plain(value) for name, value in load(record.spec, record.settings).hyperparameters.items()}
-    have = {name: plain(value) for name, value in graph.hyperparameters.items()}
+    had, have = hyperparameters_of(load(record.spec, record.settings)), hyperparameters_of(graph)
     differing = [name for name in had if name in have and not agrees(had[name], have[name])]
     if differing:
         raise _other_settings(spec.name, record, differing, had, have)
@@ -122,11 +124,11 @@ def _another(spec: str, record: Record, trained: Graph, difference: str) -> Attn
 
 
 def _other_settings(
-    spec: str, record: Record, names: list[str], had: Mapping[str, object], have: Mapping[str, object]
+    spec: str, record: Record, names: list[str], had: Mapping[str, Plain], have: Mapping[str, Plain]
 ) -> AttnError:
-    from attndsl.weights.keys import shown
+    from attndsl.values import written
 
-    then, now = (", ".join(f"{name} = {shown(values[name])}" for name in names[:6]) for values in (had, have))
+    then, now = (", ".join(f"{name} = {written(values[name])}" for name in names[:6]) for values in (had, have))
     return error(
         "E0617",
         f"`{spec}` has {now}, but the run {record.folder} is of a model with {then}",

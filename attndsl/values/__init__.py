@@ -5,7 +5,8 @@ references. A model's hyperparameters and conditions, a `train` section, the `co
 `weights` section are all evaluated here, so that one expression has one value wherever it is written.
 """
 
-from attndsl.values.evaluator import Absent, Evaluator, Operand, decides, not_a_condition
+from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, decides, not_a_condition
+from attndsl.values.hyperparameters import hyperparameters_of
 from attndsl.values.number import (
     CONSTANTS,
     SPELLINGS,
@@ -17,17 +18,20 @@ from attndsl.values.number import (
     Reference,
     Text,
     described,
+    equal,
     from_python,
     kind_of,
     operate,
     to_python,
     undo,
+    written,
 )
-from attndsl.values.operators import FUNCTIONS, OPERATORS, Scalar, apply
+from attndsl.values.operators import FUNCTIONS, OPERATORS, Scalar, apply, rule_of
 
 __all__ = [
     "CONSTANTS",
     "FUNCTIONS",
+    "KIND",
     "OPERATORS",
     "SPELLINGS",
     "Absent",
@@ -44,10 +48,14 @@ __all__ = [
     "apply",
     "decides",
     "described",
+    "equal",
     "from_python",
+    "hyperparameters_of",
     "kind_of",
     "not_a_condition",
     "operate",
+    "rule_of",
     "to_python",
     "undo",
+    "written",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values.number import CONSTANTS, Number, Plain, Text, described, kind_of, operate
 from attndsl.values.operators import FUNCTIONS
+
+KIND = "kind"
+"""The function that says what sort of value its operand is."""
 
 
 class Absent(Exception):
@@ -36,9 +41,13 @@ class Evaluator:
         """What is said of a name that means nothing."""
         raise NotImplementedError
 
-    def other(self, node: tree.Expr) -> Plain | None:
-        """The value of an expression that only this place has; None where it has none."""
+    def parts(self, node: tree.Expr) -> tuple[tree.Expr, ...] | None:
+        """What an expression that only this place has is made of; None for all others. Raises what is wrong with it."""
         return None
+
+    def other(self, node: tree.Expr) -> Plain:
+        """The value of an expression that only this place has."""
+        raise NotImplementedError
 
     def may_be_absent(self, node: tree.Expr) -> bool:
         """Whether `node or default` stands for the default where `node` has no value."""
@@ -54,8 +63,8 @@ class Evaluator:
     def evaluate(self, node: tree.Expr) -> Plain:
         """The value of an expression. Raises E0404 for what is not known at compile time, E0104 for a value of the
         wrong kind, E0405 for a number that does not exist, what `unknown` says, and `Absent`."""
-        if (found := self.other(node)) is not None:
-            return found
+        if self.parts(node) is not None:
+            return self.other(node)
         match node:
             case tree.Number() | tree.Boolean():
                 return Number.of(node.value)
@@ -70,14 +79,35 @@ class Evaluator:
             case tree.Conditional():
                 return self.evaluate(node.then if self.holds(node.condition) else node.otherwise)
             case tree.Call():
-                return self._call(node)
-        raise error(
-            "E0404",
-            f"`{node.span.text}` is not known at compile time",
-            node.span,
-            help="a value here is made of numbers, texts, names, operators, `… if … else …` and functions of numbers "
-            f"({', '.join(FUNCTIONS)})",
-        )
+                name = self._function(node)
+                operands = [self._operand(argument.value) for argument in node.arguments]
+                if name == KIND:
+                    return Text(kind_of(operands[0].value))
+                return operate(name, node.span, *operands)
+        raise _unsupported(node)
+
+    def check(self, node: tree.Expr) -> None:
+        """Raises what is wrong with an expression whatever the values of its names are: of those parts, too, that are
+        not looked at with the values of now."""
+        own = self.parts(node)
+        match node:
+            case _ if own is not None:
+                inside = own
+            case tree.Number() | tree.Boolean() | tree.String():
+                inside = ()
+            case tree.Name():
+                inside = ()
+                with suppress(Absent):
+                    self._named(node)
+            case tree.Unary() | tree.Chain() | tree.Conditional():
+                inside = tuple(part for part in tree.children(node) if not isinstance(part, tree.Identifier))  # type: ignore[misc]
+            case tree.Call():
+                self._function(node)
+                inside = tuple(argument.value for argument in node.arguments)
+            case _:
+                raise _unsupported(node)
+        for part in inside:
+            self.check(part)
 
     def holds(self, condition: tree.Expr) -> bool:
         """Whether a condition holds; E0404 where it is none."""
@@ -132,14 +162,15 @@ class Evaluator:
             raise missing
         return left.value
 
-    def _call(self, call: tree.Call) -> Plain:
+    def _function(self, call: tree.Call) -> str:
+        """The name of the function that is called, with as many operands as it takes."""
         name = call.callee.text if isinstance(call.callee, tree.Name) else ""
-        if name != "kind" and name not in FUNCTIONS:
+        if name != KIND and name not in FUNCTIONS:
             raise error(
                 "E0404",
-                f"`{call.callee.span.text}` is no function of values that are known at compile time",
+                f"`{call.callee.span.text}` is not a function of values that are known at compile time",
                 call.callee.span,
-                help=f"there are kind, {', '.join(FUNCTIONS)}",
+                help=f"there are {KIND}, {', '.join(FUNCTIONS)}",
             )
         wanted = FUNCTIONS[name].operands if name in FUNCTIONS else 1
         if len(call.arguments) != wanted or any(argument.name is not None for argument in call.arguments):
@@ -149,10 +180,17 @@ class Evaluator:
                 call.span,
                 help=f"write `{name}({', '.join('ab'[:wanted])})`",
             )
-        operands = [self._operand(argument.value) for argument in call.arguments]
-        if name == "kind":
-            return Text(kind_of(operands[0].value))
-        return operate(name, call.span, *operands)
+        return name
+
+
+def _unsupported(node: tree.Expr) -> AttnError:
+    return error(
+        "E0404",
+        f"`{node.span.text}` is not known at compile time",
+        node.span,
+        help="a value here is made of numbers, texts, names, operators, `… if … else …` and functions of numbers "
+        f"({', '.join(FUNCTIONS)})",
+    )
 
 
 def decides(operator: str, left: object) -> bool:

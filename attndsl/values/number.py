@@ -151,6 +151,27 @@ def to_python(value: Plain) -> bool | int | float | str | None:
     return None if isinstance(value, Nothing) else value.text
 
 
+def written(value: Plain) -> str:
+    """A value as the language writes it."""
+    if isinstance(value, Text):
+        escaped = value.text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{escaped}"'
+    if isinstance(value, Number):
+        return str(to_python(value)).lower() if value.is_bool else str(to_python(value))
+    return "none" if isinstance(value, Nothing) else value.text
+
+
+def equal(a: Plain, b: Plain) -> bool:
+    """Whether two values are the same: numbers by value, things by how they are written; two kinds never are."""
+    if isinstance(a, Number) and isinstance(b, Number):
+        return a.is_bool == b.is_bool and None not in (a.value, b.value) and bool(apply("==", a.value, b.value))  # type: ignore[arg-type]
+    if isinstance(a, Number) or isinstance(b, Number):
+        return False
+    if isinstance(a, Nothing) or isinstance(b, Nothing):
+        return isinstance(a, Nothing) and isinstance(b, Nothing)
+    return a.text == b.text
+
+
 # ---------------------------------------------------------------- operators
 
 SPELLINGS = {"&": "and", "|": "or"}
@@ -182,21 +203,13 @@ def operate(operator: str, span: Span, *operands: Operand, mixed: bool = False) 
 def _equal(span: Span, left: Operand, right: Operand, *, mixed: bool) -> bool | None:
     """Whether two values that are not both numbers are equal; None where both are."""
     a, b = left.value, right.value
-    if isinstance(a, Nothing) or isinstance(b, Nothing):
-        return isinstance(a, Nothing) and isinstance(b, Nothing)
-    if isinstance(a, Number) and isinstance(b, Number):
-        if a.is_bool == b.is_bool:
-            return None
-    elif not isinstance(a, Number) and not isinstance(b, Number):
-        return bool(a.text == b.text)  # type: ignore[attr-defined]
-    if mixed:
-        return False
-    raise error(
-        "E0104",
-        f"`{span.text}` compares {described(a)} with {described(b)}",  # type: ignore[arg-type]
-        span,
-        "never equal",
-    )
+    numbers = isinstance(a, Number), isinstance(b, Number)
+    if all(numbers) and a.is_bool == b.is_bool:  # type: ignore[attr-defined]
+        return None
+    if not mixed and any(numbers) and not isinstance(a, Nothing) and not isinstance(b, Nothing):
+        what = f"{described(a)} with {described(b)}"  # type: ignore[arg-type]
+        raise error("E0104", f"`{span.text}` compares {what}", span, "never equal")
+    return equal(a, b)  # type: ignore[arg-type]
 
 
 def _wrong_kind(operator: str, takes: str, operand: Operand) -> AttnError:
@@ -206,7 +219,7 @@ def _wrong_kind(operator: str, takes: str, operand: Operand) -> AttnError:
         "E0104",
         f"`{WRITTEN.get(operator, operator)}` takes {takes}, but this is {described(value)}",  # type: ignore[arg-type]
         operand.span,
-        help=way.get(takes, ()) if isinstance(value, Number) else (),
+        help=way.get(takes, ()) if isinstance(value, Number) else "use a number, or a hyperparameter that is one",
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from attndsl.diagnostics import Span, did_you_mean, error
+from collections.abc import Mapping
+
+from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.graph import Axis
 from attndsl.sizes import Size
 from attndsl.syntax import tree
+from attndsl.values import CONSTANTS, Evaluator, Number, Plain
 
 
 def place_of(axes: tuple[Axis, ...], name: str, span: Span) -> int:
@@ -27,44 +30,37 @@ def place_of(axes: tuple[Axis, ...], name: str, span: Span) -> int:
     )
 
 
-def axis_name(term: tree.AxisTerm) -> str:
+def axis_name(term: tree.AxisTerm, sizes: Mapping[str, int]) -> str:
     if term.size is None:
         raise error("E0624", "`*` does not name an axis", term.span)
-    return term.name.text if term.name is not None else name_of(term.size)
+    return term.name.text if term.name is not None else name_of(term.size, sizes)
 
 
-def name_of(expression: tree.Expr) -> str:
+def name_of(expression: tree.Expr, sizes: Mapping[str, int]) -> str:
     if isinstance(expression, tree.AxesValue) and len(expression.axes.terms) == 1:
-        return axis_name(expression.axes.terms[0])
-    return str(size_of(expression))
+        return axis_name(expression.axes.terms[0], sizes)
+    return str(size_of(expression, sizes))
 
 
-def size_of(expression: tree.Expr) -> Size:
+class SizeNames(Evaluator):
+    """Expressions in axes: every name is a size, of the model (with its value) or of the mapping alone."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+
+    def find(self, node: tree.Name) -> Plain | None:
+        return None if node.text in CONSTANTS else Number(self.sizes.get(node.text), Size.symbol(node.text))
+
+    def unknown(self, node: tree.Name) -> AttnError:
+        return error("E0624", f"`{node.text}` is not a size", node.span)
+
+
+def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
     """The size that an expression over hyperparameters and numbers writes."""
-    if isinstance(expression, tree.Number) and isinstance(expression.value, int):
-        return Size.of(expression.value)
-    if isinstance(expression, tree.Name):
-        return Size.symbol(expression.text)
-    if isinstance(expression, tree.Chain):
-        total = size_of(expression.operands[0])
-        for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
-            total = _combine(operator.text, total, size_of(operand), expression)
-        return total
-    raise error("E0624", f"`{expression.span.text}` is no size", expression.span)
-
-
-def _combine(operator: str, left: Size, right: Size, whole: tree.Expr) -> Size:
-    if operator == "+":
-        return left + right
-    if operator == "-":
-        return left - right
-    if operator == "*":
-        return left * right
-    if operator in ("/", "//", "%") and right.terms:
-        return left / right if operator == "/" else left // right if operator == "//" else left % right
-    if operator == "^" and right.constant is not None and right.constant.denominator == 1 and 0 <= right.constant <= 16:
-        return left ** int(right.constant)
-    raise error("E0624", f"`{whole.span.text}` is no size", whole.span)
+    value = SizeNames(sizes).evaluate(expression)
+    if not isinstance(value, Number) or value.size is None:
+        raise error("E0624", f"`{expression.span.text}` is not a size", expression.span)
+    return value.size
 
 
 def shown_axes(axes: tuple[Axis, ...]) -> str:

@@ -170,15 +170,15 @@ def _chain(chain: tree.Chain, scope: Scope) -> Form:
 
 def _concat(call: tree.Call, parts: list[Form], over: tree.Expr, scope: Scope) -> Form:
     if isinstance(over, tree.Arrow):
-        joined = [axis_name(term) for term in over.source.terms]
+        joined = [axis_name(term, scope.sizes) for term in over.source.terms]
         if len(joined) == 1:
             joined *= len(parts)
         targets = over.target.terms
         if len(joined) != len(parts) or len(targets) != 1:
             raise error("E0624", f"`concat` joins {len(parts)} tensors over {len(joined)} axes", over.span)
-        name = axis_name(targets[0])
+        name = axis_name(targets[0], scope.sizes)
     else:
-        name = name_of(over)
+        name = name_of(over, scope.sizes)
         joined = [name] * len(parts)
     lacking = all(n not in [a.name for a in part.axes] for n, part in zip(joined, parts, strict=True))
     places = [-1 if lacking else place_of(part.axes, n, over.span) for n, part in zip(joined, parts, strict=True)]
@@ -215,7 +215,7 @@ def arranged(form: Form, stated: tree.AxisList, scope: Scope) -> Form:
     axes: list[Axis] = []
     own = {axis.name for axis in form.axes} | {str(axis.size) for axis in form.axes}
     for term in stated.terms:
-        name = axis_name(term)
+        name = axis_name(term, scope.sizes)
         if name == "1" and name not in own:
             axes.append(Axis(name, Size.of(1)))
             continue
@@ -239,7 +239,11 @@ def arranged(form: Form, stated: tree.AxisList, scope: Scope) -> Form:
 
 def stated_axes(stated: tree.AxisList, scope: Scope) -> tuple[Axis, ...]:
     """Axes that stand on their own, with sizes that the model knows (those of a constant)."""
-    axes = tuple(Axis(axis_name(term), size_of(term.size)) for term in stated.terms if term.size is not None)
+    axes = tuple(
+        Axis(axis_name(term, scope.sizes), size_of(term.size, scope.sizes))
+        for term in stated.terms
+        if term.size is not None
+    )
     for axis, term in zip(axes, stated.terms, strict=False):
         if axis.size.known(scope.sizes) is None:
             raise error(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.elaborate import Spec, unfit_values
 from attndsl.graph import Graph
 from attndsl.syntax import tree
-from attndsl.weights.choices import Choice
-from attndsl.weights.config import alternatives, is_absent
-from attndsl.weights.keys import check_expression, subject_key
+from attndsl.weights.choices import Choice, choice_of
+from attndsl.weights.keys import keys_in, operators_of, subject_key
 from attndsl.weights.mapping import WeightMap
-from attndsl.weights.solving import choice_in, in_order_of_solution
+from attndsl.weights.solving import check_entry, choice_in, in_order_of_solution
 
 
-def check_section(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
-    """Every mistake in a section, given the graph of its model: E0620 to E0632. Of lines under an `if` it looks at
-    those that hold for the graph. Costs the same whatever the model's depth, and touches no array."""
+def check_section(section: tree.Weights, graph: Graph, spec: Spec | None = None) -> list[Diagnostic]:
+    """Every mistake in a section, given the graph of its model: E0620 to E0632; with the `spec` of the graph also what
+    is wrong with the values that a `config` may give. Of lines under an `if` it looks at those that hold for the graph.
+    Costs the same whatever the model's depth, and touches no array."""
     found = check_config(section, graph)
+    if not found and spec is not None:
+        values = [(e.name.text, value) for e in section.config if e.name is not None for value in outcomes(e.value)]
+        found += unfit_values(spec, values)
     try:
         WeightMap(section, graph)
     except AttnError as raised:
@@ -32,9 +37,7 @@ def check_config(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
     seen: dict[str, tree.ConfigEntry] = {}
     for entry in section.config:
         try:
-            for part in alternatives(entry) if entry.name is None else (entry.value,):
-                if entry.name is not None or not is_absent(part):
-                    check_expression(part)
+            check_entry(entry)
         except AttnError as raised:
             found += raised.diagnostics
         if entry.name is None:
@@ -69,6 +72,21 @@ def check_config(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
     except AttnError as raised:
         found += raised.diagnostics
     return found
+
+
+def outcomes(expression: tree.Expr) -> Iterator[tree.Expr]:
+    """The values that an entry may have whatever the published ones are: those of tables, and defaults."""
+    if (choice := choice_of(expression)) is not None:
+        yield from (row.node for row in choice.rows)
+    elif isinstance(expression, tree.Conditional):
+        yield from outcomes(expression.then)
+        yield from outcomes(expression.otherwise)
+    elif operators_of(expression) == {"or"}:
+        assert isinstance(expression, tree.Chain)
+        for operand in expression.operands:
+            yield from outcomes(operand)
+    elif not any(keys_in(expression)):
+        yield expression
 
 
 def _check_tables(section: tree.Weights) -> None:

@@ -1,7 +1,7 @@
 """`choose(hidden_act, "gelu" -> gelu, "gelu_new" -> gelu_tanh)`: a table between a published key's values and a
 hyperparameter's, read from left to right and written from right to left (the first row that fits).
 
-On the left stand texts, numbers, truth values and `absent`; on the right also names, which stand for blocks.
+On the left stand texts, numbers, truth values and `absent`; on the right also `none` and names of blocks.
 """
 
 from __future__ import annotations
@@ -11,24 +11,30 @@ from collections.abc import Iterator
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.records import dataclass
 from attndsl.syntax import tree
-
-Plain = int | float | bool | str
+from attndsl.values import CONSTANTS, Number, Plain, Reference, Text, equal, written
 
 CHOOSE, COUNT, ABSENT = "choose", "count", "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`published` is None where the row is for a key that is absent."""
+    """`published` is None where the row is for a key that is absent. `node` is the value as it is written."""
 
     published: Plain | None
     value: Plain
     span: Span
+    node: tree.Expr
 
     @property
     def shown(self) -> str:
         """The published value as the spec writes it."""
         return ABSENT if self.published is None else written(self.published)
+
+    def reads(self, published: Plain | None) -> bool:
+        """Whether the row is the one for this value of the key."""
+        if self.published is None or published is None:
+            return self.published is published
+        return equal(self.published, published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +45,15 @@ class Choice:
     rows: tuple[Row, ...]
     span: Span
 
-    def row_of(self, published: object) -> Row | None:
-        return next((row for row in self.rows if same(row.published, published)), None)
+    def row_of(self, published: Plain | None) -> Row | None:
+        return next((row for row in self.rows if row.reads(published)), None)
 
-    def rows_for(self, value: object) -> Iterator[Row]:
-        return (row for row in self.rows if same(row.value, value))
+    def rows_for(self, value: Plain) -> Iterator[Row]:
+        return (row for row in self.rows if equal(row.value, value))
 
     @property
     def allowed(self) -> str:
         return ", ".join(row.shown for row in self.rows)
-
-
-def same(a: object, b: object) -> bool:
-    """Numbers by value, but true is not 1."""
-    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
-
-
-def written(value: object) -> str:
-    """A plain value as a spec writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def is_call_of(expression: tree.Expr, name: str) -> bool:
@@ -93,7 +87,7 @@ def choice_of(expression: tree.Expr) -> Choice | None:
     for argument in rest:
         row = _row(argument)
         for other in rows:
-            if same(row.published, other.published):
+            if row.reads(other.published):
                 raise error(
                     "E0632",
                     f"{row.shown} is in the table twice",
@@ -107,7 +101,7 @@ def choice_of(expression: tree.Expr) -> Choice | None:
 def _row(argument: tree.Argument) -> Row:
     arrow = argument.value
     if argument.name is not None or not isinstance(arrow, tree.Arrow):
-        raise _no_table(argument.span, f"`{argument.span.text}` is no row of a table")
+        raise _no_table(argument.span, f"`{argument.span.text}` is not a row of a table")
     sides = []
     for side in (arrow.source, arrow.target):
         bare = len(side.terms) == 1 and side.terms[0].span == side.span  # `x`, where `[x]` is a list of axes
@@ -116,24 +110,26 @@ def _row(argument: tree.Argument) -> Row:
         if node is None or value is None:
             raise _no_table(side.span, f"`{side.span.text}` is neither a text, a number, a truth value nor a name")
         sides.append((node, value))
-    (left, published), (_, value) = sides
+    (left, published), (right, value) = sides
     if isinstance(left, tree.Name) and left.text != ABSENT:
         raise error(
             "E0632",
-            f"`{left.text}` is no published value",
+            f"`{left.text}` is not a published value",
             left.span,
             help=f'a text stands in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
         )
-    return Row(None if isinstance(left, tree.Name) else published, value, argument.span)
+    return Row(None if isinstance(left, tree.Name) else published, value, argument.span, right)
 
 
 def _plain(node: tree.Expr) -> Plain | None:
-    if isinstance(node, (tree.Number, tree.Boolean, tree.String)):
-        return node.value
+    if isinstance(node, (tree.Number, tree.Boolean)):
+        return Number.of(node.value)
+    if isinstance(node, tree.String):
+        return Text(node.value)
     if isinstance(node, tree.Name):
-        return node.text
+        return CONSTANTS.get(node.text) or Reference(node.text)
     if isinstance(node, tree.Unary) and node.operator == "-" and isinstance(node.operand, tree.Number):
-        return -node.operand.value
+        return Number.of(-node.operand.value)
     return None
 
 

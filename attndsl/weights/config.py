@@ -19,23 +19,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
+from attndsl.values import Absent, Number, Plain, Reference, described, not_a_condition
 from attndsl.weights.choices import ABSENT
-from attndsl.weights.keys import (
-    COMPARISONS,
-    Lookup,
-    Unknown,
-    evaluate,
-    key_of,
-    keys_in,
-    lookup_in,
-    operators_of,
-    shown,
-)
+from attndsl.weights.keys import Keys, Lookup, key_of, keys_in, lookup_in, operators_of, shown
 
-Value = int | float | bool | str
 Config = dict[str, Any]
+COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 BOOKKEEPING = frozenset({
     "_attn_implementation", "_commit_hash", "_name_or_path", "architectures", "attn_implementation", "auto_map",
     "bad_words_ids", "begin_suppress_tokens", "bos_token", "bos_token_id", "cls_token_id", "decoder_start_token_id",
@@ -76,15 +68,16 @@ def config_settings(
     source: str = "config.json",
     warn: Callable[[Diagnostic], None] | None = None,
     without: Collection[str] = (),
-) -> dict[str, Value]:
+) -> dict[str, Plain]:
     """The hyperparameters that a published configuration gives, by what the section says; those `without` which it is
     asked are not looked at.
 
     Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is no number, text or
-    truth value. `warn` gets a diagnostic (W0601) for each key that the section does not speak of.
+    truth value, E0104 and E0405 where it cannot be computed with. `warn` gets a diagnostic (W0601) for each key, also
+    inside a key, that the section does not speak of.
     """
     lookup = lookup_in(config)
-    settings: dict[str, Value] = {}
+    settings: dict[str, Plain] = {}
     found: list[Diagnostic] = []
     for entry in section.config:
         if entry.ignored or (entry.name is not None and entry.name.text in without):
@@ -93,59 +86,86 @@ def config_settings(
             if entry.name is None:
                 require(entry, lookup, source)
             else:
-                value = evaluate(entry.value, lookup)
-                if not isinstance(value, (bool, int, float, str)):
-                    raise error("E0616", f"{source}: `{entry.value.span.text}` is {shown(value)}", entry.value.span)
+                value = Keys(lookup).evaluate(entry.value)
+                if isinstance(value, Reference) and value.kind == "table":
+                    raise error("E0616", f"{source}: `{entry.value.span.text}` is {value.text}", entry.value.span)
                 settings[entry.name.text] = value
-        except Unknown as unknown:
-            found += _lacks(unknown, config, source).diagnostics
+        except Absent as absent:
+            found += _lacks(absent, config, source).diagnostics
         except AttnError as raised:
-            found += raised.diagnostics
+            found += [_with_values(d, entry.value, lookup, source) for d in raised.diagnostics]
     if found:
         other = [d for d in found if d.code == "E0614" and MODEL_TYPE in d.message]
         raise AttnError(*(other or found))
     if warn is not None:
-        spoken = {key.split(".")[0] for entry in section.config for key in keys_in(entry.value)}
-        for key in sorted(config.keys() - spoken - BOOKKEEPING):
-            if config[key] is not None:
-                shown_key = quoted(key)[1:-1]
-                warn(
-                    Diagnostic(
-                        "W0601",
-                        f"{source} says {shown_key} = {shown(config[key])}, of which the spec does not speak",
-                        Label(section.span) if not section.config else Label(section.config[-1].span),
-                        helps=(f"map or require it if it changes what is computed; if not: `ignore {shown_key}`",),
-                    )
+        spoken = {key for entry in section.config for key in keys_in(entry.value)}
+        for key, value in unspoken(config, spoken):
+            shown_key = quoted(key)[1:-1]
+            warn(
+                Diagnostic(
+                    "W0601",
+                    f"{source} says {shown_key} = {shown(value)}, of which the spec does not speak",
+                    Label(section.span) if not section.config else Label(section.config[-1].span),
+                    helps=(f"map or require it if it changes what is computed; if not: `ignore {shown_key}`",),
                 )
+            )
     return settings
 
 
-def _lacks(unknown: Unknown, config: Mapping[str, Any], source: str) -> AttnError:
-    default = f"if the published model has a default for it, the spec can say so: `{unknown.key} or …`"
-    outer, _, last = unknown.key.rpartition(".")
+def unspoken(config: Mapping[str, Any], spoken: Collection[str], outer: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys (with those around them, dotted) and values that are not `spoken` of, at every depth: of a table of
+    which only some keys are spoken of, the others."""
+    for name in sorted(config):
+        key, value = outer + name, config[name]
+        if value is None or key in spoken or key in BOOKKEEPING:
+            continue
+        if isinstance(value, dict) and any(other.startswith(f"{key}.") for other in spoken):
+            yield from unspoken(value, spoken, f"{key}.")
+        else:
+            yield key, value
+
+
+def _with_values(problem: Diagnostic, expression: tree.Expr, lookup: Lookup, source: str) -> Diagnostic:
+    """What is wrong with a value, with the values of the keys that it is made of."""
+    keys = [key for key in dict.fromkeys(keys_in(expression)) if lookup(key) is not None]
+    if problem.code not in ("E0104", "E0405") or not keys:
+        return problem
+    values = ", ".join(f"{key} = {shown(lookup(key))}" for key in keys)
+    return replace(problem, notes=(*problem.notes, f"{source} says {values}"))
+
+
+def _lacks(absent: Absent, config: Mapping[str, Any], source: str) -> AttnError:
+    default = f"if the published model has a default for it, the spec can say so: `{absent.key} or …`"
+    outer, _, last = absent.key.rpartition(".")
     table = lookup_in(config)(outer) if outer else config
     helps: tuple[str, ...]
     if isinstance(table, Mapping) and last in table:
-        message, helps = f"{source} has no value for `{unknown.key}`: it is null", (default,)
+        message, helps = f"{source} has no value for `{absent.key}`: it is null", (default,)
     else:
-        message, helps = f"{source} has no `{unknown.key}`", did_you_mean(unknown.key, config) or (default,)
-    return error("E0615", message, unknown.span, "needed here", help=helps)
+        message, helps = f"{source} has no `{absent.key}`", did_you_mean(absent.key, config) or (default,)
+    return error("E0615", message, absent.span, "needed here", help=helps)
 
 
 def require(entry: tree.ConfigEntry, lookup: Lookup, source: str) -> None:
-    """E0614 where no alternative of a requirement holds; `Unknown` where it asks for a key that is absent."""
+    """E0614 where no alternative of a requirement holds; `Absent` where it asks for a key that is absent."""
     choices = alternatives(entry)
     keys = list(dict.fromkeys(key for choice in choices for key in _subjects(choice)))
     if any(is_absent(choice) for choice in choices) and any(lookup(key) is None for key in keys):
         return
-    rest = [choice for choice in choices if not is_absent(choice)]
-    missing: Unknown | None = None
-    for choice in rest:
+    missing: Absent | None = None
+    for choice in choices:
+        if is_absent(choice):
+            continue
         try:
-            if evaluate(choice, lookup):
+            value = Keys(lookup).evaluate(choice)
+        except Absent as absent:
+            missing = missing or absent
+            continue
+        if isinstance(value, Number) and value.is_bool:
+            if value.value:
                 return
-        except Unknown as unknown:
-            missing = missing or unknown
+        elif not any(keys_in(choice)):
+            raise not_a_condition(choice, described(value))
     if missing is not None:
         raise missing
     values = ", ".join(f"{key} = {shown(lookup(key))}" for key in dict.fromkeys(keys_in(entry.value)))

@@ -22,7 +22,7 @@ def rearranged(inner: Form, arrow: tree.Arrow, sizes: Mapping[str, int]) -> Form
     `[heads, head] -> [D]` merges, `[T] -> [U]` renames."""
     pieces: dict[int, list[Axis]] = {}  # for each axis that is mentioned, by place, what it is split into
     for term in arrow.source.terms:
-        place = place_of(inner.axes, axis_name(term), term.span)
+        place = place_of(inner.axes, axis_name(term, sizes), term.span)
         if place in pieces:
             raise error("E0624", f"`{inner.axes[place].name}` is mentioned twice", term.span)
         pieces[place] = _split(term, inner.axes[place], sizes)
@@ -59,7 +59,7 @@ def rearranged(inner: Form, arrow: tree.Arrow, sizes: Mapping[str, int]) -> Form
             if factor.name in made and factor.size is not None and factor.size != whole:
                 raise error("E0624", f"`{factor.name}` has the size `{factor.size}`, not `{whole}`", term.span)
             size = size * whole
-        axes.append(Axis(axis_name(term), size))
+        axes.append(Axis(axis_name(term, sizes), size))
     for place, axis in enumerate(inner.axes):
         if place not in pieces:
             order.append(places[axis.name])
@@ -88,12 +88,12 @@ def _factors(term: tree.AxisTerm, sizes: Mapping[str, int]) -> list[_Factor]:
     size `channels` for `C=channels`."""
     size = term.size
     if isinstance(size, tree.Chain) and all(o.text == "*" for o in size.operators):
-        return [_Factor(name_of(operand), _known(operand, sizes)) for operand in size.operands]
-    return [_Factor(axis_name(term), _known(size, sizes) if size is not None else None)]
+        return [_Factor(name_of(operand, sizes), _known(operand, sizes)) for operand in size.operands]
+    return [_Factor(axis_name(term, sizes), _known(size, sizes) if size is not None else None)]
 
 
 def _known(expression: tree.Expr, sizes: Mapping[str, int]) -> Size | None:
-    size = size_of(expression)
+    size = size_of(expression, sizes)
     return size if size.known(sizes) is not None else None
 
 

@@ -15,6 +15,7 @@ from attndsl.lazy import np
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import place_of, replacing, sync_folder
 from attndsl.syntax import tree
+from attndsl.values import hyperparameters_of
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
@@ -85,8 +86,7 @@ def export_huggingface(
     target = Path(directory)
     check_arrays(arrays, graph)
     mapping = WeightMap(section, graph)
-    hyperparameters = {name: plain(value) for name, value in graph.hyperparameters.items()}
-    config = {**published_config(section, hyperparameters, labels), **(ids or {})}
+    config = {**published_config(section, hyperparameters_of(graph), labels), **(ids or {})}
     _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():

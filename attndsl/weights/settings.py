@@ -8,15 +8,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.elaborate import meanings
 from attndsl.graph import Graph
 from attndsl.storage.safetensors import parse_json
 from attndsl.syntax import tree
-from attndsl.weights.config import ARCHITECTURES, Value, config_settings
-from attndsl.weights.keys import equal, keys_in, shown
+from attndsl.values import Nothing, Number, Plain, Reference, equal, from_python, hyperparameters_of, to_python, written
+from attndsl.weights.config import ARCHITECTURES, config_settings
+from attndsl.weights.keys import keys_in
 from attndsl.weights.sources import WeightsSource, read_json
 
 if TYPE_CHECKING:
     from attndsl.elaborate.files import Spec
+    from attndsl.elaborate.settings import Setting
 
 FORMAT = "attndsl"
 FORMAT_VERSION = 1
@@ -28,13 +31,13 @@ Warn = Callable[[Diagnostic], None]
 def settings_for(
     path: str | os.PathLike[str],
     sections: Sequence[tree.Weights],
-    explicit: Mapping[str, object] | None = None,
+    explicit: Mapping[str, Setting] | None = None,
     *,
     warn: Warn | None = None,
     spec: Spec | None = None,
     adapt: bool = False,
     kept: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Setting]:
     """The hyperparameters of the weights at `path`, overlaid with the `explicit` ones.
 
     They come from the `config.json` beside the weights, read as one of the `sections` says, or from a file that
@@ -55,7 +58,7 @@ def settings_for(
     if spec is not None:
         decided |= _said_by(spec.variant, free, everything=adapt) - (set() if adapt else explicit.keys())
     found = _found_settings(path, sections, warn, decided, kept)
-    for name, value in explicit.items():
+    for name, value in meant(spec, explicit).items():
         if name in found and not agrees(found[name], value):
             raise disagreement(name, found[name], value, str(path))
     if spec is not None and not adapt:
@@ -63,10 +66,25 @@ def settings_for(
     if spec is not None and adapt:
         own = {parameter.name.text for parameter in spec.model.hyperparameters}
         found = {name: value for name, value in found.items() if name in own}
-    return {**found, **explicit}
+    return {**{name: as_setting(value) for name, value in found.items()}, **explicit}
 
 
-def _check_variant(spec: Spec, found: Mapping[str, Value], explicit: Collection[str], path: str) -> None:
+def meant(spec: Spec | None, settings: Mapping[str, Setting]) -> dict[str, Plain]:
+    """What settings come to. Without a `spec` a text is left out: only a spec says what it means."""
+    if spec is None:
+        return {name: from_python(value) for name, value in settings.items() if not isinstance(value, str)}
+    own = {parameter.name.text for parameter in spec.model.hyperparameters}
+    return meanings(spec, {name: value for name, value in settings.items() if name in own})
+
+
+def as_setting(value: Plain) -> Setting:
+    """A value as `--set` and `load` take it: a text in quotes, so that it is nothing else."""
+    plain = to_python(value) if isinstance(value, Number) else written(value)
+    assert plain is not None
+    return plain
+
+
+def _check_variant(spec: Spec, found: Mapping[str, Plain], explicit: Collection[str], path: str) -> None:
     """That the whole numbers which the variant itself says are those of the weights (E0617): `gpt2:medium` is no name
     for the small one. What data decide is free: the size of a vocabulary, the number of classes."""
     bounds = _bounding(spec.model)
@@ -75,8 +93,8 @@ def _check_variant(spec: Spec, found: Mapping[str, Value], explicit: Collection[
         said = setting.value.value if isinstance(setting.value, tree.Number) else None
         if not isinstance(said, int) or name not in found or name in explicit or name in bounds:
             continue
-        if not agrees(found[name], said):
-            had = f"but the weights at {path} are of a model with {name} = {shown(found[name])}"
+        if not agrees(found[name], Number.of(said)):
+            had = f"but the weights at {path} are of a model with {name} = {written(found[name])}"
             base = spec.name.rpartition(":")[0] or spec.name
             raise error(
                 "E0617", f"`{spec.name}` has {name} = {said}, {had}", setting.value.span,
@@ -87,20 +105,12 @@ def _check_variant(spec: Spec, found: Mapping[str, Value], explicit: Collection[
 def _bounding(model: tree.Model) -> set[str]:
     """The hyperparameters that bound what an input holds (`tokens < vocab`, `label < labels`)."""
     found: set[str] = set()
-    waiting: list[object] = [model.body]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, tree.InputDecl):
-            names = [
-                tuple(operand.text if isinstance(operand, tree.Name) else "" for operand in bound.operands)
-                for bound in part.where
-                if isinstance(bound, tree.Chain) and [operator.text for operator in bound.operators] == ["<"]
-            ]
-            found |= {limit for value, limit in names if value == part.name.text}
-        elif isinstance(part, tuple):
-            waiting += part
-        elif isinstance(part, tree.If):
-            waiting += [part.then, part.otherwise]
+    inputs = (n for statement in model.body for n in tree.walk(statement) if isinstance(n, tree.InputDecl))
+    for declared in inputs:
+        for bound in declared.where:
+            if isinstance(bound, tree.Chain) and [operator.text for operator in bound.operators] == ["<"]:
+                value, limit = (operand.text if isinstance(operand, tree.Name) else "" for operand in bound.operands)
+                found |= {limit} if value == declared.name.text else set()
     return found
 
 
@@ -121,15 +131,24 @@ def _found_settings(
     warn: Warn | None,
     decided: Collection[str],
     kept: Mapping[str, Any] | None,
-) -> dict[str, Value]:
+) -> dict[str, Plain]:
     """What comes with the weights of the hyperparameters that are not `decided` already."""
-    found = kept
+    found = kept_values(kept) if kept is not None else None
     if found is None:
         with WeightsSource(path) as source:
             found = own_settings(source)
             if found is None:
                 found = published_settings(source, sections, warn, decided)
-    return {n: v for n, v in (found or {}).items() if n not in decided and isinstance(v, PLAIN)}
+    return {name: value for name, value in (found or {}).items() if name not in decided}
+
+
+def kept_values(kept: Mapping[str, object]) -> dict[str, Plain]:
+    """Hyperparameters that were written down as JSON; a text there is what the language says of the value."""
+    return {
+        name: Reference(value, "text") if isinstance(value, str) else from_python(value)
+        for name, value in kept.items()
+        if isinstance(value, PLAIN)
+    }
 
 
 def heads(sections: Sequence[tree.Weights]) -> set[str]:
@@ -143,7 +162,7 @@ def heads(sections: Sequence[tree.Weights]) -> set[str]:
     }
 
 
-def own_settings(source: WeightsSource) -> dict[str, Value] | None:
+def own_settings(source: WeightsSource) -> dict[str, Plain] | None:
     """The hyperparameters in the metadata of a file of ours; None where the file is not ours."""
     metadata = source.metadata
     if metadata.get("format") != FORMAT:
@@ -161,7 +180,7 @@ def own_settings(source: WeightsSource) -> dict[str, Value] | None:
         )
     if not isinstance(settings, dict) or not all(isinstance(v, PLAIN) for v in settings.values()):
         raise _damaged(source)
-    return settings
+    return kept_values(settings)
 
 
 def _damaged(source: WeightsSource) -> AttnError:
@@ -174,7 +193,7 @@ def published_settings(
     sections: Sequence[tree.Weights],
     warn: Warn | None = None,
     without: Collection[str] = (),
-) -> dict[str, Value] | None:
+) -> dict[str, Plain] | None:
     """The hyperparameters in the `config.json` beside the weights, `without` some; None for a bare file without one."""
     if source.config is None:
         if source.path.is_dir():
@@ -198,37 +217,33 @@ def check_settings(
 ) -> None:
     """That what comes with the weights (by the names of `section`, or of ours) agrees with the graph, as far as it
     decides what they mean; E0617 if not. Which head there is, is told by the tensors."""
-    found: Mapping[str, Value] = {}
+    found: Mapping[str, Plain] = {}
     free = heads(sections)
     if section is None:
         found = own_settings(source) or {}
     elif source.config is not None and section.config:
         config = read_json(source.config, "E0613")
         found = config_settings(section, config, source=str(source.config), without=free)
+    have = hyperparameters_of(graph)
     for name, value in found.items():
-        have = graph.hyperparameters.get(name)
-        if name in graph.hyperparameters and name not in free and not agrees(value, have):
-            raise disagreement(name, value, have, str(source.path))
+        if name in have and name not in free and not agrees(value, have[name]):
+            raise disagreement(name, value, have[name], str(source.path))
 
 
-def agrees(found: object, value: object) -> bool:
-    """Whether two values of a hyperparameter mean the same weights. A text that came from a command line counts as what
-    it says; real numbers are free."""
-    if isinstance(value, str) and not isinstance(found, str):
-        try:
-            value = json.loads(value)
-        except ValueError:  # an expression of the language: what it comes to is compared when the weights are loaded
-            return True
-    if isinstance(found, float) or (isinstance(value, float) and not isinstance(found, (bool, str))):
-        return isinstance(value, (int, float))
+def agrees(found: Plain, value: Plain) -> bool:
+    """Whether two values of a hyperparameter mean the same weights; real numbers are free."""
+    if isinstance(value, Nothing) and isinstance(found, Reference):
+        return found.text == written(value)
+    numbers = [n for n in (found, value) if isinstance(n, Number) and not n.is_bool]
+    if len(numbers) == 2 and any(isinstance(number.value, float) for number in numbers):
+        return True
     return equal(found, value)
 
 
-def disagreement(name: str, found: object, value: object, path: str) -> AttnError:
-    given = value if isinstance(value, str) and not isinstance(found, str) else shown(value)
+def disagreement(name: str, found: Plain, value: Plain, path: str) -> AttnError:
     return error(
         "E0617",
-        f"`{name}` is {given}, but the weights at {path} are of a model with {name} = {shown(found)}",
+        f"`{name}` is {written(value)}, but the weights at {path} are of a model with {name} = {written(found)}",
         help=f"leave `{name}` out: it is taken from the weights",
     )
 
@@ -237,11 +252,6 @@ def write_json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def plain(value: object) -> Value:
+def plain(value: object) -> bool | int | float | str:
     """A hyperparameter as JSON can hold it."""
-    if isinstance(value, PLAIN):
-        return value
-    numerator, denominator = getattr(value, "numerator", None), getattr(value, "denominator", None)
-    if isinstance(numerator, int) and isinstance(denominator, int):
-        return numerator if denominator == 1 else numerator / denominator
-    return str(value)
+    return value if isinstance(value, PLAIN) else str(value)

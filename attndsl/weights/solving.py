@@ -9,23 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import error
+from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.weights.choices import Choice, Row, choice_of, counted, written
+from attndsl.values import Absent, Number, Plain, described, equal, rule_of, to_python, undo, written
+from attndsl.weights.choices import Choice, Row, choice_of, counted
 from attndsl.weights.config import ARCHITECTURES, Config, alternatives, is_absent, require
-from attndsl.weights.keys import (
-    Unknown,
-    calculate,
-    check_expression,
-    equal,
-    evaluate,
-    key_of,
-    keys_in,
-    lookup_in,
-    operators_of,
-    shown,
-    subject_key,
-)
+from attndsl.weights.keys import Keys, is_source, key_of, keys_in, lookup_in, operators_of, subject_key
 
 LABELS, NUMBERS = "id2label", "label2id"
 """The table of a classifier's labels by number, which `count` may count, and the one by name beside it."""
@@ -33,9 +23,7 @@ LABELS, NUMBERS = "id2label", "label2id"
 EXPORTED = "the exported config.json"
 
 
-def published_config(
-    section: tree.Weights, hyperparameters: Mapping[str, object], labels: Sequence[str] = ()
-) -> Config:
+def published_config(section: tree.Weights, hyperparameters: Mapping[str, Plain], labels: Sequence[str] = ()) -> Config:
     """The configuration that the hyperparameters mean: the inverse of `config_settings`. `labels` are the names of the
     classes, where they have any.
 
@@ -43,36 +31,81 @@ def published_config(
     E0616 where a key would not be a whole number that has to be one."""
     order = in_order_of_solution(section)
     for entry in order:
-        check_expression(entry.value)
+        check_entry(entry)
     return _Export(order, hyperparameters, labels).config(section)
 
 
-def solvable(expression: tree.Expr, unknown: set[str]) -> bool:
-    """Whether an expression's value gives its unknown key: there is at most one, in one place, under operations that
-    can be undone."""
-    if not unknown:
-        return True
-    key = key_of(expression)
-    if key is not None:
-        return unknown == {key}
+def check_entry(entry: tree.ConfigEntry) -> None:
+    """What is wrong with an entry whatever the published values are: E0404 for what is not known at compile time, E0628
+    for `absent` where a value is needed, E0632 for a table that is none."""
+    for part in (entry.value,) if entry.name is not None else alternatives(entry):
+        if entry.name is None and is_absent(part):
+            continue
+        for node in tree.walk(part, into=lambda at: not isinstance(at, tree.Arrow)):
+            if isinstance(node, tree.Name) and is_absent(node):
+                raise error(
+                    "E0628",
+                    "`absent` is not a value",
+                    node.span,
+                    help="it is an alternative of a requirement, or the row of a table: `choose(key, absent -> 1, …)`",
+                )
+        Keys(lambda key: None).check(part)
+
+
+# ---------------------------------------------------------------- whether, and in which order
+
+
+def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
+    """Why an expression's value does not give its unknown key, in words; None where it does: there is at most one, in
+    one place, under operations that can be undone."""
+    if not unknown or {key_of(expression)} == unknown:
+        return None
+    if isinstance(expression, tree.Chain) and operators_of(expression) == {"or"}:
+        first = expression.operands[0]
+        inside = set(keys_in(first))
+        return obstacle(first, inside) if is_source(first) and unknown >= inside else "`or` stands between conditions"
+    if len(unknown) > 1:
+        return "it has several keys that are not known: " + ", ".join(f"`{key}`" for key in sorted(unknown))
     if (choice := choice_of(expression)) is not None:
-        return unknown == {subject_key(choice)}
+        return None if unknown == {subject_key(choice)} else "its table is about another key"
     if (table := counted(expression)) is not None:
-        return key_of(table) == LABELS
+        return (
+            None if key_of(table) == LABELS else f"only the labels, `count({LABELS})`, can be written from their number"
+        )
+    steps = _steps(expression)
+    if not steps:
+        return f"`{expression.span.text}` says only on which side of a condition it is"
+    places = [at for at, (_, _, operand) in enumerate(steps) if unknown & set(keys_in(operand))]
+    if len(places) > 1:
+        return f"`{min(unknown)}` stands in it more than once"
+    for operator, place in _undone(expression, steps, places[0]):
+        rule = rule_of(operator)
+        if place >= len(rule.undo) or rule.undo[place] is None:
+            return f"`{operator}` cannot be undone: {rule.lossy}"
+    return obstacle(steps[places[0]][2], unknown)
+
+
+def _steps(expression: tree.Expr) -> list[tuple[str, int, tree.Expr]]:
+    """The operands of an expression, each with the operator or function that takes it, and at which place."""
     if isinstance(expression, tree.Unary):
-        return expression.operator == "-" and solvable(expression.operand, unknown)
+        return [("neg" if expression.operator == "-" else expression.operator, 0, expression.operand)]
+    if isinstance(expression, tree.Call) and isinstance(expression.callee, tree.Name):
+        name = expression.callee.text
+        return [(name, place, argument.value) for place, argument in enumerate(expression.arguments)]
     if isinstance(expression, tree.Chain):
-        if operators_of(expression) == {"or"}:
-            first = expression.operands[0]
-            return _is_source(first) and unknown >= set(keys_in(first)) and solvable(first, set(keys_in(first)))
-        inside = [operand for operand in expression.operands if unknown & set(keys_in(operand))]
-        return len(inside) == 1 and operators_of(expression) <= {"+", "-", "*", "/"} and solvable(inside[0], unknown)
-    return False
+        first, *rest = expression.operands
+        signs = [sign.text for sign in expression.operators]
+        return [(signs[0], 0, first), *((sign, 1, operand) for sign, operand in zip(signs, rest, strict=True))]
+    return []
 
 
-def _is_source(expression: tree.Expr) -> bool:
-    """Whether `… or default` may stand behind it: a key, a table, a count."""
-    return key_of(expression) is not None or choice_of(expression) is not None or counted(expression) is not None
+def _undone(expression: tree.Expr, steps: list[tuple[str, int, tree.Expr]], at: int) -> list[tuple[str, int]]:
+    """The operators, each with the place of the operand that is wanted, that are undone on the way to operand `at`."""
+    operator, place, _ = steps[at]
+    if not isinstance(expression, tree.Chain):
+        return [(operator, place)]
+    later = [(sign, 0) for sign, _, _ in reversed(steps[at + 1 :])]
+    return [*later, (operator, place)] if at else later
 
 
 def in_order_of_solution(section: tree.Weights) -> list[tree.ConfigEntry]:
@@ -82,12 +115,17 @@ def in_order_of_solution(section: tree.Weights) -> list[tree.ConfigEntry]:
     order: list[tree.ConfigEntry] = []
     rest = [entry for entry in section.config if entry.name is not None]
     while rest:
-        ready = [entry for entry in rest if solvable(entry.value, set(keys_in(entry.value)) - known)]
-        if not ready:
-            raise _unsolvable(rest[0])
-        order.append(ready[0])
-        rest.remove(ready[0])
-        known |= set(_written_keys(ready[0].value))
+        why = [obstacle(entry.value, set(keys_in(entry.value)) - known) for entry in rest]
+        if None not in why:
+            raise error(
+                "E0628",
+                f"`{rest[0].value.span.text}` cannot be solved for a published key",
+                rest[0].value.span,
+                note=(str(why[0]), "an export has to write the keys from the hyperparameters"),
+                help="map one of its keys on its own, too",
+            )
+        order.append(rest.pop(why.index(None)))
+        known |= set(_written_keys(order[-1].value))
     return order
 
 
@@ -106,14 +144,17 @@ def choice_in(expression: tree.Expr) -> Choice | None:
     return choice_of(expression)
 
 
+# ---------------------------------------------------------------- solving
+
+
 class _Export:
-    """`known` has every key that is solved for already; None for one that is not written."""
+    """`known` has every key that is solved for already, as JSON has it; None for one that is not written."""
 
     def __init__(
-        self, order: Sequence[tree.ConfigEntry], hyperparameters: Mapping[str, object], labels: Sequence[str]
+        self, order: Sequence[tree.ConfigEntry], hyperparameters: Mapping[str, Plain], labels: Sequence[str]
     ) -> None:
         self.order, self.labels = order, labels
-        self.values = {entry: hyperparameters.get(entry.name.text) for entry in order if entry.name is not None}
+        self.values = {entry: hyperparameters[entry.name.text] for entry in order if entry.name is not None}
         self.known: dict[str, Any] = {}
 
     def config(self, section: tree.Weights) -> Config:
@@ -122,56 +163,87 @@ class _Export:
         config: Config = {}
         for key, value in self.known.items():
             if value is not None:
-                _put(config, key, [value] if key == ARCHITECTURES else value)
+                _put(config, key, value)
         for entry in section.config:
             if entry.name is None and not entry.ignored:
                 _fulfil(entry, config)
         return config
 
-    def solve(self, expression: tree.Expr, value: Any, entry: tree.ConfigEntry) -> None:
+    def evaluate(self, expression: tree.Expr) -> Plain:
+        return Keys(self.known.get).evaluate(expression)
+
+    def solve(self, expression: tree.Expr, value: Plain, entry: tree.ConfigEntry) -> None:
         """Give the unknown key of `expression` the value that makes the expression `value`; check it if none is
         unknown."""
-        known = self.known
+        unknown = set(keys_in(expression)) - self.known.keys()
         key = key_of(expression)
-        if key is not None and key not in known:
-            known[key] = value
-            return
-        if isinstance(expression, tree.Chain) and operators_of(expression) == {"or"}:
-            first = expression.operands[0]
-            if _is_source(first) and not known.keys() & set(keys_in(first)):
-                self.solve(first, value, entry)
-                return
-        unknown = set(keys_in(expression)) - known.keys()
         if not unknown:
             self.check(expression, value, entry)
-            return
-        if (choice := choice_of(expression)) is not None:
+        elif key is not None:
+            self.known[key] = self.published(value, expression, entry)
+        elif isinstance(expression, tree.Chain) and operators_of(expression) == {"or"}:
+            self.solve(expression.operands[0], value, entry)
+        elif (choice := choice_of(expression)) is not None:
             self.solve_choice(choice, value, entry)
-            return
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise error("E0616", f"{shown(value)} is no number", entry.span)
-        if counted(expression) is not None:
+        elif not isinstance(value, Number):
+            raise error("E0616", f"`{written(value)}` is not a number", entry.span)
+        elif counted(expression) is not None:
             self.name_labels(value, entry)
-            return
-        if isinstance(expression, tree.Unary):
-            self.solve(expression.operand, -value, entry)
-            return
-        assert isinstance(expression, tree.Chain)
-        at = next(i for i, operand in enumerate(expression.operands) if unknown & set(keys_in(operand)))
-        self.solve(expression.operands[at], _undone(expression, at, value, known), entry)
+        else:
+            self.undo(expression, value, unknown, entry)
 
-    def check(self, expression: tree.Expr, value: Any, entry: tree.ConfigEntry) -> None:
+    def undo(self, expression: tree.Expr, value: Number, unknown: set[str], entry: tree.ConfigEntry) -> None:
+        steps = _steps(expression)
+        at = next(i for i, (_, _, operand) in enumerate(steps) if unknown & set(keys_in(operand)))
+        operator, place, inside = steps[at]
+        if not isinstance(expression, tree.Chain):
+            others = [self.number(operand) for i, (_, _, operand) in enumerate(steps) if i != at]
+            value = undo(operator, place, expression.span, value, *others)
+        else:
+            for sign, _, operand in reversed(steps[at + 1 :]):
+                value = undo(sign, 0, expression.span, value, self.number(operand))
+            if at:
+                left = expression.operands[0]
+                if at > 1:
+                    left = replace(
+                        expression, operands=expression.operands[:at], operators=expression.operators[: at - 1]
+                    )
+                value = undo(operator, 1, expression.span, value, self.number(left))
+        self.solve(inside, value, entry)
+
+    def number(self, operand: tree.Expr) -> Number:
+        value = self.evaluate(operand)
+        if not isinstance(value, Number):
+            raise error("E0104", f"a number is needed here, but this is {described(value)}", operand.span)
+        return value
+
+    def published(self, value: Plain, expression: tree.Expr, entry: tree.ConfigEntry) -> Any:
+        """What a key has to be, as JSON has it; E0616 where a whole number would become a fraction."""
+        wanted, plain = self.values[entry], to_python(value)
+        whole = isinstance(wanted, Number) and isinstance(wanted.value, int) and not wanted.is_bool
+        if whole and isinstance(plain, float):
+            assert isinstance(value, Number)
+            assert isinstance(wanted, Number)
+            if not plain.is_integer():
+                message = (
+                    f"`{entry.value.span.text}` cannot be {wanted.value}: `{expression.span.text}` would be {value}"
+                )
+                raise error("E0616", message, entry.value.span)
+            return int(plain)
+        return plain
+
+    def check(self, expression: tree.Expr, value: Plain, entry: tree.ConfigEntry) -> None:
         assert entry.name is not None
-        found = evaluate(expression, self.known.get)
+        found = self.evaluate(expression)
         if not equal(found, value):
             raise error(
                 "E0614",
-                f"`{entry.name.text}` is {shown(value)}, which the published format cannot say",
+                f"`{entry.name.text}` is {written(value)}, which the published format cannot say",
                 entry.span,
-                f"here it is {shown(found)}",
+                f"here it is {written(found)}",
             )
 
-    def solve_choice(self, choice: Choice, value: Any, entry: tree.ConfigEntry) -> None:
+    def solve_choice(self, choice: Choice, value: Plain, entry: tree.ConfigEntry) -> None:
         """The first row whose right side is the value, and whose published value the other tables of the same key take
         for their hyperparameters' values, too."""
         assert entry.name is not None
@@ -197,57 +269,26 @@ class _Export:
                 if line.name is not None and (other := choice_in(line.value)) is not None and subject_key(other) == key
             )
             raise error("E0614", f"no published value of `{key}` means {names}", choice.span)
+        assert key is not None
         if row.published is None:
-            assert key is not None
             self.known[key] = None
+        elif key == ARCHITECTURES:
+            self.known[key] = [to_python(row.published)]
         else:
-            self.solve(choice.subject, row.published, entry)
+            self.known[key] = to_python(row.published)
 
-    def name_labels(self, count: int | float, entry: tree.ConfigEntry) -> None:
-        if not isinstance(count, int) or count < 0:
-            raise error("E0616", f"{shown(count)} is no number of labels", entry.span)
+    def name_labels(self, number: Number, entry: tree.ConfigEntry) -> None:
+        count = number.value
+        if not isinstance(count, int) or number.is_bool or count < 0:
+            raise error("E0616", f"{number} is not a number of labels", entry.span)
         names = list(self.labels) if len(self.labels) == count else [f"LABEL_{i}" for i in range(count)]
         self.known[LABELS] = {str(i): name for i, name in enumerate(names)}
         self.known[NUMBERS] = {name: i for i, name in enumerate(names)}
 
 
-def _agrees(row: Row, other: Choice, wanted: object) -> bool:
+def _agrees(row: Row, other: Choice, wanted: Plain) -> bool:
     there = other.row_of(row.published)
     return there is not None and there in tuple(other.rows_for(wanted))
-
-
-def _undone(expression: tree.Chain, at: int, value: int | float, known: Mapping[str, Any]) -> Any:
-    """What the operand at `at` must be for the whole to be `value`; E0616 where a whole number would become a
-    fraction."""
-    operators = ["*" if operators_of(expression) & {"*", "/"} else "+", *(o.text for o in expression.operators)]
-    result: Any = value
-    for i in reversed(range(len(operators))):
-        if i == at:
-            continue
-        number = evaluate(expression.operands[i], known.get)
-        undone = {"+": "-", "-": "+", "*": "/", "/": "*"}[operators[i]]
-        result = calculate(expression, undone, result, number)
-    if operators[at] == "-":
-        result = -result
-    elif operators[at] == "/":
-        result = calculate(expression, "/", 1, result)
-    if isinstance(value, int) and isinstance(result, float):
-        if not result.is_integer():
-            raise error(
-                "E0616", f"`{expression.span.text}` cannot be {value}: a key would be {result}", expression.span
-            )
-        result = int(result)
-    return result
-
-
-def _unsolvable(entry: tree.ConfigEntry) -> AttnError:
-    return error(
-        "E0628",
-        f"`{entry.value.span.text}` cannot be solved for a published key",
-        entry.value.span,
-        note="an export has to write the keys from the hyperparameters",
-        help="map one of its keys on its own, too",
-    )
 
 
 def _put(config: Config, key: str, value: Any) -> None:
@@ -264,25 +305,18 @@ def _fulfil(entry: tree.ConfigEntry, config: Config) -> None:
     first = alternatives(entry)[0]
     if is_absent(first):
         return
-    if isinstance(first, tree.Chain) and operators_of(first) == {"=="}:
-        key = key_of(first.operands[0])
-        if key is not None and lookup(key) is None:
-            try:
-                value = evaluate(first.operands[1], lookup)
-                _put(config, key, [value] if key == ARCHITECTURES else value)
-            except Unknown as unknown:
-                raise _unwritten(unknown) from None
-            return
     try:
+        if isinstance(first, tree.Chain) and operators_of(first) == {"=="}:
+            key = key_of(first.operands[0])
+            if key is not None and lookup(key) is None:
+                value = to_python(Keys(lookup).evaluate(first.operands[1]))
+                _put(config, key, [value] if key == ARCHITECTURES else value)
+                return
         require(entry, lookup, EXPORTED)
-    except Unknown as unknown:
-        raise _unwritten(unknown) from None
-
-
-def _unwritten(unknown: Unknown) -> AttnError:
-    return error(
-        "E0628",
-        f"an export has no value for `{unknown.key}`",
-        unknown.span,
-        help="map it, or require it to be something",
-    )
+    except Absent as absent:
+        raise error(
+            "E0628",
+            f"an export has no value for `{absent.key}`",
+            absent.span,
+            help="map it, or require it to be something",
+        ) from None

@@ -39,6 +39,7 @@ from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.graph import Graph
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
+from attndsl.values import to_python
 from attndsl.weights import config_settings, load_weights, settings_for
 from attndsl.weights.mapping import WeightMap
 from tests.parity.gradients import pulled
@@ -412,4 +413,4 @@ def published_settings(family: Family, model: Any) -> dict[str, Any]:
     if not section.config:
         return {}
     config = json.loads(json.dumps(model.config.to_dict())) | {"architectures": [type(model).__name__]}
-    return config_settings(section, config)
+    return {name: to_python(value) for name, value in config_settings(section, config).items()}

@@ -13,6 +13,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, load, open_spec
 from attndsl.graph import Graph
 from attndsl.running.inputs import example_inputs
+from attndsl.values import to_python
 from attndsl.weights import config_settings, load_weights, settings_for
 from attndsl.weights.adapting import Adapted, adapt_weights
 from tests.parity.families.bert import CONFIGS, FAMILIES
@@ -97,7 +98,7 @@ def test_a_head_that_does_not_exist_is_refused_beside_those_that_do() -> None:
 )
 def test_what_the_spec_does_not_describe_is_refused(wrong: dict[str, Any]) -> None:
     (section,) = open_spec("bert").weights
-    assert config_settings(section, CONFIG)["head"] == "none"
+    assert to_python(config_settings(section, CONFIG)["head"]) == "none"
     with pytest.raises(AttnError, match="E0614"):
         config_settings(section, {**CONFIG, **wrong})
 

@@ -12,6 +12,7 @@ from typing import Any
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec, shipped
 from attndsl.graph import Graph
+from attndsl.values import from_python
 from attndsl.weights.settings import plain
 from attndsl.weights.solving import published_config
 from tests.parity.harness import (
@@ -102,7 +103,7 @@ def configured(family: Family, values: Mapping[str, Any]) -> Config | None:
     if not section.config:
         return values
     try:
-        config = published_config(section, values)
+        config = published_config(section, {name: from_python(value) for name, value in values.items()})
     except AttnError:
         return None
     return config | ({"num_labels": len(config["id2label"])} if "id2label" in config else {})

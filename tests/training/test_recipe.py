@@ -89,9 +89,9 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("batch = widht", "E0721", "a whole number", "widht"),
         ("precision = bfloat", "E0721", "did you mean `bfloat16`?", "bfloat"),
         ("held_out = 1", "E0721", "from 0 to 0.5", "1"),
-        ("clip = 1 / 0", "E0721", "division by zero", "1 / 0"),
-        ("clip = norm + 1", "E0721", "hyperparameter", "norm"),
-        ("clip = 10 ^ 10000", "E0721", "", "10 ^ 10000"),
+        ("clip = 1 / 0", "E0405", "", "1 / 0"),
+        ("clip = norm + 1", "E0104", "hyperparameter", "norm"),
+        ("clip = 10 ^ 10000", "E0405", "", "10 ^ 10000"),
         (
             "batches = next_tokens(tokens, targets)",
             "E0720",

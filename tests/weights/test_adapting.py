@@ -237,7 +237,7 @@ def test_a_head_that_the_weights_lack_is_one_mistake(body: Arrays, where: str) -
 def test_the_head_is_chosen_freely_as_far_as_the_weights_have_it(body: Arrays) -> None:
     """The published architecture is a language model's: its body alone is `head="none"`, if the rest is ignored."""
     spec, _ = model()
-    assert settings_for("published", spec.weights, spec=spec)["head"] == "lm"
+    assert settings_for("published", spec.weights, spec=spec)["head"] == '"lm"'
     settings = settings_for("published", spec.weights, {"head": "none"}, spec=spec)
     with pytest.raises(AttnError) as raised:
         load_weights("published", elaborate(spec, settings), spec.weights)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.values import Number, from_python, to_python
 from attndsl.weights import config_settings
 from attndsl.weights.check import check_config
 from attndsl.weights.solving import published_config
@@ -18,11 +19,12 @@ def text_of(body: str) -> str:
 
 
 def read(config: dict[str, Any], body: str) -> dict[str, Any]:
-    return config_settings(section_of(text_of(body)), config)
+    return {name: to_python(value) for name, value in config_settings(section_of(text_of(body)), config).items()}
 
 
 def write(settings: dict[str, Any], body: str) -> dict[str, Any]:
-    return published_config(section_of(text_of(body)), settings)
+    values = {name: from_python(value) for name, value in settings.items()}
+    return published_config(section_of(text_of(body)), values)
 
 
 ACT = 'act = choose(hidden_act, "gelu" -> gelu, "gelu_new" -> gelu_tanh, "gelu_pytorch_tanh" -> gelu_tanh)'
@@ -46,7 +48,7 @@ LABELS = {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"LABEL_0": 
         ("n = choose(size, -1 -> 0, 2.5 -> 1)", {"n": 0}, {"size": -1}),
         ('a = choose(kind or "x", "x" -> 1, "y" -> 2)', {"a": 1}, {"kind": "x"}),
         ('a = choose(kind, "x" -> 1, "y" -> 2) or 3', {"a": 2}, {"kind": "y"}),
-        ('a = choose(rope.type, "default" -> rotary, "none" -> none)', {"a": "none"}, {"rope": {"type": "none"}}),
+        ('a = choose(rope.type, "default" -> rotary, "none" -> none)', {"a": None}, {"rope": {"type": "none"}}),
         ('a = choose(kind, absent -> 1, "y" -> 2), b = x', {"a": 1, "b": 1}, {"x": 1}),
         ('width = 2 * choose(size, "small" -> 4, "large" -> 8)', {"width": 16}, {"size": "large"}),
         (GATED, {"act": "relu", "gated": False}, {"ff": "relu"}),
@@ -108,7 +110,7 @@ def test_a_value_that_the_table_does_not_have(body: str, config: dict[str, Any],
         ("n = choose(size, 1 -> 1)", {"n": True}, "E0614", "`n` is true"),
         ("labels = count(id2label)", {"labels": -1}, "E0616", "-1"),
         ("labels = count(id2label)", {"labels": 2.5}, "E0616", "2.5"),
-        ("labels = count(id2label)", {"labels": "x"}, "E0616", "no number"),
+        ("labels = count(id2label)", {"labels": "x"}, "E0616", "not a number"),
         ("labels = count(names)", {"labels": 2}, "E0628", "cannot be solved"),
         (
             'a = choose(kind, "x" -> 1), b = choose(kind, "x" -> 1)',
@@ -161,9 +163,9 @@ def test_a_table_that_is_none_is_said_in_checking(line: str, code: str, at: str)
 
 def test_names_of_classes_go_along_where_they_are_known() -> None:
     section = section_of(text_of("labels = count(id2label) or 2"))
-    found = published_config(section, {"labels": 2}, ["cat", "dog"])
+    found = published_config(section, {"labels": Number.of(2)}, ["cat", "dog"])
     assert found == {"id2label": {"0": "cat", "1": "dog"}, "label2id": {"cat": 0, "dog": 1}}
-    assert published_config(section, {"labels": 2}, ["cat", "dog", "eel"]) == LABELS
+    assert published_config(section, {"labels": Number.of(2)}, ["cat", "dog", "eel"]) == LABELS
 
 
 def test_tables_of_labels_are_no_news() -> None:

@@ -284,7 +284,7 @@ def test_our_files_know_their_hyperparameters(tmp_path: Path) -> None:
         load(tmp_path / "w", heads=4)
     assert codes(raised.value) == ["E0617"]
     with pytest.raises(AttnError) as raised:
-        settings_for(tmp_path / "w", [], {"heads": "4"})
+        settings_for(tmp_path / "w", [], {"heads": 4})
     assert codes(raised.value) == ["E0617"]
     for change in (
         {"format_version": "x"},

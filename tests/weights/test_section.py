@@ -39,7 +39,7 @@ WRONG = [
     ("heads = n_head\n", "heads = n_head, heads = n_head\n", "E0627", "heads", "twice"),
     (", heads = n_head", "", "E0627", 'require model_type == "gpt2"', "`heads`"),
     ("width = n_embd,", "width = n_embd * n_embd,", "E0628", "n_embd * n_embd", "cannot be solved"),
-    ("width = n_embd,", "width = f(n_embd),", "E0628", "f(n_embd)", "not what a configuration can say"),
+    ("width = n_embd,", "width = f(n_embd),", "E0404", "f", "not a function"),
     ('"ln_f.bias" <->', '"ln_f.weight" <->', "E0629", '"ln_f.weight"', "mapped twice"),
 ]  # fmt: skip
 

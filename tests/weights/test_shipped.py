@@ -13,6 +13,7 @@ from attndsl.elaborate import load, open_spec, shipped
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.syntax.printer import to_text
+from attndsl.values import hyperparameters_of
 from attndsl.weights import check_section, export_huggingface, load_weights, settings_for
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.solving import published_config
@@ -39,7 +40,8 @@ def test_a_section_survives_printing() -> None:
     (again,) = (d for d in file.declarations if isinstance(d, tree.Weights))
     graph = load("gpt2")
     assert check_section(again, graph) == []
-    assert published_config(again, graph.hyperparameters) == published_config(spec.weights[0], graph.hyperparameters)
+    values = hyperparameters_of(graph)
+    assert published_config(again, values) == published_config(spec.weights[0], values)
     names = [[item.full_name(True) for item in WeightMap(each, graph).items()] for each in (again, spec.weights[0])]
     assert names[0] == names[1]
     assert "lm_head.weight" in names[0]

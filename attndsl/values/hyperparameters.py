@@ -1,0 +1,18 @@
+"""The hyperparameters of a graph as values of the language."""
+
+from __future__ import annotations
+
+from attndsl.graph import Graph
+from attndsl.values.number import CONSTANTS, Plain, Reference, from_python
+
+
+def hyperparameters_of(graph: Graph) -> dict[str, Plain]:
+    """The hyperparameters of a graph by name; a block or a mask by how it is written."""
+    found: dict[str, Plain] = {}
+    for name, value in graph.hyperparameters.items():
+        kind = graph.kinds.get(name, "text")
+        if isinstance(value, str) and kind not in ("text", "number"):
+            found[name] = CONSTANTS["none"] if kind == "none" else Reference(value, kind)
+        else:
+            found[name] = from_python(value)
+    return found

@@ -1,0 +1,185 @@
+"""One expression has one value, or one diagnostic, wherever it is written: as a hyperparameter's default, in a `train`
+section, in the `config`, in a condition and in the axes of a `weights` section."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import pytest
+
+from attndsl.diagnostics import AttnError, Diagnostic, Source
+from attndsl.elaborate import Spec, elaborate, open_text
+from attndsl.graph import Graph
+from attndsl.recipe.written import evaluate as evaluate_recipe
+from attndsl.syntax import tree
+from attndsl.syntax.parser import parse
+from attndsl.values import Evaluator, Number, hyperparameters_of, to_python
+from attndsl.weights.axes import SizeNames
+from attndsl.weights.conditions import Conditions
+from attndsl.weights.keys import Keys, lookup_in
+
+NAMES = {"width": 8, "heads": 2, "p": 0.5, "flag": True, "mode": "sum"}
+HYPERPARAMETERS = 'width=8, heads=2, p=0.5, flag=true, mode="sum"'
+
+
+def spec_with(default: str) -> Spec:
+    body = "{\n  input x: [B, width]\n  output y = x\n}\n"
+    return open_text(f"model M({HYPERPARAMETERS}, result={default}) {body}")
+
+
+@cache
+def graph() -> Graph:
+    return elaborate(spec_with("0"), {})
+
+
+def node(text: str) -> tree.Expr:
+    file, problems = parse(Source("spec.attn", f"train M {{ result = {text} }}\n"))
+    assert not problems
+    (section,) = file.declarations
+    assert isinstance(section, tree.Train)
+    return section.settings[0].value
+
+
+def in_model(text: str) -> object:
+    return to_python(hyperparameters_of(elaborate(spec_with(text), {}))["result"])
+
+
+def in_train(text: str) -> object:
+    return evaluate_recipe(node(text), NAMES).value
+
+
+def at(place: Callable[[], Evaluator]) -> Callable[[str], object]:
+    return lambda text: to_python(place().evaluate(node(text)))
+
+
+PLACES = {
+    "model": in_model,
+    "train": in_train,
+    "config": at(lambda: Keys(lookup_in(NAMES))),
+    "condition": at(lambda: Conditions(graph())),
+}
+
+VALUES = [
+    ("1 / 49 * 49", 1),
+    ("1 / 49 * 49 == 1", True),
+    ("width / 49 * 49 == 8", True),
+    ("1 / 3 + 1 / 6 == 1 / 2", True),
+    ("1 / 10 == 0.1", True),
+    ("0.1 + 0.2", 0.1 + 0.2),
+    ("7 // 2 + -7 // 2", -1),
+    ("-7 % 3", 2),
+    ("2 ^ 3 ^ 2", 512),
+    ("-2 ^ 2", -4),
+    ("width ^ -1", 0.125),
+    ("2 ^ 0.5", 2**0.5),
+    ("10 ^ 30 / 10 ^ 29", 10),
+    ("width ^ 2 == 64", True),
+    ("3 * width - heads", 22),
+    ("1 / sqrt(width + 1)", 1 / 3),
+    ("8 if width > 4 else 4", 8),
+    ("1 if not flag else 2 if width == 3 else 3", 3),
+    ("width > 4 and not flag", False),
+    ("flag or 1 / 0 == 1", True),
+    ("false and 1 / 0 == 1", False),
+    ("true | false & false", True),
+    ("2 == 2.0", True),
+    ('mode == "sum"', True),
+    ('mode != "sum"', False),
+    ("mode == none", False),
+    ("none == none", True),
+    ("true * 3", 3),
+    ("minimum(width, 3) + maximum(heads, 3)", 6),
+    ("round(2.5) + round(3.5)", 6),
+    ("int(-2.5)", -2),
+    ("floor(width / 3) + ceil(width / 3)", 5),
+    ("abs(-3) * sign(-0.5)", -3),
+    ("exp(log(8))", math.exp(math.log(8))),
+    ("sigmoid(0) + tanh(0) + erf(0)", 0.5),
+    ("float(3) + int(flag)", 4.0),
+    ("bool(0)", False),
+    ("pi", math.pi),
+    ("rsqrt(4) + sin(0) + cos(0)", 1.5),
+    ("kind(width)", "number"),
+    ("kind(mode)", "text"),
+    ('"4+4"', "4+4"),
+    ("p * width", 4.0),
+]
+
+MISTAKES = [
+    ("width / 0", "E0405", "this number cannot be computed: division by zero", "width / 0"),
+    ("0 ^ -1", "E0405", "this number cannot be computed: division by zero", "0 ^ -1"),
+    ("10 ^ 400", "E0405", "this number cannot be computed: it is too large", "10 ^ 400"),
+    ("9 ^ 9 ^ 9 ^ 9", "E0405", "this number cannot be computed: it is too large", "9 ^ 9 ^ 9"),
+    ("10.0 ^ 400", "E0405", "this number cannot be computed: it is too large", "10.0 ^ 400"),
+    ("1e308 * 10", "E0405", "this number cannot be computed: it is too large", "1e308 * 10"),
+    ("exp(1000)", "E0405", "this number cannot be computed: it is too large", "exp(1000)"),
+    ("sqrt(-1)", "E0405", "this number cannot be computed: it is not a real number", "sqrt(-1)"),
+    ("log(0)", "E0405", "this number cannot be computed: it is not a real number", "log(0)"),
+    ("true == 1", "E0104", "`true == 1` compares the truth value `true` with the number `1`", "true == 1"),
+    ('"a" == 1', "E0104", '`"a" == 1` compares the text "a" with the number `1`', '"a" == 1'),
+    ("true + 1", "E0104", "`+` takes numbers, but this is the truth value `true`", "true"),
+    ('"a" < 3', "E0104", '`<` takes numbers, but this is the text "a"', '"a"'),
+    ('-"a"', "E0104", '`-` takes numbers, but this is the text "a"', '"a"'),
+    ("flag and 3", "E0104", "`and` takes truth values, but this is the number `3`", "3"),
+    ("not 3", "E0104", "`not` takes truth values, but this is the number `3`", "3"),
+    ("sqrt(true)", "E0104", "`sqrt` takes numbers, but this is the truth value `true`", "true"),
+    (
+        "1 if 3 else 2",
+        "E0404",
+        "a condition must be a truth value that is known at compile time, but this is the number `3`",
+        "3",
+    ),
+]
+
+IN_AXES = [text for text, value in VALUES if type(value) is int and not any(name in text for name in ("flag", "true"))]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("text", "value"), VALUES)
+def test_a_value_is_the_same_in_every_place(text: str, value: object, place: str) -> None:
+    found = PLACES[place](text)
+    assert type(found) is type(value) or {type(found), type(value)} == {int, float}
+    assert found == value
+
+
+@pytest.mark.parametrize("text", IN_AXES)
+def test_a_size_is_the_same_in_axes(text: str) -> None:
+    found = SizeNames({"width": 8, "heads": 2}).evaluate(node(text))
+    assert isinstance(found, Number)
+    assert found.value == dict(VALUES)[text]
+
+
+@pytest.mark.parametrize("place", [*PLACES, "axes"])
+@pytest.mark.parametrize(("text", "code", "message", "underlined"), MISTAKES)
+def test_a_mistake_is_told_alike_in_every_place(
+    text: str, code: str, message: str, underlined: str, place: str
+) -> None:
+    if place == "axes" and "flag" in text:
+        return
+    evaluated = PLACES.get(place) or (lambda text: SizeNames({"width": 8}).evaluate(node(text)))
+    with pytest.raises(AttnError) as raised:
+        evaluated(text)
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.message) == (code, message)
+    assert found.primary is not None
+    assert found.primary.span.text == underlined
+
+
+@contextmanager
+def suppress_too_large() -> Iterator[None]:
+    problems: tuple[Diagnostic, ...] = ()
+    try:
+        yield
+    except AttnError as raised:
+        problems = raised.diagnostics
+    assert {d.code for d in problems} <= {"E0405"}
+
+
+@pytest.mark.parametrize("text", [" * ".join(["10 ^ 30"] * 400), " + ".join(["1 / 7 ^ 9"] * 300), "9" * 30 + " ^ 99"])
+@pytest.mark.parametrize("place", PLACES)
+def test_every_number_is_bounded(text: str, place: str) -> None:
+    with suppress_too_large():
+        assert abs(float(PLACES[place](text))) < 1e300  # type: ignore[arg-type]
