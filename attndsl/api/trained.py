@@ -157,9 +157,9 @@ class TrainedModel:
         `temperature`, `top_k`, `top_p` and `seed` choose the tokens (by default temperature 1; with a source 0, which
         takes the likeliest); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
         """
-        from attndsl.generation.fits import ANSWERING
+        from attndsl.generation.fits import answers
 
-        if self.run.recipe.objective.kind in ANSWERING:
+        if answers(self.run):
             return _one_or_all(self.run, prompt, lambda sources: self._answers(sources, tokens, **options))
         return _one_or_all(
             self.run, prompt, lambda texts: ["".join(self.stream(text, tokens, **options)) for text in texts]
@@ -173,9 +173,9 @@ class TrainedModel:
         return generate(self.run, prompt, tokens, **options)
 
     def _answers(self, sources: Sequence[Any], tokens: int, **options: Any) -> list[str]:
+        from attndsl.decoding.sampling import Sampling
+        from attndsl.decoding.sequences import Beam
         from attndsl.generation.respond import respond
-        from attndsl.generation.sampling import Sampling
-        from attndsl.generation.sequences import Beam
 
         drawing, searching = ("temperature", "top_k", "top_p", "seed"), ("beams", "length_penalty")
         _require_known(options, (*drawing, *searching, "backend", "device"), "generate")

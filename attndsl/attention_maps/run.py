@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps.maps import Maps, Picture, Tokens, attention_maps, label
+from attndsl.decoding.sampling import Sampling
+from attndsl.decoding.sequences import sample
 from attndsl.generation.fits import objective_of, require_examples, require_unicode
-from attndsl.generation.respond import next_logits
-from attndsl.generation.sampling import Sampling
-from attndsl.generation.sequences import sample
 from attndsl.lazy import np
+from attndsl.objectives.sequences import next_logits
 from attndsl.records import replace
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def _shown(objective: Objective, program: Program, given: dict[str, Array], targ
         objective.require_short([shown], "target")
         return np.asarray(shown, dtype=np.int64)[None]
     most = min(WRITTEN, (limit or WRITTEN + 1) - 1)
-    logits = next_logits(objective, program, given)
-    (said,) = sample(logits, 1, [start], objective.special("end"), most, Sampling(temperature=0))
+    logits = next_logits(objective, program.run, given)
+    (said,) = sample(logits, 1, [start], objective.special_token("end"), most, Sampling(temperature=0))
     return np.array([[start, *said.tokens]], dtype=np.int64)
 
 

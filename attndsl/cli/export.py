@@ -61,11 +61,12 @@ _KEYS = {"pad": "pad_token_id", "begin": "bos_token_id", "end": "eos_token_id", 
 def _ids(run: Run) -> dict[str, int]:
     """The run's special tokens by the keys of a published configuration. Models that write have a first and a last
     token; what an encoder-decoder's decoder is shown first is `start`, or what stands in for it."""
-    from attndsl.recipe.objective import stands_for
+    from attndsl.data.special import stands_for
+    from attndsl.objectives.base import Use
 
     roles, special = run.recipe.objective.roles, run.tokenizer.special if run.tokenizer is not None else {}
     wanted = ["pad"]
-    if "target" in roles or run.recipe.objective.kind == "next_token":
+    if run.recipe.objective.about.use != Use.PREDICT:
         wanted += ["begin", "end"]
     found = {_KEYS[role]: special[role] for role in wanted if role in special}
     start = stands_for("start", dict.fromkeys(special, True)) if "target" in roles else None

@@ -56,12 +56,12 @@ def _number(text: str) -> float:
 
 
 def run(args: Any) -> int:
-    from attndsl.generation.fits import ANSWERING
+    from attndsl.generation.fits import answers
 
     trained = open_model(args)
     if args.prompt == "-":
         args.prompt = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-    if trained.recipe.objective.kind in ANSWERING:
+    if answers(trained):
         return _answers(trained, args)
     for name in ("data", "beams", "length_penalty"):
         if getattr(args, name) is not None:
@@ -100,10 +100,10 @@ def _goes_on(trained: Run, args: Any) -> int:
 
 
 def _answers(trained: Run, args: Any) -> int:
+    from attndsl.decoding.sampling import Sampling
+    from attndsl.decoding.sequences import Beam
     from attndsl.generation.examples import read_examples
     from attndsl.generation.respond import respond
-    from attndsl.generation.sampling import Sampling
-    from attndsl.generation.sequences import Beam
 
     drawn = [name for name in ("temperature", "top_k", "top_p") if getattr(args, name) is not None]
     if args.beams is not None and drawn:

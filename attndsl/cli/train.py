@@ -82,19 +82,6 @@ def run(args: Any) -> int:
     return INTERRUPTED if outcome.interrupted else 0
 
 
-# What a run of each objective is for: the command that goes on from there.
-_USES = {
-    "next_token": "to sample: attndsl generate {run}",
-    "masked_tokens": 'to see what it puts for a mask: attndsl predict {run} --text "… {mask} …"',
-    "denoise": 'to use it: attndsl generate {run} --prompt "…"',
-    "span_corruption": 'to use it: attndsl generate {run} --prompt "…"',
-    "sequence_to_sequence": 'to use it: attndsl generate {run} --prompt "…"',
-    "classify": 'to use it: attndsl predict {run} --text "…"',
-    "tag": 'to use it: attndsl predict {run} --text "…"',
-    "classify_images": "to use it: attndsl predict {run} --image FILE",
-}
-
-
 def _mask(outcome: Outcome) -> str:
     """The name of the run's mask token; nothing where it has none."""
     from attndsl.runs.record import open_record
@@ -105,10 +92,11 @@ def _mask(outcome: Outcome) -> str:
 
 def _ending(outcome: Outcome) -> list[str]:
     from attndsl.objectives import metrics_table
+    from attndsl.objectives.choice import OBJECTIVES
 
     if outcome.interrupted:
         return [f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}"]
     lines = metrics_table(outcome.metrics)
     lines = ["on held-out data:", *(f"  {line}" for line in lines)] if lines else []
-    use = _USES[outcome.objective].format(run=outcome.run, mask=_mask(outcome))
-    return [*lines, f"{outcome.step:,} steps done; {use}"]
+    use = OBJECTIVES[outcome.objective].command.format(run=outcome.run, mask=_mask(outcome))
+    return [*lines, f"{outcome.step:,} steps done; to use it: attndsl {use}"]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from attndsl.records import dataclass
 
 ROLES = ("pad", "unknown", "begin", "end", "mask", "start")
+# Those that another may stand for, in the order in which they are looked for.
+STAND_INS = {"start": ("start", "begin", "pad")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,8 @@ class SpecialTokens:
 def sentinel(number: int) -> str:
     """`<extra_id_0>`, …"""
     return f"<extra_id_{number}>"
+
+
+def stands_for(role: str, named: Mapping[str, object]) -> str | None:
+    """Which of the special tokens that are `named` plays `role`: `start` may be `begin` or `pad`. None: none does."""
+    return next((name for name in STAND_INS.get(role, (role,)) if named.get(name)), None)

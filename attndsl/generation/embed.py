@@ -81,8 +81,8 @@ def _complete(objective: Objective, given: dict[str, Array]) -> dict[str, Array]
     """With what a decoder must be shown in any case: the start token alone, which says nothing of the text."""
     if "target" not in objective.choice.roles:
         return given
-    count = len(given[objective.name("source")])
-    return given | {objective.name("target"): np.full((count, 1), objective.token("start"), dtype=np.int64)}
+    count = len(given[objective.input("source")])
+    return given | {objective.input("target"): np.full((count, 1), objective.token("start"), dtype=np.int64)}
 
 
 _ADD = "add one to the spec: `output hidden = x`"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
+from attndsl.objectives.roles import Data
 
 if TYPE_CHECKING:
     import numpy
@@ -21,12 +22,11 @@ _TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".npz")
 
 
 def takes_pictures(run: Run) -> bool:
-    return run.recipe.objective.about.data == "images"
+    return run.recipe.objective.about.data == Data.IMAGES
 
 
 def typed_examples(run: Run, texts: Sequence[str], pair: str | None = None) -> list[Any]:
     """Texts; with `pair` (the second text), one pair. Raises E0749 where the run's model takes something else."""
-    kind = run.recipe.objective.kind
     if takes_pictures(run):
         raise error(
             "E0749",
@@ -35,9 +35,12 @@ def typed_examples(run: Run, texts: Sequence[str], pair: str | None = None) -> l
         )
     if pair is None:
         return list(texts)
-    if kind not in ("classify", "masked_tokens"):
+    objective = run.recipe.objective
+    if not objective.about.takes_pairs:
         raise error(
-            "E0749", f"a model that was trained by `{kind}` takes one text, not a pair", help="leave out --pair"
+            "E0749",
+            f"a model that was trained by `{objective.kind}` takes one text, not a pair",
+            help="leave out --pair",
         )
     if len(texts) != 1:
         raise error("E0749", f"there is one --pair, and {len(texts)} texts", help="give one --text with it, or --data")
@@ -127,12 +130,5 @@ def read_examples(run: Run, path: str) -> list[Any]:
 def _rows(run: Run, path: str) -> list[Any]:
     from attndsl.data.table import read_table
 
-    table, objective = read_table(path), run.recipe.objective
-    if takes_pictures(run):
-        return list(table.images(str(objective.options["image"])))
-    if objective.kind == "tag":
-        return table.words(str(objective.options["text"]))
-    column = str(objective.options.get("from") or objective.options.get("text") or "text")
-    texts = table.texts(column)
-    other = objective.column("pair") if "pair" in objective.options else None
-    return list(zip(texts, table.texts(other), strict=True)) if other else list(texts)
+    objective = run.recipe.objective
+    return objective.about.examples_of(objective, read_table(path))

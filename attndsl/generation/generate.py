@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer
+from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import error
 from attndsl.generation.fits import require_fit
-from attndsl.generation.sampling import Sampling
+from attndsl.graph.limits import most
 from attndsl.lazy import np
-from attndsl.recipe.fitting import most
+from attndsl.objectives.base import Use
 from attndsl.running.program import Program
 from attndsl.runs.run import Run, next_token_logits
 
@@ -40,7 +41,7 @@ def generate(
     is told either once. Raises E0740 (values), E0741 (a prompt that is no text, logits that are no numbers), E0742,
     E0744 (the run does not go on with a text).
     """
-    require_fit(run, "generate", ("next_token",))
+    require_fit(run, "generate", Use.CONTINUE)
     sampling = Sampling(temperature, top_k, top_p, seed)
     if tokens < 0:
         raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to add, 0 or more")

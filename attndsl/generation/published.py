@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from attndsl.data.tokenizers import read_published
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
-from attndsl.recipe.fitting import bounding
+from attndsl.graph.limits import bounding
+from attndsl.objectives.roles import TARGETS, TOKENS, Data
 from attndsl.recipe.recipe import read_recipe
 from attndsl.records import replace
 from attndsl.runs.given_weights import read_weights, settings_with
@@ -22,7 +23,7 @@ from attndsl.syntax import tree
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
     from attndsl.graph import Graph
-    from attndsl.recipe.objective import ObjectiveChoice
+    from attndsl.objectives.choice import ObjectiveChoice
     from attndsl.recipe.recipe import Recipe
 
 _TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
@@ -52,31 +53,32 @@ def _recipe(opened: Spec, graph: Graph) -> Recipe:
     name, inputs = opened.model.name.text, {info.name for info in graph.inputs}
     sections = [d for d in opened.file.declarations if isinstance(d, tree.Train) and d.model.text == name]
     recipes = [read_recipe(section, graph.hyperparameters) for section in sections]
-    shown = [recipe for recipe in recipes if recipe.objective.roles[recipe.objective.about.required[0]] in inputs]
+    shown = [recipe for recipe in recipes if recipe.objective.roles[recipe.objective.about.required[0].name] in inputs]
     whole = [recipe for recipe in shown if _answers(recipe.objective, graph, inputs)]
     return _within(next(iter((*whole, *shown)), read_recipe(None, graph.hyperparameters)), inputs)
 
 
 def _answers(objective: ObjectiveChoice, graph: Graph, inputs: set[str]) -> bool:
-    """Whether the graph has the inputs that the objective needs, and its targets are tokens (for `tag`: are none)."""
-    roles = objective.roles
-    if not {roles[role] for role in objective.about.required} <= inputs:
+    """Whether the graph has the inputs that the objective needs, and its targets are tokens (or classes, where the
+    objective fills them with classes)."""
+    about, roles = objective.about, objective.roles
+    if not {roles[role.name] for role in about.required} <= inputs:
         return False
-    if not {"tokens", "targets"} <= set(objective.about.required):
+    if not {TOKENS, TARGETS} <= set(about.required):
         return True
-    return (bounding(graph, roles["tokens"]) == bounding(graph, roles["targets"])) == (objective.kind != "tag")
+    return (bounding(graph, roles["tokens"]) == bounding(graph, roles["targets"])) == (about.classes != "targets")
 
 
 def _within(recipe: Recipe, inputs: set[str]) -> Recipe:
     """The recipe without optional roles that the graph has no input for."""
     objective = recipe.objective
-    required = objective.about.required
+    required = {role.name for role in objective.about.required}
     roles = {role: name for role, name in objective.roles.items() if role in required or name in inputs}
     return replace(recipe, objective=replace(objective, roles=roles))
 
 
 def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
-    if recipe.objective.about.data == "images":
+    if recipe.objective.about.data == Data.IMAGES:
         return None
     path = folder / _TOKENIZER
     if not path.is_file():
@@ -97,7 +99,7 @@ def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
 
 def _labels(path: Path, recipe: Recipe) -> list[str] | None:
     """The names of the classes, where the published configuration has them (`id2label`)."""
-    if recipe.objective.kind not in ("classify", "tag", "classify_images") or not path.is_file():
+    if recipe.objective.about.classes is None or not path.is_file():
         return None
     with file_errors("read", path):
         try:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from attndsl.decoding.sampling import Sampling
+from attndsl.decoding.sequences import Beam, Hypothesis, beam_search, sample
 from attndsl.diagnostics import error
-from attndsl.generation.fits import ANSWERING, batches, objective_of, require_examples, require_fit
-from attndsl.generation.sampling import Sampling
-from attndsl.generation.sequences import Beam, Hypothesis, Logits, beam_search, sample
-from attndsl.lazy import np
+from attndsl.generation.fits import batches, objective_of, require_examples, require_fit
+from attndsl.objectives.base import Use
+from attndsl.objectives.sequences import next_logits
 
 if TYPE_CHECKING:
     import numpy
 
     from attndsl.objectives.base import Objective
-    from attndsl.running.program import Program
     from attndsl.runs.run import Run
 
     Array = numpy.ndarray[Any, Any]
@@ -41,7 +41,7 @@ def respond(
     text, logits that are no numbers), E0752 (a source that is longer than the model takes), E0753 (no output says the
     next token).
     """
-    require_fit(run, "generate", ANSWERING)
+    require_fit(run, "generate", Use.ANSWER)
     if tokens < 0:
         raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to say at most, 0 or more")
     objective = objective_of(run)
@@ -49,39 +49,16 @@ def respond(
     program = run.program(backend, device)
     sampling = sampling or Sampling(temperature=0)
     most = min(tokens, objective.limit("target") or tokens)
-    start, end = [objective.token("start")], objective.special("end")
+    start, end = [objective.token("start")], objective.special_token("end")
     said: list[Hypothesis] = []
     for piece in batches(objective, len(sources), AT_ONCE):
         given = objective.inputs([sources[place] for place in piece])
-        logits = next_logits(objective, program, given)
+        logits = next_logits(objective, program.run, given)
         if beam is not None:
             said += [found[0] for found in beam_search(logits, len(piece), start, end, most, beam)]
         else:
             said += sample(logits, len(piece), start, end, most, sampling, first=piece.start)
     return [text_of(objective, hypothesis.tokens) for hypothesis in said]
-
-
-def next_logits(objective: Objective, program: Program, given: dict[str, Array]) -> Logits:
-    """The function that `attndsl.generation.sequences` asks: the model is run anew for every token, on the sources of
-    the rows that are still being written."""
-    from attndsl.objectives.predictions import require_output
-
-    target, vocab = objective.name("target"), objective.tokenizer.vocab
-    sources = {
-        name: array for name, array in given.items() if name not in (target, objective.choice.roles.get("targets"))
-    }
-    output = require_output(objective.graph, target, vocab, {*sources, target})
-    axes = next(info.value.type.axes for info in objective.graph.inputs if info.name == target)
-    places = [output.value.type.index(axis) for axis in axes]
-
-    def logits(prefixes: Array, rows: Array) -> Array:
-        batch = {name: array[rows] for name, array in sources.items()} | {target: prefixes}
-        found = np.moveaxis(program.run(batch, [output.name])[output.name], places, (0, 1))
-        # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
-        last: Array = found[:, -1, :vocab]
-        return last
-
-    return logits
 
 
 def text_of(objective: Objective, tokens: Sequence[int]) -> str:

@@ -1,32 +1,34 @@
-"""Objectives: how data fill a model's inputs, for training and for use, and how good the model then is.
+"""Objectives: what a model learns from, how data fill its inputs, for training and for use, and how good it then is.
 
-`make_objective` makes the one that a recipe names; there is a file for each. What they are called and what options they
-have stands in `attndsl.recipe.objective`.
+A class each, in a file each, which says all that a recipe, the checker, the trainer and the verbs that use a trained
+model need to know. `OBJECTIVES` knows the classes by name, and `OBJECTIVES.register` adds one; `make_objective` makes
+the one that a recipe names. Given a graph and data; gives batches by input. What needs NumPy loads it at first use.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attndsl.objectives.base import Batching, Known, Objective, Use
+from attndsl.objectives.choice import OBJECTIVES
+from attndsl.objectives.metrics import Metric, metrics_table
+from attndsl.objectives.roles import Data, Role
 
 if TYPE_CHECKING:
-    from attndsl.objectives.base import Known, Objective
-    from attndsl.objectives.make import make_objective
-    from attndsl.objectives.metrics import Metric, metrics_table
+    from attndsl.data.tokenizers import Tokenizer
+    from attndsl.graph import Graph
 
-__all__ = ["Known", "Metric", "Objective", "make_objective", "metrics_table"]
-
-_HOMES = {
-    "Known": "base",
-    "Objective": "base",
-    "make_objective": "make",
-    "Metric": "metrics",
-    "metrics_table": "metrics",
-}
+__all__ = ["OBJECTIVES", "Data", "Known", "Metric", "Objective", "Role", "Use", "make_objective", "metrics_table"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+def make_objective(
+    recipe: Batching, graph: Graph, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None
+) -> Objective:
+    """The objective of `recipe` for `graph`.
 
-    return getattr(importlib.import_module(f"attndsl.objectives.{_HOMES[name]}"), name)
+    `.training(data, step, part)` and `.evaluation(data, batches)` give batches of data that went through `.prepare(…)`,
+    `.inputs(examples)` what the model is given in use. `tokenizer` is None for images, `labels` (the names of the
+    classes) for what has none. Raises E0737 (too few sentinels).
+    """
+    return recipe.objective.about(recipe, graph, tokenizer, labels)

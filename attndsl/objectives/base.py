@@ -6,22 +6,29 @@ same batches as one that was not.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from attndsl.data.tokenizers import Tokenizer
+from attndsl.choices import Option
+from attndsl.data.special import stands_for
 from attndsl.diagnostics import error
-from attndsl.graph import Graph
+from attndsl.graph.limits import most
 from attndsl.lazy import np
-from attndsl.objectives.metrics import Metric
-from attndsl.recipe.fitting import most
-from attndsl.recipe.objective import ObjectiveChoice, stands_for
-from attndsl.recipe.recipe import Recipe
+from attndsl.objectives.choice import ObjectiveChoice, names
+from attndsl.objectives.roles import Data, Role
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy
+
+    from attndsl.data.table import Table
+    from attndsl.data.tokenizers import Tokenizer
+    from attndsl.graph import Graph
+    from attndsl.objectives.metrics import Metric
+    from attndsl.objectives.predictions import Prediction
 
     Array = numpy.ndarray[Any, Any]
 
@@ -30,13 +37,53 @@ Predict = Callable[[Mapping[str, "Array"], Sequence[str]], Mapping[str, "Array"]
 IGNORED = -100  # a target that does not count
 
 
-class Objective:
-    """One objective of one model. `unit` is what its positions are counted in. Subclasses make the batches."""
+class Use(Enum):
+    """What is done with a model that was trained."""
 
-    unit = "tokens"
+    CONTINUE = "go on with a text"
+    ANSWER = "say one text for another"
+    PREDICT = "say what something is"
+
+
+class Batching(Protocol):
+    """What of a recipe decides the batches."""
+
+    @property
+    def objective(self) -> ObjectiveChoice: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+class Objective(ABC):
+    """One objective of one model; its class says all that a recipe, the checker, the trainer and the verbs that use a
+    trained model need to know of it. `unit` is what its positions are counted in."""
+
+    name: ClassVar[str]
+    doc: ClassVar[str]
+    data: ClassVar[Data]
+    required: ClassVar[tuple[Role, ...]]
+    optional: ClassVar[tuple[Role, ...]] = ()
+    options: ClassVar[Mapping[str, Option]] = {}
+    special: ClassVar[tuple[str, ...]] = ()  # roles of the special tokens that it cannot do without
+    classes: ClassVar[str | None] = None  # the role that is filled with the numbers of classes
+    reads: ClassVar[tuple[str, ...]] = ()  # the options that name columns, in the order of rows without names
+    shows: ClassVar[tuple[str, ...]] = ()  # those of them that a trained model is given
+    unit: ClassVar[str] = "tokens"
+    # How a trained model is used: for what, what it then does, by which command, and what it is given.
+    use: ClassVar[Use]
+    does: ClassVar[str]
+    command: ClassVar[str]
+    takes: ClassVar[str] = "a text"
+    takes_pairs: ClassVar[bool] = False
 
     def __init__(
-        self, recipe: Recipe, graph: Graph, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None
+        self, recipe: Batching, graph: Graph, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None
     ) -> None:
         self.recipe = recipe
         self.choice: ObjectiveChoice = recipe.objective
@@ -44,43 +91,93 @@ class Objective:
         self._tokenizer = tokenizer
         self.labels = tuple(labels) if labels is not None else None
 
+    # ------------------------------------------------------------ what is known of the class
+
+    @classmethod
+    def role(cls, name: str) -> Role | None:
+        """The role of that name; None where it fills no such role."""
+        return next((role for role in (*cls.required, *cls.optional) if role.name == name), None)
+
+    @classmethod
+    def shown(cls, name: str | None = None) -> str:
+        """How it is written with one name for each role, or with its roles' own."""
+        return f"{cls.name}({', '.join(name or role for role in names(cls.required))})"
+
+    @classmethod
+    def columns(cls, choice: ObjectiveChoice, options: Sequence[str] | None = None) -> tuple[str, ...]:
+        """The columns of a table that some of its `options` name (None: all of `reads`), in that order."""
+        named = (choice.column(option) for option in (cls.reads if options is None else options))
+        return tuple(column for column in named if column is not None)
+
+    @classmethod
+    def labels_of(cls, choice: ObjectiveChoice, table: Table) -> tuple[str, ...] | None:
+        """The names of the classes that a table has; None where there are no classes. Raises E0711, E0716."""
+        if cls.classes is None:
+            return None
+        return tuple(table.labels_of(str(choice.options["label"])))
+
+    @classmethod
+    def texts_of(cls, choice: ObjectiveChoice, table: Table) -> list[str]:
+        """All texts of a table that the model is shown in training, for a tokenizer to learn from. Raises E0711,
+        E0716."""
+        columns = cls.columns(choice, [option for option in cls.reads if option != "label"])
+        return [text for column in columns for text in table.texts(column)]
+
+    @classmethod
+    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
+        """The rows of a table as `inputs` takes them. Raises E0711, E0716."""
+        found = [table.texts(column) for column in cls.columns(choice, cls.shows) or ("text",)]
+        return list(zip(*found, strict=True)) if len(found) > 1 else list(found[0])
+
+    @classmethod
+    def accepts(cls, example: Any) -> bool:
+        """Whether an example that is no row is one that `inputs` takes."""
+        if isinstance(example, str):
+            return True
+        several = isinstance(example, (tuple, list)) and all(isinstance(part, str) for part in example)
+        return cls.takes_pairs and several and len(example) == 2
+
     # ------------------------------------------------------------ what subclasses give
 
+    @abstractmethod
     def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Any:
         """A part of the data (tokens of a text, or a table) as `training` and `evaluation` take it; `say` is told what
         does not fit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def training(self, data: Any, step: int, part: int = 0) -> Batch:
         """The batch of `step` (its `part`-th, where gradients are accumulated over several), by input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluation(self, data: Any, batches: int) -> Iterator[Batch]:
         """At most `batches` batches, always the same ones; none where there is too little data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self, examples: Sequence[Any]) -> Batch:
         """What the model is given for examples whose answer is not known, made by the same code as in training."""
-        raise NotImplementedError
 
+    @abstractmethod
     def metrics(self, predict: Predict, data: Any, batches: int, loss: float, known: Known) -> list[Metric]:
         """What people ask of a model of this kind, on held-out `data`; `predict(batch, outputs)` runs the model."""
-        raise NotImplementedError
+
+    def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
+        """For each example what a trained model says of it, the `top` likeliest answers at each place."""
+        raise NotImplementedError(f"`{self.name}` is used to {self.use.value}")
 
     # ------------------------------------------------------------ what all have
 
     def counted(self, batch: Mapping[str, Array]) -> int:
         """How many positions count in the loss of a batch, which is their mean."""
         if "targets" in self.choice.roles:
-            return int((batch[self.name("targets")] >= 0).sum())
-        return len(batch[self.name("label")])
+            return int((batch[self.input("targets")] >= 0).sum())
+        return len(batch[self.input("label")])
 
     def positions(self, batch: Mapping[str, Array]) -> int:
         """How many positions the model works on in a batch."""
-        names = {self.choice.roles.get(role) for role in ("tokens", "source", "target")} - {None}
-        return sum(int(batch[name].size) for name in names if name is not None)
+        inputs = {self.choice.roles[role.name] for role in self.required if role.is_sequence}
+        return sum(int(batch[name].size) for name in inputs)
 
-    def name(self, role: str) -> str:
+    def input(self, role: str) -> str:
         """The model's input that plays a role."""
         return self.choice.roles[role]
 
@@ -93,7 +190,7 @@ class Objective:
         assert self._tokenizer is not None
         return self._tokenizer
 
-    def special(self, role: str) -> int | None:
+    def special_token(self, role: str) -> int | None:
         """The number of a special token, or of the one that stands in for it; None where neither is named."""
         known = self.tokenizer.special
         name = stands_for(role, dict.fromkeys(known, True))
@@ -101,7 +198,7 @@ class Objective:
 
     def token(self, role: str) -> int:
         """The number of a special token that the recipe is known to name."""
-        found = self.special(role)
+        found = self.special_token(role)
         assert found is not None, role
         return found
 
@@ -130,11 +227,11 @@ class Objective:
     @cached_property
     def padding(self) -> int:
         """What stands where a row is over (0 where nothing is named for it)."""
-        return self.special("pad") or 0
+        return self.special_token("pad") or 0
 
     def framed(self, tokens: Array, *, begin: bool = True) -> Array:
         """A text between the tokens that begin and end one, as far as they are named."""
-        first, last = self.special("begin") if begin else None, self.special("end")
+        first, last = self.special_token("begin") if begin else None, self.special_token("end")
         parts = [part for part in (first, last) if part is not None]
         if not parts:
             return tokens
@@ -145,17 +242,17 @@ class Objective:
     @property
     def frame(self) -> int:
         """How many tokens `framed` adds."""
-        return sum(self.special(role) is not None for role in ("begin", "end"))
+        return sum(self.special_token(role) is not None for role in ("begin", "end"))
 
     def shown_and_said(self, tokens: Array) -> tuple[Array, Array]:
         """What a decoder is shown of a text, and what it is to say: the same, one place further on, to the end."""
         start = self.token("start")
-        said = self.framed(tokens, begin=self.special("begin") != start)
+        said = self.framed(tokens, begin=self.special_token("begin") != start)
         return np.concatenate([[start], said[:-1]]), said
 
     def limit(self, role: str) -> int | None:
         """How long the input of a role may be, for use: what the model takes; None where there is no bound."""
-        return most(self.graph, self.name(role))
+        return most(self.graph, self.input(role))
 
     def require_short(self, rows: Sequence[Array], role: str) -> None:
         """Raise E0752 for a row that is longer than the model takes."""

@@ -8,13 +8,15 @@ said as well, token by token: the language model's loss beside the classifier's 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, lengths_of, padded, present
+from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
-from attndsl.objectives.predictions import answers
+from attndsl.objectives.predictions import Prediction, answers, whole_predictions
+from attndsl.objectives.roles import LABEL, LAST, SEGMENT, TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.records import dataclass
 
@@ -38,6 +40,26 @@ class Classified:
 class Classify(Objective):
     """`labels` are the names of the classes, in the order of their numbers."""
 
+    name = "classify"
+    doc = "the class of a text, or of two"
+    data = Data.RECORDS
+    required = (TOKENS, LABEL)
+    optional = (VALID, SEGMENT, TARGETS, LAST)
+    options: ClassVar = {
+        "text": Option("word", "text", "the column with the text"),
+        "pair": Option("word", "none", "the column with a second text; `none`: there is none"),
+        "label": Option("word", "label", "the column with the class"),
+    }
+    special = ("pad",)
+    classes = "label"
+    reads = ("text", "pair", "label")
+    shows = ("text", "pair")
+    use = Use.PREDICT
+    does = "says the class of a text"
+    command = 'predict {run} --text "…"'
+    takes = "a text, or a pair of them"
+    takes_pairs = True
+
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Classified:
         assert self.labels is not None
         other = self.choice.column("pair")
@@ -58,7 +80,7 @@ class Classify(Objective):
 
     def _cut(self, one: Array, two: Array | None, length: int) -> tuple[Array, Array]:
         """Both texts without what is too much: the end of the longer one, token by token, as BERT's code does."""
-        room = max(1, length - self.frame - (two is not None and self.special("end") is not None))
+        room = max(1, length - self.frame - (two is not None and self.special_token("end") is not None))
         if two is None:
             return one[:room], one[:0]
         a, b = len(one), len(two)
@@ -97,7 +119,7 @@ class Classify(Objective):
         return self._given(rows, segments)
 
     def _framed(self, first: Sequence[Array], second: Sequence[Array] | None) -> tuple[list[Array], list[Array]]:
-        end = self.special("end")
+        end = self.special_token("end")
         rows = [self.framed(row) for row in first]
         segments = [np.zeros(len(row), dtype=np.int64) for row in rows]
         if second is not None:
@@ -128,16 +150,19 @@ class Classify(Objective):
         )
 
     def counted(self, batch: Mapping[str, Array]) -> int:
-        return len(batch[self.name("label")])
-
-    def positions(self, batch: Mapping[str, Array]) -> int:
-        return int(batch[self.name("tokens")].size)
+        return len(batch[self.input("label")])
 
     def metrics(self, predict: Predict, data: Classified, batches: int, loss: float, known: Known) -> list[Metric]:
         assert self.labels is not None
-        label = self.name("label")
-        hidden = [label, *([self.name("targets")] if "targets" in self.choice.roles else [])]
+        label = self.input("label")
+        hidden = [label, *([self.input("targets")] if "targets" in self.choice.roles else [])]
         every = -(-len(data.rows) // self.recipe.batch)
         said = answers(predict, self.graph, label, len(self.labels), self.evaluation(data, max(batches, every)), hidden)
         found = [Metric("loss", loss, NATS)]
         return found + (class_metrics(*said, len(self.labels)) if said is not None else [])
+
+    def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
+        """For each example one prediction, its class."""
+        given = self.inputs(examples)
+        given.pop(self.choice.roles.get("targets", ""), None)  # an answer
+        return whole_predictions(self, predict, given, top)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.choices import Option
+from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.objectives.base import Batch, Known, Objective, Predict
+from attndsl.objectives.base import Batch, Known, Objective, Predict, Use
 from attndsl.objectives.draws import TRAINING, Draws
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
-from attndsl.objectives.predictions import answers
+from attndsl.objectives.predictions import Prediction, answers, whole_predictions
+from attndsl.objectives.roles import IMAGE, LABEL, Data
 from attndsl.objectives.rows import drawn, spread
 from attndsl.records import dataclass
-from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
     import numpy
 
     from attndsl.data.table import Table
+    from attndsl.objectives.choice import ObjectiveChoice
 
     Array = numpy.ndarray[Any, Any]
 
@@ -34,7 +36,33 @@ class Pictures:
 class ClassifyImages(Objective):
     """Pictures are shown as (value - mean) / std, with values between 0 and 1; in training they may be shifted."""
 
+    name = "classify_images"
+    doc = "the class of a picture"
+    data = Data.IMAGES
+    required = (IMAGE, LABEL)
+    options: ClassVar = {
+        "image": Option("word", "image", "the column with the picture"),
+        "label": Option("word", "label", "the column with the class"),
+        "mean": Option("float", 0.5, "subtracted from values between 0 and 1"),
+        "std": Option("float", 0.5, "what they are then divided by", 1e-9),
+        "shift": Option("int", 0, "pixels that a picture is shifted by in training, at most, in each direction", 0),
+    }
+    classes = "label"
+    reads = ("image", "label")
+    shows = ("image",)
     unit = "images"
+    use = Use.PREDICT
+    does = "says the class of a picture"
+    command = "predict {run} --image FILE"
+    takes = "a picture: an array [height, width], or with channels"
+
+    @classmethod
+    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
+        return list(table.images(str(choice.options["image"])))
+
+    @classmethod
+    def accepts(cls, example: Any) -> bool:
+        return getattr(example, "ndim", 0) in (2, 3)
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Pictures:
         assert self.labels is not None
@@ -46,27 +74,24 @@ class ClassifyImages(Objective):
 
     def require_size(self, images: Array, origin: str) -> None:
         """Raise E0756 where the model takes pictures of another size, or of other channels."""
-        try:
-            check_inputs(self.graph, self._given(images) | self._other(len(images)))
-        except AttnError as problem:
-            channels, height, width = images.shape[1:]
-            type = next(i.value.type for i in self.graph.inputs if i.name == self.name("image"))
-            sizes = [str(a.size.known(self.graph.sizes) or a) for a in type.axes[1:]]
-            names = sorted({s for axis in type.axes[1:] for s in axis.size.symbols} & self.graph.sizes.keys())
-            shown = ", ".join(f"{name} = {self.graph.sizes[name]}" for name in names)
-            raise error(
-                "E0756",
-                f"the pictures in {origin} are {height} × {width} with {_channels(channels)}, and {self.graph.name} "
-                f"takes {sizes[1]} × {sizes[2]} with {_channels(int(sizes[0])) if sizes[0].isdigit() else sizes[0]}",
-                note=(shown, *(d.message for d in problem.diagnostics if d.code not in ("E0802",))) if shown else (),
-                help=(
-                    "make the model for that size: " + " ".join(f"`--set {name}=…`" for name in names),
-                    "or convert the pictures first",
-                ),
-            ) from None
-
-    def _other(self, count: int) -> Batch:
-        return {self.name("label"): np.zeros(count, dtype=np.int64)}
+        type = next(i.value.type for i in self.graph.inputs if i.name == self.input("image"))
+        taken = [axis.size.known(self.graph.sizes) for axis in type.axes[1:]]  # None: any, as far as is known here
+        if all(size in (None, there) for size, there in zip(taken, images.shape[1:], strict=True)):
+            return
+        channels, height, width = images.shape[1:]
+        wanted = [str(axis if size is None else size) for axis, size in zip(type.axes[1:], taken, strict=True)]
+        names = sorted({s for axis in type.axes[1:] for s in axis.size.symbols} & self.graph.sizes.keys())
+        shown = ", ".join(f"{name} = {self.graph.sizes[name]}" for name in names)
+        raise error(
+            "E0756",
+            f"the pictures in {origin} are {height} × {width} with {_channels(channels)}, and {self.graph.name} "
+            f"takes {wanted[1]} × {wanted[2]} with {_channels(int(wanted[0])) if wanted[0].isdigit() else wanted[0]}",
+            note=shown or (),
+            help=(
+                "make the model for that size: " + " ".join(f"`--set {name}=…`" for name in names),
+                "or convert the pictures first",
+            ),
+        )
 
     def training(self, data: Pictures, step: int, part: int = 0) -> Batch:
         rows = drawn(self.recipe, len(data.images), step, part)
@@ -75,11 +100,11 @@ class ClassifyImages(Objective):
             draws = Draws(TRAINING, self.recipe.seed, step, part)
             moves = draws.integers(2 * reach + 1, 2 * len(rows)).reshape(2, -1)
             images = shifted(images, moves[0], moves[1], reach)
-        return self._given(images) | {self.name("label"): data.labels[rows]}
+        return self._given(images) | {self.input("label"): data.labels[rows]}
 
     def evaluation(self, data: Pictures, batches: int) -> Iterator[Batch]:
         for rows in spread(self.recipe, len(data.images), batches):
-            yield self._given(data.images[rows]) | {self.name("label"): data.labels[rows]}
+            yield self._given(data.images[rows]) | {self.input("label"): data.labels[rows]}
 
     def inputs(self, examples: Sequence[Any]) -> Batch:
         """Pictures: arrays, or rows with the column for them."""
@@ -96,22 +121,23 @@ class ClassifyImages(Objective):
 
     def _given(self, images: Array) -> Batch:
         mean, std = self.choice.number("mean"), self.choice.number("std")
-        return {self.name("image"): ((images - np.float32(mean)) / np.float32(std)).astype(np.float32)}
-
-    def counted(self, batch: Mapping[str, Array]) -> int:
-        return len(batch[self.name("label")])
+        return {self.input("image"): ((images - np.float32(mean)) / np.float32(std)).astype(np.float32)}
 
     def positions(self, batch: Mapping[str, Array]) -> int:
-        return len(batch[self.name("image")])
+        return len(batch[self.input("image")])
 
     def metrics(self, predict: Predict, data: Pictures, batches: int, loss: float, known: Known) -> list[Metric]:
         assert self.labels is not None
-        label, every = self.name("label"), -(-len(data.images) // self.recipe.batch)
+        label, every = self.input("label"), -(-len(data.images) // self.recipe.batch)
         said = answers(
             predict, self.graph, label, len(self.labels), self.evaluation(data, max(batches, every)), [label]
         )
         found = [Metric("loss", loss, NATS)]
         return found + (class_metrics(*said, len(self.labels)) if said is not None else [])
+
+    def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
+        """For each picture one prediction, its class."""
+        return whole_predictions(self, predict, self.inputs(examples), top)
 
 
 def shifted(images: Array, down: Array, right: Array, reach: int) -> Array:

@@ -7,8 +7,9 @@ left out, the text rotated so that it begins at one of its tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch
 from attndsl.objectives.draws import Draws, poisson
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 class Denoise(Noisy):
     """Source `[begin] noised text [end]`, target `[begin] text [end]`."""
+
+    name = "denoise"
+    doc = "the text before noise came over it"
+    options: ClassVar = {
+        "mask": Option("float", 0.0, "token masking: share of the tokens that the mask token stands for", 0, 1),
+        "delete": Option("float", 0.0, "token deletion: share of the tokens that are left out", 0, 1),
+        "infill": Option("float", 0.3, "text infilling: share of the tokens in spans, each one mask token", 0, 1),
+        "mean": Option("float", 3.0, "mean length of a span, Poisson distributed", 0.5, 100),
+        "permute": Option("float", 1.0, "sentence permutation: share of the texts that it befalls", 0, 1),
+        "rotate": Option("float", 0.0, "document rotation: share of the texts that begin in their middle", 0, 1),
+    }
+    special = ("mask", "pad", "start")
+    does = "says a text without its noise"
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

@@ -8,13 +8,16 @@ each other. Whole-word masking chooses words in a random order, as long as they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
+from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, lengths_of, padded, present
+from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, choose
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
-from attndsl.objectives.predictions import answers
+from attndsl.objectives.predictions import Prediction, answers, likeliest, said
+from attndsl.objectives.roles import NEXT, SEGMENT, TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.texts import Text, encode_typed
 
 if TYPE_CHECKING:
@@ -28,6 +31,24 @@ _TRIES = 10  # to find a place in another document
 class MaskedTokens(Objective):
     """`[begin] text [end]`, or with `next` `[begin] one [end] other [end]`, segments 0 and 1."""
 
+    name = "masked_tokens"
+    doc = "tokens that were hidden, and whether one piece of text follows the other"
+    data = Data.TEXT
+    required = (TOKENS, TARGETS)
+    optional = (VALID, SEGMENT, NEXT)
+    options: ClassVar = {
+        "share": Option("float", 0.15, "share of the tokens that are to be found again", 1e-9, 1),
+        "mask": Option("float", 0.8, "share of these that the mask token stands for", 0, 1),
+        "random": Option("float", 0.1, "share of these that a random token stands for; the rest stay", 0, 1),
+        "whole_words": Option("bool", False, "choose words, all tokens of each"),
+    }
+    special = ("mask", "pad")
+    use = Use.PREDICT
+    does = "finds hidden tokens"
+    command = 'predict {run} --text "… {mask} …"'
+    takes = "a text, or a pair of them"
+    takes_pairs = True
+
     @property
     def paired(self) -> bool:
         return "next" in self.choice.roles
@@ -35,7 +56,7 @@ class MaskedTokens(Objective):
     @property
     def room(self) -> int:
         """How many tokens of text go into a row."""
-        return max(2, self.recipe.length - self.frame - (self.special("end") is not None and self.paired))
+        return max(2, self.recipe.length - self.frame - (self.special_token("end") is not None and self.paired))
 
     def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
         text = Text.of(data, self.tokenizer)
@@ -116,7 +137,7 @@ class MaskedTokens(Objective):
 
     def _framed(self, first: Sequence[Array], second: Sequence[Array | None]) -> tuple[list[Array], list[Array]]:
         """Rows with their special tokens, and which segment each token is in."""
-        end = self.special("end")
+        end = self.special_token("end")
         after = np.array([] if end is None else [end], dtype=np.int64)
         rows, segments = [], []
         for one, other in zip(first, second, strict=True):
@@ -177,19 +198,45 @@ class MaskedTokens(Objective):
     # ------------------------------------------------------------ how good it is
 
     def counted(self, batch: Mapping[str, Array]) -> int:
-        return int((batch[self.name("targets")] >= 0).sum())
+        return int((batch[self.input("targets")] >= 0).sum())
 
     def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
         found = [Metric("loss", loss, NATS)]
-        targets = self.name("targets")
-        hidden = [targets, *([self.name("next")] if self.paired else [])]
-        said = answers(predict, self.graph, targets, self.tokenizer.vocab, self.evaluation(data, batches), hidden)
-        if said is not None:
+        targets = self.input("targets")
+        hidden = [targets, *([self.input("next")] if self.paired else [])]
+        told = answers(predict, self.graph, targets, self.tokenizer.vocab, self.evaluation(data, batches), hidden)
+        if told is not None:
             found += class_metrics(
-                *said, self.tokenizer.vocab, "masked tokens", macro=False, against="most frequent token"
+                *told, self.tokenizer.vocab, "masked tokens", macro=False, against="most frequent token"
             )
         if self.paired:
-            said = answers(predict, self.graph, self.name("next"), 2, self.evaluation(data, batches), hidden)
-            if said is not None:
-                found += class_metrics(*said, 2, "next sentence", macro=False)
+            told = answers(predict, self.graph, self.input("next"), 2, self.evaluation(data, batches), hidden)
+            if told is not None:
+                found += class_metrics(*told, 2, "next sentence", macro=False)
+        return found
+
+    def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
+        """For each text one prediction a mask token in it. Raises E0749 for a text without one."""
+        given = self.inputs(examples)
+        tokens, mask = given[self.input("tokens")], self.token("mask")
+        written = self.tokenizer.decode([mask]).strip()
+        for row, example in zip(tokens, examples, strict=True):
+            if not (row == mask).any():
+                text = example if isinstance(example, str) else " ".join(map(str, example))
+                shown = text if len(text) <= 60 else text[:59] + "…"
+                raise error(
+                    "E0749", f"there is no {written} in “{shown}”: nothing is to be found",
+                    help=f"write {written} in the place of a word: `The {written} of the list`",
+                )  # fmt: skip
+        vocab = self.tokenizer.vocab
+        logits = said(self, predict, given, "targets", vocab)
+        found = []
+        for row, answers_of in zip(tokens, logits, strict=True):
+            places = np.flatnonzero(row == mask).tolist()
+            found.append(
+                [
+                    likeliest(str(number), answers_of[at, :vocab], lambda token: self.tokenizer.decode([token]), top)
+                    for number, at in enumerate(places, 1)
+                ]
+            )
         return found

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.data.batches import NextToken
 from attndsl.lazy import np
-from attndsl.objectives.base import Batch, Known, Objective, Predict, padded
+from attndsl.objectives.base import Batch, Known, Objective, Predict, Use, padded
 from attndsl.objectives.metrics import NATS, NUMBER, Metric
+from attndsl.objectives.roles import TARGETS, TOKENS, Data
 from attndsl.objectives.texts import encode_typed
 
 if TYPE_CHECKING:
@@ -21,10 +22,18 @@ if TYPE_CHECKING:
 class NextTokens(Objective):
     """Windows of running text, cut anywhere: `attndsl.data.batches.NextToken` says which."""
 
+    name = "next_token"
+    doc = "every token from those before it"
+    data = Data.TEXT
+    required = (TOKENS, TARGETS)
+    use = Use.CONTINUE
+    does = "writes text"
+    command = 'generate {run} --prompt "…"'
+
     @property
     def windows(self) -> NextToken:
         recipe = self.recipe
-        return NextToken((self.name("tokens"), self.name("targets")), recipe.batch, recipe.length, recipe.seed)
+        return NextToken((self.input("tokens"), self.input("targets")), recipe.batch, recipe.length, recipe.seed)
 
     def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Array:
         return np.asanyarray(data)
@@ -36,13 +45,13 @@ class NextTokens(Objective):
         return self.windows.evaluation(data, batches)
 
     def counted(self, batch: Any) -> int:
-        return int(batch[self.name("tokens")].size)
+        return int(batch[self.input("tokens")].size)
 
     def inputs(self, examples: Sequence[str]) -> Batch:
         """The tokens of texts; the shorter of several are filled up on the right."""
         rows = encode_typed(self.tokenizer, examples)
         self.require_short(rows, "tokens")
-        return {self.name("tokens"): padded(rows, self.padding)}
+        return {self.input("tokens"): padded(rows, self.padding)}
 
     def metrics(self, predict: Predict, data: Array, batches: int, loss: float, known: Known) -> list[Metric]:
         perplexity = math.exp(loss) if loss < 700 else math.inf

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.objectives.base import Batch, Known, Predict
 from attndsl.objectives.draws import EVALUATION, TRAINING, Draws
 from attndsl.objectives.metrics import Metric
+from attndsl.objectives.roles import Data
 from attndsl.objectives.sequences import Sequences, token_metrics
 from attndsl.objectives.texts import Text, encode_typed
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Noisy(Sequences):
     """Windows of `room` tokens, which a subclass spoils in a way that the draws decide."""
 
+    data = Data.TEXT
     room: int
 
     @abstractmethod

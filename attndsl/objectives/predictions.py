@@ -1,20 +1,39 @@
-"""Which of a model's outputs says what an objective asks for, and what it says."""
+"""Which of a model's outputs says what an objective asks for, what it says, and with which probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attndsl.decoding.sampling import log_probabilities
 from attndsl.diagnostics import error
 from attndsl.graph import FLOAT, Graph, OutputInfo
 from attndsl.lazy import np
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.objectives.base import Predict
+    from attndsl.objectives.base import Objective, Predict
 
     Array = numpy.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A class, a tag or a token with its probability."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is said at one place, the likeliest first. `place` is the word that is tagged, the number of the mask (from
+    1), or empty for the whole example."""
+
+    place: str
+    choices: tuple[Likely, ...]
 
 
 def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str]) -> OutputInfo | None:
@@ -79,3 +98,29 @@ def answers(
     if not truth:
         return None
     return np.concatenate(truth), np.concatenate(guess)
+
+
+def said(objective: Objective, predict: Predict, given: Mapping[str, Array], role: str, classes: int) -> Array:
+    """The logits, with the axes of the input `role` and one of classes behind them. Raises E0753."""
+    name = objective.input(role)
+    output = require_output(objective.graph, name, classes, given)
+    axes = next(info.value.type.axes for info in objective.graph.inputs if info.name == name)
+    places = [output.value.type.index(axis) for axis in axes]
+    found: Array = np.moveaxis(np.asarray(predict(given, [output.name])[output.name]), places, range(len(axes)))
+    return found
+
+
+def likeliest(place: str, logits: Array, named: Callable[[int], str], top: int) -> Prediction:
+    """The `top` likeliest of the classes that have the logits `[classes]`; `named` says what a class is called."""
+    shares = np.exp(log_probabilities(logits))
+    order = np.argsort(-shares, kind="stable")[: max(top, 1)].tolist()
+    return Prediction(place, tuple(Likely(named(number), float(shares[number])) for number in order))
+
+
+def whole_predictions(
+    objective: Objective, predict: Predict, given: Mapping[str, Array], top: int
+) -> list[list[Prediction]]:
+    """For each example its class, one prediction."""
+    logits = said(objective, predict, given, "label", len(objective.labels or ()) or 1)
+    names = objective.labels or tuple(map(str, range(logits.shape[1])))
+    return [[likeliest("", row[: len(names)], names.__getitem__, top)] for row in logits]

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
+from attndsl.decoding.sampling import Sampling
+from attndsl.decoding.sequences import sample
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Predict
 from attndsl.objectives.metrics import Metric, text_metrics
 from attndsl.objectives.predictions import prediction_output
+from attndsl.objectives.roles import Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
-from attndsl.objectives.sequences import Sequences, greedy, token_metrics
+from attndsl.objectives.sequences import Sequences, next_logits, token_metrics
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
@@ -38,6 +42,18 @@ class Pairs:
 
 class SequenceToSequence(Sequences):
     """Source `[begin] text [end]`; target and targets as in `Sequences`."""
+
+    name = "sequence_to_sequence"
+    doc = "one text from another"
+    data = Data.RECORDS
+    options: ClassVar = {
+        "from": Option("word", "source", "the column with the source"),
+        "to": Option("word", "target", "the column with the target"),
+    }
+    special = ("pad", "end", "start")
+    reads = ("from", "to")
+    shows = ("from",)
+    does = "says one text for another"
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Pairs:
         first, second = (data.texts(str(self.choice.options[name])) for name in ("from", "to"))
@@ -69,22 +85,24 @@ class SequenceToSequence(Sequences):
         found = token_metrics(self, predict, self.evaluation(data, batches), loss)
         output = prediction_output(
             self.graph,
-            self.name("targets"),
+            self.input("targets"),
             self.tokenizer.vocab,
-            set(self.choice.roles.values()) - {self.name("targets")},
+            set(self.choice.roles.values()) - {self.input("targets")},
         )
         if output is None or not data.sources:
             return found
         longest = min(self.recipe.length, max(map(len, data.targets)) + 8)
+        start, end = [self.token("start")], self.special_token("end")
         truth: list[str] = []
-        said: list[str] = []
+        written: list[str] = []
         for rows in spread(self.recipe, len(data.sources), -(-WRITTEN_OUT // self.recipe.batch)):
-            answers = greedy(predict, self, self._batch(data, rows), output.name, longest)
-            said += [self.text(answer) for answer in answers]
+            logits = next_logits(self, predict, self._batch(data, rows))
+            answers = sample(logits, len(rows), start, end, longest, Sampling(temperature=0))
+            written += [self.text(answer.tokens) for answer in answers]
             truth += [self.text(data.targets[row]) for row in rows.tolist()]
         common = Counter(truth).most_common(1)[0][0]
-        return found + text_metrics(truth, said, common)
+        return found + text_metrics(truth, written, common)
 
-    def text(self, tokens: Array) -> str:
+    def text(self, tokens: Sequence[int] | Array) -> str:
         """The text of tokens, special ones left out."""
         return self.tokenizer.decode(np.asarray(tokens).tolist(), skip_special=True).strip()

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
-from attndsl.objectives.base import IGNORED, Batch, Objective, Predict, lengths_of, padded, present
+from attndsl.objectives.base import IGNORED, Batch, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
-from attndsl.objectives.predictions import answers
+from attndsl.objectives.predictions import answers, require_output
+from attndsl.objectives.roles import SOURCE, TARGET, TARGETS, VALID
 
 if TYPE_CHECKING:
     import numpy
+
+    from attndsl.decoding.sequences import Logits
 
     Array = numpy.ndarray[Any, Any]
 
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 class Sequences(Objective):
     """`source` with `valid`; `target`, which begins with the start token; `targets`, the same one place further on, to
     its end, with -100 behind it."""
+
+    required = (SOURCE, TARGET, TARGETS)
+    optional = (VALID,)
+    use = Use.ANSWER
+    command = 'generate {run} --prompt "…"'
 
     def sources(self, rows: Sequence[Array]) -> Batch:
         """What an encoder is given of rows that are framed already; E0752 for one that is too long."""
@@ -37,13 +45,10 @@ class Sequences(Objective):
         source = padded(rows, self.padding)
         return self.given(source=source, valid=present(lengths_of(rows), source.shape[1]))
 
-    def positions(self, batch: Mapping[str, Array]) -> int:
-        return int(batch[self.name("source")].size + batch[self.name("target")].size)
-
 
 def token_metrics(objective: Objective, predict: Predict, batches: Iterable[Batch], loss: float) -> list[Metric]:
     """Loss and accuracy over the tokens of the targets, each said after the right ones before it."""
-    targets = objective.name("targets")
+    targets = objective.input("targets")
     found = [Metric("loss per token", loss, NATS)]
     said = answers(predict, objective.graph, targets, objective.tokenizer.vocab, batches, [targets])
     if said is None:
@@ -52,24 +57,22 @@ def token_metrics(objective: Objective, predict: Predict, batches: Iterable[Batc
     return found + class_metrics(*said, vocab, "tokens", macro=False, against="most frequent token")
 
 
-def greedy(
-    predict: Predict, objective: Objective, batch: Mapping[str, Array], output: str, longest: int
-) -> list[Array]:
-    """What the model says to the sources of a batch, the likeliest token each time, until it ends or is `longest`."""
-    target, count = objective.name("target"), len(batch[objective.name("source")])
-    hidden = {objective.name("target"), objective.name("targets")}
-    given = {name: array for name, array in batch.items() if name not in hidden}
-    end, info = objective.special("end"), next(i for i in objective.graph.outputs if i.name == output)
-    axes = next(i for i in objective.graph.inputs if i.name == target).value.type.axes
-    places = [info.value.type.index(axis) for axis in axes]
-    shown = np.full((count, 1), objective.token("start"), dtype=np.int64)
-    over = np.zeros(count, dtype=bool)
-    while shown.shape[1] <= longest and not over.all():
-        logits = np.moveaxis(np.asarray(predict({**given, target: shown}, [output])[output]), places, (0, 1))
-        said = logits[:, -1, : objective.tokenizer.vocab].argmax(axis=-1)
-        shown = np.concatenate([shown, np.where(over, objective.padding, said)[:, None]], axis=1)
-        over |= said == end
-    return [
-        row[1:] if end is None or not (row == end).any() else row[1 : int(np.argmax(row[1:] == end)) + 1]
-        for row in shown
-    ]
+def next_logits(objective: Objective, predict: Predict, given: Mapping[str, Array]) -> Logits:
+    """The function that `attndsl.decoding.sequences` asks: the model is run anew for every token, on the sources of the
+    rows that are still being written. Of what is `given`, the target is left out. Raises E0753 where no output says the
+    next token."""
+    target, vocab = objective.input("target"), objective.tokenizer.vocab
+    hidden = (target, objective.choice.roles.get("targets"))
+    sources = {name: array for name, array in given.items() if name not in hidden}
+    output = require_output(objective.graph, target, vocab, {*sources, target})
+    axes = next(info.value.type.axes for info in objective.graph.inputs if info.name == target)
+    places = [output.value.type.index(axis) for axis in axes]
+
+    def logits(prefixes: Array, rows: Array) -> Array:
+        batch = {name: array[rows] for name, array in sources.items()} | {target: prefixes}
+        found = np.moveaxis(np.asarray(predict(batch, [output.name])[output.name]), places, (0, 1))
+        # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
+        last: Array = found[:, -1, :vocab]
+        return last
+
+    return logits

@@ -7,8 +7,9 @@ between them are random divisions of the two totals; the text begins with a toke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 
 class SpanCorruption(Noisy):
     """Source and target both end with the token for it; windows are as long as both fit into the recipe's `length`."""
+
+    name = "span_corruption"
+    doc = "spans that one sentinel each stands for"
+    options: ClassVar = {
+        "share": Option("float", 0.15, "share of the tokens that are in spans", 1e-9, 1 - 1e-9),
+        "mean": Option("float", 3.0, "mean length of a span", 1, 1000),
+    }
+    special = ("pad", "end", "sentinels", "start")
+    does = "fills in spans of a text"
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

@@ -6,13 +6,15 @@ A word's tag is asked for at its first token; its further tokens do not count.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, lengths_of, padded, present
+from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import NATS, Metric, class_metrics
-from attndsl.objectives.predictions import answers
+from attndsl.objectives.predictions import Prediction, answers, likeliest, said
+from attndsl.objectives.roles import TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.records import dataclass
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import numpy
 
     from attndsl.data.table import Table
+    from attndsl.objectives.choice import ObjectiveChoice
 
     Array = numpy.ndarray[Any, Any]
 
@@ -32,6 +35,42 @@ class Tagged:
 
 class Tag(Objective):
     """`labels` are the names of the tags. Both columns hold lists, or texts with spaces between."""
+
+    name = "tag"
+    doc = "the tag of each word"
+    data = Data.RECORDS
+    required = (TOKENS, TARGETS)
+    optional = (VALID,)
+    options: ClassVar = {
+        "text": Option("word", "tokens", "the column with the words"),
+        "label": Option("word", "tags", "the column with a tag for each word"),
+    }
+    special = ("pad",)
+    classes = "targets"
+    reads = ("text", "label")
+    shows = ("text",)
+    use = Use.PREDICT
+    does = "says the tags of words"
+    command = 'predict {run} --text "…"'
+    takes = "a text, or a list of words"
+
+    @classmethod
+    def labels_of(cls, choice: ObjectiveChoice, table: Table) -> tuple[str, ...]:
+        return tuple(table.labels_of(str(choice.options["label"]), several=True))
+
+    @classmethod
+    def texts_of(cls, choice: ObjectiveChoice, table: Table) -> list[str]:
+        return [" ".join(words) for words in cls.examples_of(choice, table)]
+
+    @classmethod
+    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
+        return list(table.words(str(choice.options["text"])))
+
+    @classmethod
+    def accepts(cls, example: Any) -> bool:
+        return isinstance(example, str) or (
+            isinstance(example, (tuple, list)) and all(isinstance(word, str) for word in example)
+        )
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Tagged:
         assert self.labels is not None
@@ -67,8 +106,8 @@ class Tag(Objective):
 
     def _framed_targets(self, target: Array) -> Array:
         ignored = np.array([IGNORED], dtype=np.int64)
-        before = [ignored] if self.special("begin") is not None else []
-        after = [ignored] if self.special("end") is not None else []
+        before = [ignored] if self.special_token("begin") is not None else []
+        after = [ignored] if self.special_token("end") is not None else []
         return np.concatenate([*before, target, *after])
 
     def training(self, data: Tagged, step: int, part: int = 0) -> Batch:
@@ -86,7 +125,7 @@ class Tag(Objective):
 
     def starts(self, examples: Sequence[Any]) -> list[Array]:
         """Where each word of the examples has its first token, in the rows that `inputs` gives."""
-        before = int(self.special("begin") is not None)
+        before = int(self.special_token("begin") is not None)
         return [self._encoded(self._words(example))[1] + before for example in examples]
 
     def _words(self, example: Any) -> list[str]:
@@ -97,7 +136,7 @@ class Tag(Objective):
     def _batch(self, data: Tagged, rows: Array) -> Batch:
         chosen = rows.tolist()
         batch = self._given([data.rows[row] for row in chosen])
-        width = batch[self.name("tokens")].shape[1]
+        width = batch[self.input("tokens")].shape[1]
         return batch | self.given(targets=padded([data.targets[row] for row in chosen], IGNORED, width))
 
     def _given(self, rows: Sequence[Array]) -> Batch:
@@ -106,14 +145,24 @@ class Tag(Objective):
 
     def metrics(self, predict: Predict, data: Tagged, batches: int, loss: float, known: Known) -> list[Metric]:
         assert self.labels is not None
-        targets = self.name("targets")
+        targets = self.input("targets")
         every = -(-len(data.rows) // self.recipe.batch)
-        said = answers(
+        told = answers(
             predict, self.graph, targets, len(self.labels), self.evaluation(data, max(batches, every)), [targets]
         )
         found = [Metric("loss", loss, NATS)]
         return found + (
-            class_metrics(*said, len(self.labels), "token accuracy", against="commonest tag")
-            if said is not None
+            class_metrics(*told, len(self.labels), "token accuracy", against="commonest tag")
+            if told is not None
             else []
         )
+
+    def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
+        """For each sentence one prediction a word."""
+        logits = said(self, predict, self.inputs(examples), "targets", len(self.labels or ()) or 1)
+        names = self.labels or tuple(map(str, range(logits.shape[2])))
+        found = []
+        for row, example, starts in zip(logits, examples, self.starts(examples), strict=True):
+            tagged = zip(self._words(example), starts.tolist(), strict=True)
+            found.append([likeliest(word, row[at, : len(names)], names.__getitem__, top) for word, at in tagged])
+        return found

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Mapping
 
+from attndsl.data.special import stands_for
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph, InputInfo, Type
-from attndsl.recipe.objective import IMAGES, ROLES, ObjectiveChoice, stands_for
-from attndsl.recipe.options import Choice
-from attndsl.recipe.recipe import ALONE, KEYS, Recipe
-from attndsl.sizes import Size
+from attndsl.objectives.roles import BATCH, Role
+from attndsl.recipe.recipe import KEYS, Recipe, alone
 
 
 def check_recipe(recipe: Recipe, graph: Graph) -> None:
@@ -21,21 +20,22 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
     model's own constraint says."""
     inputs = {info.name: info for info in graph.inputs}
     at, objective = recipe.spans, recipe.objective
-    for role, name in objective.roles.items():
-        _check_role(recipe, graph, inputs, role, name)
+    for role in (*objective.about.required, *objective.about.optional):
+        if role.name in objective.roles:
+            _check_role(recipe, graph, inputs, role, objective.roles[role.name])
     _check_minimized(recipe, graph)
     filled = set(objective.roles.values())
     missing = [info.name for info in graph.inputs if not info.optional and info.name not in filled]
     needed = next(info.needs for info in graph.outputs if info.name == recipe.minimize)
     missing += sorted(needed - filled)
     if missing:
-        optional = [role for role in objective.about.optional if role not in objective.roles]
+        optional = [role for role in objective.about.optional if role.name not in objective.roles]
         raise error(
             "E0722", f"`{missing[0]}` must be given, and `{objective.kind}` does not fill it",
             at.get("batches", at.get("")),
             help=(
                 *((f"say what it is for: `batches = {objective.kind}(…, {optional[0]}={missing[0]})`; it may be "
-                   f"{', '.join(optional)}",) if optional else ()),
+                   f"{', '.join(map(str, optional))}",) if optional else ()),
                 f"or declare it with a default: `input {missing[0]}: … optional = …`",
             ),
         )  # fmt: skip
@@ -48,36 +48,38 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
         raise AttnError(*failed)
 
 
-def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], role: str, name: str) -> None:
+def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], role: Role, name: str) -> None:
     at, objective = recipe.spans, recipe.objective
-    dtype, like, form = ROLES[role]
-    what = {"records": "a column", "images": "pictures"}.get(objective.about.data, "text")
     if name not in inputs:
         raise error(
-            "E0722", f"{graph.name} has no input `{name}` to fill with {what}", at.get("batches", at.get("")),
+            "E0722",
+            f"{graph.name} has no input `{name}` to fill with {objective.about.data.value}",
+            at.get("batches", at.get("")),
             help=did_you_mean(name, inputs)
-            or f"its inputs: {', '.join(inputs)}; say which: `batches = {objective.kind}({objective.about.blank})`",
-        )  # fmt: skip
+            or f"its inputs: {', '.join(inputs)}; say which: `batches = {objective.about.shown('…')}`",
+        )
     type = inputs[name].value.type
-    leader = next((r for r in like.split("|") if r in objective.roles), role)
-    if like == "batch":
-        leader = objective.about.required[0]
+    leader = _leader(recipe, role)
     other = inputs[objective.roles[leader]].value.type if objective.roles[leader] in inputs else type
-    wanted = other.axes[:1] if like == "batch" else other.axes
-    rank = 4 if role == "image" else 1 if like == "batch" else 2
-    if type.dtype == dtype and type.rank == rank and type.axes == wanted:
+    wanted = other.axes[:1] if role.like == (BATCH,) else other.axes
+    alike = type.dtype == role.dtype and type.rank == role.rank
+    if alike and type.axes == wanted:
         return
-    if type.dtype == dtype and type.rank == rank:
-        form = str(Type(dtype, wanted))
+    form = str(Type(role.dtype, wanted)) if alike else role.form
+    if alike:
         help = f"give it the axes of `{objective.roles[leader]}`: `input {name}: {form}`"
     else:
-        help = (
-            f"declare it so: `input {name}: {form} optional`"
-            if role not in ("tokens", "source", "image")
-            else (f"declare it so: `input {name}: {form}`")
-        )
+        help = f"declare it so: `input {name}: {form}{'' if role.leads else ' optional'}`"
     message = f"the input `{name}` is {type}: `{objective.kind}` fills `{form}` only"
     raise error("E0722", message, at.get("batches", at.get("")), help=help)
+
+
+def _leader(recipe: Recipe, role: Role) -> str:
+    """The role whose axes an input for `role` has."""
+    objective = recipe.objective
+    if role.like == (BATCH,):
+        return objective.about.required[0].name
+    return next((name for name in role.like if name in objective.roles), role.name)
 
 
 def _check_minimized(recipe: Recipe, graph: Graph) -> None:
@@ -146,49 +148,14 @@ def _sizes(recipe: Recipe, graph: Graph) -> dict[str, int]:
     """The sizes that a whole batch will have, as far as the recipe says them."""
     values = dict(graph.sizes)
     objective = recipe.objective
-    if objective.about.data == IMAGES:
-        return values
     inputs = {info.name: info for info in graph.inputs}
-    for role in ("tokens", "source", "target"):
-        if role in objective.roles:
-            axes = inputs[objective.roles[role]].value.type.axes
+    for role in objective.about.required:
+        if role.is_sequence:
+            axes = inputs[objective.roles[role.name]].value.type.axes
             for axis, size in zip(axes, (recipe.batch, recipe.length), strict=True):
                 if not axis.size.symbols <= values.keys():
                     values.setdefault(axis.name, size)
     return values
-
-
-def bounding(graph: Graph, name: str) -> tuple[str | None, int | None]:
-    """The hyperparameter that bounds the input `name` (`tokens < vocab`), and the bound; None where there is none."""
-    for info in graph.inputs:
-        for bound in info.bounds if info.name == name else ():
-            if bound.relation == "<":
-                symbol = next((n for n in sorted(bound.limit.symbols) if bound.limit == Size.symbol(n)), None)
-                return symbol, bound.limit.value(graph.sizes)
-    return None, None
-
-
-def most(graph: Graph, name: str) -> int | None:
-    """How many positions the input `name` may have (`T <= context`); None where there is no bound."""
-    axis = next(info.value.type.axes[-1] for info in graph.inputs if info.name == name)
-    limits = [
-        constraint.right.value(graph.sizes) - (constraint.relation == "<")
-        for constraint in graph.constraints
-        if constraint.relation in ("<=", "<")
-        and constraint.left == Size.symbol(axis.name)
-        and constraint.right.symbols <= graph.sizes.keys()
-    ]
-    return min(limits, default=None)
-
-
-def vocabulary(graph: Graph, tokens: str) -> tuple[str | None, int | None]:
-    """The hyperparameter that is the size of the vocabulary, and its value: the one that bounds the input `tokens`, or
-    one called `vocab`; None where there is neither."""
-    found = bounding(graph, tokens)
-    if found != (None, None):
-        return found
-    value = graph.hyperparameters.get("vocab")
-    return ("vocab", value) if isinstance(value, int) else (None, None)
 
 
 def split_settings(
@@ -196,7 +163,7 @@ def split_settings(
 ) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
     other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused."""
-    keys = {*KEYS, *ALONE}
+    keys = {*KEYS, *alone()} if settings else set()
     model: dict[str, Setting] = {}
     training: dict[str, Setting] = {}
     for name, value in settings.items():
@@ -205,6 +172,3 @@ def split_settings(
         own = name.startswith("train.") or likely.partition(".")[0] in keys
         (training if own and likely not in hyperparameters else model)[name] = value
     return model, training
-
-
-__all__ = ["Choice", "ObjectiveChoice", "bounding", "check_recipe", "frozen", "most", "split_settings", "vocabulary"]

@@ -3,63 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from attndsl.choices import Kind, Registry, unknown
 from attndsl.data.special import ROLES as SPECIAL_ROLES
 from attndsl.data.special import SpecialTokens
 from attndsl.diagnostics import AttnError, Source, error
-from attndsl.recipe.objective import OBJECTIVES, ObjectiveChoice, choose_objective, lacks_role
-from attndsl.recipe.options import OPTIMIZERS, SCHEDULES, Choice, choose, unknown
+from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, choose_objective, lacks_role, names
+from attndsl.optimizers import OPTIMIZERS
+from attndsl.recipe.schedules import SCHEDULES
 from attndsl.recipe.written import Written, evaluate
 from attndsl.syntax import tree
 
-CHOICES = {"optimizer": (OPTIMIZERS, "adamw"), "schedule": (SCHEDULES, "warmup_cosine")}
+# What is one of several kinds, each with options of its own.
+CHOICES: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 TRAINED = ("bpe", "wordpiece", "unigram")  # tokenizers that are made from the data, with so many tokens
 
 
-def read_choice(what: str, written: Written) -> Choice:
+def read_choice(what: str, written: Written) -> Kind:
     """An optimizer or a schedule, `adamw(lr=1e-3)`. Raises E0720, E0721."""
-    table, _ = CHOICES[what]
+    registry = CHOICES[what]
     if not written.word:
         raise error(
             "E0721",
             f"`{what}` is not a value but a kind",
             written.span,
-            help=f"write `{what} = {next(iter(table))}(…)`; there are {', '.join(table)}",
+            help=f"write `{what} = {next(iter(registry))}(…)`; there are {', '.join(registry)}",
         )
+    kind = registry.require(written.word, written.span)
     if written.positional:
         raise error(
-            "E0721", f"the options of {written.word} are given by name", written.positional[0].span,
-            help=f"its options: {', '.join(table[written.word])}" if written.word in table else (),
+            "E0721", f"the options of {kind.name} are given by name", written.positional[0].span,
+            help=f"its options: {', '.join(kind.options)}",
         )  # fmt: skip
     given = {name: value.value for name, value in written.named.items()}
     spans = {name: value.span for name, value in written.named.items() if value.span}
-    return choose(what, table, written.word, given, spans, written.span)
+    chosen: Kind = kind(given, spans, written.span)
+    return chosen
+
+
+def choice_from_json(what: str, plain: Mapping[str, Any]) -> Kind:
+    """What `Kind.to_json` wrote. Raises E0720, E0721."""
+    options = dict(plain)
+    chosen: Kind = CHOICES[what].require(str(options.pop("kind", "")))(options)
+    return chosen
 
 
 def read_batches(written: Written) -> ObjectiveChoice:
     """An objective, `masked_tokens(tokens, targets, valid=valid, share=0.15)`. Raises E0720, E0721."""
     kind = written.word
-    if kind not in OBJECTIVES:
-        raise unknown(f"objective `{kind or 'that'}`", kind, OBJECTIVES, written.span)
-    about = OBJECTIVES[kind]
-    if len(written.positional) > len(about.required):
+    about = OBJECTIVES.require(kind, written.span)
+    required, optional = names(about.required), names(about.optional)
+    if len(written.positional) > len(required):
         raise error(
             "E0721",
-            f"`{kind}` takes the names of {len(about.required)} inputs, and {len(written.positional)} are given",
-            written.positional[len(about.required)].span or written.span,
-            help=f"write `batches = {kind}({about.shown})`; what is optional is given by name"
-            + (f": {', '.join((*about.optional, *about.options))}" if about.optional or about.options else ""),
+            f"`{kind}` takes the names of {len(required)} inputs, and {len(written.positional)} are given",
+            written.positional[len(required)].span or written.span,
+            help=f"write `batches = {about.shown()}`; what is optional is given by name"
+            + (f": {', '.join((*optional, *about.options))}" if optional or about.options else ""),
         )
-    roles = dict(zip(about.required, (value.word for value in written.positional), strict=False))
+    roles = dict(zip(required, (value.word for value in written.positional), strict=False))
     options: dict[str, object] = {}
     for name, value in written.named.items():
         if name in about.options:
             options[name] = value.word or value.value if about.options[name].kind == "word" else value.value
-        elif name in about.required and name in roles:
+        elif name in required and name in roles:
             raise error("E0721", f"the {name} of `{kind}` is given twice", value.span, help="name its input once")
         else:
             roles[name] = value.word
-    for name in about.required:
+    for name in required:
         if not roles.get(name):
             raise lacks_role(kind, name, written.span)
     spans = {name: value.span for name, value in written.named.items() if value.span}

@@ -10,8 +10,8 @@
       clip      = 1.0
     }
 
-What is not written has the default of `attndsl.recipe.options`. Values are numbers, words, arithmetic on numbers, and
-the model's hyperparameters by name (`length = context`).
+What is not written has the default of `attndsl.recipe.settings`, or of the kind that is chosen. Values are numbers,
+words, arithmetic on numbers, and the model's hyperparameters by name (`length = context`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attndsl.choices import Kind, unknown
 from attndsl.data.special import SpecialTokens
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.recipe.objective import OBJECTIVES, ObjectiveChoice, read_objective_json
-from attndsl.recipe.options import OPTIMIZERS, SCHEDULES, SETTINGS, Choice, choose, unknown
+from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, read_objective_json
+from attndsl.optimizers import OPTIMIZERS, Optimizer
 from attndsl.recipe.reading import (
     CHOICES,
     TRAINED,
+    choice_from_json,
     make_special,
     patterns,
     read_batches,
@@ -36,21 +38,24 @@ from attndsl.recipe.reading import (
     with_special,
     written_alone,
 )
-from attndsl.recipe.schedules import share
+from attndsl.recipe.schedules import SCHEDULES, Schedule
+from attndsl.recipe.settings import SETTINGS
 from attndsl.recipe.written import Written, evaluate
 from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
-# Options that may be named alone: `--set lr=1e-3`.
-ALONE = {
-    "lr": "optimizer",
-    "decay": "optimizer",
-    "momentum": "optimizer",
-    "betas": "optimizer",
-    "warmup": "schedule",
-    "floor": "schedule",
-}
+
+
+def alone() -> dict[str, str]:
+    """The options that may be named alone, `--set lr=1e-3`, and what they are of."""
+    return {
+        option: owner
+        for owner, registry in CHOICES.items()
+        for kind in registry.values()
+        for option in kind.options
+        if option not in KEYS
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,8 @@ class Recipe:
     objective: ObjectiveChoice = field(default_factory=ObjectiveChoice)
     special: SpecialTokens = field(default_factory=SpecialTokens)
     minimize: str = "loss"
-    optimizer: Choice = field(default_factory=lambda: choose("optimizer", OPTIMIZERS, "adamw", {}))
-    schedule: Choice = field(default_factory=lambda: choose("schedule", SCHEDULES, "warmup_cosine", {}))
+    optimizer: Optimizer = field(default_factory=lambda: OPTIMIZERS["adamw"]())
+    schedule: Schedule = field(default_factory=lambda: SCHEDULES["warmup_cosine"]())
     clip: float = 1.0
     batch: int = 8
     accumulate: int = 1
@@ -81,7 +86,7 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """The learning rate of `step` (from 0)."""
-        return self.optimizer.number("lr") * share(self.schedule, step, self.steps)
+        return self.optimizer.number("lr") * self.schedule.share(step, self.steps)
 
     def override(self, settings: Mapping[str, object]) -> Recipe:
         """The recipe with some settings replaced: `{"batch": "4", "lr": "1e-3", "optimizer": "sgd", "floor": 0,
@@ -94,17 +99,17 @@ class Recipe:
         settings = {name.removeprefix("train."): value for name, value in settings.items()}
         for name, value in settings.items():
             recipe = recipe._set(name, value)
-        if "steps" in settings and "steps" in dict(recipe.schedule.options) and "schedule.steps" not in settings:
-            recipe = recipe._with("schedule", "steps", 0)
-            warmup = int(recipe.schedule.number("warmup"))
-            if not {"warmup", "schedule.warmup"} & settings.keys() and warmup > recipe.steps // 10:
-                recipe = recipe._with("schedule", "warmup", recipe.steps // 10)
+        if "steps" in settings and "schedule.steps" not in settings:
+            given = bool({"warmup", "schedule.warmup"} & settings.keys())
+            fitted = recipe.schedule.fitted(recipe.steps, warmup_given=given)
+            if fitted != recipe.schedule:
+                recipe = recipe._replace("schedule", schedule=fitted)
         return recipe
 
     def _set(self, name: str, value: object) -> Recipe:
         owner, dot, option = name.partition(".")
-        if not dot and name in ALONE:
-            owner, dot, option = ALONE[name], ".", name
+        if not dot and name not in KEYS and name in alone():
+            owner, dot, option = alone()[name], ".", name
         if dot and owner in CHOICES:
             return self._with(owner, option, typed(value))
         if dot and owner in ("batches", "special"):
@@ -118,7 +123,7 @@ class Recipe:
         if name == "tokenizer":
             return self._replace(name, tokenizer=read_tokenizer(written_alone(name, value, TRAINED)))
         if name not in SETTINGS:
-            raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *ALONE)))
+            raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *alone())))
         kind = SETTINGS[name].kind
         given = str(value) if kind == "word" else patterns(value) if kind == "words" else typed(value)
         return self._replace(name, **{name: SETTINGS[name].read(name, given, None)})
@@ -127,10 +132,8 @@ class Recipe:
         return replace(self, **settings, spans={**self.spans, name: None})
 
     def _with(self, owner: str, option: str, value: object) -> Recipe:
-        chosen: Choice = getattr(self, owner)
-        table = CHOICES[owner][0]
-        given = {**dict(chosen.options), option: value}
-        return self._replace(owner, **{owner: choose(owner, table, chosen.kind, given)})
+        chosen: Kind = getattr(self, owner)
+        return self._replace(owner, **{owner: chosen.replaced(**{option: value})})
 
     def _with_part(self, owner: str, option: str, value: object) -> dict[str, Any]:
         if owner == "special":
@@ -143,9 +146,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """As plain values; `from_json` reads it back."""
         plain: dict[str, Any] = {"batches": self.objective.to_json(), "special": self.special.to_json()}
-        for name in CHOICES:
-            chosen: Choice = getattr(self, name)
-            plain[name] = {"kind": chosen.kind, **dict(chosen.options)}
+        plain |= {name: getattr(self, name).to_json() for name in CHOICES}
         return plain | {name: getattr(self, name) for name in SETTINGS}
 
     @staticmethod
@@ -154,10 +155,7 @@ class Recipe:
         settings: dict[str, Any] = {
             name: SETTINGS[name].read(name, plain[name], None) for name in SETTINGS if name in plain
         }
-        for name, (table, _) in CHOICES.items():
-            options = dict(plain.get(name, {}))
-            if options:
-                settings[name] = choose(name, table, str(options.pop("kind", "")), options)
+        settings |= {name: choice_from_json(name, plain[name]) for name in CHOICES if name in plain}
         if "batches" in plain:
             settings["objective"] = read_objective_json(plain["batches"])
         if "special" in plain:
@@ -192,7 +190,7 @@ def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object
         raise AttnError(*(diagnostic for problem in problems for diagnostic in problem.diagnostics))
     if "schedule" in found and "steps" not in found:
         # The length of a schedule is the length of the training, unless that is given too.
-        found["steps"] = int(found["schedule"].get("steps", 0)) or SETTINGS["steps"].default
+        found["steps"] = found["schedule"].length or SETTINGS["steps"].default
     return _fill_length(Recipe(**found, spans=spans), hyperparameters)
 
 
@@ -217,4 +215,4 @@ def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, object]) -> Recip
     return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
 
 
-__all__ = ["ALONE", "KEYS", "Recipe", "read_recipe"]
+__all__ = ["KEYS", "Recipe", "alone", "read_recipe"]

@@ -100,17 +100,17 @@ def machine_bytes() -> int | None:
         return None
 
 
-def require_memory(graph: Graph, dtype: str, copies: int = 1) -> None:
+def require_memory(graph: Graph, dtype: str, copies: float = 1) -> None:
     """Raises E0806 where `copies` copies of the parameters (training needs gradients and moments too) cannot fit."""
     beside = BOOKKEEPING * sum(info.copies for info in graph.parameters)
-    needed, there = (parameter_bytes(graph, dtype) + beside) * copies, machine_bytes()
+    needed, there = int((parameter_bytes(graph, dtype) + beside) * copies), machine_bytes()
     if there is None or needed <= there:
         return
     raise does_not_fit(graph, dtype, needed, there, copies)
 
 
-def does_not_fit(graph: Graph, dtype: str, needed: int, there: int, copies: int = 1) -> AttnError:
-    times = f"{copies} × " if copies > 1 else ""
+def does_not_fit(graph: Graph, dtype: str, needed: int, there: int, copies: float = 1) -> AttnError:
+    times = f"{copies:.3g} × " if copies > 1 else ""
     return error(
         "E0806",
         f"the parameters of `{graph.name}` need {needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f}",

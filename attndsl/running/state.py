@@ -1,7 +1,7 @@
 """The layout of a training state, the same on every backend: a run may even go on on another one.
 
     parameters/ADDRESS            the parameter
-    optimizer/NAME/ADDRESS        what the optimizer keeps for it: `first` and `second` (Adam), `momentum` (descent)
+    optimizer/NAME/ADDRESS        what the optimizer keeps beside it, as `Optimizer.keeps` names it
     updates                       how often the optimizer has moved the parameters
     scale                         of the loss in float16, and how many steps it has held: [scale, steps]
 
@@ -13,22 +13,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from attndsl.optimizers import Optimizer
+
 if TYPE_CHECKING:
     import numpy
 
     Array = numpy.ndarray[Any, Any]
 
+Shapes = Mapping[str, tuple[int, ...]]
 
-def check_state(
-    state: Mapping[str, Array],
-    shapes: Mapping[str, tuple[int, ...]],
-    averages: tuple[str, ...],
-    frozen: Collection[str] = (),
-) -> None:
-    """That a state has every array, in its parameter's shape: `KeyError` or `ValueError` with what does not fit."""
+
+def kept_shapes(optimizer: Optimizer, shapes: Shapes, frozen: Collection[str] = ()) -> dict[str, Shapes]:
+    """The shapes of what the optimizer keeps beside the parameters that are trained, by address and name."""
+    return {address: optimizer.keeps(shape) for address, shape in shapes.items() if address not in frozen}
+
+
+def check_state(state: Mapping[str, Array], shapes: Shapes, kept: Mapping[str, Shapes]) -> None:
+    """That a state has every array in its shape, the parameters' and those `kept` beside them: `KeyError` or
+    `ValueError` with what does not fit."""
     wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
-    for name in averages:
-        wanted |= {f"optimizer/{name}/{address}": shape for address, shape in shapes.items() if address not in frozen}
+    for address, arrays in kept.items():
+        wanted |= {f"optimizer/{name}/{address}": shape for name, shape in arrays.items()}
     for name, shape in wanted.items():
         if name not in state:
             raise KeyError(f"it lacks `{name}`")

@@ -9,7 +9,9 @@ from attndsl.diagnostics import error
 from attndsl.elaborate import Spec, elaborate
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.recipe.fitting import bounding, split_settings, vocabulary
+from attndsl.graph.limits import bounding, vocabulary
+from attndsl.objectives.roles import TARGETS, TOKENS
+from attndsl.recipe.fitting import split_settings
 from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.records import dataclass
 from attndsl.training.data import TrainingData
@@ -46,7 +48,7 @@ def fitted(
         count, what = _count(role, made.recipe, data)
         if count is None:
             continue
-        bound, limit = vocabulary(made.graph, name) if role == "tokens" else bounding(made.graph, name)
+        bound, limit = vocabulary(made.graph, name) if role == TOKENS.name else bounding(made.graph, name)
         fixed = bound is None or bound in chosen or (what == "tokens" and bound in given)
         if not fixed:
             assert bound is not None
@@ -61,9 +63,11 @@ def fitted(
 
 def _count(role: str, recipe: Recipe, data: TrainingData) -> tuple[int | None, str]:
     """How many values the input of a role may have, and of what."""
-    if role == "label" or (role == "targets" and recipe.objective.kind == "tag"):
+    about = recipe.objective.about
+    if role == about.classes:
         return (len(data.labels) if data.labels is not None else None), "classes"
-    if role in ("tokens", "source", "target", "targets"):
+    filled = about.role(role)
+    if filled is not None and (filled.is_sequence or filled == TARGETS):
         return (data.tokenizer.vocab if data.tokenizer is not None else None), "tokens"
     return None, ""
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.data.dataset import Dataset, load_dataset, open_dataset
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, make_tokenizer
 from attndsl.diagnostics import error
 from attndsl.objectives.base import Known
-from attndsl.recipe.objective import IMAGES, TEXT
+from attndsl.objectives.choice import OBJECTIVES
+from attndsl.objectives.roles import Data
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass
-
-if TYPE_CHECKING:
-    pass
 
 CACHE = ".attndsl-tokens"  # beside the run, so that runs on the same text share it
 
@@ -51,9 +49,15 @@ def load_data(
     `data` are paths, `example:NAME`, or for tables what Python has (`attndsl.data.table.read_table`). Raises E0701 to
     E0709, what reading a table raises, and E0711 (a column that is not there).
     """
-    if recipe.objective.about.data == TEXT:
+    if recipe.objective.about.data == Data.TEXT:
         return _text(data, recipe, cache, say, tokenizer)
     return _table(data, recipe, say, tokenizer, labels)
+
+
+def _several(data: Data) -> str:
+    """The objectives that learn from such data."""
+    *others, last = (f"`{name}`" for name, about in OBJECTIVES.items() if about.data == data)
+    return f"{', '.join(others)} and {last}"
 
 
 def open_data(key: str, cache: Path, paths: Sequence[str] | None) -> TrainingData | None:
@@ -69,7 +73,7 @@ def _text(
         raise error(
             "E0758",
             f"`{recipe.objective.kind}` learns from running text, and {_described(data)} is given",
-            help="give a file, a folder or a glob; a table is for `classify`, `sequence_to_sequence` and `tag`",
+            help=f"give a file, a folder or a glob; a table is for {_several(Data.RECORDS)}",
         )
     paths = _paths(data)
     choice = tokenizer or TokenizerChoice.parse(recipe.tokenizer, recipe.special)
@@ -101,17 +105,16 @@ def _table(
     labels: Sequence[str] | None,
 ) -> TrainingData:
     from attndsl.data.table import read_table, split_table
-    from attndsl.objectives.rows import columns_of, labels_of, texts_of
 
     choice = recipe.objective
-    table = read_table(data, columns_of(choice))
-    classes = tuple(labels) if labels is not None else labels_of(choice, table)
+    table = read_table(data, choice.about.columns(choice))
+    classes = tuple(labels) if labels is not None else choice.about.labels_of(choice, table)
     train, held_out = split_table(table, recipe.held_out)
     if not len(train):
         raise error("E0704", f"{table.origin} has no rows to train on", help="give more rows")
-    if tokenizer is None and choice.about.data != IMAGES:
+    if tokenizer is None and choice.about.data != Data.IMAGES:
         parsed = TokenizerChoice.parse(recipe.tokenizer, recipe.special)
-        tokenizer = make_tokenizer(parsed, texts_of(choice, train))
+        tokenizer = make_tokenizer(parsed, choice.about.texts_of(choice, train))
     held = f"{len(train):,} rows to train on, {len(held_out):,} held out"
     say(held if tokenizer is None else f"{held}; {tokenizer.vocab:,} tokens ({tokenizer.kind})")
     facts: dict[str, Any] = {"train": {"rows": len(train)}, "held_out": {"rows": len(held_out)}, "split_by": "rows"}

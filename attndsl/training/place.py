@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
-    """That parameters, gradients and the optimizer's averages fit, before the data are read (E0806)."""
-    copies = (3 if recipe.optimizer.kind == "sgd" else 4) if device == "cpu" else 1
+    """That parameters, gradients and what the optimizer keeps beside them fit, before the data are read (E0806)."""
+    kept = sum(
+        info.copies * recipe.optimizer.kept_numbers(tuple(axis.size.value(graph.sizes) for axis in info.type.axes))
+        for info in graph.parameters
+    )
+    copies = 2 + kept / max(graph.parameter_count, 1) if device == "cpu" else 1
     require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies)
 
 

@@ -13,10 +13,9 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.objectives.base import Objective
-from attndsl.objectives.make import make_objective
+from attndsl.objectives import Objective, make_objective
+from attndsl.objectives.roles import Data
 from attndsl.recipe.fitting import check_recipe, split_settings
-from attndsl.recipe.objective import TEXT
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
@@ -203,7 +202,7 @@ def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
                         ("special", "special"), ("freeze", "freeze"), ("seed", "seed")):  # fmt: skip
         if getattr(now, field) != getattr(before, field):
             fixed.append(name)
-    if now.optimizer.kind != before.optimizer.kind:
+    if type(now.optimizer) is not type(before.optimizer):
         fixed.append("optimizer")
     if fixed:
         raise error(
@@ -227,7 +226,7 @@ def _recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: An
     labels = facts.get("labels")
     of_body = facts["tokenizer"].get("of_body", False)
     # Text is told by how its tokenizer came about, too: it is made again, unless it came with a body.
-    tokenizer = load_tokenizer(kind, run) if kind and (of_body or recipe.objective.about.data != TEXT) else None
+    tokenizer = load_tokenizer(kind, run) if kind and (of_body or recipe.objective.about.data != Data.TEXT) else None
     if kind == "file" and tokenizer is None:  # the file that the recipe names may be gone, and the run has a copy
         recipe = replace(recipe, tokenizer=str(run))
     found = load_data(given, recipe, cache, console.say, tokenizer)

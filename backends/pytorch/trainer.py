@@ -11,21 +11,17 @@ import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.autocast import mixed
+from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
+from attndsl.optimizers import Step
 from attndsl.recipe.fitting import frozen
 from attndsl.recipe.recipe import Recipe
-from attndsl.running.state import check_state
+from attndsl.running.state import check_state, kept_shapes
 from attndsl.running.trainer import StepResult, decays, parameter_infos
 
 Array = np.ndarray[Any, Any]
 
-# What each optimizer keeps for a parameter: our name, and torch's.
-_AVERAGES = {
-    "adamw": (("first", "exp_avg"), ("second", "exp_avg_sq")),
-    "adam": (("first", "exp_avg"), ("second", "exp_avg_sq")),
-    "sgd": (("momentum", "momentum_buffer"),),
-}
 # The scale of the loss in float16 (Micikevicius et al., "Mixed precision training", 2018): doubled after so many steps
 # without an overflow, halved after one.
 _FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
@@ -60,35 +56,22 @@ class TorchTrainer:
         self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
         for address in self.frozen:
             self.values[address].requires_grad_(False)
-        self.decayed = [address for address in self.trained if decays(infos[address])]
-        self.optimizer = self._optimizer()
+        self.decayed = {address for address in self.trained if decays(infos[address])}
+        self.shapes = {address: tuple(value.shape) for address, value in self.values.items()}
+        self.kept = {
+            address: {name: self.values[address].new_zeros(shape) for name, shape in shapes.items()}
+            for address, shapes in kept_shapes(recipe.optimizer, self.shapes, self.frozen).items()
+        }
         self.updates = 0
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        choice = self.recipe.optimizer
-        decay = choice.get("decay", 0.0)
-        undecayed = [address for address in self.trained if address not in set(self.decayed)]
-        groups = [
-            {"params": [self.values[address] for address in addresses], "weight_decay": amount}
-            for addresses, amount in ((self.decayed, decay), (undecayed, 0.0))
-            if addresses
-        ]
-        rate = choice.number("lr")
-        if choice.kind == "sgd":
-            return torch.optim.SGD(
-                groups, lr=rate, momentum=choice.number("momentum"),
-                nesterov=bool(choice["nesterov"]) and choice.number("momentum") > 0,
-            )  # fmt: skip
-        kind = torch.optim.AdamW if choice.kind == "adamw" else torch.optim.Adam
-        return kind(groups, lr=rate, betas=choice.pair("betas"), eps=choice.number("eps"), fused=True)
 
     def _loss(self, batch: Mapping[str, Array], *, training: bool, step: int) -> torch.Tensor:
         with mixed(self.precision, self.program.device):
             return self.program.loss(batch, self.recipe.minimize, training=training, seed=self.recipe.seed, step=step)
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
-        self.optimizer.zero_grad(set_to_none=True)
+        for value in self.trained.values():
+            value.grad = None
         losses = []
         for part, batch in enumerate(batches):
             loss = self._loss(batch, training=True, step=step * len(batches) + part)
@@ -110,12 +93,30 @@ class TorchTrainer:
             return StepResult(mean, norm, skipped=self._shrink())
         if self.recipe.clip and norm > self.recipe.clip:
             torch._foreach_mul_(gradients, self.recipe.clip / norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate(step)
-        self.optimizer.step()
-        self.updates += 1
+        self._move(self.recipe.rate(step))
         self._grow()
         return StepResult(mean, norm)
+
+    @torch.no_grad()
+    def _move(self, rate: float) -> None:
+        """One update of all parameters, by PyTorch's own kernel where it has one."""
+        self.updates += 1
+        optimizer = self.recipe.optimizer
+        fused = fused_update(optimizer)
+        for decay in (True, False):
+            step = Step(rate, self.updates, decay)
+            addresses = [address for address in self.trained if (address in self.decayed) == decay]
+            if fused is not None and addresses:
+                fused(
+                    [self.trained[address] for address in addresses],
+                    [self.kept[address] for address in addresses],
+                    step,
+                )
+                continue
+            for address in addresses:
+                value = self.trained[address]
+                assert value.grad is not None
+                optimizer.update(torch, value, value.grad, self.kept[address], step)
 
     def _shrink(self) -> bool:
         """After an overflow: whether a smaller scale may help."""
@@ -146,34 +147,21 @@ class TorchTrainer:
 
     def state(self) -> dict[str, Array]:
         state = {f"parameters/{address}": array for address, array in self.parameters().items()}
-        for name, key in _AVERAGES[self.recipe.optimizer.kind]:
-            for address, value in self.trained.items():
-                kept = self.optimizer.state.get(value, {}).get(key)
-                state[f"optimizer/{name}/{address}"] = to_array(torch.zeros_like(value) if kept is None else kept)
+        for address, kept in self.kept.items():
+            state |= {f"optimizer/{name}/{address}": to_array(tensor) for name, tensor in kept.items()}
         state["updates"] = np.array(self.updates, dtype=np.int64)
         if self.precision == "float16":
             state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
         return state
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        averages = _AVERAGES[self.recipe.optimizer.kind]
-        check_state(
-            state,
-            {address: tuple(v.shape) for address, v in self.values.items()},
-            tuple(n for n, _ in averages),
-            self.frozen,
-        )
+        check_state(state, self.shapes, kept_shapes(self.recipe.optimizer, self.shapes, self.frozen))
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():
                 value.copy_(to_tensor(state[f"parameters/{address}"]))
-                if self.updates == 0 or address in self.frozen:
-                    continue
-                kept = self.optimizer.state[value]
-                for name, key in averages:
-                    kept[key] = torch.empty_like(value).copy_(to_tensor(state[f"optimizer/{name}/{address}"]))
-                if self.recipe.optimizer.kind != "sgd":
-                    # The fused optimizers keep the count beside the parameter, as float32.
-                    kept["step"] = torch.tensor(float(self.updates), dtype=torch.float32, device=value.device)
+            for address, kept in self.kept.items():
+                for name, tensor in kept.items():
+                    tensor.copy_(to_tensor(state[f"optimizer/{name}/{address}"]))
         if self.precision == "float16" and "scale" in state:
             self.scale, self.held = float(state["scale"][0]), int(state["scale"][1])

@@ -34,7 +34,7 @@ def test_training_says_both_numbers(attndsl):
     done = attndsl(*TRAIN, "--data", "song.txt", "--out", "other", "--steps", "2")
     assert done.code == 0, done.err
     assert re.search(r"loss per byte +[\d.]+ +unigram entropy of the text: [\d.]+\n", done.out)
-    assert "2 steps done; to sample: attndsl generate other" in done.out
+    assert '2 steps done; to use it: attndsl generate other --prompt "…"' in done.out
 
 
 def test_a_run_goes_on(attndsl):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,9 +139,38 @@ def test_a_head_that_is_not_asked_for_is_not_run(folder: Path) -> None:
 
 
 def test_the_keys_of_a_recipe_are_all_named() -> None:
-    from attndsl.recipe.options import OPTIMIZERS, SCHEDULES
     from attndsl.recipe.recipe import KEYS
 
     training = PAGE.read_text(encoding="utf-8").partition("## Training")[2].partition("\n## ")[0]
-    missing = [name for name in (*KEYS, *OPTIMIZERS, *SCHEDULES) if name not in training]
+    missing = [name for name in KEYS if f"`{name}`" not in training and f"\n  {name} " not in training]
     assert not missing
+
+
+@pytest.mark.parametrize("what", ["objective", "optimizer", "schedule"])
+def test_the_kinds_of_a_recipe_are_in_tables(what: str) -> None:
+    """All of them, with all their options at their defaults, as they can be written."""
+    from attndsl.objectives import OBJECTIVES
+    from attndsl.recipe.reading import CHOICES
+
+    registry: Any = OBJECTIVES if what == "objective" else CHOICES[what]
+    table = PAGE.read_text(encoding="utf-8").partition(f"\n| {what} |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    assert [row[0].split("`")[1] for row in rows] == list(registry)
+    for cells, about in zip(rows, registry.values(), strict=True):
+        said = dict(re.findall(r"`(\w+)(?:=([^`]+))?`", cells[-1]))
+        assert said.keys() == about.options.keys(), about.name
+        for option, value in said.items():
+            assert _read(value) == (about.options[option].default if value else ""), f"{about.name}: {option}"
+        if what == "objective":
+            assert cells[1] == {"TEXT": "text", "RECORDS": "rows", "IMAGES": "images"}[about.data.name]
+            assert cells[2:4] == [
+                ", ".join(f"`{role}`" for role in roles) for roles in (about.required, about.optional)
+            ]
+        else:
+            assert cells[1] == about.doc
+
+
+def _read(value: str) -> object:
+    from attndsl.recipe.reading import typed
+
+    return typed(value.strip('"'))

@@ -14,7 +14,7 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
-from attndsl.recipe.fitting import most
+from attndsl.graph.limits import most
 from attndsl.runs.checkpoint import save_tensors
 from attndsl.runs.run import next_token_logits
 from attndsl.storage.whole import write_text
@@ -84,9 +84,7 @@ def test_no_tokens_are_no_text(run: Run) -> None:
 @needs_tokenizers
 def test_the_end_of_a_text_ends_it(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("bpe:300")
-    monkeypatch.setattr(
-        "attndsl.generation.sampling.Sampling.choose", lambda self, logits, index: 65 if index < 3 else 0
-    )
+    monkeypatch.setattr("attndsl.decoding.sampling.Sampling.choose", lambda self, logits, index: 65 if index < 3 else 0)
     assert run.tokenizer.separator == 0
     assert len(list(generate(run, "x", 20, backend="numpy"))) == 3
 

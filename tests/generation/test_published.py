@@ -177,8 +177,8 @@ def test_spans_are_filled_in_as_published(tmp_path, beams):
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
+    from attndsl.decoding.sequences import Beam
     from attndsl.generation.respond import respond
-    from attndsl.generation.sequences import Beam
 
     def config(vocab: int) -> Any:
         return T5Config(

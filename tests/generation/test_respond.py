@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.decoding.sampling import Sampling, log_probabilities
+from attndsl.decoding.sequences import Beam, beam_search
 from attndsl.diagnostics import AttnError
 from attndsl.generation.fits import objective_of
 from attndsl.generation.respond import next_logits, respond, text_of
-from attndsl.generation.sampling import Sampling
-from attndsl.generation.sequences import Beam, beam_search, log_probabilities
 
 SOURCES = ["1 apples", "23", "9 apples 99", "", "apples", "38 apples", "1 app"]
 
@@ -69,11 +69,11 @@ def test_beam_search_finds_what_is_at_least_as_likely(run_of):
     objective = objective_of(run)
     # In float32 the same text scores differently by how many beams are computed beside it.
     program = NumpyProgram(run.graph, dtype="float64", parameters=run.weights)
-    logits = next_logits(objective, program, objective.inputs(SOURCES))
+    logits = next_logits(objective, program.run, objective.inputs(SOURCES))
 
     def best(width):
         found = beam_search(
-            logits, len(SOURCES), [objective.token("start")], objective.special("end"), 6, Beam(width, 0)
+            logits, len(SOURCES), [objective.token("start")], objective.special_token("end"), 6, Beam(width, 0)
         )
         return [hypotheses[0] for hypotheses in found]
 
@@ -82,7 +82,7 @@ def test_beam_search_finds_what_is_at_least_as_likely(run_of):
         assert wide.tokens == narrow.tokens or wide.score >= narrow.score
     row, wide = 1, best(6)[1]
     shown, total = [objective.token("start")], 0.0
-    for token in (*wide.tokens, *([objective.special("end")] if wide.ended else [])):
+    for token in (*wide.tokens, *([objective.special_token("end")] if wide.ended else [])):
         total += float(log_probabilities(logits(np.array([shown]), np.array([row]))[0])[token])
         shown.append(token)
     assert wide.log_probability == pytest.approx(total, abs=1e-5)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from attndsl.decoding.sampling import Sampling, log_probabilities
+from attndsl.decoding.sequences import Beam, Hypothesis, beam_search, sample
 from attndsl.diagnostics import AttnError
-from attndsl.generation.sampling import Sampling
-from attndsl.generation.sequences import Beam, Hypothesis, beam_search, log_probabilities, sample
 
 VOCAB, END, MOST = 4, 2, 4
 GREEDY = Sampling(temperature=0)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from attndsl.attention_maps.run import attend, token_text
+from attndsl.decoding.sequences import Beam
 from attndsl.diagnostics import AttnError
 from attndsl.generation import generate
 from attndsl.generation.embed import embed
 from attndsl.generation.predict import predict
 from attndsl.generation.respond import respond
-from attndsl.generation.sequences import Beam
 
 NUMPY = ("--backend", "numpy")
 

@@ -258,7 +258,7 @@ def test_a_setting_from_outside_is_not_looked_for_in_the_spec(spec: str, text: s
         ("short.txt", {}, "E0704"),
         ("good.txt", {"vocab": 100}, "E0709"),
         ("good.txt", {"tokenizer": "bites"}, "E0706"),
-        ("good.txt", {"optimizer": "lion"}, "E0720"),
+        ("good.txt", {"optimizer": "leon"}, "E0720"),
         ("good.txt", {"length": 17}, "E0211"),
         ("good.txt", {"batches": "next_token(tokens, goals)"}, "E0722"),
         ("good.txt", {"depth": 10**9}, "E0806"),

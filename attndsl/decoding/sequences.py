@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attndsl.decoding.sampling import Sampling, log_probabilities
 from attndsl.diagnostics import error
-from attndsl.generation.sampling import Sampling, require_numbers
 from attndsl.lazy import np
 from attndsl.records import dataclass
 
@@ -170,15 +170,6 @@ class _Row:
     def result(self) -> list[Hypothesis]:
         self._close()
         return self.finished
-
-
-def log_probabilities(logits: Array) -> Array:
-    """`[vocab]` in float64. Raises E0741 where a logit is not a number, or none is finite."""
-    require_numbers(logits)
-    values = logits.astype(np.float64)
-    values -= values.max()
-    shares: Array = values - np.log(np.exp(values).sum())
-    return shares
 
 
 def _first(values: Array, count: int) -> Array:

@@ -87,3 +87,12 @@ def require_numbers(logits: Array) -> None:
             "the model's logits are not numbers",
             help="its weights have diverged: train it anew, with a lower learning rate (`--set lr=…`)",
         )
+
+
+def log_probabilities(logits: Array) -> Array:
+    """`[vocab]` in float64. Raises E0741 where a logit is not a number, or none is finite."""
+    require_numbers(logits)
+    values = logits.astype(np.float64)
+    values -= values.max()
+    shares: Array = values - np.log(np.exp(values).sum())
+    return shares

@@ -1,0 +1,57 @@
+"""What an input of a model can be for: the roles that objectives fill, and the data that they are filled from."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attndsl.records import dataclass
+
+
+class Data(Enum):
+    """What an objective learns from. The value is what an input is filled with, as a message says it."""
+
+    TEXT = "text"
+    RECORDS = "a column"
+    IMAGES = "pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """An input's purpose, and what the input must be: its `dtype`, and the axes of the first of the roles `like` that
+    is filled (none: axes of its own; `batch`: the first axis of the objective's first role). `form` is how such an
+    input is declared."""
+
+    name: str
+    dtype: str
+    form: str
+    like: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int:
+        return self.form.count(",") + 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether its axes are its own."""
+        return not self.like
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it has a row of tokens for each text, of its own length."""
+        return self.leads and self.rank == 2
+
+    def __str__(self) -> str:
+        return self.name
+
+
+BATCH = "batch"
+TOKENS = Role("tokens", "int", "int[B, T]")
+SOURCE = Role("source", "int", "int[B, S]")
+TARGET = Role("target", "int", "int[B, T]")
+IMAGE = Role("image", "float", "float[B, channels, height, width]")
+TARGETS = Role("targets", "int", "int[B, T]", ("target", "tokens"))
+VALID = Role("valid", "bool", "bool[B, T]", ("source", "tokens"))
+SEGMENT = Role("segment", "int", "int[B, T]", ("tokens",))
+NEXT = Role("next", "int", "int[B]", (BATCH,))
+LABEL = Role("label", "int", "int[B]", (BATCH,))
+LAST = Role("last", "int", "int[B]", (BATCH,))
