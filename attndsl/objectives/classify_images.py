@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
-from attndsl.diagnostics import error
+from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Objective, Predict, Use
 from attndsl.objectives.draws import TRAINING, Draws
@@ -15,6 +15,7 @@ from attndsl.objectives.predictions import Prediction, answers, whole_prediction
 from attndsl.objectives.roles import IMAGE, LABEL, Data
 from attndsl.objectives.rows import drawn, spread
 from attndsl.records import dataclass
+from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
     import numpy
@@ -74,24 +75,27 @@ class ClassifyImages(Objective):
 
     def require_size(self, images: Array, origin: str) -> None:
         """Raise E0756 where the model takes pictures of another size, or of other channels."""
-        type = next(i.value.type for i in self.graph.inputs if i.name == self.input("image"))
-        taken = [axis.size.known(self.graph.sizes) for axis in type.axes[1:]]  # None: any, as far as is known here
-        if all(size in (None, there) for size, there in zip(taken, images.shape[1:], strict=True)):
-            return
-        channels, height, width = images.shape[1:]
-        wanted = [str(axis if size is None else size) for axis, size in zip(type.axes[1:], taken, strict=True)]
-        names = sorted({s for axis in type.axes[1:] for s in axis.size.symbols} & self.graph.sizes.keys())
-        shown = ", ".join(f"{name} = {self.graph.sizes[name]}" for name in names)
-        raise error(
-            "E0756",
-            f"the pictures in {origin} are {height} × {width} with {_channels(channels)}, and {self.graph.name} "
-            f"takes {wanted[1]} × {wanted[2]} with {_channels(int(wanted[0])) if wanted[0].isdigit() else wanted[0]}",
-            note=shown or (),
-            help=(
-                "make the model for that size: " + " ".join(f"`--set {name}=…`" for name in names),
-                "or convert the pictures first",
-            ),
-        )
+        try:
+            check_inputs(self.graph, self._given(images) | self._other(len(images)))
+        except AttnError as problem:
+            channels, height, width = images.shape[1:]
+            type = next(i.value.type for i in self.graph.inputs if i.name == self.input("image"))
+            sizes = [str(a.size.known(self.graph.sizes) or a) for a in type.axes[1:]]
+            names = sorted({s for axis in type.axes[1:] for s in axis.size.symbols} & self.graph.sizes.keys())
+            shown = ", ".join(f"{name} = {self.graph.sizes[name]}" for name in names)
+            raise error(
+                "E0756",
+                f"the pictures in {origin} are {height} × {width} with {_channels(channels)}, and {self.graph.name} "
+                f"takes {sizes[1]} × {sizes[2]} with {_channels(int(sizes[0])) if sizes[0].isdigit() else sizes[0]}",
+                note=(shown, *(d.message for d in problem.diagnostics if d.code not in ("E0802",))) if shown else (),
+                help=(
+                    "make the model for that size: " + " ".join(f"`--set {name}=…`" for name in names),
+                    "or convert the pictures first",
+                ),
+            ) from None
+
+    def _other(self, count: int) -> Batch:
+        return {self.input("label"): np.zeros(count, dtype=np.int64)}
 
     def training(self, data: Pictures, step: int, part: int = 0) -> Batch:
         rows = drawn(self.recipe, len(data.images), step, part)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from attndsl.data.special import stands_for
-from attndsl.diagnostics import AttnError, Span, did_you_mean, error, nearest
+from attndsl.diagnostics import AttnError, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph, InputInfo, Type
 from attndsl.objectives.roles import BATCH, Role
@@ -40,7 +39,7 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
             ),
         )  # fmt: skip
     _check_special(recipe)
-    frozen(recipe, (address for info in graph.parameters for address in info.addresses()))
+    recipe.frozen(address for info in graph.parameters for address in info.addresses())
     failed = [
         c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
     ]
@@ -113,35 +112,6 @@ def _check_special(recipe: Recipe) -> None:
         recipe.spans.get("special") or recipe.spans.get("batches", recipe.spans.get("")),
         help=f"write `special = tokens({', '.join([*kept, written])})`",
     )
-
-
-def frozen(recipe: Recipe, addresses: Iterable[str]) -> frozenset[str]:
-    """Those of the `addresses` that `freeze` speaks of. Raises E0736 for a pattern that matches none of them, and where
-    nothing is left to train."""
-    known = list(addresses) if recipe.freeze else []
-    found: set[str] = set()
-    for pattern in recipe.freeze:
-        matched = fnmatch.filter(known, pattern)
-        if not matched:
-            raise _freezes_nothing(pattern, known, recipe.spans.get("freeze"))
-        found.update(matched)
-    if known and len(found) == len(known):
-        raise error(
-            "E0736", "`freeze` leaves nothing to train: it matches every parameter", recipe.spans.get("freeze"),
-            help='leave something out, such as the head: `freeze = "h.*"`',
-        )  # fmt: skip
-    return frozenset(found)
-
-
-def _freezes_nothing(pattern: str, known: list[str], span: Span | None) -> AttnError:
-    layers = {".".join(address.split(".")[:n]) for address in known for n in range(1, address.count(".") + 1)}
-    near = nearest(pattern.rstrip("*").rstrip("."), {*known, *layers})
-    if near is not None:
-        help = f"did you mean `{near}{'' if near in known else '.*'}`?"
-    else:
-        first = sorted({address.partition(".")[0] for address in known})
-        help = f"the parameters begin with {', '.join(first)}; `attndsl inspect` lists them"
-    return error("E0736", f"`freeze` has the pattern `{pattern}`, which no parameter matches", span, help=help)
 
 
 def _sizes(recipe: Recipe, graph: Graph) -> dict[str, int]:

@@ -16,7 +16,7 @@ words, arithmetic on numbers, and the model's hyperparameters by name (`length =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attndsl.choices import Kind, unknown
@@ -24,6 +24,7 @@ from attndsl.data.special import SpecialTokens
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, read_objective_json
 from attndsl.optimizers import OPTIMIZERS, Optimizer
+from attndsl.recipe.freezing import frozen
 from attndsl.recipe.reading import (
     CHOICES,
     TRAINED,
@@ -87,6 +88,11 @@ class Recipe:
     def rate(self, step: int) -> float:
         """The learning rate of `step` (from 0)."""
         return self.optimizer.number("lr") * self.schedule.share(step, self.steps)
+
+    def frozen(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Those of the `addresses` of parameters that keep their values. Raises E0736 where a pattern matches none, and
+        where nothing is left to train."""
+        return frozen(self.freeze, addresses, self.spans.get("freeze"))
 
     def override(self, settings: Mapping[str, object]) -> Recipe:
         """The recipe with some settings replaced: `{"batch": "4", "lr": "1e-3", "optimizer": "sgd", "floor": 0,

@@ -20,9 +20,8 @@ from attndsl.diagnostics import AttnError, did_you_mean, error
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
-    from attndsl.recipe.recipe import Recipe
     from attndsl.running.program import Array, Program
-    from attndsl.running.trainer import Trainer
+    from attndsl.running.trainer import Trainer, Training
 
 GROUP = "attndsl.backends"
 """The folder of the backends that come with attndsl, and the group of entry points by which others are found."""
@@ -85,7 +84,7 @@ class Backend:
         raise NotImplementedError(type(self).__name__)
 
     def make_trainer(
-        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
     ) -> Trainer:
         """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`."""
         raise NotImplementedError(type(self).__name__)
@@ -132,7 +131,7 @@ class Backend:
     def trainer(
         self,
         graph: Graph,
-        recipe: Recipe,
+        recipe: Training,
         *,
         device: str | None = None,
         parameters: Mapping[str, Array] | None = None,

@@ -7,10 +7,11 @@ loop tells it nothing but batches and step numbers, and everything that it needs
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.graph import Graph, ParameterInfo
+from attndsl.optimizers import Optimizer
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
@@ -27,6 +28,37 @@ class StepResult:
     loss: float
     grad_norm: float
     skipped: bool = False
+
+
+class Training(Protocol):
+    """What a trainer is told of a training: a recipe (`attndsl.recipe.recipe.Recipe`) says it."""
+
+    @property
+    def minimize(self) -> str:
+        """The output to minimise, a scalar."""
+        ...
+
+    @property
+    def optimizer(self) -> Optimizer: ...
+
+    @property
+    def clip(self) -> float:
+        """The largest norm of all gradients together; 0: no limit."""
+        ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step` (from 0)."""
+        ...
+
+    def frozen(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Those of the `addresses` of parameters that keep their values."""
+        ...
 
 
 class Trainer(Protocol):

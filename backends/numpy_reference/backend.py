@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
     from attndsl.backends.numpy_reference.trainer import NumpyTrainer
     from attndsl.graph import Graph
-    from attndsl.recipe.recipe import Recipe
     from attndsl.running.program import Array
+    from attndsl.running.trainer import Training
 
 
 class NumPy(Backend):
@@ -40,7 +40,7 @@ class NumPy(Backend):
         return NumpyProgram(graph, dtype=dtype, parameters=parameters, seed=seed)
 
     def make_trainer(
-        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
     ) -> NumpyTrainer:
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 

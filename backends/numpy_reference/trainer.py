@@ -13,10 +13,8 @@ from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
-from attndsl.recipe.fitting import frozen
-from attndsl.recipe.recipe import Recipe
 from attndsl.running.state import check_state, kept_shapes
-from attndsl.running.trainer import StepResult, decays, parameter_infos, processor_threads
+from attndsl.running.trainer import StepResult, Training, decays, parameter_infos, processor_threads
 
 Array = np.ndarray[Any, Any]
 
@@ -28,14 +26,14 @@ class NumpyTrainer:
     program_type: type[NumpyProgram] = NumpyProgram
     """What it computes with."""
 
-    def __init__(self, graph: Graph, recipe: Recipe, *, parameters: Mapping[str, Array] | None = None) -> None:
+    def __init__(self, graph: Graph, recipe: Training, *, parameters: Mapping[str, Array] | None = None) -> None:
         self.recipe = recipe
         self.precision = BACKEND.precision(recipe.precision)
         self.threads = processor_threads()
         self.program = self.program_type(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
-        self.frozen = frozen(recipe, self.values)
+        self.frozen = recipe.frozen(self.values)
         self.shapes = {address: value.shape for address, value in self.values.items()}
         self.kept = {
             address: {name: np.zeros(shape, self.precision) for name, shape in shapes.items()}

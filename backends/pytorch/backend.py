@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
-    from attndsl.recipe.recipe import Recipe
     from attndsl.running.program import Array
+    from attndsl.running.trainer import Training
 
 
 class PyTorch(Backend):
@@ -47,7 +47,7 @@ class PyTorch(Backend):
         return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
 
     def make_trainer(
-        self, graph: Graph, recipe: Recipe, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
     ) -> TorchTrainer:
         from attndsl.backends.pytorch.trainer import TorchTrainer
 

@@ -15,10 +15,8 @@ from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
-from attndsl.recipe.fitting import frozen
-from attndsl.recipe.recipe import Recipe
 from attndsl.running.state import check_state, kept_shapes
-from attndsl.running.trainer import StepResult, decays, parameter_infos
+from attndsl.running.trainer import StepResult, Training, decays, parameter_infos
 
 Array = np.ndarray[Any, Any]
 
@@ -35,7 +33,7 @@ class TorchTrainer:
     def __init__(
         self,
         graph: Graph,
-        recipe: Recipe,
+        recipe: Training,
         *,
         device: str = "cpu",
         parameters: Mapping[str, Array] | None = None,
@@ -52,7 +50,7 @@ class TorchTrainer:
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
         self.values = {address: named[address] for address in infos}
-        self.frozen = frozen(recipe, self.values)
+        self.frozen = recipe.frozen(self.values)
         self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
         for address in self.frozen:
             self.values[address].requires_grad_(False)
