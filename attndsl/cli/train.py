@@ -91,8 +91,8 @@ def _mask(outcome: Outcome) -> str:
 
 
 def _ending(outcome: Outcome) -> list[str]:
-    from attndsl.objectives import metrics_table
     from attndsl.objectives.choice import OBJECTIVES
+    from attndsl.objectives.metrics import metrics_table
 
     if outcome.interrupted:
         return [f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}"]

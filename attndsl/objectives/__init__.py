@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from attndsl.objectives.base import Batching, Known, Objective, Use
 from attndsl.objectives.choice import OBJECTIVES
-from attndsl.objectives.metrics import Metric, metrics_table
 from attndsl.objectives.roles import Data, Role
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
     from attndsl.graph import Graph
 
-__all__ = ["OBJECTIVES", "Data", "Known", "Metric", "Objective", "Role", "Use", "make_objective", "metrics_table"]
+__all__ = ["OBJECTIVES", "Data", "Known", "Objective", "Role", "Use", "make_objective"]
 
 
 def make_objective(

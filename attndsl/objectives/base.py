@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from attndsl.choices import Option
 from attndsl.data.special import stands_for
 from attndsl.diagnostics import error
-from attndsl.graph.limits import most
 from attndsl.lazy import np
 from attndsl.objectives.choice import ObjectiveChoice, names
 from attndsl.objectives.roles import Data, Role
@@ -252,6 +251,8 @@ class Objective(ABC):
 
     def limit(self, role: str) -> int | None:
         """How long the input of a role may be, for use: what the model takes; None where there is no bound."""
+        from attndsl.graph.limits import most
+
         return most(self.graph, self.input(role))
 
     def require_short(self, rows: Sequence[Array], role: str) -> None:

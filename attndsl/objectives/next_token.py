@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.batches import NextToken
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Objective, Predict, Use, padded
-from attndsl.objectives.metrics import NATS, NUMBER, Metric
 from attndsl.objectives.roles import TARGETS, TOKENS, Data
-from attndsl.objectives.texts import encode_typed
 
 if TYPE_CHECKING:
     import numpy
+
+    from attndsl.data.batches import NextToken
+    from attndsl.objectives.metrics import Metric
 
     Array = numpy.ndarray[Any, Any]
 
@@ -32,6 +32,8 @@ class NextTokens(Objective):
 
     @property
     def windows(self) -> NextToken:
+        from attndsl.data.batches import NextToken
+
         recipe = self.recipe
         return NextToken((self.input("tokens"), self.input("targets")), recipe.batch, recipe.length, recipe.seed)
 
@@ -49,11 +51,15 @@ class NextTokens(Objective):
 
     def inputs(self, examples: Sequence[str]) -> Batch:
         """The tokens of texts; the shorter of several are filled up on the right."""
+        from attndsl.objectives.texts import encode_typed
+
         rows = encode_typed(self.tokenizer, examples)
         self.require_short(rows, "tokens")
         return {self.input("tokens"): padded(rows, self.padding)}
 
     def metrics(self, predict: Predict, data: Array, batches: int, loss: float, known: Known) -> list[Metric]:
+        from attndsl.objectives.metrics import NATS, NUMBER, Metric
+
         perplexity = math.exp(loss) if loss < 700 else math.inf
         found = [Metric("loss per token", loss, NATS)]
         if known.bytes_per_token:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.tokenizers import Tokenizer
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy
+
+    from attndsl.data.tokenizers import Tokenizer
 
     Array = numpy.ndarray[Any, Any]
 

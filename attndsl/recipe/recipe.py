@@ -24,7 +24,6 @@ from attndsl.data.special import SpecialTokens
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, read_objective_json
 from attndsl.optimizers import OPTIMIZERS, Optimizer
-from attndsl.recipe.freezing import frozen
 from attndsl.recipe.reading import (
     CHOICES,
     TRAINED,
@@ -92,6 +91,10 @@ class Recipe:
     def frozen(self, addresses: Iterable[str]) -> frozenset[str]:
         """Those of the `addresses` of parameters that keep their values. Raises E0736 where a pattern matches none, and
         where nothing is left to train."""
+        if not self.freeze:
+            return frozenset()
+        from attndsl.recipe.freezing import frozen
+
         return frozen(self.freeze, addresses, self.spans.get("freeze"))
 
     def override(self, settings: Mapping[str, object]) -> Recipe:
