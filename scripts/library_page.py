@@ -18,8 +18,8 @@ from attndsl.elaborate.files import specs_folder  # noqa: E402
 from attndsl.elaborate.primitives import CONSTANTS, PRIMITIVES, Rule  # noqa: E402
 from attndsl.graph import Initializer  # noqa: E402
 from attndsl.syntax import tree  # noqa: E402
-from attndsl.syntax.files import read_source  # noqa: E402
 from attndsl.syntax.parser import parse  # noqa: E402
+from attndsl.syntax.reading import read_source  # noqa: E402
 
 PAGE = ROOT / "docs" / "library.md"
 

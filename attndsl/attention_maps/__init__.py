@@ -1,14 +1,14 @@
 """Where a model looks: attention weights found in its graph, read from a run, and drawn."""
 
-from attndsl.attention_maps.find import Attention, find_attention
+from attndsl.attention_maps.find import AttentionSite, find_attention
 from attndsl.attention_maps.html import to_html
-from attndsl.attention_maps.maps import Group, Layer, Maps, Picture, Side, Tokens, attention_maps
+from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, Picture, Side, Tokens, attention_maps
 from attndsl.attention_maps.svg import to_svg
 
 __all__ = [
-    "Attention",
-    "Group",
-    "Layer",
+    "AttentionSite",
+    "LayerMap",
+    "MapGroup",
     "Maps",
     "Picture",
     "Side",

@@ -23,7 +23,7 @@ _BETWEEN = (  # what may stand between the softmax and the sum
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionSite:
     """One attention of the graph. `weights` is the type of the value that `Program.run(dump=…)` gives at each of
     `places`: pairs of its address and the path of the layer (`h.3.attn`), in the order of computation. `queries` is
     None where there is but one query. What else its type has besides `keys`: `batch`, and the heads."""
@@ -54,7 +54,7 @@ class _Found:
         return tuple(loop for loop in self.loops if isinstance(loop.op, ops.Scan))
 
 
-def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Graph, tuple[Attention, ...]]:
+def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Graph, tuple[AttentionSite, ...]]:
     """The attentions that a run computes which is given the inputs `given` (None: all), and the same graph with their
     weights under addresses of their own. What a scan attends to in its steps is stacked along the scan's axis."""
     facts = Rewriter(graph)
@@ -79,7 +79,7 @@ def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Gr
 
 def _described(
     graph: Graph, found: _Found, weights: Type, places: tuple[tuple[str, str], ...], firsts: set[Axis]
-) -> Attention:
+) -> AttentionSite:
     keys = _over(found.node)[0]
     own = found.node.output.type.axes
     steps = tuple(axis for axis in weights.axes if axis not in own)  # of the scans around it
@@ -89,7 +89,7 @@ def _described(
     free = [axis for axis in candidates if not axis.size.symbols <= graph.sizes.keys()]
     alike = [axis for axis in candidates if axis.size == keys.size]
     queries = next(iter((*free, *alike, *candidates, *steps)), None)
-    return Attention(places, weights, queries, keys, batch)
+    return AttentionSite(places, weights, queries, keys, batch)
 
 
 # ---------------------------------------------------------------------------------------------- recognising

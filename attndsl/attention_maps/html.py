@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps import raster
-from attndsl.attention_maps.maps import Group, Layer, Maps, label
+from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
 from attndsl.attention_maps.svg import describe, legend, symbol, thumbnail, told
 from attndsl.shipped import SHIPPED
 
@@ -51,7 +51,7 @@ def to_html(maps: Maps, how: str = "attndsl attend") -> str:
     )
 
 
-def _section(maps: Maps, group: Group, number: int) -> str:
+def _section(maps: Maps, group: MapGroup, number: int) -> str:
     heads = max((layer.heads for layer in group.layers), key=len)
     columns = "".join(f'<th scope="col">head {escape(head)}</th>' for head in heads)
     rows = "\n".join(_row(maps, layer, f"{number} {at}") for at, layer in enumerate(group.layers))
@@ -61,7 +61,7 @@ def _section(maps: Maps, group: Group, number: int) -> str:
     )
 
 
-def _row(maps: Maps, layer: Layer, place: str) -> str:
+def _row(maps: Maps, layer: LayerMap, place: str) -> str:
     cells = []
     for head in range(len(layer.heads)):
         elements, wide, high = thumbnail(maps, layer.weights[head])

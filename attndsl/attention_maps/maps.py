@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.attention_maps.find import Attention, find_attention
+from attndsl.attention_maps.find import AttentionSite, find_attention
 from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph
 from attndsl.lazy import np
@@ -48,7 +48,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerMap:
     """The weights of one attention, float `[heads, queries, keys]`. `path` is the layer's in the spec (`h.3.attn`),
     `number` its place among those of its kind."""
 
@@ -61,11 +61,11 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MapGroup:
     """The layers in which the same attends to the same."""
 
     title: str
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerMap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Maps:
 
     model: str
     shown: str
-    groups: tuple[Group, ...]
+    groups: tuple[MapGroup, ...]
     picture: Picture | None = None
     grid: tuple[int, int] | None = None
     before: int = 0
@@ -116,7 +116,7 @@ class Maps:
         return row[self.before :].reshape(self.grid)
 
 
-def _with_head(layer: Layer, head: int | None) -> Layer:
+def _with_head(layer: LayerMap, head: int | None) -> LayerMap:
     if head is None:
         return layer
     return replace(layer, heads=layer.heads[head : head + 1], weights=layer.weights[head : head + 1])
@@ -150,7 +150,7 @@ def attention_maps(
                 help="give a shorter text",
             )  # fmt: skip
     arrays = program(named).run(inputs, [], dump=[address for it in found for address, _ in it.places])
-    groups: dict[str, list[Layer]] = {}
+    groups: dict[str, list[LayerMap]] = {}
     grid, before = None, 0
     for it in found:
         for address, path in it.places:
@@ -163,13 +163,18 @@ def attention_maps(
             rows = _side(it.queries, weights.shape[1], sequences, graph, grid, before)
             columns = _side(it.keys, weights.shape[2], sequences, graph, grid, before)
             layers = groups.setdefault(_title(rows, columns), [])
-            layers.append(Layer(path, len(layers), _heads(it, arrays[address]), rows, columns, weights))
+            layers.append(LayerMap(path, len(layers), _heads(it, arrays[address]), rows, columns, weights))
     return Maps(
-        graph.name, shown, tuple(Group(title, tuple(layers)) for title, layers in groups.items()), picture, grid, before
+        graph.name,
+        shown,
+        tuple(MapGroup(title, tuple(layers)) for title, layers in groups.items()),
+        picture,
+        grid,
+        before,
     )
 
 
-def _arranged(attention: Attention, array: Array) -> Array:
+def _arranged(attention: AttentionSite, array: Array) -> Array:
     """`[heads, queries, keys]` of the first element of the batch, in float32; several axes of heads become one."""
     axes = list(attention.weights.axes)
     for axis in attention.batch:
@@ -183,7 +188,7 @@ def _arranged(attention: Attention, array: Array) -> Array:
     return array.reshape(-1, *array.shape[-2:]).astype(np.float32)
 
 
-def _heads(attention: Attention, array: Array) -> tuple[str, ...]:
+def _heads(attention: AttentionSite, array: Array) -> tuple[str, ...]:
     """`0`, `1`, …; with grouped queries `0.0`, `0.1`: which keys are shared, and which of the group."""
     lengths = [array.shape[attention.weights.index(axis)] for axis in attention.heads]
     return tuple(".".join(map(str, place)) for place in np.ndindex(*lengths)) if lengths else ("0",)

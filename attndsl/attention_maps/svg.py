@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from attndsl.attention_maps import raster
-from attndsl.attention_maps.maps import Group, Layer, Maps, label
+from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
 
 if TYPE_CHECKING:
     import numpy
@@ -50,7 +50,7 @@ def legend(maps: Maps) -> str:
     return "Rows attend to columns: white is 0, dark the largest weight of each head; a row sums to 1."
 
 
-def told(maps: Maps, layer: Layer, head: int) -> str:
+def told(maps: Maps, layer: LayerMap, head: int) -> str:
     """One head in words: `h.3.attn, head 2: the largest weight is 0.83, of “it” to “cat”`."""
     weights = layer.weights[head]
     name = f"{layer.path or 'attention'}, head {layer.heads[head]}"
@@ -91,7 +91,7 @@ def symbol(maps: Maps) -> str:
     )
 
 
-def _overview(maps: Maps, group: Group, top: float) -> tuple[list[str], float, float]:
+def _overview(maps: Maps, group: MapGroup, top: float) -> tuple[list[str], float, float]:
     """A row for each layer, a column for each head."""
     parts: list[str] = []
     left, y = MARGIN + 10 + max(_wide(layer.path, 11) for layer in group.layers), top + 18
@@ -113,7 +113,7 @@ def _overview(maps: Maps, group: Group, top: float) -> tuple[list[str], float, f
     return parts, left + most * (THUMB + GAP), y - top
 
 
-def _large(maps: Maps, layer: Layer, top: float) -> tuple[list[str], float, float]:
+def _large(maps: Maps, layer: LayerMap, top: float) -> tuple[list[str], float, float]:
     weights = layer.weights[0]
     said = told(maps, layer, 0)
     parts, least = [_text(MARGIN, top + 12, said, 12, fill="#555")], MARGIN + _wide(said, 12)
@@ -140,7 +140,7 @@ def _large(maps: Maps, layer: Layer, top: float) -> tuple[list[str], float, floa
     return parts, max(least, left + columns * cell), head + 32 + rows * cell
 
 
-def _cells(layer: Layer, left: float, top: float, cell: float) -> list[str]:
+def _cells(layer: LayerMap, left: float, top: float, cell: float) -> list[str]:
     weights = layer.weights[0]
     most = float(weights.max()) or 1.0
     found = []
@@ -155,7 +155,7 @@ def _cells(layer: Layer, left: float, top: float, cell: float) -> list[str]:
     return found
 
 
-def _patches(maps: Maps, layer: Layer, top: float, width: float, height: float) -> list[str]:
+def _patches(maps: Maps, layer: LayerMap, top: float, width: float, height: float) -> list[str]:
     """The grid of patches over a large picture, each telling its weight."""
     assert maps.grid is not None
     over = maps.over_picture(layer.weights[0])

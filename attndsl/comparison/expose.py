@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ValuePlace:
     """A value at one iteration, `loops` of the repeats around by their addresses: `address` is what `dump` takes,
     `value` and `node` are the graph's."""
 
@@ -52,7 +52,7 @@ def exposed(graph: Graph) -> Graph:
     return replace(graph, body=body, outputs=outputs)
 
 
-def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -> Iterator[Place]:
+def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -> Iterator[ValuePlace]:
     """The values of primitives in the order in which they are computed, as far as the given inputs allow, each by the
     last of its names. What a scan's body makes comes once."""
     missing = {info.value for info in graph.inputs if info.name not in given}
@@ -63,7 +63,7 @@ def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -
         reads = [*node.inputs, *(value for body in node.regions for value in captured(body))]
         return any(value in missing for value in reads)
 
-    def walk(region: Region, loops: Mapping[str, int]) -> Iterator[Place]:
+    def walk(region: Region, loops: Mapping[str, int]) -> Iterator[ValuePlace]:
         for node in region.nodes:
             if needs_missing(node):
                 missing.update(node.outputs)
@@ -76,7 +76,7 @@ def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -
             else:
                 for value in node.outputs:
                     if value.names:
-                        yield Place(filled(value.names[-1], loops), value, node, loops)
+                        yield ValuePlace(filled(value.names[-1], loops), value, node, loops)
 
     return walk(graph.body, {})
 

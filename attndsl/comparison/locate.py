@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from attndsl.addresses import filled
 from attndsl.comparison import tolerance
-from attndsl.comparison.expose import Place, alone, exposed, places
-from attndsl.comparison.report import Divergence, Row
+from attndsl.comparison.expose import ValuePlace, alone, exposed, places
+from attndsl.comparison.report import ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, distance, largest
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, FLOAT, INT, Graph, Node
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 AT_ONCE = 1 << 28  # bytes of values that are held at a time
 
 
-def locate(sides: Sides, inputs: dict[str, Array], weights: dict[str, Array], rows: Sequence[Row]) -> Divergence | None:
+def locate(
+    sides: Sides, inputs: dict[str, Array], weights: dict[str, Array], rows: Sequence[ComparedArray]
+) -> Divergence | None:
     """The first place where the sides part; None where every value that can be looked at agrees."""
     sizes = check_inputs(sides.graph, inputs)
     # Values are looked up where the candidate computes them, which may be in the graph after the passes; a candidate
@@ -86,7 +88,7 @@ def _first_value(
     return None
 
 
-def _allowed(place: Place, dtype: str, true: Array, cost: Array) -> float:
+def _allowed(place: ValuePlace, dtype: str, true: Array, cost: Array) -> float:
     if place.value.type.dtype in (INT, BOOL):
         return 0.0
     return tolerance.for_output(dtype, largest(true), distance(true, cost))
@@ -98,9 +100,9 @@ def _values(graph: Graph) -> Iterator[tuple[str, ...]]:
             yield value.names
 
 
-def _groups(found: Sequence[Place], sizes: dict[str, int]) -> Iterator[list[Place]]:
+def _groups(found: Sequence[ValuePlace], sizes: dict[str, int]) -> Iterator[list[ValuePlace]]:
     """Places in order, so many at a time that their values fit into memory."""
-    group: list[Place] = []
+    group: list[ValuePlace] = []
     held = 0
     for place in found:
         size = 8 * place.value.type.elements.value(sizes)
@@ -114,7 +116,7 @@ def _groups(found: Sequence[Place], sizes: dict[str, int]) -> Iterator[list[Plac
 
 
 def _operands(
-    graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+    graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
 ) -> dict[str, Array] | None:
     """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where that cannot be shown."""
     node = place.node
@@ -139,7 +141,7 @@ def _operands(
 
 
 def _differs_alone(
-    sides: Sides, graph: Graph, place: Place, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+    sides: Sides, graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
 ) -> bool:
     """Whether the operation gives something else on the same operands."""
     if sides.after_passes or not place.node.inputs:
@@ -189,7 +191,7 @@ def _first_gradient(
     return None
 
 
-def _readable(place: Place) -> str:
+def _readable(place: ValuePlace) -> str:
     """The address by which the author knows the value, or the layer in which it is computed."""
     named = [name for name in place.value.names if "~" not in name]
     return filled(named[-1] if named else place.node.scope, place.loops) or "the model"

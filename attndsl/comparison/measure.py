@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from attndsl.comparison import tolerance
-from attndsl.comparison.report import Comparison, Row
+from attndsl.comparison.report import ComparedArray, Comparison
 from attndsl.comparison.sides import Sides, distance, largest, rounded
 from attndsl.graph import BOOL, FLOAT, INT, Graph
 from attndsl.lazy import np
@@ -102,7 +102,7 @@ class _Trial:
         return found
 
 
-def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) -> list[Row]:
+def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) -> list[ComparedArray]:
     if exact.keys() != found.keys():
         names = ", ".join(sorted(name for _, name in exact.keys() ^ found.keys()))
         raise AssertionError(f"the two sides give different arrays: {names}")
@@ -127,5 +127,5 @@ def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) 
             if not difference
             else inf
         )
-        rows.append(Row(kind, name, tuple(np.shape(true)), difference, relative, allowed))
+        rows.append(ComparedArray(kind, name, tuple(np.shape(true)), difference, relative, allowed))
     return rows

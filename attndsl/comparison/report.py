@@ -15,7 +15,7 @@ SCHEMA = "attndsl.compare/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparedArray:
     """One array. `absolute` is the greatest difference between two elements, `relative` that divided by the greatest
     magnitude in the reference (None where the reference is nothing but rounding noise), `tolerance` what `absolute` may
     be. Where one side has a NaN or an infinity and the other has not, both are infinite."""
@@ -53,7 +53,7 @@ class Comparison:
     candidate: str
     dtype: str
     sizes: dict[str, int]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedArray, ...]
     divergence: Divergence | None = None
 
     @property
@@ -159,9 +159,9 @@ def _number(value: float | None) -> str:
     return f"{value:.1e}" if value else "0"
 
 
-def _gathered(rows: tuple[Row, ...]) -> list[tuple[Row, int]]:
+def _gathered(rows: tuple[ComparedArray, ...]) -> list[tuple[ComparedArray, int]]:
     """Rows with those that differ in their layer's number alone, and agree, put together as the worst of them."""
-    groups: dict[object, list[Row]] = {}
+    groups: dict[object, list[ComparedArray]] = {}
     for i, row in enumerate(rows):
         groups.setdefault((row.kind, _pattern(row.name), row.shape) if row.ok else i, []).append(row)
     found = []

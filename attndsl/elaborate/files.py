@@ -12,8 +12,8 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_
 from attndsl.records import dataclass, field, replace
 from attndsl.shipped import SHIPPED
 from attndsl.syntax import tree
-from attndsl.syntax.files import decode, read_source
 from attndsl.syntax.parser import parse
+from attndsl.syntax.reading import decode, read_source
 
 Callable = Union[tree.Block, tree.IndexFunction]
 

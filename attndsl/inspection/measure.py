@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attndsl.addresses import Box, Indices, covered, loops_of
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
 from attndsl.inspection.kept import KeptValues
-from attndsl.inspection.report import Layer, Report, Sharing, Totals
+from attndsl.inspection.report import LayerReport, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops.control import Repeat, Scan
 from attndsl.records import dataclass, field
@@ -40,7 +40,7 @@ def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
     layers = tuple(child.freeze(values) for child in root.children)
     if root.flops or root.activation_bytes:
         layers += (
-            Layer("", OUTSIDE, "", False, 1, None, None, None, 0, 0, root.flops, root.activation_bytes),
+            LayerReport("", OUTSIDE, "", False, 1, None, None, None, 0, 0, root.flops, root.activation_bytes),
         )  # fmt: skip
     return Report(
         graph.name, graph.variant, graph.doc, dict(graph.hyperparameters), choices, layers, shared, totals
@@ -78,9 +78,9 @@ class _Entry:
             return self.parameters + sum(child.parameters_of_one() for child in self.children)
         return self.total("parameters_total") // self.copies
 
-    def freeze(self, sizes: Mapping[str, int]) -> Layer:
+    def freeze(self, sizes: Mapping[str, int]) -> LayerReport:
         axes = self.result.type.axes if self.result is not None else None
-        return Layer(
+        return LayerReport(
             path=self.info.path,
             name=self.name,
             kind=self.info.kind,

@@ -32,7 +32,7 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerReport:
     """One line of the tree. `copies` counts how often the layer exists (the depth of the repeats around it).
 
     `output` and `shape` are the axes and lengths of its result (None where it gives nothing away); `parameters` are
@@ -52,10 +52,10 @@ class Layer:
     parameters_total: int
     flops: int
     activation_bytes: int
-    children: tuple[Layer, ...] = ()
+    children: tuple[LayerReport, ...] = ()
     repeats: int | None = None  # for a repeat or scan: how often its body runs
 
-    def walk(self) -> Iterator[Layer]:
+    def walk(self) -> Iterator[LayerReport]:
         """This layer and everything in it, each before its children."""
         yield self
         for child in self.children:
@@ -108,11 +108,11 @@ class Report:
     doc: str | None
     hyperparameters: Mapping[str, object]
     sizes: tuple[SizeChoice, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerReport, ...]
     shared: tuple[Sharing, ...]
     totals: Totals
 
-    def walk(self) -> Iterator[Layer]:
+    def walk(self) -> Iterator[LayerReport]:
         for layer in self.layers:
             yield from layer.walk()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attndsl.inspection.report import KEPT_CONVENTION, Layer, Report, first_sentence
+from attndsl.inspection.report import KEPT_CONVENTION, LayerReport, Report, first_sentence
 from attndsl.records import dataclass
 
 GAP = "  "
@@ -164,12 +164,12 @@ def _lines(report: Report, exact: bool) -> Iterator[_Line]:
         yield _Line("", ELSE, "", cells, True)
 
 
-def _is_listed(layer: Layer) -> bool:
+def _is_listed(layer: LayerReport) -> bool:
     return layer.labelled or layer.parameters_total > 0 or layer.kind in BODIES
 
 
 def _branch(
-    layers: tuple[Layer, ...], indent: str, shared: set[str], exact: bool, is_top: bool = True
+    layers: tuple[LayerReport, ...], indent: str, shared: set[str], exact: bool, is_top: bool = True
 ) -> Iterator[_Line]:
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1

@@ -1,6 +1,6 @@
 """Rewritings of the graph: one file each, one visible pipeline."""
 
-from attndsl.passes.base import Miss, Pass, Report, Rewrite
+from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
 from attndsl.passes.pipeline import PIPELINE, explain, optimize
 
-__all__ = ["PIPELINE", "Miss", "Pass", "Report", "Rewrite", "explain", "optimize"]
+__all__ = ["PIPELINE", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]

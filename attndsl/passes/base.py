@@ -37,7 +37,7 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PassReport:
     """What one pass did to one graph; that of `housekeeping` is summed up where it is shown."""
 
     name: str
@@ -59,23 +59,23 @@ class Pass:
     after: ClassVar[tuple[str, ...]] = ()
     housekeeping: ClassVar[bool] = False
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         """Rewrite a graph, and say what was done."""
         raise NotImplementedError(type(self).__name__)
 
-    def run(self, graph: Graph) -> tuple[Graph, Report]:
+    def run(self, graph: Graph) -> tuple[Graph, PassReport]:
         """The rewritten graph (the same object if there was nothing to do) and what was done."""
         rewriter = Rewriter(graph)
         report = self.rewrite(rewriter)
         return rewriter.finish(), report
 
-    def report(self, rewrites: Iterable[Rewrite], misses: Iterable[Miss] = ()) -> Report:
+    def report(self, rewrites: Iterable[Rewrite], misses: Iterable[Miss] = ()) -> PassReport:
         """What to say of rewrites and misses; equal rewrites at one place are one with a count."""
         counts: dict[Rewrite, int] = {}
         for rewrite in rewrites:
             counts[rewrite] = counts.get(rewrite, 0) + 1
         counted = tuple(Rewrite(r.rule, r.detail, r.scope, r.at, r.span, n) for r, n in counts.items())
-        return Report(self.name, counted, tuple(misses), self.housekeeping)
+        return PassReport(self.name, counted, tuple(misses), self.housekeeping)
 
 
 class Refusal(Exception):

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 
 from attndsl.graph import Value
 from attndsl.ops import Constant, Parameter, SizeOf
-from attndsl.passes.base import Pass, Report, Rewrite, rewritten
-from attndsl.passes.rewrite import Body, Rewriter
+from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
+from attndsl.passes.rewrite import EditedBody, Rewriter
 from attndsl.records import dataclass
 
 FREE = (Constant, SizeOf, Parameter)  # cost nothing: known by what they are, never fetched from an outer body
@@ -24,7 +24,7 @@ class CommonSubexpressions(Pass):
     name = "common-subexpressions"
     housekeeping = True
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         search = _Search(rewriter)
         search.body(rewriter.body, ChainMap())
         return self.report(search.merged)
@@ -37,7 +37,7 @@ class _Search:
         self.numbers: dict[Hashable, int] = {}  # of each value; of each op among those that are known by what they are
         self.number_of: dict[Value, int] = {}
 
-    def body(self, body: Body, seen: Table) -> None:
+    def body(self, body: EditedBody, seen: Table) -> None:
         for place in body.places():
             node = place.node
             if node is None:

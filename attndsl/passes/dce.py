@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attndsl.graph import Node
 from attndsl.ops import Repeat, Scan
-from attndsl.passes.base import Pass, Report, Rewrite, rewritten
-from attndsl.passes.rewrite import Place, Rewriter
+from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
+from attndsl.passes.rewrite import NodePlace, Rewriter
 from attndsl.records import dataclass, replace
 
 
@@ -17,7 +17,7 @@ class DeadCode(Pass):
     name = "dead-code"
     housekeeping = True
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         return self.report(drop_dead(rewriter))
 
 
@@ -36,7 +36,7 @@ def drop_dead(rewriter: Rewriter) -> list[Rewrite]:
     return [rewritten("dead", f"`{node.op.name}` has no use", node) for node in gone]
 
 
-def _drop_emissions(rewriter: Rewriter, place: Place, node: Node, op: Repeat | Scan) -> None:
+def _drop_emissions(rewriter: Rewriter, place: NodePlace, node: Node, op: Repeat | Scan) -> None:
     keep = [i for i, value in enumerate(node.outputs) if i < op.carried or rewriter.uses(value)]
     if len(keep) == len(node.outputs):
         return

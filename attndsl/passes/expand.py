@@ -5,7 +5,7 @@ from __future__ import annotations
 from attndsl.graph import Node
 from attndsl.ops import Fused
 from attndsl.passes.algebra import Algebra
-from attndsl.passes.base import Pass, Report
+from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
 from attndsl.records import dataclass
@@ -26,7 +26,7 @@ class Expand(Pass):
 
     name = "expand"
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         def find(algebra: Algebra, node: Node) -> Match | None:
             return None if self.only and node.op.name not in self.only else expanded(node)
 

@@ -24,7 +24,7 @@ SLOPE = math.sqrt(2 / math.pi)
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ActivationForm:
     """An activation: its curve, the powers of x in the curve's argument, and those of (x, curve) in the whole."""
 
     kind: type[Op]
@@ -34,9 +34,9 @@ class Form:
 
 
 FORMS = (
-    Form(Erf, {1: math.sqrt(0.5)}, {(1, 0): 0.5, (1, 1): 0.5}, Gelu(approximate=False)),
-    Form(Tanh, {1: SLOPE, 3: SLOPE * 0.044715}, {(1, 0): 0.5, (1, 1): 0.5}, Gelu(approximate=True)),
-    Form(Sigmoid, {1: 1.0}, {(1, 1): 1.0}, Silu()),
+    ActivationForm(Erf, {1: math.sqrt(0.5)}, {(1, 0): 0.5, (1, 1): 0.5}, Gelu(approximate=False)),
+    ActivationForm(Tanh, {1: SLOPE, 3: SLOPE * 0.044715}, {(1, 0): 0.5, (1, 1): 0.5}, Gelu(approximate=True)),
+    ActivationForm(Sigmoid, {1: 1.0}, {(1, 1): 1.0}, Silu()),
 )
 
 
@@ -44,7 +44,7 @@ FORMS = (
 class _Candidate:
     """A curve near the root, its argument as a polynomial in x of the powers that the form has."""
 
-    form: Form
+    form: ActivationForm
     curve: Node
     x: Value
     argument: Polynomial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attndsl.graph import Node, Value
 from attndsl.ops import Constant, Dropout, Parameter, SizeOf, Uniform
-from attndsl.passes.base import Pass, Report, Rewrite, rewritten
-from attndsl.passes.rewrite import Body, Place, Rewriter
+from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
+from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
 from attndsl.records import dataclass
 
 FREE = (Constant, SizeOf, Parameter)
@@ -20,20 +20,20 @@ class Hoist(Pass):
     name = "hoist"
     housekeeping = True
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         moved: list[Rewrite] = []
         _hoist(rewriter, rewriter.body, moved)
         return self.report(moved)
 
 
-def _hoist(rewriter: Rewriter, body: Body, moved: list[Rewrite]) -> None:
+def _hoist(rewriter: Rewriter, body: EditedBody, moved: list[Rewrite]) -> None:
     for place in body.places():
         for inner in place.bodies:
             _hoist(rewriter, inner, moved)  # what left the bodies inside this one may leave this one too
             _empty(rewriter, inner, place, moved)
 
 
-def _empty(rewriter: Rewriter, body: Body, owner: Place, moved: list[Rewrite]) -> None:
+def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, moved: list[Rewrite]) -> None:
     """Move what can stand before `owner` out of its `body`."""
     inside = set(body.region.parameters)
     free: dict[Value, Node] = {}

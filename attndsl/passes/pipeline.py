@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
 from attndsl.graph.verify import verify as verify_graph
-from attndsl.passes.base import Miss, Pass, Report, Rewrite
+from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
 from attndsl.passes.canonicalise import Canonicalise
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.dce import DeadCode
@@ -34,11 +34,11 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE) -> tuple[Graph, list[Report]]:
+def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE) -> tuple[Graph, list[PassReport]]:
     """The graph after `passes`, and what each of them did. With `verify` the graph is checked before the first and
     after every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes
     before one that it names in `after`."""
-    reports: list[Report] = []
+    reports: list[PassReport] = []
     verified: set[Node] = set()
     if verify:
         verify_graph(graph, verified)
@@ -57,7 +57,7 @@ def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPE
 # ---------------------------------------------------------------- in words
 
 
-def explain(reports: Iterable[Report]) -> str:
+def explain(reports: Iterable[PassReport]) -> str:
     """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up."""
     reports = tuple(reports)
     lines: list[str] = []

@@ -18,28 +18,28 @@ from attndsl.records import replace
 CELL = 1 << 24  # how many values may be emitted in a row before their order is known no more
 
 
-class Place:
+class NodePlace:
     """Where a node stands: in a body, between two others. The node there changes, the place stays."""
 
     __slots__ = ("after", "before", "bodies", "body", "node")
 
-    def __init__(self, node: Node | None, body: Body | None) -> None:
+    def __init__(self, node: Node | None, body: EditedBody | None) -> None:
         self.node, self.body = node, body
         self.before = self.after = self
-        self.bodies: tuple[Body, ...] = ()
+        self.bodies: tuple[EditedBody, ...] = ()
 
 
-class Body:
+class EditedBody:
     """A region being rewritten: its places in a ring that starts and ends at `edge`."""
 
     __slots__ = ("edge", "owner", "region", "results")
 
-    def __init__(self, region: Region, owner: Place | None) -> None:
+    def __init__(self, region: Region, owner: NodePlace | None) -> None:
         self.region, self.owner = region, owner
         self.results = region.results
-        self.edge = Place(None, self)
+        self.edge = NodePlace(None, self)
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[NodePlace]:
         """Those that there are now, in order; what is done to the one at hand does not disturb the walk."""
         place = self.edge.after
         while place is not self.edge:
@@ -58,16 +58,16 @@ class Rewriter:
         self.sizes: Mapping[str, int] = graph.sizes
         self.producers: dict[Value, Node] = {}
         self.order: dict[Value, int] = {}
-        self.places: dict[Node, Place] = {}
+        self.places: dict[Node, NodePlace] = {}
         self.edits = 0
-        self._readers: dict[Value, dict[Place | Body, int]] = {}
+        self._readers: dict[Value, dict[NodePlace | EditedBody, int]] = {}
         self._replaced: dict[Value, Value] = {}
         self._inherited: dict[Value, tuple[str, ...]] = {}
         self._emitted: list[Node] = []
         self._unread: list[Value] = []
         self._serial = 0
         self.body = self._read(graph.body, None)
-        self._kept = Body(Region((), (), tuple(kept)), None)
+        self._kept = EditedBody(Region((), (), tuple(kept)), None)
         for value in self._kept.results:
             self._add_reader(value, self._kept)
 
@@ -77,15 +77,15 @@ class Rewriter:
         """Who reads a value, as often as it does: the owner of a body that gives it back, None for the model itself."""
         return [node for reader, count in self._readers.get(value, {}).items() for node in [_reader(reader)] * count]
 
-    def readers(self, value: Value) -> list[Place]:
+    def readers(self, value: Value) -> list[NodePlace]:
         """The places of the nodes that read a value."""
-        return [reader for reader in self._readers.get(value, ()) if isinstance(reader, Place)]
+        return [reader for reader in self._readers.get(value, ()) if isinstance(reader, NodePlace)]
 
     def used_once(self, value: Value) -> bool:
         readers = self._readers.get(value, {})
         return len(readers) == 1 and next(iter(readers.values())) == 1
 
-    def walk(self, body: Body | None = None) -> Iterator[Place]:
+    def walk(self, body: EditedBody | None = None) -> Iterator[NodePlace]:
         """Every place in order, each before those of its own bodies."""
         for place in (body or self.body).places():
             yield place
@@ -113,7 +113,7 @@ class Rewriter:
         self.order, self._serial = {}, 0
         self._number(self.body, 0)
 
-    def _number(self, body: Body, last: int) -> int:
+    def _number(self, body: EditedBody, last: int) -> int:
         for value in body.region.parameters:
             last += CELL
             self.order[value] = last
@@ -128,13 +128,13 @@ class Rewriter:
 
     # ------------------------------------------------------------ edits
 
-    def at(self, node: Node, scope: str | None = None) -> Emitter:
+    def at(self, node: Node, scope: str | None = None) -> NodeEmitter:
         """What emits nodes in front of `node`, stamped with its scope (or another) and place."""
-        return Emitter(self, self.places[node], node.scope if scope is None else scope)
+        return NodeEmitter(self, self.places[node], node.scope if scope is None else scope)
 
-    def insert(self, node: Node, before: Place) -> Value:
+    def insert(self, node: Node, before: NodePlace) -> Value:
         """Put a new node in front of a place; its value."""
-        place = Place(node, before.body)
+        place = NodePlace(node, before.body)
         place.before, place.after = before.before, before
         before.before.after = before.before = place
         assert before.node is not None
@@ -181,7 +181,7 @@ class Rewriter:
         there.before.after = there.before = place
         self.edits += 1
 
-    def give(self, body: Body, results: tuple[Value, ...]) -> None:
+    def give(self, body: EditedBody, results: tuple[Value, ...]) -> None:
         """Change what a body gives back."""
         before, body.results = body.results, results
         for value in results:
@@ -204,11 +204,11 @@ class Rewriter:
         def now(values: tuple[Value, ...]) -> tuple[Value, ...]:
             return tuple([names.get(value, value) for value in values]) if names else values
 
-        def region(body: Body) -> Region:
+        def region(body: EditedBody) -> Region:
             nodes = tuple([node(place) for place in body.places()])
             return Region(now(body.region.parameters), nodes, now(body.results))
 
-        def node(place: Place) -> Node:
+        def node(place: NodePlace) -> Node:
             old = place.node
             assert old is not None
             inputs, outputs = now(old.inputs), now(old.outputs)
@@ -228,11 +228,11 @@ class Rewriter:
 
     # ------------------------------------------------------------ keeping up
 
-    def _read(self, region: Region, owner: Place | None) -> Body:
-        body = Body(region, owner)
+    def _read(self, region: Region, owner: NodePlace | None) -> EditedBody:
+        body = EditedBody(region, owner)
         last = body.edge
         for node in region.nodes:
-            place = Place(node, body)
+            place = NodePlace(node, body)
             place.before, last.after = last, place
             last = place
             for value in node.inputs:
@@ -247,7 +247,7 @@ class Rewriter:
             self._add_reader(value, body)
         return body
 
-    def _settle(self, place: Place, node: Node) -> None:
+    def _settle(self, place: NodePlace, node: Node) -> None:
         place.node = node
         self.places[node] = place
         for value in node.outputs:
@@ -256,13 +256,13 @@ class Rewriter:
             self._add_reader(value, place)
         self.edits += 1
 
-    def _let_go(self, place: Place, node: Node) -> None:
+    def _let_go(self, place: NodePlace, node: Node) -> None:
         """The node that stood at a place reads nothing any more."""
         del self.places[node]
         for value in node.inputs:
             self._drop_reader(value, place)
 
-    def _unlink(self, place: Place) -> None:
+    def _unlink(self, place: NodePlace) -> None:
         node = place.node
         assert node is not None
         place.before.after, place.after.before = place.after, place.before
@@ -279,14 +279,14 @@ class Rewriter:
                 self._drop_reader(value, body)
         self._let_go(place, node)
 
-    def _add_reader(self, value: Value, reader: Place | Body) -> None:
+    def _add_reader(self, value: Value, reader: NodePlace | EditedBody) -> None:
         readers = self._readers.get(value)
         if readers is None:
             self._readers[value] = {reader: 1}
         else:
             readers[reader] = readers.get(reader, 0) + 1
 
-    def _drop_reader(self, value: Value, reader: Place | Body) -> None:
+    def _drop_reader(self, value: Value, reader: NodePlace | EditedBody) -> None:
         readers = self._readers[value]
         readers[reader] -= 1
         if readers[reader]:
@@ -311,7 +311,7 @@ class Rewriter:
         for reader, count in self._readers.pop(old, {}).items():
             readers = self._readers.setdefault(new, {})
             readers[reader] = readers.get(reader, 0) + count
-            if isinstance(reader, Body):
+            if isinstance(reader, EditedBody):
                 reader.results = tuple([new if value is old else value for value in reader.results])
                 continue
             node = reader.node
@@ -326,10 +326,10 @@ class Rewriter:
         self.edits += 1
 
 
-class Emitter(Builder):
+class NodeEmitter(Builder):
     """Emits nodes in front of one that is being rewritten, stamped with its place."""
 
-    def __init__(self, rewriter: Rewriter, place: Place, scope: str) -> None:
+    def __init__(self, rewriter: Rewriter, place: NodePlace, scope: str) -> None:
         assert place.node is not None
         super().__init__(scope, place.node.span, place.node.site)
         self.rewriter, self.place = rewriter, place
@@ -343,6 +343,6 @@ class Emitter(Builder):
         return self.rewriter.insert(node, self.place)
 
 
-def _reader(reader: Place | Body) -> Node | None:
-    place = reader if isinstance(reader, Place) else reader.owner
+def _reader(reader: NodePlace | EditedBody) -> Node | None:
+    place = reader if isinstance(reader, NodePlace) else reader.owner
     return place.node if place is not None else None

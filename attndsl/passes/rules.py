@@ -16,8 +16,8 @@ from attndsl.graph import Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import Broadcast, Op
 from attndsl.passes.algebra import Algebra
-from attndsl.passes.base import Miss, Pass, Refusal, Report, Rewrite
-from attndsl.passes.rewrite import Place, Rewriter
+from attndsl.passes.base import Miss, Pass, PassReport, Refusal, Rewrite
+from attndsl.passes.rewrite import NodePlace, Rewriter
 from attndsl.records import dataclass
 
 
@@ -80,7 +80,7 @@ class RulePass(Pass):
     rules: ClassVar[tuple[Rule, ...]] = ()
     backward: ClassVar[bool] = False
 
-    def rewrite(self, rewriter: Rewriter) -> Report:
+    def rewrite(self, rewriter: Rewriter) -> PassReport:
         return self.report(*apply(rewriter, self.rules, backward=self.backward))
 
 
@@ -117,7 +117,7 @@ class _Driver:
         near.sort(key=lambda key: self.rewriter.order[key[1]])
         return self.done, [self.refused[key][1] for key in near]
 
-    def _visit(self, place: Place, node: Node) -> None:
+    def _visit(self, place: NodePlace, node: Node) -> None:
         if node.regions or node.output in self.claimed:
             return
         for rule in self._rules_for(type(node.op)):
@@ -139,7 +139,7 @@ class _Driver:
 
     # ------------------------------------------------------------ what a rule answered
 
-    def _rewrite(self, rule: Rule, place: Place, node: Node, found: Match | Put | Value) -> bool:
+    def _rewrite(self, rule: Rule, place: NodePlace, node: Node, found: Match | Put | Value) -> bool:
         readers = self.rewriter.readers(node.output)
         if isinstance(found, Put):
             if found.inferred and found.op.infer(*[value.type for value in found.inputs]) != node.output.type:
@@ -174,7 +174,7 @@ class _Driver:
         self.rewriter.replace(node, value)
         self._again([self.rewriter.places[new] for new in out.nodes if new in self.rewriter.places])
 
-    def _again(self, places: Iterable[Place]) -> None:
+    def _again(self, places: Iterable[NodePlace]) -> None:
         for place in reversed(tuple(places)):
             if place not in self.queued:
                 self.queued.add(place)

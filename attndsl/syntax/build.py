@@ -26,7 +26,7 @@ class _Config:
     entries: tuple[tree.ConfigEntry, ...]
 
 
-class Builder(ExpressionBuilder):
+class TreeBuilder(ExpressionBuilder):
     # ---------------------------------------------------------------- file and declarations
 
     def file(self, span: Span, children: Children) -> tree.File:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span, nearest
 from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, Token
-from attndsl.syntax.place import AFTER_VALUE, COMPARISONS, OPERANDS, OPERATORS, Place
+from attndsl.syntax.place import AFTER_VALUE, COMPARISONS, OPERANDS, OPERATORS, ParserPlace
 from attndsl.syntax.tables import END, tables
 from attndsl.syntax.tree import Tree
 
 if TYPE_CHECKING:
-    from attndsl.syntax.parser import Parser
+    from attndsl.syntax.parser import Parsing
 
 _USES = {
     "input": "input tokens: int[B, T]",
@@ -68,9 +68,9 @@ _LOOKALIKES = {
 }
 
 
-def explain(parser: Parser, token: Token, depth: int) -> Diagnostic:
+def explain(parser: Parsing, token: Token, depth: int) -> Diagnostic:
     """The diagnostic for `token`, which cannot stand where it does; the statement begins at `depth` of the stacks."""
-    place = Place(parser, token, depth)
+    place = ParserPlace(parser, token, depth)
     for question in _QUESTIONS:
         found = question(place)
         if found is not None:
@@ -88,7 +88,7 @@ def nothing_declared(source: Source) -> Diagnostic:
     )
 
 
-def missing_brace(parser: Parser, at: int) -> Diagnostic:
+def missing_brace(parser: Parsing, at: int) -> Diagnostic:
     """A `{` that nothing closes, noticed at `at`: at the end of the file, or where another declaration starts."""
     brackets, text, source = parser.brackets, parser.text, parser.source
     culprit = next((b for b, where in brackets.unclosed.items() if text[b] == "{" and where >= at), None)
@@ -110,7 +110,7 @@ def missing_brace(parser: Parser, at: int) -> Diagnostic:
     )
 
 
-def missing_mark(parser: Parser, token: Token, mark: str) -> Diagnostic:
+def missing_mark(parser: Parsing, token: Token, mark: str) -> Diagnostic:
     """A brace that was left out just before `token`."""
     span = Span(parser.source, parser.ends[-1], parser.ends[-1])
     next_word = re.compile(r"\w*").match(parser.text, parser.lexer.at)
@@ -126,7 +126,7 @@ def _indent(text: str, offset: int) -> int:
 # ---------------------------------------------------------------- the questions
 
 
-def _characters(place: Place) -> Diagnostic | None:
+def _characters(place: ParserPlace) -> Diagnostic | None:
     """A character that starts nothing, or a string that does not end."""
     token, text, source = place.token, place.text, place.source
     if place.kind != BAD:
@@ -167,7 +167,7 @@ def _characters(place: Place) -> Diagnostic | None:
     return place.say("E0012", f"an invisible character means nothing here: {name}", help=help)
 
 
-def _fraction(place: Place) -> Diagnostic | None:
+def _fraction(place: ParserPlace) -> Diagnostic | None:
     """`.5`, `1.`, `2x`."""
     token, text = place.token, place.text
     if place.kind == "DOT" and re.match(r"\.\d", text[token.start : token.start + 2]):
@@ -195,7 +195,7 @@ def _fraction(place: Place) -> Diagnostic | None:
     return None
 
 
-def _docstring(place: Place) -> Diagnostic | None:
+def _docstring(place: ParserPlace) -> Diagnostic | None:
     parts = place.parts
     is_dangling = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "DOC"
     if place.kind != "DOC" and not is_dangling:
@@ -211,7 +211,7 @@ def _docstring(place: Place) -> Diagnostic | None:
     )
 
 
-def _brackets(place: Place) -> Diagnostic | None:
+def _brackets(place: ParserPlace) -> Diagnostic | None:
     """A bracket that is missing, of the wrong kind, or too many."""
     token, bracket = place.token, place.bracket
     if bracket is not None and bracket.text != "{":
@@ -240,7 +240,7 @@ def _brackets(place: Place) -> Diagnostic | None:
     return None
 
 
-def _equals(place: Place) -> Diagnostic | None:
+def _equals(place: ParserPlace) -> Diagnostic | None:
     if place.kind == "EQUALS" and "EQUAL" in place.expected:
         return place.say("E0016", "`=` gives a name its value, and cannot stand here", help="to compare, write `==`")
     if place.kind == "EQUAL" and "EQUALS" in place.expected:
@@ -250,13 +250,13 @@ def _equals(place: Place) -> Diagnostic | None:
     return None
 
 
-def _else(place: Place) -> Diagnostic | None:
+def _else(place: ParserPlace) -> Diagnostic | None:
     if place.kind == "ELSE" and place.at_start:
         return place.say("E0010", "this `else` follows no `if`")
     return None
 
 
-def _comparison(place: Place) -> Diagnostic | None:
+def _comparison(place: ParserPlace) -> Diagnostic | None:
     if place.kind not in COMPARISONS or len(place.parts) < 3:
         return None
     operator = place.parts[-2]
@@ -275,7 +275,7 @@ def _comparison(place: Place) -> Diagnostic | None:
     )
 
 
-def _operator_spelling(place: Place) -> Diagnostic | None:
+def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
     """`**`, `&&`, `||`, `+x`."""
     token = place.token
     if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[: token.start].endswith(token.text):
@@ -288,7 +288,7 @@ def _operator_spelling(place: Place) -> Diagnostic | None:
     return None
 
 
-def _reserved(place: Place) -> Diagnostic | None:
+def _reserved(place: ParserPlace) -> Diagnostic | None:
     """`and = 3`, `x.return`, `repeat if in depth`."""
     if place.token.text not in tables().reserved or "NAME" not in place.expected:
         return None
@@ -299,7 +299,7 @@ def _reserved(place: Place) -> Diagnostic | None:
     )
 
 
-def _unknown_word(place: Place) -> Diagnostic | None:
+def _unknown_word(place: ParserPlace) -> Diagnostic | None:
     """A first word that is no keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
     parts, token = place.parts, place.token
     if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
@@ -327,14 +327,14 @@ def _unknown_word(place: Place) -> Diagnostic | None:
     return None
 
 
-def _nameless(place: Place, word: str, at: int) -> Diagnostic:
+def _nameless(place: ParserPlace, word: str, at: int) -> Diagnostic:
     """`repeat {`, `scope {`: keywords only where a name follows."""
     return place.say(
         "E0010", f"`{word}` needs a name after it", place.span(at, at + len(word)), help=f"as in `{_USES[word]}`"
     )
 
 
-def _outside(place: Place) -> Diagnostic:
+def _outside(place: ParserPlace) -> Diagnostic:
     """Something between declarations that is none."""
     token = place.token
     word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
@@ -362,7 +362,7 @@ def _outside(place: Place) -> Diagnostic:
     return place.say("E0020", f"{place.shown()} stands outside of every declaration")
 
 
-def _word(place: Place, start: int, end: int, words: Iterable[str], what: str) -> Diagnostic:
+def _word(place: ParserPlace, start: int, end: int, words: Iterable[str], what: str) -> Diagnostic:
     span = place.span(start, end)
     found = nearest(span.text, words)
     if span.text in _ELSEWHERE:
@@ -374,7 +374,7 @@ def _word(place: Place, start: int, end: int, words: Iterable[str], what: str) -
     return place.say("E0015", f"`{span.text}` starts {what}", span, help=help)
 
 
-def _unused_value(place: Place) -> Diagnostic | None:
+def _unused_value(place: ParserPlace) -> Diagnostic | None:
     """A statement that is only an expression: `dropout(x, p)`."""
     parts = place.parts
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
@@ -403,7 +403,7 @@ def _unused_value(place: Place) -> Diagnostic | None:
     )
 
 
-def _operand(place: Place) -> Diagnostic | None:
+def _operand(place: ParserPlace) -> Diagnostic | None:
     """Two values with nothing between them, or an operator with nothing after it."""
     token, source = place.token, place.source
     expects_value = place.parser.awaits_value()
@@ -438,14 +438,14 @@ def _operand(place: Place) -> Diagnostic | None:
     return None
 
 
-def _last_token(parser: Parser) -> Token | None:
+def _last_token(parser: Parsing) -> Token | None:
     part = parser.values[-1]
     if isinstance(part, list) and part:
         part = part[-1]
     return part if isinstance(part, Token) else None
 
 
-_QUESTIONS: tuple[Callable[[Place], Diagnostic | None], ...] = (
+_QUESTIONS: tuple[Callable[[ParserPlace], Diagnostic | None], ...] = (
     _characters,
     _fraction,
     _docstring,

@@ -13,12 +13,12 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
 from attndsl.records import replace
-from attndsl.syntax.build import Builder
-from attndsl.syntax.files import read_source
+from attndsl.syntax.build import TreeBuilder
 from attndsl.syntax.keywords import lines, starts_declaration
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
 from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, survey, too_deep, too_large
-from attndsl.syntax.tables import END, Rule, Tables, tables
+from attndsl.syntax.reading import read_source
+from attndsl.syntax.tables import END, Production, Tables, tables
 from attndsl.syntax.tree import File
 
 _OPENING = {"LPAR", "LSQB", "LBRACE"}
@@ -39,7 +39,7 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     brackets = survey(source)
     if brackets.refusal is not None:
         return File(Span(source, 0, len(source.text)), (), None), [brackets.refusal]
-    parser = Parser(source, brackets)
+    parser = Parsing(source, brackets)
     file = parser.run()
     found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
     if not found and brackets.may_be_deep and (refusal := too_deep(file)):
@@ -81,7 +81,7 @@ def _vocabulary() -> Vocabulary:
     return Vocabulary(tables())
 
 
-class Parser:
+class Parsing:
     """One run over one text. The four stacks grow and shrink together; entry 0 is the start state."""
 
     def __init__(self, source: Source, brackets: Brackets) -> None:
@@ -89,7 +89,7 @@ class Parser:
         self.text = source.text
         self.brackets = brackets
         self.tables: Tables = tables()
-        self.builder = Builder(source)
+        self.builder = TreeBuilder(source)
         self.lexer = Lexer(source.text, _vocabulary(), brackets.unclosed)
         self.diagnostics: list[Diagnostic] = []
         self.states = [self.tables.start]
@@ -148,7 +148,7 @@ class Parser:
             starts.append(start)
             ends.append(end)
 
-    def build(self, rule: Rule, parts: list[Any], start: int, end: int) -> object:
+    def build(self, rule: Production, parts: list[Any], start: int, end: int) -> object:
         children: list[Any] = []
         for index, inline in rule.plan:
             part: Any = parts[index] if index >= 0 else None

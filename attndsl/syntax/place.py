@@ -11,7 +11,7 @@ from attndsl.syntax.lexer import NEWLINE, Token
 from attndsl.syntax.tables import END
 
 if TYPE_CHECKING:
-    from attndsl.syntax.parser import Parser
+    from attndsl.syntax.parser import Parsing
 
 COMPARISONS = ("EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST")
 OPERANDS = ("NAME", "NUMBER", "STRING", "LPAR", "TRUE", "FALSE", "SCOPE", "REPEAT", "SCAN")
@@ -23,10 +23,10 @@ AFTER_VALUE = (*OPERATORS, "IF", "AS", "DOT", "LPAR", "LSQB")
 STARTS_VALUE = (*OPERANDS, "MINUS", "NOT")
 
 
-class Place:
+class ParserPlace:
     """Where the parser stopped: the token, what stands before it, and what could stand in its place."""
 
-    def __init__(self, parser: Parser, token: Token, depth: int) -> None:
+    def __init__(self, parser: Parsing, token: Token, depth: int) -> None:
         self.parser = parser
         self.source = parser.source
         self.text = parser.text

@@ -25,7 +25,7 @@ section or an entry of its `config`: the places where the parser picks up again 
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Production:
     """A production. `action` is the builder's method; None for a helper, whose value is a list that its parents inline.
 
     `plan` says what the method gets: for each child the index of its value, and whether that is a list to inline;
@@ -48,7 +48,7 @@ class Tables:
     """The symbol that each state is entered by."""
     resuming: frozenset[int]
     """The states at the start of a statement (see `STATEMENT_STARTS`)."""
-    rules: tuple[Rule, ...]
+    rules: tuple[Production, ...]
     start: int
     accept: int
     patterns: dict[str, str]
@@ -176,7 +176,7 @@ def _thaw(data: dict[str, Any]) -> Tables:
             if any(start in row for start in STATEMENT_STARTS) and symbols[state] != "DOC"
         ),
         rules=tuple(
-            Rule(origin, length, action, tuple((i, inline) for i, inline in plan), is_unit)
+            Production(origin, length, action, tuple((i, inline) for i, inline in plan), is_unit)
             for origin, length, action, plan, is_unit in data["rules"]
         ),
         start=data["start"],

@@ -28,7 +28,7 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class TrainedBody:
     """Where the weights lie (None: there are none, everything is drawn), what they say of the model's hyperparameters,
     and the tokenizer that their numbers of tokens are from, where one lies beside them."""
 
@@ -76,7 +76,7 @@ class Body:
         return {**drawn, **found.arrays}
 
 
-def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str, Setting]) -> Body:
+def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str, Setting]) -> TrainedBody:
     """The body at `weights`: a training run, a published folder, or a file. Raises E06xx, E0732."""
     from attndsl.weights.settings import settings_for
 
@@ -100,10 +100,10 @@ def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str
                 ),
             )
         kind = facts["tokenizer"].get("kind")
-        return Body(path, spec, known, load_tokenizer(kind, path) if kind else None, path)
+        return TrainedBody(path, spec, known, load_tokenizer(kind, path) if kind else None, path)
     folder = path if path.is_dir() else path.parent
     tokenizer = load_tokenizer("file", folder) if (folder / TOKENIZER_FILE).is_file() else None
-    return Body(path, spec, known, tokenizer, folder)
+    return TrainedBody(path, spec, known, tokenizer, folder)
 
 
 def tell(console: Console, what: str, addresses: object) -> None:

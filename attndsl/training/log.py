@@ -19,7 +19,7 @@ FILE = "log.jsonl"
 Line = dict[str, Any]
 
 
-class Log:
+class RunLog:
     """Appends lines to a run's log; each is in the file (though perhaps not on the disk) when `write` returns."""
 
     def __init__(self, run: Path) -> None:

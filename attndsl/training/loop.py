@@ -24,7 +24,7 @@ from attndsl.storage.whole import write_text
 from attndsl.training.console import Console, Plain
 from attndsl.training.curve import loss_curve
 from attndsl.training.divergence import became, diverged, drop_unproved
-from attndsl.training.log import Line, Log
+from attndsl.training.log import Line, RunLog
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
 
@@ -120,7 +120,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     recipe, trainer, objective = session.recipe, session.trainer, session.objective
     progress = _Progress.of(session.lines)
     step, interrupted = session.step, False
-    log = Log(session.run)
+    log = RunLog(session.run)
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
     speed = _Speed()
@@ -185,7 +185,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     )
 
 
-def _evaluate(session: Session, step: int, progress: _Progress, log: Log, console: Console) -> None:
+def _evaluate(session: Session, step: int, progress: _Progress, log: RunLog, console: Console) -> None:
     found = evaluate(session)
     if found is None:
         return

@@ -24,7 +24,7 @@ from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import PARTIAL, remove_partial, sync_folder
-from attndsl.training.body import Body, open_body
+from attndsl.training.body import TrainedBody, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
@@ -64,7 +64,7 @@ def begin(
     spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
     _require_new(out)
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
-    body = open_body(weights, opened, settings) if weights is not None else Body()
+    body = open_body(weights, opened, settings) if weights is not None else TrainedBody()
     made = configure(opened, settings, body.settings)
     _check_chosen(opened, made)
     chosen = backends.chosen(backend)

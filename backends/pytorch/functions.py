@@ -15,7 +15,7 @@ from attndsl.addresses import Box, Indices, loops_of
 from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
 from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
-from attndsl.backends.pytorch.lines import Argument, Line
+from attndsl.backends.pytorch.lines import Line, WrittenArgument
 from attndsl.backends.pytorch.loops import Loop, parts, write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
@@ -74,7 +74,7 @@ class Writer:
     reaches their parts; `arguments` are its arguments so far."""
 
     file: File
-    arguments: list[Argument]
+    arguments: list[WrittenArgument]
     bases: dict[str, str]
     rounds: dict[str, Indices] = field(default_factory=dict)  # of the repeats around, by address, in which this runs
     indent: int = 2
@@ -89,7 +89,7 @@ class Writer:
     holders: dict[str, Value] = field(default_factory=dict)
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
-    foreign: dict[str, Argument] = field(default_factory=dict)  # parameters of layers outside, by address
+    foreign: dict[str, WrittenArgument] = field(default_factory=dict)  # parameters of layers outside, by address
     defaults: dict[Node, list[Node]] = field(default_factory=dict)  # by `given` node, what its default alone needs
     later: set[Node] = field(default_factory=set)  # what stands in one of `defaults` and is not written yet
     asked: dict[Value, str] = field(default_factory=dict)  # when what a loop stacks is needed, if not always
@@ -148,11 +148,11 @@ class Writer:
             return found
         return self.foreign_parameter(address).name
 
-    def foreign_parameter(self, address: str) -> Argument:
+    def foreign_parameter(self, address: str) -> WrittenArgument:
         """An argument for a parameter that belongs to a module outside."""
         if address not in self.foreign:
             name = self.fresh(identifier(address.replace("*.", "").replace(".", "_")))
-            self.foreign[address] = Argument(name, self.file.parameters[address].type)
+            self.foreign[address] = WrittenArgument(name, self.file.parameters[address].type)
         return self.foreign[address]
 
     def layer(self, path: str) -> str:

@@ -30,7 +30,7 @@ def parted(header: list[Line], body: list[Line]) -> list[Line]:
 
 
 @dataclass(eq=False)
-class Argument:
+class WrittenArgument:
     """An argument of the function: its name and what it stands for."""
 
     name: str
@@ -94,7 +94,7 @@ def _from_optional(writer: Writer, symbol: str, unknown: Mapping[str, str]) -> E
     return chain
 
 
-def _length(writer: Writer, argument: Argument, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
+def _length(writer: Writer, argument: WrittenArgument, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
     """A free size from an axis of `argument`: as it is, or solved for."""
     for i, axis in enumerate(argument.type.axes):
         others = axis.size.symbols - {symbol}

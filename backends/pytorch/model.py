@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
-from attndsl.backends.pytorch.lines import Argument, Line, header, parted
+from attndsl.backends.pytorch.lines import Line, WrittenArgument, header, parted
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import InputInfo, Node, Value, captured
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Model:
+class WrittenModel:
     lines: list[Line]
     arguments: dict[str, str]
     selectable: bool
 
 
-def write_model(file: File) -> Model:
+def write_model(file: File) -> WrittenModel:
     graph, body = file.graph, file.body
     writer = Writer(file, [], {"": "self"})
     arguments: dict[str, str] = {}
     for info in sorted(graph.inputs, key=lambda info: info.optional):
         name = writer.fresh(identifier(info.name))
         arguments[info.name] = name
-        writer.arguments.append(Argument(name, info.value.type, info.optional))
+        writer.arguments.append(WrittenArgument(name, info.value.type, info.optional))
         writer.values[info.value] = Expr(name)
         writer.holders[name] = info.value
     writer.count(body)
@@ -122,7 +122,7 @@ def write_model(file: File) -> Model:
         lines += [*_init(assignments), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
-    return Model([*lines, *parted(top, writer.lines)], arguments, selectable)
+    return WrittenModel([*lines, *parted(top, writer.lines)], arguments, selectable)
 
 
 def _wanted_by(file: File) -> tuple[dict[Node, frozenset[str]], dict[Value, frozenset[str]]]:

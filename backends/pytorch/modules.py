@@ -50,7 +50,7 @@ def parameter_tree(graph: Graph) -> Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class RepeatForm:
     """How a repeat is written, in some rounds of those around it: how often it goes round, as a number and as text, and
     the classes of its modules, if they have any, with the one that each round takes (`cases`, where there are
     several)."""
@@ -72,14 +72,14 @@ class Layers:
     size: Callable[[ParameterInfo], list[str]]
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
-    loops: dict[str, list[Loop]] = field(default_factory=dict)
+    loops: dict[str, list[RepeatForm]] = field(default_factory=dict)
 
-    def note(self, path: str, loop: Loop) -> None:
+    def note(self, path: str, loop: RepeatForm) -> None:
         """Take down how a repeat is written: first that it is, then perhaps its classes."""
         known = self.loops.setdefault(path, [])
         known[:] = [loop, *(other for other in known if other.rounds != loop.rounds)]
 
-    def loop(self, path: str, rounds: Box) -> Loop | None:
+    def loop(self, path: str, rounds: Box) -> RepeatForm | None:
         """How the repeat is written in these rounds of those around it."""
         known = self.loops.get(path, ())
         return next((loop for loop in known if intersection(rounds, loop.rounds) == rounds), None)
@@ -125,11 +125,11 @@ class Layers:
             return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({loop.text}))"
         return f"nn.ModuleList({choice}[case]() for case in {cases})"
 
-    def _plain_list(self, body: Part, address: str, rounds: Box, loop: Loop | None) -> str:
+    def _plain_list(self, body: Part, address: str, rounds: Box, loop: RepeatForm | None) -> str:
         """Modules without a class of their own, all alike or each with what it has."""
         if loop is None:  # nothing reads what it holds, so nothing says how often it goes round
             count = 1 + max(info.layers[len(rounds)][-1] for info in body.walk() if all(_shared(info, rounds)))
-            loop = Loop(rounds, count, str(count))
+            loop = RepeatForm(rounds, count, str(count))
         layer = self.layer_class("Layer")
 
         def one(indices: Indices) -> str:

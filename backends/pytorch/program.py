@@ -13,7 +13,7 @@ import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
-from attndsl.backends.pytorch.source import Written, write
+from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, Graph, Node
@@ -59,14 +59,14 @@ class TorchProgram:
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
-        self._watched: dict[tuple[str, ...], tuple[Written, Any, dict[str, list[Any]]]] = {}
+        self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
         self._shapes = {name: tuple(value.shape) for name, value in self.module.named_parameters()}
         if parameters is None:
             self._set(initial_parameters(graph, seed))
         else:
             self.load(parameters)
 
-    def _make(self, written: Written) -> Any:
+    def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
         namespace = _execute(written, self.graph.name)
         with torch.device("meta"):
@@ -188,7 +188,7 @@ class TorchProgram:
     def _forward(
         self,
         call: Any,
-        written: Written,
+        written: WrittenFile,
         tensors: Mapping[str, Any],
         names: Sequence[str],
         training: bool,
@@ -254,7 +254,7 @@ class TorchProgram:
 # ---------------------------------------------------------------- the file, run
 
 
-def _execute(written: Written, title: str) -> dict[str, Any]:
+def _execute(written: WrittenFile, title: str) -> dict[str, Any]:
     """The names that the file defines. The text is kept where tracebacks and debuggers look for it."""
     name = f"<attndsl {title} {next(_numbers)}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
@@ -324,7 +324,7 @@ def out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _placed(written: Written) -> Iterator[None]:
+def _placed(written: WrittenFile) -> Iterator[None]:
     """An index out of range, and an int divided by zero, said at the line of the spec that they come from."""
     try:
         yield
@@ -341,7 +341,7 @@ def _placed(written: Written) -> Iterator[None]:
         ) from None
 
 
-def _failed(written: Written, problem: BaseException) -> Node | None:
+def _failed(written: WrittenFile, problem: BaseException) -> Node | None:
     """The node behind the innermost line of the written file that the problem passed through."""
     found, trace = None, problem.__traceback__
     while trace is not None:

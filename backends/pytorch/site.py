@@ -11,7 +11,7 @@ from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 
-class Function(Protocol):
+class WrittenFunction(Protocol):
     """A Python function being written; each of these notes what the function then needs."""
 
     def size(self, size: Size) -> Expr:
@@ -62,7 +62,7 @@ class Site:
 
     node: Node
     arguments: tuple[Expr, ...]
-    function: Function
+    function: WrittenFunction
 
     @property
     def op(self) -> Any:

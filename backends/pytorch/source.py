@@ -10,10 +10,10 @@ from attndsl.addresses import Box, Indices, intersection, loops_of
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
-from attndsl.backends.pytorch.lines import Argument, Line, header, parted
+from attndsl.backends.pytorch.lines import Line, WrittenArgument, header, parted
 from attndsl.backends.pytorch.loops import reads_index
 from attndsl.backends.pytorch.model import write_model
-from attndsl.backends.pytorch.modules import Layers, Loop, Part, parameter_tree
+from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
 from attndsl.backends.pytorch.specialize import any_op, specialize
 from attndsl.backends.pytorch.taps import tapped_values
@@ -25,7 +25,7 @@ from attndsl.sizes import Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Written:
+class WrittenFile:
     """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
     `outputs`, the node behind each line, and the values that are recorded, with the names under which they are."""
 
@@ -42,7 +42,7 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
     return write(graph, taps).source
 
 
-def write(graph: Graph, taps: Sequence[str] = ()) -> Written:
+def write(graph: Graph, taps: Sequence[str] = ()) -> WrittenFile:
     """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0808."""
     return File(graph, taps).write()
 
@@ -175,10 +175,10 @@ class File:
         self.claimed.add(key)
         return True
 
-    def _loop(self, writer: Writer, node: Node) -> Loop:
+    def _loop(self, writer: Writer, node: Node) -> RepeatForm:
         count: Size = any_op(node).count
         rounds = writer.around(any_op(node).path)
-        return Loop(rounds, count.value(self.graph.sizes), writer.size(count).text)
+        return RepeatForm(rounds, count.value(self.graph.sizes), writer.size(count).text)
 
     def _rounds(self, node: Node, case: int) -> Indices:
         found: Indices = any_op(node).rounds(case, self.graph.sizes)
@@ -220,7 +220,7 @@ class File:
         self.layers.note(path, replace(self._loop(writer, node), classes=tuple(names), cases=cases))
         for case, (inner, region) in enumerate(zip(writers, node.regions, strict=True)):
             extra = [inner.foreign_parameter(a) for a in block.foreign]
-            extra += [Argument(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
+            extra += [WrittenArgument(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
             self.classes.append(self._block_class(inner, node, region, path, case, names, extra))
         return block
 
@@ -232,7 +232,7 @@ class File:
                 name = inner.fresh("i")
             else:
                 name = inner.fresh(writer.read(value).text if value in outer else inner.wish(value, None))
-            inner.arguments.append(Argument(name, value.type, wide=value in self.wide))
+            inner.arguments.append(WrittenArgument(name, value.type, wide=value in self.wide))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
         return inner
@@ -245,7 +245,7 @@ class File:
         path: str,
         case: int,
         names: Sequence[str],
-        extra: Sequence[Argument],
+        extra: Sequence[WrittenArgument],
     ) -> list[Line]:
         rounds = inner.rounds[path]
         which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
@@ -271,7 +271,7 @@ class File:
 
     # ------------------------------------------------------------ the file
 
-    def write(self) -> Written:
+    def write(self) -> WrittenFile:
         model = write_model(self)
         sections: list[list[Line]] = []
         functions = [n for n in (*(n for n in FUNCTIONS if n not in INITIALIZERS), *INITIALIZERS) if n in self.helpers]
@@ -295,7 +295,7 @@ class File:
             lines += [Line(""), Line(""), *section]
         nodes = {i: line.node for i, line in enumerate(lines, 1) if line.node is not None}
         source = "\n".join(line.text for line in lines) + "\n"
-        return Written(source, self.model, model.arguments, model.selectable, nodes, self.taps)
+        return WrittenFile(source, self.model, model.arguments, model.selectable, nodes, self.taps)
 
     def _docstring(self) -> list[Line]:
         graph = self.graph

@@ -10,14 +10,14 @@ import pytest
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
-from attndsl.inspection import Layer, Report, inspect, render_tree
+from attndsl.inspection import LayerReport, Report, inspect, render_tree
 from attndsl.inspection.table import memory, quantity
 
 MIXED = Path(__file__).parent.parent / "drawing" / "specs" / "alternating.attn"
 TRANSFORMER = MIXED.with_name("transformer.attn")
 
 
-def layer(report: Report, path: str) -> Layer:
+def layer(report: Report, path: str) -> LayerReport:
     (found,) = [entry for entry in report.walk() if entry.path == path]
     return found
 

@@ -13,7 +13,7 @@ from attndsl.graph import Graph
 from attndsl.graph.text import to_text
 from attndsl.graph.verify import InvalidGraph
 from attndsl.passes import PIPELINE, explain, optimize
-from attndsl.passes.base import Pass, Report
+from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.dce import DeadCode
 from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.rewrite import Rewriter
@@ -235,7 +235,7 @@ def test_a_pass_that_breaks_the_graph_is_caught():
     class Careless(Pass):
         name = "careless"
 
-        def rewrite(self, rewriter: Rewriter) -> Report:
+        def rewrite(self, rewriter: Rewriter) -> PassReport:
             first = next(place.node for place in rewriter.walk() if place.node is not None)
             rewriter.erase(first)
             return self.report(())

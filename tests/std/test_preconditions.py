@@ -10,8 +10,8 @@ import attndsl
 from attndsl import AttnError
 from attndsl.elaborate.files import specs_folder
 from attndsl.syntax import tree
-from attndsl.syntax.files import read_source
 from attndsl.syntax.parser import parse
+from attndsl.syntax.reading import read_source
 
 MODEL = """
 model M(width=8, heads=2, context=4) {{

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.syntax.files import read_source
 from attndsl.syntax.parser import parse_file
+from attndsl.syntax.reading import read_source
 
 
 def refusal(path: object):

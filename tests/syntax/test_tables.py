@@ -16,7 +16,7 @@ import pytest
 from attndsl.diagnostics import Source
 from attndsl.diagnostics.report import render
 from attndsl.syntax import tables as module
-from attndsl.syntax.build import Builder
+from attndsl.syntax.build import TreeBuilder
 from attndsl.syntax.parser import parse
 from attndsl.syntax.printer import to_outline
 
@@ -41,8 +41,8 @@ def test_the_tables_are_those_of_the_grammar():
 
 
 def test_every_production_has_its_method():
-    missing = {rule.action for rule in module.tables().rules if rule.action and not rule.is_unit} - set(dir(Builder))
-    assert missing == set()
+    actions = {rule.action for rule in module.tables().rules if rule.action and not rule.is_unit}
+    assert actions <= set(dir(TreeBuilder))
 
 
 def test_the_tables_of_a_changed_grammar_are_made_anew(tmp_path, monkeypatch):
