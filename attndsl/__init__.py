@@ -32,7 +32,8 @@ from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
-    from attndsl.api.model import Model, load, parse
+    from attndsl.api.loading import load, parse
+    from attndsl.api.model import Model
     from attndsl.api.trained import TrainedModel, open_run, resume
     from attndsl.elaborate import open_spec, shipped
 
@@ -55,7 +56,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "Model": "api.model", "load": "api.model", "parse": "api.model",
+        "load": "api.loading", "parse": "api.loading", "Model": "api.model",
         "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
         "open_spec": "elaborate", "shipped": "elaborate",
     },

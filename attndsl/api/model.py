@@ -24,7 +24,7 @@ from attndsl.api.settings import for_python, merged
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.diagnostics import AttnError
-from attndsl.elaborate import Spec, open_spec, open_text
+from attndsl.elaborate import Spec
 from attndsl.running import backends
 
 if TYPE_CHECKING:
@@ -38,56 +38,6 @@ if TYPE_CHECKING:
 
     Path_ = str | os.PathLike[str]
     Weights = Path_ | Mapping[str, Array]
-
-
-def load(
-    name: str | os.PathLike[str],
-    settings: Mapping[str, Setting] | None = None,
-    /,
-    *,
-    weights: Path_ | None = None,
-    **hyperparameters: Setting,
-) -> Model:
-    """The model of the spec called `name`, checked.
-
-    `name` is what the command line takes: a file (`"my.attn"`), a shipped spec (`"gpt2"`), either with a variant behind
-    a colon (`"gpt2:medium"`). Hyperparameters are given by name, as numbers, truth values, or text of the language:
-
-        attndsl.load("bert:base", depth=2)
-        attndsl.load("gpt2", act="silu", p=0.0)
-        attndsl.load("gpt2", {"depth": 2})            # the same, as a mapping
-
-    `weights` is a safetensors file in our names, a folder that `save_pretrained` wrote, or a training run: the sizes
-    are taken from it, and the model's programs get its parameters.
-
-    Raises `AttnError` with one diagnostic for every mistake in the spec or its settings, E0617 where a setting
-    contradicts the weights.
-    """
-    return Model(open_spec(os.fspath(name)), merged(settings, hyperparameters), weights)
-
-
-def parse(
-    text: str,
-    settings: Mapping[str, Setting] | None = None,
-    /,
-    *,
-    variant: str = "",
-    weights: Path_ | None = None,
-    **hyperparameters: Setting,
-) -> Model:
-    """The model that `text` declares, checked; messages call the text `<text>`.
-
-        model = attndsl.parse('''
-            model Linear(width=8) {
-              input x: [B, width]
-              output y = linear(x, width)
-            }
-        ''')
-
-    `variant` chooses one of its variants, or one of several models. Imports by path are relative to the working folder.
-    All else is as in `load`.
-    """
-    return Model(open_text(text, variant), merged(settings, hyperparameters), weights)
 
 
 class Model:

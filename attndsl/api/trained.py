@@ -140,7 +140,7 @@ class TrainedModel:
     @property
     def model(self) -> Model:
         """The model at the run's hyperparameters, with its weights: `.model.torch()`, `.model.draw()`."""
-        from attndsl.api.model import load
+        from attndsl.api.loading import load
         from attndsl.runs.record import open_record
 
         record = open_record(self.folder)
