@@ -14,9 +14,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass, field, fields, replace
+    from dataclasses import MISSING, dataclass, field, fields, replace
 else:
-    _MISSING = object()
+    MISSING = _MISSING = object()
 
     class Field:
         """What is known of a field; `field` gives one, and a default stands for `field(default=…)`."""
@@ -217,4 +217,4 @@ else:
             return getattr(made, self.name)
 
 
-__all__: list[Any] = ["dataclass", "field", "fields", "replace"]
+__all__: list[Any] = ["MISSING", "dataclass", "field", "fields", "replace"]

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from attndsl.elaborate.files import specs_folder  # noqa: E402
-from attndsl.elaborate.primitives import CONSTANTS, PRIMITIVES, Rule  # noqa: E402
+from attndsl.elaborate.given import Rule  # noqa: E402
+from attndsl.elaborate.primitives import CONSTANTS, names, rule_of  # noqa: E402
 from attndsl.graph import Initializer  # noqa: E402
 from attndsl.syntax import tree  # noqa: E402
 from attndsl.syntax.parser import parse  # noqa: E402
@@ -144,7 +145,9 @@ def _primitives() -> Iterator[str]:
     yield ""
     yield "| primitive | operands | keywords | what it gives |"
     yield "|---|---|---|---|"
-    for name, rule in PRIMITIVES.items():
+    for name in names():
+        rule = rule_of(name)
+        assert rule is not None
         keywords = ", ".join(f"`{k}=`" for k in rule.keywords) or "–"
         yield f"| `{name}` | {_count(rule)} | {keywords} | {_cell(rule.doc)} |"
     yield ""

@@ -77,10 +77,17 @@ def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Gr
     return named, tuple(attentions)
 
 
+def attending(graph: Graph) -> frozenset[Node]:
+    """The softmaxes that attend, whatever bodies they stand in."""
+    facts = Rewriter(graph)
+    softmaxes = (node for node in graph.body.walk() if isinstance(node.op, ops.Softmax))
+    return frozenset(node for node in softmaxes if _weighs_data(facts, node) is not None)
+
+
 def _described(
     graph: Graph, found: _Found, weights: Type, places: tuple[tuple[str, str], ...], firsts: set[Axis]
 ) -> AttentionSite:
-    keys = _over(found.node)[0]
+    keys = found.node.op.goes_over[0]
     own = found.node.output.type.axes
     steps = tuple(axis for axis in weights.axes if axis not in own)  # of the scans around it
     batch = tuple(axis for axis in own if axis in firsts and axis.size != keys.size and axis != keys)
@@ -112,11 +119,15 @@ def _attention(facts: Rewriter, node: Node, loops: tuple[Node, ...]) -> _Found |
     kinds = [isinstance(loop.op, ops.Scan) for loop in loops]
     if kinds != sorted(kinds):
         return None  # a repeat inside a scan: there is no axis to stack its layers along
-    (over,) = _over(node)
+    weighed = _weighs_data(facts, node)
+    return None if weighed is None else _Found(node, loops, weighed)
+
+
+def _weighs_data(facts: Rewriter, node: Node) -> frozenset[Axis] | None:
+    """What a softmax weighs (see `_weighed`), if inputs have a say in what it weighs it by."""
+    (over,) = node.op.goes_over
     weighed = _weighed(facts, node.output, over)
-    if weighed is None or not _from_data(facts, node.inputs[0], over):
-        return None
-    return _Found(node, loops, weighed)
+    return weighed if weighed is not None and _from_data(facts, node.inputs[0], over) else None
 
 
 def _weighed(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | None:
@@ -133,7 +144,7 @@ def _weighed(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | N
             further = frozenset(
                 before.get(axis, axis) for other in node.inputs if other is not value for axis in other.type.axes
             )
-            summed = isinstance(node.op, (ops.Dot, ops.Sum)) and keys in _over(node)
+            summed = isinstance(node.op, (ops.Dot, ops.Sum)) and keys in node.op.goes_over
             if summed and (isinstance(node.op, ops.Dot) or over in met):
                 return met | further
             if not isinstance(node.op, _BETWEEN) or node.output in seen:
@@ -145,12 +156,6 @@ def _weighed(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | N
             is_product = isinstance(node.op, ops.Mul)
             waiting.append((node.output, renamed, met | further if is_product else met))
     return None
-
-
-def _over(node: Node) -> tuple[Axis, ...]:
-    """The axes that a softmax, a dot or a sum goes over."""
-    over: Axis | tuple[Axis, ...] = node.op.over  # type: ignore[attr-defined]
-    return (over,) if isinstance(over, Axis) else over
 
 
 def _from_data(facts: Rewriter, score: Value, axis: Axis) -> bool:

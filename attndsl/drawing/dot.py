@@ -7,7 +7,7 @@ import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from attndsl.drawing.kinds import CIRCLES, LOOKS
+from attndsl.drawing.kinds import LOOKS, is_circle
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def _border(frame: Frame, scene: Scene) -> dict[str, str]:
 def _box(box: Box) -> dict[str, str]:
     if box.kind == "fork":
         return {"label": "", "shape": "point", "width": "0.06", "height": "0.06", "color": GREY}
-    if box.kind in CIRCLES:
+    if is_circle(box.kind):
         return {
-            "label": CIRCLES[box.kind], "shape": "circle", "style": "filled", "fillcolor": "#ffffff", "color": INK,
+            "label": box.lines[0], "shape": "circle", "style": "filled", "fillcolor": "#ffffff", "color": INK,
             "width": "0.34", "height": "0.34", "fixedsize": "true", "fontsize": "20", "margin": "0",
         }  # fmt: skip
     attributes = _look(box.kind)

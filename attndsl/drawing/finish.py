@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from attndsl.drawing.kinds import CIRCLES
+from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
 
 
@@ -131,7 +131,7 @@ def _mark_skips(scene: Scene) -> None:
         return seen
 
     for arrow in scene.arrows:
-        if arrow.kind == "flow" and arrow.head.kind in CIRCLES:
+        if arrow.kind == "flow" and is_circle(arrow.head.kind):
             others = {a.tail for a in scene.arrows if a.head is arrow.head and a is not arrow}
             if others & (reached(arrow.tail) - {arrow.tail}):
                 arrow.kind = "skip"

@@ -6,9 +6,11 @@ tell apart; each kind has a border of its own as well, and a box's text names wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from attndsl.graph import Node, Value
+from attndsl import ops
+from attndsl.attention_maps.find import attending
+from attndsl.graph import Graph, Node, Region, Value, captured
 from attndsl.records import dataclass
 
 
@@ -43,51 +45,118 @@ LOOKS: dict[str, Look] = {
     "operation": Look("operation", "#ffffff", "#4a4a4a", style="filled"),
 }
 
-CIRCLES = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}  # two streams meeting
 
-_NONLINEAR = {"tanh", "sigmoid", "erf", "exp", "maximum", "gelu", "silu", "softmax", "abs", "minimum", "max"}
-_CHOICE = {"where", "gt", "ge", "lt", "le", "constant", "broadcast", "mul", "cast"}  # a ramp with a knee, such as relu
-_MOVES = {"rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "cast", "concat", "mul"}
+def is_circle(kind: str) -> bool:
+    """Whether a box of this kind is the circle of an op: two streams meet in it."""
+    return kind in ops.OPS and bool(ops.OPS[kind].sign)
 
 
-def kind_of_layer(nodes: Iterable[Node], children: Iterable[str] = ()) -> str:
-    """The kind of a layer that consists of `nodes` (its inner layers' included). `children` are the kinds of the layers
-    directly in it: one that has an attention layer among others is a block of its own."""
-    inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
-    if "attention" in inner or ("recurrent" in inner and len(inner) > 1):
-        return "block"
-    nodes = list(nodes)
-    names = {node.op.name for node in nodes}
-    own = _parameters(nodes)
-    products = [any(value in own for value in node.inputs) for node in nodes if node.op.name == "dot"]
-    with_parameter = sum(products)
-    if "attention" in names or ("softmax" in names and len(products) > with_parameter):
-        return "attention"
-    if "windows" in names and products:
-        return "convolution"
-    if "scan" in names or ({"sigmoid", "tanh"} <= names and with_parameter):
-        return "recurrent"
-    if names & {"log_softmax", "log_sum_exp"}:
-        return "loss"
-    if with_parameter:
-        return "feed-forward" if with_parameter > 1 else "linear"
-    if any(node.op.name == "take" and node.inputs[0] in own for node in nodes):
-        return "embedding"
-    if names & {"layer_norm", "rms_norm"} or (names & {"rsqrt", "sqrt"} and names & {"mean", "sum"}):
-        return "norm"
-    if "dropout" in names:
-        return "dropout"
-    if names & {"sin", "cos"}:
-        return "position"
-    if own:
-        return "position" if names <= _MOVES | {"parameter", "add", "take", "constant", "range"} else "block"
-    return "activation" if names & _NONLINEAR or {"where"} <= names <= _CHOICE else "block"
+class Recognised:
+    """What can be told of a graph's nodes by what is around them: which softmaxes attend, and what a scan hands on from
+    step to step."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.attending = attending(graph)
+        self.recurring = frozenset(_recurring(graph.body))
+
+    def kind(self, nodes: Iterable[Node], children: Iterable[str] = ()) -> str:
+        """The kind of a layer that consists of `nodes` (its inner layers' included). `children` are the kinds of the
+        layers directly in it: one that has an attention layer among others is a block of its own."""
+        inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
+        if "attention" in inner or ("recurrent" in inner and len(inner) > 1):
+            return "block"
+        nodes = list(nodes)
+        if any(node.op.role == "attention" or node in self.attending for node in nodes):
+            return "attention"
+        own = _parameters(nodes)
+        products = [any(value in own for value in node.inputs) for node in nodes if isinstance(node.op, ops.Dot)]
+        if products and _any(nodes, ops.Windows):
+            return "convolution"
+        gates = [node for node in nodes if isinstance(node.op, (ops.Sigmoid, ops.Tanh))]
+        if _any(nodes, ops.Scan) or (any(products) and any(node in self.recurring for node in gates)):
+            return "recurrent"
+        if _any(nodes, ops.LogSoftmax, ops.LogSumExp):
+            return "loss"
+        if any(products):
+            return "feed-forward" if sum(products) > 1 else "linear"
+        if any(isinstance(node.op, ops.Take) and node.inputs[0] in own for node in nodes):
+            return "embedding"
+        if _normalises(nodes):
+            return "norm"
+        if any(node.op.role == "dropout" for node in nodes):
+            return "dropout"
+        if _any(nodes, ops.Sin, ops.Cos):
+            return "position"
+        if own:
+            return "position" if all(map(_looks_up, nodes)) else "block"
+        return "activation" if _bends(nodes) else "block"
+
+
+def _any(nodes: Iterable[Node], *kinds: type[ops.Op]) -> bool:
+    return any(isinstance(node.op, kinds) for node in nodes)
+
+
+def _normalises(nodes: list[Node]) -> bool:
+    by_root = _any(nodes, ops.Rsqrt, ops.Sqrt) and _any(nodes, ops.Mean, ops.Sum)
+    return by_root or any(node.op.role == "norm" for node in nodes)
+
+
+def _looks_up(node: Node) -> bool:
+    """Whether a node does no more than fetch, move, scale and add."""
+    return _moved(node) or not node.op.operands or isinstance(node.op, (ops.Add, ops.Take))
+
+
+def _bends(nodes: list[Node]) -> bool:
+    """Whether a layer without parameters is a curve, or a ramp with a knee such as relu."""
+    if any(node.op.role == "activation" for node in nodes):
+        return True
+    return _any(nodes, ops.Where) and all(node.op.pointwise or node.op.role == "none" for node in nodes)
 
 
 def _parameters(nodes: list[Node]) -> set[Value]:
     """The values among `nodes` that are parameters, or parameters moved or scaled."""
     found: set[Value] = set()
     for node in nodes:
-        if node.op.name == "parameter" or (node.op.name in _MOVES and node.inputs and node.inputs[0] in found):
+        if node.op.reads_parameters or (_moved(node) and node.inputs[0] in found):
             found.update(node.outputs)
+    return found
+
+
+def _moved(node: Node) -> bool:
+    return node.op.moves or isinstance(node.op, (ops.Cast, ops.Mul))
+
+
+def _recurring(region: Region) -> Iterator[Node]:
+    """The nodes of scans' bodies between a carried value and the next one in its place."""
+    for node in region.nodes:
+        for body in node.regions:
+            yield from _recurring(body)
+            if isinstance(node.op, ops.Scan):
+                before = _readers(body, set(body.parameters[1:]))
+                after = _makers(body, set(body.results[: node.op.carried]))
+                for inner in (inner for inner in body.nodes if inner in before and inner in after):
+                    yield inner
+                    for deeper in inner.regions:
+                        yield from deeper.walk()
+
+
+def _reads(node: Node) -> set[Value]:
+    return {*node.inputs, *(value for inner in node.regions for value in captured(inner))}
+
+
+def _readers(body: Region, values: set[Value]) -> set[Node]:
+    found: set[Node] = set()
+    for node in body.nodes:
+        if _reads(node) & values:
+            found.add(node)
+            values.update(node.outputs)
+    return found
+
+
+def _makers(body: Region, values: set[Value]) -> set[Node]:
+    found: set[Node] = set()
+    for node in reversed(body.nodes):
+        if values.intersection(node.outputs):
+            found.add(node)
+            values |= _reads(node)
     return found

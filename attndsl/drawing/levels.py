@@ -10,15 +10,11 @@ import re
 from collections.abc import Sequence
 
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.drawing.kinds import kind_of_layer
+from attndsl.drawing.kinds import Recognised
 from attndsl.graph import Graph, Node
 from attndsl.ops.control import Repeat, Scan
 
 FRAMES = ("repeat", "scan", "scope")  # always drawn open
-_FOLDED = frozenset({
-    "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
-    "select", "slice",
-})  # fmt: skip
 
 
 def plain(path: str) -> str:
@@ -34,6 +30,7 @@ class Levels:
         if depth is not None and depth < 0:
             raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="0 opens no layer")
         self.graph = graph
+        self.recognised = Recognised(graph)
         self.depth = depth or 0
         wanted = (expand,) if isinstance(expand, str) else expand or ()
         self.opened = frozenset[str]().union(*(_opened(graph, path) for path in wanted))
@@ -70,15 +67,15 @@ class Levels:
         return not self.graph.scopes[path].labelled and self.only_moves(path)
 
     def only_moves(self, path: str) -> bool:
-        return all(node.op.name in _FOLDED for node in self._nodes.get(path, ()))
+        return all(map(_only_moves, self._nodes.get(path, ())))
 
     def is_dropout(self, path: str) -> bool:
-        names = {node.op.name for node in self._nodes.get(path, ())}
-        return "dropout" in names and names <= _FOLDED | {"dropout"}
+        drops = [node.op.role == "dropout" for node in self._nodes.get(path, ()) if not _only_moves(node)]
+        return bool(drops) and all(drops)
 
     def kind(self, path: str) -> str:
         if path not in self._kinds:
-            self._kinds[path] = kind_of_layer(self._nodes.get(path, ()), self.kinds_in(path))
+            self._kinds[path] = self.recognised.kind(self._nodes.get(path, ()), self.kinds_in(path))
         return self._kinds[path]
 
     def kinds_in(self, path: str) -> list[str]:
@@ -103,6 +100,10 @@ class Levels:
         """The scope that a repeat or scan makes."""
         assert isinstance(node.op, (Repeat, Scan))
         return node.op.path
+
+
+def _only_moves(node: Node) -> bool:
+    return node.op.view or node.op.role == "none"
 
 
 def _opened(graph: Graph, expand: str) -> frozenset[str]:

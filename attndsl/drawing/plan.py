@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from attndsl.drawing import words
-from attndsl.drawing.kinds import CIRCLES, LOOKS, kind_of_layer
+from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
-from attndsl.graph import Graph, Node, Region, Type, Value, captured
+from attndsl.graph import FLOAT, INT, Graph, Node, Region, Type, Value, captured
+from attndsl.ops import Constant, Dot, Parameter, Scan, Take
 from attndsl.records import dataclass, field
-
-FOLDED = frozenset({
-    "constant", "range", "size_of", "rename", "cast", "transpose", "broadcast", "unflatten", "flatten", "stop_gradient",
-    "one_hot", "given",
-})  # fmt: skip
-MOVES = frozenset({"rename", "unflatten", "flatten", "transpose", "broadcast"})
-NONLINEAR = frozenset({"tanh", "sigmoid", "erf", "exp", "maximum", "minimum", "gelu", "silu", "abs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +132,9 @@ class Planner:
             self.hidden_dropout = True
             self.fold(node)
             return
-        if node.op.name == "parameter":
-            self.sources[node.output] = (Source(None, node.output, node.op.address),)  # type: ignore[attr-defined]
-        is_moved = node.op.name in FOLDED and not self.levels.only_moves(path)
+        if isinstance(node.op, Parameter):
+            self.sources[node.output] = (Source(None, node.output, node.op.address),)
+        is_moved = node.op.role == "none" and not self.levels.only_moves(path)
         if is_moved and not self.reads_own(node, path, body):
             self.fold(node, shows=False)  # a view of what comes in: whoever reads it reads that
             self.views.setdefault((body.region, path), []).append(node)
@@ -155,9 +149,9 @@ class Planner:
         for region in node.regions:
             for inner in region.walk():
                 call.nodes.append(inner)
-                if inner.op.name == "parameter":
-                    self.connect((Source(None, inner.output, inner.op.address),), call.box, path)  # type: ignore[attr-defined]
-        if node.op.name != "parameter":
+                if isinstance(inner.op, Parameter):
+                    self.connect((Source(None, inner.output, inner.op.address),), call.box, path)
+        if not isinstance(node.op, Parameter):
             for value in node.outputs:
                 self.sources[value] = (Source(call.box, value),)
 
@@ -199,7 +193,7 @@ class Planner:
             self.nodes(Body(region, inner, path))
             carried = [self.sources.get(value, ()) for value in region.results[: len(carried)]]
             emitted = [self.sources.get(value, ()) for value in region.results[len(carried) :]]
-            if node.op.name == "scan":
+            if isinstance(node.op, Scan):
                 for fork, after in zip(forks, carried, strict=True):
                     self.scene.arrows += [Arrow(s.box, fork, "state", "next step") for s in after if s.box]
         self.last_call = None
@@ -214,27 +208,27 @@ class Planner:
     # ------------------------------------------------------------ operations outside closed layers
 
     def loose(self, node: Node, frame: Frame) -> None:
-        name = node.op.name
-        if name == "parameter":
-            self.sources[node.output] = (Source(None, node.output, node.op.address),)  # type: ignore[attr-defined]
+        if isinstance(node.op, Parameter):
+            self.sources[node.output] = (Source(None, node.output, node.op.address),)
             return
-        if name == "constant":
-            self.constants[node.output] = node.op.value  # type: ignore[attr-defined]
-        if name == "dropout" and not self.shows_dropout(frame):
+        if isinstance(node.op, Constant):
+            self.constants[node.output] = node.op.value
+        if node.op.role == "dropout" and not self.shows_dropout(frame):
             self.hidden_dropout = True
             self.fold(node)
             return
         if node.inputs and all(value in self.constants for value in node.inputs):
             self.constants[node.output] = None
         streams = [value for value in node.inputs if any(s.box for s in self.sources.get(value, ()))]
-        is_index = node.output.type.dtype != "float" and name != "arg_max"
-        reads_table = name == "take" and bool(self.sources.get(node.inputs[0]))
+        finds = node.output.type.dtype == INT and any(v.type.dtype == FLOAT for v in node.inputs)  # where, in a stream
+        is_index = node.output.type.dtype != FLOAT and not finds
+        reads_table = isinstance(node.op, Take) and bool(self.sources.get(node.inputs[0]))
         self.made[node.output] = node
-        if name in FOLDED or is_index or not (streams or reads_table):
+        if node.op.role == "none" or is_index or not (streams or reads_table):
             self.fold(node)
-        elif name in CIRCLES and len(streams) == 2:
+        elif node.op.sign and len(streams) == 2:
             self.circle(node, frame)
-        elif name in CIRCLES:
+        elif node.op.sign:
             self.scaled(node, frame)
         else:
             self.operation(node, frame)
@@ -245,7 +239,7 @@ class Planner:
         for value in node.inputs:
             for source in self.sources.get(value, ()):
                 found.setdefault((source.box, source.address), source)
-        moved = shows and len(node.inputs) == 1 and node.op.name in MOVES
+        moved = shows and node.op.view and node.op.moves
         self.sources[node.output] = tuple(
             Source(s.box, node.output if moved else s.value, s.address) for s in found.values()
         )
@@ -261,7 +255,7 @@ class Planner:
                 self.connect((source for other in others for source in other), inner)
                 self.sources[node.output] = (Source(inner, node.output),)
                 return
-        box = self.box(kind, (CIRCLES[kind],), frame, node.op.name)
+        box = self.box(kind, (node.op.sign,), frame, node.op.name)
         for side in sides:
             self.connect(side, box)
         self.sources[node.output] = (Source(box, node.output),)
@@ -272,28 +266,22 @@ class Planner:
         other = node.inputs[1] if node.inputs[0] is stream else node.inputs[0]
         parameters = self.sources.get(other, ())
         constant = self.constants.get(other)
-        neutral = 1 if node.op.name in ("mul", "div") else 0
-        stays = constant == neutral and (other is node.inputs[1] or node.op.name in ("mul", "add"))
+        stays = constant == node.op.identity and (other is node.inputs[1] or node.op.commutative)
         if not parameters and (constant is None or stays):
             self.fold(node)
             return
-        sign = CIRCLES[node.op.name]
+        sign = node.op.sign
         what = ", ".join(words.last(s.address) for s in parameters) if parameters else words.number(constant)
         text = f"{sign} {what}" if other is node.inputs[1] else f"{what} {sign}"
         self.make(node, "operation", (text,), frame)
 
     def operation(self, node: Node, frame: Frame) -> None:
-        name = node.op.name
         parameters = [s.address for value in node.inputs for s in self.sources.get(value, ()) if not s.box]
-        kind = "operation"
-        if name == "dot" and parameters:
+        kind = node.op.role
+        if isinstance(node.op, Dot) and parameters:
             kind = "linear"
-        elif name == "take" and parameters:
+        elif isinstance(node.op, Take) and parameters:
             kind = "embedding"
-        elif name in NONLINEAR:
-            kind = "activation"
-        elif name in ("attention", "layer_norm", "rms_norm", "dropout"):
-            kind = "norm" if name.endswith("norm") else name
         lines = words.operation(node, tuple(words.short(a, node.scope) for a in parameters))
         masks = self.mask_of(node)
         self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
@@ -357,13 +345,14 @@ class Planner:
         """Kind and text of a layer's box, now that all its nodes are known."""
         info = self.graph.scopes[call.path]
         is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else
-        call.box.kind = "position" if is_bias else kind_of_layer(call.nodes, self.levels.kinds_in(call.path))
+        kind = self.levels.recognised.kind(call.nodes, self.levels.kinds_in(call.path))
+        call.box.kind = "position" if is_bias else kind
         is_input_free = not any(arrow.head is call.box for arrow in self.scene.arrows)
         if is_input_free and call.box.kind in ("activation", "block"):
             call.box.kind = "position"  # depends on nothing but parameters and sizes
-        kind = info.kind.replace("_", " ")
+        block = info.kind.replace("_", " ")
         word = LOOKS[call.box.kind].word
-        what = kind if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{kind} ({word})"
+        what = block if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{block} ({word})"
         heads = words.heads(call.nodes, self.graph.sizes) if call.box.kind == "attention" else ()
         details = " · ".join((what, *heads))
         masks, biases = words.masks(call.nodes), words.biases(call.nodes)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from attndsl.drawing.kinds import CIRCLES
+from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import Arrow, Box, Frame, Scene
 from attndsl.records import dataclass
 
@@ -134,7 +134,7 @@ class _Layout:
             return way if (x - left > 1 or right - x > 1) and self._is_free(way, arrow) else None
         if abs(tail.middle[0] - head.middle[0]) < 2 * RADIUS:
             return None
-        if arrow.head.kind in CIRCLES:  # down, and into its side
+        if is_circle(arrow.head.kind):  # down, and into its side
             to_right = head.middle[0] > tail.middle[0]
             corner = tail.middle[0], head.middle[1]
             way = [(tail.middle[0], tail.bottom), corner, (head.left if to_right else head.right, head.middle[1])]
@@ -179,7 +179,7 @@ class _Layout:
         gap = area.bottom - below.top
         if straight and gap > 16 and flow.head.frame is arrow.tail.frame:
             return area.middle[0], area.bottom - min(0.4 * gap, 12)
-        return (area.right, area.middle[1]) if arrow.tail.kind not in CIRCLES else None
+        return (area.right, area.middle[1]) if not is_circle(arrow.tail.kind) else None
 
     def across(self, arrow: Arrow) -> list[Point] | None:
         """From a stack's result to the right, up or down between the stacks, and into the side of what reads it."""

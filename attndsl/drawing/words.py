@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import prod
 
 from attndsl.graph import Graph, InputInfo, Node, Type
-from attndsl.ops.control import Repeat
+from attndsl.ops import Dot, Repeat, Scan, Softmax
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
 
@@ -67,19 +67,7 @@ def _fill(settings: list[str], width: int) -> list[str]:
 
 def operation(node: Node, parameters: tuple[str, ...] = ()) -> tuple[str, ...]:
     """What a single operation's box says: its name and the axes that it goes over, and the parameters it reads."""
-    op = node.op
-    over = getattr(op, "over", None)
-    axes = [over] if over is not None and not isinstance(over, tuple) else list(over or ())
-    first = op.name.replace("_", " ")
-    if op.name == "select":
-        first = f"{op.axis.name} = {op.at}"  # type: ignore[attr-defined]
-    elif op.name == "slice":
-        first = f"{op.axis.name} from {op.start}"  # type: ignore[attr-defined]
-    elif op.name == "concat":
-        first = f"concat to {op.target.name}"  # type: ignore[attr-defined]
-    elif axes:
-        first = f"{first} over {', '.join(axis.name for axis in axes)}"
-    return (first, f"with {', '.join(parameters)}") if parameters else (first,)
+    return (node.op.caption, f"with {', '.join(parameters)}") if parameters else (node.op.caption,)
 
 
 def last(path: str) -> str:
@@ -93,10 +81,11 @@ def short(address: str, scope: str) -> str:
 
 def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
     """`h × 12`, `t over T`; `× 6` where the label is no more than an index."""
-    if node.op.name == "scan":
-        return f"{last(path)} over {node.op.axis.name}"  # type: ignore[attr-defined]
+    if isinstance(node.op, Scan):
+        return f"{last(path)} over {node.op.axis.name}"
+    assert isinstance(node.op, Repeat)
     label = "" if last(path) in ("i", "j", "k", "l", "n") else f"{last(path)} "
-    return f"{label}× {node.op.count.value(sizes):,}"  # type: ignore[attr-defined]
+    return f"{label}× {node.op.count.value(sizes):,}"
 
 
 def cases(node: Node) -> list[tuple[int, str]]:
@@ -176,13 +165,13 @@ def heads(nodes: Iterable[Node], sizes: Mapping[str, int]) -> tuple[str, ...]:
     makers = {value: node for node in nodes for value in node.outputs}
     result = nodes[-1].outputs[0].type.axes if nodes and nodes[-1].outputs else ()
     for node in nodes:
-        if node.op.name != "softmax":
+        if not isinstance(node.op, Softmax):
             continue
-        own = [axis for axis in node.output.type.axes if axis not in result and axis != node.op.over]  # type: ignore[attr-defined]
+        own = [axis for axis in node.output.type.axes if axis not in result and axis != node.op.over]
         if not own or not all(axis.size.symbols <= sizes.keys() for axis in own):
             return ()
         score = makers.get(node.inputs[0])
-        while score is not None and score.op.name != "dot":
+        while score is not None and not isinstance(score.op, Dot):
             score = next((makers[value] for value in score.inputs if value in makers), None)
         keys = score.inputs[1].type.axes if score is not None else own
         count, groups = (prod(a.size.value(sizes) for a in axes) for axes in (own, [a for a in own if a in keys]))

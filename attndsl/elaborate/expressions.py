@@ -9,7 +9,7 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
-from attndsl.elaborate.tensors import UNARY, arithmetic, axis_of, emit, lift, size_of
+from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift, size_of
 from attndsl.elaborate.values import (
     PLAIN,
     Argument,
@@ -78,18 +78,18 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
         if isinstance(declaration, tree.Block):
             return BlockValue(declaration, scope)
         return IndexFunctionValue(declaration.kind, declaration, scope, span=declaration.name.span)
-    return Primitive(name) if name in primitives.PRIMITIVES else None
+    return Primitive(name) if primitives.rule_of(name) else None
 
 
 def unknown(name: str, span: Span, frame: Frame) -> AttnError:
-    known = [*frame.visible(), *frame.scope.names(), *primitives.PRIMITIVES, *primitives.CONSTANTS, "true", "false"]
+    known = [*frame.visible(), *frame.scope.names(), *primitives.names(), *primitives.CONSTANTS, "true", "false"]
     return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
 
 
 def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
     base = evaluate(node.base, frame)
     if not isinstance(base, Layer):
-        way = f"write `{node.name.text}({node.base.span.text}, …)`" if node.name.text in primitives.PRIMITIVES else ()
+        way = f"write `{node.name.text}({node.base.span.text}, …)`" if primitives.rule_of(node.name.text) else ()
         raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
     place = base.place.inside(node.name.text)
     path = place.path
@@ -127,7 +127,7 @@ def _unary(node: tree.Unary, frame: Frame) -> Compile:
         return operate(operator, node.span, operand)
     if isinstance(operand.value, IndexFunctionValue):
         return index_functions.combined(operator, node.span, operand)
-    return emit(frame, UNARY[operator](), node.span, lift(operand, frame))
+    return emit(frame, ops.written(operator)(), node.span, lift(operand, frame))
 
 
 def _chain(node: tree.Chain, frame: Frame) -> Compile:

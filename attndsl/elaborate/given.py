@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attndsl.diagnostics import Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_of, emit, lift
-from attndsl.elaborate.values import Argument
+from attndsl.elaborate.values import Argument, Compile
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Op
 from attndsl.records import dataclass
@@ -49,3 +51,16 @@ class Given:
 
     def emit(self, op: Op, *operands: Argument) -> Value:
         return emit(self.frame, op, self.span, *operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a primitive is called: the fewest and most positional arguments (with fewer it stays a block value,
+    `softmax(over=S)`), the keywords, and the function that builds what it gives. `names_axis`: one `name=size` is an
+    axis, `range(part=2)`."""
+
+    build: Callable[[Given], Compile]
+    operands: tuple[int, int] = (1, 1)
+    keywords: tuple[str, ...] = ()
+    doc: str = ""
+    names_axis: bool = False

@@ -1,22 +1,22 @@
 """The primitives by the name that a spec calls them: what each takes, and the nodes it makes.
 
-Each entry of `PRIMITIVES` says how many operands must be there before it is applied (with fewer it stays a block
-value, `softmax(over=S)`), which keywords it knows, and the function that builds it.
+Most are ops that are called by their name, and their classes say how (`attndsl.elaborate.called`). `FORMS` are those
+that are written in a way of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, joining
+from attndsl.elaborate.called import rule_for
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.given import Given
+from attndsl.elaborate.given import Given, Rule
 from attndsl.elaborate.rearrange import rearrange
 from attndsl.elaborate.tensors import (
-    UNARY,
-    arithmetic,
+    aligned,
     axes_of,
     axes_text,
     decided,
@@ -35,9 +35,8 @@ from attndsl.elaborate.values import (
     describe,
     kind_of,
 )
-from attndsl.graph import Axis, Initializer, ScopeInfo, Value
-from attndsl.records import dataclass
-from attndsl.sizes import Constraint, Size
+from attndsl.graph import Initializer, ScopeInfo, Value
+from attndsl.sizes import Constraint
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Number, Text, operate
 
@@ -46,7 +45,8 @@ def apply(
     primitive: Primitive, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span
 ) -> Compile:
     """The primitive applied, or itself with more arguments where operands are still lacking."""
-    rule = PRIMITIVES[primitive.name]
+    rule = rule_of(primitive.name)
+    assert rule is not None
     if rule.names_axis and not positional and len(keywords) == 1:
         ((key, size),) = keywords.items()
         assert size.expression is not None
@@ -88,20 +88,6 @@ def apply(
 # ---------------------------------------------------------------- elementwise
 
 
-def _unary(g: Given) -> Compile:
-    value = g.positional[0].value
-    if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
-        return operate(g.name, g.span, g.positional[0])
-    return g.emit(UNARY[g.name](), g.tensor(0))
-
-
-def _binary(g: Given) -> Compile:
-    a, b = g.positional
-    if isinstance(a.value, PLAIN) and isinstance(b.value, PLAIN):
-        return operate(g.name, g.span, a, b)
-    return arithmetic(g.frame, g.name, a, b, g.span)
-
-
 def _cast(g: Given) -> Compile:
     value = g.positional[0].value
     if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
@@ -115,46 +101,11 @@ def _where(g: Given) -> Compile:
     if isinstance(choice, Number) and choice.value is not None and choice.formula is None:
         return g.positional[1 if choice.value else 2].value
     parts = [g.tensor(i) for i in range(3)]
-    if not g.frame.outer:
-        types = [g.type(i) for i in range(3)]
-        widest = max(types, key=lambda t: t.rank)
-        for part, type_ in zip(parts, types, strict=True):
-            lacking = [a for a in type_.axes if a not in widest.axes]
-            if lacking:
-                raise error(
-                    "E0203",
-                    f"the axes of `where` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
-                    part.span,
-                    str(type_),
-                    help="write the result's type to combine every pair",
-                )
+    aligned(g.frame, g.name, parts)
     return g.emit(ops.Where(), *parts)
 
 
 # ---------------------------------------------------------------- reductions and contraction
-
-
-def _reduction(op: Callable[[tuple[Axis, ...]], ops.Op]) -> Callable[[Given], Compile]:
-    def build(g: Given) -> Compile:
-        axes = g.axes("over", g.type(0))
-        return _over(g, op(axes), axes)
-
-    return build
-
-
-def _along(op: Callable[[Axis], ops.Op]) -> Callable[[Given], Compile]:
-    def build(g: Given) -> Compile:
-        axis = g.axis("over", g.type(0))
-        return _over(g, op(axis), (axis,))
-
-    return build
-
-
-def _over(g: Given, op: ops.Op, axes: tuple[Axis, ...]) -> Compile:
-    for axis in axes if op.needs_elements else ():
-        note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"
-        g.frame.run.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
-    return g.emit(op, g.tensor(0))
 
 
 def _softmax(g: Given) -> Compile:
@@ -281,40 +232,15 @@ def _has(g: Given) -> Compile:
     return Number.of(all(a in g.type(0).axes for a in axes))
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`operands`: fewest and most positional arguments. `names_axis`: one `name=size` is an axis, `range(part=2)`."""
-
-    build: Callable[[Given], Compile]
-    operands: tuple[int, int] = (1, 1)
-    keywords: tuple[str, ...] = ()
-    doc: str = ""
-    names_axis: bool = False
-
-
 _OVER = ("over",)
 
-PRIMITIVES: dict[str, Rule] = {
-    **{name: Rule(_unary, doc=f"{name}, element by element") for name in UNARY if name not in ("neg", "not")},
-    "minimum": Rule(_binary, (2, 2), doc="the smaller, element by element"),
-    "maximum": Rule(_binary, (2, 2), doc="the larger, element by element"),
+FORMS: dict[str, Rule] = {
     "float": Rule(_cast, doc="as the model's float"),
     "int": Rule(_cast, doc="as an integer, towards zero"),
     "bool": Rule(_cast, doc="whether it is not zero"),
     "where": Rule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),
-    "stop_gradient": Rule(lambda g: g.emit(ops.StopGradient(), g.tensor(0)), doc="the value, without a gradient"),
-    "sum": Rule(_reduction(ops.Sum), keywords=_OVER, doc="the sum over axes"),
-    "mean": Rule(_reduction(ops.Mean), keywords=_OVER, doc="the mean over axes"),
-    "max": Rule(_reduction(ops.Max), keywords=_OVER, doc="the largest over axes"),
-    "min": Rule(_reduction(ops.Min), keywords=_OVER, doc="the smallest over axes"),
-    "any": Rule(_reduction(ops.Any), keywords=_OVER, doc="whether any is true"),
-    "all": Rule(_reduction(ops.All), keywords=_OVER, doc="whether all are true"),
-    "argmax": Rule(_along(ops.ArgMax), keywords=_OVER, doc="the index of the largest; ties go to the lowest"),
-    "cumsum": Rule(_along(ops.CumSum), keywords=_OVER, doc="the running sum"),
     "softmax": Rule(_softmax, keywords=("over", "where"),
                     doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
-    "log_softmax": Rule(_along(ops.LogSoftmax), keywords=_OVER, doc="the logarithm of the softmax"),
-    "logsumexp": Rule(_along(ops.LogSumExp), keywords=_OVER, doc="log(sum(exp(x)))"),
     "dot": Rule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
     "take": Rule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
     "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
@@ -326,7 +252,6 @@ PRIMITIVES: dict[str, Rule] = {
     "broadcast": Rule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
     "windows": Rule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
                     "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
-    "flip": Rule(_along(ops.Flip), keywords=_OVER, doc="back to front along an axis"),
     "one_hot": Rule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
                     doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
     "dropout": Rule(_dropout, (1, 2), ("p",),
@@ -338,6 +263,18 @@ PRIMITIVES: dict[str, Rule] = {
     "kind": Rule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
     "has": Rule(_has, (2, 2), doc="whether a tensor has an axis"),
 }  # fmt: skip
+
+
+def rule_of(name: str) -> Rule | None:
+    """How the primitive called `name` is called; None where there is none."""
+    op = ops.OPS.get(name)
+    return FORMS.get(name) or (rule_for(op) if op is not None and op.called else None)
+
+
+def names() -> tuple[str, ...]:
+    """What the primitives are called."""
+    return (*(name for name, op in ops.OPS.items() if op.called), *FORMS)
+
 
 CONSTANTS: dict[str, Compile] = {
     **values.CONSTANTS,

@@ -10,24 +10,12 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import Argument, Axes, Compile, describe
 from attndsl.graph import Axis, Type, Value
-from attndsl.ops.base import Mismatch, Op
+from attndsl.ops import Mismatch, Op, written
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Formula, Number
 
 MAX_NODES = 200_000
-
-BINARY: dict[str, type[Op]] = {
-    "+": ops.Add, "-": ops.Sub, "*": ops.Mul, "/": ops.Div, "//": ops.FloorDiv, "%": ops.Mod, "^": ops.Pow,
-    "==": ops.Eq, "!=": ops.Ne, "<": ops.Lt, "<=": ops.Le, ">": ops.Gt, ">=": ops.Ge,
-    "and": ops.And, "or": ops.Or, "minimum": ops.Minimum, "maximum": ops.Maximum,
-}  # fmt: skip
-
-UNARY: dict[str, type[Op]] = {
-    "neg": ops.Neg, "not": ops.Not, "exp": ops.Exp, "log": ops.Log, "sqrt": ops.Sqrt, "rsqrt": ops.Rsqrt,
-    "tanh": ops.Tanh, "erf": ops.Erf, "sigmoid": ops.Sigmoid, "sin": ops.Sin, "cos": ops.Cos, "abs": ops.Abs,
-    "sign": ops.Sign, "floor": ops.Floor, "ceil": ops.Ceil, "round": ops.Round,
-}  # fmt: skip
 
 _VERBS = {"+": "is added to", "-": "is subtracted from", "*": "is multiplied with", "/": "divides"}
 
@@ -133,8 +121,7 @@ def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:
         return emit(frame, ops.Cast(formula.operator), span, *operands)
     if formula.operator == "^" and formula.operands[1].operator != "constant":
         operands[0] = Argument(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
-    op = (BINARY | UNARY)[formula.operator]
-    return emit(frame, op(), span, *operands)
+    return emit(frame, written(formula.operator)(), span, *operands)
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -150,7 +137,23 @@ def arithmetic(frame: Frame, operator: str, left: Argument, right: Argument, spa
         only_right = [x for x in b.axes if x not in a.axes]
         if only_left and only_right:
             raise _misaligned(frame, operator, left, right, only_left, only_right)
-    return emit(frame, BINARY[operator](), span, left, right)
+    return emit(frame, written(operator)(), span, left, right)
+
+
+def aligned(frame: Frame, name: str, operands: Sequence[Argument]) -> None:
+    """Raises E0203 unless one operand has all axes of the others, or outer combination is licensed here."""
+    types = [_tensor(operand).type for operand in operands]
+    widest = max(types, key=lambda t: t.rank)
+    for operand, type_ in zip(operands, types, strict=True):
+        lacking = [a for a in type_.axes if a not in widest.axes]
+        if lacking and not frame.outer:
+            raise error(
+                "E0203",
+                f"the axes of `{name}` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
+                operand.span,
+                str(type_),
+                help="write the result's type to combine every pair",
+            )
 
 
 def _misaligned(

@@ -1,51 +1,16 @@
 """What a forward pass has to keep for the backward one.
 
-Each operation's gradient reads some of its operands again, or its own result; those values stay in memory until the
-backward pass reaches them. The table follows from the derivative of each primitive, as it stands in the graph (nothing
-is fused, nothing recomputed). Values that only rename, reorder or cut another one share its memory.
+Each operation's gradient reads some of its operands again, or its own result (`Op.kept`); those values stay in memory
+until the backward pass reaches them. That is said of each primitive as it stands in the graph: nothing is fused,
+nothing recomputed. Values that only rename, reorder or cut another one share its memory (`Op.view`).
 """
 
 from __future__ import annotations
 
 from attndsl.graph import Node, Region, Value
+from attndsl.ops import OUTPUT, Dropout
 
-OUTPUT = -1
-NOTHING: tuple[int, ...] = ()
 BYTES = {"float": 4, "int": 8, "bool": 1}
-PARTNER = "partner"  # a product: each operand is read for the gradient of the other
-
-# The operands (by position) and the result (`OUTPUT`) that an operation's gradient reads.
-KEPT: dict[str, tuple[int, ...] | str] = {
-    # elementwise, one operand
-    "exp": (OUTPUT,), "log": (0,), "sqrt": (OUTPUT,), "rsqrt": (0, OUTPUT), "tanh": (OUTPUT,), "erf": (0,),
-    "sigmoid": (OUTPUT,), "sin": (0,), "cos": (0,), "neg": NOTHING, "abs": (0,), "sign": NOTHING, "floor": NOTHING,
-    "ceil": NOTHING, "round": NOTHING, "not": NOTHING, "cast": NOTHING, "stop_gradient": NOTHING,
-    # elementwise, several operands
-    "add": NOTHING, "sub": NOTHING, "mul": PARTNER, "div": PARTNER, "maximum": (0, 1), "minimum": (0, 1),
-    "floor_div": NOTHING, "mod": (0, 1), "pow": PARTNER, "eq": NOTHING, "ne": NOTHING, "lt": NOTHING, "le": NOTHING,
-    "gt": NOTHING, "ge": NOTHING, "and": NOTHING, "or": NOTHING, "where": (0,),
-    # reductions
-    "sum": NOTHING, "mean": NOTHING, "max": (0, OUTPUT), "min": (0, OUTPUT), "any": NOTHING, "all": NOTHING,
-    "arg_max": NOTHING, "cum_sum": NOTHING, "softmax": (OUTPUT,), "log_softmax": (OUTPUT,), "log_sum_exp": (0, OUTPUT),
-    # contraction
-    "dot": PARTNER,
-    # movement
-    "rename": NOTHING, "unflatten": NOTHING, "flatten": NOTHING, "transpose": NOTHING, "broadcast": NOTHING,
-    "concat": NOTHING, "slice": NOTHING, "select": NOTHING, "take": (1,), "windows": NOTHING, "flip": NOTHING,
-    # generators
-    "constant": NOTHING, "range": NOTHING, "size_of": NOTHING, "one_hot": NOTHING, "parameter": NOTHING,
-    "uniform": NOTHING, "dropout": NOTHING,  # dropout keeps which elements it dropped: see `KeptValues.of`
-    # bodies: what their own nodes keep is counted there
-    "repeat": NOTHING, "scan": NOTHING, "given": NOTHING,
-    # fused: all operands, and attention's result; weights are computed again
-    "attention": (0, 1, 2, 3, 4, OUTPUT), "layer_norm": (0, 1), "rms_norm": (0, 1), "gelu": (0,), "silu": (0,),
-}  # fmt: skip
-
-# Results that share their operand's memory.
-VIEWS = frozenset({
-    "rename", "unflatten", "flatten", "transpose", "broadcast", "slice", "select", "stop_gradient", "flip",
-    "given",
-})  # fmt: skip
 
 
 class KeptValues:
@@ -76,25 +41,25 @@ class KeptValues:
         for region in node.regions:
             self.enter(region, node)
         results = [result for region in node.regions for result in region.results]
-        flows = node.op.name == "parameter" or any(v in self._trained for v in (*node.inputs, *results))
-        if flows and node.op.name != "stop_gradient":
-            self._trained.update(v for v in node.outputs if v.type.dtype == "float")
+        if node.op.reads_parameters or any(v in self._trained for v in (*node.inputs, *results)):
+            floats = (v for v in node.outputs if v.type.dtype == "float")
+            self._trained.update(floats if node.op.differentiable else ())
 
     def of(self, node: Node) -> tuple[tuple[Value, int], ...]:
         """The values that `node` makes the forward pass keep and that no earlier one did, with the bytes of one
         element of each."""
-        name = node.op.name
         self._flow(node)
-        if name in VIEWS and node.inputs:
+        if node.op.view:
             self._base[node.output] = self._base.get(node.inputs[0], node.inputs[0])
-        if name in ("parameter", "constant", "size_of"):
+        if node.op.free:
             self.ignore(node.output)
         if node.regions or not any(v in self._trained for v in node.outputs):
             return ()
-        if name == "dropout":
-            return ((node.output, 1),) if getattr(node.op, "p", 1) else ()
+        if isinstance(node.op, Dropout):  # which elements it dropped
+            return ((node.output, 1),) if node.op.p else ()
         found: dict[Value, int] = {}
-        for value in self._read_again(node):
+        for place in node.op.kept(tuple(value in self._trained for value in node.inputs)):
+            value = node.output if place == OUTPUT else node.inputs[place]
             base = self._base.get(value, value)
             if base not in self._seen:
                 self._seen.add(base)
@@ -105,17 +70,5 @@ class KeptValues:
         """Count `value` never: it is in memory anyway."""
         self._seen.add(value)
 
-    def _read_again(self, node: Node) -> tuple[Value, ...]:
-        rule = KEPT.get(node.op.name, tuple(range(len(node.inputs))))
-        if isinstance(rule, str):
-            trained = [v in self._trained for v in node.inputs]
-            values = [v for i, v in enumerate(node.inputs) if any(t for j, t in enumerate(trained) if j != i)]
-            if node.op.name in ("div", "pow") and trained[1]:
-                values = list(node.inputs)
-            if node.op.name == "pow" and trained[0]:
-                values.append(node.inputs[0])
-            return tuple(values)
-        return tuple(node.output if i == OUTPUT else node.inputs[i] for i in rule if i < len(node.inputs))
 
-
-__all__ = ["KEPT", "VIEWS", "KeptValues"]
+__all__ = ["KeptValues"]

@@ -9,10 +9,9 @@ from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
 from attndsl.inspection.kept import KeptValues
 from attndsl.inspection.report import LayerReport, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.records import dataclass, field
 
-CONTRACTIONS = frozenset({"dot", "attention"})
 Loops = Mapping[str, Indices]  # the repeats around by address, and their rounds in which something runs
 BODIES = ("repeat", "scan")
 OUTSIDE = "(outside layers)"
@@ -142,7 +141,7 @@ class _Tree:
             if not node.regions:
                 flops = int(node.op.flops(node.output.type, *(v.type for v in node.inputs)).exact(self.sizes)) * times
                 entry.flops += flops
-                if node.op.name in CONTRACTIONS:
+                if node.op.contracts:
                     entry.contraction_flops += flops
             self.times.update(dict.fromkeys(node.outputs, times))
             needed = kept.of(node) if times else ()
@@ -218,8 +217,8 @@ def _sharing(graph: Graph, tree: _Tree) -> tuple[Sharing, ...]:
     sources: dict[Value, str] = {}
     users: dict[str, dict[str, None]] = {}
     for node in graph.body.walk():
-        if node.op.name == "parameter":
-            sources[node.output] = node.op.address  # type: ignore[attr-defined]
+        if isinstance(node.op, Parameter):
+            sources[node.output] = node.op.address
         for value in node.inputs:
             address = sources.get(value)
             if address is not None and not _within(node.scope, _above(address)):

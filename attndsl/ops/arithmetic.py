@@ -12,7 +12,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, spread
-from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.ops.base import OUTPUT, Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Type
@@ -27,6 +27,7 @@ class Binary(Op):
     it has any; these see the operands spread for broadcasting and in the result's dtype."""
 
     operands = ("left", "right")
+    pointwise = True
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -78,6 +79,12 @@ class Add(Binary):
 
     __slots__ = ()
     name = "add"
+    symbol = "+"
+    associative = True
+    identity = 0
+    keeps = ()
+    sign = "+"
+    noun = "total"
     commutative = True
 
     def value(self, left: Array, right: Array) -> Array:
@@ -95,6 +102,11 @@ class Sub(Binary):
 
     __slots__ = ()
     name = "sub"
+    symbol = "-"
+    identity = 0
+    keeps = ()
+    sign = "−"
+    noun = "difference"
 
     def value(self, left: Array, right: Array) -> Array:
         return left - right
@@ -111,6 +123,11 @@ class Mul(Binary):
 
     __slots__ = ()
     name = "mul"
+    symbol = "*"
+    associative = True
+    identity = 1
+    sign = "×"
+    noun = "product"
     commutative = True
 
     def result(self, left: Type, right: Type) -> str:
@@ -127,12 +144,19 @@ class Mul(Binary):
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return upstream * left
 
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return the_others(needed)
+
 
 class Div(Binary):
     """left / right, always a float."""
 
     __slots__ = ()
     name = "div"
+    symbol = "/"
+    identity = 1
+    sign = "÷"
+    noun = "quotient"
 
     def result(self, left: Type, right: Type) -> str:
         rules.promoted(left, right, self.name)
@@ -145,7 +169,10 @@ class Div(Binary):
         return upstream / right
 
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return -upstream * y / right
+        return -upstream * (left / right) / right
+
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return (0, 1) if needed[1] else the_others(needed)
 
 
 class FloorDiv(Binary):
@@ -153,6 +180,7 @@ class FloorDiv(Binary):
 
     __slots__ = ()
     name = "floor_div"
+    symbol = "//"
     differentiable = False
 
     def value(self, left: Array, right: Array) -> Array:
@@ -165,6 +193,7 @@ class Mod(Binary):
 
     __slots__ = ()
     name = "mod"
+    symbol = "%"
 
     def value(self, left: Array, right: Array) -> Array:
         _no_zero(right)
@@ -176,12 +205,18 @@ class Mod(Binary):
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return -upstream * np.floor(left / right)
 
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return (0, 1) if needed[1] else ()
+
 
 class Pow(Binary):
     """left ^ right. Two ints give an int, and the exponent may not be negative then."""
 
     __slots__ = ()
     name = "pow"
+    symbol = "^"
+    identity = 1
+    noun = "power"
 
     def value(self, left: Array, right: Array) -> Array:
         if right.dtype.kind == "i" and right.size and right.min() < 0:
@@ -200,12 +235,19 @@ class Pow(Binary):
         slope = y * np.log(np.where(left == 0, 1, left))  # 0 at a base of 0, the limit for every positive exponent
         return upstream * slope
 
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return (0, 1, OUTPUT) if needed[1] else (0, 1) if needed[0] else ()
+
 
 class Maximum(Binary):
     """The larger of the two; where they are equal, each gets half of the gradient."""
 
     __slots__ = ()
     name = "maximum"
+    called = True
+    associative = True
+    keeps = (0, 1)
+    role = "activation"
     commutative = True
 
     def value(self, left: Array, right: Array) -> Array:
@@ -223,6 +265,10 @@ class Minimum(Binary):
 
     __slots__ = ()
     name = "minimum"
+    called = True
+    associative = True
+    keeps = (0, 1)
+    role = "activation"
     commutative = True
 
     def value(self, left: Array, right: Array) -> Array:
@@ -240,6 +286,7 @@ class Comparison(Binary):
 
     __slots__ = ()
     differentiable = False
+    noun = "mask"
 
     def result(self, left: Type, right: Type) -> str:
         rules.promoted(left, right, self.name)
@@ -263,6 +310,7 @@ class Eq(Equality):
 
     __slots__ = ()
     name = "eq"
+    symbol = "=="
 
     def value(self, left: Array, right: Array) -> Array:
         return left == right
@@ -273,6 +321,7 @@ class Ne(Equality):
 
     __slots__ = ()
     name = "ne"
+    symbol = "!="
 
     def value(self, left: Array, right: Array) -> Array:
         return left != right
@@ -283,9 +332,13 @@ class Lt(Comparison):
 
     __slots__ = ()
     name = "lt"
+    symbol = "<"
 
     def value(self, left: Array, right: Array) -> Array:
         return left < right
+
+    def mirrored(self) -> Op:
+        return Gt()
 
 
 class Le(Comparison):
@@ -293,9 +346,13 @@ class Le(Comparison):
 
     __slots__ = ()
     name = "le"
+    symbol = "<="
 
     def value(self, left: Array, right: Array) -> Array:
         return left <= right
+
+    def mirrored(self) -> Op:
+        return Ge()
 
 
 class Gt(Comparison):
@@ -303,9 +360,13 @@ class Gt(Comparison):
 
     __slots__ = ()
     name = "gt"
+    symbol = ">"
 
     def value(self, left: Array, right: Array) -> Array:
         return left > right
+
+    def mirrored(self) -> Op:
+        return Lt()
 
 
 class Ge(Comparison):
@@ -313,15 +374,20 @@ class Ge(Comparison):
 
     __slots__ = ()
     name = "ge"
+    symbol = ">="
 
     def value(self, left: Array, right: Array) -> Array:
         return left >= right
+
+    def mirrored(self) -> Op:
+        return Le()
 
 
 class Logical(Binary):
     """A function of two bools."""
 
     __slots__ = ()
+    noun = "mask"
     commutative = True
     differentiable = False
 
@@ -336,6 +402,9 @@ class And(Logical):
 
     __slots__ = ()
     name = "and"
+    symbol = "and"
+    associative = True
+    identity = True
 
     def value(self, left: Array, right: Array) -> Array:
         return left & right
@@ -346,6 +415,9 @@ class Or(Logical):
 
     __slots__ = ()
     name = "or"
+    symbol = "or"
+    associative = True
+    identity = False
 
     def value(self, left: Array, right: Array) -> Array:
         return left | right
@@ -381,6 +453,8 @@ class Where(Op):
 
     name = "where"
     operands = ("condition", "left", "right")
+    pointwise = True
+    keeps = (0,)
 
     def infer(self, condition: Type, left: Type, right: Type) -> Type:
         rules.boolean(condition, 0, self.name)

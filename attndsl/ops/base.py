@@ -2,7 +2,9 @@
 gradient and cost. Backends keep their own lowerings; an op knows none of them.
 
 An op's fields are its attributes, so an op is a value: two are equal when they do the same thing. Every primitive has
-one output (regions, which have several, are in `attndsl.ops.control`).
+one output (regions, which have several, are in `attndsl.ops.control`). What others need to know of an op (how a spec
+writes it, whether it draws numbers, what its gradient reads, how it is drawn) is declared on its class as well, so that
+nobody keeps a list of names.
 """
 
 from __future__ import annotations
@@ -95,6 +97,14 @@ class Call:
         return {"float": self.float_dtype, "int": "int64", "bool": "bool"}[dtype]
 
 
+OUTPUT = -1  # among the operands that `Op.kept` counts: the result itself
+
+
+def the_others(needed: tuple[bool, ...]) -> tuple[int, ...]:
+    """`Op.kept` of a product: each operand is read for the gradient of the other."""
+    return tuple(i for i in range(len(needed)) if any(wanted for j, wanted in enumerate(needed) if j != i))
+
+
 class Op:
     """A primitive. Subclasses are frozen, slotted dataclasses."""
 
@@ -102,10 +112,59 @@ class Op:
 
     name: ClassVar[str]
     operands: ClassVar[tuple[str, ...]]  # the names of the operands, for messages and docs; `?` ends an optional one's
+
+    # How a spec writes it: by its name, with the attributes as keywords, or with a sign between its operands. What is
+    # neither has a form of its own (`attndsl.elaborate.primitives`).
+    called: ClassVar[bool] = False
+    symbol: ClassVar[str] = ""
+
+    # What it computes.
+    pointwise: ClassVar[bool] = False  # each element from the elements at the same place
+    moves: ClassVar[bool] = False  # no element, only its place, whatever the elements are
     commutative: ClassVar[bool] = False
-    pure: ClassVar[bool] = True  # False where two equal nodes may not be merged or dropped
-    differentiable: ClassVar[bool] = True
+    associative: ClassVar[bool] = False  # apart from rounding
+    identity: ClassVar[float | bool | None] = None  # as the right operand it changes nothing (nor as the left, if
+    # the op is commutative)
+    contracts: ClassVar[bool] = False  # sums products: what hardware is built for
     needs_elements: ClassVar[bool] = False  # has no value over an axis of length 0
+
+    # How it runs.
+    differentiable: ClassVar[bool] = True
+    keeps: ClassVar[tuple[int, ...] | None] = None  # what the gradient reads (see `kept`); None: everything
+    view: ClassVar[bool] = False  # the result shares the first operand's memory
+    draws: ClassVar[bool] = False  # random numbers, by the run's seed and step and its `site`
+    free: ClassVar[bool] = False  # costs nothing to make again: it is known by what it is
+    reads_parameters: ClassVar[bool] = False
+    bodies: ClassVar[bool] = False  # a node of it has regions
+
+    # How it is shown.
+    role: ClassVar[str] = "operation"  # the kind of its box in a diagram; "none": whoever reads it reads its operand
+    sign: ClassVar[str] = ""  # stands in a circle where two streams meet
+    noun: ClassVar[str] = ""  # what its result is called in written code if no author named it; "": its name
+
+    @property
+    def goes_over(self) -> tuple[Axis, ...]:
+        """The axes along which it works, its attribute `over`."""
+        over: Axis | tuple[Axis, ...] = getattr(self, "over", ())
+        return (over,) if isinstance(over, Axis) else over
+
+    @property
+    def caption(self) -> str:
+        """What its box in a diagram says: `sum over T`."""
+        words = self.name.replace("_", " ")
+        return f"{words} over {', '.join(axis.name for axis in self.goes_over)}" if self.goes_over else words
+
+    def mirrored(self) -> Op | None:
+        """The op that gives the same with its two operands exchanged, if there is one."""
+        return self if self.commutative else None
+
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        """The places of the operands that the gradient reads, and `OUTPUT` if it reads the result, where it is asked
+        for the operands that are `needed`. What is read stays in memory until the backward pass."""
+        if not self.differentiable or not any(needed):
+            return ()
+        everything = (*range(len(needed)), OUTPUT)
+        return everything if self.keeps is None else tuple(i for i in self.keeps if i in everything)
 
     def infer(self, *inputs: Type) -> Type:
         """The output's type; raises `Mismatch` where the operands do not fit."""

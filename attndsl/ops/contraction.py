@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, contract
-from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.ops.base import Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
@@ -22,6 +22,8 @@ class Dot(Op):
 
     name = "dot"
     operands = ("left", "right")
+    contracts = True
+    noun = "product"
     over: tuple[Axis, ...]
 
     def infer(self, left: Type, right: Type) -> Type:
@@ -46,6 +48,9 @@ class Dot(Op):
             contract(upstream, axes, right, right_axes, left_axes) if call.needs(0) else None,
             contract(left, left_axes, upstream, axes, right_axes) if call.needs(1) else None,
         )
+
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return the_others(needed)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return output.elements * rules.product(self.over) * 2 if output.dtype == FLOAT else Size.of(0)

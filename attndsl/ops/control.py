@@ -24,6 +24,9 @@ class Given(Op):
 
     name = "given"
     operands = ("input", "default")
+    view = True
+    keeps = ()
+    role = "none"
 
     def infer(self, input: Type, default: Type) -> Type:
         if input != default:
@@ -55,6 +58,8 @@ class Repeat(Op):
 
     name = "repeat"
     operands = ("carried*",)
+    bodies = True
+    keeps = ()  # what the nodes of its bodies keep is counted there
     path: str
     count: Size
     cases: tuple[int, ...] | None
@@ -87,6 +92,8 @@ class Scan(Op):
 
     name = "scan"
     operands = ("carried*",)
+    bodies = True
+    keeps = ()  # what the nodes of its bodies keep is counted there
     path: str
     axis: Axis
     carried: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
-from attndsl.ops.base import Call, Mismatch, Op
+from attndsl.ops.base import OUTPUT, Call, Mismatch, Op
 from attndsl.ops.special import erf, sigmoid
 from attndsl.records import dataclass
 from attndsl.sizes import Size
@@ -24,6 +24,7 @@ class Unary(Op):
     one that is not zero."""
 
     operands = ("x",)
+    pointwise = True
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -51,6 +52,7 @@ class FloatFunction(Unary):
     """A function of floats (an int operand is taken as float)."""
 
     __slots__ = ()
+    called = True
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
@@ -65,6 +67,8 @@ class Exp(FloatFunction):
 
     __slots__ = ()
     name = "exp"
+    keeps = (OUTPUT,)
+    role = "activation"
 
     def value(self, x: Array) -> Array:
         return np.exp(x)
@@ -78,6 +82,7 @@ class Log(FloatFunction):
 
     __slots__ = ()
     name = "log"
+    keeps = (0,)
 
     def value(self, x: Array) -> Array:
         return np.log(x)
@@ -91,6 +96,7 @@ class Sqrt(FloatFunction):
 
     __slots__ = ()
     name = "sqrt"
+    keeps = (OUTPUT,)
 
     def value(self, x: Array) -> Array:
         return np.sqrt(x)
@@ -104,6 +110,7 @@ class Rsqrt(FloatFunction):
 
     __slots__ = ()
     name = "rsqrt"
+    keeps = (0, OUTPUT)
 
     def value(self, x: Array) -> Array:
         return 1 / np.sqrt(x)
@@ -117,6 +124,8 @@ class Tanh(FloatFunction):
 
     __slots__ = ()
     name = "tanh"
+    keeps = (OUTPUT,)
+    role = "activation"
 
     def value(self, x: Array) -> Array:
         return np.tanh(x)
@@ -130,6 +139,8 @@ class Erf(FloatFunction):
 
     __slots__ = ()
     name = "erf"
+    keeps = (0,)
+    role = "activation"
 
     def value(self, x: Array) -> Array:
         return erf(x)
@@ -143,6 +154,8 @@ class Sigmoid(FloatFunction):
 
     __slots__ = ()
     name = "sigmoid"
+    keeps = (OUTPUT,)
+    role = "activation"
 
     def value(self, x: Array) -> Array:
         return sigmoid(x)
@@ -156,6 +169,8 @@ class Sin(FloatFunction):
 
     __slots__ = ()
     name = "sin"
+    keeps = (0,)
+    noun = "sine"
 
     def value(self, x: Array) -> Array:
         return np.sin(x)
@@ -169,6 +184,8 @@ class Cos(FloatFunction):
 
     __slots__ = ()
     name = "cos"
+    keeps = (0,)
+    noun = "cosine"
 
     def value(self, x: Array) -> Array:
         return np.cos(x)
@@ -225,6 +242,7 @@ class Neg(NumberFunction):
 
     __slots__ = ()
     name = "neg"
+    keeps = ()
 
     def value(self, x: Array) -> Array:
         return np.negative(x)
@@ -238,6 +256,9 @@ class Abs(NumberFunction):
 
     __slots__ = ()
     name = "abs"
+    called = True
+    keeps = (0,)
+    role = "activation"
 
     def value(self, x: Array) -> Array:
         return np.abs(x)
@@ -251,6 +272,7 @@ class Sign(NumberFunction):
 
     __slots__ = ()
     name = "sign"
+    called = True
     differentiable = False
 
     def value(self, x: Array) -> Array:
@@ -262,6 +284,7 @@ class Not(Unary):
 
     __slots__ = ()
     name = "not"
+    noun = "mask"
     differentiable = False
 
     def infer(self, x: Type) -> Type:
@@ -278,6 +301,9 @@ class Cast(Op):
 
     name = "cast"
     operands = ("x",)
+    pointwise = True
+    keeps = ()
+    role = "none"
     dtype: str
 
     def infer(self, x: Type) -> Type:
@@ -297,6 +323,9 @@ class StopGradient(Unary):
 
     __slots__ = ()
     name = "stop_gradient"
+    called = True
+    view = True
+    role = "none"
     differentiable = False
 
     def infer(self, x: Type) -> Type:

@@ -9,7 +9,7 @@ from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arithmetic import Add, Div, Mul, Pow, Sub
 from attndsl.ops.arrays import as_float, collect, contract, places, softmax, softmax_gradient, spread
-from attndsl.ops.base import Call, Op
+from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
@@ -72,6 +72,9 @@ class Attention(Fused):
 
     name = "attention"
     operands = ("q", "k", "v", "where?", "bias?")
+    keeps = (0, 1, 2, 3, 4, OUTPUT)
+    contracts = True
+    role = "attention"
     contract: tuple[Axis, ...]
     over: Axis
     scale: float = 1.0
@@ -79,6 +82,10 @@ class Attention(Fused):
     biased: bool = False
     dropout: float = 0.0
     site: str = ""
+
+    @property
+    def draws(self) -> bool:
+        return self.dropout > 0
 
     def infer(self, q: Type, k: Type, v: Type, *extra: Type) -> Type:
         where, bias = self.extra(*extra)
@@ -109,14 +116,14 @@ class Attention(Fused):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         weight, type, _ = self._weights(call, arrays)
-        kept = Dropout(self.dropout, self.site).kept(call, type)
+        kept = Dropout(self.dropout, self.site).factors(call, type)
         if kept is not None:
             weight *= kept
         return contract(weight, type.axes, as_float(call, arrays[2]), call.inputs[2].axes, call.output.axes)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         weight, type, mask = self._weights(call, arrays)
-        kept = Dropout(self.dropout, self.site).kept(call, type)
+        kept = Dropout(self.dropout, self.site).factors(call, type)
         (q, k, v), axes = call.inputs[:3], call.output.axes
         result: list[Array | None] = [None] * len(arrays)
         if call.needs(2):
@@ -210,6 +217,8 @@ class LayerNorm(Fused):
 
     name = "layer_norm"
     operands = ("x", "scale?", "shift?")
+    keeps = (0, 1)
+    role = "norm"
     over: tuple[Axis, ...]
     eps: float
     scaled: bool = True
@@ -256,6 +265,8 @@ class RMSNorm(Fused):
 
     name = "rms_norm"
     operands = ("x", "scale?")
+    keeps = (0, 1)
+    role = "norm"
     over: tuple[Axis, ...]
     eps: float
     scaled: bool = True
@@ -286,6 +297,8 @@ class Gelu(Fused):
 
     name = "gelu"
     operands = ("x",)
+    keeps = (0,)
+    role = "activation"
     approximate: bool = False
 
     def infer(self, x: Type) -> Type:
@@ -334,6 +347,8 @@ class Silu(Fused):
 
     name = "silu"
     operands = ("x",)
+    keeps = (0,)
+    role = "activation"
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)

@@ -25,6 +25,8 @@ class Constant(Op):
 
     name = "constant"
     operands = ()
+    free = True
+    role = "none"
     value: float | int | bool
 
     def _key(self) -> tuple[str, str]:
@@ -52,6 +54,8 @@ class Range(Op):
 
     name = "range"
     operands = ()
+    role = "none"
+    noun = "places"
     axis: Axis
 
     def infer(self) -> Type:
@@ -67,6 +71,8 @@ class SizeOf(Op):
 
     name = "size_of"
     operands = ()
+    free = True
+    role = "none"
     size: Size
 
     def infer(self) -> Type:
@@ -82,6 +88,7 @@ class OneHot(Op):
 
     name = "one_hot"
     operands = ("index",)
+    role = "none"
     differentiable = False
     axis: Axis
 
@@ -101,6 +108,8 @@ class Parameter(Op):
 
     name = "parameter"
     operands = ()
+    reads_parameters = True
+    free = True
     address: str
     type: Type
 
@@ -114,6 +123,8 @@ class Uniform(Op):
 
     name = "uniform"
     operands = ()
+    draws = True
+    noun = "noise"
     axes: tuple[Axis, ...]
     site: str
 
@@ -132,6 +143,9 @@ class Dropout(Op):
 
     name = "dropout"
     operands = ("x",)
+    keeps = ()  # but for which elements it dropped: one byte each
+    draws = True
+    role = "dropout"
     p: float
     site: str
 
@@ -141,7 +155,7 @@ class Dropout(Op):
             raise Mismatch("E0206", f"the probability of `dropout` is at least 0 and below 1, not {self.p}", (0,))
         return x.with_dtype(FLOAT)
 
-    def kept(self, call: Call, type: Type) -> Array | None:
+    def factors(self, call: Call, type: Type) -> Array | None:
         """What elements of `type` are multiplied with: 0 or 1 / (1 - p); None where nothing is dropped. It depends on
         the run's seed and step, the site and the indices of the loops around it, so it need not be remembered."""
         if not call.training or self.p == 0:
@@ -151,11 +165,11 @@ class Dropout(Op):
         return keep * np.array(1 / (1 - self.p), call.float_dtype)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, kept = as_float(call, arrays[0]), self.kept(call, call.output)
+        x, kept = as_float(call, arrays[0]), self.factors(call, call.output)
         return x if kept is None else x * kept
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
             return (None,)
-        kept = self.kept(call, call.output)
+        kept = self.factors(call, call.output)
         return (upstream if kept is None else upstream * kept,)

@@ -23,6 +23,10 @@ class Rename(Op):
 
     name = "rename"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
+    role = "none"
     old: Axis
     new: Axis
 
@@ -44,6 +48,10 @@ class Unflatten(Op):
 
     name = "unflatten"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
+    role = "none"
     axis: Axis
     parts: tuple[Axis, ...]
 
@@ -67,6 +75,10 @@ class Flatten(Op):
 
     name = "flatten"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
+    role = "none"
     parts: tuple[Axis, ...]
     axis: Axis
 
@@ -103,6 +115,10 @@ class Transpose(Op):
 
     name = "transpose"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
+    role = "none"
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
@@ -125,6 +141,10 @@ class Broadcast(Op):
 
     name = "broadcast"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
+    role = "none"
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
@@ -145,8 +165,15 @@ class Concat(Op):
 
     name = "concat"
     operands = ("parts*",)
+    keeps = ()
+    moves = True
+    noun = "joined"
     axes: tuple[Axis, ...]
     target: Axis
+
+    @property
+    def caption(self) -> str:
+        return f"concat to {self.target.name}"
 
     def infer(self, *inputs: Type) -> Type:
         if len(inputs) != len(self.axes):
@@ -198,9 +225,16 @@ class Slice(Op):
 
     name = "slice"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
     axis: Axis
     start: Size
     target: Axis
+
+    @property
+    def caption(self) -> str:
+        return f"{self.axis.name} from {self.start}"
 
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.axis,), 0, self.name)
@@ -231,8 +265,15 @@ class Select(Op):
 
     name = "select"
     operands = ("x",)
+    keeps = ()
+    view = True
+    moves = True
     axis: Axis
     at: Size
+
+    @property
+    def caption(self) -> str:
+        return f"{self.axis.name} = {self.at}"
 
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.axis,), 0, self.name)
@@ -270,6 +311,8 @@ class Take(Op):
 
     name = "take"
     operands = ("table", "index")
+    keeps = (1,)
+    noun = "taken"
     over: Axis
 
     def infer(self, table: Type, index: Type) -> Type:
@@ -345,6 +388,8 @@ class Windows(Op):
 
     name = "windows"
     operands = ("x",)
+    keeps = ()
+    moves = True
     axis: Axis
     positions: Axis
     offsets: Axis
@@ -402,18 +447,21 @@ class Windows(Op):
 
 @dataclass(frozen=True, slots=True)
 class Flip(Op):
-    """The elements along `axis` in reverse."""
+    """The elements along `over` in reverse."""
 
     name = "flip"
     operands = ("x",)
-    axis: Axis
+    keeps = ()
+    called = True
+    moves = True
+    over: Axis
 
     def infer(self, x: Type) -> Type:
-        rules.has(x, (self.axis,), 0, self.name)
+        rules.has(x, (self.over,), 0, self.name)
         return x
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return np.flip(arrays[0], call.inputs[0].index(self.axis))
+        return np.flip(arrays[0], call.inputs[0].index(self.over))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (np.flip(upstream, call.inputs[0].index(self.axis)) if call.needs(0) else None,)
+        return (np.flip(upstream, call.inputs[0].index(self.over)) if call.needs(0) else None,)

@@ -8,7 +8,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, places, softmax, softmax_gradient, spread
-from attndsl.ops.base import Call, Op
+from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
@@ -22,6 +22,7 @@ class Reduction(Op):
     """Combines all elements along the axes `over`, which the result lacks."""
 
     operands = ("x",)
+    called = True
     over: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
@@ -49,10 +50,12 @@ def not_empty(op: Op, call: Call, over: tuple[Axis, ...]) -> None:
 
 
 class Sum(Reduction):
-    """The sum; of bools, how many are True."""
+    """The sum over axes; of bools, how many are True."""
 
     __slots__ = ()
     name = "sum"
+    keeps = ()
+    noun = "total"
 
     def result(self, x: Type) -> str:
         return FLOAT if x.dtype == FLOAT else INT
@@ -68,10 +71,11 @@ class Sum(Reduction):
 
 
 class Mean(Reduction):
-    """The mean, always a float; of bools, the share that is True."""
+    """The mean over axes, always a float; of bools, the share that is True."""
 
     __slots__ = ()
     name = "mean"
+    keeps = ()
 
     def result(self, x: Type) -> str:
         return FLOAT
@@ -88,10 +92,11 @@ class Mean(Reduction):
 
 
 class Max(Reduction):
-    """The largest; equal largest elements share the gradient evenly."""
+    """The largest over axes; equal largest elements share the gradient evenly."""
 
     __slots__ = ()
     name = "max"
+    keeps = (0, OUTPUT)
     needs_elements = True
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
@@ -103,10 +108,11 @@ class Max(Reduction):
 
 
 class Min(Reduction):
-    """The smallest; equal smallest elements share the gradient evenly."""
+    """The smallest over axes; equal smallest elements share the gradient evenly."""
 
     __slots__ = ()
     name = "min"
+    keeps = (0, OUTPUT)
     needs_elements = True
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
@@ -151,8 +157,10 @@ class All(Reduction):
 class ArgMax(Op):
     """The index of the largest element along `over`; of equal ones the lowest."""
 
-    name = "arg_max"
+    name = "argmax"
     operands = ("x",)
+    called = True
+    noun = "best"
     differentiable = False
     needs_elements = True
     over: Axis
@@ -169,10 +177,12 @@ class ArgMax(Op):
 
 @dataclass(frozen=True, slots=True)
 class CumSum(Op):
-    """At each place the sum of the elements up to it along `over`, itself included; bools count."""
+    """The running sum along `over`, each place included; bools count."""
 
-    name = "cum_sum"
+    name = "cumsum"
     operands = ("x",)
+    called = True
+    keeps = ()
     over: Axis
 
     def infer(self, x: Type) -> Type:
@@ -203,6 +213,9 @@ class Softmax(Op):
 
     name = "softmax"
     operands = ("x", "where?")
+    keeps = (1, OUTPUT)
+    role = "activation"
+    noun = "weights"
     over: Axis
 
     def infer(self, x: Type, where: Type | None = None) -> Type:
@@ -234,12 +247,14 @@ class Softmax(Op):
 
 @dataclass(frozen=True, slots=True)
 class LogSoftmax(Op):
-    """The logarithm of the softmax along `over`, as IEEE arithmetic gives (x - m) - log(sum of e^(x - m)) with the
-    largest x as m: exact to the last digits however far from 0 a row lies. A row that holds NaN or +inf, or nothing
-    but -inf, has no such logarithm: it is NaN throughout, and so is its gradient."""
+    """The logarithm of the softmax along `over`. It is what IEEE arithmetic makes of (x - m) - log(sum of e^(x - m))
+    with the largest x as m, so that no digits are lost however far from 0 a row lies. A row that holds NaN or +inf, or
+    nothing but -inf, has no such logarithm: it is NaN throughout, and so is its gradient."""
 
     name = "log_softmax"
     operands = ("x",)
+    called = True
+    keeps = (OUTPUT,)
     over: Axis
 
     def infer(self, x: Type) -> Type:
@@ -265,12 +280,14 @@ class LogSoftmax(Op):
 
 @dataclass(frozen=True, slots=True)
 class LogSumExp(Op):
-    """The logarithm of the sum of e^x along `over`, which the result lacks: -inf where nothing is added (no elements,
-    or all of them -inf), else as IEEE arithmetic gives it (+inf where +inf is added, NaN where NaN is). Its gradient is
-    e^(x - y) at each x, y being the result, and zeros where nothing is added."""
+    """The logarithm of the sum of e^x along `over`. It is -inf where nothing is added (no elements, or all of them
+    -inf), else as IEEE arithmetic gives it (+inf where +inf is added, NaN where NaN is). Its gradient is e^(x - y) at
+    each x, y being the result, and zeros where nothing is added."""
 
-    name = "log_sum_exp"
+    name = "logsumexp"
     operands = ("x",)
+    called = True
+    keeps = (0, OUTPUT)
     over: Axis
 
     def infer(self, x: Type) -> Type:

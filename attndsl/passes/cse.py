@@ -6,12 +6,9 @@ from collections import ChainMap
 from collections.abc import Hashable
 
 from attndsl.graph import Value
-from attndsl.ops import Constant, Parameter, SizeOf
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, Rewriter
 from attndsl.records import dataclass
-
-FREE = (Constant, SizeOf, Parameter)  # cost nothing: known by what they are, never fetched from an outer body
 
 Table = ChainMap[Hashable, Value]
 
@@ -51,7 +48,7 @@ class _Search:
                 operands.sort()
             value = node.output
             key = (node.op, tuple(operands), tuple([axis.name for axis in value.type.axes]))
-            free = isinstance(node.op, FREE)
+            free = node.op.free  # never fetched from an outer body
             if free:
                 self.number_of[value] = self.numbers.setdefault(node.op, len(self.numbers))
             found = (seen.maps[0] if free else seen).get(key)

@@ -1,7 +1,7 @@
 """Constant folding: what is known now is computed now, and what does nothing goes.
 
-`EVALUATED` is which ops on scalars are computed (by their own NumPy meaning, in double precision); the other rules say
-what becomes of an op whose operands are general.
+Pointwise ops on known scalars are computed (by their own NumPy meaning, in double precision); the other rules say what
+becomes of an op whose operands are general.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from attndsl.diagnostics import AttnError
 from attndsl.graph import Node, Value
 from attndsl.lazy import np
 from attndsl.ops import (
-    ELEMENTWISE,
     Add,
     And,
     Broadcast,
@@ -20,17 +19,11 @@ from attndsl.ops import (
     Div,
     Dot,
     Dropout,
-    Eq,
     Flatten,
-    Ge,
-    Gt,
-    Le,
-    Lt,
     Maximum,
     Mean,
     Minimum,
     Mul,
-    Ne,
     Neg,
     Not,
     Op,
@@ -40,7 +33,6 @@ from attndsl.ops import (
     SizeOf,
     Slice,
     Softmax,
-    StopGradient,
     Sub,
     Sum,
     Transpose,
@@ -52,10 +44,6 @@ from attndsl.passes.rules import Found, Match, Put, Rule, RulePass, simple
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 
-EVALUATED = frozenset(ELEMENTWISE) - {StopGradient}
-SWAPPED: dict[type[Op], type[Op]] = {  # the op that gives the same with its operands the other way round
-    **{op: op for op in (Add, Mul, Maximum, Minimum, And, Or, Eq, Ne)}, Lt: Gt, Gt: Lt, Le: Ge, Ge: Le,
-}  # fmt: skip
 Scalar = bool | int | float
 
 
@@ -81,7 +69,7 @@ def _number(algebra: Algebra, node: Node) -> Scalar | None:
     """The value of a node on known scalars; None where it is not known or no such value exists."""
     if isinstance(node.op, SizeOf):
         return node.op.size.known(algebra.sizes)
-    if type(node.op) not in EVALUATED or node.output.type.axes:
+    if not node.op.pointwise or node.output.type.axes:
         return None
     numbers = [_constant(algebra, value) for value in node.inputs]
     if None in numbers:
@@ -152,8 +140,8 @@ def _transpose(algebra: Algebra, node: Node) -> Found:
     match algebra.producers.get(x):
         case Node(op=Transpose(), inputs=inputs):
             return Put(Transpose(node.output.type.axes), inputs)
-        case Node(op=op, inputs=(left, right)) if type(op) in SWAPPED:
-            return Put(SWAPPED[type(op)](), (right, left))
+        case Node(op=op, inputs=(left, right)) if (mirrored := op.mirrored()) is not None:
+            return Put(mirrored, (right, left))
     return None
 
 
@@ -243,7 +231,7 @@ def _moved(algebra: Algebra, node: Node) -> Found:
 
 
 RULES: tuple[Rule, ...] = (
-    simple("computed", (SizeOf, *EVALUATED), _computed),
+    simple("computed", (Op,), _computed),
     simple("simplified", (Add, Sub), _add),
     simple("simplified", (Mul, Div), _multiply),
     simple("simplified", (Pow,), _power),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from attndsl.graph import Node, Value
-from attndsl.ops import Constant, Dropout, Parameter, SizeOf, Uniform
+from attndsl.ops import Parameter
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
 from attndsl.records import dataclass
-
-FREE = (Constant, SizeOf, Parameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, moved: list[R
     for place in body.places():
         node = place.node
         assert node is not None
-        if isinstance(node.op, FREE) and _same_in_every_step(node):
+        if node.op.free and _same_in_every_step(node):
             free[node.output] = node
             continue
         if place.bodies or not _same_in_every_step(node) or any(value in inside for value in node.inputs):
@@ -67,4 +65,4 @@ def _copy(node: Node, inputs: tuple[Value, ...], output: Value) -> Node:
 def _same_in_every_step(node: Node) -> bool:
     if isinstance(node.op, Parameter):
         return "*" not in node.op.address
-    return not isinstance(node.op, (Dropout, Uniform))
+    return not node.op.draws

@@ -53,6 +53,7 @@ class MaskedBias(Op):
     """The bias where the mask is True, else minus infinity."""
 
     name = "torch.masked_bias"
+    noun = "bias"
     operands = ("where", "bias")
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.addresses import Box, Indices, loops_of
-from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
 from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
 from attndsl.backends.pytorch.lines import Line, WrittenArgument
@@ -31,41 +30,6 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
 
 LONGEST = 84  # an expression longer than this is written in two statements
-
-# Names for what no author named, by what made it.
-NAMES: dict[type[Op], str] = {
-    ops.Range: "places",
-    ops.Softmax: "weights",
-    ops.Mean: "mean",
-    ops.Sum: "total",
-    ops.Uniform: "noise",
-    ops.OneHot: "one_hot",
-    ops.Le: "mask",
-    ops.Lt: "mask",
-    ops.Ge: "mask",
-    ops.Gt: "mask",
-    ops.Eq: "mask",
-    ops.And: "mask",
-    ops.Or: "mask",
-    ops.Not: "mask",
-    ops.ArgMax: "best",
-    ops.Concat: "joined",
-    ops.Windows: "windows",
-    ops.Sin: "sine",
-    ops.Cos: "cosine",
-    ops.Take: "taken",
-    ops.Dot: "product",
-    ops.Add: "total",
-    ops.Sub: "difference",
-    ops.Mul: "product",
-    ops.Div: "quotient",
-    ops.Pow: "power",
-    MaskedBias: "bias",
-}
-
-
-# What may be written anywhere: it says nothing about where a statement comes from.
-LEAVES = (ops.Constant, ops.SizeOf, ops.Parameter, ops.Range)
 
 
 @dataclass(eq=False)
@@ -210,9 +174,8 @@ class Writer:
             if last != "*":
                 return identifier(last)
         if node is not None:
-            kind = node.op.made_by if isinstance(node.op, Narrow) else type(node.op)
-            if kind in NAMES:
-                return NAMES[kind]
+            if noun := (node.op.made_by if isinstance(node.op, Narrow) else node.op).noun:
+                return noun
             for part in reversed(node.scope.split(".")):
                 if part and part != "*" and not isinstance(node.op, (ops.Repeat, ops.Scan)):
                     return identifier(part)
@@ -233,9 +196,7 @@ class Writer:
 
     def cite(self, *nodes: Node) -> None:
         """Comments with the lines of the spec that the next statement comes from, where they are not cited yet."""
-        places = {
-            node.at.line: node.at.source for node in nodes if node.at is not None and not isinstance(node.op, LEAVES)
-        }
+        places = {node.at.line: node.at.source for node in nodes if node.at is not None and not _says_nothing(node.op)}
         new = [(line, source) for line, source in sorted(places.items()) if (source, line) not in self.cited]
         if not new:
             return
@@ -401,3 +362,8 @@ class Writer:
             if value in self.file.taps:
                 self.settle([value])
                 self.add(f'{self.helper("record")}("{self.file.taps[value]}", {self.tensor(value)})')
+
+
+def _says_nothing(op: Op) -> bool:
+    """Whether it may be written anywhere, so that it says nothing about where a statement comes from."""
+    return not op.operands and not op.draws

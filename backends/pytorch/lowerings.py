@@ -108,19 +108,12 @@ def extreme(name: str) -> Lowering:
     return lower
 
 
-FLIPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-def comparison(symbol: str) -> Lowering:
+def comparison(site: Site) -> Expr:
     """A comparison, with a Python number on its right."""
-
-    def lower(site: Site) -> Expr:
-        left, right = site.align(0), site.align(1)
-        if left.host and not right.host:
-            return binary(right, FLIPPED[symbol], left, COMPARE)
-        return binary(left, symbol, right, COMPARE)
-
-    return lower
+    left, right = site.align(0), site.align(1)
+    if left.host and not right.host:
+        return binary(right, site.op.mirrored().symbol, left, COMPARE)
+    return binary(left, site.op.symbol, right, COMPARE)
 
 
 def logical(symbol: str, level: int) -> Lowering:
@@ -271,12 +264,12 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Pow: operator("**", POWER),
     ops.Maximum: extreme("maximum"),
     ops.Minimum: extreme("minimum"),
-    ops.Eq: comparison("=="),
-    ops.Ne: comparison("!="),
-    ops.Lt: comparison("<"),
-    ops.Le: comparison("<="),
-    ops.Gt: comparison(">"),
-    ops.Ge: comparison(">="),
+    ops.Eq: comparison,
+    ops.Ne: comparison,
+    ops.Lt: comparison,
+    ops.Le: comparison,
+    ops.Gt: comparison,
+    ops.Ge: comparison,
     ops.And: logical("&", BIT_AND),
     ops.Or: logical("|", BIT_OR),
     ops.Where: lower_where,

@@ -129,4 +129,4 @@ def lower_windows(site: Site) -> Expr:
 
 
 def lower_flip(site: Site) -> Expr:
-    return site.arguments[0].call("flip", dim(site.types[0].axes, site.op.axis))
+    return site.arguments[0].call("flip", dim(site.types[0].axes, site.op.over))

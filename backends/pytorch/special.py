@@ -49,6 +49,7 @@ class LayerCall(Op):
     """The layer at `path` applied to an operand: its class (`kind`, in `helpers.LAYERS`) has the parameters."""
 
     name = "torch.layer"
+    reads_parameters = True
     operands = ("x",)
     path: str
     kind: str

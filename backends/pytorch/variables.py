@@ -10,13 +10,12 @@ from attndsl.backends.pytorch.special import LayerCall
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.backends.pytorch.spelling import spelled
 from attndsl.graph import FLOAT, Graph, Node, Region, Value
+from attndsl.ops import Op
 
 # What is called after its operand: the same elements in another shape.
 VIEWS = (ops.Unflatten, ops.Flatten, ops.Transpose, ops.Broadcast)
 # What is called after its result, if that is the next value of the same thing: `x = x + …`.
 STEPS = (ops.Add, ops.Sub, ops.Mul, ops.Dropout)
-# What is never taken for a second writing of the same: drawn anew, or too large or too small to be worth it.
-NEVER_SHARED = (ops.Given, ops.Dropout, ops.Uniform, Sdpa, LayerCall, ops.Parameter, ops.Constant, ops.SizeOf)
 
 
 def is_alias(node: Node) -> bool:
@@ -34,6 +33,12 @@ def is_alias(node: Node) -> bool:
     if isinstance(op, ops.StopGradient):
         return made.dtype != FLOAT
     return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and not op.p and given.dtype == FLOAT)
+
+
+def _is_own(op: Op) -> bool:
+    """Whether a value of it is never taken for a second writing of another: drawn anew, or too large or too small to be
+    worth it."""
+    return op.draws or op.free or isinstance(op, (ops.Given, Sdpa, LayerCall))
 
 
 class Variables:
@@ -70,7 +75,7 @@ class Variables:
             origin: Value | None = None
             if is_alias(node):
                 origin = self.root(node.inputs[0])
-            elif not node.regions and not isinstance(node.op, NEVER_SHARED) and node.output not in self.taps:
+            elif not node.regions and not _is_own(node.op) and node.output not in self.taps:
                 origin = said.setdefault(spelled(node, self.root), node.output)
             if origin is not None and origin is not node.output:
                 self._roots[node.output] = origin

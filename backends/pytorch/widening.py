@@ -7,12 +7,9 @@ computed in float32 (float64 in a module of that) and brought to the module's dt
 from __future__ import annotations
 
 from attndsl import ops
-from attndsl.backends.pytorch.special import LayerCall, Narrow
+from attndsl.backends.pytorch.special import Narrow
 from attndsl.graph import FLOAT, INT, Node, Region, Value
 from attndsl.records import replace
-
-SOURCES = (ops.Range, ops.Constant, ops.SizeOf)
-OTHERS = (ops.Parameter, LayerCall, ops.Uniform, ops.Dropout)
 
 
 def widened(body: Region) -> tuple[Region, frozenset[Value]]:
@@ -32,8 +29,8 @@ def _find(region: Region, found: set[Value]) -> None:
             _find(inner, found)
         if isinstance(node.op, ops.Given) and node.output.type.dtype == INT and node.inputs[1] in found:
             found.update(node.outputs)  # other positions may be given
-        made_of = bool(node.inputs) or isinstance(node.op, SOURCES)
-        if made_of and not node.regions and not isinstance(node.op, OTHERS) and all(v in found for v in node.inputs):
+        of_others = node.regions or node.op.reads_parameters or node.op.draws
+        if not of_others and all(value in found for value in node.inputs):
             found.update(node.outputs)
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from attndsl.elaborate.files import standard_names
-from attndsl.elaborate.primitives import CONSTANTS, PRIMITIVES
+from attndsl.elaborate.primitives import CONSTANTS, names, rule_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,9 +43,9 @@ def test_checking_says_so(
 def test_everything_is_there(library_page: ModuleType) -> None:
     text = library_page.page()
     assert all(f"### {name}\n" in text for name in standard_names())
-    assert all(f"| `{name}` |" in text for name in PRIMITIVES)
+    assert all(f"| `{name}` |" in text for name in names())
     assert all(f"`{name}`" in text for name in CONSTANTS)
 
 
 def test_everything_is_documented() -> None:
-    assert all(rule.doc for rule in PRIMITIVES.values())
+    assert all(rule.doc for rule in map(rule_of, names()) if rule is not None)

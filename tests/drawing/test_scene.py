@@ -280,3 +280,47 @@ def test_a_deep_stack_costs_what_a_shallow_one_does() -> None:
     shallow, deep = scene_of(graph("gpt2")), scene_of(graph("gpt2", depth=str(10**9)))
     assert len(deep.boxes) == len(shallow.boxes)
     assert frames(deep) == [("repeat", "h × 1,000,000,000")]
+
+
+def kinds(text: str) -> dict[str, str]:
+    scene = scene_of(elaborate(open_text(text), {}))
+    return {b.path: b.kind for b in scene.boxes if b.path}
+
+
+def test_a_layer_is_recurrent_where_a_state_goes_through_its_gates() -> None:
+    gated = """block gated(x: [*, D]) -> [*, D] {
+      return linear(silu(x), D) as a |> gelu_tanh |> linear(D) as b
+    }
+    """
+    assert kinds(gated + "model M(width=4) {\n input x: [B, width]\n output y = x |> gated as f\n}") == {
+        "f": "feed-forward"
+    }
+    cell = """block cell(x: [*, D], s: [*, D]) -> [*, D] {
+      return tanh((linear(x, D) as input) + (linear(s, D) as state))
+    }
+    model M(width=4) {
+      input x: [B, T, width]
+      states = scan t in T with s: [B, width] = x[T=0] {
+        seen = gated(x[T=t]) as before
+        s = cell(seen, s) as step
+        emit s
+      }
+      output y = states
+    }"""
+    assert kinds(gated + cell) == {"t.before": "feed-forward", "t.step": "recurrent"}
+
+
+def test_a_mixture_is_no_attention() -> None:
+    mixture = """block mixture(experts)(x: [*, D]) -> [*, D] {
+      param into: [experts, before=D, D]
+      gate = softmax(linear(x, experts) as gate, over=experts)
+      return dot(dot(rearrange(x, [D] -> [before=D]), into, over=before), gate, over=experts)
+    }
+    model M(width=4, experts=3) {
+      input x: [B, T, width]
+      x += x |> mixture(experts) as moe
+      output y = attention(x, 2) as attn
+    }"""
+    found = kinds(mixture)
+    assert found["moe"] == "feed-forward"
+    assert found["attn"] == "attention"

@@ -8,11 +8,11 @@ import pytest
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Graph, InputInfo, OutputInfo, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import FUSED, Dot, Fused
+from attndsl.ops import OPS, Dot, Fused
 from attndsl.sizes import Size
 from tests.samples.ops import SAMPLES, Sample
 
-ALL = [sample for op in FUSED for sample in SAMPLES[op.name]]
+ALL = [sample for name, op in OPS.items() if issubclass(op, Fused) for sample in SAMPLES[name]]
 
 
 def expanded(sample: Sample) -> Graph:

@@ -1,0 +1,117 @@
+"""Ops that a spec calls by their name (`Op.called`): how a call looks follows from the class.
+
+The operands come in order, and the attributes by keyword: an axis, or several, among those that the operands have
+(`over=T`), a number, `true` or `false`. An attribute with a default may be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from attndsl import values
+from attndsl.diagnostics import error
+from attndsl.elaborate.given import Given, Rule
+from attndsl.elaborate.tensors import aligned, arithmetic, decided, number
+from attndsl.elaborate.values import PLAIN, Compile
+from attndsl.ops import Op
+from attndsl.records import MISSING, fields
+from attndsl.sizes import Constraint, Size
+from attndsl.types import Axis, Type
+from attndsl.values import Number, operate
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+
+def rule_for(op: type[Op]) -> Rule:
+    """How `op` is called."""
+    operands = len([name for name in op.operands if not name.endswith("?")])
+    return Rule(partial(_build, op), (operands, operands), tuple(f.name for f in attributes_of(op)), summary(op))
+
+
+def summary(op: type[Op]) -> str:
+    """The first sentence of an op's documentation, as it stands in a table."""
+    first = " ".join((op.__doc__ or "").split()).partition(". ")[0].rstrip(".")
+    return first[:1].lower() + first[1:]
+
+
+def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
+    """The attributes that a call gives, in order; each is of a type in `READERS`."""
+    return fields(op)  # type: ignore[arg-type]
+
+
+def _build(op: type[Op], g: Given) -> Compile:
+    if g.name in values.FUNCTIONS and _computable(g):
+        return operate(g.name, g.span, *g.positional)
+    types = tuple(map(g.type, range(len(g.positional))))
+    attributes = {f.name: READERS[str(f.type)](g, f, types) for f in attributes_of(op) if _is_given(g, f)}
+    made = op(**attributes)
+    for axis in made.goes_over if made.needs_elements else ():
+        note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"
+        g.frame.run.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
+    if made.pointwise and len(types) == 2:
+        left, right = g.positional
+        return arithmetic(g.frame, g.name, left, right, g.span)
+    operands = [g.tensor(i) for i in range(len(types))]
+    if made.pointwise:
+        aligned(g.frame, g.name, operands)
+    return g.emit(made, *operands)
+
+
+def _computable(g: Given) -> bool:
+    """Whether the operands are compile-time values (a size that is not known yet only among others)."""
+    given = [argument.value for argument in g.positional]
+    unknown = len(given) == 1 and isinstance(given[0], Number) and given[0].value is None
+    return not unknown and all(isinstance(value, PLAIN) for value in given)
+
+
+def _is_given(g: Given, attribute: Field[Any]) -> bool:
+    return attribute.name in g.keywords or attribute.default is MISSING
+
+
+def _axis(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> Axis:
+    return g.axis(attribute.name, *types)
+
+
+def _axes(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> tuple[Axis, ...]:
+    return g.axes(attribute.name, *types)
+
+
+def _known(g: Given, attribute: Field[Any], what: str) -> Number:
+    given = g.keyword(attribute.name)
+    found = decided(number(given.value, given.span, what))
+    if found.value is None:
+        raise error("E0404", f"{what} must be known at compile time", given.span)
+    return found
+
+
+def _flag(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> bool:
+    what = f"`{attribute.name}` of `{g.name}`"
+    found = _known(g, attribute, what)
+    if not found.is_bool:
+        raise error("E0104", f"{what} is true or false, but this is {found.value}", g.keyword(attribute.name).span)
+    return bool(found.value)
+
+
+def _whole(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> int:
+    what = f"`{attribute.name}` of `{g.name}`"
+    found = _known(g, attribute, what)
+    if found.is_bool or not isinstance(found.value, int):
+        raise error("E0104", f"{what} is a whole number, but this is {found.value}", g.keyword(attribute.name).span)
+    return found.value
+
+
+def _real(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> float:
+    what = f"`{attribute.name}` of `{g.name}`"
+    found = _known(g, attribute, what)
+    assert found.value is not None
+    if found.is_bool:
+        raise error("E0104", f"{what} is a number, but this is {found.value}", g.keyword(attribute.name).span)
+    return float(found.value)
+
+
+READERS: dict[str, Callable[[Given, Field[Any], tuple[Type, ...]], object]] = {
+    "Axis": _axis, "tuple[Axis, ...]": _axes, "bool": _flag, "int": _whole, "float": _real,
+}  # fmt: skip
