@@ -11,15 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from attndsl import ops
 from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Axis, Graph, Node, Region, Value
+from attndsl.inspection.attending import weighed
 from attndsl.ops.control import stacked_at
 from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass, replace
 from attndsl.types import Type
-
-_BETWEEN = (  # what may stand between the softmax and the sum
-    *(ops.Dropout, ops.Rename, ops.Transpose, ops.Broadcast, ops.Cast, ops.StopGradient, ops.Mul, ops.Div, ops.Where),
-    *(ops.Add, ops.Sub),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +73,6 @@ def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Gr
     return named, tuple(attentions)
 
 
-def attending(graph: Graph) -> frozenset[Node]:
-    """The softmaxes that attend, whatever bodies they stand in."""
-    facts = Rewriter(graph)
-    softmaxes = (node for node in graph.body.walk() if isinstance(node.op, ops.Softmax))
-    return frozenset(node for node in softmaxes if _weighs_data(facts, node) is not None)
-
-
 def _described(
     graph: Graph, found: _Found, weights: Type, places: tuple[tuple[str, str], ...], firsts: set[Axis]
 ) -> AttentionSite:
@@ -119,65 +108,8 @@ def _attention(facts: Rewriter, node: Node, loops: tuple[Node, ...]) -> _Found |
     kinds = [isinstance(loop.op, ops.Scan) for loop in loops]
     if kinds != sorted(kinds):
         return None  # a repeat inside a scan: there is no axis to stack its layers along
-    weighed = _weighs_data(facts, node)
-    return None if weighed is None else _Found(node, loops, weighed)
-
-
-def _weighs_data(facts: Rewriter, node: Node) -> frozenset[Axis] | None:
-    """What a softmax weighs (see `_weighed`), if inputs have a say in what it weighs it by."""
-    (over,) = node.op.goes_over
-    weighed = _weighed(facts, node.output, over)
-    return weighed if weighed is not None and _from_data(facts, node.inputs[0], over) else None
-
-
-def _weighed(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | None:
-    """The axes of what the weights are multiplied with in a sum over `over`, by their names at the softmax; None where
-    there is no such sum."""
-    waiting: list[tuple[Value, dict[Axis, Axis], frozenset[Axis]]] = [(weights, {}, frozenset())]
-    seen = {weights}
-    while waiting:
-        value, before, met = waiting.pop()
-        keys = next((new for new, old in before.items() if old == over and new in value.type.axes), over)
-        for node in facts.uses(value):
-            if node is None or not node.outputs or node.regions:
-                continue
-            further = frozenset(
-                before.get(axis, axis) for other in node.inputs if other is not value for axis in other.type.axes
-            )
-            summed = isinstance(node.op, (ops.Dot, ops.Sum)) and keys in node.op.goes_over
-            if summed and (isinstance(node.op, ops.Dot) or over in met):
-                return met | further
-            if not isinstance(node.op, _BETWEEN) or node.output in seen:
-                continue
-            seen.add(node.output)
-            renamed = dict(before)
-            if isinstance(node.op, ops.Rename):
-                renamed[node.op.new] = before.get(node.op.old, node.op.old)
-            is_product = isinstance(node.op, ops.Mul)
-            waiting.append((node.output, renamed, met | further if is_product else met))
-    return None
-
-
-def _from_data(facts: Rewriter, score: Value, axis: Axis) -> bool:
-    """Whether an input has a say in which elements the scores have along `axis`: follow the axis back to where it comes
-    from, through renames and products. Parameters, ranges and constants come from nowhere."""
-    waiting: list[tuple[Value, Axis | None]] = [(score, axis)]  # None: whatever its axes are
-    seen = set(waiting)
-    while waiting:
-        value, along = waiting.pop()
-        node = facts.producers.get(value)
-        if node is None or node.regions:
-            return True
-        if isinstance(node.op, ops.Rename) and along == node.op.new:
-            along = node.op.old
-        carrying = [v for v in node.inputs if along is None or along in v.type.axes]
-        if not carrying and not isinstance(node.op, ops.Broadcast):
-            carrying, along = list(node.inputs), None  # the axis is made here, of others
-        for before in carrying:
-            if (before, along) not in seen:
-                seen.add((before, along))
-                waiting.append((before, along))
-    return False
+    axes = weighed(facts, node)
+    return None if axes is None else _Found(node, loops, axes)
 
 
 # ---------------------------------------------------------------------------------------------- addresses

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from attndsl import ops
-from attndsl.attention_maps.find import attending
 from attndsl.graph import Graph, Node, Region, Value, captured
+from attndsl.inspection.attending import attending
 from attndsl.records import dataclass
 
 
