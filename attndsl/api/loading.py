@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from attndsl.api.given import merged
 from attndsl.api.model import Model
-from attndsl.api.settings import merged
 from attndsl.elaborate import open_spec, open_text
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.checking import check_spec
-from attndsl.api.settings import for_python, merged
+from attndsl.api.given import for_python, merged
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.diagnostics import AttnError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.api.settings import merged
+from attndsl.api.given import merged
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.records import dataclass
 

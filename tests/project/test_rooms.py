@@ -11,15 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the lowest to the highest; a module at the top of the package is a room of its own.
 ROOMS = (
     # What everything stands on.
-    "records", "addresses", "lazy", "diagnostics", "sizes", "storage",
+    "records", "addresses", "lazy", "shipped", "diagnostics", "sizes", "storage", "choices",
     # From text to graph.
     "types", "syntax", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
     "masks", "passes", "inspection", "drawing",
     # Running one.
-    "data", "recipe", "running", "backends.numpy_reference", "backends.pytorch", "comparison",
+    "optimizers", "running", "backends.numpy_reference", "backends.pytorch", "comparison",
     # Training one, and using what was trained.
-    "objectives", "weights", "runs", "training", "generation", "attention_maps",
+    "data", "decoding", "objectives", "recipe", "weights", "runs", "training", "generation", "attention_maps",
     # For people.
     "api", "__init__", "cli", "__main__",
 )  # fmt: skip

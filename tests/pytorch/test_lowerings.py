@@ -33,33 +33,6 @@ def test_every_operator_but_loops_and_parameters_has_samples() -> None:
     assert ops.OPS.keys() - SAMPLES.keys() == {"repeat", "scan", "parameter"}
 
 
-@pytest.mark.parametrize("sample", CASES)
-def test_lowering_computes_what_the_operator_means(sample: Sample) -> None:
-    from attndsl.backends.pytorch import TorchProgram
-
-    graph, inputs = sample.graph(), _inputs(sample, "float64")
-    mine = TorchProgram(graph, dtype="float64").run(inputs)["y"]
-    meant = NumpyProgram(graph, dtype="float64").run(inputs)["y"]
-    assert mine.dtype == meant.dtype
-    assert mine.shape == meant.shape
-    if not isinstance(sample.op, ops.Uniform):  # each backend draws with its own generator
-        np.testing.assert_allclose(mine, meant, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("sample", [c for c in CASES if c.values[0].output.dtype == "float"])
-def test_gradient_of_the_lowering_is_the_operators(sample: Sample) -> None:
-    from attndsl.backends.pytorch import TorchProgram
-
-    graph, inputs = sample.graph(), _inputs(sample, "float64")
-    shape = NumpyProgram(graph, dtype="float64").run(inputs)["y"].shape
-    upstream = {"y": np.random.default_rng(0).standard_normal(shape)}
-    _, _, mine = TorchProgram(graph, dtype="float64").gradients(inputs, upstream)
-    _, _, meant = NumpyProgram(graph, dtype="float64").gradients(inputs, upstream)
-    assert mine.keys() == meant.keys()
-    for name, gradient in meant.items():
-        np.testing.assert_allclose(mine[name], gradient, rtol=1e-11, atol=1e-11, err_msg=name)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("sample", CASES)
 def test_floats_keep_the_models_dtype(sample: Sample, dtype: str) -> None:

@@ -1,0 +1,49 @@
+"""Every backend computes what the operators mean, on the operators' own samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attndsl import ops
+from attndsl.running import backends
+from attndsl.running.backends import Backend
+from tests.samples.ops import SAMPLES, Sample
+
+CASES = [
+    pytest.param(sample, id=f"{name}-{i}") for name, samples in SAMPLES.items() for i, sample in enumerate(samples)
+]
+JUDGED = [
+    pytest.param(backend, id=name, marks=pytest.mark.skipif(not backend.installed, reason="it is not installed"))
+    for name, backend in backends.backends().items()
+    if not backend.is_reference
+]
+
+
+def inputs(sample: Sample) -> dict[str, np.ndarray]:
+    return {f"x{i}": array for i, array in enumerate(sample.arrays("float64"))}
+
+
+@pytest.mark.parametrize("sample", CASES)
+@pytest.mark.parametrize("backend", JUDGED)
+def test_a_result_is_what_the_operator_means(backend: Backend, sample: Sample) -> None:
+    graph, given = sample.graph(), inputs(sample)
+    found = backend.program(graph, dtype="float64").run(given)["y"]
+    meant = backends.reference().program(graph, dtype="float64").run(given)["y"]
+    assert found.dtype == meant.dtype
+    assert found.shape == meant.shape
+    if not isinstance(sample.op, ops.Uniform):  # each backend draws with its own generator
+        np.testing.assert_allclose(found, meant, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample", [case for case in CASES if case.values[0].output.dtype == "float"])
+@pytest.mark.parametrize("backend", JUDGED)
+def test_a_gradient_is_the_operators(backend: Backend, sample: Sample) -> None:
+    graph, given = sample.graph(), inputs(sample)
+    right = backends.reference().program(graph, dtype="float64")
+    upstream = {"y": np.random.default_rng(0).standard_normal(right.run(given)["y"].shape)}
+    _, _, found = backend.program(graph, dtype="float64").gradients(given, upstream)
+    _, _, meant = right.gradients(given, upstream)
+    assert found.keys() == meant.keys()
+    for name, gradient in meant.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-11, atol=1e-11, err_msg=name)
