@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+
 from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 
@@ -12,7 +15,7 @@ DTYPES = (FLOAT, INT, BOOL)
 _ZERO = Size.of(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Axis:
     """A name with a size. Unless an author gave another name (`in=width`), the name is the size as written in normal
     form. `origin` is the position of the first element: 0, except for an axis that `concat` made under a new name."""
@@ -24,6 +27,17 @@ class Axis:
     @staticmethod
     def of(size: Size) -> Axis:
         return Axis(str(size), size)
+
+    def __eq__(self, other: object) -> bool:  # by hand: nothing else is compared as often
+        return self is other or (
+            isinstance(other, Axis)
+            and self.name == other.name
+            and self.size == other.size
+            and self.origin == other.origin
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def named(self, name: str) -> Axis:
         return replace(self, name=name)
@@ -55,6 +69,10 @@ class Type:
 
     def with_dtype(self, dtype: str) -> Type:
         return Type(dtype, self.axes)
+
+    def count(self, sizes: Mapping[str, int]) -> int:
+        """How many elements there are. `KeyError` names a size that `sizes` lacks."""
+        return prod(axis.size.value(sizes) for axis in self.axes)
 
     @property
     def elements(self) -> Size:

@@ -105,7 +105,7 @@ def _groups(found: Sequence[ValuePlace], sizes: dict[str, int]) -> Iterator[list
     group: list[ValuePlace] = []
     held = 0
     for place in found:
-        size = 8 * place.value.type.elements.value(sizes)
+        size = 8 * place.value.type.count(sizes)
         if group and held + size > AT_ONCE:
             yield group
             group, held = [], 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attndsl import ops
 from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
+from attndsl.elaborate.cases import split_rounds
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.statements import assigned_names, execute
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
@@ -16,7 +17,6 @@ from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
 from attndsl.values import Formula, IndexVariable, Number
 
-MAX_CASES_DEPTH = 100_000
 MAX_REPEATS = 10**15
 
 
@@ -195,6 +195,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
     emitted_types: list[Type] = []
     axis, entry = Axis.of(count), object()
     while True:
+        run.spend(5, node.span, frame)
         index = Value(Type(INT), (f"{path}.*.{node.name.text}",))
         variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
         builder = Builder()
@@ -214,7 +215,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             raise error("E0207", "the cases of this body emit different types", node.span)
         emitted_types, stacked = types, [axis] * len(emitted)
         bodies.append(builder.region((index, *parameters), (*results, *emitted)))
-        variable.rounds, remaining = _same_case(variable, remaining, node)
+        variable.rounds, remaining = split_rounds(variable, remaining, run, node.count.span)
         groups.append(variable.rounds)
         if not len(remaining):
             break
@@ -228,25 +229,6 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
     inputs = tuple(a.tensor for _, a in carried)
     outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)
     return _finish(node, frame, carried, outputs, len(carried))
-
-
-def _same_case(variable: IndexVariable, remaining: Indices, node: tree.Repeat) -> tuple[Indices, Indices]:
-    """The indices for which every condition in the body comes out as it did, and the others."""
-    if not variable.decisions:
-        return remaining, ()
-    if len(remaining) > MAX_CASES_DEPTH:
-        raise error(
-            "E0405",
-            f"conditions on the index of {len(remaining):,} layers are not followed",
-            node.count.span,
-            f"more than {MAX_CASES_DEPTH:,}",
-        )
-    same: list[int] = []
-    others: list[int] = []
-    for i in remaining:
-        alike = all(bool(formula.value({variable: i})) == outcome for formula, outcome in variable.decisions)
-        (same if alike else others).append(i)
-    return tuple(same), tuple(others)
 
 
 # ---------------------------------------------------------------- scan

@@ -19,13 +19,12 @@ from attndsl.elaborate.values import (
     Primitive,
     Several,
     describe,
+    parts_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Text
-
-MAX_DEPTH = 48
 
 
 def apply(
@@ -165,12 +164,12 @@ def _block(
                 help=f"write `layer {label.text} = …` to make a layer without applying it",
             )
         settings = {name: a.value for name, a in given.settings.items()}
-        return BlockValue(block, callee.scope, {**callee.settings, **settings})
+        return _with_settings(callee, settings, span)
     kind = block.name.text
     place = frame.label(label.text, label.span) if label else frame.number(kind)
     frame.run.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
     settings = {name: a.value for name, a in given.settings.items()}
-    made = BlockValue(block, callee.scope, {**callee.settings, **settings})
+    made = _with_settings(callee, settings, span)
     layer = frame.run.declare_layer(Layer(made, place, label.span if label else span))
     result = _run(layer, given, frame, span)
     if label is not None:
@@ -178,27 +177,25 @@ def _block(
     return result
 
 
+def _with_settings(callee: BlockValue, settings: Mapping[str, Compile], span: Span) -> BlockValue:
+    settings = {**callee.settings, **settings}
+    return BlockValue(callee.block, callee.scope, settings, parts_of(settings.values(), span))
+
+
 def _run(layer: Layer, given: Sorted, frame: Frame, span: Span) -> Compile:
     """Elaborate the layer's body in a frame of its own, where the layer was declared. An error inside a standard block
     is said at the user's call."""
     run, callee, block = frame.run, layer.callee, layer.callee.block
-    if run.depth >= MAX_DEPTH:
-        raise error(
-            "E0111",
-            f"`{block.name.text}` calls itself, or blocks nest deeper than {MAX_DEPTH}",
-            frame.site or span,
-            other=Label(block.name.span, "declared here"),
-        )
     standard = callee.scope.is_standard
     inner = Frame(
         run, callee.scope, frame.builder, layer.place, kind="block", owner=block.name.text,
         in_user_file=frame.in_user_file and not standard,
         site=frame.site or (span if standard and frame.in_user_file else None),
     )  # fmt: skip
-    run.depth += 1
     try:
-        bound = bind(callee, given, inner, frame, span)
-        run.execute(block.body, inner)
+        with run.entered(block.name, span, frame):
+            bound = bind(callee, given, inner, frame, span)
+            run.execute(block.body, inner)
         if inner.results is None:
             raise error(
                 "E0112", f"`{block.name.text}` returns nothing", block.name.span, help="end the block with `return …`"
@@ -206,8 +203,6 @@ def _run(layer: Layer, given: Sorted, frame: Frame, span: Span) -> Compile:
         values = _results(block, inner, bound, frame, span)
     except AttnError as problem:
         raise _called_from(problem, block, span, standard, frame) from None
-    finally:
-        run.depth -= 1
     layer.applied.append(True)
     for value in values:
         if isinstance(value, Value):

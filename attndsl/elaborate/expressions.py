@@ -8,6 +8,7 @@ from typing import Any
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
+from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift, size_of
 from attndsl.elaborate.values import (
@@ -32,6 +33,7 @@ from attndsl.values import SPELLINGS, Nothing, Number, Text, decides, operate
 
 def evaluate(expression: tree.Expr, frame: Frame) -> Compile:
     """The value of an expression in a frame."""
+    frame.run.spend(1, expression.span, frame)
     return _TABLE[type(expression)](expression, frame)
 
 
@@ -145,6 +147,8 @@ def binary(operator: str, left: Argument, right: Argument, span: Span, frame: Fr
     """`left operator right`: a compile-time value, a mask or a bias, or a tensor."""
     a, b = left.value, right.value
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
+        if isinstance(a, Number) and isinstance(b, Number) and a.size is not None and b.size is not None:
+            frame.run.spend(a.size.parts * b.size.parts // 8, span, frame)
         return operate(operator, span, left, right)
     if operator in ("==", "!=") and (equal := same(a, b)) is not None:
         return Number.of(equal == (operator == "=="))
@@ -186,8 +190,7 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
         )
     outcome = bool(value.value)
     if value.formula is not None:
-        for variable in value.formula.variables:
-            variable.decisions.append((value.formula, outcome))
+        note_outcome(value.formula, outcome)
     return outcome
 
 

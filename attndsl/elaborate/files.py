@@ -83,18 +83,26 @@ class Library:
 
     def __init__(self) -> None:
         self._scopes: dict[Path, FileScope] = {}
+        self._found: dict[Path, FileScope] = {}  # the same, as they are asked for
         self._opening: list[tuple[Path, Span | None]] = []
 
     def standard(self, name: str) -> tuple[Callable, FileScope] | None:
         path = standard_names().get(name)
         return self.open(path).blocks.get(name) if path else None
 
+    @property
+    def length(self) -> int:
+        """How many characters the user's files have."""
+        return sum(len(scope.source.text) for scope in self._scopes.values() if not scope.is_standard)
+
     def open(self, path: Path, asked: Span | None = None, source: Source | None = None) -> FileScope:
         """The scope of the file at `path`, or of a `source` that is taken to lie there; `asked` is the `use` that wants
         it."""
+        if path in self._found:
+            return self._found[path]
         key = path.resolve()
         if key in self._scopes:
-            return self._scopes[key]
+            return self._found.setdefault(path, self._scopes[key])
         for place, (other, _) in enumerate(self._opening):
             if other == key:
                 chain = [*(p.name for p, _ in self._opening[place:]), key.name]

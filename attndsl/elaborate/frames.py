@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.files import FileScope
@@ -13,6 +14,16 @@ from attndsl.records import dataclass, field
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import IndexVariable
+
+MAX_STEPS = 50_000
+STEPS_FOR_A_CHARACTER = 5
+"""How many operations a model may unroll to: expressions evaluated, and nodes made of them. A text that writes its
+layers out one by one is in proportion to them; blocks that call each other, and repeats that differ in each round, are
+not."""
+
+
+MAX_DEPTH = 48
+"""How many blocks, masks and biases may be inside one another."""
 
 
 class Poisoned(Exception):
@@ -62,12 +73,45 @@ class Run:
     counts: dict[tuple[str, tuple[IndexVariable, ...]], Size] = field(default_factory=dict)
     inputs: list[InputInfo] = field(default_factory=list)
     outputs: list[OutputInfo] = field(default_factory=list)
-    constraints: list[Constraint] = field(default_factory=list)
+    constraints: dict[tuple[str, Size, Size], Constraint] = field(default_factory=dict)
     scopes: dict[str, ScopeInfo] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
     named: dict[str, Value] = field(default_factory=dict)
     depth: int = 0
-    nodes: int = 0
+    limit: int = 0
+    steps: int = 0
+    outcomes: int = 0  # of conditions on repeat indices, computed so far
+    exhausted: bool = False
+
+    def spend(self, steps: int, span: Span, frame: Frame) -> None:
+        """Take so many steps of those that the text allows; raises E0111 where none are left."""
+        self.steps += steps
+        if self.steps > self.limit:
+            self.exhausted = True
+            raise error(
+                "E0111",
+                f"the model unrolls to more than {self.limit:,} operations",
+                frame.site or span,
+                note=f"{MAX_STEPS:,} are allowed, and {STEPS_FOR_A_CHARACTER} for each character of its files",
+                help="use `repeat` for layers that are alike; do blocks call each other again and again?",
+            )
+
+    @contextmanager
+    def entered(self, declared: tree.Identifier, span: Span, frame: Frame) -> Iterator[None]:
+        """While the body of a block, mask or bias is elaborated; raises E0111 where they are too deep."""
+        if self.depth >= MAX_DEPTH:
+            raise error(
+                "E0111",
+                f"`{declared.text}` calls itself, or blocks and masks nest deeper than {MAX_DEPTH}",
+                frame.site or span,
+                other=Label(declared.span, "declared here"),
+            )
+        self.spend(5, span, frame)
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def report(self, problem: AttnError) -> None:
         """Keep the diagnostics of `problem` that have not been said: a block called in many places fails once."""
@@ -97,11 +141,8 @@ class Run:
         holds = constraint.holds(self.sizes)
         if holds is False:
             raise AttnError(constraint.failure(self.sizes))
-        if holds is None and not any(
-            (c.relation, c.left, c.right) == (constraint.relation, constraint.left, constraint.right)
-            for c in self.constraints
-        ):
-            self.constraints.append(constraint)
+        if holds is None:
+            self.constraints.setdefault((constraint.relation, constraint.left, constraint.right), constraint)
 
 
 @dataclass(eq=False)

@@ -12,8 +12,9 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arithmetic, arrange, axis_of, emit, lift
-from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, describe
+from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, describe, parts_of
 from attndsl.graph import Axis, Value
+from attndsl.records import replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -46,15 +47,29 @@ def combined(operator: str, span: Span, *operands: Argument) -> IndexFunctionVal
             help="masks combine with `&`, `|` and `not`; biases with `+`, `-` and `*`",
         )
     values = tuple(o.value for o in operands)
-    return IndexFunctionValue(kind, operator=_MASK_OPERATORS.get(operator, operator), operands=values, span=span)  # type: ignore[arg-type]
+    return IndexFunctionValue(
+        kind,
+        operator=_MASK_OPERATORS.get(operator, operator),
+        operands=values,  # type: ignore[arg-type]
+        span=span,
+        parts=parts_of(values, span),
+    )
 
 
 def instantiate(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span) -> Value:
     """The mask (bool) or bias (float) as a tensor over the axes given for its variables and its own ones."""
     if function.declaration is None:
         return _combination(function, axes, frame, span)
+    with frame.run.entered(function.declaration.name, span, frame):
+        return _instance(function, axes, frame, span)
+
+
+def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span) -> Value:
     declaration, scope = function.declaration, function.scope
+    assert declaration is not None
     assert scope is not None
+    if declaration.captures and not function.captures:
+        function = replace(bind_captures(function, [], {}, frame, span), place=function.place)
     inner = Frame(
         frame.run, scope, frame.builder, function.place or frame.place, kind="index function",
         owner=declaration.name.text, outer=True, in_user_file=not scope.is_standard and frame.in_user_file,
@@ -82,7 +97,13 @@ def instantiate(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Spa
         inner.positions[name] = axis
         inner.bind(name, positions(axis, inner, variable.span), variable.span)
     frame.run.execute(declaration.body, inner)
-    assert inner.results is not None
+    if inner.results is None:
+        raise error(
+            "E0112",
+            f"`{declaration.name.text}` returns nothing here",
+            declaration.name.span,
+            help=f"end the {function.kind} with `return …`, whatever its conditions are",
+        )
     result = lift(Argument(inner.results[0], declaration.body[-1].span), inner)
     assert isinstance(result.value, Value)
     dtype = result.value.type.dtype
@@ -272,10 +293,17 @@ def bind_captures(
         elif parameter.default is not None:
             value = frame.run.evaluate(parameter.default, inner)
         else:
-            raise error("E0103", f"`{name}` needs `{key}`", span, other=Label(parameter.span, "declared here"))
+            raise error(
+                "E0103",
+                f"the {function.kind} `{name}` needs `{key}`",
+                span,
+                other=Label(parameter.span, "declared here"),
+                help=f"give it: `{name}({key})`" if len(wanted) == 1 else f"give it: `{name}({key}=…)`",
+            )
         captures[key] = value
         inner.bind(key, value, parameter.span)
-    return IndexFunctionValue(function.kind, declaration, function.scope, captures, span=span)
+    parts = parts_of(captures.values(), span)
+    return IndexFunctionValue(function.kind, declaration, function.scope, captures, span=span, parts=parts)
 
 
 def owns_parameters(declaration: tree.IndexFunction) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import bodies, calls, expressions, statements
 from attndsl.elaborate.files import Spec, open_spec
-from attndsl.elaborate.frames import Frame, Poisoned, Run
+from attndsl.elaborate.frames import MAX_STEPS, STEPS_FOR_A_CHARACTER, Frame, Poisoned, Run
 from attndsl.elaborate.inputs import check_defaults
 from attndsl.elaborate.needs import needs
 from attndsl.elaborate.parameters import declared_parameters
@@ -54,6 +54,7 @@ def unfit_values(spec: Spec, values: Iterable[tuple[str, tree.Expr]]) -> list[Di
 
 def _frame(spec: Spec) -> Frame:
     run = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter)
+    run.limit = MAX_STEPS + STEPS_FOR_A_CHARACTER * spec.scope.library.length
     return Frame(run, spec.scope, Builder(), in_user_file=not spec.scope.is_standard)
 
 
@@ -91,7 +92,7 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
             values[name] = shown(value)
     graph = Graph(
         model.name.text, values, dict(run.sizes), inputs, outputs,
-        tuple(declared_parameters(run.parameters.values())), tuple(run.constraints), dict(run.scopes), region,
+        tuple(declared_parameters(run.parameters.values())), tuple(run.constraints.values()), dict(run.scopes), region,
         spec.variant.name.text if spec.variant else None, model.doc or spec.file.doc, model.span, spec.source.name,
         {name: kind_of(value) for name, value in hyperparameters.items()},
     )  # fmt: skip

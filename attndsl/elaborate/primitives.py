@@ -12,6 +12,7 @@ from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, joining
 from attndsl.elaborate.called import rule_for
+from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.given import Given, Rule
 from attndsl.elaborate.rearrange import rearrange
@@ -19,7 +20,6 @@ from attndsl.elaborate.tensors import (
     aligned,
     axes_of,
     axes_text,
-    decided,
     emit,
     lift,
     number,
@@ -34,6 +34,7 @@ from attndsl.elaborate.values import (
     Primitive,
     describe,
     kind_of,
+    parts_of,
 )
 from attndsl.graph import Initializer, ScopeInfo, Value
 from attndsl.sizes import Constraint
@@ -81,7 +82,8 @@ def apply(
     if len(positional) < low:
         if not positional and not keywords and low:
             raise error("E0103", f"`{primitive.name}` needs {low} operand{'s' if low != 1 else ''}", span)
-        return Primitive(primitive.name, tuple(positional), keywords)
+        parts = parts_of((a.value for a in (*positional, *keywords.values())), span)
+        return Primitive(primitive.name, tuple(positional), keywords, parts)
     return rule.build(Given(primitive.name, tuple(positional), dict(keywords), frame, span))
 
 
@@ -151,7 +153,7 @@ def _dot(g: Given) -> Compile:
 def _take(g: Given) -> Compile:
     over, table, index = g.axis("over", g.type(0)), g.tensor(0), g.tensor(1)
     assert isinstance(index.value, Value)
-    maker = next((n for n in reversed(g.frame.builder.nodes) if index.value in n.outputs), None)
+    maker = g.frame.builder.makers.get(index.value)
     if maker is not None and isinstance(maker.op, ops.Range):
         g.frame.run.require(
             Constraint(

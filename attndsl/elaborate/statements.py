@@ -15,9 +15,9 @@ from attndsl.elaborate.tensors import lift, type_of
 from attndsl.elaborate.values import Argument, Compile, Several, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
-from attndsl.sizes import Constraint
+from attndsl.sizes import Constraint, SizeTooLong
 from attndsl.syntax import tree
-from attndsl.values import Number, Text
+from attndsl.values import Number, Text, too_long
 
 DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
 
@@ -26,18 +26,25 @@ def execute(statements: Sequence[tree.Statement], frame: Frame) -> None:
     """Run statements in order. Mistakes are collected statement by statement; what a failed one would have bound is
     poisoned, so that nothing is said twice. In a block the first mistake ends the block (its caller reports it)."""
     for statement in statements:
-        if frame.results is not None:
+        if frame.results is not None or frame.run.exhausted:
             return
         if frame.kind in ("block", "index function"):
-            _TABLE[type(statement)](statement, frame)
+            _execute(statement, frame)
             continue
         try:
-            _TABLE[type(statement)](statement, frame)
+            _execute(statement, frame)
         except AttnError as problem:
             frame.run.report(problem)
             _poison(statement, frame)
         except Poisoned:
             _poison(statement, frame)
+
+
+def _execute(statement: tree.Statement, frame: Frame) -> None:
+    try:
+        _TABLE[type(statement)](statement, frame)
+    except SizeTooLong as problem:
+        raise too_long(problem, statement.span) from None
 
 
 def _poison(statement: tree.Statement, frame: Frame) -> None:

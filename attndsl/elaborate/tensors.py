@@ -15,8 +15,6 @@ from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Formula, Number
 
-MAX_NODES = 200_000
-
 _VERBS = {"+": "is added to", "-": "is subtracted from", "*": "is multiplied with", "/": "divides"}
 
 
@@ -24,14 +22,7 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Argument) -> Value:
     """Append `op` applied to tensors; what does not fit is said at the operands' places."""
     values = tuple(_tensor(o) for o in operands)
     stamp(frame, span)
-    frame.run.nodes += 1
-    if frame.run.nodes > MAX_NODES:
-        raise error(
-            "E0111",
-            f"the model unrolls to more than {MAX_NODES:,} operations",
-            frame.site or span,
-            help="use `repeat` for layers that are alike",
-        )
+    frame.run.spend(1, span, frame)
     try:
         return frame.builder.emit(op, *values)
     except Mismatch as problem:
@@ -219,16 +210,6 @@ def number(value: Compile, span: Span, what: str = "this") -> Number:
     raise error("E0404", f"{what} must be known at compile time, but it is {describe(value)}", span)
 
 
-def decided(n: Number) -> Number:
-    """A number that must be one value in a body (a dropout rate, an initialiser's argument). Where it depends on a
-    repeat index, that value is a condition on the body: there will be one body for each value."""
-    if n.formula is not None and n.value is not None:
-        same = Formula("==", (n.formula, Formula("constant", constant=n.value)))
-        for variable in n.formula.variables:
-            variable.decisions.append((same, True))
-    return n
-
-
 def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
     """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
     at the call if not. Without `smallest` it is a length: at least 1 where it stands there as such or is one
@@ -250,7 +231,7 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = 
         calculated = bool(n.size.symbols) and n.size not in map(Size.symbol, n.size.symbols)
         smallest = 0 if calculated else 1
     below = denominator(n.size)
-    if below != Size.of(1):
+    if below is not ONE:
         frame.run.require(
             Constraint(
                 "divides",
@@ -278,6 +259,8 @@ def _positive(size: Size) -> bool:
 
 def denominator(size: Size) -> Size:
     """What `size` must be multiplied by to have no fractions: `heads` for `width/heads`."""
+    if all(c.denominator == 1 and all(e > 0 for _, e in monomial) for monomial, c in size.terms.items()):
+        return ONE
     below: dict[object, int] = {}
     factor = 1
     for monomial, coefficient in size.terms.items():
@@ -286,6 +269,9 @@ def denominator(size: Size) -> Size:
             if exponent < 0:
                 below[atom] = max(below.get(atom, 0), -exponent)
     return Size({tuple(sorted(below.items(), key=lambda item: str(item[0]))): Fraction(factor)})  # type: ignore[arg-type]
+
+
+ONE = Size.of(1)
 
 
 def _gcd(a: int, b: int) -> int:

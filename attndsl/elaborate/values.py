@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Union
 
-from attndsl.diagnostics import Span
+from attndsl.diagnostics import Span, error
 from attndsl.graph import Initializer, Type, Value
 from attndsl.records import dataclass, field
 from attndsl.syntax import tree
@@ -47,6 +47,7 @@ class Primitive:
     name: str
     positional: tuple[Argument, ...] = ()
     keywords: Mapping[str, Argument] = field(default_factory=dict)
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,7 @@ class BlockValue:
     block: tree.Block
     scope: FileScope
     settings: Mapping[str, Compile] = field(default_factory=dict)
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +86,7 @@ class IndexFunctionValue:
     operator: str = ""
     operands: tuple[IndexFunctionValue | Number | Value, ...] = ()
     span: Span | None = None
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,6 +193,23 @@ def kind_of(value: Compile) -> str:
     if isinstance(value, Initializer):
         return "initializer"
     return "tensor"
+
+
+MAX_PARTS = 1_000
+"""How many masks, biases, blocks and primitives a compile-time value may be made of, each as often as it takes part."""
+
+
+def parts_of(values: Iterable[Compile], span: Span) -> int:
+    """How many parts a value has that is made of `values` at `span`. Raises E0111 where they are too many."""
+    parts = 1 + sum(v.parts for v in values if isinstance(v, (BlockValue, Primitive, IndexFunctionValue)))
+    if parts > MAX_PARTS:
+        raise error(
+            "E0111",
+            f"this is made of more than {MAX_PARTS:,} masks, biases or blocks",
+            span,
+            help="write a mask or bias with a body of its own, in which conditions are combined",
+        )
+    return parts
 
 
 def shown(value: Compile) -> str:

@@ -9,10 +9,12 @@ from attndsl.types import Type
 
 
 class Builder:
-    """Collects the nodes of one region. `scope`, `span` and `site` are what new nodes are stamped with."""
+    """Collects the nodes of one region, and in `makers` which of them makes each value. `scope`, `span` and `site` are
+    what new nodes are stamped with."""
 
     def __init__(self, scope: str = "", span: Span | None = None, site: Span | None = None) -> None:
         self.nodes: list[Node] = []
+        self.makers: dict[Value, Node] = {}
         self.scope = scope
         self.span = span
         self.site = site
@@ -20,15 +22,19 @@ class Builder:
     def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = ()) -> Value:
         """Append `op` applied to `inputs`; its type comes from the op's own rule (which may raise `Mismatch`)."""
         value = Value(op.infer(*(v.type for v in inputs)), names)
-        self.nodes.append(Node(op, inputs, (value,), (), self.scope, self.span, self.site))
+        self._append(Node(op, inputs, (value,), (), self.scope, self.span, self.site))
         return value
+
+    def _append(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.makers.update(dict.fromkeys(node.outputs, node))
 
     def emit_regions(
         self, op: Op, inputs: tuple[Value, ...], regions: tuple[Region, ...], types: tuple[Type, ...]
     ) -> tuple[Value, ...]:
         """Append a node with bodies and one output for each of `types`."""
         outputs = tuple(Value(type) for type in types)
-        self.nodes.append(Node(op, inputs, outputs, regions, self.scope, self.span, self.site))
+        self._append(Node(op, inputs, outputs, regions, self.scope, self.span, self.site))
         return outputs
 
     def region(self, parameters: tuple[Value, ...], results: tuple[Value, ...]) -> Region:

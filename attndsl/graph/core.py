@@ -177,7 +177,7 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        return sum(info.copies * info.type.elements.value(self.sizes) for info in self.parameters)
+        return sum(info.copies * info.type.count(self.sizes) for info in self.parameters)
 
     @property
     def free_sizes(self) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from attndsl.addresses import Box, Indices, covered, loops_of
+from attndsl.diagnostics import error
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
 from attndsl.inspection.kept import KeptValues
 from attndsl.inspection.report import LayerReport, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.records import dataclass, field
+from attndsl.sizes import SizeTooLong
 
 Loops = Mapping[str, Indices]  # the repeats around by address, and their rounds in which something runs
 BODIES = ("repeat", "scan")
@@ -26,7 +28,10 @@ def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
     values = dict(graph.sizes) | {choice.name: choice.value for choice in choices}
     tree = _Tree(graph, values)
     tree.count_parameters()
-    tree.count_nodes()
+    try:
+        tree.count_nodes()
+    except SizeTooLong as problem:
+        raise error("E0209", f"the work of an operation is too long a formula of sizes: {problem}") from None
     shared = _sharing(graph, tree)
     root = tree.root
     totals = Totals(
@@ -122,7 +127,7 @@ class _Tree:
     def count_parameters(self) -> None:
         for info in self.graph.parameters:
             entry = self.entries[self.owner(_above(info.address))]
-            elements = info.type.elements.value(self.sizes)
+            elements = info.type.count(self.sizes)
             entry.parameters += elements
             entry.parameters_total += elements * info.copies
 
@@ -146,7 +151,7 @@ class _Tree:
             self.times.update(dict.fromkeys(node.outputs, times))
             needed = kept.of(node) if times else ()
             for value, size in needed:  # a value from around a body is there once for all its runs
-                entry.activation_bytes += value.type.elements.value(self.sizes) * size * self.times[value]
+                entry.activation_bytes += value.type.count(self.sizes) * size * self.times[value]
             if node.regions:
                 self._enter(node, times, loops, kept)
 

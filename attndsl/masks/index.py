@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Union
 
 from attndsl.records import dataclass
-from attndsl.sizes import Size
+from attndsl.sizes import Size, SizeTooLong
 
 ZERO, ONE = Size.of(0), Size.of(1)
 
@@ -380,8 +380,11 @@ def _bound(
 
 def not_negative(size: Size, sizes: Mapping[str, int]) -> bool:
     """Whether a size is provably at least 0, given that every symbol is at least 1 (or what `sizes` says)."""
-    size = known(size, sizes)
-    shifted = size.substitute({name: Size.symbol(name) + 1 for name in size.symbols})
+    try:
+        size = known(size, sizes)
+        shifted = size.substitute({name: Size.symbol(name) + 1 for name in size.symbols})
+    except SizeTooLong:
+        return False
     for monomial, coefficient in shifted.terms.items():
         if coefficient < 0 or any(not isinstance(atom, str) or exponent < 0 for atom, exponent in monomial):
             return False

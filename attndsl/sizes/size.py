@@ -4,6 +4,9 @@ A `Size` is a sum of monomials with rational coefficients; a monomial is a produ
 negative ones included, so that `heads * (width / heads)` is `width` without any rule for it. What is no polynomial
 (`//`, `%`, `min`, `max`, a quotient by a sum that does not divide) becomes an atom of its own, an `Opaque` function of
 sizes. Two sizes are equal exactly when their normal forms are; current values never decide.
+
+A normal form can be far longer than the text that it comes from. So every `Size` has at most `MAX_PARTS` parts, and
+what would have more is refused with `SizeTooLong` before it is made.
 """
 
 from __future__ import annotations
@@ -12,15 +15,30 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Union
 
+MAX_PARTS = 2_048
+"""How many parts a size may have: its terms, and the symbols and functions in them as often as they stand there."""
+
+MAX_PRODUCTS = 4_096
+MAX_EXPONENT = 64
+MAX_BITS = 1_024
+"""And how many products of two terms one multiplication may make, how high an exponent and how long the numerator and
+denominator of a coefficient may be."""
+
+
+class SizeTooLong(Exception):
+    """A size whose normal form goes beyond what is written out; the text says why."""
+
 
 class Opaque:
     """A function of sizes that is no polynomial: `floor`, `mod`, `min`, `max`, `over` (a quotient left standing)."""
 
-    __slots__ = ("_hash", "arguments", "function", "text")
+    __slots__ = ("_hash", "arguments", "function", "parts", "text")
 
     def __init__(self, function: str, arguments: tuple[Size, ...]) -> None:
         self.function = function
         self.arguments = arguments
+        self.parts = 1 + sum(a.parts for a in arguments)
+        _require_short(self.parts)
         form = {"floor": "({}//{})", "mod": "({}%{})", "over": "(1/{})"}.get(function)
         shown = [a.bracketed() for a in arguments] if form else [str(a) for a in arguments]
         self.text = form.format(*shown) if form else f"{function}({', '.join(shown)})"
@@ -59,18 +77,32 @@ def _times(left: Monomial, right: Monomial) -> Monomial:
     exponents = dict(left)
     for atom, exponent in right:
         exponents[atom] = exponents.get(atom, 0) + exponent
+        if abs(exponents[atom]) > MAX_EXPONENT:
+            raise SizeTooLong(f"an exponent is beyond {MAX_EXPONENT}")
     return tuple(sorted(((a, e) for a, e in exponents.items() if e), key=lambda item: str(item[0])))
+
+
+def _require_short(parts: int) -> None:
+    if parts > MAX_PARTS:
+        raise SizeTooLong(f"it has more than {MAX_PARTS:,} parts")
 
 
 class Size:
     """An immutable symbolic size. Make one with `Size.of(12)` or `Size.symbol("width")` and arithmetic."""
 
-    __slots__ = ("_hash", "_text", "terms")
+    __slots__ = ("_hash", "_text", "parts", "terms")
 
     terms: dict[Monomial, Fraction]
 
     def __init__(self, terms: dict[Monomial, Fraction]) -> None:
         self.terms = terms
+        self.parts = len(terms)
+        for monomial, coefficient in terms.items():
+            for atom, _ in monomial:
+                self.parts += 1 if isinstance(atom, str) else atom.parts
+            if max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length()) > MAX_BITS:
+                raise SizeTooLong("a number in it is too large")
+        _require_short(self.parts)
         self._hash: int | None = None
         self._text: str | None = None
 
@@ -96,7 +128,7 @@ class Size:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Size) and self.terms == other.terms
+        return self is other or (isinstance(other, Size) and self.terms == other.terms)
 
     @property
     def constant(self) -> Fraction | None:
@@ -137,8 +169,11 @@ class Size:
 
     def __mul__(self, other: Size | int) -> Size:
         total: dict[Monomial, Fraction] = {}
+        factor = Size.of(other)
+        if len(self.terms) * len(factor.terms) > MAX_PRODUCTS:
+            raise SizeTooLong(f"its product has more than {MAX_PRODUCTS:,} terms")
         for left, a in self.terms.items():
-            for right, b in Size.of(other).terms.items():
+            for right, b in factor.terms.items():
                 monomial = _times(left, right)
                 total[monomial] = total.get(monomial, Fraction(0)) + a * b
         return Size({monomial: c for monomial, c in total.items() if c})

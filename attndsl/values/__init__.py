@@ -23,6 +23,7 @@ from attndsl.values.number import (
     kind_of,
     operate,
     to_python,
+    too_long,
     undo,
     written,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "operate",
     "rule_of",
     "to_python",
+    "too_long",
     "undo",
     "written",
 ]

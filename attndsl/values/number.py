@@ -11,21 +11,27 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field
-from attndsl.sizes import Size
+from attndsl.sizes import Size, SizeTooLong
 from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
+
+MAX_SIZE_PARTS = 64
+"""How many parts the formula of a size may have, written out as a sum of products: terms, symbols, functions."""
+
+MAX_FORMULA = 200
+"""How many operators a number may follow by from repeat indices."""
 
 
 @dataclass(eq=False)
 class IndexVariable:
     """The index of a `repeat` while its body is elaborated: the body's int scalar, and the case that is being tried.
-    `decisions` collects the conditions on it and how each came out, `rounds` the indices for which they come out so,
-    once that is known. Of the cases of one `repeat`, no two have the same `rounds`: they share its `entry`."""
+    `decisions` collects the conditions on it, each with how it came out, `rounds` the indices for which they come out
+    so, once that is known. Of the cases of one `repeat`, no two have the same `rounds`: they share its `entry`."""
 
     name: str
     value: Value
     representative: int
     entry: object
-    decisions: list[tuple[Formula, bool]] = field(default_factory=list)
+    decisions: dict[object, tuple[Formula, bool]] = field(default_factory=dict)  # by `Formula.key`
     rounds: Indices | None = None
 
 
@@ -37,6 +43,21 @@ class Formula:
     operands: tuple[Formula, ...] = ()
     variable: IndexVariable | None = None
     constant: Scalar | None = None
+    length: int = 1  # how many operators it has, at least 1
+
+    @staticmethod
+    def applied(operator: str, *operands: Formula) -> Formula:
+        """An operator over formulas."""
+        return Formula(operator, operands, length=1 + sum(o.length for o in operands if o.operands))
+
+    def compared(self, value: Scalar) -> Formula:
+        """Whether it is `value`."""
+        return Formula.applied("==", self, Formula("constant", constant=value))
+
+    @property
+    def key(self) -> object:
+        """Equal for formulas that say the same."""
+        return self.operator, self.variable, self.constant, tuple(o.key for o in self.operands)
 
     @property
     def variables(self) -> frozenset[IndexVariable]:
@@ -253,7 +274,12 @@ def _combine(operator: str, span: Span, *operands: Number) -> Number:
             raise error("E0405", f"this number cannot be computed: {problem}", span) from None
     is_bool = rule_of(operator).truth
     sizes = [o.size for o in operands]
-    size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
+    try:
+        size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
+        if size is not None and size.parts > MAX_SIZE_PARTS:
+            raise SizeTooLong(f"it has more than {MAX_SIZE_PARTS} parts")
+    except SizeTooLong as problem:
+        raise too_long(problem, span) from None
     if value is None and size is None:
         raise error(
             "E0404",
@@ -265,8 +291,26 @@ def _combine(operator: str, span: Span, *operands: Number) -> Number:
         size = Size.of(value)
     formula = None
     if any(o.formula for o in operands):
-        formula, size = Formula(operator, tuple(o.as_formula() for o in operands)), None
+        formula, size = Formula.applied(operator, *(o.as_formula() for o in operands)), None
+        if formula.length > MAX_FORMULA:
+            raise error(
+                "E0405",
+                f"this number follows from repeat indices by more than {MAX_FORMULA} operators",
+                span,
+                help="make a tensor of it on the way, with `float(…)` or `int(…)` of a tensor, or write it shorter",
+            )
     return Number(int(value) if is_bool and value is not None else value, size, None, formula, is_bool)
+
+
+def too_long(problem: SizeTooLong, span: Span) -> AttnError:
+    """What is said of a size that cannot be written out."""
+    return error(
+        "E0209",
+        f"this size is too long a formula: {problem}",
+        span,
+        note="sizes are compared as sums of products, written out in full",
+        help="make a part of it a hyperparameter of its own, or the axis of an input",
+    )
 
 
 def _size(operator: str, sizes: list[Size]) -> Size | None:

@@ -79,7 +79,8 @@ def test_the_frame_is_right_by_itself(folder: Path) -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    from attndsl.elaborate import bodies, calls, tensors
+    from attndsl.elaborate import cases, frames
+    from attndsl.values import number
 
     page = PAGE.read_text(encoding="utf-8")
     for row in (
@@ -88,9 +89,12 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"operators in a row, with no comma or end of statement | {limits.MAX_CHAIN:,}",
         f"expressions and statements inside one another | {limits.MAX_DEPTH}",
         f"digits of a whole number | {limits.MAX_DIGITS}",
-        f"blocks inside one another | {calls.MAX_DEPTH}",
-        f"operations, where everything is written out | {tensors.MAX_NODES:,}",
-        f"layers of a repeat with conditions on its index | {bodies.MAX_CASES_DEPTH:,}",
+        f"blocks, masks and biases inside one another | {frames.MAX_DEPTH}",
+        f"operations, where everything is written out | {frames.MAX_STEPS:,}, "
+        f"and {frames.STEPS_FOR_A_CHARACTER} for each character of the file",
+        f"operators in conditions on repeat indices, for each layer that they are looked at | {cases.MAX_OUTCOMES:,}",
+        f"terms, symbols and functions in the formula of a size, multiplied out | {number.MAX_SIZE_PARTS}",
+        f"operators by which a number follows from repeat indices | {number.MAX_FORMULA}",
     ):
         assert f"| {row} |" in page
 
