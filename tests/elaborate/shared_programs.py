@@ -79,7 +79,7 @@ class _Writer:
             elif choice < 0.75 and depth:
                 index = self.fresh("i")
                 inner = self.body(depth - 1, (*indices, index), layers)
-                found.statements.append(("repeat", index, self.random.randint(0, 3), inner))
+                found.statements.append(("repeat", index, self.random.randint(1, 3), inner))
             elif choice < 0.85 and indices:
                 condition = self.condition(indices)
                 then, other = (Body([("own", self.fresh("l"), self.kind())]) for _ in range(2))
