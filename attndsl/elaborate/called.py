@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl import values
 from attndsl.diagnostics import error
+from attndsl.elaborate.cases import decided
 from attndsl.elaborate.given import Given, Rule
-from attndsl.elaborate.tensors import aligned, arithmetic, decided, number
+from attndsl.elaborate.tensors import aligned, arithmetic, number
 from attndsl.elaborate.values import PLAIN, Compile
 from attndsl.ops import Op
 from attndsl.records import MISSING, fields
@@ -44,6 +45,7 @@ def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
 
 def _build(op: type[Op], g: Given) -> Compile:
     if g.name in values.FUNCTIONS and _computable(g):
+        g.frame.run.spend_on_sizes(g.span, g.frame, *g.positional)
         return operate(g.name, g.span, *g.positional)
     types = tuple(map(g.type, range(len(g.positional))))
     attributes = {f.name: READERS[str(f.type)](g, f, types) for f in attributes_of(op) if _is_given(g, f)}

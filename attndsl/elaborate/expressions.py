@@ -147,8 +147,7 @@ def binary(operator: str, left: Argument, right: Argument, span: Span, frame: Fr
     """`left operator right`: a compile-time value, a mask or a bias, or a tensor."""
     a, b = left.value, right.value
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
-        if isinstance(a, Number) and isinstance(b, Number) and a.size is not None and b.size is not None:
-            frame.run.spend(a.size.parts * b.size.parts // 8, span, frame)
+        frame.run.spend_on_sizes(span, frame, left, right)
         return operate(operator, span, left, right)
     if operator in ("==", "!=") and (equal := same(a, b)) is not None:
         return Number.of(equal == (operator == "=="))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.files import FileScope
@@ -13,7 +14,7 @@ from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
-from attndsl.values import IndexVariable
+from attndsl.values import IndexVariable, Number
 
 MAX_STEPS = 50_000
 STEPS_FOR_A_CHARACTER = 5
@@ -95,6 +96,11 @@ class Run:
                 note=f"{MAX_STEPS:,} are allowed, and {STEPS_FOR_A_CHARACTER} for each character of its files",
                 help="use `repeat` for layers that are alike; do blocks call each other again and again?",
             )
+
+    def spend_on_sizes(self, span: Span, frame: Frame, *operands: Argument) -> None:
+        """Take the steps that an operator on sizes needs: in proportion to its products of terms."""
+        sizes = (o.value.size for o in operands if isinstance(o.value, Number) and o.value.size is not None)
+        self.spend(prod(size.parts for size in sizes) // 8, span, frame)
 
     @contextmanager
     def entered(self, declared: tree.Identifier, span: Span, frame: Frame) -> Iterator[None]:
