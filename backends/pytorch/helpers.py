@@ -19,6 +19,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None = 
         mask = torch.where(mask, bias, -math.inf)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options).masked_fill(nothing, 0.0)
 ''',
+    "wide_einsum": '''
+def wide_einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:
+    """A product that autocast leaves in its operands' precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.einsum(equation, x, y)
+''',
     "inside": '''
 def inside(at: int) -> int:
     """A place along an axis; one before the first is refused, and not counted from the end."""

@@ -27,7 +27,6 @@ from attndsl.backends.pytorch.expressions import (
     dim,
     dims,
     function,
-    letters,
     number,
     permuted,
 )
@@ -187,14 +186,12 @@ def lower_dot(site: Site) -> Expr:
         everything = (*site.output.axes, *over)
         product = binary(site.align(0, everything), "*", site.align(1, everything), PRODUCT)
         return product.call("sum", dims(everything, over))
+    if site.node.output in site.function.wide:
+        return special.wide_product(site)
     x, y = site.floating(0), site.floating(1)
     if right == over and left[-len(over) :] == over and len(over) == 1:
         return binary(x, "@", y, PRODUCT)
-    letter = letters((*left, *right))
-    spell = [" ".join(letter[a] for a in axes) for axes in (left, right, site.output.axes)]
-    if max(map(len, letter.values())) == 1:
-        spell = [text.replace(" ", "") for text in spell]
-    return function("torch.einsum", f'"{spell[0]}, {spell[1]} -> {spell[2]}"', x.text, y.text)
+    return function("torch.einsum", special.equation(site), x.text, y.text)
 
 
 # ----------------------------------------------------------------------------------------------------------- generators

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.backends.pytorch.expressions import Expr, aligned, dim, function, index, number
+from attndsl.backends.pytorch.expressions import SUM, Expr, aligned, binary, dim, function, index, letters, number
 from attndsl.backends.pytorch.site import Site, negated
 from attndsl.graph import Axis
 from attndsl.ops.base import Op
@@ -64,9 +64,27 @@ class Narrow(Op):
     made_by: type[Op]
 
 
+def equation(site: Site) -> str:
+    """The first two operands' product over the axes that the output lacks, as einsum says it."""
+    axes = (site.types[0].axes, site.types[1].axes, site.output.axes)
+    letter = letters((*axes[0], *axes[1]))
+    between = "" if max(map(len, letter.values())) == 1 else " "
+    left, right, out = (between.join(letter[axis] for axis in each) for each in axes)
+    return f'"{left}, {right} -> {out}"'
+
+
+def wide_product(site: Site) -> Expr:
+    """A product of the first two operands that autocast does not narrow."""
+    operands = site.floating(0).text, site.floating(1).text
+    return function(site.function.helper("wide_einsum"), equation(site), *operands)
+
+
 def lower_linear(site: Site) -> Expr:
     x, weight, *bias = site.arguments
     op = site.op
+    if site.node.output in site.function.wide:
+        product = wide_product(site)
+        return binary(product, "+", bias[0], SUM) if bias else product
     matrix = weight.text if op.out_first else weight.call("t").text
     return function("F.linear", x.text, matrix, *(b.text for b in bias))
 
