@@ -15,7 +15,7 @@ from attndsl.addresses import filled
 from attndsl.comparison import tolerance
 from attndsl.comparison.expose import ValuePlace, alone, exposed, places
 from attndsl.comparison.report import ComparedArray, Divergence
-from attndsl.comparison.sides import Sides, distance, largest
+from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, FLOAT, INT, Graph, Node
 from attndsl.lazy import np
@@ -47,7 +47,8 @@ def locate(
     judged = sides.judged(graph, weights)
     found = None
     if any(not row.ok and row.kind == "output" for row in rows):
-        found = _first_value(sides, graph, reference, single, judged, inputs, sizes)
+        around = greatest((*inputs.values(), *weights.values()))
+        found = _first_value(sides, graph, reference, single, judged, inputs, sizes, around)
     if found is None and any(not row.ok and row.kind != "output" for row in rows):
         found = _first_gradient(sides, graph, reference, inputs, sizes)
     return found
@@ -61,6 +62,7 @@ def _first_value(
     judged: Program,
     inputs: dict[str, Array],
     sizes: dict[str, int],
+    around: float,
 ) -> Divergence | None:
     shown = {name for value in _values(judged.graph) for name in value}
     last = {
@@ -71,9 +73,9 @@ def _first_value(
         addresses = tuple(place.address for place in group)
         exact, cost, found = (program.run(inputs, (), dump=addresses) for program in (reference, single, judged))
         for place in group:
-            true = exact[place.address]
+            true = as_held(exact[place.address], sides.dtype)
             off = distance(true, found[place.address])
-            allowed = _allowed(place, sides.dtype, true, cost[place.address])
+            allowed = _allowed(place, sides.dtype, true, cost[place.address], around)
             if off > allowed:
                 culprit = _differs_alone(sides, graph, place, reference, inputs, sizes)
                 return Divergence(
@@ -88,10 +90,10 @@ def _first_value(
     return None
 
 
-def _allowed(place: ValuePlace, dtype: str, true: Array, cost: Array) -> float:
+def _allowed(place: ValuePlace, dtype: str, true: Array, cost: Array, around: float) -> float:
     if place.value.type.dtype in (INT, BOOL):
         return 0.0
-    return tolerance.for_output(dtype, largest(true), distance(true, cost))
+    return tolerance.for_output(dtype, largest(true), distance(true, cost), max(around, largest(true)))
 
 
 def _values(graph: Graph) -> Iterator[tuple[str, ...]]:
@@ -154,7 +156,8 @@ def _differs_alone(
         exact, cost, found = (side(tiny, {}).run(arrays)["y"] for side in (sides.reference, sides.single, sides.judged))
     except AttnError:
         return False
-    return distance(exact, found) > _allowed(place, sides.dtype, exact, cost)
+    exact = as_held(exact, sides.dtype)
+    return distance(exact, found) > _allowed(place, sides.dtype, exact, cost, greatest(arrays.values()))
 
 
 def _first_gradient(
@@ -183,9 +186,9 @@ def _first_gradient(
             continue
         overall = max(largest(exact[name]) for name in floats)
         for name in floats:
-            off = distance(exact[name], found[name])
-            own = distance(exact[name], cost[name])
-            allowed = tolerance.for_gradient(sides.dtype, largest(exact[name]), own, overall)
+            true = as_held(exact[name], sides.dtype)
+            off, own = distance(true, found[name]), distance(true, cost[name])
+            allowed = tolerance.for_gradient(sides.dtype, largest(true), own, overall, largest(cotangents["y"]))
             if off > allowed:
                 return Divergence(_readable(place), node.op.name, off, allowed, True, _spans(node), True)
     return None

@@ -7,8 +7,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from attndsl.comparison import tolerance
+from attndsl.comparison.draws import draw, handed_in
 from attndsl.comparison.report import ComparedArray, Comparison
-from attndsl.comparison.sides import Sides, distance, largest, rounded
+from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest, rounded
 from attndsl.graph import BOOL, FLOAT, INT, Graph
 from attndsl.lazy import np
 from attndsl.records import dataclass
@@ -47,15 +48,20 @@ def compare(
 
     given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
     bound = check_inputs(graph, given)
+    graph, draws = handed_in(graph)
     sides = Sides.of(graph, candidate, reference, dtype, device)
+    given = {**given, **draw(draws, bound, dtype, seed)}
     given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
     drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
     shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
 
-    trial = _Trial(graph, given, seed, gradients)
+    trial = _Trial(graph, given, seed, gradients, frozenset(info.name for info in draws))
     exact, found = trial.run(sides.reference(graph, shared)), trial.run(sides.judged(graph, shared))
     cost = exact if dtype == "float64" else trial.run(sides.single(graph, shared))
-    rows = tuple(_rows(graph, dtype, exact, found, cost))
+    exact = {key: as_held(array, dtype) for key, array in exact.items()}
+    upstream = trial.cotangents({name: array for (kind, name), array in exact.items() if kind == "output"})
+    scales = greatest((*given.values(), *shared.values())), greatest(upstream.values())
+    rows = tuple(_rows(graph, dtype, exact, found, cost, *scales))
     divergence = None
     if not all(row.ok for row in rows):
         from attndsl.comparison.locate import locate
@@ -81,6 +87,7 @@ class _Trial:
     inputs: dict[str, Array]
     seed: int
     gradients: bool
+    draws: frozenset[str]  # inputs that the author does not know
 
     def run(self, program: Program) -> Arrays:
         outputs = program.run(self.inputs)
@@ -88,7 +95,7 @@ class _Trial:
         if self.gradients:
             _, parameters, floats = program.gradients(self.inputs, self.cotangents(outputs))
             found |= {("gradient", name): array for name, array in parameters.items()}
-            found |= {("input gradient", name): array for name, array in floats.items()}
+            found |= {("input gradient", name): array for name, array in floats.items() if name not in self.draws}
         return found
 
     def cotangents(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -102,22 +109,26 @@ class _Trial:
         return found
 
 
-def _rows(graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays) -> list[ComparedArray]:
+def _rows(
+    graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays, given: float, upstream: float
+) -> list[ComparedArray]:
+    """`given` is the greatest magnitude among inputs and parameters, `upstream` among the gradients by the outputs."""
     if exact.keys() != found.keys():
         names = ", ".join(sorted(name for _, name in exact.keys() ^ found.keys()))
         raise AssertionError(f"the two sides give different arrays: {names}")
     whole = {("output", info.name) for info in graph.outputs if info.value.type.dtype in (INT, BOOL)}
     overall = max((largest(array) for (kind, _), array in exact.items() if kind != "output"), default=0.0)
     noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
+    around = max(given, greatest(array for (kind, _), array in exact.items() if kind == "output"))
     rows = []
     for (kind, name), true in exact.items():
         difference, size, own = distance(true, found[kind, name]), largest(true), distance(true, cost[kind, name])
         if (kind, name) in whole:
             allowed = 0.0
         elif kind == "output":
-            allowed = tolerance.for_output(dtype, size, own)
+            allowed = tolerance.for_output(dtype, size, own, around)
         else:
-            allowed = tolerance.for_gradient(dtype, size, own, overall)
+            allowed = tolerance.for_gradient(dtype, size, own, overall, upstream)
         relative = (
             None
             if size <= noise and kind != "output"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.comparison.tolerance import EPSILON
@@ -84,6 +84,11 @@ def largest(array: Array) -> float:
     return float(np.max(magnitudes, where=np.isfinite(magnitudes), initial=0.0))
 
 
+def greatest(arrays: Iterable[Array]) -> float:
+    """The greatest finite magnitude of a float in any of the arrays; 0 where there is none."""
+    return max((largest(array) for array in arrays if np.asarray(array).dtype.kind == "f"), default=0.0)
+
+
 def distance(left: Array, right: Array) -> float:
     """The greatest difference between two elements. Equal infinities, and NaN against NaN, are no difference; any other
     pair with a value that is not finite is an infinite one, and so is another shape."""
@@ -96,13 +101,21 @@ def distance(left: Array, right: Array) -> float:
     return float("inf") if np.isnan(differences).any() else float(np.max(differences, initial=0.0))
 
 
+def as_held(array: Array, dtype: str) -> Array:
+    """The array, with infinities for what is too large for `dtype`."""
+    if array.dtype.kind != "f":
+        return array
+    return np.where(np.isinf(rounded(array, dtype)), np.copysign(np.inf, array), array)
+
+
 def rounded(array: Array, dtype: str) -> Array:
     """Floats as `dtype` holds them, in a dtype that NumPy has; anything else as it is."""
     if array.dtype.kind != "f" or dtype == "float64":
         return array
-    if dtype == "float16":
-        return array.astype("float16").astype("float32")
-    single = array.astype("float32")
+    with np.errstate(over="ignore"):
+        if dtype == "float16":
+            return array.astype("float16").astype("float32")
+        single = array.astype("float32")
     if dtype == "bfloat16":
         # The upper half of a float32, rounded to nearest with ties to even; what is not finite stays as it is.
         bits = single.view("uint32")

@@ -3,10 +3,9 @@
 The reference is NumPy in float64, the candidate any backend in any precision. Both compute the same sums in another
 order, and the candidate rounds more coarsely; nothing else may differ.
 
-**float64.** Outputs agree within 1e-10 of the largest value (or of 1, where that is larger), gradients within 1e-8 of
-the largest value in the same gradient. A float64 sum of a million terms is good to about 1e-13, so both leave room for
-depth and for cancellation, and are still five orders of magnitude below what any real mistake (another eps, a scale, a
-missing mask) makes.
+**float64.** Outputs agree within 1e-10 of the largest value, gradients within 1e-8 of the largest value in the same
+gradient. A float64 sum of a million terms is good to about 1e-13, so both leave room for depth and for cancellation,
+and are still five orders of magnitude below what any real mistake (another eps, a scale, a missing mask) makes.
 
 **Lower precisions.** How much a model amplifies rounding differs from model to model, so it is measured: NumPy runs in
 float32 as well, and its distance from float64 is what float32 costs *here*. A candidate may be `MULTIPLE` times as
@@ -14,9 +13,21 @@ far, since another order of summation is as likely to be worse as better; for a 
 proportion to the spacing of its numbers. On top come `FLOOR` ulps of the largest value, for tensors that NumPy happened
 to get exactly right.
 
-**Gradients that are zero.** Some are zero in exact arithmetic (the bias of attention's keys: softmax does not see it)
-and come out as rounding noise, which no relative measure can judge. The noise stems from sums of terms as large as the
-gradients around them, so every gradient may also be off by `NOISE` ulps of the largest one in the model.
+**The bound.** A model that loses all its digits in float32 would so be allowed anything. Whatever rounding costs, half
+of the digits that the dtype has must be right, counted from the largest value: an output may be off by the square root
+of the dtype's epsilon. A gradient may lose two thirds of them, the cube root: where rounding moves an element across a
+kink (of `relu`, of a maximum), its gradient jumps.
+
+**What is nearly zero.** Some values are zero in exact arithmetic and come out as rounding noise, which no relative
+measure can judge: the gradient by the bias of attention's keys, which softmax does not see, or what is left of two
+equal numbers. The noise stems from sums of terms as large as the numbers around them. So every gradient may also be off
+by `NOISE` ulps of the largest one in the model; and no bound is below as many ulps of the largest number around. For an
+output that is the largest float among outputs, inputs and parameters; for a gradient the largest one, with those by the
+outputs, from which the backward pass starts.
+
+**What is not finite.** Infinities and NaN agree where both sides have them at the same places; a number against one of
+them differs by infinity, which nothing allows. A reference that is too large for the dtype counts as the infinity that
+it rounds to.
 
 Integers and booleans agree exactly.
 """
@@ -32,20 +43,28 @@ FLOOR = 32.0
 NOISE = {"float64": 256.0, "float32": 4.0, "float16": 4.0, "bfloat16": 4.0}
 
 
-def for_output(dtype: str, largest: float, cost: float) -> float:
+def for_output(dtype: str, largest: float, cost: float, around: float) -> float:
     """What an output may be off by. `largest` is its greatest magnitude, `cost` the greatest difference between NumPy
-    in float32 and in float64 (not used for float64)."""
+    in float32 and in float64 (not used for float64), `around` the greatest magnitude of a float among outputs, inputs
+    and parameters."""
+    noise = _noise(dtype, around)
     if dtype == "float64":
-        return OUTPUT_FLOAT64 * max(1.0, largest)
-    return _measured(dtype, largest, cost)
+        return OUTPUT_FLOAT64 * largest + noise
+    return min(_measured(dtype, largest, cost), max(EPSILON[dtype] ** (1 / 2) * largest, noise))
 
 
-def for_gradient(dtype: str, largest: float, cost: float, overall: float) -> float:
-    """What a gradient may be off by; `overall` is the greatest magnitude in any gradient of the model."""
-    noise = NOISE[dtype] * EPSILON[dtype] * overall
+def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstream: float) -> float:
+    """What a gradient may be off by; `overall` is the greatest magnitude in any gradient of the model, `upstream` in
+    those by its outputs."""
+    noise = _noise(dtype, max(overall, upstream))
     if dtype == "float64":
         return GRADIENT_FLOAT64 * largest + noise
-    return _measured(dtype, largest, cost) + noise
+    bound = max(EPSILON[dtype] ** (1 / 3) * largest, noise)
+    return min(_measured(dtype, largest, cost), bound) + _noise(dtype, overall)
+
+
+def _noise(dtype: str, around: float) -> float:
+    return NOISE[dtype] * EPSILON[dtype] * around
 
 
 def _measured(dtype: str, largest: float, cost: float) -> float:

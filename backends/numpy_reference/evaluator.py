@@ -78,7 +78,8 @@ class NumpyProgram:
                 mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
         if mistakes:
             raise AttnError(*mistakes)
-        self.arrays = {address: np.array(arrays[address], self.dtype) for address in expected}
+        with np.errstate(over="ignore"):  # what is too large is infinite, as everywhere
+            self.arrays = {address: np.array(arrays[address], self.dtype) for address in expected}
 
     # ------------------------------------------------------------ running
 
@@ -161,11 +162,12 @@ class NumpyProgram:
     ) -> _Execution:
         sizes = check_inputs(self.graph, inputs)
         call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step)
-        arrays = {
-            info.name: np.asarray(inputs[info.name]).astype(call.dtype(info.value.type.dtype), copy=False)
-            for info in self.graph.inputs
-            if info.name in inputs
-        }
+        with np.errstate(over="ignore"):
+            arrays = {
+                info.name: np.asarray(inputs[info.name]).astype(call.dtype(info.value.type.dtype), copy=False)
+                for info in self.graph.inputs
+                if info.name in inputs
+            }
         return _Execution(self, call, arrays, Watch(self.graph, dump))
 
     def plan(

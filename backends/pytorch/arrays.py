@@ -19,7 +19,8 @@ def to_tensor(array: Array, dtype: Any = None, device: Any = None, *, shared: bo
     """
     kind, size = array.dtype.kind, array.dtype.itemsize
     held = f"float{8 * min(size, 8)}" if kind == "f" else "bool" if kind == "b" else "int64"
-    ours = np.require(array, held, ["C", "W"]) if shared else np.array(array, held, order="C")
+    with np.errstate(over="ignore"):  # what is too large is infinite
+        ours = np.require(array, held, ["C", "W"]) if shared else np.array(array, held, order="C")
     return torch.from_numpy(ours).to(device=device, dtype=dtype)
 
 
