@@ -9,11 +9,13 @@ from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import error
 from attndsl.generation.fits import require_fit
+from attndsl.graph import Graph, OutputInfo
 from attndsl.graph.limits import most
 from attndsl.lazy import np
 from attndsl.objectives.base import Use
+from attndsl.objectives.predictions import prediction_output
 from attndsl.running.program import Program
-from attndsl.runs.run import Run, next_token_logits
+from attndsl.runs.run import Run
 
 if TYPE_CHECKING:
     import numpy
@@ -101,6 +103,18 @@ def _last_logits(run: Run, program: Program, output: str, window: list[int]) -> 
     moved = np.moveaxis(logits, place, range(len(axes)))
     last: Array = moved[0, -1]
     return last
+
+
+def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
+    """The output that says the next token: float `[B, T, vocab]`, called `logits` where there are several. E0742."""
+    found = prediction_output(graph, tokens, vocab, {tokens})
+    if found is None:
+        raise error(
+            "E0742", f"{graph.name} has no output that says the next token",
+            note=f"one needs the axes of `{tokens}` and one of the vocabulary, computed from `{tokens}` alone",
+            help="`output logits = …`, of the type float[B, T, vocab]",
+        )  # fmt: skip
+    return found
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:

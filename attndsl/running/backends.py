@@ -266,9 +266,8 @@ def usable(name: str | None) -> Backend:
 
 
 def reference() -> Backend:
-    """The backend that says what is right."""
-    (found,) = [each for each in backends().values() if each.is_reference]
-    return found
+    """The backend that says what is right: the first that claims to."""
+    return next(each for each in backends().values() if each.is_reference)
 
 
 def preferred(where: Callable[[Backend], bool]) -> Backend:

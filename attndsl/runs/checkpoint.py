@@ -96,23 +96,19 @@ def newest_checkpoint(run: Path, after: int = -1) -> tuple[Checkpoint | None, li
 
 def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
     """The parameters by address and the number of steps that made them: the final ones, or those of the newest
-    checkpoint that can be read where that is further. Raises E0732 where there are none yet, E0733 where all are
-    damaged."""
+    checkpoint that can be read where that is further. Raises E0732 where there are none yet, E0733 where the final ones
+    or all checkpoints are damaged."""
     final: tuple[dict[str, Array], int] | None = None
-    problems: list[AttnError] = []
     if (run / WEIGHTS).is_file():
-        try:
-            arrays, facts = read_tensors(run / WEIGHTS, "the weights file")
-            final = arrays, int(facts.get("step", 0))
-        except AttnError as problem:
-            problems.append(problem)
-    checkpoint, damaged = newest_checkpoint(run, final[1] if final is not None else -1)
+        arrays, facts = read_tensors(run / WEIGHTS, "the weights file")
+        final = arrays, int(facts.get("step", 0))
+    checkpoint, problems = newest_checkpoint(run, final[1] if final is not None else -1)
     if checkpoint is not None:
         return checkpoint.parameters, checkpoint.step
     if final is not None:
         return final
-    if problems or damaged:
-        raise (problems or damaged)[0]
+    if problems:
+        raise problems[0]
     raise error(
         "E0732", f"the run `{run}` has no weights yet: it was stopped before its first checkpoint",
         help=f"go on with it: `attndsl train --resume {run}`",

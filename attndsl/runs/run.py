@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.data.tokenizers import Tokenizer, load_tokenizer
 from attndsl.diagnostics import error
 from attndsl.elaborate import load
-from attndsl.graph import Graph, OutputInfo
+from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass
 from attndsl.running import backends
@@ -63,24 +63,3 @@ def load_run(folder: str | Path) -> Run:
     graph = load(record.spec, record.settings)
     weights, step = furthest_parameters(record.folder)
     return Run(record.folder, graph, weights, tokenizer, Recipe.from_json(record.facts["recipe"]), step, record.facts)
-
-
-def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
-    """The output that says the next token: float `[B, T, vocab]`, called `logits` where there are several. E0742."""
-    axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
-    found = []
-    for info in graph.outputs:
-        type = info.value.type
-        further = [axis for axis in type.axes if axis not in axes]
-        if type.dtype == "float" and len(further) == 1 and len(type.axes) == len(axes) + 1:
-            sizes = further[0].size
-            if sizes.symbols <= graph.sizes.keys() and sizes.value(graph.sizes) >= vocab and info.needs <= {tokens}:
-                found.append(info)
-    named = [info for info in found if info.name == "logits"] or found
-    if not named:
-        raise error(
-            "E0742", f"{graph.name} has no output that says the next token",
-            note=f"one needs the axes of `{tokens}` and one of the vocabulary, computed from `{tokens}` alone",
-            help="`output logits = …`, of the type float[B, T, vocab]",
-        )  # fmt: skip
-    return named[0]

@@ -14,9 +14,9 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
+from attndsl.generation.generate import next_token_logits
 from attndsl.graph.limits import most
 from attndsl.runs.checkpoint import save_tensors
-from attndsl.runs.run import next_token_logits
 from attndsl.storage.whole import write_text
 
 Make = Callable[[str], Run]
