@@ -45,6 +45,7 @@ _ORDER = (
     "positions",
     "convolution",
     "resample",
+    "orders",
     "losses",
 )
 

@@ -6,7 +6,8 @@ nowhere listed (docs/contributing/add-a-primitive.md).
 
 from types import ModuleType
 
-from attndsl.ops import arithmetic, contraction, control, elementwise, fused, generators, movement, reductions
+from attndsl.ops import along, arithmetic, contraction, control, elementwise, fused, generators, movement, reductions
+from attndsl.ops.along import *
 from attndsl.ops.arithmetic import *
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Op
 from attndsl.ops.contraction import *
@@ -18,7 +19,7 @@ from attndsl.ops.movement import *
 from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
-    elementwise, arithmetic, reductions, contraction, movement, generators, control, fused,
+    elementwise, arithmetic, reductions, along, contraction, movement, generators, control, fused,
 )  # fmt: skip
 
 

@@ -176,33 +176,6 @@ class ArgMax(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class CumSum(Op):
-    """The running sum along `over`, each place included; bools count."""
-
-    name = "cumsum"
-    operands = ("x",)
-    called = True
-    keeps = ()
-    over: Axis
-
-    def infer(self, x: Type) -> Type:
-        rules.has(x, (self.over,), 0, self.name)
-        return x.with_dtype(INT if x.dtype == BOOL else x.dtype)
-
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].cumsum(call.inputs[0].index(self.over), dtype=call.dtype(call.output.dtype))
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
-        at = call.inputs[0].index(self.over)
-        return (np.flip(np.flip(upstream, at).cumsum(at), at),)
-
-    def flops(self, output: Type, *inputs: Type) -> Size:
-        return output.elements if output.dtype == FLOAT else Size.of(0)
-
-
-@dataclass(frozen=True, slots=True)
 class Softmax(Op):
     """e^x divided by its sum along `over`, as IEEE arithmetic gives e^(x - m) / sum of e^(x - m) with the largest x as
     m, so that large numbers do not overflow.

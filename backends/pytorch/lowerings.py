@@ -170,6 +170,11 @@ def along(method: str) -> Lowering:
     return lower
 
 
+def lower_argsort(site: Site) -> Expr:
+    order = ["descending=True"] if site.op.descending else []
+    return site.arguments[0].call("argsort", f"dim={dim(site.types[0].axes, site.op.over)}", *order, "stable=True")
+
+
 def lower_softmax(site: Site) -> Expr:
     axes = site.types[0].axes
     if len(site.arguments) == 1:
@@ -278,6 +283,8 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.All: reduction("all"),
     ops.ArgMax: along("argmax"),
     ops.CumSum: along("cumsum"),
+    ops.CumProd: along("cumprod"),
+    ops.ArgSort: lower_argsort,
     ops.Softmax: lower_softmax,
     ops.LogSoftmax: along("log_softmax"),
     ops.LogSumExp: along("logsumexp"),

@@ -79,16 +79,16 @@ def lower_take(site: Site) -> Expr:
             return picked
         return picked.call("unflatten", place, site.shape(at)) if at else picked.call("squeeze", place)
     shared = [axis for axis in table if axis in at and axis != over]
-    i = permuted(i, at, [*shared, *new])
+    source = [over if axis in new else axis for axis in at]
     if len(new) > 1:
-        i = i.call("flatten", str(len(shared)))
+        i = permuted(i, at, [*shared, *new]).call("flatten", str(len(shared)))
+        source = [*shared, over]
     marks, lengths = [], []
     for axis in table:
         inside = axis in shared or (axis == over and new)
         marks.append(":" if inside else "None")
         lengths.append("-1" if inside or axis == over else site.function.size(axis.size).text)
     order = [axis for axis in table if axis in shared or (axis == over and new)]
-    source = [*shared, *([over] if new else [])]
     i = index(permuted(i, source, order), marks)
     if any(length != "-1" for length in lengths):
         i = i.call("expand", *lengths)

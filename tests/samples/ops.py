@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.lazy import np
+from attndsl.ops import along, contraction, control, elementwise, fused, generators, movement, reductions
 from attndsl.ops import arithmetic as a
-from attndsl.ops import contraction, control, elementwise, fused, generators, movement, reductions
 from attndsl.ops.base import Op
 from attndsl.ops.draws import generator
 from attndsl.sizes import Size
@@ -246,10 +246,18 @@ def _reductions() -> list[Sample]:
     found += [
         sample(r.ArgMax(axis("S")), "float B S D"),
         sample(r.ArgMax(axis("S")), "int B S", makers={0: fixed([0, 7, 7, 1])}, label="of equals"),
-        sample(r.CumSum(axis("T")), "float B T D"),
-        sample(r.CumSum(axis("T")), "int B T"),
-        sample(r.CumSum(axis("T")), "bool T"),
     ]
+    for running in (along.CumSum(axis("T")), along.CumProd(axis("T"))):
+        found += [sample(running, "float B T D"), sample(running, "int B T"), sample(running, "bool T")]
+    zeros = {0: fixed([2.0, 0.0, 3.0, 0.0])}
+    found += [
+        sample(along.CumProd(axis("S")), "float B S", makers=zeros, label="of zeros"),
+        sample(along.CumProd(axis("0")), "float B 0", label="of nothing"),
+    ]
+    equal = {0: fixed([1, 7, 7, 1])}
+    for order in (along.ArgSort(axis("S")), along.ArgSort(axis("S"), descending=True)):
+        found += [sample(order, "float B S D"), sample(order, "int S B", makers={0: integers(0, 3)})]
+        found.append(sample(order, "int B S", makers=equal, label="of equals"))
     empty = {1: fixed([[True, False, True, True], [False] * 4, [True] * 4])}
     large = {0: fixed([1000.0, 999.0, -1000.0, 0.0])}
     for over in ("S", "T"):

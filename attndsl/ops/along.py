@@ -1,0 +1,103 @@
+"""Primitives that run along one axis and keep it: running sums and products, orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attndsl.lazy import np
+from attndsl.ops import rules
+from attndsl.ops.base import OUTPUT, Call, Op
+from attndsl.records import dataclass
+from attndsl.sizes import Size
+from attndsl.types import BOOL, FLOAT, INT, Axis, Type
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Along(Op):
+    """Works along the axis `over` of one operand, and keeps it."""
+
+    operands = ("x",)
+    called = True
+    over: Axis
+
+    def infer(self, x: Type) -> Type:
+        rules.has(x, (self.over,), 0, self.name)
+        return x.with_dtype(self.result(x))
+
+    def result(self, x: Type) -> str:
+        """The result's dtype: bools count as 0 and 1."""
+        return INT if x.dtype == BOOL else x.dtype
+
+    def place(self, call: Call) -> int:
+        """Where the axis stands in the operand."""
+        return call.inputs[0].index(self.over)
+
+    def flops(self, output: Type, *inputs: Type) -> Size:
+        return output.elements if output.dtype == FLOAT else Size.of(0)
+
+
+class CumSum(Along):
+    """The running sum along `over`, each place included; bools count."""
+
+    __slots__ = ()
+    name = "cumsum"
+    keeps = ()
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return arrays[0].cumsum(self.place(call), dtype=call.dtype(call.output.dtype))
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        if not call.needs(0):
+            return (None,)
+        at = self.place(call)
+        return (np.flip(np.flip(upstream, at).cumsum(at), at),)
+
+
+class CumProd(Along):
+    """The running product along `over`, each place included; bools count as 0 and 1."""
+
+    __slots__ = ()
+    name = "cumprod"
+    keeps = (0, OUTPUT)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return arrays[0].cumprod(self.place(call), dtype=call.dtype(call.output.dtype))
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """Backwards from the last place, so that nothing is divided by an element, which may be 0."""
+        if not call.needs(0):
+            return (None,)
+        at = self.place(call)
+        x, y, coming = (np.moveaxis(array, at, 0) for array in (arrays[0], output, upstream))
+        result = np.empty(x.shape, upstream.dtype)
+        later = np.zeros(x.shape[1:], upstream.dtype)  # what the product up to here is worth to all later places
+        for i in reversed(range(len(x))):
+            later = later + coming[i]
+            result[i] = later * y[i - 1] if i else later
+            later = later * x[i]
+        return (np.moveaxis(result, 0, at),)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgSort(Along):
+    """The places of the elements along `over` in ascending order, or in descending order if `descending`; of equal ones
+    the lowest comes first. NaN counts as larger than every number."""
+
+    name = "argsort"
+    differentiable = False
+    noun = "order"
+    descending: bool = False
+
+    def result(self, x: Type) -> str:
+        rules.number(x, 0, self.name)
+        return INT
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        x, at = arrays[0], self.place(call)
+        if not self.descending:
+            return np.argsort(x, at, kind="stable")
+        turned = np.flip(np.argsort(np.flip(x, at), at, kind="stable"), at)  # equal ones keep their order
+        return x.shape[at] - 1 - turned
