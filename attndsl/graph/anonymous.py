@@ -16,6 +16,7 @@ from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
 from attndsl.ops.base import Op
 from attndsl.ops.generators import Parameter
+from attndsl.ops.mask_facts import MaskFacts
 from attndsl.records import fields, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
@@ -132,6 +133,9 @@ class _Eraser:
             return self.axis(value)
         if isinstance(value, Type):
             return self.type(value)
+        if isinstance(value, MaskFacts):
+            queries = None if value.queries is None else self.axis(value.queries)
+            return replace(value, queries=queries)
         return tuple(map(self.attribute, value)) if isinstance(value, tuple) else value
 
     def type(self, type: Type) -> Type:

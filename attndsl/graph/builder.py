@@ -19,9 +19,10 @@ class Builder:
         self.span = span
         self.site = site
 
-    def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = ()) -> Value:
-        """Append `op` applied to `inputs`; its type comes from the op's own rule (which may raise `Mismatch`)."""
-        value = Value(op.infer(*(v.type for v in inputs)), names)
+    def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = (), type: Type | None = None) -> Value:
+        """Append `op` applied to `inputs`; its type comes from the op's own rule (which may raise `Mismatch`), unless
+        `type` says it: a backend's own op has no rule."""
+        value = Value(op.infer(*(v.type for v in inputs)) if type is None else type, names)
         self._append(Node(op, inputs, (value,), (), self.scope, self.span, self.site))
         return value
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attndsl.diagnostics import Label, Source, Span
 from attndsl.graph.core import (
@@ -24,7 +24,7 @@ from attndsl.graph.core import (
     Value,
 )
 from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
-from attndsl.ops import OPS
+from attndsl.ops import OPS, MaskFacts
 from attndsl.ops.base import Op
 from attndsl.records import fields
 from attndsl.sizes import Constraint
@@ -56,6 +56,9 @@ NOWHERE = Span(Source("", ""), 0, 0)  # for declarations that must have a span, 
 def parse_text(text: str) -> Graph:
     """The graph that `text` describes; raises `GraphSyntaxError`."""
     return _Reader(text).graph()
+
+
+RECORDS = {"MaskFacts": MaskFacts}  # what an attribute may be besides numbers, texts, sizes, axes and types
 
 
 class _Reader(Cursor):
@@ -299,9 +302,11 @@ class _Reader(Cursor):
 
     def attribute(self, kind: str) -> object:
         """A value of the annotated type `kind`."""
+        if kind.endswith(" | None"):
+            return None if self.has("none") else self.attribute(kind.removesuffix(" | None"))
+        if kind in RECORDS:
+            return self.record(RECORDS[kind])
         if kind.startswith("tuple["):
-            if kind.endswith("| None") and self.has("none"):
-                return None
             self.need("[")
             item = kind.removeprefix("tuple[").split(",")[0]
             return self.listed(lambda: self.attribute(item), "]")
@@ -310,6 +315,20 @@ class _Reader(Cursor):
             "int": self.scalar, "float": self.scalar, "float | int | bool": self.scalar,
         }  # fmt: skip
         return readers[kind]()
+
+    def record(self, kind: type[MaskFacts]) -> MaskFacts:
+        """`{name=value, …}`: what is not as it is by default."""
+        kinds = {f.name: str(f.type) for f in fields(kind)}
+        given: dict[str, Any] = {}
+
+        def item() -> None:
+            name = self.match(SYMBOL, "a name")
+            self.need("=")
+            given[name] = self.attribute(kinds[name])
+
+        self.need("{")
+        self.listed(item, "}")
+        return kind(**given)
 
 
 __all__ = ["GraphSyntaxError", "parse_size", "parse_text"]

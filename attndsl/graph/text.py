@@ -68,7 +68,17 @@ def attribute_text(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         return repr(value)
+    if hasattr(type(value), "__dataclass_fields__"):
+        return f"{{{', '.join(_parts(value))}}}"
     return json.dumps(str(value), ensure_ascii=False)
+
+
+def _parts(record: object) -> Iterator[str]:
+    """What of a record is not as it is by default."""
+    for field in fields(record):  # type: ignore[arg-type]
+        part = getattr(record, field.name)
+        if part != field.default:
+            yield f"{field.name}={attribute_text(part)}"
 
 
 def axis_text(axis: Axis) -> str:

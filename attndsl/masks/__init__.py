@@ -1,5 +1,6 @@
-"""What masks mean, read back from the graph."""
+"""What masks mean, read back from the graph: given the value of a mask, its formula and what follows from it."""
 
-from attndsl.masks.analysis import MaskDescription, describe_mask, mask_formula, never_empty, rows_never_empty
+from attndsl.masks.facts import Mask, mask_facts
+from attndsl.masks.formulas import mask_formula
 
-__all__ = ["MaskDescription", "describe_mask", "mask_formula", "never_empty", "rows_never_empty"]
+__all__ = ["Mask", "mask_facts", "mask_formula"]

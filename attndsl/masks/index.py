@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Union
 
+from attndsl.graph import FLOAT, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Size, SizeTooLong
 
@@ -45,10 +46,10 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An element of a tensor that is no function of positions; `value` tells tensors apart."""
+    """An element of a tensor that is not a function of positions."""
 
     name: str
-    value: object
+    value: Value
     indices: tuple[Linear, ...]
 
     def __str__(self) -> str:
@@ -175,10 +176,12 @@ class Some:
 
 @dataclass(frozen=True, slots=True)
 class Negated:
-    part: Holds
+    """What is read does not hold, or two floats do not compare so (neither way does where one is NaN)."""
+
+    part: Holds | Compare
 
     def __str__(self) -> str:
-        return f"not {self.part}"
+        return f"not {self.part}" if isinstance(self.part, Holds) else f"not ({self.part})"
 
 
 Formula = Union[Truth, Compare, Holds, All, Some, Negated]
@@ -259,10 +262,8 @@ def negated(formula: Formula) -> Formula:
     if isinstance(formula, Holds):
         return Negated(formula)
     minus = formula.difference.times(Size.of(-1))
-    if formula.relation == "<=":
-        return Compare("<=", minus + Linear.of(1)) if whole(formula.difference) else Compare("<", minus)
-    if formula.relation == "<":
-        return Compare("<=", minus)
+    if formula.relation in ("<=", "<"):  # of integers there is no `<`
+        return Compare("<=", minus + Linear.of(1)) if whole(formula.difference) else Negated(formula)
     return Compare("!=" if formula.relation == "==" else "==", formula.difference)
 
 
@@ -288,10 +289,14 @@ def compare(relation: str, left: Linear, right: Linear) -> Formula:
 
 
 def whole(number: Linear) -> bool:
-    """Whether a number is certainly an integer: no element of a tensor takes part (its dtype is not known here)."""
-    return all(
-        not isinstance(atom, Read) and not (isinstance(atom, Function) and atom.name == "*") for atom, _ in number.terms
-    )
+    """Whether a number is certainly an integer: no element of floats takes part."""
+    return all(_whole(atom) for atom, _ in number.terms)
+
+
+def _whole(atom: Atom) -> bool:
+    if isinstance(atom, Function):
+        return all(whole(argument) for argument in atom.arguments if isinstance(argument, Linear))
+    return isinstance(atom, Index) or atom.value.type.dtype != FLOAT
 
 
 # ---------------------------------------------------------------- reading formulas
@@ -308,9 +313,13 @@ def replaced(item: Linear | Formula, values: Mapping[Index, Linear]) -> Linear |
         parts = [replaced(part, values) for part in item.parts]
         return (both if isinstance(item, All) else either)(*parts)  # type: ignore[arg-type]
     if isinstance(item, Compare):
-        return compare(item.relation, replaced(item.difference, values), Linear())  # type: ignore[arg-type]
+        number = replaced(item.difference, values)
+        assert isinstance(number, Linear)
+        if whole(number) and not whole(item.difference):
+            return item  # x <= x does not hold where x is NaN: the comparison is left as it is
+        return compare(item.relation, number, Linear())
     if isinstance(item, Negated):
-        return Negated(replaced(item.part, values))  # type: ignore[arg-type]
+        return negated(replaced(item.part, values))  # type: ignore[arg-type]
     if isinstance(item, Holds):
         read = item.read
         return Holds(Read(read.name, read.value, tuple(replaced(i, values) for i in read.indices)))  # type: ignore[misc]
@@ -337,10 +346,30 @@ def atoms(item: Linear | Formula) -> frozenset[Atom]:
         return frozenset[Atom]().union(*map(atoms, item.parts))
     if isinstance(item, Compare):
         return atoms(item.difference)
-    if isinstance(item, (Holds, Negated)):
-        read = item.read if isinstance(item, Holds) else item.part.read
-        return frozenset((read,)).union(*map(atoms, read.indices))
+    if isinstance(item, Negated):
+        return atoms(item.part)
+    if isinstance(item, Holds):
+        return frozenset((item.read,)).union(*map(atoms, item.read.indices))
     return frozenset()
+
+
+def extent(item: Linear | Formula) -> int:
+    """How much there is to a formula: its comparisons, truth values and the terms of its numbers, at any depth."""
+    if isinstance(item, Linear):
+        return 1 + sum(_extent(atom) for atom, _ in item.terms)
+    if isinstance(item, (All, Some)):
+        return sum(map(extent, item.parts))
+    if isinstance(item, Compare):
+        return extent(item.difference)
+    if isinstance(item, Negated):
+        return extent(item.part)
+    return sum(map(extent, item.read.indices)) + 1 if isinstance(item, Holds) else 1
+
+
+def _extent(atom: Atom) -> int:
+    if isinstance(atom, Index):
+        return 1
+    return 1 + sum(map(extent, atom.arguments if isinstance(atom, Function) else atom.indices))
 
 
 def always(formula: Formula, sizes: Mapping[str, int]) -> bool:

@@ -13,6 +13,7 @@ from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
+from attndsl.ops.mask_facts import MaskFacts
 from attndsl.ops.reductions import Mean, Softmax
 from attndsl.ops.special import by_chunks, erf, sigmoid
 from attndsl.records import dataclass
@@ -68,7 +69,8 @@ class _Counter:
 class Attention(Fused):
     """dot(dropout(softmax(dot(q, k, over=contract) * scale + bias, over=over, where=where)), v, over=over)
     (Vaswani et al., 2017, equation 1). `where` is the fourth operand if `masked`; `bias` follows if `biased`. Queries
-    with nothing to attend to, and scores that are NaN or infinite, are as `Softmax` says."""
+    with nothing to attend to, and scores that are NaN or infinite, are as `Softmax` says. `mask` is what is known of
+    `where`, for those who write code for it: it changes no value."""
 
     name = "attention"
     operands = ("q", "k", "v", "where?", "bias?")
@@ -82,6 +84,7 @@ class Attention(Fused):
     biased: bool = False
     dropout: float = 0.0
     site: str = ""
+    mask: MaskFacts = MaskFacts()
 
     @property
     def draws(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attndsl.graph import BOOL, Axis, Node, Value
-from attndsl.masks.analysis import never_empty
+from attndsl.masks import Mask, mask_facts
+from attndsl.masks.index import Formula
 from attndsl.ops import (
     Abs,
     Add,
@@ -18,6 +19,7 @@ from attndsl.ops import (
     Exp,
     Flatten,
     Log,
+    MaskFacts,
     Maximum,
     Minimum,
     Mul,
@@ -70,16 +72,6 @@ class Term:
     factors: tuple[tuple[Piece, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """A bool that says where a score counts (where it does not, if `inverted`); `soft` is the node that puts a finite
-    number in the place of the others, None where the softmax itself leaves them out."""
-
-    piece: Piece
-    inverted: bool = False
-    soft: Node | None = None
-
-
 @dataclass(slots=True)
 class Score:
     over: Axis
@@ -87,6 +79,7 @@ class Score:
     dots: list[tuple[Node, Term]] = field(default_factory=list)
     biases: list[Term] = field(default_factory=list)
     masks: list[Mask] = field(default_factory=list)
+    soft: list[Node] = field(default_factory=list)  # what puts a finite number in the place of masked scores
     curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
 
 
@@ -98,7 +91,7 @@ def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
     """The score under `softmax`; raises `Refusal` where it is none that can be fused."""
     score = Score(softmax.op.over)  # type: ignore[attr-defined]
-    score.masks += [Mask(Piece(value)) for value in softmax.inputs[1:]]
+    score.masks += map(Mask, softmax.inputs[1:])
     _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
     if not score.dots and score.curves:
         curve = score.curves[0]
@@ -173,7 +166,8 @@ class _Reader:
                 continue
             if term.factors or not fill * term.coefficient <= MASK:
                 raise Refusal(f"{fill:g} in the place of a score is not low enough for a mask", node, 3)
-            self.score.masks.append(Mask(Piece(condition, term.piece.renames), inverted, node))
+            self.score.masks.append(Mask(condition, inverted, term.piece.renames))
+            self.score.soft.append(node)
             self.read(chosen, term)
             return
         raise Refusal("the score is chosen from two tensors: that is no mask", node, 2)
@@ -233,7 +227,7 @@ def _bias_or_mask(algebra: Algebra, score: Score, bias: Term) -> Iterable[Term]:
     """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no
     row can be empty, and so a mask in truth."""
     mask = _disguised(algebra, bias)
-    if mask is None or not _safe(algebra, score, [*score.masks, mask]):
+    if mask is None or facts_of(algebra, score, [*score.masks, mask])[1].may_be_empty:
         return (bias,)
     score.masks.append(mask)
     return ()
@@ -245,11 +239,11 @@ def _disguised(algebra: Algebra, bias: Term) -> Mask | None:
         return None
     if isinstance(node.op, Where):
         left, right = (algebra.constant(value) for value in node.inputs[1:])
-        piece = replace(bias.piece, value=node.inputs[0])
+        condition, renames = node.inputs[0], bias.piece.renames
         if left == 0.0 and right is not None and right * bias.coefficient <= MASK:
-            return Mask(piece, False, node)
+            return Mask(condition, False, renames)
         if right == 0.0 and left is not None and left * bias.coefficient <= MASK:
-            return Mask(piece, True, node)
+            return Mask(condition, True, renames)
         return None
     terms = algebra.polynomial(bias.piece.value)
     floor = terms.pop(ONE, 0.0)
@@ -259,31 +253,36 @@ def _disguised(algebra: Algebra, bias: Term) -> Mask | None:
     cast = algebra.made_by(monomial[0][0], Cast) if len(monomial) == 1 and monomial[0][1] == 1 else None
     if cast is None or cast.inputs[0].type.dtype != BOOL:
         return None
-    piece = replace(bias.piece, value=cast.inputs[0])
     if floor + slope == 0.0 and floor * bias.coefficient <= MASK:
-        return Mask(piece, False, node)
-    return Mask(piece, True, node) if floor == 0.0 and slope * bias.coefficient <= MASK else None
+        return Mask(cast.inputs[0], False, bias.piece.renames)
+    low = floor == 0.0 and slope * bias.coefficient <= MASK
+    return Mask(cast.inputs[0], True, bias.piece.renames) if low else None
 
 
 def _check_rows(algebra: Algebra, score: Score) -> None:
-    soft = next((mask.soft for mask in score.masks if mask.soft is not None and isinstance(mask.soft.op, Where)), None)
-    if soft is not None and not _safe(algebra, score, score.masks):
+    if score.soft and facts_of(algebra, score, score.masks)[1].may_be_empty:
         raise Refusal(
             "a finite constant as mask gives a uniform row, not zeros, where nothing may be attended to, and this mask "
             "may leave a row empty",
-            soft,
+            score.soft[0],
             4,
         )
 
 
-def _safe(algebra: Algebra, score: Score, masks: Iterable[Mask]) -> bool:
-    """Whether under all of `masks` every row provably has something to attend to."""
-    node, term = score.dots[0]
-    queries = [axis for axis in Piece(node.output, term.piece.renames).axes if axis != score.over]
-    parts = [(mask.piece.value, mask.inverted, mask.piece.renames) for mask in masks]
-    sizes = algebra.sizes
-    ordered = sorted(queries, key=lambda axis: axis.name)
-    return any(never_empty(parts, algebra.producers, q, score.over, sizes) for q in ordered)
+def facts_of(algebra: Algebra, score: Score, masks: Sequence[Mask]) -> tuple[Formula, MaskFacts]:
+    """What is known of all of `masks` together: queries are along axes of the score that only one side of the dot
+    product has."""
+    dot, term = score.dots[0]
+    left, right = (Piece(value, term.piece.renames).axes for value in dot.inputs)
+    axes = [_renamed(axis, term.piece.renames) for axis in dot.output.type.axes]
+    queries = [axis for axis in axes if axis != score.over and (axis in left) != (axis in right)]
+    return mask_facts(masks, algebra.producers, queries, score.over, algebra.sizes)
+
+
+def _renamed(axis: Axis, renames: Renames) -> Axis:
+    for old, new in renames:
+        axis = new if axis == old else axis
+    return axis
 
 
 def unscaled(algebra: Algebra, value: Value) -> tuple[float, Value, tuple[Node, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attndsl.graph import Node, Value
-from attndsl.masks.analysis import rows_never_empty
+from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
     Add,
     Constant,
@@ -66,7 +66,8 @@ def _softmax(algebra: Algebra, node: Node) -> Put | None:
     if masked is None:
         return Put(Softmax(over), (x,))
     rest = [axis for axis in x.type.axes if axis != over]
-    if not any(rows_never_empty(masked.inputs[0], algebra.producers, q, over, algebra.sizes) for q in rest):
+    _, facts = mask_facts([Mask(masked.inputs[0])], algebra.producers, rest, over, algebra.sizes)
+    if facts.may_be_empty:
         raise Refusal(
             "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
         )

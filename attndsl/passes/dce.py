@@ -28,7 +28,7 @@ def drop_dead(rewriter: Rewriter) -> list[Rewrite]:
         place = rewriter.places.get(node)
         if place is None:
             continue
-        if not any(map(rewriter.uses, node.outputs)):
+        if not rewriter.needed(node):
             rewriter.erase(node)
         elif isinstance(node.op, (Repeat, Scan)):
             _drop_emissions(rewriter, place, node, node.op)

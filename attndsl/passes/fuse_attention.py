@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.masks.analysis import mask_formula
-from attndsl.masks.index import negated
+from attndsl.masks.index import Formula
 from attndsl.ops import (
     Add,
     And,
@@ -23,6 +22,7 @@ from attndsl.ops import (
     Div,
     Dot,
     Dropout,
+    MaskFacts,
     Mul,
     Not,
     Rename,
@@ -35,10 +35,10 @@ from attndsl.passes.algebra import Algebra
 from attndsl.passes.attention_score import (
     CURVES,
     WALKED,
-    Mask,
     Piece,
     Score,
     Term,
+    facts_of,
     read_score,
     scored_by_dot,
     snapped,
@@ -96,7 +96,9 @@ def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
     _check_uses(algebra, nodes, softmax, root, use)
     weights = use.nodes[0].output if use.nodes else softmax.output
     (v,) = (value for value in root.inputs if value is not weights)
-    parts = _Parts(algebra, root, score, dot, term, use, v, score.biases + [t for _, t in score.dots[1:]])
+    biases = score.biases + [t for _, t in score.dots[1:]]
+    formula, facts = facts_of(algebra, score, score.masks) if score.masks else (None, MaskFacts())
+    parts = _Parts(algebra, root, score, dot, term, use, v, biases, formula, facts)
     rehearsed = parts.build(Builder())
     if set(rehearsed.type.axes) != set(root.output.type.axes):
         raise Refusal("what is summed has other axes than an attention gives", root, 1)
@@ -168,6 +170,8 @@ class _Parts:
     use: _Use
     v: Value
     biases: list[Term]
+    formula: Formula | None  # of all masks together
+    facts: MaskFacts
 
     def build(self, out: Builder) -> Value:
         over, contract = self.score.over, self.dot.op.over  # type: ignore[attr-defined]
@@ -205,6 +209,7 @@ class _Parts:
             bias is not None,
             dropout.p if dropout else 0.0,
             dropout.site if dropout else "",
+            self.facts,
         )
         result = out.emit(op, *operands, *(value for value in (mask, bias) if value is not None))
         return _renamed(out, result, self.use.renames)
@@ -220,7 +225,7 @@ class _Parts:
     def mask(self, out: Builder) -> Value | None:
         total: Value | None = None
         for mask in self.score.masks:
-            value = _piece(out, mask.piece)
+            value = _renamed(out, mask.value, mask.renames)
             value = out.emit(Not(), value) if mask.inverted else value
             total = value if total is None else out.emit(And(), total, value)
         return total
@@ -239,17 +244,10 @@ class _Parts:
     def detail(self) -> str:
         """In words, for the report."""
         parts = [f"`attention` over {axis_names([self.score.over])}"]
-        parts += [f"mask {self._formula(mask)}" for mask in self.score.masks]
+        if self.formula is not None:
+            parts.append(f"mask `{self.formula}` ({', '.join(self.facts.words())})")
         parts += ["bias"] * bool(self.biases) + ["dropout"] * bool(self.use.dropout)
         return ", ".join(parts)
-
-    def _formula(self, mask: Mask) -> str:
-        left, right = (Piece(value, self.term.piece.renames).axes for value in self.dot.inputs)
-        over, piece = self.score.over, mask.piece
-        queries = sorted(((left - right) | (right - left)) & piece.axes - {over}, key=lambda axis: axis.name)
-        q = queries[-1] if queries else over
-        formula = mask_formula(piece.value, self.algebra.producers, q, over, piece.renames, self.algebra.sizes)
-        return f"`{negated(formula) if mask.inverted else formula}`"
 
 
 def _piece(out: Builder, piece: Piece) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attndsl.graph import Node, Value
-from attndsl.ops import Parameter
+from attndsl.ops import Op, Parameter
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
 from attndsl.records import dataclass
@@ -19,19 +19,24 @@ class Hoist(Pass):
     housekeeping = True
 
     def rewrite(self, rewriter: Rewriter) -> PassReport:
-        moved: list[Rewrite] = []
-        _hoist(rewriter, rewriter.body, moved)
-        return self.report(moved)
+        return self.report(hoist(rewriter))
 
 
-def _hoist(rewriter: Rewriter, body: EditedBody, moved: list[Rewrite]) -> None:
+def hoist(rewriter: Rewriter, kinds: tuple[type[Op], ...] = (Op,)) -> list[Rewrite]:
+    """Move nodes of the kinds `kinds` out of the bodies that they are the same in, and say which."""
+    moved: list[Rewrite] = []
+    _hoist(rewriter, rewriter.body, kinds, moved)
+    return moved
+
+
+def _hoist(rewriter: Rewriter, body: EditedBody, kinds: tuple[type[Op], ...], moved: list[Rewrite]) -> None:
     for place in body.places():
         for inner in place.bodies:
-            _hoist(rewriter, inner, moved)  # what left the bodies inside this one may leave this one too
-            _empty(rewriter, inner, place, moved)
+            _hoist(rewriter, inner, kinds, moved)  # what left the bodies inside this one may leave this one too
+            _empty(rewriter, inner, place, kinds, moved)
 
 
-def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, moved: list[Rewrite]) -> None:
+def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, kinds: tuple[type[Op], ...], moved: list[Rewrite]) -> None:
     """Move what can stand before `owner` out of its `body`."""
     inside = set(body.region.parameters)
     free: dict[Value, Node] = {}
@@ -43,7 +48,8 @@ def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, moved: list[R
         if node.op.free and _same_in_every_step(node):
             free[node.output] = node
             continue
-        if place.bodies or not _same_in_every_step(node) or any(value in inside for value in node.inputs):
+        movable = isinstance(node.op, kinds) and not place.bodies and _same_in_every_step(node)
+        if not movable or any(value in inside for value in node.inputs):
             inside.update(node.outputs)
             continue
         for value in node.inputs:

@@ -67,11 +67,22 @@ class Rewriter:
         self._unread: list[Value] = []
         self._serial = 0
         self.body = self._read(graph.body, None)
-        self._kept = EditedBody(Region((), (), tuple(kept)), None)
-        for value in self._kept.results:
-            self._add_reader(value, self._kept)
+        self._kept = set(kept)
 
     # ------------------------------------------------------------ what there is
+
+    def needed(self, node: Node) -> bool:
+        """Whether something reads what a node makes, or a value that is to be kept is made there or in its bodies."""
+        if any(map(self._readers.get, node.outputs)):
+            return True
+        return bool(self._kept) and self._keeps(self.places[node])
+
+    def _keeps(self, place: NodePlace) -> bool:
+        assert place.node is not None
+        made = (*place.node.outputs, *(value for body in place.bodies for value in body.region.parameters))
+        return not self._kept.isdisjoint(made) or any(
+            self._keeps(inner) for body in place.bodies for inner in body.places()
+        )
 
     def uses(self, value: Value) -> list[Node | None]:
         """Who reads a value, as often as it does: the owner of a body that gives it back, None for the model itself."""
@@ -83,6 +94,8 @@ class Rewriter:
 
     def used_once(self, value: Value) -> bool:
         readers = self._readers.get(value, {})
+        if value in self._kept:
+            return False
         return len(readers) == 1 and next(iter(readers.values())) == 1
 
     def walk(self, body: EditedBody | None = None) -> Iterator[NodePlace]:
@@ -165,6 +178,7 @@ class Rewriter:
             self._let_go(there, maker)
         else:
             self._rewire(old, value)
+        self._emitted = []
         self._unlink(place)
         self._sweep()
 
@@ -299,7 +313,7 @@ class Rewriter:
         """Drop the nodes that came to be unread."""
         while self._unread:
             maker = self.producers.get(self._unread.pop())
-            if maker is not None and not any(map(self._readers.get, maker.outputs)):
+            if maker is not None and not self.needed(maker):
                 self._unlink(self.places[maker])
 
     def _rewire(self, old: Value, new: Value) -> None:
@@ -336,11 +350,8 @@ class NodeEmitter(Builder):
         rewriter._emitted = self.nodes
 
     def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = (), type: Type | None = None) -> Value:
-        """A new node's value; its type is what the op infers, unless `type` says it."""
-        value = Value(type or op.infer(*(v.type for v in inputs)), names)
-        node = Node(op, inputs, (value,), (), self.scope, self.span, self.site)
-        self.nodes.append(node)
-        return self.rewriter.insert(node, self.place)
+        super().emit(op, *inputs, names=names, type=type)
+        return self.rewriter.insert(self.nodes[-1], self.place)
 
 
 def _reader(reader: NodePlace | EditedBody) -> Node | None:

@@ -70,12 +70,9 @@ def plan(
     v: Type,
     where: Type | None,
     bias: Type | None,
-    *,
-    causal: bool,
-    empty_rows: bool,
     head: int | None,
 ) -> Sdpa | str:
-    """The call that says what `op` says, or why there is none. `causal`: the mask is exactly `k <= q`."""
+    """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known."""
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
     if {q.dtype, k.dtype, v.dtype} != {FLOAT}:
@@ -97,7 +94,7 @@ def plan(
         groups = others[0]
     else:
         batch += others
-    causal = causal and bias is None and queries is not None
+    causal = op.mask.causal and op.mask.queries == queries and bias is None
     return Sdpa(
         contract,
         op.over,
@@ -110,7 +107,7 @@ def plan(
         causal,
         where is not None and not causal,
         bias is not None,
-        empty_rows,
+        op.mask.may_be_empty,
         op.dropout,
     )
 

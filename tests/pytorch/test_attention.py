@@ -11,6 +11,7 @@ from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
+from attndsl.masks import Mask, mask_facts
 from attndsl.running.inputs import example_inputs
 from attndsl.sizes import Size
 from tests.samples.ops import axes, axis, typed
@@ -98,7 +99,11 @@ def _graph(form: Form) -> Graph:
         else:
             where = builder.emit({"<=": ops.Le, "<": ops.Lt}[relation](), key, query)
     bias = given(typed(form.bias)) if form.bias else None
-    op = ops.Attention(axes("D"), keys, 0.3, masked=where is not None, biased=bias is not None)
+    facts = ops.MaskFacts()
+    if where is not None:
+        producers = {value: node for node in builder.nodes for value in node.outputs}
+        facts = mask_facts([Mask(where)], producers, [queries], keys)[1]
+    op = ops.Attention(axes("D"), keys, 0.3, masked=where is not None, biased=bias is not None, mask=facts)
     result = builder.emit(op, q, k, v, *(x for x in (where, bias) if x is not None))
     values = tuple(info.value for info in inputs)
     sizes = {"H": 2, "D": 4, "G": 3, "R": 5, "A": 2}

@@ -1,7 +1,8 @@
-"""What a mask in a graph means: read back from the nodes that compute it, as a formula of positions.
+"""The formula of a mask: read back from the nodes that compute it.
 
-Masks are ordinary nodes over `range`. `describe_mask` walks back from a bool value through them with one index for each
-axis, as one would work out a single element by hand, and then reads facts off the formula.
+Masks are ordinary nodes over `range`. `mask_formula` walks back from a bool value through them with one index for each
+axis, as one would work out a single element by hand. What is larger or deeper than a person would write is not taken
+apart: it is read as data is.
 """
 
 from __future__ import annotations
@@ -10,24 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attndsl.graph import BOOL, FLOAT, Axis, Node, Value
 from attndsl.masks.index import (
-    All,
-    Compare,
     Formula,
     Holds,
     Index,
     Linear,
     Read,
     Truth,
-    always,
-    atoms,
     both,
     compare,
     either,
+    extent,
     function,
     known,
     negated,
-    not_negative,
-    replaced,
+    whole,
 )
 from attndsl.ops import (
     Abs,
@@ -64,130 +61,37 @@ from attndsl.ops import (
     Unflatten,
     Where,
 )
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 Element = Linear | Formula
 Places = Mapping[Axis, Linear]  # the index at which each axis is read
 
-
-@dataclass(frozen=True, slots=True)
-class MaskDescription:
-    """A mask as a formula, with what follows from it. Positions count from each axis's origin.
-
-    `causal`: exactly `k <= q`, with equal lengths and origins. `window`: n, where it is exactly `k <= q and q - k < n`
-    with equal lengths and origins. `band`: (before, after), where it is exactly `q - before <= k <= q + after` (None:
-    no bound on that side), whatever the lengths. `keys_only`: no query takes part. `rows_never_empty`: provably every
-    query has something to attend to. `depends_on`: "positions" where it is the same for all data, else "data".
-    """
-
-    formula: Formula
-    causal: bool
-    window: Size | None
-    band: tuple[Size | None, Size | None] | None
-    keys_only: bool
-    rows_never_empty: bool
-    depends_on: str
-
-    @property
-    def text(self) -> str:
-        return str(self.formula)
-
-
-def describe_mask(
-    value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis, sizes: Mapping[str, int] | None = None
-) -> MaskDescription:
-    """Describe the mask `value` between the queries along `q` and the keys along `k`; `sizes` are the known ones."""
-    sizes = sizes or {}
-    formula = mask_formula(value, producers, q, k, sizes=sizes)
-    query, key = _index("q", q, sizes), _index("k", k, sizes)
-    aligned = q.size == k.size and q.origin == k.origin
-    band = _band(formula, Linear.of(key) - Linear.of(query))
-    before, after = band or (None, None)
-    window = before + 1 if before is not None and after == Size.of(0) and aligned else None
-    used = atoms(formula)
-    return MaskDescription(
-        formula,
-        causal=aligned and band == (None, Size.of(0)),
-        window=window,
-        band=band,
-        keys_only=query not in used,
-        rows_never_empty=_has_key(formula, query, key, sizes),
-        depends_on="data" if any(isinstance(atom, Read) for atom in used) else "positions",
-    )
-
-
-def _band(formula: Formula, distance: Linear) -> tuple[Size | None, Size | None] | None:
-    """How far a key may be before and after its query, if the formula says just that; `distance` is k - q."""
-    before: Size | None = None
-    after: Size | None = None
-    for part in formula.parts if isinstance(formula, All) else (formula,):
-        if not isinstance(part, Compare) or part.relation != "<=":
-            return None
-        late, early = part.difference - distance, part.difference + distance
-        if not late.terms and after is None:
-            after = -late.constant
-        elif not early.terms and before is None:
-            before = -early.constant
-        else:
-            return None
-    return before, after
-
-
-def rows_never_empty(
-    value: Value, producers: Mapping[Value, Node], q: Axis, k: Axis, sizes: Mapping[str, int] | None = None
-) -> bool:
-    """Whether, under the mask `value`, every place along `q` provably has something to attend to along `k`."""
-    return describe_mask(value, producers, q, k, sizes).rows_never_empty
-
-
-def never_empty(
-    masks: Iterable[tuple[Value, bool, Iterable[tuple[Axis, Axis]]]],
-    producers: Mapping[Value, Node],
-    q: Axis,
-    k: Axis,
-    sizes: Mapping[str, int] | None = None,
-) -> bool:
-    """`rows_never_empty` for several masks at once, each a value, whether it is to be inverted, and the renames (old,
-    new) that its axes go through before they are called `q` and `k`."""
-    parts = []
-    for value, inverted, renames in masks:
-        formula = mask_formula(value, producers, q, k, renames, sizes)
-        parts.append(negated(formula) if inverted else formula)
-    return _has_key(both(*parts), _index("q", q, sizes or {}), _index("k", k, sizes or {}), sizes or {})
+EXTENT, DEPTH, ELEMENTS = 64, 60, 2000  # of a formula, of the nodes behind it, and how many elements are worked out
 
 
 def mask_formula(
     value: Value,
     producers: Mapping[Value, Node],
-    q: Axis,
+    q: Axis | None,
     k: Axis,
     renames: Iterable[tuple[Axis, Axis]] = (),
     sizes: Mapping[str, int] | None = None,
 ) -> Formula:
-    """The mask as a formula of `q`, `k` and the names of its other axes (after `renames`, old to new), with the values
-    of the known `sizes` put in."""
+    """The mask as a formula of `q` (if there are queries), `k` and the names of its other axes (after `renames`, old to
+    new), with the values of the known `sizes` put in."""
     names, renames, sizes = {q: "q", k: "k"}, tuple(renames), sizes or {}
     places = {}
     for axis in value.type.axes:
         final = axis
         for old, new in renames:
             final = new if final == old else final
-        index = _index(names.get(final, final.name), final, sizes)
+        index = index_of(names.get(final, final.name), final, sizes)
         places[axis] = Linear.of(index) - Linear.of(index.low)
     return _formula(_Walk(producers, sizes).element(value, places))
 
 
-def _index(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
+def index_of(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
     return Index(name, known(axis.origin, sizes), known(axis.origin + axis.size - 1, sizes))
-
-
-def _has_key(formula: Formula, query: Index, key: Index, sizes: Mapping[str, int]) -> bool:
-    """Whether some key that there is for every query satisfies the formula: the query itself, the first, the last."""
-    own = not_negative(query.low - key.low, sizes) and not_negative(key.high - query.high, sizes)
-    candidates = [Linear.of(query)] if own else []
-    candidates += [Linear.of(key.low), Linear.of(key.high)]
-    return any(always(replaced(formula, {key: candidate}), sizes) for candidate in candidates)  # type: ignore[arg-type]
 
 
 def _formula(element: Element) -> Formula:
@@ -208,15 +112,23 @@ class _Walk:
     def __init__(self, producers: Mapping[Value, Node], sizes: Mapping[str, int]) -> None:
         self.producers, self.sizes = producers, sizes
         self.elements: dict[tuple[Value, tuple[Linear, ...]], Element] = {}
+        self.depth = 0
 
     def element(self, value: Value, places: Places) -> Element:
         key = value, tuple(places[axis] for axis in value.type.axes)
         if key not in self.elements:
-            node = self.producers.get(value)
-            rule = RULES.get(type(node.op)) if node is not None else None
-            found = rule(self, node, places) if rule is not None and node is not None else None
-            self.elements[key] = self.read(value, places) if found is None else found
+            self.depth += 1
+            found = self.computed(value, places)
+            self.depth -= 1
+            self.elements[key] = self.read(value, places) if found is None or extent(found) > EXTENT else found
         return self.elements[key]
+
+    def computed(self, value: Value, places: Places) -> Element | None:
+        node = self.producers.get(value)
+        rule = RULES.get(type(node.op)) if node is not None else None
+        if rule is None or node is None or self.depth > DEPTH or len(self.elements) > ELEMENTS:
+            return None
+        return rule(self, node, places)
 
     def read(self, value: Value, places: Places) -> Element:
         """An element of something that is no function of positions."""
@@ -269,8 +181,10 @@ class _Walk:
 
     # ------------------------------------------------------------ truth values
 
-    def comparison(self, node: Node, places: Places) -> Element:
+    def comparison(self, node: Node, places: Places) -> Element | None:
         left, right = self.numbers(node, places)
+        if whole(left - right) and not (whole(left) and whole(right)):
+            return None  # a float that is NaN does not equal itself
         return compare(RELATIONS[type(node.op)], left, right)
 
     def logical(self, node: Node, places: Places) -> Element:

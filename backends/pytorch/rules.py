@@ -1,0 +1,166 @@
+"""What torch says in one call, as rules: each finds nodes that an operator of `special.py` (or `Sdpa`) stands for."""
+
+from __future__ import annotations
+
+from attndsl import ops
+from attndsl.backends.pytorch import attention
+from attndsl.backends.pytorch.special import Embedding, Linear, NegativeLogLikelihood, Relu
+from attndsl.graph import FLOAT, Node, Type, Value
+from attndsl.graph.builder import Builder
+from attndsl.ops.base import Op
+from attndsl.passes.algebra import Algebra
+from attndsl.passes.expand import expanded
+from attndsl.passes.rules import Found, Match, Put, Rule, simple
+from attndsl.records import replace
+
+
+def _only_use(algebra: Algebra, value: Value, op: type[Op]) -> Node | None:
+    """The node that makes `value`, if it is an `op` and nothing reads it but what is looked at; renames between them
+    are passed over."""
+    node = algebra.producers.get(value)
+    while node is not None and isinstance(node.op, ops.Rename) and algebra.rewriter.used_once(value):
+        value = node.inputs[0]
+        node = algebra.producers.get(value)
+    return node if node is not None and isinstance(node.op, op) and algebra.rewriter.used_once(value) else None
+
+
+def _untransposed(algebra: Algebra, value: Value) -> Value:
+    node = algebra.made_by(value, ops.Transpose)
+    return value if node is None else node.inputs[0]
+
+
+def _linear(algebra: Algebra, node: Node) -> Found:
+    """dot(x, matrix) over x's last axis."""
+    match node:
+        case Node(op=ops.Dot((over,)), inputs=(x, Value(Type("float", (_, _) as axes)))) if over in axes:
+            (out,) = (axis for axis in axes if axis != over)
+            if x.type.dtype == FLOAT and x.type.axes[-1:] == (over,) and out not in x.type.axes:
+                return Put(Linear(out_first=axes[0] == out), node.inputs, inferred=False)
+    return None
+
+
+def _biased(algebra: Algebra, node: Node) -> Found:
+    """A linear layer plus a vector along what it gives."""
+    for product, bias in (node.inputs, node.inputs[::-1]):
+        match _only_use(algebra, product, Linear):
+            case Node(op=linear, inputs=(x, weight), scope=scope) if (
+                bias.type == Type(FLOAT, product.type.axes[-1:]) and node.output.type == product.type
+            ):
+                return Put(linear, (x, weight, bias), inferred=False, scope=scope)
+    return None
+
+
+def _embedding(algebra: Algebra, node: Node) -> Found:
+    """Rows of a matrix."""
+    match node:
+        case Node(op=ops.Take(over), inputs=(Value(Type("float", (first, second))), at)) if first == over:
+            return None if second in at.type.axes else Put(Embedding(), node.inputs, inferred=False)
+    return None
+
+
+def _likelihood(algebra: Algebra, node: Node) -> Found:
+    """log_sum_exp(x, over=V) - take(x, target, over=V)."""
+    match [_only_use(algebra, value, op) for value, op in zip(node.inputs, (ops.LogSumExp, ops.Take), strict=True)]:
+        case [
+            Node(op=ops.LogSumExp(over), inputs=(x,), outputs=(total,)),
+            Node(op=ops.Take(along), inputs=(table, target)),
+        ] if x is table and over == along and set(target.type.axes) == set(x.type.axes) - {over}:
+            if node.output.type.axes == total.type.axes:
+                return Put(NegativeLogLikelihood(over), (x, target), inferred=False)
+    return None
+
+
+def _relu(algebra: Algebra, node: Node) -> Found:
+    """where(x <= 0, 0, x): NaN stays NaN, as in torch (`where(x > 0, x, 0)` makes it 0)."""
+    condition, zero, x = node.inputs
+    match algebra.producers.get(condition):
+        case Node(op=ops.Le(), inputs=(left, right)) | Node(op=ops.Ge(), inputs=(right, left)) if left is x:
+            if x.type.dtype == FLOAT and algebra.constant(zero) == algebra.constant(right) == 0:
+                return Put(Relu(), (x,), inferred=False)
+    return None
+
+
+def _reordered(algebra: Algebra, node: Node) -> Found:
+    """Axes merged and then moved: moved first, they are neighbours where they come to stand."""
+    match algebra.producers.get(node.inputs[0]):
+        case Node(op=ops.Flatten() as flatten, inputs=inputs) if algebra.rewriter.used_once(node.inputs[0]):
+            return Put(flatten, inputs, inferred=False)
+    return None
+
+
+def _heads_joined(algebra: Algebra, node: Node) -> Found:
+    """Grouped queries whose heads are taken apart for attention and put together behind it: torch takes them whole."""
+    made = algebra.producers.get(node.inputs[0])
+    if made is None or not algebra.rewriter.used_once(node.inputs[0]):
+        return None
+    match node.op, made.op, algebra.producers.get(made.inputs[0] if made.inputs else node.inputs[0]):
+        case ops.Flatten(parts, joined), attention.Sdpa(groups=groups) as sdpa, Node(
+            op=ops.Unflatten(split, into)
+        ) as q:
+            if groups is not None and parts == into == (sdpa.batch[-1], groups):
+                whole = _untransposed(algebra, q.inputs[0])
+                op = replace(sdpa, split=split, joined=joined)
+                return Put(op, (whole, *made.inputs[1:]), inferred=False, scope=made.scope)
+    return None
+
+
+def _norm(algebra: Algebra, node: Node) -> Found:
+    """Torch's norms are over the last axes, with parameters of exactly those axes, in order; others are taken apart."""
+    assert isinstance(node.op, (ops.LayerNorm, ops.RMSNorm))
+    (x, *affine), over = node.inputs, node.op.over
+    last = x.type.axes[len(x.type.axes) - len(over) :]
+    fits = set(last) == set(over) and all(value.type == Type(FLOAT, last) for value in affine)
+    return None if fits else expanded(node)
+
+
+def _attention(algebra: Algebra, node: Node) -> Found:
+    """Torch's attention where it says the same, else its parts."""
+    op = node.op
+    assert isinstance(op, ops.Attention)
+    given_q, given_k, given_v, *rest = node.inputs
+    where, bias = op.extra(*rest)
+    # Axes are found by name, so an order that only attention asked for need not be made.
+    q, k, v = (_untransposed(algebra, value) for value in (given_q, given_k, given_v))
+    planned = attention.plan(
+        op,
+        q.type,
+        k.type,
+        v.type,
+        where.type if where else None,
+        bias.type if bias else None,
+        head=op.contract[0].size.known(algebra.sizes),
+    )
+    if isinstance(planned, str):
+        return expanded(node)
+    if where is None or bias is None or planned.empty_rows or not planned.masked:
+        extra = [value for value in (where if planned.masked else None, bias) if value is not None]
+        return Put(planned, (q, k, v, *extra), inferred=False)
+    return _with_masked_bias(planned, (q, k, v), where, bias, node.output.type)
+
+
+def _with_masked_bias(
+    planned: attention.Sdpa, operands: tuple[Value, ...], where: Value, bias: Value, type: Type
+) -> Match:
+    """Torch takes one of the two: the bias, minus infinity where the mask is false."""
+    laid_out = (*planned.batch, planned.groups, planned.queries, planned.keys)
+    there = {*where.type.axes, *bias.type.axes}
+    merged = Type(FLOAT, tuple(axis for axis in laid_out if axis is not None and axis in there))
+
+    def rewrite(out: Builder) -> Value:
+        value = out.emit(attention.MaskedBias(), where, bias, type=merged)
+        return out.emit(replace(planned, masked=False), *operands, value, type=type)
+
+    return Match("mask and bias in one", rewrite)
+
+
+RULES: tuple[Rule, ...] = (
+    simple("linear", (ops.Dot,), _linear),
+    simple("linear", (ops.Add,), _biased),
+    simple("embedding", (ops.Take,), _embedding),
+    simple("likelihood", (ops.Sub,), _likelihood),
+    simple("relu", (ops.Where,), _relu),
+    simple("reordered", (ops.Transpose,), _reordered),
+    simple("heads-joined", (ops.Flatten,), _heads_joined),
+    simple("norm", (ops.LayerNorm, ops.RMSNorm), _norm),
+    simple("attention", (ops.Attention,), _attention),
+)
