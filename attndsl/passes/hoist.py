@@ -36,7 +36,9 @@ def _hoist(rewriter: Rewriter, body: EditedBody, kinds: tuple[type[Op], ...], mo
             _empty(rewriter, inner, place, kinds, moved)
 
 
-def _empty(rewriter: Rewriter, body: EditedBody, owner: NodePlace, kinds: tuple[type[Op], ...], moved: list[Rewrite]) -> None:
+def _empty(
+    rewriter: Rewriter, body: EditedBody, owner: NodePlace, kinds: tuple[type[Op], ...], moved: list[Rewrite]
+) -> None:
     """Move what can stand before `owner` out of its `body`."""
     inside = set(body.region.parameters)
     free: dict[Value, Node] = {}
