@@ -15,8 +15,8 @@ from attndsl.addresses import loops_of
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
 from attndsl.ops.base import Op
+from attndsl.ops.fused import MaskFacts
 from attndsl.ops.generators import Parameter
-from attndsl.ops.mask_facts import MaskFacts
 from attndsl.records import fields, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type

@@ -1,7 +1,7 @@
 """What is known of masks: the one place where it is worked out.
 
 `mask_facts` reads the formula of a mask back from its nodes and says what follows from it. The facts of a fused
-attention's mask are kept on the operator (`attndsl.ops.mask_facts`), and whoever emits code for it looks there.
+attention's mask are kept on the operator (`MaskFacts`), and whoever emits code for it looks there.
 """
 
 from __future__ import annotations
@@ -149,3 +149,25 @@ def _has_key(formula: Formula, query: Index | None, key: Index, sizes: Mapping[s
         candidates.append(Linear.of(query))
     candidates += [Linear.of(key.low), Linear.of(key.high)]
     return any(always(replaced(formula, {key: candidate}), sizes) for candidate in candidates)  # type: ignore[arg-type]
+
+
+def words(facts: MaskFacts) -> tuple[str, ...]:
+    """The facts in words, what matters most first."""
+    said: list[str] = []
+    if facts.causal:
+        said.append("causal")
+    elif facts.window is not None:
+        said.append(f"a causal window of {facts.window}")
+    elif facts.banded:
+        sides = ((facts.before, "before"), (facts.after, "after"))
+        ends = [f"at most {size} {side}" for size, side in sides if size is not None]
+        said.append(f"a band, {' and '.join(ends)}")
+    if facts.prefix is not None:
+        said.append(f"causal behind a prefix of {facts.prefix}")
+    if facts.block is not None:
+        said.append(f"blocks of {facts.block}")
+    if facts.keys_only:
+        said.append("the same for every query")
+    said.append("from data" if facts.data else "from positions")
+    said.append("a row may be empty" if facts.may_be_empty else "no row is empty")
+    return tuple(said)

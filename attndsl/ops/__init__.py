@@ -15,7 +15,6 @@ from attndsl.ops.control import *
 from attndsl.ops.elementwise import *
 from attndsl.ops.fused import *
 from attndsl.ops.generators import *
-from attndsl.ops.mask_facts import MaskFacts as MaskFacts
 from attndsl.ops.movement import *
 from attndsl.ops.reductions import *
 

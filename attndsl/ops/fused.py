@@ -13,7 +13,6 @@ from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
-from attndsl.ops.mask_facts import MaskFacts
 from attndsl.ops.reductions import Mean, Softmax
 from attndsl.ops.special import by_chunks, erf, sigmoid
 from attndsl.records import dataclass
@@ -63,6 +62,42 @@ class _Counter:
         output = op.infer(*inputs)
         self.flops = self.flops + op.flops(output, *inputs)
         return output
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFacts:
+    """What follows from what a mask computes, for the queries along `queries` (None: there is one) and the keys along
+    the axis that the softmax is over. `q` and `k` are positions: they count from each axis's origin. What is not known
+    is not said; the default is to know nothing.
+
+    `aligned`: queries and keys have one length and one origin. `banded`: the mask is exactly `q - before <= k <= q +
+    after` (None: no bound on that side). `prefix`: it is exactly `k < prefix or k <= q`. `block`: it is exactly
+    `q // block == k // block`. `keys_only`: no query takes part. `data`: it depends on more than positions.
+    `may_be_empty`: a query may have nothing to attend to.
+    """
+
+    queries: Axis | None = None
+    aligned: bool = False
+    banded: bool = False
+    before: Size | None = None
+    after: Size | None = None
+    prefix: Size | None = None
+    block: Size | None = None
+    keys_only: bool = False
+    data: bool = True
+    may_be_empty: bool = True
+
+    @property
+    def causal(self) -> bool:
+        """Exactly `k <= q`, between axes of one length and origin."""
+        return self.aligned and self.banded and self.before is None and self.after == Size.of(0)
+
+    @property
+    def window(self) -> Size | None:
+        """n, where the mask is exactly `k <= q and q - k < n`, between axes of one length and origin."""
+        if not (self.aligned and self.banded and self.after == Size.of(0)) or self.before is None:
+            return None
+        return self.before + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.graph.builder import Builder
+from attndsl.masks import words
 from attndsl.masks.index import Formula
 from attndsl.ops import (
     Add,
@@ -245,7 +246,7 @@ class _Parts:
         """In words, for the report."""
         parts = [f"`attention` over {axis_names([self.score.over])}"]
         if self.formula is not None:
-            parts.append(f"mask `{self.formula}` ({', '.join(self.facts.words())})")
+            parts.append(f"mask `{self.formula}` ({', '.join(words(self.facts))})")
         parts += ["bias"] * bool(self.biases) + ["dropout"] * bool(self.use.dropout)
         return ", ".join(parts)
 
