@@ -17,7 +17,7 @@ from attndsl.diagnostics.report import render
 from attndsl.elaborate import open_spec
 from attndsl.running.inputs import example_inputs
 from attndsl.syntax import limits
-from attndsl.syntax.lexer import RESERVED
+from attndsl.syntax.tables import tables
 from tests.docs.pages import PAGE, Example, as_file, examples, with_claims
 
 EXAMPLES = [e for e in examples() if e.language == "attn"]
@@ -101,7 +101,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_reserved_words_are_those_of_the_lexer() -> None:
     (line,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "are reserved" in line]
-    assert set(line[1 : line.index("`", 1)].split()) == RESERVED
+    assert set(line[1 : line.index("`", 1)].split()) == tables().reserved
 
 
 def test_the_contents_are_the_headings() -> None:

@@ -261,7 +261,7 @@ def test_load_refuses_all_or_nothing() -> None:
 
 
 def test_other_dtypes_are_refused() -> None:
-    with pytest.raises(AttnError, match="float32 or float64, not bfloat16"):
+    with pytest.raises(AttnError, match="no precision `bfloat16`: it computes in float32 and float64"):
         NumpyProgram(repeat(1), dtype="bfloat16")
 
 
