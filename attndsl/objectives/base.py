@@ -6,6 +6,7 @@ same batches as one that was not.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -71,9 +72,12 @@ class Objective(ABC):
     options: ClassVar[Mapping[str, Option]] = {}
     special: ClassVar[tuple[str, ...]] = ()  # roles of the special tokens that it cannot do without
     classes: ClassVar[str | None] = None  # the role that is filled with the numbers of classes
+    scored: ClassVar[str] = "targets"  # the role whose cross entropy says how good a model is
+    answers: ClassVar[tuple[str, ...]] = ("targets", "label", "next")  # roles that a model in use is not given
     reads: ClassVar[tuple[str, ...]] = ()  # the options that name columns, in the order of rows without names
     shows: ClassVar[tuple[str, ...]] = ()  # those of them that a trained model is given
     unit: ClassVar[str] = "tokens"
+    says_every_token: ClassVar[bool] = False  # of a running text, so that there are nats per byte
     # How a trained model is used: for what, what it then does, by which command, and what it is given.
     use: ClassVar[Use]
     does: ClassVar[str]
@@ -156,7 +160,7 @@ class Objective(ABC):
         """What the model is given for examples whose answer is not known, made by the same code as in training."""
 
     @abstractmethod
-    def metrics(self, predict: Predict, data: Any, batches: int, loss: float, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: Any, batches: int, known: Known) -> list[Metric]:
         """What people ask of a model of this kind, on held-out `data`; `predict(batch, outputs)` runs the model."""
 
     def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
@@ -271,13 +275,14 @@ class Objective(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the data beside its rows: `bytes_per_token` and `entropy` (nats per byte, of bytes counted by
-    themselves) of a held-out text; `common`, the most frequent token of the training text."""
+    """What is known beside the rows: `bytes_per_token` and `entropy` (nats per byte, of bytes counted by themselves)
+    of a held-out text; `loss`, what was minimised, over the held-out data, and `cross_entropy`, the part of it that
+    says how well the answers are said, in nats (None where no output says them)."""
 
     bytes_per_token: float | None = None
     entropy: float | None = None
-    common: int | None = None
-    majority: str | None = None
+    loss: float = math.nan
+    cross_entropy: float | None = None
 
 
 def padded(rows: Sequence[Array], filler: int, width: int | None = None) -> Array:

@@ -14,7 +14,7 @@ from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
-from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, whole_predictions
 from attndsl.objectives.roles import LABEL, LAST, SEGMENT, TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
@@ -51,7 +51,7 @@ class Classify(Objective):
         "label": Option("word", "label", "the column with the class"),
     }
     special = ("pad",)
-    classes = "label"
+    classes = scored = "label"
     reads = ("text", "pair", "label")
     shows = ("text", "pair")
     use = Use.PREDICT
@@ -152,13 +152,13 @@ class Classify(Objective):
     def counted(self, batch: Mapping[str, Array]) -> int:
         return len(batch[self.input("label")])
 
-    def metrics(self, predict: Predict, data: Classified, batches: int, loss: float, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: Classified, batches: int, known: Known) -> list[Metric]:
         assert self.labels is not None
         label = self.input("label")
         hidden = [label, *([self.input("targets")] if "targets" in self.choice.roles else [])]
         every = -(-len(data.rows) // self.recipe.batch)
         said = answers(predict, self.graph, label, len(self.labels), self.evaluation(data, max(batches, every)), hidden)
-        found = [Metric("loss", loss, NATS)]
+        found = loss_metrics(known)
         return found + (class_metrics(*said, len(self.labels)) if said is not None else [])
 
     def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:

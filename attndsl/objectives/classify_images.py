@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Objective, Predict, Use
 from attndsl.objectives.draws import TRAINING, Draws
-from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, whole_predictions
 from attndsl.objectives.roles import IMAGE, LABEL, Data
 from attndsl.objectives.rows import drawn, spread
@@ -48,7 +48,7 @@ class ClassifyImages(Objective):
         "std": Option("float", 0.5, "what they are then divided by", 1e-9),
         "shift": Option("int", 0, "pixels that a picture is shifted by in training, at most, in each direction", 0),
     }
-    classes = "label"
+    classes = scored = "label"
     reads = ("image", "label")
     shows = ("image",)
     unit = "images"
@@ -130,13 +130,13 @@ class ClassifyImages(Objective):
     def positions(self, batch: Mapping[str, Array]) -> int:
         return len(batch[self.input("image")])
 
-    def metrics(self, predict: Predict, data: Pictures, batches: int, loss: float, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: Pictures, batches: int, known: Known) -> list[Metric]:
         assert self.labels is not None
         label, every = self.input("label"), -(-len(data.images) // self.recipe.batch)
         said = answers(
             predict, self.graph, label, len(self.labels), self.evaluation(data, max(batches, every)), [label]
         )
-        found = [Metric("loss", loss, NATS)]
+        found = loss_metrics(known)
         return found + (class_metrics(*said, len(self.labels)) if said is not None else [])
 
     def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:

@@ -15,7 +15,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, choose
-from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, likeliest, said
 from attndsl.objectives.roles import NEXT, SEGMENT, TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.texts import Text, encode_typed
@@ -200,8 +200,8 @@ class MaskedTokens(Objective):
     def counted(self, batch: Mapping[str, Array]) -> int:
         return int((batch[self.input("targets")] >= 0).sum())
 
-    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
-        found = [Metric("loss", loss, NATS)]
+    def metrics(self, predict: Predict, data: Text, batches: int, known: Known) -> list[Metric]:
+        found = loss_metrics(known)
         targets = self.input("targets")
         hidden = [targets, *([self.input("next")] if self.paired else [])]
         told = answers(predict, self.graph, targets, self.tokenizer.vocab, self.evaluation(data, batches), hidden)

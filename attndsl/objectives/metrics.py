@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     import numpy
+
+    from attndsl.objectives.base import Known
 
     Array = numpy.ndarray[Any, Any]
 
@@ -55,6 +58,15 @@ def metrics_table(metrics: Sequence[Metric]) -> list[str]:
             line += f"   {metric.against}: {metric.shown(metric.baseline)}"
         lines.append((line + (f"   {metric.note}" if metric.note else "")).rstrip())
     return lines
+
+
+def loss_metrics(known: Known, name: str = "loss") -> list[Metric]:
+    """The cross entropy under `name`, and what was minimised, where that is not the same."""
+    if known.cross_entropy is None:
+        return [Metric(name, known.loss, NATS)]
+    found = [Metric(name, known.cross_entropy, NATS)]
+    same = math.isclose(known.loss, known.cross_entropy, rel_tol=1e-5, abs_tol=1e-7)
+    return found if same else [*found, Metric("minimised loss", known.loss, NATS)]
 
 
 def class_metrics(

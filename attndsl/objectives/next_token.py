@@ -26,6 +26,7 @@ class NextTokens(Objective):
     doc = "every token from those before it"
     data = Data.TEXT
     required = (TOKENS, TARGETS)
+    says_every_token = True
     use = Use.CONTINUE
     does = "writes text"
     command = 'generate {run} --prompt "…"'
@@ -57,13 +58,13 @@ class NextTokens(Objective):
         self.require_short(rows, "tokens")
         return {self.input("tokens"): padded(rows, self.padding)}
 
-    def metrics(self, predict: Predict, data: Array, batches: int, loss: float, known: Known) -> list[Metric]:
-        from attndsl.objectives.metrics import NATS, NUMBER, Metric
+    def metrics(self, predict: Predict, data: Array, batches: int, known: Known) -> list[Metric]:
+        from attndsl.objectives.metrics import NATS, NUMBER, Metric, loss_metrics
 
-        perplexity = math.exp(loss) if loss < 700 else math.inf
-        found = [Metric("loss per token", loss, NATS)]
+        found, nats = loss_metrics(known, "loss per token"), known.cross_entropy
+        if nats is None:
+            return found
         if known.bytes_per_token:
-            entropy = known.entropy
-            against = "unigram entropy of the text" if entropy else ""
-            found.append(Metric("loss per byte", loss / known.bytes_per_token, NATS, entropy or None, against))
-        return [*found, Metric("perplexity", perplexity, NUMBER)]
+            against = "unigram entropy of the text" if known.entropy else ""
+            found.append(Metric("loss per byte", nats / known.bytes_per_token, NATS, known.entropy or None, against))
+        return [*found, Metric("perplexity", math.exp(nats) if nats < 700 else math.inf, NUMBER)]

@@ -47,5 +47,5 @@ class Noisy(Sequences):
         """Texts as they are; where the mask token or sentinels are written in one, something is to be filled in."""
         return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
 
-    def metrics(self, predict: Predict, data: Text, batches: int, loss: float, known: Known) -> list[Metric]:
-        return token_metrics(self, predict, self.evaluation(data, batches), loss)
+    def metrics(self, predict: Predict, data: Text, batches: int, known: Known) -> list[Metric]:
+        return token_metrics(self, predict, self.evaluation(data, batches), known)

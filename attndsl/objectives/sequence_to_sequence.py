@@ -81,8 +81,8 @@ class SequenceToSequence(Sequences):
         written = [example if isinstance(example, str) else example[column] for example in examples]
         return self.sources([self.framed(row) for row in self.tokenizer.encode_batch(written)])
 
-    def metrics(self, predict: Predict, data: Pairs, batches: int, loss: float, known: Known) -> list[Metric]:
-        found = token_metrics(self, predict, self.evaluation(data, batches), loss)
+    def metrics(self, predict: Predict, data: Pairs, batches: int, known: Known) -> list[Metric]:
+        found = token_metrics(self, predict, self.evaluation(data, batches), known)
         output = prediction_output(
             self.graph,
             self.input("targets"),

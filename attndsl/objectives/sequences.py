@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
-from attndsl.objectives.base import IGNORED, Batch, Objective, Predict, Use, lengths_of, padded, present
-from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
+from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import answers, require_output
 from attndsl.objectives.roles import SOURCE, TARGET, TARGETS, VALID
 
@@ -46,10 +46,10 @@ class Sequences(Objective):
         return self.given(source=source, valid=present(lengths_of(rows), source.shape[1]))
 
 
-def token_metrics(objective: Objective, predict: Predict, batches: Iterable[Batch], loss: float) -> list[Metric]:
+def token_metrics(objective: Objective, predict: Predict, batches: Iterable[Batch], known: Known) -> list[Metric]:
     """Loss and accuracy over the tokens of the targets, each said after the right ones before it."""
     targets = objective.input("targets")
-    found = [Metric("loss per token", loss, NATS)]
+    found = loss_metrics(known, "loss per token")
     said = answers(predict, objective.graph, targets, objective.tokenizer.vocab, batches, [targets])
     if said is None:
         return found

@@ -12,7 +12,7 @@ from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
-from attndsl.objectives.metrics import NATS, Metric, class_metrics
+from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, likeliest, said
 from attndsl.objectives.roles import TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
@@ -143,14 +143,14 @@ class Tag(Objective):
         tokens = padded(rows, self.padding)
         return self.given(tokens=tokens, valid=present(lengths_of(rows), tokens.shape[1]))
 
-    def metrics(self, predict: Predict, data: Tagged, batches: int, loss: float, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: Tagged, batches: int, known: Known) -> list[Metric]:
         assert self.labels is not None
         targets = self.input("targets")
         every = -(-len(data.rows) // self.recipe.batch)
         told = answers(
             predict, self.graph, targets, len(self.labels), self.evaluation(data, max(batches, every)), [targets]
         )
-        found = [Metric("loss", loss, NATS)]
+        found = loss_metrics(known)
         return found + (
             class_metrics(*told, len(self.labels), "token accuracy", against="commonest tag")
             if told is not None

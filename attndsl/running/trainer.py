@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.optimizers import Optimizer
-from attndsl.records import dataclass
+from attndsl.records import dataclass, field
 
 if TYPE_CHECKING:
     import numpy
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """`loss` is the mean over the step's batches, `grad_norm` that of all gradients before clipping. Where either is
-    not finite nothing was changed; `skipped` says that this was the loss scale's doing (float16) and is no failure."""
+    """`loss` is that of all the step's batches together, `grad_norm` that of its gradients before clipping, `scalars`
+    has the other scalar outputs of the model. Where loss or norm is not finite nothing was changed; `skipped` says that
+    this was the loss scale's doing (float16) and is no failure."""
 
     loss: float
     grad_norm: float
     skipped: bool = False
+    scalars: Mapping[str, float] = field(default_factory=dict)
 
 
 class Training(Protocol):
@@ -69,11 +71,12 @@ class Trainer(Protocol):
     threads: int
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
-        """One step of the optimizer on the mean gradient of `batches`; `step` counts from 0."""
+        """One step of the optimizer on all `batches` together, as if they were one (`attndsl.running.joining`); `step`
+        counts from 0."""
         ...
 
-    def evaluate(self, batch: Mapping[str, Array]) -> float:
-        """The loss of a batch, with dropout off."""
+    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+        """The scalar outputs of all `batches` together, by name, with dropout off."""
         ...
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:

@@ -1,9 +1,11 @@
 """The log of a run: `log.jsonl`, one object a line, only ever appended to, and cut back when a run goes on from a
 checkpoint.
 
-Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `tokens` (seen so far, padding
-included; images, of a model of images) and `seconds`; evaluation lines have `step`, `held_out` (the mean loss in nats)
-and, where every token of a text counts, `held_out_per_byte`.
+Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `scalars` (the model's other
+scalar outputs by name, where it has any), `tokens` (seen so far, padding included; images, of a model of images) and
+`seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised), `held_out_cross_entropy` (of the
+answers, in nats, where an output says them), `held_out_scalars` and, where every token of a text counts,
+`held_out_per_byte`.
 """
 
 from __future__ import annotations

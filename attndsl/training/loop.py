@@ -143,6 +143,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                 progress.training.append((step, result.loss))
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
+                line |= {"scalars": shown} if (shown := _others(session, result.scalars)) else {}
                 line |= {"tokens": progress.positions, "seconds": round(time.monotonic() - begun, 3)}
                 log.write({**line, "skipped": True} if result.skipped else line)
                 console.step(step, result.loss, speed.after_step(worked))
@@ -151,7 +152,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                     if last or not asked():
                         _evaluate(session, step, progress, log, console)
                         if last and progress.held_out is None:  # nothing else looks at what the last step made
-                            _require_sound(session, "the loss", trainer.evaluate(parts[-1]), step)
+                            _require_sound(session, "the loss", trainer.evaluate(parts[-1:])[recipe.minimize], step)
                         speed.pause()
                     write_text(session.run / CURVE, _curve(session, progress))
                 if last or asked() or (recipe.checkpoint and step % recipe.checkpoint == 0):
@@ -173,7 +174,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     if progress.held_out is None and progress.evaluations:  # resumed at the end: nothing was left to do
         progress.held_out = evaluate(session)
         if progress.held_out is not None:
-            _require_sound(session, "the loss on held-out data", progress.held_out.per_token, step)
+            _require_sound(session, "the loss on held-out data", progress.held_out.loss, step)
     _require_finite(session, step)
     weights = session.run / WEIGHTS
     save_tensors(weights, trainer.parameters(), format="attndsl weights", step=step, model=session.graph.name)
@@ -189,16 +190,27 @@ def _evaluate(session: Session, step: int, progress: _Progress, log: RunLog, con
     found = evaluate(session)
     if found is None:
         return
-    _require_sound(session, "the loss on held-out data", found.per_token, step)
+    _require_sound(session, "the loss on held-out data", found.loss, step)
     progress.held_out = found
-    progress.evaluations.append((step, found.per_token))
-    line: Line = {"step": step, "held_out": found.per_token}
+    progress.evaluations.append((step, found.loss))
+    line: Line = {"step": step, "held_out": found.loss}
+    if found.cross_entropy is not None:
+        line["held_out_cross_entropy"] = found.cross_entropy
+    if others := _others(session, found.scalars):
+        line["held_out_scalars"] = others
     if found.per_byte is not None:
         line["held_out_per_byte"] = found.per_byte
     log.write(line)
     per_byte = f", {found.per_byte:.4f} per byte" if found.per_byte is not None else ""
-    counted = "nats per token" if session.objective.unit == "tokens" and found.per_byte is not None else "nats"
-    console.say(f"step {step:,}: held out {found.per_token:.4f} {counted}{per_byte}")
+    counted = "nats per token" if found.per_byte is not None else "nats"
+    scalars = "".join(f", {name} {value:.4f}" for name, value in others.items())
+    console.say(f"step {step:,}: held out {found.per_token:.4f} {counted}{per_byte}{scalars}")
+
+
+def _others(session: Session, scalars: Mapping[str, float]) -> dict[str, float]:
+    """The scalar outputs beside the one that is minimised."""
+    hidden = (session.recipe.minimize, session.cross_entropy)
+    return {name: value for name, value in scalars.items() if name not in hidden and math.isfinite(value)}
 
 
 def _curve(session: Session, progress: _Progress) -> str:

@@ -14,6 +14,7 @@ from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.objectives import Objective, make_objective
+from attndsl.objectives.likelihood import with_cross_entropy
 from attndsl.objectives.roles import Data
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.recipe import Recipe
@@ -45,6 +46,7 @@ class Session:
     train: Any
     held_out: Any
     trainer: Trainer
+    cross_entropy: str | None = None  # the trainer's output for it
     step: int = 0
     lines: tuple[Line, ...] = ()
 
@@ -79,7 +81,8 @@ def begin(
         found.dataset.require(recipe.length, shown(data))
     objective, train, held_out = _prepared(recipe, graph, found, console)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
-    trainer = trainer_at(graph, recipe, chosen, device, compile, console, parameters)
+    scored, cross_entropy = with_cross_entropy(objective)
+    trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     staging = out.with_name(f".{out.name}{PARTIAL}")
     with file_errors("create", out):
@@ -106,7 +109,7 @@ def begin(
     with file_errors("create", out):
         os.rename(staging, out)
         sync_folder(out.parent)
-    return Session(out, graph, recipe, objective, found, train, held_out, trainer)
+    return Session(out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy)
 
 
 def go_on(
@@ -141,7 +144,8 @@ def go_on(
     device = device or (facts["device"] if chosen.name == facts["backend"] else None)
     if compile is None:
         compile = facts["compile"] and chosen.compiles
-    trainer = trainer_at(graph, recipe, chosen, chosen.require(device=device), compile, console)
+    scored, cross_entropy = with_cross_entropy(objective)
+    trainer = trainer_at(scored, recipe, chosen, chosen.require(device=device), compile, console)
     machine = machine_facts(chosen, trainer, compile)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
@@ -155,7 +159,9 @@ def go_on(
         if step is None
         else f"going on with `{run}` after {step:,} steps"
     )
-    return Session(run, graph, recipe, objective, found, train, held_out, trainer, step or 0, tuple(lines))
+    return Session(
+        run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines)
+    )
 
 
 # ---------------------------------------------------------------------------------------------- parts of both

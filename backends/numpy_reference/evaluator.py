@@ -109,22 +109,23 @@ class NumpyProgram:
         self,
         inputs: Mapping[str, Array],
         cotangents: Mapping[str, Array],
+        also: Sequence[str] = (),
         *,
         training: bool = False,
         seed: int = 0,
         step: int = 0,
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
-        """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
-        the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        """The outputs named in `cotangents`, and those in `also`; the gradients of sum(output * cotangent) over the
+        first by parameter address; the same by float input. What they do not depend on has a gradient of zeros."""
         execution = self._execution(inputs, training, seed, step)
         execution.tape = tape = Tape()
-        names = chosen_outputs(self.graph, tuple(cotangents), inputs)
+        names = chosen_outputs(self.graph, (*cotangents, *also), inputs)
         leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.dtype == FLOAT}
         found = execution.top(names, leaves)
         seeds = [
             (slot, np.broadcast_to(np.asarray(cotangents[name], self.dtype), array.shape))
             for name, (array, slot) in found.items()
-            if slot is not None
+            if slot is not None and name in cotangents
         ]
         with np.errstate(all="ignore"):
             gradients = tape.backward(seeds)

@@ -13,6 +13,7 @@ from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.joining import Joined
 from attndsl.running.state import check_state, kept_shapes
 from attndsl.running.trainer import StepResult, Training, decays, parameter_infos, processor_threads
 
@@ -30,7 +31,9 @@ class NumpyTrainer:
         self.recipe = recipe
         self.precision = BACKEND.precision(recipe.precision)
         self.threads = processor_threads()
-        self.program = self.program_type(graph, dtype=self.precision, parameters=parameters, seed=recipe.seed)
+        self.joined = Joined(graph)
+        joined, dtype = self.joined.graph, self.precision
+        self.program = self.program_type(joined, dtype=dtype, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
         self.frozen = recipe.frozen(self.values)
@@ -42,26 +45,30 @@ class NumpyTrainer:
         self.updates = 0
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
-        total, sums = 0.0, dict[str, Array]()
-        for part, batch in enumerate(batches):
-            loss, gradients = self.program.loss_and_gradients(
-                batch, self.recipe.minimize, training=True, seed=self.recipe.seed, step=step * len(batches) + part
+        scalars, sums = dict[str, float](), dict[str, Array]()
+        parts, names = self.joined.prepared(batches)
+        loss, seed = names[self.recipe.minimize], self.recipe.seed
+        for part, batch in enumerate(parts):
+            found, gradients, _ = self.program.gradients(
+                batch,
+                {loss: np.ones(())},
+                tuple(names.values()),
+                training=True,
+                seed=seed,
+                step=step * len(parts) + part,
             )
-            total += float(loss)
+            for name, output in names.items():
+                scalars[name] = scalars.get(name, 0.0) + float(found[output])
             for address in self.frozen:
                 del gradients[address]
-            if not sums:
-                sums = gradients
-            else:
-                for address, gradient in gradients.items():
-                    sums[address] = sums[address] + gradient
-        share = 1.0 / len(batches)
-        norm = math.sqrt(math.fsum(float(np.dot(g.reshape(-1), g.reshape(-1))) for g in sums.values())) * share
+            sums = gradients if not sums else {address: sums[address] + each for address, each in gradients.items()}
+        total, share = scalars.pop(self.recipe.minimize), 1.0
+        norm = math.sqrt(math.fsum(float(np.dot(g.reshape(-1), g.reshape(-1))) for g in sums.values()))
         if not math.isfinite(total) or not math.isfinite(norm):
-            return StepResult(total * share, norm)
+            return StepResult(total, norm, scalars=scalars)
         clip = self.recipe.clip
         if clip and norm > clip:
-            share *= clip / norm
+            share = clip / norm
         rate = self.recipe.rate(step)
         with np.errstate(all="ignore"):  # what overflows here is found by `finite`, or in the next loss
             self.updates += 1
@@ -71,11 +78,12 @@ class NumpyTrainer:
                     gradient = gradient * value.dtype.type(share)
                 one = Step(rate, self.updates, address in self.decayed)
                 self.recipe.optimizer.update(np, value, gradient, self.kept[address], one)
-        return StepResult(total / len(batches), norm)
+        return StepResult(total, norm, scalars=scalars)
 
-    def evaluate(self, batch: Mapping[str, Array]) -> float:
-        name = self.recipe.minimize
-        return float(self.program.run(batch, [name])[name])
+    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+        parts, names = self.joined.prepared(batches)
+        found = [self.program.run(batch, tuple(names.values())) for batch in parts]
+        return {name: math.fsum(float(each[output]) for each in found) for name, output in names.items()}
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         return self.program.run(batch, names)

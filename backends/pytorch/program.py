@@ -167,11 +167,20 @@ class TorchProgram:
         self, inputs: Mapping[str, Array], output: str, *, training: bool = True, seed: int = 0, step: int = 0
     ) -> Any:
         """A scalar output as a tensor that knows its gradient."""
-        names = chosen_outputs(self.graph, (output,), inputs)
-        value = self._forward(self._call, self.written, self.tensors(inputs), names, training, seed, step)[output]
-        if value.ndim:
-            raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
-        return value
+        return self.scalars(inputs, (output,), training=training, seed=seed, step=step)[output]
+
+    def scalars(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        *,
+        training: bool = True,
+        seed: int = 0,
+        step: int = 0,
+    ) -> dict[str, Any]:
+        """Scalar outputs as tensors that know their gradients."""
+        names = chosen_outputs(self.graph, outputs, inputs)
+        return self._forward(self._call, self.written, self.tensors(inputs), names, training, seed, step)
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""

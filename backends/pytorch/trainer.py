@@ -15,6 +15,7 @@ from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.joining import Joined
 from attndsl.running.state import check_state, kept_shapes
 from attndsl.running.trainer import StepResult, Training, decays, parameter_infos
 
@@ -43,8 +44,9 @@ class TorchTrainer:
         self.precision = recipe.precision
         self.threads = torch.get_num_threads()
         kept = "float64" if recipe.precision == "float64" else "float32"
+        self.joined = Joined(graph)
         self.program = TorchProgram(
-            graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
+            self.joined.graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
         )
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
@@ -63,20 +65,22 @@ class TorchTrainer:
         self.updates = 0
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
 
-    def _loss(self, batch: Mapping[str, Array], *, training: bool, step: int) -> torch.Tensor:
+    def _scalars(self, batch: Mapping[str, Array], names: Sequence[str], training: bool, step: int) -> dict[str, Any]:
         with mixed(self.precision, self.program.device):
-            return self.program.loss(batch, self.recipe.minimize, training=training, seed=self.recipe.seed, step=step)
+            return self.program.scalars(batch, names, training=training, seed=self.recipe.seed, step=step)
 
     def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
         for value in self.trained.values():
             value.grad = None
-        losses = []
-        for part, batch in enumerate(batches):
-            loss = self._loss(batch, training=True, step=step * len(batches) + part)
+        parts, names = self.joined.prepared(batches)
+        rows = []
+        for part, batch in enumerate(parts):
+            found = self._scalars(batch, tuple(names.values()), True, step * len(parts) + part)
             with out_of_memory(self.program.graph, self.program.device):
-                (loss * (self.scale / len(batches))).backward()
-            losses.append(loss.detach())
-        mean = float(torch.stack(losses).double().mean())
+                (found[names[self.recipe.minimize]] * self.scale).backward()
+            rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
+        scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        loss = scalars.pop(self.recipe.minimize)
         gradients = []
         for value in self.trained.values():
             if value.grad is None:  # the loss does not depend on it; it decays all the same
@@ -85,15 +89,15 @@ class TorchTrainer:
         if self.scale != 1.0:
             torch._foreach_mul_(gradients, 1.0 / self.scale)
         norm = float(torch.nn.utils.get_total_norm(gradients))
-        if not math.isfinite(mean):
-            return StepResult(mean, norm)
+        if not math.isfinite(loss):
+            return StepResult(loss, norm, scalars=scalars)
         if not math.isfinite(norm):
-            return StepResult(mean, norm, skipped=self._shrink())
+            return StepResult(loss, norm, self._shrink(), scalars)
         if self.recipe.clip and norm > self.recipe.clip:
             torch._foreach_mul_(gradients, self.recipe.clip / norm)
         self._move(self.recipe.rate(step))
         self._grow()
-        return StepResult(mean, norm)
+        return StepResult(loss, norm, scalars=scalars)
 
     @torch.no_grad()
     def _move(self, rate: float) -> None:
@@ -129,9 +133,14 @@ class TorchTrainer:
             if self.held == _GROWTH:
                 self.scale, self.held = self.scale * 2, 0
 
-    def evaluate(self, batch: Mapping[str, Array]) -> float:
+    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+        parts, names = self.joined.prepared(batches)
+        rows = []
         with torch.no_grad():
-            return float(self._loss(batch, training=False, step=0))
+            for batch in parts:
+                found = self._scalars(batch, tuple(names.values()), False, 0)
+                rows.append(torch.stack([found[output].double() for output in names.values()]))
+        return dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         return self.program.run(batch, names)

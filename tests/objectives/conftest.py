@@ -41,6 +41,7 @@ model Encoder(vocab=400, context=64, width=8, labels=2) {
   pooled = mean(x, over=T)
   output next_logits = linear(pooled, 2) as next
   output follows = cross_entropy(next_logits, next_label, over=2)
+  output both = lm + follows
   output classes = linear(pooled, labels) as head
   output loss = cross_entropy(classes, label, over=labels)
   output tag_logits = linear(x, labels) as tagger

@@ -407,3 +407,36 @@ def test_a_spec_is_copied_with_what_it_imports(spec: str, text: str, tmp_path: P
     for name in ("models/m.attn", "parts/norm.attn"):
         (tmp_path / name).unlink()
     assert train(resume=tmp_path / "run", settings={"steps": 3}, console=Silent()).step == 3
+
+
+def test_cross_entropy_is_told_apart_from_what_is_minimised(spec: str, text: str, tmp_path: Path, backend: str) -> None:
+    """Perplexity and nats per byte are those of the answers, whatever else the loss is made of, and every scalar output
+    is logged and reported."""
+    path = tmp_path / "tiny.attn"
+    penalised = """
+  output squares = mean(logsumexp(logits, over=vocab) ^ 2, over=[B, T])
+  output plain = cross_entropy(logits, targets, over=vocab)
+  output loss = cross_entropy(logits, targets, over=vocab, smoothing=0.1) + 0.01 * squares
+"""
+    source = path.read_text()
+    assert "  output loss = cross_entropy(logits, targets, over=vocab)\n" in source
+    path.write_text(source.replace("  output loss = cross_entropy(logits, targets, over=vocab)\n", penalised))
+    settings = {"steps": 5, "accumulate": 2}
+    outcome = train(
+        str(path), text, tmp_path / "run", settings=settings, backend=backend, device="cpu", console=Silent()
+    )
+    held, found = outcome.held_out, {metric.name: metric.value for metric in outcome.metrics}
+    assert held is not None
+    assert held.cross_entropy == pytest.approx(held.scalars["plain"], rel=1e-6)
+    assert held.loss > held.scalars["plain"] + 0.1
+    assert held.per_byte == held.per_token == held.cross_entropy
+    assert found["loss per byte"] == found["loss per token"] == held.cross_entropy
+    assert found["perplexity"] == pytest.approx(math.exp(held.scalars["plain"]), rel=1e-5)
+    assert found["minimised loss"] == held.loss
+    assert found["squares"] == held.scalars["squares"] > 1
+    lines = read_log(tmp_path / "run")
+    assert all(line["scalars"].keys() == {"squares", "plain"} for line in lines if "loss" in line)
+    (evaluated,) = [line for line in lines if "held_out" in line]
+    assert evaluated["held_out"] == held.loss
+    assert evaluated["held_out_cross_entropy"] == held.cross_entropy
+    assert evaluated["held_out_scalars"] == {name: held.scalars[name] for name in ("squares", "plain")}

@@ -1,0 +1,57 @@
+"""The cross entropy of what an objective asks for, told apart from whatever is minimised.
+
+A loss may be smoothed, penalised, or the sum of several; how well the answers are said is the mean negative
+log-likelihood of the right ones, and only that is what perplexity and nats per byte are made of.
+"""
+
+from __future__ import annotations
+
+from attndsl.graph import Graph, InputInfo, OutputInfo, Region, Value
+from attndsl.graph.builder import Builder
+from attndsl.objectives.base import Objective
+from attndsl.objectives.predictions import prediction_output
+from attndsl.ops.arithmetic import Div, Ge, Maximum, Sub, Where
+from attndsl.ops.generators import Constant
+from attndsl.ops.movement import Take
+from attndsl.ops.reductions import LogSumExp, Sum
+from attndsl.records import replace
+
+NAME = "cross_entropy"
+
+
+def with_cross_entropy(objective: Objective) -> tuple[Graph, str | None]:
+    """The objective's graph with one more output, the cross entropy of the answers in nats, and its name; the graph as
+    it is and None where no output says the answers. Written as the standard library's `cross_entropy` is, so that equal
+    parts are computed once."""
+    graph = objective.graph
+    answer = next((info for info in graph.inputs if info.name == objective.input(objective.scored)), None)
+    said = _said(objective, answer) if answer is not None else None
+    if answer is None or said is None:
+        return graph, None
+    name = NAME
+    while name in {info.name for info in graph.outputs}:
+        name += "_"
+    builder = Builder()
+    value = _cross_entropy(builder, said.value, answer.value)
+    body = graph.body
+    added = OutputInfo(name, value, said.needs | {answer.name})
+    region = Region(body.parameters, (*body.nodes, *builder.nodes), (*body.results, value))
+    return replace(graph, outputs=(*graph.outputs, added), body=region), name
+
+
+def _said(objective: Objective, answer: InputInfo) -> OutputInfo | None:
+    classes = len(objective.labels or ()) if objective.scored == objective.classes else objective.tokenizer.vocab
+    hidden = {objective.choice.roles.get(role) for role in objective.answers}
+    given = {*objective.choice.roles.values()} - hidden
+    return prediction_output(objective.graph, answer.name, classes, given)
+
+
+def _cross_entropy(builder: Builder, logits: Value, answers: Value) -> Value:
+    """The mean over the answers that are not below zero; `logits` has the axes of `answers` and one more."""
+    (over,) = [axis for axis in logits.type.axes if axis not in answers.type.axes]
+    counted = builder.emit(Ge(), answers, builder.emit(Constant(0)))
+    total = builder.emit(LogSumExp(over), logits)
+    right = builder.emit(Take(over), logits, builder.emit(Maximum(), answers, builder.emit(Constant(0))))
+    lost = builder.emit(Where(), counted, builder.emit(Sub(), total, right), builder.emit(Constant(0)))
+    number = builder.emit(Maximum(), builder.emit(Sum(answers.type.axes), counted), builder.emit(Constant(1)))
+    return builder.emit(Div(), builder.emit(Sum(lost.type.axes), lost), number)
