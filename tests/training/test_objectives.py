@@ -166,6 +166,7 @@ def refused(act: Callable[[], Any], code: str) -> Diagnostic:
     return diagnostic
 
 
+SMOOTHED = {"loss per token", "minimised loss", "tokens"}
 CASES = {
     "masked_tokens": ("Tiny", None, {}, {"loss", "masked tokens"}),
     "next_token": (
@@ -173,10 +174,10 @@ CASES = {
     ),
     "classify": ("Tiny:class", ROWS, {}, {"loss", "accuracy", "macro F1"}),
     "tag": ("Tiny:tags", TAGGED, {}, {"loss", "token accuracy", "macro F1"}),
-    "sequence_to_sequence": ("Pair", PAIRS, {}, {"loss per token", "minimised loss", "tokens", "exact match", "chrF"}),
-    "denoise": ("Pair", None, {"batches": "denoise(source, target, targets)"}, {"loss per token", "minimised loss", "tokens"}),
+    "sequence_to_sequence": ("Pair", PAIRS, {}, SMOOTHED | {"exact match", "chrF"}),
+    "denoise": ("Pair", None, {"batches": "denoise(source, target, targets)"}, SMOOTHED),
     "span_corruption": (
-        "Pair", None, {"batches": "span_corruption(source, target, targets, valid=valid)"}, {"loss per token", "minimised loss", "tokens"}
+        "Pair", None, {"batches": "span_corruption(source, target, targets, valid=valid)"}, SMOOTHED
     ),
     "classify_images": ("Pictures", PATCHES, {}, {"loss", "accuracy", "macro F1"}),
 }  # fmt: skip
