@@ -18,7 +18,7 @@ from attndsl.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Origin:
     """Where a value comes from: a box, as `value` left it, or (without a box) the parameter at `address`."""
 
     box: Box | None
@@ -26,11 +26,11 @@ class Source:
     address: str = ""
 
 
-Sources = tuple[Source, ...]
+Sources = tuple[Origin, ...]
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class ClosedCall:
     """One application of a layer that is drawn closed."""
 
     box: Box
@@ -39,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Body:
+class PlacedBody:
     """Where nodes are being placed: a region, the frame round it, and the path of the scope that it is the body of."""
 
     region: Region
@@ -56,9 +56,9 @@ class Planner:
         self.scene = Scene(words.title(graph), words.subtitle(graph), "", root)
         self.sources: dict[Value, Sources] = {}
         self.uses = _count_uses(graph)
-        self.calls: list[Call] = []
-        self.open_calls: dict[tuple[Region, str], Call] = {}
-        self.last_call: Call | None = None
+        self.calls: list[ClosedCall] = []
+        self.open_calls: dict[tuple[Region, str], ClosedCall] = {}
+        self.last_call: ClosedCall | None = None
         self.views: dict[tuple[Region, str], list[Node]] = {}  # of what comes into a layer, before it reads them
         self.consumed: set[Box] = set()
         self.arrows: set[tuple[Box, Box, str]] = set()
@@ -70,11 +70,11 @@ class Planner:
         self.hidden_dropout = False
 
     def plan(self) -> Scene:
-        body = Body(self.graph.body, self.scene.root, "")
+        body = PlacedBody(self.graph.body, self.scene.root, "")
         for info in self.graph.inputs:
             lines = (info.name, self.shape(info.value.type), *words.optional(info))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
-            self.sources[info.value] = (Source(box, info.value),)
+            self.sources[info.value] = (Origin(box, info.value),)
         self.nodes(body)
         for output in self.graph.outputs:
             lines = (output.name, self.shape(output.value.type))
@@ -92,7 +92,7 @@ class Planner:
 
     # ------------------------------------------------------------ nodes
 
-    def nodes(self, body: Body) -> None:
+    def nodes(self, body: PlacedBody) -> None:
         for node in body.region.nodes:
             own = self.levels.path_of_body(node) if node.regions else ""
             frame, layer = self.place(node.scope, body, own)
@@ -103,7 +103,7 @@ class Planner:
             else:
                 self.loose(node, frame)
 
-    def place(self, scope: str, body: Body, own: str = "") -> tuple[Frame, str | None]:
+    def place(self, scope: str, body: PlacedBody, own: str = "") -> tuple[Frame, str | None]:
         """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any. `own` is the
         scope that the node itself makes a frame for."""
         frame = body.frame
@@ -126,14 +126,14 @@ class Planner:
         """Papers leave dropout out; it is drawn where layers are drawn open."""
         return self.levels.depth > 0 or any(f.kind == "layer" for f in frame.chain())
 
-    def in_layer(self, node: Node, path: str, frame: Frame, body: Body) -> None:
+    def in_layer(self, node: Node, path: str, frame: Frame, body: PlacedBody) -> None:
         """A node inside a closed layer: what it reads from outside is the layer's input."""
         if self.levels.is_dropout(path) and not self.shows_dropout(frame):
             self.hidden_dropout = True
             self.fold(node)
             return
         if isinstance(node.op, Parameter):
-            self.sources[node.output] = (Source(None, node.output, node.op.address),)
+            self.sources[node.output] = (Origin(None, node.output, node.op.address),)
         is_moved = node.op.role == "none" and not self.levels.only_moves(path)
         if is_moved and not self.reads_own(node, path, body):
             self.fold(node, shows=False)  # a view of what comes in: whoever reads it reads that
@@ -150,24 +150,24 @@ class Planner:
             for inner in region.walk():
                 call.nodes.append(inner)
                 if isinstance(inner.op, Parameter):
-                    self.connect((Source(None, inner.output, inner.op.address),), call.box, path)
+                    self.connect((Origin(None, inner.output, inner.op.address),), call.box, path)
         if not isinstance(node.op, Parameter):
             for value in node.outputs:
-                self.sources[value] = (Source(call.box, value),)
+                self.sources[value] = (Origin(call.box, value),)
 
-    def reads_own(self, node: Node, path: str, body: Body) -> bool:
+    def reads_own(self, node: Node, path: str, body: PlacedBody) -> bool:
         """Whether a node reads what the layer around it has made (or a parameter of it)."""
         call = self.open_calls.get((body.region, path))
         sources = [s for value in node.inputs for s in self.sources.get(value, ())]
         return any(s.box is None or (call is not None and s.box is call.box) for s in sources)
 
-    def call(self, node: Node, path: str, frame: Frame, body: Body) -> Call:
+    def call(self, node: Node, path: str, frame: Frame, body: PlacedBody) -> ClosedCall:
         """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
         nodes come after others', and after something has read its first result."""
         key = (body.region, path)
         call = self.open_calls.get(key)
         if call is None or (call is not self.last_call and call.box in self.consumed):
-            call = Call(self.box("block", (), frame, path, path=path), path)
+            call = ClosedCall(self.box("block", (), frame, path, path=path), path)
             self.calls.append(call)
             self.open_calls[key] = call
         self.last_call = call
@@ -187,10 +187,10 @@ class Planner:
             for value, before in zip(steps, carried, strict=True):
                 fork = self.box("fork", (), inner, f"{path} entry")
                 self.connect(before, fork)
-                self.sources[value] = (Source(fork, value),)
+                self.sources[value] = (Origin(fork, value),)
                 forks.append(fork)
             self.last_call = None
-            self.nodes(Body(region, inner, path))
+            self.nodes(PlacedBody(region, inner, path))
             carried = [self.sources.get(value, ()) for value in region.results[: len(carried)]]
             emitted = [self.sources.get(value, ()) for value in region.results[len(carried) :]]
             if isinstance(node.op, Scan):
@@ -202,14 +202,14 @@ class Planner:
                 self.sources[value] = after
                 continue
             way_out = self.box("fork", (), frame, f"{path} exit")  # all who read the result read that of the last layer
-            self.connect(tuple(Source(s.box, value, s.address) for s in after), way_out)
-            self.sources[value] = (Source(way_out, value),)
+            self.connect(tuple(Origin(s.box, value, s.address) for s in after), way_out)
+            self.sources[value] = (Origin(way_out, value),)
 
     # ------------------------------------------------------------ operations outside closed layers
 
     def loose(self, node: Node, frame: Frame) -> None:
         if isinstance(node.op, Parameter):
-            self.sources[node.output] = (Source(None, node.output, node.op.address),)
+            self.sources[node.output] = (Origin(None, node.output, node.op.address),)
             return
         if isinstance(node.op, Constant):
             self.constants[node.output] = node.op.value
@@ -235,13 +235,13 @@ class Planner:
 
     def fold(self, node: Node, *, shows: bool = True) -> None:
         """No box: whoever reads the result reads what it was made from, in its new shape if it `shows`."""
-        found: dict[tuple[Box | None, str], Source] = {}
+        found: dict[tuple[Box | None, str], Origin] = {}
         for value in node.inputs:
             for source in self.sources.get(value, ()):
                 found.setdefault((source.box, source.address), source)
         moved = shows and node.op.view and node.op.moves
         self.sources[node.output] = tuple(
-            Source(s.box, node.output if moved else s.value, s.address) for s in found.values()
+            Origin(s.box, node.output if moved else s.value, s.address) for s in found.values()
         )
 
     def circle(self, node: Node, frame: Frame) -> None:
@@ -253,12 +253,12 @@ class Planner:
             if kind == "add" and inner and inner.kind == "add" and inner.frame is frame and self.uses[value] == 1:
                 others = [s for s in sides if s is not side]
                 self.connect((source for other in others for source in other), inner)
-                self.sources[node.output] = (Source(inner, node.output),)
+                self.sources[node.output] = (Origin(inner, node.output),)
                 return
         box = self.box(kind, (node.op.sign,), frame, node.op.name)
         for side in sides:
             self.connect(side, box)
-        self.sources[node.output] = (Source(box, node.output),)
+        self.sources[node.output] = (Origin(box, node.output),)
 
     def scaled(self, node: Node, frame: Frame) -> None:
         """A stream and something that is none: a constant or a parameter."""
@@ -302,7 +302,7 @@ class Planner:
         box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
         for value in node.inputs:
             self.connect(self.sources.get(value, ()), box, node.scope)
-        self.sources[node.output] = (Source(box, node.output),)
+        self.sources[node.output] = (Origin(box, node.output),)
 
     # ------------------------------------------------------------ boxes and arrows
 
@@ -318,7 +318,7 @@ class Planner:
         self.scene.boxes.append(box)
         return box
 
-    def connect(self, sources: Iterable[Source], head: Box, path: str = "") -> None:
+    def connect(self, sources: Iterable[Origin], head: Box, path: str = "") -> None:
         """Arrows from `sources` to `head`; a parameter of a layer other than the one at `path` gives a tie."""
         for source in sources:
             if source.box is head:
@@ -341,7 +341,7 @@ class Planner:
             self.arrows.add((source.box, head, kind))
             self.scene.arrows.append(Arrow(source.box, head, kind, self.shape(source.value.type)))
 
-    def describe(self, call: Call) -> None:
+    def describe(self, call: ClosedCall) -> None:
         """Kind and text of a layer's box, now that all its nodes are known."""
         info = self.graph.scopes[call.path]
         is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else

@@ -281,7 +281,7 @@ class Minimum(Binary):
         return upstream * _share(left, right)
 
 
-class Comparison(Binary):
+class Relation(Binary):
     """A comparison of two numbers."""
 
     __slots__ = ()
@@ -293,7 +293,7 @@ class Comparison(Binary):
         return BOOL
 
 
-class Equality(Comparison):
+class Equality(Relation):
     """A comparison of two numbers or of two bools."""
 
     __slots__ = ()
@@ -327,7 +327,7 @@ class Ne(Equality):
         return left != right
 
 
-class Lt(Comparison):
+class Lt(Relation):
     """left < right"""
 
     __slots__ = ()
@@ -341,7 +341,7 @@ class Lt(Comparison):
         return Gt()
 
 
-class Le(Comparison):
+class Le(Relation):
     """left <= right"""
 
     __slots__ = ()
@@ -355,7 +355,7 @@ class Le(Comparison):
         return Ge()
 
 
-class Gt(Comparison):
+class Gt(Relation):
     """left > right"""
 
     __slots__ = ()
@@ -369,7 +369,7 @@ class Gt(Comparison):
         return Lt()
 
 
-class Ge(Comparison):
+class Ge(Relation):
     """left >= right"""
 
     __slots__ = ()
