@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions
 from attndsl.elaborate import elaborate, open_spec
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
     return check_spec(open_spec(name), settings)
 
 
+@few_suggestions()
 def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Graph:
     """The graph of `spec`, of which every section has been checked.
 

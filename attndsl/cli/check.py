@@ -67,8 +67,9 @@ def _json(results: list[dict[str, Any]]) -> str:
 
     from attndsl.diagnostics.report import to_json
 
-    shown = [
-        {**result, "diagnostics": to_json(result["diagnostics"])["diagnostics"]} if "diagnostics" in result else result
-        for result in results
-    ]
+    def told(result: dict[str, Any]) -> dict[str, Any]:
+        said = to_json(result["diagnostics"])
+        return {**result, "diagnostics": said["diagnostics"], "more": said["more"]}
+
+    shown = [told(result) if "diagnostics" in result else result for result in results]
     return json.dumps({"schema": SCHEMA, "results": shown}, indent=2, ensure_ascii=False, default=str)

@@ -109,6 +109,7 @@ def _of_system(problem: OSError) -> Diagnostic:
         "EISDIR": "it is a folder: name a file",
         "ENOTDIR": "a part of the path is a file, not a folder",
         "EROFS": "the file system is read-only: write somewhere else",
+        "ENAMETOOLONG": "a name in a path has at most 255 bytes: choose a shorter one",
     }
     import errno
 

@@ -5,14 +5,25 @@ attndsl may use this room, and it uses no other.
 """
 
 from attndsl.diagnostics.diagnostic import (
+    MOST_TOLD,
     AttnError,
     Diagnostic,
     Label,
     Source,
     Span,
-    did_you_mean,
     error,
-    nearest,
 )
+from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest
 
-__all__ = ["AttnError", "Diagnostic", "Label", "Source", "Span", "did_you_mean", "error", "nearest"]
+__all__ = [
+    "MOST_TOLD",
+    "AttnError",
+    "Diagnostic",
+    "Label",
+    "Source",
+    "Span",
+    "did_you_mean",
+    "error",
+    "few_suggestions",
+    "nearest",
+]

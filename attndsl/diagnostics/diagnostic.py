@@ -14,6 +14,9 @@ from functools import cached_property
 
 from attndsl.records import dataclass
 
+MOST_TOLD = 20
+"""How many mistakes are told in one go; of the others, how many there are."""
+
 
 class Source:
     """A text that spans point into: a file's contents with the name that it goes by in messages."""
@@ -136,17 +139,3 @@ def error(
             (help,) if isinstance(help, str) else tuple(help),
         )
     )
-
-
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `name` is most likely a slip for, or None; ties go to the alphabetically first."""
-    import difflib  # only a mistake pays for it
-
-    found = difflib.get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
-    """A help line for an unknown name, as a tuple that may be empty."""
-    found = nearest(name, candidates)
-    return (f"did you mean `{found}`?",) if found else ()

@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span
+from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span
 from attndsl.records import dataclass
 
 SCHEMA = "attndsl.diagnostics/1"
@@ -61,10 +61,12 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Diagnostics as data for `json.dumps`.
 
     ``{"schema": "attndsl.diagnostics/1", "diagnostics": [{"code", "message", "primary", "secondary", "notes", "helps"},
-    …]}`` where `primary` is a label or null, `secondary` a list of labels, `notes` and `helps` lists of strings. A
-    label is ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are
-    ``{"line", "column", "offset"}``, lines and columns counted from 1, offsets from 0, all in Unicode characters.
+    …], "more": 0}`` where `primary` is a label or null, `secondary` a list of labels, `notes` and `helps` lists of
+    strings. A label is ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are
+    ``{"line", "column", "offset"}``, lines and columns counted from 1, offsets from 0, all in Unicode characters. There
+    are at most `MOST_TOLD` diagnostics, and `more` says how many there are beside them.
     """
+    shown, more = _told(diagnostics)
 
     def position(source: Source, offset: int) -> dict[str, int]:
         line, column = source.position(offset)
@@ -90,14 +92,24 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
                 "notes": list(d.notes),
                 "helps": list(d.helps),
             }
-            for d in diagnostics
+            for d in shown
         ],
+        "more": more,
     }
 
 
+def _told(diagnostics: Iterable[Diagnostic]) -> tuple[list[Diagnostic], int]:
+    """Those that are shown, and how many others there are."""
+    found = list(diagnostics)
+    return found[:MOST_TOLD], max(0, len(found) - MOST_TOLD)
+
+
 def render(diagnostics: Iterable[Diagnostic], *, color: bool) -> str:
-    """The diagnostics one after the other, with an empty line between them; no newline at the end."""
-    return "\n\n".join(_Report(d, color).text() for d in diagnostics)
+    """The diagnostics one after the other, with an empty line between them; no newline at the end. After
+    `MOST_TOLD` of them stands how many more there are."""
+    shown, more = _told(diagnostics)
+    texts = [_Report(d, color).text() for d in shown]
+    return "\n\n".join([*texts, f"… and {more:,} more"] if more else texts)
 
 
 def for_notebook(problem: AttnError) -> list[str]:

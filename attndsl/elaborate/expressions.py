@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from attndsl import ops
@@ -84,7 +85,7 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
 
 
 def unknown(name: str, span: Span, frame: Frame) -> AttnError:
-    known = [*frame.visible(), *frame.scope.names(), *primitives.names(), *primitives.CONSTANTS, "true", "false"]
+    known = chain(frame.visible(), frame.scope.names(), primitives.names(), primitives.CONSTANTS, ("true", "false"))
     return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from os.path import exists, isdir, isfile  # which say no, where those of Path raise, to a name that no file can have
 from pathlib import Path
 from typing import Union
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error, few_suggestions
 from attndsl.records import dataclass, field, replace
 from attndsl.shipped import SHIPPED
 from attndsl.syntax import tree
@@ -213,7 +214,7 @@ class Library:
     def _use(self, scope: FileScope, use: tree.Use) -> None:
         if use.is_std:
             path = specs_folder() / "std" / f"{use.path.replace('.', '/')}.attn"
-            if not path.is_file():
+            if not isfile(path):
                 known = sorted({p.stem for p in standard_names().values()})
                 raise error(
                     "E0501",
@@ -223,10 +224,10 @@ class Library:
                 )
         else:
             path = scope.path.parent / use.path
-            if not path.is_file():
+            if not isfile(path):
                 near = (
                     [p.name for p in path.parent.glob("*.attn") if p.name != scope.path.name]
-                    if path.parent.is_dir()
+                    if isdir(path.parent)
                     else []
                 )
                 raise error(
@@ -320,19 +321,20 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(specs_folder().glob("*.attn"))}
 
 
+@few_suggestions()
 def open_spec(name: str) -> Spec:
     """The spec called `name`: a file, a shipped spec (`gpt2`), either with a variant or model behind a colon.
 
     Raises `AttnError` (E05xx) where there is none, and with every error of syntax or declaration in it.
     """
     text, _, wanted = name, "", ""
-    if not Path(name).is_file() and ":" in name:
+    if not isfile(name) and ":" in name:
         text, _, wanted = name.rpartition(":")
     path = shipped().get(text)
-    if path is None or Path(text).is_file():
+    if path is None or isfile(text):
         path = Path(text)
         looks_like_a_name = path.suffix != ".attn" and len(path.parts) == 1
-        if looks_like_a_name and not path.exists():
+        if looks_like_a_name and not exists(path):
             raise error(
                 "E0501",
                 f"there is no spec `{text}`",
@@ -345,6 +347,7 @@ def open_spec(name: str) -> Spec:
     return _choose(name, scope, wanted)
 
 
+@few_suggestions()
 def open_text(text: str, wanted: str = "", name: str = "<text>") -> Spec:
     """The spec in `text`, which messages call `name`; `wanted` is a variant or model of it. Imports by path start in
     the working folder.

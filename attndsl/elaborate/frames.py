@@ -72,11 +72,12 @@ class Run:
     parameters: dict[str, dict[tuple[IndexVariable, ...], PendingParameter]] = field(default_factory=dict)
     layers: dict[tuple[str, tuple[IndexVariable, ...]], Layer] = field(default_factory=dict)
     counts: dict[tuple[str, tuple[IndexVariable, ...]], Size] = field(default_factory=dict)
-    inputs: list[InputInfo] = field(default_factory=list)
-    outputs: list[OutputInfo] = field(default_factory=list)
+    inputs: dict[str, InputInfo] = field(default_factory=dict)
+    outputs: dict[str, OutputInfo] = field(default_factory=dict)
     constraints: dict[tuple[str, Size, Size], Constraint] = field(default_factory=dict)
     scopes: dict[str, ScopeInfo] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
+    said: set[tuple[str, Span | None]] = field(default_factory=set)  # codes and places of the problems
     named: dict[str, Value] = field(default_factory=dict)
     depth: int = 0
     limit: int = 0
@@ -122,8 +123,9 @@ class Run:
     def report(self, problem: AttnError) -> None:
         """Keep the diagnostics of `problem` that have not been said: a block called in many places fails once."""
         for diagnostic in problem.diagnostics:
-            place = diagnostic.primary.span if diagnostic.primary else None
-            if not any(d.code == diagnostic.code and d.primary and d.primary.span == place for d in self.problems):
+            said = (diagnostic.code, diagnostic.primary.span if diagnostic.primary else None)
+            if said not in self.said:
+                self.said.add(said)
                 self.problems.append(diagnostic)
 
     def declare_layer(self, layer: Layer) -> Layer:

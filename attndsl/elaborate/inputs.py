@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 
 from attndsl import ops
 from attndsl.diagnostics import Label, error
@@ -24,13 +25,13 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     """`input tokens: int[B, T] where T <= context, tokens < vocab`: names not known yet are sizes that it binds."""
     if frame.kind != "model":
         raise error("E0114", "inputs are declared at the top of a model", node.span)
-    known = [i for i in frame.run.inputs if i.name == node.name.text]
-    if known:
+    known = frame.run.inputs.get(node.name.text)
+    if known is not None:
         raise error(
             "E0107",
             f"the input `{node.name.text}` is declared twice",
             node.name.span,
-            other=Label(known[0].span, "first here") if known[0].span else (),
+            other=Label(known.span, "first here") if known.span else (),
         )
     if node.default is not None and not node.optional:
         raise error(
@@ -58,8 +59,8 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
         _where(where, node, frame, bounds)
     if node.default is not None and isinstance(number, Number):
         _within_bounds(number, node.default, bounds, frame)
-    frame.run.inputs.append(
-        InputInfo(node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span, default)
+    frame.run.inputs[node.name.text] = InputInfo(
+        node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span, default
     )
 
 
@@ -100,31 +101,39 @@ def _within_bounds(number: Number, default: tree.Expr, bounds: list[Bound], fram
 
 def sizes_from(inputs: Iterable[InputInfo], known: Collection[str]) -> frozenset[str]:
     """The sizes that are known where these inputs are given and `known` are known already."""
-    bound, axes = set(known), [axis.size for info in inputs for axis in info.value.type.axes]
-    while True:
-        unknown = (size.symbols - bound for size in axes if solvable(size, bound))
-        found = next(unknown, None)
-        if found is None:
-            return frozenset(bound)
-        bound |= found
+    lengths = ((info.name, axis.size) for info in inputs for axis in info.value.type.axes)
+    return frozenset({*known, *(symbol for symbol, _, _ in solved(lengths, known))})
 
 
-def solvable(size: Size, bound: Collection[str]) -> bool:
-    """Whether the length of an axis says what the one size in its formula is that is not known yet."""
-    unknown = size.symbols - set(bound)
-    return len(unknown) == 1 and solve(size, Size.symbol("?"), *unknown) is not None
+def solved(lengths: Iterable[tuple[str, Size]], known: Collection[str]) -> Iterator[tuple[str, str, Size]]:
+    """The sizes that lengths of axes say where `known` are known, in an order in which each can be solved for: the
+    size, and the input and the formula that say it. Takes as long as the formulas are together."""
+    bound = set(known)
+    mentioning: dict[str, list[tuple[str, Size]]] = {}
+    for name, size in lengths:
+        for symbol in size.symbols - bound:
+            mentioning.setdefault(symbol, []).append((name, size))
+    waiting = deque(length for lengths in mentioning.values() for length in lengths)
+    while waiting:
+        name, size = waiting.popleft()
+        unknown = size.symbols - bound
+        if len(unknown) == 1 and solve(size, Size.symbol("?"), *unknown) is not None:
+            (symbol,) = unknown
+            bound.add(symbol)
+            yield symbol, name, size
+            waiting.extend(mentioning[symbol])
 
 
 def check_defaults(run: Run) -> None:
     """Report E0117 for each input whose default has sizes that no input without a default says."""
-    bound = sizes_from((info for info in run.inputs if info.default is None), run.sizes)
-    for info in run.inputs:
+    bound = sizes_from((info for info in run.inputs.values() if info.default is None), run.sizes)
+    for info in run.inputs.values():
         axes = () if info.default is None else info.value.type.axes
         unknown = sorted({symbol for axis in axes for symbol in axis.size.symbols} - bound)
         if not unknown:
             continue
         names = " and ".join(f"`{name}`" for name in unknown)
-        others = [other for other in run.inputs if other is not info and _mentions(other, unknown)]
+        others = [other for other in run.inputs.values() if other is not info and _mentions(other, unknown)]
         run.report(
             error(
                 "E0117",
@@ -191,16 +200,16 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             if frame.kind == "block"
             else "assign it to a name, and declare the output after the body",
         )
-    known = [o for o in frame.run.outputs if o.name == node.name.text]
-    if known:
+    known = frame.run.outputs.get(node.name.text)
+    if known is not None:
         raise error(
             "E0107",
             f"the output `{node.name.text}` is declared twice",
             node.name.span,
-            other=Label(known[0].span, "first here") if known[0].span else (),
+            other=Label(known.span, "first here") if known.span else (),
         )
     result = lift(Argument(frame.run.evaluate(node.value, frame), node.value.span, node.value), frame).value
     assert isinstance(result, Value)
     frame.name(result, node.name.text)
     frame.bind(node.name.text, result, node.name.span)
-    frame.run.outputs.append(OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span))
+    frame.run.outputs[node.name.text] = OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span)

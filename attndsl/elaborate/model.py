@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.diagnostics import AttnError, Diagnostic, error, few_suggestions
 from attndsl.elaborate import bodies, calls, expressions, statements
 from attndsl.elaborate.files import Spec, open_spec
 from attndsl.elaborate.frames import MAX_STEPS, STEPS_FOR_A_CHARACTER, Frame, Poisoned, Run
@@ -32,7 +32,7 @@ def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
 
 def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
     """The checked graph of a spec's model. Nothing is allocated: sizes stay symbols, whatever their values."""
-    with room_to_recurse():
+    with room_to_recurse(), few_suggestions():
         return _elaborate(spec, settings)
 
 
@@ -78,11 +78,11 @@ def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
         check_defaults(run)
     if run.problems:
         raise AttnError(*sorted(run.problems, key=lambda d: d.primary.span.start if d.primary else -1))
-    inputs = tuple(run.inputs)
-    region = Region(tuple(i.value for i in inputs), tuple(builder.nodes), tuple(o.value for o in run.outputs))
+    inputs, outputs = tuple(run.inputs.values()), tuple(run.outputs.values())
+    region = Region(tuple(i.value for i in inputs), tuple(builder.nodes), tuple(o.value for o in outputs))
     outputs = tuple(
         OutputInfo(o.name, o.value, needed, o.doc, o.span)
-        for o, needed in zip(run.outputs, needs(region, inputs, run.sizes), strict=True)
+        for o, needed in zip(outputs, needs(region, inputs, run.sizes), strict=True)
     )
     values: dict[str, object] = {}
     for name, value in hyperparameters.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from attndsl.elaborate.inputs import sizes_from, solvable
+from attndsl.elaborate.inputs import sizes_from, solved
 from attndsl.graph import Axis, InputInfo, Node, Region, Type
 from attndsl.ops import Given
 from attndsl.records import fields
@@ -40,18 +40,13 @@ def needs(body: Region, inputs: Sequence[InputInfo], sizes: Collection[str]) -> 
 def _sources(inputs: Sequence[InputInfo], sizes: Collection[str]) -> dict[str, frozenset[str]]:
     """For each size that no input says that is always given, the inputs that do: the first of them, and what else it
     takes to solve for the size."""
-    bound = set(sizes_from((info for info in inputs if not info.optional), sizes))
+    bound = sizes_from((info for info in inputs if not info.optional), sizes)
     found: dict[str, frozenset[str]] = {}
     optional = [info for info in inputs if info.optional and info.default is None]
-    steps = [(info.name, axis.size) for info in optional for axis in info.value.type.axes]
-    while True:
-        step = next(((name, size) for name, size in steps if solvable(size, bound)), None)
-        if step is None:
-            return found
-        name, size = step
-        (symbol,) = size.symbols - bound
+    lengths = ((info.name, axis.size) for info in optional for axis in info.value.type.axes)
+    for symbol, name, size in solved(lengths, bound):
         found[symbol] = frozenset((name,)).union(*(found.get(other, NOTHING) for other in size.symbols))
-        bound.add(symbol)
+    return found
 
 
 def _new_symbols(node: Node) -> set[str]:

@@ -43,10 +43,14 @@ _BAD_RUN = re.compile(r"[^\s\x00-\x7f]+|.", re.DOTALL)
 _NO_END_AFTER = frozenset({"", NEWLINE, "LBRACE", "COMMA", "DOC", "FILE_DOC"})
 
 
+def next_text(text: str, offset: int) -> int:
+    """Where the first line with something on it begins to say it, from the line that starts at `offset`."""
+    return _LINES.match(text, offset).end()  # type: ignore[union-attr]
+
+
 def continues_at(text: str, offset: int) -> bool:
     """Whether the first line with something on it, from the line that starts at `offset`, goes on with a statement."""
-    end = _LINES.match(text, offset).end()  # type: ignore[union-attr]
-    return _CONTINUES.match(text, end) is not None
+    return _CONTINUES.match(text, next_text(text, offset)) is not None
 
 
 class Token:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
 from attndsl.records import dataclass, field
 from attndsl.syntax.keywords import starts_declaration
-from attndsl.syntax.lexer import CLOSING, continues_at
+from attndsl.syntax.lexer import CLOSING, continues_at, next_text
 from attndsl.syntax.tree import Argument, AxisList, AxisTerm, Identifier, SubscriptEntry, Tree, children
 
 MAX_BYTES = 256 * 1024
@@ -32,9 +32,6 @@ that takes four calls for each still fits in Python's own limit of 1,000."""
 
 MAX_DIGITS = 30
 """Digits of a whole number."""
-
-MAX_ERRORS = 20
-"""Syntax errors told in one run."""
 
 _WRAPPERS = (Argument, AxisList, AxisTerm, Identifier, SubscriptEntry)  # not levels of their own
 _DEPTH_NEEDS = 60  # fewer brackets and operators than this cannot build a tree that is too deep
@@ -70,7 +67,7 @@ def survey(source: Source) -> Brackets:
     found = Brackets()
     opened: list[int] = []
     chains = [0]  # per open bracket: operators since the last comma or the start of the statement
-    deepest = longest = 0
+    deepest = longest = looked_at = 0
     for point in _POINTS.finditer(text):
         mark = point.group()
         first = mark[0]
@@ -93,8 +90,11 @@ def survey(source: Source) -> Brackets:
             if starts_declaration(text, point.end()):
                 found.unclosed.update((bracket, point.end()) for bracket in opened)
                 opened, chains = [], [0]
-            elif (not opened or text[opened[-1]] == "{") and not continues_at(text, point.end()):
-                chains[-1] = 0
+            elif point.end() > looked_at and (not opened or text[opened[-1]] == "{"):
+                # The lines up to there hold nothing, and need not be looked at one by one.
+                looked_at = next_text(text, point.end())
+                if not continues_at(text, looked_at):
+                    chains[-1] = 0
         elif first not in '"#' and mark[:3] != "///":
             chains[-1] += 1
             longest = max(longest, chains[-1])

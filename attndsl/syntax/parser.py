@@ -11,12 +11,12 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, Source, Span, nearest
+from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Source, Span, nearest
 from attndsl.records import replace
 from attndsl.syntax.build import TreeBuilder
 from attndsl.syntax.keywords import lines, starts_declaration
-from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at
-from attndsl.syntax.limits import MAX_BYTES, MAX_ERRORS, Brackets, survey, too_deep, too_large
+from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at, next_text
+from attndsl.syntax.limits import MAX_BYTES, Brackets, survey, too_deep, too_large
 from attndsl.syntax.reading import read_source
 from attndsl.syntax.tables import END, Production, Tables, tables
 from attndsl.syntax.tree import File
@@ -48,13 +48,13 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
         from attndsl.syntax import mistakes
 
         found.append(mistakes.nothing_declared(source))
-    untold = parser.untold + max(0, len(found) - MAX_ERRORS)
+    untold = parser.untold + max(0, len(found) - MOST_TOLD)
     if untold:
-        last = found[MAX_ERRORS - 1]
+        last = found[MOST_TOLD - 1]
         more = (
             f"{untold:,} more syntax error{'s' * (untold > 1)} in this file {'are' if untold > 1 else 'is'} not shown"
         )
-        found[MAX_ERRORS - 1 :] = [replace(last, notes=(*last.notes, more))]
+        found[MOST_TOLD - 1 :] = [replace(last, notes=(*last.notes, more))]
     return file, found
 
 
@@ -70,6 +70,14 @@ def _indent(text: str, offset: int) -> int:
     """The width of the white space at the start of the line of `offset`."""
     line = text.rfind("\n", 0, offset) + 1
     return re.compile(r"[ \t]*").match(text, line).end() - line  # type: ignore[union-attr]
+
+
+def _after_comma(text: str, offset: int) -> bool:
+    """Whether a comma is the last thing on the line before `offset`."""
+    at = offset
+    while at and text[at - 1] in " \t\r":
+        at -= 1
+    return at > 0 and text[at - 1] == ","
 
 
 def _place(diagnostic: Diagnostic) -> int:
@@ -99,7 +107,7 @@ class Parsing:
         self.before = self.states[:]
         """The states before the current token made the parser reduce."""
         self.untold = 0
-        """Mistakes beyond `MAX_ERRORS`."""
+        """Mistakes beyond `MOST_TOLD`."""
         self.last_mistake = -1
 
     def run(self) -> File:
@@ -223,7 +231,7 @@ class Parsing:
 
     def may_report(self) -> bool:
         """Whether there is room for one more mistake; those beyond are only counted."""
-        if len(self.diagnostics) < MAX_ERRORS:
+        if len(self.diagnostics) < MOST_TOLD:
             return True
         self.untold += 1
         return False
@@ -330,10 +338,12 @@ class Parsing:
             elif mark == "\n":
                 if starts_declaration(text, at):
                     return offset
-                if offset < token.start or continues_at(text, at) or text[:offset].rstrip(" \t\r").endswith(","):
+                said = next_text(text, at)
+                goes_on = offset < token.start or continues_at(text, said) or _after_comma(text, offset)
+                # `x = a +` and the rest on the next line are one mistake.
+                if goes_on or (offset == token.start and awaits_value and not lines().like_statement.match(text, at)):
+                    at = max(at, text.rfind("\n", at, said) + 1)  # lines that hold nothing are passed at once
                     continue
-                if offset == token.start and awaits_value and not lines().like_statement.match(text, at):
-                    continue  # `x = a +` and the rest on the next line: one mistake
                 if not top_level or lines().like_declaration.match(text, at):
                     return offset
         return len(text)

@@ -75,6 +75,26 @@ def test_check_as_json(attndsl, folder):
     assert bad["diagnostics"][0]["primary"]["start"]["line"] == 4
 
 
+def test_no_more_than_twenty_mistakes_are_told_and_how_many_more_there_are(attndsl, folder):
+    names = "".join(f"  a{i} = nope{i}\n" for i in range(50))
+    (folder / "many.attn").write_text(f"model M(width=8) {{\n  input x: [B, width]\n{names}  output y = x\n}}\n")
+    done = attndsl("check", "many.attn")
+    assert (done.code, done.err.count("error[E0101]")) == (1, 20)
+    assert done.err.endswith("\n\n… and 30 more\n")
+    (result,) = json.loads(attndsl("check", "many.attn", "--json").out)["results"]
+    assert (len(result["diagnostics"]), result["more"]) == (20, 30)
+
+
+def test_a_name_that_no_file_can_have_is_told_where_it_stands(attndsl, folder):
+    name = "q" * 300
+    (folder / "long.attn").write_text(f'use "{name}"\nmodel M {{\n  output y = range(2)\n}}\n')
+    done = attndsl("check", "long.attn", name, f"{name}.attn")
+    assert "error[E0501]: there is no file `qqq" in done.err
+    assert "long.attn:1:1" in done.err
+    assert "error[E0501]: there is no spec `qqq" in done.err
+    assert "cannot be read: file name too long" in done.err
+
+
 def test_other_verbs_give_their_errors_as_json_too(attndsl, folder):
     done = attndsl("inspect", "bad.attn", "--json")
     assert done.code == 1

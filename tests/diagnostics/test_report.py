@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attndsl.diagnostics import Diagnostic, Label, Source, Span
+from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span
 from attndsl.diagnostics.report import MAX_WIDTH, render, to_json, wants_color
 
 
@@ -285,6 +285,18 @@ def test_any_span_of_any_text_is_rendered(lines, data):
     assert all(c.isprintable() or c in "\n�" for c in text)
 
 
+def test_twenty_are_told_and_the_others_counted():
+    found = [Diagnostic("E0101", f"mistake {number}") for number in range(4_000)]
+    shown = render(found, color=False)
+    assert shown.count("error[") == MOST_TOLD == 20
+    assert shown.endswith("mistake 19\n\n… and 3,980 more")
+    said = to_json(found)
+    assert (len(said["diagnostics"]), said["more"]) == (20, 3_980)
+    assert "more" not in render(found[:20], color=False)
+    assert to_json(found[:20])["more"] == 0
+    assert str(AttnError(*found)) == shown
+
+
 def test_json():
     diagnostic = Diagnostic(
         "E0203",
@@ -320,6 +332,7 @@ def test_json():
             },
             {"code": "E0001", "message": "no file", "primary": None, "secondary": [], "notes": [], "helps": []},
         ],
+        "more": 0,
     }
 
 

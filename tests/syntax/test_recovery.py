@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attndsl.diagnostics import Source
+from attndsl.diagnostics import MOST_TOLD, Source
 from attndsl.diagnostics.report import render, to_json
-from attndsl.syntax.limits import MAX_ERRORS
 from attndsl.syntax.parser import parse
 from tests.syntax.examples import EXAMPLES
 from tests.syntax.notation import KEYWORDS, mistakes
@@ -94,7 +93,7 @@ def test_what_is_right_is_in_the_tree():
 
 def test_many_mistakes_are_counted():
     _, found = parse(Source("t", "model M {\n" + " x = = 1\n" * 100 + "}\n"))
-    assert len(found) == MAX_ERRORS
+    assert len(found) == MOST_TOLD
     assert found[-1].notes == ("80 more syntax errors in this file are not shown",)
     assert not found[-2].notes
 
