@@ -23,7 +23,7 @@ from attndsl.types import Axis, Type
 from attndsl.values import Number, operate
 
 if TYPE_CHECKING:
-    from dataclasses import Field
+    from attndsl.records import Field
 
 
 def rule_for(op: type[Op]) -> Rule:
