@@ -14,9 +14,9 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataclasses import MISSING, dataclass, field, fields, replace
+    from dataclasses import MISSING, Field, dataclass, field, fields, replace
 else:
-    MISSING = _MISSING = object()
+    MISSING = object()
 
     class Field:
         """What is known of a field; `field` gives one, and a default stands for `field(default=…)`."""
@@ -27,7 +27,7 @@ else:
             self.default, self.default_factory, self.repr, self.compare = default, default_factory, repr, compare
             self.init = True
 
-    def field(*, default=_MISSING, default_factory=_MISSING, repr=True, compare=True):
+    def field(*, default=MISSING, default_factory=MISSING, repr=True, compare=True):
         return Field(default, default_factory, repr, compare)
 
     def fields(record):
@@ -56,7 +56,7 @@ else:
             cls = _with_slots(cls, own)
         else:
             for name, its in own.items():
-                if its.default is not _MISSING:
+                if its.default is not MISSING:
                     setattr(cls, name, its.default)
                 elif name in cls.__dict__:
                     delattr(cls, name)
@@ -69,7 +69,7 @@ else:
             if slots:
                 methods |= {"__getstate__": _getstate, "__setstate__": _setstate}
         said = cls.__dict__
-        if "__eq__" in said and said.get("__hash__", _MISSING) is not None:
+        if "__eq__" in said and said.get("__hash__", MISSING) is not None:
             methods.pop("__hash__", None)
         for name, method in methods.items():
             if name not in said or (name == "__hash__" and said[name] is None):
@@ -85,8 +85,8 @@ else:
         for name, kind in cls.__annotations__.items():
             if kind.startswith("ClassVar"):
                 continue
-            given = cls.__dict__.get(name, _MISSING)
-            its = given if isinstance(given, Field) else Field(given, _MISSING, True, True)
+            given = cls.__dict__.get(name, MISSING)
+            its = given if isinstance(given, Field) else Field(given, MISSING, True, True)
             if its.default.__class__.__hash__ is None:
                 raise ValueError(f"{cls.__qualname__}.{name}: a default that can change would be shared: use a factory")
             its.name, its.type = name, kind
@@ -115,14 +115,14 @@ else:
         return __init__
 
     def _compiled(cls, known, frozen):
-        names = {"_missing": _MISSING, "_set": object.__setattr__}
+        names = {"_missing": MISSING, "_set": object.__setattr__}
         parameters, body = ["self"], []
         for name, its in known.items():
             value = name
-            if its.default is not _MISSING:
+            if its.default is not MISSING:
                 names[f"_default_{name}"] = its.default
                 parameters.append(f"{name}=_default_{name}")
-            elif its.default_factory is not _MISSING:
+            elif its.default_factory is not MISSING:
                 names[f"_new_{name}"] = its.default_factory
                 parameters.append(f"{name}=_missing")
                 value = f"_new_{name}() if {name} is _missing else {name}"
@@ -205,9 +205,9 @@ else:
             namespace = {"__annotations__": {its.name: its.type for its in fields(cls)}}
             for its in fields(cls):
                 options = {"repr": its.repr, "compare": its.compare}
-                if its.default is not _MISSING:
+                if its.default is not MISSING:
                     options["default"] = its.default
-                elif its.default_factory is not _MISSING:
+                elif its.default_factory is not MISSING:
                     options["default_factory"] = its.default_factory
                 namespace[its.name] = dataclasses.field(**options)
             frozen = cls.__setattr__ is not object.__setattr__
@@ -217,4 +217,4 @@ else:
             return getattr(made, self.name)
 
 
-__all__: list[Any] = ["MISSING", "dataclass", "field", "fields", "replace"]
+__all__: list[Any] = ["MISSING", "Field", "dataclass", "field", "fields", "replace"]
