@@ -55,7 +55,6 @@ class PendingParameter:
     loops: tuple[IndexVariable, ...]
     span: Span
     site: Span | None
-    role: str
 
 
 @dataclass(eq=False)

@@ -19,18 +19,12 @@ def declare_parameter(frame: Frame, name: tree.Identifier, type_: Type, initiali
     """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared."""
     place = frame.label(name.text, name.span)
     known = frame.run.parameters.setdefault(place.path, {})
-    new = PendingParameter(place.path, type_, initializer, place.loops, span, frame.site, _role(name.text, type_))
+    new = PendingParameter(place.path, type_, initializer, place.loops, span, frame.site)
     mine = known.setdefault(place.loops, new)
     _agree(mine, new)
     stamp(frame, span)
     value = frame.builder.emit(ops.Parameter(place.path, type_))
     frame.bind(name.text, frame.name(value, place.path), name.span)
-
-
-def _role(name: str, type_: Type) -> str:
-    if type_.rank >= 2:
-        return "table" if name == "table" else "weight"
-    return "bias" if name in ("bias", "shift") else "norm"
 
 
 def _agree(first: PendingParameter, again: PendingParameter) -> None:
@@ -96,7 +90,7 @@ def _of_one_address(known: Sequence[PendingParameter]) -> Iterator[ParameterInfo
     for group in groups.values():
         p = group.first
         for box in united(group.boxes):
-            yield ParameterInfo(p.address, p.type, p.initializer, box, p.span, p.role)
+            yield ParameterInfo(p.address, p.type, p.initializer, box, p.span)
 
 
 def _box(p: PendingParameter) -> Box:

@@ -1,7 +1,7 @@
 """A graph without what its author called things: for comparing what two graphs compute.
 
 Left out: the model's name, variant, file, docs, hyperparameters (what they decided is in the ops; the sizes stay),
-scopes, spans, value names, roles of parameters, constraints that hold at the known sizes. Numbered in the order of
+scopes, spans, value names, constraints that hold at the known sizes. Numbered in the order of
 first use: addresses of loops and parameters (their `*` stay), sites of dropout, axis names that are not the axis's
 size. Kept: the names of inputs and outputs, sizes, initialisers. Nodes come in the order in which the results ask for
 them, so the order in which independent things were written does not count.

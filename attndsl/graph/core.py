@@ -96,7 +96,6 @@ class ParameterInfo:
     initializer: Initializer
     layers: Box = ()
     span: Span | None = None
-    role: str = "weight"  # "weight", "bias", "norm" or "table": which weight-decay group a trainer puts it in
 
     @property
     def copies(self) -> int:

@@ -198,8 +198,7 @@ class _Reader(Cursor):
         if self.has("layers"):
             self.need("[")
             layers = self.listed(self.layer, "]")
-        self.need("role")
-        return ParameterInfo(address, type, Initializer(kind, arguments), layers, role=self.word(), span=self.span())
+        return ParameterInfo(address, type, Initializer(kind, arguments), layers, span=self.span())
 
     def layer(self) -> range | tuple[int, ...]:
         def integer() -> int:

@@ -5,7 +5,7 @@ graph GPT2 variant small origin gpt2.attn at gpt2.attn:2:1
 hyperparameter width = 768
 size width = 768
 input tokens %0: int[B, T] where < vocab at gpt2.attn:3:36
-parameter h.*.ln_1.scale: float[width] = ones layers [0:12] role norm at std/norms.attn:4:3
+parameter h.*.ln_1.scale: float[width] = ones layers [0:12] at std/norms.attn:4:3
 constraint T <= context at gpt2.attn:3:30 code E0210
 scope h.*.ln_1 = layer_norm labelled at gpt2.attn:9:12
 body {
@@ -143,7 +143,7 @@ class _Writer:
         start = f"{info.initializer.kind}({', '.join(map(repr, info.initializer.arguments))})"
         start = start if info.initializer.arguments else info.initializer.kind
         head = f"parameter {_word(info.address)}: {type_text(info.type)} = {start}"
-        return f"{head}{layers} role {_word(info.role)}{self.at(info.span)}"
+        return f"{head}{layers}{self.at(info.span)}"
 
     def constraint(self, constraint: Constraint) -> str:
         text = f"constraint {constraint.left} {constraint.relation} {constraint.right}"

@@ -11,7 +11,7 @@ from attndsl.choices import Kind, Option
 from attndsl.records import dataclass
 
 Shape = tuple[int, ...]
-DECAY = "weight decay of matrices and tables (norms and biases have none)"
+DECAY = "weight decay of matrices and tables (what is only added or multiplied place by place has none)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from attndsl.lazy import np
 from attndsl.ops.arithmetic import Add, Div, Mul, Sub
 from attndsl.ops.base import Call
 from attndsl.ops.elementwise import Neg, StopGradient
-from attndsl.ops.generators import Dropout, Parameter, SizeOf, Uniform
+from attndsl.ops.generators import SizeOf
 from attndsl.ops.reductions import Mean, Sum
 from attndsl.records import dataclass, replace
 from attndsl.running import backends
@@ -173,7 +173,7 @@ class _Reading:
             sized = any(isinstance(each.op, SizeOf) and each.op.size.symbols & free for each in inner)
             if sized or any(v in self.given for v in read) or any(_symbols(v.type) & free for v in node.outputs):
                 self.given.update(node.outputs)
-            drawn = any(isinstance(each.op, (Parameter, Uniform, Dropout)) for each in inner)
+            drawn = any(each.op.reads_parameters or each.op.draws for each in inner)
             if drawn or any(value in self.learned for value in read):
                 self.learned.update(node.outputs)
 

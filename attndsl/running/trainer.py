@@ -100,11 +100,6 @@ class Trainer(Protocol):
         ...
 
 
-def decays(info: ParameterInfo) -> bool:
-    """Whether weight decay pulls at a parameter: at matrices and tables, not at norms, biases and other vectors."""
-    return info.role not in ("norm", "bias") and info.type.rank >= 2
-
-
 def parameter_infos(graph: Graph) -> dict[str, ParameterInfo]:
     """Every parameter by its address in files (`h.0.ln_1.scale`)."""
     return {address: info for info in graph.parameters for address in info.addresses()}

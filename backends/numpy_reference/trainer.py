@@ -13,9 +13,10 @@ from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.decay import decaying
 from attndsl.running.joining import Joined
 from attndsl.running.state import check_state, kept_shapes
-from attndsl.running.trainer import StepResult, Training, decays, parameter_infos, processor_threads
+from attndsl.running.trainer import StepResult, Training, processor_threads
 
 Array = np.ndarray[Any, Any]
 
@@ -35,7 +36,7 @@ class NumpyTrainer:
         joined, dtype = self.joined.graph, self.precision
         self.program = self.program_type(joined, dtype=dtype, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
-        self.decayed = {address for address, info in parameter_infos(graph).items() if decays(info)}
+        self.decayed = decaying(graph)
         self.frozen = recipe.frozen(self.values)
         self.shapes = {address: value.shape for address, value in self.values.items()}
         self.kept = {

@@ -15,9 +15,10 @@ from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.decay import decaying
 from attndsl.running.joining import Joined
 from attndsl.running.state import check_state, kept_shapes
-from attndsl.running.trainer import StepResult, Training, decays, parameter_infos
+from attndsl.running.trainer import StepResult, Training, parameter_infos
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +57,7 @@ class TorchTrainer:
         self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
         for address in self.frozen:
             self.values[address].requires_grad_(False)
-        self.decayed = {address for address in self.trained if decays(infos[address])}
+        self.decayed = decaying(graph)
         self.shapes = {address: tuple(value.shape) for address, value in self.values.items()}
         self.kept = {
             address: {name: self.values[address].new_zeros(shape) for name, shape in shapes.items()}

@@ -32,9 +32,9 @@ size M = 3
 input x %0 {x}: float[B, T, width] where < 2*width at m.attn:2:8, >= 0 at m.attn:2:9 at m.attn:3:1
 input y %1: int[B] optional doc "may be left out"
 input v %2: bool[B] optional = "y > 0 or \\"no\\"" where < 2 at m.attn:2:9 at m.attn:3:2
-parameter h.*.s: float[width] = normal(0.02) layers [0:4] role norm at m.attn:4:4
-parameter h.*.odd: float[in=width, out=width] = zeros layers [(1, 3)] role weight
-parameter g.*.*.w: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role bias
+parameter h.*.s: float[width] = normal(0.02) layers [0:4] at m.attn:4:4
+parameter h.*.odd: float[in=width, out=width] = zeros layers [(1, 3)]
+parameter g.*.*.w: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3]
 constraint T <= 3*width/depth at m.attn:3:3 code E0210 note "n" help "h" other at m.attn:1:1 "lab"
 constraint width divides 2 code E0210
 scope h = repeat labelled at m.attn:9:9
@@ -74,9 +74,9 @@ size M = 3
 input x %0: float[B, T, width] where < 2*width, >= 0
 input y %1: int[B] optional
 input v %2: bool[B] optional = "" where < 2
-parameter l0.*.p0: float[width] = normal(0.02) layers [0:4] role weight
-parameter l0.*.p1: float[$0=width, $1=width] = zeros layers [(1, 3)] role weight
-parameter l1.*.l2.*.p2: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3] role weight
+parameter l0.*.p0: float[width] = normal(0.02) layers [0:4]
+parameter l0.*.p1: float[$0=width, $1=width] = zeros layers [(1, 3)]
+parameter l1.*.l2.*.p2: float[] = uniform(-1.0, 1e-05) layers [0:4:2, 1:3]
 constraint T <= 3*width/depth code E0210
 constraint width divides 2 code E0210
 """
@@ -120,8 +120,8 @@ def test_erasing_forgets_order_and_names():
 graph A
 size width = 8
 input x %0: float[B, width]
-parameter a: float[width] = ones role norm
-parameter b: float[width] = zeros role bias
+parameter a: float[width] = ones
+parameter b: float[width] = zeros
 body {
   %1: float[width] = parameter(address="a", type=float[width])
   %2 {named}: float[B, width] = mul(%0, %1) in here
@@ -134,8 +134,8 @@ output y = %4
 graph B
 size width = 8
 input x %0: float[B, width]
-parameter second: float[width] = zeros role weight
-parameter first: float[width] = ones role weight
+parameter second: float[width] = zeros
+parameter first: float[width] = ones
 body {
   %1: float[width] = parameter(address="second", type=float[width])
   %2: float[width] = parameter(address="first", type=float[width])

@@ -21,8 +21,8 @@ size depth = 2
 input x %0: float[B, T, width]
 input y %1: float[B, T] optional
 input v %18: float[B, T] optional = "mean(x, over=width)"
-parameter w: float[width] = ones role norm
-parameter h.*.s: float[width] = ones layers [0:2] role norm
+parameter w: float[width] = ones
+parameter h.*.s: float[width] = ones layers [0:2]
 body {
   %2: float[width] = parameter(address="w", type=float[width])
   %3: float[B, T, width] = mul(%0, %2)

@@ -22,7 +22,7 @@ size heads = 2
 size depth = 2
 input x %0: float[B, T, width]
 input i %1: int[B, T]
-parameter w: float[width] = ones role weight
+parameter w: float[width] = ones
 """
 
 
@@ -297,7 +297,7 @@ def test_hoisting():
 
 
 def test_parameters_of_a_layer_stay_in_it():
-    head = HEAD + "parameter h.*.s: float[width] = ones layers [0:2] role norm\n"
+    head = HEAD + "parameter h.*.s: float[width] = ones layers [0:2]\n"
     inner = (
         '  %6: float[width] = parameter(address="h.*.s", type=float[width])\n  %7: float[width] = exp(%6)\n'
         "  %20: float[B, T, width] = mul(%5, %7)"
