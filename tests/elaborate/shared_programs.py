@@ -64,11 +64,11 @@ class _Writer:
         return Program(rolled, unrolled, pairs)
 
     def kind(self) -> str:
-        return self.random.choice([*LEAVES, *self.blocks, *self.blocks])
+        return self.random.choice([*LEAVES, *self.blocks])
 
     def body(self, depth: int, indices: tuple[str, ...], layers: list[str]) -> Body:
         found, layers = Body(), list(layers)
-        for _ in range(self.random.randint(2, 4)):
+        for _ in range(self.random.randint(2, 3)):
             choice = self.random.random()
             if choice < 0.25:
                 name = self.fresh("f")
@@ -79,7 +79,7 @@ class _Writer:
             elif choice < 0.75 and depth:
                 index = self.fresh("i")
                 inner = self.body(depth - 1, (*indices, index), layers)
-                found.statements.append(("repeat", index, self.random.randint(1, 3), inner))
+                found.statements.append(("repeat", index, self.random.randint(1, 3 if depth == 1 else 2), inner))
             elif choice < 0.85 and indices:
                 condition = self.condition(indices)
                 then, other = (Body([("own", self.fresh("l"), self.kind())]) for _ in range(2))
