@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attndsl import ops
 from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
-from attndsl.elaborate.cases import split_rounds
+from attndsl.elaborate.cases import Tables, split_rounds
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.statements import assigned_names, execute
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
@@ -193,7 +193,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
     groups: list[Indices] = []
     stacked: list[Axis] = []
     emitted_types: list[Type] = []
-    axis, entry = Axis.of(count), object()
+    axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
         run.spend(5, node.span, frame)
         index = Value(Type(INT), (f"{path}.*.{node.name.text}",))
@@ -215,7 +215,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             raise error("E0207", "the cases of this body emit different types", node.span)
         emitted_types, stacked = types, [axis] * len(emitted)
         bodies.append(builder.region((index, *parameters), (*results, *emitted)))
-        variable.rounds, remaining = split_rounds(variable, remaining, run, node.count.span)
+        variable.rounds, remaining = split_rounds(variable, remaining, tables, run, node.count.span)
         groups.append(variable.rounds)
         if not len(remaining):
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
@@ -10,14 +10,18 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import Span, error
 from attndsl.elaborate.frames import Run
 from attndsl.values import Formula, IndexVariable, Number
-from attndsl.values.operators import Uncomputable
+from attndsl.values.operators import Scalar, Uncomputable
 
-MAX_OUTCOMES = 400_000
+MAX_OUTCOMES = 250_000
 """How many operators on repeat indices are computed in one elaboration, to see how conditions come out."""
 
 
-def note_outcome(formula: Formula, outcome: bool) -> None:
-    """The body being elaborated is for rounds in which the condition `formula` comes out so."""
+Tables = dict[object, dict[int, Scalar]]
+"""What conditions on the index of one repeat come to, by what they say and by round."""
+
+
+def note_outcome(formula: Formula, outcome: Scalar) -> None:
+    """The body being elaborated is for rounds in which `formula` comes out so."""
     for variable in formula.variables:
         variable.decisions[formula.key] = (formula, outcome)
 
@@ -26,56 +30,57 @@ def decided(n: Number) -> Number:
     """A number that must be one value in a body (a dropout rate, an initialiser's argument). Where it depends on a
     repeat index, that value is a condition on the body: there will be one body for each value."""
     if n.formula is not None and n.value is not None:
-        note_outcome(n.formula.compared(n.value), True)
+        note_outcome(n.formula, n.value)
     return n
 
 
-def split_rounds(variable: IndexVariable, remaining: Indices, run: Run, span: Span) -> tuple[Indices, Indices]:
-    """The rounds among `remaining` for which every condition in the body comes out as it did, in all rounds of the
-    repeats inside it; and the others. Raises E0111 where that is too much to look through, E0405 where a condition
-    has no value in one of the rounds."""
-    if not variable.decisions:
+def split_rounds(
+    variable: IndexVariable, remaining: Indices, tables: Tables, run: Run, span: Span
+) -> tuple[Indices, Indices]:
+    """The rounds among `remaining` in which all that was decided in the body comes out as it did, whatever the rounds
+    of the repeats inside it; and the others. Raises E0111 where that is too much to look through, E0405 where a
+    condition has no value in one of the rounds."""
+    same: Sequence[int] = remaining
+    for formula, outcome in variable.decisions.values():
+        inner = [other for other in formula.variables if other.rounds is not None]  # of repeats inside this one
+        if not inner:
+            column = tables.setdefault(formula.key, {})
+            _spend(formula.length * sum(i not in column for i in same), variable, run, span)
+            column.update({i: _value(formula, {variable: i}, variable, span) for i in same if i not in column})
+            same = [i for i in same if column[i] == outcome]
+            continue
+        _spend(formula.length * len(same) * prod(len(other.rounds or ()) for other in inner), variable, run, span)
+        for at in product(*(other.rounds or () for other in inner)):
+            inside = dict(zip(inner, at, strict=True))
+            same = [i for i in same if _value(formula, {**inside, variable: i}, variable, span) == outcome]
+    if len(same) == len(remaining):
         return remaining, ()
-    for formula, _ in variable.decisions.values():
-        inside = prod(len(inner.rounds or ()) for inner in _inside(formula))
-        run.outcomes += formula.length * inside * len(remaining)
+    members = frozenset(same)
+    return tuple(same), tuple(i for i in remaining if i not in members)
+
+
+def _spend(operators: int, variable: IndexVariable, run: Run, span: Span) -> None:
+    run.outcomes += operators
     if run.outcomes > MAX_OUTCOMES:
+        run.exhausted = True
         raise error(
             "E0111",
             f"the conditions on `{variable.name}` would be looked at in more than {MAX_OUTCOMES:,} steps",
             span,
-            f"{len(remaining):,} layers are still to be told apart",
             help="write conditions with fewer operators, or a repeat for each kind of layer",
         )
-    same: list[int] = []
-    others: list[int] = []
-    for i in remaining:
-        alike = all(_holds(formula, outcome, variable, i, span) for formula, outcome in variable.decisions.values())
-        (same if alike else others).append(i)
-    return tuple(same), tuple(others)
 
 
-def _inside(formula: Formula) -> list[IndexVariable]:
-    """The indices in a condition of the repeats inside the one that is being split: of those whose rounds are known."""
-    return [variable for variable in formula.variables if variable.rounds is not None]
+def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVariable, span: Span) -> Scalar:
+    try:
+        return formula.value(at)
+    except Uncomputable as problem:
+        raise error(
+            "E0405",
+            f"a condition has no value where `{variable.name}` is {at[variable]}: {problem}",
+            span,
+            help="leave that layer out, or write the condition without it",
+        ) from None
 
 
-def _holds(formula: Formula, outcome: bool, variable: IndexVariable, i: int, span: Span) -> bool:
-    for at in _rounds_inside(formula):
-        try:
-            if bool(formula.value({**at, variable: i})) != outcome:
-                return False
-        except Uncomputable as problem:
-            raise error(
-                "E0405",
-                f"a condition has no value where `{variable.name}` is {i}: {problem}",
-                span,
-                help="leave that layer out, or write the condition without it",
-            ) from None
-    return True
-
-
-def _rounds_inside(formula: Formula) -> Iterator[Mapping[IndexVariable, int]]:
-    inner = _inside(formula)
-    for indices in product(*(variable.rounds or () for variable in inner)):
-        yield dict(zip(inner, indices, strict=True))
+__all__ = ["MAX_OUTCOMES", "Tables", "decided", "note_outcome", "split_rounds"]

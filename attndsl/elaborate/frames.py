@@ -16,7 +16,7 @@ from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import IndexVariable, Number
 
-MAX_STEPS = 50_000
+MAX_STEPS = 40_000
 STEPS_FOR_A_CHARACTER = 5
 """How many operations a model may unroll to: expressions evaluated, and nodes made of them. A text that writes its
 layers out one by one is in proportion to them; blocks that call each other, and repeats that differ in each round, are

@@ -24,14 +24,14 @@ MAX_FORMULA = 200
 @dataclass(eq=False)
 class IndexVariable:
     """The index of a `repeat` while its body is elaborated: the body's int scalar, and the case that is being tried.
-    `decisions` collects the conditions on it, each with how it came out, `rounds` the indices for which they come out
+    `decisions` collects what was decided by it, each with what it came to, `rounds` the indices for which they come out
     so, once that is known. Of the cases of one `repeat`, no two have the same `rounds`: they share its `entry`."""
 
     name: str
     value: Value
     representative: int
     entry: object
-    decisions: dict[object, tuple[Formula, bool]] = field(default_factory=dict)  # by `Formula.key`
+    decisions: dict[object, tuple[Formula, Scalar]] = field(default_factory=dict)  # by `Formula.key`
     rounds: Indices | None = None
 
 
@@ -50,14 +50,11 @@ class Formula:
         """An operator over formulas."""
         return Formula(operator, operands, length=1 + sum(o.length for o in operands if o.operands))
 
-    def compared(self, value: Scalar) -> Formula:
-        """Whether it is `value`."""
-        return Formula.applied("==", self, Formula("constant", constant=value))
-
     @property
     def key(self) -> object:
-        """Equal for formulas that say the same."""
-        return self.operator, self.variable, self.constant, tuple(o.key for o in self.operands)
+        """Equal for formulas that say the same, whichever cases of their repeats they are of."""
+        entry = self.variable and self.variable.entry
+        return self.operator, entry, self.constant, tuple(o.key for o in self.operands)
 
     @property
     def variables(self) -> frozenset[IndexVariable]:

@@ -64,38 +64,41 @@ class _Writer:
         return Program(rolled, unrolled, pairs)
 
     def kind(self) -> str:
-        return self.random.choice([*LEAVES, *self.blocks])
+        return self.random.choice([*LEAVES, *self.blocks, *self.blocks])
 
     def body(self, depth: int, indices: tuple[str, ...], layers: list[str]) -> Body:
+        """Layers of its own and those around it, used here and in a repeat inside."""
         found, layers = Body(), list(layers)
-        for _ in range(self.random.randint(2, 3)):
-            choice = self.random.random()
-            if choice < 0.25:
-                name = self.fresh("f")
-                found.statements.append(("declare", name, self.kind()))
-                layers.append(name)
-            elif choice < 0.5 and layers:
-                found.statements.append(("use", self.random.choice(layers)))
-            elif choice < 0.75 and depth:
-                index = self.fresh("i")
-                inner = self.body(depth - 1, (*indices, index), layers)
-                found.statements.append(("repeat", index, self.random.randint(1, 3 if depth == 1 else 2), inner))
-            elif choice < 0.85 and indices:
-                condition = self.condition(indices)
-                then, other = (Body([("own", self.fresh("l"), self.kind())]) for _ in range(2))
-                found.statements.append(("if", condition, then, other))
-            elif choice < 0.9 and indices:
-                found.statements.append(("scale", self.random.choice(indices)))
-            elif choice < 0.95 and indices:
-                found.statements.append(("param", self.fresh("p"), self.random.choice(indices)))
-            else:
-                found.statements.append(("own", self.fresh("l"), self.kind()))
-        found.statements += [("use", name) for name in layers[-1:]]
+        name = self.fresh("f")
+        found.statements.append(("declare", name, self.kind()))
+        layers.append(name)
+        for _ in range(self.random.randint(1, 2)):
+            found.statements.append(self.statement(indices, layers))
+        if depth:
+            index = self.fresh("i")
+            inner = self.body(depth - 1, (*indices, index), layers)
+            found.statements.append(("repeat", index, self.random.randint(1, 3), inner))
+        found.statements += [("use", self.random.choice(layers)), ("use", name)]
         return found
 
+    def statement(self, indices: tuple[str, ...], layers: list[str]) -> tuple:
+        choice = self.random.choice(
+            ["use", "own", *(["scale", "param"] if indices else []), *["if"] * 3 * len(indices)]
+        )
+        if choice == "use":
+            return "use", self.random.choice(layers)
+        if choice == "if":
+            then, other = (Body([("own", self.fresh("l"), self.random.choice([*LEAVES]))]) for _ in range(2))
+            return "if", self.condition(indices), then, other
+        if choice == "scale":
+            return "scale", self.random.choice(indices)
+        if choice == "param":
+            return "param", self.fresh("p"), self.random.choice(indices)
+        return "own", self.fresh("l"), self.kind()
+
     def condition(self, indices: tuple[str, ...]) -> str:
-        a, b = self.random.choice(indices), self.random.choice(indices)
-        return self.random.choice([f"{a} % 2 == 0", f"{a} < 1", f"{a} == {b}", f"{a} + {b} > 1"])
+        a, b = indices[-1], self.random.choice(indices)
+        return self.random.choice([f"{a} % 2 == 0", f"{b} < 1", f"{a} == {b}", f"{a} + {b} > 1", f"{a} + {b} < 3"])
 
     # ------------------------------------------------------------ writing it down
 
