@@ -203,7 +203,7 @@ class Mod(Binary):
         return upstream
 
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return -upstream * np.floor(left / right)
+        return -upstream * np.floor_divide(left, right)
 
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return (0, 1) if needed[1] else ()
@@ -240,7 +240,8 @@ class Pow(Binary):
 
 
 class Maximum(Binary):
-    """The larger of the two; where they are equal, each gets half of the gradient."""
+    """The larger of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
+    gets all of it."""
 
     __slots__ = ()
     name = "maximum"
@@ -261,7 +262,8 @@ class Maximum(Binary):
 
 
 class Minimum(Binary):
-    """The smaller of the two; where they are equal, each gets half of the gradient."""
+    """The smaller of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
+    gets all of it."""
 
     __slots__ = ()
     name = "minimum"
@@ -424,8 +426,8 @@ class Or(Logical):
 
 
 def _share(winner: Array, other: Array) -> Array:
-    """1 where `winner` is larger, a half where both are equal."""
-    return np.where(winner == other, np.array(0.5, winner.dtype), winner > other)
+    """1 where `winner` is larger (or one of both is NaN), a half where both are equal."""
+    return np.where(winner == other, np.array(0.5, winner.dtype), ~(winner < other))
 
 
 def _no_zero(divisor: Array) -> None:

@@ -110,13 +110,13 @@ class Rsqrt(FloatFunction):
 
     __slots__ = ()
     name = "rsqrt"
-    keeps = (0, OUTPUT)
+    keeps = (OUTPUT,)
 
     def value(self, x: Array) -> Array:
         return 1 / np.sqrt(x)
 
     def slope(self, x: Array, y: Array) -> Array:
-        return -0.5 * y / x
+        return -0.5 * y * y * y
 
 
 class Tanh(FloatFunction):
@@ -252,7 +252,7 @@ class Neg(NumberFunction):
 
 
 class Abs(NumberFunction):
-    """|x|"""
+    """|x|. At 0 and NaN its gradient is 0."""
 
     __slots__ = ()
     name = "abs"
@@ -264,11 +264,11 @@ class Abs(NumberFunction):
         return np.abs(x)
 
     def slope(self, x: Array, y: Array) -> Array:
-        return np.sign(x)
+        return _sign(x)
 
 
 class Sign(NumberFunction):
-    """-1, 0 or 1, in x's dtype."""
+    """-1, 0 or 1, in x's dtype; 0 for NaN."""
 
     __slots__ = ()
     name = "sign"
@@ -276,7 +276,7 @@ class Sign(NumberFunction):
     differentiable = False
 
     def value(self, x: Array) -> Array:
-        return np.sign(x)
+        return _sign(x)
 
 
 class Not(Unary):
@@ -336,3 +336,7 @@ class StopGradient(Unary):
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return Size.of(0)
+
+
+def _sign(x: Array) -> Array:
+    return np.where(x == x, np.sign(x), np.array(0, x.dtype))

@@ -298,7 +298,7 @@ def _count(x: Array, places: tuple[int, ...]) -> int:
 
 
 def _to_extreme(upstream: Array, output: Array, x: Array, places: tuple[int, ...]) -> Array:
-    """The gradient of a largest or smallest element, shared evenly among those that are equal to it."""
+    """The gradient of a largest or smallest element, shared evenly among those that are equal to it; NaN throughout
+    where it is NaN, which nothing is equal to."""
     found = x == np.expand_dims(output, places)
-    share = upstream / found.sum(places)
-    return np.where(found, np.expand_dims(share, places), 0).astype(upstream.dtype, copy=False)
+    return found * np.expand_dims(upstream, places) / found.sum(places, keepdims=True, dtype=upstream.dtype)

@@ -47,3 +47,37 @@ def test_a_gradient_is_the_operators(backend: Backend, sample: Sample) -> None:
     assert found.keys() == meant.keys()
     for name, gradient in meant.items():
         np.testing.assert_allclose(found[name], gradient, rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+NOT_FINITE = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+NOT_HELD = {
+    ops.CumProd: "torch divides by the elements in its gradient",
+    ops.Pow: "torch has two powers of -inf to a half, one for numbers and one for tensors",
+    **dict.fromkeys((ops.Attention, ops.LayerNorm, ops.RMSNorm), "fused: which NaN meets which is the kernel's"),
+}
+POISONED = [
+    case
+    for case in CASES
+    if any(t.dtype == "float" for t in case.values[0].types) and type(case.values[0].op) not in NOT_HELD
+]
+
+
+@pytest.mark.parametrize("sample", POISONED)
+@pytest.mark.parametrize("backend", JUDGED)
+def test_what_is_not_finite_goes_through_alike(backend: Backend, sample: Sample) -> None:
+    """NaN, infinities and zeros of both signs among the operands: the same results, and the same gradients."""
+    graph, draw = sample.graph(), np.random.default_rng(0)
+    right, judged = backends.reference().program(graph, dtype="float64"), backend.program(graph, dtype="float64")
+    given = inputs(sample)
+    for name, array in given.items():
+        if array.dtype.kind == "f":
+            given[name] = np.where(draw.random(array.shape) < 0.5, array, draw.choice(NOT_FINITE, array.shape))
+    meant = right.run(given)["y"]
+    np.testing.assert_allclose(judged.run(given)["y"], meant, rtol=1e-12, atol=1e-12)
+    if meant.dtype.kind != "f":
+        return
+    upstream = {"y": draw.standard_normal(meant.shape)}
+    _, _, found = judged.gradients(given, upstream)
+    _, _, wanted = right.gradients(given, upstream)
+    for name, gradient in wanted.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-10, atol=1e-11, err_msg=name)
