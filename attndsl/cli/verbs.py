@@ -48,7 +48,10 @@ VERBS: dict[str, Verb] = {
             "run", "run a model once, on arrays from a file", "run gpt2 --weights gpt2/ --inputs in.npz -o out.npz", RUN
         ),
         Verb(
-            "compare", "hold PyTorch against NumPy: every output, every gradient", "compare gpt_nano --gradients", RUN
+            "compare",
+            "hold one backend against another: every output, every gradient",
+            "compare gpt_nano --gradients",
+            RUN,
         ),
         Verb(
             "train",

@@ -170,7 +170,8 @@ class Backend:
 
     def versions(self) -> dict[str, str]:
         """The versions of its packages, which the last bits of its results depend on."""
-        return {package: str(importlib.import_module(package).__version__) for package in self.packages}
+        modules = {package: importlib.import_module(package) for package in self.packages}
+        return {package: str(getattr(module, "__version__", "unknown")) for package, module in modules.items()}
 
     def described(self, dtype: str, device: str) -> str:
         """`PyTorch float32 on cuda`: a program of it, in words."""
