@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from attndsl.graph import Node, Value
+from attndsl.graph import FLOAT, Node, Value
 from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
     Add,
     Constant,
     Div,
+    Dot,
     Exp,
     Ge,
     Gt,
@@ -27,11 +28,12 @@ from attndsl.ops import (
     Sqrt,
     Sub,
     Sum,
+    Transpose,
     Where,
 )
 from attndsl.passes.algebra import ONE, Algebra, same
 from attndsl.passes.base import Refusal
-from attndsl.passes.rules import Put, Rule, RulePass, simple
+from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
 from attndsl.records import dataclass
 
 
@@ -107,6 +109,21 @@ def _mean(algebra: Algebra, node: Node) -> Put | None:
     return Put(Mean(found[0]), found[1]) if found is not None and isinstance(found[2].op, Sum) else None
 
 
+def _dot(algebra: Algebra, node: Node) -> Match | None:
+    """sum(a * b) along axes of both, where the product is larger than either: nobody needs it."""
+    value = node.inputs[0]
+    moved = algebra.made_by(value, Transpose)
+    product = algebra.made_by(value if moved is None else moved.inputs[0], Mul)
+    if product is None or not all(map(algebra.rewriter.used_once, {value, product.output})):
+        return None
+    match node.op, product.inputs:
+        case Sum((_, *_) as over), (a, b) if {a.type.dtype, b.type.dtype} == {FLOAT}:
+            left, right = set(a.type.axes), set(b.type.axes)
+            if set(over) <= left & right and left - right and right - left:
+                return Match("`sum` of a product becomes `dot`", lambda out: out.emit(Dot(over), a, b))
+    return None
+
+
 def _root(algebra: Algebra, node: Node) -> Put | None:
     """1 / sqrt(v), v ^ -0.5, v ^ 0.5"""
     if isinstance(node.op, Div) and not (
@@ -165,6 +182,7 @@ RULES: tuple[Rule, ...] = (
     simple("spelled-sigmoid", (Div, Pow), _sigmoid),
     simple("spelled-root", (Div, Pow), _root),
     simple("spelled-mean", (Div, Mul), _mean),
+    simple("spelled-dot", (Sum,), _dot),
     simple("operand-order", (Gt, Ge), _flipped, quiet=True),
     simple("operand-order", (Op,), _ordered, quiet=True),
 )
@@ -172,8 +190,9 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Canonicalise(RulePass):
-    """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt;
-    `a > b` is `b < a` and commutative operands have an order (parameters behind what is computed, constants last)."""
+    """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt,
+    `sum(a * b)` a dot where the product is larger than both; `a > b` is `b < a` and commutative operands have an order
+    (parameters behind what is computed, constants last)."""
 
     name = "canonicalise"
     after = ("constant-folding", "common-subexpressions")

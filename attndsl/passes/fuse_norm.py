@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from attndsl.graph import Axis, Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import Add, Div, LayerNorm, Mean, Mul, Op, Pow, RMSNorm, Rsqrt, Sqrt, Sub, Sum
+from attndsl.ops import Add, Div, LayerNorm, Mean, Mul, Op, Parameter, Pow, RMSNorm, Rsqrt, Sqrt, Sub, Sum
 from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomial, close, same
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import axis_names, group
@@ -239,6 +239,8 @@ def _group(algebra: Algebra, root: Node, core: Node, variance: _Variance) -> Mat
 
 
 def _check_affine(algebra: Algebra, root: Node, kind: str, monomial: Monomial, over: tuple[Axis, ...]) -> None:
+    if len(monomial) > 1 and not all(algebra.made_by(value, Parameter) for value, _ in monomial):
+        raise Refusal(f"the {kind} is a product of more than parameters: what is no parameter stays apart", root, 5)
     axes: set[Axis] = set()
     for value, exponent in monomial:
         outside = [axis for axis in value.type.axes if axis not in over]

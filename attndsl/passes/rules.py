@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from attndsl.graph import Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import Broadcast, Op
+from attndsl.ops import Broadcast, Op, Transpose
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Miss, Pass, PassReport, Refusal, Rewrite
 from attndsl.passes.rewrite import NodePlace, Rewriter
@@ -170,7 +170,8 @@ class _Driver:
         out = self.rewriter.at(node, scope)
         value = match.rewrite(out)
         if value.type != node.output.type:
-            value = out.emit(Broadcast(node.output.type.axes), value)
+            axes = node.output.type.axes
+            value = out.emit(Transpose(axes) if set(axes) == set(value.type.axes) else Broadcast(axes), value)
         self.rewriter.replace(node, value)
         self._again([self.rewriter.places[new] for new in out.nodes if new in self.rewriter.places])
 

@@ -58,6 +58,19 @@ SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
   mixed = dot(softmax(dot(q * head ^ -0.25, -k * head ^ -0.25, over=head) * -1, over=S), v, over=S)""",
         {"scale": 0.5},
     ),
+    "scores by hand: a sum of products": (
+        """
+  product: [B, heads, T, S, head] = q * k
+  mixed = dot(softmax(sum(product, over=head) / sqrt(head), over=S), v, over=S)""",
+        {"scale": 0.5},
+    ),
+    "values by hand: a sum of products": (
+        """
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S)
+  weighed: [B, T, S, heads, head] = weight * v
+  mixed = sum(weighed, over=S)""",
+        {"scale": 0.5},
+    ),
     "no scale": (
         """
   mixed = dot(softmax(dot(q, k, over=head), over=S), v, over=S)""",
