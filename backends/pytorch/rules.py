@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attndsl import ops
 from attndsl.backends.pytorch import attention
+from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, Linear, NegativeLogLikelihood, Relu
 from attndsl.graph import FLOAT, Node, Type, Value
 from attndsl.graph.builder import Builder
@@ -153,6 +154,11 @@ def _with_masked_bias(
     return Match("mask and bias in one", rewrite)
 
 
+def _without_a_lowering(algebra: Algebra, node: Node) -> Found:
+    """A fused operator for which nothing is written here is computed by its parts."""
+    return None if type(node.op) in LOWERINGS else expanded(node)
+
+
 RULES: tuple[Rule, ...] = (
     simple("linear", (ops.Dot,), _linear),
     simple("linear", (ops.Add,), _biased),
@@ -163,4 +169,5 @@ RULES: tuple[Rule, ...] = (
     simple("heads-joined", (ops.Flatten,), _heads_joined),
     simple("norm", (ops.LayerNorm, ops.RMSNorm), _norm),
     simple("attention", (ops.Attention,), _attention),
+    simple("expanded", (ops.Fused,), _without_a_lowering),
 )

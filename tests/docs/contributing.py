@@ -1,6 +1,6 @@
 """The pages in docs/contributing, taken apart: what a fence's words say of its block.
 
-- ```` ```python NAME ```` and ```` ```toml NAME ```` are files; without a name, a script;
+- ```` ```python NAME ````, and the same with `toml` or `attn`, are files; Python without a name is a script;
 - ```` ```console ````: commands behind `$`, each followed by what it prints (nothing: it may print anything).
 """
 
@@ -40,7 +40,7 @@ def read_page(name: str) -> Page:
             page.commands += _commands(block["text"])
         elif block["name"]:
             page.files[block["name"]] = block["text"]
-        else:
+        elif block["language"] == "python":
             page.scripts.append(block["text"])
     return page
 
