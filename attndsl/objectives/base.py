@@ -232,9 +232,9 @@ class Objective(ABC):
         """What stands where a row is over (0 where nothing is named for it)."""
         return self.special_token("pad") or 0
 
-    def framed(self, tokens: Array, *, begin: bool = True) -> Array:
+    def framed(self, tokens: Array, *, begin: bool = True, end: bool = True) -> Array:
         """A text between the tokens that begin and end one, as far as they are named."""
-        first, last = self.special_token("begin") if begin else None, self.special_token("end")
+        first, last = (self.special_token("begin") if begin else None), (self.special_token("end") if end else None)
         parts = [part for part in (first, last) if part is not None]
         if not parts:
             return tokens
@@ -247,10 +247,12 @@ class Objective(ABC):
         """How many tokens `framed` adds."""
         return sum(self.special_token(role) is not None for role in ("begin", "end"))
 
-    def shown_and_said(self, tokens: Array) -> tuple[Array, Array]:
-        """What a decoder is shown of a text, and what it is to say: the same, one place further on, to the end."""
+    def shown_and_said(self, tokens: Array, *, whole: bool = True) -> tuple[Array, Array]:
+        """What a decoder is shown of a text, and what it is to say: the same, one place further on, to the end. Where
+        the text is not `whole`, because something was cut off, it does not end, and nothing is to be learnt of an
+        end."""
         start = self.token("start")
-        said = self.framed(tokens, begin=self.special_token("begin") != start)
+        said = self.framed(tokens, begin=self.special_token("begin") != start, end=whole)
         return np.concatenate([[start], said[:-1]]), said
 
     def limit(self, role: str) -> int | None:

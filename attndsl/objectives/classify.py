@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classified:
-    """Texts with their special tokens, which segment each token is in, and the number of each text's class."""
+    """Texts with their special tokens, which segment each token is in, what is to be said after each token, and the
+    number of each text's class."""
 
     rows: list[Array]
     segments: list[Array]
+    said: list[Array]
     labels: Array
 
 
@@ -66,17 +68,29 @@ class Classify(Objective):
         encoded = self.tokenizer.encode_batch(data.texts(str(self.choice.options["text"])))
         more = self.tokenizer.encode_batch(data.texts(other)) if other else None
         labels = data.encode_labels(str(self.choice.options["label"]), self.labels)
-        cut, length = 0, self.recipe.length
+        cuts, length = list[tuple[bool, bool]](), self.recipe.length
         for place, one in enumerate(encoded):
             two = more[place] if more is not None else None
             kept = self._cut(one, two, length)
-            cut += len(kept[0]) < len(one) or (two is not None and len(kept[1]) < len(two))
+            cuts.append((len(kept[0]) < len(one), two is not None and len(kept[1]) < len(two)))
             encoded[place] = kept[0]
             if more is not None:
                 more[place] = kept[1]
-        tell_cut(say, cut, len(encoded), length)
+        tell_cut(say, sum(map(any, cuts)), len(encoded), length)
         rows, segments = self._framed(encoded, more)
-        return Classified(rows, segments, labels)
+        said = [self._said(row, len(one), *cut) for row, one, cut in zip(rows, encoded, cuts, strict=True)]
+        return Classified(rows, segments, said, labels)
+
+    def _said(self, row: Array, first: int, first_cut: bool, second_cut: bool) -> Array:
+        """What comes after each token of a row: the row, one place further on. Of a text that was cut there is no end
+        to be learnt; `first` is how many tokens the first text has."""
+        said = row[1:].copy()
+        if self.special_token("end") is not None:
+            if first_cut:
+                said[(self.special_token("begin") is not None) + first - 1] = IGNORED
+            if second_cut:
+                said[-1] = IGNORED
+        return said
 
     def _cut(self, one: Array, two: Array | None, length: int) -> tuple[Array, Array]:
         """Both texts without what is too much: the end of the longer one, token by token, as BERT's code does."""
@@ -116,7 +130,10 @@ class Classify(Objective):
         encode = self.tokenizer.encode_batch
         rows, segments = self._framed(encode(first), encode(second) if second else None)
         self.require_short(rows, "tokens")
-        return self._given(rows, segments)
+        given = self._given(rows, segments)
+        return given | self.given(
+            targets=padded([row[1:] for row in rows], IGNORED, given[self.input("tokens")].shape[1])
+        )
 
     def _framed(self, first: Sequence[Array], second: Sequence[Array] | None) -> tuple[list[Array], list[Array]]:
         end = self.special_token("end")
@@ -135,17 +152,16 @@ class Classify(Objective):
     def _batch(self, data: Classified, rows: Array) -> Batch:
         chosen = rows.tolist()
         batch = self._given([data.rows[row] for row in chosen], [data.segments[row] for row in chosen])
-        return batch | self.given(label=data.labels[rows])
+        said = padded([data.said[row] for row in chosen], IGNORED, batch[self.input("tokens")].shape[1])
+        return batch | self.given(label=data.labels[rows], targets=said)
 
     def _given(self, rows: Sequence[Array], segments: Sequence[Array]) -> Batch:
         tokens, lengths = padded(rows, self.padding), lengths_of(rows)
         width = tokens.shape[1]
-        said = padded([row[1:] for row in rows], IGNORED, width)
         return self.given(
             tokens=tokens,
             valid=present(lengths, width),
             segment=padded(segments, 0, width),
-            targets=said,
             last=np.maximum(lengths - 1, 0),
         )
 

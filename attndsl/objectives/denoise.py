@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class Denoise(Noisy):
-    """Source `[begin] noised text [end]`, target `[begin] text [end]`."""
+    """Source `[begin] noised text [end]`, target `[begin] text [end]`; a window that stops before its document does has
+    no end to be said."""
 
     name = "denoise"
     doc = "the text before noise came over it"
@@ -43,9 +44,10 @@ class Denoise(Noisy):
         self.room = max(2, self.recipe.length - self.frame)
 
     def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
-        rows = data.rows(*data.window(places, self.room))
+        starts, stops = data.window(places, self.room)
+        rows = data.rows(starts, stops)
         noised = [self.framed(self.noised(row, draws)) for row in rows]
-        return self.pairs(noised, rows)
+        return self.pairs(noised, rows, data.ends(stops))
 
     def noised(self, row: Array, draws: Draws) -> Array:
         """A text with all the noises that the recipe asks for."""

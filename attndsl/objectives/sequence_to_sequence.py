@@ -34,10 +34,12 @@ WRITTEN_OUT = 256  # how many held-out rows are answered in full, one token afte
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Sources as the encoder is given them, targets as they are."""
+    """Sources as the encoder is given them, targets as they are, and which of these are `whole`: nothing was cut
+    off."""
 
     sources: list[Array]
     targets: list[Array]
+    whole: list[bool]
 
 
 class SequenceToSequence(Sequences):
@@ -62,7 +64,7 @@ class SequenceToSequence(Sequences):
         cut = sum(len(a) > room or len(b) > room for a, b in zip(sources, targets, strict=True))
         tell_cut(say, cut, len(sources), length, "rows")
         framed = [self.framed(row[:room]) for row in sources]
-        return Pairs(framed, [row[:room] for row in targets])
+        return Pairs(framed, [row[:room] for row in targets], [len(row) <= room for row in targets])
 
     def training(self, data: Pairs, step: int, part: int = 0) -> Batch:
         return self._batch(data, drawn(self.recipe, len(data.sources), step, part))
@@ -73,7 +75,8 @@ class SequenceToSequence(Sequences):
 
     def _batch(self, data: Pairs, rows: Array) -> Batch:
         chosen = rows.tolist()
-        return self.pairs([data.sources[row] for row in chosen], [data.targets[row] for row in chosen])
+        sources, targets = [data.sources[row] for row in chosen], [data.targets[row] for row in chosen]
+        return self.pairs(sources, targets, [data.whole[row] for row in chosen])
 
     def inputs(self, examples: Sequence[Any]) -> Batch:
         """Sources: texts, or rows with the column for them."""

@@ -33,9 +33,10 @@ class Sequences(Objective):
         self.require_short(rows, "source")
         return self._sources(rows)
 
-    def pairs(self, sources: Sequence[Array], targets: Sequence[Array]) -> Batch:
-        """A batch from sources that are framed already, and targets that are not."""
-        both = [self.shown_and_said(row) for row in targets]
+    def pairs(self, sources: Sequence[Array], targets: Sequence[Array], whole: Sequence[bool] | Array) -> Batch:
+        """A batch from sources that are framed already, and targets that are not; `whole` says which of these were not
+        cut, and so end in the token for it."""
+        both = [self.shown_and_said(row, whole=bool(end)) for row, end in zip(targets, whole, strict=True)]
         return self._sources(sources) | self.given(
             target=padded([shown for shown, _ in both], self.padding),
             targets=padded([said for _, said in both], IGNORED),

@@ -64,7 +64,10 @@ class SpanCorruption(Noisy):
 
     def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
         both = [self.corrupted(row, draws) for row in data.rows(*data.window(places, self.room))]
-        return self.pairs([self.framed(source) for source, _ in both], [target for _, target in both])
+        # The targets are all that was taken out, and so are whole wherever the window was cut.
+        return self.pairs(
+            [self.framed(source) for source, _ in both], [target for _, target in both], [True] * len(both)
+        )
 
     def corrupted(self, row: Array, draws: Draws) -> tuple[Array, Array]:
         """What is left of a text, and what was taken out of it, both with their sentinels."""

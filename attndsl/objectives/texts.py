@@ -58,6 +58,10 @@ class Text:
         found: Array = np.maximum(np.searchsorted(self.starts, places, side="right") - 1, 0)
         return found
 
+    def ends(self, places: Array) -> Array:
+        """Whether a document ends at each place, bool."""
+        return np.isin(places, self.stops)
+
     def window(self, places: Array, length: int) -> tuple[Array, Array]:
         """Starts and ends of windows of `length` tokens from `places`, moved back where a document ends before, and
         shorter where it is shorter than that."""

@@ -123,6 +123,26 @@ def test_long_rows_are_cut_and_counted(make: Make, tokenizer: Bytes) -> None:
     assert said == ["1 of 2 rows are longer than 48 tokens: their ends are cut off"]
 
 
+def test_the_end_of_a_text_that_was_cut_is_not_learnt(make: Make, tokenizer: Bytes) -> None:
+    """Neither of a target, nor by the language model beside a classifier."""
+    end = tokenizer.special["end"]
+    objective = make(SEQUENCES, settings={"length": 12})
+    rows = table(source=["a", "b"], target=["y" * 50, "z"])
+    (batch,) = objective.evaluation(objective.prepare(rows), 1)
+    assert end not in batch["targets"][0]
+    assert batch["targets"][1].tolist().count(end) == 1
+    assert batch["target"][0, 1:].tolist() == batch["targets"][0, :-1].tolist()
+    objective = make(FINAL, labels=("0", "1"), settings={"length": 12})
+    (batch,) = objective.evaluation(objective.prepare(table(text=["y" * 50, "z"], label=[0, 1])), 1)
+    assert (batch["tokens"][0, batch["last"][0]], batch["targets"][0].max()) == (end, ord("y"))
+    assert batch["targets"][1].tolist()[:2] == [ord("z"), end]
+    both = make(FINAL.replace(")", ", pair=second)"), labels=("0", "1"), settings={"length": 12})
+    data = table(text=["x", "x" * 20, "x" * 20], second=["y" * 20, "y", "y" * 20], label=[0, 1, 0])
+    (batch,) = both.evaluation(both.prepare(data), 1)
+    ends = [(batch["tokens"][row] == end).sum() - (batch["targets"][row] == end).sum() for row in range(3)]
+    assert ends == [1, 1, 2]
+
+
 def test_long_texts_are_refused_in_use(make: Make) -> None:
     """The model takes 64, though the recipe trains on 48."""
     objective = make(SEQUENCES)
