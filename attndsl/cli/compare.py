@@ -64,16 +64,17 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.models import inputs_from, load_with_weights
+    from attndsl.cli.models import inputs_file, load_with_weights, read_inputs
     from attndsl.comparison import compare, table
 
+    file = inputs_file(args.inputs, args.sizes)
     graph, weights = load_with_weights(args.spec, args.settings, args.weights)
     comparison = compare(
         graph,
         candidate=args.against,
         reference=args.reference,
         weights=weights,
-        inputs=inputs_from(args.inputs, args.sizes),
+        inputs=read_inputs(file, graph) if file else None,
         gradients=args.gradients,
         dtype=args.dtype,
         device=args.device,

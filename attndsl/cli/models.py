@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from attndsl.diagnostics import Diagnostic
     from attndsl.graph import Graph
     from attndsl.running.program import Array
+    from attndsl.storage.arrays import ArrayFile
 
 
 def load_with_weights(
@@ -36,12 +37,22 @@ def _warn(diagnostic: Diagnostic) -> None:
     print(f"note: {diagnostic.message}", file=sys.stderr)
 
 
-def inputs_from(path: str | None, sizes: Mapping[str, int]) -> dict[str, Array] | None:
-    """The arrays of the .npz file at `path`; None where no file is named."""
-    from attndsl.cli.paths import read_arrays
+def inputs_file(path: str | None, sizes: Mapping[str, int]) -> ArrayFile | None:
+    """The .npz file at `path`; None where no file is named."""
+    from attndsl.storage.arrays import ArrayFile
 
     if path is None:
         return None
     if sizes:
         raise Usage("`--size` is for example inputs, and `--inputs` names real ones", "give one of the two")
-    return read_arrays(path)
+    return ArrayFile(path)
+
+
+def read_inputs(file: ArrayFile, graph: Graph) -> dict[str, Array]:
+    """The arrays of a file, which are held against the graph's inputs by name and shape before they are read."""
+    from attndsl.running.inputs import check_inputs, check_shapes
+
+    check_shapes(graph, file.stated)
+    arrays = {name: file.read(name) for name in file.stated}
+    check_inputs(graph, arrays)
+    return arrays

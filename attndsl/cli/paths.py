@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import error
 from attndsl.storage.whole import replacing, way_to_folder
 
 if TYPE_CHECKING:
@@ -37,52 +37,6 @@ def checked(path: str) -> Path:
             help=way_to_folder(place.parent),
         )
     return place
-
-
-def read_arrays(path: str) -> dict[str, Array]:
-    """The arrays of an .npz file by name. Raises AttnError where it is missing, damaged, no .npz, or holds pickles."""
-    import zipfile
-
-    import numpy
-
-    how = 'write it with `numpy.savez("in.npz", tokens=…)`, one array for each input by its name'
-    try:
-        with open(path, "rb") as file:
-            loaded: Any = numpy.load(file, allow_pickle=False)
-            if isinstance(loaded, numpy.lib.npyio.NpzFile):
-                return {name: _array(loaded, name, path) for name in loaded.files}
-    except FileNotFoundError:
-        folder = Path(path).parent
-        near = did_you_mean(Path(path).name, (f.name for f in folder.iterdir())) if folder.is_dir() else ()
-        raise error("E0880", f"there is no file `{path}`", help=near or how) from None
-    except IsADirectoryError:
-        raise error("E0881", f"`{path}` is a folder, not an .npz file", help=how) from None
-    except (ValueError, zipfile.BadZipFile, EOFError):
-        raise error("E0881", f"`{path}` is not an .npz file that can be read", help=how) from None
-    raise error("E0881", f"`{path}` holds one array without a name (.npy)", help=how)
-
-
-def _array(loaded: Any, name: str, path: str) -> Array:
-    import zipfile
-    import zlib
-
-    try:
-        array: Array = loaded[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as problem:  # or encrypted
-        if "pickle" in str(problem):
-            raise _pickled(path, name) from None
-        help = "write the file again, or copy it again"
-        raise error("E0881", f"array `{name}` of `{path}` is damaged: {problem}", help=help) from None
-    return array
-
-
-def _pickled(path: str, name: str) -> AttnError:
-    return error(
-        "E0882",
-        f"array `{name}` of `{path}` holds Python objects, not numbers",
-        note="reading it would run code from the file, so it is refused",
-        help="give it a numeric dtype before saving: `array.astype(numpy.int64)`",
-    )
 
 
 def write_arrays(arrays: Mapping[str, Array], path: str) -> None:

@@ -43,19 +43,17 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.models import inputs_from, load_with_weights
+    from attndsl.cli.models import inputs_file, load_with_weights, read_inputs
     from attndsl.cli.paths import checked, write_arrays
     from attndsl.running import backends
-    from attndsl.running.inputs import check_inputs, example_inputs
+    from attndsl.running.inputs import example_inputs
 
     if args.output:
         checked(args.output)  # before anything is computed
-    inputs = inputs_from(args.inputs, args.sizes)
+    file = inputs_file(args.inputs, args.sizes)
     graph, weights = load_with_weights(args.spec, args.settings, args.weights)
-    if inputs is None:
-        inputs = example_inputs(graph, args.sizes or None, seed=args.seed)
-    else:
-        check_inputs(graph, inputs)  # before parameters are drawn, which may take a while
+    # Before parameters are drawn, which may take a while.
+    inputs = read_inputs(file, graph) if file else example_inputs(graph, args.sizes or None, seed=args.seed)
     backend = backends.chosen(args.backend)
     program = backend.program(graph, dtype=args.dtype, device=args.device, parameters=weights, seed=args.seed)
     outputs = program.run(inputs, seed=args.seed, dump=tuple(args.dump))

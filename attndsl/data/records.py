@@ -8,8 +8,6 @@ import io
 import itertools
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -20,6 +18,7 @@ from attndsl.data.images import read_classes
 from attndsl.data.sources import EXAMPLE, beside
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
+from attndsl.storage.arrays import ArrayFile
 from attndsl.storage.refusals import file_errors
 
 if TYPE_CHECKING:
@@ -357,16 +356,13 @@ def _columns(count: int) -> str:
 
 def _archive(path: Path) -> Table:
     try:
-        with open(path, "rb") as opened:
-            file = np.load(opened, allow_pickle=False)
-            if not hasattr(file, "files"):
-                raise ValueError("it is a single array without a name")
-            columns: dict[str, Column] = {name: file[name] for name in file.files}
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as problem:
+        file = ArrayFile(str(path))
+        columns: dict[str, Column] = {name: file.read(name) for name in file.stated}
+    except AttnError as problem:
         raise error(
             "E0718",
             f"`{path}` is not an archive of arrays that can be read",
-            note=str(problem),
+            note=problem.diagnostics[0].message,
             help="write it with `numpy.savez(path, image=…, label=…)`; arrays of Python objects are not read",
         ) from None
     return _checked(columns, f"`{path}`")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
 from attndsl.objectives.roles import Data
+from attndsl.storage.arrays import ArrayFile
 
 if TYPE_CHECKING:
     import numpy
@@ -86,9 +87,8 @@ def _archived(run: Run, path: str | os.PathLike[str]) -> list[Array]:
 
 
 def _single(path: str | os.PathLike[str], column: str) -> Array | None:
-    with np.load(path, allow_pickle=False) as file:
-        array: Array | None = file[column] if column in file.files else None
-    return array if array is not None and array.ndim in (2, 3) else None
+    file = ArrayFile(os.fspath(path))
+    return file.read(column) if column in file.stated and file.stated[column].ndim in (2, 3) else None
 
 
 def _is_channels(run: Run, count: int) -> bool:

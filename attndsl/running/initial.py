@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph, Initializer
 from attndsl.lazy import np
 from attndsl.ops.draws import generator
+from attndsl.storage.arrays import machine_bytes
 
 if TYPE_CHECKING:
     import numpy
@@ -90,14 +90,6 @@ def _truncated(draw: numpy.random.Generator, shape: tuple[int, ...], std: float)
 def parameter_bytes(graph: Graph, dtype: str = "float32") -> int:
     """How much memory all parameters take, found without visiting them."""
     return graph.parameter_count * BYTES[dtype]
-
-
-def machine_bytes() -> int | None:
-    """This machine's memory, None where it does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def require_memory(graph: Graph, dtype: str, copies: float = 1) -> None:

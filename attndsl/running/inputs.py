@@ -46,11 +46,21 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
 
 
 def check_inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
-    """The value of every size, those of the hyperparameters and those that the arrays' shapes bind.
+    """What `check_shapes` gives and raises, and E0801 for a value out of its declared range."""
+    sizes = check_shapes(graph, arrays)
+    given = [(info, np.asarray(arrays[info.name])) for info in graph.inputs if info.name in arrays]
+    mistakes = [wrong for info, array in given for wrong in _values(info, array, sizes)]
+    if mistakes:
+        raise AttnError(*mistakes)
+    return sizes
+
+
+def check_shapes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The value of every size, those of the hyperparameters and those that the arrays' shapes bind; their values are
+    not looked at.
 
     Raises `AttnError` with every mistake found: a name that is unknown or missing (E0803), a rank, dtype or length
-    that does not fit (E0802), a constraint that the sizes break (its own code, with the message of the checker), a
-    value out of its declared range (E0801).
+    that does not fit (E0802), a constraint that the sizes break (its own code, with the message of the checker).
     """
     declared = {info.name: info for info in graph.inputs}
     mistakes = [_unknown(name, declared) for name in arrays if name not in declared]
@@ -65,8 +75,6 @@ def check_inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
         raise AttnError(*mistakes)
     sizes, mistakes = _bind(graph, given)
     mistakes += [rule.failure(sizes) for rule in graph.constraints if rule.holds(sizes) is False]
-    if not mistakes:
-        mistakes = [wrong for info, array in given.values() for wrong in _values(info, array, sizes)]
     if mistakes:
         raise AttnError(*mistakes)
     return sizes

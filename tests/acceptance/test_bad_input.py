@@ -250,7 +250,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "an encrypted archive": (lambda p: _archive(p, _npy("(1, 4)"), flags=1), "E0881", "encrypted"),
     "an unknown compression": (lambda p: _archive(p, _npy("(1, 4)"), method=99), "E0881", "compression"),
     "a negative shape": (lambda p: _archive(p, _npy("(-1, 4)")), "E0881", "is damaged"),
-    "exabytes": (lambda p: _archive(p, _npy("(1000000000, 1000000000)")), "E0890", "not enough memory"),
+    "exabytes": (lambda p: _archive(p, _npy("(1000000000, 1000000000)")), "E0881", "bytes are stated"),
     "a folder": (lambda p: p.mkdir(), "E0881", "is a folder, not an .npz file"),
 }
 

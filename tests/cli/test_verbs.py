@@ -271,3 +271,11 @@ def test_a_place_that_cannot_be_written_is_told(attndsl, folder, verb):
         done = attndsl(*verb, "-o", path)
         assert done.code == 1
         assert "error[E0883]" in done.err
+
+
+def test_a_large_array_that_is_no_input_is_told_by_its_name_and_not_read(attndsl, folder, monkeypatch):
+    _write("in.npz", x=np.ones((2, 4), "float32"), other=np.zeros(1000))
+    monkeypatch.setattr("attndsl.storage.arrays.ArrayFile.read", lambda self, name: pytest.fail(f"`{name}` is read"))
+    done = attndsl("run", "good.attn", "--inputs", "in.npz", "--backend", "numpy")
+    assert done.code == 1
+    assert "error[E0803]: there is no input `other`" in done.err

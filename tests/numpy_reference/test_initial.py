@@ -13,7 +13,8 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Initializer
 from attndsl.ops.draws import generator
-from attndsl.running.initial import initial_parameters, initial_value, machine_bytes, parameter_bytes
+from attndsl.running.initial import initial_parameters, initial_value, parameter_bytes
+from attndsl.storage.arrays import machine_bytes
 from tests.samples.graphs import decoder, repeat
 
 
