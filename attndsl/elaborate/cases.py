@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 
@@ -13,7 +13,7 @@ from attndsl.values import Formula, IndexVariable, Number
 from attndsl.values.operators import Scalar, Uncomputable
 
 MAX_OUTCOMES = 250_000
-"""How many operators on repeat indices are computed in one elaboration, to see how conditions come out."""
+"""How many operators on repeat indices are computed in one elaboration, round by round."""
 
 
 Tables = dict[object, dict[int, Scalar]]
@@ -24,6 +24,12 @@ def note_outcome(formula: Formula, outcome: Scalar) -> None:
     """The body being elaborated is for rounds in which `formula` comes out so."""
     for variable in formula.variables:
         variable.decisions[formula.key] = (formula, outcome)
+
+
+def note_use(formula: Formula, span: Span) -> None:
+    """`formula` becomes a number of each round."""
+    for variable in formula.variables if formula.operands else ():
+        variable.uses[formula.key] = (formula, span)
 
 
 def decided(n: Number) -> Number:
@@ -42,21 +48,32 @@ def split_rounds(
     condition has no value in one of the rounds."""
     same: Sequence[int] = remaining
     for formula, outcome in variable.decisions.values():
-        inner = [other for other in formula.variables if other.rounds is not None]  # of repeats inside this one
-        if not inner:
-            column = tables.setdefault(formula.key, {})
-            _spend(formula.length * sum(i not in column for i in same), variable, run, span)
-            column.update({i: _value(formula, {variable: i}, variable, span) for i in same if i not in column})
+        for column in _columns(formula, variable, same, tables, run, span):
             same = [i for i in same if column[i] == outcome]
-            continue
-        _spend(formula.length * len(same) * prod(len(other.rounds or ()) for other in inner), variable, run, span)
-        for at in product(*(other.rounds or () for other in inner)):
-            inside = dict(zip(inner, at, strict=True))
-            same = [i for i in same if _value(formula, {**inside, variable: i}, variable, span) == outcome]
+    for formula, place in variable.uses.values():
+        for _ in _columns(formula, variable, same, tables, run, place):
+            pass  # every round must have a value
     if len(same) == len(remaining):
         return remaining, ()
     members = frozenset(same)
     return tuple(same), tuple(i for i in remaining if i not in members)
+
+
+def _columns(
+    formula: Formula, variable: IndexVariable, rounds: Sequence[int], tables: Tables, run: Run, span: Span
+) -> Iterator[Mapping[int, Scalar]]:
+    """What a formula comes to in these rounds, for each choice of the indices of the repeats inside."""
+    inner = [other for other in formula.variables if other.rounds is not None]
+    if not inner:
+        column = tables.setdefault(formula.key, {})
+        _spend(formula.length * sum(i not in column for i in rounds), variable, run, span)
+        column.update({i: _value(formula, {variable: i}, variable, span) for i in rounds if i not in column})
+        yield column
+        return
+    _spend(formula.length * len(rounds) * prod(len(other.rounds or ()) for other in inner), variable, run, span)
+    for at in product(*(other.rounds or () for other in inner)):
+        inside = dict(zip(inner, at, strict=True))
+        yield {i: _value(formula, {**inside, variable: i}, variable, span) for i in rounds}
 
 
 def _spend(operators: int, variable: IndexVariable, run: Run, span: Span) -> None:
@@ -65,9 +82,9 @@ def _spend(operators: int, variable: IndexVariable, run: Run, span: Span) -> Non
         run.exhausted = True
         raise error(
             "E0111",
-            f"the conditions on `{variable.name}` would be looked at in more than {MAX_OUTCOMES:,} steps",
+            f"what follows from `{variable.name}` would be computed in more than {MAX_OUTCOMES:,} steps",
             span,
-            help="write conditions with fewer operators, or a repeat for each kind of layer",
+            help="write it with fewer operators, or a repeat for each kind of layer",
         )
 
 
@@ -77,10 +94,10 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
     except Uncomputable as problem:
         raise error(
             "E0405",
-            f"a condition has no value where `{variable.name}` is {at[variable]}: {problem}",
+            f"this number has no value where `{variable.name}` is {at[variable]}: {problem}",
             span,
-            help="leave that layer out, or write the condition without it",
+            help="write it so that it has one in every round",
         ) from None
 
 
-__all__ = ["MAX_OUTCOMES", "Tables", "decided", "note_outcome", "split_rounds"]
+__all__ = ["MAX_OUTCOMES", "Tables", "decided", "note_outcome", "note_use", "split_rounds"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.elaborate.calls import make_layer
+from attndsl.elaborate.cases import decided
 from attndsl.elaborate.expressions import argument, binary, condition, evaluate
 from attndsl.elaborate.frames import POISON, Frame, Poisoned
 from attndsl.elaborate.inputs import declare_input, declare_output
@@ -170,8 +171,8 @@ def _param(node: tree.ParamDecl, frame: Frame) -> None:
     initializer = DEFAULT_INITIALIZER
     if node.init is not None:
         value = evaluate(node.init, frame)
-        if isinstance(value, Number) and value.value is not None and value.formula is None:
-            value = Initializer("constant", (float(value.value),))
+        if isinstance(value, Number) and decided(value).value is not None:
+            value = Initializer("constant", (float(value.value or 0),))
         if not isinstance(value, Initializer):
             raise error(
                 "E0104",

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error
+from attndsl.elaborate.cases import note_use
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import Argument, Axes, Compile, describe
 from attndsl.graph import Axis, Type, Value
@@ -88,6 +89,7 @@ def lift(argument: Argument, frame: Frame) -> Argument:
 
 def _lift(number: Number, frame: Frame, span: Span) -> Value:
     if number.formula is not None:
+        note_use(number.formula, span)
         return _emit_formula(number.formula, frame, span)
     stamp(frame, span)
     if number.value is None:

@@ -24,7 +24,8 @@ MAX_FORMULA = 200
 @dataclass(eq=False)
 class IndexVariable:
     """The index of a `repeat` while its body is elaborated: the body's int scalar, and the case that is being tried.
-    `decisions` collects what was decided by it, each with what it came to, `rounds` the indices for which they come out
+    `decisions` collects what was decided by it, each with what it came to, `uses` what becomes a number of each round,
+    `rounds` the indices for which they come out
     so, once that is known. Of the cases of one `repeat`, no two have the same `rounds`: they share its `entry`."""
 
     name: str
@@ -32,6 +33,7 @@ class IndexVariable:
     representative: int
     entry: object
     decisions: dict[object, tuple[Formula, Scalar]] = field(default_factory=dict)  # by `Formula.key`
+    uses: dict[object, tuple[Formula, Span]] = field(default_factory=dict)  # by `Formula.key`
     rounds: Indices | None = None
 
 

@@ -92,7 +92,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"blocks, masks and biases inside one another | {frames.MAX_DEPTH}",
         f"operations, where everything is written out | {frames.MAX_STEPS:,}, "
         f"and {frames.STEPS_FOR_A_CHARACTER} for each character of the file",
-        f"operators in conditions on repeat indices, for each layer that they are looked at | {cases.MAX_OUTCOMES:,}",
+        f"operators on repeat indices, for each layer that they are computed for | {cases.MAX_OUTCOMES:,}",
         f"terms, symbols and functions in the formula of a size, multiplied out | {number.MAX_SIZE_PARTS}",
         f"operators by which a number follows from repeat indices | {number.MAX_FORMULA}",
     ):

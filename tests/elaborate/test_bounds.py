@@ -145,7 +145,8 @@ def test_a_text_may_write_its_layers_out() -> None:
     assert graph.parameter_count == 120 * (2 * 8 + 4 * (64 + 8))
 
 
-def test_a_condition_without_a_value_is_told() -> None:
-    text = body("repeat h in 4 {", "  x = tanh(x) if 1 / (h - 2) < 0 else sin(x)", "}")
-    with pytest.raises(AttnError, match="a condition has no value where `h` is 2: division by zero"):
-        elaborate(open_text(text), {})
+def test_a_number_without_a_value_is_told() -> None:
+    for statement in ("x = tanh(x) if 1 / (h - 2) < 0 else sin(x)", "x = x / (2 - h) ^ 2 * (1 / (h - 2))"):
+        text = body("repeat h in 4 {", statement, "}")
+        with pytest.raises(AttnError, match="this number has no value where `h` is 2: division by zero"):
+            elaborate(open_text(text), {})
