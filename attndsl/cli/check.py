@@ -1,7 +1,8 @@
 """Say whether specs are right: names, sizes, axes, masks, before a tensor exists.
 
-Every mistake found is told, with its place, what it conflicts with, and a way out where there is one. A spec that
-is right is counted: how many parameters the model has at these hyperparameters.
+Each mistake is told with its place, what it conflicts with, and a way out where there is one: the first twenty, and
+how many more there are. `attndsl explain E0203` says what a code means. A spec that is right is counted: how many
+parameters the model has at these hyperparameters.
 """
 
 from __future__ import annotations
