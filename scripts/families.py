@@ -100,7 +100,7 @@ def table(figures: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
         *(shown(name, figures["runs"][name]) for name in RUNS if name in figures["runs"]),
         "",
-        f"Times are minutes on {figures['machine']}.",
+        f"Times are minutes on {figures['machine']}. The standard library is that of Python {figures['python']}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -116,6 +116,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     names = [] if arguments == ["--table"] else arguments or list(RUNS)
     for name in names:
+        figures["python"] = platform.python_version()
         figures["machine"] = f"{len(os.sched_getaffinity(0))} cores of {processor()}"
         figures["runs"][name] = train(name, folder)
         FIGURES.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

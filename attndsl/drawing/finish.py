@@ -49,13 +49,19 @@ def _remove_idle_forks(scene: Scene) -> None:
         leaves = any(a.kind == "memory" for a in out) and any(a.tail.frame is not fork.frame for a in into)
         if len(out) > 1 or leaves or any(a.kind == "state" for a in into):
             continue
-        joined = {
-            a: [Arrow(i.tail, a.head, a.kind if a.kind != "flow" else i.kind, i.label) for i in into] for a in out
-        }
+        joined = {a: [_joined(fork, i, a) for i in into] for a in out}
         scene.arrows = [
             new for a in scene.arrows if a.head is not fork for new in (joined[a] if a.tail is fork else [a])
         ]
         scene.boxes.remove(fork)
+
+
+def _joined(fork: Box, into: Arrow, out: Arrow) -> Arrow:
+    """One arrow instead of those before and behind a fork."""
+    is_entry = fork.frame.kind in ("repeat", "scan", "case") and fork.frame not in into.tail.frame.chain()
+    kind = out.kind if out.kind != "flow" else into.kind
+    carried = is_entry or into.is_carried or out.is_carried
+    return Arrow(into.tail, out.head, kind, into.label, is_carried=carried)
 
 
 def _place_shared(scene: Scene) -> None:
@@ -80,12 +86,12 @@ def _move_out(scene: Scene) -> None:
             and box.frame.parent is not None
             and box.frame.kind in ("repeat", "scan", "case")
             and not box.path.startswith(f"{box.frame.path}.")
-            and not any(a.head is box and a.tail.frame is box.frame for a in scene.arrows)
+            and not any(a.head is box and (a.tail.frame is box.frame or a.is_carried) for a in scene.arrows)
         ):
             box.frame = box.frame.parent
             for arrow in scene.arrows:
-                if arrow.tail is box and arrow.kind == "flow" and arrow.head.kind != "fork":
-                    arrow.kind = "memory"
+                if box in (arrow.tail, arrow.head) and arrow.kind in ("flow", "memory"):
+                    arrow.kind = "memory" if arrow.enters else "flow"
 
 
 def _repeat_masks(scene: Scene) -> None:

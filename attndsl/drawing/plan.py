@@ -332,14 +332,12 @@ class Planner:
                 continue
             self.consumed.add(source.box)
             kind = "mask" if source.value.type.dtype == "bool" else "flow"
-            outside = source.box.frame.chain()
-            into = [f for f in head.frame.chain() if f.kind in ("repeat", "scan") and f not in outside]
-            if into and head.kind != "fork" and kind == "flow":
-                kind = "memory"
-            if (source.box, head, kind) in self.arrows:
-                continue
-            self.arrows.add((source.box, head, kind))
-            self.scene.arrows.append(Arrow(source.box, head, kind, self.shape(source.value.type)))
+            arrow = Arrow(source.box, head, kind, self.shape(source.value.type))
+            if kind == "flow" and arrow.enters:
+                arrow.kind = "memory"
+            if (source.box, head, arrow.kind) not in self.arrows:
+                self.arrows.add((source.box, head, arrow.kind))
+                self.scene.arrows.append(arrow)
 
     def describe(self, call: ClosedCall) -> None:
         """Kind and text of a layer's box, now that all its nodes are known."""

@@ -47,6 +47,14 @@ class Arrow:
     kind: str
     label: str = ""
     is_across: bool = False  # between stacks that stand side by side
+    is_carried: bool = False  # what a body is given before its first round, and in each round has made anew
+
+    @property
+    def enters(self) -> bool:
+        """Whether it brings something into a repeated body that is the same in each round."""
+        outside = self.tail.frame.chain()
+        inside = [f for f in self.head.frame.chain() if f.kind in ("repeat", "scan") and f not in outside]
+        return bool(inside) and self.head.kind != "fork" and not self.is_carried
 
 
 @dataclass(slots=True, eq=False)

@@ -324,3 +324,42 @@ def test_a_mixture_is_no_attention() -> None:
     found = kinds(mixture)
     assert found["moe"] == "feed-forward"
     assert found["attn"] == "attention"
+
+
+def test_a_body_that_is_only_a_call_of_an_outer_layer_keeps_its_frame() -> None:
+    scene = scene_of(
+        elaborate(
+            open_text(
+                "model M(width=8, depth=2) {\n  input x: [B, T, width]\n  layer f = mlp(16)\n"
+                "  repeat h in depth { x = f(x) }\n  output y = x\n}\n"
+            ),
+            {},
+        )
+    )
+    assert frames(scene) == [("repeat", "h × 2")]
+    assert box(scene, "f").frame.title == "h × 2"
+    assert arrows(scene, "flow") == {("input x", "f"), ("f", "output y")}
+    assert not arrows(scene, "memory")
+
+
+def test_a_layer_that_reads_only_what_is_outside_stands_outside_of_the_body_that_calls_it() -> None:
+    scene = scene_of(
+        elaborate(
+            open_text(
+                "model M(vocab=64, width=24) {\n"
+                "  input source: int[B, S] where source < vocab\n  input target: int[B, T] where target < vocab\n"
+                "  layer embed = embedding(vocab, width)\n  x = embed(source)\n"
+                "  output logits = scan t in T with h: [B, width] = x[S=0] {\n"
+                "    h = tanh(linear(embed(target[T=t]), width) as enter + h)\n    emit h\n  }\n}\n"
+            ),
+            {},
+        )
+    )
+    assert {b.id: b.frame.kind for b in scene.boxes if b.path} == {
+        "embed": "root",
+        "embed #2": "root",
+        "t.enter": "scan",
+    }
+    assert arrows(scene, "memory") == {("embed #2", "t.enter")}
+    assert ("input target", "embed #2") in arrows(scene, "flow")
+    assert arrows(scene, "tie") == {("embed", "embed #2")}
