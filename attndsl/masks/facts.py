@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from attndsl.graph import Axis, Node, Value
 from attndsl.masks.formulas import index_of, mask_formula
 from attndsl.masks.index import (
-    All,
     Compare,
+    Every,
     Formula,
     Function,
     Index,
-    Linear,
+    LinearSum,
     Read,
     Some,
     always,
@@ -81,7 +81,7 @@ def _facts(
     empty = not _has_key(formula, query, key, sizes)
     if query is None or queries is None:
         return formula, MaskFacts(keys_only=True, data=data, may_be_empty=empty)
-    band = _band(formula, Linear.of(key) - Linear.of(query))
+    band = _band(formula, LinearSum.of(key) - LinearSum.of(query))
     before, after = band or (None, None)
     facts = MaskFacts(
         queries,
@@ -98,11 +98,11 @@ def _facts(
     return formula, facts
 
 
-def _band(formula: Formula, distance: Linear) -> tuple[Size | None, Size | None] | None:
+def _band(formula: Formula, distance: LinearSum) -> tuple[Size | None, Size | None] | None:
     """How far a key may be before and after its query, if the formula says just that; `distance` is k - q."""
     before: Size | None = None
     after: Size | None = None
-    for part in formula.parts if isinstance(formula, All) else (formula,):
+    for part in formula.parts if isinstance(formula, Every) else (formula,):
         if not isinstance(part, Compare) or part.relation != "<=":
             return None
         late, early = part.difference - distance, part.difference + distance
@@ -117,22 +117,22 @@ def _band(formula: Formula, distance: Linear) -> tuple[Size | None, Size | None]
 
 def _prefix(formula: Formula, query: Index, key: Index) -> Size | None:
     """n, if the formula says just `k < n or k <= q`."""
-    causal = Compare("<=", Linear.of(key) - Linear.of(query))
+    causal = Compare("<=", LinearSum.of(key) - LinearSum.of(query))
     if not isinstance(formula, Some) or len(formula.parts) != 2 or causal not in formula.parts:
         return None
     (other,) = (part for part in formula.parts if part != causal)
     if not isinstance(other, Compare) or other.relation != "<=":
         return None
-    rest = other.difference - Linear.of(key)
+    rest = other.difference - LinearSum.of(key)
     return None if rest.terms else -rest.constant + 1
 
 
 def _block(formula: Formula, query: Index, key: Index) -> Size | None:
     """n, if the formula says just `q // n == k // n`."""
     match formula:
-        case Compare("==", Linear(((Function("//", (a, n)), one), (Function("//", (b, m)), minus)), constant)) if (
-            {a, b} == {Linear.of(query), Linear.of(key)}
-            and isinstance(n, Linear)
+        case Compare("==", LinearSum(((Function("//", (a, n)), one), (Function("//", (b, m)), minus)), constant)) if (
+            {a, b} == {LinearSum.of(query), LinearSum.of(key)}
+            and isinstance(n, LinearSum)
             and n == m
             and not n.terms
             and {one, minus} == {Size.of(1), Size.of(-1)}
@@ -146,8 +146,8 @@ def _has_key(formula: Formula, query: Index | None, key: Index, sizes: Mapping[s
     """Whether some key that there is for every query satisfies the formula: the query itself, the first, the last."""
     candidates = []
     if query is not None and not_negative(query.low - key.low, sizes) and not_negative(key.high - query.high, sizes):
-        candidates.append(Linear.of(query))
-    candidates += [Linear.of(key.low), Linear.of(key.high)]
+        candidates.append(LinearSum.of(query))
+    candidates += [LinearSum.of(key.low), LinearSum.of(key.high)]
     return any(always(replaced(formula, {key: candidate}), sizes) for candidate in candidates)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from attndsl.masks.index import (
     Formula,
     Holds,
     Index,
-    Linear,
+    LinearSum,
     Read,
     Truth,
     both,
@@ -63,8 +63,8 @@ from attndsl.ops import (
 )
 from attndsl.sizes import Size
 
-Element = Linear | Formula
-Places = Mapping[Axis, Linear]  # the index at which each axis is read
+Element = LinearSum | Formula
+Places = Mapping[Axis, LinearSum]  # the index at which each axis is read
 
 EXTENT, DEPTH, ELEMENTS = 64, 60, 2000  # of a formula, of the nodes behind it, and how many elements are worked out
 
@@ -86,7 +86,7 @@ def mask_formula(
         for old, new in renames:
             final = new if final == old else final
         index = index_of(names.get(final, final.name), final, sizes)
-        places[axis] = Linear.of(index) - Linear.of(index.low)
+        places[axis] = LinearSum.of(index) - LinearSum.of(index.low)
     return _formula(_Walk(producers, sizes).element(value, places))
 
 
@@ -95,14 +95,14 @@ def index_of(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
 
 
 def _formula(element: Element) -> Formula:
-    return compare("!=", element, Linear()) if isinstance(element, Linear) else element
+    return compare("!=", element, LinearSum()) if isinstance(element, LinearSum) else element
 
 
-def _linear(element: Element) -> Linear:
-    if isinstance(element, Linear):
+def _linear(element: Element) -> LinearSum:
+    if isinstance(element, LinearSum):
         return element
     if isinstance(element, Truth):
-        return Linear.of(int(element.value))
+        return LinearSum.of(int(element.value))
     return function("if", element)
 
 
@@ -111,7 +111,7 @@ class _Walk:
 
     def __init__(self, producers: Mapping[Value, Node], sizes: Mapping[str, int]) -> None:
         self.producers, self.sizes = producers, sizes
-        self.elements: dict[tuple[Value, tuple[Linear, ...]], Element] = {}
+        self.elements: dict[tuple[Value, tuple[LinearSum, ...]], Element] = {}
         self.depth = 0
 
     def element(self, value: Value, places: Places) -> Element:
@@ -134,12 +134,12 @@ class _Walk:
         """An element of something that is no function of positions."""
         name = value.names[0].rpartition(".")[2] if value.names else "data"
         read = Read(name, value, tuple(places[axis] for axis in value.type.axes))
-        return Holds(read) if value.type.dtype == BOOL else Linear.of(read)
+        return Holds(read) if value.type.dtype == BOOL else LinearSum.of(read)
 
     def operands(self, node: Node, places: Places) -> list[Element]:
         return [self.element(v, {axis: places[axis] for axis in v.type.axes}) for v in node.inputs]
 
-    def numbers(self, node: Node, places: Places) -> list[Linear]:
+    def numbers(self, node: Node, places: Places) -> list[LinearSum]:
         return [_linear(element) for element in self.operands(node, places)]
 
     # ------------------------------------------------------------ numbers
@@ -148,10 +148,10 @@ class _Walk:
         value = node.op.value  # type: ignore[attr-defined]
         if isinstance(value, bool):
             return Truth(value)
-        return Linear.of(int(value)) if value == value and abs(value) < 1 << 62 and int(value) == value else None
+        return LinearSum.of(int(value)) if value == value and abs(value) < 1 << 62 and int(value) == value else None
 
     def size(self, node: Node, places: Places) -> Element:
-        return Linear.of(known(node.op.size, self.sizes))  # type: ignore[attr-defined]
+        return LinearSum.of(known(node.op.size, self.sizes))  # type: ignore[attr-defined]
 
     def range(self, node: Node, places: Places) -> Element:
         return places[node.op.axis]  # type: ignore[attr-defined]
@@ -219,10 +219,10 @@ class _Walk:
     def slice(self, node: Node, places: Places) -> Element:
         op = node.op
         assert isinstance(op, Slice)
-        return self.moved(node, places, {op.axis: places[op.target] + Linear.of(known(op.start, self.sizes))})
+        return self.moved(node, places, {op.axis: places[op.target] + LinearSum.of(known(op.start, self.sizes))})
 
     def select(self, node: Node, places: Places) -> Element:
-        return self.moved(node, places, {node.op.axis: Linear.of(known(node.op.at, self.sizes))})  # type: ignore[attr-defined]
+        return self.moved(node, places, {node.op.axis: LinearSum.of(known(node.op.at, self.sizes))})  # type: ignore[attr-defined]
 
     def take(self, node: Node, places: Places) -> Element:
         table, index = node.inputs
@@ -235,7 +235,7 @@ class _Walk:
         assert isinstance(op, Flatten)
         rest, found = places[op.axis], {}
         for part in reversed(op.parts[1:]):
-            length = Linear.of(known(part.size, self.sizes))
+            length = LinearSum.of(known(part.size, self.sizes))
             found[part] = function("%", rest, length)
             rest = function("//", rest, length)
         return self.moved(node, places, {**found, op.parts[0]: rest})
@@ -243,7 +243,7 @@ class _Walk:
     def unflatten(self, node: Node, places: Places) -> Element:
         op = node.op
         assert isinstance(op, Unflatten)
-        total = Linear()
+        total = LinearSum()
         for part in op.parts:
             total = total.times(known(part.size, self.sizes)) + places[part]
         return self.moved(node, places, {op.axis: total})

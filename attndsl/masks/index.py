@@ -1,8 +1,8 @@
 """Index functions in a normal form: whether a place (q, k) is attended to, as a formula of positions.
 
-Integers are linear combinations (`Linear`) of indices and opaque functions, with sizes as coefficients; truth values
-are comparisons of one with 0, combined by `All`, `Some` and `Negated`. Equal formulas are equal objects, so simplifying
-is comparing.
+Integers are linear combinations (`LinearSum`) of indices and opaque functions, with sizes as coefficients; truth
+values are comparisons of one with 0, combined by `Every`, `Some` and `Negated`. Equal formulas are equal objects, so
+simplifying is comparing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Function:
     holds)."""
 
     name: str
-    arguments: tuple[Linear | Formula, ...]
+    arguments: tuple[LinearSum | Formula, ...]
 
     def __str__(self) -> str:
         if self.name in ("//", "%", "*"):
@@ -50,7 +50,7 @@ class Read:
 
     name: str
     value: Value
-    indices: tuple[Linear, ...]
+    indices: tuple[LinearSum, ...]
 
     def __str__(self) -> str:
         return f"{self.name}[{', '.join(map(str, self.indices))}]"
@@ -60,30 +60,30 @@ Atom = Union[Index, Function, Read]
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
+class LinearSum:
     """The sum of `terms` (atoms with coefficients, ordered by their text) and a constant."""
 
     terms: tuple[tuple[Atom, Size], ...] = ()
     constant: Size = ZERO
 
     @staticmethod
-    def of(item: Atom | Size | int) -> Linear:
-        return Linear((), Size.of(item)) if isinstance(item, (Size, int)) else Linear(((item, ONE),))
+    def of(item: Atom | Size | int) -> LinearSum:
+        return LinearSum((), Size.of(item)) if isinstance(item, (Size, int)) else LinearSum(((item, ONE),))
 
-    def __add__(self, other: Linear) -> Linear:
+    def __add__(self, other: LinearSum) -> LinearSum:
         sums = dict(self.terms)
         for atom, coefficient in other.terms:
             sums[atom] = sums.get(atom, ZERO) + coefficient
         kept = sorted(((a, c) for a, c in sums.items() if c != ZERO), key=lambda term: str(term[0]))
-        return Linear(tuple(kept), self.constant + other.constant)
+        return LinearSum(tuple(kept), self.constant + other.constant)
 
-    def __sub__(self, other: Linear) -> Linear:
+    def __sub__(self, other: LinearSum) -> LinearSum:
         return self + other.times(Size.of(-1))
 
-    def times(self, factor: Size) -> Linear:
+    def times(self, factor: Size) -> LinearSum:
         if factor == ZERO:
-            return Linear()
-        return Linear(tuple((a, c * factor) for a, c in self.terms), self.constant * factor)
+            return LinearSum()
+        return LinearSum(tuple((a, c * factor) for a, c in self.terms), self.constant * factor)
 
     def __str__(self) -> str:
         """What is added first, then what is subtracted, the constant last."""
@@ -102,7 +102,7 @@ def _negative(size: Size) -> bool:
     return str(size).startswith("-")
 
 
-def _leads_negative(number: Linear) -> bool:
+def _leads_negative(number: LinearSum) -> bool:
     """Of a number and its negative exactly one is so."""
     return _negative(number.terms[0][1] if number.terms else number.constant)
 
@@ -127,17 +127,17 @@ class Compare:
     """`difference RELATION 0`, the relation `<=`, `<` (of floats only), `==` or `!=`."""
 
     relation: str
-    difference: Linear
+    difference: LinearSum
 
     def __str__(self) -> str:
         constant = self.difference.constant
-        added = Linear(tuple((a, c) for a, c in self.difference.terms if not _negative(c)))
-        taken = Linear(tuple((a, -c) for a, c in self.difference.terms if _negative(c)))
+        added = LinearSum(tuple((a, c) for a, c in self.difference.terms if not _negative(c)))
+        taken = LinearSum(tuple((a, -c) for a, c in self.difference.terms if _negative(c)))
         if constant == ZERO and (taken.terms or self.relation != "<="):
             return f"{added} {self.relation} {taken}"
         if self.relation == "<=" and constant == ONE and added.terms and taken.terms:
             return f"{added} < {taken}"
-        rest = Linear(self.difference.terms)
+        rest = LinearSum(self.difference.terms)
         if not added.terms:
             flipped = {"<=": ">=", "<": ">"}.get(self.relation, self.relation)
             return f"{taken} {flipped} {constant}"
@@ -155,8 +155,8 @@ class Holds:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """Every one of `parts` holds; at least two, none of them an `All`, ordered by their text."""
+class Every:
+    """Every one of `parts` holds; at least two, none of them an `Every`, ordered by their text."""
 
     parts: tuple[Formula, ...]
 
@@ -171,7 +171,7 @@ class Some:
     parts: tuple[Formula, ...]
 
     def __str__(self) -> str:
-        return " or ".join(f"({p})" if isinstance(p, All) else str(p) for p in self.parts)
+        return " or ".join(f"({p})" if isinstance(p, Every) else str(p) for p in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,34 +184,38 @@ class Negated:
         return f"not {self.part}" if isinstance(self.part, Holds) else f"not ({self.part})"
 
 
-Formula = Union[Truth, Compare, Holds, All, Some, Negated]
+Formula = Union[Truth, Compare, Holds, Every, Some, Negated]
 
 
 # ---------------------------------------------------------------- making numbers
 
 
-def function(name: str, *arguments: Linear | Formula) -> Linear:
+def function(name: str, *arguments: LinearSum | Formula) -> LinearSum:
     """A number that is not linear; linear or constant after all where the arguments allow."""
     if name == "if":
         (condition,) = arguments
-        return Linear.of(int(condition.value)) if isinstance(condition, Truth) else Linear.of(Function(name, arguments))
-    numbers = [argument for argument in arguments if isinstance(argument, Linear)]
+        return (
+            LinearSum.of(int(condition.value))
+            if isinstance(condition, Truth)
+            else LinearSum.of(Function(name, arguments))
+        )
+    numbers = [argument for argument in arguments if isinstance(argument, LinearSum)]
     values = [None if number.terms else number.constant.constant for number in numbers]
     whole_numbers = [int(n) for n in values if n is not None and n.denominator == 1]
     if len(whole_numbers) == len(arguments) and not (name in ("//", "%") and whole_numbers[1] == 0):
-        return Linear.of(_COMPUTED[name](*whole_numbers))
+        return LinearSum.of(_COMPUTED[name](*whole_numbers))
     if name in ("//", "%"):
         if values[1] == 1:
-            return numbers[0] if name == "//" else Linear()
+            return numbers[0] if name == "//" else LinearSum()
         if values[0] == 0:
-            return Linear()
+            return LinearSum()
     if name == "abs" and _leads_negative(numbers[0]):
         numbers[0] = numbers[0].times(Size.of(-1))
     if name in ("min", "max", "*"):
         numbers.sort(key=str)
     if name in ("min", "max") and numbers[0] == numbers[1]:
         return numbers[0]
-    return Linear.of(Function(name, tuple(numbers)))
+    return LinearSum.of(Function(name, tuple(numbers)))
 
 
 _COMPUTED: dict[str, Callable[..., int]] = {
@@ -228,14 +232,14 @@ _COMPUTED: dict[str, Callable[..., int]] = {
 
 
 def both(*parts: Formula) -> Formula:
-    return _joined(All, True, parts)
+    return _joined(Every, True, parts)
 
 
 def either(*parts: Formula) -> Formula:
     return _joined(Some, False, parts)
 
 
-def _joined(kind: type[All] | type[Some], neutral: bool, parts: tuple[Formula, ...]) -> Formula:
+def _joined(kind: type[Every] | type[Some], neutral: bool, parts: tuple[Formula, ...]) -> Formula:
     found: dict[Formula, None] = {}
     for part in parts:
         for item in part.parts if isinstance(part, kind) else (part,):
@@ -253,7 +257,7 @@ def _joined(kind: type[All] | type[Some], neutral: bool, parts: tuple[Formula, .
 def negated(formula: Formula) -> Formula:
     if isinstance(formula, Truth):
         return Truth(not formula.value)
-    if isinstance(formula, All):
+    if isinstance(formula, Every):
         return either(*map(negated, formula.parts))
     if isinstance(formula, Some):
         return both(*map(negated, formula.parts))
@@ -263,17 +267,17 @@ def negated(formula: Formula) -> Formula:
         return Negated(formula)
     minus = formula.difference.times(Size.of(-1))
     if formula.relation in ("<=", "<"):  # of integers there is no `<`
-        return Compare("<=", minus + Linear.of(1)) if whole(formula.difference) else Negated(formula)
+        return Compare("<=", minus + LinearSum.of(1)) if whole(formula.difference) else Negated(formula)
     return Compare("!=" if formula.relation == "==" else "==", formula.difference)
 
 
-def compare(relation: str, left: Linear, right: Linear) -> Formula:
+def compare(relation: str, left: LinearSum, right: LinearSum) -> Formula:
     """One of `<= < >= > == !=` between two numbers, decided where it is a matter of constants."""
     if relation in (">", ">="):
         return compare("<" if relation == ">" else "<=", right, left)
     difference = left - right
     if relation == "<" and whole(difference):
-        relation, difference = "<=", difference + Linear.of(1)
+        relation, difference = "<=", difference + LinearSum.of(1)
     if not difference.terms and (sign := difference.constant.constant) is not None:
         return Truth({"<=": sign <= 0, "<": sign < 0, "==": sign == 0, "!=": sign != 0}[relation])
     if relation in ("==", "!=") and _leads_negative(difference):
@@ -282,42 +286,42 @@ def compare(relation: str, left: Linear, right: Linear) -> Formula:
         ((atom, coefficient),) = difference.terms
         if isinstance(atom, Function) and atom.name == "abs" and coefficient == ONE:
             (inner,) = atom.arguments
-            assert isinstance(inner, Linear)
-            rest = Linear((), difference.constant)
+            assert isinstance(inner, LinearSum)
+            rest = LinearSum((), difference.constant)
             return both(Compare("<=", inner + rest), Compare("<=", rest - inner))
     return Compare(relation, difference)
 
 
-def whole(number: Linear) -> bool:
+def whole(number: LinearSum) -> bool:
     """Whether a number is certainly an integer: no element of floats takes part."""
     return all(_whole(atom) for atom, _ in number.terms)
 
 
 def _whole(atom: Atom) -> bool:
     if isinstance(atom, Function):
-        return all(whole(argument) for argument in atom.arguments if isinstance(argument, Linear))
+        return all(whole(argument) for argument in atom.arguments if isinstance(argument, LinearSum))
     return isinstance(atom, Index) or atom.value.type.dtype != FLOAT
 
 
 # ---------------------------------------------------------------- reading formulas
 
 
-def replaced(item: Linear | Formula, values: Mapping[Index, Linear]) -> Linear | Formula:
+def replaced(item: LinearSum | Formula, values: Mapping[Index, LinearSum]) -> LinearSum | Formula:
     """The formula with indices replaced by other numbers, simplified."""
-    if isinstance(item, Linear):
-        total = Linear((), item.constant)
+    if isinstance(item, LinearSum):
+        total = LinearSum((), item.constant)
         for atom, coefficient in item.terms:
             total = total + _atom_replaced(atom, values).times(coefficient)
         return total
-    if isinstance(item, (All, Some)):
+    if isinstance(item, (Every, Some)):
         parts = [replaced(part, values) for part in item.parts]
-        return (both if isinstance(item, All) else either)(*parts)  # type: ignore[arg-type]
+        return (both if isinstance(item, Every) else either)(*parts)  # type: ignore[arg-type]
     if isinstance(item, Compare):
         number = replaced(item.difference, values)
-        assert isinstance(number, Linear)
+        assert isinstance(number, LinearSum)
         if whole(number) and not whole(item.difference):
             return item  # x <= x does not hold where x is NaN: the comparison is left as it is
-        return compare(item.relation, number, Linear())
+        return compare(item.relation, number, LinearSum())
     if isinstance(item, Negated):
         return negated(replaced(item.part, values))  # type: ignore[arg-type]
     if isinstance(item, Holds):
@@ -326,23 +330,23 @@ def replaced(item: Linear | Formula, values: Mapping[Index, Linear]) -> Linear |
     return item
 
 
-def _atom_replaced(atom: Atom, values: Mapping[Index, Linear]) -> Linear:
+def _atom_replaced(atom: Atom, values: Mapping[Index, LinearSum]) -> LinearSum:
     if isinstance(atom, Index):
-        return values.get(atom) or Linear.of(atom)
+        return values.get(atom) or LinearSum.of(atom)
     if isinstance(atom, Function):
         return function(atom.name, *(replaced(a, values) for a in atom.arguments))
-    return Linear.of(Read(atom.name, atom.value, tuple(replaced(i, values) for i in atom.indices)))  # type: ignore[misc]
+    return LinearSum.of(Read(atom.name, atom.value, tuple(replaced(i, values) for i in atom.indices)))  # type: ignore[misc]
 
 
-def atoms(item: Linear | Formula) -> frozenset[Atom]:
+def atoms(item: LinearSum | Formula) -> frozenset[Atom]:
     """Every index, function and element that occurs in a formula, at any depth."""
-    if isinstance(item, Linear):
+    if isinstance(item, LinearSum):
         found: frozenset[Atom] = frozenset(atom for atom, _ in item.terms)
         for atom in tuple(found):
             inner = () if isinstance(atom, Index) else atom.arguments if isinstance(atom, Function) else atom.indices
             found = found.union(*map(atoms, inner))
         return found
-    if isinstance(item, (All, Some)):
+    if isinstance(item, (Every, Some)):
         return frozenset[Atom]().union(*map(atoms, item.parts))
     if isinstance(item, Compare):
         return atoms(item.difference)
@@ -353,11 +357,11 @@ def atoms(item: Linear | Formula) -> frozenset[Atom]:
     return frozenset()
 
 
-def extent(item: Linear | Formula) -> int:
+def extent(item: LinearSum | Formula) -> int:
     """How much there is to a formula: its comparisons, truth values and the terms of its numbers, at any depth."""
-    if isinstance(item, Linear):
+    if isinstance(item, LinearSum):
         return 1 + sum(_extent(atom) for atom, _ in item.terms)
-    if isinstance(item, (All, Some)):
+    if isinstance(item, (Every, Some)):
         return sum(map(extent, item.parts))
     if isinstance(item, Compare):
         return extent(item.difference)
@@ -374,7 +378,7 @@ def _extent(atom: Atom) -> int:
 
 def always(formula: Formula, sizes: Mapping[str, int]) -> bool:
     """Whether a formula provably holds at every position, for all sizes of at least 1."""
-    if isinstance(formula, All):
+    if isinstance(formula, Every):
         return all(always(part, sizes) for part in formula.parts)
     if isinstance(formula, Some):
         return any(always(part, sizes) for part in formula.parts)
@@ -389,7 +393,7 @@ def always(formula: Formula, sizes: Mapping[str, int]) -> bool:
 
 
 def _bound(
-    number: Linear, sizes: Mapping[str, int], far: Callable[[Index], Size], near: Callable[[Index], Size]
+    number: LinearSum, sizes: Mapping[str, int], far: Callable[[Index], Size], near: Callable[[Index], Size]
 ) -> Size | None:
     """The largest that a number can be, if that is a formula of sizes."""
     total = number.constant
@@ -397,7 +401,12 @@ def _bound(
         up, down = not_negative(coefficient, sizes), not_negative(-coefficient, sizes)
         if isinstance(atom, Index) and (up or down):
             total = total + coefficient * (far(atom) if up else near(atom))
-        elif isinstance(atom, Function) and atom.name == "%" and (up or down) and isinstance(atom.arguments[1], Linear):
+        elif (
+            isinstance(atom, Function)
+            and atom.name == "%"
+            and (up or down)
+            and isinstance(atom.arguments[1], LinearSum)
+        ):
             modulus = atom.arguments[1]
             if modulus.terms or not not_negative(modulus.constant - 1, sizes):
                 return None

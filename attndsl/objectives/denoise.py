@@ -14,7 +14,7 @@ from attndsl.lazy import np
 from attndsl.objectives.base import Batch
 from attndsl.objectives.draws import Draws, poisson
 from attndsl.objectives.noisy import Noisy
-from attndsl.objectives.texts import Text
+from attndsl.objectives.texts import TokenText
 
 if TYPE_CHECKING:
     import numpy
@@ -43,7 +43,7 @@ class Denoise(Noisy):
         super().__init__(*arguments, **named)
         self.room = max(2, self.recipe.length - self.frame)
 
-    def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def noisy(self, data: TokenText, draws: Draws, places: Array) -> Batch:
         starts, stops = data.window(places, self.room)
         rows = data.rows(starts, stops)
         noised = [self.framed(self.noised(row, draws)) for row in rows]

@@ -18,7 +18,7 @@ from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, choose
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, likeliest, said
 from attndsl.objectives.roles import NEXT, SEGMENT, TARGETS, TOKENS, VALID, Data
-from attndsl.objectives.texts import Text, encode_typed
+from attndsl.objectives.texts import TokenText, encode_typed
 
 if TYPE_CHECKING:
     import numpy
@@ -58,15 +58,15 @@ class MaskedTokens(Objective):
         """How many tokens of text go into a row."""
         return max(2, self.recipe.length - self.frame - (self.special_token("end") is not None and self.paired))
 
-    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
-        text = Text.of(data, self.tokenizer)
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> TokenText:
+        text = TokenText.of(data, self.tokenizer)
         return text
 
-    def training(self, data: Text, step: int, part: int = 0) -> Batch:
+    def training(self, data: TokenText, step: int, part: int = 0) -> Batch:
         draws = Draws(TRAINING, self.recipe.seed, step, part)
         return self._batch(data, draws, self._places(data, draws, self.recipe.batch))
 
-    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
+    def evaluation(self, data: TokenText, batches: int) -> Iterator[Batch]:
         if not len(data.starts):
             return
         places = data.spread(batches * self.recipe.batch, self.room)
@@ -85,12 +85,12 @@ class MaskedTokens(Objective):
 
     # ------------------------------------------------------------ pieces of text
 
-    def _places(self, data: Text, draws: Draws, count: int) -> Array:
+    def _places(self, data: TokenText, draws: Draws, count: int) -> Array:
         if self.paired and len(data.sentences):
             return data.sentences[draws.integers(len(data.sentences), count)]
         return draws.integers(max(len(data.tokens), 1), count)
 
-    def _batch(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def _batch(self, data: TokenText, draws: Draws, places: Array) -> Batch:
         starts, stops = data.window(places, self.room)
         if not self.paired:
             rows, segments = self._framed(data.rows(starts, stops), [None] * len(starts))
@@ -103,7 +103,7 @@ class MaskedTokens(Objective):
         rows, segments = self._framed(first, second)
         return self._masked(rows, segments, draws) | self.given(next=apart.astype(np.int64))
 
-    def _cuts(self, data: Text, chance: Array, starts: Array, stops: Array) -> Array:
+    def _cuts(self, data: TokenText, chance: Array, starts: Array, stops: Array) -> Array:
         """Where each window is cut in two: at one of the sentences that begin in it, else anywhere inside."""
         low = np.searchsorted(data.sentences, starts, side="right")
         high = np.searchsorted(data.sentences, stops, side="left")
@@ -114,7 +114,9 @@ class MaskedTokens(Objective):
             return np.minimum(anywhere, stops)
         return np.where(there, data.sentences[chosen], np.minimum(anywhere, stops))
 
-    def _elsewhere(self, data: Text, draws: Draws, starts: Array, stops: Array, lengths: Array) -> tuple[Array, Array]:
+    def _elsewhere(
+        self, data: TokenText, draws: Draws, starts: Array, stops: Array, lengths: Array
+    ) -> tuple[Array, Array]:
         """For each window a piece of `lengths` tokens from another document; where there is only one, from a place that
         the window does not reach, if one is found."""
         numbers = data.document(starts)
@@ -200,7 +202,7 @@ class MaskedTokens(Objective):
     def counted(self, batch: Mapping[str, Array]) -> int:
         return int((batch[self.input("targets")] >= 0).sum())
 
-    def metrics(self, predict: Predict, data: Text, batches: int, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: TokenText, batches: int, known: Known) -> list[Metric]:
         found = loss_metrics(known)
         targets = self.input("targets")
         hidden = [targets, *([self.input("next")] if self.paired else [])]

@@ -11,7 +11,7 @@ from attndsl.objectives.draws import EVALUATION, TRAINING, Draws
 from attndsl.objectives.metrics import Metric
 from attndsl.objectives.roles import Data
 from attndsl.objectives.sequences import Sequences, token_metrics
-from attndsl.objectives.texts import Text, encode_typed
+from attndsl.objectives.texts import TokenText, encode_typed
 
 if TYPE_CHECKING:
     import numpy
@@ -26,17 +26,17 @@ class Noisy(Sequences):
     room: int
 
     @abstractmethod
-    def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def noisy(self, data: TokenText, draws: Draws, places: Array) -> Batch:
         """The batch of the windows that begin at `places`."""
 
-    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Text:
-        return Text.of(data, self.tokenizer)
+    def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> TokenText:
+        return TokenText.of(data, self.tokenizer)
 
-    def training(self, data: Text, step: int, part: int = 0) -> Batch:
+    def training(self, data: TokenText, step: int, part: int = 0) -> Batch:
         draws = Draws(TRAINING, self.recipe.seed, step, part)
         return self.noisy(data, draws, draws.integers(max(len(data.tokens), 1), self.recipe.batch))
 
-    def evaluation(self, data: Text, batches: int) -> Iterator[Batch]:
+    def evaluation(self, data: TokenText, batches: int) -> Iterator[Batch]:
         if not len(data.starts):
             return
         places = data.spread(batches * self.recipe.batch, self.room)
@@ -47,5 +47,5 @@ class Noisy(Sequences):
         """Texts as they are; where the mask token or sentinels are written in one, something is to be filled in."""
         return self.sources([self.framed(row) for row in encode_typed(self.tokenizer, examples)])
 
-    def metrics(self, predict: Predict, data: Text, batches: int, known: Known) -> list[Metric]:
+    def metrics(self, predict: Predict, data: TokenText, batches: int, known: Known) -> list[Metric]:
         return token_metrics(self, predict, self.evaluation(data, batches), known)

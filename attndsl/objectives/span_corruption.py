@@ -15,7 +15,7 @@ from attndsl.lazy import np
 from attndsl.objectives.base import Batch
 from attndsl.objectives.draws import Draws
 from attndsl.objectives.noisy import Noisy
-from attndsl.objectives.texts import Text
+from attndsl.objectives.texts import TokenText
 
 if TYPE_CHECKING:
     import numpy
@@ -62,7 +62,7 @@ class SpanCorruption(Noisy):
         spans = max(int(np.rint(gone / self.choice.number("mean"))), 1)
         return gone, min(spans, gone, size - gone)
 
-    def noisy(self, data: Text, draws: Draws, places: Array) -> Batch:
+    def noisy(self, data: TokenText, draws: Draws, places: Array) -> Batch:
         both = [self.corrupted(row, draws) for row in data.rows(*data.window(places, self.room))]
         # The targets are all that was taken out, and so are whole wherever the window was cut.
         return self.pairs(

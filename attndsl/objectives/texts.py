@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Text:
+class TokenText:
     """Tokens in a row, the bounds of the documents in it (separators between them left out), and the places where a
     sentence begins."""
 
@@ -28,7 +28,7 @@ class Text:
     sentences: Array
 
     @staticmethod
-    def of(tokens: Array, tokenizer: Tokenizer) -> Text:
+    def of(tokens: Array, tokenizer: Tokenizer) -> TokenText:
         """Documents end at the tokenizer's separator, where that is no character of a text; else it is all one."""
         separator = tokenizer.separator
         if (separator is not None and separator in tokenizer.special.values()) or (
@@ -46,7 +46,7 @@ class Text:
         sentences = np.union1d(starts, after)
         # Several signs in a row end one sentence: a place whose own token ends one too begins none.
         inside = sentences[sentences < len(tokens)]
-        return Text(tokens, starts, stops, inside[~ends[np.asarray(tokens[inside])]])
+        return TokenText(tokens, starts, stops, inside[~ends[np.asarray(tokens[inside])]])
 
     def require(self, origin: str = "the text") -> None:
         """Raise E0704 where there is nothing to learn from."""

@@ -35,7 +35,7 @@ def _risen(step: int, warmup: float) -> float:
     return (step + 1) / warmup if step < warmup else 1.0
 
 
-class Constant(Schedule):
+class ConstantRate(Schedule):
     name = "constant"
     doc = "always the same, after a rise"
     options: ClassVar = {"warmup": Option("int", 0, "steps of rising from nothing", 0)}
@@ -114,5 +114,5 @@ class InverseRoot(Schedule):
 
 SCHEDULES: Registry[type[Schedule]] = Registry(
     "schedule",
-    {cls.name: f"{__name__}:{cls.__name__}" for cls in (Constant, WarmupCosine, WarmupLinear, Noam, InverseRoot)},
+    {cls.name: f"{__name__}:{cls.__name__}" for cls in (ConstantRate, WarmupCosine, WarmupLinear, Noam, InverseRoot)},
 )

@@ -46,7 +46,7 @@ class Weight:
     over: tuple[Axis, ...] = ()
 
 
-class Joined:
+class JoinedBatches:
     """`graph` is the given one with an input for each weight, and beside each scalar float output another of which the
     values of `weighted` batches add up to that of all batches together."""
 

@@ -14,7 +14,7 @@ from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
 from attndsl.running.decay import decaying
-from attndsl.running.joining import Joined
+from attndsl.running.joining import JoinedBatches
 from attndsl.running.state import check_state, kept_shapes
 from attndsl.running.trainer import StepResult, Training, processor_threads
 
@@ -32,7 +32,7 @@ class NumpyTrainer:
         self.recipe = recipe
         self.precision = BACKEND.precision(recipe.precision)
         self.threads = processor_threads()
-        self.joined = Joined(graph)
+        self.joined = JoinedBatches(graph)
         joined, dtype = self.joined.graph, self.precision
         self.program = self.program_type(joined, dtype=dtype, parameters=parameters, seed=recipe.seed)
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with

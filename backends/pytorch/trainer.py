@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
 from attndsl.running.decay import decaying
-from attndsl.running.joining import Joined
+from attndsl.running.joining import JoinedBatches
 from attndsl.running.state import check_state, kept_shapes
 from attndsl.running.trainer import StepResult, Training, parameter_infos
 
@@ -45,7 +45,7 @@ class TorchTrainer:
         self.precision = recipe.precision
         self.threads = torch.get_num_threads()
         kept = "float64" if recipe.precision == "float64" else "float32"
-        self.joined = Joined(graph)
+        self.joined = JoinedBatches(graph)
         self.program = TorchProgram(
             self.joined.graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
         )

@@ -13,7 +13,7 @@ from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.elaborate import load
 from attndsl.graph import Axis, Graph, Node
 from attndsl.masks import Mask, mask_facts
-from attndsl.masks.index import All, Formula, Function, Holds, Index, Linear, Negated, Read, Some, Truth
+from attndsl.masks.index import Every, Formula, Function, Holds, Index, LinearSum, Negated, Read, Some, Truth
 from attndsl.ops import MaskFacts, Softmax
 from attndsl.passes import optimize
 from attndsl.passes.rewrite import Rewriter
@@ -105,17 +105,17 @@ def test_description(mask, tmp_path):
     assert held(found) == facts
 
 
-def value_of(item: Formula | Linear, at: dict[str, int], data: dict[str, np.ndarray]) -> int:
+def value_of(item: Formula | LinearSum, at: dict[str, int], data: dict[str, np.ndarray]) -> int:
     """A formula at one place, worked out by the meaning of its parts."""
-    if isinstance(item, Linear):
+    if isinstance(item, LinearSum):
         total = item.constant.value({})
         for atom, coefficient in item.terms:
             total += coefficient.value({}) * atom_of(atom, at, data)
         return total
     if isinstance(item, Truth):
         return item.value
-    if isinstance(item, (All, Some)):
-        return (all if isinstance(item, All) else any)(value_of(part, at, data) for part in item.parts)
+    if isinstance(item, (Every, Some)):
+        return (all if isinstance(item, Every) else any)(value_of(part, at, data) for part in item.parts)
     if isinstance(item, Negated):
         return not value_of(item.part, at, data)
     if isinstance(item, Holds):

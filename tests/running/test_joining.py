@@ -14,7 +14,7 @@ from attndsl.graph import Graph
 from attndsl.ops.generators import Parameter
 from attndsl.recipe.recipe import read_recipe
 from attndsl.running import backends
-from attndsl.running.joining import Joined
+from attndsl.running.joining import JoinedBatches
 
 Array = np.ndarray[Any, Any]
 
@@ -67,7 +67,7 @@ def whole(batches: list[dict[str, Array]]) -> dict[str, Array]:
 
 def test_every_output_is_that_of_one_batch(graph: Graph) -> None:
     batches = parts()
-    joined = Joined(graph)
+    joined = JoinedBatches(graph)
     program = backends.find("numpy").program(joined.graph, dtype="float64", seed=3)
     given, names = joined.prepared(batches)
     assert set(names) == {"follows", "squares", "total", "rows", "penalty", "loss"}
@@ -80,7 +80,7 @@ def test_every_output_is_that_of_one_batch(graph: Graph) -> None:
 
 
 def test_counting_runs_no_parameter(graph: Graph) -> None:
-    program, sums = Joined(graph)._counting
+    program, sums = JoinedBatches(graph)._counting
     assert len(sums) == 3
     assert not [node for node in program.graph.body.walk() if isinstance(node.op, Parameter)]
 
