@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from attndsl.data.sources import Corpus, Document, character_start, find_text, p
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import np
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import sync_folder, write_json
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-FORMAT = 2  # of the token files, and of how text becomes tokens; part of their key
+FORMAT = 3  # of the token files, and of how text becomes tokens; part of their key
+META = "meta.json"
 Stretch = tuple[Document, int, int]  # the bytes from … to … of a document
 
 
@@ -97,18 +99,27 @@ def load_dataset(
     corpus = find_text(paths)
     key = _key(corpus, choice, held_out)
     folder = cache / key
-    cached = (folder / "meta.json").is_file()
-    if not cached:
-        files = "1 file" if len(corpus.documents) == 1 else f"{len(corpus.documents):,} files"
-        say(f"reading {corpus.size:,} bytes in {files} with the tokenizer {_shown(choice)}")
-        _build(corpus, choice, held_out, folder)
-    return _open(folder, key, cached)
+    try:
+        if (found := _open(folder, key)) is not None:
+            return found
+    except _Damaged as problem:
+        say(f"the token files in `{folder}` are damaged ({problem}): they are made anew")
+        with file_errors("delete", folder):
+            shutil.rmtree(folder)
+    files = "1 file" if len(corpus.documents) == 1 else f"{len(corpus.documents):,} files"
+    say(f"reading {corpus.size:,} bytes in {files} with the tokenizer {_shown(choice)}")
+    _build(corpus, choice, held_out, folder)
+    found = _open(folder, key)
+    assert found is not None
+    return replace(found, cached=False)
 
 
 def open_dataset(cache: Path, key: str) -> Dataset | None:
-    """What `load_dataset` wrote under `key`, or None where it is not there. Raises E0705 where it is damaged."""
-    folder = cache / key
-    return _open(folder, key, True) if (folder / "meta.json").is_file() else None
+    """What `load_dataset` wrote under `key`, or None where it is not there, or damaged, and so to be made anew."""
+    try:
+        return _open(cache / key, key)
+    except _Damaged:
+        return None
 
 
 def _shown(choice: TokenizerChoice | Tokenizer) -> str:
@@ -210,12 +221,13 @@ def _build(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float,
             meta["split_by"] = split_by
             meta["skipped"] = len(corpus.skipped)
             tokenizer.save(partial)
-            write_json(partial / "meta.json", meta)
+            meta["checksums"] = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+            write_json(partial / META, {**meta, "checksum": _checksum_of(meta)})
             sync_folder(partial)
             try:
                 os.rename(partial, folder)
             except OSError:
-                if not (folder / "meta.json").is_file():  # else another run has written the very same
+                if not (folder / META).is_file():  # else another run has written the very same
                     raise
             sync_folder(folder.parent)
         finally:
@@ -256,23 +268,47 @@ def byte_entropy(blocks: Iterable[bytes]) -> float:
     return -math.fsum(share * math.log(share) for share in shares) if total else 0.0
 
 
-def _open(folder: Path, key: str, cached: bool) -> Dataset:
+class _Damaged(Exception):
+    """Token files are not as they were written."""
+
+
+def _open(folder: Path, key: str) -> Dataset | None:
+    """The token files in a folder; None where there are none. Raises E0705 (they cannot be read), `_Damaged`."""
+    if not (folder / META).is_file():
+        if folder.is_dir():
+            raise _Damaged(f"`{META}` is not there")
+        return None
     with file_errors("read token files in", folder):
         try:
-            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            if meta.pop("checksum") != _checksum_of(meta):
+                raise ValueError(f"`{META}` does not match its checksum")
+            for name, checksum in meta["checksums"].items():
+                if not (folder / name).is_file():  # it may be a pipe by now, which would never end
+                    raise ValueError(f"`{name}` is not there")
+                if _checksum(folder / name) != checksum:
+                    raise ValueError(f"`{name}` does not match its checksum")
             dtype = np.dtype(token_dtype(meta["vocab"]))
             splits = [_map(folder / f"{name}.bin", dtype, **meta[name]) for name in ("train", "held_out")]
             tokenizer = load_tokenizer(meta["tokenizer"], folder)
             return Dataset(
                 splits[0], splits[1], tokenizer, key, float(meta["unigram_entropy"]), meta["documents"],
-                meta["held_out_documents"], meta["split_by"], meta["skipped"], cached,
+                meta["held_out_documents"], meta["split_by"], meta["skipped"], True,
             )  # fmt: skip
-        except (ValueError, KeyError, TypeError) as problem:
-            raise error(
-                "E0705",
-                f"the token files in `{folder}` are damaged: {problem}",
-                help="delete that folder; it is made again",
-            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise _Damaged(str(problem)) from None
+
+
+def _checksum(path: Path) -> int:
+    found = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
+
+
+def _checksum_of(meta: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
 
 
 def _map(path: Path, dtype: Any, tokens: int, bytes: int) -> Split:

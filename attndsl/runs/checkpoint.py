@@ -119,6 +119,8 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any
     """The tensors and the facts of a safetensors file. Raises E0601 (it cannot be read), E0733 (it is damaged)."""
     try:
         with TensorFile(path) as file:
+            if not file.is_checked:
+                raise ValueError("it has no checksums")
             facts = json.loads(file.metadata.get(_FACTS, "{}"))
             return {name: file.read(name) for name in file.entries}, dict(facts)
     except (AttnError, ValueError, TypeError) as problem:

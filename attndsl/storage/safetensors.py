@@ -3,6 +3,9 @@
 The format: eight bytes with the header's length, a JSON header that says for each tensor its dtype, shape and place,
 then the bytes. Everything that the header says is checked against the file's length before a tensor is read. bfloat16,
 which NumPy lacks, is read as the float32 with the same value.
+
+What is written here has a checksum for each tensor and one for the metadata, under `checksums` in the metadata, and
+what has them is held to them as it is read: a bit that flipped on a disk is told, and not computed with.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -39,6 +43,8 @@ NUMPY = {
     "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8", "BF16": "<u2",
 }  # fmt: skip
 
+CHECKSUMS = "checksums"
+
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -63,6 +69,7 @@ class TensorFile:
         self.stream = _open(self.path)
         try:
             self.entries, self.metadata = _read_header(self.stream, self.path)
+            self._checksums = self._read_checksums()
         except BaseException:
             self.stream.close()
             raise
@@ -73,8 +80,29 @@ class TensorFile:
     def __exit__(self, *raised: object) -> None:
         self.stream.close()
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether the file has checksums."""
+        return self._checksums is not None
+
+    def _read_checksums(self) -> dict[str, int] | None:
+        """The checksums by the names of the tensors; None where the file has none. Raises E0602 where the metadata do
+        not match theirs."""
+        written = self.metadata.pop(CHECKSUMS, None)
+        if written is None:
+            return None
+        try:
+            found: dict[str, int] = parse_json(written.encode("utf-8"))
+            own = found.pop("")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _corrupt(self.path, "its checksums cannot be read") from None
+        if own != _sum_of_metadata(self.metadata):
+            raise _corrupt(self.path, "its metadata do not match their checksum")
+        return found
+
     def read(self, name: str) -> Array:
-        """The tensor in memory of its own; bfloat16 comes as float32, every other dtype as itself."""
+        """The tensor in memory of its own; bfloat16 comes as float32, every other dtype as itself. Raises E0602 where
+        it does not match its checksum."""
         entry = self.entries[name]
         if entry.dtype not in NUMPY:
             raise error("E0608", f"{quoted(name)} in {self.path} has the dtype {entry.dtype}, which is not supported")
@@ -87,9 +115,20 @@ class TensorFile:
                 raise unreadable(self.path, problem.strerror) from None
             if count != entry.stop - entry.start:
                 raise _truncated(self.path, f"the bytes of {quoted(name)} are missing")
+        if self._checksums is not None and self._checksums.get(name) != _sum_of(name, entry.dtype, array):
+            raise _corrupt(self.path, f"{quoted(name)} does not match its checksum")
         if entry.dtype == "BF16":
             array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return array
+
+
+def _sum_of(name: str, dtype: str, array: Array) -> int:
+    head = f"{name} {dtype} {list(array.shape)}".encode("utf-8", "surrogatepass")
+    return zlib.crc32(array.reshape(-1).view(np.uint8).data, zlib.crc32(head)) if array.size else zlib.crc32(head)
+
+
+def _sum_of_metadata(metadata: Mapping[str, str]) -> int:
+    return zlib.crc32(json.dumps(dict(sorted(metadata.items()))).encode("utf-8"))
 
 
 def _fill(stream: io.FileIO, view: memoryview) -> int:
@@ -248,29 +287,31 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
 def write_tensors(
     path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes arrays to a safetensors file, atomically and durably. Equal arrays give equal bytes: tensors stand by
-    falling size of their elements (so that each is aligned), then by name. Raises `OSError`."""
+    """Writes arrays to a safetensors file with their checksums, atomically and durably. Equal arrays give equal bytes:
+    tensors stand by falling size of their elements (so that each is aligned), then by name. Raises `OSError`."""
     codes = {np.dtype(code): name for name, code in NUMPY.items() if name != "BF16"}
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     for name, array in stored.items():
         if array.dtype.newbyteorder("<") not in codes:
             raise TypeError(f"{name} has the dtype {array.dtype}, which safetensors lacks")
     order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
-    end = 0
+    told = dict(metadata or {})
+    sums, end = {"": _sum_of_metadata(told)}, 0
+    header: dict[str, Any] = {"__metadata__": told}
     for name in order:
-        array = stored[name]
+        array = stored[name] = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
         start, end = end, end + array.nbytes
         header[name] = {
             "dtype": codes[array.dtype.newbyteorder("<")],
             "shape": list(arrays[name].shape),
             "data_offsets": [start, end],
         }
+        sums[name] = _sum_of(name, header[name]["dtype"], array.reshape(arrays[name].shape))
+    header["__metadata__"] = dict(sorted({**told, CHECKSUMS: json.dumps(sums)}.items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 8)
     with replacing(path) as stream:
         stream.write(len(text).to_bytes(8, "little"))
         stream.write(text)
         for name in order:
-            little = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
-            stream.write(little.reshape(-1).view(np.uint8).data)
+            stream.write(stored[name].reshape(-1).view(np.uint8).data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from attndsl.data.batches import NextToken
 from attndsl.data.counter import integers, uniform, words
-from attndsl.data.dataset import byte_entropy, load_dataset, split_corpus, token_dtype
+from attndsl.data.dataset import byte_entropy, load_dataset, open_dataset, split_corpus, token_dtype
 from attndsl.data.sources import find_text
 from attndsl.data.tokenizers import TokenizerChoice
 from attndsl.diagnostics import AttnError
@@ -98,13 +100,45 @@ def test_the_cache_is_found_again_and_knows_its_contents(tmp_path: Path) -> None
     assert not list((tmp_path / "cache").glob("*.partial"))
 
 
-def test_damaged_token_files_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("some text\n" * 50)
-    found = load_dataset(str(tmp_path / "a.txt"), BYTES, 0.1, tmp_path / "cache")
-    (tmp_path / "cache" / found.key / "train.bin").write_bytes(b"short")
+@pytest.mark.parametrize("name", ["train.bin", "held_out.bin", "meta.json", "characters.json"])
+def test_damaged_token_files_are_made_anew(tmp_path: Path, name: str) -> None:
+    """A bit that flipped is told, wherever it lies, and what is read is as it was."""
+    (tmp_path / "a.txt").write_text("a text of some words\n" * 40)
+    choice, cache = TokenizerChoice.parse("chars"), tmp_path / "cache"
+    first = load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache)
+    tokens = first.train.tokens.copy()
+    path = cache / first.key / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert open_dataset(cache, first.key) is None
+    said: list[str] = []
+    again = load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache, said.append)
+    assert not again.cached
+    assert "made anew" in said[0]
+    assert (again.train.tokens == tokens).all()
+    assert load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache, said.append).cached
+    assert len(said) == 2
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe in the place of a token file, or of the cache itself."""
+    (tmp_path / "a.txt").write_text("a text of some words\n" * 40)
+    choice, cache = TokenizerChoice.parse("bytes"), tmp_path / "cache"
+    first = load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache)
+    (cache / first.key / "train.bin").unlink()
+    os.mkfifo(cache / first.key / "train.bin")
+    assert not load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache).cached
+    (cache / first.key / "meta.json").unlink()
+    os.mkfifo(cache / first.key / "meta.json")
+    assert not load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache).cached
+    shutil.rmtree(cache)
+    os.mkfifo(cache)
     with pytest.raises(AttnError) as problem:
-        load_dataset(str(tmp_path / "a.txt"), BYTES, 0.1, tmp_path / "cache")
-    assert problem.value.diagnostics[0].code == "E0705"
+        load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache)
+    (diagnostic,) = problem.value.diagnostics
+    assert diagnostic.code == "E0705"
+    assert str(cache) in diagnostic.message
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
