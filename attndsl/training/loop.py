@@ -19,6 +19,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.objectives.metrics import Metric
 from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
+from attndsl.runs.lock import locked
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
 from attndsl.storage.whole import write_text
 from attndsl.training.console import Console, Plain
@@ -72,23 +73,25 @@ def train(
     console = console or Plain()
     given = dict(settings or {})
     if resume is not None:
-        session = go_on(Path(resume), given, data, backend, device, compile, console)
-    else:
-        if spec is None or data is None:
-            missing = "a spec" if spec is None else "data"
-            raise error(
-                "E0701",
-                f"there is no {missing} to train on",
-                help="`attndsl train SPEC --data PATH`, or `--resume RUN`",
-            )
-        folder = (
-            Path(out)
-            if out is not None
-            else Path("runs")
-            / (spec if isinstance(spec, str) else spec.name).replace(":", "-").rpartition("/")[2].removesuffix(".attn")
+        with locked(Path(resume)):
+            session = go_on(Path(resume), given, data, backend, device, compile, console)
+            return run_session(session, console)
+    if spec is None or data is None:
+        missing = "a spec" if spec is None else "data"
+        raise error(
+            "E0701",
+            f"there is no {missing} to train on",
+            help="`attndsl train SPEC --data PATH`, or `--resume RUN`",
         )
-        session = begin(spec, data, folder, given, backend, device, bool(compile), console, weights)
-    return run_session(session, console)
+    folder = (
+        Path(out)
+        if out is not None
+        else Path("runs")
+        / (spec if isinstance(spec, str) else spec.name).replace(":", "-").rpartition("/")[2].removesuffix(".attn")
+    )
+    session = begin(spec, data, folder, given, backend, device, bool(compile), console, weights)
+    with locked(session.run):
+        return run_session(session, console)
 
 
 @dataclass(slots=True)

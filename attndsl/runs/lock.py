@@ -1,0 +1,63 @@
+"""One process at a time trains a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.runs.record import is_run
+from attndsl.storage.refusals import file_errors
+
+FILE = "run.lock"
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """The run is this process's alone while it lasts. The system lets go of the lock when the process ends, so that one
+    that was killed is in nobody's way. Where there is no run yet nothing is locked. Raises E0739 where another process
+    trains it, E0705."""
+    if not is_run(run):
+        yield
+        return
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    path = run / FILE
+    with file_errors("lock", path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(run, path) from None
+        except OSError:  # a file system without locks
+            pass
+        with file_errors("write", path):
+            os.ftruncate(handle, 0)
+            os.write(handle, json.dumps({"process": os.getpid(), "since": time.strftime("%F %T")}).encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(run: Path, path: Path) -> AttnError:
+    """E0739, with what the other process has written about itself."""
+    try:
+        told = json.loads(path.read_bytes())
+        process, since = int(told["process"]), str(told["since"])
+    except (OSError, ValueError, TypeError, KeyError):  # it has not come to that yet
+        who, stop = "another process", "stop the other process"
+    else:
+        who, stop = f"the process {process}, since {since}", f"stop it: `kill {process}` (it keeps a checkpoint first)"
+    return error(
+        "E0739",
+        f"the run `{run}` is being trained already, by {who}",
+        help=("wait until it has ended", f"or {stop}", "or train another run, with a different `--out`"),
+    )
