@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.elaborate import elaborate, open_text
+from attndsl.storage.safetensors import write_tensors
 from attndsl.values import from_python, to_python
-from attndsl.weights import config_settings
+from attndsl.weights import check_section, config_settings, save_weights, settings_for
 from attndsl.weights.solving import published_config
 from tests.weights.models import GPT2, SMALL, codes, section_of
 
@@ -87,6 +91,11 @@ def test_keys_of_which_the_spec_does_not_speak_are_named() -> None:
         ("a = 10 - x", {"a": 7}, {"x": 3}),
         ("a = 12 / x", {"a": 4}, {"x": 3}),
         ("a = -x", {"a": -3}, {"x": 3}),
+        ("a = x ^ 1", {"a": 3}, {"x": 3}),
+        ("a = x ^ 3", {"a": 27}, {"x": 3}),
+        ("a = 2 * sqrt(x) + 1", {"a": 7.0}, {"x": 9.0}),
+        ("a = 24 / x / 2 - 1", {"a": 3}, {"x": 3}),
+        ("a = 2 - (x or 3)", {"a": -5}, {"x": 7}),
         ("width = heads * head, n = heads", {"width": 12, "n": 3}, {"heads": 3, "head": 4}),
         ("a = rope.theta, b = rope.kind", {"a": 1e4, "b": "yarn"}, {"rope": {"theta": 1e4, "kind": "yarn"}}),
         ("a = x, require y == 4 * x", {"a": 2}, {"x": 2, "y": 8}),
@@ -144,3 +153,118 @@ def test_no_configuration_gives_a_traceback(change: dict[str, Any]) -> None:
         raised = problem
     assert settings.keys() == SMALL.keys()
     assert raised is None or set(codes(raised)) <= {"E0104", "E0405", "E0614", "E0615", "E0616"}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("a = rope.theta, b = plain", ["rope.kind = 'yarn'", "rope.limits = {'low': 1, 'high': 4}"]),
+        ("a = rope.theta, b = plain, require rope.limits.low == 1", ["rope.kind = 'yarn'", "rope.limits.high = 4"]),
+        ("a = rope.theta, b = plain, ignore rope", []),
+        ("a = rope.theta, b = plain, ignore rope.kind, ignore rope.limits", []),
+        ("a = plain", ["rope = {"]),
+    ],
+)
+def test_each_key_is_spoken_for_at_every_depth(body: str, told: list[str]) -> None:
+    heard: list[Diagnostic] = []
+    rope = {"theta": 1e4, "kind": "yarn", "limits": {"low": 1, "high": 4}, "unused": None}
+    section = section_of(f"weights M from x {{\n  config {{ {body} }}\n}}\n")
+    config_settings(section, {"plain": 1, "rope": rope}, warn=heard.append)
+    assert len(heard) == len(told)
+    assert all(text in d.message for d, text in zip(heard, told, strict=True))
+
+
+MODEL = """\
+block act_by(n)(x: [*]) -> [*] { return n * x }
+model M(width=4, cap=none, act=relu, mode="sum", size=2) {
+  input x: [B, width]
+  output y = layer_norm(x) as norm
+}
+weights M from huggingface {
+  config { width = hidden_size, %s }
+  "norm.weight" <-> norm.scale
+  "norm.bias" <-> norm.shift
+}
+"""
+PLAIN = {
+    "cap": "softcap or none",
+    "act": 'choose(hidden_act, absent -> relu, "gelu" -> gelu)',
+    "mode": '"sum"',
+    "size": "size_ or 2",
+}
+
+
+def checked(**entries: str) -> list[tuple[str, str]]:
+    """The codes and places of what is wrong with these entries of `config`."""
+    spec = open_text(MODEL % ", ".join(f"{name} = {value}" for name, value in {**PLAIN, **entries}.items()))
+    found = check_section(spec.weights[0], elaborate(spec, {}), spec)
+    return [(d.code, d.primary.span.text if d.primary else "") for d in found]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ({}, []),
+        ({"act": 'choose(hidden_act, "a" -> gelu, "b" -> act_by(2))'}, [("E0632", "act_by(2)")]),
+        ({"act": 'choose(hidden_act, "a" -> gelu, "b" -> act_by)'}, []),
+        ({"act": 'choose(hidden_act, "a" -> gelu, "b" -> no_such_thing)'}, [("E0101", "no_such_thing")]),
+        ({"size": 'choose(key, "a" -> 1, "b" -> gelu)'}, [("E0401", "gelu")]),
+        ({"size": 'choose(key, "a" -> 1, "b" -> 2.5)'}, [("E0401", "2.5")]),
+        ({"size": 'size_ or "two"'}, [("E0401", '"two"')]),
+        ({"mode": 'kind_ or "mean"'}, []),
+        ({"cap": "softcap or 3"}, []),
+    ],
+)
+def test_what_a_configuration_may_give_is_checked(entries: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    assert checked(**entries) == expected
+
+
+def test_none_is_a_default_both_ways() -> None:
+    body = "cap = softcap or none, width = hidden_size"
+    for settings, config in (
+        ({"cap": None, "width": 4}, {"hidden_size": 4}),
+        ({"cap": 3.0, "width": 4}, {"hidden_size": 4, "softcap": 3.0}),
+    ):
+        assert write(settings, body) == config
+        assert read(config, body) == settings
+
+
+def test_a_published_text_is_a_text_and_no_expression(tmp_path: Path) -> None:
+    spec = open_text(MODEL % ", ".join(f"{name} = {value}" for name, value in PLAIN.items()))
+    (tmp_path / "config.json").write_text('{"hidden_size": "4+4"}')
+    write_tensors(tmp_path / "model.safetensors", {"norm.weight": np.ones(8), "norm.bias": np.ones(8)})
+    settings = settings_for(tmp_path, spec.weights, spec=spec)
+    assert settings["width"] == '"4+4"'
+    with pytest.raises(AttnError, match="`width` is a whole number"):
+        elaborate(spec, settings)
+
+
+def test_a_setting_agrees_with_weights_by_what_it_means(tmp_path: Path) -> None:
+    spec = open_text(MODEL % ", ".join(f"{name} = {value}" for name, value in PLAIN.items()))
+    graph = elaborate(spec, {"act": "act_by(3)"})
+    save_weights(tmp_path / "w", {"norm.scale": np.ones(4), "norm.shift": np.ones(4)}, graph)
+    assert settings_for(tmp_path / "w", spec.weights, {"act": "act_by(n=1 + 2)"}, spec=spec)["act"] == "act_by(n=1 + 2)"
+    with pytest.raises(AttnError) as raised:
+        settings_for(tmp_path / "w", spec.weights, {"act": "act_by(4)"}, spec=spec)
+    assert codes(raised.value) == ["E0617"]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("a = x * y", "several keys that are not known: `x`, `y`"),
+        ("a = x % 2", "`%` cannot be undone: different numbers have the same result"),
+        ("a = 2 ^ x", "`^` cannot be undone: an exponent has no inverse here"),
+        ("a = x * x", "`x` stands in it more than once"),
+        ("a = 1 if x > 2 else 0", "`1 if x > 2 else 0` says only on which side of a condition it is"),
+        ("a = floor(x)", "`floor` cannot be undone"),
+        ("a = x > 3", "`>` cannot be undone"),
+        ("a = count(names)", "only the labels, `count(id2label)`, can be written"),
+    ],
+)
+def test_what_cannot_be_undone_says_why(body: str, why: str) -> None:
+    with pytest.raises(AttnError) as raised:
+        write({"a": 1}, body)
+    (found,) = raised.value.diagnostics
+    assert found.code == "E0628"
+    assert why in " ".join(found.notes)
