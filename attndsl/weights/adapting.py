@@ -10,11 +10,9 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph, ParameterInfo
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
-from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
 from attndsl.weights.forms import Constant
 from attndsl.weights.loading import (
@@ -23,6 +21,8 @@ from attndsl.weights.loading import (
     PublishedNames,
     as_float,
     dtype_mistake,
+    is_real,
+    not_real,
     of_another_model,
     owned,
     parameters_of,
@@ -76,9 +76,9 @@ def adapt_arrays(
     parameters = parameters_of(graph)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     kept = _fitting(shapes, parameters, graph, fresh, origin)
-    wrong = [name for name in kept if arrays[name].dtype.kind != "f"]
-    if wrong:
-        raise error("E0608", f"{quoted(wrong[0])} in {origin} has the dtype {arrays[wrong[0]].dtype}")
+    for name in kept:
+        if not is_real(arrays[name]):
+            raise not_real(name, arrays[name], f" in {origin}")
     if not kept:
         raise of_another_model(origin, list(arrays), list(parameters), graph, mapped=False)
     unused = [name for name in arrays if name not in parameters]

@@ -98,8 +98,24 @@ def dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) 
 
 
 def as_float(array: Array) -> Array:
+    """Real numbers as parameters have them: float16 as float32, and in the byte order of this machine."""
     with np.errstate(invalid="ignore"):  # a signalling NaN is no reason to speak up here
-        return array.astype(np.float32) if array.dtype == np.float16 else array
+        wide = np.float32 if array.dtype.itemsize == 2 else array.dtype.newbyteorder("=")
+        return array.astype(wide, copy=False)
+
+
+def is_real(array: Array) -> bool:
+    """Whether an array may be a parameter: of float64, float32 or float16, in either byte order."""
+    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
+
+
+def not_real(name: str, array: Array, origin: str = "") -> AttnError:
+    """E0608 for an array that may not be a parameter."""
+    return error(
+        "E0608",
+        f"{quoted(name)}{origin} has the dtype {array.dtype.name}",
+        help=f"the dtypes of parameters are {', '.join(FLOATS)}: convert it, for example with `.astype(numpy.float64)`",
+    )
 
 
 def owned(array: Array) -> Array:
@@ -369,6 +385,6 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
         if name in arrays and tuple(arrays[name].shape) != shape:
             message = f"{quoted(name)} has the shape {list(arrays[name].shape)}, and {list(shape)} in `{graph.name}`"
             shapes.append((name, error("E0607", message, note=f"the axes are {info.type}")))
-        elif name in arrays and arrays[name].dtype.kind != "f":
-            shapes.append((name, error("E0608", f"{quoted(name)} has the dtype {arrays[name].dtype}")))
+        elif name in arrays and not is_real(arrays[name]):
+            shapes.append((name, not_real(name, arrays[name])))
     raise_all(missing, over, shapes)
