@@ -24,6 +24,7 @@ from attndsl.values.number import (
     operate,
     to_python,
     too_long,
+    to_setting,
     undo,
     written,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "rule_of",
     "to_python",
     "too_long",
+    "to_setting",
     "undo",
     "written",
 ]

@@ -181,6 +181,13 @@ def written(value: Plain) -> str:
     return "none" if isinstance(value, Nothing) else value.text
 
 
+def to_setting(value: Plain) -> bool | int | float | str:
+    """A value as `--set` and `load` take it: a text in quotes, so that it is nothing else."""
+    plain = to_python(value) if isinstance(value, Number) else written(value)
+    assert plain is not None
+    return plain
+
+
 def equal(a: Plain, b: Plain) -> bool:
     """Whether two values are the same: numbers by value, things by how they are written; two kinds never are."""
     if isinstance(a, Number) and isinstance(b, Number):

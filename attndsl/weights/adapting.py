@@ -14,7 +14,6 @@ from attndsl.graph import Axis, Graph, ParameterInfo
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
-from attndsl.weights.forms import Constant
 from attndsl.weights.loading import (
     Mistakes,
     OwnNames,
@@ -105,7 +104,7 @@ def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
     without: set[str] = set()
     wrong: Mistakes = []
     for item, name, present in zip(reader.items, reader.full, reader.present, strict=True):
-        if not present or (isinstance(item.form, Constant) and item.entry.tree.axes is None):
+        if not present or item.is_unshaped:
             continue
         entry = source.entry(name)
         if entry.shape != item.form.shape:
@@ -113,7 +112,7 @@ def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
                 without.add(name)
             else:
                 wrong.append((name, reader.wrong_shape(item, entry)))
-        elif problem := dtype_mistake(entry, source, item.entry.tree.span):
+        elif not item.line.is_fixed and (problem := dtype_mistake(entry, source, item.line.tree.span)):
             wrong.append((name, problem))
     raise_all(wrong)
     arrays = reader.read(without)

@@ -6,40 +6,10 @@ from collections.abc import Mapping
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.graph import Axis
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import CONSTANTS, Evaluator, Number, Plain
-
-
-def place_of(axes: tuple[Axis, ...], name: str, span: Span) -> int:
-    """The place of the axis called `name`, or of the only one with that size; E0624 where there is none."""
-    found = [i for i, axis in enumerate(axes) if axis.name == name] or [
-        i for i, axis in enumerate(axes) if str(axis.size) == name
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(f"`{axes[i].name}`" for i in found)
-        raise error("E0624", f"two axes have the size `{name}`", span, help=f"say which: {choices}")
-    raise error(
-        "E0624",
-        f"the tensor has no axis `{name}`",
-        span,
-        f"the axes are {shown_axes(axes)}",
-        help=did_you_mean(name, [a.name for a in axes]),
-    )
-
-
-def axis_name(term: tree.AxisTerm, sizes: Mapping[str, int]) -> str:
-    if term.size is None:
-        raise error("E0624", "`*` does not name an axis", term.span)
-    return term.name.text if term.name is not None else name_of(term.size, sizes)
-
-
-def name_of(expression: tree.Expr, sizes: Mapping[str, int]) -> str:
-    if isinstance(expression, tree.AxesValue) and len(expression.axes.terms) == 1:
-        return axis_name(expression.axes.terms[0], sizes)
-    return str(size_of(expression, sizes))
 
 
 class SizeNames(Evaluator):
@@ -61,6 +31,59 @@ def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
     if not isinstance(value, Number) or value.size is None:
         raise error("E0624", f"`{expression.span.text}` is not a size", expression.span)
     return value.size
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One factor of a term: its name, and its size as it is written."""
+
+    name: str
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An entry of an axis list: `T`, `4 * width`, `in=width`; a product has several factors, outermost first."""
+
+    name: str
+    size: Size
+    factors: tuple[Factor, ...]
+    span: Span
+
+
+def parse_term(term: tree.AxisTerm, sizes: Mapping[str, int]) -> Term:
+    """E0624 where a term is not an axis."""
+    if term.size is None:
+        raise error("E0624", "`*` does not name an axis", term.span)
+    size = size_of(term.size, sizes)
+    name = term.name.text if term.name is not None else str(size)
+    if isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
+        parts = [size_of(operand, sizes) for operand in term.size.operands]
+        return Term(name, size, tuple(Factor(str(part), part) for part in parts), term.span)
+    return Term(name, size, (Factor(name, size),), term.span)
+
+
+def parse_terms(axes: tree.AxisList, sizes: Mapping[str, int]) -> tuple[Term, ...]:
+    return tuple(parse_term(term, sizes) for term in axes.terms)
+
+
+def place_of(axes: tuple[Axis, ...], name: str, span: Span) -> int:
+    """The place of the axis called `name`, or of the only one with that size; E0624 where there is none."""
+    found = [i for i, axis in enumerate(axes) if axis.name == name] or [
+        i for i, axis in enumerate(axes) if str(axis.size) == name
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = " or ".join(f"`{axes[i].name}`" for i in found)
+        raise error("E0624", f"two axes have the size `{name}`", span, help=f"say which: {choices}")
+    raise error(
+        "E0624",
+        f"the tensor has no axis `{name}`",
+        span,
+        f"the axes are {shown_axes(axes)}",
+        help=did_you_mean(name, [a.name for a in axes]),
+    )
 
 
 def shown_axes(axes: tuple[Axis, ...]) -> str:

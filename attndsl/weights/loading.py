@@ -12,9 +12,10 @@ from attndsl.lazy import np
 from attndsl.running.initial import require_memory
 from attndsl.storage.safetensors import FLOATS, TensorEntry, quoted
 from attndsl.syntax import tree
-from attndsl.weights.forms import Constant
+from attndsl.weights.computing import difference
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
-from attndsl.weights.mapping import Entry, Item, WeightMap
+from attndsl.weights.lines import Line
+from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
 from attndsl.weights.telling import several
@@ -188,10 +189,10 @@ class PublishedNames:
         self.sections = sections or (section,)
         self.mapping = WeightMap(section, graph)
         self.parameters = parameters_of(graph)
-        self.items = [item for item in self.mapping.items() if item.entry.takes]
+        self.items = [item for item in self.mapping.items() if item.line.takes]
         names = set(source.names)
         prefixed = {p: any(name.startswith(p.text) for name in names) for p in self.mapping.prefixes}
-        self.full = [item.full_name(prefixed.get(item.entry.prefix, False)) for item in self.items]
+        self.full = [item.full_name(prefixed.get(item.line.prefix, False)) for item in self.items]
         self.present = [name in names for name in self.full]
         self.spoken = set(self.full)
 
@@ -213,17 +214,16 @@ class PublishedNames:
         for item, name, present in zip(self.items, self.full, self.present, strict=True):
             if not present:
                 continue
-            entry, span = self.source.entry(name), item.entry.tree.span
-            unshaped = isinstance(item.form, Constant) and item.entry.tree.axes is None
-            if entry.shape != item.form.shape and not unshaped:
+            entry, span = self.source.entry(name), item.line.tree.span
+            if entry.shape != item.form.shape and not item.is_unshaped:
                 shapes.append((name, self.wrong_shape(item, entry)))
-            elif problem := dtype_mistake(entry, self.source, span):
+            elif not item.line.is_fixed and (problem := dtype_mistake(entry, self.source, span)):
                 dtypes.append((name, problem))
         missing = _missing_layers(layers, str(self.source.path))
         untold = set(lacking) - {address for layer in layers for address in layer.parameters}
         for item, name, present in zip(self.items, self.full, self.present, strict=True):
             fills = [address for address, _ in item.form.leaves() if address in untold]
-            if not present and (fills or (item.entry.number is not None and item.entry.two_way)):
+            if not present and (fills or (item.line.is_fixed and item.line.two_way)):
                 missing.append((name, self._missing(item, name, fills, left)))
                 untold.difference_update(fills)
         raise_all(missing, over, shapes, dtypes)
@@ -250,7 +250,7 @@ class PublishedNames:
         return error(
             "E0605",
             f"the tensor {quoted(name)} is missing from {self.source.path}",
-            item.entry.tree.span,
+            item.line.tree.span,
             fills,
             help=_instead(name, left),
         )
@@ -265,57 +265,63 @@ class PublishedNames:
         )
 
     def wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
-        type, span = Type("float", item.form.axes), item.entry.tree.span
+        type, span = Type("float", item.form.axes), item.line.tree.span
         return wrong_shape(entry.name, entry.shape, item.form.shape, str(self.source.path), type, self.graph, span)
 
     def read(self, without: Collection[str] = ()) -> dict[str, Array]:
         """The parameters by address, in the graph's order; the tensors `without` are not looked at."""
         arrays: dict[str, Array] = {}
-        makers: dict[str, Entry] = {}
+        makers: dict[str, Line] = {}
         differ: Mistakes = []
-        order = sorted(range(len(self.items)), key=lambda i: not self.items[i].entry.two_way)
+        order = sorted(range(len(self.items)), key=lambda i: not self.items[i].line.two_way)
         for i in order:
             item, name = self.items[i], self.full[i]
             if not self.present[i] or name in without:
                 continue
-            published = as_float(self.source.read(name))
-            if isinstance(item.form, Constant):
-                if not (published == item.form.value).all():
-                    differ.append((name, self._not_constant(name, item.entry)))
+            if item.line.is_fixed:
+                differ += self._differs_from(item, [name])
                 continue
+            published = as_float(self.source.read(name))
             for address, array in item.form.invert(published):
                 if address not in arrays:
                     arrays[address] = owned(array)
-                    makers[address] = item.entry
+                    makers[address] = item.line
                 elif not np.array_equal(arrays[address], array, equal_nan=True):
-                    differ.append((name, self._differs(name, address, item.entry, makers[address])))
+                    differ.append((name, self._differs(name, address, item.line, makers[address])))
         for family in self.mapping.families:
-            if family.entry is not None:
-                assert family.entry.number is not None
-                for name in self.source.names:
-                    if family.matches(name) and name not in self.spoken:
-                        problem = dtype_mistake(self.source.entry(name), self.source, family.entry.tree.span)
-                        if problem or not (self.source.read(name) == family.entry.number).all():
-                            differ.append((name, problem or self._not_constant(name, family.entry)))
+            if family.item is not None:
+                names = [n for n in self.source.names if family.matches(n) and n not in self.spoken]
+                differ += self._differs_from(family.item, names)
         raise_all(differ)
         return {address: arrays[address] for address in self.parameters if address in arrays}
 
-    def _not_constant(self, name: str, entry: Entry) -> AttnError:
-        return error(
-            "E0610",
-            f"{quoted(name)} in {self.source.path} is not {entry.tree.value.span.text} everywhere",
-            entry.tree.span,
-            "the spec relies on it",
-        )
+    def _differs_from(self, item: Item, names: Sequence[str]) -> Mistakes:
+        """What is wrong with tensors that must all hold what a line computes: E0607, E0610."""
+        differ: Mistakes = []
+        expected = item.form.evaluate(_no_parameter) if names else None
+        for name in names:
+            assert expected is not None
+            entry, line = self.source.entry(name), item.line
+            if entry.shape != item.form.shape and not item.is_unshaped:
+                differ.append((name, self.wrong_shape(item, entry)))
+            elif told := difference(self.source.read(name), expected, entry.dtype):
+                message = f"{quoted(name)} in {self.source.path} is not `{line.tree.value.span.text}` everywhere"
+                problem = error("E0610", message, line.tree.span, "the spec relies on it", note=told)
+                differ.append((name, problem))
+        return differ
 
-    def _differs(self, name: str, address: str, entry: Entry, maker: Entry) -> AttnError:
+    def _differs(self, name: str, address: str, line: Line, maker: Line) -> AttnError:
         return error(
             "E0610",
             f"{quoted(name)} in {self.source.path} is not equal to `{address}`",
-            entry.tree.span,
+            line.tree.span,
             "a second copy of the same parameter",
             other=Label(maker.tree.span, "filled from here"),
         )
+
+
+def _no_parameter(address: str) -> Array:
+    raise AssertionError(f"{address} in what has no parameters")
 
 
 def _instead(name: str, left: list[str]) -> str:

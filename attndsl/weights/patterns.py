@@ -9,68 +9,68 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from attndsl.diagnostics import Span, error
+from attndsl.diagnostics import AttnError, Source, Span, error
 from attndsl.graph import ParameterInfo
 from attndsl.records import dataclass
+from attndsl.sizes import Size
 from attndsl.syntax import tree
-
-Index = int | str | tuple[str, "Index", "Index"]
-"""A number, a variable, or an operator (`+ - * // %`) with two operands."""
+from attndsl.weights.axes import size_of
 
 LONGEST_NAME = 500
+LARGEST_NUMBER = 10**9
+
+# ---------------------------------------------------------------- indices
 
 
-def evaluate(index: Index, values: Mapping[str, int]) -> int:
-    if isinstance(index, int):
-        return index
-    if isinstance(index, str):
-        return values[index]
-    operator, left, right = index
-    a, b = evaluate(left, values), evaluate(right, values)
-    if operator == "+":
-        return a + b
-    if operator == "-":
-        return a - b
-    if operator == "*":
-        return a * b
-    return a // b if operator == "//" else a % b
+def index_of(expression: tree.Expr) -> Size | None:
+    """The index that an expression of whole numbers, variables and `+ - * // %` writes; None for any other."""
+    return size_of(expression, {}) if all(_may_index(node) for node in tree.walk(expression)) else None
 
 
-def variables_of(index: Index) -> frozenset[str]:
-    if isinstance(index, tuple):
-        return variables_of(index[1]) | variables_of(index[2])
-    return frozenset((index,)) if isinstance(index, str) else frozenset()
+def _may_index(node: tree.Tree) -> bool:
+    match node:
+        case tree.Number(value=value):
+            return isinstance(value, int) and value < LARGEST_NUMBER
+        case tree.Unary(operator=operator):
+            return operator == "-"
+        case tree.Chain():
+            rights = zip((sign.text for sign in node.operators), node.operands[1:], strict=True)
+            return all(
+                sign in ("+", "-", "*") or (sign in ("//", "%") and isinstance(right, tree.Number) and right.value != 0)
+                for sign, right in rights
+            )
+    return isinstance(node, (tree.Name, tree.Identifier))
 
 
-def affine(index: Index) -> tuple[int, str | None, int] | None:
+def affine(index: Size) -> tuple[int, str | None, int] | None:
     """`(a, i, b)` where the index is `a * i + b` (`(0, None, b)` for a constant), or None where it is no such thing."""
-    if isinstance(index, int):
-        return 0, None, index
-    if isinstance(index, str):
-        return 1, index, 0
-    operator, left, right = index
-    first, second = affine(left), affine(right)
-    if first is None or second is None:
+    factor, variable, rest = 0, None, 0
+    for monomial, coefficient in index.terms.items():
+        if monomial == ():
+            rest = int(coefficient)
+            continue
+        ((atom, exponent), *others) = monomial
+        if others or exponent != 1 or not isinstance(atom, str) or variable is not None:
+            return None
+        factor, variable = int(coefficient), atom
+    return factor, variable, rest
+
+
+@lru_cache(maxsize=256)
+def _index_in(text: str) -> Size | None:
+    """The index between a name's braces; None where there is none."""
+    if text.isidentifier():
+        return Size.symbol(text)
+    from attndsl.syntax.parser import parse
+
+    try:
+        file, problems = parse(Source("index", f"train _ {{ index = {text} }}\n"))
+    except AttnError:
         return None
-    (a, i, b), (c, j, d) = first, second
-    if operator in ("+", "-") and (i is None or j is None or i == j):
-        sign = 1 if operator == "+" else -1
-        return a + sign * c, i or j, b + sign * d
-    if operator == "*" and (i is None or j is None):
-        return (a * d, i, b * d) if j is None else (b * c, j, b * d)
-    return None
-
-
-def divides_by_zero(index: Index) -> bool:
-    if not isinstance(index, tuple):
-        return False
-    operator, left, right = index
-    return (
-        (operator in ("//", "%") and (not isinstance(right, int) or right == 0))
-        or divides_by_zero(left)
-        or divides_by_zero(right)
-    )
+    settings = [argument for d in file.declarations if isinstance(d, tree.Train) for argument in d.settings]
+    return index_of(settings[0].value) if not problems and len(settings) == 1 else None
 
 
 # ---------------------------------------------------------------- published names
@@ -80,15 +80,15 @@ def divides_by_zero(index: Index) -> bool:
 class NamePattern:
     """A published name; between its texts stand indices in braces."""
 
-    parts: tuple[str | tuple[Index], ...]  # an index is wrapped in a tuple of one, to tell it from a text
+    parts: tuple[str | Size, ...]
     span: Span
 
     @property
     def variables(self) -> frozenset[str]:
-        return frozenset().union(*(variables_of(part[0]) for part in self.parts if isinstance(part, tuple)))
+        return frozenset().union(*(part.symbols for part in self.parts if isinstance(part, Size)))
 
     def render(self, values: Mapping[str, int]) -> str:
-        return "".join(part if isinstance(part, str) else str(evaluate(part[0], values)) for part in self.parts)
+        return "".join(part if isinstance(part, str) else str(part.value(values)) for part in self.parts)
 
     def expression(self) -> re.Pattern[str]:
         """Matches every name that the pattern can give, whatever its variables are."""
@@ -97,14 +97,7 @@ class NamePattern:
     @property
     def text(self) -> str:
         """The name with every index written `{…}` in normal form; for messages and comparisons."""
-        return "".join(part if isinstance(part, str) else "{" + _written(part[0]) + "}" for part in self.parts)
-
-
-def _written(index: Index) -> str:
-    if not isinstance(index, tuple):
-        return str(index)
-    operator, left, right = index
-    return f"{_written(left)}{operator}{_written(right)}"
+        return "".join(part if isinstance(part, str) else f"{{{part}}}" for part in self.parts)
 
 
 def parse_name(string: tree.String) -> NamePattern:
@@ -112,72 +105,24 @@ def parse_name(string: tree.String) -> NamePattern:
     text = string.value
     if not text or len(text) > LONGEST_NAME:
         raise error("E0626", f"a published name has between 1 and {LONGEST_NAME} characters", string.span)
-    parts: list[str | tuple[Index]] = []
+    parts: list[str | Size] = []
     for piece in re.split(r"(\{[^{}]*\})", text):
         if piece.startswith("{"):
-            parts.append((_IndexReader(piece[1:-1], string.span).read(),))
+            index = _index_in(piece[1:-1].strip())
+            if index is None:
+                raise error(
+                    "E0626",
+                    f"`{piece}` is not an index",
+                    string.span,
+                    help="an index is made of whole numbers, variables and `+ - * // %` (a number other than 0 stands "
+                    "after `//` and `%`): `{i}`, `{2*i+1}`, `{i//4}`",
+                )
+            parts.append(index)
         elif "{" in piece or "}" in piece:
             raise error("E0626", f"`{text}` has a brace without its partner", string.span)
         elif piece:
             parts.append(piece)
     return NamePattern(tuple(parts), string.span)
-
-
-class _IndexReader:
-    """Reads the arithmetic between braces: sums of products of numbers, variables and brackets."""
-
-    def __init__(self, text: str, span: Span) -> None:
-        self.text, self.span = text, span
-        self.tokens = re.findall(r"\d+|[A-Za-z_]\w*|//|[-+*%()]|\S", text)
-        self.at = 0
-        self.depth = 0
-
-    def read(self) -> Index:
-        index = self.sum()
-        if self.at < len(self.tokens) or divides_by_zero(index):
-            raise self.wrong()
-        return index
-
-    def wrong(self) -> Exception:
-        return error(
-            "E0626",
-            f"`{{{self.text}}}` is no index",
-            self.span,
-            help="an index is made of whole numbers, variables and `+ - * // %` (a number other than 0 stands after "
-            "`//` and `%`): `{i}`, `{2*i+1}`, `{i//4}`",
-        )
-
-    def next(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def sum(self) -> Index:
-        index = self.product()
-        while (operator := self.next()) in ("+", "-"):
-            self.at += 1
-            index = (operator, index, self.product())
-        return index
-
-    def product(self) -> Index:
-        index = self.operand()
-        while (operator := self.next()) in ("*", "//", "%"):
-            self.at += 1
-            index = (operator, index, self.operand())
-        return index
-
-    def operand(self) -> Index:
-        token = self.next()
-        self.at += 1
-        if token.isdecimal() and token.isascii() and len(token) < 10:
-            return int(token)
-        if token.isidentifier():
-            return token
-        self.depth += 1
-        if token == "(" and self.depth < 20:
-            index = self.sum()
-            if self.next() == ")":
-                self.at += 1
-                return index
-        raise self.wrong()
 
 
 # ---------------------------------------------------------------- addresses
@@ -245,7 +190,7 @@ def parse_address(expression: tree.Expr) -> AddressPattern | None:
         for entry in step.entries:
             if entry.index is None or entry.axis is not None or entry.is_slice or entry.below is not None:
                 return None
-            index = _index_of(entry.index)
+            index = index_of(entry.index)
             form = affine(index) if index is not None else None
             if form is None:
                 raise error(
@@ -257,25 +202,6 @@ def parse_address(expression: tree.Expr) -> AddressPattern | None:
             pattern += ".*"
             indices.append(form)
     return AddressPattern(pattern, tuple(indices), expression.span)
-
-
-def _index_of(expression: tree.Expr) -> Index | None:
-    if isinstance(expression, tree.Number) and isinstance(expression.value, int):
-        return expression.value
-    if isinstance(expression, tree.Name):
-        return expression.text
-    if isinstance(expression, tree.Unary) and expression.operator == "-":
-        index = _index_of(expression.operand)
-        return None if index is None else ("-", 0, index)
-    if isinstance(expression, tree.Chain) and all(o.text in ("+", "-", "*") for o in expression.operators):
-        total = _index_of(expression.operands[0])
-        for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
-            index = _index_of(operand)
-            if total is None or index is None:
-                return None
-            total = (operator.text, total, index)
-        return total
-    return None
 
 
 def reached(address: AddressPattern, info: ParameterInfo, limit: int | None = None) -> dict[str, list[int]]:

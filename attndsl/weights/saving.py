@@ -90,7 +90,7 @@ def export_huggingface(
     _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():
-        if item.entry.gives:
+        if item.line.gives:
             published[item.full_name(True)] = item.form.evaluate(arrays.__getitem__)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)

@@ -12,7 +12,17 @@ from attndsl.elaborate import meanings
 from attndsl.graph import Graph
 from attndsl.storage.safetensors import parse_json
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Number, Plain, Reference, equal, from_python, hyperparameters_of, to_python, written
+from attndsl.values import (
+    Nothing,
+    Number,
+    Plain,
+    Reference,
+    equal,
+    from_python,
+    hyperparameters_of,
+    to_setting,
+    written,
+)
 from attndsl.weights.config import ARCHITECTURES, config_settings
 from attndsl.weights.keys import keys_in
 from attndsl.weights.sources import WeightsSource, read_json
@@ -66,7 +76,7 @@ def settings_for(
     if spec is not None and adapt:
         own = {parameter.name.text for parameter in spec.model.hyperparameters}
         found = {name: value for name, value in found.items() if name in own}
-    return {**{name: as_setting(value) for name, value in found.items()}, **explicit}
+    return {**{name: to_setting(value) for name, value in found.items()}, **explicit}
 
 
 def meant(spec: Spec | None, settings: Mapping[str, Setting]) -> dict[str, Plain]:
@@ -75,13 +85,6 @@ def meant(spec: Spec | None, settings: Mapping[str, Setting]) -> dict[str, Plain
         return {name: from_python(value) for name, value in settings.items() if not isinstance(value, str)}
     own = {parameter.name.text for parameter in spec.model.hyperparameters}
     return meanings(spec, {name: value for name, value in settings.items() if name in own})
-
-
-def as_setting(value: Plain) -> Setting:
-    """A value as `--set` and `load` take it: a text in quotes, so that it is nothing else."""
-    plain = to_python(value) if isinstance(value, Number) else written(value)
-    assert plain is not None
-    return plain
 
 
 def _check_variant(spec: Spec, found: Mapping[str, Plain], explicit: Collection[str], path: str) -> None:

@@ -199,7 +199,7 @@ def test_constants_are_checked(tmp_path: Path) -> None:
         ({"zero": np.ones(3, np.float32)}, "E0610"),
         ({"zero": np.zeros(2, np.float32)}, "E0607"),
         ({"b.7.fill": np.zeros(2, np.float32)}, "E0610"),
-        ({"b.7.fill": np.zeros(2, np.int64)}, "E0608"),
+        ({"b.7.fill": np.zeros(2, np.int64)}, "E0610"),
     ):
         write_tensors(path, {**good, **change})
         with pytest.raises(AttnError) as raised:

@@ -1,0 +1,92 @@
+"""Which parameters a line of a `weights` section speaks of, and in which layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.graph import ParameterInfo
+from attndsl.records import dataclass, replace
+from attndsl.syntax import tree
+from attndsl.weights.lines import Computed, Line
+from attndsl.weights.patterns import AddressPattern, reached
+
+Parameters = Mapping[str, list[ParameterInfo]]
+"""The parameters by the pattern of their addresses (`h.*.scale`), one for each group of layers."""
+
+LAYERS_LOOKED_AT = 4096
+"""How many layers of a repeat the check walks through where an index is not simply the layer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A line with the parameters of its addresses."""
+
+    line: Line
+    parameters: Parameters
+
+    def assignments(self, limit: int | None) -> Iterator[dict[str, int]]:
+        """The values of the line's variables, in order; with a `limit`, those of the first and last layers only."""
+        domains: dict[str, dict[int, None]] = {variable: {} for variable in sorted(self.line.name.variables)}
+        for address in self.line.addresses:
+            for info in self.parameters[address.pattern]:
+                look = LAYERS_LOOKED_AT if limit is not None and not address.reaches_all else limit
+                for variable, values in reached(address, info, look).items():
+                    domains[variable].update(dict.fromkeys(values if limit is None else values[:limit]))
+        for choice in product(*(sorted(values) for values in domains.values())):
+            yield dict(zip(domains, choice, strict=True))
+
+    def parameter(self, address: AddressPattern, values: Mapping[str, int]) -> ParameterInfo:
+        """The parameter at an address for these values of the variables; E0620 where no layer is there."""
+        layers = address.layers(values)
+        for info in self.parameters[address.pattern]:
+            if all(layer in indices for layer, indices in zip(layers, info.layers, strict=True)):
+                return info
+        written = address.render(values)
+        raise error("E0620", f"the model has no parameter `{written}`", address.span, "there is no such layer")
+
+
+def resolve(line: Line, parameters: Parameters) -> Resolved:
+    """The line with its parameters; E0620 for an address of none, E0625 where an expression that cannot be undone
+    speaks of one, E0626 where a variable stands on one side only. On the right of `<-` may stand an expression of no
+    parameter at all."""
+    unknown = [address for address in line.addresses if address.pattern not in parameters]
+    own = {pattern.split(".")[0] for pattern in parameters}
+    if line.tree.direction == "<-" and not any(name.text in own for name in tree.names(line.tree.value)):
+        if unknown:
+            computed = Computed(line.tree.value, _unknown(unknown[0], parameters))
+            line = replace(line, value=computed, addresses=())
+    elif isinstance(line.value, Computed):
+        raise line.value.reason
+    elif unknown:
+        raise _unknown(unknown[0], parameters)
+    if line.is_fixed:
+        return Resolved(line, {})
+    for address in line.addresses:
+        for info in parameters[address.pattern]:
+            if len(info.layers) != len(address.indices):
+                raise error("E0620", f"`{address.span.text}` is not one parameter", address.span)
+    spoken = frozenset().union(*(address.variables for address in line.addresses))
+    for variable in sorted(line.name.variables ^ spoken):
+        if variable in spoken:
+            span = next(a.span for a in line.addresses if variable in a.variables)
+            message = f"`{variable}` does not occur in the published name"
+            raise error("E0626", message, span, help=f"write it there: `{{{variable}}}`")
+        raise error(
+            "E0626",
+            f"`{variable}` occurs in the published name only",
+            line.tree.name.span,
+            help=f"write it on the right too: `h[{variable}]`",
+        )
+    return Resolved(line, {address.pattern: parameters[address.pattern] for address in line.addresses})
+
+
+def _unknown(address: AddressPattern, parameters: Parameters) -> AttnError:
+    written = address.span.text
+    helps = [h.replace(".*", "[i]") for h in did_you_mean(address.pattern, parameters)]
+    inside = sorted(p for p in parameters if p.startswith(address.pattern + "."))
+    if inside:
+        members = ", ".join(f"`{p.replace('.*', '[i]')}`" for p in inside[:6])
+        helps = [f"`{written}` is a layer; its parameters are {members}"]
+    return error("E0620", f"the model has no parameter `{written}`", address.span, help=helps)
