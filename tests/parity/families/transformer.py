@@ -101,23 +101,24 @@ def ask_marian(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"memory": memory, "logits": logits, "loss": loss(logits, batch["targets"])}
 
 
-def exact_positions(model: Any) -> None:
+def sinusoids(places: int, width: int) -> Any:
     import torch
 
+    rate = 10000 ** (-2 * torch.arange(width // 2, dtype=torch.float64) / width)
+    angle = torch.arange(places, dtype=torch.float64)[:, None] * rate
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+def exact_positions(model: Any) -> None:
     for side in (model.model.encoder, model.model.decoder):
         table = side.embed_positions.weight
-        pairs = table.shape[1] // 2
-        rate = 10000 ** (-2 * torch.arange(pairs, dtype=torch.float64) / table.shape[1])
-        angle = torch.arange(table.shape[0], dtype=torch.float64)[:, None] * rate
-        table.data = torch.cat([angle.sin(), angle.cos()], 1)
+        table.data = sinusoids(*table.shape)
 
 
 def with_everything(tensors: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The hub's older files have every copy of the embedding, and the positions; their configurations say what today
     goes without saying."""
-    import torch
-
-    shared, places = tensors["model.shared.weight"], (config["max_position_embeddings"], config["d_model"])
+    shared, places = tensors["model.shared.weight"], sinusoids(config["max_position_embeddings"], config["d_model"])
     copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
     sides = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
     old = {
@@ -127,7 +128,7 @@ def with_everything(tensors: dict[str, Any], config: dict[str, Any]) -> tuple[di
     }  # fmt: skip
     newer = ("decoder_vocab_size", "share_encoder_decoder_embeddings", "tie_word_embeddings", "dtype")
     kept = {key: value for key, value in config.items() if key not in newer}
-    return {**tensors, **dict.fromkeys(copies, shared), **dict.fromkeys(sides, torch.zeros(places))}, {**kept, **old}
+    return {**tensors, **dict.fromkeys(copies, shared), **dict.fromkeys(sides, places.float())}, {**kept, **old}
 
 
 # ---------------------------------------------------------------- torch.nn.Transformer
