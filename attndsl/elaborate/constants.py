@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.elaborate import bodies, calls, expressions, index_functions, statements
+from attndsl.elaborate import expressions, index_functions
 from attndsl.elaborate.files import open_text
-from attndsl.elaborate.frames import Frame, Run
+from attndsl.elaborate.model import frame_for
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
 from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import Argument, IndexFunctionValue
 from attndsl.graph import Axis, Graph, OutputInfo, Region
-from attndsl.graph.builder import Builder
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.syntax.limits import room_to_recurse
@@ -38,8 +37,9 @@ def _constant_graph(expression: tree.Expr, settings: Mapping[str, Setting], axes
     none = tree.Name(span, "none")  # of which every value may take the place
     names = [tree.Parameter(span, tree.Identifier(span, name), None, none) for name in settings]
     spec = replace(spec, model=replace(spec.model, hyperparameters=tuple(names)))
-    run, builder = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter), Builder()
-    frame = Frame(run, spec.scope, builder, outer=True)
+    frame = frame_for(spec)
+    frame.outer = True  # every pair of positions is meant
+    run, builder = frame.run, frame.builder
     bind_hyperparameters(spec, settings, frame)
     for axis in axes:
         frame.bind(axis.name, Number(axis.size.known(run.sizes), axis.size, axis), span)
@@ -56,4 +56,6 @@ def _constant_graph(expression: tree.Expr, settings: Mapping[str, Setting], axes
         )
     region = Region((), tuple(builder.nodes), (value,))
     output = OutputInfo(VALUE, value, frozenset(), None, span)
-    return Graph("Constant", {}, dict(run.sizes), (), (output,), (), tuple(run.constraints), dict(run.scopes), region)
+    return Graph(
+        "Constant", {}, dict(run.sizes), (), (output,), (), tuple(run.constraints.values()), dict(run.scopes), region
+    )

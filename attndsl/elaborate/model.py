@@ -39,27 +39,28 @@ def elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
 def meanings(spec: Spec, settings: Mapping[str, Setting]) -> dict[str, Plain]:
     """What settings of a spec's hyperparameters come to, so that `f(3)` and `f(n=3)` are one."""
     with room_to_recurse():
-        values = bind_hyperparameters(spec, settings, _frame(spec))
+        values = bind_hyperparameters(spec, settings, frame_for(spec))
         return {name: as_plain(values[name]) for name in settings}
 
 
 def unfit_values(spec: Spec, values: Iterable[tuple[str, tree.Expr]]) -> list[Diagnostic]:
     """What is wrong with values that hyperparameters of a spec may get, each with the name of its hyperparameter."""
-    frame = _frame(spec)
+    frame = frame_for(spec)
     parameters = {parameter.name.text: parameter for parameter in spec.model.hyperparameters}
     with room_to_recurse():
         bind_hyperparameters(spec, {}, frame)
         return [problem for name, written in values for problem in misfits(parameters[name], written, frame)]
 
 
-def _frame(spec: Spec) -> Frame:
+def frame_for(spec: Spec) -> Frame:
+    """The frame in which a model of the spec is elaborated."""
     run = Run(expressions.evaluate, calls.apply, statements.execute, bodies.enter)
     run.limit = MAX_STEPS + STEPS_FOR_A_CHARACTER * spec.scope.library.length
     return Frame(run, spec.scope, Builder(), in_user_file=not spec.scope.is_standard)
 
 
 def _elaborate(spec: Spec, settings: Mapping[str, Setting]) -> Graph:
-    frame = _frame(spec)
+    frame = frame_for(spec)
     run, builder = frame.run, frame.builder
     model = spec.model
     hyperparameters = bind_hyperparameters(spec, settings, frame)

@@ -23,8 +23,8 @@ from attndsl.values.number import (
     kind_of,
     operate,
     to_python,
-    too_long,
     to_setting,
+    too_long,
     undo,
     written,
 )
@@ -58,8 +58,8 @@ __all__ = [
     "operate",
     "rule_of",
     "to_python",
-    "too_long",
     "to_setting",
+    "too_long",
     "undo",
     "written",
 ]
