@@ -57,8 +57,9 @@ def computed(side: Computed, axes: tuple[Term, ...], graph: Graph) -> Form:
     try:
         made = constant_graph(expression, settings, named)
     except AttnError as raised:
-        lost = side.reason.diagnostics[0].code == "E0620" and raised.diagnostics[0].code == "E0101"
-        raise (side.reason if lost else raised) from None
+        if raised.diagnostics[0].code == "E0101" and (reason := side.reason()).diagnostics[0].code == "E0620":
+            raise reason from None
+        raise
     found = made.outputs[0].value.type.axes
     return Computation(found, tuple(axis.size.value(made.sizes) for axis in found), made)
 

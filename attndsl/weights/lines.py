@@ -10,7 +10,7 @@ This is the first of four stages, each of which is given what the one before it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Span, error
@@ -89,7 +89,7 @@ class Computed:
     it as one of parameters."""
 
     expression: tree.Expr
-    reason: AttnError
+    reason: Callable[[], AttnError]
 
 
 Side = Union[AddressPattern, Literal, Concat, Rearrange, Affine, Function, Computed]
@@ -148,7 +148,8 @@ def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) ->
     except AttnError as reason:
         if line.direction != "<-" or reason.diagnostics[0].code != "E0625":
             raise
-        value = Computed(line.value, reason)
+        problem = reason
+        value = Computed(line.value, lambda: problem)
     if isinstance(value, (Literal, Computed)) and line.direction != "<-" and name.variables:
         raise error(
             "E0626",

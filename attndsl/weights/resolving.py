@@ -55,10 +55,10 @@ def resolve(line: Line, parameters: Parameters) -> Resolved:
     own = {pattern.split(".")[0] for pattern in parameters}
     if line.tree.direction == "<-" and not any(name.text in own for name in tree.names(line.tree.value)):
         if unknown:
-            computed = Computed(line.tree.value, _unknown(unknown[0], parameters))
+            computed = Computed(line.tree.value, lambda: _unknown(unknown[0], parameters))
             line = replace(line, value=computed, addresses=())
     elif isinstance(line.value, Computed):
-        raise line.value.reason
+        raise line.value.reason()
     elif unknown:
         raise _unknown(unknown[0], parameters)
     if line.is_fixed:

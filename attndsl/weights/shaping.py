@@ -69,7 +69,7 @@ class _Shaping:
             case Literal(value=value):
                 return Constant((), (), value)
             case Computed():
-                raise side.reason
+                raise side.reason()
 
     def concat(self, side: Concat) -> Form:
         parts = tuple(self.form(part) for part in side.parts)
