@@ -10,10 +10,11 @@ from attndsl.graph import Graph, InputInfo, OutputInfo, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.objectives.base import Objective
 from attndsl.objectives.predictions import prediction_output
-from attndsl.ops.arithmetic import Div, Ge, Maximum, Sub, Where
+from attndsl.ops.arithmetic import Div, Ge, Maximum, Where
+from attndsl.ops.elementwise import Neg
 from attndsl.ops.generators import Constant
 from attndsl.ops.movement import Take
-from attndsl.ops.reductions import LogSumExp, Sum
+from attndsl.ops.reductions import LogSoftmax, Sum
 from attndsl.records import replace
 
 NAME = "cross_entropy"
@@ -50,8 +51,8 @@ def _cross_entropy(builder: Builder, logits: Value, answers: Value) -> Value:
     """The mean over the answers that are not below zero; `logits` has the axes of `answers` and one more."""
     (over,) = [axis for axis in logits.type.axes if axis not in answers.type.axes]
     counted = builder.emit(Ge(), answers, builder.emit(Constant(0)))
-    total = builder.emit(LogSumExp(over), logits)
-    right = builder.emit(Take(over), logits, builder.emit(Maximum(), answers, builder.emit(Constant(0))))
-    lost = builder.emit(Where(), counted, builder.emit(Sub(), total, right), builder.emit(Constant(0)))
+    likely = builder.emit(LogSoftmax(over), logits)
+    right = builder.emit(Take(over), likely, builder.emit(Maximum(), answers, builder.emit(Constant(0))))
+    lost = builder.emit(Where(), counted, builder.emit(Neg(), right), builder.emit(Constant(0)))
     number = builder.emit(Maximum(), builder.emit(Sum(answers.type.axes), counted), builder.emit(Constant(1)))
     return builder.emit(Div(), builder.emit(Sum(lost.type.axes), lost), number)

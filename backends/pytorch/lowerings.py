@@ -316,7 +316,6 @@ LOWERINGS: dict[type[Op], Lowering] = {
     attention.MaskedBias: attention.lower_masked_bias,
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
-    special.NegativeLogLikelihood: special.lower_negative_log_likelihood,
     special.Relu: special.lower_relu,
     special.LayerCall: special.lower_layer_call,
     special.Narrow: lambda site: (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.lowerings import LOWERINGS
-from attndsl.backends.pytorch.special import Embedding, Linear, NegativeLogLikelihood, Relu
+from attndsl.backends.pytorch.special import Embedding, Linear, Relu
 from attndsl.graph import FLOAT, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
@@ -56,18 +56,6 @@ def _embedding(algebra: Algebra, node: Node) -> Found:
     match node:
         case Node(op=ops.Take(over), inputs=(Value(Type("float", (first, second))), at)) if first == over:
             return None if second in at.type.axes else Put(Embedding(), node.inputs, inferred=False)
-    return None
-
-
-def _likelihood(algebra: Algebra, node: Node) -> Found:
-    """log_sum_exp(x, over=V) - take(x, target, over=V)."""
-    match [_only_use(algebra, value, op) for value, op in zip(node.inputs, (ops.LogSumExp, ops.Take), strict=True)]:
-        case [
-            Node(op=ops.LogSumExp(over), inputs=(x,), outputs=(total,)),
-            Node(op=ops.Take(along), inputs=(table, target)),
-        ] if x is table and over == along and set(target.type.axes) == set(x.type.axes) - {over}:
-            if node.output.type.axes == total.type.axes:
-                return Put(NegativeLogLikelihood(over), (x, target), inferred=False)
     return None
 
 
@@ -163,7 +151,6 @@ RULES: tuple[Rule, ...] = (
     simple("linear", (ops.Dot,), _linear),
     simple("linear", (ops.Add,), _biased),
     simple("embedding", (ops.Take,), _embedding),
-    simple("likelihood", (ops.Sub,), _likelihood),
     simple("relu", (ops.Where,), _relu),
     simple("reordered", (ops.Transpose,), _reordered),
     simple("heads-joined", (ops.Flatten,), _heads_joined),

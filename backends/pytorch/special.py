@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attndsl.backends.pytorch.expressions import SUM, Expr, aligned, binary, dim, function, index, letters, number
-from attndsl.backends.pytorch.site import Site, negated
-from attndsl.graph import Axis
+from attndsl.backends.pytorch.expressions import SUM, Expr, binary, function, letters, number
+from attndsl.backends.pytorch.site import Site
 from attndsl.ops.base import Op
 from attndsl.records import dataclass
 
@@ -25,15 +24,6 @@ class Embedding(Op):
 
     name = "torch.embedding"
     operands = ("table", "index")
-
-
-@dataclass(frozen=True, slots=True)
-class NegativeLogLikelihood(Op):
-    """log(sum(e^x)) - x[target], along `over`, by one log-softmax that torch keeps for its gradient."""
-
-    name = "torch.negative_log_likelihood"
-    operands = ("x", "target")
-    over: Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +84,6 @@ def lower_embedding(site: Site) -> Expr:
     return function("F.embedding", site.tensor(at, "int").text, table.text)
 
 
-def lower_negative_log_likelihood(site: Site) -> Expr:
-    x, target = site.types
-    over = site.op.over
-    at = dim(x.axes, over)
-    logarithms = site.arguments[0].call("log_softmax", at)
-    places = aligned(site.arguments[1], target.axes, x.without(over).axes)
-    marks = ["None" if axis == over else ":" for axis in x.axes]
-    return negated(logarithms.call("gather", at, index(places, marks).text).call("squeeze", at))
-
-
 def lower_narrow(site: Site) -> Expr:
     (x,) = site.arguments
     return x if x.host else x.call("to", site.function.dtype())
@@ -154,7 +134,6 @@ __all__ = [
     "LayerCall",
     "Linear",
     "Narrow",
-    "NegativeLogLikelihood",
     "Relu",
     "lower_embedding",
     "lower_gelu",
@@ -162,7 +141,6 @@ __all__ = [
     "lower_layer_norm",
     "lower_linear",
     "lower_narrow",
-    "lower_negative_log_likelihood",
     "lower_relu",
     "lower_rms_norm",
     "lower_silu",
