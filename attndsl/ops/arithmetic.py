@@ -255,10 +255,10 @@ class Maximum(Binary):
         return np.maximum(left, right)
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return upstream * _share(left, right)
+        return _share(upstream, left, right)
 
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return upstream * _share(right, left)
+        return _share(upstream, right, left)
 
 
 class Minimum(Binary):
@@ -277,10 +277,10 @@ class Minimum(Binary):
         return np.minimum(left, right)
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return upstream * _share(right, left)
+        return _share(upstream, -left, -right)
 
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return upstream * _share(left, right)
+        return _share(upstream, -right, -left)
 
 
 class Relation(Binary):
@@ -425,9 +425,10 @@ class Or(Logical):
         return left | right
 
 
-def _share(winner: Array, other: Array) -> Array:
-    """1 where `winner` is larger (or one of both is NaN), a half where both are equal."""
-    return np.where(winner == other, np.array(0.5, winner.dtype), ~(winner < other))
+def _share(upstream: Array, own: Array, other: Array) -> Array:
+    """The gradient where `own` is larger (or one of both is NaN), half of it where both are equal."""
+    half = np.where(own == other, upstream * np.array(0.5, upstream.dtype), upstream)
+    return np.where(own < other, np.array(0, upstream.dtype), half)
 
 
 def _no_zero(divisor: Array) -> None:

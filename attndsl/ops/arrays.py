@@ -144,16 +144,19 @@ def softmax(x: Array, axis: int, where: Array | None = None, *, overwrite: bool 
 
 
 def softmax_gradient(upstream: Array, weight: Array, axis: int, where: Array | None = None) -> Array:
-    """The gradient for the operand of a softmax whose result is `weight`: none flows through where `where` is False,
-    whatever stands there."""
+    """The gradient for the operand of a softmax whose result is `weight`: none flows through where `where` is False or
+    nothing in the row counts, whatever stands there."""
     product = upstream * weight
     total = product.sum(axis=axis, keepdims=True)
-    if where is None or np.isfinite(total).all():
+    if np.isfinite(total).all():
         product -= weight * total
         return product
-    product = _masked(product, where)
+    counts = np.asarray(weight.any(axis=axis, keepdims=True))
+    if where is not None:
+        counts = counts & where
+    product = _masked(product, counts)
     product -= weight * product.sum(axis=axis, keepdims=True)
-    return _masked(product, where)
+    return _masked(product, counts)
 
 
 def _masked(array: Array, where: Array) -> Array:

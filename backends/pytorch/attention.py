@@ -40,7 +40,7 @@ class Sdpa(Op):
     causal: bool
     masked: bool
     biased: bool
-    empty_rows: bool  # whether the mask may leave a query nothing to attend to
+    empty_rows: bool  # whether mask and bias may leave a query nothing to attend to
     dropout: float
     # Where q's heads were taken apart into (key's head, group) and the result's put together again: the axes that they
     # are in q and in the result.
@@ -70,9 +70,12 @@ def plan(
     v: Type,
     where: Type | None,
     bias: Type | None,
+    *,
     head: int | None,
+    low: bool,
 ) -> Sdpa | str:
-    """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known."""
+    """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known; `low`
+    says that the bias may be -inf."""
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
     if {q.dtype, k.dtype, v.dtype} != {FLOAT}:
@@ -107,7 +110,7 @@ def plan(
         causal,
         where is not None and not causal,
         bias is not None,
-        op.mask.may_be_empty,
+        low or (where is not None and op.mask.may_be_empty),
         op.dropout,
     )
 
@@ -144,9 +147,10 @@ def lower_sdpa(site: Site) -> Expr:
     if op.groups:
         keywords.append("enable_gqa=True")
     operands = [q.text, k.text, v.text]
-    if where is not None and op.empty_rows:
+    if op.empty_rows and not op.causal:
         name = site.function.helper("attend")
-        operands += [where.text] if bias is None else [where.text, bias.text]
+        operands += [where.text] if where is not None else []
+        keywords = ([f"bias={bias}"] if bias is not None else []) + keywords
     else:
         name = "F.scaled_dot_product_attention"
         if where is not None or bias is not None:

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 # Functions by name. Texts, not code: the file that uses one must stand without attndsl.
 FUNCTIONS: dict[str, str] = {
-    "masked_softmax": '''
-def masked_softmax(x: Tensor, where: Tensor, dim: int) -> Tensor:
-    """Softmax over the entries that `where` allows; zeros where it allows none."""
-    lowest = torch.finfo(x.dtype).min
-    return x.masked_fill(~where, lowest).softmax(dim).masked_fill(~where, 0.0)
+    "softmax": '''
+def softmax(x: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
+    """Softmax over the entries that `where` allows; zeros in a row that has none but -inf."""
+    if where is not None:
+        x = x.masked_fill(~where, -math.inf)
+    nothing = (x == -math.inf).all(dim, keepdim=True)
+    weight = x.masked_fill(nothing, 0.0).softmax(dim)
+    return weight.masked_fill(nothing if where is None else nothing | ~where, 0.0)
 ''',
     "attend": '''
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None = None, **options) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, bias: Tensor | None = None, **options
+) -> Tensor:
     """Scaled dot-product attention in which a query that may attend to nothing gets zeros from every kernel."""
-    nothing = ~mask.any(-1, keepdim=True)
-    mask = mask | nothing  # a row of nothing but -inf is NaN to some kernels, if only in the gradient
-    if bias is not None:
-        mask = torch.where(mask, bias, -math.inf)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **options).masked_fill(nothing, 0.0)
+    if bias is None:
+        nothing = ~mask.any(-1, keepdim=True)
+        seen = mask | nothing  # a row of nothing but -inf is NaN to some kernels, if only in the gradient
+    else:
+        seen = bias if mask is None else torch.where(mask, bias, -math.inf)
+        nothing = (seen == -math.inf).all(-1, keepdim=True)
+        seen = seen.masked_fill(nothing, 0.0)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options).masked_fill(nothing, 0.0)
+''',
+    "int_power": '''
+def int_power(base: Tensor, exponent: Tensor) -> Tensor:
+    """A power of whole numbers, which a negative one is not."""
+    if not torch.compiler.is_compiling() and exponent.numel() and (lowest := int(exponent.min())) < 0:
+        raise ArithmeticError(f"an int to the power of {lowest} is no int")
+    return base ** exponent.clamp(min=0) // (exponent >= 0).long()  # a compiled module stops at the zero
 ''',
     "wide_einsum": '''
 def wide_einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:

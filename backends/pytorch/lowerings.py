@@ -80,6 +80,15 @@ def lower_mul(site: Site) -> Expr:
     return operator("*", PRODUCT)(site)
 
 
+def lower_pow(site: Site) -> Expr:
+    """Torch gives 0 for a negative power of an int, or complains in words of its own."""
+    exponent = site.arguments[1]
+    if site.output.dtype == INT and not (site.host or exponent.text.isdigit()):
+        power = site.function.helper("int_power")
+        return function(power, site.tensor(site.align(0), INT).text, site.tensor(site.align(1), INT).text)
+    return operator("**", POWER)(site)
+
+
 def lower_floor_div(site: Site) -> Expr:
     if site.output.dtype == INT or site.host:
         return operator("//", PRODUCT)(site)
@@ -177,11 +186,10 @@ def lower_argsort(site: Site) -> Expr:
 
 def lower_softmax(site: Site) -> Expr:
     axes = site.types[0].axes
-    if len(site.arguments) == 1:
-        return along("softmax")(site)
-    mask = aligned(site.arguments[1], site.types[1].axes, axes)
-    masked = site.function.helper("masked_softmax")
-    return function(masked, site.floating(0).text, site.tensor(mask, BOOL).text, f"dim={dim(axes, site.op.over)}")
+    operands = [site.floating(0).text, f"dim={dim(axes, site.op.over)}"]
+    if len(site.arguments) == 2:
+        operands.append(f"where={site.tensor(aligned(site.arguments[1], site.types[1].axes, axes), BOOL)}")
+    return function(site.function.helper("softmax"), *operands)
 
 
 def lower_dot(site: Site) -> Expr:
@@ -263,7 +271,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Div: operator("/", PRODUCT),
     ops.FloorDiv: lower_floor_div,
     ops.Mod: operator("%", PRODUCT),
-    ops.Pow: operator("**", POWER),
+    ops.Pow: lower_pow,
     ops.Maximum: extreme("maximum"),
     ops.Minimum: extreme("minimum"),
     ops.Eq: comparison,

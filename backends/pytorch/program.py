@@ -19,6 +19,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, erro
 from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.lazy import np
 from attndsl.passes import optimize
+from attndsl.passes.expand import Expand
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 
@@ -59,6 +60,8 @@ class TorchProgram:
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
+        self._compile = compile
+        self._plain: tuple[Any, WrittenFile] | None = None
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
         self._shapes = {name: tuple(value.shape) for name, value in self.module.named_parameters()}
         if parameters is None:
@@ -99,9 +102,11 @@ class TorchProgram:
 
     def _set(self, pairs: Any) -> None:
         named = dict(self.module.named_parameters())
+        self._finite = True  # the parameters
         with torch.no_grad():
             for address, array in pairs:
                 named[address].copy_(to_tensor(np.asarray(array), shared=True))
+                self._finite &= bool(np.isfinite(array).all())
 
     # ------------------------------------------------------------ running
 
@@ -119,7 +124,7 @@ class TorchProgram:
         names = chosen_outputs(self.graph, outputs, inputs)
         given = self.tensors(inputs)
         with torch.no_grad():
-            results = self._forward(self._call, self.written, given, names, training, seed, step)
+            results = self._forward(*self._form(inputs), given, names, training, seed, step)
             found = {name: to_array(results[name]) for name in names}
             if dump:
                 found |= self._dump(tuple(dump), inputs, given, training, seed, step)
@@ -140,7 +145,7 @@ class TorchProgram:
         given = self.tensors(inputs)
         leaves = {name: tensor.requires_grad_() for name, tensor in given.items() if tensor.is_floating_point()}
         with torch.enable_grad():
-            results = self._forward(self._call, self.written, given, names, training, seed, step)
+            results = self._forward(*self._form(inputs), given, names, training, seed, step)
             found = {name: results[name] for name in names}
             total = sum(
                 (value * to_tensor(np.asarray(cotangents[name]), value.dtype, value.device)).sum()
@@ -194,6 +199,25 @@ class TorchProgram:
             if info.name in inputs
         }
 
+    def _form(self, inputs: Mapping[str, Array]) -> tuple[Any, WrittenFile]:
+        """What runs: the module; or, where a number that it is given is not finite, one without fused operators.
+        Torch's kernels for those leave out, or multiply with zero, what a mask hides, each as it likes."""
+        floats = (np.asarray(array) for array in inputs.values())
+        if self._finite and all(np.isfinite(array).all() for array in floats if array.dtype.kind == "f"):
+            return self._call, self.written
+        if self._plain is None:
+            written = write(Expand().run(self.graph)[0])
+            module = self._sharing(_execute(written, self.graph.name)[written.model])
+            self._plain = torch.compile(module, fullgraph=True) if self._compile else module, written
+        return self._plain
+
+    def _sharing(self, kind: Any) -> Any:
+        """A module of this class, whose parameters are this program's."""
+        with torch.device("meta"):
+            module = kind()
+        _share(self.module, module)
+        return module
+
     def _forward(
         self,
         call: Any,
@@ -215,7 +239,7 @@ class TorchProgram:
         }
         if written.selectable:
             arguments["outputs"] = tuple(names)
-        self.module.train(training)
+        call.train(training)
         with (
             _placed(written),
             out_of_memory(self.graph, self.device),
@@ -239,12 +263,9 @@ class TorchProgram:
         if addresses not in self._watched:
             written = write(self.graph, addresses)
             namespace = _execute(written, self.graph.name)
-            with torch.device("meta"):
-                module = namespace[written.model]().eval()
-            _share(self.module, module)
+            module = self._sharing(namespace[written.model])
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]
-        module.train(training)
         recorded.clear()
         names = tuple(info.name for info in self.graph.outputs if info.needs <= tensors.keys())
         self._forward(module, written, tensors, names, training, seed, step)
@@ -337,17 +358,17 @@ def _placed(written: WrittenFile) -> Iterator[None]:
     """An index out of range, and an int divided by zero, said at the line of the spec that they come from."""
     try:
         yield
-    except (IndexError, RuntimeError) as problem:
+    except (ArithmeticError, IndexError, RuntimeError) as problem:
         text = str(problem)
-        index = isinstance(problem, IndexError) or "out of bounds" in text or "Class values must be" in text
-        if not index and "ZeroDivisionError" not in text and "negative integer powers" not in text:
-            raise
         node = _failed(written, problem)
-        code, said = ("E0801", "an index is out of range") if index else ("E0805", "this has no result")
-        at = node.at if node is not None else None
-        raise AttnError(
-            Diagnostic(code, said, Label(at) if at else None, notes=(f"torch: {text.splitlines()[0]}",))
-        ) from None
+        at = Label(node.at) if node is not None and node.at is not None else None
+        if isinstance(problem, ArithmeticError):
+            raise AttnError(Diagnostic("E0805", text, at)) from None
+        index = isinstance(problem, IndexError) or "out of bounds" in text or "Class values must be" in text
+        if not index and "ZeroDivisionError" not in text:
+            raise
+        code, said = ("E0801", "an index is out of range") if index else ("E0805", "an int is divided by zero")
+        raise AttnError(Diagnostic(code, said, at, notes=(f"torch: {text.splitlines()[0]}",))) from None
 
 
 def _failed(written: WrittenFile, problem: BaseException) -> Node | None:

@@ -118,6 +118,7 @@ def _attention(algebra: Algebra, node: Node) -> Found:
         where.type if where else None,
         bias.type if bias else None,
         head=op.contract[0].size.known(algebra.sizes),
+        low=bias is not None and _may_be_low(algebra, bias),
     )
     if isinstance(planned, str):
         return expanded(node)
@@ -125,6 +126,22 @@ def _attention(algebra: Algebra, node: Node) -> Found:
         extra = [value for value in (where if planned.masked else None, bias) if value is not None]
         return Put(planned, (q, k, v, *extra), inferred=False)
     return _with_masked_bias(planned, (q, k, v), where, bias, node.output.type)
+
+
+LOWEST = -65504.0  # of float16, the narrowest dtype that a module may have
+
+
+def _may_be_low(algebra: Algebra, value: Value) -> bool:
+    """Whether numbers of the model's data, or constants that mean minus infinity, go into a bias. Parameters and
+    positions do not."""
+    if value.type.dtype != FLOAT:
+        return False
+    node = algebra.producers.get(value)
+    if node is None or node.regions or isinstance(node.op, ops.Log):
+        return True
+    if isinstance(node.op, ops.Constant):
+        return not node.op.value >= LOWEST
+    return any(_may_be_low(algebra, operand) for operand in node.inputs)
 
 
 def _with_masked_bias(
