@@ -22,6 +22,10 @@ class Line:
     text: str
     node: Node | None = None
 
+    @property
+    def says_something(self) -> bool:
+        return not self.text.lstrip().startswith("#") and bool(self.text.strip())
+
 
 def parted(header: list[Line], body: list[Line]) -> list[Line]:
     """Both, with an empty line between them where the body starts with a comment."""

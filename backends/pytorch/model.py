@@ -99,7 +99,7 @@ def write_model(file: File) -> WrittenModel:
         else:
             for i in given:
                 writer.add(f'results["{graph.outputs[i].name}"] = {writer.tensor(body.results[i])}')
-            if len(writer.lines) == begin:  # nothing but what stands inside other expressions
+            if not any(line.says_something for line in writer.lines[begin:]):  # what there was stands elsewhere
                 writer.lines = kept
             writer.indent -= 1
     if started:

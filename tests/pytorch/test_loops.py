@@ -292,3 +292,17 @@ def test_forty_loops_inside_one_another(kind: str) -> None:
     for found, wanted in zip(program.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
         for name, array in wanted.items():
             np.testing.assert_allclose(found[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_a_repeat_of_no_rounds_that_some_outputs_need() -> None:
+    """Nothing is written for it, not even an `if`."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = written(
+        "model M(depth=0) {\n input x: [B]\n input w: [B]\n repeat i in depth { x = tanh(x) }\n"
+        " output a = x + 1\n output b = x * 2\n output c = w * 3\n}"
+    )
+    program = TorchProgram(graph, dtype="float64", passes=False)
+    inputs = {"x": np.array([1.0, 2.0]), "w": np.array([1.0, 2.0])}
+    assert program.run(inputs, ["c"])["c"].tolist() == [3, 6]
+    assert program.run(inputs)["b"].tolist() == [2, 4]
