@@ -79,7 +79,7 @@ def _types_inferred(node: Node, context: _Context) -> str | None:
 
 
 def _regions_belong(node: Node, context: _Context) -> str | None:
-    wants = isinstance(node.op, (Repeat, Scan))
+    wants = node.op.bodies
     if wants != bool(node.regions):
         return "it has no body" if wants else "only `repeat` and `scan` have bodies"
     return None

@@ -185,7 +185,7 @@ class _Walk:
         left, right = self.numbers(node, places)
         if whole(left - right) and not (whole(left) and whole(right)):
             return None  # a float that is NaN does not equal itself
-        return compare(RELATIONS[type(node.op)], left, right)
+        return compare(node.op.symbol, left, right)
 
     def logical(self, node: Node, places: Places) -> Element:
         parts = map(_formula, self.operands(node, places))
@@ -252,9 +252,6 @@ class _Walk:
         (inner,) = node.inputs
         moved = {**places, **changed}
         return self.element(inner, {axis: moved[axis] for axis in inner.type.axes})
-
-
-RELATIONS: dict[type[Op], str] = {Eq: "==", Ne: "!=", Lt: "<", Le: "<=", Gt: ">", Ge: ">="}
 
 
 RULES: dict[type[Op], Callable[[_Walk, Node, Places], Element | None]] = {

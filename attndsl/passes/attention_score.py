@@ -9,28 +9,19 @@ from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks import Mask, mask_facts
 from attndsl.masks.index import Formula
 from attndsl.ops import (
-    Abs,
+    OPS,
     Add,
     Cast,
     Div,
     Dot,
     Dropout,
-    Erf,
-    Exp,
     Flatten,
-    Log,
     MaskFacts,
-    Maximum,
-    Minimum,
     Mul,
     Neg,
     Op,
-    Pow,
     Rename,
-    Sigmoid,
-    Sqrt,
     Sub,
-    Tanh,
     Transpose,
     Unflatten,
     Where,
@@ -41,7 +32,9 @@ from attndsl.records import dataclass, field, replace
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
 WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)
-CURVES: tuple[type[Op], ...] = (Tanh, Sigmoid, Erf, Pow, Exp, Log, Sqrt, Abs, Maximum, Minimum)
+CURVES: tuple[type[Op], ...] = tuple(
+    op for op in OPS.values() if op.pointwise and op.differentiable and not issubclass(op, WALKED)
+)
 MOVED: tuple[type[Op], ...] = (Transpose, Rename, Unflatten, Flatten)
 
 Renames = tuple[tuple[Axis, Axis], ...]  # (old, new), in the order in which they happen
