@@ -9,9 +9,9 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.cases import Tables, split_rounds
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
-from attndsl.elaborate.statements import assigned_names, execute
+from attndsl.elaborate.statements import assigned_names
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
-from attndsl.elaborate.values import Argument, Compile, Several
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, one_or_several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
@@ -20,42 +20,35 @@ from attndsl.values import Formula, IndexVariable, Number
 MAX_REPEATS = 10**15
 
 
-def enter(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
-    """The body's value: what a scope returns, what a repeat or scan emits (else what it carries)."""
-    if isinstance(node, tree.Scope):
-        return _scope(node, frame)
-    return _repeat(node, frame) if isinstance(node, tree.Repeat) else _scan(node, frame)
-
-
-def _scope(node: tree.Scope, frame: Frame) -> Compile:
+def scope(node: tree.Scope, frame: Frame) -> CompileTimeValue:
     place = frame.label(node.name.text, node.name.span)
-    frame.run.scopes[place.path] = ScopeInfo(place.path, "scope", node.span, True)
+    frame.elaborator.scopes[place.path] = ScopeInfo(place.path, "scope", node.span, True)
     inner = frame.child("scope", place)
-    problems = len(frame.run.problems)
-    execute(node.body, inner)
+    problems = len(frame.elaborator.problems)
+    inner.execute(node.body)
     for name in [n for s in node.body for n in assigned_names(s)]:
         outer = frame.lookup(name.text)
         if outer is not None and isinstance(outer.value, Value) and name.text in inner.names:
             frame.bind(name.text, inner.names[name.text].value, name.span)
-    if inner.results is None:
-        if len(frame.run.problems) > problems:
+    if inner.returned is None:
+        if len(frame.elaborator.problems) > problems:
             raise Poisoned
         return Several(())
-    for value in inner.results:
+    for value in inner.returned.values:
         if isinstance(value, Value):
             frame.name(value, place.path)
-    return inner.results[0] if len(inner.results) == 1 else Several(inner.results)
+    return one_or_several(inner.returned.values)
 
 
 # ---------------------------------------------------------------- what repeat and scan share
 
 
-def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Argument]]:
+def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Evaluated]]:
     """What the body carries from one round to the next: what stands after `with`, and every tensor made outside that
     the body assigns to."""
-    found: dict[str, Argument] = {}
+    found: dict[str, Evaluated] = {}
     for item in node.carried:
-        value = lift(Argument(frame.run.evaluate(item.value, frame), item.value.span, item.value), frame)
+        value = lift(Evaluated(frame.evaluate(item.value), item.value.span, item.value), frame)
         assert isinstance(value.value, Value)
         if item.type is not None:
             wanted = type_of(item.type, frame, (value.value.type,))
@@ -67,9 +60,9 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Arg
                         item.value.span,
                         other=Label(item.type.span, "written here"),
                     )
-                value = Argument(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
+                value = Evaluated(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
             else:
-                value = Argument(arrange(value.tensor, wanted.axes, frame, item.span), item.value.span)
+                value = Evaluated(arrange(value.tensor, wanted.axes, frame, item.span), item.value.span)
         found[item.name.text] = value
     for statement in node.body:
         for name in assigned_names(statement):
@@ -79,7 +72,7 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Arg
             if isinstance(binding.value, Poison):
                 raise Poisoned
             if isinstance(binding.value, Value):
-                found[name.text] = Argument(binding.value, binding.span)
+                found[name.text] = Evaluated(binding.value, binding.span)
             elif isinstance(binding.value, Number) and binding.value.axis is None:
                 raise error(
                     "E0207",
@@ -91,7 +84,7 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Arg
     return list(found.items())
 
 
-def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Argument]]) -> list[Value]:
+def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Evaluated]]) -> list[Value]:
     values = []
     for name, given in carried:
         assert isinstance(given.value, Value)
@@ -102,7 +95,7 @@ def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Argument]]) -> list
 
 
 def _finish_carried(
-    inner: Frame, carried: Sequence[tuple[str, Argument]], node: tree.Repeat | tree.Scan
+    inner: Frame, carried: Sequence[tuple[str, Evaluated]], node: tree.Repeat | tree.Scan
 ) -> list[Value]:
     """The carried values at the end of the body; each must have kept its type."""
     results = []
@@ -114,7 +107,7 @@ def _finish_carried(
         assert isinstance(given.value, Value)
         start = given.type
         if isinstance(value, Number):
-            value = lift(Argument(value, binding.span), inner).value
+            value = lift(Evaluated(value, binding.span), inner).value
         if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
             now = str(value.type) if isinstance(value, Value) else "no tensor"
             raise error(
@@ -149,10 +142,10 @@ def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan
 def _finish(
     node: tree.Repeat | tree.Scan,
     frame: Frame,
-    carried: Sequence[tuple[str, Argument]],
+    carried: Sequence[tuple[str, Evaluated]],
     outputs: Sequence[Value],
     count: int,
-) -> Compile:
+) -> CompileTimeValue:
     """Bind the final carried values outside and give the expression's value."""
     own = {c.name.text for c in node.carried}
     for (name, given), value in zip(carried, outputs[:count], strict=True):
@@ -168,10 +161,10 @@ def _finish(
 # ---------------------------------------------------------------- repeat
 
 
-def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
-    run = frame.run
-    count = size_of(run.evaluate(node.count, frame), node.count.span, frame, smallest=0)
-    times = count.known(run.sizes)
+def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
+    elaborator = frame.elaborator
+    count = size_of(frame.evaluate(node.count), node.count.span, frame, smallest=0)
+    times = count.known(elaborator.sizes)
     if times is None:
         raise error(
             "E0404",
@@ -185,8 +178,8 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
         )
     place = frame.label(node.name.text, node.name.span)
     path = place.path
-    run.scopes[path] = ScopeInfo(path, "repeat", node.span, True)
-    run.declare_loop(place, count, frame.site or node.count.span)
+    elaborator.scopes[path] = ScopeInfo(path, "repeat", node.span, True)
+    elaborator.declare_loop(place, count, frame.at(node.count.span))
     carried = _carried(node, frame)
     remaining: Indices = range(times)
     bodies: list[Region] = []
@@ -195,7 +188,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
     emitted_types: list[Type] = []
     axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
-        run.spend(5, node.span, frame)
+        frame.spend(5, node.span)
         index = Value(Type(INT), (f"{path}.*.{node.name.text}",))
         variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
         builder = Builder()
@@ -204,10 +197,10 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
         )
         parameters = _bind_carried(inner, carried)
-        problems = len(run.problems)
-        execute(node.body, inner)
+        problems = len(elaborator.problems)
+        inner.execute(node.body)
         results = _finish_carried(inner, carried, node)
-        if len(run.problems) > problems:
+        if len(elaborator.problems) > problems:
             raise Poisoned
         emitted = inner.emitted or ()
         types = _stacked(emitted, axis, node)
@@ -215,7 +208,7 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
             raise error("E0207", "the cases of this body emit different types", node.span)
         emitted_types, stacked = types, [axis] * len(emitted)
         bodies.append(builder.region((index, *parameters), (*results, *emitted)))
-        variable.rounds, remaining = split_rounds(variable, remaining, tables, run, node.count.span)
+        variable.rounds, remaining = split_rounds(variable, remaining, tables, elaborator.budget, node.count.span)
         groups.append(variable.rounds)
         if not len(remaining):
             break
@@ -234,21 +227,21 @@ def _repeat(node: tree.Repeat, frame: Frame) -> Compile:
 # ---------------------------------------------------------------- scan
 
 
-def _scan(node: tree.Scan, frame: Frame) -> Compile:
+def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     axis = axis_of(node.axis, frame)
     place = frame.label(node.name.text, node.name.span)
     path = place.path
-    frame.run.scopes[path] = ScopeInfo(path, "scan", node.span, True)
+    frame.elaborator.scopes[path] = ScopeInfo(path, "scan", node.span, True)
     carried = _carried(node, frame)
     index = Value(Type(INT), (f"{path}.{node.name.text}",))
     builder = Builder()
     inner = frame.child("scan", place, builder)
     inner.names[node.name.text] = Binding(index, node.name.span)
     parameters = _bind_carried(inner, carried)
-    problems = len(frame.run.problems)
-    execute(node.body, inner)
+    problems = len(frame.elaborator.problems)
+    inner.execute(node.body)
     results = _finish_carried(inner, carried, node)
-    if len(frame.run.problems) > problems:
+    if len(frame.elaborator.problems) > problems:
         raise Poisoned
     emitted = inner.emitted or ()
     types = _stacked(emitted, axis, node)
@@ -261,4 +254,4 @@ def _scan(node: tree.Scan, frame: Frame) -> Compile:
     return _finish(node, frame, carried, outputs, len(carried))
 
 
-__all__ = ["enter"]
+__all__ = ["repeat", "scan", "scope"]

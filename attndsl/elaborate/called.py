@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from attndsl import values
 from attndsl.diagnostics import error
 from attndsl.elaborate.cases import decided
-from attndsl.elaborate.given import Given, Rule
+from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.tensors import aligned, arithmetic, number
-from attndsl.elaborate.values import PLAIN, Compile
+from attndsl.elaborate.values import PLAIN, CompileTimeValue
 from attndsl.ops import Op
 from attndsl.records import MISSING, fields
 from attndsl.sizes import Constraint, Size
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from attndsl.records import Field
 
 
-def rule_for(op: type[Op]) -> Rule:
+def rule_for(op: type[Op]) -> CallRule:
     """How `op` is called."""
     operands = len([name for name in op.operands if not name.endswith("?")])
-    return Rule(partial(_build, op), (operands, operands), tuple(f.name for f in attributes_of(op)), summary(op))
+    return CallRule(partial(_build, op), (operands, operands), tuple(f.name for f in attributes_of(op)), summary(op))
 
 
 def summary(op: type[Op]) -> str:
@@ -43,16 +43,16 @@ def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
     return fields(op)  # type: ignore[arg-type]
 
 
-def _build(op: type[Op], g: Given) -> Compile:
+def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
     if g.name in values.FUNCTIONS and _computable(g):
-        g.frame.run.spend_on_sizes(g.span, g.frame, *g.positional)
+        g.frame.elaborator.budget.spend_on_sizes(g.frame.at(g.span), *g.positional)
         return operate(g.name, g.span, *g.positional)
     types = tuple(map(g.type, range(len(g.positional))))
     attributes = {f.name: READERS[str(f.type)](g, f, types) for f in attributes_of(op) if _is_given(g, f)}
     made = op(**attributes)
     for axis in made.goes_over if made.needs_elements else ():
         note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"
-        g.frame.run.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
+        g.frame.elaborator.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
     if made.pointwise and len(types) == 2:
         left, right = g.positional
         return arithmetic(g.frame, g.name, left, right, g.span)
@@ -62,26 +62,26 @@ def _build(op: type[Op], g: Given) -> Compile:
     return g.emit(made, *operands)
 
 
-def _computable(g: Given) -> bool:
+def _computable(g: PrimitiveCall) -> bool:
     """Whether the operands are compile-time values (a size that is not known yet only among others)."""
     given = [argument.value for argument in g.positional]
     unknown = len(given) == 1 and isinstance(given[0], Number) and given[0].value is None
     return not unknown and all(isinstance(value, PLAIN) for value in given)
 
 
-def _is_given(g: Given, attribute: Field[Any]) -> bool:
+def _is_given(g: PrimitiveCall, attribute: Field[Any]) -> bool:
     return attribute.name in g.keywords or attribute.default is MISSING
 
 
-def _axis(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> Axis:
+def _axis(g: PrimitiveCall, attribute: Field[Any], types: tuple[Type, ...]) -> Axis:
     return g.axis(attribute.name, *types)
 
 
-def _axes(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> tuple[Axis, ...]:
+def _axes(g: PrimitiveCall, attribute: Field[Any], types: tuple[Type, ...]) -> tuple[Axis, ...]:
     return g.axes(attribute.name, *types)
 
 
-def _known(g: Given, attribute: Field[Any], what: str) -> Number:
+def _known(g: PrimitiveCall, attribute: Field[Any], what: str) -> Number:
     given = g.keyword(attribute.name)
     found = decided(number(given.value, given.span, what))
     if found.value is None:
@@ -89,7 +89,7 @@ def _known(g: Given, attribute: Field[Any], what: str) -> Number:
     return found
 
 
-def _flag(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> bool:
+def _flag(g: PrimitiveCall, attribute: Field[Any], types: tuple[Type, ...]) -> bool:
     what = f"`{attribute.name}` of `{g.name}`"
     found = _known(g, attribute, what)
     if not found.is_bool:
@@ -97,7 +97,7 @@ def _flag(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> bool:
     return bool(found.value)
 
 
-def _whole(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> int:
+def _whole(g: PrimitiveCall, attribute: Field[Any], types: tuple[Type, ...]) -> int:
     what = f"`{attribute.name}` of `{g.name}`"
     found = _known(g, attribute, what)
     if found.is_bool or not isinstance(found.value, int):
@@ -105,7 +105,7 @@ def _whole(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> int:
     return found.value
 
 
-def _real(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> float:
+def _real(g: PrimitiveCall, attribute: Field[Any], types: tuple[Type, ...]) -> float:
     what = f"`{attribute.name}` of `{g.name}`"
     found = _known(g, attribute, what)
     assert found.value is not None
@@ -114,6 +114,6 @@ def _real(g: Given, attribute: Field[Any], types: tuple[Type, ...]) -> float:
     return float(found.value)
 
 
-READERS: dict[str, Callable[[Given, Field[Any], tuple[Type, ...]], object]] = {
+READERS: dict[str, Callable[[PrimitiveCall, Field[Any], tuple[Type, ...]], object]] = {
     "Axis": _axis, "tuple[Axis, ...]": _axes, "bool": _flag, "int": _whole, "float": _real,
 }  # fmt: skip

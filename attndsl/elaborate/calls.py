@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
-from attndsl.elaborate import index_functions, primitives
-from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.signatures import Bound, Sorted, bind
+from attndsl.elaborate.frames import Enclosing, Frame
+from attndsl.elaborate.signatures import BoundAxes, Sorted, bind
 from attndsl.elaborate.tensors import arrange, axis_of, dtype_of, emit, lift
 from attndsl.elaborate.values import (
-    Argument,
     BlockValue,
-    Compile,
-    IndexFunctionValue,
-    Layer,
-    Primitive,
+    CompileTimeValue,
+    Evaluated,
+    LayerValue,
     Several,
     describe,
     parts_of,
@@ -24,54 +21,10 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Text
+from attndsl.values import Text
 
 
-def apply(
-    callee: Compile,
-    positional: Sequence[Argument],
-    keywords: dict[str, Argument],
-    frame: Frame,
-    span: Span,
-    label: tree.Identifier | None,
-) -> Compile:
-    """What a call means. A block without its tensors is a block value; with them, its body's results."""
-    if isinstance(callee, BlockValue):
-        return _block(callee, positional, keywords, frame, span, label)
-    if isinstance(callee, Layer):
-        if label is not None:
-            raise error(
-                "E0106",
-                f"the layer `{callee.path}` has its label already",
-                label.span,
-                "a second label",
-                other=Label(callee.span, "made here"),
-                help="leave the label out: the layer is applied again",
-            )
-        return _layer(callee, positional, keywords, frame, span)
-    if isinstance(callee, IndexFunctionValue):
-        instance = index_functions.call(callee, positional, frame, span) if not keywords else None
-        if instance is not None:
-            return instance
-        bound = index_functions.bind_captures(callee, list(positional), keywords, frame, span)
-        assert bound.declaration is not None
-        if index_functions.owns_parameters(bound.declaration) or label is not None:
-            kind = bound.declaration.name.text
-            place = frame.label(label.text, label.span) if label else frame.number(kind)
-            frame.run.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, bound.declaration.doc)
-            bound = replace(bound, place=place)
-        return bound
-    if isinstance(callee, Primitive):
-        value = primitives.apply(callee, positional, keywords, frame, span)
-        if label is not None and isinstance(value, Value):
-            frame.name(value, frame.label(label.text, label.span).path)
-        return value
-    if isinstance(callee, Nothing) and len(positional) == 1:
-        return positional[0].value
-    raise error("E0105", f"{describe(callee)} cannot be applied", span)
-
-
-def make_layer(callee: Compile, name: tree.Identifier, frame: Frame, span: Span) -> Layer:
+def make_layer(callee: CompileTimeValue, name: tree.Identifier, frame: Frame, span: Span) -> LayerValue:
     """`layer wte = embedding(vocab, width)`."""
     if not isinstance(callee, BlockValue):
         raise error(
@@ -81,13 +34,24 @@ def make_layer(callee: Compile, name: tree.Identifier, frame: Frame, span: Span)
             help="to apply it at once write `x = … as name`" if isinstance(callee, Value) else (),
         )
     place = frame.label(name.text, name.span)
-    frame.run.scopes[place.path] = ScopeInfo(place.path, callee.block.name.text, span, True, callee.block.doc)
-    return frame.run.declare_layer(Layer(callee, place, name.span))
+    frame.elaborator.scopes[place.path] = ScopeInfo(place.path, callee.block.name.text, span, True, callee.block.doc)
+    return frame.elaborator.declare_layer(LayerValue(callee, place, name.span))
 
 
-def _layer(
-    layer: Layer, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span
-) -> Compile:
+def apply_layer(
+    layer: LayerValue, positional: Sequence[Evaluated], keywords: dict[str, Evaluated], frame: Frame, span: Span,
+    label: tree.Identifier | None,
+) -> CompileTimeValue:  # fmt: skip
+    """A labelled layer called again: its body, with the parameters that it has."""
+    if label is not None:
+        raise error(
+            "E0106",
+            f"the layer `{layer.path}` has its label already",
+            label.span,
+            "a second label",
+            other=Label(layer.span, "made here"),
+            help="leave the label out: the layer is applied again",
+        )
     given = [a for a in positional if not isinstance(a.value, Value)]
     if given:
         raise error(
@@ -101,9 +65,9 @@ def _layer(
 
 
 def _sort(
-    callee: BlockValue, positional: Sequence[Argument], keywords: Mapping[str, Argument], span: Span, frame: Frame
+    callee: BlockValue, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated], span: Span, frame: Frame
 ) -> Sorted:
-    """Compile-time values go to the hyperparameters and tensors to the tensors, each in order."""
+    """CompileTimeValue-time values go to the hyperparameters and tensors to the tensors, each in order."""
     block, given = callee.block, Sorted()
     hyper = {p.name.text: p for p in block.hyperparameters}
     tensors = {p.name.text: p for p in block.tensors}
@@ -148,10 +112,11 @@ def _sort(
     return given
 
 
-def _block(
-    callee: BlockValue, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span,
+def apply_block(
+    callee: BlockValue, positional: Sequence[Evaluated], keywords: dict[str, Evaluated], frame: Frame, span: Span,
     label: tree.Identifier | None,
-) -> Compile:  # fmt: skip
+) -> CompileTimeValue:  # fmt: skip
+    """A call of a block. Without its tensors it is a block value; with them, what its body returns."""
     block = callee.block
     given = _sort(callee, positional, keywords, span, frame)
     if block.tensors and not given.tensors:
@@ -167,36 +132,35 @@ def _block(
         return _with_settings(callee, settings, span)
     kind = block.name.text
     place = frame.label(label.text, label.span) if label else frame.number(kind)
-    frame.run.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
+    frame.elaborator.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
     settings = {name: a.value for name, a in given.settings.items()}
     made = _with_settings(callee, settings, span)
-    layer = frame.run.declare_layer(Layer(made, place, label.span if label else span))
+    layer = frame.elaborator.declare_layer(LayerValue(made, place, label.span if label else span))
     result = _run(layer, given, frame, span)
     if label is not None:
         frame.bind(label.text, layer, label.span)
     return result
 
 
-def _with_settings(callee: BlockValue, settings: Mapping[str, Compile], span: Span) -> BlockValue:
+def _with_settings(callee: BlockValue, settings: Mapping[str, CompileTimeValue], span: Span) -> BlockValue:
     settings = {**callee.settings, **settings}
     return BlockValue(callee.block, callee.scope, settings, parts_of(settings.values(), span))
 
 
-def _run(layer: Layer, given: Sorted, frame: Frame, span: Span) -> Compile:
+def _run(layer: LayerValue, given: Sorted, frame: Frame, span: Span) -> CompileTimeValue:
     """Elaborate the layer's body in a frame of its own, where the layer was declared. An error inside a standard block
     is said at the user's call."""
-    run, callee, block = frame.run, layer.callee, layer.callee.block
+    callee, block = layer.callee, layer.callee.block
     standard = callee.scope.is_standard
     inner = Frame(
-        run, callee.scope, frame.builder, layer.place, kind="block", owner=block.name.text,
-        in_user_file=frame.in_user_file and not standard,
-        site=frame.site or (span if standard and frame.in_user_file else None),
+        frame.elaborator, callee.scope, frame.builder, "block", layer.place, enclosing=Enclosing(block.name.text),
+        viewpoint=frame.viewpoint.inside(span, standard=standard),
     )  # fmt: skip
     try:
-        with run.entered(block.name, span, frame):
+        with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
             bound = bind(callee, given, inner, frame, span)
-            run.execute(block.body, inner)
-        if inner.results is None:
+            inner.execute(block.body)
+        if inner.returned is None:
             raise error(
                 "E0112", f"`{block.name.text}` returns nothing", block.name.span, help="end the block with `return …`"
             )
@@ -218,7 +182,7 @@ def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bo
         inside = d.primary is not None and d.primary.span.source is span.source
         if d.primary is None or (inside and (standard or span.start <= d.primary.span.start < span.end)):
             moved.append(d)
-        elif standard and frame.in_user_file:
+        elif standard and frame.viewpoint.in_user_file:
             where = f"in `{block.name.text}` ({d.primary.span}): `{_short(d.primary.span.text)}`"
             labels = tuple(s for s in d.secondary if s.span.source is span.source)
             moved.append(replace(d, primary=Label(span, d.primary.text), secondary=labels, notes=(where, *d.notes)))
@@ -237,9 +201,11 @@ def _short(text: str) -> str:
 # ---------------------------------------------------------------- results
 
 
-def _results(block: tree.Block, inner: Frame, bound: Bound, frame: Frame, span: Span) -> tuple[Compile, ...]:
-    assert inner.results is not None
-    values, place = list(inner.results), inner.returned or span
+def _results(
+    block: tree.Block, inner: Frame, bound: BoundAxes, frame: Frame, span: Span
+) -> tuple[CompileTimeValue, ...]:
+    assert inner.returned is not None
+    values, place = list(inner.returned.values), inner.returned.span
     if block.results and len(block.results) != len(values):
         raise error(
             "E0113",
@@ -248,7 +214,7 @@ def _results(block: tree.Block, inner: Frame, bound: Bound, frame: Frame, span: 
             other=Label(block.results[0].span, "declared here"),
         )
     for i, declared in enumerate(block.results):
-        value = lift(Argument(values[i], place), inner).value
+        value = lift(Evaluated(values[i], place), inner).value
         assert isinstance(value, Value)
         values[i] = _declared(declared, value, block, inner, place)
     for i, value in enumerate(values):
@@ -262,7 +228,7 @@ def _results(block: tree.Block, inner: Frame, bound: Bound, frame: Frame, span: 
 def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: Frame, place: Span) -> Value:
     axes: list[Axis] = []
     for term in declared.axes.terms:
-        axes += (inner.rest or ()) if term.is_rest else [axis_of(term, inner, (value.type,))]
+        axes += (inner.enclosing.rest or ()) if term.is_rest else [axis_of(term, inner, (value.type,))]
     dtype = dtype_of(declared)
     extra = [a for a in value.type.axes if a not in axes]
     lacking = [a for a in axes if a not in value.type.axes]
@@ -277,7 +243,7 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
     return arrange(value, tuple(axes), inner, place)
 
 
-def _named_back(value: Value, block: tree.Block, inner: Frame, bound: Bound, place: Span) -> Value:
+def _named_back(value: Value, block: tree.Block, inner: Frame, bound: BoundAxes, place: Span) -> Value:
     for axis in value.type.axes:
         outer = bound.back.get(axis)
         if outer is None:
@@ -291,8 +257,8 @@ def _named_back(value: Value, block: tree.Block, inner: Frame, bound: Bound, pla
                 inner.site or place,
                 help="rename one of them in the block: `rearrange(y, [S] -> [other=S])`",
             )
-        value = emit(inner, ops.Rename(axis, outer), place, Argument(value, place))
+        value = emit(inner, ops.Rename(axis, outer), place, Evaluated(value, place))
     return value
 
 
-__all__ = ["apply", "make_layer"]
+__all__ = ["apply_block", "apply_layer", "make_layer"]

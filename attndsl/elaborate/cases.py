@@ -8,13 +8,9 @@ from math import prod
 
 from attndsl.addresses import Indices
 from attndsl.diagnostics import Span, error
-from attndsl.elaborate.frames import Run
+from attndsl.elaborate.bounds import Budget
 from attndsl.values import Formula, IndexVariable, Number
 from attndsl.values.operators import Scalar, Uncomputable
-
-MAX_OUTCOMES = 250_000
-"""How many operators on repeat indices are computed in one elaboration, round by round."""
-
 
 Tables = dict[object, dict[int, Scalar]]
 """What conditions on the index of one repeat come to, by what they say and by round."""
@@ -41,17 +37,17 @@ def decided(n: Number) -> Number:
 
 
 def split_rounds(
-    variable: IndexVariable, remaining: Indices, tables: Tables, run: Run, span: Span
+    variable: IndexVariable, remaining: Indices, tables: Tables, budget: Budget, span: Span
 ) -> tuple[Indices, Indices]:
     """The rounds among `remaining` in which all that was decided in the body comes out as it did, whatever the rounds
     of the repeats inside it; and the others. Raises E0111 where that is too much to look through, E0405 where a
     condition has no value in one of the rounds."""
     same: Sequence[int] = remaining
     for formula, outcome in variable.decisions.values():
-        for column in _columns(formula, variable, same, tables, run, span):
+        for column in _columns(formula, variable, same, tables, budget, span):
             same = [i for i in same if column[i] == outcome]
     for formula, place in variable.uses.values():
-        for _ in _columns(formula, variable, same, tables, run, place):
+        for _ in _columns(formula, variable, same, tables, budget, place):
             pass  # every round must have a value
     if len(same) == len(remaining):
         return remaining, ()
@@ -60,32 +56,22 @@ def split_rounds(
 
 
 def _columns(
-    formula: Formula, variable: IndexVariable, rounds: Sequence[int], tables: Tables, run: Run, span: Span
+    formula: Formula, variable: IndexVariable, rounds: Sequence[int], tables: Tables, budget: Budget, span: Span
 ) -> Iterator[Mapping[int, Scalar]]:
     """What a formula comes to in these rounds, for each choice of the indices of the repeats inside."""
     inner = [other for other in formula.variables if other.rounds is not None]
     if not inner:
         column = tables.setdefault(formula.key, {})
-        _spend(formula.length * sum(i not in column for i in rounds), variable, run, span)
+        budget.spend_on_outcomes(formula.length * sum(i not in column for i in rounds), variable.name, span)
         column.update({i: _value(formula, {variable: i}, variable, span) for i in rounds if i not in column})
         yield column
         return
-    _spend(formula.length * len(rounds) * prod(len(other.rounds or ()) for other in inner), variable, run, span)
+    budget.spend_on_outcomes(
+        formula.length * len(rounds) * prod(len(other.rounds or ()) for other in inner), variable.name, span
+    )
     for at in product(*(other.rounds or () for other in inner)):
         inside = dict(zip(inner, at, strict=True))
         yield {i: _value(formula, {**inside, variable: i}, variable, span) for i in rounds}
-
-
-def _spend(operators: int, variable: IndexVariable, run: Run, span: Span) -> None:
-    run.outcomes += operators
-    if run.outcomes > MAX_OUTCOMES:
-        run.exhausted = True
-        raise error(
-            "E0111",
-            f"what follows from `{variable.name}` would be computed in more than {MAX_OUTCOMES:,} steps",
-            span,
-            help="write it with fewer operators, or a repeat for each kind of layer",
-        )
 
 
 def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVariable, span: Span) -> Scalar:
@@ -100,4 +86,4 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
         ) from None
 
 
-__all__ = ["MAX_OUTCOMES", "Tables", "decided", "note_outcome", "note_use", "split_rounds"]
+__all__ = ["Tables", "decided", "note_outcome", "note_use", "split_rounds"]

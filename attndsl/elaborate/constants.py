@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.elaborate import expressions, index_functions
+from attndsl.elaborate import index_functions
+from attndsl.elaborate.elaborator import Elaborator
 from attndsl.elaborate.files import open_text
-from attndsl.elaborate.model import frame_for
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
 from attndsl.elaborate.tensors import lift
-from attndsl.elaborate.values import Argument, IndexFunctionValue
+from attndsl.elaborate.values import Evaluated, IndexFunctionValue
 from attndsl.graph import Axis, Graph, OutputInfo, Region
 from attndsl.records import replace
 from attndsl.syntax import tree
@@ -37,25 +37,32 @@ def _constant_graph(expression: tree.Expr, settings: Mapping[str, Setting], axes
     none = tree.Name(span, "none")  # of which every value may take the place
     names = [tree.Parameter(span, tree.Identifier(span, name), None, none) for name in settings]
     spec = replace(spec, model=replace(spec.model, hyperparameters=tuple(names)))
-    frame = frame_for(spec)
-    frame.outer = True  # every pair of positions is meant
-    run, builder = frame.run, frame.builder
+    elaborator = Elaborator(spec)
+    frame = elaborator.top.licensing()  # every pair of positions is meant
     bind_hyperparameters(spec, settings, frame)
     for axis in axes:
-        frame.bind(axis.name, Number(axis.size.known(run.sizes), axis.size, axis), span)
-    argument = expressions.argument(expression, frame)
-    if isinstance(argument.value, IndexFunctionValue):
+        frame.bind(axis.name, Number(axis.size.known(elaborator.sizes), axis.size, axis), span)
+    evaluated = frame.evaluated(expression)
+    if isinstance(evaluated.value, IndexFunctionValue):
         over = {axis.name: (axis, span) for axis in axes}
-        argument = Argument(index_functions.instantiate(argument.value, over, frame, span), span)
-    value = lift(argument, frame).tensor
-    if run.problems:
-        raise AttnError(*run.problems)
-    if run.parameters:
+        evaluated = Evaluated(index_functions.instantiate(evaluated.value, over, frame, span), span)
+    value = lift(evaluated, frame).tensor
+    if elaborator.problems:
+        raise AttnError(*elaborator.problems)
+    if elaborator.parameters:
         raise error(
             "E0625", f"`{span.text}` has parameters of its own", span, help="map the model's, by their addresses"
         )
-    region = Region((), tuple(builder.nodes), (value,))
+    region = Region((), tuple(elaborator.builder.nodes), (value,))
     output = OutputInfo(VALUE, value, frozenset(), None, span)
     return Graph(
-        "Constant", {}, dict(run.sizes), (), (output,), (), tuple(run.constraints.values()), dict(run.scopes), region
+        "Constant",
+        {},
+        dict(elaborator.sizes),
+        (),
+        (output,),
+        (),
+        tuple(elaborator.constraints.values()),
+        dict(elaborator.scopes),
+        region,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
-from typing import Any
+import itertools
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
@@ -14,38 +12,26 @@ from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift, size_of
 from attndsl.elaborate.values import (
     PLAIN,
-    Argument,
     ArrowValue,
     Axes,
     BlockValue,
-    Compile,
+    CompileTimeValue,
+    Evaluated,
     IndexFunctionValue,
-    Layer,
+    LayerValue,
     Primitive,
-    Several,
     describe,
     same,
 )
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, Nothing, Number, Text, decides, operate
-
-
-def evaluate(expression: tree.Expr, frame: Frame) -> Compile:
-    """The value of an expression in a frame."""
-    frame.run.spend(1, expression.span, frame)
-    return _TABLE[type(expression)](expression, frame)
-
-
-def argument(expression: tree.Expr, frame: Frame) -> Argument:
-    return Argument(evaluate(expression, frame), expression.span, expression)
-
+from attndsl.values import SPELLINGS, Nothing, Number, decides, operate
 
 # ---------------------------------------------------------------- names
 
 
-def _name(node: tree.Name, frame: Frame) -> Compile:
+def name(node: tree.Name, frame: Frame) -> CompileTimeValue:
     binding = frame.lookup(node.text)
     if binding is not None:
         if isinstance(binding.value, Poison):
@@ -59,7 +45,7 @@ def _name(node: tree.Name, frame: Frame) -> Compile:
     raise unknown(node.text, node.span, frame)
 
 
-def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Compile | None:
+def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> CompileTimeValue | None:
     """The nearest thing called `name` that can be applied; a number or tensor of that name does not hide it."""
     at: Frame | None = frame
     while at is not None:
@@ -70,7 +56,7 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
             wanted = (
                 (BlockValue, Primitive, IndexFunctionValue)
                 if skip_layers
-                else (BlockValue, Primitive, IndexFunctionValue, Layer, Nothing)
+                else (BlockValue, Primitive, IndexFunctionValue, LayerValue, Nothing)
             )
             if isinstance(binding.value, wanted):
                 return binding.value
@@ -85,21 +71,23 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
 
 
 def unknown(name: str, span: Span, frame: Frame) -> AttnError:
-    known = chain(frame.visible(), frame.scope.names(), primitives.names(), primitives.CONSTANTS, ("true", "false"))
+    known = itertools.chain(
+        frame.visible(), frame.scope.names(), primitives.names(), primitives.CONSTANTS, ("true", "false")
+    )
     return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
 
 
-def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
-    base = evaluate(node.base, frame)
-    if not isinstance(base, Layer):
+def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:
+    base = frame.evaluate(node.base)
+    if not isinstance(base, LayerValue):
         way = f"write `{node.name.text}({node.base.span.text}, …)`" if primitives.rule_of(node.name.text) else ()
         raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
     place = base.place.inside(node.name.text)
     path = place.path
-    pending = frame.run.parameters.get(path, {}).get(place.loops)
+    pending = frame.elaborator.parameters.get(path, {}).get(place.loops)
     if pending is not None:
         return emit(frame, ops.Parameter(path, pending.type), node.span)
-    inner = frame.run.layers.get((path, place.loops))
+    inner = frame.elaborator.layers.get((path, place.loops))
     if inner is not None:
         return inner
     if not base.applied:
@@ -111,7 +99,11 @@ def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
             help="apply the layer to its tensors first: its shapes follow from them",
         )
     start = f"{base.path}."
-    members = {p[len(start) :].split(".")[0] for p in (*frame.run.parameters, *frame.run.scopes) if p.startswith(start)}
+    members = {
+        p[len(start) :].split(".")[0]
+        for p in (*frame.elaborator.parameters, *frame.elaborator.scopes)
+        if p.startswith(start)
+    }
     raise error(
         "E0108",
         f"the layer `{base.path}` has no member `{node.name.text}`",
@@ -123,8 +115,8 @@ def _attribute(node: tree.Attribute, frame: Frame) -> Compile:
 # ---------------------------------------------------------------- operators
 
 
-def _unary(node: tree.Unary, frame: Frame) -> Compile:
-    operand = argument(node.operand, frame)
+def unary(node: tree.Unary, frame: Frame) -> CompileTimeValue:
+    operand = frame.evaluated(node.operand)
     operator = "neg" if node.operator == "-" else "not"
     if isinstance(operand.value, PLAIN):
         return operate(operator, node.span, operand)
@@ -133,22 +125,22 @@ def _unary(node: tree.Unary, frame: Frame) -> Compile:
     return emit(frame, ops.written(operator)(), node.span, lift(operand, frame))
 
 
-def _chain(node: tree.Chain, frame: Frame) -> Compile:
-    left = argument(node.operands[0], frame)
+def chain(node: tree.Chain, frame: Frame) -> CompileTimeValue:
+    left = frame.evaluated(node.operands[0])
     for operator, operand in zip(node.operators, node.operands[1:], strict=True):
         if decides(operator.text, left.value):
             return left.value
-        right = argument(operand, frame)
+        right = frame.evaluated(operand)
         span = left.span.to(right.span)
-        left = Argument(binary(operator.text, left, right, span, frame), span)
+        left = Evaluated(binary(operator.text, left, right, span, frame), span)
     return left.value
 
 
-def binary(operator: str, left: Argument, right: Argument, span: Span, frame: Frame) -> Compile:
+def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: Frame) -> CompileTimeValue:
     """`left operator right`: a compile-time value, a mask or a bias, or a tensor."""
     a, b = left.value, right.value
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
-        frame.run.spend_on_sizes(span, frame, left, right)
+        frame.elaborator.budget.spend_on_sizes(frame.at(span), left, right)
         return operate(operator, span, left, right)
     if operator in ("==", "!=") and (equal := same(a, b)) is not None:
         return Number.of(equal == (operator == "=="))
@@ -163,14 +155,14 @@ def binary(operator: str, left: Argument, right: Argument, span: Span, frame: Fr
         "E0104",
         f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}",
         culprit.span,
-        help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, Layer)) else (),
+        help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, LayerValue)) else (),
     )
 
 
 def condition(node: tree.Expr, frame: Frame) -> bool:
     """The outcome of a compile-time condition. One on a repeat index is noted, so that the body is elaborated once for
     each way in which its conditions come out."""
-    value = evaluate(node, frame)
+    value = frame.evaluate(node)
     if not isinstance(value, Number) or not value.is_bool:
         what = "a truth value that is known at compile time"
         raise error(
@@ -194,18 +186,18 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
     return outcome
 
 
-def _conditional(node: tree.Conditional, frame: Frame) -> Compile:
-    return evaluate(node.then if condition(node.condition, frame) else node.otherwise, frame)
+def conditional(node: tree.Conditional, frame: Frame) -> CompileTimeValue:
+    return frame.evaluate(node.then if condition(node.condition, frame) else node.otherwise)
 
 
 # ---------------------------------------------------------------- calls
 
 
-def _call(
-    node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Argument | None = None
-) -> Compile:
+def call(
+    node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Evaluated | None = None
+) -> CompileTimeValue:
     positional = [] if piped is None else [piped]
-    keywords: dict[str, Argument] = {}
+    keywords: dict[str, Evaluated] = {}
     for given in node.arguments:
         value = _argument(given, frame)
         if given.name is None:
@@ -222,10 +214,10 @@ def _call(
             keywords[given.name.text] = value
     compile_time = bool(keywords) or any(not isinstance(a.value, Value) for a in positional)
     callee = _callee(node.callee, frame, fresh=label is not None or compile_time)
-    return frame.run.apply(callee, positional, keywords, frame, node.span, label)
+    return frame.elaborator.apply(callee, positional, keywords, frame, node.span, label)
 
 
-def _argument(given: tree.Argument, frame: Frame) -> Argument:
+def _argument(given: tree.Argument, frame: Frame) -> Evaluated:
     """A call's argument. `over=name` may name an axis that only the operand has (`over=in`)."""
     node = given.value
     if (
@@ -234,15 +226,15 @@ def _argument(given: tree.Argument, frame: Frame) -> Argument:
         and isinstance(node, tree.Name)
         and frame.lookup(node.text) is None
     ):
-        return Argument(Axes((tree.AxisTerm(node.span, None, node),), frame), node.span, node)
-    return argument(node, frame)
+        return Evaluated(Axes((tree.AxisTerm(node.span, None, node),), frame), node.span, node)
+    return frame.evaluated(node)
 
 
-def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> Compile:
+def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> CompileTimeValue:
     """What is called. A call with a label or with hyperparameters makes a new layer, so a label of that name is passed
     over; a call without either applies the labelled layer again."""
     if not isinstance(node, tree.Name):
-        return evaluate(node, frame)
+        return frame.evaluate(node)
     found = callable_named(node.text, frame, skip_layers=fresh)
     if found is None and fresh:
         found = callable_named(node.text, frame)
@@ -254,12 +246,12 @@ def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> Compile:
     raise unknown(node.text, node.span, frame)
 
 
-def _labelled(node: tree.Labelled, frame: Frame, piped: Argument | None = None) -> Compile:
+def labelled(node: tree.Labelled, frame: Frame, piped: Evaluated | None = None) -> CompileTimeValue:
     if isinstance(node.value, tree.Call):
-        return _call(node.value, frame, node.label, piped)
+        return call(node.value, frame, node.label, piped)
     if piped is not None:
-        return frame.run.apply(_callee(node.value, frame, fresh=True), [piped], {}, frame, node.span, node.label)
-    value = evaluate(node.value, frame)
+        return frame.elaborator.apply(_callee(node.value, frame, fresh=True), [piped], {}, frame, node.span, node.label)
+    value = frame.evaluate(node.value)
     if isinstance(value, Value):
         frame.label(node.label.text, node.label.span)
         return frame.name(value, frame.address(node.label.text))
@@ -271,33 +263,33 @@ def _labelled(node: tree.Labelled, frame: Frame, piped: Argument | None = None) 
     )
 
 
-def _pipe(node: tree.Pipe, frame: Frame) -> Compile:
-    value = argument(node.value, frame)
+def pipe(node: tree.Pipe, frame: Frame) -> CompileTimeValue:
+    value = frame.evaluated(node.value)
     for stage in node.stages:
         if isinstance(stage, tree.Labelled):
-            result = _labelled(stage, frame, value)
+            result = labelled(stage, frame, value)
         elif isinstance(stage, tree.Call):
-            result = _call(stage, frame, None, value)
+            result = call(stage, frame, None, value)
         else:
             callee = _callee(stage, frame, fresh=False)
-            result = frame.run.apply(callee, [value], {}, frame, stage.span, None)
-        value = Argument(result, value.span.to(stage.span))
+            result = frame.elaborator.apply(callee, [value], {}, frame, stage.span, None)
+        value = Evaluated(result, value.span.to(stage.span))
     return value.value
 
 
 # ---------------------------------------------------------------- axes and subscripts
 
 
-def _axes(node: tree.AxesValue, frame: Frame) -> Compile:
+def axes(node: tree.AxesValue, frame: Frame) -> CompileTimeValue:
     return Axes(node.axes.terms, frame)
 
 
-def _arrow(node: tree.Arrow, frame: Frame) -> Compile:
+def arrow(node: tree.Arrow, frame: Frame) -> CompileTimeValue:
     return ArrowValue(Axes(node.source.terms, frame), Axes(node.target.terms, frame), node.span)
 
 
-def _subscript(node: tree.Subscript, frame: Frame) -> Compile:
-    base = evaluate(node.base, frame)
+def subscript(node: tree.Subscript, frame: Frame) -> CompileTimeValue:
+    base = frame.evaluate(node.base)
     if isinstance(base, IndexFunctionValue):
         return _instance(node, base, frame)
     if isinstance(base, Nothing):
@@ -307,9 +299,9 @@ def _subscript(node: tree.Subscript, frame: Frame) -> Compile:
             "E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span
         )
     if any(e.axis is None for e in node.entries):
-        return index_functions.read(node, Argument(base, node.base.span, node.base), frame)
+        return index_functions.read(node, Evaluated(base, node.base.span, node.base), frame)
     for entry in node.entries:
-        base = _select(entry, Argument(base, node.base.span, node.base), frame)
+        base = _select(entry, Evaluated(base, node.base.span, node.base), frame)
     return base
 
 
@@ -333,13 +325,13 @@ def _instance(node: tree.Subscript, function: IndexFunctionValue, frame: Frame) 
     return index_functions.instantiate(function, axes, frame, node.span)
 
 
-def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
+def _select(entry: tree.SubscriptEntry, base: Evaluated, frame: Frame) -> Value:
     assert isinstance(base.value, Value)
     assert entry.axis is not None
     type_ = base.value.type
     axis = axis_of(entry.axis, frame, (type_,), known=True)
     if entry.below is not None:
-        size = size_of(evaluate(entry.below, frame), entry.below.span, frame)
+        size = size_of(frame.evaluate(entry.below), entry.below.span, frame)
         return _slice(entry, base, frame, axis, Size.of(0), size, Axis.of(size))
     if entry.is_slice:
         start = _offset(entry.start, frame) if entry.start else Size.of(0)
@@ -347,7 +339,7 @@ def _select(entry: tree.SubscriptEntry, base: Argument, frame: Frame) -> Value:
         target = _target(entry.target, stop - start, frame) if entry.target else Axis.of(stop - start)
         return _slice(entry, base, frame, axis, start, stop - start, target)
     assert entry.index is not None
-    index = argument(entry.index, frame)
+    index = frame.evaluated(entry.index)
     if isinstance(index.value, Number) and index.value.formula is None:
         at = _offset(entry.index, frame)
         _require(frame, "<", at, axis.size, entry.index.span, "E0211")
@@ -360,16 +352,16 @@ def _target(term: tree.AxisTerm, length: Size, frame: Frame) -> Axis:
     if term.name is not None or not isinstance(term.size, tree.Name) or frame.lookup(term.size.text) is not None:
         return axis_of(term, frame)
     axis = Axis(term.size.text, length)
-    frame.bind(axis.name, Number(length.known(frame.run.sizes), length, axis), term.span)
+    frame.bind(axis.name, Number(length.known(frame.elaborator.sizes), length, axis), term.span)
     return axis
 
 
 def _offset(node: tree.Expr, frame: Frame) -> Size:
-    return size_of(evaluate(node, frame), node.span, frame, smallest=0)
+    return size_of(frame.evaluate(node), node.span, frame, smallest=0)
 
 
 def _slice(
-    entry: tree.SubscriptEntry, base: Argument, frame: Frame, axis: Axis, start: Size, length: Size, target: Axis
+    entry: tree.SubscriptEntry, base: Evaluated, frame: Frame, axis: Axis, start: Size, length: Size, target: Axis
 ) -> Value:
     if target.size != length:
         _require(frame, "==", length, target.size, entry.span, "E0206")
@@ -379,13 +371,13 @@ def _slice(
 
 
 def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, code: str) -> None:
-    frame.run.require(Constraint(relation, left, right, frame.site or span, code))
+    frame.elaborator.require(Constraint(relation, left, right, frame.site or span, code))
 
 
 # ---------------------------------------------------------------- bodies as expressions
 
 
-def _tuple(node: tree.Tuple, frame: Frame) -> Compile:
+def numbers_in_brackets(node: tree.Tuple, frame: Frame) -> CompileTimeValue:
     raise error(
         "E0104",
         "numbers in brackets have a meaning in `train` sections only",
@@ -394,33 +386,7 @@ def _tuple(node: tree.Tuple, frame: Frame) -> Compile:
     )
 
 
-def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> Compile:
-    return frame.run.enter(node, frame)
-
-
-def results(values: Sequence[Compile]) -> Compile:
-    return values[0] if len(values) == 1 else Several(tuple(values))
-
-
-_TABLE: dict[type, Callable[[Any, Frame], Compile]] = {
-    tree.Number: lambda node, frame: Number.of(node.value),
-    tree.Boolean: lambda node, frame: Number.of(node.value),
-    tree.String: lambda node, frame: Text(node.value),
-    tree.Name: _name,
-    tree.Attribute: _attribute,
-    tree.Unary: _unary,
-    tree.Chain: _chain,
-    tree.Conditional: _conditional,
-    tree.Call: _call,
-    tree.Labelled: _labelled,
-    tree.Pipe: _pipe,
-    tree.AxesValue: _axes,
-    tree.Arrow: _arrow,
-    tree.Subscript: _subscript,
-    tree.Tuple: _tuple,
-    tree.Scope: _body,
-    tree.Repeat: _body,
-    tree.Scan: _body,
-}
-
-__all__ = ["argument", "condition", "evaluate", "results", "unknown"]
+__all__ = [
+    "arrow", "attribute", "axes", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
+    "numbers_in_brackets", "pipe", "subscript", "unary", "unknown",
+]  # fmt: skip

@@ -16,7 +16,7 @@ from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.syntax.reading import decode, read_source
 
-Callable = Union[tree.Block, tree.IndexFunction]
+Declared = Union[tree.Block, tree.IndexFunction]
 
 _DECLARES = re.compile(r"^(?:block|mask|bias)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
@@ -60,7 +60,7 @@ class FileScope:
     file: tree.File
     library: Library
     is_standard: bool
-    blocks: dict[str, tuple[Callable, FileScope]] = field(default_factory=dict)
+    blocks: dict[str, tuple[Declared, FileScope]] = field(default_factory=dict)
     models: dict[str, tree.Model] = field(default_factory=dict)
     variants: list[tree.Variant] = field(default_factory=list)
     weights: list[tree.Weights] = field(default_factory=list)
@@ -70,7 +70,7 @@ class FileScope:
     def source(self) -> Source:
         return self.file.span.source
 
-    def find(self, name: str) -> tuple[Callable, FileScope] | None:
+    def find(self, name: str) -> tuple[Declared, FileScope] | None:
         """The block, mask or bias called `name`: this file's own or imported, else the standard library's."""
         return self.blocks.get(name) or self.library.standard(name)
 
@@ -87,7 +87,7 @@ class Library:
         self._found: dict[Path, FileScope] = {}  # the same, as they are asked for
         self._opening: list[tuple[Path, Span | None]] = []
 
-    def standard(self, name: str) -> tuple[Callable, FileScope] | None:
+    def standard(self, name: str) -> tuple[Declared, FileScope] | None:
         path = standard_names().get(name)
         return self.open(path).blocks.get(name) if path else None
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
-from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.frames import Enclosing, Frame
 from attndsl.elaborate.tensors import arithmetic, arrange, axis_of, emit, lift
-from attndsl.elaborate.values import Argument, Compile, IndexFunctionValue, describe, parts_of
-from attndsl.graph import Axis, Value
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, IndexFunctionValue, describe, parts_of
+from attndsl.graph import Axis, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
@@ -23,7 +23,7 @@ _MASK_OPERATORS = {"&": "and", "|": "or", "and": "and", "or": "or", "not": "not"
 _BIAS_OPERATORS = {"+", "-", "*", "/", "neg"}
 
 
-def combined(operator: str, span: Span, *operands: Argument) -> IndexFunctionValue:
+def combined(operator: str, span: Span, *operands: Evaluated) -> IndexFunctionValue:
     """`causal & window(128)`, `not causal`, `alibi(heads) + other`, `0.5 * alibi(heads)`."""
     kinds = {o.value.kind for o in operands if isinstance(o.value, IndexFunctionValue)}
     kind = "mask" if operator in _MASK_OPERATORS else "bias" if operator in _BIAS_OPERATORS else ""
@@ -60,7 +60,7 @@ def instantiate(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Spa
     """The mask (bool) or bias (float) as a tensor over the axes given for its variables and its own ones."""
     if function.declaration is None:
         return _combination(function, axes, frame, span)
-    with frame.run.entered(function.declaration.name, span, frame):
+    with frame.elaborator.budget.entered(function.declaration.name.span, frame.at(span)):
         return _instance(function, axes, frame, span)
 
 
@@ -71,9 +71,9 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     if declaration.captures and not function.captures:
         function = replace(bind_captures(function, [], {}, frame, span), place=function.place)
     inner = Frame(
-        frame.run, scope, frame.builder, function.place or frame.place, kind="index function",
-        owner=declaration.name.text, outer=True, in_user_file=not scope.is_standard and frame.in_user_file,
-        site=frame.site or (span if scope.is_standard else None),
+        frame.elaborator, scope, frame.builder, "index function", function.place or frame.place,
+        enclosing=Enclosing(declaration.name.text), licensed=True,
+        viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
     )  # fmt: skip
     for parameter in declaration.captures:
         value = function.captures[parameter.name.text]
@@ -94,17 +94,17 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
                 other=Label(variable.span, "declared here"),
                 help=f"subscript it with `{name}=…` too",
             )
-        inner.positions[name] = axis
+        inner.enclosing.positions[name] = axis
         inner.bind(name, positions(axis, inner, variable.span), variable.span)
-    frame.run.execute(declaration.body, inner)
-    if inner.results is None:
+    inner.execute(declaration.body)
+    if inner.returned is None:
         raise error(
             "E0112",
             f"`{declaration.name.text}` returns nothing here",
             declaration.name.span,
             help=f"end the {function.kind} with `return …`, whatever its conditions are",
         )
-    result = lift(Argument(inner.results[0], declaration.body[-1].span), inner)
+    result = lift(Evaluated(inner.returned.values[0], declaration.body[-1].span), inner)
     assert isinstance(result.value, Value)
     dtype = result.value.type.dtype
     if function.kind == "mask" and dtype != "bool":
@@ -117,7 +117,7 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     value = result.value
     if function.kind == "bias" and dtype != "float":
         value = emit(inner, ops.Cast("float"), result.span, result)
-    own = [inner.positions[v.name.text] for v in declaration.variables]
+    own = [inner.enclosing.positions[v.name.text] for v in declaration.variables]
     others = [a for a in value.type.axes if a not in own]
     return arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
 
@@ -126,19 +126,15 @@ def _combination(
     function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]], frame: Frame, span: Span
 ) -> Value:
     place = function.span or span
-    parts: list[Argument] = []
+    parts: list[Evaluated] = []
     for operand in function.operands:
-        value: Compile = operand
+        value: CompileTimeValue = operand
         if isinstance(operand, IndexFunctionValue):
             value = instantiate(operand, axes, frame, span)
-        parts.append(lift(Argument(value, place), frame))
+        parts.append(lift(Evaluated(value, place), frame))
     if len(parts) == 1:
         return emit(frame, ops.Not() if function.operator == "not" else ops.Neg(), place, parts[0])
-    licensed, frame.outer = frame.outer, True
-    try:
-        return arithmetic(frame, function.operator, parts[0], parts[1], place)
-    finally:
-        frame.outer = licensed
+    return arithmetic(frame.licensing(), function.operator, parts[0], parts[1], place)
 
 
 def _name_axes(
@@ -153,7 +149,7 @@ def _name_axes(
     if wrong_rank or value.type.dtype != (parameter.type.dtype.text if parameter.type.dtype else "float"):
         raise error(
             "E0301",
-            f"`{inner.owner}` takes {parameter.type.span.text}, but this is {value.type}",
+            f"`{inner.enclosing.name}` takes {parameter.type.span.text}, but this is {value.type}",
             frame.site or function.span or span,
             other=Label(parameter.span, "declared here"),
         )
@@ -163,10 +159,10 @@ def _name_axes(
         terms = terms[:rest] + terms[rest + 1 :]
     for term, axis in zip(terms, axes, strict=True):
         if isinstance(term.size, tree.Name) and term.size.text not in inner.names:
-            inner.bind(term.size.text, Number(axis.size.known(frame.run.sizes), axis.size, axis), term.span)
+            inner.bind(term.size.text, Number(axis.size.known(frame.elaborator.sizes), axis.size, axis), term.span)
 
 
-def read(node: tree.Subscript, base: Argument, frame: Frame) -> Value:
+def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
     """`doc[b, q]`: a captured tensor read at variables (its last axes, where it has more). A plain variable renames the
     axis it stands at; any other index is a lookup."""
     assert isinstance(base.value, Value)
@@ -180,23 +176,23 @@ def read(node: tree.Subscript, base: Argument, frame: Frame) -> Value:
         if entry.index is None:
             raise error("E0303", "mix of named and plain indices", entry.span, help="name every axis, or none")
         name = entry.index.text if isinstance(entry.index, tree.Name) else None
-        if name is not None and name in frame.positions:
-            result = Argument(_rename(result, axis, frame.positions[name], frame, entry), node.span)
+        if name is not None and name in frame.enclosing.positions:
+            result = Evaluated(_rename(result, axis, frame.enclosing.positions[name], frame, entry), node.span)
             continue
-        if not frame.positions:
+        if not frame.enclosing.positions:
             raise error(
                 "E0303",
                 "which axis is indexed?",
                 entry.span,
                 help=f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",
             )
-        index = lift(Argument(frame.run.evaluate(entry.index, frame), entry.index.span, entry.index), frame)
-        result = Argument(emit(frame, ops.Take(axis), node.span, result, index), node.span)
+        index = lift(Evaluated(frame.evaluate(entry.index), entry.index.span, entry.index), frame)
+        result = Evaluated(emit(frame, ops.Take(axis), node.span, result, index), node.span)
     assert isinstance(result.value, Value)
     return result.value
 
 
-def _rename(base: Argument, old: Axis, new: Axis, frame: Frame, entry: tree.SubscriptEntry) -> Value:
+def _rename(base: Evaluated, old: Axis, new: Axis, frame: Frame, entry: tree.SubscriptEntry) -> Value:
     assert isinstance(base.value, Value)
     if old == new:
         return base.value
@@ -204,7 +200,7 @@ def _rename(base: Argument, old: Axis, new: Axis, frame: Frame, entry: tree.Subs
         wanted = str(new.size)  # not its name, which may be that of a signature (self-attention's S has the size T)
         raise error(
             "E0301",
-            f"`{frame.owner}` reads {base.value.type} at `{entry.span.text}`, which runs over "
+            f"`{frame.enclosing.name}` reads {base.value.type} at `{entry.span.text}`, which runs over "
             f"`{wanted}`, but the tensor has `{old.name}` there",
             frame.site or entry.span,
             other=Label(entry.span, f"`{entry.span.text}` runs over `{wanted}` here"),
@@ -218,15 +214,15 @@ def positions(axis: Axis, frame: Frame, span: Span) -> Value:
     index = emit(frame, ops.Range(axis), span)
     if axis.origin == Size.of(0):
         return index
-    origin = lift(Argument(Number(axis.origin.known(frame.run.sizes), axis.origin), span), frame)
-    return emit(frame, ops.Add(), span, Argument(index, span), origin)
+    origin = lift(Evaluated(Number(axis.origin.known(frame.elaborator.sizes), axis.origin), span), frame)
+    return emit(frame, ops.Add(), span, Evaluated(index, span), origin)
 
 
-def call(function: IndexFunctionValue, positional: Sequence[Argument], frame: Frame, span: Span) -> Value | None:
+def call(function: IndexFunctionValue, positional: Sequence[Evaluated], frame: Frame, span: Span) -> Value | None:
     """`causal(q, k)` in the body of another index function: the same function at the same positions. None where the
     arguments are not position variables, and so are captures."""
     names = [a.expression.text for a in positional if isinstance(a.expression, tree.Name)]
-    if not names or len(names) < len(positional) or any(n not in frame.positions for n in names):
+    if not names or len(names) < len(positional) or any(n not in frame.enclosing.positions for n in names):
         return None
     own = ["q", "k"]
     if function.declaration is not None:
@@ -235,18 +231,44 @@ def call(function: IndexFunctionValue, positional: Sequence[Argument], frame: Fr
         own = [v.name.text for v in function.declaration.variables if v.axis is None]
     if len(own) != len(names):
         raise error("E0303", f"this {function.kind} has {len(own)} variables: {', '.join(own)}", span)
-    return instantiate(function, {o: (frame.positions[n], span) for o, n in zip(own, names, strict=True)}, frame, span)
+    return instantiate(
+        function, {o: (frame.enclosing.positions[n], span) for o, n in zip(own, names, strict=True)}, frame, span
+    )
+
+
+def apply(
+    function: IndexFunctionValue, positional: Sequence[Evaluated], keywords: dict[str, Evaluated], frame: Frame,
+    span: Span, label: tree.Identifier | None,
+) -> CompileTimeValue:  # fmt: skip
+    """`causal(q, k)` inside another mask, or a mask or bias with its captures given. One with parameters has a place of
+    its own for them."""
+    instance = call(function, positional, frame, span) if not keywords else None
+    if instance is not None:
+        return instance
+    bound = bind_captures(function, list(positional), keywords, frame, span)
+    assert bound.declaration is not None
+    if not owns_parameters(bound.declaration) and label is None:
+        return bound
+    kind = bound.declaration.name.text
+    place = frame.label(label.text, label.span) if label else frame.number(kind)
+    info = ScopeInfo(place.path, kind, span, label is not None, bound.declaration.doc)
+    frame.elaborator.scopes[place.path] = info
+    return replace(bound, place=place)
 
 
 def bind_captures(
-    function: IndexFunctionValue, positional: list[Argument], keywords: Mapping[str, Argument], frame: Frame, span: Span
+    function: IndexFunctionValue,
+    positional: list[Evaluated],
+    keywords: Mapping[str, Evaluated],
+    frame: Frame,
+    span: Span,
 ) -> IndexFunctionValue:
     """`window(128)`, `same(doc)`: the function with its captures given; defaults fill in the rest."""
     declaration = function.declaration
     if declaration is None or function.captures:
         raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
     name, wanted = declaration.name.text, [p.name.text for p in declaration.captures]
-    given: dict[str, Argument] = {}
+    given: dict[str, Evaluated] = {}
     for key, argument in keywords.items():
         if key not in wanted:
             raise error(
@@ -269,18 +291,12 @@ def bind_captures(
     given.update(zip(free, positional, strict=False))
     assert function.scope is not None
     inner = Frame(
-        frame.run,
-        function.scope,
-        frame.builder,
-        frame.place,
-        kind="index function",
-        in_user_file=frame.in_user_file,
-        site=frame.site,
+        frame.elaborator, function.scope, frame.builder, "index function", frame.place, viewpoint=frame.viewpoint
     )
-    captures: dict[str, Compile] = {}
+    captures: dict[str, CompileTimeValue] = {}
     for parameter in declaration.captures:
         key = parameter.name.text
-        value: Compile
+        value: CompileTimeValue
         if key in given:
             value = lift(given[key], frame).value if parameter.type is not None else given[key].value
             if parameter.type is None and isinstance(value, Value):
@@ -291,7 +307,7 @@ def bind_captures(
                     other=Label(parameter.span, "declared here"),
                 )
         elif parameter.default is not None:
-            value = frame.run.evaluate(parameter.default, inner)
+            value = frame.elaborator.evaluate(parameter.default, inner)
         else:
             raise error(
                 "E0103",

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from attndsl import ops
 from attndsl.diagnostics import Label, error
-from attndsl.elaborate.frames import Frame, Run
+from attndsl.elaborate.elaboration import Elaboration
+from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, emit, lift, size_of
-from attndsl.elaborate.values import Argument, Compile, describe
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Axis, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.core import Bound
@@ -25,7 +26,7 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     """`input tokens: int[B, T] where T <= context, tokens < vocab`: names not known yet are sizes that it binds."""
     if frame.kind != "model":
         raise error("E0114", "inputs are declared at the top of a model", node.span)
-    known = frame.run.inputs.get(node.name.text)
+    known = frame.elaborator.inputs.get(node.name.text)
     if known is not None:
         raise error(
             "E0107",
@@ -59,22 +60,18 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
         _where(where, node, frame, bounds)
     if node.default is not None and isinstance(number, Number):
         _within_bounds(number, node.default, bounds, frame)
-    frame.run.inputs[node.name.text] = InputInfo(
+    frame.elaborator.inputs[node.name.text] = InputInfo(
         node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span, default
     )
 
 
-def _or_default(value: Value, node: tree.InputDecl, default: tree.Expr, frame: Frame) -> tuple[Value, Compile]:
+def _or_default(value: Value, node: tree.InputDecl, default: tree.Expr, frame: Frame) -> tuple[Value, CompileTimeValue]:
     """The input where the call gives it, else its default brought to the input's type; and the default as it is. As
     the type is written, every operator of the default may combine any axes."""
-    licensed, frame.outer = frame.outer, True
-    try:
-        meant = frame.run.evaluate(default, frame)
-    finally:
-        frame.outer = licensed
-    argument = lift(Argument(meant, default.span, default), frame)
+    meant = frame.licensing().evaluate(default)
+    argument = lift(Evaluated(meant, default.span, default), frame)
     made = as_written(argument, value.type, node.type.span, frame, default.span)
-    result = emit(frame, ops.Given(), node.span, Argument(value, node.name.span), Argument(made, default.span))
+    result = emit(frame, ops.Given(), node.span, Evaluated(value, node.name.span), Evaluated(made, default.span))
     return frame.builder.rename(result, (node.name.text,)), meant
 
 
@@ -84,7 +81,7 @@ def _within_bounds(number: Number, default: tree.Expr, bounds: list[Bound], fram
         return
     from_zero = not any(bound.relation in (">", ">=", "==") for bound in bounds)
     for bound in bounds:
-        limit = bound.limit.known(frame.run.sizes)
+        limit = bound.limit.known(frame.elaborator.sizes)
         if limit is None:
             continue
         if not RELATIONS[bound.relation](number.value, limit) or (from_zero and number.value < 0):
@@ -124,17 +121,17 @@ def solved(lengths: Iterable[tuple[str, Size]], known: Collection[str]) -> Itera
             waiting.extend(mentioning[symbol])
 
 
-def check_defaults(run: Run) -> None:
+def check_defaults(elaborator: Elaboration) -> None:
     """Report E0117 for each input whose default has sizes that no input without a default says."""
-    bound = sizes_from((info for info in run.inputs.values() if info.default is None), run.sizes)
-    for info in run.inputs.values():
+    bound = sizes_from((info for info in elaborator.inputs.values() if info.default is None), elaborator.sizes)
+    for info in elaborator.inputs.values():
         axes = () if info.default is None else info.value.type.axes
         unknown = sorted({symbol for axis in axes for symbol in axis.size.symbols} - bound)
         if not unknown:
             continue
         names = " and ".join(f"`{name}`" for name in unknown)
-        others = [other for other in run.inputs.values() if other is not info and _mentions(other, unknown)]
-        run.report(
+        others = [other for other in elaborator.inputs.values() if other is not info and _mentions(other, unknown)]
+        elaborator.report(
             error(
                 "E0117",
                 f"without `{info.name}` nothing says what {names} {'is' if len(unknown) == 1 else 'are'}",
@@ -173,12 +170,12 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
     (left, right), relation = where.operands, where.operators[0].text
     for mine, other, word in ((left, right, relation), (right, left, _FLIPPED[relation])):
         if isinstance(mine, tree.Name) and mine.text == node.name.text:
-            limit = size_of(frame.run.evaluate(other, frame), other.span, frame, smallest=-(2**63))
+            limit = size_of(frame.evaluate(other), other.span, frame, smallest=-(2**63))
             bounds.append(Bound(word, limit, where.span))
             return
     sizes = []
     for side in (left, right):
-        value = frame.run.evaluate(side, frame)
+        value = frame.evaluate(side)
         if not isinstance(value, Number) or value.size is None:
             raise error(
                 "E0210",
@@ -187,7 +184,7 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
                 help=f"the values of an input are bounded where it is declared; this is `{node.name.text}`",
             )
         sizes.append(value.size)
-    frame.run.require(Constraint(relation, sizes[0], sizes[1], where.span, "E0211"))
+    frame.elaborator.require(Constraint(relation, sizes[0], sizes[1], where.span, "E0211"))
 
 
 def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
@@ -200,7 +197,7 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             if frame.kind == "block"
             else "assign it to a name, and declare the output after the body",
         )
-    known = frame.run.outputs.get(node.name.text)
+    known = frame.elaborator.outputs.get(node.name.text)
     if known is not None:
         raise error(
             "E0107",
@@ -208,8 +205,8 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             node.name.span,
             other=Label(known.span, "first here") if known.span else (),
         )
-    result = lift(Argument(frame.run.evaluate(node.value, frame), node.value.span, node.value), frame).value
+    result = lift(Evaluated(frame.evaluate(node.value), node.value.span, node.value), frame).value
     assert isinstance(result, Value)
     frame.name(result, node.name.text)
     frame.bind(node.name.text, result, node.name.span)
-    frame.run.outputs[node.name.text] = OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span)
+    frame.elaborator.outputs[node.name.text] = OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span)

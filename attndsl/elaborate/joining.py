@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from attndsl import ops
 from attndsl.diagnostics import error
-from attndsl.elaborate.given import Given
+from attndsl.elaborate.primitive_call import PrimitiveCall
 from attndsl.elaborate.tensors import axes_of, axes_text, axis_of, lift, number, size_of
-from attndsl.elaborate.values import Argument, ArrowValue, Compile, Several
+from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
 from attndsl.graph import Axis
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Number
 
 
-def concat(g: Given) -> Compile:
+def concat(g: PrimitiveCall) -> CompileTimeValue:
     over = g.keyword("over")
     arrow = over.value
     if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
@@ -40,31 +40,31 @@ def concat(g: Given) -> Compile:
     place = next((i for i, a in enumerate(layout) if a in axes), len(layout))
     rest = [a for a in layout if a not in axes]
     one = Axis("1", Size.of(1))
-    full: list[Argument] = []
+    full: list[Evaluated] = []
     for part, axis in zip(parts, axes, strict=True):
         type_ = part.type
         order = (*rest[:place], axis or one, *rest[place:])
         foreign = [a for a in type_.axes if a not in order]
         if foreign:
             raise error("E0203", f"{axes_text(foreign)} is no axis of the other operands", part.span, str(type_))
-        full.append(part if type_.axes == order else Argument(g.emit(ops.Broadcast(order), part), part.span))
+        full.append(part if type_.axes == order else Evaluated(g.emit(ops.Broadcast(order), part), part.span))
     return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
 
 
-def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: Given) -> Axis:
+def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -> Axis:
     """The axis that a concatenation makes. A new name is bound to the summed size, and its positions count from where
     the last operand starts; an axis that exists already (`2 * width`) is that axis, and counts from 0."""
     if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
         axis = Axis(term.size.text, total, -earlier)
-        g.frame.bind(term.size.text, Number(total.known(g.frame.run.sizes), total, axis), term.span)
+        g.frame.bind(term.size.text, Number(total.known(g.frame.elaborator.sizes), total, axis), term.span)
         return axis
     made = axis_of(term, g.frame)
     if made.size != total:
-        g.frame.run.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
+        g.frame.elaborator.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
     return made
 
 
-def split(g: Given) -> Compile:
+def split(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
         raise error("E0104", "`split` needs the parts' axes", g.keyword("over").span, help="write `over=S -> [M, T]`")
@@ -73,7 +73,7 @@ def split(g: Given) -> Compile:
     targets = [axis_of(t, g.frame) for t in arrow.target.terms]
     total = sum((t.size for t in targets), Size.of(0))
     if total != axis.size:
-        g.frame.run.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206"))
+        g.frame.elaborator.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206"))
     parts = []
     for target in targets:
         parts.append(g.emit(ops.Slice(axis, start, target), tensor))
@@ -81,13 +81,13 @@ def split(g: Given) -> Compile:
     return Several(tuple(parts))
 
 
-def broadcast(g: Given) -> Compile:
+def broadcast(g: PrimitiveCall) -> CompileTimeValue:
     tensor, axes = g.tensor(0), axes_of(g.positional[1], g.frame, (g.type(0),))
     lacking = tuple(a for a in g.type(0).axes if a not in axes)
     return g.emit(ops.Broadcast((*lacking, *axes)), tensor)
 
 
-def windows(g: Given) -> Compile:
+def windows(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
         raise error(
@@ -103,22 +103,22 @@ def windows(g: Given) -> Compile:
     count = (count // Size.of(stride) if stride != 1 else count) + 1
     padded = f"{axis.size + (before + after)}" if before or after else f"{axis.size}"
     way = f"a window reaches over {reach} elements, and `{padded}` must be as long: pad it, or take smaller windows"
-    g.frame.run.require(Constraint(">=", count, Size.of(1), g.frame.site or g.span, "E0206", helps=(way,)))
+    g.frame.elaborator.require(Constraint(">=", count, Size.of(1), g.frame.site or g.span, "E0206", helps=(way,)))
     names = [t.size.text if isinstance(t.size, tree.Name) else t.span.text for t in arrow.target.terms]
     made = []
     for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
         if g.frame.lookup(name) is None:
             new = Axis(name, length)
-            g.frame.bind(name, Number(length.known(g.frame.run.sizes), length, new), term.span)
+            g.frame.bind(name, Number(length.known(g.frame.elaborator.sizes), length, new), term.span)
         else:
             new = axis_of(term, g.frame)
             if new.size != length:
-                g.frame.run.require(Constraint("==", length, new.size, g.frame.site or term.span, "E0206"))
+                g.frame.elaborator.require(Constraint("==", length, new.size, g.frame.site or term.span, "E0206"))
         made.append(new)
     return g.emit(ops.Windows(axis, made[0], made[1], stride, dilation, before, after), g.tensor(0))
 
 
-def _whole(g: Given, key: str, default: int, least: int = 0) -> int:
+def _whole(g: PrimitiveCall, key: str, default: int, least: int = 0) -> int:
     if key not in g.keywords:
         return default
     n = number(g.keywords[key].value, g.keywords[key].span, f"`{key}`")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from attndsl import ops
 from attndsl.addresses import Box, intersection, united, without
 from attndsl.diagnostics import Label, Span, error
-from attndsl.elaborate.frames import Frame, PendingParameter
+from attndsl.elaborate.elaboration import PendingParameter
+from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import stamp
 from attndsl.elaborate.values import IndexVariable
 from attndsl.graph import Initializer, ParameterInfo, Type
@@ -15,10 +16,10 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 
 
-def declare_parameter(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
+def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
     """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared."""
     place = frame.label(name.text, name.span)
-    known = frame.run.parameters.setdefault(place.path, {})
+    known = frame.elaborator.parameters.setdefault(place.path, {})
     new = PendingParameter(place.path, type_, initializer, place.loops, span, frame.site)
     mine = known.setdefault(place.loops, new)
     _agree(mine, new)
@@ -112,4 +113,4 @@ def _declared_again(known: Sequence[PendingParameter]) -> bool:
     return False
 
 
-__all__ = ["declare_parameter", "declared_parameters"]
+__all__ = ["declare", "declared_parameters"]

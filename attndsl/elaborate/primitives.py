@@ -14,7 +14,7 @@ from attndsl.elaborate import index_functions, joining
 from attndsl.elaborate.called import rule_for
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.given import Given, Rule
+from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
 from attndsl.elaborate.tensors import (
     aligned,
@@ -26,10 +26,10 @@ from attndsl.elaborate.tensors import (
 )
 from attndsl.elaborate.values import (
     PLAIN,
-    Argument,
     ArrowValue,
     Axes,
-    Compile,
+    CompileTimeValue,
+    Evaluated,
     IndexFunctionValue,
     Primitive,
     describe,
@@ -43,8 +43,19 @@ from attndsl.values import Nothing, Number, Text, operate
 
 
 def apply(
-    primitive: Primitive, positional: Sequence[Argument], keywords: dict[str, Argument], frame: Frame, span: Span
-) -> Compile:
+    primitive: Primitive, positional: Sequence[Evaluated], keywords: dict[str, Evaluated], frame: Frame, span: Span,
+    label: tree.Identifier | None = None,
+) -> CompileTimeValue:  # fmt: skip
+    """The primitive applied; `label` names the tensor that it gives."""
+    value = _applied(primitive, positional, keywords, frame, span)
+    if label is not None and isinstance(value, Value):
+        frame.name(value, frame.label(label.text, label.span).path)
+    return value
+
+
+def _applied(
+    primitive: Primitive, positional: Sequence[Evaluated], keywords: dict[str, Evaluated], frame: Frame, span: Span
+) -> CompileTimeValue:
     """The primitive applied, or itself with more arguments where operands are still lacking."""
     rule = rule_of(primitive.name)
     assert rule is not None
@@ -52,7 +63,7 @@ def apply(
         ((key, size),) = keywords.items()
         assert size.expression is not None
         term = tree.AxisTerm(size.span, tree.Identifier(size.span, key), size.expression)
-        positional, keywords = [Argument(Axes((term,), frame), size.span)], {}
+        positional, keywords = [Evaluated(Axes((term,), frame), size.span)], {}
     for key, value in keywords.items():
         if key not in rule.keywords:
             raise error(
@@ -84,13 +95,13 @@ def apply(
             raise error("E0103", f"`{primitive.name}` needs {low} operand{'s' if low != 1 else ''}", span)
         parts = parts_of((a.value for a in (*positional, *keywords.values())), span)
         return Primitive(primitive.name, tuple(positional), keywords, parts)
-    return rule.build(Given(primitive.name, tuple(positional), dict(keywords), frame, span))
+    return rule.build(PrimitiveCall(primitive.name, tuple(positional), dict(keywords), frame, span))
 
 
 # ---------------------------------------------------------------- elementwise
 
 
-def _cast(g: Given) -> Compile:
+def _cast(g: PrimitiveCall) -> CompileTimeValue:
     value = g.positional[0].value
     if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
         return operate(g.name, g.span, g.positional[0])
@@ -98,7 +109,7 @@ def _cast(g: Given) -> Compile:
     return tensor.value if g.type(0).dtype == g.name else g.emit(ops.Cast(g.name), tensor)
 
 
-def _where(g: Given) -> Compile:
+def _where(g: PrimitiveCall) -> CompileTimeValue:
     choice = g.positional[0].value
     if isinstance(choice, Number) and choice.value is not None and choice.formula is None:
         return g.positional[1 if choice.value else 2].value
@@ -110,7 +121,7 @@ def _where(g: Given) -> Compile:
 # ---------------------------------------------------------------- reductions and contraction
 
 
-def _softmax(g: Given) -> Compile:
+def _softmax(g: PrimitiveCall) -> CompileTimeValue:
     op, tensor = ops.Softmax(g.axis("over", g.type(0))), g.tensor(0)
     if "where" not in g.keywords:
         return g.emit(op, tensor)
@@ -140,22 +151,22 @@ def _softmax(g: Given) -> Compile:
     return g.emit(op, tensor, lifted)
 
 
-def _label(argument: Argument, g: Given) -> tuple[Label, ...]:
+def _label(argument: Evaluated, g: PrimitiveCall) -> tuple[Label, ...]:
     return (Label(argument.span, str(g.type(0))),) if argument.span.source is g.span.source else ()
 
 
-def _dot(g: Given) -> Compile:
+def _dot(g: PrimitiveCall) -> CompileTimeValue:
     a, b = g.tensor(0), g.tensor(1)
     over = axes_of(g.keyword("over"), g.frame, (g.type(0), g.type(1)), known=True)
     return g.emit(ops.Dot(over), a, b)
 
 
-def _take(g: Given) -> Compile:
+def _take(g: PrimitiveCall) -> CompileTimeValue:
     over, table, index = g.axis("over", g.type(0)), g.tensor(0), g.tensor(1)
     assert isinstance(index.value, Value)
     maker = g.frame.builder.makers.get(index.value)
     if maker is not None and isinstance(maker.op, ops.Range):
-        g.frame.run.require(
+        g.frame.elaborator.require(
             Constraint(
                 "<=",
                 maker.op.axis.size,
@@ -174,12 +185,12 @@ def _take(g: Given) -> Compile:
 # ---------------------------------------------------------------- shape
 
 
-def _range(g: Given) -> Compile:
+def _range(g: PrimitiveCall) -> CompileTimeValue:
     axis = axes_of(g.positional[0], g.frame)[0]
     return index_functions.positions(axis, g.frame, g.span) if g.name == "positions" else g.emit(ops.Range(axis))
 
 
-def _rearrange(g: Given) -> Compile:
+def _rearrange(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.positional[1].value
     if not isinstance(arrow, ArrowValue):
         raise error(
@@ -194,7 +205,7 @@ def _rearrange(g: Given) -> Compile:
 # ---------------------------------------------------------------- the rest
 
 
-def _dropout(g: Given) -> Compile:
+def _dropout(g: PrimitiveCall) -> CompileTimeValue:
     rate = g.positional[1] if len(g.positional) > 1 else g.keyword("p")
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None or not 0 <= p < 1:
@@ -203,19 +214,19 @@ def _dropout(g: Given) -> Compile:
     if p == 0:
         return tensor.value
     place = g.frame.number("dropout")
-    g.frame.run.scopes[place.path] = ScopeInfo(place.path, "dropout", g.span)
+    g.frame.elaborator.scopes[place.path] = ScopeInfo(place.path, "dropout", g.span)
     inner = g.frame.child("block", place)
     return emit(inner, ops.Dropout(float(p), place.path), g.span, tensor)
 
 
-def _uniform(g: Given) -> Compile:
+def _uniform(g: PrimitiveCall) -> CompileTimeValue:
     if len(g.positional) == 2:
         return _initializer(g)
     site = g.frame.number("uniform")
     return g.emit(ops.Uniform(axes_of(g.positional[0], g.frame), site.path))
 
 
-def _initializer(g: Given) -> Compile:
+def _initializer(g: PrimitiveCall) -> CompileTimeValue:
     values = []
     for given in g.positional:
         n = decided(number(given.value, given.span, "an initialiser's argument"))
@@ -225,49 +236,49 @@ def _initializer(g: Given) -> Compile:
     return Initializer(g.name, tuple(values))
 
 
-def _kind(g: Given) -> Compile:
+def _kind(g: PrimitiveCall) -> CompileTimeValue:
     return Text(kind_of(g.positional[0].value))
 
 
-def _has(g: Given) -> Compile:
+def _has(g: PrimitiveCall) -> CompileTimeValue:
     axes = axes_of(g.positional[1], g.frame)
     return Number.of(all(a in g.type(0).axes for a in axes))
 
 
 _OVER = ("over",)
 
-FORMS: dict[str, Rule] = {
-    "float": Rule(_cast, doc="as the model's float"),
-    "int": Rule(_cast, doc="as an integer, towards zero"),
-    "bool": Rule(_cast, doc="whether it is not zero"),
-    "where": Rule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),
-    "softmax": Rule(_softmax, keywords=("over", "where"),
+FORMS: dict[str, CallRule] = {
+    "float": CallRule(_cast, doc="as the model's float"),
+    "int": CallRule(_cast, doc="as an integer, towards zero"),
+    "bool": CallRule(_cast, doc="whether it is not zero"),
+    "where": CallRule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),
+    "softmax": CallRule(_softmax, keywords=("over", "where"),
                     doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
-    "dot": Rule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
-    "take": Rule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
-    "range": Rule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
-    "positions": Rule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
-    "rearrange": Rule(_rearrange, (2, 2),
+    "dot": CallRule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
+    "take": CallRule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
+    "range": CallRule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
+    "positions": CallRule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
+    "rearrange": CallRule(_rearrange, (2, 2),
                       doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
-    "concat": Rule(joining.concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
-    "split": Rule(joining.split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
-    "broadcast": Rule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
-    "windows": Rule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
+    "concat": CallRule(joining.concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
+    "split": CallRule(joining.split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
+    "broadcast": CallRule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
+    "windows": CallRule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
                     "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
-    "one_hot": Rule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
+    "one_hot": CallRule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
                     doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
-    "dropout": Rule(_dropout, (1, 2), ("p",),
+    "dropout": CallRule(_dropout, (1, 2), ("p",),
                     "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),
-    "uniform": Rule(_uniform, (1, 2),
+    "uniform": CallRule(_uniform, (1, 2),
                     doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
-    **{name: Rule(_initializer, (n, n), doc="an initialiser") for name, n in
+    **{name: CallRule(_initializer, (n, n), doc="an initialiser") for name, n in
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
-    "kind": Rule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
-    "has": Rule(_has, (2, 2), doc="whether a tensor has an axis"),
+    "kind": CallRule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
+    "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis"),
 }  # fmt: skip
 
 
-def rule_of(name: str) -> Rule | None:
+def rule_of(name: str) -> CallRule | None:
     """How the primitive called `name` is called; None where there is none."""
     op = ops.OPS.get(name)
     return FORMS.get(name) or (rule_for(op) if op is not None and op.called else None)
@@ -278,7 +289,7 @@ def names() -> tuple[str, ...]:
     return (*(name for name, op in ops.OPS.items() if op.called), *FORMS)
 
 
-CONSTANTS: dict[str, Compile] = {
+CONSTANTS: dict[str, CompileTimeValue] = {
     **values.CONSTANTS,
     **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
 }

@@ -15,7 +15,7 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit
-from attndsl.elaborate.values import Argument, ArrowValue
+from attndsl.elaborate.values import ArrowValue, Evaluated
 from attndsl.graph import Axis, Type, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Constraint, Size
@@ -49,7 +49,7 @@ class Group:
         return self.factors[0]
 
 
-def rearrange(given: Argument, arrow: ArrowValue, frame: Frame, span: Span) -> Value:
+def rearrange(given: Evaluated, arrow: ArrowValue, frame: Frame, span: Span) -> Value:
     """The tensor with the axes on the left made into those on the right, which stand where the first of them stood.
 
     Raises E0203 for an axis that the tensor lacks, E0205 where the result would have an axis twice, E0206 where the
@@ -206,7 +206,7 @@ def _ambiguous(ours: Sequence[Factor], theirs: Sequence[Factor]) -> AttnError:
 class _Moving:
     """The tensor under way. `now` says which of its axes each factor is at present."""
 
-    def __init__(self, given: Argument, frame: Frame, span: Span) -> None:
+    def __init__(self, given: Evaluated, frame: Frame, span: Span) -> None:
         self.argument, self.frame, self.span = given, frame, span
         self.now: dict[Factor, Axis] = {}
 
@@ -239,7 +239,7 @@ class _Moving:
         self.now[group.factors[0]] = group.axis
 
     def emit(self, op: ops.Op) -> None:
-        self.argument = Argument(emit(self.frame, op, self.span, self.argument), self.argument.span)
+        self.argument = Evaluated(emit(self.frame, op, self.span, self.argument), self.argument.span)
 
 
 def _free(axis: Axis, label: str, taken: set[str]) -> Axis:
@@ -252,7 +252,7 @@ def _free(axis: Axis, label: str, taken: set[str]) -> Axis:
 
 
 def _exchange(
-    moving: _Moving, before: Sequence[Group], after: Sequence[Group], given: Argument, arrow: ArrowValue
+    moving: _Moving, before: Sequence[Group], after: Sequence[Group], given: Evaluated, arrow: ArrowValue
 ) -> None:
     """Turn the factors that stand on the left only into those that stand on the right only."""
     gone, new = _left(before), _left(after)
@@ -261,7 +261,7 @@ def _exchange(
     if old != made:
         frame = moving.frame
         helps = ("both sides of `->` must have the same number of elements",)
-        frame.run.require(Constraint("==", old, made, frame.site or arrow.span, "E0206", helps=helps))
+        frame.elaborator.require(Constraint("==", old, made, frame.site or arrow.span, "E0206", helps=helps))
         raise error(
             "E0206",
             f"{axes_text(old_axes)} and {axes_text(new_axes)} differ in size: `{old}` against `{made}`",

@@ -13,7 +13,7 @@ from attndsl.elaborate.values import (
     ArrowValue,
     Axes,
     BlockValue,
-    Compile,
+    CompileTimeValue,
     IndexFunctionValue,
     Primitive,
     Several,
@@ -30,14 +30,14 @@ from attndsl.values import Nothing, Number, Text
 Setting = str | int | float | bool
 
 
-def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Frame) -> dict[str, Compile]:
+def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Frame) -> dict[str, CompileTimeValue]:
     """Bind every hyperparameter of the model in `frame`: what `settings` say, else the variant, else the default. Each
     sees those before it.
 
     An integer one is a symbol of its own in sizes, whatever its value. Raises `AttnError` with every wrong setting.
     """
     problems: list[Diagnostic] = []
-    values: dict[str, Compile] = {}
+    values: dict[str, CompileTimeValue] = {}
     parameters = {p.name.text: p for p in spec.model.hyperparameters}
     given: dict[str, _Given] = {}
     if spec.variant is not None:
@@ -116,9 +116,9 @@ def misfits(parameter: tree.Parameter, written: tree.Expr, frame: Frame) -> tupl
     """What is wrong with a value for a hyperparameter, written somewhere in the spec: it is of the kind of the default,
     whatever was chosen instead of that."""
     try:
-        value = frame.run.evaluate(written, frame)
+        value = frame.evaluate(written)
         if parameter.default is not None:
-            default = frame.run.evaluate(parameter.default, frame)
+            default = frame.evaluate(parameter.default)
             _checked(parameter.name.text, value, default, _Given(written, written.span), parameter)
     except AttnError as problem:
         return problem.diagnostics
@@ -155,11 +155,11 @@ def _moved(node: Any, source: Source, by: int) -> Any:
     return node
 
 
-def _evaluated(given: _Given, default: Compile | None, name: str, frame: Frame) -> Compile:
+def _evaluated(given: _Given, default: CompileTimeValue | None, name: str, frame: Frame) -> CompileTimeValue:
     """The value of a setting. A `--set` that is to be a number and holds an unknown name is told what is wanted: names
     that are nearly the same would not help."""
     try:
-        return frame.run.evaluate(given.value, frame)
+        return frame.evaluate(given.value)
     except AttnError as problem:
         if given.outside is None or not isinstance(default, Number):
             raise
@@ -168,9 +168,9 @@ def _evaluated(given: _Given, default: Compile | None, name: str, frame: Frame) 
         raise AttnError(*told) from None
 
 
-def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Frame) -> Compile:
+def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Frame) -> CompileTimeValue:
     name = parameter.name.text
-    default = frame.run.evaluate(parameter.default, frame) if parameter.default is not None else None
+    default = frame.evaluate(parameter.default) if parameter.default is not None else None
     if given is None:
         if default is None:
             raise error(
@@ -198,14 +198,16 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
     if isinstance(value, Number) and isinstance(value.value, int) and not value.is_bool:
         if abs(value.value) >= 2**62:
             raise error("E0403", f"`{name}` is too large a number", span, help=f"the largest is {2**62 - 1:,}")
-        frame.run.sizes[name] = value.value
+        frame.elaborator.sizes[name] = value.value
         symbol = Size.symbol(name)
         value = Number(value.value, symbol, Axis.of(symbol))
     frame.bind(name, value, parameter.name.span)
     return value
 
 
-def _checked(name: str, value: Compile, default: Compile, given: _Given, parameter: tree.Parameter) -> Compile:
+def _checked(
+    name: str, value: CompileTimeValue, default: CompileTimeValue, given: _Given, parameter: tree.Parameter
+) -> CompileTimeValue:
     """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, …; where the default is
     `none`, anything goes."""
     wanted, have = _kind(default), _kind(value)
@@ -230,7 +232,7 @@ def _checked(name: str, value: Compile, default: Compile, given: _Given, paramet
     )
 
 
-def _kind(value: Compile) -> str:
+def _kind(value: CompileTimeValue) -> str:
     if isinstance(value, Number):
         if value.is_bool:
             return "a truth value"
@@ -244,5 +246,5 @@ def _kind(value: Compile) -> str:
     return "a text" if isinstance(value, Text) else "nothing"
 
 
-def _example(default: Compile) -> str:
+def _example(default: CompileTimeValue) -> str:
     return shown(default)

@@ -8,7 +8,7 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_text, dtype_of, emit, lift, size_of
-from attndsl.elaborate.values import Argument, Axes, BlockValue
+from attndsl.elaborate.values import Axes, BlockValue, Evaluated
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
@@ -20,20 +20,20 @@ from attndsl.values import Number
 class Sorted:
     """A call's arguments by the name of the hyperparameter or tensor that they are for."""
 
-    settings: dict[str, Argument] = field(default_factory=dict)
-    tensors: dict[str, Argument] = field(default_factory=dict)
+    settings: dict[str, Evaluated] = field(default_factory=dict)
+    tensors: dict[str, Evaluated] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
-class Bound:
+class BoundAxes:
     """How axes inside a block stand for axes outside it (`back`), only where they differ."""
 
     back: dict[Axis, Axis] = field(default_factory=dict)
     taken: dict[Axis, str] = field(default_factory=dict)  # outer axis → the signature's name that has it
 
 
-def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Span) -> Bound:
-    block, bound = callee.block, Bound()
+def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Span) -> BoundAxes:
+    block, bound = callee.block, BoundAxes()
     for parameter in block.hyperparameters:
         name = parameter.name.text
         if name in given.settings:
@@ -49,7 +49,7 @@ def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Sp
                 span,
                 other=Label(parameter.span, "declared here"),
             )
-    tensors: dict[str, Argument] = {}
+    tensors: dict[str, Evaluated] = {}
     for parameter in block.tensors:
         name = parameter.name.text
         if name in given.tensors:
@@ -70,12 +70,12 @@ def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Sp
             if isinstance(parameter.default, tree.Name) and parameter.default.text in tensors:
                 tensors[name] = tensors[parameter.default.text]
             else:
-                tensors[name] = lift(Argument(inner.run.evaluate(parameter.default, inner), span), inner)
+                tensors[name] = lift(Evaluated(inner.evaluate(parameter.default), span), inner)
         inner.bind(name, _match(parameter, tensors[name], block, inner, bound, frame), parameter.span)
     for parameter in waiting:
         if parameter.name.text not in inner.names:
             assert parameter.default is not None
-            inner.bind(parameter.name.text, inner.run.evaluate(parameter.default, inner), parameter.span)
+            inner.bind(parameter.name.text, inner.evaluate(parameter.default), parameter.span)
     return bound
 
 
@@ -83,7 +83,7 @@ def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Block, inner:
     """Literal defaults are known before the tensors, whose types may mention them."""
     for parameter in waiting:
         if isinstance(parameter.default, (tree.Number, tree.Boolean, tree.String)):
-            inner.bind(parameter.name.text, inner.run.evaluate(parameter.default, inner), parameter.span)
+            inner.bind(parameter.name.text, inner.evaluate(parameter.default), parameter.span)
 
 
 def _split(
@@ -103,7 +103,7 @@ def _split(
     return pairs, list(axes[rest:end])
 
 
-def _star(block: tree.Block, tensors: Mapping[str, Argument], inner: Frame) -> None:
+def _star(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame) -> None:
     """`*` has one meaning in a signature: the largest of what the tensors have for it, which contains the others."""
     largest: list[Axis] | None = None
     for parameter in block.tensors:
@@ -112,11 +112,11 @@ def _star(block: tree.Block, tensors: Mapping[str, Argument], inner: Frame) -> N
             split = _split(parameter, tensors[parameter.name.text].type.axes)
             if split is not None and (largest is None or len(split[1]) > len(largest)):
                 largest = split[1]
-    inner.rest = tuple(largest) if largest is not None else None
+    inner.enclosing.rest = tuple(largest) if largest is not None else None
 
 
 def _match(
-    parameter: tree.Parameter, given: Argument, block: tree.Block, inner: Frame, bound: Bound, frame: Frame
+    parameter: tree.Parameter, given: Evaluated, block: tree.Block, inner: Frame, bound: BoundAxes, frame: Frame
 ) -> Value:
     """A tensor bound to a parameter: its dtype and rank checked, its axes named as the signature says."""
     value = given.tensor
@@ -145,11 +145,11 @@ def _match(
             note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}",
         )
     pairs, rest = split
-    missing = [a for a in rest if inner.rest is not None and a not in inner.rest]
+    missing = [a for a in rest if inner.enclosing.rest is not None and a not in inner.enclosing.rest]
     if missing:
         raise error(
             "E0201",
-            f"`*` is {axes_text(inner.rest or ())} in this call, but `{parameter.name.text}` has "
+            f"`*` is {axes_text(inner.enclosing.rest or ())} in this call, but `{parameter.name.text}` has "
             f"{axes_text(missing)} too",
             given.span,
             axes_text(value.type.axes),
@@ -158,7 +158,7 @@ def _match(
     names = [t.size.text for t, _ in pairs if isinstance(t.size, tree.Name)]
     for term, outer in pairs:
         own = term.size.text if isinstance(term.size, tree.Name) else None
-        if frame.in_user_file and outer.name in names and own is not None and outer.name != own:
+        if frame.viewpoint.in_user_file and outer.name in names and own is not None and outer.name != own:
             raise error(
                 "E0202",
                 f"the axis `{outer.name}` stands where `{block.name.text}` expects `{own}`",
@@ -169,16 +169,22 @@ def _match(
             )
         inside = _match_axis(term, outer, block, inner, bound, given, declared)
         if inside != outer:
-            value = emit(inner, ops.Rename(outer, inside), parameter.span, Argument(value, given.span))
+            value = emit(inner, ops.Rename(outer, inside), parameter.span, Evaluated(value, given.span))
     return value
 
 
 def _match_axis(
-    term: tree.AxisTerm, outer: Axis, block: tree.Block, inner: Frame, bound: Bound, given: Argument, declared: Label
+    term: tree.AxisTerm,
+    outer: Axis,
+    block: tree.Block,
+    inner: Frame,
+    bound: BoundAxes,
+    given: Evaluated,
+    declared: Label,
 ) -> Axis:
     """The axis that `outer` is inside the block."""
     assert term.size is not None
-    run = inner.run
+    elaborator = inner.elaborator
     if term.name is not None:
         _match_size(term.size, outer, block, inner, given, declared)
         return Axis(term.name.text, outer.size, outer.origin)
@@ -188,17 +194,17 @@ def _match_axis(
         if known is None:
             inside = outer
             if outer in bound.taken and bound.taken[outer] != name:
-                used = {a.name for a in (*bound.taken, *bound.back, *(inner.rest or ()))}
+                used = {a.name for a in (*bound.taken, *bound.back, *(inner.enclosing.rest or ()))}
                 fresh = name
                 while fresh in used:
                     fresh += "'"
                 inside = outer.named(fresh)
                 bound.back[inside] = outer
             bound.taken.setdefault(outer, name)
-            inner.bind(name, Number(outer.size.known(run.sizes), outer.size, inside), term.span)
+            inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, inside), term.span)
             return inside
         if isinstance(known.value, Axes) and [t.span.text for t in known.value.terms] == [outer.name]:
-            inner.bind(name, Number(outer.size.known(run.sizes), outer.size, outer), known.span)
+            inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, outer), known.span)
             return outer
         if isinstance(known.value, Number) and known.value.size is not None:
             expected = known.value.axis or Axis.of(known.value.size)
@@ -221,12 +227,12 @@ def _match_axis(
 
 
 def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:
-    symbols = sorted({s for size in sizes for s in size.symbols if s in frame.run.sizes})
-    return (", ".join(f"{s} = {frame.run.sizes[s]}" for s in symbols),) if symbols else ()
+    symbols = sorted({s for size in sizes for s in size.symbols if s in frame.elaborator.sizes})
+    return (", ".join(f"{s} = {frame.elaborator.sizes[s]}" for s in symbols),) if symbols else ()
 
 
 def _match_size(
-    node: tree.Expr, outer: Axis, block: tree.Block, inner: Frame, given: Argument, declared: Label
+    node: tree.Expr, outer: Axis, block: tree.Block, inner: Frame, given: Evaluated, declared: Label
 ) -> None:
     """An expression in a signature equals the axis's size; one unknown name in it is solved for."""
     unknown = [n for n in dict.fromkeys(tree.names(node)) if inner.lookup(n.text) is None]
@@ -263,10 +269,10 @@ def _match_size(
             given.span,
             other=declared,
         )
-    inner.bind(unknown_names[0], Number(solution.known(inner.run.sizes), solution), node.span)
+    inner.bind(unknown_names[0], Number(solution.known(inner.elaborator.sizes), solution), node.span)
     size_of(inner.names[unknown_names[0]].value, given.span, inner)  # type: ignore[arg-type]
 
 
 def size_or_none(node: tree.Expr, frame: Frame) -> Size | None:
-    value = frame.run.evaluate(node, frame)
+    value = frame.evaluate(node)
     return value.size if isinstance(value, Number) else None

@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from attndsl.diagnostics import AttnError, Label, error
+from attndsl.diagnostics import Label, error
+from attndsl.elaborate import parameters
 from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.cases import decided
-from attndsl.elaborate.expressions import argument, binary, condition, evaluate
-from attndsl.elaborate.frames import POISON, Frame, Poisoned
-from attndsl.elaborate.inputs import declare_input, declare_output
-from attndsl.elaborate.parameters import declare_parameter
+from attndsl.elaborate.expressions import binary, condition
+from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.tensors import lift, type_of
-from attndsl.elaborate.values import Argument, Compile, Several, describe
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
-from attndsl.sizes import Constraint, SizeTooLong
+from attndsl.sizes import Constraint
 from attndsl.syntax import tree
-from attndsl.values import Number, Text, too_long
+from attndsl.values import Number, Text
 
 DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
-
-
-def execute(statements: Sequence[tree.Statement], frame: Frame) -> None:
-    """Run statements in order. Mistakes are collected statement by statement; what a failed one would have bound is
-    poisoned, so that nothing is said twice. In a block the first mistake ends the block (its caller reports it)."""
-    for statement in statements:
-        if frame.results is not None or frame.run.exhausted:
-            return
-        if frame.kind in ("block", "index function"):
-            _execute(statement, frame)
-            continue
-        try:
-            _execute(statement, frame)
-        except AttnError as problem:
-            frame.run.report(problem)
-            _poison(statement, frame)
-        except Poisoned:
-            _poison(statement, frame)
-
-
-def _execute(statement: tree.Statement, frame: Frame) -> None:
-    try:
-        _TABLE[type(statement)](statement, frame)
-    except SizeTooLong as problem:
-        raise too_long(problem, statement.span) from None
-
-
-def _poison(statement: tree.Statement, frame: Frame) -> None:
-    for name in bound_names(statement):
-        if name.text not in frame.names or not isinstance(statement, (tree.Repeat, tree.Scan)):
-            frame.bind(name.text, POISON, name.span)
-    if isinstance(statement, (tree.Return, tree.Emit)):
-        raise Poisoned
 
 
 def bound_names(statement: tree.Statement) -> list[tree.Identifier]:
@@ -96,19 +59,14 @@ def _parts(node: tree.Expr) -> list[tree.Tree]:
 # ---------------------------------------------------------------- assignment
 
 
-def _assign(node: tree.Assign, frame: Frame) -> None:
-    licensed = frame.outer
-    frame.outer = licensed or node.type is not None
-    try:
-        value = evaluate(node.value, frame)
-    finally:
-        frame.outer = licensed
+def assign(node: tree.Assign, frame: Frame) -> None:
+    value = (frame if node.type is None else frame.licensing()).evaluate(node.value)
     if node.operator is not None:
         value = _augmented(node, value, frame)
     if node.type is not None:
         value = _typed(node, value, frame)
     if len(node.targets) == 1:
-        values: tuple[Compile, ...] = (value,)
+        values: tuple[CompileTimeValue, ...] = (value,)
         if isinstance(value, Several):
             raise error(
                 "E0113",
@@ -135,23 +93,23 @@ def _assign(node: tree.Assign, frame: Frame) -> None:
         _rebind(target, item, frame)
 
 
-def _rebind(target: tree.Identifier, value: Compile, frame: Frame) -> None:
+def _rebind(target: tree.Identifier, value: CompileTimeValue, frame: Frame) -> None:
     """Assign to the name where it lives: a carried value in its repeat's frame, else here."""
     frame.bind(target.text, value, target.span)
 
 
-def _augmented(node: tree.Assign, value: Compile, frame: Frame) -> Compile:
+def _augmented(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> CompileTimeValue:
     """`x += y` is `x = x + y`."""
     (target,) = node.targets
     name = tree.Name(target.span, target.text)
-    left, right = argument(name, frame), Argument(value, node.value.span, node.value)
+    left, right = frame.evaluated(name), Evaluated(value, node.value.span, node.value)
     assert node.operator is not None
     return binary(node.operator, left, right, node.span, frame)
 
 
-def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:
+def _typed(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> Value:
     assert node.type is not None
-    lifted = lift(Argument(value, node.value.span, node.value), frame)
+    lifted = lift(Evaluated(value, node.value.span, node.value), frame)
     assert isinstance(lifted.value, Value)
     wanted = type_of(node.type, frame, (lifted.value.type,))
     return as_written(lifted, wanted, node.type.span, frame, node.span)
@@ -160,17 +118,17 @@ def _typed(node: tree.Assign, value: Compile, frame: Frame) -> Value:
 # ---------------------------------------------------------------- parameters and layers
 
 
-def _layer(node: tree.LayerDecl, frame: Frame) -> None:
-    layer = make_layer(evaluate(node.value, frame), node.name, frame, node.span)
+def declare_layer(node: tree.LayerDecl, frame: Frame) -> None:
+    layer = make_layer(frame.evaluate(node.value), node.name, frame, node.span)
     frame.bind(node.name.text, layer, node.name.span)
 
 
-def _param(node: tree.ParamDecl, frame: Frame) -> None:
+def declare_parameter(node: tree.ParamDecl, frame: Frame) -> None:
     type_ = type_of(node.type, frame)
     _check_parameter(type_, node, frame)
     initializer = DEFAULT_INITIALIZER
     if node.init is not None:
-        value = evaluate(node.init, frame)
+        value = frame.evaluate(node.init)
         if isinstance(value, Number) and decided(value).value is not None:
             value = Initializer("constant", (float(value.value or 0),))
         if not isinstance(value, Initializer):
@@ -189,7 +147,7 @@ def _param(node: tree.ParamDecl, frame: Frame) -> None:
             node.span,
             help="use zeros, ones, normal(std) or uniform(a, b)",
         )
-    declare_parameter(frame, node.name, type_, initializer, node.span)
+    parameters.declare(frame, node.name, type_, initializer, node.span)
 
 
 def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
@@ -201,7 +159,7 @@ def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
             node.type.span,
             help="it is trained by gradients; a table of numbers is computed: `range(n)`, `where(…)`",
         )
-    free = sorted({s for a in type_.axes for s in a.size.symbols} - frame.run.sizes.keys())
+    free = sorted({s for a in type_.axes for s in a.size.symbols} - frame.elaborator.sizes.keys())
     if free:
         raise error(
             "E0209",
@@ -215,12 +173,12 @@ def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
 # ---------------------------------------------------------------- control
 
 
-def _if(node: tree.If, frame: Frame) -> None:
+def branch(node: tree.If, frame: Frame) -> None:
     branch = node.then if condition(node.condition, frame) else node.otherwise
-    execute(branch, frame)
+    frame.execute(branch)
 
 
-def _return(node: tree.Return, frame: Frame) -> None:
+def give_back(node: tree.Return, frame: Frame) -> None:
     if frame.kind not in ("block", "scope", "index function"):
         raise error(
             "E0112",
@@ -228,30 +186,30 @@ def _return(node: tree.Return, frame: Frame) -> None:
             node.span,
             help="a model says `output NAME = …`; a repeat carries what it assigns, or says `emit …`",
         )
-    values: list[Compile] = []
+    values: list[CompileTimeValue] = []
     for expression in node.values:
-        value = evaluate(expression, frame)
+        value = frame.evaluate(expression)
         values += value.values if isinstance(value, Several) else (value,)
-    frame.results, frame.returned = tuple(values), node.span
+    frame.returned = Returned(tuple(values), node.span)
 
 
-def _emit(node: tree.Emit, frame: Frame) -> None:
+def emit_values(node: tree.Emit, frame: Frame) -> None:
     if frame.kind not in ("repeat", "scan"):
         raise error("E0112", "`emit` stands in a `repeat` or a `scan`", node.span)
     if frame.emitted is not None:
         raise error("E0112", "a body emits once", node.span, help="emit several values at once: `emit a, b`")
     emitted = []
     for expression in node.values:
-        value = lift(argument(expression, frame), frame).value
+        value = lift(frame.evaluated(expression), frame).value
         assert isinstance(value, Value)
         emitted.append(value)
     frame.emitted = tuple(emitted)
 
 
-def _require(node: tree.RequireDecl, frame: Frame) -> None:
+def require(node: tree.RequireDecl, frame: Frame) -> None:
     comparison = node.condition
     if isinstance(comparison, tree.Chain) and len(comparison.operators) == 1:
-        sides = [evaluate(o, frame) for o in comparison.operands]
+        sides = [frame.evaluate(o) for o in comparison.operands]
         relation = comparison.operators[0].text
         if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in (
             "==",
@@ -265,8 +223,10 @@ def _require(node: tree.RequireDecl, frame: Frame) -> None:
             assert left is not None
             assert right is not None
             said = node.message.value if node.message else ""
-            at = frame.site or node.span
-            frame.run.require(Constraint(relation, left, right, at, "E0210", _because(frame, node), message=said))
+            at = frame.at(node.span)
+            frame.elaborator.require(
+                Constraint(relation, left, right, at, "E0210", _because(frame, node), message=said)
+            )
             return
     if not condition(comparison, frame):
         values = _values_in(comparison, frame)
@@ -286,14 +246,10 @@ def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:
 
 
 def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:
-    return (f"`{frame.owner}` requires `{node.condition.span.text}`",) if frame.kind == "block" else ()
+    return (f"`{frame.enclosing.name}` requires `{node.condition.span.text}`",) if frame.kind == "block" else ()
 
 
-def _body(node: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> None:
-    frame.run.enter(node, frame)
-
-
-def _state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
+def state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
     raise error(
         "E0115",
         "states are not elaborated yet",
@@ -302,29 +258,7 @@ def _state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
     )
 
 
-def _input(node: tree.InputDecl, frame: Frame) -> None:
-    declare_input(node, frame)
-
-
-def _output(node: tree.OutputDecl, frame: Frame) -> None:
-    declare_output(node, frame)
-
-
-_TABLE: dict[type, Callable[[Any, Frame], None]] = {
-    tree.Assign: _assign,
-    tree.LayerDecl: _layer,
-    tree.ParamDecl: _param,
-    tree.StateDecl: _state,
-    tree.StateWrite: _state,
-    tree.InputDecl: _input,
-    tree.OutputDecl: _output,
-    tree.RequireDecl: _require,
-    tree.If: _if,
-    tree.Return: _return,
-    tree.Emit: _emit,
-    tree.Scope: _body,
-    tree.Repeat: _body,
-    tree.Scan: _body,
-}
-
-__all__ = ["assigned_names", "bound_names", "execute"]
+__all__ = [
+    "assign", "assigned_names", "bound_names", "branch", "declare_layer", "declare_parameter", "emit_values",
+    "give_back", "require", "state",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error
 from attndsl.elaborate.cases import note_use
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
-from attndsl.elaborate.values import Argument, Axes, Compile, describe
+from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
 from attndsl.sizes import Constraint, Size
@@ -19,11 +19,11 @@ from attndsl.values import Formula, Number
 _VERBS = {"+": "is added to", "-": "is subtracted from", "*": "is multiplied with", "/": "divides"}
 
 
-def emit(frame: Frame, op: Op, span: Span, *operands: Argument) -> Value:
+def emit(frame: Frame, op: Op, span: Span, *operands: Evaluated) -> Value:
     """Append `op` applied to tensors; what does not fit is said at the operands' places."""
     values = tuple(_tensor(o) for o in operands)
     stamp(frame, span)
-    frame.run.spend(1, span, frame)
+    frame.spend(1, span)
     try:
         return frame.builder.emit(op, *values)
     except Mismatch as problem:
@@ -35,17 +35,17 @@ def stamp(frame: Frame, span: Span) -> None:
     builder.scope, builder.span, builder.site = (
         frame.place.path,
         span,
-        frame.site or (span if frame.in_user_file else None),
+        frame.site or (span if frame.viewpoint.in_user_file else None),
     )
 
 
-def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument], frame: Frame | None = None) -> AttnError:
+def mismatch(problem: Mismatch, span: Span, operands: Sequence[Evaluated], frame: Frame | None = None) -> AttnError:
     notes: tuple[str, ...] = (problem.note,) if problem.note else ()
     helps: tuple[str, ...] = (problem.help,) if problem.help else ()
     if frame is not None and problem.lacking is not None and (short := frame.short_of(problem.lacking)):
         # The caller never wrote these axes down: what counts is which argument does not have them.
         name, type = short
-        rest = axes_text(frame.rest or ())
+        rest = axes_text(frame.enclosing.rest or ())
         notes += (f"`*` is {rest} in this call, and `{name}` is {type}",)
         helps += (f"give `{name}` all of {rest}",)
     places = [operands[i] for i in problem.operands if i < len(operands)]
@@ -62,23 +62,23 @@ def mismatch(problem: Mismatch, span: Span, operands: Sequence[Argument], frame:
     )
 
 
-def type_text(argument: Argument) -> str:
+def type_text(argument: Evaluated) -> str:
     return str(argument.value.type) if isinstance(argument.value, Value) else describe(argument.value)
 
 
-def _tensor(argument: Argument) -> Value:
+def _tensor(argument: Evaluated) -> Value:
     if not isinstance(argument.value, Value):
         raise error("E0104", f"a tensor is needed here, but this is {describe(argument.value)}", argument.span)
     return argument.value
 
 
-def lift(argument: Argument, frame: Frame) -> Argument:
+def lift(argument: Evaluated, frame: Frame) -> Evaluated:
     """The argument as a tensor: a number becomes a constant, an input's size its value, a repeat index its scalar."""
     value = argument.value
     if isinstance(value, Value):
         return argument
     if isinstance(value, Number):
-        return Argument(_lift(value, frame, argument.span), argument.span, argument.expression)
+        return Evaluated(_lift(value, frame, argument.span), argument.span, argument.expression)
     raise error(
         "E0104",
         f"a tensor is needed here, but this is {describe(value)}",
@@ -109,23 +109,23 @@ def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:
         return formula.variable.value
     if formula.operator == "constant":
         return _lift(Number(formula.constant), frame, span)
-    operands = [Argument(_emit_formula(o, frame, span), span) for o in formula.operands]
+    operands = [Evaluated(_emit_formula(o, frame, span), span) for o in formula.operands]
     if formula.operator in ("float", "int"):
         return emit(frame, ops.Cast(formula.operator), span, *operands)
     if formula.operator == "^" and formula.operands[1].operator != "constant":
-        operands[0] = Argument(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
+        operands[0] = Evaluated(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
     return emit(frame, written(formula.operator)(), span, *operands)
 
 
 # ---------------------------------------------------------------- arithmetic
 
 
-def arithmetic(frame: Frame, operator: str, left: Argument, right: Argument, span: Span) -> Value:
+def arithmetic(frame: Frame, operator: str, left: Evaluated, right: Evaluated, span: Span) -> Value:
     """`left operator right` on tensors. One side's axes must be among the other's, unless outer combination is
     licensed here (a written type, an index function)."""
     left, right = lift(left, frame), lift(right, frame)
     a, b = _tensor(left).type, _tensor(right).type
-    if not frame.outer:
+    if not frame.licensed:
         only_left = [x for x in a.axes if x not in b.axes]
         only_right = [x for x in b.axes if x not in a.axes]
         if only_left and only_right:
@@ -133,13 +133,13 @@ def arithmetic(frame: Frame, operator: str, left: Argument, right: Argument, spa
     return emit(frame, written(operator)(), span, left, right)
 
 
-def aligned(frame: Frame, name: str, operands: Sequence[Argument]) -> None:
+def aligned(frame: Frame, name: str, operands: Sequence[Evaluated]) -> None:
     """Raises E0203 unless one operand has all axes of the others, or outer combination is licensed here."""
     types = [_tensor(operand).type for operand in operands]
     widest = max(types, key=lambda t: t.rank)
     for operand, type_ in zip(operands, types, strict=True):
         lacking = [a for a in type_.axes if a not in widest.axes]
-        if lacking and not frame.outer:
+        if lacking and not frame.licensed:
             raise error(
                 "E0203",
                 f"the axes of `{name}` do not align: {axes_text(lacking)} is not in {axes_text(widest.axes)}",
@@ -150,7 +150,7 @@ def aligned(frame: Frame, name: str, operands: Sequence[Argument]) -> None:
 
 
 def _misaligned(
-    frame: Frame, operator: str, left: Argument, right: Argument, only_left: list[Axis], only_right: list[Axis]
+    frame: Frame, operator: str, left: Evaluated, right: Evaluated, only_left: list[Axis], only_right: list[Axis]
 ) -> AttnError:
     a, b = _names(only_left), _names(only_right)
     if operator in _VERBS:
@@ -161,7 +161,9 @@ def _misaligned(
     notes = []
     for x, y in pairs[:1]:
         values = [
-            f"{s} = {frame.run.sizes[s]}" for s in sorted(x.size.symbols | y.size.symbols) if s in frame.run.sizes
+            f"{s} = {frame.elaborator.sizes[s]}"
+            for s in sorted(x.size.symbols | y.size.symbols)
+            if s in frame.elaborator.sizes
         ]
         if x.size == y.size:
             notes.append(f"`{x.name}` and `{y.name}` are two axes of the same size")
@@ -182,7 +184,7 @@ def _misaligned(
     )
 
 
-def _origin(frame: Frame, argument: Argument) -> Label:
+def _origin(frame: Frame, argument: Evaluated) -> Label:
     """Where an operand comes from: the statement that made it, if it is a plain name."""
     if isinstance(argument.expression, tree.Name):
         binding = frame.lookup(argument.expression.text)
@@ -191,7 +193,7 @@ def _origin(frame: Frame, argument: Argument) -> Label:
     return Label(argument.span, _shape(argument))
 
 
-def _shape(argument: Argument) -> str:
+def _shape(argument: Evaluated) -> str:
     return axes_text(argument.value.type.axes) if isinstance(argument.value, Value) else describe(argument.value)
 
 
@@ -206,13 +208,13 @@ def _names(axes: Sequence[Axis]) -> str:
 # ---------------------------------------------------------------- sizes and axes
 
 
-def number(value: Compile, span: Span, what: str = "this") -> Number:
+def number(value: CompileTimeValue, span: Span, what: str = "this") -> Number:
     if isinstance(value, Number):
         return value
     raise error("E0404", f"{what} must be known at compile time, but it is {describe(value)}", span)
 
 
-def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
+def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
     """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
     at the call if not. Without `smallest` it is a length: at least 1 where it stands there as such or is one
     hyperparameter, at least 0 where it is calculated (what is left of `K` behind the first place)."""
@@ -234,7 +236,7 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = 
         smallest = 0 if calculated else 1
     below = denominator(n.size)
     if below is not ONE:
-        frame.run.require(
+        frame.elaborator.require(
             Constraint(
                 "divides",
                 n.size * below,
@@ -250,7 +252,7 @@ def size_of(value: Compile, span: Span, frame: Frame, *, smallest: int | None = 
             what = f"`{text}` is {n.value}" if text else f"{n.value}"
             raise error("E0209", f"{what}, which is no size", span, f"a whole number of at least {smallest} is needed")
     elif not _positive(n.size):
-        frame.run.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
+        frame.elaborator.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
     return n.size
 
 
@@ -292,7 +294,7 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             "E0203", "axes go by their names here", term.span, _has(types), help=f"name the axis: `over={example}`"
         )
     if term.name is not None:
-        made = Axis(term.name.text, size_of(frame.run.evaluate(term.size, frame), term.size.span, frame))
+        made = Axis(term.name.text, size_of(frame.evaluate(term.size), term.size.span, frame))
         same = next((a for a in axes if (a.name, a.size) == (made.name, made.size)), None)
         if known and same is None:
             raise error("E0203", f"there is no axis `{made}` here", term.span, _has(types))
@@ -300,8 +302,8 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     candidate: Axis | None = None
     if isinstance(term.size, tree.Name):
         name = term.size.text
-        if name in frame.positions:
-            return frame.positions[name]
+        if name in frame.enclosing.positions:
+            return frame.enclosing.positions[name]
         binding = frame.lookup(name)
         if binding is not None and isinstance(binding.value, Poison):
             raise Poisoned
@@ -323,7 +325,7 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
                 help=did_you_mean(name, names),
             )
     else:
-        candidate = Axis.of(size_of(frame.run.evaluate(term.size, frame), term.span, frame))
+        candidate = Axis.of(size_of(frame.evaluate(term.size), term.span, frame))
         found = [a for a in dict.fromkeys(axes) if a.name == candidate.name]
         if found:
             return found[0]
@@ -342,13 +344,13 @@ def _has(types: Sequence[Type]) -> str:
     return "the axes are " + " and ".join(axes_text(t.axes) for t in types) if types else ""
 
 
-def axes_of(value: Argument, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> tuple[Axis, ...]:
+def axes_of(value: Evaluated, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> tuple[Axis, ...]:
     """The axes of an argument such as `over=S` or `over=[M, T]`."""
     if isinstance(value.value, Axes):
         found: list[Axis] = []
         for term in value.value.terms:
-            if term.is_rest and value.value.frame.rest is not None:
-                found += value.value.frame.rest
+            if term.is_rest and value.value.frame.enclosing.rest is not None:
+                found += value.value.frame.enclosing.rest
             elif term.is_rest and types:
                 found += [a for a in types[0].axes if a not in found]
             else:
@@ -365,9 +367,9 @@ def type_of(written: tree.TypeTree, frame: Frame, types: Sequence[Type] = ()) ->
     axes: list[Axis] = []
     for term in written.axes.terms:
         if term.is_rest:
-            if frame.rest is None:
+            if frame.enclosing.rest is None:
                 raise error("E0203", "`*` stands for nothing here", term.span, help="name every axis")
-            axes += frame.rest
+            axes += frame.enclosing.rest
         else:
             axes.append(axis_of(term, frame, types))
     distinct(axes, written.axes)
@@ -404,4 +406,4 @@ def arrange(value: Value, axes: tuple[Axis, ...], frame: Frame, span: Span) -> V
     """The value laid out in this order of the same axes."""
     if value.type.axes == axes:
         return value
-    return emit(frame, ops.Transpose(axes), span, Argument(value, span))
+    return emit(frame, ops.Transpose(axes), span, Evaluated(value, span))

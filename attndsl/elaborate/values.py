@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span, error
@@ -45,8 +45,8 @@ class Primitive:
     """A primitive of the language by name (`attndsl.elaborate.primitives`), perhaps with arguments given already."""
 
     name: str
-    positional: tuple[Argument, ...] = ()
-    keywords: Mapping[str, Argument] = field(default_factory=dict)
+    positional: tuple[Evaluated, ...] = ()
+    keywords: Mapping[str, Evaluated] = field(default_factory=dict)
     parts: int = 1
 
 
@@ -56,12 +56,12 @@ class BlockValue:
 
     block: tree.Block
     scope: FileScope
-    settings: Mapping[str, Compile] = field(default_factory=dict)
+    settings: Mapping[str, CompileTimeValue] = field(default_factory=dict)
     parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class LayerValue:
     """A block at an address: applying it again shares its parameters."""
 
     callee: BlockValue
@@ -81,7 +81,7 @@ class IndexFunctionValue:
     kind: str  # "mask" or "bias"
     declaration: tree.IndexFunction | None = None
     scope: FileScope | None = None
-    captures: Mapping[str, Compile] = field(default_factory=dict)
+    captures: Mapping[str, CompileTimeValue] = field(default_factory=dict)
     place: Place | None = None  # of the parameters that it owns
     operator: str = ""
     operands: tuple[IndexFunctionValue | Number | Value, ...] = ()
@@ -93,7 +93,7 @@ class IndexFunctionValue:
 class Several:
     """The results of a call that gives more than one."""
 
-    values: tuple[Compile, ...]
+    values: tuple[CompileTimeValue, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,13 +114,13 @@ class ArrowValue:
     span: Span
 
 
-Compile = Union[
+CompileTimeValue = Union[
     Number,
     Text,
     Nothing,
     Primitive,
     BlockValue,
-    Layer,
+    LayerValue,
     IndexFunctionValue,
     Initializer,
     Several,
@@ -138,10 +138,10 @@ NAMED = (Primitive, BlockValue, IndexFunctionValue, Initializer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Argument:
+class Evaluated:
     """A value with where it was written."""
 
-    value: Compile
+    value: CompileTimeValue
     span: Span
     expression: tree.Expr | None = None
 
@@ -157,7 +157,12 @@ class Argument:
         return self.tensor.type
 
 
-def describe(value: Compile) -> str:
+def one_or_several(values: Sequence[CompileTimeValue]) -> CompileTimeValue:
+    """What a body gives: its one result, or all of them."""
+    return values[0] if len(values) == 1 else Several(tuple(values))
+
+
+def describe(value: CompileTimeValue) -> str:
     """What a value is, in words for a message."""
     if isinstance(value, Value):
         return f"a tensor {value.type}"
@@ -167,7 +172,7 @@ def describe(value: Compile) -> str:
         return f"a {value.kind}"
     if isinstance(value, (BlockValue, Primitive)):
         return f"the block `{name_of(value)}`"
-    if isinstance(value, Layer):
+    if isinstance(value, LayerValue):
         return f"the layer `{value.path}`"
     if isinstance(value, Initializer):
         return f"the initialiser `{value}`"
@@ -180,7 +185,7 @@ def name_of(value: BlockValue | Primitive) -> str:
     return value.name if isinstance(value, Primitive) else value.block.name.text
 
 
-def kind_of(value: Compile) -> str:
+def kind_of(value: CompileTimeValue) -> str:
     """The word that `kind(…)` gives: what sort of position, mask or block an argument is."""
     if isinstance(value, (Number, Text, Nothing)):
         return kind_of_plain(value)
@@ -188,7 +193,7 @@ def kind_of(value: Compile) -> str:
         return value.kind
     if isinstance(value, BlockValue):
         return "rotation" if len(value.block.tensors) == 1 else "score"
-    if isinstance(value, (Primitive, Layer)):
+    if isinstance(value, (Primitive, LayerValue)):
         return "block"
     if isinstance(value, Initializer):
         return "initializer"
@@ -199,7 +204,7 @@ MAX_PARTS = 1_000
 """How many masks, biases, blocks and primitives a compile-time value may be made of, each as often as it takes part."""
 
 
-def parts_of(values: Iterable[Compile], span: Span) -> int:
+def parts_of(values: Iterable[CompileTimeValue], span: Span) -> int:
     """How many parts a value has that is made of `values` at `span`. Raises E0111 where they are too many."""
     parts = 1 + sum(v.parts for v in values if isinstance(v, (BlockValue, Primitive, IndexFunctionValue)))
     if parts > MAX_PARTS:
@@ -212,7 +217,7 @@ def parts_of(values: Iterable[Compile], span: Span) -> int:
     return parts
 
 
-def shown(value: Compile) -> str:
+def shown(value: CompileTimeValue) -> str:
     """A compile-time value as a user would type it, as far as it has a short form."""
     if isinstance(value, Number):
         if value.is_bool:
@@ -240,7 +245,7 @@ def shown(value: Compile) -> str:
     return value.text if isinstance(value, Text) else "none"
 
 
-def same(a: Compile, b: Compile) -> bool | None:
+def same(a: CompileTimeValue, b: CompileTimeValue) -> bool | None:
     """Whether two blocks, masks, biases or initialisers are one, and whether one is what a text says; None where these
     are no such things."""
     if isinstance(a, Nothing) or isinstance(b, Nothing):
@@ -256,6 +261,6 @@ def same(a: Compile, b: Compile) -> bool | None:
     return shown(a) == shown(b)
 
 
-def as_plain(value: Compile) -> Plain:
+def as_plain(value: CompileTimeValue) -> Plain:
     """A compile-time value as `attndsl.values` has it: a block or a mask by how it is written."""
     return value if isinstance(value, PLAIN) else Reference(shown(value), kind_of(value))

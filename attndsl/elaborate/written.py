@@ -6,11 +6,11 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import arrange, axes_text, emit
-from attndsl.elaborate.values import Argument
+from attndsl.elaborate.values import Evaluated
 from attndsl.graph import Type, Value
 
 
-def as_written(argument: Argument, wanted: Type, written: Span, frame: Frame, span: Span) -> Value:
+def as_written(argument: Evaluated, wanted: Type, written: Span, frame: Frame, span: Span) -> Value:
     """The tensor `argument` as `wanted`, which stands at `written`: checked, its axes in that order, repeated along
     those that it lacks. Raises E0204 for another dtype, E0208 for an axis that the written type lacks."""
     value = argument.value

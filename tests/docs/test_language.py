@@ -79,7 +79,7 @@ def test_the_frame_is_right_by_itself(folder: Path) -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    from attndsl.elaborate import cases, frames
+    from attndsl.elaborate import bounds
     from attndsl.values import number
 
     page = PAGE.read_text(encoding="utf-8")
@@ -89,10 +89,10 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"operators in a row, with no comma or end of statement | {limits.MAX_CHAIN:,}",
         f"expressions and statements inside one another | {limits.MAX_DEPTH}",
         f"digits of a whole number | {limits.MAX_DIGITS}",
-        f"blocks, masks and biases inside one another | {frames.MAX_DEPTH}",
-        f"operations, where everything is written out | {frames.MAX_STEPS:,}, "
-        f"and {frames.STEPS_FOR_A_CHARACTER} for each character of the file",
-        f"operators on repeat indices, for each layer that they are computed for | {cases.MAX_OUTCOMES:,}",
+        f"blocks, masks and biases inside one another | {bounds.MAX_DEPTH}",
+        f"operations, where everything is written out | {bounds.MAX_STEPS:,}, "
+        f"and {bounds.STEPS_FOR_A_CHARACTER} for each character of the file",
+        f"operators on repeat indices, for each layer that they are computed for | {bounds.MAX_OUTCOMES:,}",
         f"terms, symbols and functions in the formula of a size, multiplied out | {number.MAX_SIZE_PARTS}",
         f"operators by which a number follows from repeat indices | {number.MAX_FORMULA}",
     ):

@@ -7,30 +7,30 @@ from collections.abc import Callable
 from attndsl.diagnostics import Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import axes_of, emit, lift
-from attndsl.elaborate.values import Argument, Compile
+from attndsl.elaborate.values import CompileTimeValue, Evaluated
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Op
 from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PrimitiveCall:
     """A primitive's arguments, where it stands, and what it is called."""
 
     name: str
-    positional: tuple[Argument, ...]
-    keywords: dict[str, Argument]
+    positional: tuple[Evaluated, ...]
+    keywords: dict[str, Evaluated]
     frame: Frame
     span: Span
 
-    def tensor(self, place: int) -> Argument:
+    def tensor(self, place: int) -> Evaluated:
         """The operand at `place` as a tensor."""
         return lift(self.positional[place], self.frame)
 
     def type(self, place: int) -> Type:
         return self.tensor(place).type
 
-    def keyword(self, name: str) -> Argument:
+    def keyword(self, name: str) -> Evaluated:
         if name not in self.keywords:
             raise error(
                 "E0103",
@@ -49,17 +49,17 @@ class Given:
             raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
         return found[0]
 
-    def emit(self, op: Op, *operands: Argument) -> Value:
+    def emit(self, op: Op, *operands: Evaluated) -> Value:
         return emit(self.frame, op, self.span, *operands)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CallRule:
     """How a primitive is called: the fewest and most positional arguments (with fewer it stays a block value,
     `softmax(over=S)`), the keywords, and the function that builds what it gives. `names_axis`: one `name=size` is an
     axis, `range(part=2)`."""
 
-    build: Callable[[Given], Compile]
+    build: Callable[[PrimitiveCall], CompileTimeValue]
     operands: tuple[int, int] = (1, 1)
     keywords: tuple[str, ...] = ()
     doc: str = ""
