@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from attndsl.elaborate.files import specs_folder  # noqa: E402
-from attndsl.elaborate.given import Rule  # noqa: E402
+from attndsl.elaborate.primitive_call import CallRule  # noqa: E402
 from attndsl.elaborate.primitives import CONSTANTS, names, rule_of  # noqa: E402
 from attndsl.graph import Initializer  # noqa: E402
 from attndsl.syntax import tree  # noqa: E402
@@ -162,7 +162,7 @@ def _primitives() -> Iterator[str]:
     yield ""
 
 
-def _count(rule: Rule) -> str:
+def _count(rule: CallRule) -> str:
     low, high = rule.operands
     return str(low) if low == high else f"{low} to {high}"
 

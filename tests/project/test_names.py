@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUALIFIED = ("attndsl/syntax/tree.py", "backends/pytorch/helpers.py")
 
 # Two of a name that are still to be told apart. The list only grows shorter.
-TWICE = {"Bound", "Constant", "Frame", "Given", "Operand", "Rule", "Run"}
+TWICE = {"Constant", "Frame", "Operand"}
 
 
 def files() -> list[Path]:
