@@ -41,7 +41,7 @@ def _prune(scene: Scene) -> None:
 
 
 def _remove_idle_forks(scene: Scene) -> None:
-    """A fork with one way out is no fork: its arrows become one. Forks that a scan's state comes back to stay, as do
+    """A fork with one way out is not a fork: its arrows become one. Forks that a scan's state comes back to stay, as do
     those where a stack's result leaves for another body: it is that of the last layer, not of every one."""
     for fork in [box for box in scene.boxes if box.kind == "fork"]:
         out = [a for a in scene.arrows if a.tail is fork]

@@ -39,7 +39,7 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
             info = declared.get(name)
             shown = f" `{info.value.type}`" if info else ""
             raise error(
-                "E0802", f"`{name}` is no array{shown}", info.span if info else None,
+                "E0802", f"`{name}` is not an array{shown}", info.span if info else None,
                 help="give all rows one length: fill the shorter ones, and say with a mask where they end",
             ) from None  # fmt: skip
     return found
@@ -223,7 +223,7 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
             helps = (
                 (f"`--set {name}={value}` sets a hyperparameter",) if name in graph.sizes else did_you_mean(name, free)
             )
-            message = f"`{name}` is no size that the inputs bind"
+            message = f"`{name}` is not a size that the inputs bind"
             raise AttnError(Diagnostic("E0803", message, notes=(f"these are {shown}",), helps=helps))
         if not isinstance(value, (int, np.integer)):
             raise AttnError(Diagnostic("E0802", f"the size `{name}` is `{value}`, and a size is a whole number"))

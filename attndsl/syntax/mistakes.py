@@ -300,13 +300,13 @@ def _reserved(place: ParserPlace) -> Diagnostic | None:
 
 
 def _unknown_word(place: ParserPlace) -> Diagnostic | None:
-    """A first word that is no keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
+    """A first word that is not a keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
     parts, token = place.parts, place.token
     if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
         return _outside(place)
     if place.at_start and "PREFIX" in place.expected and place.kind == "NAME":
         entries = ("config", "prefix", "ignore", "if")
-        return _word(place, token.start, token.end, entries, "no entry of a `weights` section")
+        return _word(place, token.start, token.end, entries, "an entry of a `weights` section")
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
     starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in tables().reserved or token.text == "{"
     if is_name and starts_word and "EQUALS" in place.expected and place.bracket is None:
@@ -320,7 +320,7 @@ def _unknown_word(place: ParserPlace) -> Diagnostic | None:
             )
         if first in _USES:
             return _nameless(place, first, place.start)
-        return _word(place, place.start, place.start + len(first), {*tables().statements, "else"}, "no statement")
+        return _word(place, place.start, place.start + len(first), {*tables().statements, "else"}, "a statement")
     before = re.search(r"\b(?:scope|repeat|scan)$", place.text[: place.before])
     if place.kind == "LBRACE" and before is not None:
         return _nameless(place, before.group(), before.start())
@@ -346,7 +346,7 @@ def _outside(place: ParserPlace) -> Diagnostic:
         and nearest(word, tables().declarations)
         and word not in tables().statements
     ):
-        return _word(place, token.start, token.end, tables().declarations, "no declaration")
+        return _word(place, token.start, token.end, tables().declarations, "a declaration")
     if word and (is_statement or not re.match(r"[ \t]+[A-Za-z_\"]", rest)):
         closed = [
             close
@@ -358,7 +358,7 @@ def _outside(place: ParserPlace) -> Diagnostic:
             other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
         return place.say("E0020", "a statement stands outside of every model and block", other=other)
     if word:
-        return _word(place, token.start, token.end, tables().declarations, "no declaration")
+        return _word(place, token.start, token.end, tables().declarations, "a declaration")
     return place.say("E0020", f"{place.shown()} stands outside of every declaration")
 
 
@@ -371,7 +371,7 @@ def _word(place: ParserPlace, start: int, end: int, words: Iterable[str], what: 
         help = f"did you mean `{found}`?"
     else:
         help = "what can start one: " + ", ".join(f"`{word}`" for word in words)
-    return place.say("E0015", f"`{span.text}` starts {what}", span, help=help)
+    return place.say("E0015", f"`{span.text}` does not start {what}", span, help=help)
 
 
 def _unused_value(place: ParserPlace) -> Diagnostic | None:

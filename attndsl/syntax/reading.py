@@ -12,8 +12,8 @@ from attndsl.syntax.limits import MAX_BYTES, too_large
 def read_source(path: str, name: str | None = None) -> Source:
     """The text of the file at `path`, which messages will call `name` (or its path).
 
-    Raises `AttnError` when it does not exist, is no regular file, cannot be read, is too large (nothing is read then)
-    or is not UTF-8 text.
+    Raises `AttnError` when it does not exist, is not a regular file, cannot be read, is too large (then nothing is
+    read) or is not UTF-8 text.
     """
     name = path if name is None else name
     try:

@@ -173,8 +173,8 @@ def test_example_sizes_follow_the_constraints() -> None:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({"BB": 2}, "`BB` is no size that the inputs bind"),
-        ({"vocab": 2}, "`vocab` is no size"),
+        ({"BB": 2}, "`BB` is not a size that the inputs bind"),
+        ({"vocab": 2}, "`vocab` is not a size"),
         ({"B": -1}, "negative"),
     ],
 )

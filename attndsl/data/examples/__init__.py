@@ -76,7 +76,7 @@ def example_files(name: str) -> list[tuple[Path, str]]:
         columns = " and ".join(f"`{column}`" for column in EXAMPLES[known].columns)
         raise error(
             "E0719",
-            f"`{name}` has records, with the columns {columns}, and is no running text",
+            f"`{name}` has records, with the columns {columns}, and is not running text",
             help=f"the example with running text is `{PREFIX}stdlib`",
         )
     return sources()
@@ -92,7 +92,7 @@ def _read(name: str) -> tuple[str, int]:
     if not example.rows or not number.isdecimal() or not 2 <= int(number) <= MOST:
         raise error(
             "E0719",
-            f"`{name}` is no example: `{number}` is not a number of rows",
+            f"`{name}` is not an example: `{number}` is not a number of rows",
             help=f"write `{PREFIX}{known}:{example.rows}`, a number from 2 to {MOST:,}"
             if example.rows
             else f"write `{PREFIX}{known}`, which has all rows that there are",

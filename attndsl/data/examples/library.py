@@ -122,7 +122,7 @@ def _documented(path: Path) -> Iterator[tuple[str, int]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # templates that are no Python yet
+    except (OSError, SyntaxError, ValueError):  # templates that are not Python yet
         return
     waiting: list[ast.AST] = [tree]
     while waiting:  # statements only: what is within an expression has no docstring
