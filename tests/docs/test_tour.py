@@ -119,13 +119,9 @@ def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, att
 # ---------------------------------------------------------------- what is said in words
 
 
-def parameters(name: str) -> dict[str, str]:
-    return {info.address: info.role or "" for info in load(name).parameters}
-
-
 def test_what_is_said_of_t5() -> None:
     """No bias, no shift; one table of distances for a stack."""
-    addresses = parameters("t5")
+    addresses = [info.address for info in load("t5").parameters]
     assert not [a for a in addresses if a.endswith((".bias", ".shift"))]
     assert [a for a in addresses if ".near." in a] == ["encoder.near.table", "decoder.near.table"]
 
