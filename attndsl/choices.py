@@ -165,32 +165,59 @@ def read_options(
 
 class Registry(Mapping[str, T]):
     """The classes of one sort (`optimizer`) by their names. `homes` says where those that come with attndsl are
-    (`{"adamw": "attndsl.optimizers.adam:AdamW"}`): each is imported when it is first asked for. `register` adds one."""
+    (`{"adamw": "attndsl.optimizers.adam:AdamW"}`): each is imported when it is first asked for. Another package
+    announces one by an entry point of the group `attndsl.optimizers`, and a program of yours calls `register`."""
 
     def __init__(self, what: str, homes: Mapping[str, str]) -> None:
         self.what = what
         self._homes = dict(homes)
         self._found: dict[str, T] = {}
+        self._searched = False
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._found:
+        if name not in self._found and name in self._homes:
             module, _, attribute = self._homes[name].partition(":")
-            self._found[name] = getattr(importlib.import_module(module), attribute)
+            try:
+                self._found[name] = getattr(importlib.import_module(module), attribute)
+            except Exception as problem:
+                if module.startswith("attndsl."):
+                    raise
+                reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+                message = f"the {self.what} `{name}` of the module `{module}` cannot be loaded: {reason}"
+                raise error("E0720", message, help="reinstall its package, or one that is newer") from None
+        if name not in self._found:
+            self._search()
         return self._found[name]
 
     def __contains__(self, name: object) -> bool:
+        if name not in self._homes and name not in self._found:
+            self._search()
         return name in self._homes or name in self._found
 
     def __iter__(self) -> Iterator[str]:
+        self._search()
         return iter(dict.fromkeys((*self._homes, *self._found)))
 
     def __len__(self) -> int:
+        self._search()
         return len(self._homes.keys() | self._found.keys())
+
+    def _search(self) -> None:
+        """Ask other packages, once."""
+        if self._searched:
+            return
+        self._searched = True
+        from importlib.metadata import entry_points
+
+        for entry in entry_points(group=f"attndsl.{self.what}s"):
+            if entry.name not in self._homes:
+                self._homes[entry.name] = entry.value
 
     def register(self, kind: T) -> T:
         """Add a class under its own name; made to be written above it, as a decorator. Raises `ValueError` where there
-        is one of that name."""
-        if not kind.name or kind.name in self:
+        is another of that name."""
+        home = self._homes.get(kind.name)
+        if not kind.name or kind.name in self._found or home not in (None, f"{kind.__module__}:{kind.__name__}"):
             raise ValueError(f"there is an {self.what} `{kind.name}`" if kind.name else f"{kind} has no name")
         self._found[kind.name] = kind
         return kind
@@ -198,7 +225,7 @@ class Registry(Mapping[str, T]):
     def unregister(self, name: str) -> None:
         """Take out what `register` added."""
         if name in self._homes:
-            raise ValueError(f"`{name}` comes with attndsl")
+            raise ValueError(f"`{name}` comes with a package")
         del self._found[name]
 
     def require(self, name: str, span: Span | None = None) -> T:

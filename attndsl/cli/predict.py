@@ -23,7 +23,8 @@ from attndsl.cli.using import (
 )
 
 if TYPE_CHECKING:
-    from attndsl.generation.predict import Prediction
+    from attndsl.objectives import Objective
+    from attndsl.objectives.predictions import Prediction
 
 SCHEMA = "attndsl.predict/1"
 
@@ -40,22 +41,21 @@ def configure(parser: Parser) -> None:
 
 def run(args: Any) -> int:
     from attndsl.generation.predict import predict
+    from attndsl.objectives.roles import Data
 
     trained = open_model(args)
     examples = examples_of(trained, args)
     found = predict(trained, examples, args.top, backend=args.backend, device=args.device)
     names = [named(example, number, args) for number, example in enumerate(examples)]
-    kind = trained.recipe.objective.kind
+    objective = trained.recipe.objective
     if args.json:
-        print(json.dumps(_json(kind, names, found), indent=2, ensure_ascii=False))
-    elif kind == "tag":
-        _print_tags(names, found)
-    elif kind == "masked_tokens":
-        _print_masks(names, found)
+        print(json.dumps(_json(objective.kind, names, found), indent=2, ensure_ascii=False))
+    elif objective.about.places:
+        _print_places(objective.about, names, found)
     elif len(found) == 1:
         _print_ranks(found[0][0])
     else:
-        _print_classes("picture" if kind == "classify_images" else "text", names, found)
+        _print_classes("picture" if objective.about.data == Data.IMAGES else "text", names, found)
     return 0
 
 
@@ -74,23 +74,19 @@ def _print_classes(what: str, names: Sequence[str], found: Sequence[Sequence[Pre
     print_table((what, "class", "probability", "then")[:columns], [row[:columns] for row in rows], ("probability",))
 
 
-def _print_tags(names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
-    for number, predictions in enumerate(found):
+def _print_places(about: type[Objective], names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
+    """A table for each example, with a line or more for each place in it."""
+    for number, (name, predictions) in enumerate(zip(names, found, strict=True)):
         if number:
             print()
+        if about.ranks and len(found) > 1:
+            print(name)
         rows = [
-            (printable(it.place), printable(it.choices[0].name), _share(it.choices[0].probability))
+            (_token(it.place), _token(choice.name), _share(choice.probability))
             for it in predictions
+            for choice in (it.choices if about.ranks else it.choices[:1])
         ]
-        print_table(("word", "tag", "probability"), rows, ("probability",))
-
-
-def _print_masks(names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
-    for number, (name, predictions) in enumerate(zip(names, found, strict=True)):
-        if len(found) > 1:
-            print(f"{chr(10) if number else ''}{name}")
-        rows = [(it.place, _token(token.name), _share(token.probability)) for it in predictions for token in it.choices]
-        print_table(("mask", "token", "probability"), rows, ("probability",))
+        print_table((about.places, about.says, "probability"), rows, ("probability",))
 
 
 def _token(text: str) -> str:

@@ -84,6 +84,11 @@ class Objective(ABC):
     command: ClassVar[str]
     takes: ClassVar[str] = "a text"
     takes_pairs: ClassVar[bool] = False
+    # What a prediction stands at (`word`; empty: the whole example), what it says (`tag`), and whether those that are
+    # less likely are shown beside the likeliest.
+    places: ClassVar[str] = ""
+    says: ClassVar[str] = "class"
+    ranks: ClassVar[bool] = True
 
     def __init__(
         self, recipe: Batching, graph: Graph, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None

@@ -48,6 +48,7 @@ class MaskedTokens(Objective):
     command = 'predict {run} --text "… {mask} …"'
     takes = "a text, or a pair of them"
     takes_pairs = True
+    places, says = "mask", "token"
 
     @property
     def paired(self) -> bool:

@@ -53,6 +53,7 @@ class Tag(Objective):
     does = "says the tags of words"
     command = 'predict {run} --text "…"'
     takes = "a text, or a list of words"
+    places, says, ranks = "word", "tag", False
 
     @classmethod
     def labels_of(cls, choice: ObjectiveChoice, table: Table) -> tuple[str, ...]:
