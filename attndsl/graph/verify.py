@@ -61,7 +61,9 @@ def _operands_in_sight(node: Node, context: _Context) -> str | None:
 
 
 def _made_once(node: Node, context: _Context) -> str | None:
-    return next((f"the value {v.type} is made twice" for v in node.outputs if v in context.made), None)
+    if context.made.isdisjoint(node.outputs):
+        return None
+    return next(f"the value {value.type} is made twice" for value in node.outputs if value in context.made)
 
 
 def _types_inferred(node: Node, context: _Context) -> str | None:
@@ -241,10 +243,12 @@ def _region(region: Region, context: _Context, owner: Node | None, known: set[No
     for node in region.nodes:
         if node.regions:
             _bodies(node, context, known)
-        _hold(PLACE_RULES, node, context)
         if node not in known:
+            _hold(PLACE_RULES, node, context)
             _hold(NODE_RULES, node, context)
             known.add(node)
+        elif not _still_placed(node, context):
+            _hold(PLACE_RULES, node, context)
         context.made.update(node.outputs)
         context.visible.update(node.outputs)
     for value in region.results:
@@ -253,6 +257,13 @@ def _region(region: Region, context: _Context, owner: Node | None, known: set[No
             raise InvalidGraph(rule, f"the result {value.type} of a body is not made in it or around it", owner)
     for values in (region.parameters, *(node.outputs for node in region.nodes)):
         context.visible.difference_update(values)
+
+
+def _still_placed(node: Node, context: _Context) -> bool:
+    """Whether no rule of `PLACE_RULES` need be asked: nearly every node is where it was."""
+    if not context.visible.issuperset(node.inputs) or not context.made.isdisjoint(node.outputs):
+        return False
+    return not isinstance(node.op, Parameter) or "*" not in node.op.address
 
 
 def _bodies(node: Node, context: _Context, known: set[Node]) -> None:

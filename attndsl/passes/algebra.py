@@ -7,8 +7,9 @@ compares polynomials; the graph itself is not rewritten for it, so what does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.graph.builder import Builder
@@ -62,6 +63,9 @@ class Algebra:
         self.rewriter = rewriter
         self.producers = rewriter.producers
         self.sizes = rewriter.sizes
+        self.remembered: dict[
+            Hashable, Any
+        ] = {}  # what was worked out of values: rewriting does not change what they are
 
     def made_by(self, value: Value, *kinds: type[Op]) -> Node | None:
         """The node that makes `value`, if it is of one of `kinds`."""
@@ -70,17 +74,20 @@ class Algebra:
 
     def constant(self, value: Value) -> float | None:
         """The number that a scalar stands for, if it is known."""
-        node = self.producers.get(value)
-        if node is None or value.type.axes:
-            return None
-        if isinstance(node.op, Constant) and not isinstance(node.op.value, bool):
-            return float(node.op.value)
-        if isinstance(node.op, SizeOf):
-            known = node.op.size.known(self.sizes)
-            return None if known is None else float(known)
-        if isinstance(node.op, (Cast, Neg)) and node.inputs[0].type.dtype != BOOL:
-            inner = self.constant(node.inputs[0])
-            return None if inner is None else -inner if isinstance(node.op, Neg) else inner
+        sign = 1.0
+        while not value.type.axes:
+            match self.producers.get(value):
+                case Node(op=Constant(bool())):
+                    return None
+                case Node(op=Constant(number)):
+                    return sign * float(number)
+                case Node(op=SizeOf(size)):
+                    known = size.known(self.sizes)
+                    return None if known is None else sign * float(known)
+                case Node(op=Cast() | Neg() as op, inputs=(inner,)) if inner.type.dtype != BOOL:
+                    sign, value = -sign if isinstance(op, Neg) else sign, inner
+                case _:
+                    return None
         return None
 
     def nearby(

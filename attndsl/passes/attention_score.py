@@ -269,7 +269,11 @@ def facts_of(algebra: Algebra, score: Score, masks: Sequence[Mask]) -> tuple[For
     left, right = (Piece(value, term.piece.renames).axes for value in dot.inputs)
     axes = [_renamed(axis, term.piece.renames) for axis in dot.output.type.axes]
     queries = [axis for axis in axes if axis != score.over and (axis in left) != (axis in right)]
-    return mask_facts(masks, algebra.producers, queries, score.over, algebra.sizes)
+    key = tuple(masks), tuple(queries), score.over
+    if key not in algebra.remembered:
+        algebra.remembered[key] = mask_facts(masks, algebra.producers, queries, score.over, algebra.sizes)
+    found: tuple[Formula, MaskFacts] = algebra.remembered[key]
+    return found
 
 
 def _renamed(axis: Axis, renames: Renames) -> Axis:

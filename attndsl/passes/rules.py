@@ -118,9 +118,10 @@ class _Driver:
         return self.done, [self.refused[key][1] for key in near]
 
     def _visit(self, place: NodePlace, node: Node) -> None:
-        if node.regions or node.output in self.claimed:
+        rules = self._rules_for(type(node.op))
+        if not rules or node.regions or node.output in self.claimed:
             return
-        for rule in self._rules_for(type(node.op)):
+        for rule in rules:
             for candidate in rule.pattern(self.algebra, node):
                 try:
                     found = rule.check(self.algebra, node, candidate)
