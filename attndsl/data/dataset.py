@@ -25,7 +25,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.records import dataclass, replace
 from attndsl.storage.refusals import file_errors
-from attndsl.storage.whole import sync_folder, write_json
+from attndsl.storage.whole import new_folder, write_json
 
 if TYPE_CHECKING:
     import numpy
@@ -207,31 +207,23 @@ class _Texts:
 def _build(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float, folder: Path) -> None:
     train, held, split_by = split_corpus(corpus, held_out)
     tokenizer = make_tokenizer(choice, _Texts(train)) if isinstance(choice, TokenizerChoice) else choice
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     with file_errors("write token files in", folder.parent):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
         try:
-            meta: dict[str, Any] = {"format": FORMAT, "tokenizer": tokenizer.kind, "vocab": tokenizer.vocab}
-            meta["train"] = _write_tokens(partial / "train.bin", train, tokenizer)
-            meta["held_out"] = _write_tokens(partial / "held_out.bin", held, tokenizer)
-            meta["unigram_entropy"] = byte_entropy(piece for d, a, b in held for piece in pieces(d.path, a, b))
-            meta["documents"] = len(corpus.documents)
-            meta["held_out_documents"] = len(held)
-            meta["split_by"] = split_by
-            meta["skipped"] = len(corpus.skipped)
-            tokenizer.save(partial)
-            meta["checksums"] = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
-            write_json(partial / META, {**meta, "checksum": _checksum_of(meta)})
-            sync_folder(partial)
-            try:
-                os.rename(partial, folder)
-            except OSError:
-                if not (folder / META).is_file():  # else another run has written the very same
-                    raise
-            sync_folder(folder.parent)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            with new_folder(folder) as partial:
+                meta: dict[str, Any] = {"format": FORMAT, "tokenizer": tokenizer.kind, "vocab": tokenizer.vocab}
+                meta["train"] = _write_tokens(partial / "train.bin", train, tokenizer)
+                meta["held_out"] = _write_tokens(partial / "held_out.bin", held, tokenizer)
+                meta["unigram_entropy"] = byte_entropy(piece for d, a, b in held for piece in pieces(d.path, a, b))
+                meta["documents"] = len(corpus.documents)
+                meta["held_out_documents"] = len(held)
+                meta["split_by"] = split_by
+                meta["skipped"] = len(corpus.skipped)
+                tokenizer.save(partial)
+                meta["checksums"] = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+                write_json(partial / META, {**meta, "checksum": _checksum_of(meta)})
+        except OSError:
+            if not (folder / META).is_file():  # else another run has written the very same
+                raise
 
 
 def _write_tokens(path: Path, stretches: list[Stretch], tokenizer: Tokenizer) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""Files written whole or not at all: a kill at any moment leaves the old one or the new one.
+"""Files and folders written whole or not at all: a kill at any moment leaves the old one or the new one.
 
-`replacing` is the only way in which a file is put in its place.
+`replacing` is the only way in which a file is put in its place, `new_folder` the only one for a folder.
 """
 
 from __future__ import annotations
@@ -37,6 +37,44 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to write into, which becomes the folder `path` all at once when the `with` ends well, and is dropped
+    otherwise; so is what a killed process had begun for the same `path`. Raises `OSError`, also where something is at
+    `path` by then that is no empty folder."""
+    import glob
+    import shutil
+
+    target = Path(path)
+    for begun in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
+        if not _is_running(begun.name.removesuffix(PARTIAL).rpartition(".")[2]):
+            shutil.rmtree(begun, ignore_errors=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        sync_folder(partial)
+        if target.is_dir():
+            target.rmdir()  # which some systems do not replace
+        os.rename(partial, target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_running(process: str) -> bool:
+    """Whether the process of that number may still be there."""
+    if os.name != "posix" or not process.isdecimal():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
-from attndsl.storage.whole import PARTIAL, remove_partial, sync_folder
+from attndsl.storage.whole import new_folder, remove_partial
 from attndsl.training.body import TrainedBody, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
@@ -84,31 +83,25 @@ def begin(
     scored, cross_entropy = with_cross_entropy(objective)
     trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
-    staging = out.with_name(f".{out.name}{PARTIAL}")
-    with file_errors("create", out):
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-    facts = {
-        "spec": copy_spec(opened, staging / SPEC),
-        "settings": dict(made.settings),
-        "hyperparameters": {name: _plain(value) for name, value in graph.hyperparameters.items()},
-        "parameters": graph.parameter_count,
-        "recipe": recipe.to_json(),
-        "tokenizer": _tokenizer_facts(found, tokenizer is not None),
-        "labels": list(found.labels) if found.labels is not None else None,
-        "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
-        **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
-        **machine_facts(chosen, trainer, compile),
-        "resumed": [],
-    }
-    if found.tokenizer is not None:
-        found.tokenizer.save(staging)
-    write_record(staging, facts)
-    if weights is not None:  # what a run that is killed before its first checkpoint begins from again
-        save_checkpoint(staging, 0, trainer.state())
-    with file_errors("create", out):
-        os.rename(staging, out)
-        sync_folder(out.parent)
+    with file_errors("create", out), new_folder(out) as staging:
+        facts = {
+            "spec": copy_spec(opened, staging / SPEC),
+            "settings": dict(made.settings),
+            "hyperparameters": {name: _plain(value) for name, value in graph.hyperparameters.items()},
+            "parameters": graph.parameter_count,
+            "recipe": recipe.to_json(),
+            "tokenizer": _tokenizer_facts(found, tokenizer is not None),
+            "labels": list(found.labels) if found.labels is not None else None,
+            "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
+            **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
+            **machine_facts(chosen, trainer, compile),
+            "resumed": [],
+        }
+        if found.tokenizer is not None:
+            found.tokenizer.save(staging)
+        write_record(staging, facts)
+        if weights is not None:  # what a run that is killed before its first checkpoint begins from again
+            save_checkpoint(staging, 0, trainer.state())
     return Session(out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.storage.whole import PARTIAL, remove_partial, replacing, write_json, write_text
+from attndsl.storage.whole import PARTIAL, new_folder, remove_partial, replacing, write_json, write_text
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -52,6 +54,38 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_text(link, "newer")
     assert link.is_symlink()
     assert target.read_text() == "newer"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "f"
+
+    def fail() -> None:
+        with new_folder(target) as partial:
+            write_text(partial / "x", "half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    target.mkdir()  # empty, it is in nobody's way
+    with new_folder(target) as partial:
+        write_text(partial / "x", "whole")
+        assert list(target.iterdir()) == []
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["f", "f/x"]
+    with pytest.raises(OSError, match="not empty"), new_folder(target):
+        pass
+    assert (target / "x").read_text() == "whole"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks the system for processes")
+def test_what_a_killed_process_had_begun_is_dropped(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for process in (gone.pid, os.getppid()):
+        (tmp_path / f".f.{process}{PARTIAL}").mkdir()
+    with new_folder(tmp_path / "f"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".f.{os.getppid()}{PARTIAL}", "f"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
