@@ -8,7 +8,7 @@ from typing import Any
 from attndsl.choices import Kind, Registry, unknown
 from attndsl.data.special import ROLES as SPECIAL_ROLES
 from attndsl.data.special import SpecialTokens
-from attndsl.diagnostics import AttnError, Source, error
+from attndsl.diagnostics import AttnError, Diagnostic, Source, error
 from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, choose_objective, lacks_role, names
 from attndsl.optimizers import OPTIMIZERS
 from attndsl.recipe.schedules import SCHEDULES
@@ -142,31 +142,35 @@ def written_alone(name: str, value: object, calls: tuple[str, ...] = ()) -> Writ
     called = text.partition("(")[0].strip() if "(" in text else ""
     if not called or (calls and called not in calls):
         return Written(text, text)
+    expression, problems = _parsed(name, text)
+    if expression is None:
+        raise AttnError(*problems)
+    return evaluate(expression, {})
+
+
+def _parsed(name: str, text: str) -> tuple[tree.Expr | None, list[Diagnostic]]:
+    """A text from outside as an expression of the language, or what is wrong with it as one."""
     from attndsl.syntax.parser import parse
 
     file, problems = parse(Source(f"--set {name}", f"train _ {{ {name} = {text} }}\n"))
-    if problems:
-        raise AttnError(*problems)
-    section = next(d for d in file.declarations if isinstance(d, tree.Train))
-    return evaluate(section.settings[0].value, {})
+    settings = [argument for d in file.declarations if isinstance(d, tree.Train) for argument in d.settings]
+    return (settings[0].value if not problems and len(settings) == 1 else None), list(problems)
 
 
 def typed(value: object) -> object:
-    """A number, boolean or pair as typed in a terminal; what is none of them stays a text."""
+    """A number, boolean or pair as typed in a terminal, `0.5`, `8 * 4` or `0.9, 0.95`; what is none of them stays a
+    text. Raises E0104 and E0405 where it cannot be computed."""
     if not isinstance(value, str):
         return value
-    text = value.strip()
-    if text in ("true", "false"):
-        return text == "true"
-    parts = text.strip("()").split(",")
-    if len(parts) == 2:
-        return tuple(typed(part) for part in parts)
-    for kind in (int, float):
-        try:
-            return kind(text.replace("_", ""))
-        except ValueError:
-            continue
-    return value
+    expression, _ = _parsed("setting", f"given({value.strip()})")
+    if not isinstance(expression, tree.Call) or not isinstance(expression.callee, tree.Name):
+        return value
+    if any(argument.name is not None for argument in expression.arguments):
+        return value
+    values = evaluate(expression, {}).positional
+    if not values or any(each.word or each.value is None for each in values):
+        return value
+    return values[0].value if len(values) == 1 else tuple(each.value for each in values)
 
 
 def patterns(value: object) -> object:

@@ -12,6 +12,7 @@ from attndsl.elaborate import load
 from attndsl.objectives.choice import choose_objective
 from attndsl.optimizers import OPTIMIZERS
 from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.reading import typed
 from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.recipe.schedules import SCHEDULES
 from attndsl.syntax import tree
@@ -308,3 +309,21 @@ def test_columns_are_words() -> None:
 )
 def test_mistakes_in_an_objective(body: str, code: str, said: str, underlined: str) -> None:
     test_mistakes(body, code, said, underlined)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", 3), ("1_000", 1000), ("1e-3", 1e-3), ("-1", -1), ("true", True), ("8 * 4", 32), ("3 / 1000", 0.003),
+        ("0.9, 0.95", (0.9, 0.95)), ("(0.9, 0.95)", (0.9, 0.95)), ("1 - 0.1, 1 / 2", (0.9, 0.5)),
+        ("a", "a"), ("a.*", "a.*"), ("", ""), ("path/to a", "path/to a"), ('"3"', '"3"'), ("3) (", "3) ("),
+    ],
+)  # fmt: skip
+def test_what_is_typed_in_a_terminal_is_read_as_the_language(text: str, expected: object) -> None:
+    assert typed(text) == expected
+
+
+def test_what_is_typed_and_cannot_be_computed_is_told() -> None:
+    with pytest.raises(AttnError) as raised:
+        typed("1 / 0")
+    assert [d.code for d in raised.value.diagnostics] == ["E0405"]
