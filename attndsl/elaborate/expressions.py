@@ -26,7 +26,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, Nothing, Number, decides, operate
+from attndsl.values import SPELLINGS, Nothing, Number, decides, not_a_condition, operate
 
 # ---------------------------------------------------------------- names
 
@@ -164,15 +164,10 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
     each way in which its conditions come out."""
     value = frame.evaluate(node)
     if not isinstance(value, Number) or not value.is_bool:
-        what = "a truth value that is known at compile time"
-        raise error(
-            "E0404",
-            f"a condition must be {what}, but this is {describe(value)}",
-            node.span,
-            help="to choose between tensors element by element use `where(condition, a, b)`"
-            if isinstance(value, Value)
-            else "compare it with something",
-        )
+        if isinstance(value, Value):
+            way = "to choose between tensors element by element use `where(condition, a, b)`"
+            raise not_a_condition(node, describe(value), way)
+        raise not_a_condition(node, describe(value))
     if value.value is None:
         raise error(
             "E0404",

@@ -205,10 +205,6 @@ def decides(operator: str, left: object) -> bool:
     )
 
 
-def not_a_condition(node: tree.Expr, what: str) -> AttnError:
-    return error(
-        "E0404",
-        f"a condition must be a truth value that is known at compile time, but this is {what}",
-        node.span,
-        help="compare it with something",
-    )
+def not_a_condition(node: tree.Expr, what: str, help: str = "compare it with something") -> AttnError:
+    must = "a truth value that is known at compile time"
+    return error("E0404", f"a condition must be {must}, but this is {what}", node.span, help=help)
