@@ -124,13 +124,17 @@ def solved(lengths: Iterable[tuple[str, Size]], known: Collection[str]) -> Itera
 def check_defaults(elaborator: Elaboration) -> None:
     """Report E0117 for each input whose default has sizes that no input without a default says."""
     bound = sizes_from((info for info in elaborator.inputs.values() if info.default is None), elaborator.sizes)
+    mentioning: dict[str, list[InputInfo]] = {}
+    for info in elaborator.inputs.values():
+        for symbol in {symbol for axis in info.value.type.axes for symbol in axis.size.symbols}:
+            mentioning.setdefault(symbol, []).append(info)
     for info in elaborator.inputs.values():
         axes = () if info.default is None else info.value.type.axes
         unknown = sorted({symbol for axis in axes for symbol in axis.size.symbols} - bound)
         if not unknown:
             continue
         names = " and ".join(f"`{name}`" for name in unknown)
-        others = [other for other in elaborator.inputs.values() if other is not info and _mentions(other, unknown)]
+        others = [other for symbol in unknown for other in mentioning[symbol][:2] if other is not info]
         elaborator.report(
             error(
                 "E0117",
@@ -144,10 +148,6 @@ def check_defaults(elaborator: Elaboration) -> None:
                 ),
             )
         )
-
-
-def _mentions(info: InputInfo, symbols: list[str]) -> bool:
-    return any(symbol in axis.size.symbols for axis in info.value.type.axes for symbol in symbols)
 
 
 def _introduce(term: tree.AxisTerm, frame: Frame) -> None:

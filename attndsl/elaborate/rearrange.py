@@ -23,7 +23,7 @@ from attndsl.syntax import tree
 
 
 @dataclass(slots=True, eq=False)
-class Factor:
+class AxisFactor:
     """One factor of a pattern. `text` is its size as written, `label` the name that it is given (`in` of `in=width`,
     else the text), `axis` what it is by itself; `partner` is the same factor on the other side."""
 
@@ -31,7 +31,7 @@ class Factor:
     text: str
     axis: Axis
     span: Span
-    partner: Factor | None = None
+    partner: AxisFactor | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -40,12 +40,12 @@ class Group:
 
     axis: Axis
     text: str
-    factors: list[Factor]
+    factors: list[AxisFactor]
     span: Span
 
-    def whole(self) -> Factor:
+    def whole(self) -> AxisFactor:
         """Make one factor of it."""
-        self.factors = [Factor(self.axis.name, self.text, self.axis, self.span)]
+        self.factors = [AxisFactor(self.axis.name, self.text, self.axis, self.span)]
         return self.factors[0]
 
 
@@ -110,8 +110,8 @@ def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Map
     text, name = _written(term.size), term.name
     if not isinstance(term.size, tree.Chain) or any(o.text != "*" for o in term.size.operators):
         axis = axis_by(term.size, name, types)
-        return Group(axis, text, [Factor(name.text if name else text, text, axis, term.span)], term.span)
-    factors = [Factor(_written(o), _written(o), axis_by(o), o.span) for o in term.size.operands]
+        return Group(axis, text, [AxisFactor(name.text if name else text, text, axis, term.span)], term.span)
+    factors = [AxisFactor(_written(o), _written(o), axis_by(o), o.span) for o in term.size.operands]
     if types:
         return Group(axis_by(term.size, name, types), text, factors, term.span)
     size = _product([f.axis for f in factors])
@@ -133,7 +133,7 @@ def _match(before: Sequence[Group], after: Sequence[Group]) -> None:
         if same is not None and len(group.factors) > 1:
             left, right = group.whole(), same.whole()
             left.partner, right.partner = right, left
-    rules: tuple[Callable[[Factor], Hashable], ...] = (
+    rules: tuple[Callable[[AxisFactor], Hashable], ...] = (
         lambda f: (f.label, f.axis.size),
         lambda f: (f.text, f.axis.size),
         lambda f: f.axis,
@@ -156,15 +156,15 @@ def _match(before: Sequence[Group], after: Sequence[Group]) -> None:
 
 
 def _in_order(
-    ours: Sequence[Factor], before: Sequence[Group], theirs: Sequence[Factor], after: Sequence[Group]
+    ours: Sequence[AxisFactor], before: Sequence[Group], theirs: Sequence[AxisFactor], after: Sequence[Group]
 ) -> bool:
     """Whether factors that look alike are a whole product on one side and terms of their own on the other: `[n*n]`
     comes apart into `[row=n, column=n]`, the first factor first, and is made of them so."""
 
-    def product(factors: Sequence[Factor], groups: Sequence[Group]) -> bool:
+    def product(factors: Sequence[AxisFactor], groups: Sequence[Group]) -> bool:
         return any(g.factors == list(factors) for g in groups)
 
-    def terms(factors: Sequence[Factor], groups: Sequence[Group]) -> bool:
+    def terms(factors: Sequence[AxisFactor], groups: Sequence[Group]) -> bool:
         return all(any(g.factors == [f] for g in groups) for f in factors)
 
     if len(ours) != len(theirs):
@@ -172,11 +172,11 @@ def _in_order(
     return (product(ours, before) and terms(theirs, after)) or (terms(ours, before) and product(theirs, after))
 
 
-def _left(groups: Sequence[Group]) -> list[Factor]:
+def _left(groups: Sequence[Group]) -> list[AxisFactor]:
     return [f for g in groups for f in g.factors if f.partner is None]
 
 
-def _ambiguous(ours: Sequence[Factor], theirs: Sequence[Factor]) -> AttnError:
+def _ambiguous(ours: Sequence[AxisFactor], theirs: Sequence[AxisFactor]) -> AttnError:
     alike, others, side, other = ours, theirs, "left", "right"
     if len({f.label for f in ours}) == len(ours) and len(theirs) > 1:
         alike, others, side, other = theirs, ours, "right", "left"
@@ -208,9 +208,9 @@ class _Moving:
 
     def __init__(self, given: Evaluated, frame: Frame, span: Span) -> None:
         self.argument, self.frame, self.span = given, frame, span
-        self.now: dict[Factor, Axis] = {}
+        self.now: dict[AxisFactor, Axis] = {}
 
-    def split(self, group: Group, whole: Mapping[Factor, Axis]) -> None:
+    def split(self, group: Group, whole: Mapping[AxisFactor, Axis]) -> None:
         """Take a product on the left apart. A factor that will be a whole axis becomes it at once."""
         axes: list[Axis] = [group.axis]
         if len(group.factors) > 1:
