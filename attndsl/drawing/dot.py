@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attndsl.drawing.kinds import LOOKS, is_circle
-from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -68,9 +68,9 @@ def _ordered(scene: Scene) -> list[Arrow]:
 # ---------------------------------------------------------------- boxes and frames
 
 
-def _frame(dot: Digraph, scene: Scene, frame: Frame) -> None:
+def _frame(dot: Digraph, scene: Scene, frame: SceneFrame) -> None:
     """The boxes and frames directly inside `frame`, in the order of the graph."""
-    done: set[Frame] = set()
+    done: set[SceneFrame] = set()
     for box in scene.boxes:
         chain = box.frame.chain()
         if box.frame is frame:
@@ -91,13 +91,13 @@ def _frame(dot: Digraph, scene: Scene, frame: Frame) -> None:
             dot.edge(arrow.tail.id, arrow.head.id, **_arrow(arrow, scene))
 
 
-def innermost(arrow: Arrow) -> Frame:
+def innermost(arrow: Arrow) -> SceneFrame:
     """The innermost frame round both ends of an arrow: where it belongs in the text."""
     shared = [f for f in arrow.tail.frame.chain() if f in arrow.head.frame.chain()]
     return shared[-1]
 
 
-def _border(frame: Frame, scene: Scene) -> dict[str, str]:
+def _border(frame: SceneFrame, scene: Scene) -> dict[str, str]:
     """How a frame is drawn. Its title stands on the right: below, unless several arrows lead out there."""
     ways_out = [a for a in scene.arrows if frame in a.tail.frame.chain() and frame not in a.head.frame.chain()]
     place = "b" if sum(a.kind in ("flow", "memory") and not a.is_across for a in ways_out) < 2 else "t"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from attndsl.drawing.kinds import is_circle
-from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 
 
 def finish(scene: Scene) -> Scene:
@@ -109,7 +109,7 @@ def _repeat_masks(scene: Scene) -> None:
             scene.boxes.insert(scene.boxes.index(box) + number, arrow.tail)
 
 
-def _common(chains: list[tuple[Frame, ...]]) -> Frame:
+def _common(chains: list[tuple[SceneFrame, ...]]) -> SceneFrame:
     """The innermost frame that all chains share."""
     shared = chains[0][0]
     for frames in zip(*chains, strict=False):
@@ -205,7 +205,7 @@ def _order_stacks(scene: Scene) -> None:
 def _join_across(scene: Scene) -> None:
     """Several arrows from one box into one frame of another stack (to keys and to values, say) run as one, and fork
     inside."""
-    bundles: dict[tuple[Box, Frame], list[Arrow]] = {}
+    bundles: dict[tuple[Box, SceneFrame], list[Arrow]] = {}
     for arrow in scene.arrows:
         if arrow.is_across:
             bundles.setdefault((arrow.tail, arrow.head.frame), []).append(arrow)
@@ -238,7 +238,7 @@ def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
 def _tie(scene: Scene) -> None:
     """A line through all boxes that use one layer's parameters: its calls in order, then what else reads them."""
     calls = _calls(scene)
-    users: dict[tuple[str, Frame | None], dict[Box, str]] = {}
+    users: dict[tuple[str, SceneFrame | None], dict[Box, str]] = {}
     for address, box in scene.ties:
         owners = [key for key in calls if address.startswith(key[0] + ".")]
         if owners:
@@ -249,10 +249,10 @@ def _tie(scene: Scene) -> None:
             scene.arrows.append(Arrow(first, second, "tie", users.get(key, {}).get(second, "")))
 
 
-def _calls(scene: Scene) -> dict[tuple[str, Frame | None], list[Box]]:
+def _calls(scene: Scene) -> dict[tuple[str, SceneFrame | None], list[Box]]:
     """The boxes of each layer that is applied, by its address. Those in two cases of one body are two layers: each case
     has parameters of its own."""
-    found: dict[tuple[str, Frame | None], list[Box]] = {}
+    found: dict[tuple[str, SceneFrame | None], list[Box]] = {}
     for box in scene.boxes:
         if box.path:
             cases = [f for f in box.frame.chain() if f.kind == "case" and box.path.startswith(f"{f.path}.")]

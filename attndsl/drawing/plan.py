@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from attndsl.drawing import words
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
-from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.graph import FLOAT, INT, Graph, Node, Region, Type, Value, captured
 from attndsl.ops import Constant, Dot, Parameter, Scan, Take
 from attndsl.records import dataclass, field
@@ -43,7 +43,7 @@ class PlacedBody:
     """Where nodes are being placed: a region, the frame round it, and the path of the scope that it is the body of."""
 
     region: Region
-    frame: Frame
+    frame: SceneFrame
     path: str
 
 
@@ -52,7 +52,7 @@ class Planner:
         self.graph = graph
         self.sizes = sizes
         self.levels = levels
-        root = Frame("root", "root", "")
+        root = SceneFrame("root", "root", "")
         self.scene = Scene(words.title(graph), words.subtitle(graph), "", root)
         self.sources: dict[Value, Sources] = {}
         self.uses = _count_uses(graph)
@@ -62,7 +62,7 @@ class Planner:
         self.views: dict[tuple[Region, str], list[Node]] = {}  # of what comes into a layer, before it reads them
         self.consumed: set[Box] = set()
         self.arrows: set[tuple[Box, Box, str]] = set()
-        self.frames: dict[tuple[Region, str], Frame] = {}
+        self.frames: dict[tuple[Region, str], SceneFrame] = {}
         self.constants: dict[Value, object] = {}
         self.taken: dict[str, int] = {}
         self.made: dict[Value, Node] = {}  # by operations outside closed layers
@@ -103,7 +103,7 @@ class Planner:
             else:
                 self.loose(node, frame)
 
-    def place(self, scope: str, body: PlacedBody, own: str = "") -> tuple[Frame, str | None]:
+    def place(self, scope: str, body: PlacedBody, own: str = "") -> tuple[SceneFrame, str | None]:
         """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any. `own` is the
         scope that the node itself makes a frame for."""
         frame = body.frame
@@ -118,15 +118,15 @@ class Planner:
                 return frame, path
             key = (body.region, path)
             if key not in self.frames:
-                self.frames[key] = Frame(self.name(path), *self.levels.frame_text(path), frame)
+                self.frames[key] = SceneFrame(self.name(path), *self.levels.frame_text(path), frame)
             frame = self.frames[key]
         return frame, None
 
-    def shows_dropout(self, frame: Frame) -> bool:
+    def shows_dropout(self, frame: SceneFrame) -> bool:
         """Papers leave dropout out; it is drawn where layers are drawn open."""
         return self.levels.depth > 0 or any(f.kind == "layer" for f in frame.chain())
 
-    def in_layer(self, node: Node, path: str, frame: Frame, body: PlacedBody) -> None:
+    def in_layer(self, node: Node, path: str, frame: SceneFrame, body: PlacedBody) -> None:
         """A node inside a closed layer: what it reads from outside is the layer's input."""
         if self.levels.is_dropout(path) and not self.shows_dropout(frame):
             self.hidden_dropout = True
@@ -161,7 +161,7 @@ class Planner:
         sources = [s for value in node.inputs for s in self.sources.get(value, ())]
         return any(s.box is None or (call is not None and s.box is call.box) for s in sources)
 
-    def call(self, node: Node, path: str, frame: Frame, body: PlacedBody) -> ClosedCall:
+    def call(self, node: Node, path: str, frame: SceneFrame, body: PlacedBody) -> ClosedCall:
         """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
         nodes come after others', and after something has read its first result."""
         key = (body.region, path)
@@ -173,14 +173,14 @@ class Planner:
         self.last_call = call
         return call
 
-    def body(self, node: Node, frame: Frame) -> None:
+    def body(self, node: Node, frame: SceneFrame) -> None:
         """A repeat or scan: a frame with its body (each distinct one) inside."""
         path = self.levels.path_of_body(node)
-        base = Frame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame, path)
+        base = SceneFrame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame, path)
         carried = [self.sources.get(value, ()) for value in node.inputs]
         emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
         for number, case in words.cases(node):
-            inner = Frame(self.name(f"{path} case {number}"), "case", case, base, path) if case else base
+            inner = SceneFrame(self.name(f"{path} case {number}"), "case", case, base, path) if case else base
             region = node.regions[number]
             steps = region.parameters[len(region.parameters) - len(carried) :]
             forks = []
@@ -207,7 +207,7 @@ class Planner:
 
     # ------------------------------------------------------------ operations outside closed layers
 
-    def loose(self, node: Node, frame: Frame) -> None:
+    def loose(self, node: Node, frame: SceneFrame) -> None:
         if isinstance(node.op, Parameter):
             self.sources[node.output] = (Origin(None, node.output, node.op.address),)
             return
@@ -244,7 +244,7 @@ class Planner:
             Origin(s.box, node.output if moved else s.value, s.address) for s in found.values()
         )
 
-    def circle(self, node: Node, frame: Frame) -> None:
+    def circle(self, node: Node, frame: SceneFrame) -> None:
         """Two streams meet. A sum of sums is one circle, if nothing else reads the inner sum."""
         kind = node.op.name
         sides = [self.sources.get(value, ()) for value in node.inputs]
@@ -260,7 +260,7 @@ class Planner:
             self.connect(side, box)
         self.sources[node.output] = (Origin(box, node.output),)
 
-    def scaled(self, node: Node, frame: Frame) -> None:
+    def scaled(self, node: Node, frame: SceneFrame) -> None:
         """A stream and something that is none: a constant or a parameter."""
         stream = next(v for v in node.inputs if any(s.box for s in self.sources.get(v, ())))
         other = node.inputs[1] if node.inputs[0] is stream else node.inputs[0]
@@ -275,7 +275,7 @@ class Planner:
         text = f"{sign} {what}" if other is node.inputs[1] else f"{what} {sign}"
         self.make(node, "operation", (text,), frame)
 
-    def operation(self, node: Node, frame: Frame) -> None:
+    def operation(self, node: Node, frame: SceneFrame) -> None:
         parameters = [s.address for value in node.inputs for s in self.sources.get(value, ()) if not s.box]
         kind = node.op.role
         if isinstance(node.op, Dot) and parameters:
@@ -297,7 +297,7 @@ class Planner:
                 waiting += maker.inputs
         return words.masks(found)
 
-    def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: Frame) -> None:
+    def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: SceneFrame) -> None:
         """A box for one operation."""
         box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
         for value in node.inputs:
@@ -312,7 +312,7 @@ class Planner:
         return base if self.taken[base] == 1 else f"{base} #{self.taken[base]}"
 
     def box(
-        self, kind: str, lines: tuple[str, ...], frame: Frame, base: str, *, path: str = "", optional: bool = False
+        self, kind: str, lines: tuple[str, ...], frame: SceneFrame, base: str, *, path: str = "", optional: bool = False
     ) -> Box:
         box = Box(self.name(base), kind, lines, frame, path, optional)
         self.scene.boxes.append(box)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from attndsl.drawing.kinds import is_circle
-from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.records import dataclass
 
 RADIUS, ROOM, LEAST = 9.0, 15.0, 6.0  # of corners; between a lane and what it passes; the same, where it is tight
@@ -214,7 +214,7 @@ class _Layout:
         ways += [[*down, (lane, y), (entry, y), (entry, head.top)] for y in _steps(head.top + RADIUS + LEAST, 10)]
         return next((way for way in ways if self._is_free(way, arrow)), None)
 
-    def _inside(self, frame: Frame) -> Iterator[Area]:
+    def _inside(self, frame: SceneFrame) -> Iterator[Area]:
         """What stands in a frame: boxes, and the borders of further frames."""
         for box in self.scene.boxes:
             if frame in box.frame.chain() and box.id in self.areas:

@@ -15,24 +15,24 @@ class Box:
     id: str
     kind: str
     lines: tuple[str, ...]
-    frame: Frame
+    frame: SceneFrame
     path: str = ""  # the layer's address, for tooltips and for ties to its parameters
     optional: bool = False
     spine: str = ""  # boxes of one spine stand exactly below each other
 
 
 @dataclass(slots=True, eq=False)
-class Frame:
+class SceneFrame:
     """A border round other things: a repeated body, a scope, or a layer that is drawn open. The outermost has no
     `parent` and no border. `path` is the address of what is in a repeated body."""
 
     id: str
     kind: str
     title: str
-    parent: Frame | None = None
+    parent: SceneFrame | None = None
     path: str = ""
 
-    def chain(self) -> tuple[Frame, ...]:
+    def chain(self) -> tuple[SceneFrame, ...]:
         """The frames from the outermost to this one."""
         return (*self.parent.chain(), self) if self.parent is not None else (self,)
 
@@ -62,7 +62,7 @@ class Scene:
     title: str
     subtitle: str
     description: str
-    root: Frame
+    root: SceneFrame
     boxes: list[Box] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
     ties: list[tuple[str, Box]] = field(default_factory=list)  # a parameter's address, and a box that uses it again
@@ -70,9 +70,9 @@ class Scene:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[SceneFrame]:
         """Every frame that something stands in, each after the frame around it."""
-        found: dict[Frame, None] = {}
+        found: dict[SceneFrame, None] = {}
         for box in self.boxes:
             for frame in box.frame.chain():
                 found.setdefault(frame)

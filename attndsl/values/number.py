@@ -126,7 +126,7 @@ CONSTANTS: dict[str, Number | Nothing] = {"none": Nothing(), "pi": Number.of(mat
 """The names that every place knows, beside `true` and `false`."""
 
 
-class Operand(Protocol):
+class OperandLike(Protocol):
     """A value with where it was written."""
 
     @property
@@ -207,7 +207,7 @@ SPELLINGS = {"&": "and", "|": "or"}
 WRITTEN = {"neg": "-"}
 
 
-def operate(operator: str, span: Span, *operands: Operand, mixed: bool = False) -> Number:
+def operate(operator: str, span: Span, *operands: OperandLike, mixed: bool = False) -> Number:
     """`operator` (or a function) on compile-time values, written at `span`.
 
     Raises E0104 where an operand is of another kind than the operator takes, or two kinds are compared (with `mixed`
@@ -227,7 +227,7 @@ def operate(operator: str, span: Span, *operands: Operand, mixed: bool = False) 
     return _combine(operator, span, *numbers)
 
 
-def _equal(span: Span, left: Operand, right: Operand, *, mixed: bool) -> bool | None:
+def _equal(span: Span, left: OperandLike, right: OperandLike, *, mixed: bool) -> bool | None:
     """Whether two values that are not both numbers are equal; None where both are."""
     a, b = left.value, right.value
     numbers = isinstance(a, Number), isinstance(b, Number)
@@ -239,7 +239,7 @@ def _equal(span: Span, left: Operand, right: Operand, *, mixed: bool) -> bool | 
     return equal(a, b)  # type: ignore[arg-type]
 
 
-def _wrong_kind(operator: str, takes: str, operand: Operand) -> AttnError:
+def _wrong_kind(operator: str, takes: str, operand: OperandLike) -> AttnError:
     value = operand.value
     way = {NUMBERS: "compare it with something, or convert it with `int(…)`", TRUTH_VALUES: "compare it with something"}
     return error(

@@ -34,7 +34,7 @@ def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class AxisFactor:
     """One factor of a term: its name, and its size as it is written."""
 
     name: str
@@ -42,16 +42,16 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class AxisTerm:
     """An entry of an axis list: `T`, `4 * width`, `in=width`; a product has several factors, outermost first."""
 
     name: str
     size: Size
-    factors: tuple[Factor, ...]
+    factors: tuple[AxisFactor, ...]
     span: Span
 
 
-def parse_term(term: tree.AxisTerm, sizes: Mapping[str, int]) -> Term:
+def parse_term(term: tree.AxisTerm, sizes: Mapping[str, int]) -> AxisTerm:
     """E0624 where a term is not an axis."""
     if term.size is None:
         raise error("E0624", "`*` does not name an axis", term.span)
@@ -59,11 +59,11 @@ def parse_term(term: tree.AxisTerm, sizes: Mapping[str, int]) -> Term:
     name = term.name.text if term.name is not None else str(size)
     if isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
         parts = [size_of(operand, sizes) for operand in term.size.operands]
-        return Term(name, size, tuple(Factor(str(part), part) for part in parts), term.span)
-    return Term(name, size, (Factor(name, size),), term.span)
+        return AxisTerm(name, size, tuple(AxisFactor(str(part), part) for part in parts), term.span)
+    return AxisTerm(name, size, (AxisFactor(name, size),), term.span)
 
 
-def parse_terms(axes: tree.AxisList, sizes: Mapping[str, int]) -> tuple[Term, ...]:
+def parse_terms(axes: tree.AxisList, sizes: Mapping[str, int]) -> tuple[AxisTerm, ...]:
     return tuple(parse_term(term, sizes) for term in axes.terms)
 
 

@@ -13,7 +13,7 @@ from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of, to_setting
-from attndsl.weights.axes import Term
+from attndsl.weights.axes import AxisTerm
 from attndsl.weights.forms import Form
 from attndsl.weights.lines import Computed
 
@@ -46,7 +46,7 @@ class Computation(Form):
         return iter(())
 
 
-def computed(side: Computed, axes: tuple[Term, ...], graph: Graph) -> Form:
+def computed(side: Computed, axes: tuple[AxisTerm, ...], graph: Graph) -> Form:
     """The form of an expression of the hyperparameters and the stated axes alone. What is wrong with it as one of
     parameters is said where it has a name that means nothing else."""
     expression = side.expression

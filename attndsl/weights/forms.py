@@ -58,7 +58,7 @@ class Leaf(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Constant(Form):
+class Filled(Form):
     """The same number everywhere. Without axes stated (`shape` empty) it says nothing about the tensor's shape."""
 
     value: float

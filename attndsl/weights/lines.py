@@ -2,7 +2,7 @@
 
 This is the first of four stages, each of which is given what the one before it made:
 
-1. `parse_line`: from the tree to a `Line`. Whether its expression can be undone is decided here.
+1. `parse_line`: from the tree to a `MapLine`. Whether its expression can be undone is decided here.
 2. `attndsl.weights.resolving`: which parameters the line speaks of, and in which layers.
 3. `attndsl.weights.shaping`: its axes and lengths, a `Form` that computes in both directions.
 4. `attndsl.weights.mapping`: whether the lines together fill each parameter, once.
@@ -17,7 +17,7 @@ from attndsl.diagnostics import AttnError, Span, error
 from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values import FUNCTIONS, Evaluator, Number, Plain
-from attndsl.weights.axes import Term, parse_term, parse_terms
+from attndsl.weights.axes import AxisTerm, parse_term, parse_terms
 from attndsl.weights.forms import POINTWISE
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_address, parse_name
 
@@ -44,7 +44,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
+class ConcatSide:
     """`concat(a, b, over=[M, T] -> S)`: the parts, the axis of each that is joined, and what the joined one is called;
     `over` is where that is written."""
 
@@ -60,8 +60,8 @@ class Rearrange:
     """`rearrange(a, [in] -> [C=channels, P=patch])`."""
 
     inner: Side
-    source: tuple[Term, ...]
-    target: tuple[Term, ...]
+    source: tuple[AxisTerm, ...]
+    target: tuple[AxisTerm, ...]
     span: Span
     sides: tuple[Span, Span]
 
@@ -76,7 +76,7 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionSide:
     """A function of one element."""
 
     inner: Side
@@ -92,17 +92,17 @@ class Computed:
     reason: Callable[[], AttnError]
 
 
-Side = Union[AddressPattern, Literal, Concat, Rearrange, Affine, Function, Computed]
+Side = Union[AddressPattern, Literal, ConcatSide, Rearrange, Affine, FunctionSide, Computed]
 
 
 def addresses_in(side: Side) -> Iterator[AddressPattern]:
     """Every address in an expression, in order."""
     if isinstance(side, AddressPattern):
         yield side
-    elif isinstance(side, Concat):
+    elif isinstance(side, ConcatSide):
         for part in side.parts:
             yield from addresses_in(part)
-    elif isinstance(side, (Rearrange, Affine, Function)):
+    elif isinstance(side, (Rearrange, Affine, FunctionSide)):
         yield from addresses_in(side.inner)
 
 
@@ -110,13 +110,13 @@ def addresses_in(side: Side) -> Iterator[AddressPattern]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MapLine:
     """One line of the section. `axes` is the stated order of the published tensor's axes; `sizes` are the model's."""
 
     tree: tree.MapEntry
     name: NamePattern
     prefix: Prefix
-    axes: tuple[Term, ...] | None
+    axes: tuple[AxisTerm, ...] | None
     value: Side
     addresses: tuple[AddressPattern, ...]
 
@@ -138,7 +138,7 @@ class Line:
         return isinstance(self.value, (Literal, Computed))
 
 
-def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) -> Line:
+def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) -> MapLine:
     """A line as it is written; E0624 for what is not an axis, E0625 for what has no inverse, E0626 for a published name
     that is none."""
     name = parse_name(line.name)
@@ -158,7 +158,7 @@ def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) ->
             help="use `<-`: a check on import only",
         )
     axes = None if line.axes is None else parse_terms(line.axes, sizes)
-    return Line(line, name, prefix, axes, value, tuple(addresses_in(value)))
+    return MapLine(line, name, prefix, axes, value, tuple(addresses_in(value)))
 
 
 def _side(expression: tree.Expr, sizes: Mapping[str, int]) -> Side:
@@ -242,11 +242,11 @@ def _call(call: tree.Call, piped: tuple[Side, ...], sizes: Mapping[str, int]) ->
         source, target = parse_terms(arrow.source, sizes), parse_terms(arrow.target, sizes)
         return Rearrange(inner, source, target, arrow.span, (arrow.source.span, arrow.target.span))
     if name in POINTWISE and not named and len(piped) + len(plain) == 1:
-        return Function(piped[0] if piped else _side(plain[0], sizes), name)
+        return FunctionSide(piped[0] if piped else _side(plain[0], sizes), name)
     raise _no_inverse(call)
 
 
-def _concat(call: tree.Call, parts: tuple[Side, ...], over: tree.Expr, sizes: Mapping[str, int]) -> Concat:
+def _concat(call: tree.Call, parts: tuple[Side, ...], over: tree.Expr, sizes: Mapping[str, int]) -> ConcatSide:
     if isinstance(over, tree.AxesValue) and len(over.axes.terms) == 1:
         term = parse_term(over.axes.terms[0], sizes)
     elif not isinstance(over, tree.Arrow):
@@ -258,8 +258,8 @@ def _concat(call: tree.Call, parts: tuple[Side, ...], over: tree.Expr, sizes: Ma
         targets = parse_terms(over.target, sizes)
         if len(joined) != len(parts) or len(targets) != 1:
             raise error("E0624", f"`concat` joins {len(parts)} tensors over {len(joined)} axes", over.span)
-        return Concat(parts, tuple(joined), targets[0].name, call.span, over.span)
-    return Concat(parts, (term.name,) * len(parts), term.name, call.span, over.span)
+        return ConcatSide(parts, tuple(joined), targets[0].name, call.span, over.span)
+    return ConcatSide(parts, (term.name,) * len(parts), term.name, call.span, over.span)
 
 
 def _chain(chain: tree.Chain, sizes: Mapping[str, int]) -> Affine:

@@ -14,7 +14,7 @@ from attndsl.storage.safetensors import FLOATS, TensorEntry, quoted
 from attndsl.syntax import tree
 from attndsl.weights.computing import difference
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
-from attndsl.weights.lines import Line
+from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
@@ -271,7 +271,7 @@ class PublishedNames:
     def read(self, without: Collection[str] = ()) -> dict[str, Array]:
         """The parameters by address, in the graph's order; the tensors `without` are not looked at."""
         arrays: dict[str, Array] = {}
-        makers: dict[str, Line] = {}
+        makers: dict[str, MapLine] = {}
         differ: Mistakes = []
         order = sorted(range(len(self.items)), key=lambda i: not self.items[i].line.two_way)
         for i in order:
@@ -310,7 +310,7 @@ class PublishedNames:
                 differ.append((name, problem))
         return differ
 
-    def _differs(self, name: str, address: str, line: Line, maker: Line) -> AttnError:
+    def _differs(self, name: str, address: str, line: MapLine, maker: MapLine) -> AttnError:
         return error(
             "E0610",
             f"{quoted(name)} in {self.source.path} is not equal to `{address}`",

@@ -18,7 +18,7 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.weights.conditions import chosen
 from attndsl.weights.forms import Form
-from attndsl.weights.lines import Line, Prefix, parse_line
+from attndsl.weights.lines import MapLine, Prefix, parse_line
 from attndsl.weights.patterns import AddressPattern, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, resolve
 from attndsl.weights.shaping import form_of
@@ -33,7 +33,7 @@ class Item:
     of axes."""
 
     name: str
-    line: Line
+    line: MapLine
     form: Form
 
     @property
@@ -104,8 +104,8 @@ class WeightMap:
     def items(self) -> list[Item]:
         """Every published tensor, in the section's order; E0629 where two lines give one name."""
         found: list[Item] = []
-        taken: dict[str, Line] = {}
-        given: dict[str, Line] = {}
+        taken: dict[str, MapLine] = {}
+        given: dict[str, MapLine] = {}
         for resolved in self.lines:
             line = resolved.line
             if line.is_fixed and line.name.variables:
@@ -125,7 +125,7 @@ class WeightMap:
 
     def _check_names(self) -> None:
         for direction in ("<-", "->"):
-            seen: dict[str, Line] = {}
+            seen: dict[str, MapLine] = {}
             for line in (resolved.line for resolved in self.lines):
                 if line.takes if direction == "<-" else line.gives:
                     text = line.prefix.text + line.name.text
@@ -154,10 +154,10 @@ class WeightMap:
         # One mapped twice often stands in the place of one that is lost: a single slip of the author's.
         self.diagnostics += several(twice or lost)
 
-    def _reaching(self, info: ParameterInfo, lines: list[Line]) -> list[tuple[Line, AddressPattern]]:
+    def _reaching(self, info: ParameterInfo, lines: list[MapLine]) -> list[tuple[MapLine, AddressPattern]]:
         return [(line, a) for line in lines for a in line.addresses if a.pattern == info.address]
 
-    def _check_reached(self, info: ParameterInfo, lines: list[Line], verb: str) -> None:
+    def _check_reached(self, info: ParameterInfo, lines: list[MapLine], verb: str) -> None:
         reaching = self._reaching(info, lines)
         if any(address.reaches_all for _, address in reaching):
             return
@@ -184,7 +184,7 @@ class WeightMap:
             other=_declared(info),
         )
 
-    def _check_filled_once(self, info: ParameterInfo, lines: list[Line]) -> None:
+    def _check_filled_once(self, info: ParameterInfo, lines: list[MapLine]) -> None:
         reaching = self._reaching(info, lines)
         for at, (line, address) in enumerate(reaching):
             for other, earlier in reaching[:at]:
@@ -210,7 +210,7 @@ def _declared(info: ParameterInfo) -> tuple[Label, ...]:
     return (Label(info.span, "the parameter is made here"),) if info.span is not None else ()
 
 
-def _twice(name: str, line: Line, other: Line) -> AttnError:
+def _twice(name: str, line: MapLine, other: MapLine) -> AttnError:
     return error(
         "E0629",
         f"the published tensor `{name}` is mapped twice",

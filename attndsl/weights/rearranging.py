@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from attndsl.diagnostics import Span, did_you_mean, error
 from attndsl.graph import Axis
 from attndsl.sizes import Size
-from attndsl.weights.axes import Factor, Term, place_of, shown_axes
+from attndsl.weights.axes import AxisFactor, AxisTerm, place_of, shown_axes
 from attndsl.weights.forms import Form, Rearranged
 from attndsl.weights.lines import Rearrange
 
@@ -74,14 +74,14 @@ def rearranged(inner: Form, arrow: Rearrange, sizes: Mapping[str, int]) -> Form:
     return Rearranged(tuple(axes), tuple(axis.size.value(sizes) for axis in axes), inner, lengths, tuple(order))
 
 
-def _split(term: Term, axis: Axis, sizes: Mapping[str, int]) -> list[Axis]:
+def _split(term: AxisTerm, axis: Axis, sizes: Mapping[str, int]) -> list[Axis]:
     """The factors of `axis` that a term on the left of an arrow names; the one whose size is unknown is solved for."""
     if len(term.factors) == 1:
         return [Axis(term.factors[0].name, axis.size)]
     return _apart(term.factors, axis, sizes, term.span)
 
 
-def _apart(factors: Sequence[Factor], axis: Axis, sizes: Mapping[str, int], span: Span) -> list[Axis]:
+def _apart(factors: Sequence[AxisFactor], axis: Axis, sizes: Mapping[str, int], span: Span) -> list[Axis]:
     """`axis` as a product of factors; the one whose size is unknown is solved for."""
     unknown = [factor for factor in factors if factor.size.known(sizes) is None]
     if len(unknown) > 1:

@@ -9,7 +9,7 @@ from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.graph import ParameterInfo
 from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
-from attndsl.weights.lines import Computed, Line
+from attndsl.weights.lines import Computed, MapLine
 from attndsl.weights.patterns import AddressPattern, reached
 
 Parameters = Mapping[str, list[ParameterInfo]]
@@ -23,7 +23,7 @@ LAYERS_LOOKED_AT = 4096
 class Resolved:
     """A line with the parameters of its addresses."""
 
-    line: Line
+    line: MapLine
     parameters: Parameters
 
     def assignments(self, limit: int | None) -> Iterator[dict[str, int]]:
@@ -47,7 +47,7 @@ class Resolved:
         raise error("E0620", f"the model has no parameter `{written}`", address.span, "there is no such layer")
 
 
-def resolve(line: Line, parameters: Parameters) -> Resolved:
+def resolve(line: MapLine, parameters: Parameters) -> Resolved:
     """The line with its parameters; E0620 for an address of none, E0625 where an expression that cannot be undone
     speaks of one, E0626 where a variable stands on one side only. On the right of `<-` may stand an expression of no
     parameter at all."""

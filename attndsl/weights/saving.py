@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
 from attndsl.lazy import np
 from attndsl.storage.safetensors import TensorFile, write_tensors
-from attndsl.storage.whole import place_of, replacing, sync_folder
+from attndsl.storage.whole import new_folder, place_of, replacing
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of
 from attndsl.weights.loading import check_arrays
@@ -131,27 +131,18 @@ def _write_folder(
 ) -> None:
     """A new folder appears whole; in one that exists each file is replaced whole, the weights first. They say whether
     the tokenizer beside them came with them."""
-    fresh = not target.is_dir() or not any(target.iterdir())
-    place = target.with_name(f".{target.name}.{os.getpid()}.part") if fresh else target
     try:
-        place.mkdir(parents=True, exist_ok=not fresh)
-        earlier = not fresh and _metadata(place / "model.safetensors").get("tokenizer") == TOKENIZER
-        told = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
-        write_tensors(place / "model.safetensors", published, EXPORTER | told)
-        if tokenizer is not None:
-            with replacing(place / TOKENIZER) as stream:
-                stream.write(tokenizer.encode("utf-8"))
-        elif earlier:  # it is another model's now
-            (place / TOKENIZER).unlink(missing_ok=True)
-        with replacing(place / "config.json") as stream:
-            stream.write(write_json(config))
-        if fresh:
-            if target.is_dir():
-                target.rmdir()
-            os.rename(place, target)
-            sync_folder(target.parent)
+        fresh = not target.is_dir() or not any(target.iterdir())
+        with new_folder(target) if fresh else nullcontext(target) as place:
+            earlier = not fresh and _metadata(place / "model.safetensors").get("tokenizer") == TOKENIZER
+            told = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
+            write_tensors(place / "model.safetensors", published, EXPORTER | told)
+            if tokenizer is not None:
+                with replacing(place / TOKENIZER) as stream:
+                    stream.write(tokenizer.encode("utf-8"))
+            elif earlier:  # it is another model's now
+                (place / TOKENIZER).unlink(missing_ok=True)
+            with replacing(place / "config.json") as stream:
+                stream.write(write_json(config))
     except OSError as problem:
         raise unwritable(target, problem) from None
-    finally:
-        if fresh and place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)

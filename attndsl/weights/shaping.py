@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Axis, Graph
 from attndsl.sizes import Size
-from attndsl.weights.axes import Term, place_of, shown_axes
+from attndsl.weights.axes import AxisTerm, place_of, shown_axes
 from attndsl.weights.computing import computed
-from attndsl.weights.forms import Constant, Form, Joined, Leaf, Pointwise, Rearranged, Scaled
-from attndsl.weights.lines import Affine, Computed, Concat, Function, Line, Literal, Rearrange, Side
+from attndsl.weights.forms import Filled, Form, Joined, Leaf, Pointwise, Rearranged, Scaled
+from attndsl.weights.lines import Affine, Computed, ConcatSide, FunctionSide, Literal, MapLine, Rearrange, Side
 from attndsl.weights.patterns import AddressPattern
 from attndsl.weights.rearranging import rearranged
 from attndsl.weights.resolving import Resolved
@@ -22,7 +22,7 @@ def form_of(resolved: Resolved, values: Mapping[str, int], graph: Graph) -> Form
     line, sizes = resolved.line, graph.sizes
     if isinstance(line.value, Literal):
         axes = _own_axes(line.axes or (), sizes)
-        return Constant(axes, _lengths(axes, sizes), line.value.value)
+        return Filled(axes, _lengths(axes, sizes), line.value.value)
     if isinstance(line.value, Computed):
         form = computed(line.value, line.axes or (), graph)
     else:
@@ -56,22 +56,22 @@ class _Shaping:
                 info = self.resolved.parameter(side, self.values)
                 axes = info.type.axes
                 return Leaf(axes, _lengths(axes, self.sizes), side.render(self.values), info)
-            case Concat():
+            case ConcatSide():
                 return self.concat(side)
             case Rearrange():
                 return rearranged(self.form(side.inner), side, self.sizes)
             case Affine():
                 inner = self.form(side.inner)
                 return Scaled(inner.axes, inner.shape, inner, side.factor, side.shift)
-            case Function():
+            case FunctionSide():
                 inner = self.form(side.inner)
                 return Pointwise(inner.axes, inner.shape, inner, side.name)
             case Literal(value=value):
-                return Constant((), (), value)
+                return Filled((), (), value)
             case Computed():
                 raise side.reason()
 
-    def concat(self, side: Concat) -> Form:
+    def concat(self, side: ConcatSide) -> Form:
         parts = tuple(self.form(part) for part in side.parts)
         lacking = all(n not in [a.name for a in part.axes] for n, part in zip(side.joined, parts, strict=True))
         places = [
@@ -101,7 +101,7 @@ class _Shaping:
         return Joined(axes, _lengths(axes, self.sizes), parts, tuple(orders), place, tuple(lengths), lacking)
 
 
-def _arranged(form: Form, stated: tuple[Term, ...], line: Line, sizes: Mapping[str, int]) -> Form:
+def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Mapping[str, int]) -> Form:
     """`form` with its axes in the order in which the published tensor has them; a `1` that it has not is an axis of one
     element more, as in `[1, context, width]`."""
     places: list[int] = []
@@ -130,7 +130,7 @@ def _arranged(form: Form, stated: tuple[Term, ...], line: Line, sizes: Mapping[s
     return Rearranged(tuple(axes), _lengths(tuple(axes), sizes), form, form.shape, tuple(places))
 
 
-def _own_axes(stated: tuple[Term, ...], sizes: Mapping[str, int]) -> tuple[Axis, ...]:
+def _own_axes(stated: tuple[AxisTerm, ...], sizes: Mapping[str, int]) -> tuple[Axis, ...]:
     """Axes that stand on their own, with sizes that the model knows (those of a constant)."""
     for term in stated:
         if term.size.known(sizes) is None:

@@ -13,7 +13,7 @@ import pytest
 from attndsl.drawing.dot import to_dot
 from attndsl.drawing.output import scene_of
 from attndsl.drawing.route import Area, _Layout, route
-from attndsl.drawing.scene import Arrow, Box, Frame, Scene
+from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.elaborate import load
 
 SPECS = Path(__file__).parent / "specs"
@@ -146,7 +146,7 @@ def test_an_area_is_met_by_what_comes_near() -> None:
 
 def test_what_has_no_free_way_stays_as_it_is() -> None:
     """A box stands in the way of the skip."""
-    root = Frame("root", "root", "")
+    root = SceneFrame("root", "root", "")
     tail, middle, head = (Box(id, kind, (id,), root) for id, kind in (("a", "linear"), ("b", "linear"), ("+", "add")))
     wall = Box("wall", "linear", ("wall",), root)
     flows = [Arrow(tail, middle, "flow"), Arrow(middle, head, "flow")]

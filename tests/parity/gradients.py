@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attndsl.weights.forms import Constant, Form, Joined, Leaf, Pointwise, Rearranged, Scaled, inverse_order
+from attndsl.weights.forms import Filled, Form, Joined, Leaf, Pointwise, Rearranged, Scaled, inverse_order
 
 Array = np.ndarray[Any, Any]
 
@@ -17,7 +17,7 @@ def pulled(form: Form, gradient: Array, arrays: Mapping[str, Array]) -> Iterator
     match form:
         case Leaf():
             yield form.address, gradient
-        case Constant():
+        case Filled():
             return
         case Joined():
             start = 0
