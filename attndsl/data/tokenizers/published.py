@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 END_OF_TEXT = "<|endoftext|>"
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 # The names under which published tokenizers keep the token of each role, the most telling first.
 WELL_KNOWN: Mapping[str, tuple[str, ...]] = {
     "pad": ("[PAD]", "<pad>", "<|pad|>"),
@@ -119,6 +121,14 @@ class Published:
         added = {number for number, token in self.inner.get_added_tokens_decoder().items() if token.special}
         return frozenset((added | set(self.special.values()) | set(self.sentinels)) - {self.special.get("unknown")})
 
+    @cached_property
+    def single_bytes(self) -> frozenset[int]:
+        """The tokens for single bytes (`<0x0A>`) of which a run is decoded as a whole; none where bytes are decoded one
+        after the other."""
+        if '"ByteFallback"' not in json.dumps(json.loads(self.text).get("decoder")):
+            return frozenset()
+        return frozenset(n for name, n in self.inner.get_vocab().items() if _BYTE.fullmatch(name))
+
     def word_starts(self) -> Array:
         return self._starts
 
@@ -189,30 +199,41 @@ def byte_characters() -> list[str]:
 
 
 class _WindowStreamer:
-    """What a token adds can depend on those before it (spaces, half characters), so it is the difference between the
-    text of a short window with it and without it."""
+    """The text of a window of tokens, as far as no further token can change it: what the window has given already is a
+    beginning of that. Where nothing is uncertain the window moves on, a few tokens kept before it, since what a token
+    adds (its space, say) depends on those before."""
 
-    HOLD = 4  # a character has at most four bytes: after as many tokens, what is broken stays broken
+    WINDOW, KEPT = 24, 8
 
     def __init__(self, tokenizer: Published, after: Sequence[int]) -> None:
         self.tokenizer = tokenizer
-        self.context: list[int] = list(after)[-self.HOLD :]
-        self.held: list[int] = []
+        self._begin(list(after)[-self.KEPT :])
+
+    def _begin(self, before: list[int]) -> None:
+        """A new window behind some tokens."""
+        self.tokens, self.given = before, len(self.tokenizer.decode(before))
 
     def push(self, token: int) -> str:
-        self.held.append(token)
-        return self._give(final=False)
+        self.tokens.append(token)
+        certain = self._certain()
+        piece = certain[self.given :]
+        self.given += len(piece)
+        if len(self.tokens) > self.WINDOW and certain == self.tokenizer.decode(self.tokens):
+            self._begin(self.tokens[-self.KEPT :])
+        return piece
 
     def finish(self) -> str:
-        return self._give(final=True) if self.held else ""
+        piece = self.tokenizer.decode(self.tokens)[self.given :]
+        self.given += len(piece)
+        return piece
 
-    def _give(self, final: bool) -> str:
-        before = self.tokenizer.decode(self.context)
-        after = self.tokenizer.decode(self.context + self.held)
-        if after.endswith("\ufffd") and not final and len(self.held) < self.HOLD:
-            return ""
-        self.context, self.held = self.held, []
-        return after[len(before) :]
+    def _certain(self) -> str:
+        """The text of the window without what the next token may change: a character whose bytes are not all there (one
+        U+FFFD, by whatever tokens), or the bytes at the end that are decoded together with those that follow."""
+        count = len(self.tokens)
+        while count and self.tokens[count - 1] in self.tokenizer.single_bytes:
+            count -= 1
+        return self.tokenizer.decode(self.tokens[:count]).removesuffix("\ufffd")
 
 
 def read_published(path: Path, kind: str = "file", special: SpecialTokens | None = None) -> Published:
