@@ -49,7 +49,7 @@ def read_classes(paths: Sequence[Path]) -> Array:
 
 
 def _read(path: Path, mode: str | None) -> tuple[Array, str]:
-    """A picture with its mode."""
+    """A picture, the right way up, with its mode."""
     pillow = _pillow(f"the picture `{path}`")
     with file_errors("read", path), open(path, "rb") as file:
         try:
@@ -62,7 +62,9 @@ def _read(path: Path, mode: str | None) -> tuple[Array, str]:
                         note=f"pictures are {', '.join(_CHANNELS)} of 8 bits a channel, or have a palette",
                         help="convert it first, for example with `mogrify -depth 8 -colorspace sRGB`",
                     )
-                values = np.asarray(picture.convert(wanted), dtype=np.uint8)
+                # A camera that was held upright stores rows as columns, and says so beside them.
+                upright = _turning().exif_transpose(picture)
+                values = np.asarray(upright.convert(wanted), dtype=np.uint8)
         except (OSError, ValueError, SyntaxError, EOFError, pillow.DecompressionBombError) as problem:
             raise error(
                 "E0718",
@@ -88,3 +90,9 @@ def _pillow(what: str) -> Any:
             ),
         ) from None
     return PIL.Image
+
+
+def _turning() -> Any:
+    import PIL.ImageOps
+
+    return PIL.ImageOps

@@ -122,3 +122,33 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     problem = refused(str(tmp_path))
     assert problem.code == "E0708"
     assert "attndsl[images]" in problem.helps[0]
+
+
+# How a picture that is stored with each EXIF orientation is turned back (Exif 2.32, tag 0x0112).
+TURNS = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.transpose(1, 0, 2),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda stored: np.rot90(stored),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+def test_pictures_are_turned_the_right_way_up(tmp_path: Path, orientation: int, ending: str) -> None:
+    stored = np.kron(np.arange(6 * 3).reshape(2, 3, 3) * 12, np.ones((8, 8, 1))).astype(np.uint8)  # 16 x 24
+    picture = Image.fromarray(stored)
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    how: dict[str, Any] = {"jpg": {"quality": 95}, "webp": {"lossless": True}}.get(ending, {})
+    picture.save(path, exif=exif, **how)
+    found = read_image(path)
+    expected = np.moveaxis(TURNS[orientation](stored), -1, 0)
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= (12 if ending == "jpg" else 0)
+    assert (read_image(path, "L").shape[1:]) == expected.shape[1:]
