@@ -51,6 +51,12 @@ def _parse(source: Source) -> tree.File:
     return file
 
 
+@cache
+def _standard_file(path: Path) -> tree.File:
+    """A file of the standard library, which does not change while a program runs."""
+    return _parse(_source(path))
+
+
 @dataclass(eq=False)
 class FileScope:
     """One file's declarations by name. `blocks` holds blocks, masks and biases with the scope each was declared in
@@ -118,9 +124,9 @@ class Library:
                 )
         self._opening.append((key, asked))
         try:
-            scope = FileScope(
-                path, _parse(source or _source(path)), self, key.parent == (specs_folder() / "std").resolve()
-            )
+            is_standard = key.parent == (specs_folder() / "std").resolve()
+            file = _standard_file(key) if is_standard and source is None else _parse(source or _source(path))
+            scope = FileScope(path, file, self, is_standard)
             self._declare(scope)
         finally:
             self._opening.pop()

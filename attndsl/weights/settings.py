@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import meanings
 from attndsl.graph import Graph
+from attndsl.records import replace
 from attndsl.storage.safetensors import parse_json
 from attndsl.syntax import tree
 from attndsl.values import (
@@ -73,6 +74,8 @@ def settings_for(
             raise disagreement(name, found[name], value, str(path))
     if spec is not None and not adapt:
         _check_variant(spec, found, explicit, str(path))
+    if spec is not None:
+        _check_kinds(spec, found, str(path))
     if spec is not None and adapt:
         own = {parameter.name.text for parameter in spec.model.hyperparameters}
         found = {name: value for name, value in found.items() if name in own}
@@ -85,6 +88,16 @@ def meant(spec: Spec | None, settings: Mapping[str, Setting]) -> dict[str, Plain
         return {name: from_python(value) for name, value in settings.items() if not isinstance(value, str)}
     own = {parameter.name.text for parameter in spec.model.hyperparameters}
     return meanings(spec, {name: value for name, value in settings.items() if name in own})
+
+
+def _check_kinds(spec: Spec, found: Mapping[str, Plain], path: str) -> None:
+    """That the hyperparameters may have the values that come with weights; E0616 where one is of another kind."""
+    try:
+        meant(spec, {name: to_setting(value) for name, value in found.items()})
+    except AttnError as raised:
+        said = f"the weights at {path} say so"
+        told = (replace(d, code="E0616", notes=(*d.notes, said), helps=()) for d in raised.diagnostics)
+        raise AttnError(*told) from None
 
 
 def _check_variant(spec: Spec, found: Mapping[str, Plain], explicit: Collection[str], path: str) -> None:

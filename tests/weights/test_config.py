@@ -233,7 +233,12 @@ def test_a_published_text_is_a_text_and_no_expression(tmp_path: Path) -> None:
     spec = open_text(MODEL % ", ".join(f"{name} = {value}" for name, value in PLAIN.items()))
     (tmp_path / "config.json").write_text('{"hidden_size": "4+4"}')
     write_tensors(tmp_path / "model.safetensors", {"norm.weight": np.ones(8), "norm.bias": np.ones(8)})
-    settings = settings_for(tmp_path, spec.weights, spec=spec)
+    with pytest.raises(AttnError, match="`width` is a whole number") as raised:
+        settings_for(tmp_path, spec.weights, spec=spec)
+    (found,) = raised.value.diagnostics
+    assert found.code == "E0616"
+    assert str(tmp_path) in found.notes[0]
+    settings = settings_for(tmp_path, spec.weights)
     assert settings["width"] == '"4+4"'
     with pytest.raises(AttnError, match="`width` is a whole number"):
         elaborate(spec, settings)
