@@ -148,7 +148,7 @@ def _has_key(formula: Formula, query: Index | None, key: Index, sizes: Mapping[s
     if query is not None and not_negative(query.low - key.low, sizes) and not_negative(key.high - query.high, sizes):
         candidates.append(LinearSum.of(query))
     candidates += [LinearSum.of(key.low), LinearSum.of(key.high)]
-    return any(always(replaced(formula, {key: candidate}), sizes) for candidate in candidates)  # type: ignore[arg-type]
+    return any(always(replaced(formula, {key: candidate}), sizes) for candidate in candidates)
 
 
 def words(facts: MaskFacts) -> tuple[str, ...]:

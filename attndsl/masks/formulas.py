@@ -145,16 +145,23 @@ class _Walk:
     # ------------------------------------------------------------ numbers
 
     def constant(self, node: Node, places: Places) -> Element | None:
-        value = node.op.value  # type: ignore[attr-defined]
-        if isinstance(value, bool):
-            return Truth(value)
-        return LinearSum.of(int(value)) if value == value and abs(value) < 1 << 62 and int(value) == value else None
+        match node.op:
+            case Constant(bool() as value):
+                return Truth(value)
+            case Constant(value) if value == value and abs(value) < 1 << 62 and int(value) == value:
+                return LinearSum.of(int(value))
+        return None
 
     def size(self, node: Node, places: Places) -> Element:
-        return LinearSum.of(known(node.op.size, self.sizes))  # type: ignore[attr-defined]
+        assert isinstance(node.op, SizeOf)
+        return self.length(node.op.size)
+
+    def length(self, size: Size) -> LinearSum:
+        return LinearSum.of(known(size, self.sizes))
 
     def range(self, node: Node, places: Places) -> Element:
-        return places[node.op.axis]  # type: ignore[attr-defined]
+        assert isinstance(node.op, Range)
+        return places[node.op.axis]
 
     def sum(self, node: Node, places: Places) -> Element:
         left, right = self.numbers(node, places)
@@ -214,39 +221,40 @@ class _Walk:
         return self.operands(node, places)[0]
 
     def rename(self, node: Node, places: Places) -> Element:
-        return self.moved(node, places, {node.op.old: places[node.op.new]})  # type: ignore[attr-defined]
+        assert isinstance(node.op, Rename)
+        return self.moved(node, places, {node.op.old: places[node.op.new]})
 
     def slice(self, node: Node, places: Places) -> Element:
-        op = node.op
-        assert isinstance(op, Slice)
-        return self.moved(node, places, {op.axis: places[op.target] + LinearSum.of(known(op.start, self.sizes))})
+        assert isinstance(node.op, Slice)
+        return self.moved(node, places, {node.op.axis: places[node.op.target] + self.length(node.op.start)})
 
     def select(self, node: Node, places: Places) -> Element:
-        return self.moved(node, places, {node.op.axis: LinearSum.of(known(node.op.at, self.sizes))})  # type: ignore[attr-defined]
+        assert isinstance(node.op, Select)
+        return self.moved(node, places, {node.op.axis: self.length(node.op.at)})
 
     def take(self, node: Node, places: Places) -> Element:
+        assert isinstance(node.op, Take)
         table, index = node.inputs
         at = _linear(self.element(index, {axis: places[axis] for axis in index.type.axes}))
-        inner = {**places, node.op.over: at}  # type: ignore[attr-defined]
+        inner = {**places, node.op.over: at}
         return self.element(table, {axis: inner[axis] for axis in table.type.axes})
 
     def flatten(self, node: Node, places: Places) -> Element:
-        op = node.op
-        assert isinstance(op, Flatten)
-        rest, found = places[op.axis], {}
-        for part in reversed(op.parts[1:]):
-            length = LinearSum.of(known(part.size, self.sizes))
+        assert isinstance(node.op, Flatten)
+        first, *others = node.op.parts
+        rest, found = places[node.op.axis], {}
+        for part in reversed(others):
+            length = self.length(part.size)
             found[part] = function("%", rest, length)
             rest = function("//", rest, length)
-        return self.moved(node, places, {**found, op.parts[0]: rest})
+        return self.moved(node, places, {**found, first: rest})
 
     def unflatten(self, node: Node, places: Places) -> Element:
-        op = node.op
-        assert isinstance(op, Unflatten)
+        assert isinstance(node.op, Unflatten)
         total = LinearSum()
-        for part in op.parts:
+        for part in node.op.parts:
             total = total.times(known(part.size, self.sizes)) + places[part]
-        return self.moved(node, places, {op.axis: total})
+        return self.moved(node, places, {node.op.axis: total})
 
     def moved(self, node: Node, places: Places, changed: Places) -> Element:
         (inner,) = node.inputs

@@ -306,36 +306,47 @@ def _whole(atom: Atom) -> bool:
 # ---------------------------------------------------------------- reading formulas
 
 
-def replaced(item: LinearSum | Formula, values: Mapping[Index, LinearSum]) -> LinearSum | Formula:
+def replaced(formula: Formula, values: Mapping[Index, LinearSum]) -> Formula:
     """The formula with indices replaced by other numbers, simplified."""
-    if isinstance(item, LinearSum):
-        total = LinearSum((), item.constant)
-        for atom, coefficient in item.terms:
-            total = total + _atom_replaced(atom, values).times(coefficient)
-        return total
-    if isinstance(item, (Every, Some)):
-        parts = [replaced(part, values) for part in item.parts]
-        return (both if isinstance(item, Every) else either)(*parts)  # type: ignore[arg-type]
-    if isinstance(item, Compare):
-        number = replaced(item.difference, values)
-        assert isinstance(number, LinearSum)
-        if whole(number) and not whole(item.difference):
-            return item  # x <= x does not hold where x is NaN: the comparison is left as it is
-        return compare(item.relation, number, LinearSum())
-    if isinstance(item, Negated):
-        return negated(replaced(item.part, values))  # type: ignore[arg-type]
-    if isinstance(item, Holds):
-        read = item.read
-        return Holds(Read(read.name, read.value, tuple(replaced(i, values) for i in read.indices)))  # type: ignore[misc]
-    return item
+    match formula:
+        case Every(parts):
+            return both(*(replaced(part, values) for part in parts))
+        case Some(parts):
+            return either(*(replaced(part, values) for part in parts))
+        case Compare(relation, difference):
+            number = _replaced(difference, values)
+            if whole(number) and not whole(difference):
+                return formula  # x <= x does not hold where x is NaN: the comparison is left as it is
+            return compare(relation, number, LinearSum())
+        case Negated(part):
+            return negated(replaced(part, values))
+        case Holds(read):
+            return Holds(_read_elsewhere(read, values))
+        case Truth():
+            return formula
+
+
+def _replaced(number: LinearSum, values: Mapping[Index, LinearSum]) -> LinearSum:
+    total = LinearSum((), number.constant)
+    for atom, coefficient in number.terms:
+        total = total + _atom_replaced(atom, values).times(coefficient)
+    return total
 
 
 def _atom_replaced(atom: Atom, values: Mapping[Index, LinearSum]) -> LinearSum:
-    if isinstance(atom, Index):
-        return values.get(atom) or LinearSum.of(atom)
-    if isinstance(atom, Function):
-        return function(atom.name, *(replaced(a, values) for a in atom.arguments))
-    return LinearSum.of(Read(atom.name, atom.value, tuple(replaced(i, values) for i in atom.indices)))  # type: ignore[misc]
+    match atom:
+        case Index():
+            return values.get(atom, LinearSum.of(atom))
+        case Function(name, arguments):
+            return function(
+                name, *(_replaced(a, values) if isinstance(a, LinearSum) else replaced(a, values) for a in arguments)
+            )
+        case Read():
+            return LinearSum.of(_read_elsewhere(atom, values))
+
+
+def _read_elsewhere(read: Read, values: Mapping[Index, LinearSum]) -> Read:
+    return Read(read.name, read.value, tuple(_replaced(index, values) for index in read.indices))
 
 
 def atoms(item: LinearSum | Formula) -> frozenset[Atom]:

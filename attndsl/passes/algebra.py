@@ -63,9 +63,7 @@ class Algebra:
         self.rewriter = rewriter
         self.producers = rewriter.producers
         self.sizes = rewriter.sizes
-        self.remembered: dict[
-            Hashable, Any
-        ] = {}  # what was worked out of values: rewriting does not change what they are
+        self.remembered: dict[Hashable, Any] = {}  # what was worked out of values: rewriting changes none
 
     def made_by(self, value: Value, *kinds: type[Op]) -> Node | None:
         """The node that makes `value`, if it is of one of `kinds`."""
@@ -154,7 +152,7 @@ class Algebra:
             node = self.made_by(value, Mean, Sum, Dot)
             if node is None:
                 continue
-            over: tuple[Axis, ...] = node.op.over  # type: ignore[attr-defined]
+            over = node.op.goes_over
             rest = {v: e for v, e in factors.items() if v is not value}
             if isinstance(node.op, Mean):
                 share = 1.0 if not rest else None
@@ -170,13 +168,12 @@ class Algebra:
         """The number of elements along `over`, less the sizes by which `rest` divides already; None if rest is more."""
         sizes = [axis.size for axis in over]
         for value, exponent in rest.items():
-            node = self.made_by(value, SizeOf)
-            if node is None:
-                node = self.made_by(value, Cast)
-                node = self.made_by(node.inputs[0], SizeOf) if node else None
-            if node is None or exponent != -1 or node.op.size not in sizes:  # type: ignore[attr-defined]
-                return None
-            sizes.remove(node.op.size)  # type: ignore[attr-defined]
+            cast = self.made_by(value, Cast)
+            match self.producers.get(value if cast is None else cast.inputs[0]):
+                case Node(op=SizeOf(size)) if exponent == -1 and size in sizes:
+                    sizes.remove(size)
+                case _:
+                    return None
         total = 1.0
         for size in sizes:
             known = size.known(self.sizes)

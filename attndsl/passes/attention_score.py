@@ -83,7 +83,8 @@ def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] 
 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
     """The score under `softmax`; raises `Refusal` where it is none that can be fused."""
-    score = Score(softmax.op.over)  # type: ignore[attr-defined]
+    (over,) = softmax.op.goes_over
+    score = Score(over)
     score.masks += map(Mask, softmax.inputs[1:])
     _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
     if not score.dots and score.curves:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.graph import FLOAT, Node, Value
+from attndsl.graph import FLOAT, Axis, Node, Value
 from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
     Add,
@@ -44,36 +44,41 @@ def _softmax(algebra: Algebra, node: Node) -> Put | None:
         return None
     (above,) = (value for value, exponent in monomial if exponent == 1)
     (below,) = (value for value, exponent in monomial if exponent == -1)
-    total = algebra.made_by(below, Sum)
-    if total is None:
-        _padded(algebra, above, below)
-    if total is None or len(total.op.over) != 1 or total.inputs[0] is not above:  # type: ignore[attr-defined]
-        return None
-    (over,) = total.op.over  # type: ignore[attr-defined]
-    masked = algebra.made_by(above, Where)
-    power = algebra.made_by(above, Exp)
-    if masked is not None and algebra.constant(masked.inputs[2]) == 0.0:
-        power = algebra.made_by(masked.inputs[1], Exp)
-    if power is None:
-        return None
-    x = power.inputs[0]
-    while (inner := algebra.made_by(x, Add, Sub)) is not None:
-        left, right = inner.inputs
-        if over not in right.type.axes:
-            x = left
-        elif isinstance(inner.op, Add) and over not in left.type.axes:
-            x = right
-        else:
-            break
-    if masked is None:
-        return Put(Softmax(over), (x,))
+    match algebra.producers.get(below):
+        case Node(op=Sum((over,)), inputs=(value,)) if value is above:
+            pass
+        case _:
+            _padded(algebra, above, below)
+            return None
+    match algebra.producers.get(above):
+        case Node(op=Exp(), inputs=(x,)):
+            return Put(Softmax(over), (_shifted(algebra, x, over),))
+        case Node(op=Where(), inputs=(mask, value, zero)) if algebra.constant(zero) == 0.0:
+            power = algebra.made_by(value, Exp)
+            return _masked_softmax(algebra, node, mask, power.inputs[0], over) if power is not None else None
+    return None
+
+
+def _masked_softmax(algebra: Algebra, node: Node, mask: Value, x: Value, over: Axis) -> Put:
     rest = [axis for axis in x.type.axes if axis != over]
-    _, facts = mask_facts([Mask(masked.inputs[0])], algebra.producers, rest, over, algebra.sizes)
+    _, facts = mask_facts([Mask(mask)], algebra.producers, rest, over, algebra.sizes)
     if facts.may_be_empty:
         raise Refusal(
             "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
         )
-    return Put(Softmax(over), (x, masked.inputs[0]))
+    return Put(Softmax(over), (_shifted(algebra, x, over), mask))
+
+
+def _shifted(algebra: Algebra, x: Value, over: Axis) -> Value:
+    """x without what is added to it and is the same along the axis: it cancels."""
+    while True:
+        match algebra.producers.get(x):
+            case Node(op=Add() | Sub(), inputs=(left, right)) if over not in right.type.axes:
+                x = left
+            case Node(op=Add(), inputs=(left, right)) if over not in left.type.axes:
+                x = right
+            case _:
+                return x
 
 
 def _padded(algebra: Algebra, above: Value, below: Value) -> None:
@@ -126,36 +131,35 @@ def _dot(algebra: Algebra, node: Node) -> Match | None:
 
 def _root(algebra: Algebra, node: Node) -> Put | None:
     """1 / sqrt(v), v ^ -0.5, v ^ 0.5"""
-    if isinstance(node.op, Div) and not (
-        algebra.constant(node.inputs[0]) == 1.0 and algebra.made_by(node.inputs[1], Sqrt)
-    ):
-        return None
-    base = node.inputs[0] if isinstance(node.op, Pow) else algebra.producers[node.inputs[1]].inputs[0]
-    exponent = algebra.constant(node.inputs[1]) if isinstance(node.op, Pow) else -0.5
-    if exponent not in (0.5, -0.5):
-        return None
-    return Put(Sqrt() if exponent == 0.5 else Rsqrt(), (base,))
+    left, right = node.inputs
+    match node.op, algebra.producers.get(right):
+        case Div(), Node(op=Sqrt(), inputs=(base,)) if algebra.constant(left) == 1.0:
+            return Put(Rsqrt(), (base,))
+        case Pow(), _ if algebra.constant(right) in (0.5, -0.5):
+            return Put(Sqrt() if algebra.constant(right) == 0.5 else Rsqrt(), (left,))
+    return None
 
 
 def _log_softmax(algebra: Algebra, node: Node) -> Put | None:
     """log(softmax(x)), x - logsumexp(x)"""
-    if isinstance(node.op, Log):
-        inner = algebra.made_by(node.inputs[0], Softmax)
-        return Put(LogSoftmax(inner.op.over), inner.inputs) if inner and len(inner.inputs) == 1 else None  # type: ignore[attr-defined]
-    below = algebra.made_by(node.inputs[1], LogSumExp)
-    if below is None or below.inputs[0] is not node.inputs[0]:
-        return None
-    return Put(LogSoftmax(below.op.over), below.inputs)  # type: ignore[attr-defined]
+    match node.op, algebra.producers.get(node.inputs[-1]):
+        case Log(), Node(op=Softmax(over), inputs=(x,)):
+            return Put(LogSoftmax(over), (x,))
+        case Sub(), Node(op=LogSumExp(over), inputs=(x,)) if x is node.inputs[0]:
+            return Put(LogSoftmax(over), (x,))
+    return None
 
 
 def _exp(algebra: Algebra, node: Node) -> Put | None:
     """exp(log_softmax(x)), exp(x - logsumexp(x))"""
-    inner = algebra.made_by(node.inputs[0], LogSoftmax)
-    if inner is not None:
-        return Put(Softmax(inner.op.over), inner.inputs)  # type: ignore[attr-defined]
-    inner = algebra.made_by(node.inputs[0], Sub)
-    found = _log_softmax(algebra, inner) if inner is not None else None
-    return Put(Softmax(found.op.over), found.inputs) if found else None  # type: ignore[attr-defined]
+    match algebra.producers.get(node.inputs[0]):
+        case Node(op=LogSoftmax(over), inputs=inputs):
+            return Put(Softmax(over), inputs)
+        case Node(op=Sub()) as difference:
+            match _log_softmax(algebra, difference):
+                case Put(LogSoftmax(over), inputs):
+                    return Put(Softmax(over), inputs)
+    return None
 
 
 def _flipped(algebra: Algebra, node: Node) -> Put | None:

@@ -83,13 +83,13 @@ def _softmax_behind(algebra: Algebra, value: Value) -> Node | None:
 
 
 def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
-    over: Axis = softmax.op.over  # type: ignore[attr-defined]
+    (over,) = softmax.op.goes_over
     use = _use(algebra, root, softmax)
     final = over
     for old, new in use.renames:
         final = new if final == old else final
-    if root.op.over != (final,):  # type: ignore[attr-defined]
-        summed = axis_names(root.op.over)  # type: ignore[attr-defined]
+    if root.op.goes_over != (final,):
+        summed = axis_names(root.op.goes_over)
         raise Refusal(f"the softmax is over {axis_names([over])}, and the weighted sum over {summed}", softmax, 2)
     score = read_score(algebra, softmax)
     dot, term = score.dots[0]
@@ -175,7 +175,7 @@ class _Parts:
     facts: MaskFacts
 
     def build(self, out: Builder) -> Value:
-        over, contract = self.score.over, self.dot.op.over  # type: ignore[attr-defined]
+        over, contract = self.score.over, self.dot.op.goes_over
         inside = self.score_axis
         left, right = self.dot.inputs
         q, k = (left, right) if inside in right.type.axes else (right, left)

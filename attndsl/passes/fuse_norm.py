@@ -88,7 +88,7 @@ def _no_mean(algebra: Algebra, core: Node, terms: Polynomial) -> None:
         for value, _ in monomial:
             total = algebra.made_by(value, Sum)
             if total is not None and _square(algebra, total.inputs) and algebra.mean(monomial, coefficient) is None:
-                over = axis_names(total.op.over)  # type: ignore[attr-defined]
+                over = axis_names(total.op.goes_over)
                 raise Refusal(
                     f"a sum of squares over {over} is no mean: it is not divided by the number of elements", total, 1
                 )
@@ -166,7 +166,7 @@ def _mean(algebra: Algebra, value: Value) -> tuple[tuple[Axis, ...], Value] | No
     """The axes and operand of a value that is a mean."""
     node = algebra.made_by(value, Mean)
     if node is not None:
-        return node.op.over, node.inputs[0]  # type: ignore[attr-defined]
+        return node.op.goes_over, node.inputs[0]
     if algebra.made_by(value, Mul, Div) is None:
         return None
     terms = algebra.polynomial(value)
