@@ -319,7 +319,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.RMSNorm: special.lower_rms_norm,
     ops.Gelu: special.lower_gelu,
     ops.Silu: special.lower_silu,
-    # What `attndsl.backends.pytorch.specialize` makes of several of these.
+    # What the rules in `attndsl.backends.pytorch.rules` make of several of these.
     attention.Sdpa: attention.lower_sdpa,
     attention.MaskedBias: attention.lower_masked_bias,
     special.Linear: special.lower_linear,
@@ -336,5 +336,5 @@ WITHOUT_LOWERING: dict[type[Op], str] = {
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
     ops.Given: "an `if … is None:` (`defaults.py`)",
-    ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`specialize.py`)",
+    ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`rules.py`)",
 }

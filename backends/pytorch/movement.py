@@ -15,7 +15,7 @@ def lower_unflatten(site: Site) -> Expr:
 
 
 def lower_flatten(site: Site) -> Expr:
-    """The axes are moved to where the merged one stands in the output, wherever that is (`specialize._reordered`)."""
+    """The axes are moved to where the merged one stands in the output, wherever that is (`rules._reordered`)."""
     op, axes = site.op, list(site.types[0].axes)
     at = site.output.axes.index(op.axis)
     ordered = [*site.output.axes[:at], *op.parts, *site.output.axes[at + 1 :]]

@@ -20,7 +20,7 @@ class WrittenFunction(Protocol):
 
     @property
     def wide(self) -> Collection[Value]:
-        """Values that are computed in float32 at least (`specialize.widened`)."""
+        """Values that are computed in float32 at least (`widening.widened`)."""
         ...
 
     def dtype(self, *, wide: bool = False) -> str:

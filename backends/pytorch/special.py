@@ -1,4 +1,4 @@
-"""Operators that torch has in one call and the language has not: made by `specialize.py`, written out here."""
+"""Operators that torch has in one call and the language has not: made by the rules in `rules.py`, written out here."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _norm(site: Site, name: str, affine: tuple[str | None, ...]) -> Expr:
 
 
 def lower_layer_norm(site: Site) -> Expr:
-    """Layer norm over the last axes, with parameters of exactly those axes (`specialize.norm_fits`)."""
+    """Layer norm over the last axes, with parameters of exactly those axes (`rules._norm` sees to it)."""
     rest = iter(site.arguments[1:])
     scale = next(rest).text if site.op.scaled else None
     shift = next(rest).text if site.op.shifted else None
