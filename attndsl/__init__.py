@@ -20,8 +20,8 @@ message for each mistake, with its place and the way out. A `Model` can be
     attndsl.shipped()                            the specs that come with attndsl
 
 The parts can be used by themselves: `attndsl.elaborate` (from text to graph), `attndsl.inspection`, `attndsl.drawing`,
-`attndsl.comparison`, `attndsl.weights`, `attndsl.training`, `attndsl.generation`, and the backends in
-`attndsl.backends`. Importing attndsl loads none of them, and neither NumPy nor PyTorch.
+`attndsl.comparison`, `attndsl.weights`, `attndsl.training`, `attndsl.generation`; `attndsl.running.backends` knows the
+backends. Importing attndsl loads none of them, and neither NumPy nor PyTorch.
 """
 
 from __future__ import annotations

@@ -73,3 +73,8 @@ def for_python(told: Diagnostic) -> Diagnostic:
 def _short(value: object) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def dtype_name(dtype: object) -> str:
+    """The name of a precision: of `"float32"`, `numpy.float32`, `numpy.dtype("float32")`, `torch.float32`."""
+    return getattr(dtype, "__name__", None) or str(dtype).removeprefix("torch.")

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.checking import check_spec
-from attndsl.api.given import for_python, merged
+from attndsl.api.given import dtype_name, for_python, merged
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.diagnostics import AttnError
@@ -162,14 +161,9 @@ class Model:
         return TORCH.source(self.graph)
 
     def _repr_html_(self) -> str:
-        settings = " · ".join(f"{escape(k)} = {escape(str(v))}" for k, v in self.hyperparameters.items())
-        head = f"<b>{escape(self.name)}</b> · {self.parameters:,} parameters<br><small>{settings}</small>"
-        try:
-            picture = str(self.draw("svg"))
-        except AttnError:  # no Graphviz here
-            return f"<div>{head}<pre>{escape(self.summary())}</pre></div>"
-        picture = picture[picture.index("<svg") :].replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
-        return f"<div>{head}<br>{picture}</div>"
+        from attndsl.api.shown import as_html
+
+        return as_html(self)
 
     # ------------------------------------------------------------ running it
 
@@ -194,9 +188,9 @@ class Model:
         lets `torch.compile` translate it at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
         device), E0807 and E06xx (weights that are not this model's).
         """
-        TORCH.require(dtype=_dtype(dtype), device=device)  # before the weights are read
+        TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
         arrays = self._arrays(weights)
-        program: Any = TORCH.program(self.graph, dtype=_dtype(dtype), device=device, seed=seed, parameters=arrays)
+        program: Any = TORCH.program(self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays)
         module = program.module
         if compile:
             module.compile(fullgraph=True)
@@ -221,10 +215,10 @@ class Model:
         named): NumPy arrays go in and come out, checked against the spec (`attndsl.running.program.Program`). Without a
         `device` it computes on the best that the backend has here. `weights` and the rest as in `torch`."""
         chosen = backends.chosen(backend)
-        place = chosen.require(dtype=_dtype(dtype), device=device, compile=compile)  # before the weights are read
+        place = chosen.require(dtype=dtype_name(dtype), device=device, compile=compile)  # before the weights are read
         arrays = self._arrays(weights)
         return chosen.program(
-            self.graph, dtype=_dtype(dtype), device=place, seed=seed, parameters=arrays, compile=compile
+            self.graph, dtype=dtype_name(dtype), device=place, seed=seed, parameters=arrays, compile=compile
         )
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
@@ -335,8 +329,3 @@ class Model:
         return train(
             self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, quiet=quiet
         )
-
-
-def _dtype(dtype: object) -> str:
-    """The name of a precision: of `"float32"`, `numpy.float32`, `numpy.dtype("float32")`, `torch.float32`."""
-    return getattr(dtype, "__name__", None) or str(dtype).removeprefix("torch.")
