@@ -20,9 +20,7 @@ from attndsl.ops import (
     Dot,
     Dropout,
     Flatten,
-    Maximum,
     Mean,
-    Minimum,
     Mul,
     Neg,
     Not,
@@ -199,10 +197,6 @@ def _logical(algebra: Algebra, node: Node) -> Found:
     return None
 
 
-def _extreme(algebra: Algebra, node: Node) -> Found:
-    return node.inputs[0] if node.inputs[0] is node.inputs[1] else None
-
-
 def _reduction(algebra: Algebra, node: Node) -> Found:
     match node.op:
         case Sum(over=()) | Mean(over=()):
@@ -246,7 +240,6 @@ RULES: tuple[Rule, ...] = (
     simple("simplified", (Slice,), _slice),
     simple("simplified", (Where,), _where),
     simple("simplified", (And, Or), _logical),
-    simple("simplified", (Maximum, Minimum), _extreme),
     simple("simplified", (Sum, Mean), _reduction),
     simple("simplified", (Softmax,), _softmax),
     simple("simplified", (Add, Sub, Mul, Div, Flatten, Where, And, Or, Sum, Mean, Dot), _moved),

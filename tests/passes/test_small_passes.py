@@ -116,7 +116,6 @@ NOTHING = {  # what does nothing goes: the output is the input itself
         "%2: bool[] = constant(value=false)\n%4: float[B, T, width] = neg(%0)\n"
         "%3: float[B, T, width] = where(%2, %4, %0)"
     ),
-    "the larger of one": "%3: float[B, T, width] = maximum(%0, %0)",
 }
 
 
@@ -316,3 +315,8 @@ def test_dead_code():
     assert "sin" in found
     unused = body.replace("%30: float[B, T, width] = mul(%3, %2)", "%30: float[B, T, width] = mul(%0, %2)")
     assert "repeat" not in after(DeadCode(), unused, "%30")
+
+
+def test_the_larger_of_one_stays():
+    """At NaN both operands of a maximum get all of its gradient: one is not two."""
+    assert after(ConstantFolding(), "%3: float[B, T, width] = maximum(%0, %0)", "%3") != "-> %0"
