@@ -9,7 +9,7 @@ few of their layers, so that the cost does not grow with depth. The stages befor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, product
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, error
@@ -20,7 +20,7 @@ from attndsl.weights.conditions import chosen
 from attndsl.weights.forms import Form
 from attndsl.weights.lines import MapLine, Prefix, parse_line
 from attndsl.weights.patterns import AddressPattern, parse_name
-from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, resolve
+from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
 from attndsl.weights.telling import several
 
@@ -59,6 +59,9 @@ class Family:
         return self.prefix.optional and self.expression.fullmatch(full_name) is not None
 
 
+Reaching = list[tuple[MapLine, AddressPattern]]
+
+
 class WeightMap:
     """A section bound to a graph; `AttnError` with a diagnostic for each mistake in the section."""
 
@@ -70,13 +73,13 @@ class WeightMap:
             parameters.setdefault(info.address, []).append(info)
         self.lines: list[Resolved] = []
         self.families: list[Family] = []
-        prefix = NO_PREFIX
+        prefix, known = NO_PREFIX, holders(parameters)
         for entry in chosen(section, graph):
             if isinstance(entry, tree.PrefixEntry):
                 prefix = Prefix(entry.text.value, entry.optional)
             elif isinstance(entry, tree.MapEntry):
                 with _Collect(self.diagnostics):
-                    self._add(resolve(parse_line(entry, prefix, graph.sizes), parameters))
+                    self._add(resolve(parse_line(entry, prefix, graph.sizes), parameters, known))
             else:
                 for string in entry.names:
                     with _Collect(self.diagnostics):
@@ -138,27 +141,24 @@ class WeightMap:
         takers, givers = [line for line in lines if line.takes], [line for line in lines if line.gives]
         twice: list[tuple[str, AttnError]] = []
         lost: list[tuple[str, AttnError]] = []
+        filling, written, filled = (_by_address(some) for some in (takers, givers, [t for t in takers if t.two_way]))
         for info in self.graph.parameters:
             shown = info.address.replace(".*", "[i]")
             try:
-                self._check_filled_once(info, [line for line in takers if line.two_way])
+                self._check_filled_once(info, filled.get(info.address, []))
             except AttnError as raised:
                 twice.append((shown, raised))
             try:
                 if takers:
-                    self._check_reached(info, takers, "filled from")
+                    self._check_reached(info, filling.get(info.address, []), "filled from")
                 if givers:
-                    self._check_reached(info, givers, "written to")
+                    self._check_reached(info, written.get(info.address, []), "written to")
             except AttnError as raised:
                 lost.append((shown, raised))
         # One mapped twice often stands in the place of one that is lost: a single slip of the author's.
         self.diagnostics += several(twice or lost)
 
-    def _reaching(self, info: ParameterInfo, lines: list[MapLine]) -> list[tuple[MapLine, AddressPattern]]:
-        return [(line, a) for line in lines for a in line.addresses if a.pattern == info.address]
-
-    def _check_reached(self, info: ParameterInfo, lines: list[MapLine], verb: str) -> None:
-        reaching = self._reaching(info, lines)
+    def _check_reached(self, info: ParameterInfo, reaching: Reaching, verb: str) -> None:
         if any(address.reaches_all for _, address in reaching):
             return
         lost = [layers for layers in _layers(info) if all(a.solve(layers) is None for _, a in reaching)]
@@ -184,8 +184,7 @@ class WeightMap:
             other=_declared(info),
         )
 
-    def _check_filled_once(self, info: ParameterInfo, lines: list[MapLine]) -> None:
-        reaching = self._reaching(info, lines)
+    def _check_filled_once(self, info: ParameterInfo, reaching: Reaching) -> None:
         for at, (line, address) in enumerate(reaching):
             for other, earlier in reaching[:at]:
                 if any(
@@ -199,6 +198,15 @@ class WeightMap:
                         other=() if same else Label(earlier.span, "mapped here first"),
                         help="a second published copy takes `<-` (it must equal the first) or `->` (it is written too)",
                     )
+
+
+def _by_address(lines: Iterable[MapLine]) -> dict[str, Reaching]:
+    """For each parameter the lines that speak of it, with the address by which they do."""
+    found: dict[str, Reaching] = {}
+    for line in lines:
+        for address in line.addresses:
+            found.setdefault(address.pattern, []).append((line, address))
+    return found
 
 
 def _layers(info: ParameterInfo) -> Iterator[tuple[int, ...]]:

@@ -18,6 +18,9 @@ Parameters = Mapping[str, list[ParameterInfo]]
 LAYERS_LOOKED_AT = 4096
 """How many layers of a repeat the check walks through where an index is not simply the layer's."""
 
+SHOWN = 6
+"""Parameters of a layer that a message names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -47,20 +50,32 @@ class Resolved:
         raise error("E0620", f"the model has no parameter `{written}`", address.span, "there is no such layer")
 
 
-def resolve(line: MapLine, parameters: Parameters) -> Resolved:
+def holders(parameters: Parameters) -> Mapping[str, list[str]]:
+    """The address of each parameter, and of all that holds some (`h`, `h.*`, `h.*.attn`), with the first few of those
+    that it holds."""
+    found: dict[str, list[str]] = {}
+    for pattern in sorted(parameters):
+        parts = pattern.split(".")
+        for end in range(1, len(parts)):
+            held = found.setdefault(".".join(parts[:end]), [])
+            held += [pattern] if len(held) < SHOWN else []
+        found.setdefault(pattern, [])
+    return found
+
+
+def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]]) -> Resolved:
     """The line with its parameters; E0620 for an address of none, E0625 where an expression that cannot be undone
     speaks of one, E0626 where a variable stands on one side only. On the right of `<-` may stand an expression of no
-    parameter at all."""
+    parameter at all. `known` are the parameters' `holders`."""
     unknown = [address for address in line.addresses if address.pattern not in parameters]
-    own = {pattern.split(".")[0] for pattern in parameters}
-    if line.tree.direction == "<-" and not any(name.text in own for name in tree.names(line.tree.value)):
+    if line.tree.direction == "<-" and not any(name.text in known for name in tree.names(line.tree.value)):
         if unknown:
-            computed = Computed(line.tree.value, lambda: _unknown(unknown[0], parameters))
+            computed = Computed(line.tree.value, lambda: _unknown(unknown[0], parameters, known))
             line = replace(line, value=computed, addresses=())
     elif isinstance(line.value, Computed):
         raise line.value.reason()
     elif unknown:
-        raise _unknown(unknown[0], parameters)
+        raise _unknown(unknown[0], parameters, known)
     if line.is_fixed:
         return Resolved(line, {})
     for address in line.addresses:
@@ -82,11 +97,10 @@ def resolve(line: MapLine, parameters: Parameters) -> Resolved:
     return Resolved(line, {address.pattern: parameters[address.pattern] for address in line.addresses})
 
 
-def _unknown(address: AddressPattern, parameters: Parameters) -> AttnError:
+def _unknown(address: AddressPattern, parameters: Parameters, known: Mapping[str, list[str]]) -> AttnError:
     written = address.span.text
     helps = [h.replace(".*", "[i]") for h in did_you_mean(address.pattern, parameters)]
-    inside = sorted(p for p in parameters if p.startswith(address.pattern + "."))
-    if inside:
-        members = ", ".join(f"`{p.replace('.*', '[i]')}`" for p in inside[:6])
+    if inside := known.get(address.pattern):
+        members = ", ".join(f"`{p.replace('.*', '[i]')}`" for p in inside)
         helps = [f"`{written}` is a layer; its parameters are {members}"]
     return error("E0620", f"the model has no parameter `{written}`", address.span, help=helps)

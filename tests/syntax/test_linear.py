@@ -27,6 +27,10 @@ def each(line: str, n: int) -> str:
     return "".join(line.replace("#", str(i)).replace("@", str(i - 1)) for i in range(n))
 
 
+def weights(address: str, n: int) -> str:
+    return "weights M from m {\n" + each(f'  "p#" <-> {address}\n', n) + "}\n"
+
+
 # What is there n times, and an n at which it takes some milliseconds.
 FAMILIES: dict[str, tuple[int, Callable[[int], str]]] = {
     "blank lines": (16_000, lambda n: model("\n" * n)),
@@ -51,6 +55,8 @@ FAMILIES: dict[str, tuple[int, Callable[[int], str]]] = {
     "constraints": (500, lambda n: model(each("  require width < # + 9\n", n))),
     "a chain": (200, lambda n: model("  y = x" + " + x" * n + "\n")),
     "imports": (300, lambda n: "use std.norms\n" * n + model("")),
+    "lines of weights": (300, lambda n: model(each("  param p#: [width]\n", n)) + weights("p#", n)),
+    "wrong lines of weights": (300, lambda n: model(each("  param p#: [width]\n", n)) + weights("q#", n)),
     "unknown names": (500, lambda n: model(each("  a# = nope#\n", n))),
     "unknown names beside known ones": (300, lambda n: model(each("  known# = x\n  a# = knwon#\n", n))),
     "one unknown name": (500, lambda n: model(each("  a# = nope\n", n))),
