@@ -34,7 +34,7 @@ def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
 
 
 @dataclass(frozen=True, slots=True)
-class AxisFactor:
+class TermFactor:
     """One factor of a term: its name, and its size as it is written."""
 
     name: str
@@ -47,7 +47,7 @@ class AxisTerm:
 
     name: str
     size: Size
-    factors: tuple[AxisFactor, ...]
+    factors: tuple[TermFactor, ...]
     span: Span
 
 
@@ -59,8 +59,8 @@ def parse_term(term: tree.AxisTerm, sizes: Mapping[str, int]) -> AxisTerm:
     name = term.name.text if term.name is not None else str(size)
     if isinstance(term.size, tree.Chain) and all(o.text == "*" for o in term.size.operators):
         parts = [size_of(operand, sizes) for operand in term.size.operands]
-        return AxisTerm(name, size, tuple(AxisFactor(str(part), part) for part in parts), term.span)
-    return AxisTerm(name, size, (AxisFactor(name, size),), term.span)
+        return AxisTerm(name, size, tuple(TermFactor(str(part), part) for part in parts), term.span)
+    return AxisTerm(name, size, (TermFactor(name, size),), term.span)
 
 
 def parse_terms(axes: tree.AxisList, sizes: Mapping[str, int]) -> tuple[AxisTerm, ...]:

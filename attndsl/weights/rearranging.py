@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from attndsl.diagnostics import Span, did_you_mean, error
 from attndsl.graph import Axis
 from attndsl.sizes import Size
-from attndsl.weights.axes import AxisFactor, AxisTerm, place_of, shown_axes
+from attndsl.weights.axes import AxisTerm, TermFactor, place_of, shown_axes
 from attndsl.weights.forms import Form, Rearranged
 from attndsl.weights.lines import Rearrange
 
@@ -81,7 +81,7 @@ def _split(term: AxisTerm, axis: Axis, sizes: Mapping[str, int]) -> list[Axis]:
     return _apart(term.factors, axis, sizes, term.span)
 
 
-def _apart(factors: Sequence[AxisFactor], axis: Axis, sizes: Mapping[str, int], span: Span) -> list[Axis]:
+def _apart(factors: Sequence[TermFactor], axis: Axis, sizes: Mapping[str, int], span: Span) -> list[Axis]:
     """`axis` as a product of factors; the one whose size is unknown is solved for."""
     unknown = [factor for factor in factors if factor.size.known(sizes) is None]
     if len(unknown) > 1:
