@@ -20,6 +20,10 @@ not."""
 MAX_DEPTH = 48
 """How many blocks, masks and biases may be inside one another."""
 
+MAX_LOOPS = 40
+"""How many repeats and scans may be inside one another, across the blocks that they are in: written out, each indents
+its body once or twice, and Python ends at a hundred."""
+
 MAX_OUTCOMES = 250_000
 """How many operators on repeat indices are computed in one elaboration, round by round."""
 
@@ -32,6 +36,7 @@ class Budget:
         self.steps = 0
         self.outcomes = 0
         self.depth = 0
+        self.loops = 0
         self.exhausted = False
 
     def spend(self, steps: int, place: Span) -> None:
@@ -81,3 +86,14 @@ class Budget:
             yield
         finally:
             self.depth -= 1
+
+    @contextmanager
+    def looping(self, place: Span) -> Iterator[None]:
+        """While the body of a repeat or scan is elaborated; raises E0111 where it is inside too many others."""
+        if self.loops >= MAX_LOOPS:
+            raise error("E0111", f"repeats and scans nest deeper than {MAX_LOOPS}", place)
+        self.loops += 1
+        try:
+            yield
+        finally:
+            self.loops -= 1

@@ -191,7 +191,10 @@ class Elaborator(Elaboration):
         raise error("E0105", f"{describe(callee)} cannot be applied", span)
 
     def enter(self, body: tree.Scope | tree.Repeat | tree.Scan, frame: Frame) -> CompileTimeValue:
-        return BODIES[type(body)](body, frame)
+        if isinstance(body, tree.Scope):
+            return BODIES[tree.Scope](body, frame)
+        with self.budget.looping(frame.at(body.name.span)):
+            return BODIES[type(body)](body, frame)
 
 
 def _poison(statement: tree.Statement, frame: Frame) -> None:

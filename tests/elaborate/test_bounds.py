@@ -50,6 +50,7 @@ def nested(count: int, condition: str) -> str:
 
 
 BOMBS = {
+    "loops in loops": (body(*(f"repeat h{i} in 1 {{" for i in range(41)), "x = tanh(x)", *"}" * 41), "E0111"),
     "a sum squared": (body(*steps(13, "B + T + width + 1", "{a} * {a}"), "z = x * a12"), "E0209"),
     "a power of powers": (body(*steps(40, "2 * T", "{a} ^ 16"), "z = x * a39"), "E0209"),
     "a number squared": (body(*steps(60, "99999", "{a} * {a}"), "z = x * a59"), "E0405"),

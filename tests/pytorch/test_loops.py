@@ -261,24 +261,36 @@ def nested(kind: str, depth: int) -> str:
         "repeats": "repeat r{i} in {n} {{",
         "repeats that read their indices": "repeat r{i} in {n} {{",
         "repeats with parameters": "repeat r{i} in {n} {{",
+        "repeats of two kinds of rounds": "repeat r{i} in 2 {{\nif r{i} == 0 {{",
         "scans": "s{before} = scan t{i} in T with s{i}: [B, width] = {start} {{",
     }[kind]
     body = {
         "repeats": "x = tanh(x)",
         "repeats that read their indices": "x = tanh(x + r0 + r3)",
         "repeats with parameters": "x = tanh(linear(x, width))",
+        "repeats of two kinds of rounds": "x = tanh(x)",
         "scans": f"s{depth - 1} = tanh(s{depth - 1} + x[T=t0])",
     }[kind]
     heads = [
         head.format(i=i, n=2 if i in (0, depth - 1) else 1, before=i - 1, start=f"s{i - 1}" if i else "0.0")
         for i in range(depth)
     ]
-    lines = ["model M(width=2) {", "input x: [B, T, width]", *heads, body, *"}" * depth, "output y = x + 0", "}"]
+    end = "} else { x = x * 0.5 }\n}" if kind == "repeats of two kinds of rounds" else "}"
+    lines = ["model M(width=2) {", "input x: [B, T, width]", *heads, body, *[end] * depth, "output y = x + 0", "}"]
     text = "\n".join(lines)
     return text.replace("s-1 = scan", "x: [B, T, width] = scan") if kind == "scans" else text
 
 
-@pytest.mark.parametrize("kind", ["repeats", "repeats that read their indices", "repeats with parameters", "scans"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "repeats",
+        "repeats that read their indices",
+        "repeats with parameters",
+        "repeats of two kinds of rounds",
+        "scans",
+    ],
+)
 def test_forty_loops_inside_one_another(kind: str) -> None:
     """Python allows 20 in one function."""
     from attndsl.backends.pytorch import TorchProgram
