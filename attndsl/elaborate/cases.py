@@ -19,13 +19,13 @@ Tables = dict[object, dict[int, Scalar]]
 def note_outcome(formula: Formula, outcome: Scalar) -> None:
     """The body being elaborated is for rounds in which `formula` comes out so."""
     for variable in formula.variables:
-        variable.decisions[formula.key] = (formula, outcome)
+        variable.decisions[formula.key()] = (formula, outcome)
 
 
 def note_use(formula: Formula, span: Span) -> None:
     """`formula` becomes a number of each round."""
     for variable in formula.variables if formula.operands else ():
-        variable.uses[formula.key] = (formula, span)
+        variable.uses[formula.key()] = (formula, span)
 
 
 def decided(n: Number) -> Number:
@@ -61,7 +61,7 @@ def _columns(
     """What a formula comes to in these rounds, for each choice of the indices of the repeats inside."""
     inner = [other for other in formula.variables if other.rounds is not None]
     if not inner:
-        column = tables.setdefault(formula.key, {})
+        column = tables.setdefault(formula.key(lambda index: index.entry), {})
         budget.spend_on_outcomes(formula.length * sum(i not in column for i in rounds), variable.name, span)
         column.update({i: _value(formula, {variable: i}, variable, span) for i in rounds if i not in column})
         yield column

@@ -90,7 +90,7 @@ def _require_short(parts: int) -> None:
 class Size:
     """An immutable symbolic size. Make one with `Size.of(12)` or `Size.symbol("width")` and arithmetic."""
 
-    __slots__ = ("_hash", "_text", "parts", "terms")
+    __slots__ = ("_hash", "_symbols", "_text", "parts", "terms")
 
     terms: dict[Monomial, Fraction]
 
@@ -105,6 +105,7 @@ class Size:
         _require_short(self.parts)
         self._hash: int | None = None
         self._text: str | None = None
+        self._symbols: frozenset[str] | None = None
 
     @staticmethod
     def of(value: int | Fraction | Size) -> Size:
@@ -139,6 +140,11 @@ class Size:
 
     @property
     def symbols(self) -> frozenset[str]:
+        if self._symbols is None:
+            self._symbols = self._find_symbols()
+        return self._symbols
+
+    def _find_symbols(self) -> frozenset[str]:
         found: set[str] = set()
         for monomial in self.terms:
             for atom, _ in monomial:

@@ -52,11 +52,10 @@ class Formula:
         """An operator over formulas."""
         return Formula(operator, operands, length=1 + sum(o.length for o in operands if o.operands))
 
-    @property
-    def key(self) -> object:
-        """Equal for formulas that say the same, whichever cases of their repeats they are of."""
-        entry = self.variable and self.variable.entry
-        return self.operator, entry, self.constant, tuple(o.key for o in self.operands)
+    def key(self, of: Callable[[IndexVariable], object] = lambda variable: variable) -> object:
+        """Equal for formulas that say the same of indices that are the same by `of`."""
+        index = None if self.variable is None else of(self.variable)
+        return self.operator, index, self.constant, tuple(o.key(of) for o in self.operands)
 
     @property
     def variables(self) -> frozenset[IndexVariable]:

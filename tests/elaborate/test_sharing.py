@@ -147,6 +147,16 @@ def test_layers_may_differ(name: str) -> None:
             np.testing.assert_allclose(others[address], gradients[address], rtol=1e-9, atol=1e-12)
 
 
+def test_conditions_may_use_several_indices() -> None:
+    """What is decided for one round of the repeat inside is not what is decided for the others."""
+    text = (
+        "  repeat s in 3 {\n    repeat h in 3 {\n      if h + s > 1 { x = linear(x, width) as l } else { x = sin(x) }\n"
+    )
+    (info, *more) = [i for i in graph_of(body(text + "    }\n  }\n")).parameters if i.address.endswith("weight")]
+    found = {address for i in (info, *more) for address in i.addresses()}
+    assert found == {f"s.{s}.h.{h}.l.weight" for s in range(3) for h in range(3) if h + s > 1}
+
+
 def test_initial_values_may_use_the_index() -> None:
     program = NumpyProgram(graph_of(DIFFERENT["initial values"]))
     assert [float(program.parameters()[f"h.{i}.g"][0]) for i in range(3)] == pytest.approx([0.1, 0.05, 0.1 / 3])
