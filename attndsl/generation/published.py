@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.tokenizers import read_published
+from attndsl.data.tokenizers.beside import tokenizer_beside
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.graph.limits import bounding
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attndsl.objectives.choice import ObjectiveChoice
     from attndsl.recipe.recipe import Recipe
 
-_TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
+_CONFIG = "config.json"
 
 
 def open_published(spec: str, weights: str, warn: Callable[[Diagnostic], None]) -> Run:
@@ -80,15 +80,8 @@ def _within(recipe: Recipe, inputs: set[str]) -> Recipe:
 def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
     if recipe.objective.about.data == Data.IMAGES:
         return None
-    path = folder / _TOKENIZER
-    if not path.is_file():
-        raise error(
-            "E0745", f"there is no tokenizer beside the weights: `{path}`",
-            note="texts become numbers by the tokenizer that the model was trained with",
-            help=f"put the `{_TOKENIZER}` that was published with the weights into `{folder}`",
-        )  # fmt: skip
     try:
-        return read_published(path, special=recipe.special)
+        return tokenizer_beside(folder, recipe.special)
     except AttnError as problem:
         if any(d.code != "E0717" for d in problem.diagnostics):
             raise

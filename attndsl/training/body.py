@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.data.tokenizers import Tokenizer, load_tokenizer, read_published
-from attndsl.diagnostics import error
+from attndsl.data.tokenizers import Published, Tokenizer, load_tokenizer
+from attndsl.data.tokenizers.beside import tokenizer_beside
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.objectives.roles import Data
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
@@ -24,13 +26,11 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-TOKENIZER_FILE = "tokenizer.json"
-
 
 @dataclass(frozen=True, slots=True)
 class TrainedBody:
     """Where the weights lie (None: there are none, everything is drawn), what they say of the model's hyperparameters,
-    and the tokenizer that their numbers of tokens are from, where one lies beside them."""
+    and the tokenizer that their numbers of tokens are from: a run's, or what lies in the `folder` of published ones."""
 
     path: Path | None = None
     spec: Spec | None = None
@@ -40,11 +40,14 @@ class TrainedBody:
 
     def tokenizer_for(self, recipe: Recipe, settings: Mapping[str, Setting]) -> tuple[Recipe, Tokenizer | None]:
         """The recipe with the body's own tokenizer, in which the recipe's special tokens must be, unless the user asked
-        for another by name. Raises E0717, E0738."""
-        own = self.tokenizer
-        if own is None or {"tokenizer", "train.tokenizer"} & settings.keys():
+        for another by name. Raises E0717, E0738, and E0745 where published weights come without one."""
+        if {"tokenizer", "train.tokenizer"} & settings.keys() or recipe.objective.about.data == Data.IMAGES:
             return recipe, None
-        assert self.folder is not None
+        own = self.tokenizer
+        if own is None and self.folder is not None:
+            own = _beside(self.folder)
+        if own is None:
+            return recipe, None
         if own.kind in ("bytes", "chars"):
             lacking = [role for role in recipe.special.order if role not in own.special]
             if lacking or recipe.special.sentinels > len(own.sentinels):
@@ -54,7 +57,8 @@ class TrainedBody:
                     help="train the body with the special tokens that this recipe names, or name fewer",
                 )
             return replace(recipe, tokenizer=own.kind), own
-        found = read_published(self.folder / TOKENIZER_FILE, own.kind, recipe.special)
+        assert isinstance(own, Published)
+        found = Published(own.text, own.kind, own.name, recipe.special)
         return replace(recipe, tokenizer=found.kind), found
 
     def parameters(self, graph: Graph, seed: int, fresh: Collection[str], console: Console) -> dict[str, Array] | None:
@@ -101,9 +105,18 @@ def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str
             )
         kind = facts["tokenizer"].get("kind")
         return TrainedBody(path, spec, known, load_tokenizer(kind, path) if kind else None, path)
-    folder = path if path.is_dir() else path.parent
-    tokenizer = load_tokenizer("file", folder) if (folder / TOKENIZER_FILE).is_file() else None
-    return TrainedBody(path, spec, known, tokenizer, folder)
+    return TrainedBody(path, spec, known, None, path if path.is_dir() else path.parent)
+
+
+def _beside(folder: Path) -> Tokenizer:
+    """The tokenizer that lies beside published weights; its absence (E0745) has one more way out in training."""
+    try:
+        return tokenizer_beside(folder)
+    except AttnError as problem:
+        way = "or choose one, though the weights do not know its tokens: `--set tokenizer=bytes`"
+        raise AttnError(
+            *(replace(d, helps=(*d.helps, way)) if d.code == "E0745" else d for d in problem.diagnostics)
+        ) from None
 
 
 def tell(console: Console, what: str, addresses: object) -> None:

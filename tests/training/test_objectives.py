@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -407,3 +408,21 @@ def test_what_does_not_fit_is_refused_before_anything_begins(
 def test_what_is_too_long_is_cut_and_told(go: Go, console: Silent) -> None:
     go("Tiny:class", [{**row, "text": row["text"] * 9} for row in ROWS])
     assert any("longer than 32 tokens: their ends are cut off" in text for text in console.said)
+
+
+def test_a_body_without_a_tokenizer_is_not_trained_on_bytes(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
+    """Published weights have one beside them, in whatever files, or the user chooses one."""
+    pytest.importorskip("tokenizers")
+    go("Tiny", book, "body", tokenizer="wordpiece:290")
+    folder = tmp_path / "published"
+    folder.mkdir()
+    shutil.copy(tmp_path / "body" / WEIGHTS, folder / "model.safetensors")
+    told = refused(lambda: go("Tiny:class", ROWS, "head", weights=folder / "model.safetensors"), "E0745")
+    assert any("--set tokenizer=" in way for way in told.helps)
+    assert not (tmp_path / "head").exists()
+    go("Tiny:class", ROWS, "bytes", weights=folder / "model.safetensors", tokenizer="bytes", vocab=290, steps=1)
+    tokenizer = json.loads((tmp_path / "body" / "tokenizer.json").read_text())
+    names = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
+    (folder / "vocab.txt").write_text("\n".join(name for name, _ in names) + "\n")
+    go("Tiny:class", ROWS, "head", weights=folder / "model.safetensors", steps=1)
+    assert facts(tmp_path / "head")["tokenizer"]["vocab"] == facts(tmp_path / "body")["tokenizer"]["vocab"]

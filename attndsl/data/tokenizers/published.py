@@ -42,7 +42,7 @@ class Published:
         self, text: str, kind: str = "file", name: str = TOKENIZER_FILE, special: SpecialTokens | None = None
     ) -> None:
         tokenizers = package(f"the tokenizer `{name}`")
-        self.kind = kind
+        self.kind, self.name = kind, name
         self.text = text
         try:
             self.inner = tokenizers.Tokenizer.from_str(text)
@@ -59,6 +59,13 @@ class Published:
         numbers = self.inner.get_vocab(with_added_tokens=True)
         if not numbers:
             raise error("E0707", f"the tokenizer `{name}` has no tokens", help="train it first, or use another")
+        unknown = (json.loads(text).get("model") or {}).get("unk_token")
+        if unknown is not None and unknown not in numbers:
+            raise error(
+                "E0707",
+                f"the tokenizer `{name}` says that `{unknown}` stands for what is unknown, and has no such token",
+                help=f"give it one: `tokenizer.add_tokens(['{unknown}'])` in the vocabulary, or use another tokenizer",
+            )
         self.vocab = max(numbers.values()) + 1
         self._asked = special or SpecialTokens()
         guessed = _guess(numbers)
@@ -90,13 +97,25 @@ class Published:
 
     def encode(self, text: str, special: bool = False) -> Array:
         self.inner.encode_special_tokens = not special
-        (encoded,) = self.inner.encode_batch_fast([text], add_special_tokens=False)
+        (encoded,) = self._encoded([text])
         return np.array(encoded.ids, dtype=np.int64) if special else self._as_text(encoded.ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Array]:
         self.inner.encode_special_tokens = True
-        encoded = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        encoded = self._encoded(list(texts))
         return [self._as_text(each.ids) for each in encoded]
+
+    def _encoded(self, texts: list[str]) -> list[Any]:
+        """Raises E0707 where the tokenizer has no token for a text, and none that says so."""
+        try:
+            return list(self.inner.encode_batch_fast(texts, add_special_tokens=False))
+        except Exception as problem:  # the package raises plain `Exception`
+            raise error(
+                "E0707",
+                f"the tokenizer `{self.name}` cannot encode a text",
+                note=str(problem),
+                help="it lacks a token for what it does not know: use another, or `bytes` or `bpe:1024`",
+            ) from None
 
     def _as_text(self, tokens: Sequence[int]) -> Array:
         """Some files have their special tokens among the pieces of text too; such a piece is unknown."""
