@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions
 from attndsl.elaborate import elaborate, open_spec
+from attndsl.values import hyperparameters_of
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
@@ -38,7 +39,7 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
         from attndsl.recipe.recipe import read_recipe
 
         try:
-            check_recipe(read_recipe(spec.train, graph.hyperparameters), graph)
+            check_recipe(read_recipe(spec.train, hyperparameters_of(graph)), graph)
         except AttnError as problem:
             # With another head, say, the spec is as right as before; `train` says that it needs another recipe.
             found += [wrong for wrong in problem.diagnostics if not settings or wrong.code != "E0722"]

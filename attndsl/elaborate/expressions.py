@@ -26,7 +26,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, Nothing, Number, decides, not_a_condition, operate
+from attndsl.values import SPELLINGS, Nothing, Number, left_to_right, not_a_condition, operate
 
 # ---------------------------------------------------------------- names
 
@@ -126,14 +126,10 @@ def unary(node: tree.Unary, frame: Frame) -> CompileTimeValue:
 
 
 def chain(node: tree.Chain, frame: Frame) -> CompileTimeValue:
-    left = frame.evaluated(node.operands[0])
-    for operator, operand in zip(node.operators, node.operands[1:], strict=True):
-        if decides(operator.text, left.value):
-            return left.value
-        right = frame.evaluated(operand)
-        span = left.span.to(right.span)
-        left = Evaluated(binary(operator.text, left, right, span, frame), span)
-    return left.value
+    def combine(operator: str, left: Evaluated, right: Evaluated, span: Span) -> Evaluated:
+        return Evaluated(binary(operator, left, right, span, frame), span)
+
+    return left_to_right(node, frame.evaluated, combine).value
 
 
 def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: Frame) -> CompileTimeValue:

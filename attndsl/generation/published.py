@@ -19,6 +19,7 @@ from attndsl.runs.record import is_run
 from attndsl.runs.run import Run
 from attndsl.storage.refusals import file_errors
 from attndsl.syntax import tree
+from attndsl.values import hyperparameters_of
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
@@ -49,13 +50,13 @@ def _recipe(opened: Spec, graph: Graph) -> Recipe:
     """The recipe that fits the graph best: the variant's own; else, of all those of the model, the first whose answers
     the graph has an input for; else the first that says how examples become its inputs."""
     if opened.train is not None:
-        return read_recipe(opened.train, graph.hyperparameters)
+        return read_recipe(opened.train, hyperparameters_of(graph))
     name, inputs = opened.model.name.text, {info.name for info in graph.inputs}
     sections = [d for d in opened.file.declarations if isinstance(d, tree.Train) and d.model.text == name]
-    recipes = [read_recipe(section, graph.hyperparameters) for section in sections]
+    recipes = [read_recipe(section, hyperparameters_of(graph)) for section in sections]
     shown = [recipe for recipe in recipes if recipe.objective.roles[recipe.objective.about.required[0].name] in inputs]
     whole = [recipe for recipe in shown if _answers(recipe.objective, graph, inputs)]
-    return _within(next(iter((*whole, *shown)), read_recipe(None, graph.hyperparameters)), inputs)
+    return _within(next(iter((*whole, *shown)), read_recipe(None, hyperparameters_of(graph))), inputs)
 
 
 def _answers(objective: ObjectiveChoice, graph: Graph, inputs: set[str]) -> bool:

@@ -43,6 +43,7 @@ from attndsl.recipe.settings import SETTINGS
 from attndsl.recipe.written import Written, evaluate
 from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
+from attndsl.values import Plain, to_python
 
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
 
@@ -172,7 +173,7 @@ class Recipe:
         return Recipe(**settings)
 
 
-def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, object]) -> Recipe:
+def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, Plain]) -> Recipe:
     """The recipe of a `train` section (None: the spec has none), for a model with these hyperparameters.
 
     Every mistake in the section is reported: E0720 (unknown key, objective, optimizer, schedule or option, with the
@@ -217,8 +218,8 @@ def _read(name: str, written: Written) -> dict[str, Any]:
     return {name: SETTINGS[name].read(name, value, written.span)}
 
 
-def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, object]) -> Recipe:
-    context = hyperparameters.get("context")
+def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, Plain]) -> Recipe:
+    context = to_python(hyperparameters["context"]) if "context" in hyperparameters else None
     if recipe.length:
         return recipe
     return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)

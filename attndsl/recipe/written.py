@@ -16,7 +16,6 @@ from attndsl.values import (
     Plain,
     Reference,
     Text,
-    from_python,
     to_python,
 )
 
@@ -36,19 +35,19 @@ class Written:
 class _Settings(Evaluator):
     """Expressions in a `train` section: a name is the model's hyperparameter if there is one, else a word."""
 
-    def __init__(self, hyperparameters: Mapping[str, object]) -> None:
+    def __init__(self, hyperparameters: Mapping[str, Plain]) -> None:
         self.hyperparameters = hyperparameters
 
     def find(self, node: tree.Name) -> Plain | None:
         if node.text in self.hyperparameters:
-            return from_python(self.hyperparameters[node.text])
+            return self.hyperparameters[node.text]
         return None if node.text in CONSTANTS else Reference(node.text, "word")
 
     def unknown(self, node: tree.Name) -> AttnError:
         return error("E0721", f"`{node.text}` is not a value of a recipe", node.span)
 
 
-def evaluate(node: tree.Expr, hyperparameters: Mapping[str, object]) -> Written:
+def evaluate(node: tree.Expr, hyperparameters: Mapping[str, Plain]) -> Written:
     """The value of an expression of a `train` section. Raises what `Evaluator.evaluate` does."""
     return _written(node, _Settings(hyperparameters))
 

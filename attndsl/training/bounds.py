@@ -15,6 +15,7 @@ from attndsl.recipe.fitting import split_settings
 from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.records import dataclass
 from attndsl.training.data import TrainingData
+from attndsl.values import hyperparameters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def configure(spec: Spec, settings: Mapping[str, Setting], given: Mapping[str, S
     model, training = split_settings(settings, plain.hyperparameters)
     model = {**(given or {}), **model}
     graph = elaborate(spec, model) if model else plain
-    return Configured(graph, read_recipe(spec.train, graph.hyperparameters).override(training), model)
+    return Configured(graph, read_recipe(spec.train, hyperparameters_of(graph)).override(training), model)
 
 
 def fitted(

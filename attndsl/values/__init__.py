@@ -5,7 +5,7 @@ references. A model's hyperparameters and conditions, a `train` section, the `co
 `weights` section are all evaluated here, so that one expression has one value wherever it is written.
 """
 
-from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, decides, not_a_condition
+from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, left_to_right, not_a_condition
 from attndsl.values.hyperparameters import hyperparameters_of
 from attndsl.values.number import (
     CONSTANTS,
@@ -48,12 +48,12 @@ __all__ = [
     "Scalar",
     "Text",
     "apply",
-    "decides",
     "described",
     "equal",
     "from_python",
     "hyperparameters_of",
     "kind_of",
+    "left_to_right",
     "not_a_condition",
     "operate",
     "rule_of",

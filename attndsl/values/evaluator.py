@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.records import dataclass
 from attndsl.syntax import tree
-from attndsl.values.number import CONSTANTS, Number, Plain, Text, described, kind_of, operate
+from attndsl.values.number import CONSTANTS, Number, OperandLike, Plain, Text, described, kind_of, operate
 from attndsl.values.operators import FUNCTIONS
 
 KIND = "kind"
@@ -130,15 +132,12 @@ class Evaluator:
     def _chain(self, chain: tree.Chain) -> Plain:
         if chain.operators[0].text == "or":
             return self._either(chain)
-        left = self._operand(chain.operands[0])
-        for operator, node in zip(chain.operators, chain.operands[1:], strict=True):
-            if decides(operator.text, left.value):
-                return left.value
-            span = left.span.to(node.span)
-            right = self._operand(node)
-            mixed = self.is_untyped(chain)
-            left = Operand(operate(operator.text, span, left, right, mixed=mixed), span)
-        return left.value
+        mixed = self.is_untyped(chain)
+
+        def combine(operator: str, left: Operand, right: Operand, span: Span) -> Operand:
+            return Operand(operate(operator, span, left, right, mixed=mixed), span)
+
+        return left_to_right(chain, self._operand, combine).value
 
     def _either(self, chain: tree.Chain) -> Plain:
         """`a or b`: true where one of them is; `key or default`: the first that has a value."""
@@ -193,7 +192,26 @@ def _unsupported(node: tree.Expr) -> AttnError:
     )
 
 
-def decides(operator: str, left: object) -> bool:
+Placed = TypeVar("Placed", bound=OperandLike)
+
+
+def left_to_right(
+    chain: tree.Chain,
+    evaluate: Callable[[tree.Expr], Placed],
+    combine: Callable[[str, Placed, Placed, Span], Placed],
+) -> Placed:
+    """The value of a chain from those of its operands: `combine` is given an operator, the two values and where they
+    stand. An operand that decides alone is the value, and those behind it are not looked at."""
+    left = evaluate(chain.operands[0])
+    for operator, node in zip(chain.operators, chain.operands[1:], strict=True):
+        if _decides(operator.text, left.value):
+            return left
+        right = evaluate(node)
+        left = combine(operator.text, left, right, left.span.to(right.span))
+    return left
+
+
+def _decides(operator: str, left: object) -> bool:
     """Whether the left operand of `and` or `or` decides alone, so that the right one is not looked at."""
     return (
         operator in ("and", "or")

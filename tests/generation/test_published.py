@@ -77,9 +77,10 @@ def test_classes_have_their_published_names(tmp_path):
     from attndsl.elaborate import load, open_spec
     from attndsl.generation.published import _labels
     from attndsl.recipe.recipe import read_recipe
+    from attndsl.values import hyperparameters_of
 
     kinds = Path(__file__).with_name("kinds.attn")
-    recipe = read_recipe(open_spec(f"{kinds}:Classifier").train, load(f"{kinds}:Classifier", {}).hyperparameters)
+    recipe = read_recipe(open_spec(f"{kinds}:Classifier").train, hyperparameters_of(load(f"{kinds}:Classifier", {})))
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"10": "k", "2": "c", "0": "a"}}))
     assert _labels(tmp_path / "config.json", recipe) == ["a", "c", "k"]
     (tmp_path / "config.json").write_text("{}")

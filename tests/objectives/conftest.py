@@ -15,6 +15,7 @@ from attndsl.data.tokenizers import Bytes
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.objectives import Objective, make_objective
 from attndsl.recipe.recipe import Recipe, read_recipe
+from attndsl.values import hyperparameters_of
 
 SPECIAL = SpecialTokens(
     pad="<pad>", unknown="<unk>", begin="<s>", end="</s>", mask="<mask>", start="<go>", sentinels=40
@@ -107,7 +108,7 @@ def make(tmp_path: Path, tokenizer: Bytes) -> Make:
         path.write_text(source)
         spec = open_spec(str(path))
         graph = elaborate(spec, {})
-        recipe: Recipe = read_recipe(spec.train, graph.hyperparameters)
+        recipe: Recipe = read_recipe(spec.train, hyperparameters_of(graph))
         recipe = replace(
             recipe.override({"batches": batches, "batch": 8, "length": 48, **(settings or {})}), special=special
         )

@@ -22,6 +22,7 @@ from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.running import backends
 from attndsl.training import train
 from attndsl.training.console import Silent
+from attndsl.values import hyperparameters_of
 from tests.docs.contributing import read_page
 
 PAGE = read_page("add-an-objective.md")
@@ -79,7 +80,7 @@ def recipe_of(site: Path, **settings: object) -> tuple[Any, Recipe]:
 
     spec = str(site / "detector.attn")
     graph = load(spec)
-    return graph, read_recipe(open_spec(spec).train, graph.hyperparameters).override(settings)
+    return graph, read_recipe(open_spec(spec).train, hyperparameters_of(graph)).override(settings)
 
 
 def test_its_batches_are_what_it_says(registered: None, site: Path) -> None:

@@ -75,10 +75,11 @@ def test_what_was_measured_keeps_the_promise(figures: dict, name: str) -> None:
 def test_the_figures_are_those_of_the_recipes(figures: dict) -> None:
     from attndsl.elaborate import elaborate, open_spec
     from attndsl.recipe.recipe import read_recipe
+    from attndsl.values import hyperparameters_of
 
     for name, run in figures["runs"].items():
         spec = open_spec(name)
-        assert read_recipe(spec.train, elaborate(spec, {}).hyperparameters).steps == run["steps"]
+        assert read_recipe(spec.train, hyperparameters_of(elaborate(spec, {}))).steps == run["steps"]
 
 
 @pytest.mark.slow

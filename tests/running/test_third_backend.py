@@ -21,6 +21,7 @@ from attndsl.elaborate import load
 from attndsl.inspection import inspect
 from attndsl.running import backends
 from attndsl.running.inputs import example_inputs
+from attndsl.values import hyperparameters_of
 from tests.conftest import Finished
 from tests.docs.contributing import Shown, read_page
 
@@ -131,7 +132,7 @@ def test_it_takes_the_steps_that_numpy_takes(tracing: ModuleType) -> None:
     from attndsl.recipe.recipe import read_recipe
 
     graph = load("gpt_nano", {"depth": 1, "width": 16, "heads": 2, "vocab": 32})
-    recipe = read_recipe(None, graph.hyperparameters)
+    recipe = read_recipe(None, hyperparameters_of(graph))
     batch = example_inputs(graph, {"B": 2, "T": 8})
     states = []
     for name in ("numpy", "tracing"):

@@ -15,6 +15,7 @@ from attndsl.elaborate import load
 from attndsl.optimizers import OPTIMIZERS, Optimizer, Step
 from attndsl.recipe.recipe import read_recipe
 from attndsl.running import backends
+from attndsl.values import hyperparameters_of
 
 pytestmark = pytest.mark.torch
 
@@ -188,7 +189,7 @@ def trainers(spec: str, settings: dict[str, object]) -> tuple[dict[str, Any], Ca
     """A trainer on each backend, in float64, and what takes steps with one. The biases of keys are frozen: softmax does
     not see them, so their gradients are rounding, and what goes by a gradient's sign goes by rounding there."""
     graph = load(spec, {"p": 0.0, "vocab": 64})
-    recipe = read_recipe(None, graph.hyperparameters).override(
+    recipe = read_recipe(None, hyperparameters_of(graph)).override(
         {"precision": "float64", "steps": 20, "freeze": "h.*.attn.k.bias", **settings}
     )
     tokens = (np.arange(400) ** 2 % 61).astype(np.uint8)
@@ -274,7 +275,7 @@ def test_an_optimizer_is_added_in_one_place(spec: str) -> None:
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_a_state_that_does_not_fit_is_refused_whole(spec: str, backend: str) -> None:
     graph = load(spec)
-    trainer = backends.find(backend).trainer(graph, read_recipe(None, graph.hyperparameters))
+    trainer = backends.find(backend).trainer(graph, read_recipe(None, hyperparameters_of(graph)))
     before = trainer.state()
     wrong = {name: array + 1 for name, array in before.items()}
     for change, expected in (
@@ -293,7 +294,7 @@ def test_a_state_that_does_not_fit_is_refused_whole(spec: str, backend: str) -> 
 def narrow_steps(spec: str, precision: str, compile: bool = False) -> tuple[list[float], dict[str, Any]]:
     graph = load(spec, {"p": 0.0, "vocab": 64})
     settings = {"precision": precision, "steps": 30, "lr": 1e-2}
-    recipe = read_recipe(None, graph.hyperparameters).override(settings)
+    recipe = read_recipe(None, hyperparameters_of(graph)).override(settings)
     trainer = backends.find("torch").trainer(graph, recipe, compile=compile)
     tokens = (np.arange(400) % 61).astype(np.uint8)
     batches = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed)
@@ -320,7 +321,7 @@ def test_compiled_models_learn_alike(spec: str) -> None:
 
 def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:
     graph = load(spec, {"p": 0.0, "vocab": 64})
-    recipe = read_recipe(None, graph.hyperparameters).override({"precision": "float16"})
+    recipe = read_recipe(None, hyperparameters_of(graph)).override({"precision": "float16"})
     trainer: Any = backends.find("torch").trainer(graph, recipe)
     trainer.scale = 2.0**40
     tokens = (np.arange(400) % 61).astype(np.uint8)

@@ -17,6 +17,7 @@ from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.recipe.schedules import SCHEDULES
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
+from attndsl.values import from_python, hyperparameters_of
 
 SIZES = {"width": 64, "context": 32, "vocab": 100, "norm": "layer_norm"}
 
@@ -26,7 +27,7 @@ def read(body: str) -> Recipe:
     assert not problems
     (section,) = file.declarations
     assert isinstance(section, tree.Train)
-    return read_recipe(section, SIZES)
+    return read_recipe(section, {name: from_python(value) for name, value in SIZES.items()})
 
 
 def test_everything_can_be_said() -> None:
@@ -238,9 +239,9 @@ def test_settings_of_the_model_and_of_the_training_are_told_apart() -> None:
 )
 def test_a_recipe_must_fit_the_model(spec: str, settings: dict[str, object], code: str, said: str) -> None:
     graph = load(spec)
-    check_recipe(read_recipe(None, graph.hyperparameters), graph)
+    check_recipe(read_recipe(None, hyperparameters_of(graph)), graph)
     with pytest.raises(AttnError) as problem:
-        check_recipe(read_recipe(None, graph.hyperparameters).override(settings), graph)
+        check_recipe(read_recipe(None, hyperparameters_of(graph)).override(settings), graph)
     (diagnostic,) = problem.value.diagnostics
     assert diagnostic.code == code
     assert said in " ".join(diagnostic.helps)

@@ -22,7 +22,7 @@ from attndsl.weights.conditions import Conditions
 from attndsl.weights.keys import Keys, lookup_in
 
 NAMES = {"width": 8, "heads": 2, "p": 0.5, "flag": True, "mode": "sum"}
-HYPERPARAMETERS = 'width=8, heads=2, p=0.5, flag=true, mode="sum"'
+HYPERPARAMETERS = 'width=8, heads=2, p=0.5, flag=true, mode="sum", act=gelu, gate=none'
 
 
 def spec_with(default: str) -> Spec:
@@ -48,7 +48,7 @@ def in_model(text: str) -> object:
 
 
 def in_train(text: str) -> object:
-    return evaluate_recipe(node(text), NAMES).value
+    return evaluate_recipe(node(text), hyperparameters_of(graph())).value
 
 
 def at(place: Callable[[], Evaluator]) -> Callable[[str], object]:
@@ -135,6 +135,23 @@ MISTAKES = [
 ]
 
 IN_AXES = [text for text, value in VALUES if type(value) is int and not any(name in text for name in ("flag", "true"))]
+
+
+@pytest.mark.parametrize("place", ["model", "train", "condition"])  # a configuration has no blocks
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('act == "gelu"', True),
+        ('act != "relu"', True),
+        ("act == none", False),
+        ("gate == none", True),
+        ('gate == "none"', False),
+        ("kind(act)", "rotation"),
+        ("kind(gate)", "none"),
+    ],
+)
+def test_a_block_is_the_same_in_every_place(text: str, value: object, place: str) -> None:
+    assert PLACES[place](text) == value
 
 
 @pytest.mark.parametrize("place", PLACES)
