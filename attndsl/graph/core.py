@@ -17,6 +17,8 @@ from attndsl.sizes import Constraint, Size
 from attndsl.types import Type
 
 if TYPE_CHECKING:
+    import networkx
+
     from attndsl.ops.base import Op
 
 
@@ -186,6 +188,12 @@ class Graph:
             for axis in info.value.type.axes:
                 names += sorted(axis.size.symbols - self.sizes.keys() - set(names))
         return tuple(names)
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """What flows from where to where, as a graph of networkx: see `attndsl.graph.flow.to_networkx`."""
+        from attndsl.graph.flow import to_networkx
+
+        return to_networkx(self)
 
 
 def captured(region: Region) -> tuple[Value, ...]:
