@@ -18,11 +18,12 @@ def to_networkx(graph: Graph) -> networkx.MultiDiGraph:
     """A directed graph without cycles, numbered from 0 in the order in which things are computed.
 
     Its nodes are the inputs, the operations, what each body is given and the outputs. `kind` says which of these one
-    is: "input", an operation's name, "index" (the number of a round), "carried" (what it is given besides) or "output".
-    `name` is an input's or output's, `attributes` an operation's as text, `layer` the path of the layer that it stands in, `line` where to look in the author's file, `body` the
-    number of the repeat or scan around it (None: there is none) and `case` which of its bodies. Its edges are values:
-    `operand` is the place that one has among those of its reader, `type` its type as text, `names` its addresses. What
-    a body gives back flows to its repeat or scan, and what that carries flows to what the body is given.
+    is: "input", an operation's name, "index" (the number of a round), "carried" (what a body is given besides) or
+    "output". `name` is an input's or output's, `attributes` an operation's as text, `layer` the path of the layer that
+    it stands in, `line` where to look in the author's file, `body` the number of the repeat or scan around it (None:
+    there is none) and `case` which of its bodies. Its edges are values: `operand` is the place that one has among those
+    of its reader, `type` its type as text, `names` its addresses. What a body gives back flows to its repeat or scan,
+    and what that carries flows to what the body is given.
     """
     return _Flow(graph).result
 
