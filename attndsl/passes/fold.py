@@ -12,6 +12,7 @@ from attndsl.lazy import np
 from attndsl.ops import (
     Add,
     And,
+    Binary,
     Broadcast,
     Call,
     Cast,
@@ -26,7 +27,6 @@ from attndsl.ops import (
     Not,
     Op,
     Or,
-    Pow,
     Rename,
     SizeOf,
     Slice,
@@ -86,22 +86,12 @@ def _number(algebra: Algebra, node: Node) -> Scalar | None:
 # ---------------------------------------------------------------- what does nothing
 
 
-def _add(algebra: Algebra, node: Node) -> Found:
+def _neutral(algebra: Algebra, node: Node) -> Found:
+    """An operand that changes nothing: `x - 0`, `1 * x`, `x ^ 1`, `b and true`."""
     left, right = node.inputs
-    if _is(_constant(algebra, right), 0):
+    if _is(_constant(algebra, right), node.op.identity):
         return left
-    return right if _is(_constant(algebra, left), 0) and isinstance(node.op, Add) else None
-
-
-def _multiply(algebra: Algebra, node: Node) -> Found:
-    left, right = node.inputs
-    if _is(_constant(algebra, right), 1):
-        return left
-    return right if _is(_constant(algebra, left), 1) and isinstance(node.op, Mul) else None
-
-
-def _power(algebra: Algebra, node: Node) -> Found:
-    return node.inputs[0] if _is(_constant(algebra, node.inputs[1]), 1) else None
+    return right if node.op.commutative and _is(_constant(algebra, left), node.op.identity) else None
 
 
 def _twice(algebra: Algebra, node: Node) -> Found:
@@ -189,12 +179,8 @@ def _where(algebra: Algebra, node: Node) -> Found:
 
 
 def _logical(algebra: Algebra, node: Node) -> Found:
-    """`and` with true, `or` with false; with itself."""
-    neutral = isinstance(node.op, And)
-    for value, other in (node.inputs, reversed(node.inputs)):
-        if _constant(algebra, value) is neutral or value is other:
-            return other
-    return None
+    """`and` or `or` with itself."""
+    return node.inputs[0] if node.inputs[0] is node.inputs[1] else None
 
 
 def _reduction(algebra: Algebra, node: Node) -> Found:
@@ -226,9 +212,7 @@ def _moved(algebra: Algebra, node: Node) -> Found:
 
 RULES: tuple[Rule, ...] = (
     simple("computed", (Op,), _computed),
-    simple("simplified", (Add, Sub), _add),
-    simple("simplified", (Mul, Div), _multiply),
-    simple("simplified", (Pow,), _power),
+    simple("simplified", (Binary,), _neutral),
     simple("simplified", (Neg, Not), _twice),
     simple("simplified", (Cast,), _cast),
     simple("simplified", (Dropout,), _dropout),
@@ -255,8 +239,10 @@ class ConstantFolding(RulePass):
     rules = RULES
 
 
-def _is(number: Scalar | None, value: int) -> bool:
-    return number is not None and not isinstance(number, bool) and number == value
+def _is(number: Scalar | None, value: Scalar | None) -> bool:
+    """Whether a known number is `value`; a bool is no number."""
+    known = number is not None and isinstance(number, bool) == isinstance(value, bool)
+    return known and number == value
 
 
 def _shown(number: Scalar) -> str:
