@@ -258,6 +258,7 @@ class Planner:
         box = self.box(kind, (node.op.sign,), frame, node.op.name)
         for side in sides:
             self.connect(side, box)
+        self.end_call()
         self.sources[node.output] = (Origin(box, node.output),)
 
     def scaled(self, node: Node, frame: SceneFrame) -> None:
@@ -302,7 +303,13 @@ class Planner:
         box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
         for value in node.inputs:
             self.connect(self.sources.get(value, ()), box, node.scope)
+        self.end_call()
         self.sources[node.output] = (Origin(box, node.output),)
+
+    def end_call(self) -> None:
+        """The application that nodes were added to is over once an operation has read its result."""
+        if self.last_call is not None and self.last_call.box in self.consumed:
+            self.last_call = None
 
     # ------------------------------------------------------------ boxes and arrows
 

@@ -363,3 +363,15 @@ def test_a_layer_that_reads_only_what_is_outside_stands_outside_of_the_body_that
     assert arrows(scene, "memory") == {("embed #2", "t.enter")}
     assert ("input target", "embed #2") in arrows(scene, "flow")
     assert arrows(scene, "tie") == {("embed", "embed #2")}
+
+
+def test_a_layer_that_is_applied_to_what_was_made_of_its_result_is_two_boxes() -> None:
+    text = (
+        "model M(width=8) {\n  input x: [B, width]\n  layer f = linear(width)\n"
+        "  y = concat(f(x), x, over=[B, B] -> C)\n  output z = f(y)\n}\n"
+    )
+    scene = scene_of(elaborate(open_text(text), {}))
+    assert arrows(scene, "flow") == {
+        ("input x", "f"), ("f", "concat"), ("input x", "concat"), ("concat", "f #2"), ("f #2", "output z"),
+    }  # fmt: skip
+    assert arrows(scene, "tie") == {("f", "f #2")}
