@@ -42,7 +42,11 @@ def locked(run: Path) -> Iterator[None]:
         with file_errors("write", path):
             os.ftruncate(handle, 0)
             os.write(handle, json.dumps({"process": os.getpid(), "since": time.strftime("%F %T")}).encode())
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 

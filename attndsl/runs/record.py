@@ -6,7 +6,7 @@
     RUN/log.jsonl, loss.svg    what happened
     RUN/checkpoints/           the newest two states
     RUN/weights.safetensors    the final parameters, by address
-    RUN/run.lock               which process trains it, or did last
+    RUN/run.lock               which process trains it; empty where none does
 
 Whatever reads a run reads it through here.
 """
