@@ -1,6 +1,6 @@
 """From trees to graphs: names, sizes, axes, labels, blocks and masks, all decided before a tensor exists."""
 
-from attndsl.elaborate.files import Spec, open_spec, open_text, shipped
 from attndsl.elaborate.model import elaborate, load, meanings, unfit_values
+from attndsl.elaborate.spec import Spec, open_spec, open_text, shipped
 
 __all__ = ["Spec", "elaborate", "load", "meanings", "open_spec", "open_text", "shipped", "unfit_values"]

@@ -9,8 +9,9 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.cases import Tables, split_rounds
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
+from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
-from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit, lift, size_of, type_of
+from attndsl.elaborate.tensors import arrange, emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, one_or_several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder

@@ -14,7 +14,8 @@ from attndsl import values
 from attndsl.diagnostics import error
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
-from attndsl.elaborate.tensors import aligned, arithmetic, number
+from attndsl.elaborate.sizes_and_axes import number
+from attndsl.elaborate.tensors import aligned, arithmetic
 from attndsl.elaborate.values import PLAIN, CompileTimeValue
 from attndsl.ops import Op
 from attndsl.records import MISSING, fields

@@ -8,7 +8,8 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Enclosing, Frame
 from attndsl.elaborate.signatures import BoundAxes, Sorted, bind
-from attndsl.elaborate.tensors import arrange, axis_of, dtype_of, emit, lift
+from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
+from attndsl.elaborate.tensors import arrange, emit, lift
 from attndsl.elaborate.values import (
     BlockValue,
     CompileTimeValue,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import index_functions
 from attndsl.elaborate.elaborator import Elaborator
-from attndsl.elaborate.files import open_text
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
+from attndsl.elaborate.spec import open_text
 from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import Evaluated, IndexFunctionValue
 from attndsl.graph import Axis, Graph, OutputInfo, Region

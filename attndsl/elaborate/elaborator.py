@@ -14,13 +14,13 @@ from contextlib import suppress
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.elaborate import bodies, calls, expressions, index_functions, inputs, primitives, statements
+from attndsl.elaborate import bodies, calls, expressions, index_functions, inputs, primitives, statements, subscripts
 from attndsl.elaborate.elaboration import Elaboration
-from attndsl.elaborate.files import Spec
 from attndsl.elaborate.frames import Frame, Poisoned, Viewpoint
 from attndsl.elaborate.needs import needs
 from attndsl.elaborate.parameters import declared_parameters
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
+from attndsl.elaborate.spec import Spec
 from attndsl.elaborate.values import (
     BlockValue,
     CompileTimeValue,
@@ -69,9 +69,9 @@ EXPRESSIONS: Mapping[type, Callable[[Any, Frame], CompileTimeValue]] = {
     tree.Call: expressions.call,
     tree.Labelled: expressions.labelled,
     tree.Pipe: expressions.pipe,
-    tree.AxesValue: expressions.axes,
-    tree.Arrow: expressions.arrow,
-    tree.Subscript: expressions.subscript,
+    tree.AxesValue: subscripts.axes,
+    tree.Arrow: subscripts.arrow,
+    tree.Subscript: subscripts.subscript,
     tree.Tuple: expressions.numbers_in_brackets,
     tree.Scope: lambda node, frame: frame.elaborator.enter(node, frame),
     tree.Repeat: lambda node, frame: frame.elaborator.enter(node, frame),

@@ -9,10 +9,9 @@ from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
-from attndsl.elaborate.tensors import arithmetic, axis_of, emit, lift, size_of
+from attndsl.elaborate.tensors import arithmetic, emit, lift
 from attndsl.elaborate.values import (
     PLAIN,
-    ArrowValue,
     Axes,
     BlockValue,
     CompileTimeValue,
@@ -23,8 +22,7 @@ from attndsl.elaborate.values import (
     describe,
     same,
 )
-from attndsl.graph import Axis, Value
-from attndsl.sizes import Constraint, Size
+from attndsl.graph import Value
 from attndsl.syntax import tree
 from attndsl.values import SPELLINGS, Nothing, Number, left_to_right, not_a_condition, operate
 
@@ -268,106 +266,6 @@ def pipe(node: tree.Pipe, frame: Frame) -> CompileTimeValue:
     return value.value
 
 
-# ---------------------------------------------------------------- axes and subscripts
-
-
-def axes(node: tree.AxesValue, frame: Frame) -> CompileTimeValue:
-    return Axes(node.axes.terms, frame)
-
-
-def arrow(node: tree.Arrow, frame: Frame) -> CompileTimeValue:
-    return ArrowValue(Axes(node.source.terms, frame), Axes(node.target.terms, frame), node.span)
-
-
-def subscript(node: tree.Subscript, frame: Frame) -> CompileTimeValue:
-    base = frame.evaluate(node.base)
-    if isinstance(base, IndexFunctionValue):
-        return _instance(node, base, frame)
-    if isinstance(base, Nothing):
-        return Number.of(True)  # no mask: everything attends
-    if not isinstance(base, Value):
-        raise error(
-            "E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span
-        )
-    if any(e.axis is None for e in node.entries):
-        return index_functions.read(node, Evaluated(base, node.base.span, node.base), frame)
-    for entry in node.entries:
-        base = _select(entry, Evaluated(base, node.base.span, node.base), frame)
-    return base
-
-
-def _instance(node: tree.Subscript, function: IndexFunctionValue, frame: Frame) -> Value:
-    axes: dict[str, tuple[Axis, Span]] = {}
-    for entry in node.entries:
-        name = entry.axis.size if entry.axis is not None else None
-        if not isinstance(name, tree.Name) or entry.index is None:
-            raise error("E0303", "say which axis each variable runs over: `mask[q=T, k=S]`", entry.span)
-        axis = axis_of(tree.AxisTerm(entry.span, None, entry.index), frame)
-        twice = next((n for n, (a, _) in axes.items() if a == axis), None)
-        if twice is not None:
-            raise error(
-                "E0303",
-                f"`{twice}` and `{name.text}` both run over `{axis.name}`",
-                entry.span,
-                help=f"rows and columns need an axis each: a block's `memory: [*, S, E] = x` makes a second one, and "
-                f"so does comparing `positions({axis.name})` with `positions(S={axis.name})`",
-            )
-        axes[name.text] = (axis, entry.span)
-    return index_functions.instantiate(function, axes, frame, node.span)
-
-
-def _select(entry: tree.SubscriptEntry, base: Evaluated, frame: Frame) -> Value:
-    assert isinstance(base.value, Value)
-    assert entry.axis is not None
-    type_ = base.value.type
-    axis = axis_of(entry.axis, frame, (type_,), known=True)
-    if entry.below is not None:
-        size = size_of(frame.evaluate(entry.below), entry.below.span, frame)
-        return _slice(entry, base, frame, axis, Size.of(0), size, Axis.of(size))
-    if entry.is_slice:
-        start = _offset(entry.start, frame) if entry.start else Size.of(0)
-        stop = _offset(entry.stop, frame) if entry.stop else axis.size
-        target = _target(entry.target, stop - start, frame) if entry.target else Axis.of(stop - start)
-        return _slice(entry, base, frame, axis, start, stop - start, target)
-    assert entry.index is not None
-    index = frame.evaluated(entry.index)
-    if isinstance(index.value, Number) and index.value.formula is None:
-        at = _offset(entry.index, frame)
-        _require(frame, "<", at, axis.size, entry.index.span, "E0211")
-        return emit(frame, ops.Select(axis, at), entry.span, base)
-    return emit(frame, ops.Take(axis), entry.span, base, lift(index, frame))
-
-
-def _target(term: tree.AxisTerm, length: Size, frame: Frame) -> Axis:
-    """The axis that a slice makes; a name that nothing has is bound to its length."""
-    if term.name is not None or not isinstance(term.size, tree.Name) or frame.lookup(term.size.text) is not None:
-        return axis_of(term, frame)
-    axis = Axis(term.size.text, length)
-    frame.bind(axis.name, Number(length.known(frame.elaborator.sizes), length, axis), term.span)
-    return axis
-
-
-def _offset(node: tree.Expr, frame: Frame) -> Size:
-    return size_of(frame.evaluate(node), node.span, frame, smallest=0)
-
-
-def _slice(
-    entry: tree.SubscriptEntry, base: Evaluated, frame: Frame, axis: Axis, start: Size, length: Size, target: Axis
-) -> Value:
-    if target.size != length:
-        _require(frame, "==", length, target.size, entry.span, "E0206")
-    _require(frame, "<=", start, start + length, entry.span, "E0211")
-    _require(frame, "<=", start + length, axis.size, entry.span, "E0211")
-    return emit(frame, ops.Slice(axis, start, target), entry.span, base)
-
-
-def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, code: str) -> None:
-    frame.elaborator.require(Constraint(relation, left, right, frame.site or span, code))
-
-
-# ---------------------------------------------------------------- bodies as expressions
-
-
 def numbers_in_brackets(node: tree.Tuple, frame: Frame) -> CompileTimeValue:
     raise error(
         "E0104",
@@ -378,6 +276,6 @@ def numbers_in_brackets(node: tree.Tuple, frame: Frame) -> CompileTimeValue:
 
 
 __all__ = [
-    "arrow", "attribute", "axes", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
-    "numbers_in_brackets", "pipe", "subscript", "unary", "unknown",
+    "attribute", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
+    "numbers_in_brackets", "pipe", "unary", "unknown",
 ]  # fmt: skip

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.frames import Enclosing, Frame
-from attndsl.elaborate.tensors import arithmetic, arrange, axis_of, emit, lift
+from attndsl.elaborate.sizes_and_axes import axis_of
+from attndsl.elaborate.tensors import arithmetic, arrange, emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, IndexFunctionValue, describe, parts_of
 from attndsl.graph import Axis, ScopeInfo, Value
 from attndsl.records import replace

@@ -9,7 +9,8 @@ from attndsl import ops
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.elaboration import Elaboration
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import axis_of, distinct, dtype_of, emit, lift, size_of
+from attndsl.elaborate.sizes_and_axes import axis_of, distinct, dtype_of, size_of
+from attndsl.elaborate.tensors import emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Axis, InputInfo, OutputInfo, Type, Value

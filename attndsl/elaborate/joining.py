@@ -5,7 +5,8 @@ from __future__ import annotations
 from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.primitive_call import PrimitiveCall
-from attndsl.elaborate.tensors import axes_of, axes_text, axis_of, lift, number, size_of
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number, size_of
+from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
 from attndsl.graph import Axis
 from attndsl.sizes import Constraint, Size

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from attndsl.diagnostics import Diagnostic, few_suggestions
 from attndsl.elaborate.elaborator import Elaborator
-from attndsl.elaborate.files import Spec, open_spec
 from attndsl.elaborate.settings import Setting, bind_hyperparameters, misfits
+from attndsl.elaborate.spec import Spec, open_spec
 from attndsl.elaborate.values import as_plain
 from attndsl.graph import Graph
 from attndsl.syntax import tree

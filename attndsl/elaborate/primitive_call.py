@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from attndsl.diagnostics import Span, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import axes_of, emit, lift
+from attndsl.elaborate.sizes_and_axes import axes_of
+from attndsl.elaborate.tensors import emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Op

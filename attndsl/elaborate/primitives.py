@@ -16,14 +16,8 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
-from attndsl.elaborate.tensors import (
-    aligned,
-    axes_of,
-    axes_text,
-    emit,
-    lift,
-    number,
-)
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, number
+from attndsl.elaborate.tensors import aligned, emit, lift
 from attndsl.elaborate.values import (
     PLAIN,
     ArrowValue,

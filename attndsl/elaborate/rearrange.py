@@ -14,7 +14,8 @@ from itertools import chain
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import arrange, axes_text, axis_of, emit
+from attndsl.elaborate.sizes_and_axes import axes_text, axis_of
+from attndsl.elaborate.tensors import arrange, emit
 from attndsl.elaborate.values import ArrowValue, Evaluated
 from attndsl.graph import Axis, Type, Value
 from attndsl.records import dataclass

@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
-from attndsl.elaborate.files import Spec
 from attndsl.elaborate.frames import POISON, Frame, Poisoned
+from attndsl.elaborate.spec import Spec
 from attndsl.elaborate.values import (
     ArrowValue,
     Axes,

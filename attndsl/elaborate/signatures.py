@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import axes_text, dtype_of, emit, lift, size_of
+from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of
+from attndsl.elaborate.tensors import emit, lift
 from attndsl.elaborate.values import Axes, BlockValue, Evaluated
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace

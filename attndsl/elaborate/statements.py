@@ -8,7 +8,8 @@ from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
-from attndsl.elaborate.tensors import lift, type_of
+from attndsl.elaborate.sizes_and_axes import type_of
+from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, describe
 from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value

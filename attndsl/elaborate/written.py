@@ -5,7 +5,8 @@ from __future__ import annotations
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import arrange, axes_text, emit
+from attndsl.elaborate.sizes_and_axes import axes_text
+from attndsl.elaborate.tensors import arrange, emit
 from attndsl.elaborate.values import Evaluated
 from attndsl.graph import Type, Value
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import error
-from attndsl.elaborate.files import Spec
 from attndsl.elaborate.settings import Setting
+from attndsl.elaborate.spec import Spec
 from attndsl.records import dataclass
 from attndsl.running.backends import Backend
 from attndsl.storage.refusals import file_errors

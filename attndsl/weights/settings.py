@@ -29,8 +29,8 @@ from attndsl.weights.keys import keys_in
 from attndsl.weights.sources import WeightsSource, read_json
 
 if TYPE_CHECKING:
-    from attndsl.elaborate.files import Spec
     from attndsl.elaborate.settings import Setting
+    from attndsl.elaborate.spec import Spec
 
 FORMAT = "attndsl"
 FORMAT_VERSION = 1

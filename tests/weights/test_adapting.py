@@ -12,7 +12,7 @@ import pytest
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
-from attndsl.elaborate.files import Spec
+from attndsl.elaborate.spec import Spec
 from attndsl.graph import Graph
 from attndsl.storage.safetensors import write_tensors
 from attndsl.weights import (

@@ -11,7 +11,7 @@ import pytest
 from attndsl.api.checking import check
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
-from attndsl.elaborate.files import Spec
+from attndsl.elaborate.spec import Spec
 from attndsl.graph import Graph
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.weights import export_huggingface, load_weights, settings_for

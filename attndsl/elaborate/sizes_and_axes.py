@@ -1,0 +1,212 @@
+"""Sizes, axes and types as they are written: numbers that are sizes, axes found by name, types of known names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from attndsl.diagnostics import Span, did_you_mean, error
+from attndsl.elaborate.frames import Frame, Poison, Poisoned
+from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
+from attndsl.graph import Axis, Type
+from attndsl.sizes import Constraint, Size
+from attndsl.syntax import tree
+from attndsl.values import Number
+
+
+def number(value: CompileTimeValue, span: Span, what: str = "this") -> Number:
+    if isinstance(value, Number):
+        return value
+    raise error("E0404", f"{what} must be known at compile time, but it is {describe(value)}", span)
+
+
+def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
+    """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
+    at the call if not. Without `smallest` it is a length: at least 1 where it stands there as such or is one
+    hyperparameter, at least 0 where it is calculated (what is left of `K` behind the first place)."""
+    n = number(value, span, "a size")
+    if n.formula is not None:
+        names = ", ".join(sorted(v.name for v in n.formula.variables))
+        raise error(
+            "E0209",
+            f"a size cannot depend on the repeat index `{names}`",
+            span,
+            help="layers of one `repeat` have the same shapes; write two repeats",
+        )
+    if n.size is None or n.is_bool:
+        raise error(
+            "E0209", f"`{n}` is not a size", span, help="sizes are whole numbers made of hyperparameters and sizes"
+        )
+    if smallest is None:
+        calculated = bool(n.size.symbols) and n.size not in map(Size.symbol, n.size.symbols)
+        smallest = 0 if calculated else 1
+    below = denominator(n.size)
+    if below is not ONE:
+        frame.elaborator.require(
+            Constraint(
+                "divides",
+                n.size * below,
+                below,
+                span,
+                "E0212",
+                helps=("choose sizes that divide, or use `//` where a remainder may be dropped",),
+            )
+        )
+    if n.value is not None:
+        if n.value != int(n.value) or n.value < smallest:
+            text = str(n.size) if n.size.symbols else ""
+            what = f"`{text}` is {n.value}" if text else f"{n.value}"
+            raise error("E0209", f"{what}, which is no size", span, f"a whole number of at least {smallest} is needed")
+    elif not _positive(n.size):
+        frame.elaborator.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
+    return n.size
+
+
+def _positive(size: Size) -> bool:
+    """Whether no term is subtracted: then it is at least 0 because every size is."""
+    return bool(size.terms) and all(c > 0 for c in size.terms.values())
+
+
+def denominator(size: Size) -> Size:
+    """What `size` must be multiplied by to have no fractions: `heads` for `width/heads`."""
+    if all(c.denominator == 1 and all(e > 0 for _, e in monomial) for monomial, c in size.terms.items()):
+        return ONE
+    below: dict[object, int] = {}
+    factor = 1
+    for monomial, coefficient in size.terms.items():
+        factor = factor * coefficient.denominator // _gcd(factor, coefficient.denominator)
+        for atom, exponent in monomial:
+            if exponent < 0:
+                below[atom] = max(below.get(atom, 0), -exponent)
+    return Size({tuple(sorted(below.items(), key=lambda item: str(item[0]))): Fraction(factor)})  # type: ignore[arg-type]
+
+
+ONE = Size.of(1)
+
+
+def _gcd(a: int, b: int) -> int:
+    return a if b == 0 else _gcd(b, a % b)
+
+
+def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> Axis:
+    """The axis that a term names: the one that the expression's size makes, if an operand has it; else an operand's
+    axis of that very name. With `known` it must be an operand's."""
+    if term.size is None:
+        raise error("E0203", "`*` stands for no single axis", term.span)
+    axes = [a for t in types for a in t.axes]
+    if types and isinstance(term.size, (tree.String, tree.Unary)):
+        example = axes[-1].name if axes else "T"
+        raise error(
+            "E0203", "axes go by their names here", term.span, _has(types), help=f"name the axis: `over={example}`"
+        )
+    if term.name is not None:
+        made = Axis(term.name.text, size_of(frame.evaluate(term.size), term.size.span, frame))
+        same = next((a for a in axes if (a.name, a.size) == (made.name, made.size)), None)
+        if known and same is None:
+            raise error("E0203", f"there is no axis `{made}` here", term.span, _has(types))
+        return same or made
+    candidate: Axis | None = None
+    if isinstance(term.size, tree.Name):
+        name = term.size.text
+        if name in frame.enclosing.positions:
+            return frame.enclosing.positions[name]
+        binding = frame.lookup(name)
+        if binding is not None and isinstance(binding.value, Poison):
+            raise Poisoned
+        if binding is not None and isinstance(binding.value, Number):
+            size = size_of(binding.value, term.span, frame)
+            candidate = binding.value.axis or Axis.of(size)
+        if candidate is not None and candidate in axes:
+            return candidate
+        found = [a for a in dict.fromkeys(axes) if a.name == name]
+        if found:
+            return found[0]
+        if candidate is None:
+            names = [a.name for a in axes] + list(frame.visible())
+            raise error(
+                "E0203" if axes else "E0101",
+                f"there is no axis `{name}` here",
+                term.span,
+                _has(types),
+                help=did_you_mean(name, names),
+            )
+    else:
+        candidate = Axis.of(size_of(frame.evaluate(term.size), term.span, frame))
+        found = [a for a in dict.fromkeys(axes) if a.name == candidate.name]
+        if found:
+            return found[0]
+    if known and candidate not in axes:
+        raise error(
+            "E0203",
+            f"there is no axis `{candidate.name}` here",
+            term.span,
+            _has(types),
+            help=did_you_mean(candidate.name, [a.name for a in axes]),
+        )
+    return candidate
+
+
+def _has(types: Sequence[Type]) -> str:
+    return "the axes are " + " and ".join(axes_text(t.axes) for t in types) if types else ""
+
+
+def axes_of(value: Evaluated, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> tuple[Axis, ...]:
+    """The axes of an argument such as `over=S` or `over=[M, T]`."""
+    if isinstance(value.value, Axes):
+        found: list[Axis] = []
+        for term in value.value.terms:
+            if term.is_rest and value.value.frame.enclosing.rest is not None:
+                found += value.value.frame.enclosing.rest
+            elif term.is_rest and types:
+                found += [a for a in types[0].axes if a not in found]
+            else:
+                found.append(axis_of(term, value.value.frame, types, known=known))
+        return tuple(found)
+    if value.expression is not None:
+        return (axis_of(tree.AxisTerm(value.span, None, value.expression), frame, types, known=known),)
+    raise error("E0104", f"an axis is needed here, but this is {describe(value.value)}", value.span)
+
+
+def type_of(written: tree.TypeTree, frame: Frame, types: Sequence[Type] = ()) -> Type:
+    """A written type whose names are all known."""
+    dtype = dtype_of(written)
+    axes: list[Axis] = []
+    for term in written.axes.terms:
+        if term.is_rest:
+            if frame.enclosing.rest is None:
+                raise error("E0203", "`*` stands for nothing here", term.span, help="name every axis")
+            axes += frame.enclosing.rest
+        else:
+            axes.append(axis_of(term, frame, types))
+    distinct(axes, written.axes)
+    return Type(dtype, tuple(axes))
+
+
+def distinct(axes: Sequence[Axis], written: tree.Tree) -> None:
+    seen: set[str] = set()
+    for axis in axes:
+        if axis.name in seen:
+            raise error(
+                "E0205",
+                f"a tensor cannot have the axis `{axis.name}` twice",
+                written.span,
+                help=f"give one of them a name of its own: `other={axis.name}`",
+            )
+        seen.add(axis.name)
+
+
+def dtype_of(written: tree.TypeTree) -> str:
+    if written.dtype is None:
+        return "float"
+    if written.dtype.text not in ("float", "int", "bool"):
+        raise error(
+            "E0204",
+            f"there is no dtype `{written.dtype.text}`",
+            written.dtype.span,
+            help=did_you_mean(written.dtype.text, ("float", "int", "bool")) or ("use float, int or bool",),
+        )
+    return written.dtype.text
+
+
+def axes_text(axes: Sequence[Axis]) -> str:
+    return f"[{', '.join(a.name for a in axes)}]"
