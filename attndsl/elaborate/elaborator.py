@@ -17,7 +17,6 @@ from attndsl.diagnostics import AttnError, Span, error
 from attndsl.elaborate import bodies, calls, expressions, index_functions, inputs, primitives, statements, subscripts
 from attndsl.elaborate.elaboration import Elaboration
 from attndsl.elaborate.frames import Frame, Poisoned, Viewpoint
-from attndsl.elaborate.needs import needs
 from attndsl.elaborate.parameters import declared_parameters
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
 from attndsl.elaborate.spec import Spec
@@ -102,13 +101,13 @@ class Elaborator(Elaboration):
         with suppress(Poisoned):
             self.execute(self.spec.model.body, self.top)
         self._check()
-        inputs, body, outputs = self._body()
+        given, body, outputs = self._body()
         spec, model = self.spec, self.spec.model
         graph = Graph(
             name=model.name.text,
             hyperparameters={name: _as_told(value) for name, value in hyperparameters.items()},
             sizes=dict(self.sizes),
-            inputs=inputs,
+            inputs=given,
             outputs=outputs,
             parameters=tuple(declared_parameters(self.parameters.values())),
             constraints=tuple(self.constraints.values()),
@@ -136,10 +135,10 @@ class Elaborator(Elaboration):
 
     def _body(self) -> tuple[tuple[Any, ...], Region, tuple[OutputInfo, ...]]:
         """The inputs, the body from them to the outputs, and the outputs with the inputs that each needs."""
-        inputs, outputs = tuple(self.inputs.values()), tuple(self.outputs.values())
-        body = Region(tuple(i.value for i in inputs), tuple(self.builder.nodes), tuple(o.value for o in outputs))
-        needed = needs(body, inputs, self.sizes)
-        return inputs, body, tuple(replace(o, needs=those) for o, those in zip(outputs, needed, strict=True))
+        given, outputs = tuple(self.inputs.values()), tuple(self.outputs.values())
+        body = Region(tuple(i.value for i in given), tuple(self.builder.nodes), tuple(o.value for o in outputs))
+        needed = inputs.inputs_needed(body, given, self.sizes)
+        return given, body, tuple(replace(o, needs=those) for o, those in zip(outputs, needed, strict=True))
 
     # ---------------------------------------------------------------- what the parts ask for
 

@@ -9,9 +9,8 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.sizes_and_axes import type_of
-from attndsl.elaborate.tensors import lift
+from attndsl.elaborate.tensors import as_written, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, describe
-from attndsl.elaborate.written import as_written
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
