@@ -11,7 +11,7 @@ from attndsl.elaborate.cases import note_use
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_text
 from attndsl.elaborate.values import Axes, Evaluated, describe
-from attndsl.graph import Axis, Value
+from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
 from attndsl.syntax import tree
 from attndsl.values import Formula, Number
