@@ -278,8 +278,8 @@ class _Writer:
 
     def _attention(self) -> bool:
         pick = self.choice
-        t = self.some(fits=lambda t: len(t.axes) >= 2 and t.axes[-1] == "width" and t.axes[-2] in FREE)
-        if t is None:
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and t.axes[-2:-1] in [(a,) for a in FREE])
+        if t is None or {"heads", "head"} & set(t.axes):
             return False
         over = t.axes[:-2]
         memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])

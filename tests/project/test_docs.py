@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -44,3 +45,10 @@ def test_every_family_is_drawn_as_it_is(name):
     assert {scene.title, scene.description} <= written.keys(), "run `python scripts/drawings.py`"
     if shutil.which("dot"):
         assert written == DRAWINGS.texts(str(picture(graph))), "run `python scripts/drawings.py`"
+
+
+def test_what_contributors_are_told_of_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [*re.findall(r"`?(scripts/\w+(?:\.py)?)\b", text), *re.findall(r"\]\(([\w/.-]+)\)", text)]
+    assert len(named) > 12
+    assert [name for name in named if not (ROOT / name).exists()] == []
