@@ -83,7 +83,7 @@ else:
     def _own_fields(cls):
         own = {}
         for name, kind in cls.__annotations__.items():
-            if kind.startswith("ClassVar"):
+            if str(kind).startswith(("ClassVar", "typing.ClassVar")):
                 continue
             given = cls.__dict__.get(name, MISSING)
             its = given if isinstance(given, Field) else Field(given, MISSING, True, True)
