@@ -12,6 +12,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.graph import Graph
+from attndsl.running.inputs import example_inputs
 from tests.std.meaning import Array, drawn
 
 FEATURES = """
@@ -251,3 +252,44 @@ variant M:full { seen=causal }
         assert graph(text, tmp_path, seen=chosen).hyperparameters["width"] == 4
     with pytest.raises(AttnError, match="E0401"):
         graph(text + "variant M:bad { size=causal }\n", tmp_path, seen="3")
+
+
+LENGTHS = """
+model M(width=4, context=4) {
+  input x: [B, T, width] where T <= context
+  input w: [K]
+  past: [B, K - 1, width] = 0.0
+  rest: [B, context - T, width] = 1.0
+  param extra: [width - 4] = ones
+  output joined = concat(past, x, over=[K - 1, T] -> N)
+  output filled = concat(x, rest, over=[T, context - T] -> W)
+  output total = sum(extra, over=width - 4) + sum(past, over=[B, K - 1, width])
+  output behind = x[T=2:]
+}
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("sizes", [{"T": 2, "K": 1}, {"T": 4, "K": 1}, {"T": 4, "K": 3}, {"B": 0, "T": 3, "K": 1}])
+def test_a_calculated_length_may_be_nothing(sizes: dict[str, int], tmp_path: Path) -> None:
+    from attndsl.comparison import compare
+
+    g = graph(LENGTHS, tmp_path)
+    found = NumpyProgram(g).run(example_inputs(g, sizes))
+    assert found["joined"].shape[1] == sizes["K"] - 1 + sizes["T"]
+    assert found["behind"].shape[1] == sizes["T"] - 2
+    assert compare(g, sizes=sizes, gradients=True).ok
+
+
+@pytest.mark.parametrize(
+    ("sizes", "code", "said"),
+    [
+        ({"T": 1, "K": 1}, "E0211", "2 must be at most `T` (1)"),
+        ({"T": 2, "K": 0}, "E0209", "`K-1` (-1) must be at least 0"),
+    ],
+)
+def test_no_length_is_negative(sizes: dict[str, int], code: str, said: str, tmp_path: Path) -> None:
+    g = graph(LENGTHS, tmp_path)
+    with pytest.raises(AttnError) as caught:
+        example_inputs(g, sizes)
+    assert [(d.code, d.message) for d in caught.value.diagnostics] == [(code, said)]

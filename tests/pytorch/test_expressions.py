@@ -131,3 +131,14 @@ def test_names() -> None:
     assert class_name("gpt_nano") == "GptNano"
     names = Names({"x"})
     assert [names.free("x"), names.free("x"), names.free("y")] == ["x_2", "x_3", "y"]
+
+
+def test_what_follows_a_bracket_that_was_opened_is_broken_too() -> None:
+    """Formulas with brackets behind brackets, as sizes give them."""
+    size = Size.symbol("a")
+    for i in range(1, 40):
+        size = (size + i) // Size.of(2)
+    text = size_expression(size, str).text
+    line = f"y = x.unflatten(0, (B, {text}, {text})) + ({text}) * f({text}, {text})"
+    joined = "\n".join(wrapped(line, 2))
+    assert ast.dump(ast.parse(f"if 1:\n  if 1:\n{joined}")) == ast.dump(ast.parse(f"if 1:\n  if 1:\n        {line}"))
