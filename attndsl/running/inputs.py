@@ -34,7 +34,7 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
     declared, found = {info.name: info for info in graph.inputs}, {}
     for name, given in inputs.items():
         try:
-            found[name] = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+            found[name] = np.asarray(_on_the_host(given) if hasattr(given, "detach") else given)
         except (ValueError, TypeError):
             info = declared.get(name)
             shown = f" `{info.value.type}`" if info else ""
@@ -43,6 +43,12 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
                 help="give all rows one length: fill the shorter ones, and say with a mask where they end",
             ) from None  # fmt: skip
     return found
+
+
+def _on_the_host(tensor: Any) -> Any:
+    """A tensor as NumPy can read it, which has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
 
 
 def check_inputs(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.running.inputs import example_inputs
+from attndsl.running.inputs import as_arrays, example_inputs
 from attndsl.storage.safetensors import TensorFile
 from attndsl.weights import export_huggingface, load_weights
 from tests.std.meaning import written
@@ -138,3 +138,13 @@ def test_bfloat16_comes_back_as_float32() -> None:
     assert back.dtype == np.float32
     assert back.shape == ()
     assert back == 1.5
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_tensors_of_any_precision_are_inputs(dtype: str) -> None:
+    import torch
+
+    graph = written("model M(width=2) {\n input x: [B, width]\n input s: []\n output y = x * s\n}")
+    given = {"x": torch.full((1, 2), 1.5, dtype=getattr(torch, dtype)), "s": torch.tensor(2.0, requires_grad=True)}
+    arrays = as_arrays(graph, given)
+    assert NumpyProgram(graph).run(arrays)["y"].tolist() == [[3.0, 3.0]]
