@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +167,36 @@ def test_who_has_no_gradient_gives_none() -> None:
     stopped: type[Op] = OPS["stop_gradient"]
     assert not stopped.differentiable
     assert not any(OPS[name].differentiable for name in ("eq", "and", "argmax", "one_hot", "floor"))
+
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTS = {  # that name ops by text, and no fact about them
+    "attndsl/elaborate/primitives.py": "those that are written in a form of their own",
+    "attndsl/values/operators.py": "functions of compile-time numbers",
+    "attndsl/values/number.py": "those whose results are sizes",
+    "attndsl/masks/index.py": "what a mask's formulas are made of",
+    "attndsl/elaborate/index_functions.py": "what combines index functions",
+    "attndsl/drawing/words.py": "words in the names of blocks",
+}
+
+
+def _texts(node: ast.AST) -> list[str]:
+    items = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+    return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
+def test_facts_about_ops_are_told_by_no_list_of_names() -> None:
+    """Outside `attndsl.ops` nothing asks for an op's name, and no table is keyed by the names of three ops or more."""
+    asking, listing = [], set()
+    for top in (ROOT / "attndsl", ROOT / "backends"):
+        for file in top.rglob("*.py"):
+            place = file.relative_to(ROOT).as_posix()
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith(".op.name"):
+                    asking.append(f"{place}: {ast.unparse(node)}")
+                texts = _texts(node)
+                known = [text for text in texts if text in OPS]
+                if len(known) >= 3 and 2 * len(known) >= len(texts):
+                    listing.add(place)
+    assert asking == ["attndsl/passes/expand.py: node.op.name not in self.only"]  # names that a caller gives
+    assert listing == set(LISTS)
