@@ -3,7 +3,10 @@ round a sublayer, where shared layers stand, and ties to the parameters that are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
+
+import networkx
 
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
@@ -23,18 +26,19 @@ def finish(scene: Scene) -> Scene:
     return scene
 
 
+def _flow(scene: Scene, arrows: Iterable[Arrow]) -> networkx.DiGraph:
+    """The boxes, and which of them `arrows` lead to."""
+    flow = networkx.DiGraph()
+    flow.add_nodes_from(scene.boxes)
+    flow.add_edges_from((arrow.tail, arrow.head) for arrow in arrows)
+    return flow
+
+
 def _prune(scene: Scene) -> None:
     """Take away what no output depends on (an input stays, used or not)."""
-    before: dict[Box, list[Box]] = {}
-    for arrow in scene.arrows:
-        before.setdefault(arrow.head, []).append(arrow.tail)
-    needed: set[Box] = set()
-    waiting = [box for box in scene.boxes if box.kind == "output"]
-    while waiting:
-        box = waiting.pop()
-        if box not in needed:
-            needed.add(box)
-            waiting += before.get(box, ())
+    flow = _flow(scene, scene.arrows)
+    outputs = {box for box in scene.boxes if box.kind == "output"}
+    needed = outputs.union(*(networkx.ancestors(flow, output) for output in outputs))
     scene.boxes = [box for box in scene.boxes if box in needed or box.kind == "input"]
     scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
     scene.ties = [(address, box) for address, box in scene.ties if box in needed]
@@ -120,27 +124,12 @@ def _common(chains: list[tuple[SceneFrame, ...]]) -> SceneFrame:
 
 
 def _mark_skips(scene: Scene) -> None:
-    """An arrow into a circle is a skip where its tail reaches the circle another way too."""
-    after: dict[Box, list[Box]] = {}
+    """An arrow into a circle is a skip where its tail reaches the circle another way too: where the diagram says as
+    much about what depends on what without it."""
+    needed = networkx.transitive_reduction(_flow(scene, (arrow for arrow in scene.arrows if arrow.kind != "state")))
     for arrow in scene.arrows:
-        if arrow.kind != "state":
-            after.setdefault(arrow.tail, []).append(arrow.head)
-
-    def reached(start: Box) -> set[Box]:
-        seen: set[Box] = set()
-        waiting = [start]
-        while waiting:
-            box = waiting.pop()
-            if box not in seen:
-                seen.add(box)
-                waiting += after.get(box, ())
-        return seen
-
-    for arrow in scene.arrows:
-        if arrow.kind == "flow" and is_circle(arrow.head.kind):
-            others = {a.tail for a in scene.arrows if a.head is arrow.head and a is not arrow}
-            if others & (reached(arrow.tail) - {arrow.tail}):
-                arrow.kind = "skip"
+        if arrow.kind == "flow" and is_circle(arrow.head.kind) and not needed.has_edge(arrow.tail, arrow.head):
+            arrow.kind = "skip"
 
 
 def _find_spines(scene: Scene) -> None:
@@ -149,11 +138,14 @@ def _find_spines(scene: Scene) -> None:
     for arrow in scene.arrows:
         if arrow.kind == "flow":
             after.setdefault(arrow.tail, []).append(arrow.head)
+    last_first = list(
+        networkx.topological_sort(_flow(scene, (arrow for arrow in scene.arrows if arrow.kind == "flow")).reverse())
+    )
     free = set(scene.boxes)
     for number in range(len(scene.boxes)):
         length: dict[Box, int] = {}
         best: dict[Box, Box] = {}
-        for box in _topological(scene.boxes, after):  # last boxes first
+        for box in last_first:
             length[box] = 1000 if box.kind == "output" and not box.optional else 1  # lead to what is always computed
             for head in after.get(box, ()):
                 if head in free and length[head] + 1 > length[box]:
@@ -216,23 +208,6 @@ def _join_across(scene: Scene) -> None:
             scene.arrows.append(Arrow(tail, fork, "memory", arrows[0].label, is_across=True))
             for arrow in arrows:
                 arrow.tail, arrow.label, arrow.is_across = fork, "", False
-
-
-def _topological(boxes: list[Box], after: dict[Box, list[Box]]) -> list[Box]:
-    """Boxes so that each comes behind those that its arrows lead to."""
-    order: list[Box] = []
-    seen: set[Box] = set()
-    for root in boxes:
-        stack = [(root, False)]
-        while stack:
-            box, is_done = stack.pop()
-            if is_done:
-                order.append(box)
-            elif box not in seen:
-                seen.add(box)
-                stack.append((box, True))
-                stack += [(head, False) for head in after.get(box, ())]
-    return order
 
 
 def _tie(scene: Scene) -> None:
