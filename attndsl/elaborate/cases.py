@@ -12,6 +12,8 @@ from attndsl.elaborate.bounds import Budget
 from attndsl.values import Formula, IndexVariable, Number
 from attndsl.values.operators import Scalar, Uncomputable
 
+ROUNDS_IN_A_STEP = 48  # so many rounds are sorted in the time that one operation takes
+
 Tables = dict[object, dict[int, Scalar]]
 """What conditions on the index of one repeat come to, by what they say and by round."""
 
@@ -43,6 +45,8 @@ def split_rounds(
     of the repeats inside it; and the others. Raises E0111 where that is too much to look through, E0405 where a
     condition has no value in one of the rounds."""
     same: Sequence[int] = remaining
+    if variable.decisions:
+        budget.spend(len(remaining) // ROUNDS_IN_A_STEP, span)
     for formula, outcome in variable.decisions.values():
         for column in _columns(formula, variable, same, tables, budget, span):
             same = [i for i in same if column[i] == outcome]

@@ -83,6 +83,7 @@ BOMBS = {
         "E0111",
     ),
     "a thousand kinds of layers": (body("repeat h in 4096 {", "x = dropout(attention(x, 2), h / 5000)", "}"), "E0111"),
+    "a kind for each layer": (body("repeat h in 3900 {", "x = dropout(x, h / 5000)", "}"), "E0111"),
     "an index doubled": (body("repeat h in 4 {", *steps(60, "h", "{a} + {a}"), "x = x * a59", "}"), "E0405"),
     "conditions on many indices": (nested(12, "+".join(f"h{i}" for i in range(12)) + " > 11"), "E0111"),
     "forty repeats": (nested(40, "width > 3"), ""),
