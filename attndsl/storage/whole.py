@@ -15,6 +15,7 @@ from typing import IO, Any
 from attndsl.storage.refusals import file_errors
 
 PARTIAL = ".partial"  # the end of a name that is still being written
+_ROOM = 255 - len(f"..{1 << 32}{PARTIAL}")
 
 
 @contextlib.contextmanager
@@ -26,7 +27,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with open(target, "wb") as stream:
             yield stream
         return
-    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    partial = target.with_name(f".{_stem(target)}.{os.getpid()}{PARTIAL}")
     try:
         with open(partial, "wb") as stream:
             yield stream
@@ -48,10 +49,10 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     import shutil
 
     target = Path(path)
-    for begun in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
+    for begun in target.parent.glob(f".{glob.escape(_stem(target))}.*{PARTIAL}"):
         if not _is_running(begun.name.removesuffix(PARTIAL).rpartition(".")[2]):
             shutil.rmtree(begun, ignore_errors=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    partial = target.with_name(f".{_stem(target)}.{os.getpid()}{PARTIAL}")
     try:
         partial.mkdir(parents=True)
         yield partial
@@ -62,6 +63,17 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _stem(target: Path) -> str:
+    """What the name of a partial one begins with: the target's, as far as there is room for a process and an ending in
+    the 255 bytes that a name may have. One that is shortened is told apart by a digest of the whole."""
+    name = os.fsencode(target.name)
+    if len(name) <= _ROOM:
+        return target.name
+    import hashlib
+
+    return os.fsdecode(name[: _ROOM - 20]).encode("utf-8", "ignore").decode() + hashlib.sha256(name).hexdigest()[:16]
 
 
 def _is_running(process: str) -> bool:

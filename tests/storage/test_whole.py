@@ -112,3 +112,18 @@ def test_what_was_begun_is_swept_up(tmp_path: Path) -> None:
     remove_partial(tmp_path)
     remove_partial(tmp_path / "nowhere")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "日" * 85])
+def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
+    """The partial one has a name too, and it is longer than the target's where that is short."""
+    path = tmp_path / name
+    for content in (b"one", b"two"):
+        with replacing(path) as stream:
+            stream.write(content)
+        assert path.read_bytes() == content
+    path.unlink()
+    with new_folder(path) as folder:
+        (folder / "a").write_text("a")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (path / "a").read_text() == "a"
