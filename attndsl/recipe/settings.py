@@ -12,7 +12,7 @@ SETTINGS: Mapping[str, Option] = {
     "minimize": Option("word", "loss", "the output to minimise, a scalar"),
     "clip": Option("float", 1.0, "the largest norm of all gradients together (0: no limit)", 0),
     "batch": Option("int", 8, "windows, rows or images in a batch", 1, 1_000_000),
-    "accumulate": Option("int", 1, "batches whose gradients are averaged for one step", 1, 1_000_000),
+    "accumulate": Option("int", 1, "batches that make one step, as if they were one", 1, 1_000_000),
     "length": Option("int", 0, "the most tokens of a window or row (unless given, the model's `context`)", 1, 10**9),
     "precision": Option("word", "float32", "what is computed in; parameters are kept in float32", words=PRECISIONS),
     "steps": Option("int", 1000, "steps of training", 1, 10**12),
