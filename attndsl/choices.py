@@ -130,7 +130,7 @@ class Kind:
         return {"kind": self.name, **self.values}
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values == other.values  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.values == other.values
 
     def __hash__(self) -> int:
         return hash((type(self), *self.values.items()))

@@ -148,8 +148,8 @@ FAULTS = (
     Fault(
         "tied-max",
         "attndsl/ops/reductions.py",
-        "return found * np.expand_dims(upstream, places) / found.sum(places, keepdims=True, dtype=upstream.dtype)",
-        "return found * np.expand_dims(upstream, places)",
+        "found: Array = extreme * np.expand_dims(upstream, places) / count",
+        "found: Array = extreme * np.expand_dims(upstream, places)",
         "tests/ops",
         "each of several equal largest elements gets the whole gradient",
     ),

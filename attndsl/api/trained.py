@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from attndsl.attention_maps.maps import Maps
     from attndsl.elaborate import Spec
     from attndsl.elaborate.settings import Setting
-    from attndsl.generation.predict import Prediction
     from attndsl.graph import Graph
+    from attndsl.objectives.predictions import Prediction
     from attndsl.running.program import Array
     from attndsl.runs.run import Run
     from attndsl.training import Console, Outcome

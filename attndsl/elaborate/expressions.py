@@ -231,7 +231,7 @@ def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> CompileTimeValue:
         return found
     binding = frame.lookup(node.text)
     if binding is not None and not isinstance(binding.value, Poison):
-        raise error("E0105", f"`{node.text}` is {describe(binding.value)} and cannot be applied", node.span)  # type: ignore[arg-type]
+        raise error("E0105", f"`{node.text}` is {describe(binding.value)} and cannot be applied", node.span)
     raise unknown(node.text, node.span, frame)
 
 

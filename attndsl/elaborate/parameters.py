@@ -10,10 +10,10 @@ from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.elaboration import PendingParameter
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import stamp
-from attndsl.elaborate.values import IndexVariable
 from attndsl.graph import Initializer, ParameterInfo, Type
 from attndsl.records import dataclass
 from attndsl.syntax import tree
+from attndsl.values import IndexVariable
 
 
 def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:

@@ -69,7 +69,8 @@ class _Entry:
     children: list[_Entry] = field(default_factory=list)
 
     def total(self, attribute: str) -> int:
-        return getattr(self, attribute) + sum(child.total(attribute) for child in self.children)
+        own: int = getattr(self, attribute)
+        return own + sum(child.total(attribute) for child in self.children)
 
     @property
     def copies(self) -> int:

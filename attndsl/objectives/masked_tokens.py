@@ -110,10 +110,12 @@ class MaskedTokens(Objective):
         high = np.searchsorted(data.sentences, stops, side="left")
         there = high > low
         chosen = np.minimum(low + (chance * (high - low)).astype(np.int64), max(len(data.sentences) - 1, 0))
-        anywhere = starts + 1 + (chance * np.maximum(stops - starts - 1, 0)).astype(np.int64)
+        inside = (chance * np.maximum(stops - starts - 1, 0)).astype(np.int64)
+        anywhere: Array = np.minimum(starts + 1 + inside, stops)
         if not len(data.sentences):
-            return np.minimum(anywhere, stops)
-        return np.where(there, data.sentences[chosen], np.minimum(anywhere, stops))
+            return anywhere
+        found: Array = np.where(there, data.sentences[chosen], anywhere)
+        return found
 
     def _elsewhere(
         self, data: TokenText, draws: Draws, starts: Array, stops: Array, lengths: Array

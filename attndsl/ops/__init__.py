@@ -9,7 +9,10 @@ from types import ModuleType
 from attndsl.ops import along, arithmetic, contraction, control, elementwise, fused, generators, movement, reductions
 from attndsl.ops.along import *
 from attndsl.ops.arithmetic import *
-from attndsl.ops.base import OUTPUT, Call, Mismatch, Op
+from attndsl.ops.base import OUTPUT as OUTPUT
+from attndsl.ops.base import Call as Call
+from attndsl.ops.base import Mismatch as Mismatch
+from attndsl.ops.base import Op as Op
 from attndsl.ops.contraction import *
 from attndsl.ops.control import *
 from attndsl.ops.elementwise import *

@@ -100,4 +100,5 @@ class ArgSort(Along):
         if not self.descending:
             return np.argsort(x, at, kind="stable")
         turned = np.flip(np.argsort(np.flip(x, at), at, kind="stable"), at)  # equal ones keep their order
-        return x.shape[at] - 1 - turned
+        found: Array = x.shape[at] - 1 - turned
+        return found

@@ -233,7 +233,8 @@ class Pow(Binary):
 
     def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         slope = y * np.log(np.where(left == 0, 1, left))  # 0 at a base of 0, the limit for every positive exponent
-        return upstream * slope
+        found: Array = upstream * slope
+        return found
 
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return (0, 1, OUTPUT) if needed[1] else (0, 1) if needed[0] else ()
@@ -315,7 +316,8 @@ class Eq(Equality):
     symbol = "=="
 
     def value(self, left: Array, right: Array) -> Array:
-        return left == right
+        found: Array = left == right
+        return found
 
 
 class Ne(Equality):
@@ -326,7 +328,8 @@ class Ne(Equality):
     symbol = "!="
 
     def value(self, left: Array, right: Array) -> Array:
-        return left != right
+        found: Array = left != right
+        return found
 
 
 class Lt(Relation):
@@ -447,7 +450,8 @@ def _power(base: Array, exponent: float) -> Array:
         return result
     if exponent == 0.5:
         return np.sqrt(base)
-    return np.power(base, np.array(exponent, base.dtype))
+    found: Array = np.power(base, np.array(exponent, base.dtype))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,8 @@ def contract(left: Array, left_axes: Axes, right: Array, right_axes: Axes, out: 
         result = (a[..., 0, :] * b[..., 0]).sum(-1)  # a product of single rows is quicker without BLAS
     else:
         result = np.matmul(_for_blas(a), _for_blas(b))
-    return result.reshape(shape).transpose(out_order)
+    found: Array = result.reshape(shape).transpose(out_order)
+    return found
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -146,7 +146,8 @@ class Erf(FloatFunction):
         return erf(x)
 
     def slope(self, x: Array, y: Array) -> Array:
-        return (2 / math.sqrt(math.pi)) * np.exp(-x * x)
+        found: Array = (2 / math.sqrt(math.pi)) * np.exp(-x * x)
+        return found
 
 
 class Sigmoid(FloatFunction):
@@ -161,7 +162,8 @@ class Sigmoid(FloatFunction):
         return sigmoid(x)
 
     def slope(self, x: Array, y: Array) -> Array:
-        return y * (1 - y)
+        found: Array = y * (1 - y)
+        return found
 
 
 class Sin(FloatFunction):

@@ -353,7 +353,8 @@ class Gelu(Fused):
         return np.tanh(_GELU * (x + 0.044715 * (x * x * x))) if self.approximate else erf(x / _ROOT_2)
 
     def _value(self, x: Array) -> Array:
-        return 0.5 * x * (1 + self._curve(x))
+        found: Array = 0.5 * x * (1 + self._curve(x))
+        return found
 
     def _slope(self, x: Array) -> Array:
         curve = self._curve(x)
@@ -400,7 +401,8 @@ class Silu(Fused):
 
     def _slope(self, x: Array) -> Array:
         share = sigmoid(x)
-        return share * (1 + x * (1 - share))
+        found: Array = share * (1 + x * (1 - share))
+        return found
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values

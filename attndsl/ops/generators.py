@@ -99,7 +99,8 @@ class OneHot(Op):
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         length = call.length(self.axis.size)
         in_range(arrays[0], length, self.axis)
-        return (arrays[0][..., None] == np.arange(length)).astype(call.float_dtype)
+        found: Array = (arrays[0][..., None] == np.arange(length)).astype(call.float_dtype)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ class Dropout(Op):
             return None
         draw = generator(call.seed, call.step, self.site, call.indices)
         keep = draw.random(call.shape(type), np.float32) >= np.float32(self.p)
-        return keep * np.array(1 / (1 - self.p), call.float_dtype)
+        found: Array = keep * np.array(1 / (1 - self.p), call.float_dtype)
+        return found
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, kept = as_float(call, arrays[0]), self.factors(call, call.output)

@@ -61,7 +61,8 @@ class Sum(Reduction):
         return FLOAT if x.dtype == FLOAT else INT
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].sum(self.places(call), dtype=call.dtype(call.output.dtype))
+        found: Array = arrays[0].sum(self.places(call), dtype=call.dtype(call.output.dtype))
+        return found
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
@@ -82,7 +83,8 @@ class Mean(Reduction):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, places = as_float(call, arrays[0]), self.places(call)
-        return x.sum(places) / _count(x, places)
+        found: Array = x.sum(places) / _count(x, places)
+        return found
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
@@ -101,7 +103,8 @@ class Max(Reduction):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         not_empty(self, call, self.over)
-        return arrays[0].max(self.places(call))
+        found: Array = arrays[0].max(self.places(call))
+        return found
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         return (_to_extreme(upstream, output, arrays[0], self.places(call)) if call.needs(0) else None,)
@@ -117,7 +120,8 @@ class Min(Reduction):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         not_empty(self, call, self.over)
-        return arrays[0].min(self.places(call))
+        found: Array = arrays[0].min(self.places(call))
+        return found
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         return (_to_extreme(upstream, output, arrays[0], self.places(call)) if call.needs(0) else None,)
@@ -172,7 +176,8 @@ class ArgMax(Op):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         not_empty(self, call, (self.over,))
-        return arrays[0].argmax(call.inputs[0].index(self.over))
+        found: Array = arrays[0].argmax(call.inputs[0].index(self.over))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,7 @@ class LogSoftmax(Op):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
-        shifted = x - x.max(axis=at, keepdims=True, initial=-np.inf)
+        shifted: Array = x - x.max(axis=at, keepdims=True, initial=-np.inf)
         shifted -= np.log(np.exp(shifted).sum(at, keepdims=True))
         return shifted
 
@@ -272,7 +277,8 @@ class LogSumExp(Op):
         x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
         highest = x.max(axis=at, keepdims=True, initial=-np.inf)
         highest[~np.isfinite(highest)] = 0
-        return np.log(np.exp(x - highest).sum(at)) + highest.squeeze(at)
+        found: Array = np.log(np.exp(x - highest).sum(at)) + highest.squeeze(at)
+        return found
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
@@ -300,5 +306,7 @@ def _count(x: Array, places: tuple[int, ...]) -> int:
 def _to_extreme(upstream: Array, output: Array, x: Array, places: tuple[int, ...]) -> Array:
     """The gradient of a largest or smallest element, shared evenly among those that are equal to it; NaN throughout
     where it is NaN, which nothing is equal to."""
-    found = x == np.expand_dims(output, places)
-    return found * np.expand_dims(upstream, places) / found.sum(places, keepdims=True, dtype=upstream.dtype)
+    extreme = x == np.expand_dims(output, places)
+    count = extreme.sum(places, keepdims=True, dtype=upstream.dtype)
+    found: Array = extreme * np.expand_dims(upstream, places) / count
+    return found

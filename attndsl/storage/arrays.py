@@ -103,8 +103,8 @@ def _name(entry: zipfile.ZipInfo) -> str:
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], numpy.dtype[Any], int]:
     """The shape and the dtype that the beginning of an array's bytes states, and how long that beginning is."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
+    version = np.lib.format.read_magic(stream)
     if version not in readers:
         raise ValueError(f"version {version} of the format has names in its dtype")
-    shape, _, dtype = readers[version](stream)  # type: ignore[arg-type]
+    shape, _, dtype = readers[version](stream)
     return shape, dtype, stream.tell()

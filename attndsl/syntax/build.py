@@ -36,7 +36,8 @@ class TreeBuilder(ExpressionBuilder):
 
     def documented(self, span: Span, children: Children) -> tree.Tree:
         doc, declared = children
-        return replace(declared, doc=doc_text(doc.text)) if hasattr(declared, "doc") else declared
+        found: tree.Tree = replace(declared, doc=doc_text(doc.text)) if hasattr(declared, "doc") else declared
+        return found
 
     documented_declaration = documented
     documented_statement = documented

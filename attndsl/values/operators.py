@@ -45,7 +45,8 @@ def _divide(a: Scalar, b: Scalar) -> Scalar:
 
 def _power(a: Scalar, b: Scalar) -> Scalar:
     if not isinstance(b, int) or isinstance(a, float):
-        return float(a) ** float(b)
+        power: Scalar = float(a) ** float(b)  # of a negative base it may be complex, which `bounded` refuses
+        return power
     exact = Fraction(a)
     bits = max(exact.numerator.bit_length(), exact.denominator.bit_length())
     if (bits - 1) * abs(b) > LARGEST_BITS:

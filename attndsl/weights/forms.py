@@ -149,7 +149,8 @@ class Pointwise(Form):
         return self.inner.leaves()
 
     def evaluate(self, read: Read) -> Array:
-        return getattr(np, self.function)(self.inner.evaluate(read))
+        found: Array = getattr(np, self.function)(self.inner.evaluate(read))
+        return found
 
     def invert(self, array: Array) -> Iterator[tuple[str, Array]]:
         return self.inner.invert(getattr(np, POINTWISE[self.function])(array))

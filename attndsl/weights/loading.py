@@ -107,7 +107,7 @@ def as_float(array: Array) -> Array:
 
 def is_real(array: Array) -> bool:
     """Whether an array may be a parameter: of float64, float32 or float16, in either byte order."""
-    return array.dtype.kind == "f" and array.dtype.itemsize <= 8
+    return bool(array.dtype.kind == "f" and array.dtype.itemsize <= 8)
 
 
 def not_real(name: str, array: Array, origin: str = "") -> AttnError:

@@ -13,7 +13,7 @@ from attndsl.backends.pytorch.lines import Line
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.backends.pytorch.taps import tapped
-from attndsl.graph import FLOAT, INT, Node, Region, Type, Value
+from attndsl.graph import BOOL, INT, Node, Region, Type, Value
 from attndsl.ops.control import stacked_at
 from attndsl.records import dataclass, field
 
@@ -73,8 +73,8 @@ def _empty(writer: Writer, value: Value) -> Expr:
     """What no round emitted."""
     sizes = [writer.size(axis.size).text for axis in value.type.axes]
     shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-    dtypes = {FLOAT: lambda: writer.dtype(wide=value in writer.wide), INT: lambda: "torch.int64"}
-    dtype = dtypes.get(value.type.dtype, lambda: "torch.bool")()
+    dtypes = {INT: "torch.int64", BOOL: "torch.bool"}
+    dtype = dtypes.get(value.type.dtype) or writer.dtype(wide=value in writer.wide)
     return function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}")
 
 

@@ -107,7 +107,7 @@ class Site:
         return x.call("to", self.torch_dtype(dtype))
 
     def torch_dtype(self, dtype: str) -> str:
-        return {FLOAT: self.float_dtype, INT: lambda: "torch.int64", BOOL: lambda: "torch.bool"}[dtype]()
+        return self.float_dtype() if dtype == FLOAT else {INT: "torch.int64", BOOL: "torch.bool"}[dtype]
 
     def float_dtype(self) -> str:
         """The dtype of what this node computes, if that is floats."""

@@ -35,7 +35,7 @@ class _Simple:
         self._asked = special
         taken = {special.unknown: unknown} if special.unknown and unknown is not None else {}
         names = [name for name in (*special.names, *special.last) if name not in taken]
-        self._numbers: dict[str, int] = {**taken, **{name: own + place for place, name in enumerate(names)}}  # type: ignore[dict-item]
+        self._numbers: dict[str, int] = {**taken, **{name: own + place for place, name in enumerate(names)}}
         self._names = names
         self.vocab = own + len(names)
         self.special: Mapping[str, int] = {role: self._numbers[getattr(special, role)] for role in special.order}
