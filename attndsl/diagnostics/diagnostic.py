@@ -103,7 +103,7 @@ class AttnError(Exception):
     the command line prints: every mistake with its place and the way out."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
-        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in diagnostics))
+        super().__init__("; ".join(f"[{d.code}] {d.message}" for d in diagnostics[:MOST_TOLD]))
         self.diagnostics = diagnostics
 
     def __str__(self) -> str:
