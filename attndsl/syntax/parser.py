@@ -8,11 +8,11 @@ wrong (`attndsl.syntax.mistakes`), drops the statement that it stands in, and go
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Source, Span, nearest
-from attndsl.records import replace
+from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span, nearest
 from attndsl.syntax.build import TreeBuilder
 from attndsl.syntax.keywords import lines, starts_declaration
 from attndsl.syntax.lexer import NEWLINE, Lexer, Token, Vocabulary, continues_at, next_text
@@ -48,13 +48,6 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
         from attndsl.syntax import mistakes
 
         found.append(mistakes.nothing_declared(source))
-    untold = parser.untold + max(0, len(found) - MOST_TOLD)
-    if untold:
-        last = found[MOST_TOLD - 1]
-        more = (
-            f"{untold:,} more syntax error{'s' * (untold > 1)} in this file {'are' if untold > 1 else 'is'} not shown"
-        )
-        found[MOST_TOLD - 1 :] = [replace(last, notes=(*last.notes, more))]
     return file, found
 
 
@@ -106,8 +99,6 @@ class Parsing:
         self.ends = [0]
         self.before = self.states[:]
         """The states before the current token made the parser reduce."""
-        self.untold = 0
-        """Mistakes beyond `MOST_TOLD`."""
         self.last_mistake = -1
 
     def run(self) -> File:
@@ -202,17 +193,17 @@ class Parsing:
         self.last_mistake = token.start
         at = len(self.text) if token.kind == END else self.declaration_line(token)
         if at is not None and self.open_braces():
-            if is_new and self.may_report():
-                self.diagnostics.append(mistakes.missing_brace(self, at))
+            if is_new:
+                self.note(token, lambda: mistakes.missing_brace(self, at))
             self.close_braces(at)
             return
         missing = self.insert_brace(token, start)
         if missing:
-            if is_new and self.may_report():
-                self.diagnostics.append(mistakes.missing_mark(self, token, missing))
+            if is_new:
+                self.note(token, lambda: mistakes.missing_mark(self, token, missing))
             return
-        if is_new and self.may_report():
-            self.diagnostics.append(mistakes.explain(self, token, depth))
+        if is_new:
+            self.note(token, lambda: mistakes.explain(self, token, depth))
         nothing_dropped = depth == len(self.states)
         if not nothing_dropped and token.kind != NEWLINE and self.feed(Token(NEWLINE, "", token.start, token.start)):
             start, nothing_dropped = token.start, True  # the statement was whole: only what follows it is wrong
@@ -229,12 +220,13 @@ class Parsing:
         self.last_mistake = max(end, self.last_mistake)
         self.lexer.resume(end, self.open_brackets())
 
-    def may_report(self) -> bool:
-        """Whether there is room for one more mistake; those beyond are only counted."""
+    def note(self, token: Token, explained: Callable[[], Diagnostic]) -> None:
+        """Keep a mistake at `token`. Those beyond the ones that are told are only counted, and need no explanation."""
         if len(self.diagnostics) < MOST_TOLD:
-            return True
-        self.untold += 1
-        return False
+            self.diagnostics.append(explained())
+        else:
+            place = Label(Span(self.source, token.start, token.end))
+            self.diagnostics.append(Diagnostic("E0010", "this cannot stand here", place))
 
     def statement_depth(self) -> int:
         """Where on the stacks the statement begins that is being read."""
