@@ -19,13 +19,10 @@ from attndsl.masks.index import (
     LinearSum,
     Read,
     Some,
-    always,
-    atoms,
     both,
     negated,
-    not_negative,
-    replaced,
 )
+from attndsl.masks.reading import always, atoms, not_negative, replaced
 from attndsl.ops import MaskFacts
 from attndsl.records import dataclass
 from attndsl.sizes import Size

@@ -20,12 +20,11 @@ from attndsl.masks.index import (
     both,
     compare,
     either,
-    extent,
     function,
-    known,
     negated,
     whole,
 )
+from attndsl.masks.reading import extent, known
 from attndsl.ops import (
     Abs,
     Add,
