@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 def loss_curve(title: str, training: Sequence[Point], held_out: Sequence[Point]) -> str:
-    """An SVG of (step, nats per token) points; either sequence may be empty."""
+    """An SVG of (step, loss) points; either sequence may be empty."""
     every = [*training, *held_out]
     right = max((x for x, _ in every), default=1.0) or 1.0
     low, high = _range([y for _, y in every])
@@ -49,7 +49,7 @@ def loss_curve(title: str, training: Sequence[Point], held_out: Sequence[Point])
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 14}" text-anchor="middle">steps</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     turned = f"translate(20 {middle:.0f}) rotate(-90)"
-    parts.append(f'<text transform="{turned}" text-anchor="middle">loss, nats per token</text>')
+    parts.append(f'<text transform="{turned}" text-anchor="middle">loss</text>')
     parts += _line([place(p) for p in thinned(training)], RAW, 1)
     parts += _line([place(p) for p in thinned(smoothed(training))], SMOOTH, 2.2)
     placed = [place(p) for p in held_out]

@@ -23,7 +23,7 @@ def numbers(svg: str) -> list[str]:
 def test_a_curve_has_title_axes_ticks_and_legend() -> None:
     svg = loss_curve("GPT <2> & more", CURVE, CURVE[::50])
     texts = numbers(svg)
-    assert {"GPT <2> & more", "steps", "loss, nats per token", "training", "held out", "100"} <= set(texts)
+    assert {"GPT <2> & more", "steps", "loss", "training", "held out", "100"} <= set(texts)
     assert svg == loss_curve("GPT <2> & more", CURVE, CURVE[::50])
 
 

@@ -440,3 +440,12 @@ def test_cross_entropy_is_told_apart_from_what_is_minimised(spec: str, text: str
     assert evaluated["held_out"] == held.loss
     assert evaluated["held_out_cross_entropy"] == held.cross_entropy
     assert evaluated["held_out_scalars"] == {name: held.scalars[name] for name in ("squares", "plain")}
+
+
+def test_a_run_goes_on_with_what_its_optimizer_keeps(trained: Train, tmp_path: Path) -> None:
+    """Other options may change, but not those that ask for averages which no checkpoint has."""
+    trained(steps=2, optimizer="sgd(momentum=0)")
+    with pytest.raises(AttnError) as problem:
+        trained(resume=tmp_path / "run", steps=4, momentum=0.9)
+    assert refused(problem) == "E0734"
+    assert trained(resume=tmp_path / "run", steps=4, lr=0.01).step == 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attndsl.diagnostics import AttnError, Source
 from attndsl.elaborate import load
+from attndsl.objectives import OBJECTIVES, Objective
 from attndsl.objectives.choice import choose_objective
 from attndsl.optimizers import OPTIMIZERS
 from attndsl.recipe.fitting import check_recipe, split_settings
@@ -328,3 +330,44 @@ def test_what_is_typed_and_cannot_be_computed_is_told() -> None:
     with pytest.raises(AttnError) as raised:
         typed("1 / 0")
     assert [d.code for d in raised.value.diagnostics] == ["E0405"]
+
+
+@pytest.mark.parametrize("registry", [OBJECTIVES, OPTIMIZERS, SCHEDULES], ids=lambda registry: registry.what)
+def test_every_kind_is_known_by_its_own_name(registry: Any) -> None:
+    for name, kind in registry.items():
+        assert kind.name == name
+        assert kind.doc, f"{name} says nothing of itself"
+        assert all(option.doc for option in kind.options.values())
+        assert not getattr(kind, "__abstractmethods__", None)
+
+
+def test_options_that_may_be_named_alone_are_of_one_owner() -> None:
+    owners: dict[str, set[str]] = {}
+    for owner, registry in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for kind in registry.values():
+            for option in kind.options:
+                owners.setdefault(option, set()).add(owner)
+    assert [option for option, several in owners.items() if len(several) > 1] == []
+
+
+def test_every_objective_says_how_its_models_are_used() -> None:
+    for name, about in OBJECTIVES.items():
+        verb = about.command.format(run="RUN", mask="[MASK]").split()[0]
+        assert verb == {"CONTINUE": "generate", "ANSWER": "generate", "PREDICT": "predict"}[about.use.name], name
+        if about.use.name == "PREDICT":
+            assert about.predictions is not Objective.predictions, name
+        assert about.accepts("a text") == (about.data.name != "IMAGES"), name
+        assert about.scored in {role.name for role in about.required}, name
+        assert about.classes in (None, *(role.name for role in about.required)), name
+
+
+def test_an_unknown_kind_is_never_another() -> None:
+    for name, setting in (("optimizer", "nothing"), ("schedule", "nothing"), ("batches", "nothing(tokens, targets)")):
+        with pytest.raises(AttnError) as problem:
+            read("").override({name: setting})
+        assert problem.value.diagnostics[0].code == "E0720"
+        plain = read("").to_json()
+        plain[name] = {**plain[name], "kind": "nothing"}
+        with pytest.raises(AttnError) as problem:
+            Recipe.from_json(plain)
+        assert problem.value.diagnostics[0].code == "E0720"
