@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import prod
 from typing import TypeVar
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
 from attndsl.values.number import CONSTANTS, Number, OperandLike, Plain, Text, described, kind_of, operate
 from attndsl.values.operators import FUNCTIONS
 
 KIND = "kind"
 """The function that says what sort of value its operand is."""
+
+
+MOST_PRODUCTS = 512
+"""How many products of terms an operator may make of the formulas of sizes. Nobody writes a longer axis."""
+
+
+def _cost(operator: str, operands: Sequence[Operand]) -> int:
+    sizes = [o.value.size for o in operands if isinstance(o.value, Number) and o.value.size is not None]
+    exponent = sizes[1].constant if operator == "^" and len(sizes) == 2 else None
+    if exponent is not None:
+        return sizes[0].parts ** min(int(abs(exponent)), 16)
+    return prod(size.parts for size in sizes)
 
 
 class Absent(Exception):
@@ -60,7 +73,18 @@ class Evaluator:
         but false."""
         return False
 
+    def without_size(self, operand: Operand) -> Operand:
+        """An operand whose formula as a size is too long to go on with: here its value is enough."""
+        value = operand.value
+        return Operand(replace(value, size=None), operand.span) if isinstance(value, Number) else operand
+
     # ------------------------------------------------------------ the walk
+
+    def operate(self, operator: str, span: Span, *operands: Operand, mixed: bool = False) -> Number:
+        """`attndsl.values.operate`, within what the sizes of one expression may take."""
+        if _cost(operator, operands) > MOST_PRODUCTS:
+            operands = tuple(self.without_size(operand) for operand in operands)
+        return operate(operator, span, *operands, mixed=mixed)
 
     def evaluate(self, node: tree.Expr) -> Plain:
         """The value of an expression. Raises E0404 for what is not known at compile time, E0104 for a value of the
@@ -75,7 +99,9 @@ class Evaluator:
             case tree.Name():
                 return self._named(node)
             case tree.Unary():
-                return operate("neg" if node.operator == "-" else node.operator, node.span, self._operand(node.operand))
+                return self.operate(
+                    "neg" if node.operator == "-" else node.operator, node.span, self._operand(node.operand)
+                )
             case tree.Chain():
                 return self._chain(node)
             case tree.Conditional():
@@ -85,7 +111,7 @@ class Evaluator:
                 operands = [self._operand(argument.value) for argument in node.arguments]
                 if name == KIND:
                     return Text(kind_of(operands[0].value))
-                return operate(name, node.span, *operands)
+                return self.operate(name, node.span, *operands)
         raise _unsupported(node)
 
     def check(self, node: tree.Expr) -> None:
@@ -135,7 +161,7 @@ class Evaluator:
         mixed = self.is_untyped(chain)
 
         def combine(operator: str, left: Operand, right: Operand, span: Span) -> Operand:
-            return Operand(operate(operator, span, left, right, mixed=mixed), span)
+            return Operand(self.operate(operator, span, left, right, mixed=mixed), span)
 
         return left_to_right(chain, self._operand, combine).value
 
@@ -152,7 +178,7 @@ class Evaluator:
             if left is None and (self.may_be_absent(node) or (missing is not None and node is chain.operands[-1])):
                 return right.value
             span = node.span if left is None else left.span.to(node.span)
-            value = operate("or", span, right if left is None else left, right)
+            value = self.operate("or", span, right if left is None else left, right)
             if value.value:
                 return value
             left = Operand(value, span)

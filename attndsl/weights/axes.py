@@ -9,7 +9,7 @@ from attndsl.graph import Axis
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
-from attndsl.values import CONSTANTS, Evaluator, Number, Plain
+from attndsl.values import CONSTANTS, Evaluator, Number, Operand, Plain
 
 
 class SizeNames(Evaluator):
@@ -23,6 +23,14 @@ class SizeNames(Evaluator):
 
     def unknown(self, node: tree.Name) -> AttnError:
         return error("E0624", f"`{node.text}` is not a size", node.span)
+
+    def without_size(self, operand: Operand) -> Operand:
+        raise error(
+            "E0624",
+            f"`{operand.span.text}` is too long a formula for an axis",
+            operand.span,
+            help="make a part of it a hyperparameter of its own",
+        )
 
 
 def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
