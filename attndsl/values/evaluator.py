@@ -25,7 +25,7 @@ def _cost(operator: str, operands: Sequence[Operand]) -> int:
     sizes = [o.value.size for o in operands if isinstance(o.value, Number) and o.value.size is not None]
     exponent = sizes[1].constant if operator == "^" and len(sizes) == 2 else None
     if exponent is not None:
-        return sizes[0].parts ** min(int(abs(exponent)), 16)
+        return int(sizes[0].parts ** min(int(abs(exponent)), 16))
     return prod(size.parts for size in sizes)
 
 
