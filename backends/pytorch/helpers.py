@@ -13,6 +13,12 @@ def softmax(x: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
     weight = x.masked_fill(nothing, 0.0).softmax(dim)
     return weight.masked_fill(nothing if where is None else nothing | ~where, 0.0)
 ''',
+    "logsumexp": '''
+def logsumexp(x: Tensor, dim: int) -> Tensor:
+    """log(sum(e ** x)); -inf, and no gradient, in a row that has none but -inf."""
+    nothing = (x == -math.inf).all(dim)
+    return x.masked_fill(nothing.unsqueeze(dim), 0.0).logsumexp(dim).masked_fill(nothing, -math.inf)
+''',
     "attend": '''
 def attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, bias: Tensor | None = None, **options

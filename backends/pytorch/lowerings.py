@@ -192,6 +192,12 @@ def lower_softmax(site: Site) -> Expr:
     return function(site.function.helper("softmax"), *operands)
 
 
+def lower_logsumexp(site: Site) -> Expr:
+    return function(
+        site.function.helper("logsumexp"), site.floating(0).text, f"dim={dim(site.types[0].axes, site.op.over)}"
+    )
+
+
 def lower_dot(site: Site) -> Expr:
     over: tuple[Axis, ...] = site.op.over
     left, right = (t.axes for t in site.types)
@@ -295,7 +301,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.ArgSort: lower_argsort,
     ops.Softmax: lower_softmax,
     ops.LogSoftmax: along("log_softmax"),
-    ops.LogSumExp: along("logsumexp"),
+    ops.LogSumExp: lower_logsumexp,
     ops.Dot: lower_dot,
     ops.Rename: lambda site: site.arguments[0],
     ops.Unflatten: movement.lower_unflatten,

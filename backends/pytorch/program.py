@@ -19,7 +19,6 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, erro
 from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.lazy import np
 from attndsl.passes import optimize
-from attndsl.passes.expand import Expand
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 
@@ -206,7 +205,7 @@ class TorchProgram:
         if self._finite and all(np.isfinite(array).all() for array in floats if array.dtype.kind == "f"):
             return self._call, self.written
         if self._plain is None:
-            written = write(Expand().run(self.graph)[0])
+            written = write(self.graph, exact=True)
             module = self._sharing(_execute(written, self.graph.name)[written.model])
             self._plain = torch.compile(module, fullgraph=True) if self._compile else module, written
         return self._plain

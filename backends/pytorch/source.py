@@ -42,9 +42,10 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
     return write(graph, taps).source
 
 
-def write(graph: Graph, taps: Sequence[str] = ()) -> WrittenFile:
-    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0808."""
-    return File(graph, taps).write()
+def write(graph: Graph, taps: Sequence[str] = (), *, exact: bool = False) -> WrittenFile:
+    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0808. If `exact`, the file
+    gives what the graph's operators mean for infinities and NaN too, without torch's fused kernels."""
+    return File(graph, taps, exact).write()
 
 
 @dataclass(eq=False)
@@ -62,10 +63,10 @@ class Block:
 class File:
     """The file being written, and what it turns out to need."""
 
-    def __init__(self, graph: Graph, taps: Sequence[str]) -> None:
+    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool) -> None:
         self.graph = graph
         self.taps = tapped_values(graph, taps)
-        specialized = specialize(graph, self.taps)
+        specialized = specialize(graph, self.taps, exact=exact)
         self.body = specialized.body
         self.wide = specialized.wide
         self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}

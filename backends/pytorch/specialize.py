@@ -12,6 +12,7 @@ from attndsl.backends.pytorch.rules import RULES
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.passes.dce import drop_dead
+from attndsl.passes.expand import Expand
 from attndsl.passes.hoist import hoist
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import apply
@@ -28,8 +29,11 @@ class Specialized:
     wide: frozenset[Value]
 
 
-def specialize(graph: Graph, taps: Collection[Value] = ()) -> Specialized:
-    """The body of `graph`, rewritten. Values in `taps` are still made."""
+def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = False) -> Specialized:
+    """The body of `graph`, rewritten. Values in `taps` are still made. If `exact`, it gives what its operators mean for
+    infinities and NaN too, and no fused operator is left."""
+    if exact:
+        graph, _ = Expand().run(graph)
     rewriter = Rewriter(graph, kept=taps)
     apply(rewriter, RULES)
     hoist(rewriter, (MaskedBias,))

@@ -61,7 +61,29 @@ model M {
   output positive = relu(x)
 }
 """
-TEXTS = {"added": ADDED, "shown": SHOWN, "masked": MASKED, "softmax family": FAMILY, "extremes": EXTREMES}
+ALONE = """
+model M {
+  input x: [A, C]
+  output sums = logsumexp(x, over=C)
+}
+"""
+LIKELIHOOD = """
+model M {
+  input x: [A, C]
+  input target: int[A] where target < C
+  output loss = cross_entropy(x, target, over=C)
+  output each = logsumexp(x, over=C) - take(x, target, over=C)
+}
+"""
+TEXTS = {
+    "added": ADDED,
+    "shown": SHOWN,
+    "masked": MASKED,
+    "softmax family": FAMILY,
+    "extremes": EXTREMES,
+    "alone": ALONE,
+    "likelihood": LIKELIHOOD,
+}
 
 
 def strewn(graph: Graph, values: tuple[float, ...], seed: int = 0) -> dict[str, Array]:
