@@ -1,4 +1,8 @@
-"""Where a model looks: attention weights found in its graph, read from a run, and drawn."""
+"""Where a model looks: attention weights found in its graph, read from a run, and drawn.
+
+Given a trained model and an example; gives `Maps`, the weights of every layer and head with what stands at their
+positions, and an SVG file or an HTML page of them.
+"""
 
 from attndsl.attention_maps.find import AttentionSite, find_attention
 from attndsl.attention_maps.html import to_html

@@ -1,4 +1,8 @@
-"""The `attndsl` command: `attndsl VERB …`, one module for each verb, found through the table in `attndsl.cli.verbs`."""
+"""The `attndsl` command: `attndsl VERB …`, one module for each verb, found through the table in `attndsl.cli.verbs`.
+
+Given the words of a command line; gives what the verb prints and an exit code. A verb reads its words, calls the
+library and prints: nothing is worked out here.
+"""
 
 from __future__ import annotations
 

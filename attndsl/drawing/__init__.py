@@ -1,4 +1,8 @@
-"""Diagrams of models as papers draw them."""
+"""Diagrams of models as papers draw them.
+
+Given a graph, and how deep to look into its layers; gives a `Scene` of boxes, frames and arrows, and from that the text
+of a DOT file, which Graphviz makes an SVG, PDF or PNG file of.
+"""
 
 from attndsl.drawing.output import FORMATS, Drawing, draw, picture, render
 

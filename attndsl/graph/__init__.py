@@ -1,4 +1,8 @@
-"""The graph that everything after the checker reads."""
+"""The graph that everything after the checker reads: nodes that apply ops to typed values, in regions.
+
+Given ops, values and what a model declares; gives a `Graph`, which is immutable and knows no backend, its text and the
+way back from it (`text`, `reader`), and the rules that all who read a graph rely on (`verify`).
+"""
 
 from attndsl.graph.core import (
     Bound,

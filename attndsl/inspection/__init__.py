@@ -1,4 +1,8 @@
-"""What a model is made of: layers with shapes, parameters, operations and the memory that training takes."""
+"""What a model is made of: layers with shapes, parameters, operations and the memory that training takes.
+
+Given a graph, and sizes for its inputs; gives a `Report`, a tree of layers, and that tree as text. Nothing is run: all
+is counted by what each op says of its cost.
+"""
 
 from attndsl.inspection.measure import inspect
 from attndsl.inspection.report import LayerReport, Report, Sharing, SizeChoice, Totals

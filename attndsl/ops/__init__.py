@@ -1,7 +1,8 @@
 """The primitives of the language, one class each, and the operators that passes fuse them into.
 
-`OPS` holds them all by name: every class with a `name` in the modules below. A new one is defined in one of them, and
-nowhere listed (docs/contributing/add-a-primitive.md).
+An op is given the types of its operands and gives that of its result; given their arrays it gives the result's, and the
+gradients. `OPS` holds them all by name: every class with a `name` in the modules below. A new one is defined in one of
+them, and nowhere listed (docs/contributing/add-a-primitive.md).
 """
 
 from types import ModuleType

@@ -1,7 +1,8 @@
 """Optimizers: a class each, which has the options, what is kept beside a parameter, and the update.
 
-The update is written once, on arrays of NumPy or of PyTorch; both trainers call it. `OPTIMIZERS` knows the classes by
-name, and `OPTIMIZERS.register` adds one.
+Given a parameter, its gradient and what was kept of earlier steps; gives their new values, in place. The update is
+written once, on arrays of NumPy or of PyTorch; both trainers call it. `OPTIMIZERS` knows the classes by name, and
+`OPTIMIZERS.register` adds one.
 """
 
 from attndsl.choices import Registry

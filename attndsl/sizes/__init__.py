@@ -1,4 +1,8 @@
-"""Symbolic sizes and what must hold of them."""
+"""Symbolic sizes and what must hold of them.
+
+Given symbols and numbers; gives `Size`, a formula in a normal form, by which two sizes are equal or not whatever their
+values; and `Constraint`, which is decided where values are known and kept for later where not.
+"""
 
 from attndsl.sizes.constraints import Constraint
 from attndsl.sizes.size import Size, SizeTooLong, solve

@@ -1,4 +1,8 @@
-"""Training: recipes, the loop, checkpoints, and the records of runs. What needs NumPy is imported when asked for."""
+"""Training: the loop, its checkpoints and what it tells.
+
+Given a graph, a recipe, data and a folder; gives a folder with the trained parameters, from which the same training
+goes on after an interruption as if there had been none. What needs NumPy is imported when asked for.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Published weights and our own: a two-way, checked, complete mapping, and the files on both sides of it.
 
-Importing this loads neither NumPy nor PyTorch; `check_section` and `config_settings` need neither.
+Given a `weights` section and a folder as others publish it; gives hyperparameters and parameters by address, and the
+other way round. Importing this loads neither NumPy nor PyTorch; `check_section` and `config_settings` need neither.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""The backend that needs nothing but NumPy, and says what every other one must compute. Importing it does not load
-NumPy."""
+"""The backend that needs nothing but NumPy, and says what every other one must compute.
+
+Given a graph and parameters; gives a `NumpyProgram`, which runs it node by node, and gradients by a tape. Importing it
+does not load NumPy.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""The PyTorch backend: a graph as a readable Python file, and that very file run. Nothing here imports torch before a
-program is made."""
+"""The PyTorch backend: a graph as a readable Python file, and that very file run.
+
+Given a graph; gives the text of a module that needs nothing but PyTorch, and a `TorchProgram` that runs it. Nothing
+here imports torch before a program is made.
+"""
 
 from __future__ import annotations
 

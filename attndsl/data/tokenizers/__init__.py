@@ -1,5 +1,6 @@
 """From text to token numbers and back: bytes, characters, pieces that are trained on the data, or a `tokenizer.json`.
 
+Given what a recipe says of it and the texts to learn from; gives a `Tokenizer`, which is kept in the run's folder.
 Bytes and characters need nothing installed; the others need the `tokenizers` package (`attndsl[text]`).
 """
 
