@@ -68,9 +68,14 @@ def _written(node: tree.Expr, settings: _Settings) -> Written:
         case tree.Conditional():
             chosen = node.then if settings.holds(node.condition) else node.otherwise
             return _written(chosen, settings)
-        case tree.Chain(operands=[tree.String(), *_], operators=[first, *_]) if first.text == "|":  # patterns
+        case tree.Chain() if _are_patterns(node):
             return Written("", tuple(_written(operand, settings).value for operand in node.operands), node.span)
     value = settings.evaluate(node)
     if isinstance(node, tree.Name):
         return Written(node.text, node.text if isinstance(value, Nothing) else to_python(value), node.span)
     return Written(value.text if isinstance(value, (Text, Reference)) else "", to_python(value), node.span)
+
+
+def _are_patterns(chain: tree.Chain) -> bool:
+    """Whether these are several texts, `"h.*" | "wte.*"`: what a recipe calls patterns."""
+    return chain.operators[0].text == "|" and all(isinstance(operand, tree.String) for operand in chain.operands)

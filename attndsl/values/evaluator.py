@@ -156,9 +156,9 @@ class Evaluator:
         return found
 
     def _chain(self, chain: tree.Chain) -> Plain:
-        if chain.operators[0].text == "or":
-            return self._either(chain)
         mixed = self.is_untyped(chain)
+        if mixed and chain.operators[0].text == "or":
+            return self._either(chain)
 
         def combine(operator: str, left: Operand, right: Operand, span: Span) -> Operand:
             return Operand(self.operate(operator, span, left, right, mixed=mixed), span)

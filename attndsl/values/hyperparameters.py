@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attndsl.graph import Graph
-from attndsl.values.number import CONSTANTS, Plain, Reference, from_python
+from attndsl.sizes import Size
+from attndsl.values.number import CONSTANTS, Number, Plain, Reference, from_python
 
 
 def hyperparameters_of(graph: Graph) -> dict[str, Plain]:
@@ -13,6 +14,8 @@ def hyperparameters_of(graph: Graph) -> dict[str, Plain]:
         kind = graph.kinds.get(name, "text")
         if isinstance(value, str) and kind not in ("text", "number"):
             found[name] = CONSTANTS["none"] if kind == "none" else Reference(value, kind)
+        elif name in graph.sizes:
+            found[name] = Number(graph.sizes[name], Size.symbol(name))
         else:
             found[name] = from_python(value)
     return found

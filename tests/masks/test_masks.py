@@ -12,11 +12,13 @@ import pytest
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.elaborate import load
 from attndsl.graph import Axis, Graph, Node
+from attndsl.graph.builder import Builder
 from attndsl.masks import Mask, mask_facts
 from attndsl.masks.index import Every, Formula, Function, Holds, Index, LinearSum, Negated, Read, Some, Truth
-from attndsl.ops import MaskFacts, Softmax
+from attndsl.ops import Add, Constant, Le, MaskFacts, Range, Softmax
 from attndsl.passes import optimize
 from attndsl.passes.rewrite import Rewriter
+from attndsl.sizes import Size
 
 SPEC = """
 mask strict(q, k) = k < q
@@ -275,6 +277,19 @@ def test_an_axis_that_starts_before_zero(tmp_path):
     assert str(formula) == "k <= q"
     assert not found.causal
     assert not found.may_be_empty
+
+
+def test_equal_lengths_from_other_origins_are_not_aligned():
+    builder = Builder()
+    queries, keys = Axis("T", Size.symbol("T")), Axis("S", Size.symbol("T"), Size.of(-2))
+    k = builder.emit(Add(), builder.emit(Range(keys)), builder.emit(Constant(-2)))
+    mask = builder.emit(Le(), k, builder.emit(Range(queries)))
+    producers = {value: node for node in builder.nodes for value in node.outputs}
+    formula, found = mask_facts([Mask(mask)], producers, [queries], keys)
+    assert str(formula) == "k <= q"
+    assert found.banded
+    assert not found.aligned
+    assert not found.causal
 
 
 def test_what_nobody_would_write_is_read_as_data(tmp_path):

@@ -4,6 +4,7 @@ section, in the `config`, in a condition and in the axes of a `weights` section.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -200,3 +201,55 @@ def suppress_too_large() -> Iterator[None]:
 def test_every_number_is_bounded(text: str, place: str) -> None:
     with suppress_too_large():
         assert abs(float(PLACES[place](text))) < 1e300  # type: ignore[arg-type]
+
+
+def test_formulas_of_sizes_are_bounded() -> None:
+    """A condition goes on with the value alone, an axis is refused."""
+    text = "(width + heads + 1) ^ 12 * (width - heads + 1) ^ 12"
+    assert at(lambda: Conditions(graph()))(text) == 11**12 * 7**12
+    with pytest.raises(AttnError, match="too long a formula for an axis"):
+        SizeNames({}).evaluate(node(text))
+
+
+# ---------------------------------------------------------------- at random
+
+ATOMS = ["width", "heads", "p", "flag", "mode", "pi", "true", "false", "0", "1", "2", "0.5", "2.0", '"sum"', "1e300"]
+SIGNS = ["+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or", "&", "|"]
+CALLED = ["sqrt", "exp", "log", "abs", "floor", "round", "int", "float", "bool", "sign", "kind"]
+
+
+def random_expression(pick: random.Random, depth: int) -> str:
+    def inside() -> str:
+        return random_expression(pick, depth - 1)
+
+    if depth == 0 or pick.random() < 0.15:
+        return pick.choice(ATOMS)
+    kind = pick.randrange(9)
+    if kind < 5:
+        return f"({inside()} {pick.choice(SIGNS)} {inside()})"
+    if kind == 5:
+        return f"({pick.choice(['-', 'not '])}{inside()})"
+    if kind == 6:
+        return f"({inside()} if {inside()} else {inside()})"
+    return f"{pick.choice(CALLED)}({inside()})" if kind == 7 else f"maximum({inside()}, {inside()})"
+
+
+def outcome(place: str, text: str) -> tuple[str, ...]:
+    """The value and its type, or the diagnostic."""
+    try:
+        value = PLACES[place](text)
+    except AttnError as raised:
+        (found,) = raised.diagnostics
+        assert found.primary is not None
+        return found.code, found.message, found.primary.span.text
+    return repr(value), type(value).__name__
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_written_means_the_same_in_every_place(seed: int) -> None:
+    pick = random.Random(seed)
+    for _ in range(60):
+        text = random_expression(pick, pick.randrange(1, 4))
+        found = {place: outcome(place, text) for place in ("model", "train", "condition")}
+        if found["model"][0] != "E0403":  # a hyperparameter has bounds of its own
+            assert len(set(found.values())) == 1, (text, found)
