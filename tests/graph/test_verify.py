@@ -65,6 +65,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "cases for other iterations": ("cases=none", "cases=[0, 0, 0]", "stacked over as many", "3 cases for depth"),
     "a case without a body": ("cases=none", "cases=[0, 1]", "types are what", "asks for another"),
     "an inner value read outside": ("add(%11, %0)", "add(%9, %0)", "in sight of its use", "not around it"),
+    "the first inner value read outside": ("add(%11, %0)", "add(%11, %8)", "in sight of its use", "not around it"),
     "a parameter that is not declared": ('address="w"', 'address="v"', "parameters are declared", "`v`"),
     "a parameter of another type": (
         "parameter w: float[width]", "parameter w: float[w=width]", "parameters are", "read as",

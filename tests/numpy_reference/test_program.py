@@ -12,7 +12,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.backends.numpy_reference.plan import plan
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Type, Value
-from attndsl.ops import Mul, Neg, Op, Sum
+from attndsl.ops import Add, Mul, Neg, Op, Sum
 from attndsl.running.inputs import example_inputs
 from tests.samples.graphs import GRAPHS, GraphBuilder, decoder, repeat, scan
 from tests.samples.ops import axes
@@ -144,6 +144,19 @@ def test_parameters_without_influence_have_zero_gradients() -> None:
     np.testing.assert_array_equal(parameters["w"], [2, 2, 2])
     np.testing.assert_array_equal(parameters["unused"], [0, 0, 0])
     np.testing.assert_array_equal(inputs["x"], np.zeros((2, 3)))
+
+
+def test_what_is_read_twice_gets_its_own_gradient() -> None:
+    """The sum hands one array to both of its operands; a later share of the one is none of the other's."""
+    b = GraphBuilder("shared")
+    x, y = b.input("x", "float D"), b.input("y", "float D")
+    twice = b.emit(Add(), x, x)
+    total = b.emit(Mul(), b.emit(Add(), x, y), b.constant(3.0))
+    b.output("z", b.emit(Add(), total, twice))
+    ones = np.ones(2)
+    _, _, found = NumpyProgram(b.graph(), dtype="float64").gradients({"x": ones, "y": ones}, {"z": ones})
+    np.testing.assert_array_equal(found["x"], [5, 5])
+    np.testing.assert_array_equal(found["y"], [3, 3])
 
 
 def test_results_are_the_callers_own() -> None:

@@ -256,6 +256,13 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         "the scale has [B, T], and the norm is over [width]",
         1,
     ),
+    "half of the squared mean": (
+        """
+  m = mean(x, over=D)
+  return (x - m) * rsqrt(mean(x ^ 2, over=D) - 0.5 * m ^ 2 + eps) * scale""",
+        "what is under the root is more than a variance and a constant",
+        2,
+    ),
     "negative eps": (
         """
   return x * rsqrt(mean(x ^ 2, over=D) - eps) * scale""",

@@ -8,7 +8,7 @@ import pytest
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.running.inputs import example_inputs
-from tests.samples.graphs import GRAPHS
+from tests.samples.graphs import GRAPHS, GraphBuilder
 from tests.samples.ops import SAMPLES, Sample
 
 pytestmark = pytest.mark.torch
@@ -73,3 +73,17 @@ def test_graphs_agree_with_the_reference(name: str) -> None:
         assert found.keys() == wanted.keys()
         for address, array in wanted.items():
             np.testing.assert_allclose(found[address], array, rtol=1e-10, atol=1e-11, err_msg=address)
+
+
+@pytest.mark.parametrize("relation", [ops.Lt, ops.Le, ops.Gt, ops.Ge, ops.Eq, ops.Ne], ids=lambda op: op.name)
+def test_a_number_is_compared_from_either_side(relation: type[ops.Op]) -> None:
+    from attndsl.backends.pytorch import TorchProgram
+
+    b = GraphBuilder("sides")
+    x, two = b.input("x", "float T"), b.constant(2.0)
+    b.output("left", b.emit(relation(), two, x))
+    b.output("right", b.emit(relation(), x, two))
+    inputs, graph = {"x": np.array([1.0, 2.0, 3.0], np.float32)}, b.graph()
+    meant = NumpyProgram(graph).run(inputs)
+    for name, array in TorchProgram(graph).run(inputs).items():
+        np.testing.assert_array_equal(array, meant[name], name)

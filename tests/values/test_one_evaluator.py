@@ -135,6 +135,21 @@ MISTAKES = [
     ),
 ]
 
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("gone or 7", 7),
+        ("gone or lost or 7", 7),
+        ("gone == 1 or width == 3 or width == 8", True),
+        ("gone == 1 or width == 3 or width == 4", False),
+        ("width == 8 or gone == 1", True),
+    ],
+)
+def test_what_is_absent_leaves_the_choice_to_what_stands_behind_it(text: str, value: object) -> None:
+    assert PLACES["config"](text) == value
+
+
 IN_AXES = [text for text, value in VALUES if type(value) is int and not any(name in text for name in ("flag", "true"))]
 
 

@@ -95,6 +95,7 @@ def test_keys_of_which_the_spec_does_not_speak_are_named() -> None:
         ("a = x ^ 3", {"a": 27}, {"x": 3}),
         ("a = 2 * sqrt(x) + 1", {"a": 7.0}, {"x": 9.0}),
         ("a = 24 / x / 2 - 1", {"a": 3}, {"x": 3}),
+        ("a = 20 - 4 - x", {"a": 13}, {"x": 3}),
         ("a = 2 - (x or 3)", {"a": -5}, {"x": 7}),
         ("width = heads * head, n = heads", {"width": 12, "n": 3}, {"heads": 3, "head": 4}),
         ("a = rope.theta, b = rope.kind", {"a": 1e4, "b": "yarn"}, {"rope": {"theta": 1e4, "kind": "yarn"}}),
