@@ -78,7 +78,11 @@ def unknown(name: str, span: Span, frame: Frame) -> AttnError:
 def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:
     base = frame.evaluate(node.base)
     if not isinstance(base, LayerValue):
-        way = f"write `{node.name.text}({node.base.span.text}, …)`" if primitives.rule_of(node.name.text) else ()
+        way: str | tuple[str, ...] = ()
+        if primitives.rule_of(node.name.text):
+            way = f"write `{node.name.text}({node.base.span.text}, …)`"
+        elif isinstance(base, Value) and base.type.axes:
+            way = f"its sizes go by the names of its axes: {', '.join(f'`{axis.name}`' for axis in base.type.axes)}"
         raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
     place = base.place.inside(node.name.text)
     path = place.path

@@ -49,6 +49,7 @@ def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Sp
                 f"`{block.name.text}` needs `{parameter.name.text}`",
                 span,
                 other=Label(parameter.span, "declared here"),
+                help=f"give it by its name: `{block.name.text}(…, {parameter.name.text}=…)`",
             )
     tensors: dict[str, Evaluated] = {}
     for parameter in block.tensors:

@@ -123,12 +123,13 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             return found[0]
         if candidate is None:
             names = [a.name for a in axes] + list(frame.visible())
+            new = () if axes else (f"an axis of a new name is given its size: `{name}=…`",)
             raise error(
                 "E0203" if axes else "E0101",
                 f"there is no axis `{name}` here",
                 term.span,
                 _has(types),
-                help=did_you_mean(name, names),
+                help=(*did_you_mean(name, names), *new),
             )
     else:
         candidate = Axis.of(size_of(frame.evaluate(term.size), term.span, frame))

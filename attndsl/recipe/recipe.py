@@ -48,6 +48,16 @@ from attndsl.values import Plain, to_python
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
 
 
+def _no_setting(name: str, span: Span) -> AttnError:
+    """E0720 for a name in a `train` section that is no setting, but may be an option of one."""
+    owner = alone().get(name)
+    if owner is None:
+        return unknown(f"training setting `{name}`", name, dict.fromkeys(KEYS), span)
+    kind = next(kind for kind, options in CHOICES[owner].items() if name in options.options)
+    way = f"it is an option of the {owner}: `{owner} = {kind}({name}=…)`"
+    return error("E0720", f"there is no training setting `{name}`", span, help=way)
+
+
 def alone() -> dict[str, str]:
     """The options that may be named alone, `--set lr=1e-3`, and what they are of."""
     return {
@@ -191,7 +201,7 @@ def read_recipe(section: tree.Train | None, hyperparameters: Mapping[str, Plain]
             if name in spans:
                 raise error("E0107", f"`{name}` is set twice", span, "again here")
             if name not in KEYS:
-                raise unknown(f"training setting `{name}`", name, dict.fromkeys(KEYS), span)
+                raise _no_setting(name, span)
             spans[name] = argument.value.span
             found |= _read(name, evaluate(argument.value, hyperparameters))
         except AttnError as problem:

@@ -1198,6 +1198,26 @@ model M(width=4) {
         ("E0303", 3),
     ),
     wrong(
+        "shape_of_a_tensor",
+        """
+model M(width=4) {
+  input x: float[B, T]
+  output y = x.shape
+}
+""",
+        ("E0108", 3),
+    ),
+    wrong(
+        "rearrange_into_an_axis_without_a_size",
+        """
+model M(width=8, heads=2) {
+  input x: [B, width]
+  output y = rearrange(x, [width] -> [heads, head])
+}
+""",
+        ("E0101", 3),
+    ),
+    wrong(
         "method_of_a_tensor",
         """
 model M(width=4) {

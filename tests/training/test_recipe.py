@@ -75,6 +75,8 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
     ("body", "code", "said", "underlined"),
     [
         ("optimiser = adamw()", "E0720", "did you mean `optimizer`?", "optimiser"),
+        ("lr = 1e-3", "E0720", "it is an option of the optimizer: `optimizer = adamw(lr=…)`", "lr"),
+        ("warmup = 10", "E0720", "it is an option of the schedule: `schedule = ", "warmup"),
         ("optimizer = adanw(lr=1)", "E0720", "did you mean `adamw`?", "adanw(lr=1)"),
         ("optimizer = adamw(rate=1)", "E0720", "lr, betas, eps, decay", "1"),
         ("optimizer = adamw(1e-3)", "E0721", "lr, betas, eps, decay", "1e-3"),
