@@ -128,7 +128,7 @@ def test_a_published_configuration_that_asks_for_a_billion_layers_is_refused_at_
         ({"n_layer": 1}, "E0606", "`transformer.h.1."),
         ({"n_layer": "absent"}, "E0615", "has no `n_layer`"),
         ({"n_layer": None}, "E0615", "has no value for `n_layer`: it is null"),
-        ({"n_layer": 2.5}, "E0401", "`depth` is a whole number"),
+        ({"n_layer": 2.5}, "E0616", "`depth` is a whole number"),
         ({"n_layer": -1}, "E0209", "`depth` is -1"),
         ({"n_head": 3}, "E0212", "not divisible by `heads` (3)"),
         ({"n_inner": 20}, "E0614", "n_inner = 20"),

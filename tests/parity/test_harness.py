@@ -57,7 +57,7 @@ def test_differences_count_where_they_are_counted() -> None:
 
 def test_gradients_go_through_every_form() -> None:
     """Against differences of a function of the published tensor, which is a form of two parameters."""
-    info = ParameterInfo("p", Type(FLOAT), Initializer("zeros"), (), None, None)
+    info = ParameterInfo("p", Type(FLOAT), Initializer("zeros"))
     rng = np.random.default_rng(0)
     arrays = {name: rng.uniform(0.5, 1.5, (2, 6)) for name in "ab"}
     a, b = (Leaf((), (2, 6), name, info) for name in "ab")

@@ -48,7 +48,7 @@ def layout() -> str:
     text = Path(shipped()["gpt2"]).read_text(encoding="utf-8")
     section = text[text.index("weights GPT2 from") : text.index("train GPT2 {")]
     return section.replace("weights GPT2", "weights GPT3").replace(
-        "    heads   = n_head\n", '    heads   = n_head\n    head = head_size\n    band = band or "none"\n'
+        "    heads   = n_head\n", '    heads   = n_head\n    head = head_size\n    band = band or none\n'
     )
 
 
@@ -74,7 +74,7 @@ def published_class() -> Any:
                 attention.head_dim, attention.split_size = config.head_size, inner
                 attention.scaling = config.head_size**-0.5
                 attention.c_attn, attention.c_proj = Conv1D(3 * inner, config.n_embd), Conv1D(config.n_embd, inner)
-                if i % 2 and isinstance(config.band, int):
+                if i % 2 and isinstance(getattr(config, "band", None), int):
                     attention.register_forward_pre_hook(banded, with_kwargs=True)
 
     return GPT3
