@@ -218,7 +218,7 @@ class Registry(Mapping[str, T]):
         is another of that name."""
         home = self._homes.get(kind.name)
         if not kind.name or kind.name in self._found or home not in (None, f"{kind.__module__}:{kind.__name__}"):
-            raise ValueError(f"there is an {self.what} `{kind.name}`" if kind.name else f"{kind} has no name")
+            raise ValueError(f"there is already an {self.what} `{kind.name}`" if kind.name else f"{kind} has no name")
         self._found[kind.name] = kind
         return kind
 

@@ -263,7 +263,7 @@ def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
     if not alone and (not isinstance(examples, Iterable) or shape == ()):
         kind, wanted = run.recipe.objective.kind, "a picture" if seen else "a text"
         raise error(
-            "E0749", f"`{str(examples)[:60]}` is nothing that a model trained by `{kind}` takes",
+            "E0749", f"`{str(examples)[:60]}` is not something that a model trained by `{kind}` takes",
             help=f"give {wanted}, or a list of them",
         )  # fmt: skip
     those = [examples] if alone else list(examples)

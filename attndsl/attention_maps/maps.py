@@ -109,7 +109,7 @@ class Maps:
 
     def over_picture(self, weights: Array) -> Array | None:
         """What a head's weights `[queries, keys]` are over the patches `[rows, columns]`: those of the class token, or
-        where there is none the mean over all queries; None where the keys are no patches."""
+        where there is none the mean over all queries; None where the keys are not patches."""
         if self.grid is None or weights.shape[1] != self.before + self.grid[0] * self.grid[1]:
             return None
         row: Array = weights[0] if self.before else weights.mean(axis=0)

@@ -74,7 +74,7 @@ def overview() -> str:
                 lines += [f"  {verb.name:<9} {verb.summary}", f"  {'':<9}   attndsl {verb.example}"]
     lines += [
         "",
-        "`attndsl VERB --help` tells more about a verb; `attndsl --version` the version.",
+        "`attndsl VERB --help` explains a verb; `attndsl --version` prints the version.",
         "Start with:  attndsl check gpt2",
     ]
     return "\n".join(lines)

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, allow_abbrev=False, formatter_class=_Help, add_help=False, **options)
-        self.add_argument("-h", "--help", action="help", help="print this help and leave")
+        self.add_argument("-h", "--help", action="help", help="print this help and exit")
 
     def parse_strictly(self, argv: list[str]) -> argparse.Namespace:
         args, unknown = self.parse_known_args(argv)

@@ -19,7 +19,9 @@ def configure(parser: Parser) -> None:
     add_model(parser)
     add_examples(parser, several=False)
     parser.add_argument("--prompt", "--source", metavar="TEXT", help="the same as --text: what an encoder is given")
-    parser.add_argument("--target", metavar="TEXT", help="what the decoder says (default: what it would say itself)")
+    parser.add_argument(
+        "--target", metavar="TEXT", help="the text of the decoder (default: what it would write itself)"
+    )
     parser.add_argument("--layer", type=natural, metavar="N", help="only this layer, counted from 0")
     parser.add_argument("--head", type=natural, metavar="N", help="only this head, counted from 0")
     add_output(parser, "the file to write: .html for a page with all of them, .svg for a picture", required=True)
@@ -38,7 +40,7 @@ def run(args: Any) -> int:
         raise Usage("one text or picture at a time can be drawn", "leave the others out")
     trained = open_model(args)
     if args.target is not None and "target" not in trained.recipe.objective.roles:
-        raise Usage("`--target` is what a decoder says beside an encoder, and this model has none", "leave it out")
+        raise Usage("`--target` is the text of a decoder beside an encoder, and this model has none", "leave it out")
     (example, *more) = examples_of(trained, args)
     if more:
         raise Usage(f"`{args.image[0]}` holds {len(more) + 1:,} pictures, and one at a time can be drawn")

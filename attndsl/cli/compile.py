@@ -35,14 +35,14 @@ def configure(parser: Parser) -> None:
         type=backends.canonical,
         choices=tuple(known),
         default=default.name,
-        help=f"for whom (default: {default.name}): the graph as this backend runs it, and the source that it writes",
+        help=f"the backend to compile for (default: {default.name}): its graph, and the source that it writes",
     )
     parser.add_argument(
         "--emit",
         choices=(*_STAGES, *emitted),
         help="what to print (default: what the backend runs, optimized or graph; its source for -o FILE.py)",
     )
-    parser.add_argument("--explain", action="store_true", help="say what was rewritten and what was not, and why")
+    parser.add_argument("--explain", action="store_true", help="list what was rewritten and what was not, and why")
     add_output(parser, "write there instead of printing")
 
 

@@ -54,7 +54,7 @@ def guarded(action: Callable[[], int], *, as_json: bool = False) -> int:
 
 def _close_stdout() -> None:
     """Send what is still to be written to nowhere."""
-    with contextlib.suppress(OSError, ValueError):  # it may be no file at all
+    with contextlib.suppress(OSError, ValueError):  # it may not be a file at all
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -104,8 +104,8 @@ def _of_system(problem: OSError) -> Diagnostic:
     reason = problem.strerror or str(problem) or type(problem).__name__
     place = f"`{os.fsdecode(problem.filename)}`: " if problem.filename is not None else ""
     helps = {
-        "ENOSPC": "free some space or write somewhere else; what stood there before is untouched",
-        "EACCES": "check who may read and write there",
+        "ENOSPC": "free some space or write somewhere else; what was there before is untouched",
+        "EACCES": "check its permissions",
         "EISDIR": "it is a folder: name a file",
         "ENOTDIR": "a part of the path is a file, not a folder",
         "EROFS": "the file system is read-only: write somewhere else",

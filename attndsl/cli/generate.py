@@ -66,7 +66,7 @@ def run(args: Any) -> int:
     for name in ("data", "beams", "length_penalty"):
         if getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise Usage(f"`{option}` is for a model that makes one text of another, and this one goes on with a text")
+            raise Usage(f"`{option}` is for a model that turns one text into another, and this one continues a text")
     return _goes_on(trained, args)
 
 
@@ -109,9 +109,9 @@ def _answers(trained: Run, args: Any) -> int:
     if args.beams is not None and drawn:
         raise Usage(f"`--beams` searches, and `--{drawn[0].replace('_', '-')}` draws", "give one of the two")
     if args.length_penalty is not None and args.beams is None:
-        raise Usage("`--length-penalty` is of beam search", "give `--beams` too, for example `--beams 4`")
+        raise Usage("`--length-penalty` belongs to beam search", "give `--beams` too, for example `--beams 4`")
     if (args.prompt is None) == (args.data is None):
-        raise Usage("this model makes one text of another", 'give the source: `--prompt "…"`, or many: `--data FILE`')
+        raise Usage("this model turns one text into another", 'give the source: `--prompt "…"`, or many: `--data FILE`')
     temperature = args.temperature if args.temperature is not None else 1.0 if drawn else 0.0
     sampling = Sampling(temperature, args.top_k, args.top_p, args.seed)
     alpha = 0.6 if args.length_penalty is None else args.length_penalty

@@ -57,9 +57,9 @@ def run(args: Any) -> int:
     if (args.spec is None) == (args.resume is None):
         raise Usage("give a SPEC to train, or a run to go on with: `--resume RUN`")
     if args.resume is not None and args.out is not None:
-        raise Usage("`--resume` goes on in the run's own folder", "leave `--out` away")
+        raise Usage("`--resume` goes on in the run's own folder", "leave `--out` out")
     if args.resume is not None and args.weights is not None:
-        raise Usage("`--resume` goes on with the run's own weights", "leave `--weights` away")
+        raise Usage("`--resume` goes on with the run's own weights", "leave `--weights` out")
     if args.resume is None and not args.data:
         raise Usage("`--data` is missing: what to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)

@@ -27,7 +27,7 @@ READ, RUN, LEARN, USE = "read a spec", "run a model", "train a model", "use a tr
 VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
-        Verb("check", "say whether specs are right, and how many parameters they have", "check gpt2 my.attn", READ),
+        Verb("check", "check that specs are right, and count their parameters", "check gpt2 my.attn", READ),
         Verb("list", "list the shipped specs and their variants", "list", READ),
         Verb("show", "print a shipped spec's text, to read or to start from", "show gpt2 > my.attn", READ),
         Verb("explain", "explain an error code, with a wrong and a right program", "explain E0203", READ),
@@ -49,7 +49,7 @@ VERBS: dict[str, Verb] = {
         ),
         Verb(
             "compare",
-            "hold one backend against another: every output, every gradient",
+            "compare one backend with another: every output, every gradient",
             "compare gpt_nano --gradients",
             RUN,
         ),
@@ -59,11 +59,11 @@ VERBS: dict[str, Verb] = {
             "train gpt_nano --data book.txt --out runs/book",
             LEARN,
         ),
-        Verb("export", "give a trained model to other tools", "export runs/book --to huggingface book-hf", LEARN),
+        Verb("export", "export a trained model for other tools", "export runs/book --to huggingface book-hf", LEARN),
         Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', USE),
         Verb(
             "predict",
-            "say the class of a text or a picture, tags, masked words",
+            "predict the class of a text or a picture, tags, masked words",
             'predict runs/mail --text "Buy now"',
             USE,
         ),

@@ -90,8 +90,8 @@ def greatest(arrays: Iterable[Array]) -> float:
 
 
 def distance(left: Array, right: Array) -> float:
-    """The greatest difference between two elements. Equal infinities, and NaN against NaN, are no difference; any other
-    pair with a value that is not finite is an infinite one, and so is another shape."""
+    """The greatest difference between two elements. Equal infinities, and NaN against NaN, are not a difference; any
+    other pair with a value that is not finite is an infinite one, and so is another shape."""
     if np.shape(left) != np.shape(right):
         return float("inf")
     a, b = np.asarray(left, dtype="float64"), np.asarray(right, dtype="float64")

@@ -91,7 +91,7 @@ class Table:
         return self.columns[column][row]
 
     def texts(self, column: str) -> list[str]:
-        """A column of texts. Raises E0711, E0716 (a value that is no text)."""
+        """A column of texts. Raises E0711, E0716 (a value that is not text)."""
         found = self.require(column)
         texts = found.tolist() if hasattr(found, "tolist") else found
         for row, text in enumerate(texts):
@@ -141,7 +141,7 @@ class Table:
         return np.ascontiguousarray(scaled / np.float32(255) if pictures.dtype == np.uint8 else scaled)
 
     def _check_floats(self, column: str, least: float, most: float) -> None:
-        """Raise E0716 where floats from `least` to `most` are no brightnesses: values that are never below 0 and leave
+        """Raise E0716 where floats from `least` to `most` are not brightnesses: values that are never below 0 and leave
         0..1 are bytes, or counts, as floats. Values on both sides of 0 are centred on purpose."""
         what = f"the pictures in the column `{column}` of {self.origin}"
         if not np.isfinite(least + most):

@@ -103,7 +103,7 @@ def load_dataset(
         if (found := _open(folder, key)) is not None:
             return found
     except _Damaged as problem:
-        say(f"the token files in `{folder}` are damaged ({problem}): they are made anew")
+        say(f"the token files in `{folder}` are damaged ({problem}): they are made again")
         with file_errors("delete", folder):
             shutil.rmtree(folder)
     files = "1 file" if len(corpus.documents) == 1 else f"{len(corpus.documents):,} files"

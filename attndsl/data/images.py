@@ -58,7 +58,7 @@ def _read(path: Path, mode: str | None) -> tuple[Array, str]:
                 if wanted not in _CHANNELS:
                     raise error(
                         "E0715",
-                        f"`{path}` is of the mode {picture.mode}",
+                        f"`{path}` has the mode {picture.mode}",
                         note=f"pictures are {', '.join(_CHANNELS)} of 8 bits a channel, or have a palette",
                         help="convert it first, for example with `mogrify -depth 8 -colorspace sRGB`",
                     )

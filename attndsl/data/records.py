@@ -105,7 +105,7 @@ def _checked(columns: dict[str, Column], origin: str, files: tuple[str, ...] = (
         what = f"`{scalar}` is a single value" if scalar is not None else "the columns are of different lengths"
         raise error(
             "E0718",
-            f"{origin} is no table: {what}",
+            f"{origin} is not a table: {what}",
             note=listed or (),
             help="every column has one entry for each row, along its first axis",
         )
@@ -203,7 +203,7 @@ def _classes(pictures: Sequence[Path], labels: Sequence[str], path: str) -> Tabl
 def _file(path: Path) -> Table:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        what = "is one picture" if path.suffix.lower() in PICTURES else "is no table that can be read"
+        what = "is one picture" if path.suffix.lower() in PICTURES else "is not a table that can be read"
         raise error("E0718", f"`{path}` {what}", help=f"records come as {_FORMS}")
     with file_errors("read", path):
         return reader(path)
@@ -272,7 +272,7 @@ def _json_lines(path: Path) -> Table:
             reason = problem.msg if isinstance(problem, json.JSONDecodeError) else str(problem)
             raise _bad_line(path, number, line, f"is not JSON: {reason}") from None
         if not isinstance(record, dict):
-            raise _bad_line(path, number, line, "is no JSON object")
+            raise _bad_line(path, number, line, "is not a JSON object")
         records.append(record)
         lines.append(number)
     return _of_lines(path, _gather(records), lines)
@@ -323,7 +323,7 @@ def _separated_rows(path: Path, reader: Any) -> Table:
         except csv.Error as problem:
             raise error(
                 "E0712", f"{path}:{line} cannot be read: {problem}",
-                help='a value with a comma, a quote or a new line stands in quotes: `"he said ""yes"""`',
+                help='a value with a comma, a quote or a new line goes in quotes: `"he said ""yes"""`',
             ) from None  # fmt: skip
         if row is None:
             break

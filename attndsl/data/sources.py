@@ -30,7 +30,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The documents of a data path, sorted by name; `skipped` has the files that are no text, with the reason."""
+    """The documents of a data path, sorted by name; `skipped` has the files that are not text, with the reason."""
 
     origin: tuple[str, ...]
     documents: tuple[Document, ...]
@@ -170,7 +170,9 @@ def pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
         while left > 0:
             block = file.read(min(BLOCK, left))
             if not block:
-                raise error("E0705", f"`{path}` became shorter while it was read", help="let it be, and start again")
+                raise error(
+                    "E0705", f"`{path}` became shorter while it was read", help="leave it alone, and start again"
+                )
             left -= len(block)
             block = rest + block
             cut = len(block) if left == 0 else block.rfind(b"\n") + 1 or character_start(block, len(block) - 1)

@@ -86,7 +86,7 @@ def require_numbers(logits: Array) -> None:
         raise error(
             "E0741",
             "the model's logits are not numbers",
-            help="its weights have diverged: train it anew, with a lower learning rate (`--set lr=…`)",
+            help="its weights have diverged: train it again with a lower learning rate (`--set lr=…`)",
         )
 
 

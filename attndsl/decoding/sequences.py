@@ -63,7 +63,7 @@ def sample(
     """One sequence for each of `rows` rows, behind the tokens `start`: token by token as `sampling` chooses (greedily
     at temperature 0), until `end` or until there are `most`. Every row draws from numbers of its own, whatever the
     others do: those of the rows `first`, `first + 1`, …, the numbers of row 0 being those of a single text. Raises
-    E0741 for logits that are no numbers."""
+    E0741 for logits that are not numbers."""
     prefixes = _started(rows, start)
     totals, ended = np.zeros(rows), np.zeros(rows, dtype=bool)
     written: list[list[int]] = [[] for _ in range(rows)]
@@ -101,7 +101,7 @@ def beam_search(
     the result, and with a width that holds every prefix it is the exact optimum.
 
     Ties go to the hypothesis that stood higher before, then to the lowest token; among finished ones to the shorter,
-    then to the lower tokens. Width 1 and alpha 0 is greedy. Raises E0741 for logits that are no numbers.
+    then to the lower tokens. Width 1 and alpha 0 is greedy. Raises E0741 for logits that are not numbers.
     """
     states = [_Row(beam, end, most, best) for _ in range(rows)]
     prefix = _started(1, start)[0]

@@ -175,7 +175,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         )
     if times > MAX_REPEATS:
         raise error(
-            "E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not counted", node.count.span
+            "E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not supported", node.count.span
         )
     place = frame.label(node.name.text, node.name.span)
     path = place.path

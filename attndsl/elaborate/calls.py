@@ -47,7 +47,7 @@ def apply_layer(
     if label is not None:
         raise error(
             "E0106",
-            f"the layer `{layer.path}` has its label already",
+            f"the layer `{layer.path}` already has a label",
             label.span,
             "a second label",
             other=Label(layer.span, "made here"),
@@ -57,7 +57,7 @@ def apply_layer(
     if given:
         raise error(
             "E0104",
-            f"the layer `{layer.path}` has its hyperparameters already",
+            f"the layer `{layer.path}` already has its hyperparameters",
             given[0].span,
             other=Label(layer.span, "made here"),
             help="give it tensors only",

@@ -252,7 +252,7 @@ def labelled(node: tree.Labelled, frame: Frame, piped: Evaluated | None = None) 
         "E0105",
         f"`as` labels a layer or a tensor, but this is {describe(value)}",
         node.value.span,
-        help="a label belongs behind a call: `linear(x, width) as q`",
+        help="a label comes after a call: `linear(x, width) as q`",
     )
 
 

@@ -118,7 +118,7 @@ class Library:
                     "E0109",
                     f"these files import each other: {' → '.join(chain)}",
                     asked,
-                    "this closes the circle",
+                    "this closes the cycle",
                     other=Label(first, "it starts here") if first else (),
                     help="move what both need into a third file",
                 )

@@ -93,7 +93,7 @@ def _within_bounds(number: Number, default: tree.Expr, bounds: list[Bound], fram
                 f"the default is {number.value}, and must be {bound.relation} `{bound.limit}`{now}"
                 + (" and not negative" if number.value < 0 and from_zero else ""),
                 default.span,
-                other=Label(bound.span, "asked for here"),
+                other=Label(bound.span, "required here"),
                 help="give a default that the bounds allow, or write other bounds",
             )
 
@@ -165,7 +165,7 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
     if not isinstance(where, tree.Chain) or not comparable:
         raise error(
             "E0210",
-            "after `where` stand comparisons of sizes and of the input's values",
+            "after `where` come comparisons of sizes and of the input's values",
             where.span,
             help="for example `where T <= context, tokens < vocab`",
         )

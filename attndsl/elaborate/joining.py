@@ -47,7 +47,7 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
         order = (*rest[:place], axis or one, *rest[place:])
         foreign = [a for a in type_.axes if a not in order]
         if foreign:
-            raise error("E0203", f"{axes_text(foreign)} is no axis of the other operands", part.span, str(type_))
+            raise error("E0203", f"{axes_text(foreign)} is not an axis of the other operands", part.span, str(type_))
         full.append(part if type_.axes == order else Evaluated(g.emit(ops.Broadcast(order), part), part.span))
     return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
 

@@ -267,7 +267,7 @@ FORMS: dict[str, CallRule] = {
                     doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
     **{name: CallRule(_initializer, (n, n), doc="an initialiser") for name, n in
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
-    "kind": CallRule(_kind, doc="the sort of a compile-time value: mask, bias, rotation, score, none, …"),
+    "kind": CallRule(_kind, doc="the kind of a compile-time value: mask, bias, rotation, score, none, …"),
     "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis"),
 }  # fmt: skip
 

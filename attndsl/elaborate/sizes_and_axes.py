@@ -56,7 +56,9 @@ def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int 
         if n.value != int(n.value) or n.value < smallest:
             text = str(n.size) if n.size.symbols else ""
             what = f"`{text}` is {n.value}" if text else f"{n.value}"
-            raise error("E0209", f"{what}, which is no size", span, f"a whole number of at least {smallest} is needed")
+            raise error(
+                "E0209", f"{what}, which is not a size", span, f"a whole number of at least {smallest} is needed"
+            )
     elif not _positive(n.size):
         frame.elaborator.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
     return n.size
@@ -92,7 +94,7 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     """The axis that a term names: the one that the expression's size makes, if an operand has it; else an operand's
     axis of that very name. With `known` it must be an operand's."""
     if term.size is None:
-        raise error("E0203", "`*` stands for no single axis", term.span)
+        raise error("E0203", "`*` does not stand for a single axis", term.span)
     axes = [a for t in types for a in t.axes]
     if types and isinstance(term.size, (tree.String, tree.Unary)):
         example = axes[-1].name if axes else "T"

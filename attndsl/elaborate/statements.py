@@ -195,7 +195,7 @@ def give_back(node: tree.Return, frame: Frame) -> None:
 
 def emit_values(node: tree.Emit, frame: Frame) -> None:
     if frame.kind not in ("repeat", "scan"):
-        raise error("E0112", "`emit` stands in a `repeat` or a `scan`", node.span)
+        raise error("E0112", "`emit` belongs in a `repeat` or a `scan`", node.span)
     if frame.emitted is not None:
         raise error("E0112", "a body emits once", node.span, help="emit several values at once: `emit a, b`")
     emitted = []

@@ -35,8 +35,8 @@ def embed(
     """A vector for each example, float32 `[examples, width]`.
 
     An output with a vector at each place (`hidden`, `memory`, or what `output` names) is pooled: the `mean` over what
-    is no padding, the `first` place (a class token), or the `last` that is no padding. One with a vector for the whole
-    (`pooled`, `features`) is taken as it is. Raises E0746 where the model has no such output or pooling, E0741,
+    is not padding, the `first` place (a class token), or the `last` that is not padding. One with a vector for the
+    whole (`pooled`, `features`) is taken as it is. Raises E0746 where the model has no such output or pooling, E0741,
     E0749 (no example), E0752 (too long), E0756 (a picture of another size).
     """
     if pool not in POOLS:
@@ -112,7 +112,7 @@ def _pooled(objective: Objective, info: OutputInfo, array: Array, given: dict[st
 
 
 def _present(objective: Objective, axis: Axis, shape: tuple[int, ...], given: dict[str, Array]) -> Array:
-    """True at the places that are no padding, bool `[batch, places]`: as the input for that says, if the places are
+    """True at the places that are not padding, bool `[batch, places]`: as the input for that says, if the places are
     its; without one, nothing was padded."""
     name = objective.choice.roles.get("valid")
     info = next((info for info in objective.graph.inputs if info.name == name), None)

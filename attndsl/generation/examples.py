@@ -78,7 +78,7 @@ def _archived(run: Run, path: str | os.PathLike[str]) -> list[Array]:
     try:
         table = read_table(path)
     except AttnError as problem:
-        single = _single(path, column)  # `label=3` beside one picture is no table
+        single = _single(path, column)  # `label=3` beside one picture is not a table
         if single is None:
             raise problem
         return [single]

@@ -30,7 +30,7 @@ def require_fit(run: Run, verb: str, use: Use) -> None:
 
 
 def answers(run: Run) -> bool:
-    """Whether the run's model says one text for another."""
+    """Whether the run's model turns one text into another."""
     return run.recipe.objective.about.use == Use.ANSWER
 
 
@@ -59,7 +59,7 @@ def require_examples(objective: Objective, examples: Sequence[Any]) -> None:
             shown = f"an array of the shape {list(example.shape)}" if hasattr(example, "shape") else f"`{text[:60]}`"
             raise error(
                 "E0749",
-                f"{shown} is nothing that a model trained by `{objective.choice.kind}` takes",
+                f"{shown} is not something that a model trained by `{objective.choice.kind}` takes",
                 help=f"give {objective.takes}",
             )
         require_unicode(example)

@@ -40,7 +40,7 @@ def generate(
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
     A prompt longer than the model's context is cut to its end, and past the context the oldest tokens fall away; `say`
-    is told either once. Raises E0740 (values), E0741 (a prompt that is no text, logits that are no numbers), E0742,
+    is told either once. Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742,
     E0744 (the run does not go on with a text).
     """
     require_fit(run, "generate", Use.CONTINUE)
@@ -72,14 +72,14 @@ def _pieces(
     say: Callable[[str], None],
 ) -> Iterator[str]:
     streamer = tokenizer.streamer(window)
-    end = tokenizer.separator  # where it is no character that texts are full of
+    end = tokenizer.separator  # where it is not a character that texts are full of
     if tokenizer.kind in ("bytes", "chars") and end not in tokenizer.special.values():
         end = None
     slid = False
     for index in range(tokens):
         if context is not None and len(window) > context:
             if not slid:
-                say(f"the text is past the model's context of {context:,} tokens: the oldest fall away from here on")
+                say(f"the text is past the model's context of {context:,} tokens: the oldest are dropped from here on")
                 slid = True
             window = window[-context:]
         # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.

@@ -18,7 +18,7 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class GraphSyntaxError(ValueError):
-    """A text that is no graph: what was expected, and the line and column."""
+    """A text that is not a graph: what was expected, and the line and column."""
 
 
 class Cursor:

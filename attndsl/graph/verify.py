@@ -132,7 +132,7 @@ def _loop_at_home(node: Node, context: _Context) -> str | None:
 def _given_reads_an_input(node: Node, context: _Context) -> str | None:
     if not isinstance(node.op, Given) or node.inputs[0] in context.inputs:
         return None
-    return "its first operand is no input of the model"
+    return "its first operand is not an input of the model"
 
 
 def _default_considered(node: Node, context: _Context) -> str | None:
@@ -189,7 +189,8 @@ def _outputs_agree(graph: Graph, context: _Context) -> str | None:
         if info.value in context.defaults:
             return f"output `{info.name}` is the input `{context.defaults[info.value]}` without its default"
         if not info.needs <= optional:
-            return f"output `{info.name}` needs {sorted(info.needs - optional)}, no optional input without a default"
+            needed = sorted(info.needs - optional)
+            return f"output `{info.name}` needs {needed}, which are not optional inputs without a default"
     return _repeated((info.name for info in graph.outputs), "output")
 
 
@@ -198,7 +199,7 @@ def _parameters_agree(graph: Graph, context: _Context) -> str | None:
         if len(loops_of(info.address)) != len(info.layers):
             return f"the parameter `{info.address}` says for {len(info.layers)} indices where it exists"
         if not all(axis.size.symbols <= graph.sizes.keys() for axis in info.type.axes):
-            return f"the parameter `{info.address}` has a size that is no hyperparameter: {info.type}"
+            return f"the parameter `{info.address}` has a size that is not a hyperparameter: {info.type}"
     several = {address: infos for address, infos in context.parameters.items() if len(infos) > 1}
     for address, infos in several.items():
         boxes = [info.layers for info in infos]

@@ -160,7 +160,7 @@ def words(facts: MaskFacts) -> tuple[str, ...]:
         ends = [f"at most {size} {side}" for size, side in sides if size is not None]
         said.append(f"a band, {' and '.join(ends)}")
     if facts.prefix is not None:
-        said.append(f"causal behind a prefix of {facts.prefix}")
+        said.append(f"causal after a prefix of {facts.prefix}")
     if facts.block is not None:
         said.append(f"blocks of {facts.block}")
     if facts.keys_only:

@@ -130,7 +130,7 @@ class _Walk:
         return rule(self, node, places)
 
     def read(self, value: Value, places: Places) -> Element:
-        """An element of something that is no function of positions."""
+        """An element of something that is not a function of positions."""
         name = value.names[0].rpartition(".")[2] if value.names else "data"
         read = Read(name, value, tuple(places[axis] for axis in value.type.axes))
         return Holds(read) if value.type.dtype == BOOL else LinearSum.of(read)

@@ -40,9 +40,9 @@ IGNORED = -100  # a target that does not count
 class Use(Enum):
     """What is done with a model that was trained."""
 
-    CONTINUE = "go on with a text"
-    ANSWER = "say one text for another"
-    PREDICT = "say what something is"
+    CONTINUE = "continue a text"
+    ANSWER = "turn one text into another"
+    PREDICT = "classify"
 
 
 class Batching(Protocol):
@@ -139,7 +139,7 @@ class Objective(ABC):
 
     @classmethod
     def accepts(cls, example: Any) -> bool:
-        """Whether an example that is no row is one that `inputs` takes."""
+        """Whether an example that is not a row is one that `inputs` takes."""
         if isinstance(example, str):
             return True
         several = isinstance(example, (tuple, list)) and all(isinstance(part, str) for part in example)
@@ -306,6 +306,6 @@ def lengths_of(rows: Sequence[Array]) -> Array:
 
 
 def present(lengths: Array, width: int) -> Array:
-    """True where a row is no padding, bool `[rows, width]`."""
+    """True where a row is not padding, bool `[rows, width]`."""
     found: Array = np.arange(width) < lengths[:, None]
     return found

@@ -57,7 +57,7 @@ class Classify(Objective):
     reads = ("text", "pair", "label")
     shows = ("text", "pair")
     use = Use.PREDICT
-    does = "says the class of a text"
+    does = "predicts the class of a text"
     command = 'predict {run} --text "…"'
     takes = "a text, or a pair of them"
     takes_pairs = True

@@ -53,7 +53,7 @@ class ClassifyImages(Objective):
     shows = ("image",)
     unit = "images"
     use = Use.PREDICT
-    does = "says the class of a picture"
+    does = "predicts the class of a picture"
     command = "predict {run} --image FILE"
     takes = "a picture: an array [height, width], or with channels"
 

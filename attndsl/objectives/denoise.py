@@ -27,17 +27,17 @@ class Denoise(Noisy):
     no end to be said."""
 
     name = "denoise"
-    doc = "the text before noise came over it"
+    doc = "the text before noise was added"
     options: ClassVar = {
-        "mask": Option("float", 0.0, "token masking: share of the tokens that the mask token stands for", 0, 1),
+        "mask": Option("float", 0.0, "token masking: share of the tokens replaced by the mask token", 0, 1),
         "delete": Option("float", 0.0, "token deletion: share of the tokens that are left out", 0, 1),
         "infill": Option("float", 0.3, "text infilling: share of the tokens in spans, each one mask token", 0, 1),
         "mean": Option("float", 3.0, "mean length of a span, Poisson distributed", 0.5, 100),
-        "permute": Option("float", 1.0, "sentence permutation: share of the texts that it befalls", 0, 1),
+        "permute": Option("float", 1.0, "sentence permutation: share of the texts whose sentences are permuted", 0, 1),
         "rotate": Option("float", 0.0, "document rotation: share of the texts that begin in their middle", 0, 1),
     }
     special = ("mask", "pad", "start")
-    does = "says a text without its noise"
+    does = "restores a text that has noise"
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

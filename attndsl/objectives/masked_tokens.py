@@ -37,14 +37,14 @@ class MaskedTokens(Objective):
     required = (TOKENS, TARGETS)
     optional = (VALID, SEGMENT, NEXT)
     options: ClassVar = {
-        "share": Option("float", 0.15, "share of the tokens that are to be found again", 1e-9, 1),
-        "mask": Option("float", 0.8, "share of these that the mask token stands for", 0, 1),
-        "random": Option("float", 0.1, "share of these that a random token stands for; the rest stay", 0, 1),
-        "whole_words": Option("bool", False, "choose words, all tokens of each"),
+        "share": Option("float", 0.15, "share of the tokens to predict", 1e-9, 1),
+        "mask": Option("float", 0.8, "share of these replaced by the mask token", 0, 1),
+        "random": Option("float", 0.1, "share of these replaced by a random token; the rest stay", 0, 1),
+        "whole_words": Option("bool", False, "choose whole words, all tokens of each"),
     }
     special = ("mask", "pad")
     use = Use.PREDICT
-    does = "finds hidden tokens"
+    does = "fills in hidden tokens"
     command = 'predict {run} --text "… {mask} …"'
     takes = "a text, or a pair of them"
     takes_pairs = True
@@ -230,7 +230,7 @@ class MaskedTokens(Objective):
                 text = example if isinstance(example, str) else " ".join(map(str, example))
                 shown = text if len(text) <= 60 else text[:59] + "…"
                 raise error(
-                    "E0749", f"there is no {written} in “{shown}”: nothing is to be found",
+                    "E0749", f"there is no {written} in “{shown}”: there is nothing to predict",
                     help=f"write {written} in the place of a word: `The {written} of the list`",
                 )  # fmt: skip
         vocab = self.tokenizer.vocab

@@ -55,7 +55,7 @@ class SequenceToSequence(Sequences):
     special = ("pad", "end", "start")
     reads = ("from", "to")
     shows = ("from",)
-    does = "says one text for another"
+    does = "turns one text into another"
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Pairs:
         first, second = (data.texts(str(self.choice.options[name])) for name in ("from", "to"))

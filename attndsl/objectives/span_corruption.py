@@ -27,7 +27,7 @@ class SpanCorruption(Noisy):
     """Source and target both end with the token for it; windows are as long as both fit into the recipe's `length`."""
 
     name = "span_corruption"
-    doc = "spans that one sentinel each stands for"
+    doc = "spans, each replaced by one sentinel"
     options: ClassVar = {
         "share": Option("float", 0.15, "share of the tokens that are in spans", 1e-9, 1 - 1e-9),
         "mean": Option("float", 3.0, "mean length of a span", 1, 1000),
@@ -43,7 +43,7 @@ class SpanCorruption(Noisy):
                 "E0737",
                 f"windows of {self.recipe.length:,} tokens have {spans:,} spans, and there are "
                 f"{len(self.tokenizer.sentinels):,} sentinels",
-                note="each span has one, and one more stands behind the last",
+                note="each span has one, and one more follows the last",
                 help=f"write `special = tokens(…, sentinels={spans + 1})`, or use shorter windows: `--set length=…`",
             )
 

@@ -50,7 +50,7 @@ class Tag(Objective):
     reads = ("text", "label")
     shows = ("text",)
     use = Use.PREDICT
-    does = "says the tags of words"
+    does = "predicts the tags of words"
     command = 'predict {run} --text "…"'
     takes = "a text, or a list of words"
     places, says, ranks = "word", "tag", False

@@ -29,7 +29,7 @@ class TokenText:
 
     @staticmethod
     def of(tokens: Array, tokenizer: Tokenizer) -> TokenText:
-        """Documents end at the tokenizer's separator, where that is no character of a text; else it is all one."""
+        """Documents end at the tokenizer's separator, where that is not a character of a text; else it is all one."""
         separator = tokenizer.separator
         if (separator is not None and separator in tokenizer.special.values()) or (
             separator is not None and tokenizer.kind not in ("bytes", "chars")

@@ -220,7 +220,7 @@ class Pow(Binary):
 
     def value(self, left: Array, right: Array) -> Array:
         if right.dtype.kind == "i" and right.size and right.min() < 0:
-            message = f"an int to the power of {right.min()} is no int"
+            message = f"an int to the power of {right.min()} is not an int"
             raise error("E0805", message, help="make the base a float: `float(x) ^ …`")
         return _power(left, right.item()) if right.ndim == 0 else np.power(left, right)
 

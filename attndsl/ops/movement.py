@@ -57,7 +57,7 @@ class Unflatten(Op):
 
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.axis,), 0, self.name)
-        message = f"`{self.axis.name}` does not come apart into {rules.names(self.parts)}"
+        message = f"`{self.axis.name}` does not split into {rules.names(self.parts)}"
         rules.fits(self.axis.size, rules.product(self.parts), message)
         return rules.unique(x.dtype, rules.replaced(x.axes, self.axis, self.parts), self.name)
 

@@ -20,8 +20,8 @@ class Adafactor(Optimizer):
     name = "adafactor"
     doc = "factored second moments, clipped updates, steps relative to the size of the parameter"
     options: ClassVar = {
-        "lr": Option("float", 1e-2, "learning rate at its highest", 0),
-        "relative": Option("bool", True, "the rate is times the root mean square of the parameter"),
+        "lr": Option("float", 1e-2, "highest learning rate", 0),
+        "relative": Option("bool", True, "multiply the rate by the root mean square of the parameter"),
         "forget": Option("float", 0.8, "the second moments keep 1 - t^-forget of themselves at update t", 0, 1),
         "threshold": Option("float", 1.0, "updates of a larger root mean square are scaled down to it", 1e-12),
         "eps": Option("pair", (1e-30, 1e-3), "added to squared gradients; the least size of a parameter", 0),

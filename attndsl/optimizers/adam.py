@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from attndsl.choices import Option
 from attndsl.optimizers.base import DECAY, Optimizer, Shape, Step
 
-_BETAS = "how fast the two averages forget"
+_BETAS = "decay rates of the two averages"
 _EPS = Option("float", 1e-8, "added to the root of the second average", 0)
 
 
@@ -19,7 +19,7 @@ class Adam(Optimizer):
     name = "adam"
     doc = "averages of the gradient and of its square"
     options: ClassVar = {
-        "lr": Option("float", 1e-3, "learning rate at its highest", 0),
+        "lr": Option("float", 1e-3, "highest learning rate", 0),
         "betas": Option("pair", (0.9, 0.999), _BETAS, 0, 1 - 1e-12),
         "eps": _EPS,
     }
@@ -47,9 +47,9 @@ class AdamW(Adam):
     """Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2."""
 
     name = "adamw"
-    doc = "Adam with a weight decay of its own"
+    doc = "Adam with decoupled weight decay"
     options: ClassVar = {
-        "lr": Option("float", 6e-4, "learning rate at its highest", 0),
+        "lr": Option("float", 6e-4, "highest learning rate", 0),
         "betas": Option("pair", (0.9, 0.95), _BETAS, 0, 1 - 1e-12),
         "eps": _EPS,
         "decay": Option("float", 0.1, DECAY, 0),

@@ -25,7 +25,7 @@ class Step:
 
 
 class Optimizer(Kind, ABC):
-    """How a gradient moves a parameter. Every optimizer has the option `lr`, the learning rate at its highest."""
+    """How a gradient moves a parameter. Every optimizer has the option `lr`, the highest learning rate."""
 
     options: ClassVar[Mapping[str, Option]]
 

@@ -14,10 +14,10 @@ class Lion(Optimizer):
     so that the rate is a third to a tenth of AdamW's, and the decay as much larger (section 5 there)."""
 
     name = "lion"
-    doc = "the sign of an average of gradients, with a weight decay of its own"
+    doc = "the sign of an average of gradients, with decoupled weight decay"
     options: ClassVar = {
-        "lr": Option("float", 1e-4, "learning rate at its highest", 0),
-        "betas": Option("pair", (0.9, 0.99), "how fast the average forgets, in the update and as it is kept", 0, 1),
+        "lr": Option("float", 1e-4, "highest learning rate", 0),
+        "betas": Option("pair", (0.9, 0.99), "decay rates of the average, in the update and as it is kept", 0, 1),
         "decay": Option("float", 0.6, DECAY, 0),
     }
 

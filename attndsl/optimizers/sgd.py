@@ -16,7 +16,7 @@ class Descent(Optimizer):
     name = "sgd"
     doc = "gradient descent with momentum"
     options: ClassVar = {
-        "lr": Option("float", 0.1, "learning rate at its highest", 0),
+        "lr": Option("float", 0.1, "highest learning rate", 0),
         "momentum": Option("float", 0.9, "how much of the last direction is kept", 0, 1),
         "nesterov": Option("bool", False, "look ahead along the momentum"),
         "decay": Option("float", 0.0, DECAY, 0),

@@ -110,7 +110,7 @@ class Algebra:
     # ------------------------------------------------------------ the normal form
 
     def polynomial(self, value: Value, atoms: Iterable[Value] = (), *, atom: Atoms | None = None) -> Polynomial:
-        """`value` as a polynomial in `atoms`, in values for which `atom` is true, and in whatever is no arithmetic."""
+        """`value` as a polynomial in `atoms`, in values for which `atom` is true, and in whatever is not arithmetic."""
         return _Expansion(self, frozenset(atoms), atom).of(value, 0)
 
     def product(self, value: Value, atom: Atoms | None = None) -> tuple[Monomial, float]:
@@ -282,7 +282,7 @@ class _Expansion:
 
     def power_of(self, value: Value, exponent: Exponent, depth: int) -> Polynomial | None:
         """A sum is an atom under a power that is not a small whole number; a product is taken apart under whole powers,
-        and under others where it is a single power of +1 or -1 (the root of a square is no number's own)."""
+        and under others where it is a single power of +1 or -1 (the root of a square is not a number's own)."""
         base = self.of(value, depth)
         if exponent.denominator == 1 and exponent > 0:
             total: Polynomial | None = {ONE: 1.0}

@@ -164,7 +164,7 @@ class _Reader:
             self.score.soft.append(node)
             self.read(chosen, term)
             return
-        raise Refusal("the score is chosen from two tensors: that is no mask", node, 2)
+        raise Refusal("the score is chosen from two tensors: that is not a mask", node, 2)
 
     def dropped(self, node: Node, term: Term) -> None:
         raise Refusal("dropout stands between the score and the softmax, not after it", node, 3)

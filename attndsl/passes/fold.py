@@ -240,7 +240,7 @@ class ConstantFolding(RulePass):
 
 
 def _is(number: Scalar | None, value: Scalar | None) -> bool:
-    """Whether a known number is `value`; a bool is no number."""
+    """Whether a known number is `value`; a bool is not a number."""
     known = number is not None and isinstance(number, bool) == isinstance(value, bool)
     return known and number == value
 

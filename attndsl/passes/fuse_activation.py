@@ -75,7 +75,7 @@ def _check(algebra: Algebra, root: Node, found: _Candidate) -> Match | None:
     for terms, right, node in ((argument := found.argument, found.powers, curve), (whole, wanted, root)):
         if not same(terms, right):
             numbers = [" and ".join(f"{side[m]:.7g}" for m in right) for side in (terms, right)]
-            reason = f"the constants are those of no `{op.name}`: {numbers[0]} instead of {numbers[1]}"
+            reason = f"the constants are not those of `{op.name}`: {numbers[0]} instead of {numbers[1]}"
             raise Refusal(reason, node, 2 if terms is argument else 3)
     return _match(algebra, root, x, op)
 

@@ -45,7 +45,7 @@ def _check(algebra: Algebra, root: Node, found: tuple[Node, Value]) -> Match | N
     try:
         variance = _variance(algebra, core, v)
     except Refusal:
-        if isinstance(core.op, Div):  # dividing by any odd thing is no attempt at a norm
+        if isinstance(core.op, Div):  # dividing by any odd thing is not an attempt at a norm
             return None
         raise
     return None if variance is None else _group(algebra, root, core, variance)
@@ -83,14 +83,14 @@ def _variance(algebra: Algebra, core: Node, v: Value) -> _Variance | None:
 
 
 def _no_mean(algebra: Algebra, core: Node, terms: Polynomial) -> None:
-    """Refuse with a reason where a sum of squares stands for their mean; else it is no norm at all."""
+    """Refuse with a reason where a sum of squares stands for their mean; else it is not a norm at all."""
     for monomial, coefficient in terms.items():
         for value, _ in monomial:
             total = algebra.made_by(value, Sum)
             if total is not None and _square(algebra, total.inputs) and algebra.mean(monomial, coefficient) is None:
                 over = axis_names(total.op.goes_over)
                 raise Refusal(
-                    f"a sum of squares over {over} is no mean: it is not divided by the number of elements", total, 1
+                    f"a sum of squares over {over} is not a mean: it is not divided by the number of elements", total, 1
                 )
 
 
@@ -216,7 +216,7 @@ def _group(algebra: Algebra, root: Node, core: Node, variance: _Variance) -> Mat
         for monomial in values:
             _check_affine(algebra, root, kind, monomial, over)
     if not plain and not factors:
-        raise Refusal(f"it is multiplied by {coefficient:g}, which is no scale over {axis_names(over)}", root, 5)
+        raise Refusal(f"it is multiplied by {coefficient:g}, which is not a scale over {axis_names(over)}", root, 5)
     if shift and m is None:
         raise Refusal("an RMS norm has no shift: it stays an addition", root, 5)
     leaves = {x, *(value for mono in (factors, *shift) for value, _ in mono)}
@@ -240,7 +240,7 @@ def _group(algebra: Algebra, root: Node, core: Node, variance: _Variance) -> Mat
 
 def _check_affine(algebra: Algebra, root: Node, kind: str, monomial: Monomial, over: tuple[Axis, ...]) -> None:
     if len(monomial) > 1 and not all(algebra.made_by(value, Parameter) for value, _ in monomial):
-        raise Refusal(f"the {kind} is a product of more than parameters: what is no parameter stays apart", root, 5)
+        raise Refusal(f"the {kind} is a product of more than parameters: what is not a parameter stays apart", root, 5)
     axes: set[Axis] = set()
     for value, exponent in monomial:
         outside = [axis for axis in value.type.axes if axis not in over]
@@ -248,7 +248,7 @@ def _check_affine(algebra: Algebra, root: Node, kind: str, monomial: Monomial, o
             reason = f"the {kind} has {axis_names(outside)}, and the norm is over {axis_names(over)}"
             raise Refusal(reason, algebra.producers.get(value, root), 6)
         if exponent != 1:
-            raise Refusal(f"the {kind} is no product of tensors over {axis_names(over)}", root, 5)
+            raise Refusal(f"the {kind} is not a product of tensors over {axis_names(over)}", root, 5)
         axes.update(value.type.axes)
     if axes != set(over) and (kind == "shift" or monomial):
         raise Refusal(f"the {kind} is over {axis_names(axes)}, and the norm over {axis_names(over)}", root, 5)

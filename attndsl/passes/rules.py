@@ -47,8 +47,8 @@ class Put:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`name` is what reports call it. `core` is the node that a candidate is about (a norm's root, an attention's
-    softmax; else the one at which the rule is tried): what has become of it is no near miss, and of the refusals about
-    one the furthest is reported. `quiet` rules are not reported (they change no more than an order)."""
+    softmax; else the one at which the rule is tried): what has become of it is not a near miss, and of the refusals
+    about one the furthest is reported. `quiet` rules are not reported (they change no more than an order)."""
 
     name: str
     anchors: tuple[type[Op], ...]

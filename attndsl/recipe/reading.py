@@ -90,14 +90,14 @@ def read_tokenizer(written: Written) -> str:
         return written.word
     raise error(
         "E0721",
-        "that is no tokenizer",
+        "that is not a tokenizer",
         written.span,
         help='write `bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)` or `"path/to/tokenizer.json"`',
     )
 
 
 def read_special(written: Written) -> SpecialTokens:
-    """`tokens(pad="[PAD]", mask="[MASK]", sentinels=100)`. Raises E0720 (no such role), E0721 (a name that is no text,
+    """`tokens(pad="[PAD]", mask="[MASK]", sentinels=100)`. Raises E0720 (no such role), E0721 (a name that is not text,
     one name for two)."""
     form = "tokens(" + ", ".join(f'{role}="…"' for role in SPECIAL_ROLES[:3]) + ")"
     if written.word != "tokens" or written.positional:

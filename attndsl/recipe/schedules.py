@@ -37,8 +37,8 @@ def _risen(step: int, warmup: float) -> float:
 
 class ConstantRate(Schedule):
     name = "constant"
-    doc = "always the same, after a rise"
-    options: ClassVar = {"warmup": Option("int", 0, "steps of rising from nothing", 0)}
+    doc = "constant after a linear warm-up"
+    options: ClassVar = {"warmup": Option("int", 0, "steps of linear warm-up from zero", 0)}
 
     def share(self, step: int, steps: int) -> float:
         return _risen(step, self.number("warmup"))
@@ -48,11 +48,11 @@ class WarmupLinear(Schedule):
     """A straight rise, then a straight fall (Devlin et al., 2019, appendix A.2)."""
 
     name = "warmup_linear"
-    doc = "a straight rise, then a straight fall"
+    doc = "linear warm-up, then linear decay"
     options: ClassVar = {
-        "warmup": Option("int", 100, "steps of rising from nothing", 0),
-        "steps": Option("int", 0, "where the fall ends (0: with the training)", 0),
-        "floor": Option("float", 0.0, "what is left at the end, as a share of the highest", 0, 1),
+        "warmup": Option("int", 100, "steps of linear warm-up from zero", 0),
+        "steps": Option("int", 0, "the step at which the decay ends (0: at the end of training)", 0),
+        "floor": Option("float", 0.0, "the final rate, as a share of the highest", 0, 1),
     }
 
     def share(self, step: int, steps: int) -> float:
@@ -72,7 +72,7 @@ class WarmupCosine(WarmupLinear):
     """A straight rise, then half a wave down (Loshchilov and Hutter, "SGDR", 2017, equation 5)."""
 
     name = "warmup_cosine"
-    doc = "a straight rise, then half a wave down"
+    doc = "linear warm-up, then cosine decay"
     options: ClassVar = {**WarmupLinear.options, "floor": Option("float", 0.1, WarmupLinear.options["floor"].doc, 0, 1)}
 
     def left(self, gone: float) -> float:
@@ -84,10 +84,10 @@ class Noam(Schedule):
     `width^-0.5 * min(step^-0.5, step * warmup^-1.5)`."""
 
     name = "noam"
-    doc = "a straight rise, then a fall with the root of the step, by the width"
+    doc = "linear warm-up, then decay with the inverse square root of the step, scaled by the width"
     options: ClassVar = {
         "width": Option("int", None, "the model's width", 1),
-        "warmup": Option("int", 4000, "steps of rising from nothing", 1),
+        "warmup": Option("int", 4000, "steps of linear warm-up from zero", 1),
     }
 
     def share(self, step: int, steps: int) -> float:
@@ -101,10 +101,10 @@ class InverseRoot(Schedule):
     `max(step, hold)^-0.5` times `hold^0.5`, counted from step 1."""
 
     name = "inverse_root"
-    doc = "the highest for some steps, then a fall with the root of the step"
+    doc = "constant for some steps, then decay with the inverse square root of the step"
     options: ClassVar = {
-        "hold": Option("int", 10_000, "steps at the highest", 1),
-        "warmup": Option("int", 0, "steps of rising from nothing", 0),
+        "hold": Option("int", 10_000, "steps at the highest rate", 1),
+        "warmup": Option("int", 0, "steps of linear warm-up from zero", 0),
     }
 
     def share(self, step: int, steps: int) -> float:

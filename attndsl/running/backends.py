@@ -294,7 +294,7 @@ def _search() -> None:
     for entry in entry_points(group=GROUP):
         try:
             register(entry.load())
-        except Exception as problem:  # another's package: whatever is wrong with it is no reason for ours to fail
+        except Exception as problem:  # another's package: whatever is wrong with it is not a reason for ours to fail
             _broken[entry.name] = (str(problem).strip() or type(problem).__name__).splitlines()[0]
 
 

@@ -50,7 +50,7 @@ class _Uses:
                 if origins and self._mixes(node, place):
                     self.decaying |= origins
             for inner in node.regions:
-                # The index of a round is no data, and what is carried begins as it is given.
+                # The index of a round is not data, and what is carried begins as it is given.
                 for value, origins in zip(inner.parameters, (frozenset[str](), *known), strict=False):
                     if origins is not None:
                         self.origins[value] = origins

@@ -28,7 +28,7 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
     if not isinstance(inputs, Mapping):
         names = ", ".join(f'"{info.name}": …' for info in graph.inputs if not info.optional)
         raise error(
-            "E0803", f"the inputs come by their names, and this is a {type(inputs).__name__}",
+            "E0803", f"the inputs are given by name, and this is a {type(inputs).__name__}",
             help=f"give them as `{{{names}}}`",
         )  # fmt: skip
     declared, found = {info.name: info for info in graph.inputs}, {}
@@ -160,7 +160,7 @@ def _solved(size: Size, length: int, unknown: str, sizes: Mapping[str, int]) -> 
     if solution is None or solution.constant is None:
         return None
     value = solution.constant
-    return value.numerator // value.denominator  # where it is no whole number, the comparison that follows says so
+    return value.numerator // value.denominator  # where it is not a whole number, the comparison that follows says so
 
 
 def chosen_outputs(graph: Graph, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ def _out_of_range(
     range = f"it must be {bound.relation} `{limit}`{now}"
     if value < 0 and bound.relation in ("<", "<="):
         range += " and not negative"
-    label = Label(bound.span, f"asked for here, of `{info.name}`")
+    label = Label(bound.span, f"required here, of `{info.name}`")
     return Diagnostic("E0801", f"`{info.name}{at}` is {value}, and {range}", label)
 
 

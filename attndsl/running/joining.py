@@ -8,7 +8,7 @@ as a linear combination of terms, and each term of each batch gets a weight, by 
     mean over the batch   the elements here by those in all batches
     sum over the batch    1
     anything else         1 by the number of batches: right for what no batch decides (a penalty on weights); for
-                          what is no sum over examples (a product of means), the mean over the batches stands for it
+                          what is not a sum over examples (a product of means), the mean over the batches stands for it
 """
 
 from __future__ import annotations
@@ -234,8 +234,8 @@ class _Reading:
     # ------------------------------------------------------------ counts
 
     def leaves(self, value: Value) -> tuple[Value, ...] | None:
-        """The sums over the batch that a count is made of; None where it is no count: parameters are in it, or what is
-        no sum."""
+        """The sums over the batch that a count is made of; None where it is not a count: parameters are in it, or
+        what is not a sum."""
         node = self.makers.get(value)
         if node is None or value in self.learned or node.regions:
             return None

@@ -42,7 +42,7 @@ def _other(
 
 
 def _undecided(size: Size, length: int, sizes: Mapping[str, int], unknown: str) -> tuple[str, tuple[str, ...]]:
-    """For a length that is no value of `factor * unknown + rest`."""
+    """For a length that is not a value of `factor * unknown + rest`."""
     now = size.substitute({name: Size.of(sizes[name]) for name in size.symbols & sizes.keys() - {unknown}})
     rest = now.substitute({unknown: Size.of(0)}).constant
     factor = (now - Size.of(rest)).substitute({unknown: Size.of(1)}).constant if rest is not None else None
@@ -56,7 +56,7 @@ def _undecided(size: Size, length: int, sizes: Mapping[str, int], unknown: str) 
     written = solve(size, Size.of(0), unknown)  # 0 where the size is a plain multiple of the unknown
     multiple = str(size / Size.symbol(unknown)) if written == Size.of(0) else ""
     shown = f"`{multiple}` = {step}" if multiple and multiple != str(step) else str(step)
-    what = f"no multiple of {shown}" if not first else f"not {first} more than a multiple of {step}"
+    what = f"not a multiple of {shown}" if not first else f"not {first} more than a multiple of {step}"
     return f", which is {what}", (f"crop it, pad it or resize it: {' and '.join(near)} would fit",)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class StepResult:
     """`loss` is that of all the step's batches together, `grad_norm` that of its gradients before clipping, `scalars`
     has the other scalar outputs of the model. Where loss or norm is not finite nothing was changed; `skipped` says that
-    this was the loss scale's doing (float16) and is no failure."""
+    this was the loss scale's doing (float16) and is not a failure."""
 
     loss: float
     grad_norm: float

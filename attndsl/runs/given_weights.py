@@ -100,10 +100,10 @@ def _first_difference(graph: Graph, trained: Run) -> str | None:
     }
     only = [f"`{name}`" for name in shapes if name not in trained.weights]
     if only:
-        return f"it has {_several(only)}, which the run has not"
+        return f"it has {_several(only)}, which the run does not have"
     only = [f"`{name}`" for name in trained.weights if name not in shapes]
     if only:
-        return f"the run has {_several(only)}, which it has not"
+        return f"the run has {_several(only)}, which it does not have"
     for name, array in trained.weights.items():
         if list(array.shape) != shapes[name]:
             return f"`{name}` is {shapes[name]} in it, and {list(array.shape)} in the run"
@@ -117,7 +117,7 @@ def _several(names: list[str]) -> str:
 def _another(spec: str, record: Record, trained: Graph, difference: str) -> AttnError:
     return error(
         "E0609",
-        f"the run {record.folder} is of another model than `{spec}`: of `{trained.name}`",
+        f"the run {record.folder} is of `{trained.name}`, another model than `{spec}`",
         note=f"`{spec}`: {difference}",
         help=_way(record),
     )

@@ -59,7 +59,7 @@ def _taken(run: Path, path: Path) -> AttnError:
     except (OSError, ValueError, TypeError, KeyError):  # it has not come to that yet
         who, stop = "another process", "stop the other process"
     else:
-        who, stop = f"the process {process}, since {since}", f"stop it: `kill {process}` (it keeps a checkpoint first)"
+        who, stop = f"the process {process}, since {since}", f"stop it: `kill {process}` (it saves a checkpoint first)"
     return error(
         "E0739",
         f"the run `{run}` is being trained already, by {who}",

@@ -59,7 +59,7 @@ def is_run(path: str | os.PathLike[str]) -> bool:
 
 
 def open_record(folder: Path) -> Record:
-    """The record of a run. Raises E0732 where the folder is no run, or its record is damaged or from another format."""
+    """The record of a run. Raises E0732 where the folder is not a run, its record is damaged or of another format."""
     path = folder / RECORD
     if not path.is_file():
         what = "no such folder" if not folder.exists() else f"it has no `{RECORD}`"

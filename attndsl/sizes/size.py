@@ -1,7 +1,7 @@
 """Symbolic sizes: polynomials in the hyperparameters and the sizes of inputs, in a normal form.
 
 A `Size` is a sum of monomials with rational coefficients; a monomial is a product of atoms with integer exponents,
-negative ones included, so that `heads * (width / heads)` is `width` without any rule for it. What is no polynomial
+negative ones included, so that `heads * (width / heads)` is `width` without any rule for it. What is not a polynomial
 (`//`, `%`, `min`, `max`, a quotient by a sum that does not divide) becomes an atom of its own, an `Opaque` function of
 sizes. Two sizes are equal exactly when their normal forms are; current values never decide.
 
@@ -30,7 +30,7 @@ class SizeTooLong(Exception):
 
 
 class Opaque:
-    """A function of sizes that is no polynomial: `floor`, `mod`, `min`, `max`, `over` (a quotient left standing)."""
+    """A function of sizes that is not a polynomial: `floor`, `mod`, `min`, `max`, `over` (a quotient left standing)."""
 
     __slots__ = ("_hash", "arguments", "function", "parts", "text")
 
@@ -246,11 +246,11 @@ class Size:
         """The value under `values`, which must be an integer (`ValueError` if it is not)."""
         exact = self.exact(values)
         if exact.denominator != 1:
-            raise ValueError(f"{self} is {exact}, no integer")
+            raise ValueError(f"{self} is {exact}, not an integer")
         return exact.numerator
 
     def known(self, values: Mapping[str, int]) -> int | None:
-        """The value, or None where a symbol of it has no value yet or it is no integer."""
+        """The value, or None where a symbol of it has no value yet or it is not an integer."""
         try:
             return self.value(values)
         except (KeyError, ValueError, ZeroDivisionError):

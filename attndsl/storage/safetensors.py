@@ -63,7 +63,7 @@ class TensorFile:
     """An open safetensors file whose header has been checked. Use it in a `with`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises E0601 where the file cannot be read, E0602 where it is no safetensors file, E0603 where its end is
+        """Raises E0601 where the file cannot be read, E0602 where it is not a safetensors file, E0603 where its end is
         missing, E0604 where it is a pickle."""
         self.path = Path(path)
         self.stream = _open(self.path)
@@ -166,7 +166,7 @@ def _open(path: Path) -> io.FileIO:
 
 
 def unreadable(path: Path, reason: str | None, code: str = "E0601") -> AttnError:
-    return error(code, f"{path} cannot be read: {reason}", help="check the path, and who may read there")
+    return error(code, f"{path} cannot be read: {reason}", help="check the path and its permissions")
 
 
 def _is_pickle(beginning: bytes) -> bool:
@@ -194,7 +194,7 @@ def _truncated(path: Path, what: str) -> AttnError:
 
 
 def _corrupt(path: Path, what: str) -> AttnError:
-    return error("E0602", f"{path} is no intact safetensors file: {what}", help="download or copy it again")
+    return error("E0602", f"{path} is not an intact safetensors file: {what}", help="download or copy it again")
 
 
 class _Repeated(ValueError):
@@ -235,12 +235,12 @@ def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry],
     try:
         header = parse_json(bytes(data))
     except ValueError as problem:
-        raise _corrupt(path, f"its header is no JSON: {_one_line(problem)}") from None
+        raise _corrupt(path, f"its header is not JSON: {_one_line(problem)}") from None
     if not isinstance(header, dict):
-        raise _corrupt(path, "its header is no JSON object")
+        raise _corrupt(path, "its header is not a JSON object")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _corrupt(path, "its metadata is no table of texts")
+        raise _corrupt(path, "its metadata is not a table of strings")
     entries = {name: _entry(name, value, 8 + length, path) for name, value in header.items()}
     end = 8 + length
     for entry in sorted(entries.values(), key=lambda e: (e.start, e.stop)):
@@ -249,7 +249,7 @@ def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry],
             raise _corrupt(path, f"{quoted(entry.name)} {kind}")
         end = entry.stop
     if end > total:
-        raise _truncated(path, f"the header speaks of {end} bytes, the file has {total}")
+        raise _truncated(path, f"the header lists {end} bytes, the file has {total}")
     if end < total:
         raise _corrupt(path, f"{total - end} bytes at its end belong to no tensor")
     return entries, metadata
@@ -263,9 +263,9 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise _corrupt(path, "a tensor's name is no text") from None
+        raise _corrupt(path, "a tensor's name is not a string") from None
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise _corrupt(path, f"{quoted(name)} lacks its dtype, shape or place")
+        raise _corrupt(path, f"{quoted(name)} lacks its dtype, shape or offsets")
     dtype, shape, place = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES:
         raise _corrupt(path, f"{quoted(name)} has an unknown dtype")
@@ -275,9 +275,9 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
             or not all(type(n) is int and 0 <= n < 2**63 for n in numbers)
             or len(numbers) > 32
         ):
-            raise _corrupt(path, f"{quoted(name)} has no proper shape or place")
+            raise _corrupt(path, f"{quoted(name)} has no valid shape or offsets")
     if len(place) != 2 or place[1] - place[0] != prod(shape) * BYTES[dtype]:
-        raise _corrupt(path, f"{quoted(name)} has a place that does not fit its shape and dtype")
+        raise _corrupt(path, f"{quoted(name)} has offsets that do not fit its shape and dtype")
     return TensorEntry(name, dtype, tuple(shape), base + place[0], base + place[1])
 
 

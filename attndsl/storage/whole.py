@@ -44,7 +44,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder to write into, which becomes the folder `path` all at once when the `with` ends well, and is dropped
     otherwise; so is what a killed process had begun for the same `path`. Raises `OSError`, also where something is at
-    `path` by then that is no empty folder."""
+    `path` by then that is not an empty folder."""
     import glob
     import shutil
 
@@ -119,7 +119,7 @@ def way_to_folder(folder: Path) -> str:
     """What to do where a file is to be written into a `folder` that is not there."""
     there = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
     if there.exists() and not there.is_dir():
-        return f"`{there}` is a file, so nothing can lie in it: name another folder"
+        return f"`{there}` is a file, not a folder: name another folder"
     return f"make it first: `mkdir -p {folder}`"
 
 

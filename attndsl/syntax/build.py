@@ -199,7 +199,7 @@ class TreeBuilder(ExpressionBuilder):
             if isinstance(entry, _Config):
                 self.complain(
                     "E0010",
-                    "a `config` stands outside of every `if`",
+                    "a `config` goes outside every `if`",
                     Span(self.source, entry.span.start, entry.span.start + len("config")),
                     help="write it before the `if`; a hyperparameter that depends on the value of a key is "
                     "`choose(key, … -> …)`",

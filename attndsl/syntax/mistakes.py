@@ -142,7 +142,7 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
         )
     if token.text == "///":
         return place.say(
-            "E0020", "a docstring stands on lines of its own", help="a comment after a statement starts with `#`"
+            "E0020", "a docstring goes on lines of its own", help="a comment after a statement starts with `#`"
         )
     if token.text == "'":
         end = text.find("'", token.end)
@@ -150,7 +150,7 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
         stop = end + 1 if 0 <= end < (line_end if line_end >= 0 else len(text)) else token.end
         quoted = text[token.start + 1 : stop - 1]
         return place.say(
-            "E0012", "strings stand in double quotes", Span(source, token.start, stop), help=f'write `"{quoted}"`'
+            "E0012", "strings go in double quotes", Span(source, token.start, stop), help=f'write `"{quoted}"`'
         )
     if token.text == ";":
         return place.say("E0012", "`;` means nothing here", help="a statement ends with its line: leave it out")
@@ -207,7 +207,7 @@ def _docstring(place: ParserPlace) -> Diagnostic | None:
         "E0020",
         "this docstring documents nothing",
         place.span(doc.start, end),
-        help="`///` stands before a declaration, an `input` or an `output`; a comment starts with `#`",
+        help="`///` goes before a declaration, an `input` or an `output`; a comment starts with `#`",
     )
 
 
@@ -316,7 +316,7 @@ def _unknown_word(place: ParserPlace) -> Diagnostic | None:
                 "E0020",
                 f"a `{first}` cannot be declared here",
                 place.span(place.start, place.start + len(first)),
-                help="declarations stand side by side in a file, not inside one another",
+                help="declarations go side by side in a file, not inside one another",
             )
         if first in _USES:
             return _nameless(place, first, place.start)
@@ -356,10 +356,10 @@ def _outside(place: ParserPlace) -> Diagnostic:
         other = None
         if closed:
             other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
-        return place.say("E0020", "a statement stands outside of every model and block", other=other)
+        return place.say("E0020", "this statement is outside every model and block", other=other)
     if word:
         return _word(place, token.start, token.end, tables().declarations, "a declaration")
-    return place.say("E0020", f"{place.shown()} stands outside of every declaration")
+    return place.say("E0020", f"{place.shown()} is outside every declaration")
 
 
 def _word(place: ParserPlace, start: int, end: int, words: Iterable[str], what: str) -> Diagnostic:
@@ -397,7 +397,7 @@ def _unused_value(place: ParserPlace) -> Diagnostic | None:
     line = place.text[place.start : place.parser.statement_end(place.start, place.token)].split("\n", 1)[0]
     return place.say(
         "E0019",
-        "this value goes nowhere",
+        "this value is not used",
         place.span(place.start, place.start + len(line.split(" #", 1)[0].rstrip())),
         help=helps,
     )

@@ -31,7 +31,7 @@ def read_source(path: str, name: str | None = None) -> Source:
     except (OSError, ValueError) as problem:  # ValueError: a path with a NUL in it
         reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
         message = f"`{name}` cannot be read: {reason[:1].lower()}{reason[1:]}"
-        raise error("E0001", message, help="check the path, and who may read there") from None
+        raise error("E0001", message, help="check the path and its permissions") from None
     if len(data) > MAX_BYTES:  # it grew in between
         raise AttnError(too_large(name, len(data)))
     return decode(data, name)

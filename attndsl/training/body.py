@@ -51,9 +51,10 @@ class TrainedBody:
         if own.kind in ("bytes", "chars"):
             lacking = [role for role in recipe.special.order if role not in own.special]
             if lacking or recipe.special.sentinels > len(own.sentinels):
+                needed = f"{lacking[0]} token" if lacking else f"{recipe.special.sentinels} sentinels"
                 raise error(
                     "E0738",
-                    f"the tokenizer of {self.path} has no {lacking[0] + ' token' if lacking else 'so many sentinels'}",
+                    f"the tokenizer of {self.path} does not have {'a ' if lacking else ''}{needed}",
                     help="train the body with the special tokens that this recipe names, or name fewer",
                 )
             return replace(recipe, tokenizer=own.kind), own
@@ -96,7 +97,7 @@ def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str
         if facts["spec"]["model"] != spec.model.name.text:  # addresses such as `layer.0.attn.q.weight` are in many
             raise error(
                 "E0609",
-                f"the run {path} is of another model: of `{facts['spec']['model']}`, not of `{spec.model.name.text}`",
+                f"the run {path} is of another model: `{facts['spec']['model']}`, not `{spec.model.name.text}`",
                 help=(
                     f"start from a run of `{spec.name}`, or from published weights of its kind",
                     f"to take what has the same address all the same: `attndsl export {path} --to safetensors FILE`, "

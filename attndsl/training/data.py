@@ -61,7 +61,7 @@ def _several(data: Data) -> str:
 
 
 def open_data(key: str, cache: Path, paths: Sequence[str] | None) -> TrainingData | None:
-    """The text that `load_data` kept under `key`; None where it is not there any more, or is no text."""
+    """The text that `load_data` kept under `key`; None where it is not there any more, or is not text."""
     found = open_dataset(cache, key)
     return _of_dataset(found, paths) if found is not None else None
 

@@ -51,5 +51,5 @@ def diverged(session: Session, message: str, step: int, lr: float) -> AttnError:
         notes = ["no step has moved the weights yet: the model's own formulas give it at its initial values"]
         ways.append("look in the spec for a division by zero, or the logarithm or root of a number below zero")
     if session.trainer.precision in ("float16", "bfloat16"):
-        ways.append(f"more exact numbers: `{resume} --set precision=float32`")
+        ways.append(f"a higher precision: `{resume} --set precision=float32`")
     return error("E0730", message, note=notes, help=ways)

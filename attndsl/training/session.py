@@ -128,7 +128,7 @@ def go_on(
     if recipe != before:
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(
-            f"{', '.join(names)} changed since the run began: from here on it is not the run that it would have been"
+            f"{', '.join(names)} changed since the run began: from here on the run is no longer the one that was begun"
         )
     check_recipe(recipe, graph)
     found = _recorded_data(run, facts, recipe, data, console)
@@ -206,7 +206,7 @@ def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
         fixed.append("optimizer")
     if fixed:
         raise error(
-            "E0734", f"a run that goes on cannot change its `{fixed[0]}`",
+            "E0734", f"a resumed run cannot change its `{fixed[0]}`",
             help="leave that setting out, or start a new run with another `--out`",
         )  # fmt: skip
 

@@ -69,8 +69,8 @@ class Evaluator:
         return False
 
     def is_untyped(self, node: tree.Expr) -> bool:
-        """Whether the kind of a value is not the author's choice, so that comparing it with another kind is no mistake
-        but false."""
+        """Whether the kind of a value is not the author's choice, so that comparing it with another kind is not a
+        mistake but false."""
         return False
 
     def without_size(self, operand: Operand) -> Operand:

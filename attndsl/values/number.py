@@ -1,4 +1,4 @@
-"""Numbers, texts, `none` and references: the values that are no tensors, and the operators on them."""
+"""Numbers, texts, `none` and references: the values that are not tensors, and the operators on them."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def undo(operator: str, place: int, span: Span, result: Number, *others: Number)
     rule = rule_of(operator)
     back = rule.undo[place] if place < len(rule.undo) else None
     if back is None:
-        raise error("E0628", f"`{span.text}` cannot be undone: {rule.lossy}", span)
+        raise error("E0628", f"`{span.text}` cannot be inverted: {rule.lossy}", span)
     values = [number.value for number in (result, *others)]
     assert None not in values
     if rule.takes == NUMBERS and any(number.is_bool for number in (result, *others)):

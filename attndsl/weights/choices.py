@@ -75,8 +75,8 @@ def counted(expression: tree.Expr) -> tree.Expr | None:
 
 
 def choice_of(expression: tree.Expr) -> Choice | None:
-    """The table that `choose(…)` writes, or None where the expression is no such call; E0632 where it is no table, or
-    gives a published value twice."""
+    """The table that `choose(…)` writes, or None where the expression is no such call; E0632 where it is not a table,
+    or gives a published value twice."""
     if not is_call_of(expression, CHOOSE):
         return None
     assert isinstance(expression, tree.Call)
@@ -116,7 +116,7 @@ def _row(argument: tree.Argument) -> Row:
             "E0632",
             f"`{left.text}` is not a published value",
             left.span,
-            help=f'a text stands in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
+            help=f'a text goes in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
         )
     return Row(None if isinstance(left, tree.Name) else published, value, argument.span, right)
 

@@ -59,5 +59,5 @@ class Conditions(Evaluator):
         return self.values.get(node.text)
 
     def unknown(self, node: tree.Name) -> AttnError:
-        help = did_you_mean(node.text, self.values) or f'a text stands in quotes: `"{node.text}"`'
+        help = did_you_mean(node.text, self.values) or f'a text goes in quotes: `"{node.text}"`'
         return error("E0630", f"`{self.graph.name}` has no hyperparameter `{node.text}`", node.span, help=help)

@@ -72,9 +72,9 @@ def config_settings(
     """The hyperparameters that a published configuration gives, by what the section says; those `without` which it is
     asked are not looked at.
 
-    Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is no number, text or
-    truth value, E0104 and E0405 where it cannot be computed with. `warn` gets a diagnostic (W0601) for each key, also
-    inside a key, that the section does not speak of.
+    Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is not a number, text
+    or truth value, E0104 and E0405 where it cannot be computed with. `warn` gets a diagnostic (W0601) for each key,
+    also inside a key, that the section does not speak of.
     """
     lookup = lookup_in(config)
     settings: dict[str, Plain] = {}
@@ -104,7 +104,7 @@ def config_settings(
             warn(
                 Diagnostic(
                     "W0601",
-                    f"{source} says {shown_key} = {shown(value)}, of which the spec does not speak",
+                    f"{source} says {shown_key} = {shown(value)}, which the spec does not mention",
                     Label(section.span) if not section.config else Label(section.config[-1].span),
                     helps=(f"map or require it if it changes what is computed; if not: `ignore {shown_key}`",),
                 )
@@ -170,9 +170,9 @@ def require(entry: tree.ConfigEntry, lookup: Lookup, source: str) -> None:
         raise missing
     values = ", ".join(f"{key} = {shown(lookup(key))}" for key in dict.fromkeys(keys_in(entry.value)))
     if MODEL_TYPE in keys:
-        message = f"{source} is that of another kind of model: {MODEL_TYPE} is {shown(lookup(MODEL_TYPE))}"
+        message = f"{source} is for another kind of model: {MODEL_TYPE} is {shown(lookup(MODEL_TYPE))}"
     else:
-        message = f"{source} is of a model that this spec does not describe: {values}"
+        message = f"{source} is for a model that this spec does not describe: {values}"
     raise error("E0614", message, entry.span, "required here")
 
 

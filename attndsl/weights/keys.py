@@ -155,7 +155,7 @@ def shown(value: Any) -> str:
     try:
         text = str(value).lower() if isinstance(value, bool) else repr(value)
     except ValueError:  # an integer of thousands of digits
-        text = "a number without end"
+        text = "an endless number"
     return text if len(text) <= 60 else text[:57] + "…"
 
 

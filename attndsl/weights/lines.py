@@ -153,7 +153,7 @@ def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) ->
     if isinstance(value, (Literal, Computed)) and line.direction != "<-" and name.variables:
         raise error(
             "E0626",
-            f"how many `{name.text}` there are is not said",
+            f"nothing says how many `{name.text}` there are",
             line.name.span,
             help="use `<-`: a check on import only",
         )

@@ -100,7 +100,7 @@ def dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) 
 
 def as_float(array: Array) -> Array:
     """Real numbers as parameters have them: float16 as float32, and in the byte order of this machine."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN is no reason to speak up here
+    with np.errstate(invalid="ignore"):  # a signalling NaN is not a reason to speak up here
         wide = np.float32 if array.dtype.itemsize == 2 else array.dtype.newbyteorder("=")
         return array.astype(wide, copy=False)
 
@@ -169,7 +169,7 @@ class OwnNames:
         return error("E0605", message, help=_instead(address, left))
 
     def _left_over(self, name: str) -> AttnError:
-        message = f"{self.source.path} has {quoted(name)}, which is no parameter of `{self.graph.name}`"
+        message = f"{self.source.path} has {quoted(name)}, which is not a parameter of `{self.graph.name}`"
         return error("E0606", message, help=did_you_mean(name, self.parameters))
 
     def read(self) -> dict[str, Array]:
@@ -258,10 +258,10 @@ class PublishedNames:
     def _left_over(self, name: str) -> AttnError:
         return error(
             "E0606",
-            f"{self.source.path} has {quoted(name)}, of which the spec does not speak",
+            f"{self.source.path} has {quoted(name)}, which the spec does not mention",
             self.section.model.span,
             "every published tensor is mapped or ignored",
-            help=did_you_mean(name, self.full) or f"if it is no parameter of the model: `ignore {_as_text(name)}`",
+            help=did_you_mean(name, self.full) or f"if it is not a parameter of the model: `ignore {_as_text(name)}`",
         )
 
     def wrong_shape(self, item: Item, entry: TensorEntry) -> AttnError:
@@ -382,7 +382,10 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
         if name not in arrays
     ]
     over: Mistakes = [
-        (name, error("E0606", f"{quoted(name)} is no parameter of `{graph.name}`", help=did_you_mean(name, parameters)))
+        (
+            name,
+            error("E0606", f"{quoted(name)} is not a parameter of `{graph.name}`", help=did_you_mean(name, parameters)),
+        )
         for name in over_names
     ]
     shapes: Mistakes = []

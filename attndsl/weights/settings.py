@@ -101,8 +101,8 @@ def _check_kinds(spec: Spec, found: Mapping[str, Plain], path: str) -> None:
 
 
 def _check_variant(spec: Spec, found: Mapping[str, Plain], explicit: Collection[str], path: str) -> None:
-    """That the whole numbers which the variant itself says are those of the weights (E0617): `gpt2:medium` is no name
-    for the small one. What data decide is free: the size of a vocabulary, the number of classes."""
+    """That the whole numbers which the variant itself says are those of the weights (E0617): `gpt2:medium` is not a
+    name for the small one. What data decide is free: the size of a vocabulary, the number of classes."""
     bounds = _bounding(spec.model)
     for setting in spec.variant.settings if spec.variant is not None else ():
         name = setting.name.text if setting.name is not None else ""

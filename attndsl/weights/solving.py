@@ -81,7 +81,7 @@ def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
     for operator, place in _undone(expression, steps, places[0]):
         rule = rule_of(operator)
         if place >= len(rule.undo) or rule.undo[place] is None:
-            return f"`{operator}` cannot be undone: {rule.lossy}"
+            return f"`{operator}` cannot be inverted: {rule.lossy}"
     return obstacle(steps[places[0]][2], unknown)
 
 

@@ -155,7 +155,7 @@ def read_json(path: Path, code: str) -> dict[str, Any]:
     except OSError as problem:
         raise unreadable(path, problem.strerror, code) from None
     except ValueError as problem:
-        raise error(code, f"{path} is no JSON: {str(problem)[:200]}", help=DOWNLOAD) from None
+        raise error(code, f"{path} is not JSON: {str(problem)[:200]}", help=DOWNLOAD) from None
     if not isinstance(value, dict):
-        raise error(code, f"{path} holds no JSON object", help=DOWNLOAD)
+        raise error(code, f"{path} does not hold a JSON object", help=DOWNLOAD)
     return value

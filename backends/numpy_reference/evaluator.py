@@ -151,7 +151,7 @@ class NumpyProgram:
         """A scalar output and its gradients by parameter address: one step's worth of training."""
         outputs, gradients, _ = self.gradients(inputs, {output: np.ones(())}, training=training, seed=seed, step=step)
         if outputs[output].ndim:
-            raise error("E0802", f"`{output}` is no scalar: only a scalar can be minimised")
+            raise error("E0802", f"`{output}` is not a scalar: only a scalar can be minimised")
         return float(outputs[output]), gradients
 
     def evaluate(self, node: Node, call: Call, arrays: Sequence[Array]) -> Array:

@@ -237,7 +237,7 @@ def wrapped(line: str, indent: int) -> list[str]:
 
 def _spans(line: str) -> list[tuple[int, int, int]]:
     """(depth, start, end) of every bracket pair outside string literals. One that was opened on a line before this one
-    is no pair."""
+    is not a pair."""
     stack: list[int] = []
     found: list[tuple[int, int, int]] = []
     quote = ""

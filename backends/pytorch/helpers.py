@@ -37,7 +37,7 @@ def attend(
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:
     """A power of whole numbers, which a negative one is not."""
     if not torch.compiler.is_compiling() and exponent.numel() and (lowest := int(exponent.min())) < 0:
-        raise ArithmeticError(f"an int to the power of {lowest} is no int")
+        raise ArithmeticError(f"an int to the power of {lowest} is not an int")
     return base ** exponent.clamp(min=0) // (exponent >= 0).long()  # a compiled module stops at the zero
 ''',
     "wide_einsum": '''

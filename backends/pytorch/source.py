@@ -308,7 +308,7 @@ class File:
         paragraphs.append(
             [
                 f"Written by attndsl from {origin}: {graph.parameter_count:,} parameters. Each comment names a line of"
-                " the spec; to change a hyperparameter, write the file anew from there."
+                " the spec; to change a hyperparameter, generate the file again from there."
             ]
         )
         lines = [f'"""{title}', ""]

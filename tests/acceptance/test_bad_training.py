@@ -121,7 +121,7 @@ def test_options_that_make_no_sense_together(refused: Refused) -> None:
     refused(("train",), 2, "give a SPEC to train")
     refused(("train", "gpt2"), 2, "`--data` is missing")
     refused(("train", "gpt2", "--resume", "run"), 2, "--resume RUN")
-    refused(("train", "--resume", "run", "--out", "new"), 2, "leave `--out` away")
+    refused(("train", "--resume", "run", "--out", "new"), 2, "leave `--out` out")
     refused((*TRAIN, "--data", "song.txt", "--steps", "3", "--set", "steps=2"), 2, "contradict each other")
 
 
@@ -165,7 +165,7 @@ def test_an_export_overwrites_nothing_else(refused: Refused, place: Path) -> Non
     refused(("export", "run", "--to", "safetensors", "hf"), "E0883", "it is a folder")
 
 
-# ---------------------------------------------------------------- losses that are no numbers
+# ---------------------------------------------------------------- losses that are not numbers
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_loss_that_becomes_nan_ends_the_run_and_names_the_ways_on(
 
 
 def test_a_checkpoint_that_is_called_good_can_be_gone_on_from(attndsl: Callable, place: Path) -> None:
-    """The step that ruins the weights has a fine loss itself: what it leaves behind is no good checkpoint."""
+    """The step that ruins the weights has a fine loss itself: what it leaves behind is not a good checkpoint."""
     argv = (*TRAIN, "--data", "song.txt", "--out", "new", "--set", "clip=0")
     assert attndsl(*argv, "--steps", "2", "--set", "checkpoint=1").code == 0
     done = attndsl("train", "--resume", "new", "--steps", "9", "--set", "lr=1e30")

@@ -102,7 +102,7 @@ def _raising(problem: BaseException):
     [
         (error("E0501", "there is no spec `x`"), 1, "error[E0501]: there is no spec `x`"),
         (OSError(errno.ENOSPC, "No space left on device", "out.npz"), 1, "`out.npz`: no space left on device"),
-        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 1, "check who may read and write there"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 1, "check its permissions"),
         (MemoryError("Unable to allocate 4.00 TiB"), 1, "there is not enough memory"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 4 TiB"),

@@ -115,7 +115,7 @@ def test_damaged_token_files_are_made_anew(tmp_path: Path, name: str) -> None:
     said: list[str] = []
     again = load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache, said.append)
     assert not again.cached
-    assert "made anew" in said[0]
+    assert "made again" in said[0]
     assert (again.train.tokens == tokens).all()
     assert load_dataset(str(tmp_path / "a.txt"), choice, 0.1, cache, said.append).cached
     assert len(said) == 2

@@ -235,7 +235,7 @@ def test_a_group_stays_together() -> None:
     [
         ("a.jsonl", b'{"a": 1}\nnot json\n', "E0712", "a.jsonl:2 is not JSON"),
         ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "E0712", "a.jsonl:3 is not JSON"),
-        ("a.jsonl", b'{"a": 1}\n[1, 2]\n', "E0712", "a.jsonl:2 is no JSON object"),
+        ("a.jsonl", b'{"a": 1}\n[1, 2]\n', "E0712", "a.jsonl:2 is not a JSON object"),
         ("a.jsonl", b"[" * 100_000, "E0712", "a.jsonl:1 is not JSON"),
         ("a.jsonl", b"", "E0713", "no rows"),
         ("a.jsonl", b"\n \n", "E0713", "no rows"),

@@ -120,7 +120,7 @@ def test_two_stacks_share_nothing_but_the_embedding(tmp_path: Path) -> None:
 
 
 def test_padding_of_the_source_changes_nothing(tmp_path: Path) -> None:
-    """What is no valid key is not seen, in the encoder or across."""
+    """What is not a valid key is not seen, in the encoder or across."""
     program = NumpyProgram(graph(ENCODER_DECODER, tmp_path), dtype="float64")
     rng = np.random.default_rng(0)
     source, target = rng.integers(0, 11, (2, 5)), rng.integers(0, 11, (2, 4))

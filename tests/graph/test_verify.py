@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "an output that needs no input": ("needs y", "needs x", "outputs are", "no optional input"),
     "an output that needs an input with a default": ("needs y", "needs v", "outputs are", "without a default"),
     "an output that is an input without its default": ("u = %21", "u = %18", "outputs are", "without its default"),
-    "something that is no input, left out": ("given(%18", "given(%19", "given or left out", "no input of the model"),
+    "not an input, left out": ("given(%18", "given(%19", "given or left out", "not an input of the model"),
     "an input read without its default": ("neg(%20)", "neg(%18)", "read with its default", "`v` has a default"),
     "a default of another type": ("given(%18, %19)", "given(%18, %0)", "types are what", "the default is"),
 }  # fmt: skip

@@ -71,7 +71,7 @@ REFUSED = [
         ops.Unflatten(axis("D"), axes("H K")),
         ["float D"],
         "E0206",
-        "`D` does not come apart into [H, K]: `D` is not `H*K`",
+        "`D` does not split into [H, K]: `D` is not `H*K`",
     ),
     (ops.Flatten(axes("H K"), axis("D")), ["float H K"], "E0206", "[H, K] do not make up `D`"),
     (ops.Transpose(axes("T")), ["float B T"], "E0203", "has [B], which the new order lacks"),

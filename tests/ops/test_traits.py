@@ -39,7 +39,7 @@ def having(trait: str) -> list[object]:
 @pytest.mark.parametrize("needed", ["all", "first", "last"])
 @pytest.mark.parametrize("sample", GRADIENTS, ids=str)
 def test_gradients_read_only_what_is_kept(sample: Sample, needed: str) -> None:
-    """What is not kept is overwritten with NaN, or with zeros where it is no float: the gradients must not notice."""
+    """What is not kept is overwritten with NaN, or with zeros if it is not a float: the gradients must not notice."""
     count = len(sample.types)
     wanted = {"all": (True,) * count, "first": (True, *(False,) * (count - 1)), "last": (*(False,) * (count - 1), True)}
     told = Call(sample.types, sample.output, sample.sizes, "float64", training=True, needed=wanted[needed])

@@ -173,7 +173,7 @@ class Differences:
     gradients: Mapping[tuple[str, str], float]
 
     def beyond(self, allowed: float) -> list[str]:
-        """What differs by more (or is no number), in words."""
+        """What differs by more (or is not a number), in words."""
         found = {f"{name} ({batch})": d for (batch, name), d in self.outputs.items()}
         found |= {f"gradient by {address} ({batch})": d for (batch, address), d in self.gradients.items()}
         return [f"{what}: {difference:.3g}" for what, difference in found.items() if not difference <= allowed]

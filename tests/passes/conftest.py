@@ -28,7 +28,7 @@ def spec(tmp_path: Path) -> Callable[..., Graph]:
 
 
 def _gap(left: np.ndarray, right: np.ndarray) -> float:
-    """The largest difference of two arrays; where both are no number there is none."""
+    """The largest difference of two arrays; where both are NaN there is none."""
     both = np.isnan(left) & np.isnan(right)
     return float(np.abs(np.where(both, 0.0, left - right)).max(initial=0.0))
 

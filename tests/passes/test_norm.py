@@ -228,16 +228,16 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         "what is divided by the root is not what the variance is of",
         2,
     ),
-    "a sum that is no mean": (
+    "a sum that is not a mean": (
         """
   return x * rsqrt(sum(x ^ 2, over=D) + eps) * scale""",
-        "a sum of squares over [width] is no mean",
+        "a sum of squares over [width] is not a mean",
         1,
     ),
     "divided by another number": (
         """
   return x * rsqrt(sum(x ^ 2, over=D) / (D - 1) + eps) * scale""",
-        "a sum of squares over [width] is no mean",
+        "a sum of squares over [width] is not a mean",
         1,
     ),
     "fourth powers": (
@@ -333,7 +333,7 @@ def test_near_miss_stays(name, spec, difference):
 
 
 def test_two_norms_of_the_same(spec, difference):
-    """A parallel block: what the two share is no obstacle."""
+    """A parallel block: what the two share is not an obstacle."""
     before = spec(SPEC.replace("%s", "\n  return layer_norm(x) as one + layer_norm(x) as two"))
     after, _ = optimize(before)
     assert [op.shifted for op in norms(after)] == [True, True]

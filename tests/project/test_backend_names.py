@@ -17,7 +17,7 @@ PACKAGES = {"attndsl/lazy.py"}  # where a text that is called as a backend is me
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Every string of a module that is no docstring, with its line."""
+    """Every string of a module that is not a docstring, with its line."""
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)

@@ -48,8 +48,12 @@ def mistakes(graph: Graph, **arrays: object) -> list[str]:
 @pytest.mark.parametrize(
     ("shape", "message", "way"),
     [
-        ((2, 3, 8, 6), "is 6 long along axis 4, `X*patch`, which is no multiple of `patch` = 4", "4 and 8 would fit"),
-        ((2, 3, 3, 8), "is 3 long along axis 3, `Y*patch`, which is no multiple of `patch` = 4", ": 4 would fit"),
+        (
+            (2, 3, 8, 6),
+            "is 6 long along axis 4, `X*patch`, which is not a multiple of `patch` = 4",
+            "4 and 8 would fit",
+        ),
+        ((2, 3, 3, 8), "is 3 long along axis 3, `Y*patch`, which is not a multiple of `patch` = 4", ": 4 would fit"),
         ((2, 1, 8, 8), "is 1 long along axis 2, `channels`, which is 3", "`channels=1`"),
         ((2, 8, 12, 3), "has its axes in another order: its shape is [2, 8, 12, 3]", "transpose(0, 3, 1, 2)"),
         ((3, 8, 8), "has 3 axes, and `float[B, channels, Y*patch, X*patch]` has 4", "`array[None]`"),
@@ -87,7 +91,7 @@ def test_refused() -> None:
         "E0802 `targets` is 4 long along axis 2, `T`, which is 5"
     ]
     assert mistakes(graph_with("float 2*N"), x0=np.zeros(5)) == [
-        "E0802 `x0` is 5 long along axis 1, `2*N`, which is no multiple of 2"
+        "E0802 `x0` is 5 long along axis 1, `2*N`, which is not a multiple of 2"
     ]
     assert mistakes(graph_with("float D", D=3), x0=np.zeros(5)) == [
         "E0802 `x0` is 5 long along axis 1, `D`, which is 3"

@@ -73,7 +73,7 @@ def test_what_is_linear_stays_so_away_from_the_ends() -> None:
     text = "model M(width=1) {\n input x: [T, width]\n output y = resize(x, 3 * T)\n}\n"
     places = (np.arange(60) + 0.5) / 3 - 0.5
     y = meaning(text, {"x": x})["y"]
-    assert np.allclose(y[6:-6, 0], places[6:-6], atol=0.08)  # a = -3/4 is no exact reproduction; Keys' -1/2 is
+    assert np.allclose(y[6:-6, 0], places[6:-6], atol=0.08)  # a = -3/4 is not an exact reproduction; Keys' -1/2 is
     text = text.replace("3 * T", "3 * T, cubic(-0.5)")
     assert np.allclose(meaning(text, {"x": x})["y"][6:-6, 0], places[6:-6], atol=1e-12)
 

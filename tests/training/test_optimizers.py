@@ -244,7 +244,7 @@ class Adagrad(Optimizer):
     name = "adagrad"
     doc = "the gradient by the root of the sum of its squares"
     options: ClassVar = {
-        "lr": Option("float", 0.05, "learning rate at its highest", 0),
+        "lr": Option("float", 0.05, "highest learning rate", 0),
         "start": Option("float", 1e-3, "what the sums begin with", 1e-12),
     }
 
@@ -307,7 +307,7 @@ def test_narrow_types_learn_alike(spec: str, precision: str) -> None:
     losses, state = narrow_steps(spec, precision)
     assert losses[-1] < losses[0] - 1
     np.testing.assert_allclose(losses, narrow_steps(spec, "float32")[0], rtol=0.02)
-    # The loss itself is no narrow number: neither what is summed up nor the sum.
+    # The loss itself is not a narrow number: neither what is summed up nor the sum.
     assert any(loss != float(np.float16(loss)) for loss in losses)
     assert all(array.dtype == np.float32 for name, array in state.items() if name.startswith("parameters/"))
     assert ("scale" in state) == (precision == "float16")

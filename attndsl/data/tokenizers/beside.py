@@ -115,7 +115,7 @@ def _object(path: Path) -> dict[str, Any]:
     except ValueError as problem:
         raise _unreadable(path, problem) from None
     if not isinstance(found, dict):
-        raise _unreadable(path, ValueError("it is no JSON object"))
+        raise _unreadable(path, ValueError("it is not a JSON object"))
     return found
 
 

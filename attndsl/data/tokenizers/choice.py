@@ -77,7 +77,7 @@ def _trained(text: str, name: str, size: str, special: SpecialTokens) -> Tokeniz
         lowered = "; `wordpiece:2000:lower` knows no capitals" if name == "wordpiece" else ""
         raise error(
             "E0706",
-            f"`{text}` does not say a vocabulary for {what}",
+            f"`{text}` does not give the vocabulary size of {what}",
             help=f"write `{example}`, a number from {least + beside:,} ({holds}) to {MOST:,}{lowered}",
         )
     return TokenizerChoice(name, int(number), lower=lower, special=special)

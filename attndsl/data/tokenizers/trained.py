@@ -70,7 +70,7 @@ def train_wordpiece(size: int, texts: Iterable[str], special: SpecialTokens, low
 
 
 def _alphabet(texts: Iterable[str], most: int) -> list[str]:
-    """The `most` frequent characters that are no space, in their own order."""
+    """The `most` frequent characters that are not spaces, in their own order."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
@@ -108,8 +108,8 @@ def _written(tokenizer: Any, special: SpecialTokens) -> str:
         ):
             raise error(
                 "E0724",
-                f"the special token `{name}` cannot be told from the word `{name}`",
-                help=f"give it a name that is no word: `[{name.upper()}]`, `<{name.lower()}>`",
+                f"the special token `{name}` cannot be distinguished from the word `{name}`",
+                help=f"give it a name that is not a word: `[{name.upper()}]`, `<{name.lower()}>`",
             )
     if special.last:
         tokenizer.add_special_tokens(list(special.last))

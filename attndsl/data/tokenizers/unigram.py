@@ -34,8 +34,8 @@ _LEAST = 0.5  # the count of a character that no segmentation uses
 
 def learn_pieces(texts: Iterable[str], size: int, names: Sequence[str] = ()) -> list[tuple[str, float]]:
     """At most `size` pieces with the logarithms of their probabilities, the likeliest first. All characters of the
-    alphabet are among them; it takes at most half of the pieces. `names` are no pieces, and their characters are in the
-    alphabet, so that there is another way to read them."""
+    alphabet are among them; it takes at most half of the pieces. `names` are not pieces, and their characters are in
+    the alphabet, so that there is another way to read them."""
     words = _words(texts, max(1, size // 2), "".join(names))
     seed = _seed(words, max(10 * size, 20_000))
     graph, inner, counts, single = seed.graph(words), seed.inner(), seed.counts, seed.lengths == 1

@@ -339,6 +339,6 @@ FAMILIES = (
     family(
         "bert for answers", "BertForQuestionAnswering", for_answers, ask_answer, "AutoModelForQuestionAnswering", {},
         configs=TWO_ENDS,
-        shortest=2,  # in a text of one token nothing is to be found, and there is no gradient
+        shortest=2,  # in a text of one token there is nothing to predict, and there is no gradient
     ),
 )  # fmt: skip

@@ -54,7 +54,7 @@ def labelled(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
 
 
 def ask_classifier(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The published class takes the last token that is no padding; here the place is said outright."""
+    """The published class takes the last token that is not padding; here the place is said outright."""
     import torch
     from torch.nn.functional import cross_entropy
 

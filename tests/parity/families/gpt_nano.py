@@ -14,7 +14,7 @@ NANO: Config = {"vocab_size": 1024, "n_positions": 128, "n_layer": 4, "n_embd": 
 
 @cache
 def layout() -> str:
-    """GPT-2's section, for a model whose epsilon is no hyperparameter."""
+    """GPT-2's section, for a model whose epsilon is not a hyperparameter."""
     text = Path(shipped()["gpt2"]).read_text(encoding="utf-8")
     section = text[text.index("weights GPT2 from") : text.index("train GPT2 {")]
     return section.replace("weights GPT2", "weights GPTNano").replace(
