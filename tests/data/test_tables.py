@@ -253,8 +253,8 @@ def test_a_group_stays_together() -> None:
         ("a.npz", b"garbage", "E0718", "archive"),
         ("a.npz", b"", "E0718", "archive"),
         ("a.npz", b"PK\x03\x04garbage", "E0718", "archive"),
-        ("a.parquet", b"x", "E0718", "no table"),
-        ("a", b"x", "E0718", "no table"),
+        ("a.parquet", b"x", "E0718", "is not a table"),
+        ("a", b"x", "E0718", "is not a table"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_tables(tmp_path: Path, name: str, content: bytes, expected: str, said: str) -> None:

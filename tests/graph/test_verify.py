@@ -82,7 +82,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a loop of another loop": ('path="h"', 'path="g.*.h"', "a repeat stands in", "outside of the repeat `g`"),
     "a parameter declared twice": ("parameter h.*.s", "parameter w", "declared once", "0 indices"),
     "an input declared twice": ("input y %1", "input x %1", "inputs are", "`x` is declared twice"),
-    "an output that needs no input": ("needs y", "needs x", "outputs are", "no optional input"),
+    "an output that needs no input": ("needs y", "needs x", "outputs are", "not optional inputs"),
     "an output that needs an input with a default": ("needs y", "needs v", "outputs are", "without a default"),
     "an output that is an input without its default": ("u = %21", "u = %18", "outputs are", "without its default"),
     "not an input, left out": ("given(%18", "given(%19", "given or left out", "not an input of the model"),

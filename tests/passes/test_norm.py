@@ -283,9 +283,12 @@ ACTIVATIONS: dict[str, tuple[str, object]] = {
     "silu by one over exp": ("x * (1 / (exp(-x) + 1))", Silu()),
 }
 OTHER_CURVES = {
-    "other constants": ("0.5 * x * (1 + tanh(0.8 * (x + 0.044715 * x ^ 3)))", "no `gelu`: 0.8 and 0.035772 instead of"),
-    "not halved": ("x * (1 + erf(x / sqrt(2)))", "no `gelu`: 1 and 1 instead of 0.5 and 0.5"),
-    "quick gelu": ("x * sigmoid(1.702 * x)", "no `silu`: 1.702 instead of 1"),
+    "other constants": (
+        "0.5 * x * (1 + tanh(0.8 * (x + 0.044715 * x ^ 3)))",
+        "not those of `gelu`: 0.8 and 0.035772 instead of",
+    ),
+    "not halved": ("x * (1 + erf(x / sqrt(2)))", "not those of `gelu`: 1 and 1 instead of 0.5 and 0.5"),
+    "quick gelu": ("x * sigmoid(1.702 * x)", "not those of `silu`: 1.702 instead of 1"),
 }
 
 
