@@ -108,7 +108,9 @@ def test_an_unknown_special_token(refused: Callable) -> None:
 
 
 def test_a_checkpoint_of_another_family(refused: Callable) -> None:
-    refused(("run", "vit:nano", "--weights", "classes"), "E0609", "of another model", "`BERT`", "bert:nano-classifier")
+    refused(
+        ("run", "vit:nano", "--weights", "classes"), "E0609", "another model than", "`BERT`", "bert:nano-classifier"
+    )
     refused(
         (*TEXTS, "--data", "texts.tsv", "--weights", "vit", *NEW),
         "E0609",

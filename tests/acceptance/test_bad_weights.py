@@ -60,13 +60,13 @@ WEIGHTS: dict[str, tuple[Callable[[], None], str, str]] = {
     "truncated in its header": (_bytes(lambda b: b[:50]), "E0603", "is truncated"),
     "empty": (_bytes(lambda b: b""), "E0603", "is truncated"),
     "with a tail": (_bytes(lambda b: b + b"abc"), "E0602", "3 bytes at its end"),
-    "with an endless header": (_bytes(lambda b: struct.pack("<Q", 2**60) + b[8:]), "E0602", "no intact"),
+    "with an endless header": (_bytes(lambda b: struct.pack("<Q", 2**60) + b[8:]), "E0602", "is not an intact"),
     "with a broken header": (_bytes(lambda b: b[:8] + b"x" + b[9:]), "E0602", "is not JSON"),
     "with a header nested without end": (
         _bytes(lambda b: struct.pack("<Q", 200_000) + b"[" * 100_000 + b"]" * 100_000), "E0602", "nested too deeply",
     ),
     "overlapping": (
-        _header(lambda h: h[NORM].update(data_offsets=h["h.0.ln_1.scale"]["data_offsets"])), "E0602", "no intact",
+        _header(lambda h: h[NORM].update(data_offsets=h["h.0.ln_1.scale"]["data_offsets"])), "E0602", "is not an intact",
     ),
     "of negative length": (_header(lambda h: h[NORM].update(shape=[-16])), "E0602", f"`{NORM}`"),
     "of an unknown type": (_header(lambda h: h[NORM].update(dtype="F7")), "E0602", "unknown dtype"),
@@ -180,7 +180,7 @@ def test_a_published_folder_that_is_damaged(
     [
         (("gpt2", "--set", "depth=3"), "E0617", ("`depth` is 3", "depth = 2", "leave `depth` out")),
         (("gpt2", "--set", "depth=1000000000"), "E0617", ("`depth` is 1000000000", "depth = 2")),
-        (("gpt3",), "E0609", ("of another model than `gpt3`: of `GPT2`", "`gpt2`, of which the run has a copy")),
+        (("gpt3",), "E0609", ("of `GPT2`, another model than `gpt3`", "`gpt2`, of which the run has a copy")),
         (("tiny.attn",), "E0609", ("it has no hyperparameter `context`",)),
     ],
 )

@@ -259,12 +259,12 @@ def test_a_setting_agrees_with_weights_by_what_it_means(tmp_path: Path) -> None:
     ("body", "why"),
     [
         ("a = x * y", "several keys that are not known: `x`, `y`"),
-        ("a = x % 2", "`%` cannot be undone: different numbers have the same result"),
-        ("a = 2 ^ x", "`^` cannot be undone: an exponent has no inverse here"),
+        ("a = x % 2", "`%` cannot be inverted: different numbers have the same result"),
+        ("a = 2 ^ x", "`^` cannot be inverted: an exponent has no inverse here"),
         ("a = x * x", "`x` stands in it more than once"),
         ("a = 1 if x > 2 else 0", "`1 if x > 2 else 0` says only on which side of a condition it is"),
-        ("a = floor(x)", "`floor` cannot be undone"),
-        ("a = x > 3", "`>` cannot be undone"),
+        ("a = floor(x)", "`floor` cannot be inverted"),
+        ("a = x > 3", "`>` cannot be inverted"),
         ("a = count(names)", "only the labels, `count(id2label)`, can be written"),
     ],
 )

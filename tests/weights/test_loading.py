@@ -111,7 +111,7 @@ def test_a_folder_in_several_parts(tmp_path: Path) -> None:
         ({"weight_map": {**table, names[0]: "none.safetensors"}}, "is missing"),
         ({"weight_map": {**table, names[0]: "../x.safetensors"}}, "does not say which file"),
         ({"weight_map": {}}, "no `weight_map`"),
-        ([], "no JSON object"),
+        ([], "a JSON object"),
     ]
     for content, says in wrong:
         index.write_text(json.dumps(content))
@@ -259,7 +259,7 @@ def test_settings_come_from_the_folder(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as raised:
         load(tmp_path / "hf", heads=4)  # every shape fits, and every number would be wrong
     assert codes(raised.value) == ["E0617"]
-    for content, says in ((b"{", "no JSON"), (b"[]", "no JSON object"), (b"\xff", "UTF-8")):
+    for content, says in ((b"{", "is not JSON"), (b"[]", "a JSON object"), (b"\xff", "UTF-8")):
         (tmp_path / "hf" / "config.json").write_bytes(content)
         with pytest.raises(AttnError, match=says) as raised:
             settings_for(tmp_path / "hf", [SECTION])
