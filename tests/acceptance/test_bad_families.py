@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_family(refused: Callable) -> None:
     refused(
         (*TEXTS, "--data", "texts.tsv", "--weights", "vit", *NEW),
         "E0609",
-        "of `ViT`, not of `BERT`",
+        "`ViT`, not `BERT`",
         "published weights",
     )
 
@@ -132,7 +132,7 @@ def test_a_head_that_the_weights_lack(refused: Callable, trained: Path) -> None:
         ("run", "bert:classifier", "--weights", "body"),
         "E0605", "no `classifier`", "the layer is made here", "train it on top of them",
     )  # fmt: skip
-    refused(("run", "vit", "--weights", "body"), "E0614", "of another kind of model", "'bert'")
+    refused(("run", "vit", "--weights", "body"), "E0614", "for another kind of model", "'bert'")
 
 
 @pytest.mark.parametrize(

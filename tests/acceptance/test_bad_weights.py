@@ -66,7 +66,7 @@ WEIGHTS: dict[str, tuple[Callable[[], None], str, str]] = {
         _bytes(lambda b: struct.pack("<Q", 200_000) + b"[" * 100_000 + b"]" * 100_000), "E0602", "nested too deeply",
     ),
     "overlapping": (
-        _header(lambda h: h[NORM].update(data_offsets=h["h.0.ln_1.scale"]["data_offsets"])), "E0602", "is not an intact",
+        _header(lambda h: h[NORM].update(data_offsets=h["h.0.ln_1.scale"]["data_offsets"])), "E0602", "not an intact",
     ),
     "of negative length": (_header(lambda h: h[NORM].update(shape=[-16])), "E0602", f"`{NORM}`"),
     "of an unknown type": (_header(lambda h: h[NORM].update(dtype="F7")), "E0602", "unknown dtype"),
