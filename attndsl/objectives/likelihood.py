@@ -11,6 +11,7 @@ from attndsl.graph.builder import Builder
 from attndsl.objectives.base import Objective
 from attndsl.objectives.predictions import prediction_output
 from attndsl.ops.arithmetic import Div, Ge, Maximum, Where
+from attndsl.ops.control import Given
 from attndsl.ops.elementwise import Neg
 from attndsl.ops.generators import Constant
 from attndsl.ops.movement import Take
@@ -33,11 +34,20 @@ def with_cross_entropy(objective: Objective) -> tuple[Graph, str | None]:
     while name in {info.name for info in graph.outputs}:
         name += "_"
     builder = Builder()
-    value = _cross_entropy(builder, said.value, answer.value)
+    value = _cross_entropy(builder, said.value, _read(graph, answer))
     body = graph.body
-    added = OutputInfo(name, value, said.needs | {answer.name})
+    needs = {answer.name} if answer.optional and answer.default is None else set()
+    added = OutputInfo(name, value, said.needs | needs)
     region = Region(body.parameters, (*body.nodes, *builder.nodes), (*body.results, value))
     return replace(graph, outputs=(*graph.outputs, added), body=region), name
+
+
+def _read(graph: Graph, info: InputInfo) -> Value:
+    """An input as it is read: with its default, if it has one."""
+    for node in graph.body.nodes if info.default is not None else ():
+        if isinstance(node.op, Given) and node.inputs[0] is info.value:
+            return node.output
+    return info.value
 
 
 def _said(objective: Objective, answer: InputInfo) -> OutputInfo | None:

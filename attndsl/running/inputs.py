@@ -70,11 +70,7 @@ def check_shapes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
     """
     declared = {info.name: info for info in graph.inputs}
     mistakes = [_unknown(name, declared) for name in arrays if name not in declared]
-    mistakes += [
-        Diagnostic("E0803", f"the input `{info.name}` is missing", _label(info), notes=(f"it is `{info.value.type}`",))
-        for info in graph.inputs
-        if not info.optional and info.name not in arrays
-    ]
+    mistakes += [_missing(info) for info in graph.inputs if not info.optional and info.name not in arrays]
     given = {info.name: (info, np.asarray(arrays[info.name])) for info in graph.inputs if info.name in arrays}
     mistakes += [wrong for info, array in given.values() for wrong in _kind(info, array)]
     if mistakes:
@@ -88,6 +84,17 @@ def check_shapes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
 
 def _label(info: InputInfo) -> Label | None:
     return Label(info.span, "declared here") if info.span else None
+
+
+def _missing(info: InputInfo) -> Diagnostic:
+    way = f"give it, or declare it `{info.value.type} optional` if there are outputs that do without it"
+    return Diagnostic(
+        "E0803",
+        f"the input `{info.name}` is missing",
+        _label(info),
+        notes=(f"it is `{info.value.type}`",),
+        helps=(way,),
+    )
 
 
 def _unknown(name: str, declared: Mapping[str, InputInfo]) -> Diagnostic:
