@@ -80,7 +80,7 @@ def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:
         return problem.diagnostics
     if isinstance(problem, OSError):
         return (_of_system(problem),)
-    if isinstance(problem, MemoryError) or _is_torch_memory(problem):
+    if isinstance(problem, MemoryError) or _is_of_memory(problem):
         return (_of_memory(problem),)
     return None
 
@@ -130,11 +130,15 @@ def _of_memory(problem: Exception) -> Diagnostic:
     )
 
 
-def _is_torch_memory(problem: Exception) -> bool:
-    # torch is never imported for this: its own class is found by name; the CPU's allocator raises a plain RuntimeError.
+def _is_of_memory(problem: Exception) -> bool:
+    # torch is never imported for this: its own class is found by name; the CPU's allocator raises a plain RuntimeError,
+    # and NumPy a ValueError for more bytes than can be counted.
     names = {cls.__name__ for cls in type(problem).__mro__}
     return "OutOfMemoryError" in names or (
-        isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
+        isinstance(problem, (RuntimeError, ValueError))
+        and any(
+            said in str(problem) for said in ("can't allocate memory", "array is too big", "Storage size calculation")
+        )
     )
 
 

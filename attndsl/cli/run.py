@@ -20,6 +20,7 @@ from attndsl.cli.arguments import (
     add_weights,
     path,
 )
+from attndsl.lazy import np
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -76,5 +77,6 @@ def _line(name: str, array: Array) -> str:
     if array.dtype.kind != "f":
         return f"{line} · from {array.min()} to {array.max()}"
     values = array.astype("float64")
-    spread = f"mean {values.mean():.4g}, deviation {values.std():.4g}"
+    with np.errstate(all="ignore"):  # what is not finite is said as it is
+        spread = f"mean {values.mean():.4g}, deviation {values.std():.4g}"
     return f"{line} · {spread}, from {values.min():.4g} to {values.max():.4g}"

@@ -24,8 +24,17 @@ MAX_LOOPS = 40
 """How many repeats and scans may be inside one another, across the blocks that they are in: written out, each indents
 its body once or twice, and Python ends at a hundred."""
 
-MAX_OUTCOMES = 250_000
+MAX_AXES = 32
+"""How many axes a tensor may have: NumPy ends at 64, and a product of two may have twice as many."""
+
+MAX_OUTCOMES = 200_000
 """How many operators on repeat indices are computed in one elaboration, round by round."""
+
+
+def few_axes(count: int, place: Span) -> None:
+    """Raises E0111 for a tensor with more axes than there may be."""
+    if count > MAX_AXES:
+        raise error("E0111", f"a tensor has at most {MAX_AXES} axes, and this would have {count}", place)
 
 
 class Budget:

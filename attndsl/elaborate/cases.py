@@ -20,14 +20,18 @@ Tables = dict[object, dict[int, Scalar]]
 
 def note_outcome(formula: Formula, outcome: Scalar) -> None:
     """The body being elaborated is for rounds in which `formula` comes out so."""
+    key = formula.key()
     for variable in formula.variables:
-        variable.decisions[formula.key()] = (formula, outcome)
+        variable.decisions[key] = (formula, outcome)
 
 
 def note_use(formula: Formula, span: Span) -> None:
     """`formula` becomes a number of each round."""
-    for variable in formula.variables if formula.operands else ():
-        variable.uses[formula.key()] = (formula, span)
+    if not formula.operands:
+        return
+    key = formula.key()
+    for variable in formula.variables:
+        variable.uses[key] = (formula, span)
 
 
 def decided(n: Number) -> Number:
@@ -36,6 +40,16 @@ def decided(n: Number) -> Number:
     if n.formula is not None and n.value is not None:
         note_outcome(n.formula, n.value)
     return n
+
+
+def is_within(n: Number, length: int) -> bool:
+    """Whether a number is one of 0, …, `length` - 1. Where it depends on a repeat index, that is a condition on the
+    body."""
+    assert n.value is not None
+    for bound in (0, length) if n.formula is not None else ():
+        below = Formula.applied("<", n.as_formula(), Formula("constant", constant=bound))
+        note_outcome(below, n.value < bound)
+    return 0 <= n.value < length
 
 
 def split_rounds(
@@ -90,4 +104,4 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
         ) from None
 
 
-__all__ = ["Tables", "decided", "note_outcome", "note_use", "split_rounds"]
+__all__ = ["Tables", "decided", "is_within", "note_outcome", "note_use", "split_rounds"]

@@ -17,7 +17,7 @@ from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, number
-from attndsl.elaborate.tensors import aligned, emit, lift
+from attndsl.elaborate.tensors import aligned, emit, lift, require_within
 from attndsl.elaborate.values import (
     PLAIN,
     ArrowValue,
@@ -173,6 +173,7 @@ def _take(g: PrimitiveCall) -> CompileTimeValue:
                 ),
             )
         )
+    require_within(g.frame, g.positional[1], over)
     return g.emit(ops.Take(over), table, index)
 
 
@@ -226,6 +227,8 @@ def _initializer(g: PrimitiveCall) -> CompileTimeValue:
         n = decided(number(given.value, given.span, "an initialiser's argument"))
         if n.value is None:
             raise error("E0404", "an initialiser's argument must be known at compile time", given.span)
+        if g.name in ("normal", "truncated") and n.value < 0:
+            raise error("E0403", f"a standard deviation is at least 0, but this is {n}", given.span)
         values.append(float(n.value))
     return Initializer(g.name, tuple(values))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from attndsl.diagnostics import Span, did_you_mean, error
+from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
 from attndsl.graph import Axis, Type
@@ -164,6 +165,8 @@ def axes_of(value: Evaluated, frame: Frame, types: Sequence[Type] = (), *, known
                 found += [a for a in types[0].axes if a not in found]
             else:
                 found.append(axis_of(term, value.value.frame, types, known=known))
+        if len(set(found)) < len(found):
+            raise error("E0205", f"{axes_text(found)} names an axis twice", value.span, help="write each axis once")
         return tuple(found)
     if value.expression is not None:
         return (axis_of(tree.AxisTerm(value.span, None, value.expression), frame, types, known=known),)
@@ -186,6 +189,7 @@ def type_of(written: tree.TypeTree, frame: Frame, types: Sequence[Type] = ()) ->
 
 
 def distinct(axes: Sequence[Axis], written: tree.Tree) -> None:
+    few_axes(len(axes), written.span)
     seen: set[str] = set()
     for axis in axes:
         if axis.name in seen:

@@ -7,7 +7,7 @@ from attndsl.diagnostics import Span, error
 from attndsl.elaborate import index_functions
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axis_of, size_of
-from attndsl.elaborate.tensors import emit, lift
+from attndsl.elaborate.tensors import emit, lift, require_within
 from attndsl.elaborate.values import (
     ArrowValue,
     Axes,
@@ -86,6 +86,7 @@ def _select(entry: tree.SubscriptEntry, base: Evaluated, frame: Frame) -> Value:
         at = _offset(entry.index, frame)
         _require(frame, "<", at, axis.size, entry.index.span, "E0211")
         return emit(frame, ops.Select(axis, at), entry.span, base)
+    require_within(frame, index, axis)
     return emit(frame, ops.Take(axis), entry.span, base, lift(index, frame))
 
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
-from attndsl.elaborate.cases import note_use
+from attndsl.elaborate.bounds import few_axes
+from attndsl.elaborate.cases import is_within, note_use
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_text
 from attndsl.elaborate.values import Axes, Evaluated, describe
@@ -25,9 +26,26 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Evaluated) -> Value:
     stamp(frame, span)
     frame.spend(1, span)
     try:
-        return frame.builder.emit(op, *values)
+        made = frame.builder.emit(op, *values)
+        few_axes(made.type.rank, span)
+        return made
     except Mismatch as problem:
         raise mismatch(problem, span, operands, frame) from None
+
+
+def require_within(frame: Frame, index: Evaluated, axis: Axis) -> None:
+    """Raises E0211 where a number that is known now is no place along `axis`, in whichever round of a repeat."""
+    n, length = index.value, axis.size.known(frame.elaborator.sizes)
+    if not isinstance(n, Number) or n.value is None or length is None or is_within(n, length):
+        return
+    variables = sorted(n.formula.variables if n.formula else (), key=lambda v: v.name)
+    where = " and ".join(f"`{v.name}` is {v.representative}" for v in variables)
+    raise error(
+        "E0211",
+        f"the index is {n.value}" + (f" where {where}" if where else ""),
+        index.span,
+        note=f"`{axis.name}` has the elements 0 to {length - 1}",
+    )
 
 
 def stamp(frame: Frame, span: Span) -> None:

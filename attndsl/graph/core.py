@@ -183,11 +183,8 @@ class Graph:
     @property
     def free_sizes(self) -> tuple[str, ...]:
         """The sizes that the inputs bind, in the order in which they first occur."""
-        names: list[str] = []
-        for info in self.inputs:
-            for axis in info.value.type.axes:
-                names += sorted(axis.size.symbols - self.sizes.keys() - set(names))
-        return tuple(names)
+        axes = (axis for info in self.inputs for axis in info.value.type.axes)
+        return tuple(dict.fromkeys(name for axis in axes for name in sorted(axis.size.symbols - self.sizes.keys())))
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """What flows from where to where, as a graph of networkx: see `attndsl.graph.flow.to_networkx`."""

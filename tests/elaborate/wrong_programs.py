@@ -20,6 +20,63 @@ def wrong(name: str, text: str, *expected: tuple[str, int] | tuple[str, int, int
 
 
 PROGRAMS = [
+    # ------------------------------------------------------------ what only some rounds of a repeat get wrong
+    wrong(
+        "an_index_that_one_round_lacks",
+        """
+model M(width=8, depth=3) {
+  input x: [B, T, width]
+  param table: [depth, width]
+  repeat h in depth {
+    x += table[depth=h + 1]
+  }
+  output y = x
+}
+""",
+        ("E0211", 5),
+    ),
+    wrong(
+        "a_lookup_that_one_pair_of_rounds_lacks",
+        """
+model M(width=8) {
+  input x: [B, T, width]
+  repeat a in 2 {
+    repeat b in 8 {
+      x += take(x, a + b, over=width)
+    }
+  }
+  output y = x
+}
+""",
+        ("E0211", 5),
+    ),
+    wrong(
+        "a_spread_below_zero_in_one_round",
+        """
+model M(width=8, depth=3) {
+  input x: [B, T, width]
+  repeat h in depth {
+    param p: [width] = normal(1 - h)
+    x *= p
+  }
+  output y = x
+}
+""",
+        ("E0403", 4),
+    ),
+    # ------------------------------------------------------------ axes
+    wrong(
+        "an_axis_summed_twice",
+        """
+model M(width=8) {
+  input x: [B, T, width]
+  output y = sum(x, over=[T, T])
+  output z = dot(x, x, over=[width, width])
+}
+""",
+        ("E0205", 3),
+        ("E0205", 4),
+    ),
     # ------------------------------------------------------------ sizes
     wrong(
         "width_not_divisible_by_heads",
