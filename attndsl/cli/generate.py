@@ -90,11 +90,13 @@ def _goes_on(trained: Run, args: Any) -> int:
     _tell(notes)
     _write(prompt)
     last = prompt
-    for piece in pieces:
-        _write(piece)
-        last = piece
-    if not last.endswith("\n"):
-        _write("\n")
+    try:
+        for piece in pieces:
+            _write(piece)
+            last = piece
+    finally:  # what is said of a failure begins a line
+        if not last.endswith("\n"):
+            _write("\n")
     _tell(notes)
     return 0
 

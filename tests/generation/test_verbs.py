@@ -14,7 +14,7 @@ import pytest
 
 from attndsl.attention_maps.run import attend, token_text
 from attndsl.decoding.sequences import Beam
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, error
 from attndsl.generation import generate
 from attndsl.generation.embed import embed
 from attndsl.generation.predict import predict
@@ -68,6 +68,17 @@ def test_generate_goes_on_with_a_text_as_before(attndsl, run_of, folder):
     run = run_of("next_token")
     done = attndsl("generate", folder("next_token"), "--prompt", "Now", "--tokens", 5, "--temperature", 0, *NUMPY)
     assert done.out == "Now" + "".join(generate(run, "Now", 5, temperature=0, backend="numpy")) + "\n"
+
+
+def test_a_failure_on_the_way_begins_a_line(attndsl, folder, monkeypatch):
+    def failing(*_: object, **__: object):
+        yield " then"
+        raise error("E0741", "the model's logits are not numbers")
+
+    monkeypatch.setattr("attndsl.generation.generate", failing)
+    done = attndsl("generate", folder("next_token"), "--prompt", "Now", *NUMPY)
+    assert (done.code, done.out) == (1, "Now then\n")
+    assert done.err.startswith("error[E0741]")
 
 
 # ---------------------------------------------------------------------------------------------- predict
