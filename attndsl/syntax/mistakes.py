@@ -403,6 +403,16 @@ def _unused_value(place: ParserPlace) -> Diagnostic | None:
     )
 
 
+def _nameless_slice(place: ParserPlace) -> Diagnostic | None:
+    """A part of an axis by its place, as NumPy has it: `x[:, 0]`, `x[1:3]`."""
+    bracket = place.bracket
+    if place.token.text != ":" or bracket is None or bracket.text != "[":
+        return None
+    if "=" in place.text[bracket.end : place.token.start].rpartition(",")[2]:
+        return None
+    return place.say("E0010", "`:` cannot stand here", help="axes go by their names: `x[T=0]`, `x[T=1:3 -> S]`")
+
+
 def _operand(place: ParserPlace) -> Diagnostic | None:
     """Two values with nothing between them, or an operator with nothing after it."""
     token, source = place.token, place.source
@@ -457,5 +467,6 @@ _QUESTIONS: tuple[Callable[[ParserPlace], Diagnostic | None], ...] = (
     _reserved,
     _unknown_word,
     _unused_value,
+    _nameless_slice,
     _operand,
 )
