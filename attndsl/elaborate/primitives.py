@@ -30,7 +30,7 @@ from attndsl.elaborate.values import (
     kind_of,
     parts_of,
 )
-from attndsl.graph import Initializer, ScopeInfo, Value
+from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Number, Text, operate
@@ -177,11 +177,26 @@ def _take(g: PrimitiveCall) -> CompileTimeValue:
     return g.emit(ops.Take(over), table, index)
 
 
+def _one_axis(g: PrimitiveCall, position: int) -> Axis:
+    """The axis that an argument says; raises E0104 where it says several."""
+    given = g.positional[position]
+    axes = axes_of(given, g.frame)
+    if len(axes) != 1:
+        raise error("E0104", f"`{g.name}` takes one axis", given.span)
+    return axes[0]
+
+
+def _one_hot(g: PrimitiveCall) -> CompileTimeValue:
+    axis = _one_axis(g, 1)
+    require_within(g.frame, g.positional[0], axis)
+    return g.emit(ops.OneHot(axis), g.tensor(0))
+
+
 # ---------------------------------------------------------------- shape
 
 
 def _range(g: PrimitiveCall) -> CompileTimeValue:
-    axis = axes_of(g.positional[0], g.frame)[0]
+    axis = _one_axis(g, 0)
     return index_functions.positions(axis, g.frame, g.span) if g.name == "positions" else g.emit(ops.Range(axis))
 
 
@@ -262,7 +277,7 @@ FORMS: dict[str, CallRule] = {
     "broadcast": CallRule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
     "windows": CallRule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
                     "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
-    "one_hot": CallRule(lambda g: g.emit(ops.OneHot(axes_of(g.positional[1], g.frame)[0]), g.tensor(0)), (2, 2),
+    "one_hot": CallRule(_one_hot, (2, 2),
                     doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
     "dropout": CallRule(_dropout, (1, 2), ("p",),
                     "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),

@@ -10,10 +10,11 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.cases import is_within, note_use
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.sizes_and_axes import axes_text
+from attndsl.elaborate.sizes_and_axes import axes_text, denominator
 from attndsl.elaborate.values import Axes, Evaluated, describe
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
+from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import Formula, Number
 
@@ -112,7 +113,7 @@ def _lift(number: Number, frame: Frame, span: Span) -> Value:
     stamp(frame, span)
     if number.value is None:
         assert number.size is not None
-        return frame.builder.emit(ops.SizeOf(number.size))
+        return _size(number.size, frame, span)
     try:
         value = float(number.value) if isinstance(number.value, Fraction) else number.value
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -120,6 +121,15 @@ def _lift(number: Number, frame: Frame, span: Span) -> Value:
     except OverflowError:
         raise error("E0405", "this number is too large to compute with", span) from None
     return frame.builder.emit(ops.Constant(bool(value) if number.is_bool else value))
+
+
+def _size(size: Size, frame: Frame, span: Span) -> Value:
+    """The value of a size; as a number it may have a fraction, `T / 2`, and is a float then."""
+    below = denominator(size)
+    if below == Size.of(1):
+        return frame.builder.emit(ops.SizeOf(size))
+    parts = (Evaluated(_size(part, frame, span), span) for part in (size * below, below))
+    return emit(frame, written("/")(), span, *parts)
 
 
 def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:

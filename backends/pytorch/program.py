@@ -363,7 +363,8 @@ def _placed(written: WrittenFile) -> Iterator[None]:
         at = Label(node.at) if node is not None and node.at is not None else None
         if isinstance(problem, ArithmeticError):
             raise AttnError(Diagnostic("E0805", text, at)) from None
-        index = isinstance(problem, IndexError) or "out of bounds" in text or "Class values must be" in text
+        beyond = ("out of bounds", "Class values must be", "indexing axis dim should be positive")
+        index = isinstance(problem, IndexError) or any(said in text for said in beyond)
         if not index and "ZeroDivisionError" not in text:
             raise
         code, said = ("E0801", "an index is out of range") if index else ("E0805", "an int is divided by zero")

@@ -55,3 +55,25 @@ def test_the_largest_of_nothing_is_refused_alike(name: str) -> None:
     assert texts[0] == texts[1]
     assert "error[E0805]: `T` (0) must be at least 1" in texts[0]
     assert f"`{name}` over `T` has no value" in texts[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_size_as_a_number_has_fractions(backend: str) -> None:
+    """As a hyperparameter has: only a length must be whole."""
+    body = "{{\n  input x: [{axis}]\n  output half = x * (T / 2)\n  output part = T * T / 3 * x\n}}"
+    bound = attndsl.parse("model M " + body.format(axis="T"))
+    for length in (1, 2, 3, 4):
+        given = attndsl.parse(f"model M(T={length}) " + body.format(axis="U"))
+        ones = {"x": np.ones(length)}
+        for model in (bound, given):
+            found = model.run(ones, backend=backend)
+            np.testing.assert_allclose(found["half"], length / 2)
+            np.testing.assert_allclose(found["part"], length * length / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_lookup_in_nothing_is_told(backend: str) -> None:
+    model = attndsl.parse("model M {\n  input x: [T]\n  input at: int[N]\n  output y = take(x, at, over=T)\n}")
+    with pytest.raises(AttnError, match="E0801"):
+        model.run({"x": np.zeros(0), "at": np.array([0])}, backend=backend)
+    assert model.run({"x": np.zeros(0), "at": np.zeros(0, "int64")}, backend=backend)["y"].shape == (0,)
