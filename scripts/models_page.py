@@ -175,14 +175,14 @@ def write_record(record: Found) -> None:
 HEAD = """\
 # The shipped models
 
-Every shipped spec and variant is held against the published implementation: a checkpoint with random parameters that
+Every shipped spec and variant is compared with the published implementation: a checkpoint with random parameters that
 all differ is written by the one and loaded by the other, through the spec's own `weights` section, and both are asked
 the same. The numbers below are the largest differences that were found: of any output, at a position that counts; of
 the loss; and of any parameter's gradient, relative to the largest element of that gradient (or to a hundredth of the
 largest of all gradients, where that is more). They stand in pairs, float32 · float64, and the tests allow
 {float32:.0e} · {float64:.0e}.
 
-This page is written by `{command}`, which measures everything anew (with `--only gpt2`, one spec). What it
+This page is written by `{command}`, which measures everything again (with `--only gpt2`, one spec). What it
 measured, with PyTorch {torch} and transformers {transformers}, is in [models.json](models.json).
 """
 

@@ -37,7 +37,7 @@ _WAYS = 'give a number, True, False, None, or text of the language, such as `act
 
 
 def _plain(value: object) -> Setting | None:
-    """A value as a setting; None where it is none. Python's None is the language's `none`, and NumPy's and PyTorch's
+    """A value as a setting; None where it is not one. Python's None is the language's `none`, and NumPy's and PyTorch's
     scalars are numbers."""
     if value is None:
         return "none"

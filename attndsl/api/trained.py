@@ -181,7 +181,7 @@ class TrainedModel:
         _require_known(options, (*drawing, *searching, "backend", "device"), "generate")
         drawn, searched = ([name for name in names if name in options] for names in (drawing, searching))
         if drawn and searched:
-            raise error("E0797", f"`{searched[0]}` searches, and `{drawn[0]}` draws", help="give one of the two")
+            raise error("E0797", f"`{searched[0]}` searches, and `{drawn[0]}` samples", help="give one of the two")
         place = {name: options[name] for name in ("backend", "device") if name in options}
         if searched:
             beam = Beam(options.get("beams", 4), options.get("length_penalty", 0.6))

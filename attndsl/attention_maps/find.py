@@ -1,7 +1,7 @@
 """Where a graph attends: every softmax over an axis of data whose result weighs a sum over that axis.
 
 Nothing depends on names: attention that an author wrote out is found as the standard library's is. A softmax over what
-parameters alone decide (the experts of a gate, the words of a vocabulary) is none.
+parameters alone decide (the experts of a gate, the words of a vocabulary) is not one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 -o attention.html writes one page that needs nothing else: all layers and heads, the one that is pointed at large, with
 the tokens on both sides. -o attention.svg writes the same as a picture; with --layer and --head, one map large. A
-translator is given --prompt, its source, and --target, or what it says itself is shown: the source against itself, the
-target against itself, the target against the source. A model of pictures is given --image: where the class token looks.
+translator is given --prompt, its source, and --target (without it, what the model writes is shown): the source against
+itself, the target against itself, the target against the source. A model of pictures is given --image: where the class
+token looks.
 """
 
 from __future__ import annotations

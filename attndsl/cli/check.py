@@ -1,8 +1,8 @@
-"""Say whether specs are right: names, sizes, axes, masks, before a tensor exists.
+"""Check that specs are right: names, sizes, axes, masks, before a tensor exists.
 
-Each mistake is told with its place, what it conflicts with, and a way out where there is one: the first twenty, and
-how many more there are. `attndsl explain E0203` says what a code means. A spec that is right is counted: how many
-parameters the model has at these hyperparameters.
+Each mistake is reported with its place, what it conflicts with, and a way out where there is one: the first twenty,
+and how many more there are. `attndsl explain E0203` says what a code means. For a spec that is right the number of the
+model's parameters at these hyperparameters is printed.
 """
 
 from __future__ import annotations

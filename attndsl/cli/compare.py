@@ -1,9 +1,9 @@
-"""Hold one backend against another: the same weights and inputs, a row for every output and, with --gradients, for
+"""Compare one backend with another: the same weights and inputs, a row for every output and, with --gradients, for
 every parameter's gradient, with the greatest absolute and relative difference and what is allowed.
 
-Without options PyTorch is held against NumPy. Where they differ the exit code is 1, and the first value that differs is
-named with its line in the spec. With --against passes, NumPy on the optimized graph is held against NumPy on the plain
-one. What a model draws is drawn once, for both.
+Without options PyTorch is compared with NumPy. Where they differ the exit code is 1, and the first value that differs
+is named with its line in the spec. With --against passes, NumPy on the optimized graph is compared with NumPy on the
+plain one. Random numbers of a model are drawn once, for both.
 
 In float64 an output may be off by 1e-10 of its largest value, a gradient by 1e-8. In a lower precision 16 times what
 float32 costs NumPy here is allowed, in proportion to the dtype's spacing, and 32 units of the largest value's last
@@ -42,7 +42,7 @@ def configure(parser: Parser) -> None:
         "--inputs", metavar="IN.npz", type=path, help="arrays by the names of the inputs (default: examples)"
     )
     parser.add_argument(
-        "--gradients", action="store_true", help="compare the gradients by parameters and float inputs too"
+        "--gradients", action="store_true", help="compare the gradients of parameters and float inputs, too"
     )
     right, best = backends.reference(), backends.preferred(lambda each: not each.is_reference)
     parser.add_argument(

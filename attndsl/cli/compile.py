@@ -1,4 +1,4 @@
-"""Print what a spec becomes, at any stage of its way.
+"""Print what a spec becomes, at any stage of compilation.
 
 --emit tree       what was parsed, as an outline
 --emit graph      the checked graph, as text that can be read back

@@ -1,4 +1,4 @@
-"""Give a trained model to other tools.
+"""Export a trained model for other tools.
 
 --to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says; with the run's
                         tokenizer.json, where it has one

@@ -1,9 +1,9 @@
 """Write text with a trained model, as it comes.
 
 --prompt gives the beginning (`--prompt -` reads it from stdin). --temperature 0 takes the most likely token each time;
-the same seed gives the same text. Past the model's context the oldest tokens fall away, which is said on stderr.
+the same seed gives the same text. Past the model's context the oldest tokens are dropped, which is reported on stderr.
 
-A model that makes one text of another (sequence to sequence, denoising, span corruption) is given its source with
+A model that turns one text into another (sequence to sequence, denoising, span corruption) is given its source with
 --prompt, or many with --data, a line for each, and its answers are printed: the likeliest token each time, unless
 --temperature or --beams says otherwise.
 """
@@ -109,7 +109,7 @@ def _answers(trained: Run, args: Any) -> int:
 
     drawn = [name for name in ("temperature", "top_k", "top_p") if getattr(args, name) is not None]
     if args.beams is not None and drawn:
-        raise Usage(f"`--beams` searches, and `--{drawn[0].replace('_', '-')}` draws", "give one of the two")
+        raise Usage(f"`--beams` searches, and `--{drawn[0].replace('_', '-')}` samples", "give one of the two")
     if args.length_penalty is not None and args.beams is None:
         raise Usage("`--length-penalty` belongs to beam search", "give `--beams` too, for example `--beams 4`")
     if (args.prompt is None) == (args.data is None):

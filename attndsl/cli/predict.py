@@ -1,4 +1,4 @@
-"""Say what a trained model predicts: the class of a text or a picture, the tag of each word, the tokens behind masks.
+"""Print what a trained model predicts: the class of a text or a picture, the tag of each word, the masked tokens.
 
 For a classifier the likeliest classes with their probabilities; for a tagger a tag for each word; for a model of
 masked tokens the likeliest tokens for each mask in the text, which is written as the model writes it (`The [MASK] of

@@ -1,6 +1,6 @@
 """Draw an architecture as papers do: blocks, residual arrows, a frame with × 12 round a repeated body.
 
-The ending of the output file says the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes.
+The ending of the output file decides the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes.
 """
 
 from __future__ import annotations

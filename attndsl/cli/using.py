@@ -150,5 +150,5 @@ def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers:
     for heading in headings:
         table.add_column(Text(heading), justify="right" if heading in numbers else "left")
     for row in rows:
-        table.add_row(*map(Text, row))  # as text: markup in what a model says is none
+        table.add_row(*map(Text, row))  # as text: markup in what a model says is not markup
     Console().print(table)

@@ -245,7 +245,7 @@ def _stacked(name: str, parts: Sequence[Any], tables: Sequence[Table]) -> Array:
 
 
 def _text(path: Path) -> str:
-    """All of a text file. Raises E0703 where it is none."""
+    """All of a text file. Raises E0703 where it is not one."""
     content = path.read_bytes()
     try:
         if b"\0" not in content:

@@ -262,7 +262,7 @@ class Planner:
         self.sources[node.output] = (Origin(box, node.output),)
 
     def scaled(self, node: Node, frame: SceneFrame) -> None:
-        """A stream and something that is none: a constant or a parameter."""
+        """A stream and something that is not one: a constant or a parameter."""
         stream = next(v for v in node.inputs if any(s.box for s in self.sources.get(v, ())))
         other = node.inputs[1] if node.inputs[0] is stream else node.inputs[0]
         parameters = self.sources.get(other, ())

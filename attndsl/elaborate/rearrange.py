@@ -183,7 +183,7 @@ def _ambiguous(ours: Sequence[AxisFactor], theirs: Sequence[AxisFactor]) -> Attn
         alike, others, side, other = theirs, ours, "right", "left"
     names = list(dict.fromkeys(f.label for f in alike))
     if len(names) < len(alike):
-        message = f"`{names[0]}` stands {len(alike)} times on the {side}"
+        message = f"`{names[0]}` occurs {len(alike)} times on the {side}"
     else:
         message = f"{' and '.join(f'`{n}`' for n in names)} on the {side} have one size"
     theirs_names = [f.label for f in others]

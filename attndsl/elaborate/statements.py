@@ -184,7 +184,7 @@ def give_back(node: tree.Return, frame: Frame) -> None:
             "E0112",
             f"a {frame.kind} returns nothing",
             node.span,
-            help="a model says `output NAME = …`; a repeat carries what it assigns, or says `emit …`",
+            help="a model has `output NAME = …`; a repeat carries what it assigns, or has `emit …`",
         )
     values: list[CompileTimeValue] = []
     for expression in node.values:

@@ -46,7 +46,7 @@ def generate(
     require_fit(run, "generate", Use.CONTINUE)
     sampling = Sampling(temperature, top_k, top_p, seed)
     if tokens < 0:
-        raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to add, 0 or more")
+        raise error("E0740", f"`tokens` cannot be {tokens}", help="give the number of tokens to add, 0 or more")
     tokenizer = run.tokenizer
     assert tokenizer is not None  # as with every objective of texts
     shown = run.recipe.objective.roles["tokens"]
@@ -110,7 +110,7 @@ def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
     found = prediction_output(graph, tokens, vocab, {tokens})
     if found is None:
         raise error(
-            "E0742", f"{graph.name} has no output that says the next token",
+            "E0742", f"{graph.name} has no output that predicts the next token",
             note=f"one needs the axes of `{tokens}` and one of the vocabulary, computed from `{tokens}` alone",
             help="`output logits = …`, of the type float[B, T, vocab]",
         )  # fmt: skip

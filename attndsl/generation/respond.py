@@ -37,13 +37,15 @@ def respond(
     else as `sampling` chooses (None: the likeliest token each time), in at most `tokens` tokens, and no more than the
     model takes.
 
-    Raises E0744 where the run is of no encoder-decoder, E0749 (no source), E0740 (values), E0741 (a source that is not
-    text, logits that are not numbers), E0752 (a source that is longer than the model takes), E0753 (no output says the
-    next token).
+    Raises E0744 where the run is not of an encoder-decoder, E0749 (no source), E0740 (values), E0741 (a source that is
+    not text, logits that are not numbers), E0752 (a source that is longer than the model takes), E0753 (no output says
+    the next token).
     """
     require_fit(run, "generate", Use.ANSWER)
     if tokens < 0:
-        raise error("E0740", f"`tokens` cannot be {tokens}", help="say how many tokens to write at most, 0 or more")
+        raise error(
+            "E0740", f"`tokens` cannot be {tokens}", help="give the number of tokens to write at most, 0 or more"
+        )
     objective = objective_of(run)
     require_examples(objective, sources)
     program = run.program(backend, device)

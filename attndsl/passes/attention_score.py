@@ -82,7 +82,7 @@ def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] 
 
 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
-    """The score under `softmax`; raises `Refusal` where it is none that can be fused."""
+    """The score under `softmax`; raises `Refusal` where it cannot be fused."""
     (over,) = softmax.op.goes_over
     score = Score(over)
     score.masks += map(Mask, softmax.inputs[1:])

@@ -191,7 +191,7 @@ def _reduction(algebra: Algebra, node: Node) -> Found:
 
 
 def _softmax(algebra: Algebra, node: Node) -> Found:
-    """A mask that is true everywhere is none."""
+    """A mask that is true everywhere is not a mask."""
     if len(node.inputs) == 2 and _constant(algebra, node.inputs[1]) is True:
         return Put(node.op, node.inputs[:1])
     return None

@@ -23,7 +23,7 @@ _KINDS = {"float": "f", "int": "iu", "bool": "b"}
 
 
 def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
-    """What Python has (lists, tensors, arrays) as arrays by the names of the inputs. Raises E0802 for what is none:
+    """What Python has (lists, tensors, arrays) as arrays by the names of the inputs. Raises E0802 for what is not:
     rows of several lengths; E0803 where there are no names."""
     if not isinstance(inputs, Mapping):
         names = ", ".join(f'"{info.name}": …' for info in graph.inputs if not info.optional)

@@ -335,7 +335,7 @@ def _nameless(place: ParserPlace, word: str, at: int) -> Diagnostic:
 
 
 def _outside(place: ParserPlace) -> Diagnostic:
-    """Something between declarations that is none."""
+    """Something between declarations that is not one."""
     token = place.token
     word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
     rest = place.text[token.end : token.end + 80]

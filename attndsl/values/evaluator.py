@@ -138,7 +138,7 @@ class Evaluator:
             self.check(part)
 
     def holds(self, condition: tree.Expr) -> bool:
-        """Whether a condition holds; E0404 where it is none."""
+        """Whether a condition holds; E0404 where it is not one."""
         value = self.evaluate(condition)
         if not isinstance(value, Number) or not value.is_bool:
             raise not_a_condition(condition, described(value))

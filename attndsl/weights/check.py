@@ -32,7 +32,7 @@ def check_section(section: tree.Weights, graph: Graph, spec: Spec | None = None)
 
 def check_config(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
     """What is wrong with a section's `config`: E0627 for hyperparameters that the model lacks or that are not mapped,
-    E0628 for what cannot be read or written, E0632 for tables that are none, or that do not fit together."""
+    E0628 for what cannot be read or written, E0632 for tables that are not tables, or that do not fit together."""
     found: list[Diagnostic] = []
     seen: dict[str, tree.ConfigEntry] = {}
     for entry in section.config:

@@ -140,7 +140,7 @@ class MapLine:
 
 def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) -> MapLine:
     """A line as it is written; E0624 for what is not an axis, E0625 for what has no inverse, E0626 for a published name
-    that is none."""
+    that is not one."""
     name = parse_name(line.name)
     value: Side
     try:

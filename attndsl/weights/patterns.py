@@ -114,7 +114,7 @@ def parse_name(string: tree.String) -> NamePattern:
                     "E0626",
                     f"`{piece}` is not an index",
                     string.span,
-                    help="an index is made of whole numbers, variables and `+ - * // %` (a number other than 0 stands "
+                    help="an index is made of whole numbers, variables and `+ - * // %` (a number other than 0 comes "
                     "after `//` and `%`): `{i}`, `{2*i+1}`, `{i//4}`",
                 )
             parts.append(index)

@@ -118,7 +118,7 @@ def _check_target(target: Path, force: bool) -> None:
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
-    """What a safetensors file says about itself; nothing where it is none."""
+    """What a safetensors file says about itself; nothing where it is not one."""
     try:
         with TensorFile(path) as file:
             return file.metadata

@@ -37,7 +37,7 @@ def published_config(section: tree.Weights, hyperparameters: Mapping[str, Plain]
 
 def check_entry(entry: tree.ConfigEntry) -> None:
     """What is wrong with an entry whatever the published values are: E0404 for what is not known at compile time, E0628
-    for `absent` where a value is needed, E0632 for a table that is none."""
+    for `absent` where a value is needed, E0632 for a table that is not one."""
     for part in (entry.value,) if entry.name is not None else alternatives(entry):
         if entry.name is None and is_absent(part):
             continue
@@ -63,7 +63,7 @@ def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
     if isinstance(expression, tree.Chain) and operators_of(expression) == {"or"}:
         first = expression.operands[0]
         inside = set(keys_in(first))
-        return obstacle(first, inside) if is_source(first) and unknown >= inside else "`or` stands between conditions"
+        return obstacle(first, inside) if is_source(first) and unknown >= inside else "`or` goes between conditions"
     if len(unknown) > 1:
         return "it has several keys that are not known: " + ", ".join(f"`{key}`" for key in sorted(unknown))
     if (choice := choice_of(expression)) is not None:
@@ -74,10 +74,10 @@ def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
         )
     steps = _steps(expression)
     if not steps:
-        return f"`{expression.span.text}` says only on which side of a condition it is"
+        return f"`{expression.span.text}` only tells on which side of a condition it is"
     places = [at for at, (_, _, operand) in enumerate(steps) if unknown & set(keys_in(operand))]
     if len(places) > 1:
-        return f"`{min(unknown)}` stands in it more than once"
+        return f"`{min(unknown)}` occurs in it more than once"
     for operator, place in _undone(expression, steps, places[0]):
         rule = rule_of(operator)
         if place >= len(rule.undo) or rule.undo[place] is None:
@@ -238,7 +238,7 @@ class _Export:
         if not equal(found, value):
             raise error(
                 "E0614",
-                f"`{entry.name.text}` is {written(value)}, which the published format cannot say",
+                f"`{entry.name.text}` is {written(value)}, which the published format cannot express",
                 entry.span,
                 f"here it is {written(found)}",
             )
@@ -257,7 +257,7 @@ class _Export:
         if not rows:
             raise error(
                 "E0614",
-                f"`{entry.name.text}` is {written(value)}, which the published format cannot say",
+                f"`{entry.name.text}` is {written(value)}, which the published format cannot express",
                 choice.span,
                 "the table has " + ", ".join(dict.fromkeys(written(row.value) for row in choice.rows)),
             )

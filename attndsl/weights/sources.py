@@ -56,7 +56,7 @@ class WeightsSource:
     def _compare_with(self, index: Mapping[str, str], location: Path) -> None:
         for name, part in index.items():
             if name not in self.place or self.place[name].path.name != part:
-                message = f"{location} says that {quoted(name)} is in {part}, where it is not"
+                message = f"{location} says that {quoted(name)} is in {part}, but it is not there"
                 raise error("E0611", message, help=DOWNLOAD)
         extra = sorted(self.place.keys() - index.keys())
         if extra:
