@@ -186,7 +186,7 @@ FAULTS = (
         "what a loop carries is assigned one after the other, so that two cannot change places",
     ),
     Fault(
-        "causal-by-another-axis",
+        "biased-causal",
         "backends/pytorch/attention.py",
         "causal = op.mask.causal and op.mask.queries == queries and bias is None",
         "causal = op.mask.causal and op.mask.queries == queries",
