@@ -103,6 +103,10 @@ class _Settings(argparse.Action):
         setattr(namespace, self.dest, settings)
 
 
+LONGEST = 2**62 - 1
+"""What a size may be, as for a hyperparameter."""
+
+
 class _Sizes(argparse.Action):
     """`--size B=2,T=128`: a mapping from the names of sizes to whole numbers."""
 
@@ -112,6 +116,8 @@ class _Sizes(argparse.Action):
             name, equals, value = (part.strip() for part in entry.partition("="))
             if not equals or not name or not value.isdecimal() or not value.isascii():
                 parser.error(f"`--size {values}`: write sizes as whole numbers, for example `--size B=2,T=128`")
+            if len(value) > len(str(LONGEST)) or int(value) > LONGEST:
+                parser.error(f"`--size {name}`: no axis is longer than {LONGEST:,}")
             if name in sizes and sizes[name] != int(value):
                 parser.error(f"`--size {name}` is given twice: {sizes[name]} and {int(value)}")
             sizes[name] = int(value)

@@ -137,7 +137,13 @@ def _is_of_memory(problem: Exception) -> bool:
     return "OutOfMemoryError" in names or (
         isinstance(problem, (RuntimeError, ValueError))
         and any(
-            said in str(problem) for said in ("can't allocate memory", "array is too big", "Storage size calculation")
+            said in str(problem)
+            for said in (
+                "can't allocate memory",
+                "array is too big",
+                "Maximum allowed dimension",
+                "Storage size calculation",
+            )
         )
     )
 

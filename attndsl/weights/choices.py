@@ -30,6 +30,13 @@ class Row:
         """The published value as the spec writes it."""
         return ABSENT if self.published is None else written(self.published)
 
+    @property
+    def bucket(self) -> object:
+        """Alike for rows of one published value, so that a table is not searched row by row."""
+        if isinstance(self.published, Number) and self.published.value is not None:
+            return float(self.published.value)
+        return self.shown
+
     def reads(self, published: Plain | None) -> bool:
         """Whether the row is the one for this value of the key."""
         if self.published is None or published is None:
@@ -84,9 +91,10 @@ def choice_of(expression: tree.Expr) -> Choice | None:
     if subject is None or subject.name is not None or isinstance(subject.value, tree.Arrow) or not rest:
         raise _no_table(expression.span, "`choose` takes a published key, then what each of its values means")
     rows: list[Row] = []
+    buckets: dict[object, list[Row]] = {}
     for argument in rest:
         row = _row(argument)
-        for other in rows:
+        for other in (alike := buckets.setdefault(row.bucket, [])):
             if row.reads(other.published):
                 raise error(
                     "E0632",
@@ -94,6 +102,7 @@ def choice_of(expression: tree.Expr) -> Choice | None:
                     row.span,
                     other=Label(other.span, "this row is the one that is read"),
                 )
+        alike.append(row)
         rows.append(row)
     return Choice(subject.value, tuple(rows), expression.span)
 

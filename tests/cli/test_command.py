@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from attndsl.cli.failures import diagnostics_of, guarded
@@ -66,6 +67,7 @@ def test_version(attndsl):
         (["inspect", "gpt2", "--size", "B=two"], ["`--size B=two`", "--size B=2,T=128"]),
         (["inspect", "gpt2", "extra"], ["unexpected argument `extra`"]),
         (["explain", "E9999"], ["there is no code `E9999`"]),
+        (["inspect", "gpt2", "--size", "B=" + "9" * 5000], ["`--size B`", "longer than 4,611,686,018,427,387,903"]),
         (["run", "gpt2", "--size", "B=1", "--inputs", "in.npz"], ["`--size` is for example inputs"]),
         (["run", "gpt_nano", "--backend", "nump"], ["--backend: invalid choice: 'nump'"]),
         (["render", "gpt2"], ["-o"]),
@@ -137,6 +139,15 @@ def test_torchs_own_memory_error_is_known_by_its_name():
     assert found is not None
     assert found[0].code == "E0890"
     assert found[0].notes == ("CUDA out of memory. Tried to allocate 2 GiB",)
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**40), (2**70,)])
+def test_more_bytes_than_can_be_counted_are_too_many(shape):
+    with pytest.raises(ValueError) as caught:
+        np.empty(shape)
+    found = diagnostics_of(caught.value)
+    assert found is not None
+    assert found[0].code == "E0890"
 
 
 def test_a_reader_that_leaves_is_no_failure():

@@ -57,6 +57,10 @@ FAMILIES: dict[str, tuple[int, Callable[[int], str]]] = {
     "imports": (300, lambda n: "use std.norms\n" * n + model("")),
     "lines of weights": (300, lambda n: model(each("  param p#: [width]\n", n)) + weights("p#", n)),
     "wrong lines of weights": (300, lambda n: model(each("  param p#: [width]\n", n)) + weights("q#", n)),
+    "rows of a table of choices": (
+        200,
+        lambda n: model("") + f"weights M from m {{\n  config {{ width = choose(k{each(', # -> #', n)}) }}\n}}\n",
+    ),
     "unknown names": (500, lambda n: model(each("  a# = nope#\n", n))),
     "unknown names beside known ones": (300, lambda n: model(each("  known# = x\n  a# = knwon#\n", n))),
     "one unknown name": (500, lambda n: model(each("  a# = nope\n", n))),
