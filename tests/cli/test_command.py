@@ -143,7 +143,7 @@ def test_torchs_own_memory_error_is_known_by_its_name():
 
 @pytest.mark.parametrize("shape", [(2**40, 2**40), (2**70,)])
 def test_more_bytes_than_can_be_counted_are_too_many(shape):
-    with pytest.raises(ValueError, match="too big|Maximum") as caught:
+    with pytest.raises(ValueError, match=r"too big|Maximum") as caught:
         np.empty(shape)
     found = diagnostics_of(caught.value)
     assert found is not None
