@@ -107,7 +107,7 @@ def test_the_python_runs_block_after_block(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = _readme("python")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for text in blocks:
         if "torch" in text and importlib.util.find_spec("torch") is None:
             continue
