@@ -126,6 +126,13 @@ def _lift(number: Number, frame: Frame, span: Span) -> Value:
 def _size(size: Size, frame: Frame, span: Span) -> Value:
     """The value of a size; as a number it may have a fraction, `T / 2`, and is a float then."""
     below = denominator(size)
+    if not all(part.has_whole_atoms for part in (size, below)):
+        raise error(
+            "E0404",
+            f"`{size}` may have a fraction inside, and cannot be a number in a tensor yet",
+            span,
+            help="make a tensor first: `float(T + 1) / (B + 1)`",
+        )
     if below == Size.of(1):
         return frame.builder.emit(ops.SizeOf(size))
     parts = (Evaluated(_size(part, frame, span), span) for part in (size * below, below))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
@@ -79,7 +80,10 @@ class SizeOf(Op):
         return Type(INT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return np.asarray(call.length(self.size), np.int64)
+        try:
+            return np.asarray(call.length(self.size), np.int64)
+        except ZeroDivisionError:
+            raise error("E0805", "an int is divided by zero") from None
 
 
 @dataclass(frozen=True, slots=True)

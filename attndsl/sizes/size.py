@@ -53,6 +53,11 @@ class Opaque:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number for all whole values of its symbols."""
+        return self.function == "floor" or (self.function != "over" and all(a.is_whole for a in self.arguments))
+
     def evaluate(self, values: Mapping[str, int]) -> Fraction:
         parts = [a.exact(values) for a in self.arguments]
         if self.function == "floor":
@@ -248,6 +253,19 @@ class Size:
         if exact.denominator != 1:
             raise ValueError(f"{self} is {exact}, not an integer")
         return exact.numerator
+
+    @property
+    def has_whole_atoms(self) -> bool:
+        """Whether no fraction comes out of a function in it: a quotient left standing, the larger of two halves."""
+        return all(isinstance(atom, str) or atom.is_whole for monomial in self.terms for atom, _ in monomial)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole number for all whole values of its symbols."""
+        powers = (exponent for monomial in self.terms for _, exponent in monomial)
+        return (
+            self.has_whole_atoms and all(c.denominator == 1 for c in self.terms.values()) and min(powers, default=1) > 0
+        )
 
     def known(self, values: Mapping[str, int]) -> int | None:
         """The value, or None where a symbol of it has no value yet or it is not an integer."""

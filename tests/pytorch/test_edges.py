@@ -77,3 +77,17 @@ def test_a_lookup_in_nothing_is_told(backend: str) -> None:
     with pytest.raises(AttnError, match="E0801"):
         model.run({"x": np.zeros(0), "at": np.array([0])}, backend=backend)
     assert model.run({"x": np.zeros(0), "at": np.zeros(0, "int64")}, backend=backend)["y"].shape == (0,)
+
+
+@pytest.mark.parametrize("number", ["(T + 1) / (N + 1)", "maximum(T / 2, N / 3)", "T / (N - 2)"])
+def test_a_fraction_inside_a_size_is_told_at_check(number: str) -> None:
+    with pytest.raises(AttnError, match="E0404"):
+        attndsl.parse(f"model M {{\n  input x: [T]\n  input n: [N]\n  output y = x * ({number})\n}}")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("number", ["T // (N - 2)", "T % (N - 2)"])
+def test_a_size_divided_by_zero_is_told(backend: str, number: str) -> None:
+    model = attndsl.parse(f"model M {{\n  input x: [T]\n  input n: [N]\n  output y = x * ({number})\n}}")
+    with pytest.raises(AttnError, match="E0805"):
+        model.run({"x": np.ones(3), "n": np.ones(2)}, backend=backend)
