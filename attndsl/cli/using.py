@@ -56,7 +56,7 @@ def open_model(args: Any) -> Run:
     if args.weights is None:
         return load_run(args.run)
     if Path(args.run).is_dir():
-        raise Usage(f"`{args.run}` is a folder, and with --weights the name of a spec is wanted", "for example `bert`")
+        raise Usage(f"`{args.run}` is a folder, and with --weights RUN is the name of a spec", "for example `bert`")
     from attndsl.generation.published import open_published
 
     return open_published(args.run, args.weights, _warn)

@@ -163,7 +163,7 @@ def _match(
         if frame.viewpoint.in_user_file and outer.name in names and own is not None and outer.name != own:
             raise error(
                 "E0202",
-                f"the axis `{outer.name}` stands where `{block.name.text}` expects `{own}`",
+                f"the axis `{outer.name}` is where `{block.name.text}` expects `{own}`",
                 given.span,
                 axes_text(value.type.axes),
                 other=Label(parameter.type.span, "the order expected"),

@@ -138,7 +138,7 @@ class TreeBuilder(ExpressionBuilder):
                 continue
             self.complain(
                 "E0018",
-                f"`{entry.span.text}` is an index variable, and stands in a list of parameters",
+                f"`{entry.span.text}` is an index variable, but is in a list of parameters",
                 entry.span,
                 help="only the last list of a `mask` or a `bias` holds index variables",
             )

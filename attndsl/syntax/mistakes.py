@@ -242,9 +242,9 @@ def _brackets(place: ParserPlace) -> Diagnostic | None:
 
 def _equals(place: ParserPlace) -> Diagnostic | None:
     if place.kind == "EQUALS" and "EQUAL" in place.expected:
-        return place.say("E0016", "`=` gives a name its value, and cannot stand here", help="to compare, write `==`")
+        return place.say("E0016", "`=` gives a name its value, and is not allowed here", help="to compare, write `==`")
     if place.kind == "EQUAL" and "EQUALS" in place.expected:
-        return place.say("E0016", "`==` compares, and cannot stand here", help="to give a name its value, write `=`")
+        return place.say("E0016", "`==` compares, and is not allowed here", help="to give a name its value, write `=`")
     if place.kind == "EQUALS" and place.text[: place.before].endswith(":") and place.before == place.token.start:
         return place.say("E0016", "there is no `:=`", place.span(place.before - 1), help="write `=`")
     return None
@@ -284,7 +284,7 @@ def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
         also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"
         return place.say("E0010", f"there is no operator `{span.text}`", span, help=f"write `{instead}`{also}")
     if place.kind == "PLUS" and "MINUS" in place.expected:
-        return place.say("E0010", "`+` stands between two values", help="leave it out" if place.parts else ())
+        return place.say("E0010", "`+` goes between two values", help="leave it out" if place.parts else ())
     return None
 
 
@@ -410,7 +410,7 @@ def _nameless_slice(place: ParserPlace) -> Diagnostic | None:
         return None
     if "=" in place.text[bracket.end : place.token.start].rpartition(",")[2]:
         return None
-    return place.say("E0010", "`:` cannot stand here", help="axes go by their names: `x[T=0]`, `x[T=1:3 -> S]`")
+    return place.say("E0010", "`:` is not allowed here", help="axes go by their names: `x[T=0]`, `x[T=1:3 -> S]`")
 
 
 def _operand(place: ParserPlace) -> Diagnostic | None:

@@ -226,7 +226,7 @@ class Parsing:
             self.diagnostics.append(explained())
         else:
             place = Label(Span(self.source, token.start, token.end))
-            self.diagnostics.append(Diagnostic("E0010", "this cannot stand here", place))
+            self.diagnostics.append(Diagnostic("E0010", "this is not allowed here", place))
 
     def statement_depth(self) -> int:
         """Where on the stacks the statement begins that is being read."""

@@ -110,4 +110,4 @@ class ParserPlace:
         label = f"expected {expectation}" if expectation else ""
         if self.kind in (NEWLINE, END):
             return self.say("E0010", f"the {'line' if self.kind == NEWLINE else 'file'} ends too early", label=label)
-        return self.say("E0010", f"{self.shown()} cannot stand here", label=label)
+        return self.say("E0010", f"{self.shown()} is not allowed here", label=label)

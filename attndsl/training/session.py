@@ -127,9 +127,7 @@ def go_on(
     _require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
     if recipe != before:
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
-        console.warn(
-            f"{', '.join(names)} changed since the run began: from here on the run is no longer the one that was begun"
-        )
+        console.warn(f"{', '.join(names)} changed since the run began: it goes on with the new values")
     check_recipe(recipe, graph)
     found = _recorded_data(run, facts, recipe, data, console)
     objective, train, held_out = _prepared(recipe, graph, found, console)
