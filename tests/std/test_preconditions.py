@@ -37,7 +37,7 @@ WRONG = (
     ("attention(x, heads, mask=strided(0))", "a stride is at least 1"),
     ("attention(x, heads, position=bucketed(heads, 5))", "make `buckets` even"),
     ("attention(x, heads, position=bucketed(heads, 2))", "a bucket for single distances"),
-    ("attention(x, heads, position=bucketed(heads, 32, 8))", "`reach` lies beyond the buckets"),
+    ("attention(x, heads, position=bucketed(heads, 32, 8))", "`reach` must be beyond the buckets"),
     ("sinusoidal(x[width<3])", "the last axis must be even"),
     ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
     ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
