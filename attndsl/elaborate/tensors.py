@@ -35,7 +35,7 @@ def emit(frame: Frame, op: Op, span: Span, *operands: Evaluated) -> Value:
 
 
 def require_within(frame: Frame, index: Evaluated, axis: Axis) -> None:
-    """Raises E0211 where a number that is known now is no place along `axis`, in whichever round of a repeat."""
+    """Raises E0211 where a number that is known now is not a place along `axis`, in whichever round of a repeat."""
     n, length = index.value, axis.size.known(frame.elaborator.sizes)
     if not isinstance(n, Number) or n.value is None or length is None or is_within(n, length):
         return

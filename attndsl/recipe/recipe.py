@@ -49,7 +49,7 @@ KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
 
 
 def _no_setting(name: str, span: Span) -> AttnError:
-    """E0720 for a name in a `train` section that is no setting, but may be an option of one."""
+    """E0720 for a name in a `train` section that is not a setting, but may be an option of one."""
     owner = alone().get(name)
     if owner is None:
         return unknown(f"training setting `{name}`", name, dict.fromkeys(KEYS), span)
