@@ -105,8 +105,8 @@ def test_a_folder_in_several_parts(tmp_path: Path) -> None:
 
     moved = {**table, names[0]: table[names[1]]}
     wrong: list[tuple[object, str]] = [
-        ({"weight_map": moved}, "where it is not"),
-        ({"weight_map": {**table, "more": table[names[0]]}}, "where it is not"),
+        ({"weight_map": moved}, "but it is not there"),
+        ({"weight_map": {**table, "more": table[names[0]]}}, "but it is not there"),
         ({"weight_map": {n: p for n, p in table.items() if n != names[0]}}, "does not list"),
         ({"weight_map": {**table, names[0]: "none.safetensors"}}, "is missing"),
         ({"weight_map": {**table, names[0]: "../x.safetensors"}}, "does not say which file"),
