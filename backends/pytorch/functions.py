@@ -263,7 +263,8 @@ class Writer:
             expression = self.filled(expression, value, wide=value in self.wide)
         self.values[value] = expression
         if expression.host or isinstance(node.op, ops.Parameter):
-            self.file.hosts[value] = node
+            if all(operand in self.file.hosts for operand in map(self.file.variables.root, node.inputs)):
+                self.file.hosts[value] = node  # made of no index: what a function inside this one can say, too
             return
         inputs = dict.fromkeys(map(self.file.variables.root, node.inputs))
         self.waiting[value] = (node, *(n for v in inputs for n in self.waiting.get(v, ())))

@@ -232,7 +232,8 @@ class File:
             if indexed and value is region.parameters[0]:
                 name = inner.fresh("i")
             else:
-                name = inner.fresh(writer.read(value).text if value in outer else inner.wish(value, None))
+                said = writer.read(value).text if value in outer else ""
+                name = inner.fresh(said if said.isidentifier() else inner.wish(value, None))
             inner.arguments.append(WrittenArgument(name, value.type, wide=value in self.wide))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
