@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings, strategies
+from hypothesis import assume, example, given, settings, strategies
 
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.diagnostics import AttnError
