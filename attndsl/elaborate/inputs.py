@@ -10,7 +10,7 @@ from attndsl.diagnostics import Label, error
 from attndsl.elaborate.elaboration import Elaboration
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axis_of, distinct, dtype_of, size_of
-from attndsl.elaborate.tensors import as_written, emit, lift
+from attndsl.elaborate.tensors import as_written, emit, lift, typed
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, describe
 from attndsl.graph import Axis, InputInfo, Node, OutputInfo, Region, Type, Value
 from attndsl.graph.core import Bound
@@ -207,8 +207,8 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             node.name.span,
             other=Label(known.span, "first here") if known.span else (),
         )
-    result = lift(Evaluated(frame.evaluate(node.value), node.value.span, node.value), frame).value
-    assert isinstance(result, Value)
+    given = (frame if node.type is None else frame.licensing()).evaluated(node.value)
+    result = lift(given, frame).tensor if node.type is None else typed(given, node.type, frame, node.span)
     frame.name(result, node.name.text)
     frame.bind(node.name.text, result, node.name.span)
     frame.elaborator.outputs[node.name.text] = OutputInfo(node.name.text, result, frozenset(), node.doc, node.name.span)

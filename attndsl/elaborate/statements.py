@@ -9,7 +9,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.sizes_and_axes import type_of
-from attndsl.elaborate.tensors import as_written, lift
+from attndsl.elaborate.tensors import lift, typed
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, describe
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
@@ -64,7 +64,7 @@ def assign(node: tree.Assign, frame: Frame) -> None:
     if node.operator is not None:
         value = _augmented(node, value, frame)
     if node.type is not None:
-        value = _typed(node, value, frame)
+        value = typed(Evaluated(value, node.value.span, node.value), node.type, frame, node.span)
     if len(node.targets) == 1:
         values: tuple[CompileTimeValue, ...] = (value,)
         if isinstance(value, Several):
@@ -105,14 +105,6 @@ def _augmented(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> Comp
     left, right = frame.evaluated(name), Evaluated(value, node.value.span, node.value)
     assert node.operator is not None
     return binary(node.operator, left, right, node.span, frame)
-
-
-def _typed(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> Value:
-    assert node.type is not None
-    lifted = lift(Evaluated(value, node.value.span, node.value), frame)
-    assert isinstance(lifted.value, Value)
-    wanted = type_of(node.type, frame, (lifted.value.type,))
-    return as_written(lifted, wanted, node.type.span, frame, node.span)
 
 
 # ---------------------------------------------------------------- parameters and layers

@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.cases import is_within, note_use
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.sizes_and_axes import axes_text, denominator
+from attndsl.elaborate.sizes_and_axes import axes_text, denominator, type_of
 from attndsl.elaborate.values import Axes, Evaluated, describe
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
@@ -241,6 +241,12 @@ def arrange(value: Value, axes: tuple[Axis, ...], frame: Frame, span: Span) -> V
     if value.type.axes == axes:
         return value
     return emit(frame, ops.Transpose(axes), span, Evaluated(value, span))
+
+
+def typed(given: Evaluated, written: tree.TypeTree, frame: Frame, span: Span) -> Value:
+    """What the statement at `span` gives a written type, as a tensor of that type (see `as_written`)."""
+    argument = lift(given, frame)
+    return as_written(argument, type_of(written, frame, (argument.type,)), written.span, frame, span)
 
 
 def as_written(argument: Evaluated, wanted: Type, written: Span, frame: Frame, span: Span) -> Value:

@@ -292,8 +292,8 @@ class TreeBuilder(ExpressionBuilder):
         return tree.InputDecl(span, self.identifier(name), type_, optional is not None, default, where or (), None)
 
     def output(self, span: Span, children: Children) -> tree.OutputDecl:
-        name, value = children
-        return tree.OutputDecl(span, self.identifier(name), value, None)
+        name, type_, value = children
+        return tree.OutputDecl(span, self.identifier(name), type_, value, None)
 
     def require(self, span: Span, children: Children) -> tree.RequireDecl:
         condition, message = children

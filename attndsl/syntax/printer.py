@@ -214,11 +214,12 @@ def _statement(node: tree.Statement, indent: str) -> list[str]:
             parts += [f"where {_list(node.where, indent)}"] if node.where else []
             return [*_doc(node.doc, indent), indent + " ".join(parts)]
         case tree.OutputDecl():
-            return [*_doc(node.doc, indent), _given(f"{indent}output {node.name.text} =", node.value, indent)]
+            head = f"{indent}output {node.name.text}{_written_type(node.type)} ="
+            return [*_doc(node.doc, indent), _given(head, node.value, indent)]
         case tree.Assign():
-            type_ = f": {_type(node.type)}" if node.type else ""
             targets = ", ".join(target.text for target in node.targets)
-            return [_given(f"{indent}{targets}{type_} {node.operator or ''}=", node.value, indent)]
+            head = f"{indent}{targets}{_written_type(node.type)} {node.operator or ''}="
+            return [_given(head, node.value, indent)]
         case tree.LayerDecl():
             return [_given(f"{indent}layer {node.name.text} =", node.value, indent)]
         case tree.ParamDecl():
@@ -235,6 +236,10 @@ def _statement(node: tree.Statement, indent: str) -> list[str]:
             return [f"{indent}return {_list(node.values, indent)}"]
         case tree.Emit():
             return [f"{indent}emit {_list(node.values, indent)}"]
+
+
+def _written_type(type: tree.TypeTree | None) -> str:
+    return "" if type is None else f": {_type(type)}"
 
 
 def _given(head: str, value: tree.Expr, indent: str) -> str:

@@ -352,7 +352,10 @@ class InputDecl(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputDecl(Tree):
+    """`output logits = …`, or `output logits: [B, T, vocab] = …`, which checks and broadcasts as an assignment does."""
+
     name: Identifier
+    type: TypeTree | None
     value: Expr
     doc: str | None
 

@@ -45,6 +45,24 @@ def test_a_billion_layers_are_counted_not_enumerated() -> None:
     assert load("gpt2", {"depth": 10**9}).parameter_count == 10**9 * per_layer + rest
 
 
+def test_a_written_type_orders_and_broadcasts_an_output() -> None:
+    found = meaning(
+        """
+model M {
+  input x: [B, T, D]
+  output y: [D, B, T] = 2 * x
+  output apart: [B, T, S=T] = range(S=T) - range(T) + 0.5 * sum(x, over=[D, T])
+  output ones: [B, two=2] = 1.0
+}
+""",
+        {"x": (x := drawn(2, 3, 4))},
+    )
+    assert np.array_equal(found["y"], 2 * x.transpose(2, 0, 1))
+    at = np.arange(3)
+    assert np.array_equal(found["apart"], (at - at[:, None]) + 0.5 * x.sum((1, 2))[:, None, None])
+    assert np.array_equal(found["ones"], np.ones((2, 2)))
+
+
 def test_calling_a_label_again_shares(tmp_path: Path) -> None:
     g = graph(
         """

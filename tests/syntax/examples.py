@@ -53,7 +53,7 @@ model Encoder(vocab, segments=2, width=768, hidden=4*width, act=gelu, heads=12, 
   }
   output hidden = x
   /// What the classifiers read.
-  output pooled = tanh(linear(x[T=0], width) as pooler)
+  output pooled: [B, width] = tanh(linear(x[T=0], width) as pooler)
 }
 """,
     "encoder-decoder": """

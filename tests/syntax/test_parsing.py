@@ -186,6 +186,8 @@ def test_keywords_are_names_where_they_start_nothing(word, text):
         ("scan t in T { emit x }", tree.Scan),
         ("input x: [B]", tree.InputDecl),
         ("output x = y", tree.OutputDecl),
+        ("output x: [B, T] = y", tree.OutputDecl),
+        ("output: [B] = y", tree.Assign),
         ("output = y", tree.Assign),
     ],
 )
