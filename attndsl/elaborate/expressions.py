@@ -9,6 +9,7 @@ from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
+from attndsl.elaborate.sizes_and_axes import axis_in_body
 from attndsl.elaborate.tensors import arithmetic, emit, lift
 from attndsl.elaborate.values import (
     PLAIN,
@@ -40,6 +41,9 @@ def name(node: tree.Name, frame: Frame) -> CompileTimeValue:
         return found
     if node.text in primitives.CONSTANTS:
         return primitives.CONSTANTS[node.text]
+    axis = axis_in_body(node.text, node.span, frame)
+    if axis is not None:
+        return Number(axis.size.known(frame.elaborator.sizes), axis.size, axis)
     raise unknown(node.text, node.span, frame)
 
 

@@ -65,6 +65,7 @@ def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Sp
             )
     _star(block, tensors, inner)
     _early_defaults(waiting, block, inner)
+    _keepers(block, tensors, inner, bound)
     for parameter in block.tensors:
         name = parameter.name.text
         if name not in tensors:
@@ -115,6 +116,21 @@ def _star(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame) -> 
             if split is not None and (largest is None or len(split[1]) > len(largest)):
                 largest = split[1]
     inner.enclosing.rest = tuple(largest) if largest is not None else None
+
+
+def _keepers(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame, bound: BoundAxes) -> None:
+    """Where several names of a signature are one axis of the caller's, the first that a result has keeps it, else the
+    first: in `cell(hidden)(x: [*, D], h: [*, H]) -> [*, H]`, `H` is the caller's `hidden`, and so what the block makes
+    with `hidden` goes with `h`."""
+    names: dict[Axis, list[str]] = {}
+    for parameter in block.tensors:
+        split = _split(parameter, tensors[parameter.name.text].type.axes) if parameter.name.text in tensors else None
+        for term, outer in split[0] if split else ():
+            if term.name is None and isinstance(term.size, tree.Name) and term.size.text not in inner.names:
+                names.setdefault(outer, []).append(term.size.text)
+    returned = {t.size.text for result in block.results for t in result.axes.terms if isinstance(t.size, tree.Name)}
+    for outer, those in names.items():
+        bound.taken[outer] = next((name for name in those if name in returned), those[0])
 
 
 def _match(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from attndsl.diagnostics import Span, did_you_mean, error
+from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
-from attndsl.graph import Axis, Type
+from attndsl.graph import Axis, Type, Value
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -125,6 +125,8 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         if found:
             return found[0]
         if candidate is None:
+            candidate = axis_in_body(name, term.span, frame)
+        if candidate is None:
             names = [a.name for a in axes] + list(frame.visible())
             new = () if axes else (f"an axis of a new name is given its size: `{name}=…`",)
             raise error(
@@ -148,6 +150,26 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             help=did_you_mean(candidate.name, [a.name for a in axes]),
         )
     return candidate
+
+
+def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:
+    """The axis called `name` that a tensor has that goes by a name here, in the nearest body that has one. Raises E0215
+    where two tensors of that body have different ones."""
+    at: Frame | None = frame
+    while at is not None:
+        found: dict[Axis, tuple[str, Span]] = {}
+        for tensor, binding in at.names.items():
+            for axis in binding.value.type.axes if isinstance(binding.value, Value) else ():
+                if axis.name == name:
+                    found.setdefault(axis, (tensor, binding.span))
+        if len(found) > 1:
+            labels = [Label(place, f"of `{tensor}` it is `{axis}`") for axis, (tensor, place) in found.items()]
+            way = "give one of them another name where it is made, such as `rearrange(x, [T] -> [U=T])`"
+            raise error("E0215", f"`{name}` is the name of {len(found)} axes here", span, other=labels, help=way)
+        if found:
+            return next(iter(found))
+        at = at.parent
+    return None
 
 
 def _has(types: Sequence[Type]) -> str:

@@ -151,6 +151,42 @@ model M(depth=3) {
     assert np.allclose(out["last"], x + 3)
 
 
+def test_a_renamed_axis_is_a_name_of_its_body() -> None:
+    """A mask over it, and its length as a number; from an inner body as well."""
+    text = """
+model M() {
+  input x: float[B, T, D]
+  past = rearrange(x, [T] -> [S=T])
+  repeat i in 2 {
+    weight = softmax(dot(x, past, over=D), over=S, where=causal[q=T, k=S])
+    x = dot(past, weight, over=S) / S
+  }
+  output y = x
+}
+"""
+    x = drawn(2, 5, 3)
+    y = x
+    for _ in range(2):
+        e = np.where(np.tri(5, dtype=bool), np.exp(y @ x.swapaxes(1, 2)), 0)
+        y = e / e.sum(-1, keepdims=True) @ x / 5
+    assert np.allclose(meaning(text, {"x": x})["y"], y, atol=1e-14)
+
+
+def test_the_name_that_a_result_has_is_the_callers_axis() -> None:
+    """`D` and `H` are both `hidden` outside: what the block makes with `hidden` goes with `H`."""
+    text = """
+block cell(hidden)(x: [*, D], h: [*, H]) -> [*, H] {
+  return linear(x, hidden, bias=false, init=ones) * h
+}
+model M(hidden=3) {
+  input x: [B, hidden]
+  output y = cell(hidden)(x, x)
+}
+"""
+    x = drawn(2, 3)
+    assert np.allclose(meaning(text, {"x": x})["y"], x.sum(-1, keepdims=True) * x, atol=1e-14)
+
+
 def test_scan_is_a_loop() -> None:
     text = """
 model M() {

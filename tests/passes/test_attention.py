@@ -71,6 +71,13 @@ SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
   mixed = sum(weighed, over=S)""",
         {"scale": 0.5},
     ),
+    "values first, over an axis that is renamed by hand": (
+        """
+  past = rearrange(x, [T] -> [U=T])
+  keys_ = rearrange(past, [D] -> [heads, head])
+  mixed = dot(keys_, softmax(dot(keys_, q, over=head), over=U, where=causal[q=T, k=U]), over=U)""",
+        {"scale": 1.0, "masked": True},
+    ),
     "no scale": (
         """
   mixed = dot(softmax(dot(q, k, over=head), over=S), v, over=S)""",
