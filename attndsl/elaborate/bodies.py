@@ -89,7 +89,7 @@ def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Evaluated]]) -> lis
     values = []
     for name, given in carried:
         assert isinstance(given.value, Value)
-        value = Value(given.type, (inner.address(name),))
+        value = inner.builder.parameter(Value(given.type, (inner.address(name),)))
         inner.names[name] = Binding(value, given.span)
         values.append(value)
     return values
@@ -190,9 +190,9 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
         frame.spend(5, node.span)
-        index = Value(Type(INT), (f"{path}.*.{node.name.text}",))
+        builder = Builder(outer=frame.builder)
+        index = builder.parameter(Value(Type(INT), (f"{path}.*.{node.name.text}",)))
         variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
-        builder = Builder()
         inner = frame.child("repeat", frame.place.in_loop(node.name.text, variable), builder)
         inner.names[node.name.text] = Binding(
             Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
@@ -234,8 +234,8 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     path = place.path
     frame.elaborator.scopes[path] = ScopeInfo(path, "scan", node.span, True)
     carried = _carried(node, frame)
-    index = Value(Type(INT), (f"{path}.{node.name.text}",))
-    builder = Builder()
+    builder = Builder(outer=frame.builder)
+    index = builder.parameter(Value(Type(INT), (f"{path}.{node.name.text}",)))
     inner = frame.child("scan", place, builder)
     inner.names[node.name.text] = Binding(index, node.name.span)
     parameters = _bind_carried(inner, carried)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from attndsl import ops
-from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.elaborate.arguments import given_at
 from attndsl.elaborate.frames import Enclosing, Frame
-from attndsl.elaborate.signatures import BoundAxes, Sorted, bind
+from attndsl.elaborate.signatures import BoundAxes, bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
-from attndsl.elaborate.tensors import arrange, emit, lift
+from attndsl.elaborate.tensors import arrange, lift
 from attndsl.elaborate.values import (
     BlockValue,
     CompileTimeValue,
     Evaluated,
+    Given,
     LayerValue,
     Several,
     describe,
@@ -62,55 +63,8 @@ def apply_layer(
             other=Label(layer.span, "made here"),
             help="give it tensors only",
         )
-    return _run(layer, _sort(layer.callee, positional, keywords, span, frame), frame, span)
-
-
-def _sort(
-    callee: BlockValue, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated], span: Span, frame: Frame
-) -> Sorted:
-    """CompileTimeValue-time values go to the hyperparameters and tensors to the tensors, each in order."""
-    block, given = callee.block, Sorted()
-    hyper = {p.name.text: p for p in block.hyperparameters}
-    tensors = {p.name.text: p for p in block.tensors}
-    here = Label(block.name.span, "declared here")
-    for name, value in keywords.items():
-        if name in hyper:
-            if isinstance(value.value, Value):
-                raise error(
-                    "E0104",
-                    f"`{name}` of `{block.name.text}` must be known at compile time, but this is "
-                    f"{describe(value.value)}",
-                    value.span,
-                    other=here,
-                )
-            given.settings[name] = value
-        elif name in tensors:
-            given.tensors[name] = lift(value, frame)
-        else:
-            raise error(
-                "E0102",
-                f"`{block.name.text}` has no argument `{name}`",
-                value.span,
-                other=here,
-                help=did_you_mean(name, [*hyper, *tensors]) or (f"it takes {', '.join([*hyper, *tensors])}",),
-            )
-    free = [n for n in hyper if n not in given.settings and n not in callee.settings]
-    unfilled = [n for n in tensors if n not in given.tensors]
-    for value in positional:
-        if isinstance(value.value, Several):
-            raise error("E0113", f"this gives {len(value.value.values)} results where one is needed", value.span)
-        queue, what = (unfilled, "tensor") if isinstance(value.value, Value) else (free, "hyperparameter")
-        if not queue:
-            total = len(tensors) if what == "tensor" else len(hyper)
-            raise error(
-                "E0104",
-                f"`{block.name.text}` takes {total or 'no'} {what}{'s' if total != 1 else ''}",
-                value.span,
-                f"one too many: {describe(value.value)}",
-                other=here,
-            )
-        (given.tensors if what == "tensor" else given.settings)[queue.pop(0)] = value
-    return given
+    callee = layer.callee
+    return _run(layer, given_at(callee.block, callee.given, positional, keywords, frame), frame, span)
 
 
 def apply_block(
@@ -119,36 +73,33 @@ def apply_block(
 ) -> CompileTimeValue:  # fmt: skip
     """A call of a block. Without its tensors it is a block value; with them, what its body returns."""
     block = callee.block
-    given = _sort(callee, positional, keywords, span, frame)
-    if block.tensors and not given.tensors:
+    given = given_at(block, callee.given, positional, keywords, frame)
+    made = BlockValue(block, callee.scope, given, parts_of(given.values(), span))
+    if block.tensors and (made.lacks or not given.has_tensors):
         if label is not None:
             raise error(
                 "E0103",
                 f"`{block.name.text}` is labelled but not applied",
                 span,
-                "no tensor is given",
+                f"no tensor is given for {' and '.join(f'`{name}`' for name in made.lacks)}"
+                if made.lacks
+                else "no tensor is given",
                 help=f"write `layer {label.text} = …` to make a layer without applying it",
             )
-        settings = {name: a.value for name, a in given.settings.items()}
-        return _with_settings(callee, settings, span)
+        return made
     kind = block.name.text
     place = frame.label(label.text, label.span) if label else frame.number(kind)
     frame.elaborator.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
-    settings = {name: a.value for name, a in given.settings.items()}
-    made = _with_settings(callee, settings, span)
-    layer = frame.elaborator.declare_layer(LayerValue(made, place, label.span if label else span))
+    kept = replace(callee.given, settings=given.settings)  # applied again, it takes other tensors
+    applied = LayerValue(replace(made, given=kept), place, label.span if label else span)
+    layer = frame.elaborator.declare_layer(applied)
     result = _run(layer, given, frame, span)
     if label is not None:
         frame.bind(label.text, layer, label.span)
     return result
 
 
-def _with_settings(callee: BlockValue, settings: Mapping[str, CompileTimeValue], span: Span) -> BlockValue:
-    settings = {**callee.settings, **settings}
-    return BlockValue(callee.block, callee.scope, settings, parts_of(settings.values(), span))
-
-
-def _run(layer: LayerValue, given: Sorted, frame: Frame, span: Span) -> CompileTimeValue:
+def _run(layer: LayerValue, given: Given, frame: Frame, span: Span) -> CompileTimeValue:
     """Elaborate the layer's body in a frame of its own, where the layer was declared. An error inside a standard block
     is said at the user's call."""
     callee, block = layer.callee, layer.callee.block
@@ -159,7 +110,7 @@ def _run(layer: LayerValue, given: Sorted, frame: Frame, span: Span) -> CompileT
     )  # fmt: skip
     try:
         with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
-            bound = bind(callee, given, inner, frame, span)
+            bound = bind(block, given, callee.given, inner, frame, span)
             inner.execute(block.body)
         if inner.returned is None:
             raise error(
@@ -220,7 +171,7 @@ def _results(
         values[i] = _declared(declared, value, block, inner, place)
     for i, value in enumerate(values):
         if isinstance(value, Value):
-            values[i] = _named_back(value, block, inner, bound, place)
+            values[i] = named_back(value, block, inner, bound, place)
         elif isinstance(value, (Text, Initializer)):
             raise error("E0113", f"a block returns tensors, but this is {describe(value)}", place)
     return tuple(values)
@@ -242,24 +193,6 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
             other=Label(declared.span, "declared here"),
         )
     return arrange(value, tuple(axes), inner, place)
-
-
-def _named_back(value: Value, block: tree.Block, inner: Frame, bound: BoundAxes, place: Span) -> Value:
-    for axis in value.type.axes:
-        outer = bound.back.get(axis)
-        if outer is None:
-            continue
-        if outer in value.type.axes:
-            other = bound.taken[outer]
-            raise error(
-                "E0205",
-                f"`{block.name.text}` returns both `{other}` and `{axis.name}`, which are the same axis "
-                f"`{outer.name}` in this call",
-                inner.site or place,
-                help="rename one of them in the block: `rearrange(y, [S] -> [other=S])`",
-            )
-        value = emit(inner, ops.Rename(axis, outer), place, Evaluated(value, place))
-    return value
 
 
 __all__ = ["apply_block", "apply_layer", "make_layer"]

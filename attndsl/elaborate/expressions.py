@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from attndsl import ops
-from attndsl.diagnostics import AttnError, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
@@ -21,7 +21,9 @@ from attndsl.elaborate.values import (
     LayerValue,
     Primitive,
     describe,
+    how_to_apply,
     same,
+    tensors_of,
 )
 from attndsl.graph import Value
 from attndsl.syntax import tree
@@ -95,6 +97,16 @@ def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:
         return emit(frame, ops.Parameter(path, pending.type), node.span)
     inner = frame.elaborator.layers.get((path, place.loops))
     if inner is not None:
+        for tensor in tensors_of(inner.callee):
+            if not frame.builder.sees(tensor):
+                raise error(
+                    "E0108",
+                    f"the layer `{path}` holds a tensor of the body in which it was made, which is not there here",
+                    node.span,
+                    str(tensor.type),
+                    other=Label(inner.span, "made here"),
+                    help="apply it in that body, or make it without the tensor and give that at each call",
+                )
         return inner
     if not base.applied:
         raise error(
@@ -157,7 +169,7 @@ def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: 
         "E0104",
         f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}",
         culprit.span,
-        help="apply it to its tensors first" if isinstance(culprit.value, (BlockValue, Primitive, LayerValue)) else (),
+        help=how_to_apply(culprit.value) if isinstance(culprit.value, (BlockValue, Primitive, LayerValue)) else (),
     )
 
 

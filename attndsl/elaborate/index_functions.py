@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attndsl import ops
-from attndsl.diagnostics import Label, Span, did_you_mean, error
+from attndsl.diagnostics import Label, Span, error
+from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.frames import Enclosing, Frame
+from attndsl.elaborate.signatures import bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of
 from attndsl.elaborate.tensors import arithmetic, arrange, emit, lift
-from attndsl.elaborate.values import CompileTimeValue, Evaluated, IndexFunctionValue, describe, parts_of
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, IndexFunctionValue, describe, lacking, parts_of
 from attndsl.graph import Axis, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.sizes import Size
@@ -69,18 +71,12 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     declaration, scope = function.declaration, function.scope
     assert declaration is not None
     assert scope is not None
-    if declaration.captures and not function.captures:
-        function = replace(bind_captures(function, [], {}, frame, span), place=function.place)
     inner = Frame(
         frame.elaborator, scope, frame.builder, "index function", function.place or frame.place,
         enclosing=Enclosing(declaration.name.text), licensed=True,
         viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
     )  # fmt: skip
-    for parameter in declaration.captures:
-        value = function.captures[parameter.name.text]
-        inner.bind(parameter.name.text, value, parameter.span)
-        if isinstance(value, Value) and parameter.type is not None:
-            _name_axes(parameter, value, inner, function, frame, span)
+    bound = bind(declaration, function.given, function.given, inner, frame, span)
     for variable in declaration.variables:
         name = variable.name.text
         if variable.axis is not None:
@@ -120,7 +116,8 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
         value = emit(inner, ops.Cast("float"), result.span, result)
     own = [inner.enclosing.positions[v.name.text] for v in declaration.variables]
     others = [a for a in value.type.axes if a not in own]
-    return arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
+    value = arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
+    return named_back(value, declaration, inner, bound, result.span)
 
 
 def _combination(
@@ -136,31 +133,6 @@ def _combination(
     if len(parts) == 1:
         return emit(frame, ops.Not() if function.operator == "not" else ops.Neg(), place, parts[0])
     return arithmetic(frame.licensing(), function.operator, parts[0], parts[1], place)
-
-
-def _name_axes(
-    parameter: tree.Parameter, value: Value, inner: Frame, function: IndexFunctionValue, frame: Frame, span: Span
-) -> None:
-    """Bind the axis names in a captured tensor's declared type: `doc: int[B, T]`."""
-    assert parameter.type is not None
-    terms = parameter.type.axes.terms
-    axes = list(value.type.axes)
-    rest = next((i for i, t in enumerate(terms) if t.is_rest), None)
-    wrong_rank = len(axes) != len(terms) if rest is None else len(axes) < len(terms) - 1
-    if wrong_rank or value.type.dtype != (parameter.type.dtype.text if parameter.type.dtype else "float"):
-        raise error(
-            "E0301",
-            f"`{inner.enclosing.name}` takes {parameter.type.span.text}, but this is {value.type}",
-            frame.site or function.span or span,
-            other=Label(parameter.span, "declared here"),
-        )
-    if rest is not None:
-        behind = len(terms) - rest - 1
-        axes = axes[:rest] + axes[len(axes) - behind :] if behind else axes[:rest]
-        terms = terms[:rest] + terms[rest + 1 :]
-    for term, axis in zip(terms, axes, strict=True):
-        if isinstance(term.size, tree.Name) and term.size.text not in inner.names:
-            inner.bind(term.size.text, Number(axis.size.known(frame.elaborator.sizes), axis.size, axis), term.span)
 
 
 def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
@@ -227,7 +199,7 @@ def call(function: IndexFunctionValue, positional: Sequence[Evaluated], frame: F
         return None
     own = ["q", "k"]
     if function.declaration is not None:
-        if function.declaration.captures and not function.captures:
+        if lacking(function.declaration, function.given):
             return None
         own = [v.name.text for v in function.declaration.variables if v.axis is None]
     if len(own) != len(names):
@@ -246,81 +218,19 @@ def apply(
     instance = call(function, positional, frame, span) if not keywords else None
     if instance is not None:
         return instance
-    bound = bind_captures(function, list(positional), keywords, frame, span)
-    assert bound.declaration is not None
-    if not owns_parameters(bound.declaration) and label is None:
+    declaration = function.declaration
+    if declaration is None:
+        raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
+    given = given_at(declaration, function.given, positional, keywords, frame)
+    require_all(declaration, given, span)
+    bound = replace(function, given=given, span=span, parts=parts_of(given.values(), span))
+    if not owns_parameters(declaration) and label is None:
         return bound
-    kind = bound.declaration.name.text
+    kind = declaration.name.text
     place = frame.label(label.text, label.span) if label else frame.number(kind)
-    info = ScopeInfo(place.path, kind, span, label is not None, bound.declaration.doc)
+    info = ScopeInfo(place.path, kind, span, label is not None, declaration.doc)
     frame.elaborator.scopes[place.path] = info
     return replace(bound, place=place)
-
-
-def bind_captures(
-    function: IndexFunctionValue,
-    positional: list[Evaluated],
-    keywords: Mapping[str, Evaluated],
-    frame: Frame,
-    span: Span,
-) -> IndexFunctionValue:
-    """`window(128)`, `same(doc)`: the function with its captures given; defaults fill in the rest."""
-    declaration = function.declaration
-    if declaration is None or function.captures:
-        raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
-    name, wanted = declaration.name.text, [p.name.text for p in declaration.captures]
-    given: dict[str, Evaluated] = {}
-    for key, argument in keywords.items():
-        if key not in wanted:
-            raise error(
-                "E0102",
-                f"`{name}` has no argument `{key}`",
-                argument.span,
-                other=Label(declaration.name.span, "declared here"),
-                help=did_you_mean(key, wanted),
-            )
-        given[key] = argument
-    free = [w for w in wanted if w not in given]
-    if len(positional) > len(free):
-        raise error(
-            "E0104",
-            f"`{name}` takes {len(wanted)} argument{'s' if len(wanted) != 1 else ''}",
-            positional[len(free)].span,
-            "one too many",
-            other=Label(declaration.name.span, "declared here"),
-        )
-    given.update(zip(free, positional, strict=False))
-    assert function.scope is not None
-    inner = Frame(
-        frame.elaborator, function.scope, frame.builder, "index function", frame.place, viewpoint=frame.viewpoint
-    )
-    captures: dict[str, CompileTimeValue] = {}
-    for parameter in declaration.captures:
-        key = parameter.name.text
-        value: CompileTimeValue
-        if key in given:
-            value = lift(given[key], frame).value if parameter.type is not None else given[key].value
-            if parameter.type is None and isinstance(value, Value):
-                raise error(
-                    "E0104",
-                    f"`{key}` of `{name}` must be known at compile time, but this is {describe(value)}",
-                    given[key].span,
-                    other=Label(parameter.span, "declared here"),
-                )
-        elif parameter.default is not None:
-            value = frame.elaborator.evaluate(parameter.default, inner)
-        else:
-            raise error(
-                "E0103",
-                f"the {function.kind} `{name}` needs `{key}`",
-                span,
-                other=Label(parameter.span, "declared here"),
-                help=f"give it: `{name}({key})`" if len(wanted) == 1 else f"give it: `{name}({key}=…)`",
-            )
-        captures[key] = value
-        inner.bind(key, value, parameter.span)
-    parts = parts_of(captures.values(), span)
-    return IndexFunctionValue(function.kind, declaration, function.scope, captures, span=span, parts=parts)
 
 
 def owns_parameters(declaration: tree.IndexFunction) -> bool:

@@ -51,7 +51,7 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
         axes.append(axis_of(term, frame))
     distinct(axes, node.type.axes)
     type = Type(dtype, tuple(axes))
-    value = Value(type, (node.name.text,) if node.default is None else ())
+    value = frame.builder.parameter(Value(type, (node.name.text,) if node.default is None else ()))
     used, default, number = value, None, None
     if node.default is not None:
         default = " ".join(node.default.span.text.split())

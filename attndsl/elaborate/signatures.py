@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
+from attndsl.elaborate.arguments import require_all
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of
 from attndsl.elaborate.tensors import emit, lift
-from attndsl.elaborate.values import Axes, BlockValue, Evaluated
+from attndsl.elaborate.values import Axes, Evaluated, Given
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
@@ -18,55 +19,28 @@ from attndsl.values import Number
 
 
 @dataclass(eq=False)
-class Sorted:
-    """A call's arguments by the name of the hyperparameter or tensor that they are for."""
-
-    settings: dict[str, Evaluated] = field(default_factory=dict)
-    tensors: dict[str, Evaluated] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
 class BoundAxes:
-    """How axes inside a block stand for axes outside it (`back`), only where they differ."""
+    """How axes inside a block stand for axes outside it (`back`), only where they differ. `captured` are the tensors
+    that were given before this call, elsewhere: their axes may have other names there."""
 
+    captured: frozenset[Evaluated] = frozenset()
     back: dict[Axis, Axis] = field(default_factory=dict)
     taken: dict[Axis, str] = field(default_factory=dict)  # outer axis → the signature's name that has it
 
 
-def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Span) -> BoundAxes:
-    block, bound = callee.block, BoundAxes()
-    for parameter in block.hyperparameters:
-        name = parameter.name.text
-        if name in given.settings:
-            inner.bind(name, given.settings[name].value, given.settings[name].span)
-        elif name in callee.settings:
-            inner.bind(name, callee.settings[name], parameter.span)
+def bind(block: tree.Declared, given: Given, captured: Given, inner: Frame, frame: Frame, span: Span) -> BoundAxes:
+    """Bind what is given, and the defaults of what is not, to the names that a block, a mask or a bias has for them;
+    `captured` is what was given before this call. The tensors of the call say what the axes are."""
+    require_all(block, given, span)
+    bound = BoundAxes(frozenset((*captured.tensors.values(), *captured.waiting)))
+    for name, value in given.settings.items():
+        inner.bind(name, value.value, value.span)
     waiting = [p for p in block.hyperparameters if p.name.text not in inner.names]
-    for parameter in waiting:
-        if parameter.default is None:
-            raise error(
-                "E0103",
-                f"`{block.name.text}` needs `{parameter.name.text}`",
-                span,
-                other=Label(parameter.span, "declared here"),
-                help=f"give it by its name: `{block.name.text}(…, {parameter.name.text}=…)`",
-            )
-    tensors: dict[str, Evaluated] = {}
-    for parameter in block.tensors:
-        name = parameter.name.text
-        if name in given.tensors:
-            tensors[name] = given.tensors[name]
-        elif parameter.default is None:
-            raise error(
-                "E0103",
-                f"`{block.name.text}` needs the tensor `{name}`",
-                span,
-                other=Label(parameter.span, "declared here"),
-            )
+    tensors = given.named(block)
     _star(block, tensors, inner)
     _early_defaults(waiting, block, inner)
     _keepers(block, tensors, inner, bound)
-    for parameter in block.tensors:
+    for parameter in sorted(block.tensors, key=lambda p: tensors.get(p.name.text) in bound.captured):
         name = parameter.name.text
         if name not in tensors:
             assert parameter.default is not None
@@ -82,7 +56,7 @@ def bind(callee: BlockValue, given: Sorted, inner: Frame, frame: Frame, span: Sp
     return bound
 
 
-def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Block, inner: Frame) -> None:
+def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Declared, inner: Frame) -> None:
     """Literal defaults are known before the tensors, whose types may mention them."""
     for parameter in waiting:
         if isinstance(parameter.default, (tree.Number, tree.Boolean, tree.String)):
@@ -106,7 +80,7 @@ def _split(
     return pairs, list(axes[rest:end])
 
 
-def _star(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame) -> None:
+def _star(block: tree.Declared, tensors: Mapping[str, Evaluated], inner: Frame) -> None:
     """`*` has one meaning in a signature: the largest of what the tensors have for it, which contains the others."""
     largest: list[Axis] | None = None
     for parameter in block.tensors:
@@ -118,12 +92,12 @@ def _star(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame) -> 
     inner.enclosing.rest = tuple(largest) if largest is not None else None
 
 
-def _keepers(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame, bound: BoundAxes) -> None:
+def _keepers(block: tree.Declared, tensors: Mapping[str, Evaluated], inner: Frame, bound: BoundAxes) -> None:
     """Where several names of a signature are one axis of the caller's, the first that a result has keeps it, else the
     first: in `cell(hidden)(x: [*, D], h: [*, H]) -> [*, H]`, `H` is the caller's `hidden`, and so what the block makes
     with `hidden` goes with `h`."""
     names: dict[Axis, list[str]] = {}
-    for parameter in block.tensors:
+    for parameter in sorted(block.tensors, key=lambda p: tensors.get(p.name.text) in bound.captured):
         split = _split(parameter, tensors[parameter.name.text].type.axes) if parameter.name.text in tensors else None
         for term, outer in split[0] if split else ():
             if term.name is None and isinstance(term.size, tree.Name) and term.size.text not in inner.names:
@@ -134,7 +108,7 @@ def _keepers(block: tree.Block, tensors: Mapping[str, Evaluated], inner: Frame, 
 
 
 def _match(
-    parameter: tree.Parameter, given: Evaluated, block: tree.Block, inner: Frame, bound: BoundAxes, frame: Frame
+    parameter: tree.Parameter, given: Evaluated, block: tree.Declared, inner: Frame, bound: BoundAxes, frame: Frame
 ) -> Value:
     """A tensor bound to a parameter: its dtype and rank checked, its axes named as the signature says."""
     value = given.tensor
@@ -194,7 +168,7 @@ def _match(
 def _match_axis(
     term: tree.AxisTerm,
     outer: Axis,
-    block: tree.Block,
+    block: tree.Declared,
     inner: Frame,
     bound: BoundAxes,
     given: Evaluated,
@@ -228,13 +202,16 @@ def _match_axis(
             expected = known.value.axis or Axis.of(known.value.size)
             if bound.back.get(expected, expected) == outer:
                 return expected
+            if expected.size == outer.size and given in bound.captured:
+                return expected
             if expected.size == outer.size and known.value.axis is None:
                 inner.bind(name, replace(known.value, axis=outer), known.span)
                 return outer
+            before = bound.back.get(expected, expected)
+            was, would = (before.name, outer.name) if before.name != outer.name else (str(before), str(outer))
             raise error(
                 "E0201",
-                f"`{name}` is `{bound.back.get(expected, expected).name}` in this call of "
-                f"`{block.name.text}`, but here it would be `{outer.name}`",
+                f"`{name}` is `{was}` in this call of `{block.name.text}`, but here it would be `{would}`",
                 given.span,
                 axes_text(given.type.axes),
                 other=declared,
@@ -250,7 +227,7 @@ def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:
 
 
 def _match_size(
-    node: tree.Expr, outer: Axis, block: tree.Block, inner: Frame, given: Evaluated, declared: Label
+    node: tree.Expr, outer: Axis, block: tree.Declared, inner: Frame, given: Evaluated, declared: Label
 ) -> None:
     """An expression in a signature equals the axis's size; one unknown name in it is solved for."""
     unknown = [n for n in dict.fromkeys(tree.names(node)) if inner.lookup(n.text) is None]
@@ -294,3 +271,22 @@ def _match_size(
 def size_or_none(node: tree.Expr, frame: Frame) -> Size | None:
     value = frame.evaluate(node)
     return value.size if isinstance(value, Number) else None
+
+
+def named_back(value: Value, block: tree.Declared, inner: Frame, bound: BoundAxes, place: Span) -> Value:
+    """A result under the names that its axes have outside. Raises E0205 where two of them are one there."""
+    for axis in value.type.axes:
+        outer = bound.back.get(axis)
+        if outer is None:
+            continue
+        if outer in value.type.axes:
+            other = bound.taken[outer]
+            raise error(
+                "E0205",
+                f"`{block.name.text}` returns both `{other}` and `{axis.name}`, which are the same axis "
+                f"`{outer.name}` in this call",
+                inner.site or place,
+                help="rename one of them in the block: `rearrange(y, [S] -> [other=S])`",
+            )
+        value = emit(inner, ops.Rename(axis, outer), place, Evaluated(value, place))
+    return value

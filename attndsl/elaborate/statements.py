@@ -10,7 +10,7 @@ from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.sizes_and_axes import type_of
 from attndsl.elaborate.tensors import lift, typed
-from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, describe
+from attndsl.elaborate.values import BlockValue, CompileTimeValue, Evaluated, Several, describe, how_to_apply
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
@@ -84,6 +84,7 @@ def assign(node: tree.Assign, frame: Frame) -> None:
                 node.value.span,
                 describe(value),
                 other=Label(node.targets[0].span.to(node.targets[-1].span)),
+                help=how_to_apply(value) if isinstance(value, BlockValue) else (),
             )
     for target, item in zip(node.targets, values, strict=True):
         if isinstance(item, Value):

@@ -11,7 +11,7 @@ from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.cases import is_within, note_use
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_text, denominator, type_of
-from attndsl.elaborate.values import Axes, Evaluated, describe
+from attndsl.elaborate.values import Evaluated, describe, how_to_apply
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
 from attndsl.sizes import Size
@@ -102,7 +102,7 @@ def lift(argument: Evaluated, frame: Frame) -> Evaluated:
         "E0104",
         f"a tensor is needed here, but this is {describe(value)}",
         argument.span,
-        help="apply it to its tensors first" if not isinstance(value, Axes) else (),
+        help=how_to_apply(value),
     )
 
 

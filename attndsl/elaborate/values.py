@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span, error
@@ -51,13 +51,51 @@ class Primitive:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What has been given of the arguments of a block, a mask or a bias: its hyperparameters' values and its tensors by
+    name, and tensors that take the names that are left, in order."""
+
+    settings: Mapping[str, Evaluated] = field(default_factory=dict)
+    tensors: Mapping[str, Evaluated] = field(default_factory=dict)
+    waiting: tuple[Evaluated, ...] = ()
+
+    @property
+    def has_tensors(self) -> bool:
+        return bool(self.tensors or self.waiting)
+
+    def named(self, declared: tree.Declared) -> dict[str, Evaluated]:
+        """The tensors by the names of the parameters of `declared` that they are for."""
+        free = [p.name.text for p in declared.tensors if p.name.text not in self.tensors]
+        return {**self.tensors, **dict(zip(free, self.waiting, strict=False))}
+
+    def values(self) -> Iterator[CompileTimeValue]:
+        for given in (*self.settings.values(), *self.tensors.values(), *self.waiting):
+            yield given.value
+
+
+NOTHING_GIVEN = Given()
+
+
+def lacking(declared: tree.Declared, given: Given) -> list[tree.Parameter]:
+    """The parameters without a default for which nothing is given yet."""
+    there = {*given.settings, *given.named(declared)}
+    return [p for p in declared.parameters if p.default is None and p.name.text not in there]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockValue:
-    """A block, perhaps with some of its hyperparameters given already; `label` is what `as` said of it."""
+    """A block, perhaps with some of its hyperparameters and tensors given already."""
 
     block: tree.Block
     scope: FileScope
-    settings: Mapping[str, CompileTimeValue] = field(default_factory=dict)
+    given: Given = NOTHING_GIVEN
     parts: int = 1
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """The tensors that are still to be given, if some are given already."""
+        missing = lacking(self.block, self.given) if self.given.has_tensors else ()
+        return tuple(p.name.text for p in missing if p.type is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +114,12 @@ class LayerValue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexFunctionValue:
-    """A mask or bias: a declaration with its captures, or an algebraic combination (`operator`) of others."""
+    """A mask or bias: a declaration with what it captures, or an algebraic combination (`operator`) of others."""
 
     kind: str  # "mask" or "bias"
     declaration: tree.IndexFunction | None = None
     scope: FileScope | None = None
-    captures: Mapping[str, CompileTimeValue] = field(default_factory=dict)
+    given: Given = NOTHING_GIVEN
     place: Place | None = None  # of the parameters that it owns
     operator: str = ""
     operands: tuple[IndexFunctionValue | Number | Value, ...] = ()
@@ -170,6 +208,8 @@ def describe(value: CompileTimeValue) -> str:
         return described(value)
     if isinstance(value, IndexFunctionValue):
         return f"a {value.kind}"
+    if isinstance(value, BlockValue) and value.lacks:
+        return f"the block `{name_of(value)}`, which still needs {' and '.join(f'`{name}`' for name in value.lacks)}"
     if isinstance(value, (BlockValue, Primitive)):
         return f"the block `{name_of(value)}`"
     if isinstance(value, LayerValue):
@@ -179,6 +219,13 @@ def describe(value: CompileTimeValue) -> str:
     if isinstance(value, Several):
         return f"{len(value.values)} results"
     return "a list of axes"
+
+
+def how_to_apply(value: CompileTimeValue) -> str | tuple[()]:
+    """The way out where a block, or a list of axes, stands in the place of a tensor."""
+    if isinstance(value, BlockValue) and value.lacks:
+        return f"give it what it needs: `{name_of(value)}(…, {', '.join(f'{name}=…' for name in value.lacks)})`"
+    return () if isinstance(value, Axes) else "apply it to its tensors first"
 
 
 def name_of(value: BlockValue | Primitive) -> str:
@@ -192,7 +239,7 @@ def kind_of(value: CompileTimeValue) -> str:
     if isinstance(value, IndexFunctionValue):
         return value.kind
     if isinstance(value, BlockValue):
-        return "rotation" if len(value.block.tensors) == 1 else "score"
+        return "rotation" if len(value.block.tensors) - len(value.given.named(value.block)) == 1 else "score"
     if isinstance(value, (Primitive, LayerValue)):
         return "block"
     if isinstance(value, Initializer):
@@ -225,24 +272,35 @@ def shown(value: CompileTimeValue) -> str:
         return str(value.value)
     if isinstance(value, IndexFunctionValue):
         if value.declaration is not None:
-            inside = ", ".join(shown(c) for c in value.captures.values())
-            return value.declaration.name.text + (f"({inside})" if inside else "")
+            return _shown_declared(value.declaration, value.given)
         signs = {"and": "&", "or": "|"}
-        parts = [shown(o) if not isinstance(o, Value) else "…" for o in value.operands]
+        parts = list(map(shown, value.operands))
         return (
             f" {signs.get(value.operator, value.operator)} ".join(parts)
             if len(parts) > 1
             else f"{value.operator} {parts[0]}"
         )
     if isinstance(value, BlockValue):
-        names = [parameter.name.text for parameter in value.block.hyperparameters]  # in their order, not the call's
-        inside = ", ".join(f"{name}={shown(value.settings[name])}" for name in names if name in value.settings)
-        return value.block.name.text + (f"({inside})" if inside else "")
+        return _shown_declared(value.block, value.given)
     if isinstance(value, Primitive):
         return value.name
     if isinstance(value, Initializer):
         return str(value)
+    if isinstance(value, Value):
+        return "…"
     return value.text if isinstance(value, Text) else "none"
+
+
+def _shown_declared(declared: tree.Declared, given: Given) -> str:
+    """With what is given: in the order of the parameters, not of the call, and what has a default by its name."""
+    there = {**given.settings, **given.named(declared)}
+    parts, named = [], False
+    for parameter in declared.parameters:
+        name = parameter.name.text
+        named = named or parameter.default is not None or name not in there
+        if name in there:
+            parts.append(f"{name}={shown(there[name].value)}" if named else shown(there[name].value))
+    return declared.name.text + (f"({', '.join(parts)})" if parts else "")
 
 
 def same(a: CompileTimeValue, b: CompileTimeValue) -> bool | None:
@@ -258,7 +316,21 @@ def same(a: CompileTimeValue, b: CompileTimeValue) -> bool | None:
         return False
     if isinstance(a, IndexFunctionValue) and isinstance(b, IndexFunctionValue) and a.declaration is not b.declaration:
         return False
-    return shown(a) == shown(b)
+    return shown(a) == shown(b) and tensors_of(a) == tensors_of(b)
+
+
+def tensors_of(value: CompileTimeValue) -> list[Value]:
+    """The tensors that a value holds, in the order in which they are shown."""
+    if isinstance(value, Value):
+        return [value]
+    if isinstance(value, (BlockValue, IndexFunctionValue)):
+        declared = value.block if isinstance(value, BlockValue) else value.declaration
+        inside: list[CompileTimeValue] = list(value.operands) if isinstance(value, IndexFunctionValue) else []
+        if declared is not None:
+            there = {**value.given.settings, **value.given.named(declared)}
+            inside += [there[p.name.text].value for p in declared.parameters if p.name.text in there]
+        return [tensor for part in inside for tensor in tensors_of(part)]
+    return []
 
 
 def as_plain(value: CompileTimeValue) -> Plain:

@@ -10,9 +10,13 @@ from attndsl.types import Type
 
 class Builder:
     """Collects the nodes of one region, and in `makers` which of them makes each value. `scope`, `span` and `site` are
-    what new nodes are stamped with."""
+    what new nodes are stamped with; `outer` builds the region around this one."""
 
-    def __init__(self, scope: str = "", span: Span | None = None, site: Span | None = None) -> None:
+    def __init__(
+        self, scope: str = "", span: Span | None = None, site: Span | None = None, outer: Builder | None = None
+    ) -> None:
+        self.outer = outer
+        self.parameters: set[Value] = set()
         self.nodes: list[Node] = []
         self.makers: dict[Value, Node] = {}
         self.scope = scope
@@ -37,6 +41,16 @@ class Builder:
         outputs = tuple(Value(type) for type in types)
         self._append(Node(op, inputs, outputs, regions, self.scope, self.span, self.site))
         return outputs
+
+    def parameter(self, value: Value) -> Value:
+        """Note a parameter of the region."""
+        self.parameters.add(value)
+        return value
+
+    def sees(self, value: Value) -> bool:
+        """Whether a node that is appended here may read `value`: it is of this region, or of one around it."""
+        there = value in self.makers or value in self.parameters
+        return there or (self.outer is not None and self.outer.sees(value))
 
     def region(self, parameters: tuple[Value, ...], results: tuple[Value, ...]) -> Region:
         return Region(parameters, tuple(self.nodes), results)

@@ -443,6 +443,10 @@ class Block(Tree):
     body: tuple[Statement, ...]
     doc: str | None
 
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (*self.hyperparameters, *self.tensors)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndexFunction(Tree):
@@ -458,6 +462,22 @@ class IndexFunction(Tree):
     variables: tuple[IndexVariable, ...]
     body: tuple[Statement, ...]
     doc: str | None
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.captures
+
+    @property
+    def hyperparameters(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self.captures if p.type is None)
+
+    @property
+    def tensors(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self.captures if p.type is not None)
+
+    @property
+    def results(self) -> tuple[TypeTree, ...]:
+        return ()  # its axes follow from its variables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -546,6 +566,7 @@ class Train(Tree):
     settings: tuple[Argument, ...]
 
 
+Declared = Block | IndexFunction  # what is given arguments
 Declaration = Use | Block | IndexFunction | Model | Variant | Weights | Train
 
 

@@ -10,7 +10,10 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.graph import Graph
-from tests.std.meaning import drawn, meaning
+from attndsl.graph.reader import parse_text
+from attndsl.graph.text import to_text
+from attndsl.running.initial import initial_parameters
+from tests.std.meaning import drawn, meaning, written
 
 
 def graph(text: str, tmp_path: Path, **settings: str) -> Graph:
@@ -265,6 +268,65 @@ model M(width=8, heads=4, groups={kv_heads}) {{
                 )
     expected = mixed @ p["attn.out.weight"] + p["attn.out.bias"]
     assert np.allclose(meaning(text, {"x": x}, p)["y"], expected, atol=1e-12)
+
+
+REL = """
+block rel(q: [*, T, D], k: [*, S, D], u: [D], r: [S, D]) -> [*, T, S] {
+  return dot(q + u, k, over=D) + dot(q, r, over=D)
+}
+block adaptive(x: [*, D], by: [*, C]) -> [*, D] {
+  return x * linear(by, D) as mod
+}
+block residual(f, norm)(x: [*, D]) -> [*, D] {
+  return x + f(norm(x))
+}
+model M(width=4, depth=2) {
+  input x: [B, T, width]
+  input by: [B, width]
+  param u: [width] = normal(1)
+  r = tanh(x[B=0])
+  norm = adaptive(tanh(by))
+  layer shared = adaptive(by=by)
+  repeat h in depth {
+    x = x |> residual(attention(1, head=width, mask=causal, position=rel(u=u, r=r)), norm=shared) as res
+    x = scan t in T with s: [B, width] = 0.0 {
+      s = tanh(x[T=t] + norm(s) as own)
+      emit s
+    }
+  }
+  output y = x
+}
+"""
+
+
+def test_a_block_value_captures_tensors() -> None:
+    """Into a repeat, a scan and other blocks, where its axes have other names; positions, names and shared layers."""
+    x, by = drawn(2, 5, 4), drawn(2, 4, seed=1)
+    p = {address: 30 * value.astype(float) for address, value in initial_parameters(written(REL))}
+    r, y = np.tanh(x[0]), x
+    for h in range(2):
+        mod = by @ p["shared.mod.weight"] + p["shared.mod.bias"]
+        at = f"h.{h}.res.attention"
+        q, k, v = ((y * mod[:, None]) @ p[f"{at}.{n}.weight"] + p[f"{at}.{n}.bias"] for n in "qkv")
+        score = ((q + p["u"]) @ k.swapaxes(1, 2) + q @ r.T) / 2
+        e = np.where(np.tri(5, dtype=bool), np.exp(score), 0)
+        y = y + (e / e.sum(-1, keepdims=True)) @ v @ p[f"{at}.out.weight"] + p[f"{at}.out.bias"]
+        s, rows = np.zeros((2, 4)), []
+        for t in range(5):
+            s = np.tanh(y[:, t] + s * (np.tanh(by) @ p[f"h.{h}.t.own.mod.weight"] + p[f"h.{h}.t.own.mod.bias"]))
+            rows.append(s)
+        y = np.stack(rows, 1)
+    assert np.allclose(meaning(REL, {"x": x, "by": by}, p)["y"], y, atol=1e-12)
+
+
+@pytest.mark.torch
+def test_captured_tensors_on_every_way(tmp_path: Path) -> None:
+    from attndsl.comparison import compare
+
+    g = graph(REL, tmp_path)
+    assert to_text(parse_text(to_text(g))) == to_text(g)
+    assert compare(g, gradients=True, dtype="float64").ok
+    assert compare(g, candidate="passes", gradients=True, dtype="float64").ok
 
 
 def test_cross_attention_with_padding_and_documents() -> None:

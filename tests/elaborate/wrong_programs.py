@@ -546,6 +546,67 @@ model M(width=4) {
         ("E0104", 3),
     ),
     wrong(
+        "captured_twice",
+        """
+block adaptive(x: [*, D], by: [*, C]) -> [*, D] {
+  return x * linear(by, D)
+}
+model M(width=4) {
+  input x: [B, T, width]
+  input c: [B, width]
+  norm = adaptive(by=c)
+  output y = norm(x, by=c)
+}
+""",
+        ("E0107", 8, 7),
+    ),
+    wrong(
+        "still_lacking_tensors",
+        """
+block adaptive(x: [*, D], by: [*, C]) -> [*, D] {
+  return x * linear(by, D)
+}
+block two(x: [*, D], y: [*, D], z: [*, D]) -> [*, D], [*, D] {
+  return x, y + z
+}
+model M(width=4) {
+  input x: [B, T, width]
+  output a = x + adaptive(by=x)
+  output b = x |> adaptive
+  output c = x |> mlp(8, act=adaptive)
+  output d = x |> adaptive as norm
+  p, q = two(x, x)
+  norm = adaptive(by=x)
+  output e = norm(x, x)
+}
+""",
+        ("E0104", 9),
+        ("E0104", 10),
+        ("E0104", 11),
+        ("E0103", 12),
+        ("E0113", 13),
+        ("E0104", 15),
+    ),
+    wrong(
+        "layer_that_holds_a_tensor_of_another_body",
+        """
+block gate(x: [*, D], by: [*, D]) -> [*, D] {
+  return x * by
+}
+block outer(x: [*, D]) -> [*, D] {
+  layer inner = gate(by=tanh(x))
+  return inner(x)
+}
+model M(width=4) {
+  input x: [B, width]
+  layer a = outer
+  repeat h in 2 { x = a(x) }
+  output y = a.inner(x)
+}
+""",
+        ("E0108", 12, 5),
+    ),
+    wrong(
         "number_applied",
         """
 model M(width=4) {

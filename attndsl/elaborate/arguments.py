@@ -1,0 +1,108 @@
+"""What calls give a block, a mask or a bias: sorted by the parameters that it is for.
+
+Not everything needs to be given at once. What is given already stays with the value (`Given`), compile-time values and
+tensors alike, and a later call adds to it: `rms_norm(eps=1e-5)`, `window(128)`, `adaptive(by=condition)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.tensors import lift
+from attndsl.elaborate.values import Evaluated, Given, Several, describe, lacking
+from attndsl.graph import Value
+from attndsl.syntax import tree
+
+
+def given_at(
+    declared: tree.Declared, earlier: Given, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated],
+    frame: Frame,
+) -> Given:  # fmt: skip
+    """What was given `earlier`, and what this call gives. Compile-time values go to the hyperparameters and tensors to
+    the tensors, each in order. Tensors that a later call gives by position stand before those of an earlier one, so
+    that with `f = b(c)`, `x |> f` is `x |> b(c)`.
+
+    Raises E0102 for a name that no parameter has, E0104 for one value too many, or a tensor that had to be known at
+    compile time, E0107 for a tensor that is given again.
+    """
+    hyper, tensors = dict(earlier.settings), dict(earlier.tensors)
+    for name, value in keywords.items():
+        parameter = next((p for p in declared.parameters if p.name.text == name), None)
+        if parameter is None:
+            raise _unknown(declared, name, value)
+        if parameter.type is None:
+            hyper[name] = _known(declared, parameter, value)
+        elif name in tensors:
+            raise error(
+                "E0107",
+                f"`{name}` of `{declared.name.text}` is given twice",
+                value.span,
+                other=Label(tensors[name].span, "given here already"),
+                help="leave one of them out",
+            )
+        else:
+            tensors[name] = lift(value, frame)
+    for value in positional:
+        if isinstance(value.value, Several):
+            raise error("E0113", f"this gives {len(value.value.values)} results where one is needed", value.span)
+    free = [p for p in declared.hyperparameters if p.name.text not in hyper]
+    numbers = [a for a in positional if not isinstance(a.value, Value)]
+    hyper.update({p.name.text: a for p, a in zip(free, numbers, strict=False)})
+    waiting = (*(a for a in positional if isinstance(a.value, Value)), *earlier.waiting)
+    unfilled = [p for p in declared.tensors if p.name.text not in tensors]
+    if not declared.tensors and waiting and free[len(numbers) :]:
+        _known(declared, free[len(numbers)], waiting[0])
+    _fit(declared, numbers, len(free), "hyperparameter", len(declared.hyperparameters))
+    _fit(declared, waiting, len(unfilled), "tensor", len(declared.tensors))
+    return Given(hyper, tensors, waiting)
+
+
+def _unknown(declared: tree.Declared, name: str, value: Evaluated) -> AttnError:
+    names = [p.name.text for p in declared.parameters]
+    return error(
+        "E0102",
+        f"`{declared.name.text}` has no argument `{name}`",
+        value.span,
+        other=Label(declared.name.span, "declared here"),
+        help=did_you_mean(name, names) or (f"it takes {', '.join(names)}" if names else "it takes none",),
+    )
+
+
+def _known(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated) -> Evaluated:
+    """The value of a hyperparameter; raises E0104 where it is a tensor."""
+    if isinstance(value.value, Value):
+        raise error(
+            "E0104",
+            f"`{parameter.name.text}` of `{declared.name.text}` must be known at compile time, but this is "
+            f"{describe(value.value)}",
+            value.span,
+            other=Label(parameter.span, "declared here"),
+        )
+    return value
+
+
+def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: str, total: int) -> None:
+    if len(given) > room:
+        raise error(
+            "E0104",
+            f"`{declared.name.text}` takes {total or 'no'} {what}{'s' if total != 1 else ''}",
+            given[room].span,
+            f"one too many: {describe(given[room].value)}",
+            other=Label(declared.name.span, "declared here"),
+        )
+
+
+def require_all(declared: tree.Declared, given: Given, span: Span) -> None:
+    """Raises E0103 where an argument that has no default is not given."""
+    for parameter in lacking(declared, given):
+        name, own = declared.name.text, parameter.name.text
+        what = "" if parameter.type is None else "the tensor "
+        raise error(
+            "E0103",
+            f"`{name}` needs {what}`{own}`",
+            span,
+            other=Label(parameter.span, "declared here"),
+            help=f"give it by its name: `{name}(…, {own}=…)`",
+        )
