@@ -448,8 +448,9 @@ def _power(base: Array, exponent: float) -> Array:
             if bit == "1":
                 result = result * base
         return result
-    if exponent == 0.5:
-        return np.sqrt(base)
+    if abs(exponent) == 0.5:
+        root: Array = np.sqrt(base)
+        return root if exponent > 0 else 1 / root
     found: Array = np.power(base, np.array(exponent, base.dtype))
     return found
 

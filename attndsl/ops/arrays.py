@@ -127,13 +127,9 @@ def _for_blas(array: Array) -> Array:
 # ---------------------------------------------------------------- softmax
 
 
-def softmax(x: Array, axis: int, where: Array | None = None, *, overwrite: bool = False) -> Array:
-    """Stable softmax along `axis`, as `attndsl.ops.Softmax` says it. `where` is broadcast against x. With `overwrite`
-    the result may take x's memory."""
-    if where is not None:
-        weight = np.where(where, x, np.array(-np.inf, x.dtype))
-    else:
-        weight = x if overwrite else x.copy(order="K")
+def softmax(x: Array, axis: int, where: Array | None = None) -> Array:
+    """Stable softmax along `axis`, as `attndsl.ops.Softmax` says it. `where` is broadcast against x."""
+    weight = x.copy(order="K") if where is None else np.where(where, x, np.array(-np.inf, x.dtype))
     highest = weight.max(axis=axis, keepdims=True, initial=-np.inf)
     highest[highest == -np.inf] = 0  # nothing counts; +inf stays, and makes the row NaN
     weight -= highest

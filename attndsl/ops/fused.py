@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arithmetic import Add, Div, Mul, Pow, Sub
-from attndsl.ops.arrays import as_float, collect, contract, places, softmax, softmax_gradient, spread
 from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
-from attndsl.ops.special import by_chunks, erf, sigmoid
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 
@@ -37,7 +35,8 @@ class Emitter(Protocol[V]):
 
 
 class Fused(Op):
-    """An operator with a decomposition into primitives."""
+    """An operator with a decomposition into primitives, which says what it means and how its gradient flows. So what is
+    not finite is the same with it and without."""
 
     __slots__ = ()
 
@@ -45,11 +44,64 @@ class Fused(Op):
         """The same result, from primitives that `builder` applies."""
         raise NotImplementedError(type(self).__name__)
 
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        """That of the decomposition."""
+        return self._run(call, arrays)[1].array
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """That of the decomposition, which is computed once more."""
+        runner, result, operands = self._run(call, arrays)
+        runner.backward(result, upstream)
+        return tuple(operand.gradient for operand in operands)
+
+    def _run(self, call: Call, arrays: tuple[Array, ...]) -> tuple[_Runner, _Made, list[_Made]]:
+        runner = _Runner(call)
+        operands = [_Made(call.inputs[i], array, call.needs(i)) for i, array in enumerate(arrays)]
+        return runner, self.expand(runner, *operands), operands
+
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Those of the decomposition."""
         counter = _Counter()
         self.expand(counter, *inputs)
         return counter.flops
+
+
+@dataclass(eq=False, slots=True)
+class _Made:
+    """A value while a decomposition runs, and the gradient that has come back to it."""
+
+    type: Type
+    array: Array
+    needed: bool  # whether a gradient is asked for
+    gradient: Array | None = None
+
+
+class _Runner:
+    """Applies ops to arrays, and remembers what it did for the way back."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.steps: list[tuple[Op, Call, tuple[_Made, ...], _Made]] = []
+
+    def emit(self, op: Op, *inputs: _Made) -> _Made:
+        types = tuple([value.type for value in inputs])
+        output, needed = op.infer(*types), tuple([value.needed for value in inputs])
+        call = replace(self.call, inputs=types, output=output, needed=needed)
+        array = np.asarray(op.evaluate(call, *(value.array for value in inputs)))
+        made = _Made(output, array, op.differentiable and output.dtype == FLOAT and any(needed))
+        self.steps.append((op, call, inputs, made))
+        return made
+
+    def backward(self, result: _Made, upstream: Array) -> None:
+        """Hand the gradient of `result` on to all that it was made of."""
+        result.gradient = upstream
+        for op, call, inputs, made in reversed(self.steps):
+            if made.gradient is None or not made.needed:
+                continue
+            shares = op.gradient(call, made.gradient, made.array, *(value.array for value in inputs))
+            for value, share in zip(inputs, shares, strict=True):
+                if share is not None and value.needed:
+                    value.gradient = share if value.gradient is None else value.gradient + share
 
 
 class _Counter:
@@ -139,48 +191,6 @@ class Attention(Fused):
         rest = list(extra)
         return (rest.pop(0) if self.masked else None), (rest.pop(0) if self.biased else None)
 
-    def _weights(self, call: Call, arrays: tuple[Array, ...]) -> tuple[Array, Type, Array | None]:
-        """The attention weights before dropout, their type, and the mask laid out for them."""
-        where, bias = self.extra(*zip(call.inputs[3:], arrays[3:], strict=True))
-        q, k = call.inputs[:2]
-        type = Dot(self.contract).infer(q, k).with_dtype(FLOAT)
-        score = contract(as_float(call, arrays[0]), q.axes, as_float(call, arrays[1]), k.axes, type.axes)
-        if self.scale != 1.0:
-            score *= self.scale
-        if bias is not None:
-            score += spread(as_float(call, bias[1]), bias[0].axes, type.axes)
-        mask = None if where is None else spread(where[1], where[0].axes, type.axes)
-        return softmax(score, type.index(self.over), mask, overwrite=True), type, mask
-
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        weight, type, _ = self._weights(call, arrays)
-        kept = Dropout(self.dropout, self.site).factors(call, type)
-        if kept is not None:
-            weight *= kept
-        return contract(weight, type.axes, as_float(call, arrays[2]), call.inputs[2].axes, call.output.axes)
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        weight, type, mask = self._weights(call, arrays)
-        kept = Dropout(self.dropout, self.site).factors(call, type)
-        (q, k, v), axes = call.inputs[:3], call.output.axes
-        result: list[Array | None] = [None] * len(arrays)
-        if call.needs(2):
-            dropped = weight if kept is None else weight * kept
-            result[2] = contract(dropped, type.axes, upstream, axes, v.axes)
-        score = contract(upstream, axes, as_float(call, arrays[2]), v.axes, type.axes)
-        if kept is not None:
-            score *= kept
-        score = softmax_gradient(score, weight, type.index(self.over), mask)
-        if self.biased and call.needs(last := len(arrays) - 1):
-            result[last] = collect(score, type.axes, call.inputs[last].axes)
-        if self.scale != 1.0:
-            score = score * self.scale  # not in place: the bias's gradient may be this very array
-        if call.needs(0):
-            result[0] = contract(score, type.axes, as_float(call, arrays[1]), k.axes, q.axes)
-        if call.needs(1):
-            result[1] = contract(score, type.axes, as_float(call, arrays[0]), q.axes, k.axes)
-        return tuple(result)
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         q, k, v, *extra = values
         where, bias = self.extra(*extra)
@@ -204,50 +214,6 @@ def _normalised_type(op: Op, over: tuple[Axis, ...], x: Type, *affine: Type) -> 
     return x.with_dtype(FLOAT)
 
 
-def _normalised(call: Call, x: Array, over: tuple[Axis, ...], eps: float, *, centre: bool) -> tuple[Array, Array]:
-    """x (minus its mean) over the root of its mean square, and one over that root."""
-    axes = places(call.inputs[0].axes, over)
-    x = as_float(call, x)
-    count = 1
-    for place in axes:
-        count *= x.shape[place]
-    if centre:
-        x = x - x.sum(axes, keepdims=True) / count
-    root = 1 / np.sqrt((x * x).sum(axes, keepdims=True) / count + eps)
-    return x * root, root
-
-
-def _normalised_gradient(
-    call: Call,
-    upstream: Array,
-    arrays: tuple[Array, ...],
-    over: tuple[Axis, ...],
-    eps: float,
-    *,
-    scaled: bool,
-    centre: bool,
-) -> tuple[Array | None, ...]:
-    """The gradients for x, the scale and the shift of a normalisation."""
-    axes = call.inputs[0].axes
-    y, root = _normalised(call, arrays[0], over, eps, centre=centre)
-    result: list[Array | None] = [None] * len(arrays)
-    for i, type in enumerate(call.inputs[1:], 1):
-        if call.needs(i):
-            result[i] = collect(upstream * y if scaled and i == 1 else upstream, axes, type.axes)
-    if call.needs(0):
-        inner = upstream * spread(as_float(call, arrays[1]), call.inputs[1].axes, axes) if scaled else upstream
-        at = places(axes, over)
-        count = 1
-        for place in at:
-            count *= y.shape[place]
-        inward = inner - y * ((inner * y).sum(at, keepdims=True) / count)
-        if centre:
-            inward -= inner.sum(at, keepdims=True) / count
-        inward *= root
-        result[0] = inward
-    return tuple(result)
-
-
 @dataclass(frozen=True, slots=True)
 class LayerNorm(Fused):
     """(x - mean) / sqrt(variance + eps), the variance being the mean squared deviation; then times scale, plus shift
@@ -264,21 +230,6 @@ class LayerNorm(Fused):
 
     def infer(self, x: Type, *affine: Type) -> Type:
         return _normalised_type(self, self.over, x, *affine)
-
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        y, _ = _normalised(call, arrays[0], self.over, self.eps, centre=True)
-        axes = call.output.axes
-        affine = [
-            spread(as_float(call, a), type.axes, axes) for a, type in zip(arrays[1:], call.inputs[1:], strict=True)
-        ]
-        if self.scaled:
-            y *= affine.pop(0)
-        if self.shifted:
-            y += affine.pop(0)
-        return y
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return _normalised_gradient(call, upstream, arrays, self.over, self.eps, scaled=self.scaled, centre=True)
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, *affine = values
@@ -312,15 +263,6 @@ class RMSNorm(Fused):
     def infer(self, x: Type, *affine: Type) -> Type:
         return _normalised_type(self, self.over, x, *affine)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        y, _ = _normalised(call, arrays[0], self.over, self.eps, centre=False)
-        if self.scaled:
-            y *= spread(as_float(call, arrays[1]), call.inputs[1].axes, call.output.axes)
-        return y
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return _normalised_gradient(call, upstream, arrays, self.over, self.eps, scaled=self.scaled, centre=False)
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, *affine = values
         squares = builder.emit(Pow(), x, builder.emit(Constant(2)))
@@ -342,27 +284,6 @@ class Gelu(Fused):
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
         return x.with_dtype(FLOAT)
-
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return by_chunks(self._value, as_float(call, arrays[0]))
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (upstream * by_chunks(self._slope, arrays[0]) if call.needs(0) else None,)
-
-    def _curve(self, x: Array) -> Array:
-        return np.tanh(_GELU * (x + 0.044715 * (x * x * x))) if self.approximate else erf(x / _ROOT_2)
-
-    def _value(self, x: Array) -> Array:
-        found: Array = 0.5 * x * (1 + self._curve(x))
-        return found
-
-    def _slope(self, x: Array) -> Array:
-        curve = self._curve(x)
-        if self.approximate:
-            steepness = 0.5 * (1 - curve * curve) * (_GELU * (1 + 3 * 0.044715 * x * x))
-        else:
-            steepness = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-        return 0.5 * (1 + curve) + x * steepness
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values
@@ -392,17 +313,6 @@ class Silu(Fused):
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
         return x.with_dtype(FLOAT)
-
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return by_chunks(lambda x: x * sigmoid(x), as_float(call, arrays[0]))
-
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (upstream * by_chunks(self._slope, arrays[0]) if call.needs(0) else None,)
-
-    def _slope(self, x: Array) -> Array:
-        share = sigmoid(x)
-        found: Array = share * (1 + x * (1 - share))
-        return found
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values

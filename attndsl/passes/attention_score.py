@@ -158,6 +158,8 @@ class _Reader:
             fill = self.algebra.constant(other)
             if fill is None or not scored_by_dot(self.algebra, chosen):
                 continue
+            if self.algebra.rewriter.exact:
+                raise Refusal("a NaN among the values of hidden keys has a gradient here, and none under a mask", node)
             if term.factors or not fill * term.coefficient <= MASK:
                 raise Refusal(f"{fill:g} in the place of a score is not low enough for a mask", node, 3)
             self.score.masks.append(Mask(condition, inverted, term.piece.renames))
@@ -220,7 +222,7 @@ HANDLERS: dict[type[Op], Callable[[_Reader, Node, Term], None]] = {
 def _bias_or_mask(algebra: Algebra, score: Score, bias: Term) -> Iterable[Term]:
     """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no
     row can be empty, and so a mask in truth."""
-    mask = _disguised(algebra, bias)
+    mask = None if algebra.rewriter.exact else _disguised(algebra, bias)
     if mask is None or facts_of(algebra, score, [*score.masks, mask])[1].may_be_empty:
         return (bias,)
     score.masks.append(mask)

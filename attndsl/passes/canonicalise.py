@@ -5,6 +5,7 @@ from __future__ import annotations
 from attndsl.graph import FLOAT, Axis, Node, Value
 from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
+    OPS,
     Add,
     Constant,
     Div,
@@ -36,6 +37,9 @@ from attndsl.passes.base import Refusal
 from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
 from attndsl.records import dataclass
 
+PLACED = tuple(op for op in OPS.values() if op.pointwise or op.moves)
+LARGEST = 3.4e38  # what is beyond it is infinite in float32
+
 
 def _softmax(algebra: Algebra, node: Node) -> Put | None:
     """e / sum(e), with e = exp(x - anything that is the same along the axis), e perhaps 0 where a mask is false."""
@@ -52,11 +56,20 @@ def _softmax(algebra: Algebra, node: Node) -> Put | None:
             return None
     match algebra.producers.get(above):
         case Node(op=Exp(), inputs=(x,)):
+            _refuse_empty_rows(algebra, node, x)
             return Put(Softmax(over), (_shifted(algebra, x, over),))
         case Node(op=Where(), inputs=(mask, value, zero)) if algebra.constant(zero) == 0.0:
             power = algebra.made_by(value, Exp)
             return _masked_softmax(algebra, node, mask, power.inputs[0], over) if power is not None else None
     return None
+
+
+def _refuse_empty_rows(algebra: Algebra, node: Node, x: Value) -> None:
+    """Refuse x that is -inf where a constant says so: it may be a row of nothing else."""
+    for value in algebra.nearby(x, 8, PLACED):
+        number = algebra.constant(value)
+        if number is not None and abs(number) > LARGEST:
+            raise Refusal("a row of nothing but -inf is NaN here, and zeros in a softmax", node)
 
 
 def _masked_softmax(algebra: Algebra, node: Node, mask: Value, x: Value, over: Axis) -> Put:
@@ -144,6 +157,7 @@ def _log_softmax(algebra: Algebra, node: Node) -> Put | None:
     """log(softmax(x)), x - logsumexp(x)"""
     match node.op, algebra.producers.get(node.inputs[-1]):
         case Log(), Node(op=Softmax(over), inputs=(x,)):
+            _refuse_empty_rows(algebra, node, x)
             return Put(LogSoftmax(over), (x,))
         case Sub(), Node(op=LogSumExp(over), inputs=(x,)) if x is node.inputs[0]:
             return Put(LogSoftmax(over), (x,))
@@ -154,10 +168,12 @@ def _exp(algebra: Algebra, node: Node) -> Put | None:
     """exp(log_softmax(x)), exp(x - logsumexp(x))"""
     match algebra.producers.get(node.inputs[0]):
         case Node(op=LogSoftmax(over), inputs=inputs):
+            _refuse_empty_rows(algebra, node, inputs[0])
             return Put(Softmax(over), inputs)
         case Node(op=Sub()) as difference:
             match _log_softmax(algebra, difference):
                 case Put(LogSoftmax(over), inputs):
+                    _refuse_empty_rows(algebra, node, inputs[0])
                     return Put(Softmax(over), inputs)
     return None
 
@@ -180,9 +196,9 @@ def _ordered(algebra: Algebra, node: Node) -> Put | None:
 
 
 RULES: tuple[Rule, ...] = (
-    simple("spelled-softmax", (Div, Mul), _softmax),
-    simple("spelled-softmax", (Exp,), _exp),
-    simple("spelled-log-softmax", (Log, Sub), _log_softmax),
+    simple("spelled-softmax", (Div, Mul), _softmax, exact=False),
+    simple("spelled-softmax", (Exp,), _exp, exact=False),
+    simple("spelled-log-softmax", (Log, Sub), _log_softmax, exact=False),
     simple("spelled-sigmoid", (Div, Pow), _sigmoid),
     simple("spelled-root", (Div, Pow), _root),
     simple("spelled-mean", (Div, Mul), _mean),

@@ -34,15 +34,18 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def optimize(graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE) -> tuple[Graph, list[PassReport]]:
+def optimize(
+    graph: Graph, *, verify: bool = True, passes: Iterable[Pass] = PIPELINE, exact: bool = False
+) -> tuple[Graph, list[PassReport]]:
     """The graph after `passes`, and what each of them did. With `verify` the graph is checked before the first and
-    after every pass that changed it (`InvalidGraph` is a mistake of the compiler). `ValueError` for a pass that comes
-    before one that it names in `after`."""
+    after every pass that changed it (`InvalidGraph` is a mistake of the compiler). If `exact`, nothing is done that
+    makes something else of infinities and NaN. `ValueError` for a pass that comes before one that it names in
+    `after`."""
     reports: list[PassReport] = []
     verified: set[Node] = set()
     if verify:
         verify_graph(graph, verified)
-    rewriter = Rewriter(graph)
+    rewriter = Rewriter(graph, exact=exact)
     for step in passes:
         missing = [name for name in step.after if name not in {report.name for report in reports}]
         if missing:

@@ -51,10 +51,10 @@ class EditedBody:
 class Rewriter:
     """`producers` has the node that makes each value, `order` a number by which values sort as the graph made them
     when `number` was called last, `edits` how many edits there were. Values in `kept` are made to the end, whether
-    anything reads them or not."""
+    anything reads them or not. `exact` asks for rewritings only that keep infinities and NaN what they are."""
 
-    def __init__(self, graph: Graph, kept: Collection[Value] = ()) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, kept: Collection[Value] = (), *, exact: bool = False) -> None:
+        self.graph, self.exact = graph, exact
         self.sizes: Mapping[str, int] = graph.sizes
         self.producers: dict[Value, Node] = {}
         self.order: dict[Value, int] = {}

@@ -48,7 +48,8 @@ class Put:
 class Rule:
     """`name` is what reports call it. `core` is the node that a candidate is about (a norm's root, an attention's
     softmax; else the one at which the rule is tried): what has become of it is not a near miss, and of the refusals
-    about one the furthest is reported. `quiet` rules are not reported (they change no more than an order)."""
+    about one the furthest is reported. `quiet` rules are not reported (they change no more than an order). A rule that
+    is not `exact` may make something else of infinities and NaN."""
 
     name: str
     anchors: tuple[type[Op], ...]
@@ -56,6 +57,7 @@ class Rule:
     check: Callable[[Algebra, Node, Any], Found]
     core: Callable[[Any], Node] | None = None
     quiet: bool = False
+    exact: bool = True
 
     def about(self, candidate: Any, node: Node) -> Node:
         return node if self.core is None else self.core(candidate)
@@ -65,10 +67,17 @@ Found = Match | Put | Value | None  # what stands for a node; None: the rule has
 
 
 def simple(
-    name: str, anchors: tuple[type[Op], ...], find: Callable[[Algebra, Node], Found], *, quiet: bool = False
+    name: str,
+    anchors: tuple[type[Op], ...],
+    find: Callable[[Algebra, Node], Found],
+    *,
+    quiet: bool = False,
+    exact: bool = True,
 ) -> Rule:
     """A rule whose pattern is its check: `find` gives the value, or the op and operands, that stand for the node."""
-    return Rule(name, anchors, lambda algebra, node: (node,), lambda algebra, node, _: find(algebra, node), quiet=quiet)
+    return Rule(
+        name, anchors, lambda _, node: (node,), lambda algebra, node, _: find(algebra, node), quiet=quiet, exact=exact
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,7 @@ class _Driver:
     def __init__(self, rewriter: Rewriter, rules: Collection[Rule], backward: bool) -> None:
         self.rewriter = rewriter
         self.algebra = Algebra(rewriter)
-        self.rules = rules
+        self.rules = [rule for rule in rules if rule.exact or not rewriter.exact]
         self.table: dict[type[Op], tuple[Rule, ...]] = {}
         self.backward = backward
         self.done: list[Rewrite] = []

@@ -37,9 +37,10 @@ def differences(program: Program, *, torch: bool = True) -> list[str]:
     except Exception:
         return [f"crash in the checker: {traceback.format_exc()}"]
     parameters = dict(initial_parameters(graph, program.seed))
+    poisoned = program.poison > 0
     ways: dict[str, Callable[[], Any]] = {
         "plain": lambda: NumpyProgram(graph, dtype="float64", parameters=parameters),
-        "optimised": lambda: NumpyProgram(optimize(graph)[0], dtype="float64", parameters=parameters),
+        "optimised": lambda: NumpyProgram(optimize(graph, exact=poisoned)[0], dtype="float64", parameters=parameters),
     }
     if torch:
         from attndsl.backends.pytorch import TorchProgram

@@ -531,10 +531,9 @@ _SCORES = (
 )  # fmt: skip
 _WEIGHTS = (
     "softmax(score, over=S, where=seen[q=T, k=S])", "softmax(where(seen[q=T, k=S], score, -1e9), over=S)",
-    "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(tanh(score), over=S))",
+    "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(score, over=S))",
     "softmax(score, over=S)",
 )  # fmt: skip
-# Written out, a softmax of nothing but -inf is NaN, and becomes one of zeros: `tanh` keeps that apart.
 _DEEP = """block deep(n)(x: [*, D]) -> [*, D] {
   repeat j in n {
     x += 0.3 * tanh(linear(x, D) as inner)
