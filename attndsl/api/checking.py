@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions
 from attndsl.elaborate import elaborate, open_spec
+from attndsl.lints import lint
 from attndsl.values import hyperparameters_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
     """The graph of `spec`, of which every section has been checked.
 
     Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a
-    model that is right by itself.
+    model that is right by itself, and only of a spec that is right in all is anything said that is a warning
+    (`attndsl.diagnostics.warn`).
     """
     graph = elaborate(spec, settings or {})
     found: list[Diagnostic] = []
@@ -45,4 +47,5 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
             found += [wrong for wrong in problem.diagnostics if not settings or wrong.code != "E0722"]
     if found:
         raise AttnError(*found)
+    lint(spec, graph, settings or {})
     return graph

@@ -22,13 +22,14 @@ from attndsl.api.checking import check_spec
 from attndsl.api.given import dtype_name, for_python, merged
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, collected
 from attndsl.elaborate import Spec
 from attndsl.running import backends
 
 if TYPE_CHECKING:
     from attndsl.api.trained import TrainedModel
     from attndsl.comparison import Comparison
+    from attndsl.diagnostics import Diagnostic
     from attndsl.drawing import Drawing
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
@@ -54,22 +55,27 @@ class Model:
     """The hyperparameters that were given, or taken from weights."""
     weights: Path | None
     """Where the parameters come from; None where they are drawn."""
+    warnings: tuple[Diagnostic, ...]
+    """What is right in the spec and hardly what was meant; `print(*model.warnings)` shows them as the command line
+    does."""
 
     def __init__(self, spec: Spec, settings: Mapping[str, Setting] | None = None, weights: Path_ | None = None) -> None:
         given = dict(settings or {})
         self.spec = spec
         self.weights = Path(weights) if weights is not None else None
         try:
-            if self.weights is not None:
-                from attndsl.runs.given_weights import check_run, settings_with
+            with collected() as found:
+                if self.weights is not None:
+                    from attndsl.runs.given_weights import check_run, settings_with
 
-                given = settings_with(self.weights, spec, given)
-                self.graph = check_spec(spec, given)
-                check_run(self.weights, spec, self.graph)
-            else:
-                self.graph = check_spec(spec, given)
+                    given = settings_with(self.weights, spec, given)
+                    self.graph = check_spec(spec, given)
+                    check_run(self.weights, spec, self.graph)
+                else:
+                    self.graph = check_spec(spec, given)
         except AttnError as problem:
             raise AttnError(*map(for_python, problem.diagnostics)) from None
+        self.warnings = tuple(map(for_python, found))
         self.settings = MappingProxyType(given)
         self._program: tuple[object, Program] | None = None
 
@@ -109,7 +115,10 @@ class Model:
         return Model(self.spec, {**self.settings, **merged(settings, hyperparameters)}, self.weights)
 
     def __repr__(self) -> str:
-        return f"<attndsl.Model {self.name} · {self.parameters:,} parameters>"
+        from attndsl.diagnostics.report import counted
+
+        told = (f"{self.parameters:,} parameters", counted(self.warnings))
+        return f"<attndsl.Model {' · '.join(part for part in (self.name, *told) if part)}>"
 
     # ------------------------------------------------------------ looking at it
 

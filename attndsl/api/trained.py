@@ -37,7 +37,7 @@ def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
         return TrainedModel(load_run(Path(path)))
     from attndsl.generation.published import open_published
 
-    return TrainedModel(open_published(spec, os.fspath(path), _not_told))
+    return TrainedModel(open_published(spec, os.fspath(path)))
 
 
 def resume(
@@ -85,10 +85,6 @@ def _console(quiet: bool) -> Console | None:
     from attndsl.training.console import Silent
 
     return Silent() if quiet else None
-
-
-def _not_told(diagnostic: Diagnostic) -> None:
-    """Keys of a published configuration that a spec does not speak of are no news here."""
 
 
 class TrainedModel:

@@ -10,7 +10,8 @@ import sys
 
 from attndsl.cli.arguments import USAGE, Parser, Usage
 from attndsl.cli.verbs import VERBS
-from attndsl.diagnostics import AttnError, did_you_mean
+from attndsl.cli.warnings import Warnings
+from attndsl.diagnostics import AttnError, did_you_mean, listening
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +51,8 @@ def _dispatch(argv: list[str]) -> int:
     module.configure(parser)
     args = parser.parse_strictly(argv[1:])
     try:
-        return int(module.run(args))
+        with listening(Warnings(args)):
+            return int(module.run(args))
     except AttnError as problem:
         from attndsl.cli.failures import with_settings
 

@@ -143,6 +143,32 @@ def add_settings(parser: Parser) -> None:
         default={},
         help="give a hyperparameter another value (may be repeated)",
     )
+    add_warnings(parser)
+
+
+def add_warnings(parser: Parser) -> None:
+    """`--strict` and `--allow`, for every verb that checks a spec (and reads its words by `attndsl.cli.warnings`)."""
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    parser.add_argument(
+        "--allow",
+        metavar="CODE",
+        action="append",
+        type=_warning_code,
+        default=[],
+        help="do not tell warnings of this code, such as W0101 (may be repeated)",
+    )
+
+
+def _warning_code(text: str) -> str:
+    """The code of a warning, as messages show it."""
+    from attndsl.diagnostics.codes import codes
+
+    code = text.strip().upper()
+    known = [known for known in codes() if known.startswith("W")]
+    if code not in known:
+        near = did_you_mean(code, known)
+        raise argparse.ArgumentTypeError(f"there is no warning `{text}`" + "".join(f"; {help}" for help in near))
+    return code
 
 
 def add_sizes(parser: Parser, meaning: str) -> None:

@@ -2,7 +2,8 @@
 
 Each mistake is reported with its place, what it conflicts with, and a way out where there is one: the first twenty,
 and how many more there are. `attndsl explain E0203` says what a code means. For a spec that is right the number of the
-model's parameters at these hyperparameters is printed.
+model's parameters at these hyperparameters is printed. What is right but hardly what was meant is a warning, and an
+error with --strict.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from attndsl.cli.arguments import Parser, add_json, add_settings, add_spec
-from attndsl.diagnostics import AttnError
+from attndsl.cli.warnings import Warnings
+from attndsl.diagnostics import AttnError, collected
 
 SCHEMA = "attndsl.check/1"
 
@@ -22,34 +24,36 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.failures import report, with_settings
+    from attndsl.cli.failures import report
 
-    results: list[dict[str, Any]] = []
-    for spec in args.specs:
-        try:
-            results.append(_check(spec, args.settings))
-        except AttnError as problem:
-            results.append(
-                {"spec": spec, "ok": False, "diagnostics": with_settings(problem.diagnostics, args.settings)}
-            )
+    results = [_check(spec, args) for spec in args.specs]
     if args.json:
         print(_json(results))
     else:
         for result in results:
-            if result["ok"]:
-                print(_line(result))
-            else:
+            if result["diagnostics"]:
                 report(result["diagnostics"])
+            if result["ok"]:
+                print(_line(result), flush=True)
     return 0 if all(result["ok"] for result in results) else 1
 
 
-def _check(spec: str, settings: dict[str, str]) -> dict[str, Any]:
+def _check(spec: str, args: Any) -> dict[str, Any]:
     from attndsl.api.checking import check
+    from attndsl.cli.failures import with_settings
 
-    graph = check(spec, settings)
+    try:
+        with collected() as found:
+            graph = check(spec, args.settings)
+    except AttnError as problem:
+        return {"spec": spec, "ok": False, "diagnostics": with_settings(problem.diagnostics, args.settings)}
+    diagnostics = Warnings(args).judged(found)
+    if not all(it.is_warning for it in diagnostics):
+        return {"spec": spec, "ok": False, "diagnostics": diagnostics}
     return {
         "spec": spec,
         "ok": True,
+        "diagnostics": diagnostics,
         "model": graph.name,
         "variant": graph.variant,
         "parameters": graph.parameter_count,
@@ -72,5 +76,6 @@ def _json(results: list[dict[str, Any]]) -> str:
         said = to_json(result["diagnostics"])
         return {**result, "diagnostics": said["diagnostics"], "more": said["more"]}
 
-    shown = [told(result) if "diagnostics" in result else result for result in results]
-    return json.dumps({"schema": SCHEMA, "results": shown}, indent=2, ensure_ascii=False, default=str)
+    return json.dumps(
+        {"schema": SCHEMA, "results": [told(it) for it in results]}, indent=2, ensure_ascii=False, default=str
+    )

@@ -82,9 +82,9 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
         from attndsl.syntax.printer import to_outline
 
         return to_outline(open_spec(args.spec).file)
-    from attndsl.elaborate import load
+    from attndsl.cli.models import load_graph
 
-    graph = load(args.spec, args.settings)
+    graph = load_graph(args.spec, args.settings)
     if stage == "dot":
         from attndsl.drawing import draw
 
@@ -101,7 +101,7 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
 
 
 def _explain(args: Any) -> str:
-    from attndsl.elaborate import load
+    from attndsl.cli.models import load_graph
     from attndsl.passes import explain, optimize
 
-    return explain(optimize(load(args.spec, args.settings))[1]).rstrip("\n")
+    return explain(optimize(load_graph(args.spec, args.settings))[1]).rstrip("\n")

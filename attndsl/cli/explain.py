@@ -1,4 +1,4 @@
-"""Explain an error code: what it means, why it is an error, a program that has it and one that does not.
+"""Explain a code of an error or a warning: what it means, a program that has it and one that does not.
 
 Without a code, all codes are listed.
 """
@@ -14,7 +14,7 @@ SCHEMA = "attndsl.explain/1"
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("code", metavar="CODE", nargs="?", help="a code as messages show it: E0203")
+    parser.add_argument("code", metavar="CODE", nargs="?", help="a code as messages show it: E0203, W0101")
     add_json(parser)
 
 
@@ -27,7 +27,7 @@ def run(args: Any) -> int:
         entries = [read_code(code) for code in known]
     else:
         code = args.code.strip().strip("[]:").upper()
-        code = code if code.startswith("E") else f"E{code.zfill(4)}"
+        code = f"E{code.zfill(4)}" if code.isdecimal() else code
         if code not in known:
             print(f"attndsl explain: there is no code `{args.code}`", file=sys.stderr)
             for help in (*did_you_mean(code, known), "`attndsl explain` lists all codes"):

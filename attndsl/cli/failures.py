@@ -59,19 +59,18 @@ def _close_stdout() -> None:
 
 
 def report(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> None:
-    """Print diagnostics: as text on stderr, or as JSON on stdout."""
-    import attndsl.diagnostics.report
+    """Print diagnostics: as text on stderr, with the number of warnings at the end, or as JSON on stdout."""
+    from attndsl.diagnostics.report import counted, render, to_json, wants_color
 
     sys.stdout.flush()
     if as_json:
         import json
 
-        print(json.dumps(attndsl.diagnostics.report.to_json(diagnostics), indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps(to_json(diagnostics), indent=2, ensure_ascii=False), flush=True)
     else:
-        print(
-            attndsl.diagnostics.report.render(diagnostics, color=attndsl.diagnostics.report.wants_color(sys.stderr)),
-            file=sys.stderr,
-        )
+        count = counted(diagnostics)
+        text = render(diagnostics, color=wants_color(sys.stderr))
+        print(f"{text}\n\n{count}\n" if count else text, file=sys.stderr)
 
 
 def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:

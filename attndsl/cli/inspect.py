@@ -20,9 +20,9 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.elaborate import load
+    from attndsl.cli.models import load_graph
     from attndsl.inspection import inspect, render_tree
 
-    summary = inspect(load(args.spec, args.settings), args.sizes or None)
+    summary = inspect(load_graph(args.spec, args.settings), args.sizes or None)
     print(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) if args.json else render_tree(summary))
     return 0

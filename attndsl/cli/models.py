@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.cli.arguments import Usage
+from attndsl.lints import lint
 
 if TYPE_CHECKING:
-    from attndsl.diagnostics import Diagnostic
     from attndsl.graph import Graph
     from attndsl.running.program import Array
     from attndsl.storage.arrays import ArrayFile
+
+
+def load_graph(spec: str, settings: Mapping[str, str]) -> Graph:
+    """The checked graph of a spec, whose warnings are told."""
+    from attndsl.elaborate import elaborate, open_spec
+
+    opened = open_spec(spec)
+    graph = elaborate(opened, settings)
+    lint(opened, graph, settings)
+    return graph
 
 
 def load_with_weights(
@@ -21,20 +30,16 @@ def load_with_weights(
     """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights say what the
     hyperparameters are (a run's record, a published configuration, a file of ours), these are taken; a `--set` that
     contradicts them is an error."""
-    from attndsl.elaborate import elaborate, open_spec
-
-    opened = open_spec(spec)
     if weights is None:
-        return elaborate(opened, settings), None
+        return load_graph(spec, settings), None
+    from attndsl.elaborate import elaborate, open_spec
     from attndsl.runs.given_weights import check_run, read_weights, settings_with
 
-    graph = elaborate(opened, settings_with(weights, opened, settings, _warn))
+    opened = open_spec(spec)
+    graph = elaborate(opened, settings_with(weights, opened, settings))
+    lint(opened, graph, settings)
     check_run(weights, opened, graph)
     return graph, read_weights(weights, opened, graph)
-
-
-def _warn(diagnostic: Diagnostic) -> None:
-    print(f"note: {diagnostic.message}", file=sys.stderr)
 
 
 def inputs_file(path: str | None, sizes: Mapping[str, int]) -> ArrayFile | None:

@@ -29,11 +29,11 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
+    from attndsl.cli.models import load_graph
     from attndsl.drawing import render
-    from attndsl.elaborate import load
 
     render(
-        load(args.spec, args.settings),
+        load_graph(args.spec, args.settings),
         args.output,
         depth=args.depth,
         expand=tuple(args.expand),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from attndsl.cli.arguments import Parser, Usage, path
 
 if TYPE_CHECKING:
-    from attndsl.diagnostics import Diagnostic
     from attndsl.generation import Run
 
 
@@ -59,11 +58,7 @@ def open_model(args: Any) -> Run:
         raise Usage(f"`{args.run}` is a folder, and with --weights RUN is the name of a spec", "for example `bert`")
     from attndsl.generation.published import open_published
 
-    return open_published(args.run, args.weights, _warn)
-
-
-def _warn(diagnostic: Diagnostic) -> None:
-    print(f"note: {diagnostic.message}", file=sys.stderr)
+    return open_published(args.run, args.weights)
 
 
 def examples_of(run: Run, args: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """What is said when something is wrong: places and messages, the text and JSON made of them, and what each code means.
 
-Given spans of a source and words; gives an `AttnError`, which as text is what the command line prints. Everything in
-attndsl may use this room, and it uses no other.
+Given spans of a source and words; gives an `AttnError`, which as text is what the command line prints, or a warning,
+which goes to whoever listens. Everything in attndsl may use this room, and it uses no other.
 """
 
 from attndsl.diagnostics.diagnostic import (
@@ -12,8 +12,10 @@ from attndsl.diagnostics.diagnostic import (
     Source,
     Span,
     error,
+    warning,
 )
 from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest
+from attndsl.diagnostics.warnings import collected, is_heard, listening, warn
 
 __all__ = [
     "MOST_TOLD",
@@ -22,8 +24,13 @@ __all__ = [
     "Label",
     "Source",
     "Span",
+    "collected",
     "did_you_mean",
     "error",
     "few_suggestions",
+    "is_heard",
+    "listening",
     "nearest",
+    "warn",
+    "warning",
 ]

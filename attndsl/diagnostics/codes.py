@@ -25,6 +25,8 @@ RANGES = {
     "E07": "data, training, generation",
     "E08": "running: inputs, memory, backends",
     "E09": "inspecting and drawing",
+    "W01": "warnings of a spec",
+    "W06": "warnings of weights",
 }
 
 WIDTH = 100  # columns of an explanation

@@ -11,8 +11,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
+
+ERROR, WARNING = "error", "warning"
 
 MOST_TOLD = 20
 """How many mistakes are told in one go; of the others, how many there are."""
@@ -88,7 +91,8 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake. `primary` is None only where there is no text to point at (a file that does not exist)."""
+    """One mistake, or one thing that is hardly what was meant (`severity` says which). `primary` is None only where
+    there is no text to point at (a file that does not exist)."""
 
     code: str
     message: str
@@ -96,6 +100,16 @@ class Diagnostic:
     secondary: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
+    severity: str = ERROR
+
+    @property
+    def is_warning(self) -> bool:
+        return self.severity == WARNING
+
+    def __str__(self) -> str:
+        import attndsl.diagnostics.report
+
+        return attndsl.diagnostics.report.render((self,), color=False)
 
 
 class AttnError(Exception):
@@ -139,3 +153,8 @@ def error(
             (help,) if isinstance(help, str) else tuple(help),
         )
     )
+
+
+def warning(code: str, message: str, span: Span | None = None, label: str = "", **told: Any) -> Diagnostic:
+    """A warning, for `attndsl.diagnostics.warn`; it is made as `error` makes one of an error."""
+    return replace(error(code, message, span, label, **told).diagnostics[0], severity=WARNING)

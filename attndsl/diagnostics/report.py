@@ -33,7 +33,7 @@ MAX_WIDTH = 110
 
 _STYLES = {
     "error": "1;31",
-    "primary": "1;31",
+    "warning": "1;33",
     "secondary": "1;34",
     "frame": "1;34",
     "bold": "1",
@@ -60,11 +60,12 @@ def wants_color(stream: TextIO) -> bool:
 def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Diagnostics as data for `json.dumps`.
 
-    ``{"schema": "attndsl.diagnostics/1", "diagnostics": [{"code", "message", "primary", "secondary", "notes", "helps"},
-    …], "more": 0}`` where `primary` is a label or null, `secondary` a list of labels, `notes` and `helps` lists of
-    strings. A label is ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are
-    ``{"line", "column", "offset"}``, lines and columns counted from 1, offsets from 0, all in Unicode characters. There
-    are at most `MOST_TOLD` diagnostics, and `more` says how many there are beside them.
+    ``{"schema": "attndsl.diagnostics/1", "diagnostics": [{"severity", "code", "message", "primary", "secondary",
+    "notes", "helps"}, …], "more": 0}`` where `severity` is error or warning (errors come first), `primary` a label or
+    null, `secondary` a list of labels, `notes` and `helps` lists of strings. A label is ``{"file", "start", "end",
+    "text"}``; `start` and `end` (which is after the last character) are ``{"line", "column", "offset"}``, lines and
+    columns counted from 1, offsets from 0, all in Unicode characters. There are at most `MOST_TOLD` diagnostics, and
+    `more` says how many there are beside them.
     """
     shown, more = _told(diagnostics)
 
@@ -85,6 +86,7 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
         "schema": SCHEMA,
         "diagnostics": [
             {
+                "severity": d.severity,
                 "code": d.code,
                 "message": d.message,
                 "primary": label(d.primary) if d.primary else None,
@@ -99,9 +101,15 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
 
 
 def _told(diagnostics: Iterable[Diagnostic]) -> tuple[list[Diagnostic], int]:
-    """Those that are shown, and how many others there are."""
-    found = list(diagnostics)
+    """Those that are shown, errors before warnings, and how many others there are."""
+    found = sorted(diagnostics, key=lambda it: it.is_warning)
     return found[:MOST_TOLD], max(0, len(found) - MOST_TOLD)
+
+
+def counted(diagnostics: Iterable[Diagnostic]) -> str:
+    """How many warnings there are, for the line after them: `2 warnings`; nothing where there are none."""
+    number = sum(it.is_warning for it in diagnostics)
+    return f"{number:,} warning{'' if number == 1 else 's'}" if number else ""
 
 
 def render(diagnostics: Iterable[Diagnostic], *, color: bool) -> str:
@@ -200,9 +208,12 @@ class _Report:
     def paint(self, style: str, text: str) -> str:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.color and text else text
 
+    def style(self, mark: _Mark) -> str:
+        return self.diagnostic.severity if mark.is_primary else "secondary"
+
     def text(self) -> str:
         d = self.diagnostic
-        lines = [self.paint("error", f"error[{d.code}]") + self.paint("bold", f": {printable(d.message)}")]
+        lines = [self.paint(d.severity, f"{d.severity}[{d.code}]") + self.paint("bold", f": {printable(d.message)}")]
         bar = " " * self.gutter + self.paint("frame", "|")
         if d.primary:
             sources = [d.primary.span.source]
@@ -263,12 +274,12 @@ class _Report:
             placed.append(_Mark(start, min(max(mark.end - first, start + 1), MAX_WIDTH), mark.text, mark.is_primary))
         row: list[tuple[str, str]] = [(" ", "")] * max(mark.end for mark in placed)
         for mark in sorted(placed, key=lambda mark: mark.is_primary):
-            sign, style = ("^", "primary") if mark.is_primary else ("-", "secondary")
-            row[mark.start : mark.end] = [(sign, style)] * (mark.end - mark.start)
+            sign = "^" if mark.is_primary else "-"
+            row[mark.start : mark.end] = [(sign, self.style(mark))] * (mark.end - mark.start)
         waiting = sorted((mark for mark in placed if mark.text), key=lambda mark: (mark.start, mark.end))
         beside = ""
         if waiting and waiting[-1].end == len(row):
-            beside = " " + self.paint(_style(waiting[-1]), waiting.pop().text)
+            beside = " " + self.paint(self.style(waiting[-1]), waiting.pop().text)
         bar = " " * self.gutter + self.paint("frame", "|") + " "
         lines.append(bar + self.paint_row(row) + beside)
         while waiting:
@@ -276,8 +287,8 @@ class _Report:
             stems: list[tuple[str, str]] = [(" ", "")] * mark.start
             for other in waiting:
                 if other.start < mark.start:
-                    stems[other.start] = ("|", _style(other))
-            lines.append(bar + self.paint_row(stems) + self.paint(_style(mark), mark.text))
+                    stems[other.start] = ("|", self.style(other))
+            lines.append(bar + self.paint_row(stems) + self.paint(self.style(mark), mark.text))
         return lines
 
     def paint_row(self, row: Sequence[tuple[str, str]]) -> str:
@@ -292,10 +303,6 @@ class _Report:
             parts.append(self.paint(style, text) if style else text)
             at = end
         return "".join(parts)
-
-
-def _style(mark: _Mark) -> str:
-    return "primary" if mark.is_primary else "secondary"
 
 
 def _last_line(span: Span) -> int:

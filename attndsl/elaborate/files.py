@@ -100,7 +100,11 @@ class Library:
     @property
     def length(self) -> int:
         """How many characters the user's files have."""
-        return sum(len(scope.source.text) for scope in self._scopes.values() if not scope.is_standard)
+        return sum(len(scope.source.text) for scope in self.user_files())
+
+    def user_files(self) -> Iterator[FileScope]:
+        """The files that were read so far and are not the standard library's."""
+        return (scope for scope in self._scopes.values() if not scope.is_standard)
 
     def open(self, path: Path, asked: Span | None = None, source: Source | None = None) -> FileScope:
         """The scope of the file at `path`, or of a `source` that is taken to lie there; `asked` is the `use` that wants

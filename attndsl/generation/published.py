@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers.beside import tokenizer_beside
-from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.graph.limits import bounding
 from attndsl.objectives.roles import TARGETS, TOKENS, Data
@@ -30,14 +29,13 @@ if TYPE_CHECKING:
 _CONFIG = "config.json"
 
 
-def open_published(spec: str, weights: str, warn: Callable[[Diagnostic], None]) -> Run:
+def open_published(spec: str, weights: str) -> Run:
     """The model of `spec` with the weights in the folder `weights`, for the objective of the spec's `train` section.
-    `warn` is told of what the published configuration says and the spec does not speak of. Raises E0745 where the
-    folder has no tokenizer, and what reading the spec, the weights and the tokenizer raises."""
+    Raises E0745 where the folder has no tokenizer, and what reading the spec, the weights and the tokenizer raises."""
     if is_run(weights):
         raise error("E0745", f"`{weights}` is a training run", help=f"give it instead of `{spec}`: it knows its spec")
     opened = open_spec(spec)
-    graph = elaborate(opened, settings_with(weights, opened, {}, warn))
+    graph = elaborate(opened, settings_with(weights, opened, {}))
     recipe = _recipe(opened, graph)
     folder = Path(weights)
     facts: dict[str, Any] = {"labels": _labels(folder / _CONFIG, recipe)}

@@ -22,16 +22,13 @@ if TYPE_CHECKING:
     from attndsl.runs.record import Record
     from attndsl.runs.run import Run
     from attndsl.values import Plain
-    from attndsl.weights.settings import Warn
 
 Where = str | os.PathLike[str]
 
 
-def settings_with(
-    weights: Where, spec: Spec, settings: Mapping[str, Setting], warn: Warn | None = None
-) -> dict[str, Setting]:
+def settings_with(weights: Where, spec: Spec, settings: Mapping[str, Setting]) -> dict[str, Setting]:
     """`settings`, and what the weights at `weights` say of the other hyperparameters: a run's record, a published
-    configuration (`warn` is told which of its keys the spec does not speak of), the header of a file of ours.
+    configuration (with a warning for each of its keys that the spec does not mention), the header of a file of ours.
 
     Raises E0617 where a setting contradicts the weights, E0609 where a run is of a model with hyperparameters that
     `spec` has not, and what reading them raises (E0601 to E0616, E0732).
@@ -39,7 +36,7 @@ def settings_with(
     if not is_run(weights):
         from attndsl.weights import settings_for
 
-        return settings_for(weights, spec.weights, settings, warn=warn, spec=spec)
+        return settings_for(weights, spec.weights, settings, spec=spec)
     from attndsl.elaborate import load
     from attndsl.values import hyperparameters_of
     from attndsl.weights.settings import agrees, disagreement, meant

@@ -12,6 +12,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.lints import lint
 from attndsl.objectives import Objective, make_objective
 from attndsl.objectives.likelihood import with_cross_entropy
 from attndsl.objectives.roles import Data
@@ -68,6 +69,7 @@ def begin(
     body = open_body(weights, opened, settings) if weights is not None else TrainedBody()
     made = configure(opened, settings, body.settings)
     _check_chosen(opened, made)
+    lint(opened, made.graph, made.settings)
     chosen = backends.chosen(backend)
     device = chosen.require(device=device, compile=compile)
     require_room(made.graph, made.recipe, device)

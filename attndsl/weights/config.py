@@ -15,10 +15,10 @@ writes every mapped key and, of each requirement, the first alternative; where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_heard, warn, warning
 from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
@@ -66,15 +66,14 @@ def config_settings(
     config: Mapping[str, Any],
     *,
     source: str = "config.json",
-    warn: Callable[[Diagnostic], None] | None = None,
     without: Collection[str] = (),
 ) -> dict[str, Plain]:
     """The hyperparameters that a published configuration gives, by what the section says; those `without` which it is
     asked are not looked at.
 
     Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is not a number, text
-    or truth value, E0104 and E0405 where it cannot be computed with. `warn` gets a diagnostic (W0601) for each key,
-    also inside a key, that the section does not speak of.
+    or truth value, E0104 and E0405 where it cannot be computed with. Warns (W0601) of each key, also inside
+    a key, that the section does not mention.
     """
     lookup = lookup_in(config)
     settings: dict[str, Plain] = {}
@@ -97,19 +96,22 @@ def config_settings(
     if found:
         other = [d for d in found if d.code == "E0614" and MODEL_TYPE in d.message]
         raise AttnError(*(other or found))
-    if warn is not None:
-        spoken = {key for entry in section.config for key in keys_in(entry.value)}
-        for key, value in unspoken(config, spoken):
-            shown_key = quoted(key)[1:-1]
-            warn(
-                Diagnostic(
-                    "W0601",
-                    f"{source} says {shown_key} = {shown(value)}, which the spec does not mention",
-                    Label(section.span) if not section.config else Label(section.config[-1].span),
-                    helps=(f"map or require it if it changes what is computed; if not: `ignore {shown_key}`",),
-                )
-            )
+    if is_heard():
+        warn(*_unmentioned(section, config, source))
     return settings
+
+
+def _unmentioned(section: tree.Weights, config: Mapping[str, Any], source: str) -> Iterator[Diagnostic]:
+    """A warning for each key that the section does not mention, at its last line for the configuration."""
+    mentioned = {key for entry in section.config for key in keys_in(entry.value)}
+    for key, value in unspoken(config, mentioned):
+        name = quoted(key)[1:-1]
+        yield warning(
+            "W0601",
+            f"{source} has {name} = {shown(value)}, which the spec does not mention",
+            section.config[-1].span if section.config else section.span,
+            help=f"map or require it if it changes what is computed; if not: `ignore {name}`",
+        )
 
 
 def unspoken(config: Mapping[str, Any], spoken: Collection[str], outer: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import meanings
 from attndsl.graph import Graph
 from attndsl.records import replace
@@ -36,15 +36,12 @@ FORMAT = "attndsl"
 FORMAT_VERSION = 1
 PLAIN = (bool, int, float, str)
 
-Warn = Callable[[Diagnostic], None]
-
 
 def settings_for(
     path: str | os.PathLike[str],
     sections: Sequence[tree.Weights],
     explicit: Mapping[str, Setting] | None = None,
     *,
-    warn: Warn | None = None,
     spec: Spec | None = None,
     adapt: bool = False,
     kept: Mapping[str, Any] | None = None,
@@ -60,7 +57,7 @@ def settings_for(
     and hyperparameters that `spec` does not have are left out. What is `kept` of them elsewhere (in the record of a
     training run) is taken instead of what the weights say.
 
-    `warn` gets a diagnostic for each published key that the section does not speak of. Other errors are those of the
+    Warns of each published key that the section does not mention (W0601). Other errors are those of the
     files (E0601 to E0604, E0611) and of the configuration (E0613 to E0616).
     """
     explicit = explicit or {}
@@ -68,7 +65,7 @@ def settings_for(
     decided = set(explicit) if adapt else free & explicit.keys()
     if spec is not None:
         decided |= _said_by(spec.variant, free, everything=adapt) - (set() if adapt else explicit.keys())
-    found = _found_settings(path, sections, warn, decided, kept)
+    found = _found_settings(path, sections, decided, kept)
     for name, value in meant(spec, explicit).items():
         if name in found and not agrees(found[name], value):
             raise disagreement(name, found[name], value, str(path))
@@ -144,7 +141,6 @@ def _said_by(variant: tree.Variant | None, heads: set[str], *, everything: bool)
 def _found_settings(
     path: str | os.PathLike[str],
     sections: Sequence[tree.Weights],
-    warn: Warn | None,
     decided: Collection[str],
     kept: Mapping[str, Any] | None,
 ) -> dict[str, Plain]:
@@ -154,7 +150,7 @@ def _found_settings(
         with WeightsSource(path) as source:
             found = own_settings(source)
             if found is None:
-                found = published_settings(source, sections, warn, decided)
+                found = published_settings(source, sections, decided)
     return {name: value for name, value in (found or {}).items() if name not in decided}
 
 
@@ -207,7 +203,6 @@ def _damaged(source: WeightsSource) -> AttnError:
 def published_settings(
     source: WeightsSource,
     sections: Sequence[tree.Weights],
-    warn: Warn | None = None,
     without: Collection[str] = (),
 ) -> dict[str, Plain] | None:
     """The hyperparameters in the `config.json` beside the weights, `without` some; None for a bare file without one."""
@@ -222,7 +217,7 @@ def published_settings(
     failures: list[AttnError] = []
     for section in configured:
         try:
-            return config_settings(section, config, source=str(source.config), warn=warn, without=without)
+            return config_settings(section, config, source=str(source.config), without=without)
         except AttnError as raised:
             failures.append(raised)
     raise next((f for f in failures if f.diagnostics[0].code != "E0614"), failures[0])

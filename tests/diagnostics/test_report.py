@@ -311,6 +311,7 @@ def test_json():
         "schema": "attndsl.diagnostics/1",
         "diagnostics": [
             {
+                "severity": "error",
                 "code": "E0203",
                 "message": "it is wrong",
                 "primary": {
@@ -330,7 +331,15 @@ def test_json():
                 "notes": ["a note"],
                 "helps": ["a help"],
             },
-            {"code": "E0001", "message": "no file", "primary": None, "secondary": [], "notes": [], "helps": []},
+            {
+                "severity": "error",
+                "code": "E0001",
+                "message": "no file",
+                "primary": None,
+                "secondary": [],
+                "notes": [],
+                "helps": [],
+            },
         ],
         "more": 0,
     }

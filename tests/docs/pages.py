@@ -4,6 +4,7 @@
 - ```` ```attn frame ```` is the model that fragments stand in, at the place of `…`;
 - ```` ```attn fragment ```` holds statements, and before or between them declarations;
 - ```` ```attn wrong CODE ```` must give that code and no other; a ```` ```text error ```` behind it is what is printed.
+- ```` ```attn warns CODE ```` is right, and gives that warning and no other.
 
 A comment `# [B, T, width]` behind a statement is the type of the value that it names: an output is added that shows it.
 """

@@ -12,7 +12,7 @@ import pytest
 
 from attndsl.api.checking import check
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, collected
 from attndsl.diagnostics.report import render
 from attndsl.elaborate import open_spec
 from attndsl.running.inputs import example_inputs
@@ -23,6 +23,7 @@ from tests.docs.pages import PAGE, Example, as_file, examples, with_claims
 EXAMPLES = [e for e in examples() if e.language == "attn"]
 RIGHT = [e for e in EXAMPLES if e.kind in ("program", "fragment")]
 WRONG = [e for e in EXAMPLES if e.kind == "wrong"]
+WARNED = [e for e in EXAMPLES if e.kind == "warns"]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_block_is_of_a_known_kind() -> None:
-    assert {e.kind for e in EXAMPLES} == {"frame", "program", "fragment", "wrong", "file"}
+    assert {e.kind for e in EXAMPLES} == {"frame", "program", "fragment", "wrong", "warns", "file"}
     assert all(e.language in ("attn", "text", "console") for e in examples())
 
 
@@ -45,12 +46,23 @@ def test_a_right_example_is_right_and_runs(example: Example, folder: Path) -> No
     text, claims = with_claims(as_file(example))
     Path("my.attn").write_text(text, encoding="utf-8")
     for name in ("my.attn", *(f"my.attn:{v.name.text}" for v in open_spec("my.attn").variants)):
-        graph = check(name)
+        with collected() as warnings:
+            graph = check(name)
+        # What a fragment's frame is there for, other fragments read.
+        assert {it.code for it in warnings} <= ({"W0101"} if example.kind == "fragment" else set())
         types = {o.name: str(o.value.type).removeprefix("float") for o in graph.outputs}
         assert {c.output: types[c.output] for c in claims} == {c.output: c.type for c in claims}
         inputs = example_inputs(graph)
         found = NumpyProgram(graph).run(inputs)
         assert found.keys() == types.keys()
+
+
+@pytest.mark.parametrize("example", WARNED, ids=str)
+def test_an_example_that_warns_gives_the_code_beside_it(example: Example, folder: Path) -> None:
+    Path("my.attn").write_text(as_file(example), encoding="utf-8")
+    with collected() as warnings:
+        check("my.attn")
+    assert [it.code for it in warnings] == [example.words[1]]
 
 
 @pytest.mark.parametrize("example", WRONG, ids=str)

@@ -9,12 +9,13 @@ from types import ModuleType
 
 import pytest
 
+from attndsl.api.checking import check
 from attndsl.cli.verbs import VERBS
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, collected
 from attndsl.diagnostics.codes import RANGES, codes, explanation, read_code
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = re.compile(r'"(E0\d{3})"')
+CODE = re.compile(r'"([EW]0\d{3})"')
 
 PAGES = ROOT / "docs" / "errors"
 CODES = {code: read_code(code) for code in codes()}
@@ -42,15 +43,15 @@ def script(name: str) -> ModuleType:
 
 
 def _codes(text: str, folder: Path) -> list[str]:
-    from attndsl.api.checking import check
-
+    """The codes of all that is wrong with a program, else of what it warns of."""
     path = folder / "example.attn"
     path.write_text(text.lstrip("\n"), encoding="utf-8")
     try:
-        check(str(path))
+        with collected() as warnings:
+            check(str(path))
     except AttnError as problem:
         return [diagnostic.code for diagnostic in problem.diagnostics]
-    return []
+    return [diagnostic.code for diagnostic in warnings]
 
 
 def test_every_code_in_the_source_has_a_page():
@@ -134,4 +135,4 @@ def test_explain_prints_the_entry(attndsl):
 
 def test_explain_lists_all_codes(attndsl):
     listed = attndsl("explain").out
-    assert re.findall(r"^  (E\d{4})  ", listed, re.MULTILINE) == list(CODES)
+    assert re.findall(r"^  ([EW]\d{4})  ", listed, re.MULTILINE) == list(CODES)

@@ -13,7 +13,7 @@ ROOMS = (
     # What everything stands on.
     "records", "addresses", "lazy", "shipped", "diagnostics", "sizes", "storage", "choices",
     # From text to graph.
-    "types", "syntax", "ops", "graph", "values", "elaborate",
+    "types", "syntax", "ops", "graph", "values", "elaborate", "lints",
     # What reads a graph without running it.
     "masks", "passes", "inspection", "drawing",
     # Running one.

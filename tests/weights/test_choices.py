@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.diagnostics import AttnError, collected
 from attndsl.values import Number, from_python, to_python
 from attndsl.weights import config_settings
 from attndsl.weights.check import check_config
@@ -169,7 +169,7 @@ def test_names_of_classes_go_along_where_they_are_known() -> None:
 
 
 def test_tables_of_labels_are_no_news() -> None:
-    heard: list[Diagnostic] = []
     section = section_of(text_of("labels = count(id2label) or 2, a = x"))
-    config_settings(section, {**LABELS, "x": 1, "hidden_act": "gelu"}, warn=heard.append)
+    with collected() as heard:
+        config_settings(section, {**LABELS, "x": 1, "hidden_act": "gelu"})
     assert ["hidden_act" in d.message for d in heard] == [True]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.diagnostics import AttnError, collected
 from attndsl.elaborate import elaborate, open_text
 from attndsl.storage.safetensors import write_tensors
 from attndsl.values import from_python, to_python
@@ -74,9 +74,9 @@ def test_requirements(change: dict[str, Any], code: str | None, says: str) -> No
 
 
 def test_keys_of_which_the_spec_does_not_speak_are_named() -> None:
-    heard: list[Diagnostic] = []
     config = {**PUBLISHED, "attention_sinks": 4, "_name_or_path": "x", "summary_type": "first", "unused": None}
-    config_settings(section_of(GPT2), config, warn=heard.append)
+    with collected() as heard:
+        config_settings(section_of(GPT2), config)
     assert [d.code for d in heard] == ["W0601"]
     assert "attention_sinks = 4" in heard[0].message
 
@@ -167,10 +167,10 @@ def test_no_configuration_gives_a_traceback(change: dict[str, Any]) -> None:
     ],
 )
 def test_each_key_is_spoken_for_at_every_depth(body: str, told: list[str]) -> None:
-    heard: list[Diagnostic] = []
     rope = {"theta": 1e4, "kind": "yarn", "limits": {"low": 1, "high": 4}, "unused": None}
     section = section_of(f"weights M from x {{\n  config {{ {body} }}\n}}\n")
-    config_settings(section, {"plain": 1, "rope": rope}, warn=heard.append)
+    with collected() as heard:
+        config_settings(section, {"plain": 1, "rope": rope})
     assert len(heard) == len(told)
     assert all(text in d.message for d, text in zip(heard, told, strict=True))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attndsl.diagnostics import collected
 from attndsl.weights import export_huggingface, load_weights, settings_for
 from tests.weights.models import GPT2, arrays_for, gpt2_graph, section_of
 
@@ -64,8 +65,8 @@ def expected(model: Any) -> dict[str, np.ndarray]:
 def test_what_save_pretrained_writes_is_loaded(tmp_path: Path, shape: str, kind: str) -> None:
     model = model_of(shape, kind)
     model.save_pretrained(tmp_path)
-    heard: list[object] = []
-    settings = settings_for(tmp_path, [SECTION], warn=heard.append)
+    with collected() as heard:
+        settings = settings_for(tmp_path, [SECTION])
     assert settings["width"] == SHAPES[shape]["n_embd"]
     assert settings["depth"] == SHAPES[shape]["n_layer"]
     assert not heard

@@ -1,0 +1,33 @@
+"""What is right by the rules of the language, and hardly what was meant: the warnings that a spec gives.
+
+Given a spec and the graph that it became; tells whoever listens (`attndsl.diagnostics.warn`). Nothing is looked for
+where nobody does. A lint is a function that gives diagnostics and stands in `of_text` or `of_graph`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import Diagnostic, is_heard, warn
+from attndsl.lints import file
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+    from attndsl.elaborate.settings import Setting
+    from attndsl.graph import Graph
+
+
+def lint(spec: Spec, graph: Graph, settings: Mapping[str, Setting]) -> None:
+    """Warn of what is found in the text of `spec` and in its `graph` at these settings, in the order of the text."""
+    if not is_heard():
+        return
+    found = [*file.names(spec, settings)]
+    warn(*sorted(found, key=_place))
+
+
+def _place(found: Diagnostic) -> tuple[str, int]:
+    return (found.primary.span.source.name, found.primary.span.start) if found.primary else ("", 0)
+
+
+__all__ = ["lint"]

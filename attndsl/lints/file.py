@@ -1,0 +1,118 @@
+"""The names of a user's files: of the model that was asked for, and of every block, mask, bias and import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import Diagnostic, warning
+from attndsl.elaborate.primitives import rule_of
+from attndsl.lints.names import BodyReader, unread
+from attndsl.syntax import tree
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+    from attndsl.elaborate.files import FileScope
+    from attndsl.elaborate.settings import Setting
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+def names(spec: Spec, settings: Mapping[str, Setting]) -> Iterator[Diagnostic]:
+    """Names that are never read (W0101) or that hide others (W0102)."""
+    yield from _model(spec)
+    for scope in spec.scope.library.user_files():
+        for declaration in scope.file.declarations:
+            if isinstance(declaration, (tree.Block, tree.IndexFunction)):
+                yield from _block(declaration, scope)
+    yield from _declared(spec.file, " ".join(str(value) for value in settings.values()))
+
+
+def _model(spec: Spec) -> Iterator[Diagnostic]:
+    reader = BodyReader()
+    reader.signature(spec.model.hyperparameters)
+    reader.statements(spec.model.body)
+    unread = [bound for bound in reader.made.values() if bound.kind == "hyperparameter" and not bound.is_read]
+    if unread:  # a section may read them; what `config` gives them is no use of theirs
+        trains = [it for it in spec.scope.trains if it.model.text == spec.model.name.text]
+        sections = (*(part for weights in spec.weights for part in weights.entries), *trains)
+        elsewhere = {name for part in sections for name in _used(part)}
+        for bound in unread:
+            bound.is_read = bound.name.text in elsewhere
+    yield from _found(reader, spec.scope)
+
+
+def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[Diagnostic]:
+    reader = BodyReader()
+    if isinstance(node, tree.Block):
+        reader.signature((*node.hyperparameters, *node.tensors))
+        for result in node.results:
+            reader.expression(result)
+    else:
+        reader.signature(node.captures)
+        for variable in node.variables:
+            reader.expression(variable)
+            reader.assign(variable.name, "other")
+    reader.statements(node.body)
+    yield from _found(reader, scope)
+
+
+def _found(reader: BodyReader, scope: FileScope) -> Iterator[Diagnostic]:
+    yield from reader.hiding()
+    yield from reader.unread()
+    for name, value in reader.given.items():
+        yield from _hides_callable(name, value, scope)
+
+
+def _hides_callable(name: tree.Identifier, value: tree.Expr, scope: FileScope) -> Iterator[Diagnostic]:
+    """A block under the name of another one, which nobody who reads the body expects. (A number or a tensor does not
+    hide a block.)"""
+    callee = value.callee if isinstance(value, tree.Call) else value
+    if not isinstance(callee, tree.Name) or callee.text == name.text:
+        return
+    declared = scope.find(name.text)
+    if (declared is not None or rule_of(name.text)) and (scope.find(callee.text) or rule_of(callee.text)):
+        own = declared is not None and not declared[1].is_standard
+        whose = "this file's" if own else "the library's"
+        yield warning(
+            "W0102",
+            f"`{name.text}` hides {whose} `{name.text}`",
+            name.span,
+            f"means `{callee.text}` in this body",
+            help="give it another name",
+        )
+
+
+def _declared(file: tree.File, settings: str) -> Iterator[Diagnostic]:
+    """What a file with a model declares or imports and never uses. (A file without one is there for others.)"""
+    own = list(_own(file))
+    if not own:
+        return
+    used = set(_WORD.findall(settings))
+    for declaration in file.declarations:
+        itself = declaration.name.text if isinstance(declaration, (tree.Block, tree.IndexFunction)) else ""
+        used |= set(_used(declaration)) - {itself}
+    for name, kind in own:
+        if name.text not in used:
+            yield from unread(name, kind)
+
+
+def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
+    """The blocks, masks and biases that a file gives a name, with what they are."""
+    for declaration in file.declarations:
+        if isinstance(declaration, tree.Block):
+            yield declaration.name, "block"
+        elif isinstance(declaration, tree.IndexFunction):
+            yield declaration.name, declaration.kind
+        elif isinstance(declaration, tree.Use):
+            yield from ((renamed or name, "import") for name, renamed in declaration.names)
+
+
+def _used(node: tree.Tree) -> Iterator[str]:
+    """The names in a tree, and the words of its texts, which may write a block: `act == "gelu"`."""
+    for at in tree.walk(node):
+        if isinstance(at, tree.Name):
+            yield at.text
+        elif isinstance(at, tree.String):
+            yield from _WORD.findall(at.value)
