@@ -183,6 +183,11 @@ class Op:
         """The gradient for each operand (None: it has none), given the output's gradient, the output, the operands."""
         raise NotImplementedError(type(self).__name__)
 
+    def part(self, call: Call, *arrays: Array) -> tuple[slice | int, ...] | None:
+        """Which part of the first operand the result is, where it is one: the gradient is the result's there, and 0
+        elsewhere."""
+        return None
+
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Floating point operations of one application; a multiply-add counts as two."""
         return Size.of(0)

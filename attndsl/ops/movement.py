@@ -245,7 +245,7 @@ class Slice(Op):
             raise Mismatch("E0206", message, (0,))
         return rules.unique(x.dtype, rules.replaced(x.axes, self.axis, (self.target,)), self.name)
 
-    def _index(self, call: Call) -> tuple[slice, ...]:
+    def part(self, call: Call, *arrays: Array) -> tuple[slice | int, ...]:
         start, length, whole = call.length(self.start), call.length(self.target.size), call.length(self.axis.size)
         if start < 0 or start + length > whole:
             message = f"`{self.start}:{self.start + self.target.size}` ({start}:{start + length})"
@@ -253,10 +253,10 @@ class Slice(Op):
         return (*[slice(None)] * call.inputs[0].index(self.axis), slice(start, start + length))
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0][self._index(call)]
+        return arrays[0][self.part(call)]
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (_placed(upstream, arrays[0], self._index(call)) if call.needs(0) else None,)
+        return (_placed(upstream, arrays[0], self.part(call)) if call.needs(0) else None,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,17 +283,17 @@ class Select(Op):
             raise Mismatch("E0206", message, (0,))
         return x.without(self.axis)
 
-    def _index(self, call: Call) -> tuple[slice | int, ...]:
+    def part(self, call: Call, *arrays: Array) -> tuple[slice | int, ...]:
         at, whole = call.length(self.at), call.length(self.axis.size)
         if not 0 <= at < whole:
             raise error("E0206", f"there is no element {at} along `{self.axis.name}`, which is {whole} long")
         return (*[slice(None)] * call.inputs[0].index(self.axis), at)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0][self._index(call)]
+        return arrays[0][self.part(call)]
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (_placed(upstream, arrays[0], self._index(call)) if call.needs(0) else None,)
+        return (_placed(upstream, arrays[0], self.part(call)) if call.needs(0) else None,)
 
 
 def _placed(upstream: Array, x: Array, index: tuple[slice | int, ...]) -> Array:
@@ -330,6 +330,10 @@ class Take(Op):
         shared = tuple(axis for axis in rest if axis in call.inputs[1].axes)
         new = tuple(axis for axis in call.inputs[1].axes if axis not in rest)
         return shared, new, tuple(axis for axis in rest if axis not in shared)
+
+    def part(self, call: Call, *arrays: Array) -> tuple[slice | int, ...] | None:
+        index = arrays[1]
+        return None if index.ndim else (*[slice(None)] * call.inputs[0].index(self.over), int(index))
 
     def _rows(self, call: Call, index: Array) -> Array:
         """The index as row numbers of the table laid out as [shared and `over`, others], in the order [shared, new]."""

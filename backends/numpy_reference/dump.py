@@ -12,7 +12,7 @@ import numpy as np
 from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.plan import values
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
-from attndsl.graph import Graph, Region, Value
+from attndsl.graph import Graph, Value
 
 Array = np.ndarray[Any, Any]
 
@@ -31,12 +31,6 @@ class Watch:
             for value in (values(graph.body) if addresses else ())
             if any(_pattern(name).fullmatch(address) for name in value.names for address in addresses)
         )
-
-    def in_region(self, region: Region) -> tuple[Value, ...]:
-        """The values to keep that the region itself makes."""
-        if not self.values:
-            return ()
-        return tuple(value for node in region.nodes for value in node.outputs if value in self.values)
 
     def see(self, value: Value, array: Array, loops: Mapping[str, int]) -> None:
         """Note what `value` is in this round of the repeats around."""

@@ -6,7 +6,7 @@ runs here obeys the language's rules for shapes and dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.dump import Watch
-from attndsl.backends.numpy_reference.plan import Plan, plan, taken
-from attndsl.backends.numpy_reference.tape import Tape
+from attndsl.backends.numpy_reference.plan import Plan, Step, plan, taken
+from attndsl.backends.numpy_reference.tape import Part, Tape
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
-from attndsl.graph import FLOAT, Graph, Node, Region, Type, Value, captured
+from attndsl.graph import FLOAT, Graph, Node, Type, Value
 from attndsl.ops.base import Call
 from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
@@ -47,7 +47,6 @@ class NumpyProgram:
         self.dtype = dtype
         self.arrays: dict[str, Array] = {}  # the parameters by address
         self._plans: dict[object, Plan] = {}
-        self._captured: dict[Region, tuple[Value, ...]] = {}
         if parameters is None:
             for address, array in initial_parameters(graph, seed):
                 self.arrays[address] = array.astype(dtype, copy=False)
@@ -171,18 +170,13 @@ class NumpyProgram:
             }
         return _Execution(self, call, arrays, Watch(self.graph, dump))
 
-    def plan(
-        self, region: Region, results: tuple[Value, ...], watched: frozenset[Value], missing: frozenset[Value]
-    ) -> Plan:
-        key = (region, results, watched, missing)
+    def plan(self, names: tuple[str, ...], watched: frozenset[Value], missing: frozenset[Value]) -> Plan:
+        """How to run the graph for the outputs of these names."""
+        key = (names, watched, missing)
         if key not in self._plans:
-            self._plans[key] = plan(region, results, watched, missing)
+            results = [info.value for info in self.graph.outputs if info.name in names]
+            self._plans[key] = plan(self.graph.body, results, watched, missing)
         return self._plans[key]
-
-    def captured(self, region: Region) -> tuple[Value, ...]:
-        if region not in self._captured:
-            self._captured[region] = captured(region)
-        return self._captured[region]
 
 
 @dataclass(slots=True)
@@ -202,43 +196,43 @@ class _Execution:
     def top(self, names: tuple[str, ...], leaves: Mapping[str, int] | None = None) -> dict[str, Entry]:
         """Run the graph's body for the outputs of these names."""
         graph = self.program.graph
-        wanted = {info.name: info.value for info in graph.outputs if info.name in names}
         values: dict[Value, Entry] = {}
         for info in graph.inputs:
             if info.name in self.inputs:
                 values[info.value] = (self.inputs[info.name], (leaves or {}).get(info.name))
-        results = (*wanted.values(), *self.watch.in_region(graph.body))
         self.missing = frozenset(info.value for info in graph.inputs if info.value not in values)
-        needed = self.program.plan(graph.body, results, self.watch.values, self.missing).reads
+        plan = self.program.plan(names, self.watch.values, self.missing)
         for info in graph.inputs:
-            if info.value in self.missing and info.value in needed:
+            if info.value in self.missing and info.value in plan.reads:
                 raise error("E0803", f"the input `{info.name}` is needed for this, and is not given", info.span)
         with np.errstate(all="ignore"):
-            found = self.run(graph.body, values, results)
-        return dict(zip(wanted, found, strict=False))
+            found = self.run(plan, values)
+        return dict(zip([info.name for info in graph.outputs if info.name in names], found, strict=False))
 
-    def run(self, region: Region, values: dict[Value, Entry], results: tuple[Value, ...]) -> list[Entry]:
-        """Run what leads to `results`. `values` holds the region's parameters and what it captures; it is used up."""
-        if self.watch.values:
-            for value in region.parameters:
-                if value in values:
-                    self.watch.see(value, values[value][0], self.loops)
-        for node, dead in self.program.plan(region, results, self.watch.values, self.missing).steps:
+    def run(self, plan: Plan, values: dict[Value, Entry]) -> list[Entry]:
+        """Run a plan, and give its results. `values` holds what it reads, and is used up."""
+        self.see(plan.region.parameters, values)
+        for step in plan.steps:
+            node = step.node
             try:
                 if isinstance(node.op, Repeat | Scan):
-                    self.loop(node, node.op, values, unread=() if self.watch.values else dead)
+                    self.loop(node.op, step, values)
                 elif isinstance(node.op, Given):
                     values[node.output] = values[taken(node, self.missing)]
                 else:
                     values[node.output] = self.apply(node, [values[value] for value in node.inputs])
             except AttnError as problem:
                 raise _placed(problem, node) from None
-            if self.watch.values:
-                for value in node.outputs:
-                    self.watch.see(value, values[value][0], self.loops)
-            for value in dead:
+            self.see(node.outputs, values)
+            for value in step.dead:
                 values.pop(value, None)  # a stack that nothing reads is not made
-        return [values[value] for value in results]
+        return [values[value] for value in plan.results]
+
+    def see(self, made: tuple[Value, ...], values: Mapping[Value, Entry]) -> None:
+        """Keep those that are watched."""
+        for value in made if self.watch.values else ():
+            if value in values:
+                self.watch.see(value, values[value][0], self.loops)
 
     def apply(self, node: Node, operands: list[Entry]) -> Entry:
         """Run a primitive, and write down how its gradient flows."""
@@ -255,6 +249,10 @@ class _Execution:
         flows = node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
         if self.tape is None or not flows:
             return result, None
+        place = node.op.part(call, *arrays)
+        if place is not None:
+            rest = (None,) * (len(arrays) - 1)
+            return result, self.tape.record(slots, lambda up: (Part(place, up, arrays[0].shape), *rest))
         return result, self.tape.record(slots, lambda upstream: node.op.gradient(call, upstream, result, *arrays))
 
     def checked(self, node: Node, call: Call, result: Array) -> Array:
@@ -271,35 +269,31 @@ class _Execution:
             self.leaves[address] = self.tape.slot()
         return self.program.arrays[address], self.leaves.get(address)
 
-    def loop(
-        self, node: Node, op: Repeat | Scan, values: dict[Value, Entry], *, unread: Collection[Value] = ()
-    ) -> None:
-        """Run a repeat or a scan, and set its outputs in `values`, without the stacks that are `unread`."""
+    def loop(self, op: Repeat | Scan, step: Step, values: dict[Value, Entry]) -> None:
+        """Run a repeat or a scan, and set its outputs in `values`, without the stacks that nothing reads."""
+        node = step.node
         size = op.count if isinstance(op, Repeat) else op.axis.size
-        steps = range(self.call.length(size))
+        rounds = range(self.call.length(size))
         backwards = isinstance(op, Scan) and op.reverse
+        cases = op.cases if isinstance(op, Repeat) else None
         carried = [values[value] for value in node.inputs]
-        emitted: list[list[Entry]] = [[] for _ in op.stacked]
+        emitted: dict[Value, list[Entry]] = {v: [] for v in node.outputs[op.carried :] if v not in step.dead}
         outer_call, outer_loops = self.call, self.loops
-        for step in reversed(steps) if backwards else steps:
-            self.call = replace(outer_call, indices=(*outer_call.indices, step))
+        for i in reversed(rounds) if backwards else rounds:
+            self.call = replace(outer_call, indices=(*outer_call.indices, i))
             if isinstance(op, Repeat):
-                self.loops = {**outer_loops, op.path: step}
-            cases = op.cases if isinstance(op, Repeat) else None
-            body = node.regions[cases[step] if cases else 0]
-            inner = {value: values[value] for value in self.program.captured(body)}
-            given = [(np.asarray(step, np.int64), None), *carried]
-            inner.update(zip(body.parameters, given, strict=True))
-            results = self.run(body, inner, (*body.results, *self.watch.in_region(body)))
+                self.loops = {**outer_loops, op.path: i}
+            body = step.bodies[cases[i] if cases else 0]
+            inner = {value: values[value] for value in body.captured}
+            inner.update(zip(body.region.parameters, [(np.asarray(i, np.int64), None), *carried], strict=True))
+            results = self.run(body, inner)
             carried = results[: op.carried]
-            for stack, value, entry in zip(emitted, node.outputs[op.carried :], results[op.carried :], strict=False):
-                if value not in unread:
-                    stack.append(entry)
+            for stack, entry in zip(emitted.values(), results[op.carried :], strict=False):
+                stack.append(entry)
         self.call, self.loops = outer_call, outer_loops
         values.update(zip(node.outputs, carried, strict=False))
-        for value, entries in zip(node.outputs[op.carried :], emitted, strict=True):
-            if value not in unread:
-                values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+        for value, entries in emitted.items():
+            values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
 
     def stack(self, entries: list[Entry], type: Type) -> Entry:
         """Emissions side by side along the axis of the steps."""

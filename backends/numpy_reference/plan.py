@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from attndsl.graph import Node, Region, Value, captured
-from attndsl.ops.control import Given
+from attndsl.graph import Node, Region, Value
+from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A node to run, by the plans of its bodies, and the values that nothing reads after it. Those of its own among
+    them are stacks that are not made."""
+
+    node: Node
+    dead: tuple[Value, ...]
+    bodies: tuple[Plan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The nodes to run in order, each with the values that nothing reads after it, and what is read from outside the
-    nodes: the region's parameters and the values around it."""
+    """The steps that lead to `results`, and what they read from outside: of the region's parameters, and of the values
+    around it (`captured`)."""
 
-    steps: tuple[tuple[Node, tuple[Value, ...]], ...]
+    region: Region
+    results: tuple[Value, ...]
+    steps: tuple[Step, ...]
     reads: frozenset[Value]
+    captured: frozenset[Value]
 
 
-def reads(node: Node, missing: Collection[Value] = ()) -> set[Value]:
-    """The values that a node needs, for its bodies too, where the inputs `missing` are left out."""
-    if isinstance(node.op, Given):
-        return {taken(node, missing)}
-    found = set(node.inputs)
-    for region in node.regions:
-        found.update(captured(region))
-    return found
+def plan(
+    region: Region, results: Collection[Value], watched: Collection[Value] = (), missing: Collection[Value] = ()
+) -> Plan:
+    """What leads to `results`, and to the values in `watched` that are made here or in a body, where the inputs
+    `missing` are left out. Of a repeat or scan that is what it carries and those of its emissions that are read."""
+    results = (*results, *(value for node in region.nodes for value in node.outputs if value in watched))
+    alive = set(results)
+    steps: list[Step] = []
+    for node in reversed(region.nodes):
+        needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
+        if not needed:
+            continue
+        bodies = tuple([plan(body, _asked(node, body, alive), watched, missing) for body in node.regions])
+        reads = {taken(node, missing)} if isinstance(node.op, Given) else set(node.inputs)
+        reads.update(*[body.captured for body in bodies])
+        steps.append(Step(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies))
+        alive.difference_update(node.outputs)
+        alive |= reads
+    return Plan(region, results, tuple(steps[::-1]), frozenset(alive), frozenset(alive.difference(region.parameters)))
 
 
 def taken(node: Node, missing: Collection[Value]) -> Value:
@@ -34,43 +58,21 @@ def taken(node: Node, missing: Collection[Value]) -> Value:
     return default if given in missing else given
 
 
-def plan(
-    region: Region, results: Collection[Value], watched: Collection[Value] = (), missing: Collection[Value] = ()
-) -> Plan:
-    """The nodes that lead to `results`, or to a value in `watched` inside one of their bodies, where the inputs
-    `missing` are left out."""
-    alive = set(results)
-    steps: list[tuple[Node, tuple[Value, ...]]] = []
-    for node in reversed(region.nodes):
-        needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
-        if not needed:
-            continue
-        inputs = reads(node, missing)
-        dead = tuple(value for value in (*inputs, *node.outputs) if value not in alive)
-        steps.append((node, dead))
-        alive.difference_update(node.outputs)
-        alive |= inputs
-    steps.reverse()
-    return Plan(tuple(steps), frozenset(alive))
+def _asked(node: Node, body: Region, alive: Collection[Value]) -> list[Value]:
+    """The results of a body that are needed where the values `alive` are read."""
+    assert isinstance(node.op, Repeat | Scan)
+    pairs = enumerate(zip(body.results, node.outputs, strict=True))
+    return [result for i, (result, output) in pairs if i < node.op.carried or output in alive]
 
 
 def _makes(region: Region, watched: Collection[Value]) -> bool:
-    if not watched:
-        return False
-    return any(value in watched for value in region.parameters) or any(
-        value in watched for node in region.walk() for value in (*node.outputs, *_parameters(node))
-    )
+    return bool(watched) and any(value in watched for value in values(region))
 
 
-def _parameters(node: Node) -> list[Value]:
-    return [value for region in node.regions for value in region.parameters]
-
-
-def values(region: Region) -> list[Value]:
+def values(region: Region) -> Iterator[Value]:
     """Every value made in a region and its bodies, parameters included."""
-    made = list(region.parameters)
+    yield from region.parameters
     for node in region.nodes:
-        made += node.outputs
+        yield from node.outputs
         for body in node.regions:
-            made += values(body)
-    return made
+            yield from values(body)

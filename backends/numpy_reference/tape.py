@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Gradient = Callable[[Array], Sequence["Array | None"]]
+
+
+class Part(NamedTuple):
+    """A gradient of an array of this shape that is 0 but for one place. A value that is read piece by piece is so added
+    up in time proportional to its pieces."""
+
+    place: tuple[slice | int, ...]
+    array: Array
+    shape: tuple[int, ...]
+
+
+Gradient = Callable[[Array], Sequence["Array | Part | None"]]
 
 
 class Tape:
@@ -35,14 +46,23 @@ class Tape:
         gradients: dict[int, Array] = {}
         sums: set[int] = set()  # slots whose array was made here, and may be added to in place
 
-        def add(slot: int, share: Array) -> None:
-            if slot not in gradients:
-                gradients[slot] = share
-            elif slot in sums:
-                gradients[slot] += share
-            else:
-                gradients[slot] = np.asarray(gradients[slot] + share)
+        def add(slot: int, share: Array | Part) -> None:
+            if not isinstance(share, Part):
+                share = np.asarray(share)
+                if slot not in gradients:
+                    gradients[slot] = share
+                    return
+            if slot not in sums:
+                found = gradients.get(slot)
+                if found is not None:
+                    gradients[slot] = np.array(found)
+                elif isinstance(share, Part):
+                    gradients[slot] = np.zeros(share.shape, share.array.dtype)
                 sums.add(slot)
+            if isinstance(share, Part):
+                gradients[slot][share.place] += share.array
+            else:
+                gradients[slot] += share
 
         for slot, seed in seeds:
             add(slot, seed)
@@ -53,5 +73,5 @@ class Tape:
                 continue
             for target, share in zip(inputs, gradient(upstream), strict=True):
                 if target is not None and share is not None:
-                    add(target, np.asarray(share))
+                    add(target, share)
         return gradients

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from attndsl.ops import Add, Mul, Neg, Op, Sum
 from attndsl.running.inputs import example_inputs
 from tests.samples.graphs import GRAPHS, GraphBuilder, decoder, repeat, scan
 from tests.samples.ops import axes
+from tests.std.meaning import written
 
 STEP = 1e-5
 
@@ -291,12 +292,67 @@ def test_plan_runs_what_is_needed_and_forgets_what_is_dead() -> None:
     assert targets not in part.reads
     assert targets in whole.reads
     made, dead = set(whole.reads), set()
-    for node, dying in whole.steps:
-        assert made.issuperset(node.inputs)
-        made.update(node.outputs)
-        assert not dead.intersection(node.inputs)
-        dead.update(dying)
+    for step in whole.steps:
+        assert made.issuperset(step.node.inputs)
+        made.update(step.node.outputs)
+        assert not dead.intersection(step.node.inputs)
+        dead.update(step.dead)
     assert dead == made - {o.value for o in graph.outputs}
+
+
+def test_what_a_body_makes_for_nobody_is_not_computed() -> None:
+    """An int to a negative power is an error where it is computed, which nothing here asks for."""
+    text = """
+model M(depth=2) {
+  input x: [B]
+  input n: int[B]
+  bad = float(n ^ (-n))
+  read, unread = repeat i in depth {
+    unread = bad + 1
+    x += 1
+    emit x, x * bad
+  }
+  output fine = sum(read, over=depth)
+}
+"""
+    program = NumpyProgram(written(text))
+    found = program.run({"x": np.ones(2), "n": np.array([2, 3])})
+    np.testing.assert_array_equal(found["fine"], [5, 5])
+
+
+def test_the_gradient_of_a_scan_takes_time_in_proportion_to_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that its operators hand back and the tape adds up, in bytes."""
+    text = """
+model M {
+  input x: [B, T, D]
+  input w: [T, D]
+  states = scan t in T with s: [B, D] = 0.0 {
+    s = tanh(s + x[T=t] * w[T=t])
+    emit s
+  }
+  output y = states
+}
+"""
+    program, handled = NumpyProgram(written(text)), [0]
+
+    def counting(function: Any) -> Any:
+        def count(*arguments: Any, **options: Any) -> Any:
+            found = function(*arguments, **options)
+            handled[0] += getattr(found, "nbytes", 0)
+            return found
+
+        return count
+
+    monkeypatch.setattr(np, "zeros", counting(np.zeros))
+    monkeypatch.setattr(np, "array", counting(np.array))
+    monkeypatch.setattr(np, "asarray", counting(np.asarray))
+    counts = []
+    for length in (50, 200):
+        inputs = example_inputs(program.graph, {"B": 2, "T": length, "D": 3})
+        handled[0] = 0
+        program.gradients(inputs, {"y": np.ones((2, length, 3))})
+        counts.append(handled[0])
+    assert counts[1] < 5 * counts[0]
 
 
 class _Spy(Op):
