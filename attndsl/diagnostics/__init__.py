@@ -14,7 +14,7 @@ from attndsl.diagnostics.diagnostic import (
     error,
     warning,
 )
-from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest
+from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest, shortened
 from attndsl.diagnostics.warnings import collected, is_heard, listening, warn
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "is_heard",
     "listening",
     "nearest",
+    "shortened",
     "warn",
     "warning",
 ]

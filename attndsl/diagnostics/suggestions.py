@@ -1,19 +1,28 @@
-"""What somebody may have meant: the nearest of the names that there are, as long as somebody reads it."""
+"""What an author may have meant: the known name nearest to an unknown one.
+
+Every suggestion comes from `nearest`. It knows a slip of the fingers (letters left out, doubled, swapped or replaced,
+one for every three letters of the name), another spelling (`LayerNorm`, `norm_layer`), and a name given in part
+(`embed`, `batch_size` for `batch`). It never gives back the name itself.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 SEARCHES = 60
-"""Searches in one run: three times as many as mistakes are told. After these a mistake comes without a suggestion."""
+"""Searches in one run: three times the number of diagnostics shown. Later mistakes come without a suggestion."""
 
 LONGEST = 80
-"""Characters of a name; nobody slips in one that is longer."""
+"""Characters of a name: a longer one is no slip of the fingers."""
 
 MOST = 400
-"""Candidates that are looked at closely, those of the likeliest lengths and first letters before others."""
+"""Candidates compared letter by letter, those with the likeliest first letters and lengths first."""
+
+SHORTEST = 4
+"""Letters that a beginning or a part of a name needs to stand for the whole."""
 
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
@@ -40,14 +49,70 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
         left[0] -= 1
     if len(name) > LONGEST:
         return None
-    # What is more than 7/3 as long, or less than 3/7, cannot be near enough.
-    likely = {other for other in candidates if 3 * len(other) <= 7 * len(name) and 3 * len(name) <= 7 * len(other)}
+    likely = {other for other in candidates if other != name and len(other) <= LONGEST}
     if len(likely) > MOST:
         likely = set(sorted(likely, key=lambda it: (it[:1] != name[:1], abs(len(it) - len(name)), it))[:MOST])
-    import difflib  # only a mistake pays for it
+    ranked = [(rank, other) for other in likely if (rank := _rank(name, other)) is not None]
+    return min(ranked)[1] if ranked else None
 
-    found = difflib.get_close_matches(name, sorted(likely), n=1, cutoff=0.6)
-    return found[0] if found else None
+
+def _rank(name: str, other: str) -> tuple[int, int] | None:
+    """How far `other` is from `name`, the likeliest kind of slip first; None where it is none."""
+    words, others = _words(name), _words(other)
+    if "".join(words) == "".join(others):
+        return (0, 0)
+    if sorted(words) == sorted(others):
+        return (1, 0)
+    edits = edit_distance(name.lower(), other.lower(), allowed_edits(name, other))
+    if edits is not None:
+        return (2, edits)
+    short, long = sorted((words, others), key=lambda it: (len(it), sum(map(len, it))))
+    if max(map(len, short), default=0) >= SHORTEST and set(short) < set(long):
+        return (3, 2 * (len(long) - len(short)) + (long[: len(short)] != short))
+    if len(name) >= SHORTEST and other.lower().startswith(name.lower()):
+        return (4, len(other) - len(name))
+    return None
+
+
+def _words(name: str) -> list[str]:
+    """`layer_norm`, `layer-norm` and `LayerNorm` as the words `layer` and `norm`."""
+    return (
+        re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower().replace("-", "_").replace(".", "_").strip("_").split("_")
+    )
+
+
+def allowed_edits(name: str, other: str) -> int:
+    """The letters of `name` that may be wrong where `other` is meant: one in three, of the shorter; none in two."""
+    shorter = min(len(name), len(other))
+    if shorter < 2 or (len(name) == len(other) < 4 and sorted(name.lower()) != sorted(other.lower())):
+        return 0  # `pos` is not `cos`
+    return max(1, shorter // 3)
+
+
+def edit_distance(a: str, b: str, most: int) -> int | None:
+    """How many letters must be put in, left out, replaced or swapped with their neighbour to make `b` of `a` (the
+    Damerau-Levenshtein distance with restricted transpositions); None where it is more than `most`."""
+    if abs(len(a) - len(b)) > most:
+        return None
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i in range(1, len(a) + 1):
+        before, above, row = row, before, [i]
+        for j in range(1, len(b) + 1):
+            cost = a[i - 1] != b[j - 1]
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + cost)
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                best = min(best, above[j - 2] + 1)
+            row.append(best)
+        if min(row) > most:
+            return None
+    return row[-1] if row[-1] <= most else None
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text of the author's on one line, cut where it is too long for a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:

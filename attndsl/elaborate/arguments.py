@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.elaborate.elsewhere import option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import Evaluated, Given, Several, describe, lacking
@@ -18,7 +19,7 @@ from attndsl.syntax import tree
 
 def given_at(
     declared: tree.Declared, earlier: Given, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated],
-    frame: Frame,
+    frame: Frame, call: Span,
 ) -> Given:  # fmt: skip
     """What was given `earlier`, and what this call gives. Compile-time values go to the hyperparameters and tensors to
     the tensors, each in order. Tensors that a later call gives by position stand before those of an earlier one, so
@@ -31,7 +32,7 @@ def given_at(
     for name, value in keywords.items():
         parameter = next((p for p in declared.parameters if p.name.text == name), None)
         if parameter is None:
-            raise _unknown(declared, name, value)
+            raise _unknown(declared, name, value, call, frame)
         if parameter.type is None:
             hyper[name] = _known(declared, parameter, value)
         elif name in tensors:
@@ -59,14 +60,16 @@ def given_at(
     return Given(hyper, tensors, waiting)
 
 
-def _unknown(declared: tree.Declared, name: str, value: Evaluated) -> AttnError:
+def _unknown(declared: tree.Declared, name: str, value: Evaluated, call: Span, frame: Frame) -> AttnError:
     names = [p.name.text for p in declared.parameters]
     return error(
         "E0102",
         f"`{declared.name.text}` has no argument `{name}`",
         value.span,
         other=Label(declared.name.span, "declared here"),
-        help=did_you_mean(name, names) or (f"it takes {', '.join(names)}" if names else "it takes none",),
+        help=option_advice(call, name, frame)
+        or did_you_mean(name, names)
+        or (f"it takes {', '.join(names)}" if names else "it takes none",),
     )
 
 
@@ -91,10 +94,17 @@ def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: s
             given[room].span,
             f"one too many: {describe(given[room].value)}",
             other=Label(declared.name.span, "declared here"),
+            help=_second_list(declared) if what == "tensor" and isinstance(declared, tree.Block) and not total else (),
         )
 
 
-def require_all(declared: tree.Declared, given: Given, span: Span) -> None:
+def _second_list(block: tree.Block) -> str:
+    """What to write instead of `block sw(x) { … }`, whose one list is that of the hyperparameters."""
+    names = ", ".join(f"{p.name.text}: [*]" for p in block.hyperparameters if p.default is None) or "x: [*]"
+    return f"tensors stand in a second list, with their types: `block {block.name.text}()({names}) -> [*] {{ … }}`"
+
+
+def require_all(declared: tree.Declared, given: Given, span: Span, frame: Frame) -> None:
     """Raises E0103 where an argument that has no default is not given."""
     for parameter in lacking(declared, given):
         name, own = declared.name.text, parameter.name.text
@@ -104,5 +114,10 @@ def require_all(declared: tree.Declared, given: Given, span: Span) -> None:
             f"`{name}` needs {what}`{own}`",
             span,
             other=Label(parameter.span, "declared here"),
-            help=f"give it by its name: `{name}(…, {own}=…)`",
+            help=f"give it by its name: `{name}(…, {own}={_own(own, frame)})`",
         )
+
+
+def _own(name: str, frame: Frame) -> str:
+    """The author's own value of that name, if there is one."""
+    return name if frame.viewpoint.in_user_file and frame.lookup(name) is not None else "…"

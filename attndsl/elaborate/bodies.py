@@ -60,6 +60,7 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
                         f"this is {value.value.type}, but {wanted} is written",
                         item.value.span,
                         other=Label(item.type.span, "written here"),
+                        help=_as_wanted(item.value, value.value.type, wanted),
                     )
                 value = Evaluated(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
             else:
@@ -83,6 +84,15 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
                     help="give the number made inside another name, or make it a tensor with `float(…)`",
                 )
     return list(found.items())
+
+
+def _as_wanted(node: tree.Expr, have: Type, wanted: Type) -> str | tuple[str, ...]:
+    """How an initial value becomes what is written, where only its dtype is another."""
+    if have.dtype == wanted.dtype:
+        return ()
+    if isinstance(node, tree.Number) and wanted.dtype == "float":
+        return f"write `{node.span.text}.0`"
+    return f"convert it: `{wanted.dtype}({node.span.text})`"
 
 
 def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Evaluated]]) -> list[Value]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.diagnostics import AttnError, Label, Span, error, shortened
 from attndsl.elaborate.arguments import given_at
 from attndsl.elaborate.frames import Enclosing, Frame
+from attndsl.elaborate.kinds import require_kinds
 from attndsl.elaborate.signatures import BoundAxes, bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
 from attndsl.elaborate.tensors import arrange, lift
@@ -64,7 +65,7 @@ def apply_layer(
             help="give it tensors only",
         )
     callee = layer.callee
-    return _run(layer, given_at(callee.block, callee.given, positional, keywords, frame), frame, span)
+    return _run(layer, given_at(callee.block, callee.given, positional, keywords, frame, span), frame, span)
 
 
 def apply_block(
@@ -73,7 +74,8 @@ def apply_block(
 ) -> CompileTimeValue:  # fmt: skip
     """A call of a block. Without its tensors it is a block value; with them, what its body returns."""
     block = callee.block
-    given = given_at(block, callee.given, positional, keywords, frame)
+    given = given_at(block, callee.given, positional, keywords, frame, span)
+    require_kinds(block, callee.scope, given.settings, frame)
     made = BlockValue(block, callee.scope, given, parts_of(given.values(), span))
     if block.tensors and (made.lacks or not given.has_tensors):
         if label is not None:
@@ -135,7 +137,7 @@ def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bo
         if d.primary is None or (inside and (standard or span.start <= d.primary.span.start < span.end)):
             moved.append(d)
         elif standard and frame.viewpoint.in_user_file:
-            where = f"in `{block.name.text}` ({d.primary.span}): `{_short(d.primary.span.text)}`"
+            where = f"in `{block.name.text}` ({d.primary.span}): `{shortened(d.primary.span.text)}`"
             labels = tuple(s for s in d.secondary if s.span.source is span.source)
             moved.append(replace(d, primary=Label(span, d.primary.text), secondary=labels, notes=(where, *d.notes)))
         elif not standard and not any(s.text.endswith("is called here") for s in d.secondary):
@@ -143,11 +145,6 @@ def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bo
         else:
             moved.append(d)
     return AttnError(*moved)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:57] + "…"
 
 
 # ---------------------------------------------------------------- results

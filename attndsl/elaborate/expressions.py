@@ -8,6 +8,7 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, primitives
 from attndsl.elaborate.cases import note_outcome
+from attndsl.elaborate.elsewhere import advice
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axis_in_body
 from attndsl.elaborate.tensors import arithmetic, emit, lift
@@ -74,22 +75,39 @@ def callable_named(name: str, frame: Frame, *, skip_layers: bool = False) -> Com
     return Primitive(name) if primitives.rule_of(name) else None
 
 
-def unknown(name: str, span: Span, frame: Frame) -> AttnError:
-    known = itertools.chain(
-        frame.visible(), frame.scope.names(), primitives.names(), primitives.CONSTANTS, ("true", "false")
-    )
-    return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=did_you_mean(name, known))
+def unknown(name: str, span: Span, frame: Frame, *, called: bool = False) -> AttnError:
+    """E0101, with what to write instead where the name is one of another library's, or a slip for a name that is known
+    here and fits: what is `called` is a block, a mask or a bias."""
+    if called and name in primitives.CONSTANTS:
+        what = describe(primitives.CONSTANTS[name])
+        return error("E0105", f"`{name}` is {what} and takes no arguments", span, help=f"write `{name}`")
+    known = itertools.chain(frame.scope.names(), primitives.names())
+    if not called:
+        known = itertools.chain(frame.visible(), known, primitives.CONSTANTS, ("true", "false"))
+    else:
+        known = itertools.chain((n for n in frame.visible() if callable_named(n, frame) is not None), known)
+    help = advice(span, frame) or did_you_mean(name, known) or (() if called else _tensors(frame))
+    return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=help)
+
+
+def _tensors(frame: Frame) -> tuple[str, ...]:
+    """Which tensors there are, for a name that resembles nothing."""
+    names = [n for n in dict.fromkeys(frame.visible()) if (b := frame.lookup(n)) and isinstance(b.value, Value)]
+    shown = ", ".join(f"`{name}`" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
+    return (f"the tensors here are {shown}",) if names and frame.viewpoint.in_user_file else ()
 
 
 def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:
     base = frame.evaluate(node.base)
     if not isinstance(base, LayerValue):
-        way: str | tuple[str, ...] = ()
-        if primitives.rule_of(node.name.text):
-            way = f"write `{node.name.text}({node.base.span.text}, …)`"
-        elif isinstance(base, Value) and base.type.axes:
-            way = f"its sizes go by the names of its axes: {', '.join(f'`{axis.name}`' for axis in base.type.axes)}"
-        raise error("E0108", f"only a layer has members, but this is {describe(base)}", node.base.span, help=way)
+        help: str | tuple[str, ...] = ()
+        if isinstance(base, Value):
+            help = advice(node.name.span, frame, node.base.span.text, base)
+            if not help and base.type.axes:
+                help = f"its sizes are the names of its axes: {', '.join(f'`{axis.name}`' for axis in base.type.axes)}"
+        what = f"a tensor has no member `{node.name.text}`" if isinstance(base, Value) else "only a layer has members"
+        label = describe(base) if isinstance(base, Value) else f"this is {describe(base)}"
+        raise error("E0108", what, node.base.span, label, help=help)
     place = base.place.inside(node.name.text)
     path = place.path
     pending = frame.elaborator.parameters.get(path, {}).get(place.loops)
@@ -169,8 +187,17 @@ def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: 
         "E0104",
         f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}",
         culprit.span,
-        help=how_to_apply(culprit.value) if isinstance(culprit.value, (BlockValue, Primitive, LayerValue)) else (),
+        help=_applied(operator, left, culprit)
+        if isinstance(culprit.value, (BlockValue, Primitive, LayerValue))
+        else (),
     )
+
+
+def _applied(operator: str, left: Evaluated, culprit: Evaluated) -> str | tuple[()]:
+    """What `x | mlp(16)` and `x + mlp(16)` should have been."""
+    if operator == "|" and culprit is not left:
+        return f"write `{left.span.text} |> {culprit.span.text}`"
+    return how_to_apply(culprit.value)
 
 
 def condition(node: tree.Expr, frame: Frame) -> bool:
@@ -205,6 +232,7 @@ def conditional(node: tree.Conditional, frame: Frame) -> CompileTimeValue:
 def call(
     node: tree.Call, frame: Frame, label: tree.Identifier | None = None, piped: Evaluated | None = None
 ) -> CompileTimeValue:
+    _look_up(node.callee, frame)
     positional = [] if piped is None else [piped]
     keywords: dict[str, Evaluated] = {}
     for given in node.arguments:
@@ -224,6 +252,16 @@ def call(
     compile_time = bool(keywords) or any(not isinstance(a.value, Value) for a in positional)
     callee = _callee(node.callee, frame, fresh=label is not None or compile_time)
     return frame.elaborator.apply(callee, positional, keywords, frame, node.span, label)
+
+
+def _look_up(callee: tree.Expr, frame: Frame) -> None:
+    """Refuse what is called before its arguments: what another library calls a function has another's arguments."""
+    if isinstance(callee, tree.Attribute):
+        frame.evaluate(callee)
+    elif isinstance(callee, tree.Call):
+        _look_up(callee.callee, frame)
+    elif isinstance(callee, tree.Name) and frame.lookup(callee.text) is None and not callable_named(callee.text, frame):
+        raise unknown(callee.text, callee.span, frame, called=True)
 
 
 def _argument(given: tree.Argument, frame: Frame) -> Evaluated:
@@ -252,7 +290,7 @@ def _callee(node: tree.Expr, frame: Frame, *, fresh: bool) -> CompileTimeValue:
     binding = frame.lookup(node.text)
     if binding is not None and not isinstance(binding.value, Poison):
         raise error("E0105", f"`{node.text}` is {describe(binding.value)} and cannot be applied", node.span)
-    raise unknown(node.text, node.span, frame)
+    raise unknown(node.text, node.span, frame, called=True)
 
 
 def labelled(node: tree.Labelled, frame: Frame, piped: Evaluated | None = None) -> CompileTimeValue:

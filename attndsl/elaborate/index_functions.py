@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.arguments import given_at, require_all
+from attndsl.elaborate.elsewhere import subscript_advice
 from attndsl.elaborate.frames import Enclosing, Frame
 from attndsl.elaborate.signatures import bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of
@@ -157,7 +158,8 @@ def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
                 "E0303",
                 "which axis is indexed?",
                 entry.span,
-                help=f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",
+                help=subscript_advice(node.span, base, frame)
+                or f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",
             )
         index = lift(Evaluated(frame.evaluate(entry.index), entry.index.span, entry.index), frame)
         result = Evaluated(emit(frame, ops.Take(axis), node.span, result, index), node.span)
@@ -221,8 +223,8 @@ def apply(
     declaration = function.declaration
     if declaration is None:
         raise error("E0105", f"this {function.kind} takes no arguments", span, help="subscript it: `mask[q=T, k=S]`")
-    given = given_at(declaration, function.given, positional, keywords, frame)
-    require_all(declaration, given, span)
+    given = given_at(declaration, function.given, positional, keywords, frame, span)
+    require_all(declaration, given, span, frame)
     bound = replace(function, given=given, span=span, parts=parts_of(given.values(), span))
     if not owns_parameters(declaration) and label is None:
         return bound

@@ -13,6 +13,7 @@ from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, joining
 from attndsl.elaborate.called import rule_for
 from attndsl.elaborate.cases import decided
+from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
@@ -60,11 +61,13 @@ def _applied(
         positional, keywords = [Evaluated(Axes((term,), frame), size.span)], {}
     for key, value in keywords.items():
         if key not in rule.keywords:
+            texts = [a for a in positional if isinstance(a.value, Text)]
             raise error(
                 "E0102",
                 f"`{primitive.name}` has no argument `{key}`",
                 value.span,
-                help=did_you_mean(key, rule.keywords)
+                help=(advice(span, frame) if texts else option_advice(span, key, frame))
+                or did_you_mean(key, rule.keywords)
                 or (
                     f"it takes {', '.join(f'{k}=' for k in rule.keywords)}"
                     if rule.keywords
@@ -207,7 +210,7 @@ def _rearrange(g: PrimitiveCall) -> CompileTimeValue:
             "E0104",
             f"`rearrange` takes a pattern, but this is {describe(arrow)}",
             g.positional[1].span,
-            help="write `rearrange(x, [D] -> [heads, head])`",
+            help=advice(g.span, g.frame) or "write `rearrange(x, [D] -> [heads, head])`",
         )
     return rearrange(g.tensor(0), arrow, g.frame, g.span)
 
@@ -217,6 +220,12 @@ def _rearrange(g: PrimitiveCall) -> CompileTimeValue:
 
 def _dropout(g: PrimitiveCall) -> CompileTimeValue:
     rate = g.positional[1] if len(g.positional) > 1 else g.keyword("p")
+    if isinstance(rate.value, Value):
+        first = g.positional[0]
+        raise error(
+            "E0404", "a dropout rate must be known at compile time", rate.span, describe(rate.value),
+            help=f"the tensor comes first: `dropout({rate.span.text}, {first.span.text})`",
+        )  # fmt: skip
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None or not 0 <= p < 1:
         raise error("E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span)
@@ -305,3 +314,8 @@ CONSTANTS: dict[str, CompileTimeValue] = {
     **values.CONSTANTS,
     **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
 }
+
+INITIALIZERS = {name for name, value in CONSTANTS.items() if isinstance(value, Initializer)} | {
+    name for name, rule in FORMS.items() if rule.build is _initializer
+}
+"""What a parameter can start from, by name."""

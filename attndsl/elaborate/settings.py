@@ -8,19 +8,17 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.elaborate.frames import POISON, Frame, Poisoned
+from attndsl.elaborate.kinds import kind
 from attndsl.elaborate.spec import Spec
 from attndsl.elaborate.values import (
     ArrowValue,
     Axes,
-    BlockValue,
     CompileTimeValue,
-    IndexFunctionValue,
-    Primitive,
     Several,
     describe,
     shown,
 )
-from attndsl.graph import Axis, Initializer, Value
+from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, fields, replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
@@ -163,7 +161,7 @@ def _evaluated(given: _Given, default: CompileTimeValue | None, name: str, frame
     except AttnError as problem:
         if given.outside is None or not isinstance(default, Number):
             raise
-        way = f"give {_kind(default)}: `--set {name}={_example(default)}`"
+        way = f"give {kind(default)}: `--set {name}={_example(default)}`"
         told = (replace(d, helps=(way,)) if d.code == "E0101" else d for d in problem.diagnostics)
         raise AttnError(*told) from None
 
@@ -210,7 +208,7 @@ def _checked(
 ) -> CompileTimeValue:
     """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, …; where the default is
     `none`, anything goes."""
-    wanted, have = _kind(default), _kind(value)
+    wanted, have = kind(default), kind(value)
     if wanted == "a number" and have == "a whole number":
         assert isinstance(value, Number)
         assert value.value is not None
@@ -230,20 +228,6 @@ def _checked(
             (f"give {wanted}: `{name}={_example(default)}`",),
         )
     )
-
-
-def _kind(value: CompileTimeValue) -> str:
-    if isinstance(value, Number):
-        if value.is_bool:
-            return "a truth value"
-        return "a whole number" if isinstance(value.value, int) else "a number"
-    if isinstance(value, IndexFunctionValue):
-        return f"a {value.kind}"
-    if isinstance(value, (BlockValue, Primitive)):
-        return "a block"
-    if isinstance(value, Initializer):
-        return "an initialiser"
-    return "a text" if isinstance(value, Text) else "nothing"
 
 
 def _example(default: CompileTimeValue) -> str:

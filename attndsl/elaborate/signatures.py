@@ -31,7 +31,7 @@ class BoundAxes:
 def bind(block: tree.Declared, given: Given, captured: Given, inner: Frame, frame: Frame, span: Span) -> BoundAxes:
     """Bind what is given, and the defaults of what is not, to the names that a block, a mask or a bias has for them;
     `captured` is what was given before this call. The tensors of the call say what the axes are."""
-    require_all(block, given, span)
+    require_all(block, given, span, frame)
     bound = BoundAxes(frozenset((*captured.tensors.values(), *captured.waiting)))
     for name, value in given.settings.items():
         inner.bind(name, value.value, value.span)
@@ -216,6 +216,7 @@ def _match_axis(
                 axes_text(given.type.axes),
                 other=declared,
                 note=_now(inner, expected.size, outer.size),
+                help=f"write `{name}={outer.name}`" if name in (p.name.text for p in block.hyperparameters) else (),
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -55,11 +56,8 @@ def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int 
         )
     if n.value is not None:
         if n.value != int(n.value) or n.value < smallest:
-            text = str(n.size) if n.size.symbols else ""
-            what = f"`{text}` is {n.value}" if text else f"{n.value}"
-            raise error(
-                "E0209", f"{what}, which is not a size", span, f"a whole number of at least {smallest} is needed"
-            )
+            what = f"`{n.size}` is {n.value}, which" if n.size.symbols else f"{n.value}"
+            raise error("E0209", f"{what} is not a size", span, f"a whole number of at least {smallest} is needed")
     elif not _positive(n.size):
         frame.elaborator.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
     return n.size
@@ -100,7 +98,11 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     if types and isinstance(term.size, (tree.String, tree.Unary)):
         example = axes[-1].name if axes else "T"
         raise error(
-            "E0203", "axes go by their names here", term.span, _has(types), help=f"name the axis: `over={example}`"
+            "E0203",
+            "axes go by their names here",
+            term.span,
+            _has(types),
+            help=f"name the axis: `over={_numbered(term.size, axes) or example}`",
         )
     if term.name is not None:
         made = Axis(term.name.text, size_of(frame.evaluate(term.size), term.size.span, frame))
@@ -127,14 +129,14 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         if candidate is None:
             candidate = axis_in_body(name, term.span, frame)
         if candidate is None:
-            names = [a.name for a in axes] + list(frame.visible())
-            new = () if axes else (f"an axis of a new name is given its size: `{name}=…`",)
+            names = [a.name for a in axes] or [n for n in frame.visible() if _is_size(frame, n)]
+            new = _instead(name, axes) if axes else (f"an axis of a new name is given its size: `{name}=…`",)
             raise error(
                 "E0203" if axes else "E0101",
                 f"there is no axis `{name}` here",
                 term.span,
                 _has(types),
-                help=(*did_you_mean(name, names), *new),
+                help=did_you_mean(name, names) or new if axes else (*did_you_mean(name, names), *new),
             )
     else:
         candidate = Axis.of(size_of(frame.evaluate(term.size), term.span, frame))
@@ -147,9 +149,35 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             f"there is no axis `{candidate.name}` here",
             term.span,
             _has(types),
-            help=did_you_mean(candidate.name, [a.name for a in axes]),
+            help=did_you_mean(candidate.name, [a.name for a in axes]) or _instead(candidate.name, axes),
         )
     return candidate
+
+
+def _numbered(node: tree.Expr, axes: Sequence[Axis]) -> str | None:
+    """The axis that a number counts, as other libraries have it."""
+    text = node.span.text
+    place = int(text) if re.fullmatch(r"-?\d+", text) else len(axes)
+    return axes[place].name if -len(axes) <= place < len(axes) else None
+
+
+def _is_size(frame: Frame, name: str) -> bool:
+    binding = frame.lookup(name)
+    return binding is not None and isinstance(binding.value, Number) and binding.value.size is not None
+
+
+def _instead(name: str, axes: Sequence[Axis]) -> tuple[str, ...]:
+    """What to write where a tensor lacks an axis: one that it has, or that name for one of them."""
+    if not axes:
+        return ()
+    has = ", ".join(f"`{axis.name}`" for axis in dict.fromkeys(axes))
+    last = axes[-1].name
+    rename = f"rearrange(…, [{last}] -> [{name}={last}])"
+    return (
+        (f"name one of its axes ({has}), or give one the name `{name}` first: `{rename}`",)
+        if name.isidentifier()
+        else ()
+    )
 
 
 def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:

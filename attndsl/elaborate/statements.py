@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.diagnostics import Label, error
+from attndsl.diagnostics import Label, error, shortened
 from attndsl.elaborate import parameters
 from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.cases import decided
@@ -84,7 +84,11 @@ def assign(node: tree.Assign, frame: Frame) -> None:
                 node.value.span,
                 describe(value),
                 other=Label(node.targets[0].span.to(node.targets[-1].span)),
-                help=how_to_apply(value) if isinstance(value, BlockValue) else (),
+                help=_taken_apart(node, value)
+                if isinstance(value, Value)
+                else how_to_apply(value)
+                if isinstance(value, BlockValue)
+                else (),
             )
     for target, item in zip(node.targets, values, strict=True):
         if isinstance(item, Value):
@@ -92,6 +96,15 @@ def assign(node: tree.Assign, frame: Frame) -> None:
         if isinstance(item, Number) and item.axis is not None:
             item = Number(item.value, item.size, item.axis, item.formula, item.is_bool)
         _rebind(target, item, frame)
+
+
+def _taken_apart(node: tree.Assign, value: Value) -> str:
+    """How a tensor becomes as many as there are names."""
+    axis = value.type.axes[-1].name if value.type.axes else "T"
+    names = [target.text for target in node.targets]
+    parts = ", ".join(f"{name}={axis} / {len(names)}" for name in names)
+    split = f"split({shortened(node.value.span.text)}, over={axis} -> [{parts}])"
+    return f"to take the tensor apart, write `{', '.join(names)} = {split}`"
 
 
 def _rebind(target: tree.Identifier, value: CompileTimeValue, frame: Frame) -> None:

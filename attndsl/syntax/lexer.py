@@ -18,9 +18,10 @@ BAD = "BAD"
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
-# The next line goes on with the statement when it starts like this. `///` is a docstring, not `//` and `/`.
+# The next line goes on with the statement when it starts like this. `///` is a docstring, and `//` at the start of a
+# line is what other languages start a comment with: a division would be a silent surprise.
 _CONTINUES = re.compile(
-    r"""[|&+*%^=!<>{] | /(?!//) | ->
+    r"""[|&+*%^=!<>{] | /(?!/) | ->
       | (?:and|or|else|as)\b
       | where(?=[ \t]+[A-Za-z0-9_(-])
       | with(?=[ \t]+[A-Za-z_])""",

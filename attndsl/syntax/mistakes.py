@@ -7,65 +7,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import Diagnostic, Label, Source, Span, nearest
+from attndsl.diagnostics import Diagnostic, Label, Source, Span, shortened
+from attndsl.habits import MARKS, STATEMENTS, WORDS, advise, advise_product, advise_subscript
+from attndsl.syntax import mistaken_words as words
 from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, Token
-from attndsl.syntax.place import AFTER_VALUE, COMPARISONS, OPERANDS, OPERATORS, ParserPlace
-from attndsl.syntax.tables import END, tables
+from attndsl.syntax.place import COMPARISONS, OPERANDS, OPERATORS, ParserPlace
+from attndsl.syntax.tables import END
 from attndsl.syntax.tree import Tree
 
 if TYPE_CHECKING:
     from attndsl.syntax.parser import Parsing
-
-_USES = {
-    "input": "input tokens: int[B, T]",
-    "output": "output logits = …",
-    "layer": "layer wte = embedding(vocab, width)",
-    "param": "param scale: [D] = ones",
-    "state": "state memory: [B, M, width] = zeros",
-    "scope": "scope encoder { … }",
-    "repeat": "repeat h in depth { … }",
-    "scan": "scan t in T with s = … { … }",
-}
-_ELSEWHERE = {
-    **{
-        "for": "`repeat h in depth { … }`",
-        "while": "`repeat h in depth { … }`",
-        "elif": "`else if`",
-        "yield": "`emit`",
-    },
-    **{
-        "def": "`block`",
-        "fn": "`block`",
-        "function": "`block`",
-        "class": "`model` or `block`",
-        "module": "`model` or `block`",
-    },
-    **{"import": "`use`", "include": "`use`", "from": "`use`", "let": "`name = value`", "var": "`name = value`"},
-    **{"assert": "`require`", "weight": "`param`", "parameter": "`param`", "lambda": "`block` or `mask`"},
-}
-"""What other languages call it."""
-
-_LOOKALIKES = {
-    **dict.fromkeys("“”„«»", '"'),
-    **dict.fromkeys("−–—", "-"),
-    **{
-        "×": "*",
-        "·": "*",
-        "⋅": "*",
-        "÷": "/",
-        "≤": "<=",
-        "≥": ">=",
-        "≠": "!=",
-        "→": "->",
-        "←": "<-",
-        "↔": "<->",
-        "∧": "and",
-    },
-    **{"∨": "or", "¬": "not", "＝": "=", "（": "(", "）": ")", "，": ",", "：": ":", "…": "", "!": "not"},
-}
 
 
 def explain(parser: Parsing, token: Token, depth: int) -> Diagnostic:
@@ -123,6 +77,63 @@ def _indent(text: str, offset: int) -> int:
     return len(text[line:]) - len(text[line:].lstrip(" \t"))
 
 
+class DeclaredNames:
+    """The axes of tensors as far as a text declares them: `input x: [B, T, width]`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def axes(self, expression: str) -> Sequence[str]:
+        declared = re.findall(rf"\b{re.escape(expression)}\s*:\s*(?:[a-z]+)?\[([^\[\]]*)\]", self.text)
+        return [axis.partition("=")[0].strip() for axis in declared[-1].split(",")] if declared else []
+
+    def options(self, name: str) -> Sequence[str] | None:
+        return None
+
+
+def _typeless(place: ParserPlace) -> Diagnostic | None:
+    """`param g = ones`, `input x`: a declaration without its type."""
+    word = place.first_word
+    if word not in ("input", "param", "state") or "COLON" not in place.expected or len(place.parts) != 2:
+        return None
+    name = place.text[place.before - len(place.text[: place.before].split()[-1]) : place.before]
+    after = "" if place.kind in (NEWLINE, END) else " …"
+    example = {
+        "input": f"input {name}: [B, T]",
+        "param": f"param {name}: [width]",
+        "state": f"state {name}: [B, width]",
+    }
+    return place.say("E0010", f"`{name}` has no type", label="expected `:`", help=f"write `{example[word]}{after}`")
+
+
+def _variables(place: ParserPlace) -> Diagnostic | None:
+    """`mask m = q >= k`."""
+    if place.first_word not in ("mask", "bias") or place.kind != "EQUALS" or "LPAR" not in place.expected:
+        return None
+    head = place.text[place.start : place.before]
+    return place.say("E0010", "the variables are missing", label="expected `(`", help=f"write `{head}(q, k) = …`")
+
+
+def _elsewhere(place: ParserPlace) -> Diagnostic | None:
+    """A word of another language that goes on with a statement: `} elif …`."""
+    if place.token.text not in STATEMENTS or place.at_start or "ELSE" not in place.expected:
+        return None
+    return place.say("E0010", f"there is no `{place.token.text}`", help=STATEMENTS[place.token.text])
+
+
+def _foreign_call(place: ParserPlace) -> Diagnostic | None:
+    """A call of another library around the mistake, which is then the smaller part of what is wrong."""
+    if place.bracket is None or place.bracket.text != "(":
+        return None
+    found = re.search(r"[A-Za-z_][\w.]*$", place.text[: place.bracket.start])
+    help = advise(place.text, found.start(), DeclaredNames(place.text)) if found else ""
+    if not found or not help:
+        return None
+    return place.say(
+        "E0010", f"`{found.group()}` is another library's", place.span(found.start(), found.end()), help=help
+    )
+
+
 # ---------------------------------------------------------------- the questions
 
 
@@ -145,22 +156,26 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
             "E0020", "a docstring goes on lines of its own", help="a comment after a statement starts with `#`"
         )
     if token.text == "'":
+        call = _foreign_call(place)
+        if call is not None:
+            return call
         end = text.find("'", token.end)
         line_end = text.find("\n", token.end)
         stop = end + 1 if 0 <= end < (line_end if line_end >= 0 else len(text)) else token.end
         quoted = text[token.start + 1 : stop - 1]
-        return place.say(
-            "E0012", "strings go in double quotes", Span(source, token.start, stop), help=f'write `"{quoted}"`'
-        )
+        helps = [f'write `"{quoted}"`']
+        if quoted.isidentifier() and text[: token.start].endswith("="):
+            helps.append(f"a block, a mask or a position has no quotes: `{quoted}`")
+        return place.say("E0012", "strings go in double quotes", Span(source, token.start, stop), help=helps)
     if token.text == ";":
         return place.say("E0012", "`;` means nothing here", help="a statement ends with its line: leave it out")
-    if token.text == "." or token.text in _LOOKALIKES:
-        instead = _LOOKALIKES.get(token.text)
-        return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{instead}`" if instead else ())
+    if token.text in MARKS:
+        return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{MARKS[token.text]}`")
+    if token.text == "@":
+        help = advise_product(text, token.start, DeclaredNames(text))
+        return place.say("E0012", "`@` means nothing here", help=help)
     if token.text.isprintable():
         help = "names are made of `a` to `z`, `A` to `Z`, `0` to `9` and `_`" if token.text[0].isalpha() else ""
-        if token.text == "@":
-            help = "to multiply along an axis, write `dot(a, b, over=K)`"
         return place.say("E0012", f"`{token.text[:20]}` means nothing here", help=help or ())
     name = unicodedata.name(token.text[0], f"character U+{ord(token.text[0]):04X}").lower()
     help = "write an ordinary space" if token.text.isspace() else "delete it"
@@ -209,6 +224,14 @@ def _docstring(place: ParserPlace) -> Diagnostic | None:
         place.span(doc.start, end),
         help="`///` goes before a declaration, an `input` or an `output`; a comment starts with `#`",
     )
+
+
+def _comment(place: ParserPlace) -> Diagnostic | None:
+    """`// residual`."""
+    if place.kind != "FLOOR_DIVIDE" or not place.at_start:
+        return None
+    line = place.text[place.token.end :].split("\n", 1)[0].strip()
+    return place.say("E0010", "a comment starts with `#`", help=f"write `# {shortened(line)}`")
 
 
 def _brackets(place: ParserPlace) -> Diagnostic | None:
@@ -279,7 +302,7 @@ def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
     """`**`, `&&`, `||`, `+x`."""
     token = place.token
     if place.kind in ("TIMES", "AMPERSAND", "BAR") and place.text[: token.start].endswith(token.text):
-        instead = {"TIMES": "^", "AMPERSAND": "and", "BAR": "or"}[place.kind]
+        instead = MARKS[2 * token.text]
         span = place.span(token.start - 1)
         also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"
         return place.say("E0010", f"there is no operator `{span.text}`", span, help=f"write `{instead}`{also}")
@@ -288,129 +311,24 @@ def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
     return None
 
 
-def _reserved(place: ParserPlace) -> Diagnostic | None:
-    """`and = 3`, `x.return`, `repeat if in depth`."""
-    if place.token.text not in tables().reserved or "NAME" not in place.expected:
-        return None
-    if place.kind == "IF" and "PLUS" not in place.expected and place.parts and place.expected >= {"NUMBER"}:
-        return None
-    return place.say(
-        "E0015", f"`{place.token.text}` is a word of the language, and cannot be a name", help="choose another name"
-    )
-
-
-def _unknown_word(place: ParserPlace) -> Diagnostic | None:
-    """A first word that is not a keyword, where one was needed: `modle GPT(…)`, `retrun x`."""
-    parts, token = place.parts, place.token
-    if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
-        return _outside(place)
-    if place.at_start and "PREFIX" in place.expected and place.kind == "NAME":
-        entries = ("config", "prefix", "ignore", "if")
-        return _word(place, token.start, token.end, entries, "an entry of a `weights` section")
-    is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
-    starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in tables().reserved or token.text == "{"
-    if is_name and starts_word and "EQUALS" in place.expected and place.bracket is None:
-        first = place.first_word
-        if first in tables().declarations:
-            return place.say(
-                "E0020",
-                f"a `{first}` cannot be declared here",
-                place.span(place.start, place.start + len(first)),
-                help="declarations go side by side in a file, not inside one another",
-            )
-        if first in _USES:
-            return _nameless(place, first, place.start)
-        return _word(place, place.start, place.start + len(first), {*tables().statements, "else"}, "a statement")
-    before = re.search(r"\b(?:scope|repeat|scan)$", place.text[: place.before])
-    if place.kind == "LBRACE" and before is not None:
-        return _nameless(place, before.group(), before.start())
-    return None
-
-
-def _nameless(place: ParserPlace, word: str, at: int) -> Diagnostic:
-    """`repeat {`, `scope {`: keywords only where a name follows."""
-    return place.say(
-        "E0010", f"`{word}` needs a name after it", place.span(at, at + len(word)), help=f"as in `{_USES[word]}`"
-    )
-
-
-def _outside(place: ParserPlace) -> Diagnostic:
-    """Something between declarations that is not one."""
-    token = place.token
-    word = token.text if re.fullmatch(r"[A-Za-z_]\w*", token.text) else ""
-    rest = place.text[token.end : token.end + 80]
-    is_statement = word in tables().statements or re.match(r"\s*(?:[-+*/]?=|,|<-|:)", rest)
-    if (
-        word
-        and re.match(r"[ \t]+[A-Za-z_\"]", rest)
-        and nearest(word, tables().declarations)
-        and word not in tables().statements
-    ):
-        return _word(place, token.start, token.end, tables().declarations, "a declaration")
-    if word and (is_statement or not re.match(r"[ \t]+[A-Za-z_\"]", rest)):
-        closed = [
-            close
-            for close in place.parser.brackets.closing.values()
-            if close < token.start and place.text[close] == "}"
-        ]
-        other = None
-        if closed:
-            other = Label(place.span(max(closed), max(closed) + 1), "the declaration before it ends here")
-        return place.say("E0020", "this statement is outside every model and block", other=other)
-    if word:
-        return _word(place, token.start, token.end, tables().declarations, "a declaration")
-    return place.say("E0020", f"{place.shown()} is outside every declaration")
-
-
-def _word(place: ParserPlace, start: int, end: int, words: Iterable[str], what: str) -> Diagnostic:
-    span = place.span(start, end)
-    found = nearest(span.text, words)
-    if span.text in _ELSEWHERE:
-        help = f"in this language it is {_ELSEWHERE[span.text]}"
-    elif found:
-        help = f"did you mean `{found}`?"
-    else:
-        help = "what can start one: " + ", ".join(f"`{word}`" for word in words)
-    return place.say("E0015", f"`{span.text}` does not start {what}", span, help=help)
-
-
-def _unused_value(place: ParserPlace) -> Diagnostic | None:
-    """A statement that is only an expression: `dropout(x, p)`."""
-    parts = place.parts
-    is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
-    after_name = is_name and "EQUALS" in place.expected and place.bracket is None
-    can_start = place.at_start and "RETURN" in place.expected
-    if after_name and place.kind == "LSQB":
-        return place.say(
-            "E0019",
-            "only a whole name can be given a value",
-            place.span(place.start),
-            help="values do not change in place; make a new one, as with `concat(…)` or `where(…)`",
-        )
-    starts_value = can_start and (place.kind in OPERANDS or place.kind in ("MINUS", "NOT", "LSQB"))
-    goes_on = after_name and (place.kind in AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
-    if not starts_value and not goes_on:
-        return None
-    helps = ["give it a name with `name = …`, or hand it on with `return`"]
-    if place.kind in ("MINUS", "LPAR") and place.at_start:
-        helps.append(f"a line that starts with `{place.token.text}` does not go on with the one before it")
-    line = place.text[place.start : place.parser.statement_end(place.start, place.token)].split("\n", 1)[0]
-    return place.say(
-        "E0019",
-        "this value is not used",
-        place.span(place.start, place.start + len(line.split(" #", 1)[0].rstrip())),
-        help=helps,
-    )
-
-
 def _nameless_slice(place: ParserPlace) -> Diagnostic | None:
-    """A part of an axis by its place, as NumPy has it: `x[:, 0]`, `x[1:3]`."""
+    """A part of an axis by its place, as NumPy has it: `x[:, 0]`, `x[1:3]`, `x[..., 0]`."""
     bracket = place.bracket
-    if place.token.text != ":" or bracket is None or bracket.text != "[":
+    is_dots = place.text.startswith("...", place.token.start)
+    if not (place.token.text == ":" or is_dots) or bracket is None or bracket.text != "[":
         return None
     if "=" in place.text[bracket.end : place.token.start].rpartition(",")[2]:
         return None
-    return place.say("E0010", "`:` is not allowed here", help="axes go by their names: `x[T=0]`, `x[T=1:3 -> S]`")
+    help = advise_subscript(place.text, bracket.start, DeclaredNames(place.text))
+    return place.say("E0010", "axes go by their names, not by their places", help=help)
+
+
+def _body(place: ParserPlace) -> Diagnostic | None:
+    """`if width > 4:`, whose body is indented."""
+    if place.token.text != ":" or "LBRACE" not in place.expected:
+        return None
+    head = place.text[place.start : place.token.start].split("\n", 1)[0]
+    return place.say("E0010", "a body stands in braces", label="expected `{`", help=f"write `{head} {{ … }}`")
 
 
 def _operand(place: ParserPlace) -> Diagnostic | None:
@@ -436,6 +354,20 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
             return place.say("E0010", f"`,` or an operator is missing before {place.shown()}")
         if place.text.rfind("//", place.start, token.start) >= 0:
             help = "`//` divides; a comment starts with `#`"
+        last = _last_token(place.parser)
+        if last is not None and last.text in STATEMENTS:
+            return place.say(
+                "E0010", f"there is no `{last.text}`", place.span(last.start, last.end), help=STATEMENTS[last.text]
+            )
+        if last is not None and last.text in ("f", "r", "b") and token.kind == "STRING" and last.end == token.start:
+            return place.say(
+                "E0010",
+                "a string has nothing before it",
+                place.span(last.start, last.end),
+                help=f"write `{token.text}`",
+            )
+        if token.text in WORDS:
+            return place.say("E0010", f"there is no operator `{token.text}`", help=f"write `{WORDS[token.text]}`")
         return place.say("E0010", f"an operator is missing before {place.shown()}", help=help or ())
     if place.kind == "LPAR" and re.search(r"\bas\s+\w+\s*$", place.text[place.start : token.start]):
         return place.say("E0010", "`as` comes last", help="call first, then name the layer: `f(…)(x) as name`")
@@ -459,14 +391,19 @@ _QUESTIONS: tuple[Callable[[ParserPlace], Diagnostic | None], ...] = (
     _characters,
     _fraction,
     _docstring,
+    _comment,
     _brackets,
     _else,
     _equals,
     _comparison,
     _operator_spelling,
-    _reserved,
-    _unknown_word,
-    _unused_value,
+    words.reserved,
+    words.unknown_word,
+    words.unused_value,
     _nameless_slice,
+    _body,
+    _typeless,
+    _variables,
+    _elsewhere,
     _operand,
 )

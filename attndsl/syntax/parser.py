@@ -82,6 +82,13 @@ def _vocabulary() -> Vocabulary:
     return Vocabulary(tables())
 
 
+@lru_cache(maxsize=256)
+def _body_word(word: str) -> str:
+    """The word before a body that `word` is, or is a slip for; "" where it is none."""
+    bodies = tables().bodies
+    return word if word in bodies else nearest(word, bodies) or ""
+
+
 class Parsing:
     """One run over one text. The four stacks grow and shrink together; entry 0 is the start state."""
 
@@ -343,8 +350,8 @@ class Parsing:
     def header_end(self, start: int, end: int, token: Token) -> int | None:
         """The offset of the `{` after a first line that went wrong, if what follows is a body of statements."""
         first = _WORD.match(self.text, start)
-        word = nearest(first.group(), self.tables.bodies) if first else None
-        if word is None or (word in self.tables.statements) != self.open_braces():
+        word = _body_word(first.group()) if first else ""
+        if not word or (word in self.tables.statements) != self.open_braces():
             return None
         at = start
         while (stop := _STOPS.search(self.text, at, end)) is not None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the lowest to the highest; a module at the top of the package is a room of its own.
 ROOMS = (
     # What everything stands on.
-    "records", "addresses", "lazy", "shipped", "diagnostics", "sizes", "storage", "choices",
+    "records", "addresses", "lazy", "shipped", "diagnostics", "habits", "sizes", "storage", "choices",
     # From text to graph.
     "types", "syntax", "ops", "graph", "values", "elaborate", "lints",
     # What reads a graph without running it.

@@ -90,7 +90,7 @@ def test_strings(text, value):
 
 
 @pytest.mark.parametrize(
-    "operator", ["|>", "|", "&", "+", "*", "/", "//", "%", "^", "==", "!=", "<", ">", "<=", ">=", "and", "or"]
+    "operator", ["|>", "|", "&", "+", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "and", "or"]
 )
 def test_a_line_that_starts_with_an_operator_goes_on(operator):
     (statement,) = body(f"x = a\n\n  # a comment\n  {operator} b\n")
