@@ -21,6 +21,9 @@ LONGEST = 80
 MOST = 400
 """Candidates compared letter by letter, those with the likeliest first letters and lengths first."""
 
+FEW = 40
+"""Candidates among which the first letters of a name are enough: `padding` for `pad`, but not `sinusoid` for `sin`."""
+
 SHORTEST = 4
 """Letters that a beginning or a part of a name needs to stand for the whole."""
 
@@ -52,11 +55,11 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     likely = {other for other in candidates if other != name and len(other) <= LONGEST}
     if len(likely) > MOST:
         likely = set(sorted(likely, key=lambda it: (it[:1] != name[:1], abs(len(it) - len(name)), it))[:MOST])
-    ranked = [(rank, other) for other in likely if (rank := _rank(name, other)) is not None]
+    ranked = [(rank, other) for other in likely if (rank := _rank(name, other, few=len(likely) <= FEW)) is not None]
     return min(ranked)[1] if ranked else None
 
 
-def _rank(name: str, other: str) -> tuple[int, int] | None:
+def _rank(name: str, other: str, *, few: bool) -> tuple[int, int] | None:
     """How far `other` is from `name`, the likeliest kind of slip first; None where it is none."""
     words, others = _words(name), _words(other)
     if "".join(words) == "".join(others):
@@ -71,6 +74,8 @@ def _rank(name: str, other: str) -> tuple[int, int] | None:
         return (3, 2 * (len(long) - len(short)) + (long[: len(short)] != short))
     if len(name) >= SHORTEST and other.lower().startswith(name.lower()):
         return (4, len(other) - len(name))
+    if few and len(other) >= SHORTEST - 1 and name.startswith(other):
+        return (5, len(name) - len(other))
     return None
 
 

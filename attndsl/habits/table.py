@@ -68,7 +68,7 @@ CALLS: dict[str, str] = {
     "one_hot": "one_hot({x}, {1|num_classes|vocab})",
     "leaky_relu": "where({x} > 0, {x}, {1|negative_slope|0.01} * {x})",
     "swish": "silu({x})",
-    "cross_entropy": "cross_entropy({x}, {1|targets}, over=vocab)",
+    "cross_entropy": "cross_entropy({x}, {1|targets}, over={over})",
     # layers
     "Linear": "linear({x}, {1|out_features|out})",
     "Dense": "linear({x}, {0|features|out})",

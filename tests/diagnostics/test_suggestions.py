@@ -17,7 +17,7 @@ LIBRARY = sorted({*standard_names(), *primitives.names(), *primitives.CONSTANTS}
 SLIPS = {
     "wdith": "width", "head": "heads", "tokns": "tokens", "atttention": "attention",  # letters
     "layernorm": "layer_norm", "LayerNorm": "layer_norm", "norm_layer": "layer_norm",  # another spelling
-    "batch_size": "batch", "embed": "embedding", "norm": "layer_norm",  # in part
+    "batch_size": "batch", "embed": "embedding", "norm": "layer_norm", "widths_of_all": "width",  # in part
 }  # fmt: skip
 STRANGERS = ["x", "ones", "nn", "residual", "pos", "valid", "q", "unrelated", "tokes_per_second"]
 NAMES = ["layer_norm", "tokens", "heads", "width", "attention", "batch", "batches", "embedding", "none", "conv2d"]
