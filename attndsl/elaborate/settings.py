@@ -18,12 +18,11 @@ from attndsl.elaborate.values import (
     describe,
     shown,
 )
-from attndsl.graph import Axis, Value
+from attndsl.graph import Value
 from attndsl.records import dataclass, fields, replace
-from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
-from attndsl.values import Nothing, Number, Text
+from attndsl.values import Nothing, Number, Text, named
 
 Setting = str | int | float | bool
 
@@ -197,8 +196,7 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
         if abs(value.value) >= 2**62:
             raise error("E0403", f"`{name}` is too large a number", span, help=f"the largest is {2**62 - 1:,}")
         frame.elaborator.sizes[name] = value.value
-        symbol = Size.symbol(name)
-        value = Number(value.value, symbol, Axis.of(symbol))
+        value = named(name, value.value)
     frame.bind(name, value, parameter.name.span)
     return value
 

@@ -11,7 +11,7 @@ from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
 from attndsl.graph import Axis, Type, Value
-from attndsl.sizes import Constraint, Size
+from attndsl.sizes import Constraint, Size, at_least_zero
 from attndsl.syntax import tree
 from attndsl.values import Number
 
@@ -56,16 +56,12 @@ def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int 
         )
     if n.value is not None:
         if n.value != int(n.value) or n.value < smallest:
-            what = f"`{n.size}` is {n.value}, which" if n.size.symbols else f"{n.value}"
+            text = str(n.size) if n.size.symbols else " ".join(span.text.split())
+            what = f"`{text}` is {n.value}, which" if text != str(n.value) else text
             raise error("E0209", f"{what} is not a size", span, f"a whole number of at least {smallest} is needed")
-    elif not _positive(n.size):
+    elif not at_least_zero(n.size):
         frame.elaborator.require(Constraint(">=", n.size, Size.of(smallest), span, "E0209"))
     return n.size
-
-
-def _positive(size: Size) -> bool:
-    """Whether no term is subtracted: then it is at least 0 because every size is."""
-    return bool(size.terms) and all(c > 0 for c in size.terms.values())
 
 
 def denominator(size: Size) -> Size:

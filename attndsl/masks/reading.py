@@ -25,7 +25,7 @@ from attndsl.masks.index import (
     negated,
     whole,
 )
-from attndsl.sizes import Size, SizeTooLong
+from attndsl.sizes import Size, SizeTooLong, at_least_zero
 
 
 def replaced(formula: Formula, values: Mapping[Index, LinearSum]) -> Formula:
@@ -152,14 +152,9 @@ def _bound(
 def not_negative(size: Size, sizes: Mapping[str, int]) -> bool:
     """Whether a size is provably at least 0, given that every symbol is at least 1 (or what `sizes` says)."""
     try:
-        size = known(size, sizes)
-        shifted = size.substitute({name: Size.symbol(name) + 1 for name in size.symbols})
+        return at_least_zero(known(size, sizes), size.symbols)
     except SizeTooLong:
         return False
-    for monomial, coefficient in shifted.terms.items():
-        if coefficient < 0 or any(not isinstance(atom, str) or exponent < 0 for atom, exponent in monomial):
-            return False
-    return True
 
 
 def known(size: Size, sizes: Mapping[str, int]) -> Size:

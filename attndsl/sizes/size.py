@@ -13,83 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Union
 
-MAX_PARTS = 2_048
-"""How many parts a size may have: its terms, and the symbols and functions in them as often as they stand there."""
+from attndsl.sizes.atoms import Monomial, Opaque, SizeTooLong, by_degree, require_short, times
+from attndsl.sizes.bounds import at_least_zero
+from attndsl.sizes.quotients import floored
+from attndsl.sizes.writing import text_of
 
 MAX_PRODUCTS = 4_096
-MAX_EXPONENT = 64
 MAX_BITS = 1_024
-"""And how many products of two terms one multiplication may make, how high an exponent and how long the numerator and
-denominator of a coefficient may be."""
-
-
-class SizeTooLong(Exception):
-    """A size whose normal form goes beyond what is written out; the text says why."""
-
-
-class Opaque:
-    """A function of sizes that is not a polynomial: `floor`, `mod`, `min`, `max`, `over` (a quotient left standing)."""
-
-    __slots__ = ("_hash", "arguments", "function", "parts", "text")
-
-    def __init__(self, function: str, arguments: tuple[Size, ...]) -> None:
-        self.function = function
-        self.arguments = arguments
-        self.parts = 1 + sum(a.parts for a in arguments)
-        _require_short(self.parts)
-        form = {"floor": "({}//{})", "mod": "({}%{})", "over": "(1/{})"}.get(function)
-        shown = [a.bracketed() for a in arguments] if form else [str(a) for a in arguments]
-        self.text = form.format(*shown) if form else f"{function}({', '.join(shown)})"
-        self._hash = hash((function, arguments))
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Opaque) and self.function == other.function and self.arguments == other.arguments
-
-    def __str__(self) -> str:
-        return self.text
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is a whole number for all whole values of its symbols."""
-        return self.function == "floor" or (self.function != "over" and all(a.is_whole for a in self.arguments))
-
-    def evaluate(self, values: Mapping[str, int]) -> Fraction:
-        parts = [a.exact(values) for a in self.arguments]
-        if self.function == "floor":
-            return Fraction(parts[0] // parts[1])
-        if self.function == "mod":
-            return parts[0] % parts[1]
-        if self.function == "over":
-            return 1 / parts[0]
-        return min(parts) if self.function == "min" else max(parts)
-
-
-Atom = Union[str, Opaque]
-Monomial = tuple[tuple[Atom, int], ...]
-
-
-def _key(monomial: Monomial) -> tuple[int, str]:
-    """Higher degrees first, then by the atoms' text: the order in which a size is written."""
-    return -sum(exponent for _, exponent in monomial), " ".join(f"{a}^{e}" for a, e in monomial)
-
-
-def _times(left: Monomial, right: Monomial) -> Monomial:
-    exponents = dict(left)
-    for atom, exponent in right:
-        exponents[atom] = exponents.get(atom, 0) + exponent
-        if abs(exponents[atom]) > MAX_EXPONENT:
-            raise SizeTooLong(f"an exponent is beyond {MAX_EXPONENT}")
-    return tuple(sorted(((a, e) for a, e in exponents.items() if e), key=lambda item: str(item[0])))
-
-
-def _require_short(parts: int) -> None:
-    if parts > MAX_PARTS:
-        raise SizeTooLong(f"it has more than {MAX_PARTS:,} parts")
+"""How many products of two terms one multiplication may make, and how long the numerator and denominator of a
+coefficient may be."""
 
 
 class Size:
@@ -107,7 +40,7 @@ class Size:
                 self.parts += 1 if isinstance(atom, str) else atom.parts
             if max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length()) > MAX_BITS:
                 raise SizeTooLong("a number in it is too large")
-        _require_short(self.parts)
+        require_short(self.parts)
         self._hash: int | None = None
         self._text: str | None = None
         self._symbols: frozenset[str] | None = None
@@ -185,7 +118,7 @@ class Size:
             raise SizeTooLong(f"its product has more than {MAX_PRODUCTS:,} terms")
         for left, a in self.terms.items():
             for right, b in factor.terms.items():
-                monomial = _times(left, right)
+                monomial = times(left, right)
                 total[monomial] = total.get(monomial, Fraction(0)) + a * b
         return Size({monomial: c for monomial, c in total.items() if c})
 
@@ -208,18 +141,10 @@ class Size:
         return _divide(self, divisor) or self * Size.opaque("over", divisor)
 
     def __floordiv__(self, other: Size | int) -> Size:
-        divisor = Size.of(other)
-        a, b = self.constant, divisor.constant
-        if a is not None and b:
-            return Size.of(a // b)
-        return self if b == 1 else Size.opaque("floor", self, divisor)
+        return floored(self, Size.of(other))
 
     def __mod__(self, other: Size | int) -> Size:
-        divisor = Size.of(other)
-        a, b = self.constant, divisor.constant
-        if a is not None and b:
-            return Size.of(a % b)
-        return Size.of(0) if b == 1 else Size.opaque("mod", self, divisor)
+        return self - self // other * other
 
     def minimum(self, other: Size) -> Size:
         return self._extreme("min", other)
@@ -228,11 +153,9 @@ class Size:
         return self._extreme("max", other)
 
     def _extreme(self, function: str, other: Size) -> Size:
-        if self == other:
-            return self
-        a, b = self.constant, other.constant
-        if a is not None and b is not None:
-            return Size.of(min(a, b) if function == "min" else max(a, b))
+        for larger, smaller in ((self, other), (other, self)):
+            if at_least_zero(larger - smaller):
+                return smaller if function == "min" else larger
         return Size.opaque(function, *sorted((self, other), key=str))
 
     # ------------------------------------------------------------ values
@@ -293,7 +216,7 @@ class Size:
 
     def __str__(self) -> str:
         if self._text is None:
-            self._text = self._write()
+            self._text = text_of(self)
         return self._text
 
     __repr__ = __str__
@@ -303,27 +226,11 @@ class Size:
         text = str(self)
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
-    def _write(self) -> str:
-        text = ""
-        for monomial in sorted(self.terms, key=_key):
-            coefficient = self.terms[monomial]
-            above = [str(a) if e == 1 else f"{a}^{e}" for a, e in monomial if e > 0]
-            below = [str(a) if e == -1 else f"{a}^{-e}" for a, e in monomial if e < 0]
-            if abs(coefficient.numerator) != 1 or not above:
-                above.insert(0, str(abs(coefficient.numerator)))
-            if coefficient.denominator != 1:
-                below.insert(0, str(coefficient.denominator))
-            sign = "-" if coefficient < 0 else "+" if text else ""
-            text += sign + "*".join(above) + "".join(f"/{part}" for part in below)
-        return text or "0"
-
 
 def _rebuild(atom: Opaque, arguments: tuple[Size, ...]) -> Size:
     first = arguments[0]
     if atom.function == "floor":
         return first // arguments[1]
-    if atom.function == "mod":
-        return first % arguments[1]
     if atom.function == "over":
         return Size.of(1) / first
     return first.minimum(arguments[1]) if atom.function == "min" else first.maximum(arguments[1])
@@ -331,13 +238,13 @@ def _rebuild(atom: Opaque, arguments: tuple[Size, ...]) -> Size:
 
 def _divide(dividend: Size, divisor: Size) -> Size | None:
     """The quotient of two sums where it leaves no remainder, by long division on leading monomials."""
-    lead = min(divisor.terms, key=_key)
+    lead = min(divisor.terms, key=by_degree)
     quotient, rest = Size({}), dividend
     for _ in range(64):
         if not rest.terms:
             return quotient
-        top = min(rest.terms, key=_key)
-        factor = Size({_times(top, tuple((a, -e) for a, e in lead)): rest.terms[top] / divisor.terms[lead]})
+        top = min(rest.terms, key=by_degree)
+        factor = Size({times(top, tuple((a, -e) for a, e in lead)): rest.terms[top] / divisor.terms[lead]})
         if any(e < 0 for monomial in factor.terms for _, e in monomial):
             return None
         quotient, rest = quotient + factor, rest - factor * divisor

@@ -6,7 +6,7 @@ references. A model's hyperparameters and conditions, a `train` section, the `co
 """
 
 from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, left_to_right, not_a_condition
-from attndsl.values.hyperparameters import hyperparameters_of
+from attndsl.values.hyperparameters import hyperparameters_of, named
 from attndsl.values.number import (
     CONSTANTS,
     SPELLINGS,
@@ -54,6 +54,7 @@ __all__ = [
     "hyperparameters_of",
     "kind_of",
     "left_to_right",
+    "named",
     "not_a_condition",
     "operate",
     "rule_of",

@@ -11,7 +11,7 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field
-from attndsl.sizes import Size, SizeTooLong
+from attndsl.sizes import Size, SizeTooLong, at_least_zero
 from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
 
 MAX_SIZE_PARTS = 64
@@ -322,7 +322,7 @@ def _size(operator: str, sizes: list[Size]) -> Size | None:
     if operator == "neg":
         return -sizes[0]
     if len(sizes) == 1:
-        return sizes[0] if operator in ("int", "floor", "ceil", "round") and _whole(sizes[0]) else None
+        return _rounded(operator, sizes[0])
     a, b = sizes
     if operator in ("/", "//", "%") and not b.terms:
         return None
@@ -337,9 +337,10 @@ def _size(operator: str, sizes: list[Size]) -> Size | None:
     return table[operator]() if operator in table else None
 
 
-def _whole(size: Size) -> bool:
-    """Whether a size is a whole number by its form, whatever its symbols are."""
-    return all(
-        coefficient.denominator == 1 and all(isinstance(atom, str) and exponent > 0 for atom, exponent in monomial)
-        for monomial, coefficient in size.terms.items()
-    )
+def _rounded(operator: str, size: Size) -> Size | None:
+    """A size as a whole number; None where the rounding has no formula."""
+    if size.is_whole and operator in ("int", "floor", "ceil", "round"):
+        return size
+    if operator == "floor" or (operator == "int" and at_least_zero(size)):
+        return size // 1
+    return -(-size // 1) if operator == "ceil" else None

@@ -9,8 +9,7 @@ from fractions import Fraction
 from typing import Union
 
 from attndsl.records import dataclass
-from attndsl.sizes import Size
-from attndsl.sizes.size import Atom, Opaque
+from attndsl.sizes import Atom, Opaque, Size, readable
 from attndsl.types import Axis
 
 # How tightly Python's operators bind, loosest first.
@@ -71,6 +70,7 @@ def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
 
 def _fraction(size: Size, name: Callable[[str], str]) -> tuple[Expr, Expr]:
     """A size as a quotient of integers."""
+    size = readable(size)
     below: dict[Factor, int] = {}
     denominator = 1
     for monomial, coefficient in size.terms.items():
@@ -83,13 +83,11 @@ def _fraction(size: Size, name: Callable[[str], str]) -> tuple[Expr, Expr]:
         exponents = dict(below)
         for atom, exponent in _with_quotients(monomial):
             exponents[atom] = exponents.get(atom, 0) + exponent
-        term = _product(coefficient * denominator, exponents, name)
         if above is None:
-            above = term
-        elif term.text.startswith("-"):
-            above = binary(above, "-", Expr(term.text[1:], ATOM if term.level == UNARY else term.level, True), SUM)
+            above = _product(coefficient * denominator, exponents, name)
         else:
-            above = binary(above, "+", term, SUM)
+            term = _product(abs(coefficient) * denominator, exponents, name)
+            above = binary(above, "-" if coefficient < 0 else "+", term, SUM)
     return above or number(0), _product(Fraction(denominator), below, name)
 
 

@@ -128,7 +128,7 @@ def test_sizes_have_bounds_of_their_own() -> None:
         (lambda size: size * size, a + b + 1, "terms"),
         (lambda size: size * size, a, "exponent"),
         (lambda size: size * 10**30, a, "too large"),
-        (lambda size: size.minimum(size + b), a, "parts"),
+        (lambda size: size.minimum(size * 2 - b), a, "parts"),
     ):
         with pytest.raises(SizeTooLong, match=reason):
             often(step, start)

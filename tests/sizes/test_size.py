@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import operator
 import random
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from attndsl.sizes import Size, solve
+from attndsl.graph.cursor import parse_size
+from attndsl.sizes import Size, at_least_zero, solve
 
 n, heads, width = (Size.symbol(name) for name in ("n", "heads", "width"))
 VALUES = {"n": 7, "heads": 3, "width": 12}
@@ -73,6 +77,100 @@ def test_one_formula_has_one_form(left: Size, right: Size) -> None:
 @pytest.mark.parametrize(("left", "right"), [(n // 2 * 2, n), (n % width, n), (n / n**2, n)])
 def test_what_is_equal_for_some_values_only_is_not_the_same(left: Size, right: Size) -> None:
     assert left != right
+
+
+a, b, c, k, t, w, x = (Size.symbol(name) for name in ("a", "b", "c", "k", "T", "w", "x"))
+
+
+def up(dividend: Size, divisor: Size | int) -> Size:
+    """Rounded up, as an author writes it."""
+    return -(-dividend // divisor)
+
+
+EQUAL = {
+    "the rest comes out": ((c * x + k) // c, x + k // c),
+    "a multiple of a symbol": ((a * c) % c, Size.of(0)),
+    "one less than twice": ((n * 2 - 1) // 2 + 1, n),
+    "windows of two": ((t * 8 - 2) // 2 + 1, t * 4),
+    "windows of three, padded": ((t * 8 + 2 - 3) // 2 + 1, t * 4),
+    "windows that lie side by side": ((w * t - w) // w + 1, t),
+    "one less than a multiple": ((w * t - 1) // w + 1, t),
+    "almost one more": ((w * t + w - 1) // w, t),
+    "an odd coefficient": ((t * 3) // 2, t + t // 2),
+    "a common factor": ((t * 6 + 3) // 4, t + (t * 2 + 3) // 4),
+    "numbers that both divide": ((t * 2 + 1) // 6, t // 3),
+    "symbols that both divide": ((a * x) // (a * b), x // b),
+    "a quotient of a quotient": ((x // a) // b, x // (a * b)),
+    "windows of windows": (((t + 1) // 2 + 1) // 2, (t + 3) // 4),
+    "rounded up twice": (up(up(t, 2), 3), up(t, 6)),
+    "rounded up by a number": (up(t, 3), (t + 2) // 3),
+    "rounded up by a symbol": (up(t, w), (t + w - 1) // w),
+    "both halves": ((k - 1) // 2 + k // 2, k - 1),
+    "one half and the rest": (t - t // 2, (t + 1) // 2),
+    "whole and remainder": (t // w * w + t % w, t),
+    "without the remainder": (t - t % w, t // w * w),
+    "as far as is lacking": (t + (-t) % w, up(t, w) * w),
+    "a remainder of a remainder": (t % w % w, t % w),
+    "a remainder by a larger number": (t % 2 % 3, t % 2),
+    "a fraction rounded down": ((t / 2) // 1, t // 2),
+    "divided by a fraction": (t // (a / b), (t * b) // a),
+    "divided by a sum": (((a + b) * x + k) // (a + b), x + k // (a + b)),
+    "the smaller one": (t.minimum(t + w), t),
+    "the larger one": (t.maximum(t // 2), t),
+    "not below zero": ((t // w).maximum(Size.of(0)), t // w),
+    "not above the modulus": ((t % w).minimum(w), t % w),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_formulas_that_are_always_equal_have_one_form(name: str) -> None:
+    left, right = EQUAL[name]
+    assert left == right, f"{left} and {right}"
+    pick = random.Random(name)
+    for _ in range(50):
+        values = {symbol: pick.randint(1, 30) for symbol in left.symbols | right.symbols}
+        assert left.exact(values) == right.exact(values)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (t // 2 * 2, t), (up(t, 2), t // 2), ((t + 1) // w, t // w), ((t - 1).maximum(Size.of(0)), t - 1),
+        ((x // a) // b, x // (a + b)), (t % w, t), (t.minimum(w), t), ((t * 2) // 3, t // 3 * 2),
+    ],
+)  # fmt: skip
+def test_formulas_that_are_not_always_equal_have_two(left: Size, right: Size) -> None:
+    assert left != right
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_formula_is_what_its_text_says(seed: int) -> None:
+    """Which is no other form, unless something in it is never a number."""
+    pick = random.Random(seed)
+    for _ in range(100):
+        size, value = drawn(pick, 4)
+        assert parse_size(str(size)).exact(VALUES) == value, size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (t % 2, "(T%2)"), ((t + 1) % w, "((T+1)%w)"), (t - t // 2, "((T+1)//2)"), (t // 2, "(T//2)"),
+        ((t - 3) // 2 + 1, "((T+1)//2)-1"), (-(t % w) * k + 4, "-(T%w)*k+4"), (t * 2 + t % 2, "2*((T+1)//2)+T"),
+    ],
+)  # fmt: skip
+def test_a_formula_is_written_with_remainders_and_one_quotient(size: Size, text: str) -> None:
+    assert str(size) == text
+    assert parse_size(text) == size
+
+
+@given(st.integers(0, 2**32), st.dictionaries(st.sampled_from(list(VALUES)), st.integers(0, 9), min_size=3))
+def test_what_is_proved_to_be_no_less_than_zero_is_so(seed: int, values: dict[str, int]) -> None:
+    size, _ = drawn(random.Random(seed), 4)
+    for claim, least in ((at_least_zero(size), 0), (at_least_zero(size, values), 1)):
+        if claim and min(values.values()) >= least:
+            with suppress(ZeroDivisionError):
+                assert size.exact(values) >= 0
 
 
 def test_an_unknown_is_found_where_it_stands_alone_to_the_first_power() -> None:

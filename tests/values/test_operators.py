@@ -73,9 +73,9 @@ def test_sizes_go_along_with_numbers() -> None:
     two = Operand(Number.of(2), HERE)
     assert str(operate("*", HERE, two, width).size) == "2*width"
     assert str(operate("floor", HERE, width).size) == "width"
-    assert (
-        str(operate("floor", HERE, Operand(operate("/", HERE, width, Operand(Number.of(3), HERE)), HERE)).size) == "2"
-    )
+    third = Operand(operate("/", HERE, width, Operand(Number.of(3), HERE)), HERE)
+    assert str(operate("floor", HERE, third).size) == "(width//3)"
+    assert str(operate("ceil", HERE, third).size) == "((width+2)//3)"
     unknown = Operand(Number(None, Size.symbol("T")), HERE)
     assert operate("+", HERE, unknown, two).value is None
     with pytest.raises(AttnError, match="depends on the size of an input"):
