@@ -4,10 +4,9 @@ Given symbols and numbers; gives `Size`, a formula in a normal form, by which tw
 values; and `Constraint`, which is decided where values are known and kept for later where not.
 """
 
-from attndsl.sizes.atoms import Atom, Opaque, SizeTooLong
-from attndsl.sizes.bounds import at_least_zero
 from attndsl.sizes.constraints import Constraint
+from attndsl.sizes.quotients import at_least_zero
 from attndsl.sizes.size import Size, solve
-from attndsl.sizes.writing import readable
+from attndsl.sizes.terms import Atom, Opaque, SizeTooLong, readable
 
 __all__ = ["Atom", "Constraint", "Opaque", "Size", "SizeTooLong", "at_least_zero", "readable", "solve"]

@@ -14,10 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from attndsl.sizes.atoms import Monomial, Opaque, SizeTooLong, by_degree, require_short, times
-from attndsl.sizes.bounds import at_least_zero
-from attndsl.sizes.quotients import floored
-from attndsl.sizes.writing import text_of
+from attndsl.sizes.quotients import at_least_zero, floored
+from attndsl.sizes.terms import Monomial, Opaque, SizeTooLong, by_degree, require_short, text_of, times
 
 MAX_PRODUCTS = 4_096
 MAX_BITS = 1_024
