@@ -82,6 +82,7 @@ def _known(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated)
             f"{describe(value.value)}",
             value.span,
             other=Label(parameter.span, "declared here"),
+            help=f"the mask of such keys is `keys({value.span.text})`" if value.type.dtype == "bool" else (),
         )
     return value
 
@@ -94,7 +95,9 @@ def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: s
             given[room].span,
             f"one too many: {describe(given[room].value)}",
             other=Label(declared.name.span, "declared here"),
-            help=_second_list(declared) if what == "tensor" and isinstance(declared, tree.Block) and not total else (),
+            help=_second_list(declared)
+            if what == "tensor" and isinstance(declared, tree.Block) and not total
+            else f"it takes {', '.join(f'`{p.name.text}`' for p in declared.parameters)}",
         )
 
 
@@ -114,10 +117,17 @@ def require_all(declared: tree.Declared, given: Given, span: Span, frame: Frame)
             f"`{name}` needs {what}`{own}`",
             span,
             other=Label(parameter.span, "declared here"),
-            help=f"give it by its name: `{name}(…, {own}={_own(own, frame)})`",
+            help=f"give it by its name: `{name}(…, {own}={_own(declared, own, given, frame)})`",
         )
 
 
-def _own(name: str, frame: Frame) -> str:
-    """The author's own value of that name, if there is one."""
-    return name if frame.viewpoint.in_user_file and frame.lookup(name) is not None else "…"
+def _own(declared: tree.Declared, name: str, given: Given, frame: Frame) -> str:
+    """What the argument `name` would be: the author's own value of that name, or the axis that a tensor has where the
+    signature has that name."""
+    if frame.viewpoint.in_user_file and frame.lookup(name) is not None:
+        return name
+    for parameter, value in zip(declared.tensors, (*given.tensors.values(), *given.waiting), strict=False):
+        terms = parameter.type.axes.terms if parameter.type is not None else ()
+        if terms and isinstance(terms[-1].size, tree.Name) and terms[-1].size.text == name and value.type.axes:
+            return value.type.axes[-1].name
+    return "…"

@@ -174,6 +174,10 @@ def _finish(
 
 def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     elaborator = frame.elaborator
+    if isinstance(node.count, tree.Call) and node.count.callee.span.text == "range":
+        inside = ", ".join(argument.value.span.text for argument in node.count.arguments)
+        help = f"write `repeat {node.name.text} in {inside}`"
+        raise error("E0404", "a repeat takes a number, not a range", node.count.span, help=help)
     count = size_of(frame.evaluate(node.count), node.count.span, frame, smallest=0)
     times = count.known(elaborator.sizes)
     if times is None:

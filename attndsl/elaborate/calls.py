@@ -120,7 +120,7 @@ def _run(layer: LayerValue, given: Given, frame: Frame, span: Span) -> CompileTi
             )
         values = _results(block, inner, bound, frame, span)
     except AttnError as problem:
-        raise _called_from(problem, block, span, standard, frame) from None
+        raise _called_from(problem, block, span, standard, frame, given) from None
     layer.applied.append(True)
     for value in values:
         if isinstance(value, Value):
@@ -128,7 +128,9 @@ def _run(layer: LayerValue, given: Given, frame: Frame, span: Span) -> CompileTi
     return values[0] if len(values) == 1 else Several(values)
 
 
-def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bool, frame: Frame) -> AttnError:
+def _called_from(
+    problem: AttnError, block: tree.Block, span: Span, standard: bool, frame: Frame, given: Given
+) -> AttnError:
     """The same mistakes, with the call in view. What goes wrong in a standard block is the caller's mistake: the call
     becomes the place, and the block's line a note."""
     moved = []
@@ -139,7 +141,13 @@ def _called_from(problem: AttnError, block: tree.Block, span: Span, standard: bo
         elif standard and frame.viewpoint.in_user_file:
             where = f"in `{block.name.text}` ({d.primary.span}): `{shortened(d.primary.span.text)}`"
             labels = tuple(s for s in d.secondary if s.span.source is span.source)
-            moved.append(replace(d, primary=Label(span, d.primary.text), secondary=labels, notes=(where, *d.notes)))
+            helps = d.helps or tuple(
+                f"write it without quotes: `{name}={value.value.text}`"
+                for name, value in given.settings.items()
+                if isinstance(value.value, Text) and d.code == "E0210" and frame.scope.find(value.value.text)
+            )
+            primary, notes = Label(span, d.primary.text), (where, *d.notes)
+            moved.append(replace(d, primary=primary, secondary=labels, notes=notes, helps=helps))
         elif not standard and not any(s.text.endswith("is called here") for s in d.secondary):
             moved.append(replace(d, secondary=(*d.secondary, Label(span, f"`{block.name.text}` is called here"))))
         else:

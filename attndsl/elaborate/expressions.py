@@ -80,13 +80,20 @@ def unknown(name: str, span: Span, frame: Frame, *, called: bool = False) -> Att
     here and fits: what is `called` is a block, a mask or a bias."""
     if called and name in primitives.CONSTANTS:
         what = describe(primitives.CONSTANTS[name])
-        return error("E0105", f"`{name}` is {what} and takes no arguments", span, help=f"write `{name}`")
+        help = advice(span, frame) or f"write `{name}`"
+        return error("E0105", f"`{name}` is {what} and takes no arguments", span, help=help)
     known = itertools.chain(frame.scope.names(), primitives.names())
     if not called:
         known = itertools.chain(frame.visible(), known, primitives.CONSTANTS, ("true", "false"))
     else:
         known = itertools.chain((n for n in frame.visible() if callable_named(n, frame) is not None), known)
-    help = advice(span, frame) or did_you_mean(name, known) or (() if called else _tensors(frame))
+    help = advice(span, frame) or did_you_mean(name, known)
+    if len(help) == 0 and frame.viewpoint.in_user_file:
+        help = (
+            (f"a block of your own is declared: `block {name}()(x: [*]) -> [*] {{ … }}`",)
+            if called
+            else _tensors(frame)
+        )
     return error("E0101", f"there is nothing called `{name}` here", span, "not found", help=help)
 
 
@@ -94,7 +101,7 @@ def _tensors(frame: Frame) -> tuple[str, ...]:
     """Which tensors there are, for a name that resembles nothing."""
     names = [n for n in dict.fromkeys(frame.visible()) if (b := frame.lookup(n)) and isinstance(b.value, Value)]
     shown = ", ".join(f"`{name}`" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
-    return (f"the tensors here are {shown}",) if names and frame.viewpoint.in_user_file else ()
+    return (f"the tensors here are {shown}",) if names else ()
 
 
 def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:

@@ -35,6 +35,7 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
             f"the input `{node.name.text}` is declared twice",
             node.name.span,
             other=Label(known.span, "first here") if known.span else (),
+            help="give one of them another name",
         )
     if node.default is not None and not node.optional:
         raise error(
@@ -206,6 +207,7 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             f"the output `{node.name.text}` is declared twice",
             node.name.span,
             other=Label(known.span, "first here") if known.span else (),
+            help="give one of them another name",
         )
     given = (frame if node.type is None else frame.licensing()).evaluated(node.value)
     result = lift(given, frame).tensor if node.type is None else typed(given, node.type, frame, node.span)

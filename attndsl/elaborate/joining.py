@@ -65,6 +65,9 @@ def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -
     return made
 
 
+_PARTS = "the parts together are as long as the axis that they are split from"
+
+
 def split(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
@@ -74,7 +77,7 @@ def split(g: PrimitiveCall) -> CompileTimeValue:
     targets = [axis_of(t, g.frame) for t in arrow.target.terms]
     total = sum((t.size for t in targets), Size.of(0))
     if total != axis.size:
-        g.frame.elaborator.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206"))
+        g.frame.elaborator.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206", helps=(_PARTS,)))
     parts = []
     for target in targets:
         parts.append(g.emit(ops.Slice(axis, start, target), tensor))

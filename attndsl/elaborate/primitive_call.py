@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attndsl.diagnostics import Span, error
+from attndsl.diagnostics import Span, error, shortened
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_of
 from attndsl.elaborate.tensors import emit, lift
@@ -37,9 +37,16 @@ class PrimitiveCall:
                 "E0103",
                 f"`{self.name}` needs `{name}=…`",
                 self.span,
-                help=f"say which axis: `{self.name}(…, over=S)`" if name == "over" else (),
+                help=self._over() if name == "over" else (),
             )
         return self.keywords[name]
+
+    def _over(self) -> str:
+        """How the axis is given, with the last one that all operands have."""
+        types = [a.value.type for a in self.positional if isinstance(a.value, Value)]
+        axes = [axis for axis in (types[0].axes if types else ()) if all(axis in t.axes for t in types)]
+        operands = ", ".join(shortened(a.span.text, 30) for a in self.positional) or "…"
+        return f"say which axis: `{self.name}({operands}, over={axes[-1].name if axes else 'S'})`"
 
     def axes(self, name: str, *types: Type) -> tuple[Axis, ...]:
         return axes_of(self.keyword(name), self.frame, types, known=True)

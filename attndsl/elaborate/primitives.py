@@ -6,7 +6,7 @@ that are written in a way of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
@@ -86,6 +86,7 @@ def _applied(
             f"`{primitive.name}` takes {high} operand{'s' if high != 1 else ''}",
             positional[high].span,
             "one too many",
+            help=_surplus(primitive.name, positional, keywords, high),
         )
     if len(positional) < low:
         if not positional and not keywords and low:
@@ -93,6 +94,19 @@ def _applied(
         parts = parts_of((a.value for a in (*positional, *keywords.values())), span)
         return Primitive(primitive.name, tuple(positional), keywords, parts)
     return rule.build(PrimitiveCall(primitive.name, tuple(positional), dict(keywords), frame, span))
+
+
+def _surplus(
+    name: str, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated], high: int
+) -> str | tuple[()]:
+    """What was meant with one operand more than a primitive takes."""
+    texts = [argument.span.text for argument in positional]
+    two = {"max": "maximum", "min": "minimum"}.get(name)
+    if two is not None and len(texts) == 2:
+        return f"of two values it is `{two}({', '.join(texts)})`"
+    if "over" in keywords and isinstance(positional[high].value, Number):
+        return f"several axes stand in brackets: `over=[{keywords['over'].span.text}, {texts[high]}]`"
+    return ()
 
 
 # ---------------------------------------------------------------- elementwise
@@ -228,7 +242,10 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
         )  # fmt: skip
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None or not 0 <= p < 1:
-        raise error("E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span)
+        raise error(
+            "E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span,
+            help="it is a share: 0.1 drops one element in ten",
+        )  # fmt: skip
     tensor = g.tensor(0)
     if p == 0:
         return tensor.value

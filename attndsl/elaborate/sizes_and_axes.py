@@ -256,9 +256,18 @@ def dtype_of(written: tree.TypeTree) -> str:
             "E0204",
             f"there is no dtype `{written.dtype.text}`",
             written.dtype.span,
-            help=did_you_mean(written.dtype.text, ("float", "int", "bool")) or ("use float, int or bool",),
+            help=_dtype_advice(written.dtype.text, written.span.text),
         )
     return written.dtype.text
+
+
+def _dtype_advice(dtype: str, written: str) -> str | tuple[str, ...]:
+    from attndsl.habits import DTYPES
+
+    if dtype in DTYPES:
+        return f"write `{DTYPES[dtype]}{written.removeprefix(dtype) or '[…]'}`"
+    near = did_you_mean(dtype, ("float", "int", "bool"))
+    return near or (f"axes stand in brackets: `[{dtype}]`" if written == dtype else "use float, int or bool")
 
 
 def axes_text(axes: Sequence[Axis]) -> str:

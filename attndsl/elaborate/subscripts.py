@@ -76,14 +76,14 @@ def _select(entry: tree.SubscriptEntry, base: Evaluated, frame: Frame) -> Value:
         size = size_of(frame.evaluate(entry.below), entry.below.span, frame)
         return _slice(entry, base, frame, axis, Size.of(0), size, Axis.of(size))
     if entry.is_slice:
-        start = _offset(entry.start, frame) if entry.start else Size.of(0)
-        stop = _offset(entry.stop, frame) if entry.stop else axis.size
+        start = _offset(entry.start, frame, axis) if entry.start else Size.of(0)
+        stop = _offset(entry.stop, frame, axis) if entry.stop else axis.size
         target = _target(entry.target, stop - start, frame) if entry.target else Axis.of(stop - start)
         return _slice(entry, base, frame, axis, start, stop - start, target)
     assert entry.index is not None
     index = frame.evaluated(entry.index)
     if isinstance(index.value, Number) and index.value.formula is None:
-        at = _offset(entry.index, frame)
+        at = _offset(entry.index, frame, axis)
         _require(frame, "<", at, axis.size, entry.index.span, "E0211")
         return emit(frame, ops.Select(axis, at), entry.span, base)
     require_within(frame, index, axis)
@@ -99,7 +99,12 @@ def _target(term: tree.AxisTerm, length: Size, frame: Frame) -> Axis:
     return axis
 
 
-def _offset(node: tree.Expr, frame: Frame) -> Size:
+def _offset(node: tree.Expr, frame: Frame, axis: Axis) -> Size:
+    if isinstance(node, tree.Unary) and node.operator == "-" and isinstance(node.operand, tree.Number):
+        back = f"{axis.name} - {node.operand.span.text}"
+        raise error(
+            "E0211", "places are counted from 0, not from the end", node.span, help=f"write `{axis.name}={back}`"
+        )
     return size_of(frame.evaluate(node), node.span, frame, smallest=0)
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 
 from attndsl.diagnostics import Diagnostic, Label, nearest
-from attndsl.habits import STATEMENTS, advise_statement
+from attndsl.habits import STATEMENTS, advise, advise_statement
 from attndsl.syntax.lexer import NEWLINE, Token
-from attndsl.syntax.place import AFTER_VALUE, OPERANDS, ParserPlace
+from attndsl.syntax.place import AFTER_VALUE, OPERANDS, DeclaredNames, ParserPlace
 from attndsl.syntax.tables import END, tables
 
 _USES = {
@@ -123,6 +123,14 @@ def unused_value(place: ParserPlace) -> Diagnostic | None:
             place.span(place.start),
             help="values do not change in place; make a new one, as with `concat(…)` or `where(…)`",
         )
+    first = place.first_word
+    if (after_name or can_start) and first == "self":
+        help = advise(place.text, place.start, DeclaredNames(place.text))
+        return place.say(
+            "E0019", "only a whole name can be given a value", place.span(place.start, place.start + 4), help=help
+        )
+    if after_name and first in STATEMENTS:
+        return _word(place, place.start, place.start + len(first), {*tables().statements, "else"}, "a statement")
     starts_value = can_start and (place.kind in OPERANDS or place.kind in ("MINUS", "NOT", "LSQB"))
     goes_on = after_name and (place.kind in AFTER_VALUE or place.kind in (NEWLINE, "RBRACE", END))
     if not starts_value and not goes_on:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span, shortened
-from attndsl.habits import MARKS, STATEMENTS, WORDS, advise, advise_product, advise_subscript
+from attndsl.habits import MARKS, STATEMENTS, WORDS, advise_product
+from attndsl.syntax import mistaken_habits as habits
 from attndsl.syntax import mistaken_words as words
 from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, Token
-from attndsl.syntax.place import COMPARISONS, OPERANDS, OPERATORS, ParserPlace
+from attndsl.syntax.place import COMPARISONS, OPERANDS, OPERATORS, DeclaredNames, ParserPlace
 from attndsl.syntax.tables import END
 from attndsl.syntax.tree import Tree
 
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from attndsl.syntax.parser import Parsing
 
 
-def explain(parser: Parsing, token: Token, depth: int) -> Diagnostic:
-    """The diagnostic for `token`, which cannot stand where it does; the statement begins at `depth` of the stacks."""
+def explain(parser: Parsing, token: Token, depth: int) -> Diagnostic | None:
+    """The diagnostic for `token`, which cannot stand where it does; the statement begins at `depth` of the stacks. None
+    for the `else` of an `if` whose body is only indented, which has been reported."""
     place = ParserPlace(parser, token, depth)
+    if parser.indented and (token.text == "else" or place.first_word in ("elif", "else")):
+        return None
+    line = parser.text[place.start :].split("\n", 1)[0]
+    parser.indented = parser.indented or line.split("#")[0].rstrip().endswith(":")
     for question in _QUESTIONS:
         found = question(place)
         if found is not None:
@@ -77,63 +83,6 @@ def _indent(text: str, offset: int) -> int:
     return len(text[line:]) - len(text[line:].lstrip(" \t"))
 
 
-class DeclaredNames:
-    """The axes of tensors as far as a text declares them: `input x: [B, T, width]`."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def axes(self, expression: str) -> Sequence[str]:
-        declared = re.findall(rf"\b{re.escape(expression)}\s*:\s*(?:[a-z]+)?\[([^\[\]]*)\]", self.text)
-        return [axis.partition("=")[0].strip() for axis in declared[-1].split(",")] if declared else []
-
-    def options(self, name: str) -> Sequence[str] | None:
-        return None
-
-
-def _typeless(place: ParserPlace) -> Diagnostic | None:
-    """`param g = ones`, `input x`: a declaration without its type."""
-    word = place.first_word
-    if word not in ("input", "param", "state") or "COLON" not in place.expected or len(place.parts) != 2:
-        return None
-    name = place.text[place.before - len(place.text[: place.before].split()[-1]) : place.before]
-    after = "" if place.kind in (NEWLINE, END) else " …"
-    example = {
-        "input": f"input {name}: [B, T]",
-        "param": f"param {name}: [width]",
-        "state": f"state {name}: [B, width]",
-    }
-    return place.say("E0010", f"`{name}` has no type", label="expected `:`", help=f"write `{example[word]}{after}`")
-
-
-def _variables(place: ParserPlace) -> Diagnostic | None:
-    """`mask m = q >= k`."""
-    if place.first_word not in ("mask", "bias") or place.kind != "EQUALS" or "LPAR" not in place.expected:
-        return None
-    head = place.text[place.start : place.before]
-    return place.say("E0010", "the variables are missing", label="expected `(`", help=f"write `{head}(q, k) = …`")
-
-
-def _elsewhere(place: ParserPlace) -> Diagnostic | None:
-    """A word of another language that goes on with a statement: `} elif …`."""
-    if place.token.text not in STATEMENTS or place.at_start or "ELSE" not in place.expected:
-        return None
-    return place.say("E0010", f"there is no `{place.token.text}`", help=STATEMENTS[place.token.text])
-
-
-def _foreign_call(place: ParserPlace) -> Diagnostic | None:
-    """A call of another library around the mistake, which is then the smaller part of what is wrong."""
-    if place.bracket is None or place.bracket.text != "(":
-        return None
-    found = re.search(r"[A-Za-z_][\w.]*$", place.text[: place.bracket.start])
-    help = advise(place.text, found.start(), DeclaredNames(place.text)) if found else ""
-    if not found or not help:
-        return None
-    return place.say(
-        "E0010", f"`{found.group()}` is another library's", place.span(found.start(), found.end()), help=help
-    )
-
-
 # ---------------------------------------------------------------- the questions
 
 
@@ -156,7 +105,7 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
             "E0020", "a docstring goes on lines of its own", help="a comment after a statement starts with `#`"
         )
     if token.text == "'":
-        call = _foreign_call(place)
+        call = habits.foreign_call(place)
         if call is not None:
             return call
         end = text.find("'", token.end)
@@ -227,7 +176,9 @@ def _docstring(place: ParserPlace) -> Diagnostic | None:
 
 
 def _comment(place: ParserPlace) -> Diagnostic | None:
-    """`// residual`."""
+    """`// residual`, `/* residual */`."""
+    if place.kind == "DIVIDE" and place.text.startswith("/*", place.token.start):
+        return place.say("E0010", "a comment starts with `#`, and ends with its line", help="write `# …` on every line")
     if place.kind != "FLOOR_DIVIDE" or not place.at_start:
         return None
     line = place.text[place.token.end :].split("\n", 1)[0].strip()
@@ -306,29 +257,13 @@ def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
         span = place.span(token.start - 1)
         also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"
         return place.say("E0010", f"there is no operator `{span.text}`", span, help=f"write `{instead}`{also}")
+    if place.kind == "MORE" and place.text[: token.start].endswith("<"):
+        return place.say(
+            "E0010", "there is no operator `<>`", place.span(token.start - 1), help=f"write `{MARKS['<>']}`"
+        )
     if place.kind == "PLUS" and "MINUS" in place.expected:
         return place.say("E0010", "`+` goes between two values", help="leave it out" if place.parts else ())
     return None
-
-
-def _nameless_slice(place: ParserPlace) -> Diagnostic | None:
-    """A part of an axis by its place, as NumPy has it: `x[:, 0]`, `x[1:3]`, `x[..., 0]`."""
-    bracket = place.bracket
-    is_dots = place.text.startswith("...", place.token.start)
-    if not (place.token.text == ":" or is_dots) or bracket is None or bracket.text != "[":
-        return None
-    if "=" in place.text[bracket.end : place.token.start].rpartition(",")[2]:
-        return None
-    help = advise_subscript(place.text, bracket.start, DeclaredNames(place.text))
-    return place.say("E0010", "axes go by their names, not by their places", help=help)
-
-
-def _body(place: ParserPlace) -> Diagnostic | None:
-    """`if width > 4:`, whose body is indented."""
-    if place.token.text != ":" or "LBRACE" not in place.expected:
-        return None
-    head = place.text[place.start : place.token.start].split("\n", 1)[0]
-    return place.say("E0010", "a body stands in braces", label="expected `{`", help=f"write `{head} {{ … }}`")
 
 
 def _operand(place: ParserPlace) -> Diagnostic | None:
@@ -347,6 +282,8 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
         after = f" after `{last.text}`" if last is not None else ""
         end = Span(source, place.before, place.before)
         return place.say("E0010", f"a value is missing{after}", end, help=help or ())
+    if expects_value and place.kind in OPERATORS and place.parts and place.kind != "MINUS":
+        return place.say("E0010", f"a value is missing before {place.shown()}")
     between = "PLUS" in place.expected and (place.kind in OPERANDS or place.kind == "NOT")
     if between and place.kind != "LPAR":
         help = ""
@@ -366,6 +303,8 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
                 place.span(last.start, last.end),
                 help=f"write `{token.text}`",
             )
+        if last is not None and last.kind == token.kind == "NAME" and place.bracket is None:
+            help = help or f"to apply `{last.text}`, write `{last.text}({token.text})`"
         if token.text in WORDS:
             return place.say("E0010", f"there is no operator `{token.text}`", help=f"write `{WORDS[token.text]}`")
         return place.say("E0010", f"an operator is missing before {place.shown()}", help=help or ())
@@ -400,10 +339,11 @@ _QUESTIONS: tuple[Callable[[ParserPlace], Diagnostic | None], ...] = (
     words.reserved,
     words.unknown_word,
     words.unused_value,
-    _nameless_slice,
-    _body,
-    _typeless,
-    _variables,
-    _elsewhere,
+    habits.nameless_slice,
+    habits.body,
+    habits.typeless,
+    habits.half,
+    habits.variables,
+    habits.elsewhere,
     _operand,
 )

@@ -107,6 +107,7 @@ class Parsing:
         self.before = self.states[:]
         """The states before the current token made the parser reduce."""
         self.last_mistake = -1
+        self.indented = False  # whether a body was found that is set off by indentation instead of braces
 
     def run(self) -> File:
         rows, accept = self.tables.rows, self.tables.accept
@@ -227,10 +228,12 @@ class Parsing:
         self.last_mistake = max(end, self.last_mistake)
         self.lexer.resume(end, self.open_brackets())
 
-    def note(self, token: Token, explained: Callable[[], Diagnostic]) -> None:
-        """Keep a mistake at `token`. Those beyond the ones that are told are only counted, and need no explanation."""
+    def note(self, token: Token, explained: Callable[[], Diagnostic | None]) -> None:
+        """Keep a mistake at `token`, unless it is part of an earlier one. Those beyond the ones that are shown are only
+        counted, and need no explanation."""
         if len(self.diagnostics) < MOST_TOLD:
-            self.diagnostics.append(explained())
+            found = explained()
+            self.diagnostics += [found] if found is not None else []
         else:
             place = Label(Span(self.source, token.start, token.end))
             self.diagnostics.append(Diagnostic("E0010", "this is not allowed here", place))

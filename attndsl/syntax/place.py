@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Span
@@ -111,3 +111,17 @@ class ParserPlace:
         if self.kind in (NEWLINE, END):
             return self.say("E0010", f"the {'line' if self.kind == NEWLINE else 'file'} ends too early", label=label)
         return self.say("E0010", f"{self.shown()} is not allowed here", label=label)
+
+
+class DeclaredNames:
+    """The axes of tensors as far as a text declares them: `input x: [B, T, width]`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def axes(self, expression: str) -> Sequence[str]:
+        declared = re.findall(rf"\b{re.escape(expression)}\s*:\s*(?:[a-z]+)?\[([^\[\]]*)\]", self.text)
+        return [axis.partition("=")[0].strip() for axis in declared[-1].split(",")] if declared else []
+
+    def options(self, name: str) -> Sequence[str] | None:
+        return None
