@@ -10,7 +10,6 @@ import sys
 
 from attndsl.cli.arguments import USAGE, Parser, Usage
 from attndsl.cli.verbs import VERBS
-from attndsl.cli.warnings import Warnings
 from attndsl.diagnostics import AttnError, did_you_mean, listening
 
 
@@ -50,12 +49,12 @@ def _dispatch(argv: list[str]) -> int:
     )
     module.configure(parser)
     args = parser.parse_strictly(argv[1:])
+    from attndsl.cli.failures import Warnings, with_settings
+
     try:
         with listening(Warnings(args)):
             return int(module.run(args))
     except AttnError as problem:
-        from attndsl.cli.failures import with_settings
-
         raise AttnError(*with_settings(problem.diagnostics, getattr(args, "settings", {}))) from None
     except Usage as problem:
         parser.error(problem.message, *problem.helps)

@@ -147,7 +147,7 @@ def add_settings(parser: Parser) -> None:
 
 
 def add_warnings(parser: Parser) -> None:
-    """`--strict` and `--allow`, for every verb that checks a spec (and reads its words by `attndsl.cli.warnings`)."""
+    """`--strict` and `--allow`, for every verb that checks a spec (`attndsl.cli.failures.Warnings` reads them)."""
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     parser.add_argument(
         "--allow",

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from attndsl.cli.arguments import Parser, add_json, add_settings, add_spec
-from attndsl.cli.warnings import Warnings
 from attndsl.diagnostics import AttnError, collected
 
 SCHEMA = "attndsl.check/1"
@@ -40,7 +39,7 @@ def run(args: Any) -> int:
 
 def _check(spec: str, args: Any) -> dict[str, Any]:
     from attndsl.api.checking import check
-    from attndsl.cli.failures import with_settings
+    from attndsl.cli.failures import Warnings, with_settings
 
     try:
         with collected() as found:

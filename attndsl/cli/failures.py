@@ -1,4 +1,5 @@
-"""What becomes of every exception: a message that a user can act on, and an exit code. No traceback reaches him."""
+"""What becomes of every exception: a message that a user can act on, and an exit code. No traceback reaches him. And
+what becomes of warnings: printed as errors are, errors with --strict, nothing with --allow."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.records import replace
@@ -71,6 +73,28 @@ def report(diagnostics: tuple[Diagnostic, ...], *, as_json: bool = False) -> Non
         count = counted(diagnostics)
         text = render(diagnostics, color=wants_color(sys.stderr))
         print(f"{text}\n\n{count}\n" if count else text, file=sys.stderr)
+
+
+class Warnings:
+    """Listens to what a verb is warned of; `args` are its words, which may say `strict` and which codes to `allow`."""
+
+    def __init__(self, args: Any) -> None:
+        self.strict: bool = getattr(args, "strict", False)
+        self.allowed: frozenset[str] = frozenset(getattr(args, "allow", ()))
+        self.told: set[Diagnostic] = set()
+
+    def judged(self, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Those that are not allowed; where it is strict, as errors."""
+        kept = tuple(it for it in found if it.code not in self.allowed)
+        return tuple(replace(it, severity="error") for it in kept) if self.strict else kept
+
+    def __call__(self, found: tuple[Diagnostic, ...]) -> None:
+        judged = tuple(it for it in self.judged(found) if it not in self.told)
+        self.told.update(judged)
+        if judged and self.strict:
+            raise AttnError(*judged)
+        if judged:
+            report(judged)
 
 
 def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:

@@ -11,11 +11,14 @@ from attndsl.diagnostics.diagnostic import (
     Label,
     Source,
     Span,
+    collected,
     error,
+    is_heard,
+    listening,
+    warn,
     warning,
 )
 from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest, shortened
-from attndsl.diagnostics.warnings import collected, is_heard, listening, warn
 
 __all__ = [
     "MOST_TOLD",

@@ -4,12 +4,17 @@ A `Diagnostic` names a place (`Label` over a `Span`), the place it conflicts wit
 author's own names (`notes`) and the way out (`helps`). `attndsl.diagnostics.report` turns diagnostics into text or
 JSON; `attndsl.diagnostics.codes` explains every code. Nothing in this module formats or prints; an error asks `report`
 when somebody wants to read it.
+
+An error is raised. A warning goes to whoever listens: the part that finds one says `warn(…)`, wherever it is called
+from; the command line prints what it hears, a `Model` keeps it, and where nobody listens, nobody needs to look.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
@@ -158,3 +163,40 @@ def error(
 def warning(code: str, message: str, span: Span | None = None, label: str = "", **told: Any) -> Diagnostic:
     """A warning, for `attndsl.diagnostics.warn`; it is made as `error` makes one of an error."""
     return replace(error(code, message, span, label, **told).diagnostics[0], severity=WARNING)
+
+
+# ---------------------------------------------------------------- warnings on their way
+
+Listener = Callable[[tuple[Diagnostic, ...]], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def warn(*found: Diagnostic) -> None:
+    """Tell the innermost listener, if there is one, of warnings that belong together."""
+    listener = _listener.get()
+    if listener is not None and found:
+        listener(found)
+
+
+def is_heard() -> bool:
+    """Whether anybody listens; without, nothing needs to be looked for."""
+    return _listener.get() is not None
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Within it, `listener` gets the warnings, and nobody outside does."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextmanager
+def collected() -> Iterator[list[Diagnostic]]:
+    """Within it, warnings are kept in a list, each once."""
+    found: list[Diagnostic] = []
+    with listening(lambda group: found.extend(one for one in dict.fromkeys(group) if one not in found)):
+        yield found

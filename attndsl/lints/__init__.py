@@ -1,7 +1,7 @@
 """What is right by the rules of the language, and hardly what was meant: the warnings that a spec gives.
 
 Given a spec and the graph that it became; tells whoever listens (`attndsl.diagnostics.warn`). Nothing is looked for
-where nobody does. A lint is a function that gives diagnostics and stands in `of_text` or `of_graph`.
+where nobody does. A lint is a function that gives diagnostics.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, is_heard, warn
 from attndsl.lints import file
+from attndsl.lints.flow import Flow
+from attndsl.lints.gradients import without_gradient
+from attndsl.lints.operations import diagonal_attention, unfit_operations
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
@@ -22,7 +25,9 @@ def lint(spec: Spec, graph: Graph, settings: Mapping[str, Setting]) -> None:
     """Warn of what is found in the text of `spec` and in its `graph` at these settings, in the order of the text."""
     if not is_heard():
         return
-    found = [*file.names(spec, settings)]
+    flow = Flow(graph)
+    found = [*file.names(spec, settings), *diagonal_attention(spec, flow), *without_gradient(spec, flow)]
+    found += unfit_operations(flow)
     warn(*sorted(found, key=_place))
 
 

@@ -61,6 +61,7 @@ def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[
 def _found(reader: BodyReader, scope: FileScope) -> Iterator[Diagnostic]:
     yield from reader.hiding()
     yield from reader.unread()
+    yield from reader.twists()
     for name, value in reader.given.items():
         yield from _hides_callable(name, value, scope)
 

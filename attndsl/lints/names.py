@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attndsl.diagnostics import Diagnostic, Label, warning
-from attndsl.records import dataclass
+from attndsl.diagnostics import Diagnostic, Label, Span, warning
+from attndsl.records import dataclass, field
 from attndsl.syntax import tree
 
 MEANT = "_"
@@ -24,6 +24,8 @@ class Meaning:
     kind: str  # one of `_UNREAD`, or "size", "counter" or "other", of which nobody needs to read any
     giver: Meaning | None = None
     is_read: bool = False
+    products: dict[tuple[str, ...], tuple[tuple[str, ...], Span]] = field(default_factory=dict)
+    """How products of its axes are written where it is declared and cut up: in order, by the factors sorted."""
 
 
 Names = dict[str, tuple[Meaning, ...]]
@@ -56,6 +58,7 @@ class BodyReader:
         self.made: dict[tree.Identifier, Meaning] = {}
         self.hidden: dict[tree.Identifier, Meaning] = {}
         self.given: dict[tree.Identifier, tree.Expr] = {}  # what may be a block under a name
+        self.twisted: dict[tree.AxisTerm, tuple[str, Span]] = {}  # products that are written otherwise elsewhere
 
     # ------------------------------------------------------------ names
 
@@ -79,6 +82,7 @@ class BodyReader:
 
     def introduce(self, type_: tree.TypeTree, giver: Meaning) -> None:
         """The names in a type that mean nothing yet are sizes from here on."""
+        _note_products(type_.axes, giver)
         for name in tree.names(type_.axes):
             if name.text not in self.names:
                 self.bind(tree.Identifier(name.span, name.text), "size", giver)
@@ -112,6 +116,8 @@ class BodyReader:
                 self.inside(node)
                 for target in node.targets:
                     self.assign(target, "value", None if node.operator else node.value)
+                if node.type is not None:
+                    _note_products(node.type.axes, self.made[node.targets[0]])
                 if isinstance(node.value, tree.Name):
                     self.given[node.targets[0]] = node.value
             case tree.LayerDecl():
@@ -190,7 +196,21 @@ class BodyReader:
             elif isinstance(at, (tree.Scope, tree.Repeat, tree.Scan)):
                 self.body(at, is_value=True)
             else:
+                if isinstance(at, (tree.Call, tree.Pipe)):
+                    self.cut(at)
                 waiting += reversed(tuple(tree.children(at)))
+
+    def cut(self, node: tree.Call | tree.Pipe) -> None:
+        """Hold the products that `rearrange` cuts a named tensor's axes into against those known of that tensor."""
+        call, given = (node, None) if isinstance(node, tree.Call) else (node.stages[0], node.value)
+        if not (isinstance(call, tree.Call) and isinstance(call.callee, tree.Name) and call.callee.text == "rearrange"):
+            return
+        values = [given] if given is not None else []
+        values += [argument.value for argument in call.arguments]
+        if len(values) == 2 and isinstance(values[0], tree.Name) and isinstance(values[1], tree.Arrow):
+            for meaning in self.names.get(values[0].text, ()):
+                for term, (_, span) in _note_products(values[1].source, meaning).items():
+                    self.twisted.setdefault(term, (values[0].text, span))
 
     # ------------------------------------------------------------ what was found
 
@@ -198,6 +218,17 @@ class BodyReader:
         for bound in self.made.values():
             if not bound.is_read and bound.kind in _UNREAD:
                 yield from unread(bound.name, bound.kind)
+
+    def twists(self) -> Iterator[Diagnostic]:
+        for term, (name, first) in self.twisted.items():
+            yield warning(
+                "W0105",
+                f"`{term.span.text}` and `{first.text}` are one axis of `{name}`, and cut it up in two ways",
+                term.span,
+                "the last factor is the fastest here",
+                other=Label(first, "and another one is the fastest here"),
+                help="write the factors in the order in which the elements lie",
+            )
 
     def hiding(self) -> Iterator[Diagnostic]:
         """What is read under a name that meant something else before; one that is not read misleads nobody."""
@@ -212,6 +243,18 @@ class BodyReader:
                     other=Label(hidden.name.span, "and meant this"),
                     help="give it another name",
                 )
+
+
+def _note_products(axes: tree.AxisList, meaning: Meaning) -> dict[tree.AxisTerm, tuple[tuple[str, ...], Span]]:
+    """Note the products among axes of what has this meaning; those that are known with another order of factors."""
+    twisted = {}
+    for term in axes.terms:
+        if isinstance(term.size, tree.Chain) and {it.text for it in term.size.operators} == {"*"}:
+            order = tuple(operand.span.text for operand in term.size.operands)
+            known = meaning.products.setdefault(tuple(sorted(order)), (order, term.span))
+            if known[0] != order:
+                twisted[term] = known
+    return twisted
 
 
 def _either(one: Names, other: Names) -> Names:

@@ -13,13 +13,13 @@ ROOMS = (
     # What everything stands on.
     "records", "addresses", "lazy", "shipped", "diagnostics", "habits", "sizes", "storage", "choices",
     # From text to graph.
-    "types", "syntax", "ops", "graph", "values", "elaborate", "lints",
+    "types", "syntax", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
     "masks", "passes", "inspection", "drawing",
     # Running one.
     "optimizers", "running", "backends.numpy_reference", "backends.pytorch", "comparison",
     # Training one, and using what was trained.
-    "data", "decoding", "objectives", "recipe", "weights", "runs", "training", "generation", "attention_maps",
+    "data", "decoding", "objectives", "recipe", "lints", "weights", "runs", "training", "generation", "attention_maps",
     # For people.
     "api", "__init__", "cli", "__main__",
 )  # fmt: skip
