@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, is_heard, warn
 from attndsl.lints import file
-from attndsl.lints.flow import Flow
-from attndsl.lints.gradients import without_gradient
+from attndsl.lints.flow import Flow, without_gradient
 from attndsl.lints.operations import diagonal_attention, unfit_operations
 
 if TYPE_CHECKING:
