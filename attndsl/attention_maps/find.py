@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from attndsl import ops
 from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Axis, Graph, Node, Region, Value
-from attndsl.inspection.attending import weighed
+from attndsl.inspection.attending import Weighing
 from attndsl.ops.control import stacked_at
-from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass, replace
 from attndsl.types import Type
 
@@ -53,13 +52,13 @@ class _Found:
 def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Graph, tuple[AttentionSite, ...]]:
     """The attentions that a run computes which is given the inputs `given` (None: all), and the same graph with their
     weights under addresses of their own. What a scan attends to in its steps is stacked along the scan's axis."""
-    facts = Rewriter(graph)
+    weighing = Weighing(graph)
     known = {info.name for info in graph.inputs} if given is None else set(given)
     missing = {info.value for info in graph.inputs if info.name not in known and info.default is None}
     found = [
         each
         for node, loops in _walk(graph.body, missing)
-        if isinstance(node.op, ops.Softmax) and (each := _attention(facts, node, loops)) is not None
+        if isinstance(node.op, ops.Softmax) and (each := _attention(weighing, node, loops)) is not None
     ]
     names = {each.node.output: _name(each, number) for number, each in enumerate(found)}
     named, values = _named(graph, names)
@@ -104,11 +103,11 @@ def _walk(region: Region, missing: set[Value], loops: tuple[Node, ...] = ()) -> 
         yield node, loops
 
 
-def _attention(facts: Rewriter, node: Node, loops: tuple[Node, ...]) -> _Found | None:
+def _attention(weighing: Weighing, node: Node, loops: tuple[Node, ...]) -> _Found | None:
     kinds = [isinstance(loop.op, ops.Scan) for loop in loops]
     if kinds != sorted(kinds):
         return None  # a repeat inside a scan: there is no axis to stack its layers along
-    axes = weighed(facts, node)
+    axes = weighing.axes(node)
     return None if axes is None else _Found(node, loops, axes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,12 @@ def to_dot(scene: Scene) -> Digraph:
     """The scene as a graph of the `graphviz` package; `.source` is its text."""
     import graphviz
 
+    looked = _Looked(scene)
     dot = graphviz.Digraph(
         scene.title,
         graph_attr={
             "fontname": FONT, "fontsize": "22", "fontcolor": INK, "label": scene.title, "labelloc": "t",
-            "nodesep": "0.4", "ranksep": "0.34" if _has_labels(scene) else "0.5", "pad": "0.3", "rankdir": "TB",
+            "nodesep": "0.4", "ranksep": "0.34" if looked.has_labels else "0.5", "pad": "0.3", "rankdir": "TB",
             "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst",
         },
         node_attr={
@@ -49,58 +51,66 @@ def to_dot(scene: Scene) -> Digraph:
     )  # fmt: skip
     with dot.subgraph(name="cluster page") as page:
         page.attr(label=scene.subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
-        _frame(page, scene, scene.root)
+        _frame(page, looked, scene.root)
         _legend(page, scene)
     return dot
 
 
-def _has_labels(scene: Scene) -> bool:
-    """Whether labels take part in the layout, which then has more room between its rows."""
-    return any("label" in _arrow(arrow, scene) for arrow in scene.arrows)
+class _Looked:
+    """A scene, and what its text asks of it again and again. Main ways come first in `arrows`: what comes first stands
+    further to the left."""
 
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.into, self.out = scene.ends()
+        self.on_spine = Counter(box.spine for box in scene.boxes)
+        self.reads_sequence = any(a.kind == "memory" and not a.is_across and a.label for a in scene.arrows)
+        self.inside: dict[SceneFrame, dict[Box | SceneFrame, None]] = {}  # what is directly in each frame, in order
+        for box in scene.boxes:
+            for outer, inner in pairwise(box.frame.chain()):
+                self.inside.setdefault(outer, {})[inner] = None
+            self.inside.setdefault(box.frame, {})[box] = None
+        ranks = {kind: rank for rank, kind in enumerate(("flow", "skip", "memory", "mask", "state", "tie"))}
+        self.arrows: dict[SceneFrame, list[Arrow]] = {}  # by the innermost frame round both ends
+        self.ways_out: Counter[SceneFrame] = Counter()  # how many plain arrows leave each frame
+        for arrow in sorted(scene.arrows, key=lambda arrow: ranks[arrow.kind]):
+            tail, head = arrow.tail.frame.chain(), arrow.head.frame.chain()
+            shared = sum(one is other for one, other in zip(tail, head, strict=False))
+            self.arrows.setdefault(tail[shared - 1], []).append(arrow)
+            if arrow.kind in ("flow", "memory") and not arrow.is_across:
+                self.ways_out.update(tail[shared:])
+        self.attributes = {arrow: _arrow(arrow, self) for arrow in scene.arrows}
 
-def _ordered(scene: Scene) -> list[Arrow]:
-    """Main ways first: what comes first stands further to the left."""
-    ranks = {kind: rank for rank, kind in enumerate(("flow", "skip", "memory", "mask", "state", "tie"))}
-    return sorted(scene.arrows, key=lambda arrow: ranks[arrow.kind])
+    @property
+    def has_labels(self) -> bool:
+        """Whether labels take part in the layout, which then has more room between its rows."""
+        return any("label" in attributes for attributes in self.attributes.values())
 
 
 # ---------------------------------------------------------------- boxes and frames
 
 
-def _frame(dot: Digraph, scene: Scene, frame: SceneFrame) -> None:
+def _frame(dot: Digraph, looked: _Looked, frame: SceneFrame) -> None:
     """The boxes and frames directly inside `frame`, in the order of the graph."""
-    done: set[SceneFrame] = set()
-    for box in scene.boxes:
-        chain = box.frame.chain()
-        if box.frame is frame:
-            dot.node(box.id, **_box(box), **({"group": box.spine} if box.spine else {}))
-        elif frame in chain:
-            inner = chain[chain.index(frame) + 1]
-            if inner not in done:
-                done.add(inner)
-                with dot.subgraph(name=f"cluster {inner.id}") as sub:
-                    sub.attr(**_border(inner, scene))
-                    _frame(sub, scene, inner)
-    if frame is scene.root and len(scene.heads) > 1:
+    for inner in looked.inside.get(frame, ()):
+        if isinstance(inner, Box):
+            dot.node(inner.id, **_box(inner), **({"group": inner.spine} if inner.spine else {}))
+            continue
+        with dot.subgraph(name=f"cluster {inner.id}") as sub:
+            sub.attr(**_border(inner, looked))
+            _frame(sub, looked, inner)
+    heads = looked.scene.heads
+    if frame is looked.scene.root and len(heads) > 1:
         with dot.subgraph(graph_attr={"rank": "same"}) as row:
-            for left, right in pairwise(scene.heads):
+            for left, right in pairwise(heads):
                 row.edge(left.id, right.id, style="invis")
-    for arrow in _ordered(scene):
-        if innermost(arrow) is frame:
-            dot.edge(arrow.tail.id, arrow.head.id, **_arrow(arrow, scene))
+    for arrow in looked.arrows.get(frame, ()):
+        dot.edge(arrow.tail.id, arrow.head.id, **looked.attributes[arrow])
 
 
-def innermost(arrow: Arrow) -> SceneFrame:
-    """The innermost frame round both ends of an arrow: where it belongs in the text."""
-    shared = [f for f in arrow.tail.frame.chain() if f in arrow.head.frame.chain()]
-    return shared[-1]
-
-
-def _border(frame: SceneFrame, scene: Scene) -> dict[str, str]:
+def _border(frame: SceneFrame, looked: _Looked) -> dict[str, str]:
     """How a frame is drawn. Its title stands on the right: below, unless several arrows lead out there."""
-    ways_out = [a for a in scene.arrows if frame in a.tail.frame.chain() and frame not in a.head.frame.chain()]
-    place = "b" if sum(a.kind in ("flow", "memory") and not a.is_across for a in ways_out) < 2 else "t"
+    place = "b" if looked.ways_out[frame] < 2 else "t"
     shared = {
         "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": place,
         "penwidth": "1",
@@ -143,7 +153,7 @@ def _look(kind: str) -> dict[str, str]:
 # ---------------------------------------------------------------- arrows
 
 
-def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
+def _arrow(arrow: Arrow, looked: _Looked) -> dict[str, str]:
     attributes = dict(ARROWS[arrow.kind])
     if arrow.kind == "flow" and (not arrow.tail.spine or arrow.tail.spine != arrow.head.spine):
         attributes["weight"] = "6" if arrow.tail.spine else "3"  # stay close to where the way forks off
@@ -157,33 +167,31 @@ def _arrow(arrow: Arrow, scene: Scene) -> dict[str, str]:
         attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
     if not arrow.label or arrow.tail.kind == "input" or arrow.kind == "skip":
         return attributes
-    if arrow.kind == "flow" and not _is_news(arrow, scene):
+    if arrow.kind == "flow" and not _is_news(arrow, looked):
         return attributes
     if arrow.tail.kind == "fork":
         return attributes  # said on the way to the fork
     if arrow.is_across:
         return attributes | {"taillabel": arrow.label, "labelangle": "5", "labeldistance": "13"}
-    if attributes.get("weight") == ARROWS["flow"]["weight"] and _is_alone(arrow, scene):
+    if attributes.get("weight") == ARROWS["flow"]["weight"] and _is_alone(arrow, looked):
         leaves = len(arrow.tail.frame.chain()) > len(arrow.head.frame.chain())
         return attributes | _beside(arrow.label, "head" if leaves else "tail")
     return attributes | {"label": f"  {arrow.label} "}
 
 
-def _is_alone(arrow: Arrow, scene: Scene) -> bool:
+def _is_alone(arrow: Arrow, looked: _Looked) -> bool:
     """Whether no other arrow but a skip leaves its tail or enters its head, and the frame is wide enough, so that there
     is room beside it."""
     if arrow.tail.frame is arrow.head.frame and arrow.tail.frame.kind == "layer" and len(arrow.label) > 13:
         return False
-    if sum(box.spine == arrow.tail.spine for box in scene.boxes) < 5:
+    if looked.on_spine[arrow.tail.spine] < 5:
         return False  # a short spine may have others close by
-    if arrow.tail.frame is not arrow.head.frame and not scene.heads:
+    if arrow.tail.frame is not arrow.head.frame and not looked.scene.heads:
         return False  # a border is near; without other stacks, nothing bends an arrow for its label
-    if any(a.kind == "memory" and not a.is_across and a.label for a in scene.arrows):
+    if looked.reads_sequence:
         return False  # what is read from a sequence bends the spines
-    return not any(
-        (a.tail is arrow.tail or a.head is arrow.head) and a is not arrow and a.kind in ("flow", "memory")
-        for a in scene.arrows
-    )
+    near = (*looked.out[arrow.tail], *looked.into[arrow.head])
+    return not any(other is not arrow and other.kind in ("flow", "memory") for other in near)
 
 
 def _beside(text: str, end: str) -> dict[str, str]:
@@ -198,7 +206,7 @@ def _beside(text: str, end: str) -> dict[str, str]:
     }
 
 
-def _is_news(arrow: Arrow, scene: Scene) -> bool:
+def _is_news(arrow: Arrow, looked: _Looked) -> bool:
     """Whether the shape on an arrow has to be said: not where it left the box as it came in, within one frame."""
     if arrow.tail.kind == "input" or arrow.head.kind == "output":
         return False  # said there
@@ -206,8 +214,7 @@ def _is_news(arrow: Arrow, scene: Scene) -> bool:
         return False
     if arrow.tail.frame is not arrow.head.frame:
         return True
-    before = {a.label for a in scene.arrows if a.head is arrow.tail and a.kind == "flow"}
-    return before != {arrow.label}
+    return {before.label for before in looked.into[arrow.tail] if before.kind == "flow"} != {arrow.label}
 
 
 # ---------------------------------------------------------------- legend

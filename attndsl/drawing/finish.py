@@ -3,8 +3,9 @@ round a sublayer, where shared layers stand, and ties to the parameters that are
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count, pairwise
 
 import networkx
 
@@ -37,8 +38,8 @@ def _flow(scene: Scene, arrows: Iterable[Arrow]) -> networkx.DiGraph:
 def _prune(scene: Scene) -> None:
     """Take away what no output depends on (an input stays, used or not)."""
     flow = _flow(scene, scene.arrows)
-    outputs = {box for box in scene.boxes if box.kind == "output"}
-    needed = outputs.union(*(networkx.ancestors(flow, output) for output in outputs))
+    outputs = [box for box in scene.boxes if box.kind == "output"]
+    needed = {box for layer in networkx.bfs_layers(flow.reverse(copy=False), outputs) for box in layer}
     scene.boxes = [box for box in scene.boxes if box in needed or box.kind == "input"]
     scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
     scene.ties = [(address, box) for address, box in scene.ties if box in needed]
@@ -47,17 +48,34 @@ def _prune(scene: Scene) -> None:
 def _remove_idle_forks(scene: Scene) -> None:
     """A fork with one way out is not a fork: its arrows become one. Forks that a scan's state comes back to stay, as do
     those where a stack's result leaves for another body: it is that of the last layer, not of every one."""
+    ends_in, ends_out = scene.ends()
+    joined: dict[Arrow, list[Arrow]] = {}  # what stands for the one way out of a fork
+    idle, gone = set[Box](), set[Arrow]()
     for fork in [box for box in scene.boxes if box.kind == "fork"]:
-        out = [a for a in scene.arrows if a.tail is fork]
-        into = [a for a in scene.arrows if a.head is fork]
+        into, out = ends_in[fork], ends_out[fork]
         leaves = any(a.kind == "memory" for a in out) and any(a.tail.frame is not fork.frame for a in into)
         if len(out) > 1 or leaves or any(a.kind == "state" for a in into):
             continue
-        joined = {a: [_joined(fork, i, a) for i in into] for a in out}
-        scene.arrows = [
-            new for a in scene.arrows if a.head is not fork for new in (joined[a] if a.tail is fork else [a])
-        ]
-        scene.boxes.remove(fork)
+        idle.add(fork)
+        gone.update(into)
+        for before in into:
+            ends_out[before.tail].remove(before)
+        for after in out:
+            new = joined[after] = [_joined(fork, before, after) for before in into]
+            at = ends_in[after.head].index(after)
+            ends_in[after.head][at : at + 1] = new
+            for arrow in new:
+                ends_out[arrow.tail].append(arrow)
+
+    def now(arrow: Arrow) -> Iterator[Arrow]:
+        if arrow in joined:
+            for new in joined[arrow]:
+                yield from now(new)
+        elif arrow not in gone:
+            yield arrow
+
+    scene.arrows = [new for arrow in scene.arrows for new in now(arrow)]
+    scene.boxes = [box for box in scene.boxes if box not in idle]
 
 
 def _joined(fork: Box, into: Arrow, out: Arrow) -> Arrow:
@@ -71,9 +89,10 @@ def _joined(fork: Box, into: Arrow, out: Arrow) -> Arrow:
 def _place_shared(scene: Scene) -> None:
     """A layer that is applied in several places has its address where it was made; draw each call in the scope whose
     boxes read it."""
+    _, out = scene.ends()
     for boxes in _calls(scene).values():
         for box in boxes if len(boxes) > 1 else ():
-            readers = [a.head.frame.chain() for a in scene.arrows if a.tail is box and a.head.kind != "output"]
+            readers = [a.head.frame.chain() for a in out[box] if a.head.kind != "output"]
             frame = _common(readers) if readers else box.frame
             while frame.kind in ("repeat", "scan", "case", "layer") and frame.parent is not None:
                 frame = frame.parent
@@ -84,17 +103,18 @@ def _place_shared(scene: Scene) -> None:
 def _move_out(scene: Scene) -> None:
     """A layer that was made around a body, and reads nothing in it, stands outside: it is the same for every run (T5's
     relative positions)."""
+    into, out = scene.ends()
     for box in scene.boxes:
         while (
             box.path
             and box.frame.parent is not None
             and box.frame.kind in ("repeat", "scan", "case")
             and not box.path.startswith(f"{box.frame.path}.")
-            and not any(a.head is box and (a.tail.frame is box.frame or a.is_carried) for a in scene.arrows)
+            and not any(arrow.tail.frame is box.frame or arrow.is_carried for arrow in into[box])
         ):
             box.frame = box.frame.parent
-            for arrow in scene.arrows:
-                if box in (arrow.tail, arrow.head) and arrow.kind in ("flow", "memory"):
+            for arrow in (*into[box], *out[box]):
+                if arrow.kind in ("flow", "memory"):
                     arrow.kind = "memory" if arrow.enters else "flow"
 
 
@@ -126,41 +146,70 @@ def _common(chains: list[tuple[SceneFrame, ...]]) -> SceneFrame:
 def _mark_skips(scene: Scene) -> None:
     """An arrow into a circle is a skip where its tail reaches the circle another way too: where the diagram says as
     much about what depends on what without it."""
-    needed = networkx.transitive_reduction(_flow(scene, (arrow for arrow in scene.arrows if arrow.kind != "state")))
+    flow = _flow(scene, (arrow for arrow in scene.arrows if arrow.kind != "state"))
+    place = {box: number for number, box in enumerate(networkx.topological_sort(flow))}
     for arrow in scene.arrows:
-        if arrow.kind == "flow" and is_circle(arrow.head.kind) and not needed.has_edge(arrow.tail, arrow.head):
+        if arrow.kind == "flow" and is_circle(arrow.head.kind) and _goes_round(arrow, flow, place):
             arrow.kind = "skip"
+
+
+def _goes_round(arrow: Arrow, flow: networkx.DiGraph, place: dict[Box, int]) -> bool:
+    """Whether another way leads from an arrow's tail to its head; what lies before the tail is not looked at."""
+    waiting = [box for box in flow.pred[arrow.head] if box is not arrow.tail]
+    seen = set(waiting)
+    while waiting:
+        for box in flow.pred[waiting.pop()]:
+            if box is arrow.tail:
+                return True
+            if box not in seen and place[box] > place[arrow.tail]:
+                seen.add(box)
+                waiting.append(box)
+    return False
 
 
 def _find_spines(scene: Scene) -> None:
     """The longest ways through the diagram along plain arrows, longest first: each is drawn as a straight line."""
-    after: dict[Box, list[Box]] = {}
-    for arrow in scene.arrows:
-        if arrow.kind == "flow":
-            after.setdefault(arrow.tail, []).append(arrow.head)
-    last_first = list(
-        networkx.topological_sort(_flow(scene, (arrow for arrow in scene.arrows if arrow.kind == "flow")).reverse())
-    )
+    flow = _flow(scene, (arrow for arrow in scene.arrows if arrow.kind == "flow"))
+    ordered = list(networkx.topological_sort(flow))
+    place, number = ({box: i for i, box in enumerate(boxes)} for boxes in (ordered, scene.boxes))
     free = set(scene.boxes)
-    for number in range(len(scene.boxes)):
-        length: dict[Box, int] = {}
-        best: dict[Box, Box] = {}
-        for box in last_first:
-            length[box] = 1000 if box.kind == "output" and not box.optional else 1  # lead to what is always computed
-            for head in after.get(box, ()):
-                if head in free and length[head] + 1 > length[box]:
-                    length[box], best[box] = length[head] + 1, head
-        starts = [box for box in scene.boxes if box in free]
-        if not starts:
+    length: dict[Box, int] = {}
+    best: dict[Box, Box | None] = {}
+
+    def measure(box: Box) -> None:
+        length[box] = 1000 if box.kind == "output" and not box.optional else 1  # lead to what is always computed
+        best[box] = None
+        for head in flow.succ[box]:
+            if head in free and length[head] + 1 > length[box]:
+                length[box], best[box] = length[head] + 1, head
+
+    for box in reversed(ordered):
+        measure(box)
+    longest = [(-length[box], number[box]) for box in scene.boxes]
+    heapify(longest)
+    for spine in count():
+        step: Box | None = None
+        while longest and (step is None or step not in free):
+            steps, at = heappop(longest)
+            step = scene.boxes[at] if -steps == length[scene.boxes[at]] else None  # else it was measured again
+        if step is None or step not in free or length[step] < 3:
             return
-        start = max(starts, key=lambda box: length[box])
-        if length[start] < 3:
-            return
-        step: Box | None = start
+        shorter: list[int] = []  # the places of what leads to this spine, the last first
         while step is not None:
-            step.spine = f"spine {number}"
+            step.spine = f"spine {spine}"
             free.discard(step)
-            step = best.get(step)
+            for box in flow.pred[step]:
+                heappush(shorter, -place[box])
+            step = best[step]
+        while shorter:
+            box = ordered[-heappop(shorter)]
+            before = length[box]
+            if box in free:
+                measure(box)
+            if length[box] != before:
+                heappush(longest, (-length[box], number[box]))
+                for tail in flow.pred[box]:
+                    heappush(shorter, -place[tail])
 
 
 def _order_stacks(scene: Scene) -> None:

@@ -39,6 +39,7 @@ class Levels:
             for path in self.chain(node.scope):
                 self._nodes.setdefault(path, []).append(node)
         self._kinds: dict[str, str] = {}
+        self._moving: dict[str, bool] = {}
         self._inside: dict[str, list[str]] = {}
         for path in self._nodes:
             chain = self.chain(path)
@@ -67,7 +68,9 @@ class Levels:
         return not self.graph.scopes[path].labelled and self.only_moves(path)
 
     def only_moves(self, path: str) -> bool:
-        return all(map(_only_moves, self._nodes.get(path, ())))
+        if path not in self._moving:
+            self._moving[path] = all(map(_only_moves, self._nodes.get(path, ())))
+        return self._moving[path]
 
     def is_dropout(self, path: str) -> bool:
         drops = [node.op.role == "dropout" for node in self._nodes.get(path, ()) if not _only_moves(node)]

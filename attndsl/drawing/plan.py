@@ -61,6 +61,7 @@ class Planner:
         self.last_call: ClosedCall | None = None
         self.views: dict[tuple[Region, str], list[Node]] = {}  # of what comes into a layer, before it reads them
         self.consumed: set[Box] = set()
+        self.reached: set[Box] = set()
         self.arrows: set[tuple[Box, Box, str]] = set()
         self.frames: dict[tuple[Region, str], SceneFrame] = {}
         self.constants: dict[Value, object] = {}
@@ -338,6 +339,7 @@ class Planner:
                     self.scene.ties.append((source.address, head))
                 continue
             self.consumed.add(source.box)
+            self.reached.add(head)
             kind = "mask" if source.value.type.dtype == "bool" else "flow"
             arrow = Arrow(source.box, head, kind, self.shape(source.value.type))
             if kind == "flow" and arrow.enters:
@@ -352,7 +354,7 @@ class Planner:
         is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else
         kind = self.levels.recognised.kind(call.nodes, self.levels.kinds_in(call.path))
         call.box.kind = "position" if is_bias else kind
-        is_input_free = not any(arrow.head is call.box for arrow in self.scene.arrows)
+        is_input_free = call.box not in self.reached
         if is_input_free and call.box.kind in ("activation", "block"):
             call.box.kind = "position"  # depends on nothing but parameters and sizes
         block = info.kind.replace("_", " ")

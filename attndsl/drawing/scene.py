@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from attndsl.records import dataclass, field
 
 
@@ -68,6 +70,14 @@ class Scene:
     ties: list[tuple[str, Box]] = field(default_factory=list)  # a parameter's address, and a box that uses it again
     heads: list[Box] = field(default_factory=list)  # the inputs of stacks that stand side by side, from left to right
     notes: list[str] = field(default_factory=list)
+
+    def ends(self) -> tuple[dict[Box, list[Arrow]], dict[Box, list[Arrow]]]:
+        """The arrows into each box, and those out of it."""
+        into, out = defaultdict[Box, list[Arrow]](list), defaultdict[Box, list[Arrow]](list)
+        for arrow in self.arrows:
+            into[arrow.head].append(arrow)
+            out[arrow.tail].append(arrow)
+        return into, out
 
     @property
     def frames(self) -> list[SceneFrame]:

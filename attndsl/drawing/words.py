@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 
+from attndsl.diagnostics import Source
 from attndsl.graph import Graph, InputInfo, Node, Type
 from attndsl.ops import Dot, Repeat, Scan, Softmax
 
@@ -145,17 +148,19 @@ def _index_functions(nodes: Iterable[Node]) -> dict[str, str]:
     it says which."""
     found: dict[str, str] = {}
     for node in nodes:
-        if node.span is None:
-            continue
-        source, line = node.span.source, node.span.line
-        while line > 0:
-            declared = _DECLARATION.match(source.line(line))
-            if declared:
-                if declared[1] in ("mask", "bias"):
-                    found.setdefault(declared[2], declared[1])
-                break
-            line -= 1
+        if node.span is not None:
+            declared = _declarations(node.span.source)
+            at = bisect_right(declared, node.span.line, key=lambda each: each[0])
+            if at and declared[at - 1][1] in ("mask", "bias"):
+                found.setdefault(declared[at - 1][2], declared[at - 1][1])
     return found
+
+
+@lru_cache(maxsize=32)
+def _declarations(source: Source) -> list[tuple[int, str, str]]:
+    """Every declaration in a file: its line, its kind and its name."""
+    lines = enumerate(source.text.split("\n"), 1)
+    return [(number, found[1], found[2]) for number, line in lines if (found := _DECLARATION.match(line))]
 
 
 def heads(nodes: Iterable[Node], sizes: Mapping[str, int]) -> tuple[str, ...]:

@@ -15,19 +15,62 @@ _BETWEEN = (  # what may stand between the softmax and the sum
     *(ops.Add, ops.Sub),
 )
 
+_Scored = tuple[Value, "Axis | None"]  # a value along an axis; None: whatever its axes are
+
 
 def attending(graph: Graph) -> frozenset[Node]:
     """The softmaxes that attend, whatever bodies they stand in."""
-    facts = Rewriter(graph)
+    weighing = Weighing(graph)
     softmaxes = (node for node in graph.body.walk() if isinstance(node.op, ops.Softmax))
-    return frozenset(node for node in softmaxes if weighed(facts, node) is not None)
+    return frozenset(node for node in softmaxes if weighing.axes(node) is not None)
 
 
-def weighed(facts: Rewriter, node: Node) -> frozenset[Axis] | None:
-    """What a softmax weighs (see `_in_sums`), if inputs have a say in what it weighs it by."""
-    (over,) = node.op.goes_over
-    axes = _in_sums(facts, node.output, over)
-    return axes if axes is not None and _from_data(facts, node.inputs[0], over) else None
+class Weighing:
+    """Says what a graph's softmaxes weigh, and remembers what it found out about the values that they are made of."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._facts = Rewriter(graph)
+        self._from_data: dict[_Scored, bool] = {}
+
+    def axes(self, node: Node) -> frozenset[Axis] | None:
+        """What a softmax weighs (see `_in_sums`), if inputs have a say in what it weighs it by."""
+        (over,) = node.op.goes_over
+        axes = _in_sums(self._facts, node.output, over)
+        return axes if axes is not None and self._is_from_data((node.inputs[0], over)) else None
+
+    def _is_from_data(self, start: _Scored) -> bool:
+        """Whether an input has a say in which elements the scores have along an axis: follow the axis back to where it
+        comes from, through renames and products. Parameters, ranges and constants come from nowhere."""
+        reached: dict[_Scored, _Scored | None] = {start: None}  # with where each was come to from
+        waiting = [start]
+        while waiting:
+            at = waiting.pop()
+            known = self._from_data.get(at)
+            before = () if known is not None else self._before(*at)
+            if known or before is None:
+                way: _Scored | None = at
+                while way is not None:
+                    self._from_data[way] = True
+                    way = reached[way]
+                return True
+            for each in before:
+                if each not in reached:
+                    reached[each] = at
+                    waiting.append(each)
+        self._from_data.update(dict.fromkeys(reached, False))
+        return False
+
+    def _before(self, value: Value, along: Axis | None) -> list[_Scored] | None:
+        """What has a say in the elements of a value along an axis; None where that is an input or a body."""
+        node = self._facts.producers.get(value)
+        if node is None or node.regions:
+            return None
+        if isinstance(node.op, ops.Rename) and along == node.op.new:
+            along = node.op.old
+        carrying = [v for v in node.inputs if along is None or along in v.type.axes]
+        if not carrying and not isinstance(node.op, ops.Broadcast):
+            carrying, along = list(node.inputs), None  # the axis is made here, of others
+        return [(each, along) for each in carrying]
 
 
 def _in_sums(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | None:
@@ -56,25 +99,3 @@ def _in_sums(facts: Rewriter, weights: Value, over: Axis) -> frozenset[Axis] | N
             is_product = isinstance(node.op, ops.Mul)
             waiting.append((node.output, renamed, met | further if is_product else met))
     return None
-
-
-def _from_data(facts: Rewriter, score: Value, axis: Axis) -> bool:
-    """Whether an input has a say in which elements the scores have along `axis`: follow the axis back to where it comes
-    from, through renames and products. Parameters, ranges and constants come from nowhere."""
-    waiting: list[tuple[Value, Axis | None]] = [(score, axis)]  # None: whatever its axes are
-    seen = set(waiting)
-    while waiting:
-        value, along = waiting.pop()
-        node = facts.producers.get(value)
-        if node is None or node.regions:
-            return True
-        if isinstance(node.op, ops.Rename) and along == node.op.new:
-            along = node.op.old
-        carrying = [v for v in node.inputs if along is None or along in v.type.axes]
-        if not carrying and not isinstance(node.op, ops.Broadcast):
-            carrying, along = list(node.inputs), None  # the axis is made here, of others
-        for before in carrying:
-            if (before, along) not in seen:
-                seen.add((before, along))
-                waiting.append((before, along))
-    return False

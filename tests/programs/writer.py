@@ -480,7 +480,12 @@ class _Writer:
         return True
 
     def _scan(self) -> bool:
-        t = self.some(fits=lambda t: len(t.axes) in (2, 3) and t.axes[-1] == "width" and t.axes[-2] in ("T", "S"))
+        def steps(t: Tensor) -> bool:
+            return (
+                len(t.axes) in (2, 3) and t.axes[-1] == "width" and t.axes[-2] in ("T", "S") and t.axes[0] != "hidden"
+            )
+
+        t = self.some(fits=steps)
         if t is None:
             return False
         pick, n, time, over = self.choice, self.made, t.axes[-2], t.axes[:-2]
