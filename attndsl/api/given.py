@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, Source
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, listening
 from attndsl.records import replace
 
 if TYPE_CHECKING:
@@ -47,6 +50,24 @@ def _plain(value: object) -> Setting | None:
     if callable(item) and getattr(value, "ndim", None) == 0:
         return _plain(item())
     return None
+
+
+@contextmanager
+def python_warnings() -> Iterator[None]:
+    """Within it, warnings are told as Python tells its own, at the user's line."""
+
+    def tell(found: tuple[Diagnostic, ...]) -> None:
+        frame, depth = sys._getframe(), 1
+        while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
+            frame, depth = frame.f_back, depth + 1
+        for it in found:
+            warnings.warn(f"[{it.code}] {it.message}", stacklevel=depth)
+
+    with listening(tell):
+        yield
+
+
+_INSIDE = ("attndsl", "contextlib")
 
 
 def for_python(told: Diagnostic) -> Diagnostic:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.checking import check_spec
-from attndsl.api.given import dtype_name, for_python, merged
+from attndsl.api.given import dtype_name, for_python, merged, python_warnings
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.diagnostics import AttnError, collected
@@ -240,7 +240,8 @@ class Model:
         from attndsl.runs.given_weights import check_run, read_weights
 
         check_run(where, self.spec, self.graph)
-        return read_weights(where, self.spec, self.graph)
+        with python_warnings():
+            return read_weights(where, self.spec, self.graph)
 
     def examples(self, sizes: Mapping[str, int] | None = None, *, seed: int = 0) -> dict[str, Array]:
         """Made-up inputs within the spec's bounds, of the `sizes` that are given and small ones for the rest."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.api.given import merged
+from attndsl.api.given import merged, python_warnings
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.records import dataclass
 
@@ -34,10 +34,12 @@ def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
     if spec is None:
         from attndsl.generation import load_run
 
-        return TrainedModel(load_run(Path(path)))
+        with python_warnings():
+            return TrainedModel(load_run(Path(path)))
     from attndsl.generation.published import open_published
 
-    return TrainedModel(open_published(spec, os.fspath(path)))
+    with python_warnings():
+        return TrainedModel(open_published(spec, os.fspath(path)))
 
 
 def resume(

@@ -16,6 +16,7 @@ from attndsl.running import backends
 from attndsl.running.program import Program
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import open_record
+from attndsl.weights.telling import warn_not_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -46,7 +47,8 @@ def load_run(folder: str | Path) -> Run:
     """Read a run folder: its final weights, or those of its newest checkpoint where that is further.
 
     Raises E0732 (no run, or nothing trained yet), E0733 (damaged weights), E0707 (the tokenizer is missing, unreadable,
-    or not the one that the run was trained with), and whatever is wrong with the recorded spec.
+    or not the one that the run was trained with), and whatever is wrong with the recorded spec. Warns of weights
+    that are not finite (W0602).
     """
     record = open_record(Path(folder))
     kept = record.facts["tokenizer"]
@@ -62,4 +64,5 @@ def load_run(folder: str | Path) -> Run:
         )  # fmt: skip
     graph = load(record.spec, record.settings)
     weights, step = furthest_parameters(record.folder)
+    warn_not_finite(weights, record.folder)
     return Run(record.folder, graph, weights, tokenizer, Recipe.from_json(record.facts["recipe"]), step, record.facts)

@@ -69,6 +69,7 @@ class TrainedBody:
         if self.path is None:
             return None
         from attndsl.weights.adapting import adapt_arrays, adapt_weights
+        from attndsl.weights.telling import warn_not_finite
 
         assert self.spec is not None
         if is_run(self.path):
@@ -77,6 +78,7 @@ class TrainedBody:
             found = adapt_weights(self.path, graph, self.spec.weights, fresh)
         tell(console, "new, drawn at random", found.missing)
         tell(console, "in the weights, and not used", found.unused)
+        warn_not_finite(found.arrays, self.path)
         drawn = dict(initial_parameters(graph, seed)) if found.missing else {}
         return {**drawn, **found.arrays}
 

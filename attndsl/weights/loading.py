@@ -18,7 +18,7 @@ from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
-from attndsl.weights.telling import several
+from attndsl.weights.telling import several, warn_not_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -36,13 +36,15 @@ def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
     E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608
     for another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to
     E0617 for a `config.json` that does not fit, E062x where the section itself is wrong. E0806 for parameters that no
-    memory here could hold.
+    memory here could hold. Warns (W0602) of values that are not finite.
     """
     with WeightsSource(path) as source:
         require_memory(graph, "float32")  # before every parameter is named, of which a `config.json` may ask for 10^9
         reader = reader_of(source, graph, sections)
         reader.check()
-        return reader.read()
+        arrays = reader.read()
+    warn_not_finite(arrays, path)
+    return arrays
 
 
 def parameters_of(graph: Graph) -> dict[str, ParameterInfo]:

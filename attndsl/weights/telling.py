@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, error
+from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, warn, warning
+from attndsl.lazy import np
 from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
 
 MOST_SHOWN = 5
 """How many tensors of one kind of mistake get a message each."""
@@ -17,6 +25,27 @@ def unwritable(path: str | os.PathLike[str], problem: OSError) -> AttnError:
         "E0612",
         f"{path} cannot be written: {problem.strerror or problem}",
         help="write somewhere else, or check how much space there is and who may write there",
+    )
+
+
+def warn_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[str]) -> None:
+    """Warn (W0602) of parameters, by address, that hold NaN or infinities; `origin` is where they were read."""
+    if not is_heard():
+        return
+    found = {address: bad for address, array in arrays.items() if (bad := array.size - np.isfinite(array).sum())}
+    if not found:
+        return
+    address, bad = next(iter(found.items()))
+    others = [f"`{other}`" for other in list(found)[1 : MOST_SHOWN + 1]]
+    more = f" and {len(found) - 1 - len(others)} more" if len(found) - 1 > len(others) else ""
+    warn(
+        warning(
+            "W0602",
+            f"`{address}` in {origin} has {bad:,} of {arrays[address].size:,} values that are NaN or infinite",
+            note=f"so have {', '.join(others)}{more}" if others else (),
+            help="what is computed from it will be NaN: look for where the weights come from, such as a training that "
+            "diverged, or a float16 that overflowed",
+        )
     )
 
 
