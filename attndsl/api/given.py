@@ -36,7 +36,7 @@ def merged(settings: Mapping[str, Setting] | None, named: Mapping[str, Setting])
     return found
 
 
-_WAYS = 'give a number, True, False, None, or text of the language, such as `act="silu"` or `seen="window(4)"`'
+_WAYS = 'give a number, True, False, None, a list, or text of the language, such as `act="silu"` or `seen="window(4)"`'
 
 
 def _plain(value: object) -> Setting | None:
@@ -46,6 +46,11 @@ def _plain(value: object) -> Setting | None:
         return "none"
     if isinstance(value, (str, int, float)):
         return value
+    if isinstance(value, (list, tuple)):
+        parts = [_plain(each) for each in value]
+        return None if any(part is None for part in parts) else parts
+    if callable(getattr(value, "tolist", None)) and getattr(value, "ndim", 0) == 1:
+        return _plain(value.tolist())  # type: ignore[attr-defined]
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
         return _plain(item())

@@ -12,6 +12,7 @@ from math import prod
 from attndsl.diagnostics import Source
 from attndsl.graph import Graph, InputInfo, Node, Type
 from attndsl.ops import Dot, Repeat, Scan, Softmax
+from attndsl.values import shown_setting
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
 
@@ -47,11 +48,12 @@ def title(graph: Graph) -> str:
 
 
 def subtitle(graph: Graph, width: int = 70) -> str:
-    """The hyperparameters that are numbers, in the order in which the spec has them, in lines of about `width`."""
+    """The hyperparameters that are numbers or lists of numbers, in the order of the spec, in lines of about `width`."""
     settings = []
     for name, value in graph.hyperparameters.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            settings.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+        parts = value if isinstance(value, tuple) else (value,)
+        if all(isinstance(part, (int, float)) and not isinstance(part, bool) for part in parts):
+            settings.append(f"{name} {shown_setting(value)}")
     lines = _fill(settings, width)
     while len(_fill(settings, width - 1)) == len(lines) and width > 10:  # lines of about the same length
         width -= 1

@@ -16,12 +16,13 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.sizes_and_axes import number
 from attndsl.elaborate.tensors import aligned, arithmetic
-from attndsl.elaborate.values import PLAIN, CompileTimeValue
+from attndsl.elaborate.values import PLAIN, CompileTimeValue, Evaluated, as_list
+from attndsl.graph import Value
 from attndsl.ops import Op
 from attndsl.records import MISSING, fields
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
-from attndsl.values import Number, operate
+from attndsl.values import LISTS, Number, operate
 
 if TYPE_CHECKING:
     from attndsl.records import Field
@@ -45,7 +46,10 @@ def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
 
 
 def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
-    if g.name in values.FUNCTIONS and _computable(g):
+    if g.name in values.FUNCTIONS and values.FUNCTIONS[g.name].takes == LISTS:
+        if not isinstance(g.positional[0].value, Value):
+            return of_list(g)
+    elif g.name in values.FUNCTIONS and _computable(g):
         g.frame.elaborator.budget.spend_on_sizes(g.frame.at(g.span), *g.positional)
         return operate(g.name, g.span, *g.positional)
     types = tuple(map(g.type, range(len(g.positional))))
@@ -61,6 +65,13 @@ def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
     if made.pointwise:
         aligned(g.frame, g.name, operands)
     return g.emit(made, *operands)
+
+
+def of_list(g: PrimitiveCall) -> CompileTimeValue:
+    """`sum(depths)`, `len(depths)`: a number that a list of compile-time values has."""
+    (given,) = g.positional
+    listed = as_list(given.value)
+    return operate(g.name, g.span, given if listed is None else Evaluated(listed, given.span))
 
 
 def _computable(g: PrimitiveCall) -> bool:

@@ -18,11 +18,11 @@ Tables = dict[object, dict[int, Scalar]]
 """What conditions on the index of one repeat come to, by what they say and by round."""
 
 
-def note_outcome(formula: Formula, outcome: Scalar) -> None:
-    """The body being elaborated is for rounds in which `formula` comes out so."""
+def note_outcome(formula: Formula, outcome: Scalar, span: Span | None = None) -> None:
+    """The body being elaborated is for rounds in which `formula`, written at `span`, comes out so."""
     key = formula.key()
     for variable in formula.variables:
-        variable.decisions[key] = (formula, outcome)
+        variable.decisions.setdefault(key, (formula, outcome, span))
 
 
 def note_use(formula: Formula, span: Span) -> None:
@@ -61,8 +61,8 @@ def split_rounds(
     same: Sequence[int] = remaining
     if variable.decisions:
         budget.spend(len(remaining) // ROUNDS_IN_A_STEP, span)
-    for formula, outcome in variable.decisions.values():
-        for column in _columns(formula, variable, same, tables, budget, span):
+    for formula, outcome, written in variable.decisions.values():
+        for column in _columns(formula, variable, same, tables, budget, written or span):
             same = [i for i in same if column[i] == outcome]
     for formula, place in variable.uses.values():
         for _ in _columns(formula, variable, same, tables, budget, place):

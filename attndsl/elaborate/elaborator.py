@@ -9,12 +9,22 @@ its body comes back here, to `execute`, until `dot(…)` is a `Primitive`, for w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.elaborate import bodies, calls, expressions, index_functions, inputs, primitives, statements, subscripts
+from attndsl.elaborate import (
+    bodies,
+    calls,
+    expressions,
+    index_functions,
+    inputs,
+    lists,
+    primitives,
+    statements,
+    subscripts,
+)
 from attndsl.elaborate.elaboration import Elaboration
 from attndsl.elaborate.frames import Frame, Poisoned, Viewpoint
 from attndsl.elaborate.parameters import declared_parameters
@@ -37,7 +47,7 @@ from attndsl.graph.verify import verify
 from attndsl.records import replace
 from attndsl.sizes import SizeTooLong
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Number, Text, too_long
+from attndsl.values import List, Nothing, Number, Text, too_long
 
 STATEMENTS: Mapping[type, Callable[[Any, Frame], object]] = {
     tree.Assign: statements.assign,
@@ -68,10 +78,9 @@ EXPRESSIONS: Mapping[type, Callable[[Any, Frame], CompileTimeValue]] = {
     tree.Call: expressions.call,
     tree.Labelled: expressions.labelled,
     tree.Pipe: expressions.pipe,
-    tree.AxesValue: subscripts.axes,
+    tree.List: lists.literal,
     tree.Arrow: subscripts.arrow,
     tree.Subscript: subscripts.subscript,
-    tree.Tuple: expressions.numbers_in_brackets,
     tree.Scope: lambda node, frame: frame.elaborator.enter(node, frame),
     tree.Repeat: lambda node, frame: frame.elaborator.enter(node, frame),
     tree.Scan: lambda node, frame: frame.elaborator.enter(node, frame),
@@ -117,7 +126,7 @@ class Elaborator(Elaboration):
             doc=model.doc or spec.file.doc,
             span=model.span,
             origin=spec.source.name,
-            kinds={name: kind_of(value) for name, value in hyperparameters.items()},
+            kinds=dict(kind for name, value in hyperparameters.items() for kind in _kinds(name, value)),
         )
         verify(graph)
         return graph
@@ -206,10 +215,17 @@ def _poison(statement: tree.Statement, frame: Frame) -> None:
 
 
 def _as_told(value: CompileTimeValue) -> object:
-    """A hyperparameter's value as a graph holds it: numbers, and texts for blocks and masks."""
+    """A hyperparameter's value as a graph holds it: numbers, texts for blocks and masks, tuples for lists."""
     if isinstance(value, Number):
         return bool(value.value) if value.is_bool else value.value
-    return shown(value)
+    return tuple(map(_as_told, value.values)) if isinstance(value, List) else shown(value)
+
+
+def _kinds(name: str, value: CompileTimeValue) -> Iterator[tuple[str, str]]:
+    """What `kind(…)` says of a hyperparameter and of the elements of a list."""
+    yield name, kind_of(value)
+    for i, each in enumerate(value.values if isinstance(value, List) else ()):
+        yield from _kinds(f"{name}[{i}]", each)
 
 
 __all__ = ["Elaborator"]

@@ -21,6 +21,8 @@ from attndsl.elaborate.values import (
     IndexFunctionValue,
     LayerValue,
     Primitive,
+    as_list,
+    as_plain,
     describe,
     how_to_apply,
     same,
@@ -28,7 +30,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Value
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, Nothing, Number, left_to_right, not_a_condition, operate
+from attndsl.values import SPELLINGS, List, Nothing, Number, Operand, left_to_right, not_a_condition, operate
 
 # ---------------------------------------------------------------- names
 
@@ -178,6 +180,8 @@ def chain(node: tree.Chain, frame: Frame) -> CompileTimeValue:
 def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: Frame) -> CompileTimeValue:
     """`left operator right`: a compile-time value, a mask or a bias, or a tensor."""
     a, b = left.value, right.value
+    if isinstance(a, (List, Axes)) or isinstance(b, (List, Axes)):
+        return _with_list(operator, left, right, span)
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
         frame.elaborator.budget.spend_on_sizes(frame.at(span), left, right)
         return operate(operator, span, left, right)
@@ -207,6 +211,17 @@ def _applied(operator: str, left: Evaluated, culprit: Evaluated) -> str | tuple[
     return how_to_apply(culprit.value)
 
 
+def _with_list(operator: str, left: Evaluated, right: Evaluated, span: Span) -> CompileTimeValue:
+    """`depths == [2, 2]`, `kind in kinds`; between lists only: a tensor is not one of a list's elements."""
+    for side in (left, right):
+        if isinstance(side.value, Value):
+            way = "compare it with each element: `tokens == 0 or tokens == 1`" if operator == "in" else ()
+            what = f"`{operator}` does not go between a list and a tensor"
+            raise error("E0104", what, side.span, describe(side.value), help=way)
+    plain = (Operand(as_plain(as_list(side.value) or side.value), side.span) for side in (left, right))
+    return operate(operator, span, *plain)
+
+
 def condition(node: tree.Expr, frame: Frame) -> bool:
     """The outcome of a compile-time condition. One on a repeat index is noted, so that the body is elaborated once for
     each way in which its conditions come out."""
@@ -225,7 +240,7 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
         )
     outcome = bool(value.value)
     if value.formula is not None:
-        note_outcome(value.formula, outcome)
+        note_outcome(value.formula, outcome, node.span)
     return outcome
 
 
@@ -331,16 +346,7 @@ def pipe(node: tree.Pipe, frame: Frame) -> CompileTimeValue:
     return value.value
 
 
-def numbers_in_brackets(node: tree.Tuple, frame: Frame) -> CompileTimeValue:
-    raise error(
-        "E0104",
-        "numbers in brackets have a meaning in `train` sections only",
-        node.span,
-        help="several axes are written `[B, T]`",
-    )
-
-
 __all__ = [
     "attribute", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
-    "numbers_in_brackets", "pipe", "unary", "unknown",
+    "pipe", "unary", "unknown",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Initializer
 from attndsl.syntax import tree
-from attndsl.values import Number, Text
+from attndsl.values import List, Nothing, Number, Text
 
 if TYPE_CHECKING:
     from attndsl.elaborate.files import FileScope
@@ -30,6 +30,8 @@ NUMBERS = ("a whole number", "a number")
 
 def kind(value: CompileTimeValue) -> str:
     """What sort of value a hyperparameter has."""
+    if isinstance(value, List):
+        return _kind_of_list(value)
     if isinstance(value, Number):
         if value.is_bool:
             return "a truth value"
@@ -41,6 +43,17 @@ def kind(value: CompileTimeValue) -> str:
     if isinstance(value, Initializer):
         return "an initialiser"
     return "a text" if isinstance(value, Text) else "nothing"
+
+
+def _kind_of_list(value: List) -> str:
+    """A list of what its elements are, those apart that are `none`; of several kinds, or of none, just a list."""
+    kinds = {kind(each) for each in value.values if not isinstance(each, Nothing)}
+    if kinds == set(NUMBERS):
+        kinds = {"a number"}
+    if len(kinds) != 1:
+        return "a list"
+    what = kinds.pop().partition(" ")[2]
+    return "a list of lists" if what.startswith("list") else f"a list of {what}s"
 
 
 def kind_of_default(default: tree.Expr | None, scope: FileScope) -> str | None:

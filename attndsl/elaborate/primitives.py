@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, joining
-from attndsl.elaborate.called import rule_for
+from attndsl.elaborate.called import of_list, rule_for
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
@@ -312,6 +312,7 @@ FORMS: dict[str, CallRule] = {
     **{name: CallRule(_initializer, (n, n), doc="an initialiser") for name, n in
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
     "kind": CallRule(_kind, doc="the kind of a compile-time value: mask, bias, rotation, score, none, …"),
+    "len": CallRule(of_list, doc="`len(depths)`: how many elements a list has"),
     "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis"),
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from attndsl.elaborate.values import (
     Axes,
     CompileTimeValue,
     Several,
+    as_list,
     describe,
     shown,
 )
@@ -22,9 +23,10 @@ from attndsl.graph import Value
 from attndsl.records import dataclass, fields, replace
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
-from attndsl.values import Nothing, Number, Text, named
+from attndsl.values import List, Nothing, Number, Text, named, to_setting
 
-Setting = str | int | float | bool
+Setting = str | int | float | bool | list[Any] | tuple[Any, ...]
+"""A value from outside: text of the language, or what Python has for it."""
 
 
 def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Frame) -> dict[str, CompileTimeValue]:
@@ -53,7 +55,7 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
             )
             continue
         try:
-            given[key] = _override(key, text)
+            given[key] = _override(key, _text(text, parameters[key].default))
         except AttnError as problem:
             problems += problem.diagnostics
     for name, parameter in parameters.items():
@@ -122,23 +124,33 @@ def misfits(parameter: tree.Parameter, written: tree.Expr, frame: Frame) -> tupl
     return ()
 
 
-def _override(key: str, text: Setting) -> _Given:
+def _text(value: Setting | None, default: tree.Expr | None) -> str:
+    """A setting as the language writes it. A text is written in it already; in a list of texts it gets quotes."""
+    if isinstance(value, (list, tuple)):
+        elements = default.values or () if isinstance(default, tree.List) else ()
+        of_texts = any(isinstance(element, tree.String) for element in elements)
+        parts = (to_setting(Text(each)) if of_texts and isinstance(each, str) else _text(each, None) for each in value)
+        return f"[{', '.join(map(str, parts))}]"
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else "true" if value else "false"
+    return str(value)
+
+
+def _override(key: str, text: str) -> _Given:
     """`--set key=text`, read as an expression of the language."""
-    if isinstance(text, bool):
-        text = "true" if text else "false"
-    before, written = "variant M:set { ", f"{key}={text}"
-    file, problems = parse(Source("--set", f"{before}{written} }}\n"))
+    before, typed = "variant M:set { ", f"{key}={text}"
+    file, problems = parse(Source("--set", f"{before}{typed} }}\n"))
     variant = next((d for d in file.declarations if isinstance(d, tree.Variant)), None)
-    if problems or variant is None or len(variant.settings) != 1 or not str(text).strip():
+    if problems or variant is None or len(variant.settings) != 1 or not text.strip():
         raise error(
             "E0403",
             f"`{key}={text}` cannot be read",
             None,
             help="write a number, true, false, or a block or mask of the language",
         )
-    source = Source("--set", written)  # what was typed, and nothing round it, is what messages show
+    source = Source("--set", typed)  # what was typed, and nothing round it, is what messages show
     value = _moved(variant.settings[0].value, source, -len(before))
-    return _Given(value, Span(source, len(key) + 1, len(written)), str(text))
+    return _Given(value, Span(source, len(key) + 1, len(typed)), text)
 
 
 def _moved(node: Any, source: Source, by: int) -> Any:
@@ -181,17 +193,20 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
         value = default
     elif given.outside is not None and isinstance(default, Text) and not isinstance(given.value, tree.String):
         value = Text(given.outside)  # a shell's quotes are gone by the time a setting arrives here
+    elif given.outside is not None and _is_of_texts(default) and isinstance(given.value, tree.List):
+        value = List(tuple(Text(_bare(element)) for element in given.value.axes.terms))  # and here
     else:
         value = _evaluated(given, default, name, frame)
     span = given.span
-    if isinstance(value, (Value, Axes, ArrowValue, Several)):
-        raise error(
-            "E0404", f"`{name}` cannot be {describe(value)}", span, help="give a number, a block, a mask or a text"
-        )
+    if (listed := as_list(value)) is not None:
+        value = List(tuple(map(_exact, listed.values)))
+    for each in (value, *(value.values if isinstance(value, List) else ())):
+        if isinstance(each, (Value, Axes, ArrowValue, Several)):
+            help = "give a number, a block, a mask, a text, or a list of such"
+            raise error("E0404", f"`{name}` cannot be {describe(each)}", span, help=help)
     if default is not None:
         value = _checked(name, value, default, given, parameter)
-    if isinstance(value, Number) and not value.is_bool and isinstance(value.value, Fraction):
-        value = Number(float(value.value))
+    value = _exact(value)
     if isinstance(value, Number) and isinstance(value.value, int) and not value.is_bool:
         if abs(value.value) >= 2**62:
             raise error("E0403", f"`{name}` is too large a number", span, help=f"the largest is {2**62 - 1:,}")
@@ -201,17 +216,39 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
     return value
 
 
+def _exact(value: CompileTimeValue) -> CompileTimeValue:
+    """A hyperparameter is a whole number or a float."""
+    if isinstance(value, Number) and not value.is_bool and isinstance(value.value, Fraction):
+        return Number(float(value.value))
+    return value
+
+
+def _is_of_texts(default: CompileTimeValue | None) -> bool:
+    return (
+        isinstance(default, List)
+        and any(True for _ in default.values)
+        and all(isinstance(value, Text) for value in default.values)
+    )
+
+
+def _bare(element: tree.AxisTerm) -> str:
+    """A text of a list as it was typed, with or without quotes."""
+    return element.size.value if isinstance(element.size, tree.String) else element.span.text
+
+
 def _checked(
     name: str, value: CompileTimeValue, default: CompileTimeValue, given: _Given, parameter: tree.Parameter
 ) -> CompileTimeValue:
-    """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, …; where the default is
-    `none`, anything goes."""
+    """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, list of these, …; where
+    the default is `none`, anything goes."""
     wanted, have = kind(default), kind(value)
     if wanted == "a number" and have == "a whole number":
-        assert isinstance(value, Number)
-        assert value.value is not None
-        return replace(value, value=float(value.value), size=None, axis=None)
-    if wanted == have or isinstance(default, Nothing) or isinstance(value, Nothing):
+        return _as_float(value)
+    if wanted == "a list of numbers" and have == "a list of whole numbers":
+        assert isinstance(value, List)
+        return List(tuple(map(_as_float, value.values)))
+    lists = "a list" in (wanted, have) and isinstance(default, List) and isinstance(value, List)
+    if wanted == have or lists or isinstance(default, Nothing) or isinstance(value, Nothing):
         return value
     shown = value.text if isinstance(value, Text) else describe(value)
     span, outside = given.span, given.outside is not None
@@ -226,6 +263,12 @@ def _checked(
             (f"give {wanted}: `{name}={_example(default)}`",),
         )
     )
+
+
+def _as_float(value: CompileTimeValue) -> CompileTimeValue:
+    if not isinstance(value, Number) or value.value is None:
+        return value
+    return replace(value, value=float(value.value), size=None, axis=None)
 
 
 def _example(default: CompileTimeValue) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.arguments import require_all
-from attndsl.elaborate.frames import Frame
+from attndsl.elaborate.frames import Frame, Poison
 from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of
 from attndsl.elaborate.tensors import emit, lift
-from attndsl.elaborate.values import Axes, Evaluated, Given
+from attndsl.elaborate.values import Evaluated, Given, as_axes
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
@@ -195,7 +195,8 @@ def _match_axis(
             bound.taken.setdefault(outer, name)
             inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, inside), term.span)
             return inside
-        if isinstance(known.value, Axes) and [t.span.text for t in known.value.terms] == [outer.name]:
+        axes = None if isinstance(known.value, Poison) else as_axes(known.value)
+        if axes is not None and [t.span.text for t in axes.terms] == [outer.name]:
             inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, outer), known.span)
             return outer
         if isinstance(known.value, Number) and known.value.size is not None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
-from attndsl.elaborate.values import Axes, CompileTimeValue, Evaluated, describe
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
 from attndsl.graph import Axis, Type, Value
 from attndsl.sizes import Constraint, Size, at_least_zero
 from attndsl.syntax import tree
@@ -202,15 +202,16 @@ def _has(types: Sequence[Type]) -> str:
 
 def axes_of(value: Evaluated, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> tuple[Axis, ...]:
     """The axes of an argument such as `over=S` or `over=[M, T]`."""
-    if isinstance(value.value, Axes):
+    written = as_axes(value.value)
+    if written is not None:
         found: list[Axis] = []
-        for term in value.value.terms:
-            if term.is_rest and value.value.frame.enclosing.rest is not None:
-                found += value.value.frame.enclosing.rest
+        for term in written.terms:
+            if term.is_rest and written.frame.enclosing.rest is not None:
+                found += written.frame.enclosing.rest
             elif term.is_rest and types:
                 found += [a for a in types[0].axes if a not in found]
             else:
-                found.append(axis_of(term, value.value.frame, types, known=known))
+                found.append(axis_of(term, written.frame, types, known=known))
         if len(set(found)) < len(found):
             raise error("E0205", f"{axes_text(found)} names an axis twice", value.span, help="write each axis once")
         return tuple(found)

@@ -10,11 +10,19 @@ from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.sizes_and_axes import type_of
 from attndsl.elaborate.tensors import lift, typed
-from attndsl.elaborate.values import BlockValue, CompileTimeValue, Evaluated, Several, describe, how_to_apply
+from attndsl.elaborate.values import (
+    BlockValue,
+    CompileTimeValue,
+    Evaluated,
+    Several,
+    as_plain,
+    describe,
+    how_to_apply,
+)
 from attndsl.graph import Initializer, Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
-from attndsl.values import Number, Text
+from attndsl.values import List, Number, Text, written
 
 DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
 
@@ -245,7 +253,7 @@ def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:
     """What the names in a condition stand for, where these are texts, numbers or truth values."""
     names = dict.fromkeys(part.text for part in _parts(node) if isinstance(part, tree.Name))
     found = {name: binding.value for name in reversed(names) if (binding := frame.lookup(name)) is not None}
-    shown = [f'{name} = "{value.text}"' for name, value in found.items() if isinstance(value, Text)]
+    shown = [f"{name} = {written(as_plain(value))}" for name, value in found.items() if isinstance(value, (Text, List))]
     shown += [f"{name} = {value.value}" if not value.is_bool else f"{name} = {value}"
               for name, value in found.items() if isinstance(value, Number) and value.value is not None]  # fmt: skip
     return (", ".join(shown),) if shown else ()

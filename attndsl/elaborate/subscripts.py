@@ -1,10 +1,10 @@
-"""Axis lists, arrows, and what stands in square brackets behind a value."""
+"""Arrows, and what stands in square brackets behind a value."""
 
 from __future__ import annotations
 
 from attndsl import ops
 from attndsl.diagnostics import Span, error
-from attndsl.elaborate import index_functions
+from attndsl.elaborate import index_functions, lists
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axis_of, size_of
 from attndsl.elaborate.tensors import emit, lift, require_within
@@ -14,6 +14,7 @@ from attndsl.elaborate.values import (
     CompileTimeValue,
     Evaluated,
     IndexFunctionValue,
+    as_list,
     describe,
 )
 from attndsl.graph import Axis, Value
@@ -22,24 +23,21 @@ from attndsl.syntax import tree
 from attndsl.values import Nothing, Number
 
 
-def axes(node: tree.AxesValue, frame: Frame) -> CompileTimeValue:
-    return Axes(node.axes.terms, frame)
-
-
 def arrow(node: tree.Arrow, frame: Frame) -> CompileTimeValue:
     return ArrowValue(Axes(node.source.terms, frame), Axes(node.target.terms, frame), node.span)
 
 
 def subscript(node: tree.Subscript, frame: Frame) -> CompileTimeValue:
     base = frame.evaluate(node.base)
+    if (listed := as_list(base)) is not None:
+        return lists.element(node, listed, frame)
     if isinstance(base, IndexFunctionValue):
         return _instance(node, base, frame)
     if isinstance(base, Nothing):
         return Number.of(True)  # no mask: everything attends
     if not isinstance(base, Value):
-        raise error(
-            "E0105", f"only tensors, masks and biases are subscripted, but this is {describe(base)}", node.base.span
-        )
+        what = f"only tensors, lists, masks and biases are subscripted, but this is {describe(base)}"
+        raise error("E0105", what, node.base.span)
     if any(e.axis is None for e in node.entries):
         return index_functions.read(node, Evaluated(base, node.base.span, node.base), frame)
     for entry in node.entries:
@@ -122,4 +120,4 @@ def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, c
     frame.elaborator.require(Constraint(relation, left, right, frame.site or span, code))
 
 
-__all__ = ["arrow", "axes", "subscript"]
+__all__ = ["arrow", "subscript"]

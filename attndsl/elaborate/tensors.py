@@ -145,6 +145,10 @@ def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:
     if formula.operator == "constant":
         return _lift(Number(formula.constant), frame, span)
     operands = [Evaluated(_emit_formula(o, frame, span), span) for o in formula.operands]
+    if formula.operator == "element":
+        exact = all(isinstance(value, int) for value in formula.table)
+        values = formula.table if exact else map(float, formula.table)
+        return emit(frame, ops.Element(tuple(values)), span, operands[0])  # type: ignore[arg-type]
     if formula.operator in ("float", "int"):
         return emit(frame, ops.Cast(formula.operator), span, *operands)
     if formula.operator == "^" and formula.operands[1].operator != "constant":

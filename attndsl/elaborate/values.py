@@ -9,7 +9,17 @@ from attndsl.diagnostics import Span, error
 from attndsl.graph import Initializer, Type, Value
 from attndsl.records import dataclass, field
 from attndsl.syntax import tree
-from attndsl.values import IndexVariable, Nothing, Number, Plain, Reference, Text, described
+from attndsl.values import (
+    IndexVariable,
+    List,
+    Nothing,
+    Number,
+    Plain,
+    Reference,
+    Text,
+    described,
+    written,
+)
 from attndsl.values import kind_of as kind_of_plain
 
 if TYPE_CHECKING:
@@ -136,11 +146,30 @@ class Several:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axes:
-    """An axis list as an argument, unresolved: whose axes it means depends on the primitive that takes it."""
+    """A list as axes, unresolved: whose axes it means depends on the primitive that takes it."""
 
     terms: tuple[tree.AxisTerm, ...]
     frame: Frame
     single: bool = False
+
+
+def as_axes(value: CompileTimeValue) -> Axes | None:
+    """The axes that a list stands for where axes are wanted; None where it was not written as one."""
+    found = value.axes if isinstance(value, List) else value
+    return found if isinstance(found, Axes) else None
+
+
+def as_list(value: CompileTimeValue) -> List | None:
+    """A value as a list, or None where it is something else; raises what is wrong with a list of which only axes could
+    be made."""
+    if not isinstance(value, Axes):
+        return value if isinstance(value, List) else None
+    for term in value.terms:
+        if term.name is not None or term.size is None:
+            raise error(
+                "E0104", f"`{term.span.text}` is an axis, and no value", term.span, help="a list is `[1, 2, 3]`"
+            )
+    return List(tuple(value.frame.evaluate(term.size) for term in value.terms if term.size is not None))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +185,7 @@ CompileTimeValue = Union[
     Number,
     Text,
     Nothing,
+    List,
     Primitive,
     BlockValue,
     LayerValue,
@@ -168,7 +198,7 @@ CompileTimeValue = Union[
 ]
 
 
-PLAIN = (Number, Text, Nothing)
+PLAIN = (Number, Text, Nothing, List)
 """What the operators of `attndsl.values` take."""
 
 NAMED = (Primitive, BlockValue, IndexFunctionValue, Initializer)
@@ -204,7 +234,7 @@ def describe(value: CompileTimeValue) -> str:
     """What a value is, in words for a message."""
     if isinstance(value, Value):
         return f"a tensor {value.type}"
-    if isinstance(value, (Number, Text, Nothing)):
+    if isinstance(value, PLAIN):
         return described(value)
     if isinstance(value, IndexFunctionValue):
         return f"a {value.kind}"
@@ -225,7 +255,7 @@ def how_to_apply(value: CompileTimeValue) -> str | tuple[()]:
     """The way out where a block, or a list of axes, stands in the place of a tensor."""
     if isinstance(value, BlockValue) and value.lacks:
         return f"give it what it needs: `{name_of(value)}(…, {', '.join(f'{name}=…' for name in value.lacks)})`"
-    return () if isinstance(value, Axes) else "apply it to its tensors first"
+    return () if isinstance(value, (Axes, List)) else "apply it to its tensors first"
 
 
 def name_of(value: BlockValue | Primitive) -> str:
@@ -234,7 +264,7 @@ def name_of(value: BlockValue | Primitive) -> str:
 
 def kind_of(value: CompileTimeValue) -> str:
     """The word that `kind(…)` gives: what sort of position, mask or block an argument is."""
-    if isinstance(value, (Number, Text, Nothing)):
+    if isinstance(value, PLAIN):
         return kind_of_plain(value)
     if isinstance(value, IndexFunctionValue):
         return value.kind
@@ -253,7 +283,7 @@ MAX_PARTS = 1_000
 
 def parts_of(values: Iterable[CompileTimeValue], span: Span) -> int:
     """How many parts a value has that is made of `values` at `span`. Raises E0111 where they are too many."""
-    parts = 1 + sum(v.parts for v in values if isinstance(v, (BlockValue, Primitive, IndexFunctionValue)))
+    parts = 1 + sum(map(_parts, values))
     if parts > MAX_PARTS:
         raise error(
             "E0111",
@@ -264,12 +294,20 @@ def parts_of(values: Iterable[CompileTimeValue], span: Span) -> int:
     return parts
 
 
+def _parts(value: CompileTimeValue) -> int:
+    if isinstance(value, List):
+        return sum(map(_parts, value.values))
+    return value.parts if isinstance(value, (BlockValue, Primitive, IndexFunctionValue)) else 0
+
+
 def shown(value: CompileTimeValue) -> str:
     """A compile-time value as a user would type it, as far as it has a short form."""
     if isinstance(value, Number):
         if value.is_bool:
             return "true" if value.value else "false"
         return str(value.value)
+    if isinstance(value, List):
+        return written(as_plain(value))
     if isinstance(value, IndexFunctionValue):
         if value.declaration is not None:
             return _shown_declared(value.declaration, value.given)
@@ -335,4 +373,6 @@ def tensors_of(value: CompileTimeValue) -> list[Value]:
 
 def as_plain(value: CompileTimeValue) -> Plain:
     """A compile-time value as `attndsl.values` has it: a block or a mask by how it is written."""
+    if isinstance(value, List):
+        return List(tuple(map(as_plain, value.values)))
     return value if isinstance(value, PLAIN) else Reference(shown(value), kind_of(value))

@@ -174,7 +174,7 @@ class Graph:
     doc: str | None = None
     span: Span | None = None
     origin: str = field(default="")  # the name of the file that the model was read from
-    kinds: Mapping[str, str] = field(default_factory=dict)  # what `kind(x)` says of each hyperparameter
+    kinds: Mapping[str, str] = field(default_factory=dict)  # what `kind(x)` says of hyperparameters, and of `depths[0]`
 
     @property
     def parameter_count(self) -> int:

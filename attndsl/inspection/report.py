@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from attndsl.records import dataclass
+from attndsl.values import storable
 
 SCHEMA = "attndsl.inspect/1"
 
@@ -123,10 +124,7 @@ class Report:
             "model": self.model,
             "variant": self.variant,
             "doc": self.doc,
-            "hyperparameters": {
-                name: value if isinstance(value, (bool, int, float, str)) or value is None else str(value)
-                for name, value in self.hyperparameters.items()
-            },
+            "hyperparameters": {name: storable(value) for name, value in self.hyperparameters.items()},
             "sizes": [
                 {"name": size.name, "value": size.value, "given": size.given, "reason": size.reason or None}
                 for size in self.sizes

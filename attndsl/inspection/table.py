@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from attndsl.inspection.report import KEPT_CONVENTION, LayerReport, Report, first_sentence
 from attndsl.records import dataclass
+from attndsl.values import shown_setting
 
 GAP = "  "
 STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "": ""}
@@ -57,7 +58,7 @@ def _header(report: Report, width: int, paint: Callable[[str, str], str]) -> lis
     lines = [paint(_cut(title, width), "bold")]
     if report.doc:
         lines += _wrap(first_sentence(report.doc).split(), "", width)
-    settings = [f"{name} = {_setting(value)}" for name, value in report.hyperparameters.items()]
+    settings = [f"{name} = {shown_setting(value)}" for name, value in report.hyperparameters.items()]
     if settings:
         lines += _wrap(settings, "hyperparameters  ", width, ", ")
     if report.sizes:
@@ -89,12 +90,6 @@ def _totals(report: Report, width: int, paint: Callable[[str, str], str]) -> lis
         users = ", ".join(item.used_by)
         lines += _wrap(f"* {item.address} is shared, counted once; also read by: {users}".split(), "", width)
     return lines
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list[str]:

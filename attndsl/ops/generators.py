@@ -49,6 +49,39 @@ class Constant(Op):
             return np.asarray(self.value, call.dtype(call.output.dtype))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Element(Op):
+    """The number at an index of a list that is written in the program, of truth values, of whole numbers or of floats.
+    An index out of range is an error."""
+
+    name = "element"
+    operands = ("index",)
+    role = "none"
+    noun = "number"
+    differentiable = False
+    values: tuple[float | int | bool, ...]
+
+    def _key(self) -> tuple[str, str]:
+        return type(self.values[0]).__name__, repr(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Element) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def infer(self, index: Type) -> Type:
+        rules.integer(index, 0, self.name)
+        kinds = {bool: BOOL, int: INT, float: FLOAT}
+        return index.with_dtype(kinds[type(self.values[0])])
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        in_range(arrays[0], len(self.values), Axis.of(Size.of(len(self.values))))
+        with np.errstate(over="ignore"):
+            found: Array = np.asarray(self.values, call.dtype(call.output.dtype))[arrays[0]]
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Range(Op):
     """0, 1, 2, … along an axis."""

@@ -5,7 +5,7 @@
       tokenizer = wordpiece(2000)
       special   = tokens(pad="[PAD]", unknown="[UNK]", begin="[CLS]", end="[SEP]", mask="[MASK]")
       minimize  = loss
-      optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
+      optimizer = adamw(lr=6e-4, betas=[0.9, 0.95], decay=0.1)
       schedule  = warmup_cosine(warmup=2000, steps=600000, floor=0.1)
       clip      = 1.0
     }

@@ -1,4 +1,4 @@
-"""The values of a `train` section: values of the language, words, pairs, patterns, and calls with options."""
+"""The values of a `train` section: values of the language, words, lists, patterns, and calls with options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from attndsl.values import (
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A value with the place it stands at. `value` is the number, boolean, text or tuple; `word` the name as written
+    """A value with the place it stands at. `value` is the number, boolean, text or list; `word` the name as written
     (`adamw`, `bytes`), also of a call, whose arguments are `positional` and `named`."""
 
     word: str
@@ -63,8 +63,6 @@ def _written(node: tree.Expr, settings: _Settings) -> Written:
                 tuple(value for name, value in values if name is None),
                 {name.text: value for name, value in values if name is not None},
             )
-        case tree.Tuple():
-            return Written("", tuple(_written(item, settings).value for item in node.values), node.span)
         case tree.Conditional():
             chosen = node.then if settings.holds(node.condition) else node.otherwise
             return _written(chosen, settings)

@@ -321,8 +321,17 @@ class TreeBuilder(ExpressionBuilder):
         return tree.Scope(span, self.identifier(name), body)
 
     def repeat(self, span: Span, children: Children) -> tree.Repeat:
-        name, count, carried, body = children
-        return tree.Repeat(span, self.identifier(name), count, carried or (), body)
+        unrolled, names, count, carried, body = children
+        name, *rest = names
+        for other in rest[1:]:
+            self.complain(
+                "E0010",
+                "a `repeat` has at most two names: the counter and the element",
+                other.span,
+                help="as in `repeat stage, depth in depths { … }`",
+            )
+        element = rest[0] if rest else None
+        return tree.Repeat(span, name, element, count, carried or (), body, unrolled is not None)
 
     def scan(self, span: Span, children: Children) -> tree.Scan:
         name, axis, carried, body = children

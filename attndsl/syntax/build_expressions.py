@@ -126,20 +126,17 @@ class ExpressionBuilder:
         base, name = children
         return tree.Attribute(span, base, self.identifier(name))
 
-    def axes_value(self, span: Span, children: Children) -> tree.AxesValue:
-        return tree.AxesValue(span, children[0])
+    def list_value(self, span: Span, children: Children) -> tree.List:
+        return tree.List(span, children[0])
 
     def arrow(self, span: Span, children: Children) -> tree.Arrow:
         source, target = (
-            side
-            if isinstance(side, tree.AxisList)
+            side.axes
+            if isinstance(side, tree.List)
             else tree.AxisList(side.span, (tree.AxisTerm(side.span, None, side),))
             for side in children
         )
         return tree.Arrow(span, source, target)
-
-    def tuple_value(self, span: Span, children: Children) -> tree.Tuple:
-        return tree.Tuple(span, tuple(children))
 
     def subscript(self, span: Span, children: Children) -> tree.Subscript:
         base, entries = children

@@ -270,10 +270,6 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
     """Two values with nothing between them, or an operator with nothing after it."""
     token, source = place.token, place.source
     expects_value = place.parser.awaits_value()
-    if expects_value and place.kind == "LSQB" and not place.at_start:
-        return place.say(
-            "E0010", "a list of axes can only be an argument", help="as in `over=[M, T]` or `[D] -> [heads, head]`"
-        )
     if expects_value and place.kind in (NEWLINE, END, "RBRACE", "RPAR", "RSQB", "COMMA") and not place.at_start:
         last = _last_token(place.parser)
         help = ""
@@ -313,8 +309,9 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
     if place.kind == "COMMA" and place.bracket is not None and "RPAR" in place.expected:
         return place.say(
             "E0010",
-            "a list of values can only be an argument",
+            "`,` is not allowed here",
             other=Label(place.span(place.bracket.start, place.bracket.end), "in these parentheses"),
+            help="a list is written in square brackets: `[a, b]`",
         )
     return None
 

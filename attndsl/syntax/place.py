@@ -13,8 +13,8 @@ from attndsl.syntax.tables import END
 if TYPE_CHECKING:
     from attndsl.syntax.parser import Parsing
 
-COMPARISONS = ("EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST")
-OPERANDS = ("NAME", "NUMBER", "STRING", "LPAR", "TRUE", "FALSE", "SCOPE", "REPEAT", "SCAN")
+COMPARISONS = ("EQUAL", "UNEQUAL", "LESS", "AT_MOST", "MORE", "AT_LEAST", "IN")
+OPERANDS = ("NAME", "NUMBER", "STRING", "LPAR", "TRUE", "FALSE", "LSQB", "SCOPE", "UNROLLED", "REPEAT", "SCAN")
 OPERATORS = (
     *("OR", "AND", *COMPARISONS, "BAR", "AMPERSAND", "PLUS", "MINUS", "TIMES", "DIVIDE", "FLOOR_DIVIDE"),
     *("REMAINDER", "POWER", "PIPE"),
@@ -86,7 +86,6 @@ class ParserPlace:
         if expected.issuperset(("NAME", "NUMBER", "LPAR")):
             words.append("a value")
             expected.difference_update(STARTS_VALUE)
-            expected.discard("LSQB")
         elif "PLUS" in expected:
             expected.difference_update(AFTER_VALUE)
         for kind, name in (

@@ -19,7 +19,7 @@ PIPE, CONDITIONAL, OR, AND, NOT, COMPARISON, UNION, INTERSECTION, SUM, PRODUCT, 
 
 _LEVELS = {
     **{"or": OR, "and": AND, "|": UNION, "&": INTERSECTION, "+": SUM, "-": SUM, "^": POWER},
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), COMPARISON),
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), COMPARISON),
     **dict.fromkeys(("*", "/", "//", "%"), PRODUCT),
 }
 
@@ -273,8 +273,11 @@ def _region(node: tree.Scope | tree.Repeat | tree.Scan, indent: str) -> str:
     if isinstance(node, tree.Scope):
         head = f"scope {node.name.text}"
     else:
-        over = _expression(node.count, PIPE, indent) if isinstance(node, tree.Repeat) else _axis(node.axis)
-        head = f"{'repeat' if isinstance(node, tree.Repeat) else 'scan'} {node.name.text} in {over}"
+        if isinstance(node, tree.Repeat):
+            names = node.name.text + (f", {node.element.text}" if node.element else "")
+            head = f"{'unrolled ' if node.unrolled else ''}repeat {names} in {_expression(node.count, PIPE, indent)}"
+        else:
+            head = f"scan {node.name.text} in {_axis(node.axis)}"
         carried = (
             f"{it.name.text}{f': {_type(it.type)}' if it.type else ''} = {_expression(it.value, PIPE, indent)}"
             for it in node.carried
@@ -357,12 +360,10 @@ def _spelled(node: tree.Expr, indent: str) -> tuple[str, int]:
         case tree.Pipe():
             stages = "".join(f" |> {_stage(stage, indent)}" for stage in node.stages)
             return _expression(node.value, CONDITIONAL, indent) + stages, PIPE
-        case tree.AxesValue():
+        case tree.List():
             return _axes(node.axes), POSTFIX
         case tree.Arrow():
             return f"{_side(node.source)} -> {_side(node.target)}", POSTFIX
-        case tree.Tuple():
-            return f"({', '.join(_expression(value, PIPE, indent) for value in node.values)})", POSTFIX
         case tree.Scope() | tree.Repeat() | tree.Scan():
             return _region(node, indent), OPERAND
 

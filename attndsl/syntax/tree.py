@@ -131,7 +131,7 @@ class Unary(Tree):
 class Chain(Tree):
     """`a + b - c`: operands of one precedence level, left to right; `operators[i]` stands before `operands[i + 1]`.
 
-    The levels: `or` · `and` · `== != < <= > >=` (two operands only) · `|` · `&` · `+ -` · `* / // %` · `^` (right to
+    The levels: `or` · `and` · `== != < <= > >= in` (two operands only) · `|` · `&` · `+ -` · `* / // %` · `^` (right to
     left, two operands).
     """
 
@@ -181,10 +181,16 @@ class Pipe(Tree):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AxesValue(Tree):
-    """An axis list as an argument: `[M, T]`."""
+class List(Tree):
+    """`[M, T]`: a list of values, or of axes where axes are wanted (`over=[M, T]`, `[*, S]`, `[in=width]`)."""
 
     axes: AxisList
+
+    @property
+    def values(self) -> tuple[Expr, ...] | None:
+        """What it is a list of; None where only axes are written so: a name with a size, or `*`."""
+        values = tuple(term.size for term in self.axes.terms if term.name is None and term.size is not None)
+        return values if len(values) == len(self.axes.terms) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,13 +199,6 @@ class Arrow(Tree):
 
     source: AxisList
     target: AxisList
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tuple(Tree):
-    """`(0.9, 0.95)`: two or more values as one argument, `betas=(0.9, 0.95)`."""
-
-    values: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,12 +250,16 @@ class Scope(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat(Tree):
-    """`repeat h in depth { … }`: a statement, or an expression whose value is what it emits or carries."""
+    """`repeat h in depth { … }`: a statement, or an expression whose value is what it emits or carries. `count` is how
+    often, or the list whose elements (`repeat stage, depth in depths`) or index and elements it goes through; with
+    `unrolled` the body is written out for each of a number of rounds."""
 
     name: Identifier
+    element: Identifier | None
     count: Expr
     carried: tuple[Carried, ...]
     body: tuple[Statement, ...]
+    unrolled: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,9 +284,8 @@ Expr = (
     | Call
     | Labelled
     | Pipe
-    | AxesValue
+    | List
     | Arrow
-    | Tuple
     | Subscript
     | Scope
     | Repeat

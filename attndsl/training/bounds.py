@@ -44,7 +44,7 @@ def fitted(
     """The model at the tokenizer's vocabulary and at the number of classes. What was set must be large enough (E0709,
     E0757); `given` are settings of the model that were not the user's, and give way."""
     chosen, _ = split_settings(settings, made.graph.hyperparameters)
-    decided: dict[str, Setting] = {}
+    decided: dict[str, int] = {}
     for role, name in made.recipe.objective.roles.items():
         count, what = _count(role, made.recipe, data)
         if count is None:
@@ -53,7 +53,7 @@ def fitted(
         fixed = bound is None or bound in chosen or (what == "tokens" and bound in given)
         if not fixed:
             assert bound is not None
-            decided[bound] = max(count, int(decided.get(bound, 0)))
+            decided[bound] = max(count, decided.get(bound, 0))
         elif limit is not None and limit < count:
             _refuse(what, name, bound, limit, count, of_body=bound in given and bound not in chosen)
     changed = {name: value for name, value in decided.items() if made.graph.hyperparameters.get(name) != value}

@@ -31,6 +31,7 @@ from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
 from attndsl.training.log import Line, cut_log
 from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
+from attndsl.values import storable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +90,7 @@ def begin(
         facts = {
             "spec": copy_spec(opened, staging / SPEC),
             "settings": dict(made.settings),
-            "hyperparameters": {name: _plain(value) for name, value in graph.hyperparameters.items()},
+            "hyperparameters": {name: storable(value) for name, value in graph.hyperparameters.items()},
             "parameters": graph.parameter_count,
             "recipe": recipe.to_json(),
             "tokenizer": _tokenizer_facts(found, tokenizer is not None),
@@ -266,7 +267,3 @@ def _tokenizer_facts(data: TrainingData, of_body: bool) -> dict[str, Any]:
         return {}
     facts = {"kind": tokenizer.kind, "vocab": tokenizer.vocab, "fingerprint": tokenizer.fingerprint}
     return facts | ({"of_body": True} if of_body else {})
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, (bool, int, float, str)) else str(value)

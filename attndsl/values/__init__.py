@@ -6,40 +6,45 @@ references. A model's hyperparameters and conditions, a `train` section, the `co
 """
 
 from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, left_to_right, not_a_condition
-from attndsl.values.hyperparameters import hyperparameters_of, named
+from attndsl.values.hyperparameters import hyperparameters_of, named, shown_setting, storable
 from attndsl.values.number import (
     CONSTANTS,
     SPELLINGS,
     Formula,
     IndexVariable,
+    List,
     Nothing,
     Number,
     Plain,
     Reference,
     Text,
     described,
+    elements,
     equal,
     from_python,
     kind_of,
     operate,
+    place_in,
     to_python,
     to_setting,
     too_long,
     undo,
     written,
 )
-from attndsl.values.operators import FUNCTIONS, OPERATORS, Scalar, apply, rule_of
+from attndsl.values.operators import FUNCTIONS, LISTS, OPERATORS, Scalar, apply, rule_of
 
 __all__ = [
     "CONSTANTS",
     "FUNCTIONS",
     "KIND",
+    "LISTS",
     "OPERATORS",
     "SPELLINGS",
     "Absent",
     "Evaluator",
     "Formula",
     "IndexVariable",
+    "List",
     "Nothing",
     "Number",
     "Operand",
@@ -49,6 +54,7 @@ __all__ = [
     "Text",
     "apply",
     "described",
+    "elements",
     "equal",
     "from_python",
     "hyperparameters_of",
@@ -57,7 +63,10 @@ __all__ = [
     "named",
     "not_a_condition",
     "operate",
+    "place_in",
     "rule_of",
+    "shown_setting",
+    "storable",
     "to_python",
     "to_setting",
     "too_long",

@@ -10,7 +10,18 @@ from typing import TypeVar
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
-from attndsl.values.number import CONSTANTS, Number, OperandLike, Plain, Text, described, kind_of, operate
+from attndsl.values.number import (
+    CONSTANTS,
+    List,
+    Number,
+    OperandLike,
+    Plain,
+    Text,
+    described,
+    kind_of,
+    operate,
+    place_in,
+)
 from attndsl.values.operators import FUNCTIONS
 
 KIND = "kind"
@@ -106,6 +117,10 @@ class Evaluator:
                 return self._chain(node)
             case tree.Conditional():
                 return self.evaluate(node.then if self.holds(node.condition) else node.otherwise)
+            case tree.List() if node.values is not None:
+                return List(tuple(map(self.evaluate, node.values)))
+            case tree.Subscript():
+                return self._element(node)
             case tree.Call():
                 name = self._function(node)
                 operands = [self._operand(argument.value) for argument in node.arguments]
@@ -129,6 +144,10 @@ class Evaluator:
                     self._named(node)
             case tree.Unary() | tree.Chain() | tree.Conditional():
                 inside = tuple(part for part in tree.children(node) if not isinstance(part, tree.Identifier))  # type: ignore[misc]
+            case tree.List() if node.values is not None:
+                inside = node.values
+            case tree.Subscript():
+                inside = (node.base, _index_in(node))
             case tree.Call():
                 self._function(node)
                 inside = tuple(argument.value for argument in node.arguments)
@@ -153,6 +172,13 @@ class Evaluator:
             found = CONSTANTS.get(node.text)
         if found is None:
             raise self.unknown(node)
+        return found
+
+    def _element(self, node: tree.Subscript) -> Plain:
+        base = self.evaluate(node.base)
+        if not isinstance(base, List):
+            raise error("E0104", f"only a list has elements here, but this is {described(base)}", node.base.span)
+        found: Plain = base.values[place_in(base, self._operand(_index_in(node)), node.span)]
         return found
 
     def _chain(self, chain: tree.Chain) -> Plain:
@@ -208,12 +234,20 @@ class Evaluator:
         return name
 
 
+def _index_in(node: tree.Subscript) -> tree.Expr:
+    """What stands in the brackets of `list[i]`; E0404 where that is not one index."""
+    (entry, *others) = node.entries
+    if others or entry.index is None or entry.axis is not None:
+        raise _unsupported(node)
+    return entry.index
+
+
 def _unsupported(node: tree.Expr) -> AttnError:
     return error(
         "E0404",
         f"`{node.span.text}` is not known at compile time",
         node.span,
-        help="a value here is made of numbers, texts, names, operators, `… if … else …` and functions of numbers "
+        help="a value here is made of numbers, texts, lists, names, operators, `… if … else …` and functions "
         f"({', '.join(FUNCTIONS)})",
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Protocol, Union
+from typing import Any, Protocol, Union
 
 from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size, SizeTooLong, at_least_zero
-from attndsl.values.operators import EITHER, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
+from attndsl.values.operators import EITHER, LISTS, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
 
 MAX_SIZE_PARTS = 64
 """How many parts the formula of a size may have, written out as a sum of products: terms, symbols, functions."""
@@ -32,7 +32,7 @@ class IndexVariable:
     value: Value
     representative: int
     entry: object
-    decisions: dict[object, tuple[Formula, Scalar]] = field(default_factory=dict)  # by `Formula.key`
+    decisions: dict[object, tuple[Formula, Scalar, Span | None]] = field(default_factory=dict)  # by `Formula.key`
     uses: dict[object, tuple[Formula, Span]] = field(default_factory=dict)  # by `Formula.key`
     rounds: Indices | None = None
 
@@ -41,21 +41,27 @@ class IndexVariable:
 class Formula:
     """How a number follows from repeat indices: an index, a constant, or an operator over formulas."""
 
-    operator: str  # "index", "constant", or an operator or function of `attndsl.values.operators`
+    operator: str  # "index", "constant", "element", or an operator or function of `attndsl.values.operators`
     operands: tuple[Formula, ...] = ()
     variable: IndexVariable | None = None
     constant: Scalar | None = None
     length: int = 1  # how many operators it has, at least 1
+    table: tuple[Scalar, ...] = ()  # of "element", whose operand is a place in it
 
     @staticmethod
     def applied(operator: str, *operands: Formula) -> Formula:
         """An operator over formulas."""
         return Formula(operator, operands, length=1 + sum(o.length for o in operands if o.operands))
 
+    @staticmethod
+    def element(table: tuple[Scalar, ...], place: Formula) -> Formula:
+        """The element of a list at a place that follows from repeat indices."""
+        return Formula("element", (place,), length=1 + (place.length if place.operands else 0), table=table)
+
     def key(self, of: Callable[[IndexVariable], object] = lambda variable: variable) -> object:
         """Equal for formulas that say the same of indices that are the same by `of`."""
         index = None if self.variable is None else of(self.variable)
-        return self.operator, index, self.constant, tuple(o.key(of) for o in self.operands)
+        return self.operator, index, self.constant, self.table, tuple(o.key(of) for o in self.operands)
 
     @property
     def variables(self) -> frozenset[IndexVariable]:
@@ -69,6 +75,11 @@ class Formula:
         if self.operator == "constant":
             assert self.constant is not None
             return self.constant
+        if self.operator == "element":
+            place = self.operands[0].value(at)
+            if place not in range(len(self.table)):
+                raise Uncomputable(f"the place is {place}, and the list has {elements(len(self.table))}")
+            return self.table[int(place)]
         return apply(self.operator, *(o.value(at) for o in self.operands))
 
 
@@ -119,7 +130,16 @@ class Reference:
     kind: str = "block"
 
 
-Plain = Union[Number, Text, Nothing, Reference]
+@dataclass(frozen=True, slots=True, eq=False)
+class List:
+    """`[2, 2, 6]`: values in order; while a model is elaborated, whatever is known at compile time. `axes` is what it
+    means where axes are wanted."""
+
+    values: tuple[Any, ...]
+    axes: object | None = None
+
+
+Plain = Union[Number, Text, Nothing, Reference, List]
 
 CONSTANTS: dict[str, Number | Nothing] = {"none": Nothing(), "pi": Number.of(math.pi)}
 """The names that every place knows, beside `true` and `false`."""
@@ -141,28 +161,43 @@ def described(value: Plain) -> str:
         return f"the {'truth value' if value.is_bool else 'number'} `{value}`"
     if isinstance(value, Text):
         return f'the text "{value.text}"' if len(value.text) <= 40 else "a text"
+    if isinstance(value, List):
+        return f"a list of {elements(len(value.values))}"
     return "`none`" if isinstance(value, Nothing) else f"`{value.text}`"
+
+
+def elements(count: int) -> str:
+    """How many elements there are, in words."""
+    return f"{count} element{'s' if count != 1 else ''}"
 
 
 def kind_of(value: Plain) -> str:
     """The word that `kind(…)` gives."""
     if isinstance(value, Reference):
         return value.kind
-    return {Number: "number", Text: "text", Nothing: "none"}[type(value)]
+    return {Number: "number", Text: "text", Nothing: "none", List: "list"}[type(value)]
 
 
 def from_python(value: object) -> Plain:
-    """A number, truth value or text of Python's as a value of the language; None is `none`."""
+    """A number, truth value, text or list of Python's as a value of the language; None is `none`."""
     if value is None:
         return CONSTANTS["none"]
     if isinstance(value, str):
         return Text(value)
+    if isinstance(value, (tuple, list)):
+        return List(tuple(map(from_python, value)))
     assert isinstance(value, (bool, int, float, Fraction))
     return Number.of(value)
 
 
-def to_python(value: Plain) -> bool | int | float | str | None:
+Python = Union[bool, int, float, str, None, "list[Python]"]
+"""What JSON can hold of the values of the language."""
+
+
+def to_python(value: Plain) -> Python:
     """A value as JSON can hold it; None for `none`, or for a number that is not known yet."""
+    if isinstance(value, List):
+        return [to_python(each) for each in value.values]
     if isinstance(value, Number):
         if value.is_bool and value.value is not None:
             return bool(value.value)
@@ -175,6 +210,8 @@ def written(value: Plain) -> str:
     if isinstance(value, Text):
         escaped = value.text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
         return f'"{escaped}"'
+    if isinstance(value, List):
+        return f"[{', '.join(map(written, value.values))}]"
     if isinstance(value, Number):
         return str(to_python(value)).lower() if value.is_bool else str(to_python(value))
     return "none" if isinstance(value, Nothing) else value.text
@@ -183,12 +220,16 @@ def written(value: Plain) -> str:
 def to_setting(value: Plain) -> bool | int | float | str:
     """A value as `--set` and `load` take it: a text in quotes, so that it is nothing else."""
     plain = to_python(value) if isinstance(value, Number) else written(value)
-    assert plain is not None
+    assert isinstance(plain, (bool, int, float, str))
     return plain
 
 
 def equal(a: Plain, b: Plain) -> bool:
-    """Whether two values are the same: numbers by value, things by how they are written; two kinds never are."""
+    """Whether two values are the same: numbers by value, things by how they are written, lists element by element; two
+    kinds never are."""
+    if isinstance(a, List) or isinstance(b, List):
+        lists = isinstance(a, List) and isinstance(b, List) and len(a.values) == len(b.values)
+        return lists and all(map(equal, a.values, b.values))  # type: ignore[union-attr]
     if isinstance(a, Number) and isinstance(b, Number):
         return a.is_bool == b.is_bool and None not in (a.value, b.value) and bool(apply("==", a.value, b.value))  # type: ignore[arg-type]
     if isinstance(a, Number) or isinstance(b, Number):
@@ -213,9 +254,11 @@ def operate(operator: str, span: Span, *operands: OperandLike, mixed: bool = Fal
     they are different then), E0405 where there is no such number, E0404 where it cannot be known at compile time.
     """
     operator = SPELLINGS.get(operator, operator)
+    takes = rule_of(operator).takes
+    if takes == LISTS:
+        return of_list(operator, span, *operands)
     if operator in ("==", "!=") and (equal := _equal(span, *operands, mixed=mixed)) is not None:
         return Number.of(equal == (operator == "=="))
-    takes = rule_of(operator).takes
     numbers: list[Number] = []
     for operand in operands:
         value = operand.value
@@ -232,7 +275,9 @@ def _equal(span: Span, left: OperandLike, right: OperandLike, *, mixed: bool) ->
     numbers = isinstance(a, Number), isinstance(b, Number)
     if all(numbers) and a.is_bool == b.is_bool:  # type: ignore[attr-defined]
         return None
-    if not mixed and any(numbers) and not isinstance(a, Nothing) and not isinstance(b, Nothing):
+    lists = isinstance(a, List), isinstance(b, List)
+    apart = any(numbers) or any(lists) != all(lists)
+    if not mixed and apart and not isinstance(a, Nothing) and not isinstance(b, Nothing):
         what = f"{described(a)} with {described(b)}"  # type: ignore[arg-type]
         raise error("E0104", f"`{span.text}` compares {what}", span, "never equal")
     return equal(a, b)  # type: ignore[arg-type]
@@ -240,6 +285,9 @@ def _equal(span: Span, left: OperandLike, right: OperandLike, *, mixed: bool) ->
 
 def _wrong_kind(operator: str, takes: str, operand: OperandLike) -> AttnError:
     value = operand.value
+    if takes == LISTS:
+        what = described(value)  # type: ignore[arg-type]
+        return error("E0104", f"`{operator}` takes a list, but this is {what}", operand.span, help="as in `[1, 2, 3]`")
     way = {NUMBERS: "compare it with something, or convert it with `int(…)`", TRUTH_VALUES: "compare it with something"}
     return error(
         "E0104",
@@ -265,6 +313,62 @@ def undo(operator: str, place: int, span: Span, result: Number, *others: Number)
     except Uncomputable as problem:
         raise error("E0405", f"`{span.text}` cannot be {result}: {problem}", span) from None
     return Number.of(bool(value) if rule.truth else value)
+
+
+# ---------------------------------------------------------------- lists
+
+
+def of_list(operator: str, span: Span, *operands: OperandLike) -> Number:
+    """`value in list`, `len(list)`, `sum`, `max` and `min` of a list of numbers. Raises E0104 where it is not one,
+    E0405 for the largest of no numbers."""
+    *before, operand = operands
+    if not isinstance(operand.value, List):
+        raise _wrong_kind(operator, LISTS, operand)
+    values = operand.value.values
+    if operator == "len":
+        return Number.of(len(values))
+    if operator == "in":
+        return _contains(span, before[0].value, values)
+    for value in values:
+        if not isinstance(value, Number) or value.is_bool:
+            what = f"`{operator}` takes a list of numbers, but this one holds {described(value)}"
+            raise error("E0104", what, operand.span, help="as in `[1, 2, 3]`")
+    if not values and operator != "sum":
+        raise error("E0405", f"this number cannot be computed: `{operator}` of a list without elements", span)
+    found = values[0] if values else Number.of(0)
+    for value in values[1:]:
+        found = _combine({"sum": "+", "max": "maximum", "min": "minimum"}[operator], span, found, value)
+    return found
+
+
+def _contains(span: Span, wanted: object, values: tuple[Plain, ...]) -> Number:
+    """Whether a value is one of `values`; the index of a repeat may be."""
+    found = Number.of(False)
+    for value in values:
+        if isinstance(wanted, Number) and isinstance(value, Number) and wanted.is_bool == value.is_bool:
+            one = _combine("==", span, wanted, value)
+        else:
+            one = Number.of(equal(wanted, value))  # type: ignore[arg-type]
+        found = _combine("or", span, found, one)
+    return found
+
+
+def place_in(found: List, at: OperandLike, span: Span) -> int:
+    """The place that `list[at]` means; E0104 where `at` is not a whole number, E0404 where it is not known yet, E0211
+    where the list has no such element."""
+    place, count = at.value, len(found.values)
+    if not isinstance(place, Number) or place.is_bool or isinstance(place.value, (float, Fraction)):
+        what = described(place) if isinstance(place, (Number, Text, Nothing, Reference, List)) else "none"
+        raise error("E0104", f"an element of a list goes by a whole number, but this is {what}", at.span)
+    if place.value is None:
+        raise error(
+            "E0404", f"which element is meant depends on the size of an input: `{place}`", at.span,
+            help="an index of a list is a number, or the counter of a `repeat`",
+        )  # fmt: skip
+    if place.value not in range(count):
+        which = f"they are counted from 0 to {count - 1}" if count else ()
+        raise error("E0211", f"the index is {place.value}, and the list has {elements(count)}", at.span, note=which)
+    return int(place.value)
 
 
 def _combine(operator: str, span: Span, *operands: Number) -> Number:

@@ -19,7 +19,7 @@ Scalar = Union[int, float, Fraction]
 LARGEST_BITS = 1024
 """How long the numerator and the denominator of an exact number may be: as long as the largest float."""
 
-NUMBERS, TRUTH_VALUES, EITHER = "numbers", "truth values", "numbers and truth values"
+NUMBERS, TRUTH_VALUES, EITHER, LISTS = "numbers", "truth values", "numbers and truth values", "lists"
 
 
 class Uncomputable(ValueError):
@@ -67,6 +67,11 @@ def _sigmoid(a: Scalar) -> float:
     return 1 / (1 + math.exp(-a)) if a >= 0 else math.exp(a) / (1 + math.exp(a))
 
 
+def _of_list(*operands: Scalar) -> Scalar:
+    """A list holds more than numbers: `attndsl.values.number` computes what is said of one."""
+    raise NotImplementedError
+
+
 OPERATORS: dict[str, Operator] = {
     "+": Operator(lambda a, b: a + b, undo=(lambda r, b: r - b, lambda r, a: r - a)),
     "-": Operator(lambda a, b: a - b, undo=(lambda r, b: r + b, lambda r, a: a - r)),
@@ -81,6 +86,7 @@ OPERATORS: dict[str, Operator] = {
     "<=": Operator(lambda a, b: a <= b, truth=True),
     ">": Operator(lambda a, b: a > b, truth=True),
     ">=": Operator(lambda a, b: a >= b, truth=True),
+    "in": Operator(_of_list, takes=LISTS, truth=True, lossy="a list has other elements"),
     "and": Operator(lambda a, b: bool(a and b), takes=TRUTH_VALUES, truth=True),
     "or": Operator(lambda a, b: bool(a or b), takes=TRUTH_VALUES, truth=True),
     "neg": Operator(lambda a: -a, 1, undo=(lambda r: -r,)),
@@ -108,6 +114,7 @@ FUNCTIONS: dict[str, Operator] = {
     "float": Operator(float, 1, EITHER, undo=(lambda r: r,)),
     "int": Operator(int, 1, EITHER),
     "bool": Operator(bool, 1, EITHER, True),
+    **{name: Operator(_of_list, 1, LISTS, lossy="different lists have it") for name in ("len", "sum", "max", "min")},
 }
 
 

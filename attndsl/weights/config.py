@@ -22,7 +22,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_h
 from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
-from attndsl.values import Absent, Number, Plain, Reference, described, not_a_condition
+from attndsl.values import Absent, List, Number, Plain, Reference, described, not_a_condition
 from attndsl.weights.choices import ABSENT
 from attndsl.weights.keys import Keys, Lookup, key_of, keys_in, lookup_in, operators_of, shown
 
@@ -45,8 +45,6 @@ BOOKKEEPING = frozenset({
 from, in which dtype it is stored, how text is generated from it."""
 
 MODEL_TYPE = "model_type"
-ARCHITECTURES = "architectures"
-"""A key whose value is a list of one text, compared and written as if it were the text."""
 
 # ---------------------------------------------------------------- from the file
 
@@ -86,8 +84,9 @@ def config_settings(
                 require(entry, lookup, source)
             else:
                 value = Keys(lookup).evaluate(entry.value)
-                if isinstance(value, Reference) and value.kind == "table":
-                    raise error("E0616", f"{source}: `{entry.value.span.text}` is {value.text}", entry.value.span)
+                for part in value.values if isinstance(value, List) else (value,):
+                    if isinstance(part, Reference) and part.kind == "table":
+                        raise error("E0616", f"{source}: `{entry.value.span.text}` is {part.text}", entry.value.span)
                 settings[entry.name.text] = value
         except Absent as absent:
             found += _lacks(absent, config, source).diagnostics

@@ -12,8 +12,11 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.syntax import tree
-from attndsl.values import CONSTANTS, Absent, Evaluator, Number, Plain, Reference, from_python
+from attndsl.values import CONSTANTS, Absent, Evaluator, List, Number, Plain, Reference, from_python
 from attndsl.weights.choices import ABSENT, Choice, choice_of, counted
+
+ARCHITECTURES = "architectures"
+"""A key whose value is a list of one text, compared and written as if it were the text."""
 
 Lookup = Callable[[str], Any]
 """The value of a key as JSON has it; None where it is absent."""
@@ -99,7 +102,7 @@ class Keys(Evaluator):
 
     def other(self, node: tree.Expr) -> Plain:
         if (key := key_of(node)) is not None:
-            return from_json(self._present(key, node))
+            return from_json(self._present(key, node), key)
         if (choice := choice_of(node)) is not None:
             return self._chosen(choice)
         table = counted(node)
@@ -140,12 +143,14 @@ class Keys(Evaluator):
         return row.value
 
 
-def from_json(value: Any) -> Plain:
-    """A value of a configuration: a list of one text counts as the text; any other list or table is nothing that an
+def from_json(value: Any, key: str = "") -> Plain:
+    """A value of a configuration: the only one of the `architectures` counts as a text; a table is nothing that an
     expression could use, and equal to nothing."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        value = value[0]
-    if isinstance(value, (bool, int, float, str)):
+    if key == ARCHITECTURES and isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if isinstance(value, list):
+        return List(tuple(map(from_json, value)))
+    if value is None or isinstance(value, (bool, int, float, str)):
         return from_python(value)
     return Reference(shown(value), "table")
 

@@ -247,7 +247,7 @@ def _call(call: tree.Call, piped: tuple[Side, ...], sizes: Mapping[str, int]) ->
 
 
 def _concat(call: tree.Call, parts: tuple[Side, ...], over: tree.Expr, sizes: Mapping[str, int]) -> ConcatSide:
-    if isinstance(over, tree.AxesValue) and len(over.axes.terms) == 1:
+    if isinstance(over, tree.List) and len(over.axes.terms) == 1:
         term = parse_term(over.axes.terms[0], sizes)
     elif not isinstance(over, tree.Arrow):
         term = parse_term(tree.AxisTerm(over.span, None, over), sizes)

@@ -15,10 +15,10 @@ from attndsl.lazy import np
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import new_folder, place_of, replacing
 from attndsl.syntax import tree
-from attndsl.values import hyperparameters_of
+from attndsl.values import hyperparameters_of, storable
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
-from attndsl.weights.settings import FORMAT, FORMAT_VERSION, plain, write_json
+from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
 from attndsl.weights.telling import unwritable
 
@@ -37,7 +37,7 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], grap
 
     `arrays` must be exactly the graph's parameters (E0605 to E0608); E0612 where the file cannot be written."""
     check_arrays(arrays, graph)
-    settings = {name: plain(value) for name, value in graph.hyperparameters.items()}
+    settings = {name: storable(value) for name, value in graph.hyperparameters.items()}
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),

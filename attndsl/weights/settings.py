@@ -14,6 +14,7 @@ from attndsl.records import replace
 from attndsl.storage.safetensors import parse_json
 from attndsl.syntax import tree
 from attndsl.values import (
+    List,
     Nothing,
     Number,
     Plain,
@@ -24,8 +25,8 @@ from attndsl.values import (
     to_setting,
     written,
 )
-from attndsl.weights.config import ARCHITECTURES, config_settings
-from attndsl.weights.keys import keys_in
+from attndsl.weights.config import config_settings
+from attndsl.weights.keys import ARCHITECTURES, keys_in
 from attndsl.weights.sources import WeightsSource, read_json
 
 if TYPE_CHECKING:
@@ -156,11 +157,17 @@ def _found_settings(
 
 def kept_values(kept: Mapping[str, object]) -> dict[str, Plain]:
     """Hyperparameters that were written down as JSON; a text there is what the language says of the value."""
-    return {
-        name: Reference(value, "text") if isinstance(value, str) else from_python(value)
-        for name, value in kept.items()
-        if isinstance(value, PLAIN)
-    }
+    return {name: _kept(value) for name, value in kept.items() if _is_plain(value)}
+
+
+def _kept(value: object) -> Plain:
+    if isinstance(value, list):
+        return List(tuple(map(_kept, value)))
+    return Reference(value, "text") if isinstance(value, str) else from_python(value)
+
+
+def _is_plain(value: object) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, PLAIN)
 
 
 def heads(sections: Sequence[tree.Weights]) -> set[str]:
@@ -190,7 +197,7 @@ def own_settings(source: WeightsSource) -> dict[str, Plain] | None:
             f"{source.path} is of version {version} of the format, this attndsl reads up to {FORMAT_VERSION}",
             help="update attndsl",
         )
-    if not isinstance(settings, dict) or not all(isinstance(v, PLAIN) for v in settings.values()):
+    if not isinstance(settings, dict) or not all(map(_is_plain, settings.values())):
         raise _damaged(source)
     return kept_values(settings)
 
@@ -245,6 +252,8 @@ def agrees(found: Plain, value: Plain) -> bool:
     """Whether two values of a hyperparameter mean the same weights; real numbers are free."""
     if isinstance(value, Nothing) and isinstance(found, Reference):
         return found.text == written(value)
+    if isinstance(found, List) and isinstance(value, List) and len(found.values) == len(value.values):
+        return all(map(agrees, found.values, value.values))
     numbers = [n for n in (found, value) if isinstance(n, Number) and not n.is_bool]
     if len(numbers) == 2 and any(isinstance(number.value, float) for number in numbers):
         return True
@@ -261,8 +270,3 @@ def disagreement(name: str, found: Plain, value: Plain, path: str) -> AttnError:
 
 def write_json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
-
-
-def plain(value: object) -> bool | int | float | str:
-    """A hyperparameter as JSON can hold it."""
-    return value if isinstance(value, PLAIN) else str(value)

@@ -6,7 +6,7 @@ from right to left, a count of labels becomes a table of names. Then the require
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attndsl.diagnostics import error
@@ -14,8 +14,8 @@ from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Absent, Number, Plain, described, equal, rule_of, to_python, undo, written
 from attndsl.weights.choices import Choice, Row, choice_of, counted
-from attndsl.weights.config import ARCHITECTURES, Config, alternatives, is_absent, require
-from attndsl.weights.keys import Keys, is_source, key_of, keys_in, lookup_in, operators_of, subject_key
+from attndsl.weights.config import Config, alternatives, is_absent, require
+from attndsl.weights.keys import ARCHITECTURES, Keys, is_source, key_of, keys_in, lookup_in, operators_of, subject_key
 
 LABELS, NUMBERS = "id2label", "label2id"
 """The table of a classifier's labels by number, which `count` may count, and the one by name beside it."""
@@ -73,6 +73,8 @@ def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
             None if key_of(table) == LABELS else f"only the labels, `count({LABELS})`, can be written from their number"
         )
     steps = _steps(expression)
+    if isinstance(expression, tree.Subscript):
+        return "one element does not give the whole list"
     if not steps:
         return f"`{expression.span.text}` only tells on which side of a condition it is"
     places = [at for at, (_, _, operand) in enumerate(steps) if unknown & set(keys_in(operand))]
@@ -164,9 +166,10 @@ class _Export:
         for key, value in self.known.items():
             if value is not None:
                 _put(config, key, value)
+        mapped = frozenset(self.known)
         for entry in section.config:
             if entry.name is None and not entry.ignored:
-                _fulfil(entry, config)
+                _fulfil(entry, config, mapped)
         return config
 
     def evaluate(self, expression: tree.Expr) -> Plain:
@@ -299,8 +302,9 @@ def _put(config: Config, key: str, value: Any) -> None:
     place[last] = value
 
 
-def _fulfil(entry: tree.ConfigEntry, config: Config) -> None:
-    """Write what the first alternative of a requirement asks for; check the requirement if nothing is left to write."""
+def _fulfil(entry: tree.ConfigEntry, config: Config, mapped: Collection[str]) -> None:
+    """Write what the first alternative of a requirement asks for: the value of a key, or an element of a list that no
+    hyperparameter is `mapped` to; check the requirement if nothing is left to write."""
     lookup = lookup_in(config)
     first = alternatives(entry)[0]
     if is_absent(first):
@@ -312,6 +316,10 @@ def _fulfil(entry: tree.ConfigEntry, config: Config) -> None:
                 value = to_python(Keys(lookup).evaluate(first.operands[1]))
                 _put(config, key, [value] if key == ARCHITECTURES else value)
                 return
+        if isinstance(first, tree.Chain) and operators_of(first) == {"in"}:
+            key = key_of(first.operands[1])
+            if key is not None and key not in mapped:
+                _put(config, key, [*(lookup(key) or ()), to_python(Keys(lookup).evaluate(first.operands[0]))])
         require(entry, lookup, EXPORTED)
     except Absent as absent:
         raise error(

@@ -234,6 +234,17 @@ def lower_range(site: Site) -> Expr:
     return function("torch.arange", site.function.size(site.op.axis.size).text, f"device={site.function.device()}")
 
 
+def lower_element(site: Site) -> Expr:
+    """One of some numbers: Python's, where the index is."""
+    values, index = site.op.values, site.arguments[0]
+    listed = ", ".join(number(value).text for value in values)
+    if index.host:
+        return Expr(f"({listed}{',' if len(values) == 1 else ''})[{index.text}]", host=True)
+    dtype = site.torch_dtype(site.output.dtype)
+    table = function("torch.tensor", f"[{listed}]", f"dtype={dtype}", f"device={site.function.device()}")
+    return Expr(f"{table.text}[{index.text}]")
+
+
 def lower_one_hot(site: Site) -> Expr:
     length = site.function.size(site.op.axis.size).text
     at = site.tensor(site.arguments[0], INT)
@@ -317,6 +328,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Constant: lower_constant,
     ops.Range: lower_range,
     ops.SizeOf: lambda site: site.function.size(site.op.size),
+    ops.Element: lower_element,
     ops.OneHot: lower_one_hot,
     ops.Parameter: lambda site: Expr(site.function.parameter(site.op.address)),
     ops.Uniform: lower_uniform,

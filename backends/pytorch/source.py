@@ -22,6 +22,7 @@ from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
 from attndsl.ops import Repeat
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
+from attndsl.values import shown_setting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,7 +305,7 @@ class File:
         title = graph.name + (f" ({graph.variant})" if graph.variant else "")
         doc = " ".join((graph.doc or "").split())
         origin = graph.origin.rpartition("/")[2] or "a graph"
-        values = [f"{name} = {_shown(value)}" for name, value in graph.hyperparameters.items()]
+        values = [f"{name} = {shown_setting(value)}" for name, value in graph.hyperparameters.items()]
         paragraphs = [[doc]] if doc else []
         paragraphs.append(
             [
@@ -339,10 +340,6 @@ def _filled(words: Iterable[str], width: int) -> list[str]:
             lines.append("")
         lines[-1] += f" {word}" if lines[-1] else word
     return lines
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _block_name(path: str) -> str:

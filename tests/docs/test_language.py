@@ -176,7 +176,8 @@ def test_the_kinds_of_a_recipe_are_in_tables(what: str) -> None:
         said = dict(re.findall(r"`(\w+)(?:=([^`]+))?`", cells[-1]))
         assert said.keys() == about.options.keys(), about.name
         for option, value in said.items():
-            assert _read(value) == (about.options[option].default if value else ""), f"{about.name}: {option}"
+            default = about.options[option].read(option, _read(value), None) if value else None
+            assert default == (about.options[option].default if value else None), f"{about.name}: {option}"
         if what == "objective":
             assert cells[1] == {"TEXT": "text", "RECORDS": "rows", "IMAGES": "images"}[about.data.name]
             assert cells[2:4] == [

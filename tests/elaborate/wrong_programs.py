@@ -1120,14 +1120,101 @@ model M(mode="sum") {
         ("E0104", 3),
     ),
     wrong(
-        "list_as_hyperparameter",
+        "axes_as_hyperparameter",
         """
-model M(width=[3]) {
+model M(width=[in=3]) {
   input x: float[B]
   output y = x
 }
 """,
-        ("E0404", 1),
+        ("E0104", 1),
+    ),
+    wrong(
+        "list_with_an_unknown_name",
+        """
+model M(width=8, kinds=[1, widht]) {
+  input x: float[B]
+  output y = x
+}
+""",
+        ("E0101", 1),
+    ),
+    wrong(
+        "list_of_another_kind",
+        """
+model M(depths=[2, 2, 6]) {
+  input x: float[B]
+  output y = x
+}
+variant M:odd { depths=["a"] }
+""",
+        ("E0401", 5, 1),
+    ),
+    wrong(
+        "beyond_a_list",
+        """
+model M(kinds=["full", "band"]) {
+  input x: float[B]
+  output y = x if kinds[2] == "full" else x * 2
+}
+""",
+        ("E0211", 3),
+    ),
+    wrong(
+        "a_condition_that_a_list_lacks_for_a_round",
+        """
+model M(kinds=["full", "band"], depth=3) {
+  input x: float[B]
+  repeat layer in depth {
+    if kinds[layer] == "full" { x *= 2 }
+  }
+  output y = x
+}
+""",
+        ("E0405", 4),
+    ),
+    wrong(
+        "a_number_that_a_list_lacks_for_a_round",
+        """
+model M(rates=[0.5, 0.25], depth=3) {
+  input x: float[B]
+  repeat layer in depth {
+    x *= rates[layer]
+  }
+  output y = x
+}
+""",
+        ("E0405", 4),
+    ),
+    wrong(
+        "a_list_indexed_by_a_tensor",
+        """
+model M(rates=[0.5, 0.25]) {
+  input at: int[B]
+  output y = rates[at] * 2
+}
+""",
+        ("E0404", 3),
+    ),
+    wrong(
+        "a_list_indexed_by_a_fraction",
+        """
+model M(rates=[0.5, 0.25]) {
+  input x: float[B]
+  output y = x * rates[0.5]
+}
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "a_tensor_in_a_list",
+        """
+model M(places=[0, 4]) {
+  input at: int[B]
+  output y = float(at in places)
+}
+""",
+        ("E0104", 3),
     ),
     wrong(
         "rearrange_of_a_missing_axis",
@@ -1221,7 +1308,7 @@ model M(width=4) {
   output y = mean(x, over=(B, T))
 }
 """,
-        ("E0104", 3),
+        ("E0010", 3),
     ),
     wrong(
         "axis_by_number",

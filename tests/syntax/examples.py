@@ -95,7 +95,7 @@ block images(n)(x: float16[B, Y, X, C]) {
   y = rearrange(x, [Y*P, X*Q, C] -> [Y*X, P*Q*C])
   m = mean(y, over=[Y*X, P*Q*C])
   parts = split(y, over=S -> [M, T])
-  z = windows(y, over=T -> [U, R], size=3, stride=2, pad=(1, 1))
+  z = windows(y, over=T -> [U, R], size=3, stride=2, pad=[1, 1])
   return x[T < n], x[T=:n], x[T=n:], x[T=a:b -> U], x[T=:, 4 * width=0], f(n)(x)(y), x[i].weight[j, k], x[T=0:n -> in=U]
 }
 """,
@@ -164,7 +164,7 @@ weights Encoder from huggingface {
 }
 train Decoder {
   batches = next_token(tokens, targets)
-  optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
+  optimizer = adamw(lr=6e-4, betas=[0.9, 0.95], decay=0.1)
   schedule = warmup_cosine(warmup=2000, steps=600000)
   clip = 1.0
 }

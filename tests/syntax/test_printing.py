@@ -146,9 +146,8 @@ def _compound(inside):
     side = st.lists(term, min_size=1, max_size=3).map(lambda it: tree.AxisList(AT, tuple(it)))
     value = st.one_of(
         inside,
-        axes.map(lambda it: tree.AxesValue(AT, it)),
+        axes.map(lambda it: tree.List(AT, it)),
         st.builds(tree.Arrow, st.just(AT), side, side),
-        st.lists(inside, min_size=2, max_size=3).map(lambda it: tree.Tuple(AT, tuple(it))),
     )
     argument = st.builds(tree.Argument, st.just(AT), st.none() | identifiers, value)
     bare = st.builds(tree.AxisTerm, st.just(AT), st.none(), inside)

@@ -64,7 +64,7 @@ def test_keywords_come_from_the_grammar():
     assert {"layer", "repeat", "return", "if", "input"} < found.statements
     assert not found.statements & found.declarations
     assert found.bodies - found.statements == {"model", "block", "mask", "bias", "train"}
-    assert found.bodies & found.statements == {"scope", "repeat", "scan", "if"}
+    assert found.bodies & found.statements == {"scope", "repeat", "unrolled", "scan", "if"}
 
 
 def test_parsing_needs_no_lark_and_writes_nothing(tmp_path):

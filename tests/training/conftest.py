@@ -31,7 +31,7 @@ model Tiny(vocab=256, context=16, width=16, depth=1, heads=2, p=0.1) {
 train Tiny {
   batches    = next_token(tokens, targets)
   minimize   = loss
-  optimizer  = adamw(lr=1e-2, betas=(0.9, 0.95), decay=0.1)
+  optimizer  = adamw(lr=1e-2, betas=[0.9, 0.95], decay=0.1)
   schedule   = warmup_cosine(warmup=2, steps=12, floor=0.1)
   batch      = 4
   evaluate   = 5

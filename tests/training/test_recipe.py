@@ -36,7 +36,7 @@ def test_everything_can_be_said() -> None:
     recipe = read("""
       batches = next_token(words, next)
       minimize = nll
-      optimizer = adamw(lr=6e-4, betas=(0.9, 0.95), decay=0.1)
+      optimizer = adamw(lr=6e-4, betas=[0.9, 0.95], decay=0.1)
       schedule = warmup_cosine(warmup=2000, steps=600000, floor=0.1)
       clip = 0.5
       batch = 2 * 8 + 4 - 4
@@ -83,7 +83,7 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("optimizer = 3", "E0721", "adamw, adam, sgd, adafactor, lion", "3"),
         ("optimizer = adamw(lr=-1)", "E0721", "at least 0", "-1"),
         ("optimizer = adamw(betas=0.9)", "E0721", "a pair of numbers", "0.9"),
-        ("optimizer = adamw(betas=(0.9, 1))", "E0721", "a pair of numbers", "(0.9, 1)"),
+        ("optimizer = adamw(betas=[0.9, 1])", "E0721", "a pair of numbers", "(0.9, 1)"),
         ("schedule = warmup_cosin()", "E0720", "did you mean `warmup_cosine`?", "warmup_cosin()"),
         ("schedule = noam()", "E0721", "noam(width=width, …)", "noam()"),
         ("batch = 0", "E0721", "from 1 to 1,000,000", "0"),
@@ -151,7 +151,7 @@ def test_settings_replace(settings: dict[str, object], expected: dict[str, objec
     [
         ({"lr": "1e-3"}, "optimizer", "lr", 1e-3),
         ({"optimizer.lr": 2e-3}, "optimizer", "lr", 2e-3),
-        ({"betas": "(0.8, 0.9)"}, "optimizer", "betas", (0.8, 0.9)),
+        ({"betas": "[0.8, 0.9]"}, "optimizer", "betas", (0.8, 0.9)),
         ({"optimizer": "sgd"}, "optimizer", "momentum", 0.9),
         ({"optimizer": "sgd(momentum=0.5, nesterov=true)"}, "optimizer", "momentum", 0.5),
         ({"warmup": "7"}, "schedule", "warmup", 7),

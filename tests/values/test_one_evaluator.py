@@ -22,8 +22,10 @@ from attndsl.weights.axes import SizeNames
 from attndsl.weights.conditions import Conditions
 from attndsl.weights.keys import Keys, lookup_in
 
-NAMES = {"width": 8, "heads": 2, "p": 0.5, "flag": True, "mode": "sum"}
-HYPERPARAMETERS = 'width=8, heads=2, p=0.5, flag=true, mode="sum", act=gelu, gate=none'
+NAMES = {"width": 8, "heads": 2, "p": 0.5, "flag": True, "mode": "sum", "depths": [2, 2, 6], "kinds": ["a", "b"]}
+HYPERPARAMETERS = (
+    'width=8, heads=2, p=0.5, flag=true, mode="sum", act=gelu, gate=none, depths=[2, 2, 6], kinds=["a", "b"]'
+)
 
 
 def spec_with(default: str) -> Spec:
@@ -107,6 +109,23 @@ VALUES = [
     ("kind(mode)", "text"),
     ('"4+4"', "4+4"),
     ("p * width", 4.0),
+    ("depths", [2, 2, 6]),
+    ("[width, 2 * width, -1]", [8, 16, -1]),
+    ("depths[1 + 1] + depths[0]", 8),
+    ("kinds[1]", "b"),
+    ("[[1, 2], [3]][0][1]", 2),
+    ("len(depths) + len([])", 3),
+    ("sum(depths) + max(depths) + min(depths)", 18),
+    ("sum([0.5, p]) + sum([])", 1.0),
+    ("6 in depths", True),
+    ("3 in depths or not (2 in depths)", False),
+    ('"a" in kinds and not mode in kinds', True),
+    ("1 in kinds", False),
+    ("depths == [2, 2, 6]", True),
+    ("depths != [2, 2]", True),
+    ("kinds == none", False),
+    ('kinds[0] if "c" in kinds else [mode]', ["sum"]),
+    ("kind(depths)", "list"),
 ]
 
 MISTAKES = [
@@ -127,6 +146,16 @@ MISTAKES = [
     ("flag and 3", "E0104", "`and` takes truth values, but this is the number `3`", "3"),
     ("not 3", "E0104", "`not` takes truth values, but this is the number `3`", "3"),
     ("sqrt(true)", "E0104", "`sqrt` takes numbers, but this is the truth value `true`", "true"),
+    ("[1, 2][2]", "E0211", "the index is 2, and the list has 2 elements", "2"),
+    ("[1][-1]", "E0211", "the index is -1, and the list has 1 element", "-1"),
+    ("[1, 2][0.5]", "E0104", "an element of a list goes by a whole number, but this is the number `0.5`", "0.5"),
+    ("3 in 4", "E0104", "`in` takes a list, but this is the number `4`", "4"),
+    ("len(3)", "E0104", "`len` takes a list, but this is the number `3`", "3"),
+    ('sum([1, "a"])', "E0104", '`sum` takes a list of numbers, but this one holds the text "a"', '[1, "a"]'),
+    ("max([])", "E0405", "this number cannot be computed: `max` of a list without elements", "max([])"),
+    ("[1, 2] + 3", "E0104", "`+` takes numbers, but this is a list of 2 elements", "[1, 2]"),
+    ("[1] == 1", "E0104", "`[1] == 1` compares a list of 1 element with the number `1`", "[1] == 1"),
+    ("[1 / 0]", "E0405", "this number cannot be computed: division by zero", "1 / 0"),
     (
         "1 if 3 else 2",
         "E0404",
@@ -150,7 +179,8 @@ def test_what_is_absent_leaves_the_choice_to_what_stands_behind_it(text: str, va
     assert PLACES["config"](text) == value
 
 
-IN_AXES = [text for text, value in VALUES if type(value) is int and not any(name in text for name in ("flag", "true"))]
+NO_SIZES = ("flag", "true", "depths", "kind")
+IN_AXES = [text for text, value in VALUES if type(value) is int and not any(name in text for name in NO_SIZES)]
 
 
 @pytest.mark.parametrize("place", ["model", "train", "condition"])  # a configuration has no blocks
@@ -228,9 +258,12 @@ def test_formulas_of_sizes_are_bounded() -> None:
 
 # ---------------------------------------------------------------- at random
 
-ATOMS = ["width", "heads", "p", "flag", "mode", "pi", "true", "false", "0", "1", "2", "0.5", "2.0", '"sum"', "1e300"]
-SIGNS = ["+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or", "&", "|"]
-CALLED = ["sqrt", "exp", "log", "abs", "floor", "round", "int", "float", "bool", "sign", "kind"]
+ATOMS = [
+    "width", "heads", "p", "flag", "mode", "pi", "true", "false", "0", "1", "2", "0.5", "2.0", '"sum"', "1e300",
+    "depths", "kinds", "[2, 2, 6]", '["a", 1]', "depths[1]",
+]  # fmt: skip
+SIGNS = ["+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or", "&", "|", "in"]
+CALLED = ["sqrt", "exp", "log", "abs", "floor", "round", "int", "float", "bool", "sign", "kind", "len", "sum", "max"]
 
 
 def random_expression(pick: random.Random, depth: int) -> str:

@@ -84,7 +84,8 @@ def test_a_condition_decides(condition: str, expected: bool) -> None:
         ("size(depth) == 2", "E0404", "size", "not a function"),
         ("kind(act, gate)", "E0104", "kind(act, gate)", "takes 1 operand"),
         ("depth ^ 2", "E0404", "depth ^ 2", "the number `depth^2 = 4`"),
-        ("head[0] == 1", "E0404", "head[0]", "not known at compile time"),
+        ("head[0] == 1", "E0104", "head", "only a list has elements here"),
+        ("depth[T=1] == 1", "E0404", "depth[T=1]", "not known at compile time"),
         ("depth / 0 == 1", "E0405", "depth / 0", "division by zero"),
     ],
 )

@@ -57,7 +57,7 @@ def test_older_files_lack_keys_that_then_have_their_published_defaults() -> None
         ({"n_ctx": 7}, "E0614", "n_ctx = 7, n_positions = 6"),
         ({"attn_pdrop": 0.0}, "E0614", "attn_pdrop = 0.0"),
         ({"n_embd": None}, "E0615", "has no value for `n_embd`: it is null"),
-        ({"n_embd": [8]}, "E0616", "n_embd` is [8]"),
+        ({"n_embd": {"a": 8}}, "E0616", "n_embd` is {'a': 8}"),
         ({"n_embd": "eight", "n_inner": 32}, "E0104", "config.json says n_inner = 32, n_embd = 'eight'"),
         ({"architectures": ["Anything"]}, None, ""),
     ],
@@ -274,3 +274,35 @@ def test_what_cannot_be_undone_says_why(body: str, why: str) -> None:
     (found,) = raised.value.diagnostics
     assert found.code == "E0628"
     assert why in " ".join(found.notes)
+
+
+def test_a_list_of_a_configuration_is_a_list() -> None:
+    body = """
+    depths = depths
+    kinds = layer_types or ["full"]
+    first = depths[0] * 2
+    several = len(depths)
+    """
+    found = read({"depths": [2, 2, 6]}, body)
+    assert found == {"depths": [2, 2, 6], "kinds": ["full"], "first": 4, "several": 3}
+    assert read({"depths": [1], "layer_types": ["band"]}, body)["kinds"] == ["band"]
+
+
+def test_a_list_goes_back_into_a_configuration() -> None:
+    body = 'depths = depths, kinds = layer_types, require "p2c" in types, require "c2p" in types, size = sum(depths)'
+    settings = {"depths": [2, 2], "kinds": ["full", "band"], "size": 4}
+    written = write(settings, body)
+    assert written == {"depths": [2, 2], "layer_types": ["full", "band"], "types": ["p2c", "c2p"]}
+    assert read(written, body) == settings
+    with pytest.raises(AttnError) as raised:
+        write({**settings, "size": 5}, body)
+    assert codes(raised.value) == ["E0614"]
+
+
+def test_an_element_alone_does_not_give_a_list() -> None:
+    with pytest.raises(AttnError) as raised:
+        write({"first": 2}, "first = depths[0]")
+    assert codes(raised.value) == ["E0628"]
+    with pytest.raises(AttnError) as raised:
+        read({"types": ["c2p"]}, 'require "p2c" in types')
+    assert codes(raised.value) == ["E0614"]
