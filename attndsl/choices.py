@@ -62,7 +62,7 @@ class Option:
             return f"one of {', '.join(self.words)}" if self.words else "a name"
         if self.kind == "words":
             return 'a text or several: `"a.*"`, `"a.*" | "b.*"`'
-        what = {"int": "a whole number", "float": "a number", "pair": "a list of two numbers"}[self.kind]
+        what = {"int": "a whole number", "float": "a number", "pair": "a pair of numbers"}[self.kind]
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{what} from {_number(self.least)} to {_number(self.most)}"
         return f"{what}, at least {_number(self.least)}" if math.isfinite(self.least) else what

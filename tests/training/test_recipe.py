@@ -83,7 +83,7 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("optimizer = 3", "E0721", "adamw, adam, sgd, adafactor, lion", "3"),
         ("optimizer = adamw(lr=-1)", "E0721", "at least 0", "-1"),
         ("optimizer = adamw(betas=0.9)", "E0721", "a pair of numbers", "0.9"),
-        ("optimizer = adamw(betas=[0.9, 1])", "E0721", "a pair of numbers", "(0.9, 1)"),
+        ("optimizer = adamw(betas=[0.9, 1])", "E0721", "a pair of numbers", "[0.9, 1]"),
         ("schedule = warmup_cosin()", "E0720", "did you mean `warmup_cosine`?", "warmup_cosin()"),
         ("schedule = noam()", "E0721", "noam(width=width, …)", "noam()"),
         ("batch = 0", "E0721", "from 1 to 1,000,000", "0"),
@@ -320,7 +320,7 @@ def test_mistakes_in_an_objective(body: str, code: str, said: str, underlined: s
     ("text", "expected"),
     [
         ("3", 3), ("1_000", 1000), ("1e-3", 1e-3), ("-1", -1), ("true", True), ("8 * 4", 32), ("3 / 1000", 0.003),
-        ("0.9, 0.95", (0.9, 0.95)), ("(0.9, 0.95)", (0.9, 0.95)), ("1 - 0.1, 1 / 2", (0.9, 0.5)),
+        ("0.9, 0.95", (0.9, 0.95)), ("[0.9, 0.95]", [0.9, 0.95]), ("1 - 0.1, 1 / 2", (0.9, 0.5)),
         ("a", "a"), ("a.*", "a.*"), ("", ""), ("path/to a", "path/to a"), ('"3"', '"3"'), ("3) (", "3) ("),
     ],
 )  # fmt: skip

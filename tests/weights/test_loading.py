@@ -290,7 +290,7 @@ def test_our_files_know_their_hyperparameters(tmp_path: Path) -> None:
         {"format_version": "x"},
         {"format_version": "99"},
         {"hyperparameters": "["},
-        {"hyperparameters": '{"a": []}'},
+        {"hyperparameters": '{"a": {}}'},
     ):
         metadata = {"format": "attndsl", "format_version": "1", "hyperparameters": "{}", **change}
         write_tensors(tmp_path / "w", arrays_for(graph), metadata)
