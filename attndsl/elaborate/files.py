@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 from attndsl.shipped import SHIPPED
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
@@ -19,6 +19,7 @@ from attndsl.syntax.reading import read_source
 Declared = Union[tree.Block, tree.IndexFunction]
 
 _DECLARES = re.compile(r"^(?:block|mask|bias)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
+_MAPS = re.compile(r"^maps[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
 
 def specs_folder() -> Path:
@@ -30,9 +31,26 @@ def standard_names() -> dict[str, Path]:
     """Where each name of the standard library is declared. A quick look at the text: files are parsed when needed."""
     return {
         name: path
-        for path in sorted((specs_folder() / "std").glob("*.attn"))
+        for path in _standard_files()
         for name in _DECLARES.findall(path.read_text(encoding="utf-8"))
     }
+
+
+@cache
+def standard_maps() -> dict[str, Path]:
+    """Where the standard library declares `maps` for `weights` sections."""
+    return {name: path for path in _standard_files() for name in _MAPS.findall(path.read_text(encoding="utf-8"))}
+
+
+def find_standard_maps(name: str) -> tree.Maps | None:
+    """The `maps` of the standard library that are called `name`."""
+    path = standard_maps().get(name)
+    declared = _standard_file(path).declarations if path is not None else ()
+    return next((d for d in declared if isinstance(d, tree.Maps) and d.name.text == name), None)
+
+
+def _standard_files() -> list[Path]:
+    return sorted((specs_folder() / "std").glob("*.attn"))
 
 
 def _source(path: Path) -> Source:
@@ -68,6 +86,7 @@ class FileScope:
     is_standard: bool
     blocks: dict[str, tuple[Declared, FileScope]] = field(default_factory=dict)
     models: dict[str, tree.Model] = field(default_factory=dict)
+    maps: dict[str, tree.Maps] = field(default_factory=dict)
     variants: list[tree.Variant] = field(default_factory=list)
     weights: list[tree.Weights] = field(default_factory=list)
     trains: list[tree.Train] = field(default_factory=list)
@@ -140,8 +159,9 @@ class Library:
     def _declare(self, scope: FileScope) -> None:
         found: list[Diagnostic] = []
         declared: dict[str, Span] = {}
+        mapped: dict[str, Span] = {}
 
-        def claim(name: tree.Identifier) -> None:
+        def claim(name: tree.Identifier, declared: dict[str, Span] = declared) -> None:
             if name.text in declared:
                 found.append(
                     Diagnostic(
@@ -167,6 +187,9 @@ class Library:
             elif isinstance(declaration, tree.Model):
                 claim(declaration.name)
                 scope.models[declaration.name.text] = declaration
+            elif isinstance(declaration, tree.Maps):
+                claim(declaration.name, mapped)
+                scope.maps[declaration.name.text] = declaration
             elif isinstance(declaration, tree.Variant):
                 scope.variants.append(declaration)
             elif isinstance(declaration, tree.Weights):
@@ -220,6 +243,7 @@ class Library:
             seen[key] = what.span
         if found:
             raise AttnError(*found)
+        scope.weights = [replace(section, around=tuple(scope.maps.values())) for section in scope.weights]
 
     def _use(self, scope: FileScope, use: tree.Use) -> None:
         if use.is_std:
@@ -250,16 +274,20 @@ class Library:
         other = self.open(path, use.span)
         if not use.names:
             scope.blocks.update({name: found for name, found in other.blocks.items() if name not in scope.blocks})
+            scope.maps.update({name: found for name, found in other.maps.items() if name not in scope.maps})
         for name, renamed in use.names:
-            declared = other.blocks.get(name.text)
-            if declared is None:
+            declared, mapped = other.blocks.get(name.text), other.maps.get(name.text)
+            if declared is None and mapped is None:
                 raise error(
                     "E0110",
                     f"`{use.path}` declares no `{name.text}`",
                     name.span,
-                    help=did_you_mean(name.text, other.blocks),
+                    help=did_you_mean(name.text, [*other.blocks, *other.maps]),
                 )
-            scope.blocks[(renamed or name).text] = declared
+            if declared is not None:
+                scope.blocks[(renamed or name).text] = declared
+            if mapped is not None:
+                scope.maps[(renamed or name).text] = mapped
 
 
 def _no_variant(name: tree.Identifier, model: str, scope: FileScope) -> list[Diagnostic]:
@@ -282,5 +310,10 @@ def _lists(scope: FileScope) -> Iterator[list[tree.Identifier]]:
             yield [*(p.name for p in declaration.captures), *(v.name for v in declaration.variables)]
         elif isinstance(declaration, tree.Model):
             yield [p.name for p in declaration.hyperparameters]
+        elif isinstance(declaration, tree.Maps):
+            yield list(declaration.parameters)
+        elif isinstance(declaration, tree.Weights):
+            yield [group.name for group in declaration.maps]
+            yield from (list(group.parameters) for group in declaration.maps)
         elif isinstance(declaration, (tree.Variant, tree.Train)):
             yield [s.name for s in declaration.settings if s.name is not None]

@@ -179,56 +179,123 @@ class TreeBuilder(ExpressionBuilder):
     def weights(self, span: Span, children: Children) -> tree.Weights:
         model, origin, entries = children
         config = tuple(entry for group in entries if isinstance(group, _Config) for entry in group.entries)
-        lines = tuple(entry for entry in entries if not isinstance(entry, _Config))
-        return tree.Weights(span, self.identifier(model), self.identifier(origin), config, lines)
+        maps = tuple(entry for entry in entries if isinstance(entry, tree.Maps))
+        lines = tuple(entry for entry in entries if not isinstance(entry, (_Config, tree.Maps)))
+        return tree.Weights(span, self.identifier(model), self.identifier(origin), config, maps, lines)
+
+    def maps(self, span: Span, children: Children) -> tree.Maps:
+        name, parameters, entries = children
+        return tree.Maps(span, self.identifier(name), parameters or (), self.lines_alone(entries))
+
+    def maps_parameters(self, span: Span, children: Children) -> tuple[tree.Identifier, ...]:
+        return tuple(map(self.identifier, children))
 
     def weights_body(self, span: Span, children: Children) -> tuple[Any, ...]:
-        return tuple(children)
+        return tuple(entry for line in children for entry in line)
+
+    def weights_line(self, span: Span, children: Children) -> tuple[Any, ...]:
+        entries: list[Any] = []
+        for entry in children:
+            if not isinstance(entry, tree.String):
+                entries.append(entry)
+            elif entries and isinstance(entries[-1], tree.IgnoreEntry):
+                names = (*entries[-1].names, entry)
+                entries[-1] = tree.IgnoreEntry(entries[-1].span.to(entry.span), names)
+            else:
+                self.complain(
+                    "E0010",
+                    "this published name is not mapped to anything",
+                    entry.span,
+                    help=f"`{entry.span.text} <-> …`, or `ignore {entry.span.text}`",
+                )
+        return tuple(entries)
 
     def weights_if(self, span: Span, children: Children) -> tree.WeightsIf:
         condition, then, otherwise = children
-        return tree.WeightsIf(span, condition, self.unconfigured(then), self.unconfigured(otherwise or ()))
+        return tree.WeightsIf(span, condition, self.lines_alone(then), self.lines_alone(otherwise or ()))
 
     def weights_otherwise(self, span: Span, children: Children) -> tuple[Any, ...]:
         (branch,) = children
         return (branch,) if isinstance(branch, tree.WeightsIf) else branch
 
-    def unconfigured(self, entries: tuple[Any, ...]) -> tuple[tree.WeightsEntry, ...]:
-        """The entries of an `if`, where a `config` has no place."""
+    def lines_alone(self, entries: tuple[Any, ...]) -> tuple[tree.WeightsEntry, ...]:
+        """The entries inside another one, where neither a `config` nor `maps` have a place."""
         for entry in entries:
             if isinstance(entry, _Config):
                 self.complain(
                     "E0010",
-                    "a `config` goes outside every `if`",
+                    "a `config` goes outside every `if`, `prefix` and `maps`",
                     Span(self.source, entry.span.start, entry.span.start + len("config")),
-                    help="write it before the `if`; a hyperparameter that depends on the value of a key is "
+                    help="write it before them; a hyperparameter that depends on the value of a key is "
                     "`choose(key, … -> …)`",
                 )
-        return tuple(entry for entry in entries if not isinstance(entry, _Config))
+            elif isinstance(entry, tree.Maps):
+                self.complain(
+                    "E0010",
+                    "`maps` go outside every `if`, `prefix` and other `maps`",
+                    Span(self.source, entry.span.start, entry.name.span.end),
+                    help="write them before the others, or beside the `weights` section",
+                )
+        return tuple(entry for entry in entries if not isinstance(entry, (_Config, tree.Maps)))
 
     def config(self, span: Span, children: Children) -> _Config:
-        return _Config(span, tuple(children))
+        return _Config(span, tuple(entry for line in children for entry in line))
 
-    def config_key(self, span: Span, children: Children) -> tree.ConfigEntry:
+    def config_line(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
+        entries: list[tree.ConfigEntry] = []
+        listed = False  # whether a key or a condition alone goes with the `ignore` or `require` before it
+        for group in children:
+            if isinstance(group, tuple):
+                entries += group
+                listed = group[0].name is None
+            elif listed:
+                entries.append(tree.ConfigEntry(group.span, None, group, entries[-1].ignored))
+            else:
+                self.complain(
+                    "E0010",
+                    "this is not an entry of a `config`",
+                    group.span,
+                    help=f"`NAME = {group.span.text}` with the hyperparameter that it gives, `require` or `ignore`",
+                )
+        return tuple(entries)
+
+    def config_key(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
+        """`heads = encoder_heads = decoder_heads` is an entry for each key."""
+        name, value, *others = children
+        first = tree.ConfigEntry(span, self.identifier(name), value)
+        return (first, *(tree.ConfigEntry(it.span, self.identifier(name), it, again=True) for it in others))
+
+    def config_one_way(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
         name, value = children
-        return tree.ConfigEntry(span, self.identifier(name), value)
+        return (tree.ConfigEntry(span, self.identifier(name), value, one_way=True),)
 
-    def config_requirement(self, span: Span, children: Children) -> tree.ConfigEntry:
-        return tree.ConfigEntry(span, None, children[0])
+    def config_requirement(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
+        return (tree.ConfigEntry(span, None, children[0]),)
 
-    def config_ignored(self, span: Span, children: Children) -> tree.ConfigEntry:
-        return tree.ConfigEntry(span, None, children[0], ignored=True)
+    def config_ignored(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
+        return (tree.ConfigEntry(span, None, children[0], ignored=True),)
+
+    def config_more(self, span: Span, children: Children) -> tree.Expr:
+        (value,) = children
+        return value  # type: ignore[no-any-return]
 
     def prefix(self, span: Span, children: Children) -> tree.PrefixEntry:
-        text, optional = children
-        return tree.PrefixEntry(span, text, optional is not None)
+        text, optional, entries = children
+        return tree.PrefixEntry(span, text, optional is not None, self.lines_alone(entries))
 
     def ignore(self, span: Span, children: Children) -> tree.IgnoreEntry:
         return tree.IgnoreEntry(span, tuple(children))
 
+    def ignore_more(self, span: Span, children: Children) -> tree.String:
+        (name,) = children
+        return name  # type: ignore[no-any-return]
+
     def map(self, span: Span, children: Children) -> tree.MapEntry:
-        name, axes, direction, value = children
-        return tree.MapEntry(span, name, axes, direction.text, value)
+        names, axes, direction, value, optional = children
+        return tree.MapEntry(span, names, axes, direction.text, value, optional is not None)
+
+    def published(self, span: Span, children: Children) -> tuple[tree.String, ...]:
+        return tuple(children)
 
     def train(self, span: Span, children: Children) -> tree.Train:
         model, variant, body = children

@@ -125,6 +125,8 @@ def _declaration(node: tree.Declaration) -> list[str]:
             settings = ", ".join(map(_argument, node.settings))
             head = f"variant {node.model.text}:{node.name.text}"
             return [*_doc(node.doc, ""), f"{head} {{ {settings} }}" if settings else f"{head} {{ }}"]
+        case tree.Maps():
+            return _maps(node, "")
         case tree.Weights():
             return _weights(node)
         case tree.Train():
@@ -158,10 +160,22 @@ def _weights(node: tree.Weights) -> list[str]:
     if node.config:
         lines.append(f"{INDENT}config {{")
         for entry in node.config:
-            head = f"{entry.name.text} = " if entry.name else "ignore " if entry.ignored else "require "
+            if entry.again:
+                lines[-1] += f" = {_expression(entry.value, PIPE, '')}"
+                continue
+            head = "ignore " if entry.ignored else "require "
+            if entry.name is not None:
+                head = f"{entry.name.text} {'<-' if entry.one_way else '='} "
             lines.append(f"{INDENT * 2}{head}{_expression(entry.value, PIPE, '')}")
         lines.append(f"{INDENT}}}")
+    for group in node.maps:
+        lines += _maps(group, INDENT)
     return [*lines, *_weights_entries(node.entries, INDENT), "}"]
+
+
+def _maps(node: tree.Maps, indent: str) -> list[str]:
+    head = f"{indent}maps {node.name.text}({', '.join(it.text for it in node.parameters)}) {{"
+    return [*_doc(node.doc, indent), head, *_weights_entries(node.entries, indent + INDENT), f"{indent}}}"]
 
 
 def _weights_entries(entries: Iterable[tree.WeightsEntry], indent: str) -> list[str]:
@@ -169,12 +183,15 @@ def _weights_entries(entries: Iterable[tree.WeightsEntry], indent: str) -> list[
     for it in entries:
         match it:
             case tree.PrefixEntry():
-                lines.append(f"{indent}prefix {_string(it.text.value)}{' optional' * it.optional}")
+                lines.append(f"{indent}prefix {_string(it.text.value)}{' optional' * it.optional} {{")
+                lines += [*_weights_entries(it.entries, indent + INDENT), f"{indent}}}"]
             case tree.IgnoreEntry():
                 lines.append(f"{indent}ignore {', '.join(_string(name.value) for name in it.names)}")
             case tree.MapEntry():
+                names = " + ".join(_string(name.value) for name in it.names)
                 axes = f": {_axes(it.axes)}" if it.axes else ""
-                lines.append(f"{indent}{_string(it.name.value)}{axes} {it.direction} {_expression(it.value, PIPE, '')}")
+                value = _expression(it.value, PIPE, "")
+                lines.append(f"{indent}{names}{axes} {it.direction} {value}{' optional' * it.optional}")
             case tree.WeightsIf():
                 lines += _weights_if(it, indent)
     return lines

@@ -503,20 +503,25 @@ class Variant(Tree):
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfigEntry(Tree):
     """In `config { … }`: `vocab = vocab_size` (a hyperparameter and the published key it comes from; the right side may
-    be an expression of keys), `require activation_function == "gelu_new"` (then `name` is None), or
-    `ignore summary_type` (then `name` is None and `ignored` True: a key that says nothing about the model)."""
+    be an expression of keys; in `heads = encoder_heads = decoder_heads` the second entry is there `again`),
+    `experts <- n_routed + n_shared` (`one_way`: read, and never written),
+    `require activation_function == "gelu_new"` (then `name` is None), or `ignore summary_type` (then `name` is None and
+    `ignored` True: a key that says nothing about the model)."""
 
     name: Identifier | None
     value: Expr
     ignored: bool = False
+    one_way: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrefixEntry(Tree):
-    """`prefix "transformer." optional`."""
+    """`prefix "encoder.layer.{i}." { … }`; an `optional` one may be missing from a file."""
 
     text: String
     optional: bool
+    entries: tuple[WeightsEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -528,12 +533,18 @@ class IgnoreEntry(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapEntry(Tree):
-    """`"wte.weight" <-> wte.table`; `"…": [in, out] <-> concat(…)`; `direction` is `<->`, `<-` or `->`."""
+    """`"wte.weight" <-> wte.table`; `"…": [in, out] <-> concat(…)`; `direction` is `<->`, `<-` or `->`. Several `names`
+    are tensors that are added up; an `optional` line is left out where the model has no such parameter."""
 
-    name: String
+    names: tuple[String, ...]
     axes: AxisList | None
     direction: str
     value: Expr
+    optional: bool
+
+    @property
+    def name(self) -> String:
+        return self.names[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -549,13 +560,26 @@ WeightsEntry = PrefixEntry | IgnoreEntry | MapEntry | WeightsIf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Maps(Tree):
+    """`maps norm(at) { "weight" <-> at.scale, "bias" <-> at.shift }`: entries that go under several names."""
+
+    name: Identifier
+    parameters: tuple[Identifier, ...]
+    entries: tuple[WeightsEntry, ...]
+    doc: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Weights(Tree):
-    """`weights GPT2 from huggingface { … }`; `entries` are its lines beside `config`, in the order written."""
+    """`weights GPT2 from huggingface { … }`; `entries` are its lines beside `config` and its own `maps`, in the order
+    written. `around` are the maps that its file declares or imports."""
 
     model: Identifier
     origin: Identifier
     config: tuple[ConfigEntry, ...]
+    maps: tuple[Maps, ...]
     entries: tuple[WeightsEntry, ...]
+    around: tuple[Maps, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -569,7 +593,7 @@ class Train(Tree):
 
 
 Declared = Block | IndexFunction  # what is given arguments
-Declaration = Use | Block | IndexFunction | Model | Variant | Weights | Train
+Declaration = Use | Block | IndexFunction | Model | Variant | Maps | Weights | Train
 
 
 @dataclass(frozen=True, slots=True, eq=False)

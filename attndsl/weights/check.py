@@ -48,7 +48,7 @@ def check_config(section: tree.Weights, graph: Graph) -> list[Diagnostic]:
             found += error(
                 "E0627", f"`{graph.name}` has no hyperparameter `{name}`", entry.name.span, help=helps
             ).diagnostics
-        elif seen.setdefault(name, entry) is not entry:
+        elif not entry.again and seen.setdefault(name, entry) is not entry:
             other = Label(seen[name].span, "and here")
             found += error(
                 "E0627", f"the hyperparameter `{name}` is mapped twice", entry.name.span, other=other

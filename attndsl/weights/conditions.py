@@ -1,62 +1,48 @@
-"""`if head == "classify" { … } else { … }` around the lines of a `weights` section: which of them hold for a graph.
+"""`if head == "classify" { … } else { … }` around the lines of a `weights` section: whether it holds for a graph.
 
 A condition is an expression of the model's hyperparameters; one that is a block or a mask is compared with a text by
-how it is written, `act == "gelu"`.
+how it is written, `act == "gelu"`. A word that a list binds is the text that it stands for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error
 from attndsl.graph import Graph
 from attndsl.syntax import tree
-from attndsl.values import Evaluator, Plain, hyperparameters_of
+from attndsl.values import Evaluator, Plain, Text, hyperparameters_of
+from attndsl.weights.words import Words, bound_in
 
-Line = tree.PrefixEntry | tree.IgnoreEntry | tree.MapEntry
 
-
-def chosen(section: tree.Weights, graph: Graph) -> list[Line]:
-    """The lines of a section that hold for `graph`, in the order written. Raises everything that is wrong with its
-    conditions at once, those of branches that are not taken included: E0630 for a name that is not a hyperparameter,
-    and what `Evaluator.holds` raises."""
-    conditions = Conditions(graph)
+def check_conditions(section: tree.Weights, graph: Graph) -> None:
+    """Raises everything that is wrong with a section's conditions at once, those of branches that are not taken
+    included: E0630 for a name that is not a hyperparameter, and what `Evaluator.holds` raises. Those of words are
+    looked at where the words stand for something."""
+    conditions = Conditions(graph, {})
     found: list[Diagnostic] = []
-    for node in _ifs(section.entries):
-        try:
-            conditions.check(node.condition)
-            conditions.holds(node.condition)
-        except AttnError as raised:
-            found += raised.diagnostics
+    for part in (*section.maps, *section.entries):
+        words = {parameter.text for parameter in part.parameters} if isinstance(part, tree.Maps) else set()
+        nodes = list(tree.walk(part))
+        words.update(*(bound_in(node.value) for node in nodes if isinstance(node, tree.String)))
+        for node in nodes:
+            if isinstance(node, tree.WeightsIf) and not any(n.text in words for n in tree.names(node.condition)):
+                try:
+                    conditions.check(node.condition)
+                    conditions.holds(node.condition)
+                except AttnError as raised:
+                    found += raised.diagnostics
     if found:
         raise AttnError(*found)
-    return list(_taken(section.entries, conditions))
-
-
-def _ifs(entries: tuple[tree.WeightsEntry, ...]) -> Iterator[tree.WeightsIf]:
-    for entry in entries:
-        if isinstance(entry, tree.WeightsIf):
-            yield entry
-            yield from _ifs(entry.then)
-            yield from _ifs(entry.otherwise)
-
-
-def _taken(entries: tuple[tree.WeightsEntry, ...], conditions: Conditions) -> Iterator[Line]:
-    for entry in entries:
-        if isinstance(entry, tree.WeightsIf):
-            yield from _taken(entry.then if conditions.holds(entry.condition) else entry.otherwise, conditions)
-        else:
-            yield entry
 
 
 class Conditions(Evaluator):
     """What conditions come to at a graph's hyperparameters."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.values = graph, hyperparameters_of(graph)
+    def __init__(self, graph: Graph, words: Words) -> None:
+        self.graph, self.values, self.words = graph, hyperparameters_of(graph), words
 
     def find(self, node: tree.Name) -> Plain | None:
-        return self.values.get(node.text)
+        word = self.words.get(node.text)
+        return Text(word.text) if word is not None and word.text is not None else self.values.get(node.text)
 
     def unknown(self, node: tree.Name) -> AttnError:
         help = did_you_mean(node.text, self.values) or f'a text goes in quotes: `"{node.text}"`'

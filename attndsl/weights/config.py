@@ -8,6 +8,9 @@ A section says `width = n_embd` (a hyperparameter and an expression of published
 - arithmetic works both ways as long as one unknown key can be solved for;
 - `choose(key, "published" -> value, …)` is a table, `count(id2label)` the number of labels.
 
+`experts <- n_routed + n_shared` is read like `=`, and never written: an export in which the other keys say something
+else is refused. `heads = encoder_heads = decoder_heads` asks the keys to agree, and writes both.
+
 A requirement may be `absent`: `require n_inner == 4 * n_embd or absent` holds where the file lacks `n_inner`. An export
 writes every mapped key and, of each requirement, the first alternative; where that is `absent`, nothing. So
 `require architectures == "GPT2LMHeadModel" or true` says what to write, and that anything will do on import.
@@ -22,7 +25,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_h
 from attndsl.records import replace
 from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
-from attndsl.values import Absent, List, Number, Plain, Reference, described, not_a_condition
+from attndsl.values import Absent, List, Number, Plain, Reference, described, equal, not_a_condition, written
 from attndsl.weights.choices import ABSENT
 from attndsl.weights.keys import Keys, Lookup, key_of, keys_in, lookup_in, operators_of, shown
 
@@ -87,6 +90,8 @@ def config_settings(
                 for part in value.values if isinstance(value, List) else (value,):
                     if isinstance(part, Reference) and part.kind == "table":
                         raise error("E0616", f"{source}: `{entry.value.span.text}` is {part.text}", entry.value.span)
+                if entry.again:
+                    _same(entry, settings.get(entry.name.text), value, source)
                 settings[entry.name.text] = value
         except Absent as absent:
             found += _lacks(absent, config, source).diagnostics
@@ -124,6 +129,14 @@ def unspoken(config: Mapping[str, Any], spoken: Collection[str], outer: str = ""
             yield from unspoken(value, spoken, f"{key}.")
         else:
             yield key, value
+
+
+def _same(entry: tree.ConfigEntry, first: Plain | None, value: Plain, source: str) -> None:
+    """E0614 where keys that say one hyperparameter differ."""
+    if first is not None and not equal(first, value):
+        assert entry.name is not None
+        message = f"{source} is for a model that this spec does not describe: `{entry.name.text}` would be"
+        raise error("E0614", f"{message} {written(first)} and {written(value)}", entry.span, "these keys must agree")
 
 
 def _with_values(problem: Diagnostic, expression: tree.Expr, lookup: Lookup, source: str) -> Diagnostic:

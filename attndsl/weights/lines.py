@@ -1,11 +1,12 @@
-"""The lines of a `weights` section as they are written: a published name, and the expression whose value it holds.
+"""The lines of a `weights` section: a published name, and the expression whose value it holds.
 
-This is the first of four stages, each of which is given what the one before it made:
+This is the second of five stages, each of which is given what the one before it made:
 
-1. `parse_line`: from the tree to a `MapLine`. Whether its expression can be undone is decided here.
-2. `attndsl.weights.resolving`: which parameters the line speaks of, and in which layers.
-3. `attndsl.weights.shaping`: its axes and lengths, a `Form` that computes in both directions.
-4. `attndsl.weights.mapping`: whether the lines together fill each parameter, once.
+1. `attndsl.weights.expanding`: what is written once and means several lines, written out.
+2. `parse_line`: from the tree to a `MapLine`. Whether its expression can be undone is decided here.
+3. `attndsl.weights.resolving`: which parameters the line speaks of, and in which layers.
+4. `attndsl.weights.shaping`: its axes and lengths, a `Form` that computes in both directions.
+5. `attndsl.weights.mapping`: whether the lines together fill each parameter, once.
 """
 
 from __future__ import annotations
@@ -18,19 +19,9 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values import FUNCTIONS, Evaluator, Number, Plain
 from attndsl.weights.axes import AxisTerm, parse_term, parse_terms
+from attndsl.weights.expanding import Written
 from attndsl.weights.forms import POINTWISE
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_address, parse_name
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """`prefix "transformer." optional`: what stands before the names of all maps below it."""
-
-    text: str
-    optional: bool
-
-    def full(self, name: str, present: bool) -> str:
-        return self.text + name if present or not self.optional else name
 
 
 # ---------------------------------------------------------------- expressions
@@ -111,14 +102,24 @@ def addresses_in(side: Side) -> Iterator[AddressPattern]:
 
 @dataclass(frozen=True, slots=True)
 class MapLine:
-    """One line of the section. `axes` is the stated order of the published tensor's axes; `sizes` are the model's."""
+    """One line of the section. Several `names` are tensors that are added up; `prefix` may stand before them in a
+    file. `axes` is the stated order of the published tensor's axes; `sizes` are the model's."""
 
     tree: tree.MapEntry
-    name: NamePattern
-    prefix: Prefix
+    names: tuple[NamePattern, ...]
+    prefix: str
+    uses: tuple[Span, ...]
     axes: tuple[AxisTerm, ...] | None
     value: Side
     addresses: tuple[AddressPattern, ...]
+
+    @property
+    def name(self) -> NamePattern:
+        return self.names[0]
+
+    @property
+    def variables(self) -> frozenset[str]:
+        return self.name.variables
 
     @property
     def takes(self) -> bool:
@@ -138,10 +139,12 @@ class MapLine:
         return isinstance(self.value, (Literal, Computed))
 
 
-def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) -> MapLine:
+def parse_line(written: Written, sizes: Mapping[str, int]) -> MapLine:
     """A line as it is written; E0624 for what is not an axis, E0625 for what has no inverse, E0626 for a published name
     that is not one."""
-    name = parse_name(line.name)
+    line = written.entry
+    assert isinstance(line, tree.MapEntry)
+    names = tuple(parse_name(name) for name in line.names)
     value: Side
     try:
         value = _side(line.value, sizes)
@@ -150,15 +153,21 @@ def parse_line(line: tree.MapEntry, prefix: Prefix, sizes: Mapping[str, int]) ->
             raise
         problem = reason
         value = Computed(line.value, lambda: problem)
-    if isinstance(value, (Literal, Computed)) and line.direction != "<-" and name.variables:
-        raise error(
-            "E0626",
-            f"nothing says how many `{name.text}` there are",
-            line.name.span,
-            help="use `<-`: a check on import only",
-        )
+    if isinstance(value, (Literal, Computed)):
+        if len(names) > 1:
+            raise error("E0625", "only tensors that make a parameter are added up", line.names[1].span)
+        if line.direction != "<-" and names[0].variables:
+            raise error(
+                "E0626",
+                f"nothing says how many `{names[0].text}` there are",
+                line.name.span,
+                help="use `<-`: a check on import only",
+            )
+    for name in names:
+        if name.variables != names[0].variables:
+            raise error("E0626", "names that are added up have the same indices", name.span)
     axes = None if line.axes is None else parse_terms(line.axes, sizes)
-    return MapLine(line, name, prefix, axes, value, tuple(addresses_in(value)))
+    return MapLine(line, names, written.prefix, written.uses, axes, value, tuple(addresses_in(value)))
 
 
 def _side(expression: tree.Expr, sizes: Mapping[str, int]) -> Side:

@@ -193,7 +193,7 @@ class PublishedNames:
         self.parameters = parameters_of(graph)
         self.items = [item for item in self.mapping.items() if item.line.takes]
         names = set(source.names)
-        prefixed = {p: any(name.startswith(p.text) for name in names) for p in self.mapping.prefixes}
+        prefixed = {p: any(name.startswith(p) for name in names) for p in self.mapping.prefixes}
         self.full = [item.full_name(prefixed.get(item.line.prefix, False)) for item in self.items]
         self.present = [name in names for name in self.full]
         self.spoken = set(self.full)
@@ -238,11 +238,20 @@ class PublishedNames:
         """The parameters that no tensor of the files fills, those of the names `without` not being read."""
         filled = {
             address
-            for item, name, present in zip(self.items, self.full, self.present, strict=True)
-            if present and name not in without
+            for at, item in enumerate(self.items)
+            if self._readable(at, without)
             for address, _ in item.form.leaves()
         }
         return [address for address in self.parameters if address not in filled]
+
+    def _terms(self, at: int) -> range:
+        """The items whose tensors are added up, of which item `at` is one."""
+        item = self.items[at]
+        first = at - item.names.index(item.name) if item.names else at
+        return range(first, first + max(1, len(item.names)))
+
+    def _readable(self, at: int, without: Collection[str]) -> bool:
+        return all(self.present[term] and self.full[term] not in without for term in self._terms(at))
 
     def _is_used(self, name: str) -> bool:
         return name in self.spoken or any(family.matches(name) for family in self.mapping.families)
@@ -278,12 +287,14 @@ class PublishedNames:
         order = sorted(range(len(self.items)), key=lambda i: not self.items[i].line.two_way)
         for i in order:
             item, name = self.items[i], self.full[i]
-            if not self.present[i] or name in without:
+            if not item.is_first or not self._readable(i, without):
                 continue
             if item.line.is_fixed:
                 differ += self._differs_from(item, [name])
                 continue
             published = as_float(self.source.read(name))
+            for term in self._terms(i)[1:]:
+                published = published + as_float(self.source.read(self.full[term]))
             for address, array in item.form.invert(published):
                 if address not in arrays:
                     arrays[address] = owned(array)

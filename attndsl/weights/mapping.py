@@ -16,25 +16,29 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.records import dataclass
 from attndsl.syntax import tree
-from attndsl.weights.conditions import chosen
+from attndsl.weights.expanding import Written, expanded, told_with_uses
 from attndsl.weights.forms import Form
-from attndsl.weights.lines import MapLine, Prefix, parse_line
+from attndsl.weights.lines import MapLine, parse_line
 from attndsl.weights.patterns import AddressPattern, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
-from attndsl.weights.telling import several
-
-NO_PREFIX = Prefix("", False)
+from attndsl.weights.telling import merged, several
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A published tensor: its name without the prefix, the line that maps it, the form of its value in its own order
-    of axes."""
+    """A published tensor: its name without the optional prefix, the line that maps it, the form of its value in its own
+    order of axes. Where several are added up, `names` are those of all; the first is written with the sum, the others
+    with zeros."""
 
     name: str
     line: MapLine
     form: Form
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_first(self) -> bool:
+        return not self.names or self.name == self.names[0]
 
     @property
     def is_unshaped(self) -> bool:
@@ -42,7 +46,7 @@ class Item:
         return self.line.is_fixed and self.line.axes is None
 
     def full_name(self, with_prefix: bool) -> str:
-        return self.line.prefix.full(self.name, with_prefix)
+        return self.line.prefix + self.name if with_prefix else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,15 @@ class Family:
     """Published names by pattern: those that are ignored, or must hold what a line computes."""
 
     expression: re.Pattern[str]
-    prefix: Prefix
+    prefix: str
     item: Item | None = None
 
     def matches(self, full_name: str) -> bool:
-        if full_name.startswith(self.prefix.text) and self.expression.fullmatch(full_name, len(self.prefix.text)):
-            return True
-        return self.prefix.optional and self.expression.fullmatch(full_name) is not None
+        """With the optional prefix, or without."""
+        return any(
+            full_name.startswith(prefix) and self.expression.fullmatch(full_name, len(prefix))
+            for prefix in {self.prefix, ""}
+        )
 
 
 Reaching = list[tuple[MapLine, AddressPattern]]
@@ -73,17 +79,15 @@ class WeightMap:
             parameters.setdefault(info.address, []).append(info)
         self.lines: list[Resolved] = []
         self.families: list[Family] = []
-        prefix, known = NO_PREFIX, holders(parameters)
-        for entry in chosen(section, graph):
-            if isinstance(entry, tree.PrefixEntry):
-                prefix = Prefix(entry.text.value, entry.optional)
-            elif isinstance(entry, tree.MapEntry):
-                with _Collect(self.diagnostics):
-                    self._add(resolve(parse_line(entry, prefix, graph.sizes), parameters, known))
-            else:
-                for string in entry.names:
-                    with _Collect(self.diagnostics):
-                        self.families.append(Family(parse_name(string).expression(), prefix))
+        known = holders(parameters)
+        for written in expanded(section, graph):
+            with _Collect(self.diagnostics, written):
+                if isinstance(written.entry, tree.IgnoreEntry):
+                    for string in written.entry.names:
+                        self.families.append(Family(parse_name(string).expression(), written.prefix))
+                elif (resolved := resolve(parse_line(written, graph.sizes), parameters, known)) is not None:
+                    self._add(resolved)
+        self.diagnostics = merged(self.diagnostics)
         if not self.diagnostics:
             self._check_names()
             self._check_coverage()
@@ -92,7 +96,7 @@ class WeightMap:
 
     def _add(self, resolved: Resolved) -> None:
         line = resolved.line
-        if line.is_fixed and line.name.variables:  # a family: checked where a file has it
+        if line.is_fixed and line.variables:  # a family: checked where a file has it
             item = Item(line.name.text, line, form_of(resolved, {}, self.graph))
             self.families.append(Family(line.name.expression(), line.prefix, item))
         else:
@@ -101,8 +105,9 @@ class WeightMap:
         self.lines.append(resolved)
 
     @property
-    def prefixes(self) -> tuple[Prefix, ...]:
-        return tuple(dict.fromkeys(r.line.prefix for r in self.lines if r.line.prefix.text))
+    def prefixes(self) -> tuple[str, ...]:
+        """The optional ones."""
+        return tuple(dict.fromkeys(r.line.prefix for r in self.lines if r.line.prefix))
 
     def items(self) -> list[Item]:
         """Every published tensor, in the section's order; E0629 where two lines give one name."""
@@ -111,17 +116,20 @@ class WeightMap:
         given: dict[str, MapLine] = {}
         for resolved in self.lines:
             line = resolved.line
-            if line.is_fixed and line.name.variables:
+            if line.is_fixed and line.variables:
                 continue
             for values in resolved.assignments(None):
-                item = Item(line.name.render(values), line, form_of(resolved, values, self.graph))
-                full = item.full_name(True)
-                for used, seen in ((line.takes, taken), (line.gives, given)):
-                    if used and full in seen:
-                        raise _twice(full, line, seen[full])
-                    if used:
-                        seen[full] = line
-                found.append(item)
+                form = form_of(resolved, values, self.graph)
+                names = tuple(name.render(values) for name in line.names)
+                for name in names:
+                    item = Item(name, line, form, names if len(names) > 1 else ())
+                    full = item.full_name(True)
+                    for used, seen in ((line.takes, taken), (line.gives, given)):
+                        if used and full in seen:
+                            raise _twice(full, line, seen[full])
+                        if used:
+                            seen[full] = line
+                    found.append(item)
         return found
 
     # ------------------------------------------------------------ the whole
@@ -130,11 +138,12 @@ class WeightMap:
         for direction in ("<-", "->"):
             seen: dict[str, MapLine] = {}
             for line in (resolved.line for resolved in self.lines):
-                if line.takes if direction == "<-" else line.gives:
-                    text = line.prefix.text + line.name.text
-                    if seen.setdefault(text, line) is not line:
+                for name in line.names if (line.takes if direction == "<-" else line.gives) else ():
+                    text = line.prefix + name.text
+                    if text in seen:
                         self.diagnostics += _twice(text, line, seen[text]).diagnostics
                         return
+                    seen[text] = line
 
     def _check_coverage(self) -> None:
         lines = [resolved.line for resolved in self.lines]
@@ -176,12 +185,15 @@ class WeightMap:
         line, _ = reaching[0]
         places = ", ".join(str(layers[0]) if len(layers) == 1 else str(layers) for layers in lost[:6])
         more = f" and {len(lost) - 6} more" if len(lost) > 6 else ""
-        raise error(
-            "E0623",
-            f"`{shown}` is not {verb} a published tensor in every layer",
-            line.tree.span,
-            f"leaves out i = {places}{more}",
-            other=_declared(info),
+        raise told_with_uses(
+            error(
+                "E0623",
+                f"`{shown}` is not {verb} a published tensor in every layer",
+                line.tree.span,
+                f"leaves out i = {places}{more}",
+                other=_declared(info),
+            ),
+            line.uses,
         )
 
     def _check_filled_once(self, info: ParameterInfo, reaching: Reaching) -> None:
@@ -190,14 +202,14 @@ class WeightMap:
                 if any(
                     address.solve(layers) is not None and earlier.solve(layers) is not None for layers in _layers(info)
                 ):
-                    same = other.tree is line.tree and earlier is address
-                    raise error(
+                    same = earlier.span == address.span
+                    raise told_with_uses(error(
                         "E0621",
                         f"the parameter `{info.address.replace('.*', '[i]')}` is mapped twice",
                         address.span,
                         other=() if same else Label(earlier.span, "mapped here first"),
                         help="a second published copy takes `<-` (it must equal the first) or `->` (it is written too)",
-                    )
+                    ), (*line.uses, *(use for use in other.uses if use not in line.uses)))
 
 
 def _by_address(lines: Iterable[MapLine]) -> dict[str, Reaching]:
@@ -219,25 +231,27 @@ def _declared(info: ParameterInfo) -> tuple[Label, ...]:
 
 
 def _twice(name: str, line: MapLine, other: MapLine) -> AttnError:
-    return error(
+    same = line.tree.name.span == other.tree.name.span
+    raised = error(
         "E0629",
         f"the published tensor `{name}` is mapped twice",
         line.tree.name.span,
-        other=Label(other.tree.name.span, "and here"),
+        other=() if same else Label(other.tree.name.span, "and here"),
     )
+    return told_with_uses(raised, (*line.uses, *(use for use in other.uses if use not in line.uses)))
 
 
 class _Collect:
-    """Keeps the diagnostics of an `AttnError` raised inside, and goes on behind it."""
+    """Keeps the diagnostics of an `AttnError` that is raised about a line, and goes on behind it."""
 
-    def __init__(self, diagnostics: list[Diagnostic]) -> None:
-        self.diagnostics = diagnostics
+    def __init__(self, diagnostics: list[Diagnostic], written: Written) -> None:
+        self.diagnostics, self.written = diagnostics, written
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> bool:
         if isinstance(raised, AttnError):
-            self.diagnostics.extend(raised.diagnostics)
+            self.diagnostics.extend(told_with_uses(raised, self.written.uses).diagnostics)
             return True
         return False

@@ -117,7 +117,7 @@ def parse_name(string: tree.String) -> NamePattern:
                     help="an index is made of whole numbers, variables and `+ - * // %` (a number other than 0 comes "
                     "after `//` and `%`): `{i}`, `{2*i+1}`, `{i//4}`",
                 )
-            parts.append(index)
+            parts.append(index if index.symbols else str(index.value({})))
         elif "{" in piece or "}" in piece:
             raise error("E0626", f"`{text}` has a brace without its partner", string.span)
         elif piece:
@@ -162,6 +162,16 @@ class AddressPattern:
             if rest or value < 0 or values.setdefault(variable, value) != value:
                 return None
         return values
+
+    @property
+    def text(self) -> str:
+        """The address as a spec writes it: `h[2*i].ln_1.scale`."""
+        parts = self.pattern.split(".*")
+        text = parts[0]
+        for (a, variable, b), part in zip(self.indices, parts[1:], strict=True):
+            index = Size.of(b) if variable is None else Size.of(a) * Size.symbol(variable) + Size.of(b)
+            text += f"[{index}]{part}"
+        return text
 
     @property
     def reaches_all(self) -> bool:

@@ -31,7 +31,7 @@ class Resolved:
 
     def assignments(self, limit: int | None) -> Iterator[dict[str, int]]:
         """The values of the line's variables, in order; with a `limit`, those of the first and last layers only."""
-        domains: dict[str, dict[int, None]] = {variable: {} for variable in sorted(self.line.name.variables)}
+        domains: dict[str, dict[int, None]] = {variable: {} for variable in sorted(self.line.variables)}
         for address in self.line.addresses:
             for info in self.parameters[address.pattern]:
                 look = LAYERS_LOOKED_AT if limit is not None and not address.reaches_all else limit
@@ -63,11 +63,13 @@ def holders(parameters: Parameters) -> Mapping[str, list[str]]:
     return found
 
 
-def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]]) -> Resolved:
-    """The line with its parameters; E0620 for an address of none, E0625 where an expression that cannot be undone
+def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]]) -> Resolved | None:
+    """The line with its parameters, or None for an optional one that has none; E0620 for an address of none, E0625 where an expression that cannot be undone
     speaks of one, E0626 where a variable stands on one side only. On the right of `<-` may stand an expression of no
     parameter at all. `known` are the parameters' `holders`."""
     unknown = [address for address in line.addresses if address.pattern not in parameters]
+    if line.tree.optional and unknown and len(unknown) == len(line.addresses):
+        return None
     if line.tree.direction == "<-" and not any(name.text in known for name in tree.names(line.tree.value)):
         if unknown:
             computed = Computed(line.tree.value, lambda: _unknown(unknown[0], parameters, known))
@@ -81,9 +83,9 @@ def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]
     for address in line.addresses:
         for info in parameters[address.pattern]:
             if len(info.layers) != len(address.indices):
-                raise error("E0620", f"`{address.span.text}` is not one parameter", address.span)
+                raise error("E0620", f"`{address.text}` is not one parameter", address.span)
     spoken = frozenset().union(*(address.variables for address in line.addresses))
-    for variable in sorted(line.name.variables ^ spoken):
+    for variable in sorted(line.variables ^ spoken):
         if variable in spoken:
             span = next(a.span for a in line.addresses if variable in a.variables)
             message = f"`{variable}` does not occur in the published name"
@@ -98,7 +100,7 @@ def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]
 
 
 def _unknown(address: AddressPattern, parameters: Parameters, known: Mapping[str, list[str]]) -> AttnError:
-    written = address.span.text
+    written = address.text
     helps = [h.replace(".*", "[i]") for h in did_you_mean(address.pattern, parameters)]
     if inside := known.get(address.pattern):
         members = ", ".join(f"`{p.replace('.*', '[i]')}`" for p in inside)

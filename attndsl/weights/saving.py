@@ -91,7 +91,8 @@ def export_huggingface(
     published: dict[str, Array] = {}
     for item in mapping.items():
         if item.line.gives:
-            published[item.full_name(True)] = item.form.evaluate(arrays.__getitem__)
+            array = item.form.evaluate(arrays.__getitem__)
+            published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
     _write_folder(target, config, published, tokenizer)

@@ -115,7 +115,7 @@ def in_order_of_solution(section: tree.Weights) -> list[tree.ConfigEntry]:
     is no such order."""
     known: set[str] = set()
     order: list[tree.ConfigEntry] = []
-    rest = [entry for entry in section.config if entry.name is not None]
+    rest = [entry for entry in section.config if entry.name is not None and not entry.one_way]
     while rest:
         why = [obstacle(entry.value, set(keys_in(entry.value)) - known) for entry in rest]
         if None not in why:
@@ -155,7 +155,7 @@ class _Export:
     def __init__(
         self, order: Sequence[tree.ConfigEntry], hyperparameters: Mapping[str, Plain], labels: Sequence[str]
     ) -> None:
-        self.order, self.labels = order, labels
+        self.order, self.hyperparameters, self.labels = order, hyperparameters, labels
         self.values = {entry: hyperparameters[entry.name.text] for entry in order if entry.name is not None}
         self.known: dict[str, Any] = {}
 
@@ -170,7 +170,32 @@ class _Export:
         for entry in section.config:
             if entry.name is None and not entry.ignored:
                 _fulfil(entry, config, mapped)
+        for entry in section.config:
+            if entry.one_way:
+                self.agree(entry, config)
         return config
+
+    def agree(self, entry: tree.ConfigEntry, config: Config) -> None:
+        """That what is written says the same of a hyperparameter that is only read; E0614 where it does not."""
+        assert entry.name is not None
+        name, wanted = entry.name.text, self.hyperparameters[entry.name.text]
+        try:
+            told = Keys(lookup_in(config)).evaluate(entry.value)
+        except Absent as absent:
+            raise error(
+                "E0614",
+                f"{EXPORTED} cannot say `{name} = {written(wanted)}`: it has no `{absent.key}`",
+                entry.span,
+                "read one way only",
+                help=f"map `{absent.key}` on its own, too",
+            ) from None
+        if not equal(told, wanted):
+            raise error(
+                "E0614",
+                f"{EXPORTED} cannot say `{name} = {written(wanted)}`: it would be read as {written(told)}",
+                entry.span,
+                "read one way only",
+            )
 
     def evaluate(self, expression: tree.Expr) -> Plain:
         return Keys(self.known.get).evaluate(expression)

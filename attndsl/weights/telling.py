@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, warn, warning
@@ -47,6 +47,24 @@ def warn_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[str])
             "diverged, or a float16 that overflowed",
         )
     )
+
+
+def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics, those of one kind at one place (a line that means several) as one: the first, with the messages
+    of the others."""
+    found: dict[object, list[Diagnostic]] = {}
+    for number, each in enumerate(diagnostics):
+        where = (
+            (each.primary.span.source.name, each.primary.span.start, each.primary.span.end) if each.primary else number
+        )
+        found.setdefault((each.code, where), []).append(each)
+    told = []
+    for first, *others in found.values():
+        messages = list(dict.fromkeys(other.message for other in others if other.message != first.message))
+        rest = (f"and {len(messages) - 2} more like this",) if len(messages) > 3 else ()
+        shown = messages[:2] if rest else messages
+        told.append(replace(first, notes=(*first.notes, *(f"also: {message}" for message in shown), *rest)))
+    return told
 
 
 def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:

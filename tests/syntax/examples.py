@@ -134,15 +134,23 @@ model Recurrent(hidden=512, depth=2, M=64) {
 }
 """,
     "weights": """
+/// How a norm is called.
+maps outer(at) { if tied { "weight" <- at } }
 weights Decoder from huggingface {
   config { vocab = vocab_size, context = n_positions,
            depth = n_layer
-           require activation_function == "gelu_new", require scale_attn == false }
-  prefix "transformer." optional
-  prefix "model."
-  ignore "h.{i}.attn.bias",
-         "h.{i}.attn.masked_bias"
-  "wte.weight" <-> wte.table
+           require activation_function == "gelu_new", scale_attn == false,
+           heads = n_head = n_key_head, ignore summary, n_ctx
+           experts <- n_routed + n_shared }
+  maps norm(at,) { "weight" <-> at.scale, "bias" <-> at.shift optional }
+  maps nothing() { }
+  prefix "transformer." optional {
+    prefix "model.{i}." { "{part in [q, k -> key]}." <-> linear(h[i][part]) }
+    ignore "h.{i}.attn.bias",
+           "h.{i}.attn.masked_bias"
+  }
+  "bias_ih" + "bias_hh": [out] <-> lstm.bias
+  "wte.weight" <-> wte.table, "ln." <-> norm(ln)
   "h.{i}.attn.c_attn.weight": [in, out] <-> concat(h[i].attn.q.weight, h[i].attn.k.weight, over=out)
   "old.\\"name\\"" <- h[2 * i].ln.scale
   "tied" -> wte.table
@@ -153,8 +161,9 @@ weights Encoder from huggingface {
     labels = count(id2label) or 2
   }
   if head == "classify" and labels > 2 {
-    prefix "classifier."
-    "weight": [out, in] <-> classifier.weight
+    prefix "classifier." {
+      "weight": [out, in] <-> classifier.weight
+    }
     if kind(act) != "none" { ignore "act" }
   } else if head == "tag" {
     "conv": [out, C, P, Q] <-> rearrange(w, [in] -> [C=channels, P=patch, Q=patch])

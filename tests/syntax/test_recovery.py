@@ -67,7 +67,7 @@ def test_each_mistake_gives_one_error(text, expected):
             'weights M from h {\n config { a = b c, d = = e }\n "x" <-> y y\n prefx "a"\n}\n',
             [("E0010", 2), ("E0010", 2), ("E0010", 3), ("E0015", 4)],
         ),
-        ('weights M from h {\n config { a = b\n prefix "a"\n "x" <-> y y\n}\n', [("E0011", 2), ("E0010", 4)]),
+        ('weights M from h {\n config { a = b\n prefix "a" {\n "x" <-> y y\n }\n}\n', [("E0011", 2), ("E0010", 4)]),
         (
             'weights M from h {\n if a = b {\n "x" <-> y y\n } else {\n config { a = = b }\n prefx "a"\n }\n'
             ' "z" <-> = z\n}\n',

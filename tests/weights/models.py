@@ -25,11 +25,11 @@ weights GPT2 from huggingface {
     require scale_attn_by_inverse_layer_idx == false or absent, require reorder_and_upcast_attn == false or absent
     require add_cross_attention == false or absent
     require absent or n_inner == 4 * n_embd, require absent or n_ctx == n_positions
-    ignore initializer_range, ignore summary_type, ignore summary_use_proj, ignore summary_activation
-    ignore summary_proj_to_labels, ignore summary_first_dropout
+    ignore initializer_range, summary_type, summary_use_proj, summary_activation
+    ignore summary_proj_to_labels, summary_first_dropout
   }
   "lm_head.weight": [vocab, width] <- wte.table
-  prefix "transformer." optional
+  prefix "transformer." optional {
   ignore "h.{i}.attn.bias", "h.{i}.attn.masked_bias"
   "wte.weight": [vocab, width] <-> wte.table
   "wpe.weight": [context, width] <-> wpe.table
@@ -47,6 +47,7 @@ weights GPT2 from huggingface {
   "h.{i}.mlp.c_proj.bias" <-> h[i].mlp.down.bias
   "ln_f.weight" <-> ln_f.scale
   "ln_f.bias" <-> ln_f.shift
+  }
 }
 """
 

@@ -59,12 +59,13 @@ weights M from huggingface {
     "classifier.weight": [out, in] <-> classifier.weight
     "classifier.bias" <-> classifier.bias
   }
-  prefix "m." optional
+  prefix "m." optional {
   "wte.weight": [vocab, width] <-> wte.table
   "h.{i}.qkv.weight": [out, in] <-> concat(h[i].attn.q.weight, h[i].attn.k.weight, h[i].attn.v.weight, over=out)
   "h.{i}.qkv.bias" <-> concat(h[i].attn.q.bias, h[i].attn.k.bias, h[i].attn.v.bias, over=out)
   "h.{i}.out.weight": [out, in] <-> h[i].attn.out.weight
   "h.{i}.out.bias" <-> h[i].attn.out.bias
+  }
 }
 """
 HEAD = ("classifier.weight", "classifier.bias")

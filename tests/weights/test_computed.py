@@ -19,10 +19,11 @@ model M(context=5, width=4, halves=true) {
   output y = layer_norm(x) as norm
 }
 weights M from x {
-  prefix "m." optional
+  prefix "m." optional {
   "norm.weight" <-> norm.scale
   "norm.bias" <-> norm.shift
   %s
+  }
 }
 """
 LINES = """"h.{i}.bias": [1, 1, q=context, k=context] <- causal
@@ -100,7 +101,7 @@ def test_a_file_may_lack_them(tmp_path: Path) -> None:
         ('"a": [context, width] <- range(context)', "E0624", "width"),
         ('"a": [1] <- range(context)', "E0624", "[1]"),
         ('"a": [q=context] <- causal', "E0303", "causal"),
-        ('"a" <- linear(broadcast(1.0, [width]), 3)', "E0625", "linear(broadcast(1.0, [width]), 3)"),
+        ('"a" <- mlp(broadcast(1.0, [width]), 3)', "E0625", "mlp(broadcast(1.0, [width]), 3)"),
         ('"a": [width] <- tanh(norm.scale)', "E0625", "tanh(norm.scale)"),
         ('"a": [context] <-> range(context)', "E0625", "range(context)"),
     ],

@@ -113,8 +113,11 @@ weights M from x {
   } else if head == "lm" {
     if tied { "zero": [1, labels] <-> 0 } else { "lm.bias" <-> lm.bias }
   }
-  if head != "none" { prefix "m." optional }
-  "scale" <-> body.scale
+  if head != "none" {
+    prefix "m." optional { "scale" <-> body.scale }
+  } else {
+    "scale" <-> body.scale
+  }
 }
 """
 
@@ -157,9 +160,3 @@ def test_one_parameter_may_be_mapped_in_both_branches() -> None:
     assert check_section(section_of(text), graph()) == []
     text = 'weights M from x {\n  if tied { "a" <-> body.scale }\n  if depth == 2 { "b" <-> body.scale }\n}\n'
     assert [d.code for d in check_section(section_of(text), graph())] == ["E0621"]
-
-
-def test_an_empty_prefix_ends_one() -> None:
-    graph_ = graph_of("M", {"width": 2}, parameter("a.scale", "width"), parameter("b.scale", "width"))
-    section = section_of('weights M from x {\n  prefix "m."\n  "a" <-> a.scale\n  prefix ""\n  "b" <-> b.scale\n}\n')
-    assert [item.full_name(True) for item in WeightMap(section, graph_).items()] == ["m.a", "b"]

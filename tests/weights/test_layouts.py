@@ -55,7 +55,7 @@ weights M from huggingface {
   } else {
     ignore "cls.transform.weight", "cls.transform.bias", "cls.decoder.weight", "final_logits_bias"
   }
-  prefix "m." optional
+  prefix "m." optional {
   ignore "position_ids"
   "shared.weight": [vocab, width] <-> shared.table
   "encoder.embed_tokens.weight": [vocab, width] <- shared.table
@@ -68,6 +68,7 @@ weights M from huggingface {
   "encoder.layer.{i}.LayerNorm.gamma"  <-  encoder.block[i].self.norm.scale
   "encoder.layer.{i}.LayerNorm.bias"   <-> encoder.block[i].self.norm.shift
   "encoder.layer.{i}.LayerNorm.beta"   <-  encoder.block[i].self.norm.shift
+  }
 }
 """
 Arrays = dict[str, np.ndarray]

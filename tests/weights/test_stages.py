@@ -13,10 +13,11 @@ from attndsl.weights import mapping
 
 ROOM = Path(attndsl.weights.__file__).parent
 ORDER = (
-    "forms", "axes", "patterns", "lines",  # what is written
+    "forms", "axes", "patterns", "words", "conditions", "expanding",  # what is written, and what it means
+    "lines",
     "resolving",  # of which parameters
     "computing", "rearranging", "shaping",  # of which axes
-    "conditions", "telling", "mapping",  # whether all is there
+    "telling", "mapping",  # whether all is there
 )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def test_each_line_enters_each_stage_once(spec: str, monkeypatch: pytest.MonkeyP
 
         def watched(given: object, *rest: object) -> object:
             line = getattr(given, "line", given)
-            entry = getattr(line, "tree", line)
+            entry = line.entry if stage == "parse_line" else line.tree
             entered.setdefault(id(entry), []).append(stage)
             return through(given, *rest)
 

@@ -1,0 +1,224 @@
+"""What a `weights` section writes once and means several times, written out: lists in names, prefixes, `maps`, and of
+an `if` the branch that holds.
+
+    prefix "encoder.{i}." {                                  "encoder.{i}.query.weight" <-> layer[i].q.weight
+      "{part in [query -> q, key -> k]}." <-> linear(layer[i][part])    is    …and so on
+    }
+
+The stages behind this one (`attndsl.weights.lines` names them) are given lines that each speak of one published name.
+Whatever stands in `maps` means what it means there: they see their parameters and the model's hyperparameters, and
+their indices are their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.elaborate.files import find_standard_maps, standard_maps
+from attndsl.graph import Graph
+from attndsl.records import dataclass, field, replace
+from attndsl.syntax import tree
+from attndsl.weights.conditions import Conditions, check_conditions
+from attndsl.weights.words import Word, Words, bound_in, is_plain, spellings, substituted, variables_in, word_of
+
+MOST_LINES = 20_000
+"""How many lines a section may mean."""
+
+_WAYS = {"<->": {"<-", "->"}, "<-": {"<-"}, "->": {"->"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line that maps or ignores, as it is meant. `prefix` is what may stand before its names in a file; `uses` are
+    the places where the maps that it is of are used, the innermost first."""
+
+    entry: tree.MapEntry | tree.IgnoreEntry
+    prefix: str
+    uses: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Around a line: what stands before its names, the words that hold, which way it may go, and inside which maps."""
+
+    prefix: str = ""
+    before: str = ""
+    words: Words = field(default_factory=dict)
+    ways: frozenset[str] = frozenset(_WAYS["<->"])
+    optional: bool = False
+    uses: tuple[Span, ...] = ()
+    inside: tuple[tree.Maps, ...] = ()
+
+
+def expanded(section: tree.Weights, graph: Graph) -> list[Written]:
+    """The lines of a section that hold for `graph`, in the order written. E0626 for a list that is not one, E0630 for a
+    condition of something that is not a hyperparameter (in branches that are not taken, too), E0633 for maps that are
+    not used as they are made."""
+    return _Expansion(section, graph).lines()
+
+
+class _Expansion:
+    def __init__(self, section: tree.Weights, graph: Graph) -> None:
+        self.section, self.graph = section, graph
+        self.maps = {group.name.text: group for group in (*section.around, *section.maps)}
+        self.found: list[Written] = []
+
+    def lines(self) -> list[Written]:
+        check_conditions(self.section, self.graph)
+        for group in self.section.maps:
+            _check_indices(group)
+        self.expand(self.section.entries, _Place())
+        return self.found
+
+    def expand(self, entries: tuple[tree.WeightsEntry, ...], place: _Place) -> None:
+        for entry in entries:
+            match entry:
+                case tree.PrefixEntry():
+                    self.prefix(entry, place)
+                case tree.WeightsIf():
+                    holds = Conditions(self.graph, place.words).holds(entry.condition)
+                    self.expand(entry.then if holds else entry.otherwise, place)
+                case tree.IgnoreEntry():
+                    names = tuple(name for each in entry.names for name, _ in _names((each,), place))
+                    self.add(tree.IgnoreEntry(entry.span, tuple(name for group in names for name in group)), place)
+                case tree.MapEntry():
+                    for strings, words in _names(entry.names, place):
+                        self.map(entry, strings, replace(place, words=words))
+
+    def prefix(self, entry: tree.PrefixEntry, place: _Place) -> None:
+        if not entry.optional:
+            for text, words in spellings(entry.text, place.words):
+                self.expand(entry.entries, replace(place, before=place.before + text, words=words))
+            return
+        if place.prefix or place.before or place.inside or "{" in entry.text.value:
+            raise error(
+                "E0633",
+                "an optional prefix is a text, and outside everything else",
+                entry.text.span,
+                help="which names a file has is told by the optional prefix that they start with: put it around the "
+                "others",
+            )
+        self.expand(entry.entries, replace(place, prefix=entry.text.value))
+
+    def map(self, entry: tree.MapEntry, names: tuple[tree.String, ...], place: _Place) -> None:
+        ways = place.ways & _WAYS[entry.direction]
+        if not ways:
+            return
+        direction = "<->" if len(ways) == 2 else next(iter(ways))
+        optional = entry.optional or place.optional
+        group = self.group_of(entry.value)
+        if group is None:
+            axes, value = substituted(entry.axes, place.words), substituted(entry.value, place.words)
+            self.add(tree.MapEntry(entry.span, names, axes, direction, value, optional), place)
+            return
+        assert isinstance(entry.value, tree.Call)
+        if entry.axes is not None or len(names) > 1:
+            message = "the lines of maps state their own axes" if entry.axes is not None else "maps are not added up"
+            raise error("E0633", message, entry.axes.span if entry.axes is not None else names[1].span)
+        if group in place.inside:
+            raise error("E0633", f"the maps `{group.name.text}` use themselves", entry.value.span)
+        before = names[0].value
+        words = _bound(group, entry.value, replace(place, before=before))
+        uses = (entry.value.span, *place.uses)
+        inside = (*place.inside, group)
+        self.expand(group.entries, _Place(place.prefix, before, words, frozenset(ways), optional, uses, inside))
+
+    def group_of(self, value: tree.Expr) -> tree.Maps | None:
+        """The maps that an expression uses; None where it is of another kind. E0633 for maps that are not there."""
+        if not isinstance(value, tree.Call) or not isinstance(value.callee, tree.Name):
+            return None
+        name = value.callee.text
+        found = self.maps.get(name) or find_standard_maps(name)
+        if found is None and len(value.arguments) == 1 and value.arguments[0].name is None:
+            if near := did_you_mean(name, [*self.maps, *standard_maps()]):
+                raise error("E0633", f"there are no maps `{name}`", value.callee.span, help=near)
+        return found
+
+    def add(self, entry: tree.MapEntry | tree.IgnoreEntry, place: _Place) -> None:
+        if len(self.found) >= MOST_LINES:
+            raise error("E0633", f"this section means more than {MOST_LINES:,} lines", self.section.model.span)
+        self.found.append(Written(entry, place.prefix, place.uses))
+
+
+def _names(strings: tuple[tree.String, ...], place: _Place) -> Iterator[tuple[tuple[tree.String, ...], Words]]:
+    """The published names of a line, one for each choice from its lists, each with the words that hold for it."""
+    if not strings:
+        yield (), place.words
+        return
+    first, *rest = strings
+    for text, words in spellings(first, place.words):
+        for others, inner in _names(tuple(rest), replace(place, words=words)):
+            yield (tree.String(first.span, place.before + text), *others), inner
+
+
+# ---------------------------------------------------------------- maps
+
+
+def _bound(group: tree.Maps, call: tree.Call, place: _Place) -> Words:
+    """What the parameters of maps stand for in a call, and the indices of their own, by names that are not taken."""
+    _check_indices(group)
+    given = [a for a in call.arguments if a.name is None]
+    named = {a.name.text: a for a in call.arguments if a.name is not None}
+    names = [parameter.text for parameter in group.parameters]
+    known = dict(zip(names, given, strict=False)) | {name: a for name, a in named.items() if name in names}
+    if len(given) + len(named) != len(known) or len(known) != len(names) or len(call.arguments) != len(known):
+        raise error(
+            "E0633",
+            f"`{call.span.text}` does not give `{group.name.text}` what it takes",
+            call.span,
+            other=Label(group.name.span, f"it takes ({', '.join(names)})"),
+        )
+    indices = variables_in(place.before)
+    words = {name: word_of(substituted(known[name].value, place.words), indices) for name in names}
+    for own in sorted(_indices(group) & indices):
+        fresh = own
+        while fresh in indices or fresh in words:
+            fresh += "_"
+        name = tree.Name(group.name.span, fresh)
+        words[own] = Word(f"{{{fresh}}}", name, is_index=True)
+    return words
+
+
+def _check_indices(group: tree.Maps) -> None:
+    """E0633 for an index in maps that none of their names has: that of a name before them is not theirs."""
+    own = _indices(group) | _lists(group) | {parameter.text for parameter in group.parameters}
+    for node in tree.walk(group):
+        for entry in node.entries if isinstance(node, tree.Subscript) else ():
+            if is_plain(entry) and entry.index is not None:
+                for name in tree.names(entry.index):
+                    if name.text not in own:
+                        raise error(
+                            "E0633",
+                            f"`{name.text}` is not an index of the maps `{group.name.text}`",
+                            name.span,
+                            help=f"an index from outside is a parameter: `maps {group.name.text}(at, {name.text})`, or "
+                            "part of what one stands for",
+                        )
+
+
+def _indices(group: tree.Maps) -> frozenset[str]:
+    """The variables in the braces of maps that are neither their parameters nor bound by a list."""
+    found = frozenset().union(*(variables_in(string.value) for string in _strings(group)))
+    return found - _lists(group) - {parameter.text for parameter in group.parameters}
+
+
+def _lists(group: tree.Maps) -> frozenset[str]:
+    return frozenset().union(*(bound_in(string.value) for string in _strings(group)))
+
+
+def _strings(group: tree.Maps) -> Iterator[tree.String]:
+    """The published names in maps."""
+    for node in tree.walk(group):
+        if isinstance(node, (tree.MapEntry, tree.IgnoreEntry)):
+            yield from node.names
+        elif isinstance(node, tree.PrefixEntry):
+            yield node.text
+
+
+def told_with_uses(raised: AttnError, uses: tuple[Span, ...]) -> AttnError:
+    """What is wrong with a line of maps, with the places where the maps are used."""
+    if not uses:
+        return raised
+    used = tuple(Label(span, "used here") for span in uses)
+    return AttnError(*(replace(d, secondary=(*d.secondary, *used)) for d in raised.diagnostics))
