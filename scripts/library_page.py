@@ -74,6 +74,12 @@ def _standard() -> Iterator[str]:
         for declaration in file.declarations:
             if isinstance(declaration, (tree.Block, tree.IndexFunction)):
                 yield from _entry(declaration)
+        maps = [declaration for declaration in file.declarations if isinstance(declaration, tree.Maps)]
+        if maps:
+            yield f"### published names: {_listed([f'`{group.name.text}`' for group in maps])}"
+            yield ""
+        for group in maps:
+            yield from ("```text", group.span.text, "```", "", _joined(group.doc or ""), "")
 
 
 def _entry(declaration: Callable) -> Iterator[str]:

@@ -29,11 +29,7 @@ def specs_folder() -> Path:
 @cache
 def standard_names() -> dict[str, Path]:
     """Where each name of the standard library is declared. A quick look at the text: files are parsed when needed."""
-    return {
-        name: path
-        for path in _standard_files()
-        for name in _DECLARES.findall(path.read_text(encoding="utf-8"))
-    }
+    return {name: path for path in _standard_files() for name in _DECLARES.findall(path.read_text(encoding="utf-8"))}
 
 
 @cache
@@ -287,7 +283,7 @@ class Library:
             if declared is not None:
                 scope.blocks[(renamed or name).text] = declared
             if mapped is not None:
-                scope.maps[(renamed or name).text] = mapped
+                scope.maps[(renamed or name).text] = replace(mapped, name=renamed or name)
 
 
 def _no_variant(name: tree.Identifier, model: str, scope: FileScope) -> list[Diagnostic]:

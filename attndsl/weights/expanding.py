@@ -107,7 +107,7 @@ class _Expansion:
             return
         direction = "<->" if len(ways) == 2 else next(iter(ways))
         optional = entry.optional or place.optional
-        group = self.group_of(entry.value)
+        group = self.group_of(entry, place.words)
         if group is None:
             axes, value = substituted(entry.axes, place.words), substituted(entry.value, place.words)
             self.add(tree.MapEntry(entry.span, names, axes, direction, value, optional), place)
@@ -124,15 +124,17 @@ class _Expansion:
         inside = (*place.inside, group)
         self.expand(group.entries, _Place(place.prefix, before, words, frozenset(ways), optional, uses, inside))
 
-    def group_of(self, value: tree.Expr) -> tree.Maps | None:
-        """The maps that an expression uses; None where it is of another kind. E0633 for maps that are not there."""
+    def group_of(self, entry: tree.MapEntry, words: Words) -> tree.Maps | None:
+        """The maps that a line uses; None where it is of another kind. E0633 for maps that are not there."""
+        value = entry.value
         if not isinstance(value, tree.Call) or not isinstance(value.callee, tree.Name):
             return None
-        name = value.callee.text
+        callee = substituted(value.callee, words)
+        name = callee.text if isinstance(callee, tree.Name) else value.callee.text
         found = self.maps.get(name) or find_standard_maps(name)
-        if found is None and len(value.arguments) == 1 and value.arguments[0].name is None:
-            if near := did_you_mean(name, [*self.maps, *standard_maps()]):
-                raise error("E0633", f"there are no maps `{name}`", value.callee.span, help=near)
+        near = did_you_mean(name, [*self.maps, *standard_maps()]) if found is None else ()
+        if near and entry.direction == "<->":
+            raise error("E0633", f"there are no maps `{name}`", value.callee.span, help=near)
         return found
 
     def add(self, entry: tree.MapEntry | tree.IgnoreEntry, place: _Place) -> None:

@@ -23,7 +23,6 @@ from attndsl.weights.expanding import Written
 from attndsl.weights.forms import POINTWISE
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_address, parse_name
 
-
 # ---------------------------------------------------------------- expressions
 
 

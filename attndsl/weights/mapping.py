@@ -203,13 +203,16 @@ class WeightMap:
                     address.solve(layers) is not None and earlier.solve(layers) is not None for layers in _layers(info)
                 ):
                     same = earlier.span == address.span
-                    raise told_with_uses(error(
-                        "E0621",
-                        f"the parameter `{info.address.replace('.*', '[i]')}` is mapped twice",
-                        address.span,
-                        other=() if same else Label(earlier.span, "mapped here first"),
-                        help="a second published copy takes `<-` (it must equal the first) or `->` (it is written too)",
-                    ), (*line.uses, *(use for use in other.uses if use not in line.uses)))
+                    raise told_with_uses(
+                        error(
+                            "E0621",
+                            f"the parameter `{info.address.replace('.*', '[i]')}` is mapped twice",
+                            address.span,
+                            other=() if same else Label(earlier.span, "mapped here first"),
+                            help="a second published copy takes `<-` (it must equal the first) or `->` (it is written too)",
+                        ),
+                        (*line.uses, *(use for use in other.uses if use not in line.uses)),
+                    )
 
 
 def _by_address(lines: Iterable[MapLine]) -> dict[str, Reaching]:

@@ -135,6 +135,7 @@ class AddressPattern:
     pattern: str
     indices: tuple[tuple[int, str | None, int], ...]
     span: Span
+    spans: tuple[Span, ...] = ()  # where it is written as far as each part of the pattern
 
     @property
     def variables(self) -> frozenset[str]:
@@ -166,9 +167,13 @@ class AddressPattern:
     @property
     def text(self) -> str:
         """The address as a spec writes it: `h[2*i].ln_1.scale`."""
-        parts = self.pattern.split(".*")
+        return self.text_of(self.pattern)
+
+    def text_of(self, pattern: str) -> str:
+        """The beginning of the address as far as a `pattern` goes."""
+        parts = pattern.split(".*")
         text = parts[0]
-        for (a, variable, b), part in zip(self.indices, parts[1:], strict=True):
+        for (a, variable, b), part in zip(self.indices, parts[1:], strict=False):
             index = Size.of(b) if variable is None else Size.of(a) * Size.symbol(variable) + Size.of(b)
             text += f"[{index}]{part}"
         return text
@@ -191,10 +196,11 @@ def parse_address(expression: tree.Expr) -> AddressPattern | None:
         node = node.base
     if not isinstance(node, tree.Name):
         return None
-    pattern, indices = node.text, []
+    pattern, indices, spans = node.text, [], [node.span]
     for step in reversed(steps):
         if isinstance(step, tree.Attribute):
             pattern += "." + step.name.text
+            spans.append(step.span)
             continue
         assert isinstance(step, tree.Subscript)
         for entry in step.entries:
@@ -211,7 +217,8 @@ def parse_address(expression: tree.Expr) -> AddressPattern | None:
                 )
             pattern += ".*"
             indices.append(form)
-    return AddressPattern(pattern, tuple(indices), expression.span)
+            spans.append(step.span)
+    return AddressPattern(pattern, tuple(indices), expression.span, tuple(spans))
 
 
 def reached(address: AddressPattern, info: ParameterInfo, limit: int | None = None) -> dict[str, list[int]]:

@@ -100,7 +100,14 @@ def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]
 
 
 def _unknown(address: AddressPattern, parameters: Parameters, known: Mapping[str, list[str]]) -> AttnError:
-    written = address.text
+    written, parts = address.text, address.pattern.split(".")
+    paths = [".".join(parts[: end + 1]) for end in range(len(parts))]
+    lost = next((end for end, path in enumerate(paths) if path not in known), None)
+    if lost is not None and lost < len(parts) - 1:
+        layers = [path for path, inside in known.items() if inside]
+        layer = address.text_of(paths[lost])
+        helps = [h.replace(".*", "[i]") for h in did_you_mean(paths[lost], layers)]
+        return error("E0620", f"the model has no layer `{layer}`", address.spans[lost], help=helps)
     helps = [h.replace(".*", "[i]") for h in did_you_mean(address.pattern, parameters)]
     if inside := known.get(address.pattern):
         members = ", ".join(f"`{p.replace('.*', '[i]')}`" for p in inside)

@@ -37,7 +37,7 @@ def form_of(resolved: Resolved, values: Mapping[str, int], graph: Graph) -> Form
             line.tree.name.span,
             f"the value has the axes [{names}]",
             note="a tensor whose axes are as long as each other would load just as well the wrong way round",
-            help=f'state the order of the published tensor: `{line.tree.name.span.text}: [{names}]`, or another one',
+            help=f"state the order of the published tensor: `{line.tree.name.span.text}: [{names}]`, or another one",
         )
     return form
 

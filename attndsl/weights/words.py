@@ -74,9 +74,7 @@ def spellings(string: tree.String, words: Words) -> Iterator[tuple[str, Words]]:
     yield from _spelled(string, [m for m in _PIECES.split(string.value) if m], "", words, 0)
 
 
-def _spelled(
-    string: tree.String, pieces: list[str], before: str, words: Words, at: int
-) -> Iterator[tuple[str, Words]]:
+def _spelled(string: tree.String, pieces: list[str], before: str, words: Words, at: int) -> Iterator[tuple[str, Words]]:
     for place, piece in enumerate(pieces):
         span = _within(string, at, piece)
         at += len(piece)
@@ -131,11 +129,13 @@ def _filled(piece: str, words: Words, span: Span) -> str:
                 f"`{name}` is not a text that a published name could have here",
                 span,
                 f"it stands for `{word.own.span.text}`",
-                help="a text is an argument of its own: `maps layer(name, at) { … }`, `layer(\"attn\", h[i].attn)`",
+                help='a text is an argument of its own: `maps layer(name, at) { … }`, `layer("attn", h[i].attn)`',
             )
     if inside in used:
         return words[inside].text or ""
-    return "{" + _NAME.sub(lambda m: f"({(words[m[0]].text or '').strip('{}')})" if m[0] in words else m[0], inside) + "}"
+    return (
+        "{" + _NAME.sub(lambda m: f"({(words[m[0]].text or '').strip('{}')})" if m[0] in words else m[0], inside) + "}"
+    )
 
 
 def _within(string: tree.String, at: int, piece: str) -> Span:

@@ -48,7 +48,7 @@ def layout() -> str:
     text = Path(shipped()["gpt2"]).read_text(encoding="utf-8")
     section = text[text.index("weights GPT2 from") : text.index("train GPT2 {")]
     return section.replace("weights GPT2", "weights GPT3").replace(
-        "    heads   = n_head\n", "    heads   = n_head\n    head = head_size\n    band = band or none\n"
+        "heads = n_head\n", "heads = n_head\n    head = head_size, band = band or none\n"
     )
 
 
