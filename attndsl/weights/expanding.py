@@ -29,7 +29,7 @@ _WAYS = {"<->": {"<-", "->"}, "<-": {"<-"}, "->": {"->"}}
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenLine:
     """A line that maps or ignores, as it is meant. `prefix` is what may stand before its names in a file; `uses` are
     the places where the maps that it is of are used, the innermost first."""
 
@@ -51,7 +51,7 @@ class _Place:
     inside: tuple[tree.Maps, ...] = ()
 
 
-def expanded(section: tree.Weights, graph: Graph) -> list[Written]:
+def expanded(section: tree.Weights, graph: Graph) -> list[WrittenLine]:
     """The lines of a section that hold for `graph`, in the order written. E0626 for a list that is not one, E0630 for a
     condition of something that is not a hyperparameter (in branches that are not taken, too), E0633 for maps that are
     not used as they are made."""
@@ -62,9 +62,9 @@ class _Expansion:
     def __init__(self, section: tree.Weights, graph: Graph) -> None:
         self.section, self.graph = section, graph
         self.maps = {group.name.text: group for group in (*section.around, *section.maps)}
-        self.found: list[Written] = []
+        self.found: list[WrittenLine] = []
 
-    def lines(self) -> list[Written]:
+    def lines(self) -> list[WrittenLine]:
         check_conditions(self.section, self.graph)
         for group in self.section.maps:
             _check_indices(group)
@@ -140,7 +140,7 @@ class _Expansion:
     def add(self, entry: tree.MapEntry | tree.IgnoreEntry, place: _Place) -> None:
         if len(self.found) >= MOST_LINES:
             raise error("E0633", f"this section means more than {MOST_LINES:,} lines", self.section.model.span)
-        self.found.append(Written(entry, place.prefix, place.uses))
+        self.found.append(WrittenLine(entry, place.prefix, place.uses))
 
 
 def _names(strings: tuple[tree.String, ...], place: _Place) -> Iterator[tuple[tuple[tree.String, ...], Words]]:

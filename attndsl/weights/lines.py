@@ -19,7 +19,7 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values import FUNCTIONS, Evaluator, Number, Plain
 from attndsl.weights.axes import AxisTerm, parse_term, parse_terms
-from attndsl.weights.expanding import Written
+from attndsl.weights.expanding import WrittenLine
 from attndsl.weights.forms import POINTWISE
 from attndsl.weights.patterns import AddressPattern, NamePattern, parse_address, parse_name
 
@@ -138,7 +138,7 @@ class MapLine:
         return isinstance(self.value, (Literal, Computed))
 
 
-def parse_line(written: Written, sizes: Mapping[str, int]) -> MapLine:
+def parse_line(written: WrittenLine, sizes: Mapping[str, int]) -> MapLine:
     """A line as it is written; E0624 for what is not an axis, E0625 for what has no inverse, E0626 for a published name
     that is not one."""
     line = written.entry

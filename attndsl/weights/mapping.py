@@ -16,7 +16,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.records import dataclass
 from attndsl.syntax import tree
-from attndsl.weights.expanding import Written, expanded, told_with_uses
+from attndsl.weights.expanding import WrittenLine, expanded, told_with_uses
 from attndsl.weights.forms import Form
 from attndsl.weights.lines import MapLine, parse_line
 from attndsl.weights.patterns import AddressPattern, parse_name
@@ -209,7 +209,8 @@ class WeightMap:
                             f"the parameter `{info.address.replace('.*', '[i]')}` is mapped twice",
                             address.span,
                             other=() if same else Label(earlier.span, "mapped here first"),
-                            help="a second published copy takes `<-` (it must equal the first) or `->` (it is written too)",
+                            help="a second published copy takes `<-` (it must equal the first) or `->` (it is also "
+                            "written)",
                         ),
                         (*line.uses, *(use for use in other.uses if use not in line.uses)),
                     )
@@ -247,7 +248,7 @@ def _twice(name: str, line: MapLine, other: MapLine) -> AttnError:
 class _Collect:
     """Keeps the diagnostics of an `AttnError` that is raised about a line, and goes on behind it."""
 
-    def __init__(self, diagnostics: list[Diagnostic], written: Written) -> None:
+    def __init__(self, diagnostics: list[Diagnostic], written: WrittenLine) -> None:
         self.diagnostics, self.written = diagnostics, written
 
     def __enter__(self) -> None:

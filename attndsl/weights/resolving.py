@@ -64,9 +64,9 @@ def holders(parameters: Parameters) -> Mapping[str, list[str]]:
 
 
 def resolve(line: MapLine, parameters: Parameters, known: Mapping[str, list[str]]) -> Resolved | None:
-    """The line with its parameters, or None for an optional one that has none; E0620 for an address of none, E0625 where an expression that cannot be undone
-    speaks of one, E0626 where a variable stands on one side only. On the right of `<-` may stand an expression of no
-    parameter at all. `known` are the parameters' `holders`."""
+    """The line with its parameters, or None for an optional one that has none; E0620 for an address of none, E0625
+    where an expression that cannot be undone speaks of one, E0626 where a variable stands on one side only. On the
+    right of `<-` may stand an expression of no parameter at all. `known` are the parameters' `holders`."""
     unknown = [address for address in line.addresses if address.pattern not in parameters]
     if line.tree.optional and unknown and len(unknown) == len(line.addresses):
         return None

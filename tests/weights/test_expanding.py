@@ -31,7 +31,7 @@ def graph(**settings: object) -> Graph:
     return graph_of("M", values, *found)
 
 
-NORM = 'maps norm(at) { "weight" <-> at.scale, "bias" <-> at.shift }'
+WRONG_NORM = 'maps norm(at) { "weight" <-> at.scael, "bias" <-> at.shift }'
 REST = {
     "a": '"a." <-> layer_norm(a.norm)',
     "b": '"b." <-> layer_norm(b.norm)',
@@ -124,7 +124,8 @@ def test_a_name_that_is_given_is_a_layer_below_another() -> None:
 
 
 def test_a_layer_is_given_by_its_index() -> None:
-    text = 'maps at(n) { "at.{n}.and.{n+1}" <-> h[n].norm_1.scale }\n  "i{i}." <-> at(i)\n  "h.{i}.2" <-> h[i].norm_2.scale'
+    text = 'maps at(n) { "at.{n}.and.{n+1}" <-> h[n].norm_1.scale }\n  "i{i}." <-> at(i)'
+    text += '\n  "h.{i}.2" <-> h[i].norm_2.scale'
     assert items(section(text, without="n"))["i1.at.1.and.2"] == ["h.1.norm_1.scale"]
     text = (
         'maps at(n) { "{2*n}" <-> h[n].norm_1.scale }\n  "{n in [0, 1]}." <-> at(n)\n  "h.{i}.2" <-> h[i].norm_2.scale'
@@ -172,7 +173,12 @@ def test_maps_beside_a_section_and_imported_ones_are_found(tmp_path: Path) -> No
     (tmp_path / "names.attn").write_text('maps affine(at) { "w" <-> at.scale, "b" <-> at.shift }\n')
     model = "model M(width=4) {\n  input x: [B, width]\n  output y = layer_norm(x) as norm\n}\n"
     weights = 'weights M from x { "n." <-> %s(norm) }\n'
-    for at, head in enumerate(['use "names.attn"\n', 'use "names.attn": affine as given\n', 'maps given(at) { "w" <-> at.scale, "b" <-> at.shift }\n']):  # fmt: skip
+    heads = (
+        'use "names.attn"\n',
+        'use "names.attn": affine as given\n',
+        'maps given(at) { "w" <-> at.scale, "b" <-> at.shift }\n',
+    )
+    for at, head in enumerate(heads):
         path = tmp_path / f"{at}.attn"
         path.write_text(head + model + weights % ("given" if "given" in head else "affine"))
         spec = open_spec(str(path))
@@ -182,9 +188,9 @@ def test_maps_beside_a_section_and_imported_ones_are_found(tmp_path: Path) -> No
 # ---------------------------------------------------------------- mistakes
 
 WRONG = [
-    # lines, which of the rest they replace, the code, what is underlined, a part of the message, what else is underlined
+    # lines, which of the rest they replace, the code, what is underlined, a part of the message, what is labelled too
     ('"n." <-> layer_norm(a.nrom)', "a", "E0620", "a.nrom", "no layer `a.nrom`", "layer_norm(a.nrom)"),
-    (NORM.replace("scale", "scael") + '\n  "n." <-> norm(a.norm)', "a", "E0620", "at.scael", "`a.norm.scael`", "norm(a.norm)"),
+    (WRONG_NORM + '\n  "n." <-> norm(a.norm)', "a", "E0620", "at.scael", "`a.norm.scael`", "norm(a.norm)"),
     ('"n." <-> layer_nrom(a.norm)', "a", "E0633", "layer_nrom", "did you mean `layer_norm`?", None),
     ('"n." <-> layer_norm(a, norm)', "a", "E0633", "layer_norm(a, norm)", "what it takes", "layer_norm"),
     ('"n." <-> layer_norm(to=a.norm)', "a", "E0633", "layer_norm(to=a.norm)", "what it takes", "layer_norm"),
@@ -218,7 +224,7 @@ def test_a_mistake_is_told_where_it_is(
 
 
 def test_one_mistake_in_maps_is_one_error_however_often_they_are_used() -> None:
-    text = section(NORM.replace("scale", "scael") + '\n  "{s in [a, b]}." <-> norm(s.norm)', without="ab")
+    text = section(WRONG_NORM + '\n  "{s in [a, b]}." <-> norm(s.norm)', without="ab")
     (found,) = wrong(text)
     assert "also: the model has no parameter `b.norm.scael`" in found.notes
 
