@@ -40,7 +40,7 @@ def unknown_word(place: ParserPlace) -> Diagnostic | None:
     if place.at_start and place.at_top and not place.expected & {"RBRACE"}:
         return _outside(place)
     if place.at_start and "PREFIX" in place.expected and place.kind == "NAME":
-        entries = ("config", "prefix", "ignore", "if")
+        entries = sorted(word for word, kind in tables().words.items() if kind in place.expected)
         return _word(place, token.start, token.end, entries, "an entry of a `weights` section")
     is_name = len(parts) == 1 and isinstance(parts[0], Token) and parts[0].kind == "NAME"
     starts_word = place.kind in ("NAME", "STRING", "NUMBER") or token.text in tables().reserved or token.text == "{"

@@ -18,7 +18,7 @@ def layout() -> str:
     text = Path(shipped()["gpt2"]).read_text(encoding="utf-8")
     section = text[text.index("weights GPT2 from") : text.index("train GPT2 {")]
     return section.replace("weights GPT2", "weights GPTNano").replace(
-        "    eps     = layer_norm_epsilon or 1e-5\n", "    require layer_norm_epsilon == 1e-5 or absent\n"
+        ", eps = layer_norm_epsilon or 1e-5\n", ", require layer_norm_epsilon == 1e-5 or absent\n"
     )
 
 
