@@ -18,7 +18,7 @@ from attndsl.diagnostics.diagnostic import (
     warn,
     warning,
 )
-from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest, shortened
+from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest, quoted, shortened
 
 __all__ = [
     "MOST_TOLD",
@@ -34,6 +34,7 @@ __all__ = [
     "is_heard",
     "listening",
     "nearest",
+    "quoted",
     "shortened",
     "warn",
     "warning",

@@ -124,3 +124,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """A help line for an unknown name, as a tuple that may be empty."""
     found = nearest(name, candidates)
     return (f"did you mean `{found}`?",) if found else ()
+
+
+def quoted(name: str) -> str:
+    """A tensor's name as a message shows it, whatever characters a damaged file has put there."""
+    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
+    return f"`{safe}`" if len(safe) <= 120 else f"`{safe[:100]}…`"

@@ -19,7 +19,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, error, quoted
 from attndsl.lazy import np
 from attndsl.records import dataclass
 from attndsl.storage.whole import replacing
@@ -137,12 +137,6 @@ def _fill(stream: io.FileIO, view: memoryview) -> int:
     while count < len(view) and (more := stream.readinto(view[count:])):
         count += more
     return count
-
-
-def quoted(name: str) -> str:
-    """A tensor's name as a message shows it, whatever characters a damaged file has put there."""
-    safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
-    return f"`{safe}`" if len(safe) <= 120 else f"`{safe[:100]}…`"
 
 
 def _open(path: Path) -> io.FileIO:

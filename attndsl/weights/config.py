@@ -21,9 +21,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_heard, warn, warning
+from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_heard, quoted, warn, warning
 from attndsl.records import replace
-from attndsl.storage.safetensors import quoted
 from attndsl.syntax import tree
 from attndsl.values import Absent, List, Number, Plain, Reference, described, equal, not_a_condition, written
 from attndsl.weights.choices import ABSENT

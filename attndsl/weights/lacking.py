@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, error, quoted
 from attndsl.graph import Graph
 from attndsl.records import dataclass
-from attndsl.storage.safetensors import quoted
 from attndsl.weights.telling import several
 
 LEAST = 2

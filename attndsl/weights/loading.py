@@ -6,11 +6,11 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest, quoted
 from attndsl.graph import Graph, ParameterInfo, Type
 from attndsl.lazy import np
 from attndsl.running.initial import require_memory
-from attndsl.storage.safetensors import FLOATS, TensorEntry, quoted
+from attndsl.storage.safetensors import FLOATS, TensorEntry
 from attndsl.syntax import tree
 from attndsl.weights.computing import difference
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import did_you_mean, error
-from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, quoted, unreadable
+from attndsl.diagnostics import did_you_mean, error, quoted
+from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
 
 if TYPE_CHECKING:
     import numpy

@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, warn, warning
+from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, quoted, warn, warning
 from attndsl.lazy import np
 from attndsl.records import replace
-from attndsl.storage.safetensors import quoted
 
 if TYPE_CHECKING:
     import numpy
