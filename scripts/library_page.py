@@ -72,7 +72,7 @@ def _standard() -> Iterator[str]:
             yield _joined(file.doc)
             yield ""
         for declaration in file.declarations:
-            if isinstance(declaration, (tree.Block, tree.IndexFunction)):
+            if isinstance(declaration, (tree.Block, tree.IndexFunction)) and not declaration.name.text.startswith("_"):
                 yield from _entry(declaration)
         maps = [declaration for declaration in file.declarations if isinstance(declaration, tree.Maps)]
         if maps:

@@ -147,13 +147,13 @@ def biases(nodes: Iterable[Node]) -> tuple[str, ...]:
 
 def _index_functions(nodes: Iterable[Node]) -> dict[str, str]:
     """A node made for an index function has its span inside the function's declaration; the nearest declaration above
-    it says which."""
+    it says which. A name that starts with `_` is a helper's."""
     found: dict[str, str] = {}
     for node in nodes:
         if node.span is not None:
             declared = _declarations(node.span.source)
             at = bisect_right(declared, node.span.line, key=lambda each: each[0])
-            if at and declared[at - 1][1] in ("mask", "bias"):
+            if at and declared[at - 1][1] in ("mask", "bias") and not declared[at - 1][2].startswith("_"):
                 found.setdefault(declared[at - 1][2], declared[at - 1][1])
     return found
 
@@ -174,7 +174,7 @@ def heads(nodes: Iterable[Node], sizes: Mapping[str, int]) -> tuple[str, ...]:
     for node in nodes:
         if not isinstance(node.op, Softmax):
             continue
-        own = [axis for axis in node.output.type.axes if axis not in result and axis != node.op.over]
+        own = [axis for axis in node.output.type.axes if axis not in result and axis not in node.op.goes_over]
         if not own or not all(axis.size.symbols <= sizes.keys() for axis in own):
             return ()
         score = makers.get(node.inputs[0])

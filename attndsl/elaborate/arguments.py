@@ -15,6 +15,7 @@ from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import Evaluated, Given, Several, describe, lacking
 from attndsl.graph import Value
 from attndsl.syntax import tree
+from attndsl.values import Nothing
 
 
 def given_at(
@@ -43,7 +44,7 @@ def given_at(
                 other=Label(tensors[name].span, "given here already"),
                 help="leave one of them out",
             )
-        else:
+        elif not (isinstance(value.value, Nothing) and parameter.is_optional):
             tensors[name] = lift(value, frame)
     for value in positional:
         if isinstance(value.value, Several):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attndsl.diagnostics import AttnError, Label, Span, error, shortened
 from attndsl.elaborate.arguments import given_at
-from attndsl.elaborate.frames import Enclosing, Frame
+from attndsl.elaborate.frames import HERE, Enclosing, Frame, Labels
 from attndsl.elaborate.kinds import require_kinds
 from attndsl.elaborate.signatures import BoundAxes, bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
@@ -89,10 +89,13 @@ def apply_block(
                 help=f"write `layer {label.text} = …` to make a layer without applying it",
             )
         return made
+    kept = replace(callee.given, settings=given.settings)  # applied again, it takes other tensors
+    if label is not None and label.text == HERE:
+        here = LayerValue(replace(made, given=kept), frame.place, label.span)
+        return _run(here, given, frame, span, frame.labels)
     kind = block.name.text
     place = frame.label(label.text, label.span) if label else frame.number(kind)
     frame.elaborator.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
-    kept = replace(callee.given, settings=given.settings)  # applied again, it takes other tensors
     applied = LayerValue(replace(made, given=kept), place, label.span if label else span)
     layer = frame.elaborator.declare_layer(applied)
     result = _run(layer, given, frame, span)
@@ -101,14 +104,15 @@ def apply_block(
     return result
 
 
-def _run(layer: LayerValue, given: Given, frame: Frame, span: Span) -> CompileTimeValue:
-    """Elaborate the layer's body in a frame of its own, where the layer was declared. An error inside a standard block
-    is said at the user's call."""
+def _run(layer: LayerValue, given: Given, frame: Frame, span: Span, labels: Labels | None = None) -> CompileTimeValue:
+    """Elaborate the layer's body in a frame of its own, where the layer was declared. With the `labels` of the caller's
+    body it has no place of its own: what it declares is declared among what that body declares. An error inside a
+    standard block is said at the user's call."""
     callee, block = layer.callee, layer.callee.block
     standard = callee.scope.is_standard
     inner = Frame(
         frame.elaborator, callee.scope, frame.builder, "block", layer.place, enclosing=Enclosing(block.name.text),
-        viewpoint=frame.viewpoint.inside(span, standard=standard),
+        viewpoint=frame.viewpoint.inside(span, standard=standard), labels=labels or Labels(),
     )  # fmt: skip
     try:
         with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
@@ -123,7 +127,7 @@ def _run(layer: LayerValue, given: Given, frame: Frame, span: Span) -> CompileTi
         raise _called_from(problem, block, span, standard, frame, given) from None
     layer.applied.append(True)
     for value in values:
-        if isinstance(value, Value):
+        if isinstance(value, Value) and labels is None:
             frame.name(value, layer.path)
     return values[0] if len(values) == 1 else Several(values)
 

@@ -13,6 +13,9 @@ from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 
+HERE = "_"
+"""The label of a block that is given no part of its own in the address."""
+
 
 class Poisoned(Exception):
     """An expression uses a name whose definition has failed already; it says nothing, so that one mistake gives one
@@ -41,7 +44,14 @@ class Labels:
     counts: dict[str, int] = field(default_factory=dict)
 
     def give(self, identifier: str, span: Span, place: Place) -> None:
-        """Take a label for what stands at `place`; raises E0106 where it is taken."""
+        """Take a label for what stands at `place`; raises E0106 where it is taken, or is none."""
+        if identifier == HERE:
+            raise error(
+                "E0106",
+                f"`{HERE}` is no part of an address: it puts what a block declares where it is applied",
+                span,
+                help=f"write `… as {HERE}` behind the call of a block, or choose a label",
+            )
         if identifier in self.numbered:
             raise error(
                 "E0106",

@@ -7,9 +7,10 @@ a mask is ordinary nodes over ranges; `attndsl.masks` reads such nodes back as a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from attndsl import ops
-from attndsl.diagnostics import Label, Span, error
+from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.elsewhere import subscript_advice
 from attndsl.elaborate.frames import Enclosing, Frame
@@ -119,6 +120,23 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     others = [a for a in value.type.axes if a not in own]
     value = arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
     return named_back(value, declaration, inner, bound, result.span)
+
+
+def runs_over(function: IndexFunctionValue, axis: Axis, frame: Frame) -> bool:
+    """Whether a variable is declared to run over `axis`: `h in heads`."""
+    declaration = function.declaration
+    if declaration is None:
+        operands = [operand for operand in function.operands if isinstance(operand, IndexFunctionValue)]
+        return any(runs_over(operand, axis, frame) for operand in operands)
+    assert function.scope is not None
+    inner = Frame(frame.elaborator, function.scope, frame.builder, "index function", frame.place)
+    for name, given in function.given.settings.items():
+        inner.bind(name, given.value, given.span)
+    for variable in declaration.variables:
+        with suppress(AttnError):  # what is wrong with it is said where it is used
+            if variable.axis is not None and axis_of(variable.axis, inner) == axis:
+                return True
+    return False
 
 
 def _combination(

@@ -6,9 +6,9 @@ from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.primitive_call import PrimitiveCall
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number, size_of
-from attndsl.elaborate.tensors import lift
+from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
-from attndsl.graph import Axis
+from attndsl.graph import FLOAT, INT, Axis
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -50,6 +50,30 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
             raise error("E0203", f"{axes_text(foreign)} is not an axis of the other operands", part.span, str(type_))
         full.append(part if type_.axes == order else Evaluated(g.emit(ops.Broadcast(order), part), part.span))
     return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
+
+
+def stack(g: PrimitiveCall) -> CompileTimeValue:
+    """The operands one behind the other along a new axis, which stands last; each may lack axes that others have."""
+    parts = [lift(part, g.frame) for part in g.positional]
+    over = g.keyword("over")
+    term = over.expression
+    length = Size.of(len(parts))
+    if isinstance(term, tree.Name) and g.frame.lookup(term.text) is None:
+        axis = Axis(term.text, length)
+        g.frame.bind(axis.name, Number(len(parts), length, axis), over.span)
+    else:
+        if isinstance(over.value, ArrowValue):
+            raise error("E0104", "`stack` makes an axis of its own", over.span, help="name it: `over=part`")
+        (axis,) = axes_of(over, g.frame)
+        if axis.size != length:
+            g.frame.elaborator.require(Constraint("==", length, axis.size, g.frame.site or over.span, "E0206"))
+    aligned(g.frame, g.name, parts)
+    if {part.type.dtype for part in parts} == {INT, FLOAT}:
+        parts = [Evaluated(g.emit(ops.Cast(FLOAT), part), part.span) for part in parts]
+    widest = max((part.type for part in parts), key=lambda type: type.rank)
+    one = Axis("1", Size.of(1))
+    full = [Evaluated(g.emit(ops.Broadcast((*widest.axes, one)), part), part.span) for part in parts]
+    return g.emit(ops.Concat((one,) * len(parts), axis), *full)
 
 
 def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -> Axis:

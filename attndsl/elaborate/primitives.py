@@ -17,7 +17,7 @@ from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
-from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, number
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number
 from attndsl.elaborate.tensors import aligned, emit, lift, require_within
 from attndsl.elaborate.values import (
     PLAIN,
@@ -133,20 +133,31 @@ def _where(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _softmax(g: PrimitiveCall) -> CompileTimeValue:
-    op, tensor = ops.Softmax(g.axis("over", g.type(0))), g.tensor(0)
+    tensor, over = g.tensor(0), g.axes("over", g.type(0))
+    mask, sink = _softmax_mask(g, over), g.keywords.get("sink")
+    if sink is not None and isinstance(sink.value, Nothing):
+        sink = None
+    rest = [mask] if mask is not None else []
+    rest += [lift(sink, g.frame)] if sink is not None else []
+    return g.emit(ops.Softmax(over, sink is not None), tensor, *rest)
+
+
+def _softmax_mask(g: PrimitiveCall, over: tuple[Axis, ...]) -> Evaluated | None:
+    """The mask of a softmax as a tensor, None where there is none. Raises E0302 for one without axes, E0301 for one
+    over axes that the scores do not have."""
     if "where" not in g.keywords:
-        return g.emit(op, tensor)
-    mask = g.keywords["where"]
+        return None
+    mask, tensor = g.keywords["where"], g.tensor(0)
     if isinstance(mask.value, IndexFunctionValue):
         raise error(
             "E0302",
             "a mask must be given its axes here",
             mask.span,
             "a function of positions",
-            help=f"write `where={mask.span.text}[q=T, k={op.over.name}]`",
+            help=f"write `where={mask.span.text}[q=T, k={over[0].name}]`",
         )
     if isinstance(mask.value, Nothing) or (isinstance(mask.value, Number) and mask.value.is_bool and mask.value.value):
-        return g.emit(op, tensor)
+        return None
     lifted = lift(mask, g.frame)
     assert isinstance(lifted.value, Value)
     foreign = [a for a in lifted.value.type.axes if a not in g.type(0).axes]
@@ -159,7 +170,7 @@ def _softmax(g: PrimitiveCall) -> CompileTimeValue:
             other=_label(tensor, g),
             help=f"the scores have {axes_text(g.type(0).axes)}",
         )
-    return g.emit(op, tensor, lifted)
+    return lifted
 
 
 def _label(argument: Evaluated, g: PrimitiveCall) -> tuple[Label, ...]:
@@ -192,6 +203,22 @@ def _take(g: PrimitiveCall) -> CompileTimeValue:
         )
     require_within(g.frame, g.positional[1], over)
     return g.emit(ops.Take(over), table, index)
+
+
+def _scatter_add(g: PrimitiveCall) -> CompileTimeValue:
+    arrow = g.keyword("over").value
+    if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
+        raise error(
+            "E0104",
+            "`scatter_add` needs the axes that go and the one that it makes",
+            g.keyword("over").span,
+            help="write `over=E -> N`: what stands along E is added up at the places along N",
+        )
+    values, index = g.tensor(0), g.tensor(1)
+    gone = axes_of(Evaluated(arrow.source, arrow.span), g.frame, (g.type(0),), known=True)
+    made = axis_of(arrow.target.terms[0], g.frame)
+    require_within(g.frame, g.positional[1], made)
+    return g.emit(ops.ScatterAdd(gone, made), values, index)
 
 
 def _one_axis(g: PrimitiveCall, position: int) -> Axis:
@@ -279,7 +306,9 @@ def _kind(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _has(g: PrimitiveCall) -> CompileTimeValue:
-    axes = axes_of(g.positional[1], g.frame)
+    axes, of = axes_of(g.positional[1], g.frame), g.positional[0].value
+    if isinstance(of, IndexFunctionValue):
+        return Number.of(all(index_functions.runs_over(of, axis, g.frame) for axis in axes))
     return Number.of(all(a in g.type(0).axes for a in axes))
 
 
@@ -290,15 +319,18 @@ FORMS: dict[str, CallRule] = {
     "int": CallRule(_cast, doc="as an integer, towards zero"),
     "bool": CallRule(_cast, doc="whether it is not zero"),
     "where": CallRule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),
-    "softmax": CallRule(_softmax, keywords=("over", "where"),
-                    doc="exp(x) / sum(exp(x)) over an axis, zero where the mask is false"),
+    "softmax": CallRule(_softmax, keywords=("over", "where", "sink"),
+                    doc="exp(x) / sum(exp(x)) over axes, zero where the mask is false; `sink` is one more in the sum"),
     "dot": CallRule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
+    "scatter_add": CallRule(_scatter_add, (2, 2), _OVER,
+                    "`scatter_add(values, index, over=E -> N)`: what goes to one place is added up"),
     "take": CallRule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
     "range": CallRule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
     "positions": CallRule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
     "rearrange": CallRule(_rearrange, (2, 2),
                       doc="`rearrange(x, [D] -> [heads, head])`: split, merge, permute and rename axes"),
     "concat": CallRule(joining.concat, (2, 64), _OVER, "`concat(a, b, over=[M, T] -> S)`: one after the other"),
+    "stack": CallRule(joining.stack, (1, 64), _OVER, "`stack(a, b, over=part)`: along a new axis, the last one"),
     "split": CallRule(joining.split, (1, 1), _OVER, "`split(x, over=S -> [M, T])`: the parts, in order"),
     "broadcast": CallRule(joining.broadcast, (2, 2), doc="`broadcast(x, [B, T])`: repeated along axes it lacks"),
     "windows": CallRule(joining.windows, (1, 1), ("over", "size", "stride", "dilation", "pad", "before", "after"),
@@ -313,7 +345,7 @@ FORMS: dict[str, CallRule] = {
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
     "kind": CallRule(_kind, doc="the kind of a compile-time value: mask, bias, rotation, score, none, …"),
     "len": CallRule(of_list, doc="`len(depths)`: how many elements a list has"),
-    "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis"),
+    "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis, or a mask or bias a variable that runs over it"),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
-from attndsl.values import Number
+from attndsl.values import CONSTANTS, Number
 
 
 @dataclass(eq=False)
@@ -44,6 +44,9 @@ def bind(block: tree.Declared, given: Given, captured: Given, inner: Frame, fram
         name = parameter.name.text
         if name not in tensors:
             assert parameter.default is not None
+            if parameter.is_optional:
+                inner.bind(name, CONSTANTS["none"], parameter.span)
+                continue
             if isinstance(parameter.default, tree.Name) and parameter.default.text in tensors:
                 tensors[name] = tensors[parameter.default.text]
             else:

@@ -33,7 +33,10 @@ class Weighing:
         self._from_data: dict[_Scored, bool] = {}
 
     def axes(self, node: Node) -> frozenset[Axis] | None:
-        """What a softmax weighs (see `_in_sums`), if inputs have a say in what it weighs it by."""
+        """What a softmax weighs (see `_in_sums`), if inputs have a say in what it weighs it by; None for one over
+        several axes, none of which is that of the keys."""
+        if len(node.op.goes_over) > 1:
+            return None
         (over,) = node.op.goes_over
         axes = _in_sums(self._facts, node.output, over)
         return axes if axes is not None and self._is_from_data((node.inputs[0], over)) else None

@@ -61,7 +61,7 @@ def _cross_entropy(builder: Builder, logits: Value, answers: Value) -> Value:
     """The mean over the answers that are not below zero; `logits` has the axes of `answers` and one more."""
     (over,) = [axis for axis in logits.type.axes if axis not in answers.type.axes]
     counted = builder.emit(Ge(), answers, builder.emit(Constant(0)))
-    likely = builder.emit(LogSoftmax(over), logits)
+    likely = builder.emit(LogSoftmax((over,)), logits)
     right = builder.emit(Take(over), likely, builder.emit(Maximum(), answers, builder.emit(Constant(0))))
     lost = builder.emit(Where(), counted, builder.emit(Neg(), right), builder.emit(Constant(0)))
     number = builder.emit(Maximum(), builder.emit(Sum(answers.type.axes), counted), builder.emit(Constant(1)))

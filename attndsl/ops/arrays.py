@@ -127,33 +127,59 @@ def _for_blas(array: Array) -> Array:
 # ---------------------------------------------------------------- softmax
 
 
-def softmax(x: Array, axis: int, where: Array | None = None) -> Array:
-    """Stable softmax along `axis`, as `attndsl.ops.Softmax` says it. `where` is broadcast against x."""
+def softmax(x: Array, over: Places, where: Array | None = None, sink: Array | None = None) -> Array:
+    """Stable softmax along the axes at the places `over`, as `attndsl.ops.Softmax` says it. `where` and `sink` (of
+    length 1 along `over`) are broadcast against x."""
     weight = x.copy(order="K") if where is None else np.where(where, x, np.array(-np.inf, x.dtype))
-    highest = weight.max(axis=axis, keepdims=True, initial=-np.inf)
+    highest = weight.max(axis=over, keepdims=True, initial=-np.inf)
+    if sink is not None:
+        highest = np.maximum(highest, sink)
     highest[highest == -np.inf] = 0  # nothing counts; +inf stays, and makes the row NaN
     weight -= highest
     np.exp(weight, out=weight)
-    total = weight.sum(axis=axis, keepdims=True)
+    total = weight.sum(axis=over, keepdims=True)
+    if sink is not None:
+        total += np.exp(sink - highest)
     total[total == 0] = 1
     weight /= total
     return weight if where is None or not np.isnan(total).any() else _masked(weight, where)
 
 
-def softmax_gradient(upstream: Array, weight: Array, axis: int, where: Array | None = None) -> Array:
+def softmax_gradient(upstream: Array, weight: Array, over: Places, where: Array | None = None) -> Array:
     """The gradient for the operand of a softmax whose result is `weight`: none flows through where `where` is False or
     nothing in the row counts, whatever stands there."""
     product = upstream * weight
-    total = product.sum(axis=axis, keepdims=True)
+    total = product.sum(axis=over, keepdims=True)
     if np.isfinite(total).all():
         product -= weight * total
         return product
-    counts = np.asarray(weight.any(axis=axis, keepdims=True))
+    counts = np.asarray(weight.any(axis=over, keepdims=True))
     if where is not None:
         counts = counts & where
     product = _masked(product, counts)
-    product -= weight * product.sum(axis=axis, keepdims=True)
+    product -= weight * product.sum(axis=over, keepdims=True)
     return _masked(product, counts)
+
+
+def sunk_gradient(upstream: Array, x: Array, over: Places, where: Array | None, sink: Array) -> tuple[Array, Array]:
+    """The gradients for x and for the sink (of length 1 along `over`) of a softmax with one: the sink is an element
+    like the others, of whose weight nothing is made."""
+    rows = x.ndim - len(over)
+    sink = np.broadcast_to(sink, [1 if i in over else n for i, n in enumerate(x.shape)])
+
+    def in_rows(array: Array) -> Array:
+        moved = np.moveaxis(array, over, range(rows, x.ndim))
+        return moved.reshape(*moved.shape[:rows], -1)
+
+    def joined(array: Array, last: Array) -> Array:
+        return np.concatenate([in_rows(array), in_rows(last)], -1)
+
+    mask = None if where is None else joined(np.broadcast_to(where, x.shape), np.ones(sink.shape, bool))
+    weight = softmax(joined(x, sink), (rows,), mask)
+    found = softmax_gradient(joined(upstream, np.zeros_like(sink)), weight, (rows,), mask)
+    shape = [n for i, n in enumerate(x.shape) if i not in over] + [x.shape[i] for i in over]
+    back = np.moveaxis(found[..., :-1].reshape(shape), range(rows, x.ndim), over)
+    return back, np.expand_dims(found[..., -1], tuple(sorted(over)))
 
 
 def _masked(array: Array, where: Array) -> Array:

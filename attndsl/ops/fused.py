@@ -154,14 +154,16 @@ class MaskFacts:
 
 @dataclass(frozen=True, slots=True)
 class Attention(Fused):
-    """dot(dropout(softmax(dot(q, k, over=contract) * scale + bias, over=over, where=where)), v, over=over)
-    (Vaswani et al., 2017, equation 1). `where` is the fourth operand if `masked`; `bias` follows if `biased`. Queries
-    with nothing to attend to, and scores that are NaN or infinite, are as `Softmax` says. `mask` is what is known of
-    `where`, for those who write code for it: it changes no value."""
+    """dot(dropout(softmax(score, over=over, where=where, sink=sink)), v, over=over), where the score is
+    dot(q, k, over=contract) * scale + bias (Vaswani et al., 2017, equation 1) or, with a soft cap, cap * tanh(dot(q, k,
+    over=contract) * scale / cap) + bias (Bello et al., 2016; Gemma Team, 2024). `where` is an operand if `masked`,
+    `bias` if `biased`, `sink` if `sunk`. Queries with nothing to attend to, scores that are NaN or infinite, and the
+    sink are as `Softmax` says. `mask` is what is known of `where`, for those who write code for it: it changes no
+    value."""
 
     name = "attention"
-    operands = ("q", "k", "v", "where?", "bias?")
-    keeps = (0, 1, 2, 3, 4, OUTPUT)
+    operands = ("q", "k", "v", "where?", "bias?", "sink?")
+    keeps = (0, 1, 2, 3, 4, 5, OUTPUT)
     contracts = True
     role = "attention"
     contract: tuple[Axis, ...]
@@ -172,34 +174,44 @@ class Attention(Fused):
     dropout: float = 0.0
     site: str = ""
     mask: MaskFacts = MaskFacts()
+    cap: float = 0.0  # 0: none
+    sunk: bool = False
 
     @property
     def draws(self) -> bool:
         return self.dropout > 0
 
     def infer(self, q: Type, k: Type, v: Type, *extra: Type) -> Type:
-        where, bias = self.extra(*extra)
+        where, bias, sink = self.extra(*extra)
         score = Dot(self.contract).infer(q, k).with_dtype(FLOAT)
         if bias is not None:
             rules.number(bias, 3 + self.masked, self.name)
             rules.within(bias, score, 3 + self.masked, self.name, "bias")
-        weight = Softmax(self.over).infer(score) if where is None else Softmax(self.over).infer(score, where)
+        weight = self._softmax.infer(score, *(type for type in (where, sink) if type is not None))
         return Dot((self.over,)).infer(weight, v)
 
-    def extra(self, *extra: V) -> tuple[V | None, V | None]:
-        """`where` and `bias` among the operands after v, None where there is none."""
-        rest = list(extra)
-        return (rest.pop(0) if self.masked else None), (rest.pop(0) if self.biased else None)
+    @property
+    def _softmax(self) -> Softmax:
+        return Softmax((self.over,), self.sunk)
+
+    def extra(self, *extra: V) -> tuple[V | None, V | None, V | None]:
+        """`where`, `bias` and `sink` among the operands after v, None where there is none."""
+        rest = iter(extra)
+        where, bias, sink = (next(rest) if there else None for there in (self.masked, self.biased, self.sunk))
+        return where, bias, sink
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         q, k, v, *extra = values
-        where, bias = self.extra(*extra)
+        where, bias, sink = self.extra(*extra)
         score = builder.emit(Dot(self.contract), q, k)
-        if self.scale != 1.0:
-            score = builder.emit(Mul(), score, builder.emit(Constant(self.scale)))
+        within = self.scale / self.cap if self.cap else self.scale
+        if within != 1.0:
+            score = builder.emit(Mul(), score, builder.emit(Constant(within)))
+        if self.cap:
+            score = builder.emit(Mul(), builder.emit(Tanh(), score), builder.emit(Constant(self.cap)))
         if bias is not None:
             score = builder.emit(Add(), score, bias)
-        weight = builder.emit(Softmax(self.over), score, *(() if where is None else (where,)))
+        weight = builder.emit(self._softmax, score, *(value for value in (where, sink) if value is not None))
         if self.dropout:
             weight = builder.emit(Dropout(self.dropout, self.site), weight)
         return builder.emit(Dot((self.over,)), weight, v)

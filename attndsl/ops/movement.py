@@ -367,6 +367,67 @@ class Take(Op):
         return (table.reshape([call.length(a.size) for a in axes]).transpose(places(axes, call.inputs[0].axes)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class ScatterAdd(Op):
+    """What stands along the axes `over` is added up at the places along `target` that `index` says, which all of `over`
+    is made of; further axes of the index are aligned (a scatter per place). It is the transpose of `Take`. A place that
+    nothing goes to is 0; an index that is negative or too large is an error, never a wrap."""
+
+    name = "scatter_add"
+    operands = ("values", "index")
+    keeps = (1,)
+    noun = "total"
+    over: tuple[Axis, ...]
+    target: Axis
+
+    @property
+    def caption(self) -> str:
+        return f"scatter add to {self.target.name}"
+
+    def infer(self, values: Type, index: Type) -> Type:
+        rules.number(values, 0, self.name)
+        if index.dtype != INT:
+            raise Mismatch("E0204", f"an index is an int, and this is `{index}`", (1,), help="convert it: `int(…)`")
+        rules.has(values, self.over, 0, self.name)
+        rules.has(index, self.over, 1, self.name)
+        rules.within(index, values, 1, self.name, "index")
+        first, *others = self.over
+        axes = rules.replaced(values.without(*others).axes, first, (self.target,))
+        return rules.unique(values.dtype, axes, self.name)
+
+    def _plan(self, call: Call) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+        """The axes that the index is aligned along, and those that it lacks."""
+        rest = call.inputs[0].without(*self.over).axes
+        shared = tuple(axis for axis in rest if axis in call.inputs[1].axes)
+        return shared, tuple(axis for axis in rest if axis not in shared)
+
+    def _rows(self, call: Call, index: Array) -> Array:
+        """For each element of the index the row of the result, whose axes are the shared ones and `target`."""
+        length = call.length(self.target.size)
+        in_range(index, length, self.target)
+        shared, _ = self._plan(call)
+        moved = index.transpose(places(call.inputs[1].axes, (*shared, *self.over))).reshape(_count(call, shared), -1)
+        return (moved + length * np.arange(len(moved))[:, None]).reshape(-1)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        shared, others = self._plan(call)
+        ordered = arrays[0].transpose(places(call.inputs[0].axes, (*shared, *self.over, *others)))
+        values = ordered.reshape(_count(call, (*shared, *self.over)), _count(call, others))
+        table = scatter_add(_count(call, (*shared, self.target)), self._rows(call, arrays[1]), values)
+        axes = (*shared, self.target, *others)
+        return table.reshape([call.length(a.size) for a in axes]).transpose(places(axes, call.output.axes))
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """What stands at the place that an element went to."""
+        if not call.needs(0):
+            return (None, None)
+        shared, others = self._plan(call)
+        ordered = upstream.transpose(places(call.output.axes, (*shared, self.target, *others)))
+        rows = ordered.reshape(_count(call, (*shared, self.target)), _count(call, others))
+        taken, axes = rows[self._rows(call, arrays[1])], (*shared, *self.over, *others)
+        return (taken.reshape([call.length(a.size) for a in axes]).transpose(places(axes, call.inputs[0].axes)), None)
+
+
 def _count(call: Call, axes: tuple[Axis, ...]) -> int:
     total = 1
     for axis in axes:

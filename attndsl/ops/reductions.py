@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
-from attndsl.ops.arrays import as_float, places, softmax, softmax_gradient, spread
+from attndsl.ops.arrays import as_float, collect, places, softmax, softmax_gradient, spread, sunk_gradient
 from attndsl.ops.base import OUTPUT, Call, Op
 from attndsl.records import dataclass
 from attndsl.sizes import Size
@@ -15,6 +15,8 @@ from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
+
+P = TypeVar("P")  # values of a graph, types, or arrays with theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,36 @@ class Min(Reduction):
         return (_to_extreme(upstream, output, arrays[0], self.places(call)) if call.needs(0) else None,)
 
 
+class Prod(Reduction):
+    """The product over axes; bools count as 0 and 1, and of nothing it is 1."""
+
+    __slots__ = ()
+    name = "prod"
+    keeps = (0,)
+    noun = "product"
+
+    def result(self, x: Type) -> str:
+        return FLOAT if x.dtype == FLOAT else INT
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        found: Array = arrays[0].prod(self.places(call), dtype=call.dtype(call.output.dtype))
+        return found
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """Each element's is the product of the others, before it and behind it: nothing is divided by one that may be
+        0."""
+        if not call.needs(0):
+            return (None,)
+        places = self.places(call)
+        moved = np.moveaxis(arrays[0], places, range(len(places)))
+        flat = moved.reshape(-1, *moved.shape[len(places) :])
+        before, behind = np.ones_like(flat), np.ones_like(flat)
+        before[1:] = flat[:-1].cumprod(0)
+        behind[:-1] = flat[:0:-1].cumprod(0)[::-1]
+        others = (before * behind).reshape(moved.shape)
+        return (np.moveaxis(others, range(len(places)), places) * np.expand_dims(upstream, places),)
+
+
 class Any(Reduction):
     """Whether at least one is True."""
 
@@ -183,41 +215,66 @@ class ArgMax(Op):
 @dataclass(frozen=True, slots=True)
 class Softmax(Op):
     """e^x divided by its sum along `over`, as IEEE arithmetic gives e^(x - m) / sum of e^(x - m) with the largest x as
-    m, so that large numbers do not overflow.
+    m, so that large numbers do not overflow. With `sink` the last operand is one more number in each row's sum (and in
+    m), which gets no place in the result (Xiao et al., 2024; OpenAI, 2025): the weights of a row add up to less than 1.
 
     Only what `where` allows counts. Elsewhere the weight is 0 and no gradient flows, whatever stands there, NaN
     included. A row with nothing to attend to (all of it masked or -inf) is zeros, and so is its gradient. A row in
     which a NaN or +inf counts is NaN wherever it counts."""
 
     name = "softmax"
-    operands = ("x", "where?")
-    keeps = (1, OUTPUT)
+    operands = ("x", "where?", "sink?")
     role = "activation"
     noun = "weights"
-    over: Axis
+    over: tuple[Axis, ...]
+    sink: bool = False
 
-    def infer(self, x: Type, where: Type | None = None) -> Type:
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        """Without a sink the result says what x did; with one it is computed again."""
+        if not any(needed):
+            return ()
+        return tuple(range(len(needed))) if self.sink else (*range(1, len(needed)), OUTPUT)
+
+    def parts(self, *rest: P) -> tuple[P | None, P | None]:
+        """`where` and `sink` among the operands after x, None where there is none."""
+        left = list(rest)
+        sink = left.pop() if self.sink else None
+        return (left[0] if left else None), sink
+
+    def infer(self, x: Type, *rest: Type) -> Type:
+        where, sink = self.parts(*rest)
         rules.number(x, 0, self.name)
-        rules.has(x, (self.over,), 0, self.name)
+        rules.has(x, self.over, 0, self.name)
         if where is not None:
             rules.boolean(where, 1, self.name)
             rules.within(where, x, 1, self.name, "mask")
+        if sink is not None:
+            rules.number(sink, len(rest), self.name)
+            rules.within(sink, x.without(*self.over), len(rest), self.name, "sink")
         return x.with_dtype(FLOAT)
 
-    def _mask(self, call: Call, where: tuple[Array, ...]) -> Array | None:
-        return spread(where[0], call.inputs[1].axes, call.inputs[0].axes) if where else None
+    def _laid_out(self, call: Call, rest: tuple[Array, ...]) -> tuple[Array | None, Array | None]:
+        axes = call.inputs[0].axes
+        where, sink = self.parts(*zip(rest, call.inputs[1:], strict=True))
+        mask = None if where is None else spread(where[0], where[1].axes, axes)
+        return mask, None if sink is None else spread(as_float(call, sink[0]), sink[1].axes, axes)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, *where = arrays
-        return softmax(as_float(call, x), call.inputs[0].index(self.over), self._mask(call, tuple(where)))
+        x, *rest = arrays
+        return softmax(as_float(call, x), places(call.inputs[0].axes, self.over), *self._laid_out(call, tuple(rest)))
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        _, *where = arrays
-        rest = (None,) * len(where)
-        if not call.needs(0):
-            return (None, *rest)
-        at = call.inputs[0].index(self.over)
-        return (softmax_gradient(upstream, output, at, self._mask(call, tuple(where))), *rest)
+        x, *rest = arrays
+        found: list[Array | None] = [None] * len(arrays)
+        mask, sink = self._laid_out(call, tuple(rest))
+        at, axes = places(call.inputs[0].axes, self.over), call.inputs[0].axes
+        if sink is None:
+            found[0] = softmax_gradient(upstream, output, at, mask) if call.needs(0) else None
+            return tuple(found)
+        own, share = sunk_gradient(upstream, as_float(call, x), at, mask, sink)
+        found[0] = own if call.needs(0) else None
+        found[-1] = collect(share, axes, call.inputs[-1].axes) if call.needs(len(rest)) else None
+        return tuple(found)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return output.elements * 5
@@ -233,15 +290,15 @@ class LogSoftmax(Op):
     operands = ("x",)
     called = True
     keeps = (OUTPUT,)
-    over: Axis
+    over: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
-        rules.has(x, (self.over,), 0, self.name)
+        rules.has(x, self.over, 0, self.name)
         return x.with_dtype(FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
+        x, at = as_float(call, arrays[0]), places(call.inputs[0].axes, self.over)
         shifted: Array = x - x.max(axis=at, keepdims=True, initial=-np.inf)
         shifted -= np.log(np.exp(shifted).sum(at, keepdims=True))
         return shifted
@@ -249,7 +306,7 @@ class LogSoftmax(Op):
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
             return (None,)
-        total = upstream.sum(axis=call.inputs[0].index(self.over), keepdims=True)
+        total = upstream.sum(axis=places(call.inputs[0].axes, self.over), keepdims=True)
         return (upstream - np.exp(output) * total,)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
@@ -266,15 +323,15 @@ class LogSumExp(Op):
     operands = ("x",)
     called = True
     keeps = (0, OUTPUT)
-    over: Axis
+    over: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
-        rules.has(x, (self.over,), 0, self.name)
-        return x.without(self.over).with_dtype(FLOAT)
+        rules.has(x, self.over, 0, self.name)
+        return x.without(*self.over).with_dtype(FLOAT)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, at = as_float(call, arrays[0]), call.inputs[0].index(self.over)
+        x, at = as_float(call, arrays[0]), places(call.inputs[0].axes, self.over)
         highest = x.max(axis=at, keepdims=True, initial=-np.inf)
         highest[~np.isfinite(highest)] = 0
         found: Array = np.log(np.exp(x - highest).sum(at)) + highest.squeeze(at)
@@ -283,17 +340,12 @@ class LogSumExp(Op):
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
             return (None,)
-        at = call.inputs[0].index(self.over)
+        at = places(call.inputs[0].axes, self.over)
         total = np.where(output == -np.inf, np.array(0, output.dtype), output)
-        return (upstream[_at(at)] * np.exp(arrays[0] - total[_at(at)]),)
+        return (np.expand_dims(upstream, at) * np.exp(arrays[0] - np.expand_dims(total, at)),)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return inputs[0].elements * 4
-
-
-def _at(place: int) -> tuple[slice | None, ...]:
-    """An index that puts a new axis at `place`."""
-    return (*[slice(None)] * place, None)
 
 
 def _count(x: Array, places: tuple[int, ...]) -> int:

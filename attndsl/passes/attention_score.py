@@ -21,7 +21,9 @@ from attndsl.ops import (
     Neg,
     Op,
     Rename,
+    Softmax,
     Sub,
+    Tanh,
     Transpose,
     Unflatten,
     Where,
@@ -31,7 +33,7 @@ from attndsl.passes.base import Refusal
 from attndsl.records import dataclass, field, replace
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
-WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Transpose, Cast, Rename)
+WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Tanh, Transpose, Cast, Rename)
 CURVES: tuple[type[Op], ...] = tuple(
     op for op in OPS.values() if op.pointwise and op.differentiable and not issubclass(op, WALKED)
 )
@@ -74,6 +76,11 @@ class Score:
     masks: list[Mask] = field(default_factory=list)
     soft: list[Node] = field(default_factory=list)  # what puts a finite number in the place of masked scores
     curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
+    caps: dict[Node, float] = field(default_factory=dict)  # the dot products that are capped, and how high
+
+    def main(self) -> tuple[Node, Term]:
+        """The dot product of queries and keys: the one that is capped, or the first."""
+        return next(((node, term) for node, term in self.dots if node in self.caps), self.dots[0])
 
 
 def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] = WALKED) -> bool:
@@ -83,9 +90,14 @@ def scored_by_dot(algebra: Algebra, value: Value, through: tuple[type[Op], ...] 
 
 def read_score(algebra: Algebra, softmax: Node) -> Score:
     """The score under `softmax`; raises `Refusal` where it cannot be fused."""
+    if len(softmax.op.goes_over) > 1:
+        names = ", ".join(axis.name for axis in softmax.op.goes_over)
+        raise Refusal(f"the softmax is over several axes, [{names}]: an attention's keys have one", softmax, 1)
     (over,) = softmax.op.goes_over
+    assert isinstance(softmax.op, Softmax)
+    where, _ = softmax.op.parts(*softmax.inputs[1:])
     score = Score(over)
-    score.masks += map(Mask, softmax.inputs[1:])
+    score.masks += [Mask(where)] if where is not None else []
     _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
     if not score.dots and score.curves:
         curve = score.curves[0]
@@ -93,6 +105,8 @@ def read_score(algebra: Algebra, softmax: Node) -> Score:
     if not score.dots:
         raise Refusal("the axis of the softmax is in no dot product of the score", softmax, 1)
     score.biases = [term for bias in score.biases for term in _bias_or_mask(algebra, score, bias)]
+    if len(score.caps) > 1:
+        raise Refusal("two dot products are capped, each by itself", next(iter(score.caps)), 3)
     _check_rows(algebra, score)
     return score
 
@@ -100,15 +114,18 @@ def read_score(algebra: Algebra, softmax: Node) -> Score:
 class _Reader:
     """Walks a score from the softmax down; `term` carries what the value read will be multiplied by and renamed to."""
 
-    def __init__(self, algebra: Algebra, score: Score) -> None:
+    def __init__(self, algebra: Algebra, score: Score, *, shifts: bool = True) -> None:
         self.algebra, self.score = algebra, score
+        self.shifts = (
+            shifts  # whether the score may be shifted by a constant: that is the same for all keys, and cancels
+        )
 
     def read(self, value: Value, term: Term) -> None:
         node = self.algebra.producers.get(value)
         if not scored_by_dot(self.algebra, value) or node is None:
             if node is not None and scored_by_dot(self.algebra, value, (*WALKED, *CURVES)):
                 self.score.curves.append(next(self._curves(value)))
-            if self.algebra.constant(value) is None:  # a constant is the same for all keys, and cancels
+            if not self.shifts or self.algebra.constant(value) is None:
                 self.score.biases.append(replace(term, piece=replace(term.piece, value=value)))
             return
         handler = HANDLERS[type(node.op)]
@@ -163,13 +180,29 @@ class _Reader:
             if term.factors or not fill * term.coefficient <= MASK:
                 raise Refusal(f"{fill:g} in the place of a score is not low enough for a mask", node, 3)
             self.score.masks.append(Mask(condition, inverted, term.piece.renames))
-            self.score.soft.append(node)
+            if fill != -math.inf:
+                self.score.soft.append(node)
             self.read(chosen, term)
             return
         raise Refusal("the score is chosen from two tensors: that is not a mask", node, 2)
 
     def dropped(self, node: Node, term: Term) -> None:
         raise Refusal("dropout stands between the score and the softmax, not after it", node, 3)
+
+    def capped(self, node: Node, term: Term) -> None:
+        """cap * tanh(x * something): what x is multiplied by may be anything that a score may be scaled by."""
+        if term.factors:
+            raise Refusal("what `tanh` gives is multiplied by more than a number: that is not a soft cap", node, 3)
+        inner = _Reader(self.algebra, Score(self.score.over), shifts=False)
+        inner.read(node.inputs[0], term)
+        found = inner.score
+        if found.biases or found.masks or len(found.dots) != 1 or found.caps:
+            raise Refusal(
+                "more than a scaled dot product stands in the soft cap: add biases and masks after it", node, 3
+            )
+        self.score.nodes += found.nodes
+        self.score.dots += found.dots
+        self.score.caps[found.dots[0][0]] = abs(term.coefficient)
 
     def same(self, node: Node, term: Term) -> None:
         self.read(node.inputs[0], term)
@@ -212,6 +245,7 @@ HANDLERS: dict[type[Op], Callable[[_Reader, Node, Term], None]] = {
     Div: _Reader.quotient,
     Where: _Reader.choice,
     Dropout: _Reader.dropped,
+    Tanh: _Reader.capped,
     Transpose: _Reader.same,
     Cast: _Reader.same,
     Rename: _Reader.renamed,
@@ -268,7 +302,7 @@ def _check_rows(algebra: Algebra, score: Score) -> None:
 def facts_of(algebra: Algebra, score: Score, masks: Sequence[Mask]) -> tuple[Formula, MaskFacts]:
     """What is known of all of `masks` together: queries are along axes of the score that only one side of the dot
     product has."""
-    dot, term = score.dots[0]
+    dot, term = score.main()
     left, right = (Piece(value, term.piece.renames).axes for value in dot.inputs)
     axes = [_renamed(axis, term.piece.renames) for axis in dot.output.type.axes]
     queries = [axis for axis in axes if axis != score.over and (axis in left) != (axis in right)]

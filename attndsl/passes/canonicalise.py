@@ -57,7 +57,7 @@ def _softmax(algebra: Algebra, node: Node) -> Put | None:
     match algebra.producers.get(above):
         case Node(op=Exp(), inputs=(x,)):
             _refuse_empty_rows(algebra, node, x)
-            return Put(Softmax(over), (_shifted(algebra, x, over),))
+            return Put(Softmax((over,)), (_shifted(algebra, x, over),))
         case Node(op=Where(), inputs=(mask, value, zero)) if algebra.constant(zero) == 0.0:
             power = algebra.made_by(value, Exp)
             return _masked_softmax(algebra, node, mask, power.inputs[0], over) if power is not None else None
@@ -79,7 +79,7 @@ def _masked_softmax(algebra: Algebra, node: Node, mask: Value, x: Value, over: A
         raise Refusal(
             "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
         )
-    return Put(Softmax(over), (_shifted(algebra, x, over), mask))
+    return Put(Softmax((over,)), (_shifted(algebra, x, over), mask))
 
 
 def _shifted(algebra: Algebra, x: Value, over: Axis) -> Value:
@@ -156,7 +156,7 @@ def _root(algebra: Algebra, node: Node) -> Put | None:
 def _log_softmax(algebra: Algebra, node: Node) -> Put | None:
     """log(softmax(x)), x - logsumexp(x)"""
     match node.op, algebra.producers.get(node.inputs[-1]):
-        case Log(), Node(op=Softmax(over), inputs=(x,)):
+        case Log(), Node(op=Softmax(over, sink=False), inputs=(x,)):
             _refuse_empty_rows(algebra, node, x)
             return Put(LogSoftmax(over), (x,))
         case Sub(), Node(op=LogSumExp(over), inputs=(x,)) if x is node.inputs[0]:

@@ -192,8 +192,10 @@ def _reduction(algebra: Algebra, node: Node) -> Found:
 
 def _softmax(algebra: Algebra, node: Node) -> Found:
     """A mask that is true everywhere is not a mask."""
-    if len(node.inputs) == 2 and _constant(algebra, node.inputs[1]) is True:
-        return Put(node.op, node.inputs[:1])
+    assert isinstance(node.op, Softmax)
+    where, _ = node.op.parts(*node.inputs[1:])
+    if where is not None and _constant(algebra, where) is True:
+        return Put(node.op, tuple(value for value in node.inputs if value is not where))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Attention, however it is spelled: dot(dropout(softmax(dot(q, k) * scale + bias, where=mask)), v).
+"""Attention: dot(dropout(softmax(dot(q, k) * scale + bias, where=mask, sink=sink)), v), the score perhaps capped.
 
 Anchored at the softmax. Forward from it, through at most a dropout, renames and transpositions, there is one weighted
 sum over the very axis; back from it there is a sum of terms, one of which is a dot product that leaves that axis, times
@@ -83,23 +83,25 @@ def _softmax_behind(algebra: Algebra, value: Value) -> Node | None:
 
 
 def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
-    (over,) = softmax.op.goes_over
+    over = softmax.op.goes_over
     use = _use(algebra, root, softmax)
-    final = over
+    final = set(over)
     for old, new in use.renames:
-        final = new if final == old else final
-    if root.op.goes_over != (final,):
+        final = {new if axis == old else axis for axis in final}
+    if set(root.op.goes_over) != final:
         summed = axis_names(root.op.goes_over)
-        raise Refusal(f"the softmax is over {axis_names([over])}, and the weighted sum over {summed}", softmax, 2)
+        raise Refusal(f"the softmax is over {axis_names(over)}, and the weighted sum over {summed}", softmax, 2)
     score = read_score(algebra, softmax)
-    dot, term = score.dots[0]
+    dot, term = score.main()
     nodes = (root, *use.nodes, softmax, *score.nodes, dot)
     _check_uses(algebra, nodes, softmax, root, use)
     weights = use.nodes[0].output if use.nodes else softmax.output
     (v,) = (value for value in root.inputs if value is not weights)
-    biases = score.biases + [t for _, t in score.dots[1:]]
+    biases = score.biases + [t for node, t in score.dots if node is not dot]
     formula, facts = facts_of(algebra, score, score.masks) if score.masks else (None, MaskFacts())
-    parts = _Parts(algebra, root, score, dot, term, use, v, biases, formula, facts)
+    assert isinstance(softmax.op, Softmax)
+    _, sink = softmax.op.parts(*softmax.inputs[1:])
+    parts = _Parts(algebra, root, score, dot, term, use, v, biases, formula, facts, sink)
     rehearsed = parts.build(Builder())
     if set(rehearsed.type.axes) != set(root.output.type.axes):
         raise Refusal("what is summed has other axes than an attention gives", root, 1)
@@ -173,6 +175,7 @@ class _Parts:
     biases: list[Term]
     formula: Formula | None  # of all masks together
     facts: MaskFacts
+    sink: Value | None
 
     def build(self, out: Builder) -> Value:
         over, contract = self.score.over, self.dot.op.goes_over
@@ -211,9 +214,15 @@ class _Parts:
             dropout.p if dropout else 0.0,
             dropout.site if dropout else "",
             self.facts,
+            self.cap,
+            self.sink is not None,
         )
-        result = out.emit(op, *operands, *(value for value in (mask, bias) if value is not None))
+        result = out.emit(op, *operands, *(value for value in (mask, bias, self.sink) if value is not None))
         return _renamed(out, result, self.use.renames)
+
+    @property
+    def cap(self) -> float:
+        return self.score.caps.get(self.dot, 0.0)
 
     @property
     def score_axis(self) -> Axis:
@@ -247,7 +256,10 @@ class _Parts:
         parts = [f"`attention` over {axis_names([self.score.over])}"]
         if self.formula is not None:
             parts.append(f"mask `{self.formula}` ({', '.join(words(self.facts))})")
-        parts += ["bias"] * bool(self.biases) + ["dropout"] * bool(self.use.dropout)
+        parts += [f"soft cap {self.cap:g}"] if self.cap else []
+        parts += (
+            ["bias"] * bool(self.biases) + ["sink"] * (self.sink is not None) + ["dropout"] * bool(self.use.dropout)
+        )
         return ", ".join(parts)
 
 

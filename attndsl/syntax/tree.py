@@ -432,6 +432,11 @@ class Parameter(Tree):
     type: TypeTree | None
     default: Expr | None
 
+    @property
+    def is_optional(self) -> bool:
+        """Whether it may be left out, and is `none` then."""
+        return isinstance(self.default, Name) and self.default.text == "none"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block(Tree):

@@ -141,7 +141,7 @@ class List:
 
 Plain = Union[Number, Text, Nothing, Reference, List]
 
-CONSTANTS: dict[str, Number | Nothing] = {"none": Nothing(), "pi": Number.of(math.pi)}
+CONSTANTS: dict[str, Number | Nothing] = {"none": Nothing(), "pi": Number.of(math.pi), "inf": Number.of(math.inf)}
 """The names that every place knows, beside `true` and `false`."""
 
 

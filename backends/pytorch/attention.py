@@ -76,6 +76,8 @@ def plan(
 ) -> Sdpa | str:
     """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known; `low`
     says that the bias may be -inf."""
+    if op.cap or op.sunk:
+        return "the score is capped, or there is a sink"
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
     if {q.dtype, k.dtype, v.dtype} != {FLOAT}:

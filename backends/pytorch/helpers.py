@@ -13,6 +13,16 @@ def softmax(x: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
     weight = x.masked_fill(nothing, 0.0).softmax(dim)
     return weight.masked_fill(nothing if where is None else nothing | ~where, 0.0)
 ''',
+    "sunk_softmax": '''
+def sunk_softmax(x: Tensor, sink: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
+    """Softmax over the entries that `where` allows and a further one, `sink`, which gets no place in the result."""
+    if where is not None:
+        x = x.masked_fill(~where, -math.inf)
+    x = torch.cat([x, sink], dim)
+    nothing = (x == -math.inf).all(dim, keepdim=True)
+    weight = x.masked_fill(nothing, 0.0).softmax(dim).masked_fill(nothing, 0.0).narrow(dim, 0, x.shape[dim] - 1)
+    return weight if where is None else weight.masked_fill(~where, 0.0)
+''',
     "logsumexp": '''
 def logsumexp(x: Tensor, dim: int) -> Tensor:
     """log(sum(e ** x)); -inf, and no gradient, in a row that has none but -inf."""

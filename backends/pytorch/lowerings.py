@@ -169,12 +169,21 @@ def reduction(method: str) -> Lowering:
     return lower
 
 
+def lower_prod(site: Site) -> Expr:
+    """Torch takes one axis at a time."""
+    x, axes = site.arguments[0] if site.output.dtype == INT else site.floating(0), list(site.types[0].axes)
+    for axis in site.op.over:
+        x = x.call("prod", dim(axes, axis))
+        axes.remove(axis)
+    return x
+
+
 def along(method: str) -> Lowering:
     """A method that takes one axis."""
 
     def lower(site: Site) -> Expr:
         x = site.floating(0) if site.output.dtype == FLOAT else site.arguments[0]
-        return x.call(method, dim(site.types[0].axes, site.op.over))
+        return x.call(method, dim(site.types[0].axes, *site.op.goes_over))
 
     return lower
 
@@ -185,17 +194,21 @@ def lower_argsort(site: Site) -> Expr:
 
 
 def lower_softmax(site: Site) -> Expr:
-    axes = site.types[0].axes
-    operands = [site.floating(0).text, f"dim={dim(axes, site.op.over)}"]
-    if len(site.arguments) == 2:
-        operands.append(f"where={site.tensor(aligned(site.arguments[1], site.types[1].axes, axes), BOOL)}")
-    return function(site.function.helper("softmax"), *operands)
+    axes, over = site.types[0].axes, site.op.over
+    operands = [site.floating(0).text, f"dim={dim(axes, *over)}"]
+    where, sink = site.op.parts(*range(1, len(site.arguments)))
+    if sink is not None:
+        at = axes.index(*over)
+        row = aligned(site.tensor(site.floating(sink), FLOAT), site.types[sink].axes, axes, full_rank=True)
+        operands.insert(1, row.call("expand", *("1" if i == at else n for i, n in enumerate(site.sizes(axes)))).text)
+    if where is not None:
+        operands.append(f"where={site.tensor(aligned(site.arguments[where], site.types[where].axes, axes), BOOL)}")
+    return function(site.function.helper("softmax" if sink is None else "sunk_softmax"), *operands)
 
 
 def lower_logsumexp(site: Site) -> Expr:
-    return function(
-        site.function.helper("logsumexp"), site.floating(0).text, f"dim={dim(site.types[0].axes, site.op.over)}"
-    )
+    x = site.floating(0).text
+    return function(site.function.helper("logsumexp"), x, f"dim={dim(site.types[0].axes, *site.op.over)}")
 
 
 def lower_dot(site: Site) -> Expr:
@@ -304,6 +317,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Mean: reduction("mean"),
     ops.Max: reduction("amax"),
     ops.Min: reduction("amin"),
+    ops.Prod: lower_prod,
     ops.Any: reduction("any"),
     ops.All: reduction("all"),
     ops.ArgMax: along("argmax"),
@@ -323,6 +337,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Slice: movement.lower_slice,
     ops.Select: movement.lower_select,
     ops.Take: movement.lower_take,
+    ops.ScatterAdd: movement.lower_scatter_add,
     ops.Windows: movement.lower_windows,
     ops.Flip: movement.lower_flip,
     ops.Constant: lower_constant,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
 from attndsl.backends.pytorch.site import Site
-from attndsl.graph import BOOL, FLOAT
+from attndsl.graph import BOOL, FLOAT, INT
 
 
 def lower_unflatten(site: Site) -> Expr:
@@ -108,6 +108,25 @@ def _element(site: Site) -> Expr:
     if parts is not None:
         return Expr(f"{parts}[{place}]")
     return index(x, [place if axis == over else ":" for axis in table])
+
+
+def lower_scatter_add(site: Site) -> Expr:
+    """Rows of [aligned axes, target, others] to which those of [aligned axes, what goes, others] are added."""
+    op, (values, at) = site.op, (type.axes for type in site.types)
+    shared = [axis for axis in values if axis in at and axis not in op.over]
+    others = [axis for axis in values if axis not in at]
+    place, last = len(shared), len(shared) + len(op.over) - 1
+    x = permuted(site.tensor(site.arguments[0], site.output.dtype), values, [*shared, *op.over, *others])
+    i = permuted(site.tensor(site.arguments[1], INT), at, [*shared, *op.over])
+    if len(op.over) > 1:
+        x, i = x.call("flatten", str(place), str(last)), i.call("flatten", str(place), str(last))
+    if others:
+        i = index(i, [":"] * (place + 1) + ["None"] * len(others)).call(
+            "expand", *["-1"] * (place + 1), *site.sizes(others)
+        )
+    laid_out = (*shared, op.target, *others)
+    total = x.call("new_zeros", site.shape(laid_out)).call("scatter_add", str(place), i.text, x.text)
+    return permuted(total, laid_out, site.output.axes)
 
 
 def lower_windows(site: Site) -> Expr:

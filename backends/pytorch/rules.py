@@ -6,7 +6,7 @@ from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, Linear, Relu
-from attndsl.graph import FLOAT, Node, Type, Value
+from attndsl.graph import FLOAT, Axis, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
 from attndsl.passes.algebra import Algebra
@@ -102,12 +102,36 @@ def _norm(algebra: Algebra, node: Node) -> Found:
     return None if fits else expanded(node)
 
 
+def _over_one_axis(algebra: Algebra, node: Node) -> Found:
+    """Torch's softmax and its kin take one axis: several are made one first."""
+    op, over = node.op, node.op.goes_over
+    if len(over) < 2:
+        return None
+    assert isinstance(op, (ops.Softmax, ops.LogSoftmax, ops.LogSumExp))
+    size = over[0].size
+    for axis in over[1:]:
+        size = size * axis.size
+    joined = Axis("*".join(axis.name for axis in over) + "'", size)
+
+    def flat(out: Builder, value: Value) -> Value:
+        rest = [axis for axis in value.type.axes if axis not in over]
+        if len(rest) == value.type.rank:
+            return value  # a mask or a sink that is the same along all of them
+        return out.emit(ops.Flatten(over, joined), out.emit(ops.Broadcast((*rest, *over)), value))
+
+    def rewrite(out: Builder) -> Value:
+        value = out.emit(replace(op, over=(joined,)), *(flat(out, each) for each in node.inputs))
+        return value if isinstance(op, ops.LogSumExp) else out.emit(ops.Unflatten(joined, over), value)
+
+    return Match("several axes as one", rewrite)
+
+
 def _attention(algebra: Algebra, node: Node) -> Found:
     """Torch's attention where it says the same, else its parts."""
     op = node.op
     assert isinstance(op, ops.Attention)
     given_q, given_k, given_v, *rest = node.inputs
-    where, bias = op.extra(*rest)
+    where, bias, _ = op.extra(*rest)
     # Axes are found by name, so an order that only attention asked for need not be made.
     q, k, v = (_untransposed(algebra, value) for value in (given_q, given_k, given_v))
     planned = attention.plan(
@@ -172,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     simple("reordered", (ops.Transpose,), _reordered),
     simple("heads-joined", (ops.Flatten,), _heads_joined),
     simple("norm", (ops.LayerNorm, ops.RMSNorm), _norm),
+    simple("one-axis", (ops.Softmax, ops.LogSoftmax, ops.LogSumExp), _over_one_axis),
     simple("attention", (ops.Attention,), _attention),
     simple("expanded", (ops.Fused,), _without_a_lowering),
 )

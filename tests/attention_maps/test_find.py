@@ -47,18 +47,18 @@ SPELLINGS = {
     "the library's": (
         "  repeat h in depth { x += attention(x, heads, mask=causal) as attn }",
         "",
-        [(["h.0.attn", "h.1.attn", "h.2.attn"], "T", "S", ["heads"])],
+        [(["h.0.attn", "h.1.attn", "h.2.attn"], "T", "S", ["attn_heads"])],
     ),
     "grouped": (
         "  x += attention(x, heads, kv_heads=2) as attn",
         "",
-        [(["attn"], "T", "S", ["2", "group"])],
+        [(["attn"], "T", "S", ["attn_heads", "attn_group"])],
     ),
     "with a score of its own": (
         "  x += attention(x, heads, position=mine) as attn",
         "block mine(q: [*, T, H], k: [*, S, H]) -> [*, T, S] {\n"
         "  apart: [*, T, S, H] = q - k\n  return -sum(apart ^ 2, over=H)\n}",
-        [(["attn"], "T", "S", ["heads"])],
+        [(["attn"], "T", "S", ["attn_heads"])],
     ),
     "written out": (
         HAND.format(sum="dot(softmax(dot(q, k, over=width), over=S), v, over=S)"),
@@ -90,7 +90,7 @@ SPELLINGS = {
     "in branches": (
         "  repeat h in depth { x += attention(x, heads, mask=causal if h == 1 else full) as attn }",
         "",
-        [(["h.0.attn", "h.2.attn"], "T", "S", ["heads"]), (["h.1.attn"], "T", "S", ["heads"])],
+        [(["h.0.attn", "h.2.attn"], "T", "S", ["attn_heads"]), (["h.1.attn"], "T", "S", ["attn_heads"])],
     ),
     "a gate over experts": (
         "  gate = softmax(linear(x, experts), over=experts)\n"

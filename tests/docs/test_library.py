@@ -42,7 +42,7 @@ def test_checking_says_so(
 
 def test_everything_is_there(library_page: ModuleType) -> None:
     text = library_page.page()
-    assert all(f"### {name}\n" in text for name in standard_names())
+    assert all(f"### {name}\n" in text for name in standard_names() if not name.startswith("_"))
     assert all(f"| `{name}` |" in text for name in names())
     assert all(f"`{name}`" in text for name in CONSTANTS)
 

@@ -83,7 +83,7 @@ def described(graph: Graph) -> tuple[Formula, MaskFacts, Node, Axis]:
     assert isinstance(softmax.op, Softmax)
     producers = Rewriter(graph).producers
     queries = [axis for axis in softmax.output.type.axes if axis.name == "T"]
-    formula, facts = mask_facts([Mask(softmax.inputs[1])], producers, queries, softmax.op.over, graph.sizes)
+    formula, facts = mask_facts([Mask(softmax.inputs[1])], producers, queries, softmax.op.over[0], graph.sizes)
     return formula, facts, softmax, queries[0]
 
 
@@ -209,7 +209,7 @@ def test_random_masks(seed, memory, tmp_path):
     for softmax in [node for node in graph.body.walk() if isinstance(node.op, Softmax)]:
         assert isinstance(softmax.op, Softmax)
         queries = [axis for axis in softmax.output.type.axes if axis.name == "T"]
-        formula, facts = mask_facts([Mask(softmax.inputs[1])], producers, queries, softmax.op.over, graph.sizes)
+        formula, facts = mask_facts([Mask(softmax.inputs[1])], producers, queries, softmax.op.over[0], graph.sizes)
         check(formula, facts, dense_mask(graph, softmax, 5), 5)
         known += len(held(facts) - {"data"}) > 0
     assert known > 5, "some of them are simple enough for something to be known"
@@ -233,20 +233,20 @@ def dense_mask(graph: Graph, softmax: Node, length: int) -> np.ndarray:
     inputs = {**data_of(length), "x": np.zeros((2, length, 4)), "memory": np.zeros((2, 3, 4))}
     dense = NumpyProgram(only, dtype="float64").run(inputs)["mask"]
     names = [axis.name for axis in value.type.axes]
-    places = [names.index(name) if name in names else None for name in ("B", "T", softmax.op.over.name)]
+    places = [names.index(name) if name in names else None for name in ("B", "T", softmax.op.over[0].name)]
     order = [place for place in places if place is not None]
     dense = dense.transpose(order)
     for i, place in enumerate(places):
         if place is None:
             dense = np.expand_dims(dense, i)
-    keys = softmax.op.over.size.value({"T": length, "U": 3})
+    keys = softmax.op.over[0].size.value({"T": length, "U": 3})
     return np.broadcast_to(dense, (2, length, keys))
 
 
 def test_other_lengths_are_not_causal(tmp_path):
     """With more keys than queries `k <= q` is the formula, and no flag that aligns the two ends may be set."""
     formula, found, softmax, q = described(graph_of(tmp_path, "causal", "score(x, memory, mask=MASK)"))
-    assert q.size != softmax.op.over.size  # type: ignore[attr-defined]
+    assert q.size != softmax.op.over[0].size  # type: ignore[attr-defined]
     assert str(formula) == "k <= q"
     assert found.banded
     assert not found.causal
@@ -273,7 +273,7 @@ def test_an_axis_that_starts_before_zero(tmp_path):
     path = tmp_path / "memory.attn"
     path.write_text(MEMORY)
     formula, found, softmax, q = described(load(str(path)))
-    assert (str(q.origin), str(softmax.op.over.origin)) == ("0", "-M")  # type: ignore[attr-defined]
+    assert (str(q.origin), str(softmax.op.over[0].origin)) == ("0", "-M")  # type: ignore[attr-defined]
     assert str(formula) == "k <= q"
     assert not found.causal
     assert not found.may_be_empty

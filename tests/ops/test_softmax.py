@@ -14,7 +14,7 @@ from tests.samples.ops import axes, axis, typed
 INF, NAN = math.inf, math.nan
 ROW, SCALAR = typed("float S"), typed("float")
 UPSTREAM = np.array([2.0, 3.0, 4.0])
-S = axis("S")
+S = axes("S")
 
 
 def applied(op: Op, x: list[float], mask: list[bool] | None = None, dtype: str = "float64") -> tuple[list, list]:

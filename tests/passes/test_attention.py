@@ -146,6 +146,38 @@ SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
   mixed = dot(softmax(score, over=S, where=causal[q=T, k=S]), v, over=S)""",
         {"masked": True, "biased": True, "scale": 0.5},
     ),
+    "a soft cap": (
+        """
+  score = 30 * tanh(dot(q, k, over=head) / sqrt(head) / 30)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"cap": 30.0, "scale": 0.5},
+    ),
+    "a soft cap under a mask, a bias behind it": (
+        """
+  score = tanh(dot(q, k, over=head)) * -5 + alibi(heads)[q=T, k=S]
+  mixed = dot(softmax(score, over=S, where=causal[q=T, k=S]), v, over=S)""",
+        {"cap": 5.0, "scale": -5.0, "masked": True, "biased": True},
+    ),
+    "a sharpness for each head in the soft cap": (
+        """
+  param sharpness: [heads] = ones
+  score = where(causal[q=T, k=S], 30 * tanh(dot(q, k, over=head) * sharpness), -1e9)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"cap": 30.0, "scale": 30.0, "masked": True},
+    ),
+    "a sink": (
+        """
+  param sink: [heads] = normal(1)
+  weight = softmax(dot(q, k, over=head) / sqrt(head), over=S, where=causal[q=T, k=S], sink=sink)
+  mixed = dot(dropout(weight, 0.1), v, over=S)""",
+        {"sunk": True, "masked": True, "scale": 0.5, "dropout": 0.1},
+    ),
+    "minus infinity where a row may be empty": (
+        """
+  score = where(earlier[q=T, k=S], dot(q, k, over=head) / sqrt(head), -inf)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        {"masked": True, "scale": 0.5},
+    ),
     "softmax from exp and sum": (
         """
   score = dot(q, k, over=head) / sqrt(head)
@@ -201,6 +233,12 @@ SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
         """
   mixed = rearrange(attention(x, heads, mask=causal, dropout=0.1) as inner, [D] -> [heads, head])""",
         {"masked": True, "scale": 0.5, "dropout": 0.1},
+    ),
+    "the standard block on tensors": (
+        """
+  mixed = attend(rearrange(q, [T, heads] -> [heads, T]), rearrange(k, [S, heads] -> [heads, S]),
+                 rearrange(v, [S, heads] -> [heads, S]), mask=causal, cap=20) |> rearrange([heads, T] -> [T, heads])""",
+        {"masked": True, "scale": 0.5, "cap": 20.0},
     ),
     "the standard block, few key heads": (
         """
@@ -293,11 +331,40 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         "the score is multiplied by something that differs from key to key",
         1,
     ),
-    "scores through tanh": (
+    "scores through another curve": (
         """
-  score = 30 * tanh(dot(q, k, over=head) / 30)
+  score = 30 * erf(dot(q, k, over=head) / 30)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "`tanh` stands between the dot product and the softmax",
+        "`erf` stands between the dot product and the softmax",
+        1,
+    ),
+    "a bias inside the soft cap": (
+        """
+  score = 30 * tanh((dot(q, k, over=head) + alibi(heads)[q=T, k=S]) / 30)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "more than a scaled dot product stands in the soft cap",
+        1,
+    ),
+    "a constant inside the soft cap": (
+        """
+  score = 30 * tanh(dot(q, k, over=head) / 30 + 1)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "more than a scaled dot product stands in the soft cap",
+        1,
+    ),
+    "a soft cap of its own for each head": (
+        """
+  param cap: [heads] = constant(20)
+  score = cap * tanh(dot(q, k, over=head) / cap)
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "what `tanh` gives is multiplied by more than a number",
+        2,
+    ),
+    "two soft caps": (
+        """
+  score = 30 * tanh(dot(q, k, over=head) / 30) + 20 * tanh(dot(q, q, over=head) + dot(k, q, over=head))
+  mixed = dot(softmax(score, over=S), v, over=S)""",
+        "more than a scaled dot product stands in the soft cap",
         1,
     ),
     "weights squared": (

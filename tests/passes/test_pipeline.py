@@ -36,13 +36,13 @@ block dense(n, start)(z: [*, F]) -> [*, n] {
 
 block attend(n, rate, start, last)(z: [*, L, F], memory: [*, K, G] = z) -> [*, L, F] {
   size = F / n
-  a = dense(z, F, start) as a |> rearrange([L, F] -> [n, L, size=F / n])
-  b = dense(memory, F, start) as b |> rearrange([K, F] -> [n, K, size=F / n])
-  c = dense(memory, F, start) as c |> rearrange([K, F] -> [n, K, size=F / n])
+  a = dense(z, F, start) as a |> rearrange([L, F] -> [each=n, L, size=F / n])
+  b = dense(memory, F, start) as b |> rearrange([K, F] -> [each=n, K, size=F / n])
+  c = dense(memory, F, start) as c |> rearrange([K, F] -> [each=n, K, said=F / n])
   score = dot(a * size ^ -0.5, b, over=size)
   past: bool[L, K] = positions(L) >= positions(K)
   weight = softmax(where(past, score, -1e9), over=K)
-  y = dot(dropout(weight, rate), c, over=K) |> rearrange([n, L, size=F / n] -> [L, F])
+  y = dot(dropout(weight, rate), c, over=K) |> rearrange([each=n, L, said=F / n] -> [L, F])
   return dense(y, F, last) as d
 }
 

@@ -49,7 +49,7 @@ S = T.named("S")
 OPS: tuple[Op, ...] = (
     Add(), Sub(), Mul(), Mul(), Div(), Neg(), Exp(), Tanh(), Sigmoid(), Sqrt(), Rsqrt(), Maximum(), Pow(),
     Cast("float"), Mean((W,)), Sum((W,)), Max((T,)),
-    Mean((T,)), Softmax(S), Softmax(T), Dot((W,)), Dot((T,)), Dot((S,)),
+    Mean((T,)), Softmax((S,)), Softmax((T,)), Dot((W,)), Dot((T,)), Dot((S,)),
     Rename(T, S), Rename(S, T), Transpose((T, B, W)), Transpose((B, T, W)), Ge(), Lt(), Where(),
     Constant(0), Constant(1), Constant(0.5), Constant(2), Constant(-1e9), Range(T), Range(S),
     SizeOf(Size.symbol("width")),

@@ -182,11 +182,11 @@ CANONICAL = {
     "a softmax": (
         "%2: float[B, T, width] = exp(%0)\n%3: float[B, T] = sum(%2, over=[width])\n"
         "%4: float[B, T, width] = div(%2, %3)",
-        "softmax(%0, over=width)",
+        "softmax(%0, over=[width], sink=false)",
     ),
     "a log of a softmax": (
-        "%2: float[B, T, width] = softmax(%0, over=width)\n%4: float[B, T, width] = log(%2)",
-        "log_softmax(%0, over=width)",
+        "%2: float[B, T, width] = softmax(%0, over=[width], sink=false)\n%4: float[B, T, width] = log(%2)",
+        "log_softmax(%0, over=[width])",
     ),
     "exp over the sum along two axes": (
         "%2: float[B, T, width] = exp(%0)\n%3: float[B] = sum(%2, over=[T, width])\n"

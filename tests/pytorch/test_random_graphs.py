@@ -39,9 +39,10 @@ SIZES = {"width": 4, "heads": 2, "depth": 3}
 OPS: tuple[Op, ...] = (
     ops.Add(), ops.Add(), ops.Sub(), ops.Mul(), ops.Mul(), ops.Neg(), ops.Tanh(), ops.Sigmoid(), ops.Sin(), ops.Abs(),
     ops.Maximum(), ops.Minimum(), ops.Cast("float"), ops.Cast("int"), ops.StopGradient(), ops.Mean((W,)), ops.Sum((T,)),
-    ops.Max((T,)), ops.Sum((B, W)), ops.Softmax(S), ops.Softmax(T), ops.LogSoftmax(W), ops.CumSum(T), ops.Dot((W,)),
-    ops.Dot((T,)), ops.Dot((S,)), ops.Dot((D,)), ops.Rename(T, S), ops.Rename(S, T), ops.Transpose((T, B, W)),
-    ops.Unflatten(W, (H, D)), ops.Flatten((H, D), W), ops.Flatten((D, H), W), ops.Transpose((B, H, T, D)),
+    ops.Max((T,)), ops.Sum((B, W)), ops.Softmax((S,)), ops.Softmax((T,)), ops.LogSoftmax((W,)), ops.CumSum(T),
+    ops.Dot((W,)), ops.Dot((T,)), ops.Dot((S,)), ops.Dot((D,)), ops.Rename(T, S), ops.Rename(S, T),
+    ops.Transpose((T, B, W)), ops.Unflatten(W, (H, D)), ops.Flatten((H, D), W), ops.Flatten((D, H), W),
+    ops.Transpose((B, H, T, D)),
     ops.Broadcast((B, T, W)), ops.Slice(W, Size.of(1), H), ops.Select(T, Size.of(0)), ops.Select(W, Size.of(2)),
     ops.Flip(T), ops.Concat((T, T), TWICE), ops.Ge(), ops.Lt(), ops.And(), ops.Not(), ops.Where(), ops.Where(),
     ops.Constant(2), ops.Constant(0.5), ops.Constant(-1.0), ops.Range(T), ops.Range(W), ops.SizeOf(Size.symbol("T")),

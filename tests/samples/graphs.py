@@ -230,7 +230,7 @@ def decoder(dropout: float = 0.0, **sizes: int) -> Graph:
         k, v = i.rename(k, "T", "S=T"), i.rename(v, "T", "S=T")
         score = i.emit(a.Div(), i.emit(Dot(axes("K")), q, k), i.constant(2.0))
         causal = i.emit(a.Ge(), i.emit(Range(axis("T"))), i.emit(Range(axis("S=T"))))
-        weight = i.emit(Softmax(axis("S=T")), score, causal, names=("h.*.attn.weight",))
+        weight = i.emit(Softmax(axes("S=T")), score, causal, names=("h.*.attn.weight",))
         mixed = i.emit(Dot(axes("S=T")), i.emit(Dropout(dropout, "h.*.attn"), weight), v)
         return i.linear(i.emit(m.Flatten(axes("H K"), axis("in=H*K")), mixed), "h.*.attn.out", "in=H*K", "W=H*K")
 
@@ -249,7 +249,7 @@ def decoder(dropout: float = 0.0, **sizes: int) -> Graph:
     logits = b.emit(Dot(axes("W=H*K")), b.norm(x, "ln_f", "W=H*K"), table)
     b.output("logits", logits)
     targets = b.input("targets", "int B T", optional=True, below="vocab")
-    chosen = b.emit(m.Take(axis("vocab")), b.emit(LogSoftmax(axis("vocab")), logits), targets)
+    chosen = b.emit(m.Take(axis("vocab")), b.emit(LogSoftmax(axes("vocab")), logits), targets)
     b.output("loss", b.emit(a.Mul(), b.emit(Mean(axes("B T")), chosen), b.constant(-1.0)), "targets")
     return b.graph()
 
@@ -285,7 +285,7 @@ def defaults() -> Graph:
     def layer(i: GraphBuilder, index: Value, carried: Value) -> tuple[Value, ...]:
         memory = i.rename(carried, "T", "S=T")
         score = i.emit(Dot(axes("D")), carried, memory)
-        weights = i.emit(Softmax(axis("S=T")), score, i.rename(valid, "T", "S=T"))
+        weights = i.emit(Softmax(axes("S=T")), score, i.rename(valid, "T", "S=T"))
         return (i.emit(a.Add(), i.emit(Dot(axes("S=T")), weights, memory), state),)
 
     (y,) = b.loop(Repeat("h", size("depth"), None, 1), (x,), layer)

@@ -260,20 +260,38 @@ def _reductions() -> list[Sample]:
         found.append(sample(order, "int B S", makers=equal, label="of equals"))
     empty = {1: fixed([[True, False, True, True], [False] * 4, [True] * 4])}
     large = {0: fixed([1000.0, 999.0, -1000.0, 0.0])}
-    for over in ("S", "T"):
+    for over in ("S", "T", "T S", "S B"):
         found += [
-            sample(r.Softmax(axis(over)), "float B T S"),
-            sample(r.Softmax(axis(over)), "float B T S", "bool B T S"),
-            sample(r.LogSoftmax(axis(over)), "float B T S"),
-            sample(r.LogSumExp(axis(over)), "float B T S"),
+            sample(r.Softmax(axes(over)), "float B T S"),
+            sample(r.Softmax(axes(over)), "float B T S", "bool B T S"),
+            sample(r.LogSoftmax(axes(over)), "float B T S"),
+            sample(r.LogSumExp(axes(over)), "float B T S"),
         ]
     found += [
-        sample(r.Softmax(axis("S")), "float B T S", "bool T S", makers=empty, label="with an empty row"),
-        sample(r.Softmax(axis("S")), "float B T S", "bool S B"),
-        sample(r.Softmax(axis("S")), "int S"),
+        sample(r.Softmax(axes("S")), "float B T S", "bool T S", makers=empty, label="with an empty row"),
+        sample(r.Softmax(axes("S")), "float B T S", "bool S B"),
+        sample(r.Softmax(axes("S")), "int S"),
+        sample(r.Softmax(axes("T S")), "float B T S", "bool S"),
+        sample(r.Softmax(axes("T S")), "float B T S", "bool B"),
+        sample(r.Softmax(axes("S"), sink=True), "float B T S", "float T"),
+        sample(r.Softmax(axes("T"), sink=True), "float B T S", "float"),
+        sample(r.Softmax(axes("T"), sink=True), "float B T S", "bool S T", "float S B"),
+        sample(r.Softmax(axes("S"), sink=True), "float B T S", "bool T S", "int", makers=empty, label="all but empty"),
+        sample(r.Softmax(axes("S B"), sink=True), "float B T S", "bool T S", "float T", makers=empty),
     ]
-    for function in (r.Softmax(axis("S")), r.LogSoftmax(axis("S")), r.LogSumExp(axis("S"))):
+    for function in (r.Softmax(axes("S")), r.LogSoftmax(axes("S")), r.LogSumExp(axes("S"))):
         found += [sample(function, "float B S", makers=large, label="of large numbers")]
+    found += [
+        sample(r.Prod(axes("T")), "float B T S"),
+        sample(r.Prod(axes("S B")), "float B T S"),
+        sample(r.Prod(axes("S")), "float S", label="to a scalar"),
+        sample(
+            r.Prod(axes("S")), "float B S", makers={0: fixed([[2.0, 0.0, 3.0, 1.0], [0.0, 1.5, 0.0, 2.0]])}, label="0s"
+        ),
+        sample(r.Prod(axes("T")), "int B T"),
+        sample(r.Prod(axes("T")), "bool B T"),
+        sample(r.Prod(axes("0")), "float B 0", label="of nothing"),
+    ]
     d = contraction.Dot
     found += [
         sample(d(axes("D")), "float B T D", "float D V"),
@@ -332,6 +350,12 @@ def _movement() -> list[Sample]:
         ),
         sample(m.Take(of("V")), "bool V", "int T", makers=index),
         sample(m.Take(of("V")), "float V E", "int T", makers=index, E=40, label="of wide rows"),
+        sample(m.ScatterAdd(axes("T"), of("V")), "float B T D", "int T", makers=index),
+        sample(m.ScatterAdd(axes("T"), of("V")), "float D T B", "int B T", makers=index, label="one per place"),
+        sample(m.ScatterAdd(axes("B T"), of("V")), "float B T D", "int B T", makers=index, label="of an embedding"),
+        sample(m.ScatterAdd(axes("T B"), of("V")), "float B H T", "int B H T", makers=index, label="and an axis kept"),
+        sample(m.ScatterAdd(axes("T"), of("V")), "int T", "int T", makers=index),
+        sample(m.ScatterAdd(axes("T"), of("V")), "float T E", "int T", makers=index, E=40, label="of wide rows"),
     ]
     for stride, dilation, before, after in ((1, 1, 0, 0), (2, 1, 1, 1), (1, 2, 2, 2), (3, 1, 0, 2)):
         places = (SIZES["D"] + before + after - dilation * (SIZES["R"] - 1) - 1) // stride + 1
@@ -379,6 +403,14 @@ def _fused() -> list[Sample]:
         sample(attend(scale=0.3), "float B T H R D", "float B S H D", "float B S H V", label="grouped queries"),
         sample(attend(scale=0.3), q, "float B S D", "float B S R", label="multi-query"),
         sample(attend(scale=0.3, dropout=0.4, site="attn"), q, k, v),
+        sample(attend(scale=0.3, cap=1.5), q, k, v),
+        sample(
+            attend(cap=2.0, masked=True, biased=True), q, k, v, "bool T S", "float S T", makers=weights, label="capped"
+        ),
+        sample(attend(scale=0.3, sunk=True), q, k, v, "float H"),
+        sample(attend(cap=2.0, masked=True, sunk=True), q, k, v, "bool T S", "float H", makers=weights, label="sunk"),
+        sample(attend(biased=True, sunk=True), q, k, v, "float H T S", "float B T", label="a sink for each query"),
+        sample(attend(sunk=True, dropout=0.4, site="attn"), q, k, v, "float"),
     ]
     x = "float B T D"
     found += [

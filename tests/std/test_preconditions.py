@@ -27,6 +27,7 @@ WRONG = (
     ("rms_norm(x, 768)", "`eps` is a small number"),
     ('attention(x, heads, position="rotary")', "`position` is a bias, a rotation"),
     ("attention(x, heads, position=causal)", "`position` is a bias, a rotation"),
+    ("attention(x, heads, cap=0)", "a soft cap is a number above 0"),
     ("attention(x, 4, kv_heads=3)", "`kv_heads` must divide `heads`"),
     ("attention(x, 8, position=rotary)", "the size of a head must be even"),
     ("attention(x, 8, position=rotary_interleaved)", "the size of a head must be even"),
