@@ -46,7 +46,7 @@ def advise(text: str, start: int, names: KnownNames, receiver: str = "") -> str:
     is_foreign = bool(receiver) or len(path) < len(found.path)
     if not is_foreign and path[0] in NAMES:
         return f"write `{NAMES[path[0]]}`"
-    call = ForeignCall(replace(found, path=path), names, receiver)
+    call = ForeignCall(found, names, receiver)
     row, why = CALLS.get(call.name), ""
     if row is not None:
         form = _FORM.fullmatch(row)
@@ -96,10 +96,7 @@ def advise_option(text: str, start: int, name: str, names: KnownNames) -> str:
     renamed = ARGUMENTS.get(name)
     if renamed is not None and renamed in (names.options(found.name) or ()):
         return f"it is called `{renamed}` here"
-    option = ForeignCall(found, names).option(name)
-    if option is None:
-        return ""
-    return f"write `{option}`" if option else "leave it out: what remains has its axes by name"
+    return f"write `{ForeignCall(found, names).same_name()}`" if name in OPTIONS else ""
 
 
 def advise_subscript(text: str, bracket: int, names: KnownNames) -> str:
@@ -214,14 +211,8 @@ class ForeignCall:
         options = self.names.options(self.name) or ()
         given = [_short(a) or "…" for a in self.arguments if not ("over" in options and _numbers(a))]
         kept = [f"{key}={value}" for key, value in self.written.options.items() if key in options and key != "over"]
-        over = [f"over={self.over()}"] if "over" in options else []
+        over = [f"over={self.written.options.get('over') or self.over()}"] if "over" in options else []
         return f"{self.name}({', '.join([*filter(None, [self.operand]), *given, *kept, *over])})"
-
-    def option(self, name: str) -> str | None:
-        """What an option of a function that is here as well is called here, "" where it is left out; None for one that
-        is no habit."""
-        row = OPTIONS.get(name)
-        return row if row is None else self.fill(row)
 
 
 _LAST = ("softmax", "log_softmax", "Softmax", "cross_entropy", "cumsum", "cumprod", "norm")
@@ -259,6 +250,10 @@ def _joined(call: ForeignCall, _: str | None) -> str:
 
 
 def _parted(call: ForeignCall, _: str | None) -> str:
+    pattern = next((quoted(a) for a in call.arguments if quoted(a)), None) or ""
+    if "*" in pattern.split():
+        axis = notations.axis_at(str(pattern.split().index("*")), call.axes) or "T"
+        return f"split({call.operand}, over={axis} -> [a={axis} / 2, b={axis} / 2])"
     keywords = ("dim", "axis")
     numbers = [call.written.options[key] for key in keywords if key in call.written.options] or list(
         call.arguments[1:2]
@@ -267,7 +262,9 @@ def _parted(call: ForeignCall, _: str | None) -> str:
     count = call.argument(1)
     if call.name == "split" and items(count):
         return f"split({call.operand}, over={axis} -> {count.replace('(', '[').replace(')', ']')})"
-    parts = int(count) if count.isdigit() and 1 < int(count) < 9 and call.name != "split" else 2
+    if count and call.name == "split" and call.written.path[0] not in ("np", "jnp", "numpy"):
+        return f"split({call.operand}, over={axis} -> [a={count}, b={axis} - {count}])"
+    parts = int(count) if count.isdigit() and 1 < int(count) < 9 else 2
     size = f"{axis} / {parts}"
     return f"split({call.operand}, over={axis} -> [{', '.join(f'{letter}={size}' for letter in 'abcdefgh'[:parts])}])"
 
@@ -275,7 +272,10 @@ def _parted(call: ForeignCall, _: str | None) -> str:
 def _repeated(call: ForeignCall, _: str | None) -> str:
     pattern = quoted(call.arguments[0]) if call.arguments else None
     if pattern is None:
-        return f"broadcast({call.operand}, [{', '.join(['copies=2', *call.axes])}])"
+        times = dict(zip(call.axes, _sizes(call), strict=False))
+        axis = next((axis for axis, count in times.items() if count != "1"), "T")
+        copies = f"broadcast({call.operand}, [{', '.join([f'copies={times.get(axis, 2)}', *call.axes])}])"
+        return f"rearrange({copies}, [copies, {axis}] -> [copies * {axis}])"
     _before, after = notations.pattern_axes(pattern, call.axes, call.written.options)
     return f"broadcast({call.operand}, [{', '.join(after)}])"
 
@@ -320,7 +320,7 @@ def _filled(call: ForeignCall, value: str | None) -> str:
         return f"broadcast({value}, [{', '.join(call.axes) or 'T'}])"
     sizes = items(call.written.arguments[0]) if call.written.arguments else []
     sizes = sizes or [_short(a) for a in call.written.arguments]
-    is_start = len(call.written.path) == 1 and not call.receiver and len(sizes) < 2
+    is_start = not call.receiver and len(sizes) < 2
     return call.name if is_start else f"broadcast({value}, [{', '.join(sizes)}])"
 
 
@@ -348,7 +348,17 @@ def _reshaped(call: ForeignCall, _: str | None) -> str:
 
 
 def _swapped(call: ForeignCall, _: str | None) -> str:
-    return notations.ordered(call.operand, call.axes, _sizes(call), swap=len(_sizes(call)) == 2)
+    places = _sizes(call) or ["-2", "-1"]
+    return notations.ordered(call.operand, call.axes, places, swap=len(places) == 2)
+
+
+def _moved(call: ForeignCall, _: str | None) -> str:
+    axes, places = list(call.axes), [int(size) for size in _sizes(call) if size.lstrip("-").isdigit()]
+    after = list(axes)
+    if len(places) == 2 and axes:
+        after.insert(places[1] % len(axes), after.pop(places[0] % len(axes)))
+    numbers = [str(axes.index(axis)) for axis in after]
+    return notations.ordered(call.operand, axes, numbers, swap=False)
 
 
 def _permuted(call: ForeignCall, _: str | None) -> str:
@@ -362,7 +372,7 @@ def _activation(call: ForeignCall, _: str | None) -> str:
 FORMS: dict[str, Callable[[ForeignCall, str | None], str]] = {
     "joined": _joined, "parted": _parted, "repeated": _repeated, "pattern": _pattern, "reduction": _reduction,
     "einsum": _einsum, "sized": _sized, "filled": _filled, "counted": _counted, "cast": _cast,
-    "flattened": _flattened, "reshaped": _reshaped, "swapped": _swapped, "permuted": _permuted,
+    "flattened": _flattened, "reshaped": _reshaped, "swapped": _swapped, "moved": _moved, "permuted": _permuted,
     "activation": _activation,
 }  # fmt: skip
 

@@ -18,8 +18,9 @@ MODULES = frozenset((
 CALLS: dict[str, str] = {
     # axes
     **dict.fromkeys(("view", "reshape"), "[reshaped]"),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), "[swapped]"),
-    **dict.fromkeys(("permute", "T", "mT", "moveaxis", "movedim"), "[permuted]"),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims", "mT"), "[swapped]"),
+    **dict.fromkeys(("permute", "T"), "[permuted]"),
+    **dict.fromkeys(("moveaxis", "movedim"), "[moved]"),
     "flatten": "[flattened]",
     **dict.fromkeys(
         ("unsqueeze", "expand_dims", "expand", "expand_as"), "{x} ; tensors align by the names of their axes"
@@ -30,11 +31,10 @@ CALLS: dict[str, str] = {
     **dict.fromkeys(("size", "shape"), "[sized]"),
     "newaxis": "none",
     **dict.fromkeys(("cat", "concat", "concatenate", "hstack", "vstack", "pack"), "[joined]"),
-    **dict.fromkeys(("chunk", "split", "array_split", "tensor_split"), "[parted]"),
-    "unpack": "split({x}, over=K -> [T, S])",
+    **dict.fromkeys(("chunk", "split", "array_split", "tensor_split", "unpack"), "[parted]"),
     **dict.fromkeys(("repeat", "tile"), "[repeated]"),
-    **dict.fromkeys(("index_select", "gather", "take_along_dim"), "take({x}, {2}, over={over})"),
-    **dict.fromkeys(("take", "take_along_axis"), "take({x}, {1}, over={over})"),
+    **dict.fromkeys(("index_select", "gather"), "take({x}, {2}, over={over})"),
+    **dict.fromkeys(("take", "take_along_axis", "take_along_dim"), "take({x}, {1}, over={over})"),
     # products
     **dict.fromkeys(("matmul", "mm", "bmm", "dot", "inner", "vdot"), "dot({x}, {1|w}, over={shared})"),
     "einsum": "[einsum]",
@@ -42,7 +42,7 @@ CALLS: dict[str, str] = {
     **dict.fromkeys(("amax", "max"), "max({x}, over={over})"),
     **dict.fromkeys(("amin", "min"), "min({x}, over={over})"),
     "argmin": "argmax(-{x}, over={over})",
-    "var": "mean(({x} - mean({x}, over={over})) ^ 2, over={over})",
+    "var": "mean(({x} - mean({x}, over={over})) ^ 2, over={over}) ; divided by the number of elements",
     "std": "sqrt(mean(({x} - mean({x}, over={over})) ^ 2, over={over}))",
     "norm": "sqrt(sum({x} ^ 2, over={over}))",
     **dict.fromkeys(("clip", "clamp"), "minimum(maximum({x}, {1|min|a_min|0}), {2|max|a_max|1})"),
@@ -79,6 +79,7 @@ CALLS: dict[str, str] = {
     "Conv1d": "conv({x}, {1|out_channels|out}, {2|kernel_size|3})",
     "Conv2d": "conv2d({x}, {1|out_channels|out}, {2|kernel_size|3})",
     "Conv": "conv({x}, {0|features|out}, 3)",
+    "conv1d": "conv({x}, {1|out}, {2|3})",
     "MaxPool1d": "max_pool({x}, {0|2})",
     "MaxPool2d": "max_pool2d({x}, {0|2})",
     "AvgPool1d": "mean_pool({x}, {0|2})",
@@ -99,7 +100,6 @@ CALLS: dict[str, str] = {
     # einops
     **dict.fromkeys(("rearrange", "Rearrange"), "[pattern]"),
     **dict.fromkeys(("reduce", "Reduce"), "[reduction]"),
-    "parse_shape": "[sized]",
 }
 """Functions, methods and layers by their last name. What has the same name here needs no row."""
 
@@ -112,11 +112,8 @@ NAMES: dict[str, str] = {
 }
 """KnownNames that mean something by themselves."""
 
-OPTIONS: dict[str, str] = {
-    **dict.fromkeys(("dim", "axis", "dims", "axes"), "over={over}"),
-    **dict.fromkeys(("keepdim", "keepdims"), ""),
-}
-"""Options of functions that are here; an empty one is left out."""
+OPTIONS = frozenset(("dim", "axis", "dims", "axes", "keepdim", "keepdims"))
+"""Options that say axes by their places, or keep them: here it is `over=`, and nothing is kept."""
 
 ARGUMENTS: dict[str, str] = {
     **dict.fromkeys(("epsilon", "layer_norm_eps"), "eps"),
@@ -170,6 +167,7 @@ STATEMENTS: dict[str, str] = {
     **dict.fromkeys(("print", "echo"), "leave it out: `attndsl run SPEC --dump NAME` shows the value called NAME"),
     **dict.fromkeys(("pass", "del", "global", "nonlocal", "async", "with"), "leave it out"),
     **dict.fromkeys(("try", "raise", "except"), "leave it out: a condition that must hold is `require`"),
+    "@": "leave it out: there are no decorators",
     "lambda": "declare it: `block f()(x: [*]) -> [*] { return … }`",
 }
 """First words of a statement, with the whole of the advice."""
@@ -178,7 +176,7 @@ WORDS: dict[str, str] = {"is": "==", "xor": "!=", "mod": "%", "div": "//"}
 """Words between two values."""
 
 MARKS: dict[str, str] = {
-    "**": "^", "&&": "and", "||": "or", "!": "not", "~": "not", "<>": "!=", "++": "+= 1", "//=": "= … //",
+    "**": "^", "&&": "and", "||": "or", "!": "not", "~": "not", "<>": "!=",
     **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("−–—", "-"),
     "×": "*", "·": "*", "⋅": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->", "←": "<-", "↔": "<->",
     "∧": "and", "∨": "or", "¬": "not", "＝": "=", "（": "(", "）": ")", "，": ",", "：": ":",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span, shortened
-from attndsl.habits import MARKS, STATEMENTS, WORDS, advise_product
+from attndsl.habits import MARKS, STATEMENTS, WORDS, advise_product, advise_statement
 from attndsl.syntax import mistaken_habits as habits
 from attndsl.syntax import mistaken_words as words
 from attndsl.syntax.lexer import BAD, CLOSING, NEWLINE, Token
@@ -121,6 +121,8 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
     if token.text in MARKS:
         return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{MARKS[token.text]}`")
     if token.text == "@":
+        if place.at_start:
+            return place.say("E0012", "`@` means nothing here", help=STATEMENTS["@"])
         help = advise_product(text, token.start, DeclaredNames(text))
         return place.say("E0012", "`@` means nothing here", help=help)
     if token.text.isprintable():
@@ -283,6 +285,9 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
     between = "PLUS" in place.expected and (place.kind in OPERANDS or place.kind == "NOT")
     if between and place.kind != "LPAR":
         help = ""
+        if token.text == "for":
+            line = place.text[token.start :].split("\n", 1)[0]
+            return place.say("E0010", "there are no comprehensions", help=advise_statement(line))
         if place.bracket is not None and "COMMA" in place.expected:
             return place.say("E0010", f"`,` or an operator is missing before {place.shown()}")
         if place.text.rfind("//", place.start, token.start) >= 0:
