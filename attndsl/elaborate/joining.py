@@ -5,7 +5,7 @@ from __future__ import annotations
 from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.primitive_call import PrimitiveCall
-from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number, size_of
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, size_of
 from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
 from attndsl.graph import FLOAT, INT, Axis
@@ -122,37 +122,49 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
             "E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`"
         )
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
-    stride, dilation = _whole(g, "stride", 1, least=1), _whole(g, "dilation", 1, least=1)
-    pad = _whole(g, "pad", 0)
-    before, after = _whole(g, "before", pad), _whole(g, "after", pad)
-    size = size_of(g.keyword("size").value, g.keyword("size").span, g.frame, smallest=1)
-    reach = (size - 1) * dilation + 1
-    count = axis.size + (before + after) - reach
-    count = (count // Size.of(stride) if stride != 1 else count) + 1
-    padded = f"{axis.size + (before + after)}" if before or after else f"{axis.size}"
+    one, none = Size.of(1), Size.of(0)
+    stride, dilation = _given(g, "stride", one, least=1), _given(g, "dilation", one, least=1)
+    pad = _given(g, "pad", none)
+    before, after = _given(g, "before", pad), _given(g, "after", pad)
+    size = _given(g, "size", None, least=1)
+    count = ops.Windows.count(axis.size, size, stride, dilation, before, after)
+    reach, padded = (size - 1) * dilation + 1, axis.size + before + after
     way = f"a window reaches over {reach} elements, and `{padded}` must be as long: pad it, or take smaller windows"
-    g.frame.elaborator.require(Constraint(">=", count, Size.of(1), g.frame.site or g.span, "E0206", helps=(way,)))
-    names = [t.size.text if isinstance(t.size, tree.Name) else t.span.text for t in arrow.target.terms]
-    made = []
-    for name, length, term in zip(names, (count, size), arrow.target.terms, strict=True):
-        if g.frame.lookup(name) is None:
-            new = Axis(name, length)
-            g.frame.bind(name, Number(length.known(g.frame.elaborator.sizes), length, new), term.span)
-        else:
-            new = axis_of(term, g.frame)
-            if new.size != length:
-                g.frame.elaborator.require(Constraint("==", length, new.size, g.frame.site or term.span, "E0206"))
-        made.append(new)
-    return g.emit(ops.Windows(axis, made[0], made[1], stride, dilation, before, after), g.tensor(0))
+    g.frame.elaborator.require(Constraint(">=", count, one, g.frame.site or g.span, "E0206", helps=(way,)))
+    places, offsets = (_target(term, g) for term in arrow.target.terms)
+    made = (
+        places or _new(arrow.target.terms[0], _places(axis, count, arrow.target.terms[0]), g),
+        offsets or _new(arrow.target.terms[1], Axis(arrow.target.terms[1].span.text, size), g),
+    )
+    for given, length, term in zip((places, offsets), (count, size), arrow.target.terms, strict=True):
+        if given is not None and given.size != length:
+            g.frame.elaborator.require(Constraint("==", length, given.size, g.frame.site or term.span, "E0206"))
+    return g.emit(ops.Windows(axis, *made, stride, dilation, before, after), g.tensor(0))
 
 
-def _whole(g: PrimitiveCall, key: str, default: int, least: int = 0) -> int:
-    if key not in g.keywords:
+def _target(term: tree.AxisTerm, g: PrimitiveCall) -> Axis | None:
+    """The axis that a name on the right of an arrow stands for; None for a name that nothing has yet."""
+    return None if g.frame.lookup(term.span.text) is None else axis_of(term, g.frame)
+
+
+def _new(term: tree.AxisTerm, axis: Axis, g: PrimitiveCall) -> Axis:
+    """Let a name on the right of an arrow stand for the axis that is made."""
+    g.frame.bind(term.span.text, Number(axis.size.known(g.frame.elaborator.sizes), axis.size, axis), term.span)
+    return axis
+
+
+def _places(axis: Axis, count: Size, term: tree.AxisTerm) -> Axis:
+    """The axis of the places of windows along `axis`: itself where the length stays. An axis that goes by its size
+    gives one that does so too, unless that is a number or rounded down: then it is called as written."""
+    if count == axis.size:
+        return axis
+    by_size = axis.name == str(axis.size) and count.symbols and count.is_polynomial
+    return Axis.of(count) if by_size else Axis(term.span.text, count)
+
+
+def _given(g: PrimitiveCall, key: str, default: Size | None, least: int = 0) -> Size:
+    """An argument of `windows` as a size, which may differ from round to round of a repeat."""
+    if default is not None and key not in g.keywords:
         return default
-    n = number(g.keywords[key].value, g.keywords[key].span, f"`{key}`")
-    if not isinstance(n.value, int) or n.value < least or n.formula is not None:
-        now = f", and it is {n.value}" if n.value is not None and n.formula is None else ""
-        raise error(
-            "E0404", f"`{key}` must be a whole number of at least {least} that is known now{now}", g.keywords[key].span
-        )
-    return n.value
+    argument = g.keyword(key)
+    return size_of(argument.value, argument.span, g.frame, smallest=least, by_round=True)

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.bounds import few_axes
+from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
 from attndsl.graph import Axis, Type, Value
@@ -22,11 +23,16 @@ def number(value: CompileTimeValue, span: Span, what: str = "this") -> Number:
     raise error("E0404", f"{what} must be known at compile time, but it is {describe(value)}", span)
 
 
-def size_of(value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int | None = None) -> Size:
+def size_of(
+    value: CompileTimeValue, span: Span, frame: Frame, *, smallest: int | None = None, by_round: bool = False
+) -> Size:
     """A compile-time number as a size. It must be a whole number of at least `smallest`: checked now if it is known,
     at the call if not. Without `smallest` it is a length: at least 1 where it stands there as such or is one
-    hyperparameter, at least 0 where it is calculated (what is left of `K` behind the first place)."""
+    hyperparameter, at least 0 where it is calculated (what is left of `K` behind the first place). With `by_round` it
+    may depend on the index of a repeat: there will be one body for each value."""
     n = number(value, span, "a size")
+    if by_round and n.formula is not None and n.value is not None:
+        n = Number.of(decided(n).value)  # type: ignore[arg-type]
     if n.formula is not None:
         names = ", ".join(sorted(v.name for v in n.formula.variables))
         raise error(
@@ -101,7 +107,7 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
             help=f"name the axis: `over={_numbered(term.size, axes) or example}`",
         )
     if term.name is not None:
-        made = Axis(term.name.text, size_of(frame.evaluate(term.size), term.size.span, frame))
+        made = Axis(term.name.text, size_of(frame.evaluate(term.size), term.size.span, frame, by_round=True))
         same = next((a for a in axes if (a.name, a.size) == (made.name, made.size)), None)
         if known and same is None:
             raise error("E0203", f"there is no axis `{made}` here", term.span, _has(types))
@@ -114,6 +120,9 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         binding = frame.lookup(name)
         if binding is not None and isinstance(binding.value, Poison):
             raise Poisoned
+        by_round = binding is not None and isinstance(binding.value, Number) and binding.value.formula is not None
+        if by_round and name in (a.name for a in axes):
+            binding = None
         if binding is not None and isinstance(binding.value, Number):
             size = size_of(binding.value, term.span, frame)
             candidate = binding.value.axis or Axis.of(size)

@@ -16,6 +16,8 @@ from attndsl.types import INT, Axis, Type
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
 
+ZERO, ONE = Size.of(0), Size.of(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Rename(Op):
@@ -458,56 +460,57 @@ class Windows(Op):
     axis: Axis
     positions: Axis
     offsets: Axis
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-    after: int = 0
+    stride: Size = ONE
+    dilation: Size = ONE
+    before: Size = ZERO
+    after: Size = ZERO
 
     @staticmethod
-    def count(length: Size, size: Size, stride: int = 1, dilation: int = 1, before: int = 0, after: int = 0) -> Size:
+    def count(length: Size, size: Size, stride: Size, dilation: Size, before: Size, after: Size) -> Size:
         """How many windows of `size` elements there are in `length`."""
         return (length + before + after - (size - 1) * dilation - 1) // stride + 1
 
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.axis,), 0, self.name)
-        if min(self.stride, self.dilation) < 1 or min(self.before, self.after) < 0:
+        known = [part.constant for part in (self.stride - 1, self.dilation - 1, self.before, self.after)]
+        if any(part is not None and part < 0 for part in known):
             raise Mismatch("E0206", "the stride and dilation of `windows` are at least 1, its padding at least 0", (0,))
         count = self.count(self.axis.size, self.offsets.size, self.stride, self.dilation, self.before, self.after)
-        if self.stride == 1 or (count - self.positions.size).constant not in (None, 0):
+        if self.stride == ONE or (count - self.positions.size).constant not in (None, 0):
             rules.fits(count, self.positions.size, f"`windows` over `{self.axis.name}` gives another number of places")
         return rules.unique(x.dtype, rules.replaced(x.axes, self.axis, (self.positions, self.offsets)), self.name)
 
-    def _spans(self, call: Call) -> tuple[int, int, list[slice]]:
-        """The place of the axis, its padded length, and which padded elements each offset reads."""
-        length, places = call.length(self.axis.size), call.length(self.positions.size)
-        padded, size = length + self.before + self.after, call.length(self.offsets.size)
-        count = (padded - (size - 1) * self.dilation - 1) // self.stride + 1
+    def _spans(self, call: Call) -> tuple[int, tuple[int, int], list[slice]]:
+        """The place of the axis, its padding, and which padded elements each offset reads."""
+        length, places, size = (call.length(axis.size) for axis in (self.axis, self.positions, self.offsets))
+        stride, dilation, before, after = map(call.length, (self.stride, self.dilation, self.before, self.after))
+        count = (length + before + after - (size - 1) * dilation - 1) // stride + 1
         if count != places:
             message = f"`windows` over `{self.axis.name}` gives {count} places, not `{self.positions}` ({places})"
             raise error("E0206", message)
-        reach = (places - 1) * self.stride + 1 if places else 0
-        starts = [offset * self.dilation for offset in range(size)]
-        return call.inputs[0].index(self.axis), padded, [slice(i, i + reach, self.stride) for i in starts]
+        reach = (places - 1) * stride + 1 if places else 0
+        starts = [offset * dilation for offset in range(size)]
+        return call.inputs[0].index(self.axis), (before, after), [slice(i, i + reach, stride) for i in starts]
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        at, _, spans = self._spans(call)
+        at, pad, spans = self._spans(call)
         padding = [(0, 0)] * arrays[0].ndim
-        padding[at] = (self.before, self.after)
-        padded = np.pad(arrays[0], padding) if self.before or self.after else arrays[0]
+        padding[at] = pad
+        padded = np.pad(arrays[0], padding) if any(pad) else arrays[0]
         before = (slice(None),) * at
         return np.stack([padded[(*before, span)] for span in spans], at + 1)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         if not call.needs(0):
             return (None,)
-        at, length, spans = self._spans(call)
+        at, pad, spans = self._spans(call)
         shape = list(arrays[0].shape)
-        shape[at] = length
+        shape[at] += sum(pad)
         padded = np.zeros(shape, upstream.dtype)
         before = (slice(None),) * at
         for offset, span in enumerate(spans):
             padded[(*before, span)] += upstream.take(offset, at + 1)
-        return (padded[(*before, slice(self.before, length - self.after))],)
+        return (padded[(*before, slice(pad[0], shape[at] - pad[1]))],)
 
 
 @dataclass(frozen=True, slots=True)

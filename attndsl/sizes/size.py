@@ -176,6 +176,11 @@ class Size:
         return exact.numerator
 
     @property
+    def is_polynomial(self) -> bool:
+        """Whether it is made of symbols and numbers by `+`, `-` and `*` alone."""
+        return all(isinstance(atom, str) and power > 0 for monomial in self.terms for atom, power in monomial)
+
+    @property
     def has_whole_atoms(self) -> bool:
         """Whether no fraction comes out of a function in it: a quotient left standing, the larger of two halves."""
         return all(isinstance(atom, str) or atom.is_whole for monomial in self.terms for atom, _ in monomial)

@@ -132,16 +132,16 @@ def lower_scatter_add(site: Site) -> Expr:
 def lower_windows(site: Site) -> Expr:
     op, axes = site.op, site.types[0].axes
     x, at = site.arguments[0], axes.index(op.axis)
-    if op.before or op.after:
-        pads = ["0", "0"] * (len(axes) - 1 - at) + [str(op.before), str(op.after)]
+    size = site.function.size
+    if op.before.terms or op.after.terms:
+        pads = ["0", "0"] * (len(axes) - 1 - at) + [size(op.before).text, size(op.after).text]
         if site.types[0].dtype == BOOL:
             x = function("F.pad", x.text, f"({', '.join(pads)})", "value=False")
         else:
             x = function("F.pad", x.text, f"({', '.join(pads)})")
-    length = site.function.size((op.offsets.size - 1) * op.dilation + 1)
-    x = x.call("unfold", str(at), length.text, str(op.stride))
-    if op.dilation > 1:
-        x = index(x, [":"] * len(axes) + [f"::{op.dilation}"])
+    x = x.call("unfold", str(at), size((op.offsets.size - 1) * op.dilation + 1).text, size(op.stride).text)
+    if op.dilation.constant != 1:
+        x = index(x, [":"] * len(axes) + [f"::{size(op.dilation).text}"])
     rest = axes[at + 1 :]
     laid_out = (*axes[:at], op.positions, *rest, op.offsets)
     return permuted(x, laid_out, site.output.axes)

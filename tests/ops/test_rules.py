@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from attndsl import ops
 from attndsl.graph import Axis, Type, align
+from attndsl.graph.cursor import parse_size
 from attndsl.sizes import Size
 from tests.samples.ops import axes, axis, size, typed
 
@@ -115,11 +116,17 @@ def test_alignment(left: list[str], right: list[str]) -> None:
 
 
 def test_how_many_windows_there_are() -> None:
-    count = ops.Windows.count
-    assert count(size("T"), size("3"), before=1, after=1) == size("T")
-    assert count(size("T"), size("1")) == size("T")
-    assert count(Size.of(10), Size.of(3), stride=2) == Size.of(4)
-    assert count(Size.of(10), Size.of(3), dilation=2) == Size.of(6)
+    def count(
+        length: str, of: str, stride: str = "1", dilation: str = "1", before: str = "0", after: str = "0"
+    ) -> Size:
+        return ops.Windows.count(*map(parse_size, (length, of, stride, dilation, before, after)))
+
+    assert count("T", "3", before="1", after="1") == size("T")
+    assert count("T", "1") == size("T")
+    assert count("10", "3", stride="2") == size("4")
+    assert count("10", "3", dilation="2") == size("6")
+    assert count("T", "R", dilation="D", before="D*(R-1)") == size("T")
+    assert count("R*T", "R", stride="R") == size("T")
 
 
 def test_constants_of_different_dtypes_differ() -> None:

@@ -359,8 +359,9 @@ def _movement() -> list[Sample]:
     ]
     for stride, dilation, before, after in ((1, 1, 0, 0), (2, 1, 1, 1), (1, 2, 2, 2), (3, 1, 0, 2)):
         places = (SIZES["D"] + before + after - dilation * (SIZES["R"] - 1) - 1) // stride + 1
-        positions = Axis("P", m.Windows.count(size("D"), size("R"), stride, dilation, before, after))
-        window = m.Windows(of("D"), positions, of("R"), stride, dilation, before, after)
+        numbers = tuple(Size.of(n) for n in (stride, dilation, before, after))
+        positions = Axis("P", m.Windows.count(size("D"), size("R"), *numbers))
+        window = m.Windows(of("D"), positions, of("R"), *numbers)
         found.append(sample(window, "float B D T", label=f"{places} places"))
     return found
 

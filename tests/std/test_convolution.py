@@ -138,12 +138,75 @@ model M(width=4) {
   output short = conv(x, width, 2)
 }
 """)
-    assert {o.name: str(o.value.type) for o in graph.outputs}["short"] == "float[B, U=T-1, width]"
+    assert {o.name: str(o.value.type) for o in graph.outputs}["short"] == "float[B, T-1, width]"
     assert [[a.name for a in o.value.type.axes] for o in graph.outputs] == [
         ["B", "T", "width"],
         ["B", "V", "U", "6"],
-        ["B", "U", "width"],
+        ["B", "T-1", "width"],
     ]
+
+
+def test_numbers_of_windows_are_formulas() -> None:
+    """A kernel, a padding, a stride or a dilation that is a hyperparameter keeps the length as its value would."""
+    graph = written("""
+model M(width=4, kernel=5, reach=3, patch=2, gap=3, frames=6) {
+  input x: [B, T, width]
+  x += conv(x, width, kernel, pad=(kernel - 1) / 2) + conv(x, width, 2 * reach + 1, pad=reach)
+  x += depthwise(x, kernel, dilation=gap, pad=gap * (kernel - 1) / 2)
+  seen = windows(x, over=T -> [T, R], size=kernel, before=kernel - 1, after=0)
+  output causal = x + mean(seen, over=R)
+  seen = windows(x, over=T -> [T, R], size=kernel, before=(kernel - 1) // 2, after=kernel // 2)
+  output even = x + mean(seen, over=R)
+  input z: [B, Y * patch, X * patch, width]
+  output patches = conv2d(z, width, patch, stride=patch)
+  input audio: [B, 2 * frames, width]
+  output y: [B, frames, width] = conv(audio, width, 3, stride=2, pad=1)
+}
+""")
+    assert {o.name: str(o.value.type) for o in graph.outputs} == {
+        "causal": "float[B, T, width]", "even": "float[B, T, width]",
+        "patches": "float[B, Y, X, width]", "y": "float[B, frames, width]",
+    }  # fmt: skip
+
+
+STACK = """
+model M(width=4, depth=3) {
+  input x: [B, T, width]
+  repeat i in depth {
+    seen = windows(x, over=T -> [T, R], size=2, dilation=2 ^ i, before=2 ^ i)
+    x += mean(seen, over=R)
+    x += conv(x, width, 2 * i + 1, pad=i, dilation=1, init=normal(0.5)) as wide
+    x += depthwise(x, 3, dilation=i + 1, pad=i + 1) as deep
+  }
+  output y = x
+}
+"""
+
+
+@pytest.mark.torch
+def test_windows_differ_from_layer_to_layer() -> None:
+    """Dilations that double, and kernels that grow: one body for each, as if they were written out."""
+    from attndsl.comparison import compare
+
+    graph, x = written(STACK), drawn(2, 9, 4)
+    program = NumpyProgram(graph, dtype="float64", seed=3)
+    weights = program.parameters()
+    assert [weights[f"i.{i}.wide.weight"].shape for i in range(3)] == [(1, 4, 4), (3, 4, 4), (5, 4, 4)]
+
+    def taps(x: Array, weight: Array, dilation: int, before: int) -> list[Array]:
+        padded = np.pad(x, ((0, 0), (before, dilation * (len(weight) - 1) - before), (0, 0)))
+        return [padded[:, r * dilation : r * dilation + x.shape[1]] for r in range(len(weight))]
+
+    y = x
+    for i in range(3):
+        y = y + np.mean(taps(y, np.ones(2), 2**i, 2**i), axis=0)
+        wide = weights[f"i.{i}.wide.weight"]
+        y = y + sum(tap @ w for tap, w in zip(taps(y, wide, 1, i), wide, strict=True)) + weights[f"i.{i}.wide.bias"]
+        deep = weights[f"i.{i}.deep.weight"]
+        y = y + sum(tap * w for tap, w in zip(taps(y, deep, i + 1, i + 1), deep, strict=True))
+        y = y + weights[f"i.{i}.deep.bias"]
+    np.testing.assert_allclose(program.run({"x": x})["y"], y, atol=1e-12)
+    assert compare(graph, inputs={"x": x}, weights=weights, gradients=True, dtype="float64").ok
 
 
 @pytest.mark.parametrize(
@@ -151,7 +214,9 @@ model M(width=4) {
     [
         ("x + conv(x, width, 3)", "E0203"),  # two shorter, and not to be added
         ("max_pool(x, 2, pad=2)", "E0210"),  # windows of nothing but padding
-        ("conv(x, 5, 3, stride=0)", "E0404"),
+        ("conv(x, 5, 3, stride=0)", "E0209"),
+        ("conv(x, 5, 3, pad=-1)", "E0209"),
+        ("conv(x, 5, 3, pad=1.5)", "E0209"),
     ],
 )
 def test_what_does_not_fit(call: str, code: str) -> None:
