@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl import values
 from attndsl.diagnostics import error
+from attndsl.elaborate import initial
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.sizes_and_axes import number
 from attndsl.elaborate.tensors import aligned, arithmetic
 from attndsl.elaborate.values import PLAIN, CompileTimeValue, Evaluated, as_list
-from attndsl.graph import Value
+from attndsl.graph import Initializer, Value
 from attndsl.ops import Op
 from attndsl.records import MISSING, fields
 from attndsl.sizes import Constraint, Size
@@ -46,6 +47,11 @@ def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
 
 
 def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
+    if any(isinstance(operand.value, Initializer) for operand in g.positional):
+        if not op.pointwise:
+            what = f"`{g.name}` is not applied to initialisers: they have no axes before they fill a parameter"
+            raise error("E0104", what, g.span)
+        return initial.combined(op(), g.frame, g.span, *g.positional)
     if g.name in values.FUNCTIONS and values.FUNCTIONS[g.name].takes == LISTS:
         if not isinstance(g.positional[0].value, Value):
             return of_list(g)

@@ -35,7 +35,7 @@ def note_use(formula: Formula, span: Span) -> None:
 
 
 def decided(n: Number) -> Number:
-    """A number that must be one value in a body (a dropout rate, an initialiser's argument). Where it depends on a
+    """A number that must be one value in a body (a dropout rate). Where it depends on a
     repeat index, that value is a condition on the body: there will be one body for each value."""
     if n.formula is not None and n.value is not None:
         note_outcome(n.formula, n.value)
@@ -50,6 +50,14 @@ def is_within(n: Number, length: int) -> bool:
         below = Formula.applied("<", n.as_formula(), Formula("constant", constant=bound))
         note_outcome(below, n.value < bound)
     return 0 <= n.value < length
+
+
+def is_negative(n: Number) -> bool:
+    """Whether a number is below 0. Where it depends on a repeat index, that is a condition on the body."""
+    assert n.value is not None
+    if n.formula is not None:
+        note_outcome(Formula.applied("<", n.formula, Formula("constant", constant=0)), n.value < 0)
+    return n.value < 0
 
 
 def split_rounds(
@@ -104,4 +112,4 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
         ) from None
 
 
-__all__ = ["Tables", "decided", "is_within", "note_outcome", "note_use", "split_rounds"]
+__all__ = ["Tables", "decided", "is_negative", "is_within", "note_outcome", "note_use", "split_rounds"]

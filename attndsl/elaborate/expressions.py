@@ -6,7 +6,7 @@ import itertools
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
-from attndsl.elaborate import index_functions, primitives
+from attndsl.elaborate import index_functions, initial, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.elsewhere import advice
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
@@ -28,7 +28,7 @@ from attndsl.elaborate.values import (
     same,
     tensors_of,
 )
-from attndsl.graph import Value
+from attndsl.graph import Initializer, Value
 from attndsl.syntax import tree
 from attndsl.values import SPELLINGS, List, Nothing, Number, Operand, left_to_right, not_a_condition, operate
 
@@ -167,6 +167,8 @@ def unary(node: tree.Unary, frame: Frame) -> CompileTimeValue:
         return operate(operator, node.span, operand)
     if isinstance(operand.value, IndexFunctionValue):
         return index_functions.combined(operator, node.span, operand)
+    if isinstance(operand.value, Initializer):
+        return initial.combined(ops.written(operator)(), frame, node.span, operand)
     return emit(frame, ops.written(operator)(), node.span, lift(operand, frame))
 
 
@@ -189,6 +191,8 @@ def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: 
         return Number.of(equal == (operator == "=="))
     if isinstance(a, IndexFunctionValue) or isinstance(b, IndexFunctionValue):
         return index_functions.combined(operator, span, left, right)
+    if isinstance(a, Initializer) or isinstance(b, Initializer):
+        return initial.combined(ops.written(SPELLINGS.get(operator, operator))(), frame, span, left, right)
     if isinstance(a, (Value, Number)) and isinstance(b, (Value, Number)):
         return arithmetic(frame, SPELLINGS.get(operator, operator), left, right, span)
     if operator in ("==", "!=") and not isinstance(a, Value) and not isinstance(b, Value):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attndsl import ops
 from attndsl.diagnostics import error
+from attndsl.elaborate.initial import combined
 from attndsl.elaborate.primitive_call import PrimitiveCall
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, size_of
 from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
-from attndsl.graph import FLOAT, INT, Axis
+from attndsl.graph import FLOAT, INT, Axis, Initializer
 from attndsl.sizes import Constraint, Size
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -19,7 +20,8 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
     arrow = over.value
     if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
         raise error("E0104", "`concat` needs the joined axis's name", over.span, help="write `over=[M, T] -> S`")
-    parts = [lift(p, g.frame) for p in g.positional]
+    filled = any(isinstance(p.value, Initializer) for p in g.positional)
+    parts = list(g.positional) if filled else [lift(p, g.frame) for p in g.positional]
     if len(arrow.source.terms) not in (1, len(parts)):
         raise error(
             "E0104",
@@ -28,6 +30,11 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
             help="name one axis for each operand",
         )
     terms = arrow.source.terms * (len(parts) if len(arrow.source.terms) == 1 else 1)
+    if filled:
+        axes_filled = tuple(axis_of(term, g.frame) for term in terms)
+        total = sum((a.size for a in axes_filled), Size.of(0))
+        target = _joined(arrow.target.terms[0], total, total - axes_filled[-1].size, g)
+        return combined(ops.Concat(axes_filled, target), g.frame, g.span, *parts)
     axes: list[Axis | None] = []
     total, earlier = Size.of(0), Size.of(0)
     for part, term in zip(parts, terms, strict=True):

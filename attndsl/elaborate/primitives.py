@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
-from attndsl.elaborate import index_functions, joining
+from attndsl.elaborate import index_functions, initial, joining
 from attndsl.elaborate.called import of_list, rule_for
-from attndsl.elaborate.cases import decided
+from attndsl.elaborate.cases import decided, is_negative
 from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
@@ -116,6 +116,8 @@ def _cast(g: PrimitiveCall) -> CompileTimeValue:
     value = g.positional[0].value
     if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
         return operate(g.name, g.span, g.positional[0])
+    if isinstance(value, Initializer):
+        return initial.combined(ops.Cast(g.name), g.frame, g.span, g.positional[0])
     tensor = g.tensor(0)
     return tensor.value if g.type(0).dtype == g.name else g.emit(ops.Cast(g.name), tensor)
 
@@ -124,6 +126,8 @@ def _where(g: PrimitiveCall) -> CompileTimeValue:
     choice = g.positional[0].value
     if isinstance(choice, Number) and choice.value is not None and choice.formula is None:
         return g.positional[1 if choice.value else 2].value
+    if any(isinstance(operand.value, Initializer) for operand in g.positional):
+        return initial.combined(ops.Where(), g.frame, g.span, *g.positional)
     parts = [g.tensor(i) for i in range(3)]
     aligned(g.frame, g.name, parts)
     return g.emit(ops.Where(), *parts)
@@ -290,15 +294,13 @@ def _uniform(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _initializer(g: PrimitiveCall) -> CompileTimeValue:
-    values = []
     for given in g.positional:
-        n = decided(number(given.value, given.span, "an initialiser's argument"))
+        n = number(given.value, given.span, "an initialiser's argument")
         if n.value is None:
             raise error("E0404", "an initialiser's argument must be known at compile time", given.span)
-        if g.name in ("normal", "truncated") and n.value < 0:
+        if g.name in ("normal", "truncated") and is_negative(n):
             raise error("E0403", f"a standard deviation is at least 0, but this is {n}", given.span)
-        values.append(float(n.value))
-    return Initializer(g.name, tuple(values))
+    return initial.drawing(g.name, g.frame, *g.positional)
 
 
 def _kind(g: PrimitiveCall) -> CompileTimeValue:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from attndsl.diagnostics import Label, error, shortened
 from attndsl.elaborate import parameters
 from attndsl.elaborate.calls import make_layer
-from attndsl.elaborate.cases import decided
 from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
+from attndsl.elaborate.initial import initializer_of
 from attndsl.elaborate.sizes_and_axes import type_of
 from attndsl.elaborate.tensors import lift, typed
 from attndsl.elaborate.values import (
@@ -19,12 +19,10 @@ from attndsl.elaborate.values import (
     describe,
     how_to_apply,
 )
-from attndsl.graph import Initializer, Type, Value
+from attndsl.graph import Type, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
 from attndsl.values import List, Number, Text, written
-
-DEFAULT_INITIALIZER = Initializer("normal", (0.02,))
 
 
 def bound_names(statement: tree.Statement) -> list[tree.Identifier]:
@@ -140,27 +138,7 @@ def declare_layer(node: tree.LayerDecl, frame: Frame) -> None:
 def declare_parameter(node: tree.ParamDecl, frame: Frame) -> None:
     type_ = type_of(node.type, frame)
     _check_parameter(type_, node, frame)
-    initializer = DEFAULT_INITIALIZER
-    if node.init is not None:
-        value = frame.evaluate(node.init)
-        if isinstance(value, Number) and decided(value).value is not None:
-            value = Initializer("constant", (float(value.value or 0),))
-        if not isinstance(value, Initializer):
-            raise error(
-                "E0104",
-                f"a parameter starts from an initialiser, but this is {describe(value)}",
-                node.init.span,
-                help="use normal(std), truncated(std), uniform(a, b), xavier, kaiming, zeros, ones or constant(c)",
-            )
-        initializer = value
-    least = {"xavier": 2, "kaiming": 2, "identity": 2}.get(initializer.kind, 0)
-    if type_.rank < least or (initializer.kind == "identity" and type_.rank > 2):
-        raise error(
-            "E0104",
-            f"`{initializer.kind}` is for a parameter with two axes, and this has {type_.rank}",
-            node.span,
-            help="use zeros, ones, normal(std) or uniform(a, b)",
-        )
+    initializer = initializer_of(node, type_, frame)
     parameters.declare(frame, node.name, type_, initializer, node.span)
 
 

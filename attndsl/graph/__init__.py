@@ -7,7 +7,6 @@ way back from it (`text`, `reader`), and the rules that all who read a graph rel
 from attndsl.graph.core import (
     Bound,
     Graph,
-    Initializer,
     InputInfo,
     Node,
     OutputInfo,
@@ -17,6 +16,7 @@ from attndsl.graph.core import (
     Value,
     captured,
 )
+from attndsl.graph.initial import Initializer
 from attndsl.types import BOOL, DTYPES, FLOAT, INT, Axis, Type, align
 
 __all__ = [

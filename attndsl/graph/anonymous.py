@@ -10,10 +10,12 @@ them, so the order in which independent things were written does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from attndsl.addresses import loops_of
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
+from attndsl.graph.initial import Initializer
 from attndsl.ops.base import Op
 from attndsl.ops.fused import MaskFacts
 from attndsl.ops.generators import Parameter
@@ -87,7 +89,9 @@ class _Eraser:
             self.address(info.address)
         order = {address: i for i, address in enumerate(self.addresses)}
         parameters = tuple(
-            ParameterInfo(self.addresses[info.address], self.type(info.type), info.initializer, info.layers)
+            ParameterInfo(
+                self.addresses[info.address], self.type(info.type), self.initial(info.initializer), info.layers
+            )
             for info in sorted(graph.parameters, key=lambda info: order[info.address])
         )
         open_constraints = {
@@ -127,6 +131,12 @@ class _Eraser:
             else:
                 changed[attribute.name] = self.attribute(old)
         return replace(op, **changed) if changed else op  # type: ignore[type-var]
+
+    def initial(self, part: Any) -> Any:
+        if not isinstance(part, Initializer):
+            return part
+        op = None if part.op is None else self.op(part.op)
+        return replace(part, op=op, arguments=tuple(map(self.initial, part.arguments)))
 
     def attribute(self, value: object) -> object:
         if isinstance(value, Axis):

@@ -8,6 +8,7 @@ a pass builds new ones (`attndsl.passes.rewrite`) and never edits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
 from attndsl.addresses import Box, addresses_in, rounds
@@ -19,6 +20,7 @@ from attndsl.types import Type
 if TYPE_CHECKING:
     import networkx
 
+    from attndsl.graph.initial import Initializer
     from attndsl.ops.base import Op
 
 
@@ -75,23 +77,11 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Initializer:
-    """How a parameter's first values are drawn: `normal(std)`, `uniform(low, high)`, `truncated(std)`, `xavier()`,
-    `kaiming()`, `zeros()`, `ones()`, `constant(value)`, `identity()`. See `attndsl.running.initial`."""
-
-    kind: str
-    arguments: tuple[float, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.kind}({', '.join(map(repr, self.arguments))})" if self.arguments else self.kind
-
-
-@dataclass(frozen=True, slots=True)
 class ParameterInfo:
     """A parameter of the model. In `address` each `*` stands for the index of a repeat in which it is declared
     (`h.*.ln_1.scale`, see `attndsl.addresses`); `layers` has, for each `*`, the indices at which it exists:
-    `range(depth)`, or fewer where the body branches. Where its rounds fill no such box, or differ in type or initial
-    value, there are several of one address, which have no rounds in common."""
+    `range(depth)`, or fewer where the body branches. Where its rounds fill no such box, or differ in type or
+    initialiser, there are several of one address, which have no rounds in common."""
 
     address: str
     type: Type
@@ -106,6 +96,10 @@ class ParameterInfo:
     def addresses(self) -> Iterator[str]:
         """The addresses in files, `h.0.ln_1.scale` first."""
         return addresses_in(self.address, self.layers)
+
+    def indices(self) -> Iterator[tuple[int, ...]]:
+        """The indices of its loops, for each of the addresses."""
+        return product(*self.layers)
 
 
 @dataclass(frozen=True, slots=True)

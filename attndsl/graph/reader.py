@@ -14,7 +14,6 @@ from attndsl.diagnostics import Label, Source, Span
 from attndsl.graph.core import (
     Bound,
     Graph,
-    Initializer,
     InputInfo,
     Node,
     OutputInfo,
@@ -24,6 +23,7 @@ from attndsl.graph.core import (
     Value,
 )
 from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
+from attndsl.graph.initial import DRAWS, INDEX, Initializer
 from attndsl.ops import OPS, MaskFacts
 from attndsl.ops.base import Op
 from attndsl.records import fields
@@ -32,6 +32,7 @@ from attndsl.sizes import Constraint
 T = TypeVar("T")
 NUMBER = re.compile(r"-?(?:inf|nan|\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 FILE = re.compile(r"[^\s:\",{}()]+")
+ATTRIBUTE = re.compile(r"\w+\s*=")
 RELATION = re.compile(r"==|!=|<=|<|>=|>|divides")
 
 
@@ -192,13 +193,27 @@ class _Reader(Cursor):
         self.need(":")
         type = self.type()
         self.need("=")
-        kind = self.match(SYMBOL, "an initializer")
-        arguments = self.listed(self.number, ")") if self.has("(") else ()
+        start = self.initial(self.match(SYMBOL, "an initializer"))
         layers: tuple[range | tuple[int, ...], ...] = ()
         if self.has("layers"):
             self.need("[")
             layers = self.listed(self.layer, "]")
-        return ParameterInfo(address, type, Initializer(kind, arguments), layers, span=self.span())
+        return ParameterInfo(address, type, start, layers, span=self.span())
+
+    def initial(self, kind: str) -> Initializer:
+        """What stands behind the name of a draw, of the index of a loop, or of an op."""
+        if kind in DRAWS or kind == INDEX:
+            return Initializer(kind, self.listed(self.part, ")") if self.has("(") else ())
+        self.need("(")
+        op, arguments = self.applied(kind, self.part)
+        return Initializer.applied(op, *arguments)
+
+    def part(self) -> Initializer | float | bool:
+        self.skip()
+        if NUMBER.match(self.text, self.at):
+            return self.number()
+        name = self.match(SYMBOL, "an initializer")
+        return name == "true" if name in ("true", "false") else self.initial(name)
 
     def layer(self) -> range | tuple[int, ...]:
         def integer() -> int:
@@ -277,18 +292,22 @@ class _Reader(Cursor):
 
     def op(self) -> tuple[Op, tuple[Value, ...]]:
         name = self.match(SYMBOL, "an op")
+        self.need("(")
+        return self.applied(name, self.use)
+
+    def applied(self, name: str, operand: Callable[[], T]) -> tuple[Op, tuple[T, ...]]:
+        """What stands between the parentheses behind an op's name: its operands, then its attributes."""
         kind = OPS.get(name)
         if kind is None:
             raise self.refusal(f"there is no op `{name}`")
-        self.need("(")
-        inputs: list[Value] = []
+        inputs: list[T] = []
         attributes: dict[str, object] = {}
         kinds = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
 
         def item() -> None:
             self.skip()
-            if self.text.startswith("%", self.at):
-                inputs.append(self.use())
+            if not ATTRIBUTE.match(self.text, self.at):
+                inputs.append(operand())
                 return
             attribute = self.match(SYMBOL, "an attribute")
             self.need("=")

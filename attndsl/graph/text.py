@@ -33,6 +33,7 @@ from attndsl.diagnostics import Span
 from attndsl.graph.anonymous import anonymous
 from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, Value
 from attndsl.graph.cursor import WORD
+from attndsl.graph.initial import Initializer
 from attndsl.graph.reader import FILE, parse_text
 from attndsl.ops.base import Op
 from attndsl.records import fields
@@ -50,6 +51,16 @@ def op_text(op: Op, operands: Iterable[str] = ()) -> str:
     """`dot(%1, %2, over=[head])`."""
     attributes = [f"{f.name}={attribute_text(getattr(op, f.name))}" for f in fields(op)]  # type: ignore[arg-type]
     return f"{op.name}({', '.join([*operands, *attributes])})"
+
+
+def initial_text(part: object) -> str:
+    """`normal(div(0.02, add(index(0), 1)))`."""
+    if not isinstance(part, Initializer):
+        return attribute_text(part)
+    inside = map(initial_text, part.arguments)
+    if part.op is not None:
+        return op_text(part.op, inside)
+    return f"{part.kind}({', '.join(inside)})" if part.arguments else part.kind
 
 
 def attribute_text(value: object) -> str:
@@ -140,9 +151,7 @@ class _Writer:
 
     def parameter(self, info: ParameterInfo) -> str:
         layers = f" layers [{', '.join(map(_layer_text, info.layers))}]" if info.layers else ""
-        start = f"{info.initializer.kind}({', '.join(map(repr, info.initializer.arguments))})"
-        start = start if info.initializer.arguments else info.initializer.kind
-        head = f"parameter {_word(info.address)}: {type_text(info.type)} = {start}"
+        head = f"parameter {_word(info.address)}: {type_text(info.type)} = {initial_text(info.initializer)}"
         return f"{head}{layers}{self.at(info.span)}"
 
     def constraint(self, constraint: Constraint) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.graph import Graph, Initializer
+from attndsl.graph import Graph, Region, Value
+from attndsl.graph.initial import Draw, LoopIndex, written_out
 from attndsl.lazy import np
+from attndsl.ops import Call
 from attndsl.ops.draws import generator
 from attndsl.storage.arrays import machine_bytes
 
@@ -32,34 +34,51 @@ def initial_parameters(graph: Graph, seed: int = 0) -> Iterator[tuple[str, Array
 
     def draw() -> Iterator[tuple[str, Array]]:
         for info in graph.parameters:
-            shape = tuple(axis.size.value(graph.sizes) for axis in info.type.axes)
-            for address in info.addresses():
-                yield address, initial_value(info.initializer, shape, generator("initial", seed, address))
+            start = written_out(info.initializer, info.type)
+            for address, indices in zip(info.addresses(), info.indices(), strict=True):
+                yield address, initial_value(start, graph.sizes, indices, generator("initial", seed, address))
 
     return draw()
 
 
-def initial_value(initializer: Initializer, shape: tuple[int, ...], draw: numpy.random.Generator) -> Array:
-    """A float32 array by `initializer`. The last axis is the one that a layer gives, the others those that it takes:
+def initial_value(
+    start: Region, sizes: Mapping[str, int], indices: Sequence[int], draw: numpy.random.Generator
+) -> Array:
+    """A float32 array: what the nodes of `start` (see `attndsl.graph.initial.written_out`) come to at `sizes`, and at
+    the `indices` of the loops around the parameter. Draws take their numbers from `draw` one after the other; what is
+    made of them is computed in float64."""
+    arrays: dict[Value, Array] = {}
+    with np.errstate(all="ignore"):
+        for node in start.nodes:
+            call = Call(tuple(v.type for v in node.inputs), node.output.type, sizes, "float64")
+            given = [arrays[value] for value in node.inputs]
+            if isinstance(node.op, Draw):
+                found = drawn(node.op.kind, [float(each) for each in given], call.shape(call.output), draw)
+                found = found if node is start.nodes[-1] else found.astype(np.float64)
+            elif isinstance(node.op, LoopIndex):
+                found = np.asarray(indices[node.op.loop], np.int64)
+            else:
+                found = node.op.evaluate(call, *given)
+            arrays[node.output] = found
+        return np.require(arrays[start.results[0]], np.float32, ["C", "W"])
+
+
+def drawn(kind: str, arguments: Sequence[float], shape: tuple[int, ...], draw: numpy.random.Generator) -> Array:
+    """A float32 array. The last axis is the one that a layer gives, the others those that it takes:
 
     - `normal(std)`, `uniform(low, high)`; `truncated(std)`: normal, redrawn outside two standard deviations;
     - `xavier`: uniform within sqrt(6 / (taken + given)) (Glorot and Bengio, 2010, equation 16);
     - `kaiming`: normal with standard deviation sqrt(2 / taken) (He et al., 2015, equation 10);
     - `zeros`, `ones`, `constant(value)`; `identity`: ones where the last two indices are equal.
     """
-    kind, arguments = initializer.kind, initializer.arguments
-    taken, given = math.prod(shape[:-1]), shape[-1] if shape else 1
+    if kind in ("xavier", "kaiming"):
+        kind, arguments = by_fan(kind, shape)
     if kind == "normal":
         return _normal(draw, shape, arguments[0])
     if kind == "uniform":
         return _uniform(draw, shape, arguments[0], arguments[1])
     if kind == "truncated":
         return _truncated(draw, shape, arguments[0])
-    if kind == "xavier":
-        limit = math.sqrt(6 / max(taken + given, 1))
-        return _uniform(draw, shape, -limit, limit)
-    if kind == "kaiming":
-        return _normal(draw, shape, math.sqrt(2 / max(taken, 1)))
     if kind == "identity":
         rows, columns = shape[-2:]
         return np.broadcast_to(np.eye(rows, columns, dtype=np.float32), shape).copy()
@@ -67,6 +86,15 @@ def initial_value(initializer: Initializer, shape: tuple[int, ...], draw: numpy.
     if kind == "constant" or kind in constants:
         return np.full(shape, arguments[0] if kind == "constant" else constants[kind], np.float32)
     raise ValueError(f"no initializer is called {kind!r}")
+
+
+def by_fan(kind: str, shape: Sequence[int]) -> tuple[str, list[float]]:
+    """`xavier` and `kaiming` as the draw that they are at a shape, with its arguments."""
+    taken, given = math.prod(shape[:-1]), shape[-1] if shape else 1
+    if kind == "xavier":
+        limit = math.sqrt(6 / max(taken + given, 1))
+        return "uniform", [-limit, limit]
+    return "normal", [math.sqrt(2 / max(taken, 1))]
 
 
 def _normal(draw: numpy.random.Generator, shape: tuple[int, ...], std: float) -> Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from attndsl.addresses import Box, Indices, intersection
-from attndsl.backends.pytorch.expressions import number
+from attndsl.backends.pytorch.expressions import Expr
 from attndsl.backends.pytorch.names import keywords, plain
-from attndsl.graph import Graph, ParameterInfo
+from attndsl.backends.pytorch.starts import Start, index_name, loops_read
+from attndsl.graph import Graph, Node, ParameterInfo, Type
 from attndsl.records import dataclass, field
 
 
@@ -69,9 +70,11 @@ class Layers:
 
     graph: Graph
     kinds: Mapping[str, tuple[str, tuple[str, ...]]]
-    size: Callable[[ParameterInfo], list[str]]
+    size: Callable[[Type], list[str]]
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
+    lower: Callable[[Node, tuple[Expr, ...]], Expr]
+    fixed: dict[int, str] = field(default_factory=dict)  # indices that are numbers in what is being written
     loops: dict[str, list[RepeatForm]] = field(default_factory=dict)
 
     def note(self, path: str, loop: RepeatForm) -> None:
@@ -117,13 +120,17 @@ class Layers:
         loop = self.loop(address, rounds)
         if loop is None or not loop.classes:
             return self._plain_list(body, address, rounds, loop)
-        names, cases = loop.classes, loop.cases
+        names, cases, own = loop.classes, loop.cases, index_name(len(rounds))
+        given = [self._index(at) for at in self._read(body, (*loop.rounds, range(loop.count)))]
+        made = f"({', '.join(given)})"
         if cases is None:
-            return f"nn.ModuleList({names[0]}() for _ in range({loop.text}))"
+            return f"nn.ModuleList({names[0]}{made} for {own if own in given else '_'} in range({loop.text}))"
         choice = f"({', '.join(names)})"
         if all(case == i % len(names) for i, case in enumerate(cases)):
-            return f"nn.ModuleList({choice}[i % {len(names)}]() for i in range({loop.text}))"
-        return f"nn.ModuleList({choice}[case]() for case in {cases})"
+            return f"nn.ModuleList({choice}[{own} % {len(names)}]{made} for {own} in range({loop.text}))"
+        if own in given:
+            return f"nn.ModuleList({choice}[case]{made} for {own}, case in enumerate({cases}))"
+        return f"nn.ModuleList({choice}[case]{made} for case in {cases})"
 
     def _plain_list(self, body: Part, address: str, rounds: Box, loop: RepeatForm | None) -> str:
         """Modules without a class of their own, all alike or each with what it has."""
@@ -135,37 +142,33 @@ class Layers:
         def one(indices: Indices) -> str:
             return f"{layer}({', '.join(keywords(self._parts(body, f'{address}.*.', (*rounds, indices))))})"
 
+        def alone(i: int) -> str:
+            self.fixed[len(rounds)] = str(i)
+            text = one((i,))
+            del self.fixed[len(rounds)]
+            return text
+
         everywhere = range(loop.count)
         if body.is_even((*rounds, everywhere)):
-            return f"nn.ModuleList({one(everywhere)} for _ in range({loop.text}))"
-        return f"nn.ModuleList([{', '.join(one((i,)) for i in everywhere)}])"
+            own = index_name(len(rounds)) if len(rounds) in self._read(body, (*rounds, everywhere)) else "_"
+            return f"nn.ModuleList({one(everywhere)} for {own} in range({loop.text}))"
+        return f"nn.ModuleList([{', '.join(map(alone, everywhere))}])"
 
     def initial(self, info: ParameterInfo) -> str:
         """A new parameter with its first values."""
-        kind, arguments = info.initializer.kind, [number(a).text for a in info.initializer.arguments]
-        shape = self.size(info)
-        lengths = [axis.size.value(self.graph.sizes) for axis in info.type.axes]
-        if kind in ("xavier", "kaiming"):
-            kind, arguments = _by_fan(kind, lengths)
-        names = {"normal": ["std"], "truncated": ["std"], "uniform": ["low", "high"], "constant": ["value"]}.get(
-            kind, []
-        )
-        return (
-            f"{self.helper(kind)}({', '.join([*shape, *(f'{n}={a}' for n, a in zip(names, arguments, strict=True))])})"
-        )
+        return Start(info, self.graph.sizes, self._index, self.lower, self.size, self.helper).parameter()
 
+    def _index(self, loop: int) -> str:
+        return self.fixed.get(loop) or index_name(loop)
 
-def _by_fan(kind: str, lengths: Sequence[int]) -> tuple[str, list[str]]:
-    """Glorot and Bengio's uniform, He's normal: the deviation from the numbers of inputs and outputs. Matrices are
-    [in, out]; further axes in front count with the inputs."""
-    outputs = lengths[-1] if lengths else 1
-    inputs = 1
-    for length in lengths[:-1]:
-        inputs *= length
-    if kind == "xavier":
-        bound = (6 / (inputs + outputs)) ** 0.5
-        return "uniform", [repr(-bound), repr(bound)]
-    return "normal", [repr((2 / inputs) ** 0.5)]
+    def _read(self, body: Part, rounds: Box) -> list[int]:
+        """The loops around what is in `body` in these rounds on whose indices its first values hang."""
+        read = {i for info in body.walk() if all(_shared(info, rounds)) for i in loops_read(info.initializer)}
+        return [loop for loop in sorted(read) if loop < len(rounds)]
+
+    def arguments(self, body: Part, rounds: Box) -> list[str]:
+        """What the constructor of a class of a repeat's modules takes: see `_read`. All its cases take the same."""
+        return [f"{index_name(loop)}: int" for loop in self._read(body, rounds)]
 
 
 def _ends(part: Part, rounds: Box) -> ParameterInfo | None:

@@ -12,9 +12,11 @@ from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
 from attndsl.backends.pytorch.lines import Line, WrittenArgument, header, parted
 from attndsl.backends.pytorch.loops import reads_index
+from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.site import Site
 from attndsl.backends.pytorch.specialize import any_op, specialize
 from attndsl.backends.pytorch.taps import tapped_values
 from attndsl.backends.pytorch.variables import Variables
@@ -95,7 +97,7 @@ class File:
                 "wide",
             }
         )
-        self.layers = Layers(graph, specialized.layers, self._shape, self.helper, self._layer_class)
+        self.layers = Layers(graph, specialized.layers, self._shape, self.helper, self._layer_class, self._lower)
 
     # ------------------------------------------------------------ what functions ask for
 
@@ -141,9 +143,13 @@ class File:
 
     # ------------------------------------------------------------ modules
 
-    def _shape(self, info: ParameterInfo) -> list[str]:
+    def _shape(self, type: Type) -> list[str]:
         writer = Writer(self, [], {})
-        return [writer.size(axis.size).text for axis in info.type.axes]
+        return [writer.size(axis.size).text for axis in type.axes]
+
+    def _lower(self, node: Node, operands: tuple[Expr, ...]) -> Expr:
+        """A node that a constructor computes."""
+        return LOWERINGS[type(node.op)](Site(node, operands, Writer(self, [], {})))
 
     def _layer_class(self, kind: str) -> str:
         self.kinds_used.add(kind)
@@ -257,6 +263,7 @@ class File:
         body = self._body(path)
         assert body is not None
         assignments = self.layers.assignments(body, f"{path}.*.", (*inner.around(path), rounds))
+        everywhere = range(any_op(node).count.value(self.graph.sizes))
         arguments = ", ".join(f"{v.name}: {'int' if v.host else 'Tensor'}" for v in (*inner.arguments, *extra))
         result = (
             "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
@@ -266,7 +273,7 @@ class File:
             Line(f"class {names[case]}(nn.Module):"),
             Line(f'    """{doc}"""'),
             Line(""),
-            *_init(assignments),
+            *_init(assignments, self.layers.arguments(body, (*inner.around(path), everywhere))),
             Line(""),
             *(Line(text) for text in wrapped(head, 1)),
             *parted(header(inner)[0], inner.lines),
@@ -322,8 +329,9 @@ class File:
         return [*(Line(text.replace("\\", "\\\\")) for text in lines), Line("")]
 
 
-def _init(assignments: Iterable[str]) -> list[Line]:
-    lines = [Line("    def __init__(self) -> None:"), Line("        super().__init__()")]
+def _init(assignments: Iterable[str], arguments: Sequence[str] = ()) -> list[Line]:
+    head = f"    def __init__({', '.join(['self', *arguments])}) -> None:"
+    lines = [Line(head), Line("        super().__init__()")]
     for text in assignments:
         lines += [Line(line) for line in wrapped(text, 2)]
     return lines

@@ -466,7 +466,7 @@ model M(width=4) {
     (node,) = [n for n in g.body.nodes if n.regions]
     rates = [[n.op.p for n in region.nodes if n.op.name == "dropout"] for region in node.regions]  # type: ignore[attr-defined]
     assert rates == [[], [0.1], [0.2]]
-    assert [i.initializer.arguments for i in g.parameters if "weight" in i.address] == [(0.1,), (0.05,), (0.1 / 3,)]
+    assert len([i for i in g.parameters if "weight" in i.address]) == 1  # its first values are not part of a body
 
 
 def test_concatenated_features_align() -> None:

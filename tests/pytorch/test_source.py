@@ -187,6 +187,7 @@ def test_the_file_draws_first_values_too(initializer: Initializer, mean: float, 
     import torch
 
     from attndsl.backends.pytorch import generate_source
+    from attndsl.graph.initial import written_out
     from attndsl.running.initial import initial_value
 
     type = Type("float", axes("I O"))
@@ -198,7 +199,7 @@ def test_the_file_draws_first_values_too(initializer: Initializer, mean: float, 
     namespace: dict[str, object] = {}
     exec(generate_source(graph), namespace)
     drawn = namespace["Start"]().w.detach().numpy()  # type: ignore[operator]
-    ours = initial_value(initializer, (100, 200), np.random.default_rng(0))
+    ours = initial_value(written_out(initializer, type), graph.sizes, (), np.random.default_rng(0))
     for values in (drawn, ours):
         assert values.mean() == pytest.approx(mean, abs=0.02)
         assert values.std() == pytest.approx(deviation, abs=0.01)

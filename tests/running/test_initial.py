@@ -11,15 +11,18 @@ import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
-from attndsl.graph import Graph, Initializer
+from attndsl.graph import Axis, Graph, Initializer, Type
+from attndsl.graph.initial import written_out
 from attndsl.ops.draws import generator
 from attndsl.running.initial import initial_parameters, initial_value, parameter_bytes
+from attndsl.sizes import Size
 from attndsl.storage.arrays import machine_bytes
 from tests.samples.graphs import decoder, repeat
 
 
 def drawn(kind: str, *arguments: float, shape: tuple[int, ...] = (200, 300)) -> np.ndarray:
-    array = initial_value(Initializer(kind, arguments), shape, generator("test"))
+    type = Type("float", tuple(Axis.of(Size.of(length)).named(f"a{i}") for i, length in enumerate(shape)))
+    array = initial_value(written_out(Initializer(kind, arguments), type), {}, (), generator("test"))
     assert array.dtype == np.float32
     assert array.shape == shape
     assert array.flags.writeable
