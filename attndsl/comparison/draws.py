@@ -11,8 +11,8 @@ from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import FLOAT, Axis, Graph, InputInfo, Node, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.lazy import np
+from attndsl.ops.arrays import generator
 from attndsl.ops.control import Repeat, Scan
-from attndsl.ops.draws import generator
 from attndsl.records import replace
 
 if TYPE_CHECKING:

@@ -82,7 +82,8 @@ def require_kinds(block: tree.Block, scope: FileScope, given: Mapping[str, Evalu
     kinds = {p.name.text: kind_of_default(p.default, scope) for p in block.hyperparameters}
     for name, value in given.items():
         wanted, have = kinds[name], kind(value.value)
-        if wanted is None or have in ("nothing", wanted) or (wanted in NUMBERS and have in NUMBERS):
+        fits = have in NUMBERS and (wanted in NUMBERS or wanted == "an initialiser")  # a number starts all of it
+        if wanted is None or have in ("nothing", wanted) or fits:
             continue
         parameter = next(p for p in block.hyperparameters if p.name.text == name)
         raise error(

@@ -9,6 +9,8 @@ from attndsl.lazy import np
 from attndsl.types import Axis
 
 if TYPE_CHECKING:
+    import numpy
+
     from attndsl.ops.base import Array, Call
 
 Axes = tuple[Axis, ...]
@@ -207,3 +209,15 @@ def scatter_add(rows: int, index: Array, values: Array) -> Array:
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     result[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
     return result
+
+
+# ---------------------------------------------------------------- random numbers
+
+
+def generator(*key: object) -> numpy.random.Generator:
+    """A counter-based generator (Philox; Salmon et al., 2011) for a key of ints and texts; the same everywhere. What is
+    drawn depends on the key alone, never on what was drawn before."""
+    import hashlib  # checking draws nothing
+
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

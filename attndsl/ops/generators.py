@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
-from attndsl.ops.arrays import as_float
+from attndsl.ops.arrays import as_float, generator
 from attndsl.ops.base import Call, Mismatch, Op
-from attndsl.ops.draws import generator
 from attndsl.ops.movement import in_range
 from attndsl.records import dataclass
 from attndsl.sizes import Size

@@ -11,7 +11,7 @@ from attndsl.graph import Graph, Region, Value
 from attndsl.graph.initial import Draw, LoopIndex, written_out
 from attndsl.lazy import np
 from attndsl.ops import Call
-from attndsl.ops.draws import generator
+from attndsl.ops.arrays import generator
 from attndsl.storage.arrays import machine_bytes
 
 if TYPE_CHECKING:

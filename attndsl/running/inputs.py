@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import Bound, Graph, InputInfo
 from attndsl.lazy import np
-from attndsl.ops.draws import generator
+from attndsl.ops.arrays import generator
 from attndsl.running.misfit import another_order, in_order, misfit
 from attndsl.sizes import Size, solve
 from attndsl.sizes.constraints import RELATIONS

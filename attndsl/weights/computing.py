@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError
-from attndsl.elaborate.constants import VALUE, constant_graph
+from attndsl.elaborate.model import VALUE, constant_graph
 from attndsl.graph import Axis, Graph, ParameterInfo
 from attndsl.lazy import np
 from attndsl.records import dataclass

@@ -12,7 +12,7 @@ from attndsl.elaborate import load
 from attndsl.graph import Graph
 from attndsl.graph.reader import parse_text
 from attndsl.graph.text import to_text
-from attndsl.ops.draws import generator
+from attndsl.ops.arrays import generator
 from attndsl.running.initial import initial_parameters
 from tests.std.meaning import written
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError
-from attndsl.ops.arrays import collect, contract, scatter_add, spread
-from attndsl.ops.draws import generator
+from attndsl.ops.arrays import collect, contract, generator, scatter_add, spread
 from attndsl.ops.special import erf, sigmoid
 from attndsl.sizes import Size
 from tests.samples.ops import axes, axis, typed

@@ -13,7 +13,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Axis, Graph, Initializer, Type
 from attndsl.graph.initial import written_out
-from attndsl.ops.draws import generator
+from attndsl.ops.arrays import generator
 from attndsl.running.initial import initial_parameters, initial_value, parameter_bytes
 from attndsl.sizes import Size
 from attndsl.storage.arrays import machine_bytes

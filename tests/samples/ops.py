@@ -11,8 +11,8 @@ from attndsl.graph.builder import Builder
 from attndsl.lazy import np
 from attndsl.ops import along, contraction, control, elementwise, fused, generators, movement, reductions
 from attndsl.ops import arithmetic as a
+from attndsl.ops.arrays import generator
 from attndsl.ops.base import Op
-from attndsl.ops.draws import generator
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:
