@@ -1,0 +1,103 @@
+"""Statements with bodies: repeats inside one another, conditions on the index, scans, scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.programs.sight import MOST_AXES, Sight, Tensor, construct
+
+
+class Bodies(Sight):
+    """Statements in braces."""
+
+    @contextmanager
+    def body(self, opening: str) -> Iterator[None]:
+        """Statements in braces; names made inside are gone behind them."""
+        self.put(opening + " {")
+        seen = list(self.seen)
+        self.indent += 1
+        yield
+        self.indent -= 1
+        self.seen = seen
+        self.put("}")
+
+    def addend(self, t: Tensor) -> str:
+        """Something that can be added to `t` without giving it another type, kept small."""
+        u = self.some(fits=lambda u: set(u.axes) <= set(t.axes))
+        return f"0.3 * tanh({u.name})" if u is not None else "0.1"
+
+    @construct(4, deepest=2)
+    def repeat(self) -> bool:
+        t = self.some(fits=lambda t: len(t.axes) > 0)
+        if t is None:
+            return False
+        pick, index, n = self.choice, f"i{self.indent}{self.made}", self.made
+        count = pick.choice(("depth", "2", "depth", "3"))
+        emits = (
+            pick.random() < 0.3
+            and count == "depth"
+            and self.depth
+            and "depth" not in t.axes
+            and len(t.axes) < MOST_AXES
+        )
+        around = self.loops
+        with self.body(f"{f'e{n} = ' if emits else ''}repeat {index} in {count}"):
+            self.loops = (*around, index)
+            for _ in range(pick.randint(1, 4)):
+                self.statement()
+            if pick.random() < 0.4:
+                self.put(f"if {pick.choice(self.loops)} % 2 == {pick.choice('01')} {{ {t.name} += {self.addend(t)} }}"
+                         f" else {{ {t.name} = {t.name} * 0.5 }}")  # fmt: skip
+            self.put(f"{t.name} += {self.addend(t)}")
+            if emits:
+                self.put(f"emit {t.name}")
+            self.loops = around
+        if emits:
+            self.made += 1
+            return self.bind((*t.axes[:-1], "depth", t.axes[-1]), f"e{n}")
+        return True
+
+    @construct(2, deepest=2)
+    def scan(self) -> bool:
+        def steps(t: Tensor) -> bool:
+            return (
+                len(t.axes) in (2, 3) and t.axes[-1] == "width" and t.axes[-2] in ("T", "S") and t.axes[0] != "hidden"
+            )
+
+        t = self.some(fits=steps)
+        if t is None:
+            return False
+        pick, n, time, over = self.choice, self.made, t.axes[-2], t.axes[:-2]
+        state = ", ".join((*over, "hidden"))
+        start = pick.choice(("0.0", "0.5"))
+        source = f"flip({t.name}, over={time})" if pick.random() < 0.3 else t.name
+        self.put(f"a{n} = {source}")
+        with self.body(f"e{n} = scan t{n} in {time} with s{n}: [{state}] = {start}"):
+            now = Tensor(f"s{n}", "float", (*over, "hidden"))
+            self.seen.append(now)
+            self.seen.append(Tensor(f"c{n}", "float", (*t.axes[:-2], "width")))
+            self.put(f"c{n} = a{n}[{time}=t{n}]")
+            self.put(f"s{n} = tanh(0.5 * s{n} + (linear(c{n}, hidden) as l{n}))")
+            if pick.random() < 0.5:
+                self.put(f"s{n} = s{n} * sigmoid(linear(s{n}, hidden) as r{n})")
+            if pick.random() < 0.4:
+                self.put(f"s{n} += {self.addend(now)}")
+            self.put(f"emit s{n}")
+        self.made += 1
+        return self.bind((*over, time, "hidden"), f"e{n}")
+
+    @construct(1)
+    def scope(self) -> bool:
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",))
+        if t is None:
+            return False
+        n = self.made
+        with self.body(f"e{n} = scope part{n}"):
+            for _ in range(self.choice.randint(1, 2)):
+                self.statement()
+            u = self.some(fits=lambda u: u.axes == t.axes)
+            assert u is not None
+            self.put(f"return {u.name} * 0.5")
+        self.made += 1
+        return self.bind(t.axes, f"e{n}")

@@ -1,0 +1,160 @@
+"""Layers: of the library, shared, written out; attention with any mask and position."""
+
+from __future__ import annotations
+
+from tests.programs.sight import FIXED, FREE, Sight, construct
+
+MASKS = (
+    "q >= k", "q - k < {n}", "k - q < {n}", "(q - k) % {n} == 0", "k < {n}", "q // {n} == k // {n}", "k % 2 == 0",
+    "q < k and k < q", "q + k >= {n}", "q == k",
+)  # fmt: skip
+BIASES = ("-abs(q - k)", "0.1 * (q - k)", "-(2 ^ (-(h + 1))) * (q - k)", "minimum(q, k) / {n}", "0.1 * h * (q % {n})")
+STANDARD_MASKS = ("full", "causal", "window({n})", "local({n})", "prefix({n})", "global({n})", "strided({n})")
+SPELLED = """block spelled(heads, seen)(x: [*, T, D], memory: [*, S, E] = x) -> [*, T, D] {
+  head = D / heads
+  q = linear(x, D) as q |> rearrange([D] -> [heads, head])
+  k = linear(memory, D) as k |> rearrange([D] -> [heads, head])
+  score = SCORE
+  weight = WEIGHT
+  return dot(weight, k, over=S) |> rearrange([heads, head] -> [D])
+}"""
+SCORES = (
+    "dot(q, k, over=head) / sqrt(head)", "dot(q / sqrt(head), k, over=head)", "0.5 * dot(k, q, over=head)",
+    "dot(q, k, over=head)", "tanh(dot(q, k, over=head)) * 2",
+)  # fmt: skip
+WEIGHTS = (
+    "softmax(score, over=S, where=seen[q=T, k=S])", "softmax(where(seen[q=T, k=S], score, -1e9), over=S)",
+    "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(score, over=S))",
+    "softmax(score, over=S)",
+)  # fmt: skip
+DEEP = """block deep(n)(x: [*, D]) -> [*, D] {
+  repeat j in n {
+    x += 0.3 * tanh(linear(x, D) as inner)
+  }
+  return x
+}"""
+
+
+class Layers(Sight):
+    """Applications of layers, and the declarations that they need."""
+
+    def declare_index_functions(self) -> None:
+        pick = self.choice
+        for place in range(pick.randint(1, 2)):
+            parts = [f"({self.filled(pick.choice(MASKS))})" for _ in range(pick.randint(1, 3))]
+            body = parts[0]
+            for part in parts[1:]:
+                body = f"{body} {pick.choice(('and', 'or'))} {pick.choice(('', 'not '))}{part}"
+            self.declarations.append(f"mask m{place}(q, k) = {body}")
+            self.masks.append(f"m{place}")
+        self.declarations.append("mask same_number(doc: int[B, T])(b in B, q, k) = doc[b, q] == doc[b, k]")
+        formula = self.filled(pick.choice(BIASES))
+        self.declarations.append(f"bias b0(heads)(h in heads, q, k) = {formula}")
+        self.biases += [
+            "b0(heads)",
+            "alibi(heads)",
+            "bucketed(heads, 4, 8)",
+            "bucketed(heads, 4, 6, bidirectional=false)",
+        ]
+
+    def declare_layer(self) -> None:
+        name = f"f{len(self.layers)}"
+        kind = self.choice.choice(("linear(width)", "mlp(hidden)", "layer_norm", "attention(heads)", "deep"))
+        if kind == "deep":  # a layer that holds a repeat of its own
+            if not any("block deep" in text for text in self.declarations):
+                self.declarations.append(DEEP)
+            kind = f"deep({self.choice.choice((1, 2))})"
+        self.put(f"layer {name} = {kind}")
+        self.layers.append((name, kind))
+
+    @construct(4)
+    def layer(self) -> bool:
+        t = self.some(fits=lambda t: len(t.axes) > 0 and t.axes[-1] in FIXED)
+        if t is None:
+            return False
+        kind = self.choice.choice(
+            ("linear(width)", "linear(hidden)", "mlp(hidden, act=gelu)", "layer_norm", "rms_norm")
+        )
+        last = kind[7:-1] if kind.startswith("linear") else t.axes[-1]
+        if last in t.axes[:-1] or (kind.startswith("mlp") and "hidden" in t.axes):
+            return False
+        return self.bind((*t.axes[:-1], last), f"{t.name} |> {kind} as l{self.made}")
+
+    @construct(3)
+    def shared(self) -> bool:
+        """Apply a layer that was declared at the top, wherever this stands."""
+        if not self.layers:
+            return False
+        name, kind = self.choice.choice(self.layers)
+        deep = 2 if kind.startswith("attention") else 1
+        inside = {"heads", "head"} if kind.startswith("attention") else set()
+        inside |= {"hidden"} if kind.startswith("mlp") else set()
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and len(t.axes) >= deep and not inside & set(t.axes))
+        return t is not None and self.bind(t.axes, f"{name}({t.name})")
+
+    def mask(self, batch: bool) -> str:
+        options = [*self.masks, *STANDARD_MASKS] + ["same_number(n)", "keys(valid)"] * batch
+        parts = [self.filled(self.choice.choice(options)) for _ in range(self.choice.choice((1, 1, 2, 3)))]
+        text = parts[0]
+        for part in parts[1:]:
+            text = f"({text}) {self.choice.choice('&|')} {self.choice.choice((part, f'(not {part})'))}"
+        if self.loops and self.choice.random() < 0.4:
+            text = f"({text} if {self.choice.choice(self.loops)} % 2 == 0 else causal)"
+        return text
+
+    @construct(2)
+    def index_function(self) -> bool:
+        a, b = self.choice.sample(FREE, 2)
+        if self.choice.random() < 0.4:
+            bias = self.choice.choice(self.biases[:2])
+            return self.bind(("heads", a, b), f"{bias}[q={a}, k={b}]")
+        mask = self.filled(self.choice.choice((*self.masks, *STANDARD_MASKS)))
+        return self.bind((a, b), f"{mask}[q={a}, k={b}]", "bool")
+
+    @construct(4)
+    def attention(self) -> bool:
+        pick = self.choice
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and t.axes[-2:-1] in [(a,) for a in FREE])
+        if t is None or {"heads", "head"} & set(t.axes):
+            return False
+        over = t.axes[:-2]
+        memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])
+        cross = memory is not None and pick.random() < 0.3
+        options = [f"mask={self.mask(t.axes[:2] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
+        position = pick.choice((*self.biases, "rotary", "rotary_interleaved", "none", "none"))
+        if position.startswith("rotary") and pick.random() < 0.8:
+            options.append("head=2")
+            options.append(f"position={position}")
+        elif not position.startswith("rotary"):
+            options.append(f"position={position}")
+        options += pick.sample(("kv_heads=1", "bias=false", "scale=0.5", "dropout=0.1"), pick.randint(0, 2))
+        given = f"{t.name}, {memory.name}, " if memory is not None and cross else f"{t.name}, "
+        return self.bind(t.axes, f"attention({given}heads, {', '.join(options)}) as l{self.made}".replace(", )", ")"))
+
+    @construct(2)
+    def attention_by_hand(self) -> bool:
+        """Attention without the library's block: a block of this file, in one of several spellings."""
+        pick, time = self.choice, self.choice.choice(("T", "S"))
+        t = self.some(fits=lambda t: t.axes in (("B", time, "width"), (time, "width")))
+        if t is None:
+            return False
+        if "spelled" not in "".join(self.declarations):
+            score, weight = pick.choice(SCORES), pick.choice(WEIGHTS)
+            self.declarations.append(SPELLED.replace("SCORE", score).replace("WEIGHT", weight))
+        memory = self.some(fits=lambda m: m.axes == (*t.axes[:-2], "S" if time == "T" else "T", "width"))
+        given = f"{t.name}, {memory.name}" if memory is not None and pick.random() < 0.4 else t.name
+        return self.bind(t.axes, f"spelled({given}, heads, {self.mask(False)}) as l{self.made}")
+
+    @construct(2)
+    def convolution(self) -> bool:
+        t = self.some(fits=lambda t: len(t.axes) >= 2 and t.axes[-1] in ("width", "hidden") and t.axes[-2] in FREE)
+        if t is None:
+            return False
+        kind = self.choice.choice(
+            (f"conv({t.axes[-1]}, 3, pad=1)", "depthwise(3, pad=1)", "conv(heads, 1)", "max_pool(3, stride=1, pad=1)")
+        )
+        last = "heads" if "heads, 1" in kind else t.axes[-1]
+        if last in t.axes[:-1]:
+            return False
+        label = f" as l{self.made}" if "pool" not in kind else ""
+        return self.bind((*t.axes[:-1], last), f"{t.name} |> {kind}{label}")
