@@ -47,6 +47,14 @@ class WrittenArgument:
 def header(writer: Writer) -> tuple[list[Line], list[str]]:
     """Lines that read the free sizes off the arguments' shapes, and the sizes that no argument shows (to be handed
     over as numbers)."""
+    while True:
+        before = len(writer.sizes)
+        lines, missing = _header(writer)
+        if len(writer.sizes) == before:  # else one was solved for with the help of another, which has to be read too
+            return lines, missing
+
+
+def _header(writer: Writer) -> tuple[list[Line], list[str]]:
     lines: list[Line] = []
     wanted = dict(writer.sizes)
     for argument in (v for v in writer.arguments if not v.optional):
@@ -100,9 +108,11 @@ def _from_optional(writer: Writer, symbol: str, unknown: Mapping[str, str]) -> E
 
 def _length(writer: Writer, argument: WrittenArgument, symbol: str, unknown: Mapping[str, str]) -> Expr | None:
     """A free size from an axis of `argument`: as it is, or solved for."""
+    shown = {axis.size for v in writer.arguments if not v.optional for axis in v.type.axes}
+    known = {*writer.file.graph.sizes, *(writer.sizes.keys() - unknown.keys())}
     for i, axis in enumerate(argument.type.axes):
-        others = axis.size.symbols - {symbol}
-        if symbol in axis.size.symbols and not others & unknown.keys():
+        others = axis.size.symbols - {symbol} - known
+        if symbol in axis.size.symbols and all(s not in unknown and Size.symbol(s) in shown for s in others):
             solution = solve(axis.size, Size.symbol("?"), symbol)
             if solution is not None:
                 return size_expression(solution, partial(_named, writer, f"{argument.name}.shape[{i}]"))

@@ -15,11 +15,11 @@ class Bodies(Sight):
     def body(self, opening: str) -> Iterator[None]:
         """Statements in braces; names made inside are gone behind them."""
         self.put(opening + " {")
-        seen = list(self.seen)
+        seen, kept = list(self.seen), list(self.kept)
         self.indent += 1
         yield
         self.indent -= 1
-        self.seen = seen
+        self.seen, self.kept = seen, kept
         self.put("}")
 
     def addend(self, t: Tensor) -> str:
@@ -42,7 +42,9 @@ class Bodies(Sight):
             and len(t.axes) < MOST_AXES
         )
         around = self.loops
-        with self.body(f"{f'e{n} = ' if emits else ''}repeat {index} in {count}"):
+        unread = emits and pick.random() < 0.5  # emit something that nobody reads, and that may not be computed
+        names = f"e{n}, d{n} = " if unread else f"e{n} = " if emits else ""
+        with self.body(f"{names}repeat {index} in {count}"):
             self.loops = (*around, index)
             for _ in range(pick.randint(1, 4)):
                 self.statement()
@@ -51,7 +53,7 @@ class Bodies(Sight):
                          f" else {{ {t.name} = {t.name} * 0.5 }}")  # fmt: skip
             self.put(f"{t.name} += {self.addend(t)}")
             if emits:
-                self.put(f"emit {t.name}")
+                self.put(f"emit {t.name}" + f", n ^ (-1 - {index})" * unread)
             self.loops = around
         if emits:
             self.made += 1

@@ -27,6 +27,12 @@ WEIGHTS = (
     "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(score, over=S))",
     "softmax(score, over=S)",
 )  # fmt: skip
+ADAPTIVE = """block adaptive(x: [*, D], by: [D]) -> [*, D] {
+  return x * (1 + 0.3 * tanh(by))
+}"""
+RELATIVE = """block relative(q: [*, T, H], k: [*, S, H], u: [H]) -> [*, T, S] {
+  return 0.1 * dot(q + u, k, over=H)
+}"""
 DEEP = """block deep(n)(x: [*, D]) -> [*, D] {
   repeat j in n {
     x += 0.3 * tanh(linear(x, D) as inner)
@@ -61,8 +67,7 @@ class Layers(Sight):
         name = f"f{len(self.layers)}"
         kind = self.choice.choice(("linear(width)", "mlp(hidden)", "layer_norm", "attention(heads)", "deep"))
         if kind == "deep":  # a layer that holds a repeat of its own
-            if not any("block deep" in text for text in self.declarations):
-                self.declarations.append(DEEP)
+            self.declare(DEEP)
             kind = f"deep({self.choice.choice((1, 2))})"
         self.put(f"layer {name} = {kind}")
         self.layers.append((name, kind))
@@ -91,6 +96,18 @@ class Layers(Sight):
         inside |= {"hidden"} if kind.startswith("mlp") else set()
         t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and len(t.axes) >= deep and not inside & set(t.axes))
         return t is not None and self.bind(t.axes, f"{name}({t.name})")
+
+    @construct(2)
+    def keeping(self) -> bool:
+        """A block value that keeps a tensor, and one that was made before applied to another."""
+        pick, by = self.choice, self.some(fits=lambda t: t.axes == ("width",))
+        if by is not None and (not self.kept or pick.random() < 0.4):
+            self.declare(ADAPTIVE)
+            self.kept.append(f"k{self.made}")
+            self.put(f"k{self.made} = adaptive(by={by.name})")
+            self.made += 1
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",))
+        return t is not None and bool(self.kept) and self.bind(t.axes, f"{t.name} |> {pick.choice(self.kept)}")
 
     def mask(self, batch: bool) -> str:
         options = [*self.masks, *STANDARD_MASKS] + ["same_number(n)", "keys(valid)"] * batch
@@ -121,10 +138,14 @@ class Layers(Sight):
         memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])
         cross = memory is not None and pick.random() < 0.3
         options = [f"mask={self.mask(t.axes[:2] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
-        position = pick.choice((*self.biases, "rotary", "rotary_interleaved", "none", "none"))
+        position = pick.choice((*self.biases, "rotary", "rotary_interleaved", "relative", "none", "none"))
         if position.startswith("rotary") and pick.random() < 0.8:
             options.append("head=2")
             options.append(f"position={position}")
+        elif position == "relative":
+            self.declare(RELATIVE)
+            self.put(f"param u{self.made}: [head] = normal(0.5)")
+            options.append(f"position=relative(u=u{self.made})")
         elif not position.startswith("rotary"):
             options.append(f"position={position}")
         options += pick.sample(("kv_heads=1", "bias=false", "scale=0.5", "dropout=0.1"), pick.randint(0, 2))

@@ -51,7 +51,7 @@ class Sight:
     masks: list[str] = field(default_factory=list)
     biases: list[str] = field(default_factory=list)
     layers: list[tuple[str, str]] = field(default_factory=list)  # shared layers, each with the last axis that it takes
-    axes: list[str] = field(default_factory=list)  # names of axes that concat made here
+    kept: list[str] = field(default_factory=list)  # block values that have been given a tensor
     indent: int = 1
     made: int = 0
     depth: int = 1
@@ -59,6 +59,11 @@ class Sight:
 
     def put(self, line: str) -> None:
         self.lines.append("  " * self.indent + line)
+
+    def declare(self, text: str) -> None:
+        """Declare something in the file, once."""
+        if text not in self.declarations:
+            self.declarations.append(text)
 
     def filled(self, text: str) -> str:
         return text.replace("{n}", str(self.choice.choice((1, 2, 3))))

@@ -53,6 +53,9 @@ class Writer(Expressions, Layers, Bodies):
             tensor = Tensor(name, dtype, axes)
             self.put(f"input {name}: {tensor.type}{bound}")
             self.seen.append(tensor)
+        if pick.random() < 0.3:
+            self.seen.append(Tensor("o", "float", ("B", "T", "width")))
+            self.put("input o: float[B, T, width] optional = 0.5 * x + g")
         self.put("head = width / heads")
         for _ in range(pick.randint(0, 2)):
             self.declare_layer()
@@ -65,7 +68,9 @@ class Writer(Expressions, Layers, Bodies):
     def _outputs(self) -> None:
         floats = [tensor for tensor in self.seen if tensor.dtype == "float" and tensor.name not in ("x", "m", "g")]
         for place, tensor in enumerate([self._float("x"), *floats][-3:]):
-            self.put(f"output out{place} = {tensor.name} * 1")
+            axes = self.choice.sample(tensor.axes, len(tensor.axes))
+            type = f": [{', '.join(axes)}]" if self.choice.random() < 0.4 else ""
+            self.put(f"output out{place}{type} = {tensor.name} * 1")
         whole = [tensor for tensor in self.seen if tensor.dtype != "float" and tensor.name.startswith("v")]
         if whole:
             self.put(f"output whole = {whole[-1].name}")

@@ -93,6 +93,20 @@ def sizes_by_formula() -> Graph:
     return b.graph()
 
 
+def sizes_that_no_axis_gives() -> Graph:
+    """A body's only axis is a product of two free sizes, and it computes with one of them: that is handed over."""
+    return written("""
+model M(depth=2, D=3) {
+  input x: [B, T, D]
+  y: [B*T, D] = rearrange(x, [B, T] -> [B * T])
+  repeat h in depth {
+    y += (y |> linear(D)) / (T + 1)
+  }
+  output y = y
+}
+""")
+
+
 GRAPHS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "called twice": (called_twice, ("class Block(", "x = block(x)", "for h in self.h:", "h.w")),
     "cases in place": (cases_in_place, ("H_CASES = (0, 1, 1, 0)", "if H_CASES[i] == 0:", "elif H_CASES[i] == 1:")),
@@ -101,6 +115,7 @@ GRAPHS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
         ("(self, i: Tensor, x: Tensor", "b_other_scale: Tensor", ".unbind(), self.h)"),
     ),
     "swapped": (swapped, ("for i in range(T):", "torch.stack(")),
+    "sizes that no axis gives": (sizes_that_no_axis_gives, ("(self, y: Tensor, T: int)", "y = block(y, T)")),
     "sizes by formula": (sizes_by_formula, ("T = x.shape[0] // 2",)),
 }
 
