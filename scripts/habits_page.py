@@ -24,7 +24,9 @@ _HOLE = re.compile(r"\{\w+\|(\w+)\}")
 NAMES = {
     "ARGUMENTS": table.ARGUMENTS,
     "DTYPES": table.DTYPES,
+    "HYPERPARAMETERS": table.HYPERPARAMETERS,
     "RECIPE": table.RECIPE,
+    "VERBS": table.VERBS,
     "MARKS": table.MARKS,
     "WORDS": table.WORDS,
     "STATEMENTS": {word: _HOLE.sub(r"\1", advice) for word, advice in table.STATEMENTS.items()},
@@ -74,7 +76,7 @@ def page() -> str:
         for line in text.split("<!-- names")[0].splitlines()
     ]
     parts = ["\n".join(lines).rstrip(), ""]
-    for name, intro in re.findall(r"<!-- names (\w+) -->\n(.*?)\n\n", text, re.DOTALL):
+    for name, intro in re.findall(r"<!-- names (\w+) -->\n(.*?)\n\n\|", text, re.DOTALL):
         parts += [f"<!-- names {name} -->", intro, "", *_rows(NAMES[name]), ""]
     return "\n".join(parts).rstrip() + "\n"
 

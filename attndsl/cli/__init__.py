@@ -35,7 +35,10 @@ def _dispatch(argv: list[str]) -> int:
         print(f"attndsl {__version__}")
         return 0
     if name not in VERBS:
-        helps = did_you_mean(name, [*VERBS, "--help", "--version"])
+        from attndsl.habits import VERBS as ELSEWHERE
+        from attndsl.habits import called_here
+
+        helps = called_here(name, ELSEWHERE, VERBS) or did_you_mean(name, [*VERBS, "--help", "--version"])
         what = "option" if name.startswith("-") else "verb"
         print(
             "\n  ".join([f"attndsl: there is no {what} `{name}`", *helps, "`attndsl --help` lists the verbs"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from attndsl.diagnostics import Span
 from attndsl.elaborate.frames import Frame
@@ -73,3 +73,10 @@ def subscript_advice(subscript: Span, base: Evaluated, frame: Frame) -> tuple[st
     text, value = subscript.source.text, base.value if isinstance(base.value, Value) else None
     found = advise_subscript(text, text.index("[", base.span.end - 1), NamesOf(frame, base.span.text, value))
     return (found,) if found else ()
+
+
+def hyperparameter_advice(name: str, known: Container[str]) -> tuple[str, ...]:
+    """A help line about a hyperparameter that is called otherwise elsewhere, as a tuple that may be empty."""
+    from attndsl.habits import HYPERPARAMETERS, called_here
+
+    return called_here(name, HYPERPARAMETERS, known)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
+from attndsl.elaborate.elsewhere import hyperparameter_advice
 from attndsl.elaborate.frames import POISON, Frame, Poisoned
 from attndsl.elaborate.kinds import kind
 from attndsl.elaborate.spec import Spec
@@ -50,7 +51,9 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
                     None,
                     (Label(spec.model.name.span, "the model"),),
                     (),
-                    did_you_mean(key, parameters) or (f"it has {', '.join(parameters)}",),
+                    hyperparameter_advice(key, parameters)
+                    or did_you_mean(key, parameters)
+                    or (f"it has {', '.join(parameters)}",),
                 )
             )
             continue
@@ -92,7 +95,9 @@ def _settings(spec: Spec, variant: tree.Variant) -> Iterator[tuple[str, tree.Arg
                 f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
                 setting.name.span,
                 other=Label(spec.model.name.span, "the model"),
-                help=did_you_mean(setting.name.text, names),
+                help=hyperparameter_advice(setting.name.text, names)
+                or did_you_mean(setting.name.text, names)
+                or f"it has {', '.join(names)}",
             )
         yield setting.name.text, setting
 

@@ -14,14 +14,17 @@ from attndsl.habits.advice import (
     advise_product,
     advise_statement,
     advise_subscript,
+    called_here,
 )
-from attndsl.habits.table import DTYPES, MARKS, RECIPE, STATEMENTS, WORDS
+from attndsl.habits.table import DTYPES, HYPERPARAMETERS, MARKS, RECIPE, STATEMENTS, VERBS, WORDS
 
 __all__ = [
     "DTYPES",
+    "HYPERPARAMETERS",
     "MARKS",
     "RECIPE",
     "STATEMENTS",
+    "VERBS",
     "WORDS",
     "KnownNames",
     "advise",
@@ -30,4 +33,5 @@ __all__ = [
     "advise_product",
     "advise_statement",
     "advise_subscript",
+    "called_here",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from attndsl.habits import notations
@@ -25,6 +25,12 @@ class KnownNames(Protocol):
 
     def options(self, name: str) -> Sequence[str] | None:
         """The keywords of the function of this name; None where there is no such function."""
+
+
+def called_here(name: str, habits: Mapping[str, str], known: Container[str]) -> tuple[str, ...]:
+    """A help line that says what `name` is called here, where that is among the known; a tuple that may be empty."""
+    here = habits.get(name)
+    return (f"it is called `{here}` here",) if here is not None and here in known else ()
 
 
 def advise(text: str, start: int, names: KnownNames, receiver: str = "") -> str:
@@ -93,9 +99,9 @@ def advise_option(text: str, start: int, name: str, names: KnownNames) -> str:
     found = read(text, start)
     if found is None:
         return ""
-    renamed = ARGUMENTS.get(name)
-    if renamed is not None and renamed in (names.options(found.name) or ()):
-        return f"it is called `{renamed}` here"
+    renamed = called_here(name, ARGUMENTS, names.options(found.name) or ())
+    if renamed:
+        return renamed[0]
     return f"write `{ForeignCall(found, names).same_name()}`" if name in OPTIONS else ""
 
 

@@ -183,6 +183,41 @@ MARKS: dict[str, str] = {
 }  # fmt: skip
 """Marks."""
 
+HYPERPARAMETERS: dict[str, str] = {
+    **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers", "layers", "encoder_layers"), "depth"),
+    **dict.fromkeys(("n_embd", "d_model", "hidden_size", "embed_dim", "embedding_dim", "dim", "n_embed"), "width"),
+    **dict.fromkeys(("n_head", "n_heads", "num_heads", "num_attention_heads", "nhead"), "heads"),
+    **dict.fromkeys(
+        ("n_positions", "max_position_embeddings", "block_size", "n_ctx", "seq_len", "max_seq_len"), "context"
+    ),
+    **dict.fromkeys(("vocab_size", "num_tokens", "n_vocab"), "vocab"),
+    **dict.fromkeys(("intermediate_size", "d_ff", "ffn_dim", "n_inner", "mlp_dim"), "hidden"),
+    **dict.fromkeys(("dropout", "dropout_rate", "drop", "resid_pdrop", "hidden_dropout_prob"), "p"),
+    **dict.fromkeys(("num_classes", "num_labels", "n_classes"), "labels"),
+    **dict.fromkeys(("layer_norm_eps", "layer_norm_epsilon", "epsilon"), "eps"),
+    **dict.fromkeys(("image_size", "img_size"), "side"),
+    **dict.fromkeys(("patch_size",), "patch"),
+    **dict.fromkeys(("in_channels", "num_channels"), "channels"),
+}
+"""Hyperparameters of models, where a model has the one that is meant."""
+
+VERBS: dict[str, str] = {
+    **dict.fromkeys(("fit", "finetune", "fine-tune", "pretrain", "resume"), "train"),
+    **dict.fromkeys(("sample", "complete", "translate", "decode", "chat"), "generate"),
+    **dict.fromkeys(("validate", "verify", "lint", "parse", "typecheck"), "check"),
+    **dict.fromkeys(("draw", "plot", "diagram", "visualize", "visualise"), "render"),
+    **dict.fromkeys(("build", "emit", "codegen", "transpile"), "compile"),
+    **dict.fromkeys(("cat", "print", "source"), "show"),
+    **dict.fromkeys(("summary", "summarize", "params", "info", "describe"), "inspect"),
+    **dict.fromkeys(("diff", "test"), "compare"),
+    **dict.fromkeys(("classify", "infer", "evaluate", "eval"), "predict"),
+    **dict.fromkeys(("encode", "embeddings"), "embed"),
+    **dict.fromkeys(("save", "convert"), "export"),
+    **dict.fromkeys(("ls", "models"), "list"),
+    **dict.fromkeys(("forward", "execute", "eval_model"), "run"),
+}
+"""Verbs of the command."""
+
 RECIPE: dict[str, str] = {
     **dict.fromkeys(("batch_size", "bs", "per_device_train_batch_size"), "batch"),
     **dict.fromkeys(("learning_rate", "learningrate", "eta"), "lr"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attndsl.data.special import stands_for
 from attndsl.diagnostics import AttnError, did_you_mean, error, nearest
@@ -138,7 +138,15 @@ def split_settings(
     training: dict[str, Setting] = {}
     for name, value in settings.items():
         known = name in hyperparameters or name.partition(".")[0] in keys
-        likely = name if known else nearest(name, [*hyperparameters, *keys]) or name
+        likely = name if known else _likely(name, [*hyperparameters, *keys])
         own = name.startswith("train.") or likely.partition(".")[0] in keys
         (training if own and likely not in hyperparameters else model)[name] = value
     return model, training
+
+
+def _likely(name: str, known: Collection[str]) -> str:
+    """The known name that an unknown one is meant for, or itself."""
+    from attndsl.habits import HYPERPARAMETERS, RECIPE
+
+    meant = (HYPERPARAMETERS.get(name), RECIPE.get(name), nearest(name, known))
+    return next((it for it in meant if it in known), None) or name

@@ -48,13 +48,22 @@ from attndsl.values import Plain, to_python
 KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
 
 
-def _no_setting(name: str, span: Span) -> AttnError:
+def _no_setting(name: str, span: Span | None = None) -> AttnError:
     """E0720 for a name in a `train` section that is not a setting, but may be an option of one."""
-    owner = alone().get(name)
+    from attndsl.habits import RECIPE, called_here  # only a mistake pays for it
+
+    here = RECIPE.get(name, name)
+    owner = alone().get(here)
+    if span is None or (owner is None and here in KEYS):
+        known = dict.fromkeys((*KEYS, *alone()))
+        help = called_here(name, RECIPE, known)
+        if help:
+            return error("E0720", f"there is no training setting `{name}`", span, help=help)
+        return unknown(f"training setting `{name}`", name, known, span)
     if owner is None:
-        return unknown(f"training setting `{name}`", name, dict.fromkeys(KEYS), span)
-    kind = next(kind for kind, options in CHOICES[owner].items() if name in options.options)
-    way = f"it is an option of the {owner}: `{owner} = {kind}({name}=…)`"
+        return unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *alone())), span)
+    kind = next(kind for kind, options in CHOICES[owner].items() if here in options.options)
+    way = f"it is an option of the {owner}: `{owner} = {kind}({here}=…)`"
     return error("E0720", f"there is no training setting `{name}`", span, help=way)
 
 
@@ -143,7 +152,7 @@ class Recipe:
         if name == "tokenizer":
             return self._replace(name, tokenizer=read_tokenizer(written_alone(name, value, TRAINED)))
         if name not in SETTINGS:
-            raise unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *alone())))
+            raise _no_setting(name)
         kind = SETTINGS[name].kind
         given = str(value) if kind == "word" else patterns(value) if kind == "words" else typed(value)
         return self._replace(name, **{name: SETTINGS[name].read(name, given, None)})
