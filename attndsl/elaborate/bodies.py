@@ -191,7 +191,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         raise error(
             "E0209", f"`{count}` is {times:,}: more than {MAX_REPEATS:,} layers are not supported", node.count.span
         )
-    place = frame.label(node.name.text, node.name.span)
+    place = frame.loop(node.name)
     path = place.path
     elaborator.scopes[path] = ScopeInfo(path, "repeat", node.span, True)
     elaborator.declare_loop(place, count, frame.at(node.count.span))
@@ -207,7 +207,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         builder = Builder(outer=frame.builder)
         index = builder.parameter(Value(Type(INT), (f"{path}.*.{node.name.text}",)))
         variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
-        inner = frame.child("repeat", frame.place.in_loop(node.name.text, variable), builder)
+        inner = frame.child("repeat", place.in_loop(variable), builder)
         inner.names[node.name.text] = Binding(
             Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
         )
@@ -244,7 +244,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
 
 def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     axis = axis_of(node.axis, frame)
-    place = frame.label(node.name.text, node.name.span)
+    place = frame.loop(node.name)
     path = place.path
     frame.elaborator.scopes[path] = ScopeInfo(path, "scan", node.span, True)
     carried = _carried(node, frame)

@@ -40,6 +40,7 @@ class Labels:
     """The names that layers and parameters have in one body: those that an author gave, and the numbered ones."""
 
     given: dict[str, Span] = field(default_factory=dict)
+    loops: set[str] = field(default_factory=set)
     numbered: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -70,6 +71,22 @@ class Labels:
                 help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`",
             )
         self.given[identifier] = span
+
+    def loop(self, index: str, span: Span, place: Place) -> str:
+        """The name for a repeat or scan: that of its index, or the next free one where another loop has that."""
+        if index in self.loops:
+            return self.number(index)
+        if index in self.given:
+            raise error(
+                "E0106",
+                f"`{index}` is the label of a layer, and a loop has its address from the name of its index",
+                span,
+                other=Label(self.given[index], "given here"),
+                help="give the index another name",
+            )
+        self.give(index, span, place)
+        self.loops.add(index)
+        return index
 
     def number(self, kind: str) -> str:
         """The next free name for an unlabelled layer of its kind."""
@@ -195,6 +212,10 @@ class Frame:
         """The place of a layer or parameter called so here; a name is given once."""
         self.labels.give(identifier, span, self.place)
         return self.place.inside(identifier)
+
+    def loop(self, index: tree.Identifier) -> Place:
+        """The place of a repeat or scan by its index: `t`; `t_2` for the second one in a body, …"""
+        return self.place.inside(self.labels.loop(index.text, index.span, self.place))
 
     def number(self, kind: str) -> Place:
         """The place of the next unlabelled layer of its kind: `linear`, `linear_2`, …"""

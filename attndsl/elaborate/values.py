@@ -42,9 +42,9 @@ class Place:
         """The place of what a layer, a scope or a scan of this name holds."""
         return Place(self.address(name), self.loops)
 
-    def in_loop(self, name: str, index: IndexVariable) -> Place:
-        """The place of what a repeat of this name holds."""
-        return Place(f"{self.address(name)}.*", (*self.loops, index))
+    def in_loop(self, index: IndexVariable) -> Place:
+        """The place of what the repeat at this place holds."""
+        return Place(f"{self.path}.*", (*self.loops, index))
 
 
 TOP = Place()

@@ -190,6 +190,44 @@ model M(hidden=3) {
     assert np.allclose(meaning(text, {"x": x})["y"], x.sum(-1, keepdims=True) * x, atol=1e-14)
 
 
+def test_loops_of_one_name_are_numbered(tmp_path: Path) -> None:
+    """Each has its own values, draws and parameters."""
+    text = """
+model M(width=4, depth=2) {
+  input x: [B, T, width]
+  repeat h in depth { x += linear(x, width) as lin |> dropout(0.5) }
+  repeat h in depth { x += linear(x, width) as lin |> dropout(0.5) }
+  a = scan t in T with s: [B, width] = 0.0 {
+    s = tanh(s + x[T=t])
+    emit s
+  }
+  b = scan t in T with s: [B, width] = 0.0 {
+    s = tanh(s * 2 + a[T=t])
+    emit s
+  }
+  output y = b
+}
+"""
+    g = graph(text, tmp_path)
+    weights = [f"{loop}.{i}.lin.{name}" for loop in ("h", "h_2") for name in ("weight", "bias") for i in range(2)]
+    assert addresses(g) == weights
+    assert {node.op.path for node in g.body.walk() if node.regions} == {"h", "h_2", "t", "t_2"}  # type: ignore[attr-defined]
+    sites = [node.op.site for node in g.body.walk() if node.op.name == "dropout"]  # type: ignore[attr-defined]
+    assert len(set(sites)) == 2
+    x, p = drawn(2, 3, 4), dict(initial_parameters(g))
+    y = x
+    for loop in ("h", "h_2"):
+        for i in range(2):
+            y = y + y @ p[f"{loop}.{i}.lin.weight"] + p[f"{loop}.{i}.lin.bias"]
+    for factor in (1, 2):
+        s, rows = np.zeros((2, 4)), []
+        for t in range(3):
+            s = np.tanh(factor * s + y[:, t])
+            rows.append(s)
+        y = np.stack(rows, 1)
+    assert np.allclose(meaning(text, {"x": x}, p)["y"], y, atol=1e-12)
+
+
 def test_scan_is_a_loop() -> None:
     text = """
 model M() {

@@ -629,20 +629,18 @@ model M(width=4) {
         ("E0106", 4, 3),
     ),
     wrong(
-        "repeat_label_used_twice",
+        "loop_called_like_a_layer",
         """
 model M(width=4) {
   input x: float[B, width]
-  repeat h in 2 {
-    x += linear(x, width)
-  }
+  x = linear(x, width) as h
   repeat h in 2 {
     x += linear(x, width)
   }
   output y = x
 }
 """,
-        ("E0106", 6, 3),
+        ("E0106", 4, 3),
     ),
     wrong(
         "declared_twice",
