@@ -35,15 +35,14 @@ def _dispatch(argv: list[str]) -> int:
         print(f"attndsl {__version__}")
         return 0
     if name not in VERBS:
+        from attndsl.diagnostics.report import as_message
         from attndsl.habits import VERBS as ELSEWHERE
         from attndsl.habits import called_here
 
         helps = called_here(name, ELSEWHERE, VERBS) or did_you_mean(name, [*VERBS, "--help", "--version"])
         what = "option" if name.startswith("-") else "verb"
-        print(
-            "\n  ".join([f"attndsl: there is no {what} `{name}`", *helps, "`attndsl --help` lists the verbs"]),
-            file=sys.stderr,
-        )
+        lines = [f"attndsl: there is no {what} `{name}`", *helps, "`attndsl --help` lists the verbs"]
+        print("\n  ".join(map(as_message, lines)), file=sys.stderr)
         return USAGE
     verb = VERBS[name]
     module = verb.module

@@ -53,12 +53,14 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def error(self, message: str, *helps: str) -> NoReturn:
+        from attndsl.diagnostics.report import as_message
+
         lines = [
             f"{self.prog}: {message}",
             *(f"  {help}" for help in helps),
             f"  `{self.prog} --help` shows how it is used",
         ]
-        self.exit(USAGE, "\n".join(lines) + "\n")
+        self.exit(USAGE, "\n".join(map(as_message, lines)) + "\n")
 
 
 def path(text: str) -> str:

@@ -29,9 +29,11 @@ def run(args: Any) -> int:
         code = args.code.strip().strip("[]:").upper()
         code = f"E{code.zfill(4)}" if code.isdecimal() else code
         if code not in known:
-            print(f"attndsl explain: there is no code `{args.code}`", file=sys.stderr)
-            for help in (*did_you_mean(code, known), "`attndsl explain` lists all codes"):
-                print(f"  {help}", file=sys.stderr)
+            from attndsl.diagnostics.report import as_message
+
+            helps = (*did_you_mean(code, known), "`attndsl explain` lists all codes")
+            lines = [f"attndsl explain: there is no code `{args.code}`", *helps]
+            print("\n  ".join(map(as_message, lines)), file=sys.stderr)
             return USAGE
         entries = [read_code(code)]
     if args.json:

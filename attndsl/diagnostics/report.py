@@ -15,6 +15,7 @@ error[E0203]: `hidden` is added to `width`
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
@@ -147,6 +148,27 @@ def printable(text: str) -> str:
     )
 
 
+QUOTED = 160
+"""Characters of the author's text that a message quotes at a time."""
+
+LONGEST = 1_200
+"""Characters of a message, a note or a help."""
+
+_LONG_QUOTE = re.compile(rf"`[^`]{{{QUOTED},}}`")
+
+
+def as_message(text: str) -> str:
+    """`text` as it is shown: what it quotes is cut in the middle where that is long, and so is the whole."""
+    if len(text) > QUOTED:
+        text = _LONG_QUOTE.sub(lambda found: f"`{_shortened(found.group()[1:-1], QUOTED)}`", text)
+    return printable(_shortened(text, LONGEST))
+
+
+def _shortened(text: str, most: int) -> str:
+    """The beginning and the end of a text that is longer than `most`."""
+    return text if len(text) <= most else f"{text[: most - most // 5]}…{text[-(most // 5) :]}"
+
+
 def _cells(line: str) -> tuple[str, list[int]]:
     """The line as it is shown (tabs as spaces, controls as `�`), and the column where each of its characters starts."""
     shown: list[str] = []
@@ -213,7 +235,7 @@ class _Report:
 
     def text(self) -> str:
         d = self.diagnostic
-        lines = [self.paint(d.severity, f"{d.severity}[{d.code}]") + self.paint("bold", f": {printable(d.message)}")]
+        lines = [self.paint(d.severity, f"{d.severity}[{d.code}]") + self.paint("bold", f": {as_message(d.message)}")]
         bar = " " * self.gutter + self.paint("frame", "|")
         if d.primary:
             sources = [d.primary.span.source]
@@ -227,7 +249,7 @@ class _Report:
         for kind, texts in (("note", d.notes), ("help", d.helps)):
             for text in texts:
                 head = f"{'':{self.gutter}}{self.paint('frame', '=')} {self.paint(kind, kind)}: "
-                first, *rest = printable(text).split("\n")
+                first, *rest = as_message(text).split("\n")
                 lines.append(head + first)
                 lines += [" " * (self.gutter + len("= note: ")) + line for line in rest]
         return "\n".join(lines)
@@ -315,7 +337,7 @@ def _marks(source: Source, labels: Sequence[tuple[Label, bool]]) -> dict[int, li
     for label, is_primary in labels:
         span = label.span
         first, last = span.line, _last_line(span)
-        text = printable(label.text).replace("\n", " ")
+        text = as_message(label.text).replace("\n", " ")
         _, columns = _cells(source.line(first))
         start = min(span.start - source.line_starts[first - 1], len(columns) - 1)
         if first == last:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span
+from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span, error
 from attndsl.diagnostics.report import MAX_WIDTH, render, to_json, wants_color
 
 
@@ -379,3 +379,19 @@ def test_a_closed_stream_wants_no_color(monkeypatch):
     stream = io.StringIO()
     stream.close()
     assert wants_color(stream) is False
+
+
+@pytest.mark.parametrize("length", [100, 1_000, 100_000])
+def test_what_a_message_quotes_is_cut_where_it_is_long(length: int) -> None:
+    name = "x" * length
+    source = Source("a.attn", f"{name} = 1\n")
+    span = Span(source, 0, length)
+    found = error(
+        "E0101", f"there is nothing called `{name}` here", span, f"`{name}`", help=f"write `{name}`, or {name}"
+    )
+    text = found.diagnostics[0]
+    report = render([text], color=False)
+    assert len(report) < 4_000
+    assert ("…" in report) == (length > 100)
+    assert report.startswith("error[E0101]: there is nothing called `xxx")
+    assert report.splitlines()[0].endswith("x` here")
