@@ -1,7 +1,7 @@
 """Names that nobody reads (W0101), and names that hide others (W0102): what a file's text says, whatever the settings.
 
 A body is read from its first statement to its last with what each name may stand for at that point. Both branches of an
-`if` count, and a body that is repeated is read twice, since a round reads what the round before it assigned.
+`if` count, and what a repeated body reads from before its start it also reads from the round before.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class BodyReader:
     def __init__(self) -> None:
         self.names: Names = {}
         self.made: dict[tree.Identifier, Meaning] = {}
+        self.rounds: list[tuple[Names, set[str]]] = []  # of each body around: its names at the start, those read then
         self.hidden: dict[tree.Identifier, Meaning] = {}
         self.given: dict[tree.Identifier, tree.Expr] = {}  # what may be a block under a name
         self.twisted: dict[tree.AxisTerm, tuple[str, Span]] = {}  # products that are written otherwise elsewhere
@@ -75,10 +76,14 @@ class BodyReader:
         self.bind(name, kind)
 
     def read(self, name: str, *, giving: bool = True) -> None:
-        for bound in self.names.get(name, ()):
+        meanings = self.names.get(name, ())
+        for bound in meanings:
             bound.is_read = True
             if giving and bound.giver is not None:
                 bound.giver.is_read = True
+        for start, again in self.rounds:
+            if any(bound in meanings for bound in start.get(name, ())):
+                again.add(name)
 
     def introduce(self, type_: tree.TypeTree, giver: Meaning) -> None:
         """The names in a type that mean nothing yet are sizes from here on."""
@@ -175,10 +180,13 @@ class BodyReader:
         self.assign(node.name, "counter" if isinstance(node, tree.Repeat) else "other")
         for carried in node.carried:
             self.assign(carried.name, "other")
-        start = dict(self.names)
-        for _ in range(2):
-            self.statements(node.body)
-            self.names = _either(start, {name: self.names[name] for name in start})
+        start, again = dict(self.names), set[str]()
+        self.rounds.append((start, again))
+        self.statements(node.body)
+        self.rounds.pop()
+        for name in again:  # the next round reads what this one leaves
+            self.read(name)
+        self.names = _either(start, {name: self.names[name] for name in start})
         for name in outside:
             if is_value and self.names[name] != outside[name]:  # without `emit`, a loop gives what it carries
                 self.read(name)
