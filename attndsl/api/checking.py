@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions
+from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions, warn
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.lints import lint
 from attndsl.values import hyperparameters_of
@@ -27,15 +27,18 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
 
     Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a
     model that is right by itself, and only of a spec that is right in all is anything said that is a warning
-    (`attndsl.diagnostics.warn`).
+    (`attndsl.diagnostics.warn`). That a `weights` section is of another model is one.
     """
     graph = elaborate(spec, settings or {})
     found: list[Diagnostic] = []
+    misfits: list[Diagnostic] = []
     if spec.weights:
-        from attndsl.weights.check import check_section
+        from attndsl.weights.check import check_section, misfits_apart
 
         for section in spec.weights:
-            found += check_section(section, graph, spec)
+            wrong, unfit = misfits_apart(section, check_section(section, graph, spec))
+            found += wrong
+            misfits += unfit
     if spec.train is not None:
         from attndsl.recipe.fitting import check_recipe
         from attndsl.recipe.recipe import read_recipe
@@ -47,5 +50,6 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Gra
             found += [wrong for wrong in problem.diagnostics if not settings or wrong.code != "E0722"]
     if found:
         raise AttnError(*found)
+    warn(*misfits)
     lint(spec, graph, settings or {})
     return graph

@@ -6,6 +6,7 @@ which goes to whoever listens. Everything in attndsl may use this room, and it u
 
 from attndsl.diagnostics.diagnostic import (
     MOST_TOLD,
+    WARNING,
     AttnError,
     Diagnostic,
     Label,
@@ -22,6 +23,7 @@ from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, neare
 
 __all__ = [
     "MOST_TOLD",
+    "WARNING",
     "AttnError",
     "Diagnostic",
     "Label",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error
 from attndsl.elaborate.files import find_standard_maps, standard_maps
 from attndsl.graph import Graph
 from attndsl.records import dataclass, field, replace
@@ -219,8 +219,16 @@ def _strings(group: tree.Maps) -> Iterator[tree.String]:
 
 
 def told_with_uses(raised: AttnError, uses: tuple[Span, ...]) -> AttnError:
-    """What is wrong with a line of maps, with the places where the maps are used."""
-    if not uses:
-        return raised
-    used = tuple(Label(span, "used here") for span in uses)
-    return AttnError(*(replace(d, secondary=(*d.secondary, *used)) for d in raised.diagnostics))
+    """What is wrong with a line of maps, with the places where the maps are used: it is there that an author looks
+    where the maps are of another file."""
+    return AttnError(*(_with_uses(d, uses) for d in raised.diagnostics)) if uses else raised
+
+
+def _with_uses(it: Diagnostic, uses: tuple[Span, ...]) -> Diagnostic:
+    own = [span for span in uses if span.source is uses[-1].source]
+    used = [Label(span, "used here") for span in uses]
+    if it.primary is None or it.primary.span.source is own[0].source:
+        return replace(it, secondary=(*it.secondary, *used))
+    there = Label(it.primary.span, it.primary.text or "of these maps")
+    others = [label for label in used if label.span is not own[0]]
+    return replace(it, primary=Label(own[0]), secondary=(there, *it.secondary, *others))

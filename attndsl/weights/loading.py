@@ -12,6 +12,7 @@ from attndsl.lazy import np
 from attndsl.running.initial import require_memory
 from attndsl.storage.safetensors import FLOATS, TensorEntry
 from attndsl.syntax import tree
+from attndsl.weights.check import require_config
 from attndsl.weights.computing import difference
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
 from attndsl.weights.lines import MapLine
@@ -58,14 +59,21 @@ def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
 
 def reader_of(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> OwnNames | PublishedNames:
     """What reads these files: by our addresses, or by the published names of one of the `sections`, whichever more of
-    the names are; E0609 where none is."""
+    the names are; E0609 where none is, and where most are of none, what is wrong with a section that does not fit."""
     own = OwnNames(source, graph, sections)
     if own.known() == len(source.names) and (source.names or not own.parameters):
         return own
     readers: list[OwnNames | PublishedNames] = [own]
-    readers += [PublishedNames(source, graph, section, sections) for section in sections]
+    unfit: list[AttnError] = []
+    for section in sections:
+        try:
+            readers.append(PublishedNames(source, graph, section, sections))
+        except AttnError as raised:
+            unfit.append(raised)
     known = [reader.known() for reader in readers]
     best = max(range(len(readers)), key=lambda i: (known[i], -i))
+    if unfit and known[best] * 2 <= len(source.names):  # the files may well be those of a section that does not fit
+        raise unfit[0]
     if known[best]:
         return readers[best]
     expected = [name for reader in readers for name in reader.expected()]
@@ -189,6 +197,7 @@ class PublishedNames:
     ) -> None:
         self.source, self.graph, self.section = source, graph, section
         self.sections = sections or (section,)
+        require_config(section, graph)
         self.mapping = WeightMap(section, graph)
         self.parameters = parameters_of(graph)
         self.items = [item for item in self.mapping.items() if item.line.takes]

@@ -9,12 +9,13 @@ few of their layers, so that the cost does not grow with depth. The stages befor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice, product
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label, error
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.graph import Graph, ParameterInfo
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
 from attndsl.weights.expanding import WrittenLine, expanded, told_with_uses
 from attndsl.weights.forms import Form
@@ -85,8 +86,13 @@ class WeightMap:
                 if isinstance(written.entry, tree.IgnoreEntry):
                     for string in written.entry.names:
                         self.families.append(Family(parse_name(string).expression(), written.prefix))
-                elif (resolved := resolve(parse_line(written, graph.sizes), parameters, known)) is not None:
-                    self._add(resolved)
+                    continue
+                line = parse_line(written, graph.sizes)
+                try:
+                    if (resolved := resolve(line, parameters, known)) is not None:
+                        self._add(resolved)
+                except AttnError as raised:
+                    raise self._with_layer(raised, line, known) from None
         self.diagnostics = merged(self.diagnostics)
         if not self.diagnostics:
             self._check_names()
@@ -167,6 +173,38 @@ class WeightMap:
         # One mapped twice often stands in the place of one that is lost: a single slip of the author's.
         self.diagnostics += several(twice or lost)
 
+    @cached_property
+    def _sites(self) -> Mapping[str, Span]:
+        """Where the author wrote the call that made a layer, by its path."""
+        found: dict[str, Span] = {}
+        for node in self.graph.body.walk():
+            path = node.scope if node.at is not None else ""
+            while path and path not in found:
+                assert node.at is not None
+                found[path] = node.at
+                path = path.rpartition(".")[0]
+        return found
+
+    def _with_layer(self, raised: AttnError, line: MapLine, known: Mapping[str, list[str]]) -> AttnError:
+        """What does not fit the model, with the place of the layer that it is about, and what that has."""
+        told = []
+        for it in raised.diagnostics:
+            address = next((a for a in line.addresses if it.code != "E0620" or a.pattern not in known), None)
+            path = address.pattern if address is not None else ""
+            while path and path not in self._sites:
+                path = path.rpartition(".")[0]
+            if address is not None and path and it.code in ("E0620", "E0624"):
+                has = [f"`{p.removeprefix(path + '.')}`" for p in known.get(path, ())]
+                text = f"`{address.text_of(path)}` has {', '.join(has).replace('.*', '[i]')}"
+                it = replace(it, secondary=(*it.secondary, Label(self._sites[path], text)))
+            told.append(it)
+        return AttnError(*told)
+
+    def _declared(self, info: ParameterInfo) -> tuple[Label, ...]:
+        layer = info.address.rpartition(".")[0]
+        span = self._sites.get(layer, info.span)
+        return (Label(span, "the parameter is made here"),) if span is not None else ()
+
     def _check_reached(self, info: ParameterInfo, reaching: Reaching, verb: str) -> None:
         if any(address.reaches_all for _, address in reaching):
             return
@@ -179,7 +217,7 @@ class WeightMap:
                 "E0622",
                 f"the parameter `{shown}` is not {verb} any published tensor",
                 self.section.model.span,
-                other=_declared(info),
+                other=self._declared(info),
                 help=f'add a line for it: `"…" <-> {shown}`',
             )
         line, _ = reaching[0]
@@ -191,7 +229,7 @@ class WeightMap:
                 f"`{shown}` is not {verb} a published tensor in every layer",
                 line.tree.span,
                 f"leaves out i = {places}{more}",
-                other=_declared(info),
+                other=self._declared(info),
             ),
             line.uses,
         )
@@ -228,10 +266,6 @@ def _by_address(lines: Iterable[MapLine]) -> dict[str, Reaching]:
 def _layers(info: ParameterInfo) -> Iterator[tuple[int, ...]]:
     each = LAYERS_LOOKED_AT if len(info.layers) < 2 else 64
     return islice(product(*(layers[:each] for layers in info.layers)), LAYERS_LOOKED_AT)
-
-
-def _declared(info: ParameterInfo) -> tuple[Label, ...]:
-    return (Label(info.span, "the parameter is made here"),) if info.span is not None else ()
 
 
 def _twice(name: str, line: MapLine, other: MapLine) -> AttnError:

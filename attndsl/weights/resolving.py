@@ -107,6 +107,12 @@ def _unknown(address: AddressPattern, parameters: Parameters, known: Mapping[str
         layers = [path for path, inside in known.items() if inside]
         layer = address.text_of(paths[lost])
         helps = [h.replace(".*", "[i]") for h in did_you_mean(paths[lost], layers)]
+        if not helps:
+            before = "".join(f"{path}." for path in paths[:lost][-1:])
+            beside = [p for p in layers if p.startswith(before) and p.count(".") == before.count(".")]
+            holder = f"`{address.text_of(before[:-1])}`" if before else "the model"
+            names = ", ".join(f"`{p}`" for p in beside[:SHOWN]).replace(".*", "[i]")
+            helps = [f"{holder} has {names}"] if beside else []
         return error("E0620", f"the model has no layer `{layer}`", address.spans[lost], help=helps)
     helps = [h.replace(".*", "[i]") for h in did_you_mean(address.pattern, parameters)]
     if inside := known.get(address.pattern):

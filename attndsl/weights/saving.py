@@ -16,6 +16,7 @@ from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import new_folder, place_of, replacing
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of, storable
+from attndsl.weights.check import require_config
 from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
@@ -85,6 +86,7 @@ def export_huggingface(
     """
     target = Path(directory)
     check_arrays(arrays, graph)
+    require_config(section, graph)
     mapping = WeightMap(section, graph)
     config = {**published_config(section, hyperparameters_of(graph), labels), **(ids or {})}
     _check_target(target, force)

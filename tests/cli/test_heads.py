@@ -46,6 +46,6 @@ def test_every_variant_is_checked_with_its_own_lines(attndsl):
         assert attndsl("check", spec).code == 0
     Path("m.attn").write_text(SPEC.replace('"classifier.bias" <-> classifier.bias', ""), encoding="utf-8")
     assert attndsl("check", "m.attn").code == 0
-    done = attndsl("check", "m.attn:classifier")
+    done = attndsl("check", "m.attn:classifier", "--strict")
     assert done.code == 1
     assert "error[E0622]: the parameter `classifier.bias` is not filled from any published tensor" in done.err
