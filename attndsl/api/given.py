@@ -75,7 +75,7 @@ def python_warnings() -> Iterator[None]:
 _INSIDE = ("attndsl", "contextlib")
 
 
-def for_python(told: Diagnostic) -> Diagnostic:
+def for_python(diagnostic: Diagnostic) -> Diagnostic:
     """What the checker says of a `--set`, as it is given here: by name."""
 
     def text(said: str) -> str:
@@ -87,12 +87,12 @@ def for_python(told: Diagnostic) -> Diagnostic:
         return replace(it, span=replace(it.span, source=Source("<settings>", it.span.source.text)))
 
     return replace(
-        told,
-        message=text(told.message),
-        primary=label(told.primary) if told.primary else None,
-        secondary=tuple(map(label, told.secondary)),
-        notes=tuple(map(text, told.notes)),
-        helps=tuple(map(text, told.helps)),
+        diagnostic,
+        message=text(diagnostic.message),
+        primary=label(diagnostic.primary) if diagnostic.primary else None,
+        secondary=tuple(map(label, diagnostic.secondary)),
+        notes=tuple(map(text, diagnostic.notes)),
+        helps=tuple(map(text, diagnostic.helps)),
     )
 
 

@@ -117,8 +117,8 @@ class Model:
     def __repr__(self) -> str:
         from attndsl.diagnostics.report import counted
 
-        told = (f"{self.parameters:,} parameters", counted(self.warnings))
-        return f"<attndsl.Model {' · '.join(part for part in (self.name, *told) if part)}>"
+        facts = (f"{self.parameters:,} parameters", counted(self.warnings))
+        return f"<attndsl.Model {' · '.join(part for part in (self.name, *facts) if part)}>"
 
     # ------------------------------------------------------------ looking at it
 

@@ -257,19 +257,19 @@ def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
 
     seen, shape = takes_pictures(run), getattr(examples, "shape", None)
     single = (str, tuple, Mapping, os.PathLike)
-    alone = isinstance(examples, single) or (seen and shape is not None and len(shape) == 2)
-    if not alone and (not isinstance(examples, Iterable) or shape == ()):
+    is_single = isinstance(examples, single) or (seen and shape is not None and len(shape) == 2)
+    if not is_single and (not isinstance(examples, Iterable) or shape == ()):
         kind, wanted = run.recipe.objective.kind, "a picture" if seen else "a text"
         raise error(
             "E0749", f"`{str(examples)[:60]}` is not something that a model trained by `{kind}` takes",
             help=f"give {wanted}, or a list of them",
         )  # fmt: skip
-    those = [examples] if alone else list(examples)
+    those = [examples] if is_single else list(examples)
     if seen:
         paths = (str, os.PathLike)
         those = [each for one in those for each in (pictures(run, [one]) if isinstance(one, paths) else [one])]
     found = use(those)
-    return found[0] if alone and len(those) == 1 else found
+    return found[0] if is_single and len(those) == 1 else found
 
 
 def _require_known(options: Mapping[str, Any], known: Sequence[str], method: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
-from attndsl.attention_maps.svg import describe, legend, symbol, thumbnail, told
+from attndsl.attention_maps.svg import describe, head_title, legend, symbol, thumbnail
 from attndsl.shipped import SHIPPED
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _row(maps: Maps, layer: LayerMap, place: str) -> str:
     cells = []
     for head in range(len(layer.heads)):
         elements, wide, high = thumbnail(maps, layer.weights[head])
-        said = escape(told(maps, layer, head))
+        said = escape(head_title(maps, layer, head))
         cells.append(
             f'<td><button type="button" data-map="{place} {head}" title="{said}">'
             f'<svg role="img" aria-label="{said}" width="{wide:g}" height="{high:g}">{elements}</svg></button></td>'
@@ -79,7 +79,7 @@ def _data(maps: Maps) -> str:
     groups = [
         [
             {
-                "told": [told(maps, layer, head) for head in range(len(layer.heads))],
+                "told": [head_title(maps, layer, head) for head in range(len(layer.heads))],
                 "most": [_most(maps, weights) for weights in layer.weights],
                 "rows": [label(text) for text in layer.rows.labels],
                 "columns": [label(text) for text in layer.columns.labels],

@@ -52,7 +52,7 @@ def attend(
         lambda graph: replace(run, graph=graph).program(backend, device),
         {name: array for name, array in given.items() if name not in answers},
         sequences,
-        shown=_told(example, target),
+        shown=_as_title(example, target),
         picture=Picture(seen(example)) if "image" in roles else None,
     )
 
@@ -100,7 +100,7 @@ def seen(example: Any) -> Array:
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
-def _told(example: Any, target: str | None) -> str:
+def _as_title(example: Any, target: str | None) -> str:
     if hasattr(example, "dtype"):
         return ""
     parts = [example] if isinstance(example, str) else [str(part) for part in example]

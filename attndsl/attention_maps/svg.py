@@ -50,7 +50,7 @@ def legend(maps: Maps) -> str:
     return "Rows attend to columns: white is 0, dark the largest weight of each head; a row sums to 1."
 
 
-def told(maps: Maps, layer: LayerMap, head: int) -> str:
+def head_title(maps: Maps, layer: LayerMap, head: int) -> str:
     """One head in words: `h.3.attn, head 2: the largest weight is 0.83, of “it” to “cat”`."""
     weights = layer.weights[head]
     name = f"{layer.path or 'attention'}, head {layer.heads[head]}"
@@ -107,7 +107,7 @@ def _overview(maps: Maps, group: MapGroup, top: float) -> tuple[list[str], float
             x = left + head * (THUMB + GAP)
             drawn, wide, high = thumbnail(maps, layer.weights[head], x, y)
             frame = f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}" fill="none" stroke="#bbb"/>'
-            parts.append(f"<g><title>{escape(told(maps, layer, head))}</title>{drawn}{frame}</g>")
+            parts.append(f"<g><title>{escape(head_title(maps, layer, head))}</title>{drawn}{frame}</g>")
             tallest = max(tallest, high)
         y += tallest + GAP
     return parts, left + most * (THUMB + GAP), y - top
@@ -115,7 +115,7 @@ def _overview(maps: Maps, group: MapGroup, top: float) -> tuple[list[str], float
 
 def _large(maps: Maps, layer: LayerMap, top: float) -> tuple[list[str], float, float]:
     weights = layer.weights[0]
-    said = told(maps, layer, 0)
+    said = head_title(maps, layer, 0)
     parts, least = [_text(MARGIN, top + 12, said, 12, fill="#555")], MARGIN + _wide(said, 12)
     if maps.over_picture(weights) is not None:
         drawn, wide, high = thumbnail(maps, weights, MARGIN, top + 24, 384)
@@ -217,8 +217,8 @@ def describe(maps: Maps) -> str:
         heads = sum(len(layer.heads) for layer in group.layers)
         said.append(f"{group.title}: {len(group.layers)} layers, {heads} heads.")
         if heads <= 4:
-            said += [told(maps, layer, head) + "." for layer in group.layers for head in range(len(layer.heads))]
+            said += [head_title(maps, layer, head) + "." for layer in group.layers for head in range(len(layer.heads))]
     return " ".join(said)
 
 
-__all__ = ["describe", "legend", "symbol", "thumbnail", "to_svg", "told"]
+__all__ = ["describe", "head_title", "legend", "symbol", "thumbnail", "to_svg"]

@@ -71,10 +71,10 @@ def _json(results: list[dict[str, Any]]) -> str:
 
     from attndsl.diagnostics.report import to_json
 
-    def told(result: dict[str, Any]) -> dict[str, Any]:
+    def plain(result: dict[str, Any]) -> dict[str, Any]:
         said = to_json(result["diagnostics"])
         return {**result, "diagnostics": said["diagnostics"], "more": said["more"]}
 
     return json.dumps(
-        {"schema": SCHEMA, "results": [told(it) for it in results]}, indent=2, ensure_ascii=False, default=str
+        {"schema": SCHEMA, "results": [plain(it) for it in results]}, indent=2, ensure_ascii=False, default=str
     )

@@ -81,7 +81,7 @@ class Warnings:
     def __init__(self, args: Any) -> None:
         self.strict: bool = getattr(args, "strict", False)
         self.allowed: frozenset[str] = frozenset(getattr(args, "allow", ()))
-        self.told: set[Diagnostic] = set()
+        self.reported: set[Diagnostic] = set()
 
     def judged(self, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         """Those that are not allowed; where it is strict, as errors."""
@@ -89,8 +89,8 @@ class Warnings:
         return tuple(replace(it, severity="error") for it in kept) if self.strict else kept
 
     def __call__(self, found: tuple[Diagnostic, ...]) -> None:
-        judged = tuple(it for it in self.judged(found) if it not in self.told)
-        self.told.update(judged)
+        judged = tuple(it for it in self.judged(found) if it not in self.reported)
+        self.reported.update(judged)
         if judged and self.strict:
             raise AttnError(*judged)
         if judged:
@@ -111,7 +111,7 @@ def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:
 def with_settings(diagnostics: tuple[Diagnostic, ...], settings: Mapping[str, str]) -> tuple[Diagnostic, ...]:
     """The diagnostics, where a value is out of its range and no way out is named with the `--set` that it came from."""
 
-    def told(it: Diagnostic) -> Diagnostic:
+    def with_help(it: Diagnostic) -> Diagnostic:
         if it.code not in ("E0209", "E0403") or it.helps:
             return it
         said = set(re.findall(r"\w+", it.message + " " + (it.primary.span.text if it.primary else "")))
@@ -120,7 +120,7 @@ def with_settings(diagnostics: tuple[Diagnostic, ...], settings: Mapping[str, st
         )
         return replace(it, helps=ways)
 
-    return tuple(told(it) for it in diagnostics)
+    return tuple(with_help(it) for it in diagnostics)
 
 
 def _of_system(problem: OSError) -> Diagnostic:

@@ -81,7 +81,7 @@ def places(graph: Graph, given: Mapping[str, Array], sizes: Mapping[str, int]) -
     return walk(graph.body, {})
 
 
-def alone(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Graph:
+def graph_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Graph:
     """A graph of nothing but this node: its operands are the inputs `x0`, `x1`, …, its result the output `y`."""
     inputs = tuple(Value(value.type) for value in node.inputs)
     output = Value(node.output.type)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.addresses import filled
 from attndsl.comparison import tolerance
-from attndsl.comparison.expose import ValuePlace, alone, exposed, places
+from attndsl.comparison.expose import ValuePlace, exposed, graph_of, places
 from attndsl.comparison.report import ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
 from attndsl.diagnostics import AttnError, Span
@@ -77,7 +77,7 @@ def _first_value(
             off = distance(true, found[place.address])
             allowed = _allowed(place, sides.dtype, true, cost[place.address], around)
             if off > allowed:
-                culprit = _differs_alone(sides, graph, place, reference, inputs, sizes)
+                culprit = _differs_by_itself(sides, graph, place, reference, inputs, sizes)
                 return Divergence(
                     address=_readable(place),
                     operation=place.node.op.name,
@@ -85,7 +85,7 @@ def _first_value(
                     tolerance=allowed,
                     in_gradient=False,
                     spans=_spans(place.node),
-                    alone=culprit,
+                    differs_by_itself=culprit,
                 )
     return None
 
@@ -142,7 +142,7 @@ def _operands(
     return {f"x{i}": arrays[f"x{i}"] for i in range(len(node.inputs))}
 
 
-def _differs_alone(
+def _differs_by_itself(
     sides: Sides, graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
 ) -> bool:
     """Whether the operation gives something else on the same operands."""
@@ -151,7 +151,7 @@ def _differs_alone(
     arrays = _operands(graph, place, reference, inputs, sizes)
     if arrays is None:
         return False
-    tiny = alone(graph, place.node, sizes)
+    tiny = graph_of(graph, place.node, sizes)
     try:
         exact, cost, found = (side(tiny, {}).run(arrays)["y"] for side in (sides.reference, sides.single, sides.judged))
     except AttnError:
@@ -174,7 +174,7 @@ def _first_gradient(
         arrays = _operands(graph, place, reference, inputs, sizes)
         if arrays is None:
             continue
-        tiny = alone(graph, node, sizes)
+        tiny = graph_of(graph, node, sizes)
         shape = tuple(axis.size.value(sizes) for axis in place.value.type.axes)
         cotangents = {"y": np.random.Generator(np.random.Philox(key=[0, 0])).standard_normal(shape)}
         try:

@@ -43,7 +43,7 @@ class Divergence:
     tolerance: float
     in_gradient: bool
     spans: tuple[Span, ...]
-    alone: bool  # whether the operation differs on the same operands, by itself
+    differs_by_itself: bool  # whether the operation differs on the same operands, by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Comparison:
                 "max_absolute": finite(found.absolute),
                 "tolerance": found.tolerance,
                 "in_gradient": found.in_gradient,
-                "operation_differs_alone": found.alone,
+                "operation_differs_alone": found.differs_by_itself,
                 "places": [str(span) for span in found.spans],
             },
         }
@@ -148,7 +148,7 @@ def _told(found: Divergence) -> list[str]:
     ]
     for i, span in enumerate(found.spans):
         lines.append(f"  {'at' if i == 0 else 'in'} {span}: {span.source.line(span.line).strip()}")
-    if found.alone:
+    if found.differs_by_itself:
         lines.append("  this operation differs by itself, given the same operands")
     return lines
 
@@ -166,10 +166,10 @@ def _gathered(rows: tuple[ComparedArray, ...]) -> list[tuple[ComparedArray, int]
         groups.setdefault((row.kind, _pattern(row.name), row.shape) if row.ok else i, []).append(row)
     found = []
     for members in groups.values():
-        worst = max(members, key=lambda row: row.absolute / row.tolerance if row.tolerance else row.absolute)
+        largest = max(members, key=lambda row: row.absolute / row.tolerance if row.tolerance else row.absolute)
         if len(members) > 1:
-            worst = replace(worst, name=_pattern(worst.name))
-        found.append((worst, len(members)))
+            largest = replace(largest, name=_pattern(largest.name))
+        found.append((largest, len(members)))
     return found
 
 

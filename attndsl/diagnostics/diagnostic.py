@@ -160,9 +160,9 @@ def error(
     )
 
 
-def warning(code: str, message: str, span: Span | None = None, label: str = "", **told: Any) -> Diagnostic:
+def warning(code: str, message: str, span: Span | None = None, label: str = "", **parts: Any) -> Diagnostic:
     """A warning, for `attndsl.diagnostics.warn`; it is made as `error` makes one of an error."""
-    return replace(error(code, message, span, label, **told).diagnostics[0], severity=WARNING)
+    return replace(error(code, message, span, label, **parts).diagnostics[0], severity=WARNING)
 
 
 # ---------------------------------------------------------------- warnings on their way

@@ -138,8 +138,8 @@ def initializer_of(node: tree.ParamDecl, type: Type, frame: Frame) -> Initialize
 
 def _misfit(problem: Mismatch, node: tree.ParamDecl, type: Type) -> AttnError:
     assert node.init is not None
-    told = mismatch(problem, node.init.span, ())
-    (diagnostic,) = told.diagnostics
+    described = mismatch(problem, node.init.span, ())
+    (diagnostic,) = described.diagnostics
     return AttnError(replace(diagnostic, notes=(*diagnostic.notes, f"the parameter is {type}")))
 
 

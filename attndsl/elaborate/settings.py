@@ -178,8 +178,8 @@ def _evaluated(given: _Given, default: CompileTimeValue | None, name: str, frame
         if given.outside is None or not isinstance(default, Number):
             raise
         way = f"give {kind(default)}: `--set {name}={_example(default)}`"
-        told = (replace(d, helps=(way,)) if d.code == "E0101" else d for d in problem.diagnostics)
-        raise AttnError(*told) from None
+        reworded = (replace(d, helps=(way,)) if d.code == "E0101" else d for d in problem.diagnostics)
+        raise AttnError(*reworded) from None
 
 
 def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Frame) -> CompileTimeValue:

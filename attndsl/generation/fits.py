@@ -44,8 +44,8 @@ def objective_of(run: Run) -> Objective:
 def batches(objective: Objective, count: int, size: int) -> Iterator[range]:
     """`range(count)` in pieces of at most `size` examples. Without an input that says what is padding, each example is
     one of its own, so that none is padded and what is said of it does not depend on the others."""
-    alone = objective.data != Data.IMAGES and "valid" not in objective.choice.roles
-    yield from chunks(count, 1 if alone else size)
+    one_by_one = objective.data != Data.IMAGES and "valid" not in objective.choice.roles
+    yield from chunks(count, 1 if one_by_one else size)
 
 
 def require_examples(objective: Objective, examples: Sequence[Any]) -> None:

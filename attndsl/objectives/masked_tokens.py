@@ -209,15 +209,15 @@ class MaskedTokens(Objective):
         found = loss_metrics(known)
         targets = self.input("targets")
         hidden = [targets, *([self.input("next")] if self.paired else [])]
-        told = answers(predict, self.graph, targets, self.tokenizer.vocab, self.evaluation(data, batches), hidden)
-        if told is not None:
+        answered = answers(predict, self.graph, targets, self.tokenizer.vocab, self.evaluation(data, batches), hidden)
+        if answered is not None:
             found += class_metrics(
-                *told, self.tokenizer.vocab, "masked tokens", macro=False, against="most frequent token"
+                *answered, self.tokenizer.vocab, "masked tokens", macro=False, against="most frequent token"
             )
         if self.paired:
-            told = answers(predict, self.graph, self.input("next"), 2, self.evaluation(data, batches), hidden)
-            if told is not None:
-                found += class_metrics(*told, 2, "next sentence", macro=False)
+            answered = answers(predict, self.graph, self.input("next"), 2, self.evaluation(data, batches), hidden)
+            if answered is not None:
+                found += class_metrics(*answered, 2, "next sentence", macro=False)
         return found
 
     def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:

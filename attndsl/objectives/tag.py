@@ -148,13 +148,13 @@ class Tag(Objective):
         assert self.labels is not None
         targets = self.input("targets")
         every = -(-len(data.rows) // self.recipe.batch)
-        told = answers(
+        answered = answers(
             predict, self.graph, targets, len(self.labels), self.evaluation(data, max(batches, every)), [targets]
         )
         found = loss_metrics(known)
         return found + (
-            class_metrics(*told, len(self.labels), "token accuracy", against="commonest tag")
-            if told is not None
+            class_metrics(*answered, len(self.labels), "token accuracy", against="commonest tag")
+            if answered is not None
             else []
         )
 

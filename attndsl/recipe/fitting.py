@@ -9,7 +9,7 @@ from attndsl.diagnostics import AttnError, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph, InputInfo, Type
 from attndsl.objectives.roles import BATCH, Role
-from attndsl.recipe.recipe import KEYS, Recipe, alone
+from attndsl.recipe.recipe import KEYS, Recipe, option_owners
 
 
 def check_recipe(recipe: Recipe, graph: Graph) -> None:
@@ -133,7 +133,7 @@ def split_settings(
 ) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
     other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused."""
-    keys = {*KEYS, *alone()} if settings else set()
+    keys = {*KEYS, *option_owners()} if settings else set()
     model: dict[str, Setting] = {}
     training: dict[str, Setting] = {}
     for name, value in settings.items():

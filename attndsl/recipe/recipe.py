@@ -53,21 +53,21 @@ def _no_setting(name: str, span: Span | None = None) -> AttnError:
     from attndsl.habits import RECIPE, called_here  # only a mistake pays for it
 
     here = RECIPE.get(name, name)
-    owner = alone().get(here)
+    owner = option_owners().get(here)
     if span is None or (owner is None and here in KEYS):
-        known = dict.fromkeys((*KEYS, *alone()))
+        known = dict.fromkeys((*KEYS, *option_owners()))
         help = called_here(name, RECIPE, known)
         if help:
             return error("E0720", f"there is no training setting `{name}`", span, help=help)
         return unknown(f"training setting `{name}`", name, known, span)
     if owner is None:
-        return unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *alone())), span)
+        return unknown(f"training setting `{name}`", name, dict.fromkeys((*KEYS, *option_owners())), span)
     kind = next(kind for kind, options in CHOICES[owner].items() if here in options.options)
     way = f"it is an option of the {owner}: `{owner} = {kind}({here}=…)`"
     return error("E0720", f"there is no training setting `{name}`", span, help=way)
 
 
-def alone() -> dict[str, str]:
+def option_owners() -> dict[str, str]:
     """The options that may be named alone, `--set lr=1e-3`, and what they are of."""
     return {
         option: owner
@@ -137,8 +137,8 @@ class Recipe:
 
     def _set(self, name: str, value: object) -> Recipe:
         owner, dot, option = name.partition(".")
-        if not dot and name not in KEYS and name in alone():
-            owner, dot, option = alone()[name], ".", name
+        if not dot and name not in KEYS and name in option_owners():
+            owner, dot, option = option_owners()[name], ".", name
         if dot and owner in CHOICES:
             return self._with(owner, option, typed(value))
         if dot and owner in ("batches", "special"):
@@ -244,4 +244,4 @@ def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, Plain]) -> Recipe
     return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
 
 
-__all__ = ["KEYS", "Recipe", "alone", "read_recipe"]
+__all__ = ["KEYS", "Recipe", "option_owners", "read_recipe"]

@@ -124,12 +124,12 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any
             facts = json.loads(file.metadata.get(_FACTS, "{}"))
             return {name: file.read(name) for name in file.entries}, dict(facts)
     except (AttnError, ValueError, TypeError) as problem:
-        told = problem.diagnostics[0] if isinstance(problem, AttnError) else None
-        if told is not None and told.code == "E0601":
+        first = problem.diagnostics[0] if isinstance(problem, AttnError) else None
+        if first is not None and first.code == "E0601":
             raise
         raise error(
             "E0733",
             f"{what} `{path}` is damaged",
-            note=told.message if told is not None else str(problem),
+            note=first.message if first is not None else str(problem),
             help="restore the file from a copy, or delete it to fall back on an older one",
         ) from None

@@ -54,8 +54,8 @@ def locked(run: Path) -> Iterator[None]:
 def _taken(run: Path, path: Path) -> AttnError:
     """E0739, with what the other process has written about itself."""
     try:
-        told = json.loads(path.read_bytes())
-        process, since = int(told["process"]), str(told["since"])
+        holder = json.loads(path.read_bytes())
+        process, since = int(holder["process"]), str(holder["since"])
     except (OSError, ValueError, TypeError, KeyError):  # it has not come to that yet
         who, stop = "another process", "stop the other process"
     else:

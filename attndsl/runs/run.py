@@ -16,7 +16,7 @@ from attndsl.running import backends
 from attndsl.running.program import Program
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import open_record
-from attndsl.weights.telling import warn_not_finite
+from attndsl.weights.wording import warn_not_finite
 
 if TYPE_CHECKING:
     import numpy

@@ -289,9 +289,9 @@ def write_tensors(
         if array.dtype.newbyteorder("<") not in codes:
             raise TypeError(f"{name} has the dtype {array.dtype}, which safetensors lacks")
     order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
-    told = dict(metadata or {})
-    sums, end = {"": _sum_of_metadata(told)}, 0
-    header: dict[str, Any] = {"__metadata__": told}
+    entries_of_metadata = dict(metadata or {})
+    sums, end = {"": _sum_of_metadata(entries_of_metadata)}, 0
+    header: dict[str, Any] = {"__metadata__": entries_of_metadata}
     for name in order:
         array = stored[name] = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
         start, end = end, end + array.nbytes
@@ -301,7 +301,7 @@ def write_tensors(
             "data_offsets": [start, end],
         }
         sums[name] = _sum_of(name, header[name]["dtype"], array.reshape(arrays[name].shape))
-    header["__metadata__"] = dict(sorted({**told, CHECKSUMS: json.dumps(sums)}.items()))
+    header["__metadata__"] = dict(sorted({**entries_of_metadata, CHECKSUMS: json.dumps(sums)}.items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 8)
     with replacing(path) as stream:

@@ -93,7 +93,7 @@ def _directory(path: str, name: str) -> AttnError:
     return error("E0001", f"`{name}` is a folder, not a file", help=helps)
 
 
-def _files_in(names: list[str], told: str) -> tuple[str, ...]:
+def _files_in(names: list[str], intro: str) -> tuple[str, ...]:
     if not names:
         return ()
-    return (f"{told} {', '.join(f'`{file}`' for file in names[:5])}{' …' * (len(names) > 5)}",)
+    return (f"{intro} {', '.join(f'`{file}`' for file in names[:5])}{' …' * (len(names) > 5)}",)

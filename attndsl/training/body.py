@@ -69,7 +69,7 @@ class TrainedBody:
         if self.path is None:
             return None
         from attndsl.weights.adapting import adapt_arrays, adapt_weights
-        from attndsl.weights.telling import warn_not_finite
+        from attndsl.weights.wording import warn_not_finite
 
         assert self.spec is not None
         if is_run(self.path):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from attndsl.diagnostics import AttnError, error, quoted
 from attndsl.graph import Graph
 from attndsl.records import dataclass
-from attndsl.weights.telling import several
+from attndsl.weights.wording import several
 
 LEAST = 2
 """Of fewer parameters it is simpler to name each."""

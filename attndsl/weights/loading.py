@@ -19,7 +19,7 @@ from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
-from attndsl.weights.telling import several, warn_not_finite
+from attndsl.weights.wording import several, warn_not_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -158,8 +158,8 @@ class OwnNames:
         require_layers(layers, str(self.source.path), self.graph, left)
         check_settings(self.source, self.graph, self.sections)
         missing = _missing_layers(layers, str(self.source.path))
-        told = {address for layer in layers for address in layer.parameters}
-        missing += [(address, self._missing(address, left)) for address in lacking if address not in told]
+        reported = {address for layer in layers for address in layer.parameters}
+        missing += [(address, self._missing(address, left)) for address in lacking if address not in reported]
         shapes: Mistakes = []
         dtypes: Mistakes = []
         for address, info in self.parameters.items():
@@ -231,12 +231,12 @@ class PublishedNames:
             elif not item.line.is_fixed and (problem := dtype_mistake(entry, self.source, span)):
                 dtypes.append((name, problem))
         missing = _missing_layers(layers, str(self.source.path))
-        untold = set(lacking) - {address for layer in layers for address in layer.parameters}
+        unreported = set(lacking) - {address for layer in layers for address in layer.parameters}
         for item, name, present in zip(self.items, self.full, self.present, strict=True):
-            fills = [address for address, _ in item.form.leaves() if address in untold]
+            fills = [address for address, _ in item.form.leaves() if address in unreported]
             if not present and (fills or (item.line.is_fixed and item.line.two_way)):
                 missing.append((name, self._missing(item, name, fills, left)))
-                untold.difference_update(fills)
+                unreported.difference_update(fills)
         raise_all(missing, over, shapes, dtypes)
 
     def left(self) -> list[str]:
@@ -326,9 +326,9 @@ class PublishedNames:
             entry, line = self.source.entry(name), item.line
             if entry.shape != item.form.shape and not item.is_unshaped:
                 differ.append((name, self.wrong_shape(item, entry)))
-            elif told := difference(self.source.read(name), expected, entry.dtype):
+            elif mismatch := difference(self.source.read(name), expected, entry.dtype):
                 message = f"{quoted(name)} in {self.source.path} is not `{line.tree.value.span.text}` everywhere"
-                problem = error("E0610", message, line.tree.span, "the spec relies on it", note=told)
+                problem = error("E0610", message, line.tree.span, "the spec relies on it", note=mismatch)
                 differ.append((name, problem))
         return differ
 

@@ -23,7 +23,7 @@ from attndsl.weights.lines import MapLine, parse_line
 from attndsl.weights.patterns import AddressPattern, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
-from attndsl.weights.telling import merged, several
+from attndsl.weights.wording import merged, several
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
-from attndsl.weights.telling import unwritable
+from attndsl.weights.wording import unwritable
 
 if TYPE_CHECKING:
     import numpy
@@ -138,8 +138,8 @@ def _write_folder(
         fresh = not target.is_dir() or not any(target.iterdir())
         with new_folder(target) if fresh else nullcontext(target) as place:
             earlier = not fresh and _metadata(place / "model.safetensors").get("tokenizer") == TOKENIZER
-            told = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
-            write_tensors(place / "model.safetensors", published, EXPORTER | told)
+            extra = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
+            write_tensors(place / "model.safetensors", published, EXPORTER | extra)
             if tokenizer is not None:
                 with replacing(place / TOKENIZER) as stream:
                     stream.write(tokenizer.encode("utf-8"))

@@ -94,8 +94,8 @@ def _check_kinds(spec: Spec, found: Mapping[str, Plain], path: str) -> None:
         meant(spec, {name: to_setting(value) for name, value in found.items()})
     except AttnError as raised:
         said = f"the weights at {path} say so"
-        told = (replace(d, code="E0616", notes=(*d.notes, said), helps=()) for d in raised.diagnostics)
-        raise AttnError(*told) from None
+        reworded = (replace(d, code="E0616", notes=(*d.notes, said), helps=()) for d in raised.diagnostics)
+        raise AttnError(*reworded) from None
 
 
 def _check_variant(spec: Spec, found: Mapping[str, Plain], explicit: Collection[str], path: str) -> None:

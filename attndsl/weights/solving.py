@@ -180,7 +180,7 @@ class _Export:
         assert entry.name is not None
         name, wanted = entry.name.text, self.hyperparameters[entry.name.text]
         try:
-            told = Keys(lookup_in(config)).evaluate(entry.value)
+            read_back = Keys(lookup_in(config)).evaluate(entry.value)
         except Absent as absent:
             raise error(
                 "E0614",
@@ -189,10 +189,10 @@ class _Export:
                 "read one way only",
                 help=f"map `{absent.key}` on its own, too",
             ) from None
-        if not equal(told, wanted):
+        if not equal(read_back, wanted):
             raise error(
                 "E0614",
-                f"{EXPORTED} cannot say `{name} = {written(wanted)}`: it would be read as {written(told)}",
+                f"{EXPORTED} cannot say `{name} = {written(wanted)}`: it would be read as {written(read_back)}",
                 entry.span,
                 "read one way only",
             )

@@ -88,13 +88,13 @@ def plan(
     own = [axis for axis in v.axes if axis != op.over and axis not in shared]
     if len(own) != 1:
         return "the values do not have one axis of their own"
-    alone = [axis for axis in q.axes if axis not in (contract, *k.axes, *v.axes)]
-    batch = [axis for axis in q.axes if axis != contract and axis not in alone]
+    query_only = [axis for axis in q.axes if axis not in (contract, *k.axes, *v.axes)]
+    batch = [axis for axis in q.axes if axis != contract and axis not in query_only]
     batch += [axis for axis in k.axes if axis not in (contract, op.over) and axis not in batch]
     batch += [axis for axis in v.axes if axis not in (op.over, own[0]) and axis not in batch]
-    queries = _query_axis(alone, where, bias)
+    queries = _query_axis(query_only, where, bias)
     groups = None
-    others = [axis for axis in alone if axis != queries]
+    others = [axis for axis in query_only if axis != queries]
     if len(others) == 1 and batch and all(batch[-1] in t.axes for t in (q, k, v)):
         groups = others[0]
     else:
@@ -117,14 +117,14 @@ def plan(
     )
 
 
-def _query_axis(alone: list[Axis], where: Type | None, bias: Type | None) -> Axis | None:
+def _query_axis(query_only: list[Axis], where: Type | None, bias: Type | None) -> Axis | None:
     """Of the axes that only the query has, the one along which queries differ in what they see."""
     for type in (where, bias):
         if type is not None:
-            for axis in reversed(alone):
+            for axis in reversed(query_only):
                 if axis in type.axes:
                     return axis
-    return alone[-1] if alone else None
+    return query_only[-1] if query_only else None
 
 
 def lower_sdpa(site: Site) -> Expr:

@@ -46,8 +46,8 @@ def write_model(file: File) -> WrittenModel:
         for value in (node.outputs[any_op(node).carried :] if node.regions else ())
     }
     sets: set[frozenset[str]] = {wanted_by[node] for node in body.nodes} | {*stacks.values()} | {frozenset()}
-    alone = {s for s in sets if s and s != everything and not all(needs[name] for name in s)}
-    selectable = bool(alone)
+    separate = {s for s in sets if s and s != everything and not all(needs[name] for name in s)}
+    selectable = bool(separate)
 
     def condition(names: frozenset[str]) -> str:
         """When a node that these outputs need is to be computed; empty for always."""

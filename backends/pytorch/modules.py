@@ -142,7 +142,7 @@ class Layers:
         def one(indices: Indices) -> str:
             return f"{layer}({', '.join(keywords(self._parts(body, f'{address}.*.', (*rounds, indices))))})"
 
-        def alone(i: int) -> str:
+        def single(i: int) -> str:
             self.fixed[len(rounds)] = str(i)
             text = one((i,))
             del self.fixed[len(rounds)]
@@ -152,7 +152,7 @@ class Layers:
         if body.is_even((*rounds, everywhere)):
             own = index_name(len(rounds)) if len(rounds) in self._read(body, (*rounds, everywhere)) else "_"
             return f"nn.ModuleList({one(everywhere)} for {own} in range({loop.text}))"
-        return f"nn.ModuleList([{', '.join(map(alone, everywhere))}])"
+        return f"nn.ModuleList([{', '.join(map(single, everywhere))}])"
 
     def initial(self, info: ParameterInfo) -> str:
         """A new parameter with its first values."""

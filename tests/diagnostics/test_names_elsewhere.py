@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
 from attndsl.habits import table
 from attndsl.recipe.fitting import split_settings
-from attndsl.recipe.recipe import KEYS, Recipe, alone
+from attndsl.recipe.recipe import KEYS, Recipe, option_owners
 
 
 @pytest.mark.parametrize(("name", "here"), table.HYPERPARAMETERS.items())
@@ -29,7 +29,7 @@ def test_a_hyperparameter_that_a_model_lacks_is_not_suggested() -> None:
 
 @pytest.mark.parametrize(("name", "here"), table.RECIPE.items())
 def test_a_key_of_a_recipe(name: str, here: str) -> None:
-    assert here in KEYS or here in alone()
+    assert here in KEYS or here in option_owners()
     assert split_settings({name: "1"}, {"n": 1}) == ({}, {name: "1"})
     with pytest.raises(AttnError) as caught:
         Recipe().override({name: "1"})
@@ -45,4 +45,4 @@ def test_a_verb(name: str, here: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_no_name_that_is_known_here_is_called_a_habit() -> None:
     assert not table.VERBS.keys() & VERBS.keys()
-    assert not table.RECIPE.keys() & {*KEYS, *alone()}
+    assert not table.RECIPE.keys() & {*KEYS, *option_owners()}

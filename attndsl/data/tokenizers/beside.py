@@ -83,9 +83,9 @@ def _words(folder: Path) -> str:
         )
     special = {name for names in WELL_KNOWN.values() for name in names}
     small = not any(word != word.lower() for word in vocab.keys() - special)
-    told = _object(folder / "tokenizer_config.json").get("do_lower_case", small)
+    lowercase = _object(folder / "tokenizer_config.json").get("do_lower_case", small)
     made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=100))
-    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=bool(told))
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=bool(lowercase))
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     made.decoder = tokenizers.decoders.WordPiece()
     return _with_special(made, vocab)

@@ -57,13 +57,13 @@ def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
             (each.primary.span.source.name, each.primary.span.start, each.primary.span.end) if each.primary else number
         )
         found.setdefault((each.code, where), []).append(each)
-    told = []
+    combined = []
     for first, *others in found.values():
         messages = list(dict.fromkeys(other.message for other in others if other.message != first.message))
         rest = (f"and {len(messages) - 2} more like this",) if len(messages) > 3 else ()
         shown = messages[:2] if rest else messages
-        told.append(replace(first, notes=(*first.notes, *(f"also: {message}" for message in shown), *rest)))
-    return told
+        combined.append(replace(first, notes=(*first.notes, *(f"also: {message}" for message in shown), *rest)))
+    return combined
 
 
 def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:
