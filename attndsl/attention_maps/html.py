@@ -79,7 +79,7 @@ def _data(maps: Maps) -> str:
     groups = [
         [
             {
-                "told": [head_title(maps, layer, head) for head in range(len(layer.heads))],
+                "titles": [head_title(maps, layer, head) for head in range(len(layer.heads))],
                 "most": [_most(maps, weights) for weights in layer.weights],
                 "rows": [label(text) for text in layer.rows.labels],
                 "columns": [label(text) for text in layer.columns.labels],

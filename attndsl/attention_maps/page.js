@@ -50,11 +50,11 @@
     close.textContent = "×";
     close.setAttribute("aria-label", "close");
     close.onclick = leave;
-    const told = document.createElement("p");
-    told.textContent = layer.told[head];
+    const title = document.createElement("p");
+    title.textContent = layer.titles[head];
     const reading = document.createElement("p");
     reading.className = "read";
-    panel.replaceChildren(close, told, reading, draw(layer, head, address, reading));
+    panel.replaceChildren(close, title, reading, draw(layer, head, address, reading));
     const at = button.getBoundingClientRect();  // beside what is pointed at, not over it
     panel.classList.toggle("left", at.left + at.width / 2 > window.innerWidth / 2);
     panel.hidden = false;
@@ -69,7 +69,7 @@
     const longest = (labels) => Math.max(0, ...labels.map((text) => [...text].length));
     const left = layer.picture ? 1 : 8 + 0.62 * font * longest(layer.rows);
     const top = layer.picture ? 1 : 8 + 0.62 * font * longest(layer.columns);
-    const svg = make("svg", { width: left + width + 2, height: top + height + 2, role: "img", "aria-label": layer.told[head] });
+    const svg = make("svg", { width: left + width + 2, height: top + height + 2, role: "img", "aria-label": layer.titles[head] });
     const box = { x: left, y: top, width, height };
     if (layer.picture) svg.append(make("use", { href: "#picture", ...box }));
     svg.append(make("image", { ...box, href: address, preserveAspectRatio: "none", style: "image-rendering: pixelated" }));

@@ -143,21 +143,21 @@ def add_settings(parser: Parser) -> None:
         metavar="NAME=VALUE",
         action=_Settings,
         default={},
-        help="give a hyperparameter another value (may be repeated)",
+        help="set a hyperparameter (may be repeated)",
     )
     add_warnings(parser)
 
 
 def add_warnings(parser: Parser) -> None:
     """`--strict` and `--allow`, for every verb that checks a spec (`attndsl.cli.failures.Warnings` reads them)."""
-    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    parser.add_argument("--strict", action="store_true", help="treat warnings as errors")
     parser.add_argument(
         "--allow",
         metavar="CODE",
         action="append",
         type=_warning_code,
         default=[],
-        help="do not tell warnings of this code, such as W0101 (may be repeated)",
+        help="do not report warnings with this code, such as W0101 (may be repeated)",
     )
 
 
@@ -178,7 +178,7 @@ def add_sizes(parser: Parser, meaning: str) -> None:
 
 
 def add_json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON for programs to read (with a versioned schema)")
+    parser.add_argument("--json", action="store_true", help="print JSON for other programs (with a versioned schema)")
 
 
 def add_output(parser: Parser, meaning: str, *, required: bool = False) -> None:
@@ -207,7 +207,7 @@ def add_device(parser: Parser) -> None:
 
     known = dict.fromkeys(device for each in backends.backends().values() for device in each.devices)
     parser.add_argument(
-        "--device", choices=tuple(known), help="where to compute (default: the best that the backend has here)"
+        "--device", choices=tuple(known), help="where to compute (default: the best device that the backend finds)"
     )
 
 
@@ -234,5 +234,5 @@ def add_weights(parser: Parser) -> None:
 
 def add_seed(parser: Parser) -> None:
     parser.add_argument(
-        "--seed", type=natural, default=0, metavar="N", help="the seed of all that is drawn (default: 0)"
+        "--seed", type=natural, default=0, metavar="N", help="the seed of all random numbers (default: 0)"
     )

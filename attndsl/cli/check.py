@@ -1,8 +1,8 @@
 """Check that specs are right: names, sizes, axes, masks, before a tensor exists.
 
-Each mistake is reported with its place, what it conflicts with, and a way out where there is one: the first twenty,
-and how many more there are. `attndsl explain E0203` says what a code means. For a spec that is right the number of the
-model's parameters at these hyperparameters is printed. What is right but hardly what was meant is a warning, and an
+Each mistake is reported with its place, what it conflicts with, and how to fix it where that is known: the first
+twenty, and how many more there are. `attndsl explain E0203` explains a code. For a spec without mistakes the number of
+the model's parameters at these hyperparameters is printed. What is allowed but was hardly meant is a warning, or an
 error with --strict.
 """
 

@@ -39,25 +39,25 @@ def configure(parser: Parser) -> None:
     add_sizes(parser, "sizes of the example inputs")
     add_weights(parser)
     parser.add_argument(
-        "--inputs", metavar="IN.npz", type=path, help="arrays by the names of the inputs (default: examples)"
+        "--inputs", metavar="IN.npz", type=path, help="arrays, named after the inputs (default: examples)"
     )
     parser.add_argument(
-        "--gradients", action="store_true", help="compare the gradients of parameters and float inputs, too"
+        "--gradients", action="store_true", help="also compare the gradients of parameters and float inputs"
     )
     right, best = backends.reference(), backends.preferred(lambda each: not each.is_reference)
     parser.add_argument(
         "--against",
         type=backends.canonical,
         choices=candidates(),
-        help=f"the backend that is judged, or passes: the reference on the optimized graph (default: {best.name})",
+        help=f"the backend under test, or `passes`: the reference on the optimized graph (default: {best.name})",
     )
     parser.add_argument(
         "--reference",
         type=backends.canonical,
         choices=tuple(backends.backends()),
-        help=f"the backend that is right, at its finest precision (default: {right.name})",
+        help=f"the reference backend, at its highest precision (default: {right.name})",
     )
-    add_dtype(parser, "the precision of the side that is judged (default: float32)")
+    add_dtype(parser, "the precision of the backend under test (default: float32)")
     add_device(parser)
     add_seed(parser)
     add_json(parser)

@@ -43,7 +43,7 @@ def configure(parser: Parser) -> None:
         help="what to print (default: what the backend runs, optimized or graph; its source for -o FILE.py)",
     )
     parser.add_argument("--explain", action="store_true", help="list what was rewritten and what was not, and why")
-    add_output(parser, "write there instead of printing")
+    add_output(parser, "write to this file instead of printing")
 
 
 def run(args: Any) -> int:

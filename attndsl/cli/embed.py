@@ -25,9 +25,14 @@ def configure(parser: Parser) -> None:
     add_model(parser)
     add_examples(parser)
     parser.add_argument(
-        "--pool", choices=("mean", "first", "last"), default="mean", help="which token's vector (default: their mean)"
+        "--pool",
+        choices=("mean", "first", "last"),
+        default="mean",
+        help="which token's vector to use (default: the mean of all)",
     )
-    parser.add_argument("--from", dest="source", metavar="OUTPUT", help="take this output of the model: hidden, pooled")
+    parser.add_argument(
+        "--from", dest="source", metavar="OUTPUT", help="the output of the model to use: hidden, pooled"
+    )
     add_output(parser, "write the vectors to this .npz file")
     add_json(parser)
     add_backend(parser, default="the one that the run was trained with")

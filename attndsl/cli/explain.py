@@ -14,7 +14,7 @@ SCHEMA = "attndsl.explain/1"
 
 
 def configure(parser: Parser) -> None:
-    parser.add_argument("code", metavar="CODE", nargs="?", help="a code as messages show it: E0203, W0101")
+    parser.add_argument("code", metavar="CODE", nargs="?", help="a code as it appears in messages: E0203, W0101")
     add_json(parser)
 
 

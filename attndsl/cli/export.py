@@ -25,7 +25,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write into a folder that has other files, or over a file that is not an earlier export",
+        help="write into a folder that holds other files, or overwrite a file that is not an earlier export",
     )
 
 

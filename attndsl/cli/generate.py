@@ -27,22 +27,27 @@ def configure(parser: Parser) -> None:
         "--prompt",
         "--source",
         metavar="TEXT",
-        help="the beginning of the text, or the source of another; - reads it from stdin",
+        help="the beginning of the text, or the source text; - reads from stdin",
     )
     parser.add_argument(
-        "--data", metavar="FILE", type=path, help="many sources: one on each line, or a table (.jsonl, .csv, .tsv)"
+        "--data", metavar="FILE", type=path, help="a file of sources: one per line, or a table (.jsonl, .csv, .tsv)"
     )
     parser.add_argument(
-        "--tokens", type=natural, default=256, metavar="N", help="how many tokens to add (default: 256)"
+        "--tokens", type=natural, default=256, metavar="N", help="how many tokens to generate (default: 256)"
     )
     parser.add_argument(
-        "--temperature", type=_number, metavar="X", help="0 for the likeliest token (default: 1; with a source 0)"
+        "--temperature", type=_number, metavar="X", help="0 picks the most likely token (default: 1; with a source 0)"
     )
-    parser.add_argument("--top-k", type=positive, metavar="K", help="choose among the K likeliest tokens")
-    parser.add_argument("--top-p", type=_number, metavar="P", help="choose among the likeliest tokens that make up P")
+    parser.add_argument("--top-k", type=positive, metavar="K", help="sample from the K most likely tokens")
+    parser.add_argument(
+        "--top-p", type=_number, metavar="P", help="sample from the most likely tokens whose probabilities add up to P"
+    )
     parser.add_argument("--beams", type=positive, metavar="N", help="with a source: beam search of this width")
     parser.add_argument(
-        "--length-penalty", type=_number, metavar="A", help="of --beams: 0 for the likeliest answer (default: 0.6)"
+        "--length-penalty",
+        type=_number,
+        metavar="A",
+        help="the length penalty of --beams; 0 ranks by probability alone (default: 0.6)",
     )
     add_seed(parser)
     add_backend(parser, default="the one that the run was trained with")

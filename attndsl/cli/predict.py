@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     add_model(parser)
     add_examples(parser)
     parser.add_argument(
-        "--top", type=positive, default=5, metavar="K", help="how many of the likeliest to show (default: 5)"
+        "--top", type=positive, default=5, metavar="K", help="how many of the most likely answers to show (default: 5)"
     )
     add_json(parser)
     add_backend(parser, default="the one that the run was trained with")

@@ -17,7 +17,10 @@ def configure(parser: Parser) -> None:
     add_output(parser, "the file to draw into: FILE.svg, .png, .pdf or .dot", required=True)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
-        "--depth", type=natural, metavar="N", help="how many levels of layers to open (default: chosen to be readable)"
+        "--depth",
+        type=natural,
+        metavar="N",
+        help="how many levels of layers to open (default: as many as stay readable)",
     )
     how.add_argument(
         "--expand",

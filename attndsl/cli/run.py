@@ -30,13 +30,17 @@ def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
     parser.add_argument(
-        "--inputs", metavar="IN.npz", type=path, help="arrays by the names of the inputs (default: seeded examples)"
+        "--inputs", metavar="IN.npz", type=path, help="arrays, named after the inputs (default: examples, by --seed)"
     )
     add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
     add_weights(parser)
     add_output(parser, "write the outputs to this .npz file")
     parser.add_argument(
-        "--dump", metavar="ADDRESS", action="append", default=[], help="also give this labelled value (may be repeated)"
+        "--dump",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="also output the value with this label (may be repeated)",
     )
     add_backend(parser)
     add_dtype(parser, "the precision to compute in (default: float32)")

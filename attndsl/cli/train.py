@@ -6,8 +6,8 @@ is text (files, folders, globs), a table with named columns (.jsonl, .tsv, .csv,
 or data that every machine has: example:stdlib (text), example:docstrings (text, label), example:dates (source,
 target), example:digits (image, label). With --weights it begins from a body that was trained before; layers that the
 body lacks are new, and its tokenizer is kept. The run's folder gets checkpoints, a log, the loss curve and, at the end,
-the weights and how good they are on held-out data. A run that was stopped, in whatever way, goes on with --resume as
-if it had not been.
+the weights and how good they are on held-out data. A run that was stopped, in whatever way, can be resumed with
+--resume as if it had not been.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ def configure(parser: Parser) -> None:
         help="text or tables: files, folders, quoted globs ('src/**/*.py'), or example:NAME",
     )
     parser.add_argument(
-        "--weights", metavar="PATH", type=path, help="begin from these: a run's folder, a published folder, or a file"
+        "--weights",
+        metavar="PATH",
+        type=path,
+        help="start from these weights: a run's folder, a published folder, or a file",
     )
     parser.add_argument("--out", metavar="RUN", type=path, help="the new run's folder (default: runs/SPEC)")
     parser.add_argument(
-        "--steps", type=natural, metavar="N", help="how many steps to take in all; the same as --set steps=N"
+        "--steps", type=natural, metavar="N", help="the total number of steps; the same as --set steps=N"
     )
     add_settings(parser)
     add_backend(parser)
@@ -45,9 +48,9 @@ def configure(parser: Parser) -> None:
         "--compile",
         action="store_true",
         default=None,
-        help="let the backend translate the model (torch.compile): slower to start, faster to run",
+        help="compile the model with torch.compile: slower to start, faster to run",
     )
-    parser.add_argument("--resume", metavar="RUN", type=path, help="go on with this run instead of starting one")
+    parser.add_argument("--resume", metavar="RUN", type=path, help="resume this run instead of starting a new one")
 
 
 def run(args: Any) -> int:
@@ -55,13 +58,13 @@ def run(args: Any) -> int:
     from attndsl.training import console_for, train
 
     if (args.spec is None) == (args.resume is None):
-        raise Usage("give a SPEC to train, or a run to go on with: `--resume RUN`")
+        raise Usage("give a SPEC to train, or a run to resume: `--resume RUN`")
     if args.resume is not None and args.out is not None:
-        raise Usage("`--resume` goes on in the run's own folder", "leave `--out` out")
+        raise Usage("`--resume` continues in the run's own folder", "leave `--out` out")
     if args.resume is not None and args.weights is not None:
-        raise Usage("`--resume` goes on with the run's own weights", "leave `--weights` out")
+        raise Usage("`--resume` continues with the run's own weights", "leave `--weights` out")
     if args.resume is None and not args.data:
-        raise Usage("`--data` is missing: what to train on", f"attndsl train {args.spec} --data book.txt")
+        raise Usage("`--data` is missing: say what to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)
     if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
         raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
@@ -95,7 +98,7 @@ def _ending(outcome: Outcome) -> list[str]:
     from attndsl.objectives.metrics import metrics_table
 
     if outcome.interrupted:
-        return [f"stopped after step {outcome.step:,}; to go on: attndsl train --resume {outcome.run}"]
+        return [f"stopped after step {outcome.step:,}; to resume: attndsl train --resume {outcome.run}"]
     lines = metrics_table(outcome.metrics)
     lines = ["on held-out data:", *(f"  {line}" for line in lines)] if lines else []
     use = OBJECTIVES[outcome.objective].command.format(run=outcome.run, mask=_mask(outcome))

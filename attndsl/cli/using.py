@@ -26,10 +26,8 @@ def add_model(parser: Parser) -> None:
 def add_examples(parser: Parser, *, several: bool = True) -> None:
     """What the model is given; with `several`, more than one of each, or a file of them."""
     more = " (may be repeated)" if several else ""
-    parser.add_argument(
-        "--text", metavar="TEXT", action="append", default=[], help=f"a text; - reads it from stdin{more}"
-    )
-    parser.add_argument("--pair", metavar="TEXT", help="the second text, for a model of pairs")
+    parser.add_argument("--text", metavar="TEXT", action="append", default=[], help=f"a text; - reads from stdin{more}")
+    parser.add_argument("--pair", metavar="TEXT", help="the second text, for a model that takes pairs")
     parser.add_argument(
         "--image",
         metavar="FILE",
@@ -69,13 +67,13 @@ def examples_of(run: Run, args: Any) -> list[Any]:
     if len(given) > 1:
         raise Usage(f"{' and '.join(given)} are given, and one of them is enough", "leave the others out")
     if args.pair is not None and not args.text:
-        raise Usage("`--pair` is the second text, and there is no first", "give it with `--text`")
+        raise Usage("`--pair` is the second text, but there is no first", "give it with `--text`")
     if args.image:
         return list(pictures(run, args.image))
     if _data(args):
         return read_examples(run, args.data)
     if not args.text:
-        raise Usage("there is nothing to look at", *_ways(run, args))
+        raise Usage("there is no input", *_ways(run, args))
     return typed_examples(run, [typed(text) for text in args.text], args.pair)
 
 

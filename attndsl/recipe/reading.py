@@ -26,7 +26,7 @@ def read_choice(what: str, written: Written) -> Kind:
     if not written.word:
         raise error(
             "E0721",
-            f"`{what}` is not a value but a kind",
+            f"`{what}` is one of several kinds, not a value",
             written.span,
             help=f"write `{what} = {next(iter(registry))}(…)`; there are {', '.join(registry)}",
         )
@@ -90,7 +90,7 @@ def read_tokenizer(written: Written) -> str:
         return written.word
     raise error(
         "E0721",
-        "that is not a tokenizer",
+        "this is not a tokenizer",
         written.span,
         help='write `bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)` or `"path/to/tokenizer.json"`',
     )
@@ -126,7 +126,9 @@ def _special_name(name: str, written: Written) -> object:
     if name == "sentinels":
         count = written.value
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 100_000:
-            raise error("E0721", "`sentinels` is how many there are", written.span, help="write `sentinels=100`")
+            raise error(
+                "E0721", "`sentinels` is a number: how many there are", written.span, help="write `sentinels=100`"
+            )
         return count
     if name not in SPECIAL_ROLES:
         raise unknown(f"special token `{name}`", name, dict.fromkeys((*SPECIAL_ROLES, "sentinels")), written.span)

@@ -111,7 +111,7 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
         raise problems[0]
     raise error(
         "E0732", f"the run `{run}` has no weights yet: it was stopped before its first checkpoint",
-        help=f"go on with it: `attndsl train --resume {run}`",
+        help=f"resume it: `attndsl train --resume {run}`",
     )  # fmt: skip
 
 

@@ -62,6 +62,6 @@ def _taken(run: Path, path: Path) -> AttnError:
         who, stop = f"the process {process}, since {since}", f"stop it: `kill {process}` (it saves a checkpoint first)"
     return error(
         "E0739",
-        f"the run `{run}` is being trained already, by {who}",
+        f"the run `{run}` is already being trained, by {who}",
         help=("wait until it has ended", f"or {stop}", "or train another run, with a different `--out`"),
     )

@@ -166,7 +166,7 @@ def _require_new(out: Path) -> None:
     if is_run(out):
         raise error(
             "E0731", f"`{out}` holds a training run already",
-            help=(f"go on with it: `attndsl train --resume {out}`", "or start another with a different `--out`"),
+            help=(f"resume it: `attndsl train --resume {out}`", "or start another with a different `--out`"),
         )  # fmt: skip
     if out.exists() and not out.is_dir():
         raise error("E0731", f"`{out}` is a file", help="give `--out` a folder that is new or empty")
