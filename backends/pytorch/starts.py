@@ -47,7 +47,7 @@ class Start:
         made = self.written(result, makers)
         if made.host:
             return self.filled("constant", self.info.type, made).text
-        if made.text.startswith(tuple(f"{name}(" for name in DRAWS)) and made.level == ATOM:
+        if isinstance(makers[result].op, Draw) and made.level == ATOM:  # what `filled` gives is a parameter already
             return made.text
         shares = isinstance(makers[result].op, Broadcast)  # its memory: one number stands for several
         return function("nn.Parameter", (made.call("contiguous") if shares else made).text).text

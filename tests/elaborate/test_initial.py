@@ -24,6 +24,7 @@ model M(width=6, heads=3, depth=4, inner=2) {
   steps = -(range(heads) + 1) / heads
   param a: [heads, head=width / heads] = log(range(heads) + 1)
   param b: [heads] = log(exp(exp(uniform(log(0.001), log(0.1)))) - 1)
+  param k: [heads] = log(uniform(1, 16))
   param c: [half2=2 * half, width] = concat(zeros, 2 * ones, over=[half, half] -> half2)
   param d: [width] = where(range(width) < 3, 7, normal(0.1) + normal(0.1))
   param e: [] = 0.25 * heads
@@ -39,7 +40,7 @@ model M(width=6, heads=3, depth=4, inner=2) {
       x += u * v
     }
   }
-  output y = x + mean(a, over=[heads, head]) + mean(b * f, over=heads) + mean(c, over=half2) + d + e
+  output y = x + mean(a, over=[heads, head]) + mean(b * f * k, over=heads) + mean(c, over=half2) + d + e
 }
 """
 
@@ -55,6 +56,7 @@ def expected() -> dict[str, np.ndarray]:
         "b": np.log(np.expm1(np.exp(np.log(0.001) + np.log(100) * drawn("b", "uniform", 3)))),
         "c": np.concatenate([np.zeros((3, 6)), 2 * np.ones((3, 6))]),
         "e": np.array(0.75),
+        "k": np.log(1 + 15 * drawn("k", "uniform", 3)),
         "f": 2.0 ** (-np.arange(1, 4) / 3),
         "first.weight": 0.01 * drawn("first.weight", "normal", 6, 6),
     }
@@ -115,7 +117,7 @@ def test_the_file_makes_the_same_values() -> None:
     wanted = dict(initial_parameters(graph))
     assert made.keys() == wanted.keys()
     for address, array in wanted.items():
-        if address.split(".")[-1] in ("weight", "u", "b", "d"):
+        if address.split(".")[-1] in ("weight", "u", "b", "d", "k"):
             assert 0.1 * np.abs(array).max() < np.abs(made[address]).max() < 10 * np.abs(array).max() + 1e-9, address
         else:
             np.testing.assert_allclose(made[address], array, rtol=1e-6, err_msg=address)
