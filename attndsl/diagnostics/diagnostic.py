@@ -198,5 +198,12 @@ def listening(listener: Listener) -> Iterator[None]:
 def collected() -> Iterator[list[Diagnostic]]:
     """Within it, warnings are kept in a list, each once."""
     found: list[Diagnostic] = []
-    with listening(lambda group: found.extend(one for one in dict.fromkeys(group) if one not in found)):
+    known: set[Diagnostic] = set()
+
+    def keep(group: tuple[Diagnostic, ...]) -> None:
+        new = [it for it in dict.fromkeys(group) if it not in known]
+        known.update(new)
+        found.extend(new)
+
+    with listening(keep):
         yield found
