@@ -10,11 +10,12 @@ from attndsl.graph import Graph, InputInfo, OutputInfo, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.objectives.base import Objective
 from attndsl.objectives.predictions import prediction_output
-from attndsl.ops.arithmetic import Div, Ge, Maximum, Where
+from attndsl.ops.arithmetic import Div, Maximum, Where
+from attndsl.ops.comparison import Ge
 from attndsl.ops.control import Given
 from attndsl.ops.elementwise import Neg
 from attndsl.ops.generators import Constant
-from attndsl.ops.movement import Take
+from attndsl.ops.pieces import Take
 from attndsl.ops.reductions import LogSoftmax, Sum
 from attndsl.records import replace
 

@@ -7,23 +7,37 @@ them, and nowhere listed (docs/contributing/add-a-primitive.md).
 
 from types import ModuleType
 
-from attndsl.ops import along, arithmetic, contraction, control, elementwise, fused, generators, movement, reductions
+from attndsl.ops import (
+    along,
+    arithmetic,
+    comparison,
+    contraction,
+    control,
+    elementwise,
+    fused,
+    generators,
+    movement,
+    pieces,
+    reductions,
+)
 from attndsl.ops.along import *
 from attndsl.ops.arithmetic import *
 from attndsl.ops.base import OUTPUT as OUTPUT
 from attndsl.ops.base import Call as Call
 from attndsl.ops.base import Mismatch as Mismatch
 from attndsl.ops.base import Op as Op
+from attndsl.ops.comparison import *
 from attndsl.ops.contraction import *
 from attndsl.ops.control import *
 from attndsl.ops.elementwise import *
 from attndsl.ops.fused import *
 from attndsl.ops.generators import *
 from attndsl.ops.movement import *
+from attndsl.ops.pieces import *
 from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
-    elementwise, arithmetic, reductions, along, contraction, movement, generators, control, fused,
+    elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.lazy import np
 from attndsl.ops import rules
-from attndsl.ops.base import OUTPUT, Call, Op
+from attndsl.ops.base import OUTPUT, Call, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Along(Op):
+class Along(Single):
     """Works along the axis `over` of one operand, and keeps it."""
 
-    operands = ("x",)
     called = True
     over: Axis
 
@@ -46,14 +45,12 @@ class CumSum(Along):
     name = "cumsum"
     keeps = ()
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].cumsum(self.place(call), dtype=call.dtype(call.output.dtype))
+    def forward(self, call: Call, x: Array) -> Array:
+        return x.cumsum(self.place(call), dtype=call.dtype(call.output.dtype))
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         at = self.place(call)
-        return (np.flip(np.flip(upstream, at).cumsum(at), at),)
+        return np.flip(np.flip(upstream, at).cumsum(at), at)
 
 
 class CumProd(Along):
@@ -63,22 +60,20 @@ class CumProd(Along):
     name = "cumprod"
     keeps = (0, OUTPUT)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].cumprod(self.place(call), dtype=call.dtype(call.output.dtype))
+    def forward(self, call: Call, x: Array) -> Array:
+        return x.cumprod(self.place(call), dtype=call.dtype(call.output.dtype))
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         """Backwards from the last place, so that nothing is divided by an element, which may be 0."""
-        if not call.needs(0):
-            return (None,)
         at = self.place(call)
-        x, y, coming = (np.moveaxis(array, at, 0) for array in (arrays[0], output, upstream))
+        x, y, coming = (np.moveaxis(array, at, 0) for array in (x, y, upstream))
         result = np.empty(x.shape, upstream.dtype)
         later = np.zeros(x.shape[1:], upstream.dtype)  # what the product up to here is worth to all later places
         for i in reversed(range(len(x))):
             later = later + coming[i]
             result[i] = later * y[i - 1] if i else later
             later = later * x[i]
-        return (np.moveaxis(result, 0, at),)
+        return np.moveaxis(result, 0, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +90,8 @@ class ArgSort(Along):
         rules.number(x, 0, self.name)
         return INT
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, at = arrays[0], self.place(call)
+    def forward(self, call: Call, x: Array) -> Array:
+        at = self.place(call)
         if not self.descending:
             return np.argsort(x, at, kind="stable")
         turned = np.flip(np.argsort(np.flip(x, at), at, kind="stable"), at)  # equal ones keep their order

@@ -6,7 +6,7 @@ Operands align by axis; an axis that one of them lacks is repeated along the oth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attndsl.diagnostics import error
 from attndsl.lazy import np
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Binary(Op):
-    """A function of two operands, aligned by axis. A subclass says its `value`, and the gradients for both sides where
-    it has any; these see the operands spread for broadcasting and in the result's dtype."""
+    """A function of two operands, aligned by axis. A subclass says its `value`, or by `ufunc` which of NumPy's
+    functions that is, and the gradients for both sides where it has any; these see the operands spread for broadcasting
+    and in the result's dtype."""
 
     operands = ("left", "right")
     pointwise = True
+    ufunc: ClassVar[str]
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -40,7 +42,8 @@ class Binary(Op):
         return rules.promoted(left, right, self.name)
 
     def value(self, left: Array, right: Array) -> Array:
-        raise NotImplementedError(type(self).__name__)
+        found: Array = getattr(np, self.ufunc)(left, right)
+        return found
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         """The gradient for the left operand, before it is summed over the axes that the operand lacks."""
@@ -80,15 +83,13 @@ class Add(Binary):
     __slots__ = ()
     name = "add"
     symbol = "+"
+    ufunc = "add"
     associative = True
     identity = 0
     keeps = ()
     sign = "+"
     noun = "total"
     commutative = True
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left + right
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return upstream
@@ -103,13 +104,11 @@ class Sub(Binary):
     __slots__ = ()
     name = "sub"
     symbol = "-"
+    ufunc = "subtract"
     identity = 0
     keeps = ()
     sign = "−"
     noun = "difference"
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left - right
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return upstream
@@ -154,6 +153,7 @@ class Div(Binary):
     __slots__ = ()
     name = "div"
     symbol = "/"
+    ufunc = "true_divide"
     identity = 1
     sign = "÷"
     noun = "quotient"
@@ -161,9 +161,6 @@ class Div(Binary):
     def result(self, left: Type, right: Type) -> str:
         rules.promoted(left, right, self.name)
         return FLOAT
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left / right
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return upstream / right
@@ -240,198 +237,42 @@ class Pow(Binary):
         return (0, 1, OUTPUT) if needed[1] else (0, 1) if needed[0] else ()
 
 
-class Maximum(Binary):
+class Extreme(Binary):
+    """The larger or smaller of two numbers; where they are equal, each gets half of the gradient. NaN with anything is
+    NaN, and each gets all of it."""
+
+    __slots__ = ()
+    called = True
+    associative = True
+    keeps = (0, 1)
+    role = "activation"
+    commutative = True
+
+    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        half = np.where(left == right, upstream * np.array(0.5, upstream.dtype), upstream)
+        loses = left < right if self.ufunc == "maximum" else left > right
+        return np.where(loses, np.array(0, upstream.dtype), half)
+
+    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
+        return self.to_left(upstream, y, right, left)
+
+
+class Maximum(Extreme):
     """The larger of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
     gets all of it."""
 
     __slots__ = ()
     name = "maximum"
-    called = True
-    associative = True
-    keeps = (0, 1)
-    role = "activation"
-    commutative = True
-
-    def value(self, left: Array, right: Array) -> Array:
-        return np.maximum(left, right)
-
-    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return _share(upstream, left, right)
-
-    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return _share(upstream, right, left)
+    ufunc = "maximum"
 
 
-class Minimum(Binary):
+class Minimum(Extreme):
     """The smaller of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
     gets all of it."""
 
     __slots__ = ()
     name = "minimum"
-    called = True
-    associative = True
-    keeps = (0, 1)
-    role = "activation"
-    commutative = True
-
-    def value(self, left: Array, right: Array) -> Array:
-        return np.minimum(left, right)
-
-    def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return _share(upstream, -left, -right)
-
-    def to_right(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
-        return _share(upstream, -right, -left)
-
-
-class Relation(Binary):
-    """A comparison of two numbers."""
-
-    __slots__ = ()
-    differentiable = False
-    noun = "mask"
-
-    def result(self, left: Type, right: Type) -> str:
-        rules.promoted(left, right, self.name)
-        return BOOL
-
-
-class Equality(Relation):
-    """A comparison of two numbers or of two bools."""
-
-    __slots__ = ()
-    commutative = True
-
-    def result(self, left: Type, right: Type) -> str:
-        if left.dtype == right.dtype == BOOL:
-            return BOOL
-        return super().result(left, right)
-
-
-class Eq(Equality):
-    """left == right"""
-
-    __slots__ = ()
-    name = "eq"
-    symbol = "=="
-
-    def value(self, left: Array, right: Array) -> Array:
-        found: Array = left == right
-        return found
-
-
-class Ne(Equality):
-    """left != right"""
-
-    __slots__ = ()
-    name = "ne"
-    symbol = "!="
-
-    def value(self, left: Array, right: Array) -> Array:
-        found: Array = left != right
-        return found
-
-
-class Lt(Relation):
-    """left < right"""
-
-    __slots__ = ()
-    name = "lt"
-    symbol = "<"
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left < right
-
-    def mirrored(self) -> Op:
-        return Gt()
-
-
-class Le(Relation):
-    """left <= right"""
-
-    __slots__ = ()
-    name = "le"
-    symbol = "<="
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left <= right
-
-    def mirrored(self) -> Op:
-        return Ge()
-
-
-class Gt(Relation):
-    """left > right"""
-
-    __slots__ = ()
-    name = "gt"
-    symbol = ">"
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left > right
-
-    def mirrored(self) -> Op:
-        return Lt()
-
-
-class Ge(Relation):
-    """left >= right"""
-
-    __slots__ = ()
-    name = "ge"
-    symbol = ">="
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left >= right
-
-    def mirrored(self) -> Op:
-        return Le()
-
-
-class Logical(Binary):
-    """A function of two bools."""
-
-    __slots__ = ()
-    noun = "mask"
-    commutative = True
-    differentiable = False
-
-    def result(self, left: Type, right: Type) -> str:
-        rules.boolean(left, 0, self.name)
-        rules.boolean(right, 1, self.name)
-        return BOOL
-
-
-class And(Logical):
-    """True where both are."""
-
-    __slots__ = ()
-    name = "and"
-    symbol = "and"
-    associative = True
-    identity = True
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left & right
-
-
-class Or(Logical):
-    """True where at least one is."""
-
-    __slots__ = ()
-    name = "or"
-    symbol = "or"
-    associative = True
-    identity = False
-
-    def value(self, left: Array, right: Array) -> Array:
-        return left | right
-
-
-def _share(upstream: Array, own: Array, other: Array) -> Array:
-    """The gradient where `own` is larger (or one of both is NaN), half of it where both are equal."""
-    half = np.where(own == other, upstream * np.array(0.5, upstream.dtype), upstream)
-    return np.where(own < other, np.array(0, upstream.dtype), half)
+    ufunc = "minimum"
 
 
 def _no_zero(divisor: Array) -> None:

@@ -191,3 +191,24 @@ class Op:
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Floating point operations of one application; a multiply-add counts as two."""
         return Size.of(0)
+
+
+class Single(Op):
+    """An op of one operand. A subclass says its `forward`, and its `backward` where it is differentiable."""
+
+    __slots__ = ()
+    operands = ("x",)
+
+    def forward(self, call: Call, x: Array) -> Array:
+        """The meaning, in NumPy."""
+        raise NotImplementedError(type(self).__name__)
+
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        """The gradient for x, given that of the result, y."""
+        raise NotImplementedError(type(self).__name__)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        return self.forward(call, *arrays)
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        return (self.backward(call, upstream, output, *arrays) if self.differentiable and call.needs(0) else None,)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
-from attndsl.ops.base import OUTPUT, Call, Mismatch, Op
+from attndsl.ops.base import OUTPUT, Call, Mismatch, Single
 from attndsl.ops.special import erf, sigmoid
 from attndsl.records import dataclass
 from attndsl.sizes import Size
@@ -19,30 +19,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Unary(Op):
-    """A function of one operand, the same at every place. A subclass says its `value`, and its `slope` where it has
-    one that is not zero."""
+class Unary(Single):
+    """A function of one operand, the same at every place. A subclass says its `value`, or by `ufunc` which of NumPy's
+    functions that is, and its `slope` where it has one that is not zero."""
 
-    operands = ("x",)
     pointwise = True
+    ufunc: ClassVar[str]
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def value(self, x: Array) -> Array:
-        raise NotImplementedError(type(self).__name__)
+        found: Array = getattr(np, self.ufunc)(x)
+        return found
 
     def slope(self, x: Array, y: Array) -> Array:
         """The derivative at x, where the value is y."""
         raise NotImplementedError(type(self).__name__)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return self.value(arrays[0])
+    def forward(self, call: Call, x: Array) -> Array:
+        return self.value(x)
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not (self.differentiable and call.needs(0)):
-            return (None,)
-        return (upstream * self.slope(arrays[0], output),)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        return upstream * self.slope(x, y)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return output.elements if output.dtype == FLOAT else Size.of(0)
@@ -58,8 +57,8 @@ class FloatFunction(Unary):
         rules.number(x, 0, self.name)
         return x.with_dtype(FLOAT)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return self.value(as_float(call, arrays[0]))
+    def forward(self, call: Call, x: Array) -> Array:
+        return self.value(as_float(call, x))
 
 
 class Exp(FloatFunction):
@@ -67,11 +66,9 @@ class Exp(FloatFunction):
 
     __slots__ = ()
     name = "exp"
+    ufunc = "exp"
     keeps = (OUTPUT,)
     role = "activation"
-
-    def value(self, x: Array) -> Array:
-        return np.exp(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return y
@@ -82,10 +79,8 @@ class Log(FloatFunction):
 
     __slots__ = ()
     name = "log"
+    ufunc = "log"
     keeps = (0,)
-
-    def value(self, x: Array) -> Array:
-        return np.log(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return 1 / x
@@ -96,10 +91,8 @@ class Sqrt(FloatFunction):
 
     __slots__ = ()
     name = "sqrt"
+    ufunc = "sqrt"
     keeps = (OUTPUT,)
-
-    def value(self, x: Array) -> Array:
-        return np.sqrt(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return 0.5 / y
@@ -124,11 +117,9 @@ class Tanh(FloatFunction):
 
     __slots__ = ()
     name = "tanh"
+    ufunc = "tanh"
     keeps = (OUTPUT,)
     role = "activation"
-
-    def value(self, x: Array) -> Array:
-        return np.tanh(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return 1 - y * y
@@ -171,11 +162,9 @@ class Sin(FloatFunction):
 
     __slots__ = ()
     name = "sin"
+    ufunc = "sin"
     keeps = (0,)
     noun = "sine"
-
-    def value(self, x: Array) -> Array:
-        return np.sin(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return np.cos(x)
@@ -186,11 +175,9 @@ class Cos(FloatFunction):
 
     __slots__ = ()
     name = "cos"
+    ufunc = "cos"
     keeps = (0,)
     noun = "cosine"
-
-    def value(self, x: Array) -> Array:
-        return np.cos(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return -np.sin(x)
@@ -201,10 +188,8 @@ class Floor(FloatFunction):
 
     __slots__ = ()
     name = "floor"
+    ufunc = "floor"
     differentiable = False
-
-    def value(self, x: Array) -> Array:
-        return np.floor(x)
 
 
 class Ceil(FloatFunction):
@@ -212,10 +197,8 @@ class Ceil(FloatFunction):
 
     __slots__ = ()
     name = "ceil"
+    ufunc = "ceil"
     differentiable = False
-
-    def value(self, x: Array) -> Array:
-        return np.ceil(x)
 
 
 class Round(FloatFunction):
@@ -223,10 +206,8 @@ class Round(FloatFunction):
 
     __slots__ = ()
     name = "round"
+    ufunc = "rint"
     differentiable = False
-
-    def value(self, x: Array) -> Array:
-        return np.rint(x)
 
 
 class NumberFunction(Unary):
@@ -244,10 +225,8 @@ class Neg(NumberFunction):
 
     __slots__ = ()
     name = "neg"
+    ufunc = "negative"
     keeps = ()
-
-    def value(self, x: Array) -> Array:
-        return np.negative(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return np.array(-1, x.dtype)
@@ -258,12 +237,10 @@ class Abs(NumberFunction):
 
     __slots__ = ()
     name = "abs"
+    ufunc = "abs"
     called = True
     keeps = (0,)
     role = "activation"
-
-    def value(self, x: Array) -> Array:
-        return np.abs(x)
 
     def slope(self, x: Array, y: Array) -> Array:
         return _sign(x)
@@ -286,6 +263,7 @@ class Not(Unary):
 
     __slots__ = ()
     name = "not"
+    ufunc = "logical_not"
     noun = "mask"
     differentiable = False
 
@@ -293,31 +271,31 @@ class Not(Unary):
         rules.boolean(x, 0, self.name)
         return x
 
-    def value(self, x: Array) -> Array:
-        return np.logical_not(x)
-
 
 @dataclass(frozen=True, slots=True)
-class Cast(Op):
+class Cast(Single):
     """x in another dtype: floats to int towards zero, numbers to bool by `x != 0`, bools to 0 and 1."""
 
     name = "cast"
-    operands = ("x",)
     pointwise = True
     keeps = ()
     role = "none"
     dtype: str
+
+    @property
+    def differentiable(self) -> bool:
+        return self.dtype == FLOAT
 
     def infer(self, x: Type) -> Type:
         if self.dtype not in DTYPES:
             raise Mismatch("E0204", f"there is no dtype `{self.dtype}`", help="one of float, int, bool")
         return x.with_dtype(self.dtype)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return arrays[0].astype(call.dtype(self.dtype), copy=False)
+    def forward(self, call: Call, x: Array) -> Array:
+        return x.astype(call.dtype(self.dtype), copy=False)
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (upstream if self.dtype == FLOAT and call.needs(0) else None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        return upstream
 
 
 class StopGradient(Unary):

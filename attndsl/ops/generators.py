@@ -9,7 +9,7 @@ from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, generator
 from attndsl.ops.base import Call, Mismatch, Op
-from attndsl.ops.movement import in_range
+from attndsl.ops.pieces import in_range
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type

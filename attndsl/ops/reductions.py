@@ -8,7 +8,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, places, softmax, softmax_gradient, spread, sunk_gradient
-from attndsl.ops.base import OUTPUT, Call, Op
+from attndsl.ops.base import OUTPUT, Call, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
@@ -20,10 +20,9 @@ P = TypeVar("P")  # values of a graph, types, or arrays with theirs
 
 
 @dataclass(frozen=True, slots=True)
-class Reduction(Op):
+class Reduction(Single):
     """Combines all elements along the axes `over`, which the result lacks."""
 
-    operands = ("x",)
     called = True
     over: tuple[Axis, ...]
 
@@ -62,15 +61,13 @@ class Sum(Reduction):
     def result(self, x: Type) -> str:
         return FLOAT if x.dtype == FLOAT else INT
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        found: Array = arrays[0].sum(self.places(call), dtype=call.dtype(call.output.dtype))
+    def forward(self, call: Call, x: Array) -> Array:
+        found: Array = x.sum(self.places(call), dtype=call.dtype(call.output.dtype))
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         places = self.places(call)
-        return (np.broadcast_to(np.expand_dims(upstream, places), arrays[0].shape),)
+        return np.broadcast_to(np.expand_dims(upstream, places), x.shape)
 
 
 class Mean(Reduction):
@@ -83,16 +80,14 @@ class Mean(Reduction):
     def result(self, x: Type) -> str:
         return FLOAT
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, places = as_float(call, arrays[0]), self.places(call)
+    def forward(self, call: Call, x: Array) -> Array:
+        x, places = as_float(call, x), self.places(call)
         found: Array = x.sum(places) / _count(x, places)
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
-        x, places = arrays[0], self.places(call)
-        return (np.broadcast_to(np.expand_dims(upstream / _count(x, places), places), x.shape),)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        places = self.places(call)
+        return np.broadcast_to(np.expand_dims(upstream / _count(x, places), places), x.shape)
 
 
 class Max(Reduction):
@@ -103,13 +98,13 @@ class Max(Reduction):
     keeps = (0, OUTPUT)
     needs_elements = True
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
+    def forward(self, call: Call, x: Array) -> Array:
         not_empty(self, call, self.over)
-        found: Array = arrays[0].max(self.places(call))
+        found: Array = x.max(self.places(call))
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (_to_extreme(upstream, output, arrays[0], self.places(call)) if call.needs(0) else None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        return _to_extreme(upstream, y, x, self.places(call))
 
 
 class Min(Reduction):
@@ -120,13 +115,13 @@ class Min(Reduction):
     keeps = (0, OUTPUT)
     needs_elements = True
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
+    def forward(self, call: Call, x: Array) -> Array:
         not_empty(self, call, self.over)
-        found: Array = arrays[0].min(self.places(call))
+        found: Array = x.min(self.places(call))
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        return (_to_extreme(upstream, output, arrays[0], self.places(call)) if call.needs(0) else None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        return _to_extreme(upstream, y, x, self.places(call))
 
 
 class Prod(Reduction):
@@ -140,23 +135,22 @@ class Prod(Reduction):
     def result(self, x: Type) -> str:
         return FLOAT if x.dtype == FLOAT else INT
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        found: Array = arrays[0].prod(self.places(call), dtype=call.dtype(call.output.dtype))
+    def forward(self, call: Call, x: Array) -> Array:
+        found: Array = x.prod(self.places(call), dtype=call.dtype(call.output.dtype))
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         """Each element's is the product of the others, before it and behind it: nothing is divided by one that may be
         0."""
-        if not call.needs(0):
-            return (None,)
         places = self.places(call)
-        moved = np.moveaxis(arrays[0], places, range(len(places)))
+        moved = np.moveaxis(x, places, range(len(places)))
         flat = moved.reshape(-1, *moved.shape[len(places) :])
         before, behind = np.ones_like(flat), np.ones_like(flat)
         before[1:] = flat[:-1].cumprod(0)
         behind[:-1] = flat[:0:-1].cumprod(0)[::-1]
         others = (before * behind).reshape(moved.shape)
-        return (np.moveaxis(others, range(len(places)), places) * np.expand_dims(upstream, places),)
+        found: Array = np.moveaxis(others, range(len(places)), places) * np.expand_dims(upstream, places)
+        return found
 
 
 class Any(Reduction):
@@ -170,8 +164,8 @@ class Any(Reduction):
         rules.boolean(x, 0, self.name)
         return BOOL
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return np.asarray(arrays[0].any(self.places(call)))
+    def forward(self, call: Call, x: Array) -> Array:
+        return np.asarray(x.any(self.places(call)))
 
 
 class All(Reduction):
@@ -185,16 +179,15 @@ class All(Reduction):
         rules.boolean(x, 0, self.name)
         return BOOL
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        return np.asarray(arrays[0].all(self.places(call)))
+    def forward(self, call: Call, x: Array) -> Array:
+        return np.asarray(x.all(self.places(call)))
 
 
 @dataclass(frozen=True, slots=True)
-class ArgMax(Op):
+class ArgMax(Single):
     """The index of the largest element along `over`; of equal ones the lowest."""
 
     name = "argmax"
-    operands = ("x",)
     called = True
     noun = "best"
     differentiable = False
@@ -206,9 +199,9 @@ class ArgMax(Op):
         rules.has(x, (self.over,), 0, self.name)
         return x.without(self.over).with_dtype(INT)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
+    def forward(self, call: Call, x: Array) -> Array:
         not_empty(self, call, (self.over,))
-        found: Array = arrays[0].argmax(call.inputs[0].index(self.over))
+        found: Array = x.argmax(call.inputs[0].index(self.over))
         return found
 
 
@@ -281,13 +274,12 @@ class Softmax(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class LogSoftmax(Op):
+class LogSoftmax(Single):
     """The logarithm of the softmax along `over`. It is what IEEE arithmetic makes of (x - m) - log(sum of e^(x - m))
     with the largest x as m, so that no digits are lost however far from 0 a row lies. A row that holds NaN or +inf, or
     nothing but -inf, has no such logarithm: it is NaN throughout, and so is its gradient."""
 
     name = "log_softmax"
-    operands = ("x",)
     called = True
     keeps = (OUTPUT,)
     over: tuple[Axis, ...]
@@ -297,30 +289,28 @@ class LogSoftmax(Op):
         rules.has(x, self.over, 0, self.name)
         return x.with_dtype(FLOAT)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, at = as_float(call, arrays[0]), places(call.inputs[0].axes, self.over)
+    def forward(self, call: Call, x: Array) -> Array:
+        x, at = as_float(call, x), places(call.inputs[0].axes, self.over)
         shifted: Array = x - x.max(axis=at, keepdims=True, initial=-np.inf)
         shifted -= np.log(np.exp(shifted).sum(at, keepdims=True))
         return shifted
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         total = upstream.sum(axis=places(call.inputs[0].axes, self.over), keepdims=True)
-        return (upstream - np.exp(output) * total,)
+        found: Array = upstream - np.exp(y) * total
+        return found
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return output.elements * 5
 
 
 @dataclass(frozen=True, slots=True)
-class LogSumExp(Op):
+class LogSumExp(Single):
     """The logarithm of the sum of e^x along `over`. It is -inf where nothing is added (no elements, or all of them
     -inf), else as IEEE arithmetic gives it (+inf where +inf is added, NaN where NaN is). Its gradient is e^(x - y) at
     each x, y being the result, and zeros where nothing is added."""
 
     name = "logsumexp"
-    operands = ("x",)
     called = True
     keeps = (0, OUTPUT)
     over: tuple[Axis, ...]
@@ -330,19 +320,18 @@ class LogSumExp(Op):
         rules.has(x, self.over, 0, self.name)
         return x.without(*self.over).with_dtype(FLOAT)
 
-    def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, at = as_float(call, arrays[0]), places(call.inputs[0].axes, self.over)
+    def forward(self, call: Call, x: Array) -> Array:
+        x, at = as_float(call, x), places(call.inputs[0].axes, self.over)
         highest = x.max(axis=at, keepdims=True, initial=-np.inf)
         highest[~np.isfinite(highest)] = 0
         found: Array = np.log(np.exp(x - highest).sum(at)) + highest.squeeze(at)
         return found
 
-    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        if not call.needs(0):
-            return (None,)
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         at = places(call.inputs[0].axes, self.over)
-        total = np.where(output == -np.inf, np.array(0, output.dtype), output)
-        return (np.expand_dims(upstream, at) * np.exp(arrays[0] - np.expand_dims(total, at)),)
+        total = np.where(y == -np.inf, np.array(0, y.dtype), y)
+        found: Array = np.expand_dims(upstream, at) * np.exp(x - np.expand_dims(total, at))
+        return found
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         return inputs[0].elements * 4

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.ops.arithmetic import Mul
 from attndsl.ops.generators import Parameter
-from attndsl.ops.movement import Take
+from attndsl.ops.pieces import Take
 from attndsl.ops.reductions import Sum
 
 Origins = frozenset[str]

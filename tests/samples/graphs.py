@@ -12,7 +12,9 @@ from attndsl.diagnostics import Source, Span
 from attndsl.graph import Bound, Graph, Initializer, InputInfo, OutputInfo, ParameterInfo, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import arithmetic as a
+from attndsl.ops import comparison as c
 from attndsl.ops import movement as m
+from attndsl.ops import pieces as p
 from attndsl.ops.contraction import Dot
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.elementwise import Cast, Erf, Rsqrt, Tanh
@@ -197,7 +199,7 @@ def scan(reverse: bool = False) -> Graph:
 
     def layer(i: GraphBuilder, index: Value, sequence: Value) -> tuple[Value, ...]:
         def cell(j: GraphBuilder, at: Value, state: Value) -> tuple[Value, ...]:
-            now = j.emit(m.Take(axis("T")), sequence, at)
+            now = j.emit(p.Take(axis("T")), sequence, at)
             state = j.emit(a.Add(), _square(j, state, "h.*.recurrent"), _square(j, now, "h.*.given"))
             state = j.emit(Tanh(), state, names=("h.*.state",))
             return state, state
@@ -217,9 +219,11 @@ def decoder(dropout: float = 0.0, **sizes: int) -> Graph:
     tokens = b.input("tokens", "int B T", below="vocab")
     table = b.parameter("wte.table", "vocab W=H*K", "normal", 0.4)
     place = b.emit(
-        m.Take(axis("context")), b.parameter("wpe.table", "context W=H*K", "truncated", 0.4), b.emit(Range(axis("T")))
+        p.Take(axis("context")),
+        b.parameter("wpe.table", "context W=H*K", "truncated", 0.4),
+        b.emit(Range(axis("T"))),
     )
-    x = b.emit(a.Add(), b.emit(m.Take(axis("vocab")), table, tokens), place)
+    x = b.emit(a.Add(), b.emit(p.Take(axis("vocab")), table, tokens), place)
 
     def attention(i: GraphBuilder, x: Value) -> Value:
         def unflatten(y: Value) -> Value:
@@ -229,7 +233,7 @@ def decoder(dropout: float = 0.0, **sizes: int) -> Graph:
         q, k, v = (unflatten(i.linear(renamed, f"h.*.attn.{n}", "in=H*K", "out=H*K")) for n in "qkv")
         k, v = i.rename(k, "T", "S=T"), i.rename(v, "T", "S=T")
         score = i.emit(a.Div(), i.emit(Dot(axes("K")), q, k), i.constant(2.0))
-        causal = i.emit(a.Ge(), i.emit(Range(axis("T"))), i.emit(Range(axis("S=T"))))
+        causal = i.emit(c.Ge(), i.emit(Range(axis("T"))), i.emit(Range(axis("S=T"))))
         weight = i.emit(Softmax(axes("S=T")), score, causal, names=("h.*.attn.weight",))
         mixed = i.emit(Dot(axes("S=T")), i.emit(Dropout(dropout, "h.*.attn"), weight), v)
         return i.linear(i.emit(m.Flatten(axes("H K"), axis("in=H*K")), mixed), "h.*.attn.out", "in=H*K", "W=H*K")
@@ -249,7 +253,7 @@ def decoder(dropout: float = 0.0, **sizes: int) -> Graph:
     logits = b.emit(Dot(axes("W=H*K")), b.norm(x, "ln_f", "W=H*K"), table)
     b.output("logits", logits)
     targets = b.input("targets", "int B T", optional=True, below="vocab")
-    chosen = b.emit(m.Take(axis("vocab")), b.emit(LogSoftmax(axes("vocab")), logits), targets)
+    chosen = b.emit(p.Take(axis("vocab")), b.emit(LogSoftmax(axes("vocab")), logits), targets)
     b.output("loss", b.emit(a.Mul(), b.emit(Mean(axes("B T")), chosen), b.constant(-1.0)), "targets")
     return b.graph()
 
@@ -280,7 +284,7 @@ def defaults() -> Graph:
     start = b.emit(Tanh(), b.parameter("start", "D"))
     state = b.default(b.input("state", "float D", optional=True), start, "tanh(start)")
     table = b.parameter("table", "context D")
-    x = b.emit(a.Add(), x, b.emit(m.Take(axis("context")), table, place))
+    x = b.emit(a.Add(), x, b.emit(p.Take(axis("context")), table, place))
 
     def layer(i: GraphBuilder, index: Value, carried: Value) -> tuple[Value, ...]:
         memory = i.rename(carried, "T", "S=T")

@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.lazy import np
-from attndsl.ops import along, contraction, control, elementwise, fused, generators, movement, reductions
+from attndsl.ops import (
+    along,
+    contraction,
+    control,
+    elementwise,
+    fused,
+    generators,
+    movement,
+    pieces,
+    reductions,
+)
 from attndsl.ops import arithmetic as a
+from attndsl.ops import comparison as c
+from attndsl.ops import pieces as p
 from attndsl.ops.arrays import generator
 from attndsl.ops.base import Op
 from attndsl.sizes import Size
@@ -208,14 +220,21 @@ def _binary() -> list[Sample]:
         ),
     ]
     ties = {0: integers(0, 3), 1: integers(0, 3)}
-    for function in (a.Eq(), a.Ne(), a.Lt(), a.Le(), a.Gt(), a.Ge()):
+    for function in (
+        c.Eq(),
+        c.Ne(),
+        c.Lt(),
+        c.Le(),
+        c.Gt(),
+        c.Ge(),
+    ):
         found += [
             sample(function, "int T", "int S", makers=ties),
             sample(function, "float B T", "float T", makers=ties),
             sample(function, "float T", "int", makers=ties),
         ]
-    found += [sample(function, "bool T", "bool B T") for function in (a.Eq(), a.Ne(), a.And(), a.Or())]
-    found += [sample(function, "bool T", "bool S") for function in (a.And(), a.Or())]
+    found += [sample(function, "bool T", "bool B T") for function in (c.Eq(), c.Ne(), c.And(), c.Or())]
+    found += [sample(function, "bool T", "bool S") for function in (c.And(), c.Or())]
     found += [
         sample(a.Where(), "bool B T", "float B T", "float B T"),
         sample(a.Where(), "bool T", "float B T", "float"),
@@ -325,43 +344,47 @@ def _movement() -> list[Sample]:
         sample(m.Concat((of("T"), of("S")), Axis("U", size("T") + size("S"))), "float B T", "float B S"),
         sample(m.Concat((of("T"), of("T")), Axis("U", size("T") * 2)), "float B T D", "float T D B"),
         sample(m.Concat((of("T"), of("S"), of("T")), Axis("U", size("S") + size("T") * 2)), "int T", "int S", "int T"),
-        sample(m.Slice(of("D"), size("1"), of("T")), "float B D"),
-        sample(m.Slice(of("D"), size("T"), of("U=T")), "float D B"),
-        sample(m.Slice(of("D"), size("D"), of("0")), "float D", label="of nothing"),
-        sample(m.Select(of("T"), size("1")), "float B T D"),
-        sample(m.Select(of("D"), size("S")), "int D"),
+        sample(p.Slice(of("D"), size("1"), of("T")), "float B D"),
+        sample(p.Slice(of("D"), size("T"), of("U=T")), "float D B"),
+        sample(p.Slice(of("D"), size("D"), of("0")), "float D", label="of nothing"),
+        sample(p.Select(of("T"), size("1")), "float B T D"),
+        sample(p.Select(of("D"), size("S")), "int D"),
         sample(m.Flip(of("T")), "float B T D"),
         sample(m.Flip(of("T")), "bool T"),
     ]
     index = {1: integers(0, SIZES["V"])}
     found += [
-        sample(m.Take(of("V")), "float V D", "int B T", makers=index, label="of an embedding"),
-        sample(m.Take(of("V")), "float D V", "int B T", makers=index),
-        sample(m.Take(of("V")), "float V", "int T S", makers=index),
-        sample(m.Take(of("V")), "float V H", "int", makers=index),
-        sample(m.Take(of("V")), "float B T V", "int B T", makers=index, label="one per place"),
-        sample(m.Take(of("V")), "float B V D", "int T B", makers=index),
-        sample(m.Take(of("V")), "float V D", "int D", makers=index),
-        sample(m.Take(of("V")), "float V D", "int V", makers=index, label="by an index over the same axis"),
-        sample(m.Take(of("V")), "float V D", "int V T", makers=index, label="over the same axis and a new one"),
-        sample(m.Take(of("V")), "float V B D", "int B V", makers=index, label="per place, over the same axis"),
+        sample(p.Take(of("V")), "float V D", "int B T", makers=index, label="of an embedding"),
+        sample(p.Take(of("V")), "float D V", "int B T", makers=index),
+        sample(p.Take(of("V")), "float V", "int T S", makers=index),
+        sample(p.Take(of("V")), "float V H", "int", makers=index),
+        sample(p.Take(of("V")), "float B T V", "int B T", makers=index, label="one per place"),
+        sample(p.Take(of("V")), "float B V D", "int T B", makers=index),
+        sample(p.Take(of("V")), "float V D", "int D", makers=index),
+        sample(p.Take(of("V")), "float V D", "int V", makers=index, label="by an index over the same axis"),
+        sample(p.Take(of("V")), "float V D", "int V T", makers=index, label="over the same axis and a new one"),
+        sample(p.Take(of("V")), "float V B D", "int B V", makers=index, label="per place, over the same axis"),
         sample(
-            m.Take(of("V")), "float V B D", "int T V B", makers=index, label="per place, the same axis and a new one"
+            p.Take(of("V")),
+            "float V B D",
+            "int T V B",
+            makers=index,
+            label="per place, the same axis and a new one",
         ),
-        sample(m.Take(of("V")), "bool V", "int T", makers=index),
-        sample(m.Take(of("V")), "float V E", "int T", makers=index, E=40, label="of wide rows"),
-        sample(m.ScatterAdd(axes("T"), of("V")), "float B T D", "int T", makers=index),
-        sample(m.ScatterAdd(axes("T"), of("V")), "float D T B", "int B T", makers=index, label="one per place"),
-        sample(m.ScatterAdd(axes("B T"), of("V")), "float B T D", "int B T", makers=index, label="of an embedding"),
-        sample(m.ScatterAdd(axes("T B"), of("V")), "float B H T", "int B H T", makers=index, label="and an axis kept"),
-        sample(m.ScatterAdd(axes("T"), of("V")), "int T", "int T", makers=index),
-        sample(m.ScatterAdd(axes("T"), of("V")), "float T E", "int T", makers=index, E=40, label="of wide rows"),
+        sample(p.Take(of("V")), "bool V", "int T", makers=index),
+        sample(p.Take(of("V")), "float V E", "int T", makers=index, E=40, label="of wide rows"),
+        sample(p.ScatterAdd(axes("T"), of("V")), "float B T D", "int T", makers=index),
+        sample(p.ScatterAdd(axes("T"), of("V")), "float D T B", "int B T", makers=index, label="one per place"),
+        sample(p.ScatterAdd(axes("B T"), of("V")), "float B T D", "int B T", makers=index, label="of an embedding"),
+        sample(p.ScatterAdd(axes("T B"), of("V")), "float B H T", "int B H T", makers=index, label="and an axis kept"),
+        sample(p.ScatterAdd(axes("T"), of("V")), "int T", "int T", makers=index),
+        sample(p.ScatterAdd(axes("T"), of("V")), "float T E", "int T", makers=index, E=40, label="of wide rows"),
     ]
     for stride, dilation, before, after in ((1, 1, 0, 0), (2, 1, 1, 1), (1, 2, 2, 2), (3, 1, 0, 2)):
         places = (SIZES["D"] + before + after - dilation * (SIZES["R"] - 1) - 1) // stride + 1
         numbers = tuple(Size.of(n) for n in (stride, dilation, before, after))
-        positions = Axis("P", m.Windows.count(size("D"), size("R"), *numbers))
-        window = m.Windows(of("D"), positions, of("R"), *numbers)
+        positions = Axis("P", pieces.Windows.count(size("D"), size("R"), *numbers))
+        window = p.Windows(of("D"), positions, of("R"), *numbers)
         found.append(sample(window, "float B D T", label=f"{places} places"))
     return found
 
