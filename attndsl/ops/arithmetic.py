@@ -289,11 +289,10 @@ def _power(base: Array, exponent: float) -> Array:
             if bit == "1":
                 result = result * base
         return result
-    if abs(exponent) == 0.5:
-        root: Array = np.sqrt(base)
-        return root if exponent > 0 else 1 / root
+    if exponent == 0.5:
+        return np.sqrt(base)
     found: Array = np.power(base, np.array(exponent, base.dtype))
-    return found
+    return np.where(base > 0, found, 1 / np.sqrt(base)) if exponent == -0.5 else found  # what is not above 0 as `rsqrt`
 
 
 @dataclass(frozen=True, slots=True)
