@@ -1,5 +1,6 @@
 """What people write who come from PyTorch, NumPy, JAX, einops or Python, and what it is here.
 
+Given a text and where in it something means nothing here, the room gives a help line with what to write instead.
 `table` is the one list of such habits; `written` reads what stands in the author's text, `advice` finds the habit and
 fills in the author's own names, `notations` translates patterns and numbered axes. The parser, the elaborator and the
 recipes ask when something means nothing to them; nothing else loads this. docs/coming-from.md is written from what the

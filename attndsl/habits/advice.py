@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from attndsl.habits import notations
-from attndsl.habits.table import ARGUMENTS, CALLS, MODULES, NAMES, OPTIONS, STATEMENTS
+from attndsl.habits.table import ARGUMENTS, CALLS, MODULES, NAMES, NUMPY_LIKE, OPTIONS, STATEMENTS
 from attndsl.habits.written import ForeignText, bracketed, items, operand_before, quoted, read, split
 from attndsl.records import dataclass, replace
 
@@ -268,7 +268,7 @@ def _parted(call: ForeignCall, _: str | None) -> str:
     count = call.argument(1)
     if call.name == "split" and items(count):
         return f"split({call.operand}, over={axis} -> {count.replace('(', '[').replace(')', ']')})"
-    if count and call.name == "split" and call.written.path[0] not in ("np", "jnp", "numpy"):
+    if count and call.name == "split" and call.written.path[0] not in NUMPY_LIKE:
         return f"split({call.operand}, over={axis} -> [a={count}, b={axis} - {count}])"
     parts = int(count) if count.isdigit() and 1 < int(count) < 9 else 2
     size = f"{axis} / {parts}"

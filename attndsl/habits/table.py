@@ -15,6 +15,9 @@ MODULES = frozenset((
 ))  # fmt: skip
 """What a path begins with: nothing here is called through a module."""
 
+NUMPY_LIKE = frozenset(("np", "jnp", "numpy"))
+"""Those in which `split` takes a number of parts, and not their size."""
+
 CALLS: dict[str, str] = {
     # axes
     **dict.fromkeys(("view", "reshape"), "[reshaped]"),
@@ -39,6 +42,10 @@ CALLS: dict[str, str] = {
     **dict.fromkeys(("matmul", "mm", "bmm", "dot", "inner", "vdot"), "dot({x}, {1|w}, over={shared})"),
     "einsum": "[einsum]",
     # functions
+    **{
+        name: f"{name}({{x}}, over={{over}})"
+        for name in ("sum", "mean", "any", "all", "argmax", "softmax", "log_softmax", "logsumexp", "cumsum", "cumprod")
+    },
     **dict.fromkeys(("amax", "max"), "max({x}, over={over})"),
     **dict.fromkeys(("amin", "min"), "min({x}, over={over})"),
     "argmin": "argmax(-{x}, over={over})",

@@ -66,15 +66,15 @@ def elsewhere(place: ParserPlace) -> Diagnostic | None:
 
 def foreign_call(place: ParserPlace) -> Diagnostic | None:
     """A call of another library around the mistake, which is then the smaller part of what is wrong."""
-    if place.bracket is None or place.bracket.text != "(":
-        return None
-    found = re.search(r"[A-Za-z_][\w.]*$", place.text[: place.bracket.start])
-    help = advise(place.text, found.start(), DeclaredNames(place.text)) if found else ""
-    if not found or not help:
-        return None
-    return place.say(
-        "E0010", f"`{found.group()}` is another library's", place.span(found.start(), found.end()), help=help
-    )
+    for bracket in place.parser.open_tokens():
+        found = re.search(r"[A-Za-z_][\w.]*$", place.text[: bracket.start]) if bracket in place.parts else None
+        help = advise(place.text, found.start(), DeclaredNames(place.text)) if found else ""
+        if found and help:
+            name = found.group()
+            return place.say(
+                "E0010", f"`{name}` is another library's", place.span(found.start(), found.end()), help=help
+            )
+    return None
 
 
 def nameless_slice(place: ParserPlace) -> Diagnostic | None:

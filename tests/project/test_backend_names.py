@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = {name for backend in backends().values() for name in backend.names}
 SPELLED = re.compile(rf"(--backend|--against|--reference|backend=['\"]?) ?({'|'.join(sorted(NAMES))})\b")
 
-PACKAGES = {"attndsl/lazy.py"}  # where a text that is called as a backend is means the package
+PACKAGES = {
+    "attndsl/lazy.py",
+    "attndsl/habits/table.py",
+}  # where a text that is called as a backend is means the package
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
