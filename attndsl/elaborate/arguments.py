@@ -1,6 +1,6 @@
 """What calls give a block, a mask or a bias: sorted by the parameters that it is for.
 
-Not everything needs to be given at once. What is given already stays with the value (`Given`), compile-time values and
+Not everything needs to be given at once. What is given already stays with the value (`Arguments`), compile-time values and
 tensors alike, and a later call adds to it: `rms_norm(eps=1e-5)`, `window(128)`, `adaptive(by=condition)`.
 """
 
@@ -12,16 +12,16 @@ from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate.elsewhere import option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import lift
-from attndsl.elaborate.values import Evaluated, Given, Several, describe, lacking
+from attndsl.elaborate.values import Arguments, Evaluated, Several, describe, lacking
 from attndsl.graph import Value
 from attndsl.syntax import tree
 from attndsl.values import Nothing
 
 
 def given_at(
-    declared: tree.Declared, earlier: Given, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated],
+    declared: tree.Declared, earlier: Arguments, positional: Sequence[Evaluated], keywords: Mapping[str, Evaluated],
     frame: Frame, call: Span,
-) -> Given:  # fmt: skip
+) -> Arguments:  # fmt: skip
     """What was given `earlier`, and what this call gives. Compile-time values go to the hyperparameters and tensors to
     the tensors, each in order. Tensors that a later call gives by position stand before those of an earlier one, so
     that with `f = b(c)`, `x |> f` is `x |> b(c)`.
@@ -58,7 +58,7 @@ def given_at(
         _known(declared, free[len(numbers)], waiting[0])
     _fit(declared, numbers, len(free), "hyperparameter", len(declared.hyperparameters))
     _fit(declared, waiting, len(unfilled), "tensor", len(declared.tensors))
-    return Given(hyper, tensors, waiting)
+    return Arguments(hyper, tensors, waiting)
 
 
 def _unknown(declared: tree.Declared, name: str, value: Evaluated, call: Span, frame: Frame) -> AttnError:
@@ -108,7 +108,7 @@ def _second_list(block: tree.Block) -> str:
     return f"tensors stand in a second list, with their types: `block {block.name.text}()({names}) -> [*] {{ … }}`"
 
 
-def require_all(declared: tree.Declared, given: Given, span: Span, frame: Frame) -> None:
+def require_all(declared: tree.Declared, given: Arguments, span: Span, frame: Frame) -> None:
     """Raises E0103 where an argument that has no default is not given."""
     for parameter in lacking(declared, given):
         name, own = declared.name.text, parameter.name.text
@@ -122,7 +122,7 @@ def require_all(declared: tree.Declared, given: Given, span: Span, frame: Frame)
         )
 
 
-def _own(declared: tree.Declared, name: str, given: Given, frame: Frame) -> str:
+def _own(declared: tree.Declared, name: str, given: Arguments, frame: Frame) -> str:
     """What the argument `name` would be: the author's own value of that name, or the axis that a tensor has where the
     signature has that name."""
     if frame.viewpoint.in_user_file and frame.lookup(name) is not None:

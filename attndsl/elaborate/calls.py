@@ -12,10 +12,10 @@ from attndsl.elaborate.signatures import BoundAxes, bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
 from attndsl.elaborate.tensors import arrange, lift
 from attndsl.elaborate.values import (
+    Arguments,
     BlockValue,
     CompileTimeValue,
     Evaluated,
-    Given,
     LayerValue,
     Several,
     describe,
@@ -104,7 +104,9 @@ def apply_block(
     return result
 
 
-def _run(layer: LayerValue, given: Given, frame: Frame, span: Span, labels: Labels | None = None) -> CompileTimeValue:
+def _run(
+    layer: LayerValue, given: Arguments, frame: Frame, span: Span, labels: Labels | None = None
+) -> CompileTimeValue:
     """Elaborate the layer's body in a frame of its own, where the layer was declared. With the `labels` of the caller's
     body it has no place of its own: what it declares is declared among what that body declares. An error inside a
     standard block is said at the user's call."""
@@ -133,7 +135,7 @@ def _run(layer: LayerValue, given: Given, frame: Frame, span: Span, labels: Labe
 
 
 def _called_from(
-    problem: AttnError, block: tree.Block, span: Span, standard: bool, frame: Frame, given: Given
+    problem: AttnError, block: tree.Block, span: Span, standard: bool, frame: Frame, given: Arguments
 ) -> AttnError:
     """The same mistakes, with the call in view. What goes wrong in a standard block is the caller's mistake: the call
     becomes the place, and the block's line a note."""

@@ -10,7 +10,7 @@ from attndsl.elaborate.arguments import require_all
 from attndsl.elaborate.frames import Frame, Poison
 from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of
 from attndsl.elaborate.tensors import emit, lift
-from attndsl.elaborate.values import Evaluated, Given, as_axes
+from attndsl.elaborate.values import Arguments, Evaluated, as_axes
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
@@ -28,7 +28,9 @@ class BoundAxes:
     taken: dict[Axis, str] = field(default_factory=dict)  # outer axis → the signature's name that has it
 
 
-def bind(block: tree.Declared, given: Given, captured: Given, inner: Frame, frame: Frame, span: Span) -> BoundAxes:
+def bind(
+    block: tree.Declared, given: Arguments, captured: Arguments, inner: Frame, frame: Frame, span: Span
+) -> BoundAxes:
     """Bind what is given, and the defaults of what is not, to the names that a block, a mask or a bias has for them;
     `captured` is what was given before this call. The tensors of the call say what the axes are."""
     require_all(block, given, span, frame)

@@ -61,7 +61,7 @@ class Primitive:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class Arguments:
     """What has been given of the arguments of a block, a mask or a bias: its hyperparameters' values and its tensors by
     name, and tensors that take the names that are left, in order."""
 
@@ -83,10 +83,10 @@ class Given:
             yield given.value
 
 
-NOTHING_GIVEN = Given()
+NOTHING_GIVEN = Arguments()
 
 
-def lacking(declared: tree.Declared, given: Given) -> list[tree.Parameter]:
+def lacking(declared: tree.Declared, given: Arguments) -> list[tree.Parameter]:
     """The parameters without a default for which nothing is given yet."""
     there = {*given.settings, *given.named(declared)}
     return [p for p in declared.parameters if p.default is None and p.name.text not in there]
@@ -98,7 +98,7 @@ class BlockValue:
 
     block: tree.Block
     scope: FileScope
-    given: Given = NOTHING_GIVEN
+    given: Arguments = NOTHING_GIVEN
     parts: int = 1
 
     @property
@@ -129,7 +129,7 @@ class IndexFunctionValue:
     kind: str  # "mask" or "bias"
     declaration: tree.IndexFunction | None = None
     scope: FileScope | None = None
-    given: Given = NOTHING_GIVEN
+    given: Arguments = NOTHING_GIVEN
     place: Place | None = None  # of the parameters that it owns
     operator: str = ""
     operands: tuple[IndexFunctionValue | Number | Value, ...] = ()
@@ -329,7 +329,7 @@ def shown(value: CompileTimeValue) -> str:
     return value.text if isinstance(value, Text) else "none"
 
 
-def _shown_declared(declared: tree.Declared, given: Given) -> str:
+def _shown_declared(declared: tree.Declared, given: Arguments) -> str:
     """With what is given: in the order of the parameters, not of the call, and what has a default by its name."""
     there = {**given.settings, **given.named(declared)}
     parts, named = [], False

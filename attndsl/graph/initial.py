@@ -80,7 +80,7 @@ class LoopIndex(Op):
         return Type(INT)
 
 
-Part = Union[Initializer, float, object]
+StartPart = Union[Initializer, float, object]
 
 
 def written_out(initializer: Initializer, type: Type) -> Region:
@@ -90,7 +90,7 @@ def written_out(initializer: Initializer, type: Type) -> Region:
     return builder.region((), (_spread(_written(initializer, type, builder), type, builder),))
 
 
-def _written(part: Part, type: Type, builder: Builder) -> Value:
+def _written(part: StartPart, type: Type, builder: Builder) -> Value:
     if not isinstance(part, Initializer):
         return builder.emit(Constant(part))  # type: ignore[arg-type]
     if part.kind == INDEX:
