@@ -1,6 +1,6 @@
 """What calls give a block, a mask or a bias: sorted by the parameters that it is for.
 
-Not everything needs to be given at once. What is given already stays with the value (`Arguments`), compile-time values and
+Not everything needs to be given at once. What is given stays with the value (`Arguments`), compile-time values and
 tensors alike, and a later call adds to it: `rms_norm(eps=1e-5)`, `window(128)`, `adaptive(by=condition)`.
 """
 
