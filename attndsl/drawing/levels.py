@@ -93,7 +93,9 @@ class Levels:
     def frame_text(self, path: str) -> tuple[str, str]:
         """The kind and title of the frame round an open scope or layer."""
         info = self.graph.scopes[path]
-        label = path.rpartition(".")[2]
+        outer, _, label = path.rpartition(".")
+        if label.isdigit():
+            label = f"{outer.rpartition('.')[2]} {label}"  # of a repeat that is written out
         if info.kind in FRAMES:
             return info.kind, label
         kind = info.kind.replace("_", " ")

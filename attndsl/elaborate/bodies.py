@@ -12,7 +12,7 @@ from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
 from attndsl.elaborate.tensors import arrange, emit, lift
-from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, one_or_several
+from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, as_list, one_or_several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
@@ -44,28 +44,33 @@ def scope(node: tree.Scope, frame: Frame) -> CompileTimeValue:
 # ---------------------------------------------------------------- what repeat and scan share
 
 
+def first_value(item: tree.Carried, frame: Frame) -> Evaluated:
+    """What a name after `with` begins with, as its type says."""
+    value = lift(Evaluated(frame.evaluate(item.value), item.value.span, item.value), frame)
+    assert isinstance(value.value, Value)
+    if item.type is not None:
+        wanted = type_of(item.type, frame, (value.value.type,))
+        if set(wanted.axes) != set(value.value.type.axes) or wanted.dtype != value.value.type.dtype:
+            if not set(value.value.type.axes) <= set(wanted.axes) or wanted.dtype != value.value.type.dtype:
+                raise error(
+                    "E0208",
+                    f"this is {value.value.type}, but {wanted} is written",
+                    item.value.span,
+                    other=Label(item.type.span, "written here"),
+                    help=_as_wanted(item.value, value.value.type, wanted),
+                )
+            value = Evaluated(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
+        else:
+            value = Evaluated(arrange(value.tensor, wanted.axes, frame, item.span), item.value.span)
+    return value
+
+
 def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Evaluated]]:
     """What the body carries from one round to the next: what stands after `with`, and every tensor made outside that
     the body assigns to."""
     found: dict[str, Evaluated] = {}
     for item in node.carried:
-        value = lift(Evaluated(frame.evaluate(item.value), item.value.span, item.value), frame)
-        assert isinstance(value.value, Value)
-        if item.type is not None:
-            wanted = type_of(item.type, frame, (value.value.type,))
-            if set(wanted.axes) != set(value.value.type.axes) or wanted.dtype != value.value.type.dtype:
-                if not set(value.value.type.axes) <= set(wanted.axes) or wanted.dtype != value.value.type.dtype:
-                    raise error(
-                        "E0208",
-                        f"this is {value.value.type}, but {wanted} is written",
-                        item.value.span,
-                        other=Label(item.type.span, "written here"),
-                        help=_as_wanted(item.value, value.value.type, wanted),
-                    )
-                value = Evaluated(emit(frame, ops.Broadcast(wanted.axes), item.span, value), item.value.span)
-            else:
-                value = Evaluated(arrange(value.tensor, wanted.axes, frame, item.span), item.value.span)
-        found[item.name.text] = value
+        found[item.name.text] = first_value(item, frame)
     for statement in node.body:
         for name in assigned_names(statement):
             binding = frame.lookup(name.text)
@@ -178,7 +183,12 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         inside = ", ".join(argument.value.span.text for argument in node.count.arguments)
         help = f"write `repeat {node.name.text} in {inside}`"
         raise error("E0404", "a repeat takes a number, not a range", node.count.span, help=help)
-    count = size_of(frame.evaluate(node.count), node.count.span, frame, smallest=0)
+    given = frame.evaluate(node.count)
+    if node.unrolled or node.element is not None or as_list(given) is not None:
+        from attndsl.elaborate.unrolled import unrolled  # most models have none
+
+        return unrolled(node, given, frame)
+    count = size_of(given, node.count.span, frame, smallest=0)
     times = count.known(elaborator.sizes)
     if times is None:
         raise error(
@@ -269,4 +279,4 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     return _finish(node, frame, carried, outputs, len(carried))
 
 
-__all__ = ["repeat", "scan", "scope"]
+__all__ = ["first_value", "repeat", "scan", "scope"]

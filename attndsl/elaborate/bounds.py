@@ -47,17 +47,20 @@ class Budget:
         self.depth = 0
         self.loops = 0
         self.exhausted = False
+        self.unrolled: list[tuple[str, int]] = []
 
     def spend(self, steps: int, place: Span) -> None:
         """Take so many steps; raises E0111 where they are not left."""
         self.steps += steps
         if self.steps > self.limit:
             self.exhausted = True
+            written_out = [f"the body of `{name}` is written out {count:,} times" for name, count in self.unrolled]
+            allowed = f"{MAX_STEPS:,} are allowed, and {STEPS_FOR_A_CHARACTER} for each character of its files"
             raise error(
                 "E0111",
                 f"the model unrolls to more than {self.limit:,} operations",
                 place,
-                note=f"{MAX_STEPS:,} are allowed, and {STEPS_FOR_A_CHARACTER} for each character of its files",
+                note=(*written_out, allowed),
                 help="use `repeat` for layers that are alike; do blocks call each other again and again?",
             )
 
@@ -95,6 +98,13 @@ class Budget:
             yield
         finally:
             self.depth -= 1
+
+    @contextmanager
+    def unrolling(self, name: str, count: int) -> Iterator[None]:
+        """While the body of a repeat is written out for each of `count` elements."""
+        self.unrolled.append((name, count))
+        yield
+        self.unrolled.pop()
 
     @contextmanager
     def looping(self, place: Span) -> Iterator[None]:

@@ -111,9 +111,17 @@ class Layers:
     def _layer(self, part: Part, address: str, rounds: Box) -> str:
         if "*" in part.parts and part.parts["*"].exists(rounds):
             return self._list(part.parts["*"], address, rounds)
-        kind, arguments = self.kinds.get(address, ("Layer", ()))
         parts = self._parts(part, f"{address}.", rounds)
+        if parts and all(name.isdigit() for name, _ in parts):
+            return self._written_out(dict(parts))
+        kind, arguments = self.kinds.get(address, ("Layer", ()))
         return f"{self.layer_class(kind)}({', '.join([*keywords(parts), *arguments])})"
+
+    def _written_out(self, parts: Mapping[str, str]) -> str:
+        """The modules of a repeat whose rounds are written out, an empty one where a round has no parameters."""
+        count = 1 + max(map(int, parts))
+        modules = [parts.get(str(i)) or f"{self.layer_class('Layer')}()" for i in range(count)]
+        return f"nn.ModuleList([{', '.join(modules)}])"
 
     def _list(self, body: Part, address: str, rounds: Box) -> str:
         """The modules of a repeat."""

@@ -96,7 +96,9 @@ def plain(name: str) -> bool:
 
 
 def attribute(base: str, name: str, *, parameter: bool) -> str:
-    """The layer or parameter `name` of a module."""
+    """The layer or parameter `name` of a module; one that is a number is an element of a list."""
+    if name.isdigit():
+        return f"{base}[{name}]"
     if plain(name):
         return f"{base}.{name}"
     return f'{base}.{"_parameters" if parameter else "_modules"}["{name}"]'
