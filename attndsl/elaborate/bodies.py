@@ -16,7 +16,7 @@ from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, as_li
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.syntax import tree
-from attndsl.values import Formula, IndexVariable, Number
+from attndsl.values import Formula, IndexVariable, List, Number
 
 MAX_REPEATS = 10**15
 
@@ -80,15 +80,22 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
                 raise Poisoned
             if isinstance(binding.value, Value):
                 found[name.text] = Evaluated(binding.value, binding.span)
-            elif isinstance(binding.value, Number) and binding.value.axis is None:
+            elif isinstance(binding.value, List) or (isinstance(binding.value, Number) and binding.value.axis is None):
+                what, ways = ("list", ()) if isinstance(binding.value, List) else ("number", (_INSIDE,))
+                unrolled = (_UNROLLED,) if isinstance(node, tree.Repeat) else ()
                 raise error(
                     "E0207",
-                    f"`{name.text}` is a compile-time number; a body cannot change it from round to round",
+                    f"`{name.text}` is a compile-time {what}; a body cannot change it from round to round",
                     name.span,
                     other=Label(binding.span, "made here"),
-                    help="give the number made inside another name, or make it a tensor with `float(…)`",
+                    help=(*ways, *unrolled),
                 )
     return list(found.items())
+
+
+_KEEPS = "what `{}` carries keeps its type from round to round"
+_INSIDE = "give the number made inside another name, or make it a tensor with `float(…)`"
+_UNROLLED = "an `unrolled repeat` may change it: its body is written out for each round"
 
 
 def _as_wanted(node: tree.Expr, have: Type, wanted: Type) -> str | tuple[str, ...]:
@@ -132,10 +139,17 @@ def _finish_carried(
                 binding.span,
                 now,
                 other=Label(given.span, str(start)),
-                help=f"what `{node.name.text}` carries keeps its type from round to round",
+                help=(_KEEPS.format(node.name.text), *_way_out(node, value)),
             )
         results.append(arrange(value, start.axes, inner, binding.span))
     return results
+
+
+def _way_out(node: tree.Repeat | tree.Scan, value: object) -> tuple[str, ...]:
+    """The way out where what a repeat carries changes its sizes."""
+    if not isinstance(node, tree.Repeat) or not isinstance(value, Value):
+        return ()
+    return (f"where each round has sizes of its own, write `unrolled repeat {node.name.text} in …`",)
 
 
 def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan) -> list[Type]:

@@ -30,7 +30,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Initializer, Value
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, List, Nothing, Number, Operand, left_to_right, not_a_condition, operate
+from attndsl.values import SPELLINGS, List, Nothing, Number, Operand, joined, left_to_right, not_a_condition, operate
 
 # ---------------------------------------------------------------- names
 
@@ -216,7 +216,10 @@ def _applied(operator: str, left: Evaluated, culprit: Evaluated) -> str | tuple[
 
 
 def _with_list(operator: str, left: Evaluated, right: Evaluated, span: Span) -> CompileTimeValue:
-    """`depths == [2, 2]`, `kind in kinds`; between lists only: a tensor is not one of a list's elements."""
+    """`depths == [2, 2]`, `kind in kinds`, `kept + [x]`."""
+    lists = joined(operator, as_list(left.value), as_list(right.value))
+    if lists is not None:
+        return lists
     for side in (left, right):
         if isinstance(side.value, Value):
             way = "compare it with each element: `tokens == 0 or tokens == 1`" if operator == "in" else ()

@@ -24,7 +24,7 @@ from attndsl.values import Number
 
 def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> CompileTimeValue:
     """Run the body of `node` for each element of the list `given`, or so many times as the number `given` says."""
-    elements, axis = _elements(node, given, frame)
+    elements = _elements(node, given, frame)
     place = frame.label(node.name.text, node.name.span)
     around = frame.child("repeat", place)
     for item in node.carried:
@@ -42,16 +42,16 @@ def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Compil
             if isinstance(value, Value):
                 frame.name(value, frame.address(name))
     if emitted and emitted[0]:
-        return one_or_several([_stack(node, parts, axis, frame) for parts in zip(*_alike(node, emitted), strict=True)])
+        return one_or_several([_stack(node, parts, frame) for parts in zip(*_alike(node, emitted), strict=True)])
     names = own or [name for name in _carried(node, frame) if isinstance(_of(name, frame), Value)]
     return one_or_several([_of(name, around) for name in names])
 
 
-def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> tuple[Sequence[CompileTimeValue], Axis]:
-    """What the rounds are for, and the axis along which what they emit is stacked."""
+def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Sequence[CompileTimeValue]:
+    """What the rounds are for."""
     listed = as_list(given)
     if listed is not None:
-        return listed.values, Axis(node.name.text, Size.of(len(listed.values)))
+        return listed.values
     if node.element is not None:
         raise error(
             "E0104",
@@ -66,7 +66,7 @@ def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> tuple
     times = count.known(frame.elaborator.sizes)
     if times is None:
         raise error("E0404", f"`{count}` is not known at compile time", node.count.span)
-    return [Number.of(i) for i in range(times)], Axis.of(count)
+    return [Number.of(i) for i in range(times)]
 
 
 def _carried(node: tree.Repeat, frame: Frame) -> list[str]:
@@ -127,9 +127,10 @@ def _alike(node: tree.Repeat, emitted: Sequence[tuple[Value, ...]]) -> Sequence[
     return emitted
 
 
-def _stack(node: tree.Repeat, parts: Sequence[Value], axis: Axis, frame: Frame) -> Value:
-    """What the rounds emit, one behind the other along a new axis, which stands where that of a repeat does."""
-    first = parts[0].type
+def _stack(node: tree.Repeat, parts: Sequence[Value], frame: Frame) -> Value:
+    """What the rounds emit, one behind the other along an axis that is called as the counter is, and stands where that
+    of a repeat does."""
+    first, axis = parts[0].type, Axis(node.name.text, Size.of(len(parts)))
     if any(each.name == axis.name for each in first.axes):
         raise error(
             "E0205", f"what is emitted has the axis `{axis.name}` already", node.span, help="rename it in the body"

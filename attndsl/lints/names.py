@@ -178,6 +178,8 @@ class BodyReader:
             if not any(part is statement for statement in node.body):
                 self.expression(part)
         self.assign(node.name, "counter" if isinstance(node, tree.Repeat) else "other")
+        if isinstance(node, tree.Repeat) and node.element is not None:
+            self.assign(node.element, "counter")
         for carried in node.carried:
             self.assign(carried.name, "other")
         start, again = dict(self.names), set[str]()

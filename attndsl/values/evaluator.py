@@ -18,6 +18,7 @@ from attndsl.values.number import (
     Plain,
     Text,
     described,
+    joined,
     kind_of,
     operate,
     place_in,
@@ -187,7 +188,8 @@ class Evaluator:
             return self._either(chain)
 
         def combine(operator: str, left: Operand, right: Operand, span: Span) -> Operand:
-            return Operand(self.operate(operator, span, left, right, mixed=mixed), span)
+            lists = joined(operator, left.value, right.value)
+            return Operand(lists or self.operate(operator, span, left, right, mixed=mixed), span)
 
         return left_to_right(chain, self._operand, combine).value
 

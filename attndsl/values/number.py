@@ -353,6 +353,13 @@ def _contains(span: Span, wanted: object, values: tuple[Plain, ...]) -> Number:
     return found
 
 
+def joined(operator: str, left: object, right: object) -> List | None:
+    """`[1, 2] + [3]`; None where these are not two lists that are added."""
+    if operator != "+" or not isinstance(left, List) or not isinstance(right, List):
+        return None
+    return List((*left.values, *right.values))
+
+
 def place_in(found: List, at: OperandLike, span: Span) -> int:
     """The place that `list[at]` means; E0104 where `at` is not a whole number, E0404 where it is not known yet, E0211
     where the list has no such element."""

@@ -20,7 +20,7 @@ from attndsl.syntax import tree
 from attndsl.weights.expanding import WrittenLine, expanded, told_with_uses
 from attndsl.weights.forms import Form
 from attndsl.weights.lines import MapLine, parse_line
-from attndsl.weights.patterns import AddressPattern, parse_name
+from attndsl.weights.patterns import AddressPattern, counted, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
 from attndsl.weights.wording import merged, several
@@ -76,7 +76,8 @@ class WeightMap:
         self.section, self.graph = section, graph
         self.diagnostics: list[Diagnostic] = []
         parameters: dict[str, list[ParameterInfo]] = {}
-        for info in graph.parameters:
+        self.parameters = tuple(map(counted, graph.parameters))
+        for info in self.parameters:
             parameters.setdefault(info.address, []).append(info)
         self.lines: list[Resolved] = []
         self.families: list[Family] = []
@@ -157,7 +158,7 @@ class WeightMap:
         twice: list[tuple[str, AttnError]] = []
         lost: list[tuple[str, AttnError]] = []
         filling, written, filled = (_by_address(some) for some in (takers, givers, [t for t in takers if t.two_way]))
-        for info in self.graph.parameters:
+        for info in self.parameters:
             shown = info.address.replace(".*", "[i]")
             try:
                 self._check_filled_once(info, filled.get(info.address, []))

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Source, Span, error
 from attndsl.graph import ParameterInfo
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.weights.axes import size_of
@@ -221,12 +222,27 @@ def parse_address(expression: tree.Expr) -> AddressPattern | None:
     return AddressPattern(pattern, tuple(indices), expression.span, tuple(spans))
 
 
+def counted(info: ParameterInfo) -> ParameterInfo:
+    """A parameter with the rounds of repeats that are written out as indices too: `stage.2.norm.scale` is the one of
+    `stage.*.norm.scale` in round 2."""
+    steps: list[str] = []
+    layers: list[Indices] = []
+    rest = iter(info.layers)
+    for step in info.address.split("."):
+        steps.append("*" if step.isdigit() else step)
+        if steps[-1] == "*":
+            layers.append((int(step),) if step.isdigit() else next(rest))
+    return replace(info, address=".".join(steps), layers=tuple(layers))
+
+
 def reached(address: AddressPattern, info: ParameterInfo, limit: int | None = None) -> dict[str, list[int]]:
     """For each variable of `address`, the values at which it gives a layer of `info`, in order; at most `limit` layers
     of each repeat are looked at."""
     found: dict[str, list[int]] = {}
     for (a, variable, b), layers in zip(address.indices, info.layers, strict=True):
         if variable is None or a == 0:
+            if b not in layers:
+                return {}
             continue
         values = [
             (layer - b) // a

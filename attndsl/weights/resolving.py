@@ -30,15 +30,21 @@ class Resolved:
     parameters: Parameters
 
     def assignments(self, limit: int | None) -> Iterator[dict[str, int]]:
-        """The values of the line's variables, in order; with a `limit`, those of the first and last layers only."""
-        domains: dict[str, dict[int, None]] = {variable: {} for variable in sorted(self.line.variables)}
+        """The values of the line's variables, in order; with a `limit`, those of the first and last layers only. They
+        are those at which one of its addresses gives a layer."""
+        names = sorted(self.line.variables)
+        whole: dict[tuple[int, ...], None] = {}
+        domains: dict[str, dict[int, None]] = {name: {} for name in names}
         for address in self.line.addresses:
             for info in self.parameters[address.pattern]:
                 look = LAYERS_LOOKED_AT if limit is not None and not address.reaches_all else limit
-                for variable, values in reached(address, info, look).items():
-                    domains[variable].update(dict.fromkeys(values if limit is None else values[:limit]))
-        for choice in product(*(sorted(values) for values in domains.values())):
-            yield dict(zip(domains, choice, strict=True))
+                found = {name: values[:limit] for name, values in reached(address, info, look).items()}
+                for name, values in found.items():
+                    domains[name].update(dict.fromkeys(values))
+                if found.keys() == domains.keys():
+                    whole.update(dict.fromkeys(product(*(found[name] for name in names))))
+        for choice in sorted(whole) or product(*(sorted(values) for values in domains.values())):
+            yield dict(zip(names, choice, strict=True))
 
     def parameter(self, address: AddressPattern, values: Mapping[str, int]) -> ParameterInfo:
         """The parameter at an address for these values of the variables; E0620 where no layer is there."""
