@@ -103,7 +103,8 @@ class _Shaping:
 
 def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Mapping[str, int]) -> Form:
     """`form` with its axes in the order in which the published tensor has them; a `1` that it has not is an axis of one
-    element more, as in `[1, context, width]`."""
+    element more, as in `[1, context, width]`. An axis that is called by its length alone, another one in each stage, is
+    stated by any name."""
     places: list[int] = []
     axes: list[Axis] = []
     own = {axis.name for axis in form.axes} | {str(axis.size) for axis in form.axes}
@@ -111,7 +112,8 @@ def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Ma
         if term.name == "1" and term.name not in own:
             axes.append(Axis(term.name, Size.of(1)))
             continue
-        place = place_of(form.axes, term.name, term.span)
+        place = _unnamed(form.axes, term.name, stated) if term.name not in own else None
+        place = place_of(form.axes, term.name, term.span) if place is None else place
         if place in places:
             raise error("E0624", f"the axis `{term.span.text}` is stated twice", term.span)
         places.append(place)
@@ -128,6 +130,13 @@ def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Ma
     if tuple(axes) == form.axes:
         return form
     return Rearranged(tuple(axes), _lengths(tuple(axes), sizes), form, form.shape, tuple(places))
+
+
+def _unnamed(axes: tuple[Axis, ...], name: str, stated: tuple[AxisTerm, ...]) -> int | None:
+    """The place of the only axis without a name, if `name` is the only one stated that no axis has."""
+    free = [i for i, axis in enumerate(axes) if axis.name.isdecimal()]
+    others = [t for t in stated if t.name not in (name, "1") and all(t.name != axis.name for axis in axes)]
+    return free[0] if len(free) == 1 and not others and name.isidentifier() else None
 
 
 def _own_axes(stated: tuple[AxisTerm, ...], sizes: Mapping[str, int]) -> tuple[Axis, ...]:

@@ -12,8 +12,7 @@ from typing import Any
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec, shipped
 from attndsl.graph import Graph
-from attndsl.values import from_python
-from attndsl.weights.settings import plain
+from attndsl.values import from_python, storable
 from attndsl.weights.solving import published_config
 from tests.parity.harness import (
     Config,
@@ -47,7 +46,7 @@ def graph_of(name: str, settings: Mapping[str, Any] | None = None) -> Graph:
 
 
 def hyperparameters(graph: Graph) -> dict[str, Any]:
-    return {name: plain(value) for name, value in graph.hyperparameters.items()}
+    return {name: storable(value) for name, value in graph.hyperparameters.items()}
 
 
 @cache
