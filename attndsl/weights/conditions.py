@@ -17,7 +17,7 @@ def check_conditions(section: tree.Weights, graph: Graph) -> None:
     """Raises everything that is wrong with a section's conditions at once, those of branches that are not taken
     included: E0630 for a name that is not a hyperparameter, and what `Evaluator.holds` raises. Those of words are
     looked at where the words stand for something."""
-    conditions = Conditions(graph, {})
+    conditions = Conditions(graph)
     found: list[Diagnostic] = []
     for part in (*section.maps, *section.entries):
         words = {parameter.text for parameter in part.parameters} if isinstance(part, tree.Maps) else set()
@@ -35,10 +35,10 @@ def check_conditions(section: tree.Weights, graph: Graph) -> None:
 
 
 class Conditions(Evaluator):
-    """What conditions come to at a graph's hyperparameters."""
+    """What conditions come to at a graph's hyperparameters, and at the words that hold where they stand."""
 
-    def __init__(self, graph: Graph, words: Words) -> None:
-        self.graph, self.values, self.words = graph, hyperparameters_of(graph), words
+    def __init__(self, graph: Graph, words: Words | None = None) -> None:
+        self.graph, self.values, self.words = graph, hyperparameters_of(graph), words or {}
 
     def find(self, node: tree.Name) -> Plain | None:
         word = self.words.get(node.text)
