@@ -127,6 +127,12 @@ def test_a_model_is_a_page_of_a_paper(page: str) -> None:
     assert sorted(lines.values())[-2] <= 45
 
 
+@pytest.mark.parametrize("spec", ["bart", "bert", "t5"])
+def test_published_weights_take_no_more_lines_than_the_model(page: str, spec: str) -> None:
+    (cells,) = [cells for cells in rows_of(page, "Lines") if cells[0] == f"`{spec}`"]
+    assert int(cells[3]) <= int(cells[1])
+
+
 def test_all_that_is_special_about_the_oracles_is_told(page: str) -> None:
     for family in families():
         for patch in family.patches:

@@ -306,3 +306,76 @@ def test_an_element_alone_does_not_give_a_list() -> None:
     with pytest.raises(AttnError) as raised:
         read({"types": ["c2p"]}, 'require "p2c" in types')
     assert codes(raised.value) == ["E0614"]
+
+
+# ---------------------------------------------------------------- several keys, one way, lists
+
+
+def test_keys_that_must_agree_are_read_and_written() -> None:
+    body = "heads = n_head = n_key_head = (n_value_head or 4)"
+    assert read({"n_head": 4, "n_key_head": 4}, body) == {"heads": 4}
+    assert write({"heads": 3}, body) == {"n_head": 3, "n_key_head": 3, "n_value_head": 3}
+    with pytest.raises(AttnError) as raised:
+        read({"n_head": 4, "n_key_head": 2}, body)
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.primary and found.primary.span.text) == ("E0614", "n_key_head")
+    assert "`heads` would be 4 and 2" in found.message
+    with pytest.raises(AttnError) as raised:
+        read({"n_head": 4}, body)
+    assert codes(raised.value) == ["E0615"]
+
+
+@pytest.mark.parametrize(
+    ("body", "config", "settings"),
+    [
+        ("hidden = n_inner or 4 * n_embd, width = n_embd", {"n_embd": 2}, {"hidden": 8, "width": 2}),
+        ("head = head_dim or n_embd / n_head, width = n_embd, heads = n_head", {"n_embd": 6, "n_head": 2},
+         {"head": 3, "width": 6, "heads": 2}),
+    ],
+)  # fmt: skip
+def test_a_default_may_be_made_of_other_keys(body: str, config: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert read(config, body) == settings
+    assert read(write(settings, body), body) == settings
+
+
+def test_what_is_only_read_is_not_written() -> None:
+    body = "width = n_embd, heads = n_head, head <- n_embd // n_head, experts <- n_routed + n_shared"
+    assert read({"n_embd": 9, "n_head": 2, "n_routed": 3, "n_shared": 2}, body)["experts"] == 5
+    assert read({"n_embd": 9, "n_head": 2, "n_routed": 3, "n_shared": 2}, body)["head"] == 4
+    body = "width = n_embd, heads = n_head, head <- n_embd // n_head"
+    assert write({"width": 9, "heads": 2, "head": 4}, body) == {"n_embd": 9, "n_head": 2}
+    with pytest.raises(AttnError) as raised:
+        write({"width": 9, "heads": 2, "head": 3}, body)
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.primary and found.primary.span.text) == ("E0614", "head <- n_embd // n_head")
+    assert "cannot say `head = 3`: it would be read as 4" in found.message
+    with pytest.raises(AttnError) as raised:
+        write({"experts": 5}, "experts <- n_routed + n_shared")
+    assert "it has no `n_routed`" in raised.value.diagnostics[0].message
+
+
+def test_lists_of_requirements_and_of_keys_to_ignore() -> None:
+    body = "require a == 1 or absent, b == 2 or absent, width = n, ignore c, d.e,\n f\n require g == 3 or absent"
+    with collected() as warnings:
+        assert read({"n": 3, "c": 1, "d": {"e": 2}, "f": 3}, body) == {"width": 3}
+    assert warnings == []
+    for wrong in ({"a": 2}, {"b": 1}, {"g": 1}):
+        with pytest.raises(AttnError):
+            read({"n": 3, **wrong}, body)
+
+
+@pytest.mark.parametrize(
+    ("entries", "at", "says"),
+    [
+        ("width = n, c", "c", "not an entry of a `config`"),
+        ("c", "c", "not an entry of a `config`"),
+        ("ignore c, width = n, d", "d", "`NAME = d`"),
+        ("ignore c\n d", "d", "not an entry of a `config`"),
+    ],
+)
+def test_a_key_alone_goes_behind_ignore(entries: str, at: str, says: str) -> None:
+    with pytest.raises(AttnError) as raised:
+        read({}, entries)
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.primary and found.primary.span.text) == ("E0010", at)
+    assert says in " ".join([found.message, *found.helps])

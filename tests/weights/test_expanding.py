@@ -203,8 +203,8 @@ WRONG = [
     ('"{x in [q k]}" <-> a', "", "E0626", "{x in [q k]}", "no list of names", None),
     ('"{x in q}" <-> a', "", "E0626", "{x in q}", "[query -> q, key -> k]", None),
     ('"n.{x in [q -> a, q -> b]}" <-> a', "", "E0626", "{x in [q -> a, q -> b]}", "in this list twice", None),
-    ('"a." <-> layer_norm(a.norm)', "", "E0629", '"weight"', "`a.weight` is mapped twice", "layer_norm(a.norm)"),
-    ('"x." <-> layer_norm(a.norm)', "", "E0621", "at.scale", "`a.norm.scale` is mapped twice", "layer_norm(a.norm)"),
+    ('"a." <-> layer_norm(a.norm)', "", "E0629", "layer_norm(a.norm)", "`a.weight` is mapped twice", '"weight"'),
+    ('"x." <-> layer_norm(a.norm)', "", "E0621", "layer_norm(a.norm)", "`a.norm.scale` is mapped twice", "at.scale"),
     ('if side == "a" { }', "", "E0630", "side", "no hyperparameter", None),
     ('maps own(at) { if biasd { "x" <-> at } }', "", "E0630", "biasd", "did you mean `biased`?", None),
     ('"n" + "m.{i}" <-> a.norm.scale', "a", "E0626", '"m.{i}"', "the same indices", None),
@@ -240,6 +240,15 @@ def test_maps_that_double_are_refused_in_time() -> None:
     ]
     (found,) = wrong(section(*lines, '"n" <-> m39(a)'))
     assert (found.code, "20,000" in found.message) == ("E0633", True)
+
+
+def test_a_name_alone_goes_behind_ignore() -> None:
+    for line in ('"x"', '"a." <-> layer_norm(a.norm), "x"', 'ignore "y"\n  "x"'):
+        with pytest.raises(AttnError) as raised:
+            section_of(section(line))
+        (found,) = raised.value.diagnostics
+        assert (found.code, found.primary and found.primary.span.text) == ("E0010", '"x"')
+    assert wrong(section('ignore "x", "y{i}", "{z in [a, b]}"')) == []
 
 
 # ---------------------------------------------------------------- sums
