@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ZERO, ONE = Size.of(0), Size.of(1)
 
 
-class Piece(Single):
+class Picked(Single):
     """What stands in one place of its operand."""
 
     __slots__ = ()
@@ -40,7 +40,7 @@ class Piece(Single):
 
 
 @dataclass(frozen=True, slots=True)
-class Slice(Piece):
+class Slice(Picked):
     """The elements from `start` on along `axis`, as many as `target` is long."""
 
     name = "slice"
@@ -70,7 +70,7 @@ class Slice(Piece):
 
 
 @dataclass(frozen=True, slots=True)
-class Select(Piece):
+class Select(Picked):
     """The elements at place `at` along `axis`, which the result lacks."""
 
     name = "select"

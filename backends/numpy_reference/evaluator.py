@@ -15,8 +15,8 @@ import numpy as np
 from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.dump import Watch
-from attndsl.backends.numpy_reference.plan import Plan, Step, plan, taken
-from attndsl.backends.numpy_reference.tape import Part, Tape
+from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, plan, taken
+from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import FLOAT, Graph, Node, Type, Value
 from attndsl.ops.base import Call
@@ -252,7 +252,7 @@ class _Execution:
         place = node.op.part(call, *arrays)
         if place is not None:
             rest = (None,) * (len(arrays) - 1)
-            return result, self.tape.record(slots, lambda up: (Part(place, up, arrays[0].shape), *rest))
+            return result, self.tape.record(slots, lambda up: (PartialGradient(place, up, arrays[0].shape), *rest))
         return result, self.tape.record(slots, lambda upstream: node.op.gradient(call, upstream, result, *arrays))
 
     def checked(self, node: Node, call: Call, result: Array) -> Array:
@@ -269,7 +269,7 @@ class _Execution:
             self.leaves[address] = self.tape.slot()
         return self.program.arrays[address], self.leaves.get(address)
 
-    def loop(self, op: Repeat | Scan, step: Step, values: dict[Value, Entry]) -> None:
+    def loop(self, op: Repeat | Scan, step: PlannedNode, values: dict[Value, Entry]) -> None:
         """Run a repeat or a scan, and set its outputs in `values`, without the stacks that nothing reads."""
         node = step.node
         size = op.count if isinstance(op, Repeat) else op.axis.size

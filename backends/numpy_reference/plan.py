@@ -10,7 +10,7 @@ from attndsl.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedNode:
     """A node to run, by the plans of its bodies, and the values that nothing reads after it. Those of its own among
     them are stacks that are not made."""
 
@@ -26,7 +26,7 @@ class Plan:
 
     region: Region
     results: tuple[Value, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedNode, ...]
     reads: frozenset[Value]
     captured: frozenset[Value]
 
@@ -38,7 +38,7 @@ def plan(
     `missing` are left out. Of a repeat or scan that is what it carries and those of its emissions that are read."""
     results = (*results, *(value for node in region.nodes for value in node.outputs if value in watched))
     alive = set(results)
-    steps: list[Step] = []
+    steps: list[PlannedNode] = []
     for node in reversed(region.nodes):
         needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
         if not needed:
@@ -46,7 +46,9 @@ def plan(
         bodies = tuple([plan(body, _asked(node, body, alive), watched, missing) for body in node.regions])
         reads = {taken(node, missing)} if isinstance(node.op, Given) else set(node.inputs)
         reads.update(*[body.captured for body in bodies])
-        steps.append(Step(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies))
+        steps.append(
+            PlannedNode(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies)
+        )
         alive.difference_update(node.outputs)
         alive |= reads
     return Plan(region, results, tuple(steps[::-1]), frozenset(alive), frozenset(alive.difference(region.parameters)))

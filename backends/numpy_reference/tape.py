@@ -10,7 +10,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-class Part(NamedTuple):
+class PartialGradient(NamedTuple):
     """A gradient of an array of this shape that is 0 but for one place. A value that is read piece by piece is so added
     up in time proportional to its pieces."""
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     shape: tuple[int, ...]
 
 
-Gradient = Callable[[Array], Sequence["Array | Part | None"]]
+Gradient = Callable[[Array], Sequence["Array | PartialGradient | None"]]
 
 
 class Tape:
@@ -46,8 +46,8 @@ class Tape:
         gradients: dict[int, Array] = {}
         sums: set[int] = set()  # slots whose array was made here, and may be added to in place
 
-        def add(slot: int, share: Array | Part) -> None:
-            if not isinstance(share, Part):
+        def add(slot: int, share: Array | PartialGradient) -> None:
+            if not isinstance(share, PartialGradient):
                 share = np.asarray(share)
                 if slot not in gradients:
                     gradients[slot] = share
@@ -56,10 +56,10 @@ class Tape:
                 found = gradients.get(slot)
                 if found is not None:
                     gradients[slot] = np.array(found)
-                elif isinstance(share, Part):
+                elif isinstance(share, PartialGradient):
                     gradients[slot] = np.zeros(share.shape, share.array.dtype)
                 sums.add(slot)
-            if isinstance(share, Part):
+            if isinstance(share, PartialGradient):
                 gradients[slot][share.place] += share.array
             else:
                 gradients[slot] += share
