@@ -142,6 +142,8 @@ def _match(
             note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}",
         )
     pairs, rest = split
+    if given in bound.captured:
+        value = _among(inner.enclosing.rest or (), rest, value, inner, parameter.span)
     missing = [a for a in rest if inner.enclosing.rest is not None and a not in inner.enclosing.rest]
     if missing:
         raise error(
@@ -167,6 +169,17 @@ def _match(
         inside = _match_axis(term, outer, block, inner, bound, given, declared)
         if inside != outer:
             value = emit(inner, ops.Rename(outer, inside), parameter.span, Evaluated(value, given.span))
+    return value
+
+
+def _among(known: Sequence[Axis], rest: list[Axis], value: Value, inner: Frame, span: Span) -> Value:
+    """A tensor that was given elsewhere, with what `*` takes of its axes under the names that they have here: an axis
+    with another name is the only one of its size."""
+    for i, axis in enumerate(rest):
+        alike = [a for a in known if a.size == axis.size and a not in value.type.axes]
+        if axis not in known and len(alike) == 1:
+            value = emit(inner, ops.Rename(axis, alike[0]), span, Evaluated(value, span))
+            rest[i] = alike[0]
     return value
 
 
@@ -222,10 +235,20 @@ def _match_axis(
                 axes_text(given.type.axes),
                 other=declared,
                 note=_now(inner, expected.size, outer.size),
-                help=f"write `{name}={outer.name}`" if name in (p.name.text for p in block.hyperparameters) else (),
+                help=f"write `{name}={outer.name}`"
+                if name in (p.name.text for p in block.hyperparameters)
+                else _one_size(expected.size, outer.size, inner),
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
+
+
+def _one_size(a: Size, b: Size, frame: Frame) -> str | tuple[()]:
+    """What makes one size of two that are the same number now."""
+    now = a.known(frame.elaborator.sizes)
+    if a == b or now is None or now != b.known(frame.elaborator.sizes):
+        return ()
+    return f"both are {now} now, but `{a}` and `{b}` differ when these are set otherwise: give one of them to both"
 
 
 def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:

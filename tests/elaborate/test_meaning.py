@@ -357,6 +357,32 @@ def test_a_block_value_captures_tensors() -> None:
     assert np.allclose(meaning(REL, {"x": x, "by": by}, p)["y"], y, atol=1e-12)
 
 
+def test_a_captured_axis_is_found_by_its_size() -> None:
+    """Heads have a name of their own inside attention; `*` and a name of the signature both find them."""
+    declared = """
+block {name}(q: {q}, k: {k}, u: {u}) -> {result} {{
+  return dot(q + u, k, over=D)
+}}
+model M(width=4, heads=2) {{
+  input x: [B, T, width]
+  head = width / heads
+  param u: [heads, head] = normal(1)
+  output y = attention(x, heads, position={name}(u=u)) as attn
+}}
+"""
+    star = declared.format(name="rel", q="[*, T, D]", k="[*, S, D]", u="[*, D]", result="[*, T, S]")
+    named = declared.format(name="rel", q="[*, H, T, D]", k="[*, H, S, D]", u="[H, D]", result="[*, H, T, S]")
+    x, p = drawn(2, 3, 4), {a: 30 * v.astype(float) for a, v in initial_parameters(written(star))}
+    q, k, v = (
+        (x @ p[f"attn.{n}.weight"] + p[f"attn.{n}.bias"]).reshape(2, 3, 2, 2).swapaxes(1, 2) for n in "qkv"
+    )  # [B, heads, T, head]
+    e = np.exp((q + p["u"][:, None]) @ k.swapaxes(2, 3) / np.sqrt(2))
+    mixed = ((e / e.sum(-1, keepdims=True)) @ v).swapaxes(1, 2).reshape(2, 3, 4)
+    y = mixed @ p["attn.out.weight"] + p["attn.out.bias"]
+    for text in (star, named):
+        assert np.allclose(meaning(text, {"x": x}, p)["y"], y, atol=1e-12)
+
+
 @pytest.mark.torch
 def test_captured_tensors_on_every_way(tmp_path: Path) -> None:
     from attndsl.comparison import compare
