@@ -16,8 +16,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors" / "README.md"
 
 HEAD = """# Errors
 
-A page for every code that a message can have: what it means, what gives it and what does not. `attndsl explain E0203`
-prints the same. A new code is a new page, and `python scripts/errors_page.py` makes this index.
+A page for every code that a message can carry: what it means, an example that gives it and one that does not. `attndsl
+explain E0203` prints the same. A new code is a new page, and `python scripts/errors_page.py` makes this index.
 """
 
 

@@ -261,7 +261,7 @@ def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
     if not is_single and (not isinstance(examples, Iterable) or shape == ()):
         kind, wanted = run.recipe.objective.kind, "a picture" if seen else "a text"
         raise error(
-            "E0749", f"`{str(examples)[:60]}` is not something that a model trained by `{kind}` takes",
+            "E0749", f"`{str(examples)[:60]}` is not something that a model trained with `{kind}` takes",
             help=f"give {wanted}, or a list of them",
         )  # fmt: skip
     those = [examples] if is_single else list(examples)

@@ -92,15 +92,15 @@ class Maps:
             return replace(self, groups=tuple(groups))
         layers_, heads_ = (max(len(found) for found in each) for each in self._counts())
         if layer is not None and layer >= layers_:
-            raise error("E0746", f"there is no layer {layer}", help=f"there are the layers 0 to {layers_ - 1}")
-        raise error("E0746", f"there is no head {head}", help=f"there are the heads 0 to {heads_ - 1}")
+            raise error("E0746", f"there is no layer {layer}", help=f"the layers are 0 to {layers_ - 1}")
+        raise error("E0746", f"there is no head {head}", help=f"the heads are 0 to {heads_ - 1}")
 
     def require_size(self) -> None:
         """That one file can show it all (E0747)."""
         total = sum(layer.weights.size for group in self.groups for layer in group.layers)
         if total > MOST:
             raise error(
-                "E0747", f"these are {total:,} weights, and one file shows at most {MOST:,}",
+                "E0747", f"these are {total:,} weights, but one file shows at most {MOST:,}",
                 help="give a shorter text, or choose with `--layer` and `--head`",
             )  # fmt: skip
 
@@ -146,7 +146,7 @@ def attention_maps(
     for tokens in sequences:
         if len(tokens.labels) > LONGEST:
             raise error(
-                "E0747", f"the {tokens.name} has {len(tokens.labels):,} tokens, and a map shows at most {LONGEST}",
+                "E0747", f"the {tokens.name} has {len(tokens.labels):,} tokens, but a map shows at most {LONGEST}",
                 help="give a shorter text",
             )  # fmt: skip
     arrays = program(named).run(inputs, [], dump=[address for it in found for address, _ in it.places])

@@ -109,16 +109,16 @@ def diagnostics_of(problem: Exception) -> tuple[Diagnostic, ...] | None:
 
 
 def with_settings(diagnostics: tuple[Diagnostic, ...], settings: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """The diagnostics, where a value is out of its range and no way out is named with the `--set` that it came from."""
+    """The diagnostics; where a value is out of its range, with the `--set` that it came from."""
 
     def with_help(it: Diagnostic) -> Diagnostic:
-        if it.code not in ("E0209", "E0403") or it.helps:
+        if it.code not in ("E0209", "E0403"):
             return it
         said = set(re.findall(r"\w+", it.message + " " + (it.primary.span.text if it.primary else "")))
         ways = tuple(
             f"give `{name}` another value than `--set {name}={settings[name]}`" for name in settings if name in said
         )
-        return replace(it, helps=ways)
+        return replace(it, helps=(*it.helps, *ways))
 
     return tuple(with_help(it) for it in diagnostics)
 

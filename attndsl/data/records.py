@@ -67,7 +67,7 @@ def _of_rows(rows: Iterable[Any], names: Sequence[str]) -> Table:
             if len(row) != len(known):
                 raise error(
                     "E0712",
-                    f"row {number} of the data has {len(row)} values, and there are {len(known)} columns",
+                    f"row {number} of the data has {len(row)} values, but there are {len(known)} columns",
                     note=f"the columns are {', '.join(known)}",
                     help="give every row one value for each column, or rows as `{…}` with names",
                 )
@@ -75,7 +75,7 @@ def _of_rows(rows: Iterable[Any], names: Sequence[str]) -> Table:
         else:
             raise _no_row(row, number, names)
     if not records:
-        raise error("E0713", "the data have no rows", help="an iterator gives its rows once: make a list of it")
+        raise error("E0713", "the data have no rows", help="an iterator can be read only once: make a list of it")
     return Table(_gather(records), "the data")
 
 
@@ -191,8 +191,8 @@ def _classes(pictures: Sequence[Path], labels: Sequence[str], path: str) -> Tabl
     if loose is not None:
         raise error(
             "E0718",
-            f"the picture `{loose}` is in no class",
-            note=f"the class of a picture is the folder in `{path}` that it is in",
+            f"the picture `{loose}` does not belong to a class",
+            note=f"the class of a picture is the folder in `{path}` that holds it",
             help=f"put it into one: `{path}/cats/{loose.name}`",
         )
     files = tuple(map(str, pictures))
@@ -338,7 +338,7 @@ def _separated_rows(path: Path, reader: Any) -> Table:
         elif len(row) != len(header):
             raise error(
                 "E0712",
-                f"{path}:{line} has {_values(len(row))}, and the header names {_columns(len(header))}",
+                f"{path}:{line} has {_values(len(row))}, but the header names {_columns(len(header))}",
                 note=f"the columns are {', '.join(header)}; the line begins with `{row[0][:60]}`",
                 help="give every row a value for each column; it may be empty",
             )

@@ -171,7 +171,9 @@ def pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
             block = file.read(min(BLOCK, left))
             if not block:
                 raise error(
-                    "E0705", f"`{path}` became shorter while it was read", help="leave it alone, and start again"
+                    "E0705",
+                    f"`{path}` became shorter while it was read",
+                    help="do not change it while it is read, and start again",
                 )
             left -= len(block)
             block = rest + block

@@ -70,7 +70,7 @@ class Drawing:
         if path.suffix.lower() != f".{self.format}":
             raise error(
                 "E0902", f"this diagram is {self.format.upper()}, and `{path}` does not end in `.{self.format}`",
-                help=f"draw it in the other format: `save_drawing({path.name!r})` tells it by the ending",
+                help=f"draw it in the other format: `save_drawing({path.name!r})` decides by the ending",
             )  # fmt: skip
         _require_folder(path)
         _write(path, self.data)
@@ -121,7 +121,7 @@ def render(
         ending = f"`{path.suffix}`" if path.suffix else "no ending"
         raise error(
             "E0902", f"a diagram cannot be written as {ending}: `{path}`",
-            note=f"endings that can: {', '.join('.' + f for f in FORMATS)}",
+            note=f"possible endings: {', '.join('.' + f for f in FORMATS)}",
             help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
     _require_folder(path)

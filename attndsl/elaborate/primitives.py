@@ -274,7 +274,7 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None or not 0 <= p < 1:
         raise error(
-            "E0403", f"a dropout rate lies between 0 and 1, but this is {p}", rate.span,
+            "E0403", f"a dropout rate must be at least 0 and less than 1, but this is {p}", rate.span,
             help="it is a share: 0.1 drops one element in ten",
         )  # fmt: skip
     tensor = g.tensor(0)

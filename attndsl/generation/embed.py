@@ -44,7 +44,7 @@ def embed(
     objective = objective_of(run)
     require_examples(objective, examples)
     if not len(examples):
-        raise error("E0749", "there is nothing to make vectors of", help="give at least one example")
+        raise error("E0749", "there is no input to embed", help="give at least one example")
     program = run.program(backend, device)
     found: list[Array] = []
     for piece in batches(objective, len(examples), AT_ONCE):
@@ -63,7 +63,7 @@ def vectors_output(graph: Graph, given: Sequence[str] | dict[str, Any], name: st
             return known[name]
         fitting = [info.name for info in known.values() if _is_vectors(graph, info)]
         what = f"the output `{name}` of {graph.name} has no vectors" if name in known else (
-            f"{graph.name} has no output `{name}` that texts alone give"
+            f"{graph.name} has no output `{name}` that can be computed from texts alone"
         )  # fmt: skip
         raise error("E0746", what, help=did_you_mean(name, fitting) or _listed(fitting) or _ADD)
     for wanted in _NAMES:

@@ -40,7 +40,7 @@ def typed_examples(run: Run, texts: Sequence[str], pair: str | None = None) -> l
     if not objective.about.takes_pairs:
         raise error(
             "E0749",
-            f"a model that was trained by `{objective.kind}` takes one text, not a pair",
+            f"a model that was trained with `{objective.kind}` takes one text, not a pair",
             help="leave out --pair",
         )
     if len(texts) != 1:

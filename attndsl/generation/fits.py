@@ -24,7 +24,7 @@ def require_fit(run: Run, verb: str, use: Use) -> None:
         command = objective.about.command.format(run=named, mask=run.recipe.special.mask or "")
         raise error(
             "E0744",
-            f"`{verb}` does not fit a model that was trained by `{objective.kind}`: it {objective.about.does}",
+            f"`{verb}` does not fit a model that was trained with `{objective.kind}`: it {objective.about.does}",
             help=f"`attndsl {command}`",
         )
 
@@ -59,7 +59,7 @@ def require_examples(objective: Objective, examples: Sequence[Any]) -> None:
             shown = f"an array of the shape {list(example.shape)}" if hasattr(example, "shape") else f"`{text[:60]}`"
             raise error(
                 "E0749",
-                f"{shown} is not something that a model trained by `{objective.choice.kind}` takes",
+                f"{shown} is not something that a model trained with `{objective.choice.kind}` takes",
                 help=f"give {objective.takes}",
             )
         require_unicode(example)

@@ -43,6 +43,6 @@ def _require_head(run: Run, objective: Objective) -> None:
     role = "label" if objective.role("label") is not None else "targets"
     if objective.input(role) not in {info.name for info in run.graph.inputs}:
         raise error(
-            "E0744", f"these weights are of {run.graph.name} without a head: it predicts nothing",
+            "E0744", f"these weights are for {run.graph.name} without a head: it predicts nothing",
             help=("`attndsl embed` gives its vectors", "or name the variant with the weights' head: `bert:tagger`"),
         )  # fmt: skip

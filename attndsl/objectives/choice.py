@@ -98,7 +98,7 @@ def lacks_role(kind: str, role: str, span: Span | None) -> AttnError:
     about = OBJECTIVES[kind]
     return error(
         "E0721",
-        f"`{kind}` takes the names of {len(about.required)} inputs, and none is given for its {role}",
+        f"`{kind}` takes the names of {len(about.required)} inputs, but none is given for its {role}",
         span,
         help=f"write `batches = {about.shown()}`, with the model's own names for them",
     )

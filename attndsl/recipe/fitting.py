@@ -30,7 +30,7 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
     if missing:
         optional = [role for role in objective.about.optional if role.name not in objective.roles]
         raise error(
-            "E0722", f"`{missing[0]}` must be given, and `{objective.kind}` does not fill it",
+            "E0722", f"`{missing[0]}` must be given, but `{objective.kind}` does not fill it",
             at.get("batches", at.get("")),
             help=(
                 *((f"say what it is for: `batches = {objective.kind}(…, {optional[0]}={missing[0]})`; it may be "
@@ -108,7 +108,7 @@ def _check_special(recipe: Recipe) -> None:
     what = "sentinel tokens" if role == "sentinels" else f"a {role} token"
     raise error(
         "E0735",
-        f"`{recipe.objective.kind}` needs {what}, and the recipe names none",
+        f"`{recipe.objective.kind}` needs {what}, but the recipe names none",
         recipe.spans.get("special") or recipe.spans.get("batches", recipe.spans.get("")),
         help=f"write `special = tokens({', '.join([*kept, written])})`",
     )

@@ -57,7 +57,7 @@ def read_batches(written: Written) -> ObjectiveChoice:
     if len(written.positional) > len(required):
         raise error(
             "E0721",
-            f"`{kind}` takes the names of {len(required)} inputs, and {len(written.positional)} are given",
+            f"`{kind}` takes the names of {len(required)} inputs, but {len(written.positional)} are given",
             written.positional[len(required)].span or written.span,
             help=f"write `batches = {about.shown()}`; what is optional is given by name"
             + (f": {', '.join((*optional, *about.options))}" if optional or about.options else ""),

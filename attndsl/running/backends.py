@@ -210,7 +210,7 @@ def register(backend: AnyBackend) -> AnyBackend:
     """Add a backend. Raises `ValueError` where another has one of its names."""
     clash = {name for other in backends().values() for name in other.names} & {*backend.names}
     if clash:
-        raise ValueError(f"there is a backend `{min(clash)}` already")
+        raise ValueError(f"there already is a backend `{min(clash)}`")
     _found[backend.name] = backend
     return backend
 

@@ -28,7 +28,7 @@ def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
     if not isinstance(inputs, Mapping):
         names = ", ".join(f'"{info.name}": …' for info in graph.inputs if not info.optional)
         raise error(
-            "E0803", f"the inputs are given by name, and this is a {type(inputs).__name__}",
+            "E0803", f"the inputs are given by name, but this is a {type(inputs).__name__}",
             help=f"give them as `{{{names}}}`",
         )  # fmt: skip
     declared, found = {info.name: info for info in graph.inputs}, {}
@@ -107,12 +107,14 @@ def _unknown(name: str, declared: Mapping[str, InputInfo]) -> Diagnostic:
 def _kind(info: InputInfo, array: Array) -> Iterator[Diagnostic]:
     type = info.value.type
     if array.ndim != type.rank:
-        message = f"`{info.name}` has {array.ndim} axes, and `{type}` has {type.rank}"
+        message = f"`{info.name}` has {array.ndim} axes, but `{type}` has {type.rank}"
         ways = ("`array[None]` puts an axis in front: a batch of one",) if array.ndim == type.rank - 1 else ()
         yield Diagnostic("E0802", message, _label(info), notes=(f"its shape is {list(array.shape)}",), helps=ways)
     if array.dtype.kind not in _KINDS[type.dtype]:
         help = f"convert it first: `array.astype({type.dtype!r})`"
-        yield Diagnostic("E0802", f"`{info.name}` holds {array.dtype}, and is `{type}`", _label(info), helps=(help,))
+        yield Diagnostic(
+            "E0802", f"`{info.name}` holds {array.dtype}, but is declared as `{type}`", _label(info), helps=(help,)
+        )
 
 
 # ---------------------------------------------------------------- sizes
@@ -239,7 +241,7 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
             message = f"`{name}` is not a size that the inputs bind"
             raise AttnError(Diagnostic("E0803", message, notes=(f"these are {shown}",), helps=helps))
         if not isinstance(value, (int, np.integer)):
-            raise AttnError(Diagnostic("E0802", f"the size `{name}` is `{value}`, and a size is a whole number"))
+            raise AttnError(Diagnostic("E0802", f"the size `{name}` is `{value}`, but a size is a whole number"))
         if value < 0:
             raise AttnError(Diagnostic("E0802", f"the size `{name}` is {value}; it must not be negative"))
     values = {**graph.sizes, **sizes}

@@ -41,4 +41,4 @@ def check_state(state: Mapping[str, Array], shapes: Shapes, kept: Mapping[str, S
             raise ValueError(f"`{name}` has the shape {list(state[name].shape)} instead of {list(shape)}")
     left = [name for name in state if name not in wanted and name != "scale"]
     if left:
-        raise ValueError(f"it has `{left[0]}`, which the run does not know")
+        raise ValueError(f"it has `{left[0]}`, which the run does not have")

@@ -89,7 +89,7 @@ def read_weights(weights: Where, spec: Spec, graph: Graph) -> dict[str, Array]:
 def _first_difference(graph: Graph, trained: Run) -> str | None:
     """In which parameters the spec and the run differ, in words; None where they are the same."""
     if sum(info.copies for info in graph.parameters) > 2 * len(trained.weights) + 1000:
-        return f"it has {graph.parameter_count:,} parameters, and the run has {trained.graph.parameter_count:,}"
+        return f"it has {graph.parameter_count:,} parameters, but the run has {trained.graph.parameter_count:,}"
     shapes = {
         address: [axis.size.value(graph.sizes) for axis in info.type.axes]
         for info in graph.parameters

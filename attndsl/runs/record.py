@@ -81,7 +81,7 @@ def open_record(folder: Path) -> Record:
         ) from None
     if made_by != FORMAT:
         raise error(
-            "E0732", f"`{path}` has format {made_by}, and this attndsl reads format {FORMAT}",
+            "E0732", f"`{path}` has format {made_by}, but this attndsl reads format {FORMAT}",
             note=f"it was written by attndsl {facts.get('versions', {}).get('attndsl', 'of another version')}",
             help="use that version",
         )  # fmt: skip

@@ -58,7 +58,7 @@ def load_run(folder: str | Path) -> Run:
     elif tokenizer.vocab != kept["vocab"] or tokenizer.fingerprint != kept.get("fingerprint", tokenizer.fingerprint):
         raise error(
             "E0707", f"the tokenizer in `{record.folder}` is not the one that the run was trained with",
-            note=f"it has {tokenizer.vocab:,} tokens, and the run was trained with {kept['vocab']:,}"
+            note=f"it has {tokenizer.vocab:,} tokens, but the run was trained with {kept['vocab']:,}"
             if tokenizer.vocab != kept["vocab"] else (),
             help="put the run's own tokenizer back",
         )  # fmt: skip

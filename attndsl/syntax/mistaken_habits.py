@@ -68,8 +68,10 @@ def foreign_call(place: ParserPlace) -> Diagnostic | None:
     """A call of another library around the mistake, which is then the smaller part of what is wrong."""
     for bracket in place.parser.open_tokens():
         found = re.search(r"[A-Za-z_][\w.]*$", place.text[: bracket.start]) if bracket in place.parts else None
-        help = advise(place.text, found.start(), DeclaredNames(place.text)) if found else ""
-        if found and help:
+        if not found or ("." not in found.group() and place.token.text != "'"):
+            continue  # a function of that name is here as well
+        help = advise(place.text, found.start(), DeclaredNames(place.text))
+        if help:
             name = found.group()
             return place.say(
                 "E0010", f"`{name}` is another library's", place.span(found.start(), found.end()), help=help

@@ -170,7 +170,7 @@ def run_session(session: Session, console: Console) -> Outcome:
         log.close()
     entropy = session.data.known.entropy
     if interrupted:
-        console.say(f"stopped after {step:,} steps; go on with `attndsl train --resume {session.run}`")
+        console.say(f"stopped after {step:,} steps; resume with `attndsl train --resume {session.run}`")
         return Outcome(
             session.run, step, progress.loss, progress.held_out, entropy, None, True, (), objective.choice.kind
         )

@@ -130,7 +130,7 @@ def go_on(
     _require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
     if recipe != before:
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
-        console.warn(f"{', '.join(names)} changed since the run began: it goes on with the new values")
+        console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
     found = _recorded_data(run, facts, recipe, data, console)
     objective, train, held_out = _prepared(recipe, graph, found, console)
@@ -149,9 +149,7 @@ def go_on(
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
     write_record(run, {name: value for name, value in facts.items() if name != "format"})
     console.say(
-        f"`{run}` has no checkpoint yet: starting again"
-        if step is None
-        else f"going on with `{run}` after {step:,} steps"
+        f"`{run}` has no checkpoint yet: starting again" if step is None else f"resuming `{run}` after {step:,} steps"
     )
     return Session(
         run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines)
@@ -165,7 +163,7 @@ def _require_new(out: Path) -> None:
     """That `out` is a place for a new run (E0731)."""
     if is_run(out):
         raise error(
-            "E0731", f"`{out}` holds a training run already",
+            "E0731", f"`{out}` already holds a training run",
             help=(f"resume it: `attndsl train --resume {out}`", "or start another with a different `--out`"),
         )  # fmt: skip
     if out.exists() and not out.is_dir():

@@ -151,7 +151,7 @@ def test_training_starts_from_the_weights_of_the_model(sorter, tmp_path):
         (lambda run, out: attndsl.parse(SORTER).train(ROWS, out, steps="many"), "E07", "steps"),
         (lambda run, out: attndsl.parse(SORTER).train(ROWS, out, stepps=3), "E0", "did you mean `steps`?"),
         (lambda run, out: attndsl.parse(SORTER).train([{"txt": "a", "label": "b"}] * 9, out), "E07", "text"),
-        (lambda run, out: attndsl.parse(SORTER).train(ROWS, run.folder), "E0731", "holds a training run already"),
+        (lambda run, out: attndsl.parse(SORTER).train(ROWS, run.folder), "E0731", "already holds a training run"),
         (lambda run, out: attndsl.resume(out), "E0732", "no such folder"),
         (lambda run, out: attndsl.open_run(run.folder / "spec"), "E0732", "run.json"),
     ],

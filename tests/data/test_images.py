@@ -102,7 +102,7 @@ def test_pictures_without_a_class_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", RAMP)
     problem = refused(str(tmp_path))
     assert problem.code == "E0718"
-    assert "in no class" in problem.message
+    assert "does not belong to a class" in problem.message
     assert refused(str(path)).code == "E0718"
 
 

@@ -241,7 +241,7 @@ def test_a_group_stays_together() -> None:
         ("a.jsonl", b"\n \n", "E0713", "no rows"),
         ("a.jsonl", b'{"a": "\xff"}\n', "E0703", "in line 1"),
         ("a.jsonl", b"PK\x03\x04\0\0", "E0703", "zero bytes"),
-        ("a.csv", b"a,b\n1,2\n1,2,3\n", "E0712", "a.csv:3 has 3 values, and the header names 2 columns"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "E0712", "a.csv:3 has 3 values, but the header names 2 columns"),
         ("a.csv", b'a,b\n"1\n2",3\n1\n', "E0712", "a.csv:4 has 1 value,"),
         ("a.csv", b'a,b\n"1"x,2\n', "E0712", "a.csv:2"),
         ("a.csv", b'a,b\n"1,2\n', "E0712", "a.csv:2"),

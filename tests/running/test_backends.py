@@ -58,7 +58,7 @@ def test_a_name_has_one_bearer(other: Backend, name: str) -> None:
         aliases = (name,)
 
     Clashing.name = "clashing"
-    with pytest.raises(ValueError, match=f"there is a backend `{name}` already"):
+    with pytest.raises(ValueError, match=f"there already is a backend `{name}`"):
         backends.register(Clashing())
     assert "clashing" not in backends.backends()
 

@@ -56,7 +56,7 @@ def mistakes(graph: Graph, **arrays: object) -> list[str]:
         ((2, 3, 3, 8), "is 3 long along axis 3, `Y*patch`, which is not a multiple of `patch` = 4", ": 4 would fit"),
         ((2, 1, 8, 8), "is 1 long along axis 2, `channels`, which is 3", "`channels=1`"),
         ((2, 8, 12, 3), "has its axes in another order: its shape is [2, 8, 12, 3]", "transpose(0, 3, 1, 2)"),
-        ((3, 8, 8), "has 3 axes, and `float[B, channels, Y*patch, X*patch]` has 4", "`array[None]`"),
+        ((3, 8, 8), "has 3 axes, but `float[B, channels, Y*patch, X*patch]` has 4", "`array[None]`"),
     ],
 )
 def test_pictures_that_do_not_fit(shape: tuple[int, ...], message: str, way: str) -> None:
@@ -85,8 +85,8 @@ def test_refused() -> None:
     graph = decoder()
     assert mistakes(graph, tokens=TOKENS, target=TOKENS) == ["E0803 there is no input `target`"]
     assert mistakes(graph) == ["E0803 the input `tokens` is missing"]
-    assert mistakes(graph, tokens=TOKENS[0]) == ["E0802 `tokens` has 1 axes, and `int[B, T]` has 2"]
-    assert mistakes(graph, tokens=TOKENS * 1.0) == ["E0802 `tokens` holds float64, and is `int[B, T]`"]
+    assert mistakes(graph, tokens=TOKENS[0]) == ["E0802 `tokens` has 1 axes, but `int[B, T]` has 2"]
+    assert mistakes(graph, tokens=TOKENS * 1.0) == ["E0802 `tokens` holds float64, but is declared as `int[B, T]`"]
     assert mistakes(graph, tokens=TOKENS, targets=TOKENS[:, :4]) == [
         "E0802 `targets` is 4 long along axis 2, `T`, which is 5"
     ]
@@ -111,7 +111,7 @@ def test_several_mistakes_come_at_once() -> None:
     assert mistakes(decoder(), token=TOKENS, targets=TOKENS * 1.0) == [
         "E0803 there is no input `token`",
         "E0803 the input `tokens` is missing",
-        "E0802 `targets` holds float64, and is `int[B, T]`",
+        "E0802 `targets` holds float64, but is declared as `int[B, T]`",
     ]
     with pytest.raises(AttnError) as problem:
         check_inputs(decoder(), {"token": TOKENS})

@@ -166,7 +166,7 @@ def test_a_head_for_other_labels_is_fresh(folder: Path) -> None:
 
 @pytest.mark.parametrize("where", ["published", "own.safetensors"])
 def test_another_shape_is_an_error_as_ever(body: Arrays, where: str) -> None:
-    """`width` differs beside `labels`, or alone: the weights are of another model."""
+    """`width` differs beside `labels`, or alone: the weights belong to another model."""
     spec, _ = model()
     for changes, fresh in (
         ({"width": 6}, {"labels"}),

@@ -41,7 +41,7 @@ def _none(folder: Path) -> AttnError:
         )
     return error(
         "E0745", f"there is no tokenizer beside the weights: `{folder / TOKENIZER_FILE}`",
-        note="texts become numbers by the tokenizer that the model was trained with",
+        note="texts are encoded by the tokenizer that the model was trained with",
         help=f"put the `{TOKENIZER_FILE}` that was published with the weights into `{folder}`",
     )  # fmt: skip
 
@@ -78,7 +78,7 @@ def _words(folder: Path) -> str:
     if unknown is None:
         raise error(
             "E0707",
-            f"`{folder / _WORDS}` is not the vocabulary of a tokenizer: it has no token for what is unknown",
+            f"`{folder / _WORDS}` is not the vocabulary of a tokenizer: it has no unknown token",
             help="download it again, or put a `tokenizer.json` beside it",
         )
     special = {name for names in WELL_KNOWN.values() for name in names}

@@ -114,7 +114,7 @@ class Published:
                 "E0707",
                 f"the tokenizer `{self.name}` cannot encode a text",
                 note=str(problem),
-                help="it lacks a token for what it does not know: use another, or `bytes` or `bpe:1024`",
+                help="it has no unknown token: use another, or `bytes` or `bpe:1024`",
             ) from None
 
     def _as_text(self, tokens: Sequence[int]) -> Array:
