@@ -13,7 +13,7 @@ from attndsl.elaborate.elsewhere import option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import lift
 from attndsl.elaborate.values import Arguments, Evaluated, Several, describe, lacking
-from attndsl.graph import Value
+from attndsl.graph import Initializer, Value
 from attndsl.syntax import tree
 from attndsl.values import Nothing
 
@@ -45,14 +45,15 @@ def given_at(
                 help="leave one of them out",
             )
         elif not (isinstance(value.value, Nothing) and parameter.is_optional):
-            tensors[name] = lift(value, frame)
+            tensors[name] = value if _fills(declared, value) else lift(value, frame)
     for value in positional:
         if isinstance(value.value, Several):
             raise error("E0113", f"this gives {len(value.value.values)} results where one is needed", value.span)
     free = [p for p in declared.hyperparameters if p.name.text not in hyper]
-    numbers = [a for a in positional if not isinstance(a.value, Value)]
+    given = [isinstance(a.value, Value) or _fills(declared, a) for a in positional]
+    numbers = [a for a, is_tensor in zip(positional, given, strict=True) if not is_tensor]
     hyper.update({p.name.text: a for p, a in zip(free, numbers, strict=False)})
-    waiting = (*(a for a in positional if isinstance(a.value, Value)), *earlier.waiting)
+    waiting = (*(a for a, is_tensor in zip(positional, given, strict=True) if is_tensor), *earlier.waiting)
     unfilled = [p for p in declared.tensors if p.name.text not in tensors]
     if not declared.tensors and waiting and free[len(numbers) :]:
         _known(declared, free[len(numbers)], waiting[0])
@@ -86,6 +87,13 @@ def _known(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated)
             help=f"the mask of such keys is `keys({value.span.text})`" if value.type.dtype == "bool" else (),
         )
     return value
+
+
+def _fills(declared: tree.Declared, value: Evaluated) -> bool:
+    """Whether this is an initialiser for a block that takes tensors of any axes, which may be applied to it as well."""
+    types = [p.type for p in declared.tensors if p.type is not None]
+    anything = all(type.dtype is None and [t.is_rest for t in type.axes.terms] == [True] for type in types)
+    return isinstance(value.value, Initializer) and bool(types) and anything
 
 
 def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: str, total: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attndsl.diagnostics import AttnError, Label, Span, error, shortened
-from attndsl.elaborate.arguments import given_at
+from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.frames import HERE, Enclosing, Frame, Labels
 from attndsl.elaborate.kinds import require_kinds
 from attndsl.elaborate.signatures import BoundAxes, bind, named_back
@@ -24,7 +24,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.values import Text
+from attndsl.values import Number, Text
 
 
 def make_layer(callee: CompileTimeValue, name: tree.Identifier, frame: Frame, span: Span) -> LayerValue:
@@ -89,6 +89,8 @@ def apply_block(
                 help=f"write `layer {label.text} = …` to make a layer without applying it",
             )
         return made
+    if any(isinstance(tensor.value, Initializer) for tensor in given.named(block).values()):
+        return _on_initialisers(callee, given, frame, span)
     kept = replace(callee.given, settings=given.settings)  # applied again, it takes other tensors
     if label is not None and label.text == HERE:
         here = LayerValue(replace(made, given=kept), frame.place, label.span)
@@ -102,6 +104,30 @@ def apply_block(
     if label is not None:
         frame.bind(label.text, layer, label.span)
     return result
+
+
+def _on_initialisers(callee: BlockValue, given: Arguments, frame: Frame, span: Span) -> CompileTimeValue:
+    """What a block gives that is applied to initialisers: its body in a frame of its own, without axes to match."""
+    block, standard = callee.block, callee.scope.is_standard
+    inner = Frame(
+        frame.elaborator, callee.scope, frame.builder, "block", frame.place, enclosing=Enclosing(block.name.text),
+        viewpoint=frame.viewpoint.inside(span, standard=standard),
+    )  # fmt: skip
+    for name, value in {**given.settings, **given.named(block)}.items():
+        inner.bind(name, value.value, value.span)
+    try:
+        require_all(block, given, span, frame)
+        for parameter in block.parameters:
+            if parameter.name.text not in inner.names and parameter.default is not None:
+                inner.bind(parameter.name.text, inner.evaluate(parameter.default), parameter.span)
+        with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
+            inner.execute(block.body)
+    except AttnError as problem:
+        raise _called_from(problem, block, span, standard, frame, given) from None
+    values = inner.returned.values if inner.returned is not None else ()
+    if len(values) != 1 or not isinstance(values[0], (Initializer, Number)):
+        raise error("E0113", f"`{block.name.text}` does not give one initialiser for an initialiser", span)
+    return values[0]
 
 
 def _run(

@@ -17,6 +17,9 @@ from attndsl.running.initial import initial_parameters
 from tests.std.meaning import written
 
 TEXT = """
+block squashed(scale=2)(x: [*], y: [*] = 1) -> [*] {
+  return scale * tanh(x) * y
+}
 model M(width=6, heads=3, depth=4, inner=2) {
   input x: [B, width]
   half = width / 2
@@ -25,6 +28,7 @@ model M(width=6, heads=3, depth=4, inner=2) {
   param a: [heads, head=width / heads] = log(range(heads) + 1)
   param b: [heads] = log(exp(exp(uniform(log(0.001), log(0.1)))) - 1)
   param k: [heads] = log(uniform(1, 16))
+  param l: [heads] = normal(1) |> squashed(scale=3, y=range(heads))
   param c: [half2=2 * half, width] = concat(zeros, 2 * ones, over=[half, half] -> half2)
   param d: [width] = where(range(width) < 3, 7, normal(0.1) + normal(0.1))
   param e: [] = 0.25 * heads
@@ -40,7 +44,7 @@ model M(width=6, heads=3, depth=4, inner=2) {
       x += u * v
     }
   }
-  output y = x + mean(a, over=[heads, head]) + mean(b * f * k, over=heads) + mean(c, over=half2) + d + e
+  output y = x + mean(a, over=[heads, head]) + mean(b * f * k * l, over=heads) + mean(c, over=half2) + d + e
 }
 """
 
@@ -56,6 +60,7 @@ def expected() -> dict[str, np.ndarray]:
         "b": np.log(np.expm1(np.exp(np.log(0.001) + np.log(100) * drawn("b", "uniform", 3)))),
         "c": np.concatenate([np.zeros((3, 6)), 2 * np.ones((3, 6))]),
         "e": np.array(0.75),
+        "l": 3 * np.tanh(drawn("l", "normal", 3)) * np.arange(3),
         "k": np.log(1 + 15 * drawn("k", "uniform", 3)),
         "f": 2.0 ** (-np.arange(1, 4) / 3),
         "first.weight": 0.01 * drawn("first.weight", "normal", 6, 6),
@@ -117,7 +122,7 @@ def test_the_file_makes_the_same_values() -> None:
     wanted = dict(initial_parameters(graph))
     assert made.keys() == wanted.keys()
     for address, array in wanted.items():
-        if address.split(".")[-1] in ("weight", "u", "b", "d", "k"):
+        if address.split(".")[-1] in ("weight", "u", "b", "d", "k", "l"):
             assert 0.1 * np.abs(array).max() < np.abs(made[address]).max() < 10 * np.abs(array).max() + 1e-9, address
         else:
             np.testing.assert_allclose(made[address], array, rtol=1e-6, err_msg=address)
@@ -133,6 +138,9 @@ WRONG = {
     "sum(x, over=[B, T, width]) + normal(1)": ("E0104", "that the inputs decide"),
     "uniform([heads])": ("E0104", "what `uniform` gives"),
     "w": ("E0104", "what `parameter` gives"),
+    "layer_norm(normal(1))": ("E0401", "`eps`"),
+    "relu(normal(1), normal(1))": ("E0104", "1 tensor"),
+    "twice(normal(1))": ("E0113", "one initialiser"),
     "mean(normal(1), over=heads)": ("E0104", "have no axes"),
     "causal": ("E0104", "a mask"),
     "concat(zeros, ones, over=[heads, width] -> heads)": ("E0206", "must be equal"),
@@ -147,6 +155,7 @@ WRONG = {
 def test_what_a_parameter_cannot_start_from(formula: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.attn"
     path.write_text(
+        "block twice(x: [*]) -> [*], [*] {\n  return x, x\n}\n"
         "model M(width=6, heads=3, depth=4) {\n  input x: [B, T, width]\n  param w: [heads]\n"
         f"  param p: [heads] = {formula}\n  output y = x\n}}\n",
         encoding="utf-8",
