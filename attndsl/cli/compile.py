@@ -57,7 +57,7 @@ def run(args: Any) -> int:
         ways = f"give `--backend {other.name}`, or `--emit {_runs(backend)}`"
         raise Usage(f"the {backend.name} backend has no {stage} source", ways)
     if args.explain:
-        print(_explain(args))
+        print(_explain(backend, args))
         if args.emit is None and args.output is None:
             return 0
     write_text(_emit(stage, backend, args), args.output)
@@ -100,8 +100,9 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
     return to_text(graph)
 
 
-def _explain(args: Any) -> str:
+def _explain(backend: Backend, args: Any) -> str:
     from attndsl.cli.models import load_graph
     from attndsl.passes import explain, optimize
 
-    return explain(optimize(load_graph(args.spec, args.settings))[1]).rstrip("\n")
+    graph, reports = optimize(load_graph(args.spec, args.settings))
+    return explain(reports, backend.taken_apart(graph), backend.title).rstrip("\n")

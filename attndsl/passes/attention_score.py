@@ -76,6 +76,7 @@ class Score:
     masks: list[Mask] = field(default_factory=list)
     soft: list[Node] = field(default_factory=list)  # what puts a finite number in the place of masked scores
     curves: list[Node] = field(default_factory=list)  # what is not linear in a dot product, and so a bias if anything
+    hidden: bool = False  # whether a bias is a mask in disguise, of which a row may be empty
     caps: dict[Node, float] = field(default_factory=dict)  # the dot products that are capped, and how high
 
     def main(self) -> tuple[Node, Term]:
@@ -257,7 +258,10 @@ def _bias_or_mask(algebra: Algebra, score: Score, bias: Term) -> Iterable[Term]:
     """The bias itself; or nothing, if it is a mask in disguise (0 where to attend, very low elsewhere) under which no
     row can be empty, and so a mask in truth."""
     mask = None if algebra.rewriter.exact else _disguised(algebra, bias)
-    if mask is None or facts_of(algebra, score, [*score.masks, mask])[1].may_be_empty:
+    if mask is None:
+        return (bias,)
+    if facts_of(algebra, score, [*score.masks, mask])[1].may_be_empty:
+        score.hidden = True
         return (bias,)
     score.masks.append(mask)
     return ()

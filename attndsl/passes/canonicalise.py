@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from attndsl.graph import FLOAT, Axis, Node, Value
-from attndsl.masks import Mask, mask_facts
+from attndsl.graph import FLOAT, Node, Value
 from attndsl.ops import (
-    OPS,
-    Add,
     Constant,
     Div,
     Dot,
@@ -30,80 +27,11 @@ from attndsl.ops import (
     Sub,
     Sum,
     Transpose,
-    Where,
 )
 from attndsl.passes.algebra import ONE, Algebra, same
-from attndsl.passes.base import Refusal
 from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
+from attndsl.passes.spelled_softmax import refuse_infinite_rows, softmax_written_out
 from attndsl.records import dataclass
-
-PLACED = tuple(op for op in OPS.values() if op.pointwise or op.moves)
-LARGEST = 3.4e38  # what is beyond it is infinite in float32
-
-
-def _softmax(algebra: Algebra, node: Node) -> Put | None:
-    """e / sum(e), with e = exp(x - anything that is the same along the axis), e perhaps 0 where a mask is false."""
-    monomial, coefficient = algebra.product(node.output)
-    if coefficient != 1.0 or sorted(e for _, e in monomial) != [-1, 1]:
-        return None
-    (above,) = (value for value, exponent in monomial if exponent == 1)
-    (below,) = (value for value, exponent in monomial if exponent == -1)
-    match algebra.producers.get(below):
-        case Node(op=Sum((over,)), inputs=(value,)) if value is above:
-            pass
-        case _:
-            _padded(algebra, above, below)
-            return None
-    match algebra.producers.get(above):
-        case Node(op=Exp(), inputs=(x,)):
-            _refuse_empty_rows(algebra, node, x)
-            return Put(Softmax((over,)), (_shifted(algebra, x, over),))
-        case Node(op=Where(), inputs=(mask, value, zero)) if algebra.constant(zero) == 0.0:
-            power = algebra.made_by(value, Exp)
-            return _masked_softmax(algebra, node, mask, power.inputs[0], over) if power is not None else None
-    return None
-
-
-def _refuse_empty_rows(algebra: Algebra, node: Node, x: Value) -> None:
-    """Refuse x that is -inf where a constant says so: it may be a row of nothing else."""
-    for value in algebra.nearby(x, 8, PLACED):
-        number = algebra.constant(value)
-        if number is not None and abs(number) > LARGEST:
-            raise Refusal("a row of nothing but -inf is NaN here, and zeros in a softmax", node)
-
-
-def _masked_softmax(algebra: Algebra, node: Node, mask: Value, x: Value, over: Axis) -> Put:
-    rest = [axis for axis in x.type.axes if axis != over]
-    _, facts = mask_facts([Mask(mask)], algebra.producers, rest, over, algebra.sizes)
-    if facts.may_be_empty:
-        raise Refusal(
-            "where the mask leaves nothing in a row this divides zero by zero, and a softmax gives zeros", node
-        )
-    return Put(Softmax((over,)), (_shifted(algebra, x, over), mask))
-
-
-def _shifted(algebra: Algebra, x: Value, over: Axis) -> Value:
-    """x without what is added to it and is the same along the axis: it cancels."""
-    while True:
-        match algebra.producers.get(x):
-            case Node(op=Add() | Sub(), inputs=(left, right)) if over not in right.type.axes:
-                x = left
-            case Node(op=Add(), inputs=(left, right)) if over not in left.type.axes:
-                x = right
-            case _:
-                return x
-
-
-def _padded(algebra: Algebra, above: Value, below: Value) -> None:
-    """Refuse e / (sum(e) + c)."""
-    terms = algebra.polynomial(below)
-    if ONE not in terms or len(terms) != 2:
-        return
-    for monomial in terms:
-        total = algebra.made_by(monomial[0][0], Sum) if monomial else None
-        if total is not None and total.inputs[0] is above:
-            added = algebra.producers[below]
-            raise Refusal("a constant is added to the sum: the weights do not add up to one as a softmax's do", added)
 
 
 def _sigmoid(algebra: Algebra, node: Node) -> Put | None:
@@ -128,7 +56,7 @@ def _mean(algebra: Algebra, node: Node) -> Put | None:
 
 
 def _dot(algebra: Algebra, node: Node) -> Match | None:
-    """sum(a * b) along axes of both, where the product is larger than either: nobody needs it."""
+    """sum(a * b) along axes of both, where one is repeated for the other: nobody needs the product."""
     value = node.inputs[0]
     moved = algebra.made_by(value, Transpose)
     product = algebra.made_by(value if moved is None else moved.inputs[0], Mul)
@@ -137,7 +65,7 @@ def _dot(algebra: Algebra, node: Node) -> Match | None:
     match node.op, product.inputs:
         case Sum((_, *_) as over), (a, b) if {a.type.dtype, b.type.dtype} == {FLOAT}:
             left, right = set(a.type.axes), set(b.type.axes)
-            if set(over) <= left & right and left - right and right - left:
+            if set(over) <= left & right and left != right:
                 return Match("`sum` of a product becomes `dot`", lambda out: out.emit(Dot(over), a, b))
     return None
 
@@ -157,7 +85,7 @@ def _log_softmax(algebra: Algebra, node: Node) -> Put | None:
     """log(softmax(x)), x - logsumexp(x)"""
     match node.op, algebra.producers.get(node.inputs[-1]):
         case Log(), Node(op=Softmax(over, sink=False), inputs=(x,)):
-            _refuse_empty_rows(algebra, node, x)
+            refuse_infinite_rows(algebra, node, x)
             return Put(LogSoftmax(over), (x,))
         case Sub(), Node(op=LogSumExp(over), inputs=(x,)) if x is node.inputs[0]:
             return Put(LogSoftmax(over), (x,))
@@ -168,12 +96,12 @@ def _exp(algebra: Algebra, node: Node) -> Put | None:
     """exp(log_softmax(x)), exp(x - logsumexp(x))"""
     match algebra.producers.get(node.inputs[0]):
         case Node(op=LogSoftmax(over), inputs=inputs):
-            _refuse_empty_rows(algebra, node, inputs[0])
+            refuse_infinite_rows(algebra, node, inputs[0])
             return Put(Softmax(over), inputs)
         case Node(op=Sub()) as difference:
             match _log_softmax(algebra, difference):
                 case Put(LogSoftmax(over), inputs):
-                    _refuse_empty_rows(algebra, node, inputs[0])
+                    refuse_infinite_rows(algebra, node, inputs[0])
                     return Put(Softmax(over), inputs)
     return None
 
@@ -196,7 +124,7 @@ def _ordered(algebra: Algebra, node: Node) -> Put | None:
 
 
 RULES: tuple[Rule, ...] = (
-    simple("spelled-softmax", (Div, Mul), _softmax, exact=False),
+    simple("spelled-softmax", (Div, Mul), softmax_written_out, exact=False),
     simple("spelled-softmax", (Exp,), _exp, exact=False),
     simple("spelled-log-softmax", (Log, Sub), _log_softmax, exact=False),
     simple("spelled-sigmoid", (Div, Pow), _sigmoid),
@@ -211,7 +139,7 @@ RULES: tuple[Rule, ...] = (
 @dataclass(frozen=True, slots=True)
 class Canonicalise(RulePass):
     """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt,
-    `sum(a * b)` a dot where the product is larger than both; `a > b` is `b < a` and commutative operands have an order
+    `sum(a * b)` a dot where one is repeated for the other; `a > b` is `b < a` and commutative operands have an order
     (parameters behind what is computed, constants last)."""
 
     name = "canonicalise"

@@ -257,9 +257,10 @@ class _Parts:
         if self.formula is not None:
             parts.append(f"mask `{self.formula}` ({', '.join(words(self.facts))})")
         parts += [f"soft cap {self.cap:g}"] if self.cap else []
-        parts += (
-            ["bias"] * bool(self.biases) + ["sink"] * (self.sink is not None) + ["dropout"] * bool(self.use.dropout)
-        )
+        parts += ["bias"] * bool(self.biases)
+        parts += ["which is no mask, since a row may be empty"] * self.score.hidden
+        parts += ["sink"] * (self.sink is not None)
+        parts += ["dropout"] * bool(self.use.dropout)
         return ", ".join(parts)
 
 

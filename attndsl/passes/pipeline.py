@@ -60,8 +60,9 @@ def optimize(
 # ---------------------------------------------------------------- in words
 
 
-def explain(reports: Iterable[PassReport]) -> str:
-    """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up."""
+def explain(reports: Iterable[PassReport], taken_apart: Iterable[Miss] = (), backend: str = "") -> str:
+    """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up. `taken_apart` are
+    the operators that `backend` computes by their parts all the same."""
     reports = tuple(reports)
     lines: list[str] = []
     fused = [rewrite for report in reports if not report.housekeeping for rewrite in report.rewrites]
@@ -73,6 +74,10 @@ def explain(reports: Iterable[PassReport]) -> str:
         lines.append("not rewritten")
         for miss in misses:
             lines += _miss(miss)
+    apart = tuple(taken_apart)
+    if apart:
+        lines.append(f"computed by its parts on {backend}")
+        lines += [line for miss in apart for line in _miss(miss)]
     by_pass: dict[str, list[Rewrite]] = {}
     for report in reports:
         if report.housekeeping:

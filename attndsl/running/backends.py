@@ -20,6 +20,7 @@ from attndsl.diagnostics import AttnError, did_you_mean, error
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
+    from attndsl.passes import Miss
     from attndsl.running.program import Array, Program
     from attndsl.running.trainer import Trainer, Training
 
@@ -92,6 +93,11 @@ class Backend:
     def source(self, graph: Graph) -> str:
         """The text that runs `graph` without attndsl, where it `emits` one."""
         raise NotImplementedError(type(self).__name__)
+
+    def taken_apart(self, graph: Graph) -> Sequence[Miss]:
+        """The operators of an optimised graph that it computes by their parts though others have one call for them, and
+        why."""
+        return ()
 
     def default_device(self) -> str:
         """The best device that this machine has. Called only where all `packages` are there."""

@@ -77,7 +77,7 @@ def plan(
     """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known; `low`
     says that the bias may be -inf."""
     if op.cap or op.sunk:
-        return "the score is capped, or there is a sink"
+        return f"`F.scaled_dot_product_attention` has no {'soft cap' if op.cap else 'sink'}"
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
     if {q.dtype, k.dtype, v.dtype} != {FLOAT}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
+    from attndsl.passes import Miss
     from attndsl.running.program import Array
     from attndsl.running.trainer import Training
 
@@ -58,6 +59,11 @@ class PyTorch(Backend):
         from attndsl.passes import optimize
 
         return generate_source(optimize(graph)[0])
+
+    def taken_apart(self, graph: Graph) -> Sequence[Miss]:
+        from attndsl.backends.pytorch.rules import taken_apart
+
+        return taken_apart(graph)
 
     def default_device(self) -> str:
         import torch

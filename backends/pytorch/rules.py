@@ -6,11 +6,13 @@ from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, Linear, Relu
-from attndsl.graph import FLOAT, Axis, Node, Type, Value
+from attndsl.graph import FLOAT, Axis, Graph, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
 from attndsl.passes.algebra import Algebra
+from attndsl.passes.base import Miss, Refusal
 from attndsl.passes.expand import expanded
+from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, Match, Put, Rule, simple
 from attndsl.records import replace
 
@@ -126,26 +128,44 @@ def _over_one_axis(algebra: Algebra, node: Node) -> Found:
     return Match("several axes as one", rewrite)
 
 
-def _attention(algebra: Algebra, node: Node) -> Found:
-    """Torch's attention where it says the same, else its parts."""
+def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
+    """The call of torch's that says what an attention says, or why there is none."""
     op = node.op
     assert isinstance(op, ops.Attention)
-    given_q, given_k, given_v, *rest = node.inputs
-    where, bias, _ = op.extra(*rest)
+    where, bias, _ = op.extra(*node.inputs[3:])
     # Axes are found by name, so an order that only attention asked for need not be made.
-    q, k, v = (_untransposed(algebra, value) for value in (given_q, given_k, given_v))
-    planned = attention.plan(
+    q, k, v = (_untransposed(algebra, value).type for value in node.inputs[:3])
+    return attention.plan(
         op,
-        q.type,
-        k.type,
-        v.type,
+        q,
+        k,
+        v,
         where.type if where else None,
         bias.type if bias else None,
         head=op.contract[0].size.known(algebra.sizes),
         low=bias is not None and _may_be_low(algebra, bias),
     )
+
+
+def taken_apart(graph: Graph) -> list[Miss]:
+    """The attentions of an optimised graph for which torch has no call, and why."""
+    algebra, found = Algebra(Rewriter(graph)), list[Miss]()
+    for node in graph.body.walk():
+        planned = _planned(algebra, node) if isinstance(node.op, ops.Attention) else None
+        if isinstance(planned, str):
+            found.append(Refusal(planned).miss("attention", node))
+    return found
+
+
+def _attention(algebra: Algebra, node: Node) -> Found:
+    """Torch's attention where it says the same, else its parts."""
+    op = node.op
+    assert isinstance(op, ops.Attention)
+    planned = _planned(algebra, node)
     if isinstance(planned, str):
         return expanded(node)
+    where, bias, _ = op.extra(*node.inputs[3:])
+    q, k, v = (_untransposed(algebra, value) for value in node.inputs[:3])
     if where is None or bias is None or planned.empty_rows or not planned.masked:
         extra = [value for value in (where if planned.masked else None, bias) if value is not None]
         return Put(planned, (q, k, v, *extra), inferred=False)

@@ -191,6 +191,34 @@ SPELLINGS: dict[str, tuple[str, dict[str, object]]] = {
   mixed = dot(e * (1 / sum(e, over=S)), v, over=S)""",
         {"masked": True},
     ),
+    "a weighted sum over the sum of the weights": (
+        """
+  score = dot(q, k, over=head) / sqrt(head)
+  e = exp(score - max(score, over=S))
+  mixed = dot(e, v, over=S) / sum(e, over=S)""",
+        {"masked": False, "scale": 0.5},
+    ),
+    "a weighted sum by hand over the sum of the weights, masked": (
+        """
+  e = where(causal[q=T, k=S], exp(dot(k, q, over=head) / sqrt(head)), 0)
+  weighed: [B, T, S, heads, head] = v * e
+  mixed = 1 / sum(e, over=S) * sum(weighed, over=S)""",
+        {"masked": True},
+    ),
+    "one more in the sum": (
+        """
+  e = where(earlier[q=T, k=S], exp(dot(q, k, over=head)), 0)
+  mixed = dot(e / (1 + sum(e, over=S)), v, over=S)""",
+        {"sunk": True, "masked": True},
+    ),
+    "a single query, by sums of products": (
+        """
+  q = mean(q, over=T)
+  weight = softmax(sum(q * k, over=head) / sqrt(head), over=S)
+  found = sum(weight * v, over=S)
+  mixed: [B, T, heads, head] = found""",
+        {"scale": 0.5},
+    ),
     "softmax from logsumexp": (
         """
   score = dot(q, k, over=head) / sqrt(head)
@@ -255,6 +283,14 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
   mixed = dot(weight, v, over=S)""",
         "the softmax is over [T], and the weighted sum over [S]",
         1,
+    ),
+    "softmax over several axes": (
+        """
+  keys = rearrange(stack(k, 2 * k, over=copy), [copy] -> [copy])
+  weight = softmax(dot(q, keys, over=head), over=[S, copy])
+  mixed = dot(weight, stack(v, v, over=copy), over=[S, copy])""",
+        "the softmax is over several axes, [S, copy]",
+        2,
     ),
     "the weights are used twice": (
         """
@@ -374,11 +410,11 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         "`pow` stands between the softmax and the weighted sum",
         2,
     ),
-    "something added to the sum": (
+    "weighed by powers where a row can be empty": (
         """
-  e = exp(dot(q, k, over=head))
-  mixed = dot(e / (sum(e, over=S) + 1), v, over=S)""",
-        "a constant is added to the sum",
+  e = where(earlier[q=T, k=S], exp(dot(q, k, over=head)), 0)
+  mixed = dot(e, v, over=S) / sum(e, over=S)""",
+        "divides zero by zero",
         2,
     ),
     "exp and sum where a row can be empty": (
@@ -425,6 +461,12 @@ def test_near_miss_stays(name, spec, difference):
     assert f":{BODY + line}" in said
     if "zero by zero" not in reason:
         assert difference(before, after) < 1e-10
+
+
+def test_a_mask_that_stays_a_bias_is_told(spec):
+    text, _ = SPELLINGS["an additive mask under which rows may be empty stays a bias"]
+    _, reports = optimize(spec(SPEC.replace("%s", text)))
+    assert "bias, which is no mask, since a row may be empty" in explain(reports)
 
 
 def test_weights_that_are_an_output_stay(spec):

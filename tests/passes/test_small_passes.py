@@ -191,7 +191,7 @@ CANONICAL = {
     "exp over the sum along two axes": (
         "%2: float[B, T, width] = exp(%0)\n%3: float[B] = sum(%2, over=[T, width])\n"
         "%4: float[B, T, width] = div(%2, %3)",
-        "div(",
+        "softmax(%0, over=[T, width], sink=false)",
     ),
     "exp over another's sum": (
         "%5: float[B, T, width] = exp(%0)\n%2: float[B, T, width] = exp(%5)\n%3: float[B, T] = sum(%2, over=[width])\n"

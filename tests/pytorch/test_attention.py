@@ -169,3 +169,16 @@ def test_weights_are_dropped_in_training_only() -> None:
     assert not np.array_equal(first, quiet)
     np.testing.assert_array_equal(program.run(inputs, training=True, seed=1, step=3)["y"], first)
     assert not np.array_equal(program.run(inputs, training=True, seed=1, step=4)["y"], first)
+
+
+def test_it_is_told_what_torch_has_no_call_for(attndsl, tmp_path) -> None:
+    (tmp_path / "m.attn").write_text(
+        "model M(width=8) {\n  input x: [B, T, width]\n  output y = attention(x, 2, cap=5)\n"
+        "  output z = attention(x, 2, sink=true)\n  output w = attention(x, 2)\n}\n"
+    )
+    done = attndsl("compile", str(tmp_path / "m.attn"), "--explain")
+    told = done.out[done.out.index("computed by its parts on PyTorch") :].splitlines()[1:3]
+    assert [line.partition(".attn")[2] for line in told] == [
+        ":3 in attention: attention: `F.scaled_dot_product_attention` has no soft cap",
+        ":4 in attention_2: attention: `F.scaled_dot_product_attention` has no sink",
+    ]
