@@ -171,7 +171,7 @@ def sunk_gradient(upstream: Array, x: Array, over: Places, where: Array | None, 
 
     def in_rows(array: Array) -> Array:
         moved = np.moveaxis(array, over, range(rows, x.ndim))
-        return moved.reshape(*moved.shape[:rows], -1)
+        return moved.reshape(*moved.shape[:rows], _count(moved.shape[rows:]))  # there may be no elements
 
     def joined(array: Array, last: Array) -> Array:
         return np.concatenate([in_rows(array), in_rows(last)], -1)

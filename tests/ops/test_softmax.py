@@ -113,3 +113,19 @@ def test_attention_and_its_parts_agree_on_what_is_not_finite(mask: list[list[boo
 @pytest.mark.parametrize(("dtype", "expected"), [("float32", -INF), ("float64", -1e39)])
 def test_a_constant_beyond_the_range_is_infinite(dtype: str, expected: float) -> None:
     assert ops.Constant(-1e39).evaluate(Call((), SCALAR, {}, dtype)).item() == expected
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("sizes", [{"T": 2, "S": 0}, {"T": 0, "S": 3}, {"T": 0, "S": 0}])
+def test_the_gradient_of_a_sink_where_there_are_no_elements(sizes: dict[str, int], masked: bool) -> None:
+    op = ops.Softmax(axes("S"), sink=True)
+    given = (typed("float T S"), *[typed("bool T S")] * masked, typed("float"))
+    call = Call(given, op.infer(*given), sizes, "float64")
+    shape = (sizes["T"], sizes["S"])
+    arrays = [np.zeros(shape), *[np.ones(shape, bool)] * masked, np.array(0.5)]
+    output = op.evaluate(call, *arrays)
+    found = op.gradient(call, np.ones(shape), output, *arrays)
+    assert found[0] is not None
+    assert found[0].shape == shape
+    assert found[-1] is not None
+    np.testing.assert_array_equal(found[-1], 0)

@@ -33,18 +33,19 @@ class Bodies(Sight):
         if t is None:
             return False
         pick, index, n = self.choice, f"i{self.indent}{self.made}", self.made
-        count = pick.choice(("depth", "2", "depth", "3"))
-        emits = (
-            pick.random() < 0.3
-            and count == "depth"
-            and self.depth
-            and "depth" not in t.axes
-            and len(t.axes) < MOST_AXES
-        )
+        count = pick.choice(("depth", "2", "depth", "3", "written"))
+        emits = pick.random() < 0.3 and len(t.axes) < MOST_AXES
+        stacked = "depth"
+        head = f"repeat {index} in {count}"
+        if count == "written":
+            head = pick.choice((f"repeat {index}, k{n} in steps", f"unrolled repeat {index} in len(steps)"))
+            stacked = f"{index}={self.steps}"
+        elif count != "depth" or not self.depth or "depth" in t.axes:
+            emits = False
         around = self.loops
         unread = emits and pick.random() < 0.5  # emit something that nobody reads, and that may not be computed
         names = f"e{n}, d{n} = " if unread else f"e{n} = " if emits else ""
-        with self.body(f"{names}repeat {index} in {count}"):
+        with self.body(f"{names}{head}"):
             self.loops = (*around, index)
             for _ in range(pick.randint(1, 4)):
                 self.statement()
@@ -57,8 +58,24 @@ class Bodies(Sight):
             self.loops = around
         if emits:
             self.made += 1
-            return self.bind((*t.axes[:-1], "depth", t.axes[-1]), f"e{n}")
+            return self.bind((*t.axes[:-1], stacked, t.axes[-1]), f"e{n}")
         return True
+
+    @construct(2, deepest=1)
+    def stages(self) -> bool:
+        """A value that grows from round to round, and is brought back."""
+        t = self.some(fits=lambda t: t.axes[-1:] == ("width",))
+        if t is None or "hidden" in t.axes:
+            return False
+        n, axes = self.made, t.axes[:-1]
+        self.put(f"r{n} = {t.name}")
+        self.put(f"C{n} = width")
+        with self.body(f"repeat g{n}, k{n} in steps"):
+            self.put(f"if g{n} > 0 {{ C{n} += k{n} }}")
+            self.put(f"r{n} = tanh(linear(r{n}, C{n}) as grow)")
+            if self.choice.random() < 0.5:
+                self.put(f"r{n} += r{n} |> layer_norm |> mlp(hidden)")
+        return self.bind((*axes, "hidden"), f"linear(r{n}, hidden) as l{n}")
 
     @construct(2, deepest=2)
     def scan(self) -> bool:

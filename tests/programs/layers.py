@@ -10,6 +10,10 @@ MASKS = (
 )  # fmt: skip
 BIASES = ("-abs(q - k)", "0.1 * (q - k)", "-(2 ^ (-(h + 1))) * (q - k)", "minimum(q, k) / {n}", "0.1 * h * (q % {n})")
 STANDARD_MASKS = ("full", "causal", "window({n})", "local({n})", "prefix({n})", "global({n})", "strided({n})")
+OPTIONS = (
+    "kv_heads=1", "bias=false", "scale=0.5", "dropout=0.1", "cap=2", "sink=true", "q_norm=rms_norm",
+    "k_norm=layer_norm",
+)  # fmt: skip
 SPELLED = """block spelled(heads, seen)(x: [*, T, D], memory: [*, S, E] = x) -> [*, T, D] {
   head = D / heads
   q = linear(x, D) as q |> rearrange([D] -> [heads, head])
@@ -148,9 +152,26 @@ class Layers(Sight):
             options.append(f"position=relative(u=u{self.made})")
         elif not position.startswith("rotary"):
             options.append(f"position={position}")
-        options += pick.sample(("kv_heads=1", "bias=false", "scale=0.5", "dropout=0.1"), pick.randint(0, 2))
+        options += pick.sample(OPTIONS, pick.randint(0, 3))
         given = f"{t.name}, {memory.name}, " if memory is not None and cross else f"{t.name}, "
         return self.bind(t.axes, f"attention({given}heads, {', '.join(options)}) as l{self.made}".replace(", )", ")"))
+
+    @construct(2)
+    def attend(self) -> bool:
+        """Attention on tensors in sight, values of any size among them."""
+        pick, times = self.choice, [(axis,) for axis in FREE]
+        q = self.some(fits=lambda t: t.axes[-1:] == ("width",) and t.axes[-2:-1] in times)
+        if q is None:
+            return False
+        over = q.axes[:-2]
+        k = self.some(fits=lambda t: t.axes in [(*over, *time, "width") for time in times])
+        assert k is not None
+        v = self.some(fits=lambda t: t.axes[:-1] == k.axes[:-1] and t.axes[-1:] != q.axes[-2:-1])
+        assert v is not None
+        options = [f"mask={self.mask(q.axes[:2] == k.axes[:2] == ('B', 'T'))}"] * (pick.random() < 0.7)
+        options += pick.sample(("scale=0.5", "cap=1.5", "sink=0.3 * sum(g, over=width)"), pick.randint(0, 2))
+        given = ", ".join((q.name, k.name, v.name, *options))
+        return self.bind((*q.axes[:-1], v.axes[-1]), f"attend({given})")
 
     @construct(2)
     def attention_by_hand(self) -> bool:

@@ -55,6 +55,7 @@ class Sight:
     indent: int = 1
     made: int = 0
     depth: int = 1
+    steps: int = 1  # how many there are in the list of that name
     loops: tuple[str, ...] = ()  # indices of the repeats around
 
     def put(self, line: str) -> None:

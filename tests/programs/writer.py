@@ -43,7 +43,9 @@ class Writer(Expressions, Layers, Bodies):
         pick = self.choice
         self.depth = pick.choice((0, 1, 2, 3))
         width, heads = pick.choice(((4, 2), (6, 3), (4, 1), (6, 2), (2, 1)))
-        head = f"depth={self.depth}, width={width}, heads={heads}, hidden={pick.choice((2, 3, 5))}"
+        steps = [pick.choice((1, 2, 3)) for _ in range(pick.choice((1, 2, 3)))]
+        self.steps = len(steps)
+        head = f"depth={self.depth}, steps={steps}, width={width}, heads={heads}, hidden={pick.choice((2, 3, 5))}"
         self.declare_index_functions()
         for name, dtype, axes in (
             ("x", "float", ("B", "T", "width")), ("m", "float", ("B", "S", "width")), ("g", "float", ("width",)),
