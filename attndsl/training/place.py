@@ -9,6 +9,7 @@ from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.backends import Backend
 from attndsl.running.initial import require_memory
+from attndsl.running.rounds import require_rounds
 from attndsl.running.trainer import Trainer
 from attndsl.runs.record import versions
 from attndsl.training.console import Console
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
-    """That parameters, gradients and what the optimizer keeps beside them fit, before the data are read (E0806)."""
+    """That parameters, gradients and what the optimizer keeps beside them fit (E0806), and that a step comes to an end
+    (E0813), before the data are read."""
+    require_rounds(graph)
     kept = sum(
         info.copies * recipe.optimizer.kept_numbers(tuple(axis.size.value(graph.sizes) for axis in info.type.axes))
         for info in graph.parameters

@@ -24,6 +24,7 @@ from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
+from attndsl.running.rounds import require_rounds
 from attndsl.running.inputs import check_inputs, chosen_outputs
 
 Array = np.ndarray[Any, Any]
@@ -43,6 +44,7 @@ class NumpyProgram:
     ) -> None:
         BACKEND.require(dtype=dtype)
         require_memory(graph, dtype)
+        require_rounds(graph)
         self.graph = graph
         self.dtype = dtype
         self.arrays: dict[str, Array] = {}  # the parameters by address

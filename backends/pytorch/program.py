@@ -20,6 +20,7 @@ from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.lazy import np
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
+from attndsl.running.rounds import require_rounds
 from attndsl.running.inputs import check_inputs, chosen_outputs
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class TorchProgram:
         self.device = torch.device(device)
         if self.device.type == "cpu":
             require_memory(graph, dtype)
+        require_rounds(graph)
         self.written = write(optimize(graph)[0] if passes else graph)
         self.source = self.written.source
         with out_of_memory(graph, self.device):

@@ -1,0 +1,38 @@
+"""How many rounds the repeats of a model go: what is run must come to an end."""
+
+from __future__ import annotations
+
+from attndsl.diagnostics import error
+from attndsl.graph import Graph, Region
+from attndsl.ops import Repeat
+
+MOST_ROUNDS = 10**8
+"""Of all repeats, those inside others counted as often as they are run; each takes some microseconds at least."""
+
+
+def require_rounds(graph: Graph) -> None:
+    """Raises E0813 where the repeats of a graph go more rounds than anybody can wait for. (A scan goes as many as its
+    inputs are long, and these lie in memory.)"""
+    most = _rounds(graph.body, graph)
+    if most <= MOST_ROUNDS:
+        return
+    longest = max(
+        (node for node in graph.body.walk() if isinstance(node.op, Repeat)),
+        key=lambda node: node.op.count.value(graph.sizes) if isinstance(node.op, Repeat) else 0,
+    )
+    raise error(
+        "E0813",
+        f"`{graph.name}` goes {most:,} rounds of its repeats, and no more than {MOST_ROUNDS:,} are run",
+        longest.at,
+        "most of them here",
+        help="choose a smaller variant, or make it smaller with `--set`; it can be checked, inspected and drawn as it is",
+    )
+
+
+def _rounds(region: Region, graph: Graph) -> int:
+    total = 0
+    for node in region.nodes:
+        times = node.op.count.value(graph.sizes) if isinstance(node.op, Repeat) else 1
+        inside = max((_rounds(body, graph) for body in node.regions), default=0)
+        total += times * inside + (times if isinstance(node.op, Repeat) else 0)
+    return total
