@@ -46,7 +46,7 @@ def attend(
         for role, name in (("tokens", "text"), ("source", "source"), ("target", "target"))
         if role in roles
     ]
-    answers = {roles[role] for role in ("targets", "label", "next") if role in roles}
+    answers = {roles[role] for role in objective.answers if role in roles}
     return attention_maps(
         run.graph,
         lambda graph: replace(run, graph=graph).program(backend, device),

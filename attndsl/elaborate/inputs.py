@@ -12,10 +12,10 @@ from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axis_of, distinct, dtype_of, size_of
 from attndsl.elaborate.tensors import as_written, emit, lift, typed
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, describe
-from attndsl.graph import Axis, InputInfo, Node, OutputInfo, Region, Type, Value
+from attndsl.graph import Axis, Graph, InputInfo, Node, OutputInfo, Region, Type, Value
 from attndsl.graph.core import Bound
 from attndsl.ops import Given
-from attndsl.records import fields
+from attndsl.records import fields, replace
 from attndsl.sizes import Constraint, Size, solve
 from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
@@ -243,6 +243,14 @@ def inputs_needed(body: Region, inputs: Sequence[InputInfo], sizes: Collection[s
 
     walk(body)
     return [reach.get(value, NOTHING) for value in body.results]
+
+
+def with_optional(graph: Graph, names: Collection[str]) -> Graph:
+    """The graph whose inputs of these names may be left out, together with the outputs that are computed from them."""
+    given = tuple(replace(info, optional=True) if info.name in names else info for info in graph.inputs)
+    needed = inputs_needed(graph.body, given, graph.sizes)
+    outputs = tuple(replace(info, needs=those) for info, those in zip(graph.outputs, needed, strict=True))
+    return replace(graph, inputs=given, outputs=outputs)
 
 
 def _sources(inputs: Sequence[InputInfo], sizes: Collection[str]) -> dict[str, frozenset[str]]:

@@ -15,7 +15,7 @@ from attndsl.recipe.recipe import read_recipe
 from attndsl.records import replace
 from attndsl.runs.given_weights import read_weights, settings_with
 from attndsl.runs.record import is_run
-from attndsl.runs.run import Run
+from attndsl.runs.run import Run, for_use
 from attndsl.storage.refusals import file_errors
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of
@@ -41,7 +41,8 @@ def open_published(spec: str, weights: str) -> Run:
     facts: dict[str, Any] = {"labels": _labels(folder / _CONFIG, recipe)}
     facts["command"] = f"{spec} --weights {weights}"  # how it is named on the command line
     tokenizer = _tokenizer(folder, recipe)
-    return Run(folder, graph, read_weights(weights, opened, graph), tokenizer, recipe, 0, facts)
+    arrays = read_weights(weights, opened, graph)
+    return Run(folder, for_use(graph, recipe), arrays, tokenizer, recipe, 0, facts)
 
 
 def _recipe(opened: Spec, graph: Graph) -> Recipe:

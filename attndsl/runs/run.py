@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer, load_tokenizer
 from attndsl.diagnostics import error
-from attndsl.elaborate import load
+from attndsl.elaborate import load, with_optional
 from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass
@@ -65,4 +65,12 @@ def load_run(folder: str | Path) -> Run:
     graph = load(record.spec, record.settings)
     weights, step = furthest_parameters(record.folder)
     warn_not_finite(weights, record.folder)
-    return Run(record.folder, graph, weights, tokenizer, Recipe.from_json(record.facts["recipe"]), step, record.facts)
+    recipe = Recipe.from_json(record.facts["recipe"])
+    return Run(record.folder, for_use(graph, recipe), weights, tokenizer, recipe, step, record.facts)
+
+
+def for_use(graph: Graph, recipe: Recipe) -> Graph:
+    """A trained graph as it is used: without the answers that it learned from, even where its spec always asks for
+    them. What is computed from these alone, such as a loss, is left out."""
+    roles = recipe.objective.roles
+    return with_optional(graph, {roles[role] for role in recipe.objective.about.answers if role in roles})

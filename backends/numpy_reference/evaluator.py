@@ -24,8 +24,8 @@ from attndsl.ops.control import Given, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
-from attndsl.running.rounds import require_rounds
 from attndsl.running.inputs import check_inputs, chosen_outputs
+from attndsl.running.rounds import require_rounds
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it

@@ -20,8 +20,8 @@ from attndsl.graph import BOOL, FLOAT, Graph, Node
 from attndsl.lazy import np
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
-from attndsl.running.rounds import require_rounds
 from attndsl.running.inputs import check_inputs, chosen_outputs
+from attndsl.running.rounds import require_rounds
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array

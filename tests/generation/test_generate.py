@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import attndsl
+from attndsl.attention_maps.run import attend
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
@@ -18,6 +20,9 @@ from attndsl.generation.generate import next_token_logits
 from attndsl.graph.limits import most
 from attndsl.runs.checkpoint import save_tensors
 from attndsl.storage.whole import write_text
+from attndsl.training import train
+from attndsl.training.console import Silent
+from tests.generation.conftest import A_TEXT, SPEC
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(
@@ -193,3 +198,15 @@ def test_a_model_that_says_no_next_token(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as problem:
         next_token_logits(graph, "tokens", 9)  # type: ignore[arg-type]
     assert problem.value.diagnostics[0].code == "E0742"
+
+
+def test_targets_that_a_spec_always_asks_for_are_asked_for_in_training_only(tmp_path: Path) -> None:
+    spec = tmp_path / "strict.attn"
+    spec.write_text(SPEC.replace("int[B, T] optional\n", "int[B, T]\n"), encoding="utf-8")
+    with pytest.raises(AttnError, match="E0803"):
+        attndsl.load(spec).run({"tokens": [[1, 2]]}, backend="numpy")
+    train(str(spec), A_TEXT, tmp_path / "run", settings={"steps": 2}, backend="numpy", console=Silent())
+    run = load_run(tmp_path / "run")
+    assert {output.name: set(output.needs) for output in run.graph.outputs} == {"logits": set(), "loss": {"targets"}}
+    assert len("".join(generate(run, "what", 5, temperature=0))) > 0
+    assert attend(run, "what").groups

@@ -114,7 +114,7 @@ def published(place: Path, oracle: Any, config: Any, tokenizer: str, special: di
 def opened(spec: str, place: Path) -> Any:
     from attndsl.generation.published import open_published
 
-    return open_published(spec, str(place), lambda diagnostic: None)
+    return open_published(spec, str(place))
 
 
 def bert(vocab: int) -> Any:
