@@ -25,7 +25,7 @@ def require_rounds(graph: Graph) -> None:
         f"`{graph.name}` goes {most:,} rounds of its repeats, and no more than {MOST_ROUNDS:,} are run",
         longest.at,
         "most of them here",
-        help="choose a smaller variant, or make it smaller with `--set`; it can be checked, inspected and drawn as it is",
+        help="choose a smaller variant, or make it smaller with `--set`; `attndsl inspect` counts it as it is",
     )
 
 
