@@ -8,6 +8,7 @@ from attndsl import ops
 from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.cases import Tables, split_rounds
+from attndsl.elaborate.equalities import settled, unsettled
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
@@ -79,7 +80,8 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
             if isinstance(binding.value, Poison):
                 raise Poisoned
             if isinstance(binding.value, Value):
-                found[name.text] = Evaluated(binding.value, binding.span)
+                given = settled(binding.value, frame, binding.span) if frame.equal else binding.value
+                found[name.text] = Evaluated(given, binding.span)
             elif isinstance(binding.value, List) or (isinstance(binding.value, Number) and binding.value.axis is None):
                 what, ways = ("list", ()) if isinstance(binding.value, List) else ("number", (_INSIDE,))
                 unrolled = (_UNROLLED,) if isinstance(node, tree.Repeat) else ()
@@ -131,6 +133,8 @@ def _finish_carried(
         start = given.type
         if isinstance(value, Number):
             value = lift(Evaluated(value, binding.span), inner).value
+        if isinstance(value, Value) and inner.equal:
+            value = unsettled(value, start.axes, inner, binding.span)
         if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
             now = str(value.type) if isinstance(value, Value) else "no tensor"
             raise error(

@@ -140,7 +140,7 @@ def _run(
     standard = callee.scope.is_standard
     inner = Frame(
         frame.elaborator, callee.scope, frame.builder, "block", layer.place, enclosing=Enclosing(block.name.text),
-        viewpoint=frame.viewpoint.inside(span, standard=standard), labels=labels or Labels(),
+        equal=frame.equal, viewpoint=frame.viewpoint.inside(span, standard=standard), labels=labels or Labels(),
     )  # fmt: skip
     try:
         with frame.elaborator.budget.entered(block.name.span, frame.at(span)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, Span, error
@@ -49,6 +49,11 @@ class Elaboration(ABC):
         self.problems: list[Diagnostic] = []
         self.said: set[tuple[str, Span | None]] = set()  # codes and places of the problems
         self.named: dict[tuple[Builder, str], Value] = {}
+
+    @property
+    @abstractmethod
+    def declared(self) -> Iterable[str]:
+        """The names of the model, hyperparameters and sizes of inputs among them, in the order of their declaration."""
 
     @abstractmethod
     def execute(self, statements: Sequence[tree.Statement], frame: Frame) -> None:

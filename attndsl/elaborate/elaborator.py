@@ -9,7 +9,7 @@ its body comes back here, to `execute`, until `dot(…)` is a `Primitive`, for w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ from attndsl.elaborate import (
     subscripts,
 )
 from attndsl.elaborate.elaboration import Elaboration
+from attndsl.elaborate.equalities import settled
 from attndsl.elaborate.frames import Frame, Poisoned, Viewpoint
 from attndsl.elaborate.parameters import declared_parameters
 from attndsl.elaborate.settings import Setting, bind_hyperparameters
@@ -150,6 +151,10 @@ class Elaborator(Elaboration):
 
     # ---------------------------------------------------------------- what the parts ask for
 
+    @property
+    def declared(self) -> Iterable[str]:
+        return self.top.names
+
     def execute(self, statements: Sequence[tree.Statement], frame: Frame) -> None:
         for statement in statements:
             if frame.returned is not None or self.budget.exhausted:
@@ -173,7 +178,8 @@ class Elaborator(Elaboration):
 
     def evaluate(self, expression: tree.Expr, frame: Frame) -> CompileTimeValue:
         frame.spend(1, expression.span)
-        return EXPRESSIONS[type(expression)](expression, frame)
+        value = EXPRESSIONS[type(expression)](expression, frame)
+        return settled(value, frame, expression.span) if frame.equal else value
 
     def apply(
         self,

@@ -9,6 +9,7 @@ from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, initial, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.elsewhere import advice
+from attndsl.elaborate.equalities import assume_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axis_in_body
 from attndsl.elaborate.tensors import arithmetic, emit, lift
@@ -252,7 +253,11 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
 
 
 def conditional(node: tree.Conditional, frame: Frame) -> CompileTimeValue:
-    return frame.evaluate(node.then if condition(node.condition, frame) else node.otherwise)
+    outcome, before = condition(node.condition, frame), frame.equal
+    assume_outcome(node.condition, outcome, frame)
+    value = frame.evaluate(node.then if outcome else node.otherwise)
+    frame.equal = before
+    return value
 
 
 # ---------------------------------------------------------------- calls

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.elaboration import Elaboration
@@ -11,6 +11,7 @@ from attndsl.elaborate.values import TOP, CompileTimeValue, Evaluated, Place
 from attndsl.graph import Axis, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field, replace
+from attndsl.sizes import Atom, Size
 from attndsl.syntax import tree
 
 HERE = "_"
@@ -126,6 +127,27 @@ USER = Viewpoint()
 
 
 @dataclass(frozen=True, eq=False)
+class Equal:
+    """What is known to be equal in a body beyond what is so as a formula: the `sizes` and `axes` that go by others, and
+    what they are. See `attndsl.elaborate.equalities`."""
+
+    sizes: Mapping[Atom, Size] = field(default_factory=dict)
+    axes: Mapping[Axis, Axis] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.sizes or self.axes)
+
+    def axis(self, axis: Axis) -> Axis:
+        """The axis in terms of the sizes that others go by; one that goes by its size goes by the other one."""
+        size, origin = axis.size.substitute(self.sizes), axis.origin.substitute(self.sizes)
+        made = Axis(str(size) if axis.name == str(axis.size) else axis.name, size, origin)
+        return self.axes.get(made, made)
+
+
+NOTHING_EQUAL = Equal()
+
+
+@dataclass(frozen=True, eq=False)
 class Returned:
     """What a `return` gave, and where it stands."""
 
@@ -150,6 +172,7 @@ class Frame:
     enclosing: Enclosing = field(default_factory=Enclosing)
     viewpoint: Viewpoint = USER
     licensed: bool = False  # inside a typed assignment or an index function: any axes may be combined
+    equal: Equal = NOTHING_EQUAL
     returned: Returned | None = None
     emitted: tuple[Value, ...] | None = None
 
@@ -237,7 +260,7 @@ class Frame:
         """A body inside this one that sees its names."""
         return Frame(
             self.elaborator, self.scope, builder or self.builder, kind, place or self.place, self,
-            enclosing=self.enclosing, viewpoint=self.viewpoint, licensed=self.licensed,
+            enclosing=self.enclosing, viewpoint=self.viewpoint, licensed=self.licensed, equal=self.equal,
         )  # fmt: skip
 
     def licensing(self) -> Frame:

@@ -76,7 +76,7 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     inner = Frame(
         frame.elaborator, scope, frame.builder, "index function", function.place or frame.place,
         enclosing=Enclosing(declaration.name.text), licensed=True,
-        viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
+        equal=frame.equal, viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
     )  # fmt: skip
     bound = bind(declaration, function.given, function.given, inner, frame, span)
     for variable in declaration.variables:

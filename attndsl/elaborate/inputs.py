@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from attndsl import ops
 from attndsl.diagnostics import Label, error
 from attndsl.elaborate.elaboration import Elaboration
+from attndsl.elaborate.equalities import assume
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axis_of, distinct, dtype_of, size_of
 from attndsl.elaborate.tensors import as_written, emit, lift, typed
@@ -176,7 +177,7 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
             limit = size_of(frame.evaluate(other), other.span, frame, smallest=-(2**63))
             bounds.append(Bound(word, limit, where.span))
             return
-    sizes = []
+    sides: list[Number] = []
     for side in (left, right):
         value = frame.evaluate(side)
         if not isinstance(value, Number) or value.size is None:
@@ -186,8 +187,11 @@ def _where(where: tree.Expr, node: tree.InputDecl, frame: Frame, bounds: list[Bo
                 side.span,
                 help=f"the values of an input are bounded where it is declared; this is `{node.name.text}`",
             )
-        sizes.append(value.size)
+        sides.append(value)
+    sizes = [side.size for side in sides if side.size is not None]
     frame.elaborator.require(Constraint(relation, sizes[0], sizes[1], where.span, "E0211"))
+    if relation == "==":
+        assume(sides[0], sides[1], frame)
 
 
 def declare_output(node: tree.OutputDecl, frame: Frame) -> None:

@@ -6,7 +6,7 @@ from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.initial import combined
 from attndsl.elaborate.primitive_call import PrimitiveCall
-from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, size_of
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, equal_if, size_of
 from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
 from attndsl.graph import FLOAT, INT, Axis, Initializer
@@ -145,6 +145,9 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
     )
     for given, length, term in zip((places, offsets), (count, size), arrow.target.terms, strict=True):
         if given is not None and given.size != length:
+            if stride == one and (way_out := equal_if(length, given.size, g.frame)):
+                message = f"there are `{length}` windows over `{axis.name}`, and not `{given.size}` as is written"
+                raise error("E0206", message, term.span, help=way_out)
             g.frame.elaborator.require(Constraint("==", length, given.size, g.frame.site or term.span, "E0206"))
     return g.emit(ops.Windows(axis, *made, stride, dilation, before, after), g.tensor(0))
 

@@ -12,7 +12,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
 from attndsl.graph import Axis, Type, Value
-from attndsl.sizes import Constraint, Size, at_least_zero
+from attndsl.sizes import Constraint, Opaque, Size, at_least_zero, readable
 from attndsl.syntax import tree
 from attndsl.values import Number
 
@@ -126,6 +126,8 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         if binding is not None and isinstance(binding.value, Number):
             size = size_of(binding.value, term.span, frame)
             candidate = binding.value.axis or Axis.of(size)
+            if candidate not in axes and frame.equal:  # it is one size with another
+                candidate = frame.equal.axis(candidate)
         if candidate is not None and candidate in axes:
             return candidate
         found = [a for a in dict.fromkeys(axes) if a.name == name]
@@ -203,6 +205,18 @@ def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:
             return next(iter(found))
         at = at.parent
     return None
+
+
+def equal_if(left: Size, right: Size, frame: Frame) -> tuple[str, ...]:
+    """What to require so that two sizes are equal that differ by a remainder only, whose value is known now."""
+    difference = left - right
+    for monomial in readable(difference).terms:
+        for atom, _ in monomial:
+            if isinstance(atom, Opaque) and atom.function == "mod" and difference.known(frame.elaborator.sizes) == 0:
+                dividend, divisor = atom.arguments
+                now = (dividend % divisor).known(frame.elaborator.sizes)
+                return (f"they are equal where this holds: `require {dividend} % {divisor.bracketed()} == {now}`",)
+    return ()
 
 
 def _has(types: Sequence[Type]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attndsl.diagnostics import Label, error, shortened
 from attndsl.elaborate import parameters
 from attndsl.elaborate.calls import make_layer
+from attndsl.elaborate.equalities import assume, assume_outcome
 from attndsl.elaborate.expressions import binary, condition
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.initial import initializer_of
@@ -166,8 +167,10 @@ def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
 
 
 def branch(node: tree.If, frame: Frame) -> None:
-    branch = node.then if condition(node.condition, frame) else node.otherwise
-    frame.execute(branch)
+    outcome, before = condition(node.condition, frame), frame.equal
+    assume_outcome(node.condition, outcome, frame)
+    frame.execute(node.then if outcome else node.otherwise)
+    frame.equal = before
 
 
 def give_back(node: tree.Return, frame: Frame) -> None:
@@ -211,20 +214,23 @@ def require(node: tree.RequireDecl, frame: Frame) -> None:
             ">",
             ">=",
         ):
-            left, right = (s.size for s in sides if isinstance(s, Number))
-            assert left is not None
-            assert right is not None
+            left, right = (s for s in sides if isinstance(s, Number))
+            assert left.size is not None
+            assert right.size is not None
             said = node.message.value if node.message else ""
             at = frame.at(node.span)
             frame.elaborator.require(
-                Constraint(relation, left, right, at, "E0210", _because(frame, node), message=said)
+                Constraint(relation, left.size, right.size, at, "E0210", _because(frame, node), message=said)
             )
+            if relation == "==":
+                assume(left, right, frame)
             return
     if not condition(comparison, frame):
         values = _values_in(comparison, frame)
         if node.message:
             raise error("E0210", node.message.value, node.span, note=values)
         raise error("E0210", f"`{comparison.span.text}` does not hold", node.span, note=values)
+    assume_outcome(comparison, True, frame)
 
 
 def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:

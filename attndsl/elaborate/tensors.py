@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.cases import is_within, note_use
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.sizes_and_axes import axes_text, denominator, type_of
+from attndsl.elaborate.sizes_and_axes import axes_text, denominator, equal_if, type_of
 from attndsl.elaborate.values import Evaluated, describe, how_to_apply
 from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
@@ -208,7 +208,9 @@ def _misaligned(
             notes.append(f"`{x.name}` and `{y.name}` are two axes of the same size")
         elif values:
             notes.append(f"{' and '.join(values)} now, but the axes differ whatever their values")
-    if len(only_left) == len(only_right) == 1 and left.type.axes[-1:] == tuple(only_left):
+    if require := equal_if(pairs[0][0].size, pairs[0][1].size, frame):
+        (help,) = require
+    elif len(only_left) == len(only_right) == 1 and left.type.axes[-1:] == tuple(only_left):
         help = f"project back with `linear(…, {only_left[0].name})`"
     else:
         help = "sum over the axis, or write the result's type (`y: [A, B] = …`) to combine every pair"

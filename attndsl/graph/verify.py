@@ -12,6 +12,8 @@ from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value
 from attndsl.ops.base import Mismatch
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.ops.generators import Parameter
+from attndsl.ops.movement import Rename
+from attndsl.sizes import Atom, Size, solved_for_one
 from attndsl.types import DTYPES, Type
 
 
@@ -85,6 +87,22 @@ def _regions_belong(node: Node, context: _Context) -> str | None:
     if wants != bool(node.regions):
         return "it has no body" if wants else "only `repeat` and `scan` have bodies"
     return None
+
+
+def _renamed_alike(node: Node, context: _Context) -> str | None:
+    """The sizes are equal as formulas, or where the graph's own requirements hold."""
+    if not isinstance(node.op, Rename) or node.op.old.size == node.op.new.size:
+        return None
+    sizes = {name: Size.of(value) for name, value in context.graph.sizes.items()}
+    equal: dict[Atom, Size] = {}
+    for constraint in context.graph.constraints:
+        if constraint.relation == "==":
+            left, right = (side.substitute(sizes).substitute(equal) for side in (constraint.left, constraint.right))
+            found = solved_for_one(left, right, {})
+            if found is not None:
+                equal = {**{atom: size.substitute(dict((found,))) for atom, size in equal.items()}, found[0]: found[1]}
+    old, new = (axis.size.substitute(sizes).substitute(equal) for axis in (node.op.old, node.op.new))
+    return None if old == new else f"`{node.op.old}` becomes `{node.op.new}`, and nothing says that they are equal"
 
 
 def _stack_fits(node: Node, context: _Context) -> str | None:
@@ -166,6 +184,7 @@ PLACE_RULES: NodeRules = (
 NODE_RULES: NodeRules = (
     ("bodies belong to repeat and scan", _regions_belong),
     ("types are what the op infers", _types_inferred),
+    ("an axis is renamed to one of its size", _renamed_alike),
     ("only inputs are given or left out", _given_reads_an_input),
     ("an input with a default is read with its default", _default_considered),
     ("sizes are hyperparameters or bound by an input", _sizes_known),

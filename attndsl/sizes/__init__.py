@@ -6,7 +6,17 @@ values; and `Constraint`, which is decided where values are known and kept for l
 
 from attndsl.sizes.constraints import Constraint
 from attndsl.sizes.quotients import at_least_zero
-from attndsl.sizes.size import Size, solve
+from attndsl.sizes.size import Size, solve, solved_for_one
 from attndsl.sizes.terms import Atom, Opaque, SizeTooLong, readable
 
-__all__ = ["Atom", "Constraint", "Opaque", "Size", "SizeTooLong", "at_least_zero", "readable", "solve"]
+__all__ = [
+    "Atom",
+    "Constraint",
+    "Opaque",
+    "Size",
+    "SizeTooLong",
+    "at_least_zero",
+    "readable",
+    "solve",
+    "solved_for_one",
+]

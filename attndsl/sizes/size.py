@@ -11,11 +11,11 @@ what would have more is refused with `SizeTooLong` before it is made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from attndsl.sizes.quotients import at_least_zero, floored
-from attndsl.sizes.terms import Monomial, Opaque, SizeTooLong, by_degree, require_short, text_of, times
+from attndsl.sizes.terms import Atom, Monomial, Opaque, SizeTooLong, by_degree, require_short, text_of, times
 
 MAX_PRODUCTS = 4_096
 MAX_BITS = 1_024
@@ -200,15 +200,17 @@ class Size:
         except (KeyError, ValueError, ZeroDivisionError):
             return None
 
-    def substitute(self, replacements: Mapping[str, Size]) -> Size:
-        if not self.symbols & replacements.keys():
+    def substitute(self, replacements: Mapping[str, Size] | Mapping[Atom, Size]) -> Size:
+        """The size with others in the place of symbols, and of functions of them."""
+        known: Mapping[Atom, Size] = replacements  # type: ignore[assignment]
+        if self.symbols.isdisjoint(_symbols_of(known)):
             return self
         total = Size({})
         for monomial, coefficient in self.terms.items():
             product = Size.of(coefficient)
             for atom, exponent in monomial:
-                if isinstance(atom, str):
-                    base = replacements.get(atom) or Size.symbol(atom)
+                if isinstance(atom, str) or atom in known:
+                    base = known.get(atom) or Size({((atom, 1),): Fraction(1)})
                 else:
                     base = _rebuild(atom, tuple(a.substitute(replacements) for a in atom.arguments))
                 product = product * base**exponent if exponent > 0 else product / base**-exponent
@@ -228,6 +230,14 @@ class Size:
         """The text, in brackets unless it is a single symbol or number."""
         text = str(self)
         return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+def _symbols_of(atoms: Iterable[Atom]) -> Iterator[str]:
+    for atom in atoms:
+        if isinstance(atom, str):
+            yield atom
+        else:
+            yield from frozenset().union(*(argument.symbols for argument in atom.arguments))
 
 
 def _rebuild(atom: Opaque, arguments: tuple[Size, ...]) -> Size:
@@ -271,3 +281,28 @@ def solve(left: Size, right: Size, unknown: str) -> Size | None:
         else:
             return None
     return -rest / slope if slope.terms else None
+
+
+def solved_for_one(left: Size, right: Size, order: Mapping[str, int]) -> tuple[Atom, Size] | None:
+    """What one function or symbol is where `left` equals `right`: a function before a symbol, and the symbol that is
+    last in `order`. None where they are equal, or linear in none."""
+    difference, best = left - right, None
+    for monomial, coefficient in difference.terms.items():
+        for atom, exponent in monomial:
+            own = Size({tuple(p for p in monomial if p[0] != atom): coefficient})
+            rest = difference - Size({monomial: coefficient})
+            if exponent != 1 or len(own.terms) != 1 or _mentions(atom, (own, rest)):
+                continue
+            rank = (not isinstance(atom, str), order.get(atom, len(order)) if isinstance(atom, str) else 0)
+            if best is None or rank > best[0]:
+                best = rank, atom, -rest / own
+    return best and best[1:]
+
+
+def _mentions(atom: Atom, sizes: Iterable[Size]) -> bool:
+    """Whether a symbol, or a function, is in the sizes, inside functions too."""
+    for size in sizes:
+        for other in (other for monomial in size.terms for other, _ in monomial):
+            if other == atom or (isinstance(other, Opaque) and _mentions(atom, other.arguments)):
+                return True
+    return False

@@ -87,12 +87,29 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "an output that is an input without its default": ("u = %21", "u = %18", "outputs are", "without its default"),
     "not an input, left out": ("given(%18", "given(%19", "given or left out", "not an input of the model"),
     "an input read without its default": ("neg(%20)", "neg(%18)", "read with its default", "`v` has a default"),
+    "an axis renamed to one of another size": (
+        "float[B, T2=T, width] = rename(%14, old=T, new=T2=T)", "float[B, T2=B, width] = rename(%14, old=T, new=T2=B)",
+        "renamed to one of its size", "`T` becomes `T2=B`",
+    ),
     "a default of another type": ("given(%18, %19)", "given(%18, %0)", "types are what", "the default is"),
 }  # fmt: skip
 
 
 def test_the_whole_is_valid():
     verify(parse_text(VALID))
+
+
+@pytest.mark.parametrize(
+    ("size", "required"), [("B", "B == T"), ("width+1", "T == width+1"), ("9", "T == depth+7"), ("B+S", "B == T-S")]
+)
+def test_an_axis_is_renamed_to_what_is_required_to_be_its_size(size, required):
+    constraint = f"constraint {required} code E0210"
+    text = VALID.replace("T2=T", f"T2={size}").replace("body {", f"{constraint}\nbody {{", 1)
+    if "S" in size:
+        text = text.replace("input y %1: float[B, T]", "input y %1: float[B, S]")
+    verify(parse_text(text))
+    with pytest.raises(InvalidGraph, match="nothing says that they are equal"):
+        verify(parse_text(text.replace(" == ", " <= ", 1)))
 
 
 @pytest.mark.parametrize("name", MISTAKES)
