@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from attndsl.elaborate.called import CallRule  # noqa: E402
 from attndsl.elaborate.files import specs_folder  # noqa: E402
-from attndsl.elaborate.primitive_call import CallRule  # noqa: E402
 from attndsl.elaborate.primitives import CONSTANTS, names, rule_of  # noqa: E402
 from attndsl.graph import Initializer  # noqa: E402
 from attndsl.syntax import tree  # noqa: E402

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attndsl import ops
 from attndsl.diagnostics import error
+from attndsl.elaborate.called import PrimitiveCall
 from attndsl.elaborate.initial import combined
-from attndsl.elaborate.primitive_call import PrimitiveCall
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, equal_if, size_of
 from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from attndsl import ops, values
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, initial, joining
-from attndsl.elaborate.called import of_list, rule_for
+from attndsl.elaborate.called import CallRule, PrimitiveCall, of_list, rule_for
 from attndsl.elaborate.cases import decided, is_negative
 from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.primitive_call import CallRule, PrimitiveCall
 from attndsl.elaborate.rearrange import rearrange
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number
 from attndsl.elaborate.tensors import aligned, emit, lift, require_within
