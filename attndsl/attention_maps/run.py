@@ -30,7 +30,7 @@ def attend(
 ) -> Maps:
     """The attention of every layer and head when the run's model is given `example`: a text, a pair of texts, a list of
     words, or a picture (uint8 or between 0 and 1, `[channels, height, width]`). A decoder beside an encoder is shown
-    `target`, or what it says itself, the likeliest token each time.
+    `target`, or what it says itself, the most likely token each time.
 
     Raises E0747 (too much to draw), E0748 (the model has no attention), E0741, E0749 (no example), E0752 (too long),
     E0756 (a picture of another size).

@@ -4,7 +4,7 @@
 the same seed gives the same text. Past the model's context the oldest tokens are dropped, which is reported on stderr.
 
 A model that turns one text into another (sequence to sequence, denoising, span corruption) is given its source with
---prompt, or many with --data, a line for each, and its answers are printed: the likeliest token each time, unless
+--prompt, or many with --data, a line for each, and its answers are printed: the most likely token each time, unless
 --temperature or --beams says otherwise.
 """
 

@@ -1,7 +1,7 @@
 """Print what a trained model predicts: the class of a text or a picture, the tag of each word, the masked tokens.
 
-For a classifier the likeliest classes with their probabilities; for a tagger a tag for each word; for a model of
-masked tokens the likeliest tokens for each mask in the text, which is written as the model writes it (`The [MASK] of
+For a classifier the most likely classes with their probabilities; for a tagger a tag for each word; for a model of
+masked tokens the most likely tokens for each mask in the text, which is written as the model writes it (`The [MASK] of
 the list`). --data takes a file of examples and gives a line for each.
 """
 

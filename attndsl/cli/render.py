@@ -1,4 +1,4 @@
-"""Draw an architecture as papers do: blocks, residual arrows, a frame with × 12 round a repeated body.
+"""Draw an architecture as papers do: blocks, residual arrows, a frame marked × 12 around a repeated body.
 
 The ending of the output file decides the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes.
 """

@@ -87,7 +87,7 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
                 unrolled = (_UNROLLED,) if isinstance(node, tree.Repeat) else ()
                 raise error(
                     "E0207",
-                    f"`{name.text}` is a compile-time {what}; a body cannot change it from round to round",
+                    f"`{name.text}` is a compile-time {what}; a body cannot change it from one iteration to the next",
                     name.span,
                     other=Label(binding.span, "made here"),
                     help=(*ways, *unrolled),
@@ -95,9 +95,9 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
     return list(found.items())
 
 
-_KEEPS = "what `{}` carries keeps its type from round to round"
+_KEEPS = "what `{}` carries keeps its type from one iteration to the next"
 _INSIDE = "give the number made inside another name, or make it a tensor with `float(…)`"
-_UNROLLED = "an `unrolled repeat` may change it: its body is written out for each round"
+_UNROLLED = "an `unrolled repeat` may change it: its body is written out for each iteration"
 
 
 def _as_wanted(node: tree.Expr, have: Type, wanted: Type) -> str | tuple[str, ...]:
@@ -153,7 +153,7 @@ def _way_out(node: tree.Repeat | tree.Scan, value: object) -> tuple[str, ...]:
     """The way out where what a repeat carries changes its sizes."""
     if not isinstance(node, tree.Repeat) or not isinstance(value, Value):
         return ()
-    return (f"where each round has sizes of its own, write `unrolled repeat {node.name.text} in …`",)
+    return (f"where each iteration has sizes of its own, write `unrolled repeat {node.name.text} in …`",)
 
 
 def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan) -> list[Type]:
@@ -164,7 +164,7 @@ def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan
         if any(a.name == axis.name for a in axes):
             raise error(
                 "E0205",
-                f"what is emitted has the axis `{axis.name}` already: {axes_text(axes)}",
+                f"what is emitted already has the axis `{axis.name}`: {axes_text(axes)}",
                 node.span,
                 help="rename it in the body",
             )

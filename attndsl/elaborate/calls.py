@@ -198,7 +198,7 @@ def _results(
     if block.results and len(block.results) != len(values):
         raise error(
             "E0113",
-            f"`{block.name.text}` returns {len(values)} results and declares {len(block.results)}",
+            f"`{block.name.text}` returns {len(values)} results but declares {len(block.results)}",
             place,
             other=Label(block.results[0].span, "declared here"),
         )

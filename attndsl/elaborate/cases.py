@@ -108,7 +108,7 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
             "E0405",
             f"this number has no value where `{variable.name}` is {at[variable]}: {problem}",
             span,
-            help="write it so that it has one in every round",
+            help="write it so that it has one in every iteration",
         ) from None
 
 

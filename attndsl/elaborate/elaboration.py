@@ -101,7 +101,7 @@ class Elaboration(ABC):
         if known != count:
             raise error(
                 "E0206",
-                f"`{place.path}` runs `{count}` times here, and ran `{known}` times before, in one layer",
+                f"`{place.path}` runs `{count}` times here, but ran `{known}` times before, in one layer",
                 span,
                 help="a layer is shared between tensors of the same axes only",
             )

@@ -166,7 +166,7 @@ def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
     result = base
     for entry, axis in zip(node.entries, axes[len(axes) - len(node.entries) :], strict=True):
         if entry.index is None:
-            raise error("E0303", "mix of named and plain indices", entry.span, help="name every axis, or none")
+            raise error("E0303", "named and plain indices are mixed", entry.span, help="name every axis, or none")
         name = entry.index.text if isinstance(entry.index, tree.Name) else None
         if name is not None and name in frame.enclosing.positions:
             result = Evaluated(_rename(result, axis, frame.enclosing.positions[name], frame, entry), node.span)
@@ -174,7 +174,7 @@ def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
         if not frame.enclosing.positions:
             raise error(
                 "E0303",
-                "which axis is indexed?",
+                "it is not clear which axis is indexed",
                 entry.span,
                 help=subscript_advice(node.span, base, frame)
                 or f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",

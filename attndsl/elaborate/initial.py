@@ -94,7 +94,7 @@ def _made_again(value: Value, span: Span, frame: Frame) -> Initializer | float:
             f"a parameter starts from numbers, ranges and draws, and not from {what}",
             span,
             str(value.type),
-            help="what a training step draws anew is `uniform([B, T])`; a first value is drawn by `uniform(low, high)`",
+            help="`uniform([B, T])` is drawn in each step; an initial value is drawn by `uniform(low, high)`",
         )
     if isinstance(node.op, Constant):
         return node.op.value
@@ -132,7 +132,7 @@ def initializer_of(node: tree.ParamDecl, type: Type, frame: Frame) -> Initialize
     sizes += [made.op.size for made in region.nodes if isinstance(made.op, SizeOf)]
     free = sorted({symbol for size in sizes for symbol in size.symbols} - frame.elaborator.sizes.keys())
     if free:
-        raise error("E0209", f"a first value cannot hang on the size of an input: `{free[0]}`", node.init.span)
+        raise error("E0209", f"an initial value cannot depend on the size of an input: `{free[0]}`", node.init.span)
     return located
 
 

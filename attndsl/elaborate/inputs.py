@@ -48,7 +48,7 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     dtype, axes = dtype_of(node.type), []
     for term in node.type.axes.terms:
         if term.is_rest:
-            raise error("E0203", "an input names all its axes", term.span)
+            raise error("E0203", "an input must name all its axes", term.span)
         _introduce(term, frame)
         axes.append(axis_of(term, frame))
     distinct(axes, node.type.axes)

@@ -19,7 +19,7 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
     over = g.keyword("over")
     arrow = over.value
     if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
-        raise error("E0104", "`concat` needs the joined axis's name", over.span, help="write `over=[M, T] -> S`")
+        raise error("E0104", "`concat` needs a name for the joined axis", over.span, help="write `over=[M, T] -> S`")
     filled = any(isinstance(p.value, Initializer) for p in g.positional)
     parts = list(g.positional) if filled else [lift(p, g.frame) for p in g.positional]
     if len(arrow.source.terms) not in (1, len(parts)):
@@ -102,7 +102,9 @@ _PARTS = "the parts together are as long as the axis that they are split from"
 def split(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
-        raise error("E0104", "`split` needs the parts' axes", g.keyword("over").span, help="write `over=S -> [M, T]`")
+        raise error(
+            "E0104", "`split` needs the axes of the parts", g.keyword("over").span, help="write `over=S -> [M, T]`"
+        )
     tensor, start = g.tensor(0), Size.of(0)
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
     targets = [axis_of(t, g.frame) for t in arrow.target.terms]
@@ -126,7 +128,10 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.keyword("over").value
     if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
         raise error(
-            "E0104", "`windows` needs the axes it makes", g.keyword("over").span, help="write `over=T -> [U, R]`"
+            "E0104",
+            "`windows` needs names for the axes that it makes",
+            g.keyword("over").span,
+            help="write `over=T -> [U, R]`",
         )
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
     one, none = Size.of(1), Size.of(0)

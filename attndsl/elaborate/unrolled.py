@@ -133,7 +133,7 @@ def _stack(node: tree.Repeat, parts: Sequence[Value], frame: Frame) -> Value:
     first, axis = parts[0].type, Axis(node.name.text, Size.of(len(parts)))
     if any(each.name == axis.name for each in first.axes):
         raise error(
-            "E0205", f"what is emitted has the axis `{axis.name}` already", node.span, help="rename it in the body"
+            "E0205", f"what is emitted already has the axis `{axis.name}`", node.span, help="rename it in the body"
         )
     at, one = stacked_at(first), Axis("1", Size.of(1))
     order = (*first.axes[:at], one, *first.axes[at:])

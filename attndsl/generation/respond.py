@@ -34,7 +34,7 @@ def respond(
     device: str | None = None,
 ) -> list[str]:
     """What the model says to each of `sources` (texts, or rows with the column for them): by beam search with `beam`,
-    else as `sampling` chooses (None: the likeliest token each time), in at most `tokens` tokens, and no more than the
+    else as `sampling` chooses (None: the most likely token each time), in at most `tokens` tokens, and no more than the
     model takes.
 
     Raises E0744 where the run is not of an encoder-decoder, E0749 (no source), E0740 (values), E0741 (a source that is

@@ -118,7 +118,7 @@ def _axis(axis: Axis, type: Type) -> Axis:
 def _spread(value: Value, type: Type, builder: Builder) -> Value:
     lacking = [axis.name for axis in value.type.axes if axis not in type.axes]
     if lacking:
-        raise Mismatch("E0208", f"the first value has [{', '.join(lacking)}], which the parameter lacks")
+        raise Mismatch("E0208", f"the initial value has [{', '.join(lacking)}], which the parameter lacks")
     if value.type.dtype != FLOAT:
         value = builder.emit(Cast(FLOAT), value)
     return value if value.type == type else builder.emit(Broadcast(type.axes), value)

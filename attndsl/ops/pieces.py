@@ -110,7 +110,9 @@ class Take(Op):
 
     def infer(self, table: Type, index: Type) -> Type:
         if index.dtype != INT:
-            raise Mismatch("E0204", f"an index is an int, and this is `{index}`", (1,), help="convert it: `int(…)`")
+            raise Mismatch(
+                "E0204", f"an index must be an int, but this is `{index}`", (1,), help="convert it: `int(…)`"
+            )
         rules.has(table, (self.over,), 0, self.name)
         rest = table.without(self.over)
         rules.combined(rest, index, self.name)
@@ -180,7 +182,9 @@ class ScatterAdd(Op):
     def infer(self, values: Type, index: Type) -> Type:
         rules.number(values, 0, self.name)
         if index.dtype != INT:
-            raise Mismatch("E0204", f"an index is an int, and this is `{index}`", (1,), help="convert it: `int(…)`")
+            raise Mismatch(
+                "E0204", f"an index must be an int, but this is `{index}`", (1,), help="convert it: `int(…)`"
+            )
         rules.has(values, self.over, 0, self.name)
         rules.has(index, self.over, 1, self.name)
         rules.within(index, values, 1, self.name, "index")

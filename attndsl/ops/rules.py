@@ -12,20 +12,20 @@ from attndsl.types import BOOL, FLOAT, INT, Axis, Type, align
 def number(type: Type, operand: int, op: str) -> str:
     """The dtype of an operand that must be a number."""
     if type.dtype == BOOL:
-        message = f"`{op}` takes numbers, and this is `{type}`"
+        message = f"`{op}` takes numbers, but this is `{type}`"
         raise Mismatch("E0204", message, (operand,), help="convert it with `float(…)` or `int(…)`, or use `where(…)`")
     return type.dtype
 
 
 def boolean(type: Type, operand: int, op: str) -> None:
     if type.dtype != BOOL:
-        message = f"`{op}` takes a bool, and this is `{type}`"
+        message = f"`{op}` takes a bool, but this is `{type}`"
         raise Mismatch("E0204", message, (operand,), help="compare it with something")
 
 
 def integer(type: Type, operand: int, op: str) -> None:
     if type.dtype != INT:
-        raise Mismatch("E0204", f"`{op}` takes an int here, and this is `{type}`", (operand,))
+        raise Mismatch("E0204", f"`{op}` takes an int here, but this is `{type}`", (operand,))
 
 
 def promoted(left: Type, right: Type, op: str) -> str:

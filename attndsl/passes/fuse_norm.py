@@ -73,7 +73,7 @@ def _variance(algebra: Algebra, core: Node, v: Value) -> _Variance | None:
         _no_mean(algebra, core, terms)
         return None
     if eps < 0:
-        raise Refusal(f"{eps} is added to the variance, and that is negative", core, 1)
+        raise Refusal(f"{eps}, which is negative, is added to the variance", core, 1)
     if len(squares) == 1:
         over, factors, mean = means[0][2]
         return _deviations(algebra, v, over, factors, eps, mean) or _squares(algebra, v, over, factors, eps, mean)

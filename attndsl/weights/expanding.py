@@ -96,8 +96,7 @@ class _Expansion:
                 "E0633",
                 "an optional prefix is a text, and outside everything else",
                 entry.text.span,
-                help="which names a file has is told by the optional prefix that they start with: put it around the "
-                "others",
+                help="the optional prefix says which names a file has: put it around the others",
             )
         self.expand(entry.entries, replace(place, prefix=entry.text.value))
 
@@ -114,7 +113,7 @@ class _Expansion:
             return
         assert isinstance(entry.value, tree.Call)
         if entry.axes is not None or len(names) > 1:
-            message = "the lines of maps state their own axes" if entry.axes is not None else "maps are not added up"
+            message = "the lines of maps state their own axes" if entry.axes is not None else "maps cannot be added"
             raise error("E0633", message, entry.axes.span if entry.axes is not None else names[1].span)
         if group in place.inside:
             raise error("E0633", f"the maps `{group.name.text}` use themselves", entry.value.span)

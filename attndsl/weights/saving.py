@@ -60,7 +60,7 @@ def check_replaceable(path: Path, *, force: bool = False) -> None:
         return
     raise error(
         "E0612",
-        f"{path} is there already, and is not an earlier export",
+        f"{path} already exists, and is not an earlier export",
         help="name another file, or `--force` to replace this one",
     )
 

@@ -194,7 +194,7 @@ def own_settings(source: WeightsSource) -> dict[str, Plain] | None:
     if version > FORMAT_VERSION:
         raise error(
             "E0602",
-            f"{source.path} is of version {version} of the format, this attndsl reads up to {FORMAT_VERSION}",
+            f"{source.path} is of version {version} of the format, but this attndsl reads only up to {FORMAT_VERSION}",
             help="update attndsl",
         )
     if not isinstance(settings, dict) or not all(map(_is_plain, settings.values())):
