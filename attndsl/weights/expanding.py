@@ -20,10 +20,11 @@ from attndsl.graph import Graph
 from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 from attndsl.weights.conditions import Conditions, check_conditions
+from attndsl.weights.wording import merged
 from attndsl.weights.words import Word, Words, bound_in, is_plain, spellings, substituted, variables_in, word_of
 
 MOST_LINES = 20_000
-"""How many lines a section may mean."""
+"""How many lines a section may mean; what only leads to some counts as one."""
 
 _WAYS = {"<->": {"<-", "->"}, "<-": {"<-"}, "->": {"->"}}
 
@@ -63,32 +64,53 @@ class _Expansion:
         self.section, self.graph = section, graph
         self.maps = {group.name.text: group for group in (*section.around, *section.maps)}
         self.found: list[WrittenLine] = []
+        self.wrong: list[Diagnostic] = []
+        self.looked_at = 0
 
     def lines(self) -> list[WrittenLine]:
         check_conditions(self.section, self.graph)
         for group in self.section.maps:
             _check_indices(group)
         self.expand(self.section.entries, _Place())
+        if self.looked_at > MOST_LINES:
+            raise error("E0633", f"this section means more than {MOST_LINES:,} lines", self.section.model.span)
+        if self.wrong:
+            raise AttnError(*merged(self.wrong))
         return self.found
 
     def expand(self, entries: tuple[tree.WeightsEntry, ...], place: _Place) -> None:
         for entry in entries:
-            match entry:
-                case tree.PrefixEntry():
-                    self.prefix(entry, place)
-                case tree.WeightsIf():
-                    holds = Conditions(self.graph, place.words).holds(entry.condition)
-                    self.expand(entry.then if holds else entry.otherwise, place)
-                case tree.IgnoreEntry():
-                    names = tuple(name for each in entry.names for name, _ in _names((each,), place))
-                    self.add(tree.IgnoreEntry(entry.span, tuple(name for group in names for name in group)), place)
-                case tree.MapEntry():
-                    for strings, words in _names(entry.names, place):
-                        self.map(entry, strings, replace(place, words=words))
+            try:
+                for _ in self.steps(entry, place):
+                    self.looked_at += 1
+                    if self.looked_at > MOST_LINES:
+                        return
+            except AttnError as raised:
+                self.wrong += told_with_uses(raised, place.uses).diagnostics
 
-    def prefix(self, entry: tree.PrefixEntry, place: _Place) -> None:
+    def steps(self, entry: tree.WeightsEntry, place: _Place) -> Iterator[None]:
+        """Expands an entry, each of the lines that it means in a step."""
+        match entry:
+            case tree.PrefixEntry():
+                yield from self.prefix(entry, place)
+            case tree.WeightsIf():
+                holds = Conditions(self.graph, place.words).holds(entry.condition)
+                self.expand(entry.then if holds else entry.otherwise, place)
+                yield
+            case tree.IgnoreEntry():
+                for string in entry.names:
+                    for names, _ in _names((string,), place):
+                        self.add(tree.IgnoreEntry(entry.span, names), place)
+                        yield
+            case tree.MapEntry():
+                for names, words in _names(entry.names, place):
+                    self.map(entry, names, replace(place, words=words))
+                    yield
+
+    def prefix(self, entry: tree.PrefixEntry, place: _Place) -> Iterator[None]:
         if not entry.optional:
             for text, words in spellings(entry.text, place.words):
+                yield
                 self.expand(entry.entries, replace(place, before=place.before + text, words=words))
             return
         if place.prefix or place.before or place.inside or "{" in entry.text.value:
@@ -98,6 +120,7 @@ class _Expansion:
                 entry.text.span,
                 help="the optional prefix says which names a file has: put it around the others",
             )
+        yield
         self.expand(entry.entries, replace(place, prefix=entry.text.value))
 
     def map(self, entry: tree.MapEntry, names: tuple[tree.String, ...], place: _Place) -> None:
@@ -137,8 +160,6 @@ class _Expansion:
         return found
 
     def add(self, entry: tree.MapEntry | tree.IgnoreEntry, place: _Place) -> None:
-        if len(self.found) >= MOST_LINES:
-            raise error("E0633", f"this section means more than {MOST_LINES:,} lines", self.section.model.span)
         self.found.append(WrittenLine(entry, place.prefix, place.uses))
 
 

@@ -238,8 +238,12 @@ def test_maps_that_double_are_refused_in_time() -> None:
     lines = ['maps m0(at) { ignore "x" }'] + [
         f'maps m{n}(at) {{ "a" <-> m{n - 1}(at), "b" <-> m{n - 1}(at) }}' for n in range(1, 40)
     ]
-    (found,) = wrong(section(*lines, '"n" <-> m39(a)'))
-    assert (found.code, "20,000" in found.message) == ("E0633", True)
+    for first in (lines[0], "maps m0(at) { }"):
+        (found,) = wrong(section(first, *lines[1:], '"n" <-> m39(a)'))
+        assert (found.code, "20,000" in found.message) == ("E0633", True)
+    names = "".join(f"{{x{n} in [0, 1]}}" for n in range(40))
+    for line in (f'ignore "{names}"', f'prefix "{names}" {{ }}', f'"{names}" <- a.norm.scale'):
+        assert [it.code for it in wrong(section(line))] == ["E0633"]
 
 
 def test_a_name_alone_goes_behind_ignore() -> None:
@@ -249,6 +253,13 @@ def test_a_name_alone_goes_behind_ignore() -> None:
         (found,) = raised.value.diagnostics
         assert (found.code, found.primary and found.primary.span.text) == ("E0010", '"x"')
     assert wrong(section('ignore "x", "y{i}", "{z in [a, b]}"')) == []
+
+
+def test_several_mistakes_are_told_at_once_each_with_its_use() -> None:
+    lines = ('maps own(at) { "x{at}" <-> at.scale }', '"{i}" <-> own(h[i].norm_1)', '"n." <-> layer_norm(a, b)')
+    found = wrong(section(*lines, '"{x in}" <-> a.scale'))
+    assert [it.code for it in found] == ["E0626", "E0633", "E0626"]
+    assert found[0].secondary[-1].span.text == "own(h[i].norm_1)"
 
 
 # ---------------------------------------------------------------- sums

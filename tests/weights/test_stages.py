@@ -13,11 +13,11 @@ from attndsl.weights import mapping
 
 ROOM = Path(attndsl.weights.__file__).parent
 ORDER = (
-    "forms", "axes", "patterns", "words", "conditions", "expanding",  # what is written, and what it means
+    "wording", "forms", "axes", "patterns", "words", "conditions", "expanding",  # what is written, and what it means
     "lines",
     "resolving",  # of which parameters
     "computing", "rearranging", "shaping",  # of which axes
-    "telling", "mapping",  # whether all is there
+    "mapping",  # whether all is there
 )  # fmt: skip
 
 
