@@ -36,7 +36,8 @@ def _model(spec: Spec) -> Iterator[Diagnostic]:
     unread = [bound for bound in reader.made.values() if bound.kind == "hyperparameter" and not bound.is_read]
     if unread:  # a section may read them; what `config` gives them is no use of theirs
         trains = [it for it in spec.scope.trains if it.model.text == spec.model.name.text]
-        sections = (*(part for weights in spec.weights for part in weights.entries), *trains)
+        lines = (part for it in spec.weights for part in (*it.around, *it.maps, *it.entries))
+        sections = (*lines, *trains)
         elsewhere = {name for part in sections for name in _used(part)}
         for bound in unread:
             bound.is_read = bound.name.text in elsewhere
@@ -100,7 +101,7 @@ def _declared(file: tree.File, settings: str) -> Iterator[Diagnostic]:
 
 
 def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
-    """The blocks, masks and biases that a file gives a name, with what they are."""
+    """The blocks, masks, biases and maps that a file gives a name, with what they are."""
     for declaration in file.declarations:
         if isinstance(declaration, tree.Block):
             yield declaration.name, "block"
@@ -108,6 +109,10 @@ def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
             yield declaration.name, declaration.kind
         elif isinstance(declaration, tree.Use):
             yield from ((renamed or name, "import") for name, renamed in declaration.names)
+        elif isinstance(declaration, tree.Maps):
+            yield declaration.name, "maps"
+        elif isinstance(declaration, tree.Weights):
+            yield from ((group.name, "maps") for group in declaration.maps)
 
 
 def _used(node: tree.Tree) -> Iterator[str]:

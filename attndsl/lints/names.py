@@ -41,6 +41,7 @@ _UNREAD = {
     "mask": "the mask `{}` is never used in this file",
     "bias": "the bias `{}` is never used in this file",
     "import": "`{}` is imported and never used",
+    "maps": "the maps `{}` are never used in this file",
 }
 _HIDDEN = {
     "hyperparameter": "the hyperparameter",
