@@ -1,4 +1,4 @@
-"""The two biases of `torch.nn.LSTM` are one of ours: its tensors load, the model computes the same, and they go back."""
+"""The two biases of `torch.nn.LSTM` are one of ours: its tensors load, the model computes the same, they go back."""
 
 from __future__ import annotations
 
