@@ -215,6 +215,12 @@ class Frame:
                 return name, binding.value.type
         return None
 
+    @property
+    def has_poison(self) -> bool:
+        """Whether the definition of a name that is seen here has failed."""
+        own = any(isinstance(binding.value, Poison) for binding in self.names.values())
+        return own or (self.parent is not None and self.parent.has_poison)
+
     def visible(self) -> Iterator[str]:
         frame: Frame | None = self
         while frame is not None:

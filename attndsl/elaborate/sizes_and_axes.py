@@ -136,6 +136,8 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         if candidate is None:
             candidate = axis_in_body(name, term.span, frame)
         if candidate is None:
+            if not axes and frame.has_poison:
+                raise Poisoned  # the axis may be that of a tensor whose definition failed
             names = [a.name for a in axes] or [n for n in frame.visible() if _is_size(frame, n)]
             new = _instead(name, axes) if axes else (f"an axis of a new name is given its size: `{name}=…`",)
             raise error(

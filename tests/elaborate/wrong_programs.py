@@ -546,6 +546,17 @@ model M(width=4) {
         ("E0104", 3),
     ),
     wrong(
+        "axis_of_a_tensor_that_failed",
+        """
+model M(width=4) {
+  input x: [B, T, width]
+  past = rearrange(x, [Q] -> [S=T])
+  output y = softmax(dot(x, x, over=width), over=T, where=causal[q=T, k=S])
+}
+""",
+        ("E0203", 3),
+    ),
+    wrong(
         "captured_twice",
         """
 block adaptive(x: [*, D], by: [*, C]) -> [*, D] {
