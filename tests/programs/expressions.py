@@ -149,7 +149,10 @@ class Expressions(Sight):
     @construct(1)
     def parameter(self) -> bool:
         axes = tuple(self.choice.sample(("width", "hidden", "heads"), self.choice.randint(0, 2)))
-        self.put(f"param w{self.made}: [{', '.join(axes)}] = {self.choice.choice(('normal(0.5)', 'ones', '0.3'))}")
+        starts = ["normal(0.5)", "ones", "0.3", "tanh(normal(1)) / 2", "where(uniform(0, 1) < 0.5, 0.3, normal(0.5))"]
+        starts += [f"range({axis}) / 4 - 0.2" for axis in axes]
+        starts += [start for h in self.loops for start in (f"normal(0.5 / ({h} + 1))", f"0.1 * {h}")]
+        self.put(f"param w{self.made}: [{', '.join(axes)}] = {self.choice.choice(starts)}")
         return self.bind(axes, f"w{self.made} * 2")
 
     @construct(3)
