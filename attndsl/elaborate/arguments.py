@@ -106,7 +106,7 @@ def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: s
             other=Label(declared.name.span, "declared here"),
             help=_second_list(declared)
             if what == "tensor" and isinstance(declared, tree.Block) and not total
-            else f"it takes {', '.join(f'`{p.name.text}`' for p in declared.parameters)}",
+            else f"it takes {', '.join(f'`{p.name.text}`' for p in declared.parameters) or 'none'}",
         )
 
 

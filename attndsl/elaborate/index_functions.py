@@ -14,7 +14,7 @@ from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.elsewhere import subscript_advice
 from attndsl.elaborate.frames import Enclosing, Frame
-from attndsl.elaborate.signatures import bind, named_back
+from attndsl.elaborate.signatures import bind
 from attndsl.elaborate.sizes_and_axes import axis_of
 from attndsl.elaborate.tensors import arithmetic, arrange, emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, IndexFunctionValue, describe, lacking, parts_of
@@ -78,7 +78,7 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
         enclosing=Enclosing(declaration.name.text), licensed=True,
         equal=frame.equal, viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
     )  # fmt: skip
-    bound = bind(declaration, function.given, function.given, inner, frame, span)
+    bind(declaration, function.given, function.given, inner, frame, span)
     for variable in declaration.variables:
         name = variable.name.text
         if variable.axis is not None:
@@ -118,8 +118,7 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
         value = emit(inner, ops.Cast("float"), result.span, result)
     own = [inner.enclosing.positions[v.name.text] for v in declaration.variables]
     others = [a for a in value.type.axes if a not in own]
-    value = arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
-    return named_back(value, declaration, inner, bound, result.span)
+    return arrange(value, (*others, *(a for a in own if a in value.type.axes)), inner, result.span)
 
 
 def runs_over(function: IndexFunctionValue, axis: Axis, frame: Frame) -> bool:

@@ -24,6 +24,7 @@ class BoundAxes:
     that were given before this call, elsewhere: their axes may have other names there."""
 
     captured: frozenset[Evaluated] = frozenset()
+    distinct: bool = True  # two names are two axes inside, also where they are one outside
     back: dict[Axis, Axis] = field(default_factory=dict)
     taken: dict[Axis, str] = field(default_factory=dict)  # outer axis → the signature's name that has it
 
@@ -34,7 +35,8 @@ def bind(
     """Bind what is given, and the defaults of what is not, to the names that a block, a mask or a bias has for them;
     `captured` is what was given before this call. The tensors of the call say what the axes are."""
     require_all(block, given, span, frame)
-    bound = BoundAxes(frozenset((*captured.tensors.values(), *captured.waiting)))
+    kept = frozenset((*captured.tensors.values(), *captured.waiting))
+    bound = BoundAxes(kept, distinct=isinstance(block, tree.Block))  # what a mask reads runs over its variables' axes
     for name, value in given.settings.items():
         inner.bind(name, value.value, value.span)
     waiting = [p for p in block.hyperparameters if p.name.text not in inner.names]
@@ -203,7 +205,7 @@ def _match_axis(
         known = inner.names.get(name)
         if known is None:
             inside = outer
-            if outer in bound.taken and bound.taken[outer] != name:
+            if bound.distinct and outer in bound.taken and bound.taken[outer] != name:
                 used = {a.name for a in (*bound.taken, *bound.back, *(inner.enclosing.rest or ()))}
                 fresh = name
                 while fresh in used:

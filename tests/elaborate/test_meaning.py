@@ -357,6 +357,26 @@ def test_a_block_value_captures_tensors() -> None:
     assert np.allclose(meaning(REL, {"x": x, "by": by}, p)["y"], y, atol=1e-12)
 
 
+def test_a_mask_captures_several_tensors_of_one_axis() -> None:
+    """`T` and `S` of its signature are one axis outside, and two inside self-attention."""
+    text = """
+mask both(doc: int[B, T], valid: bool[B, S])(b in B, q, k) = doc[b, q] == doc[b, k] and valid[b, k]
+model M(width=4) {
+  input x: [B, T, width]
+  input doc: int[B, T]
+  input valid: bool[B, T]
+  output y = attention(x, 2, mask=both(doc, valid=valid)) as attn
+  output z = attention(x, 2, mask=same(doc) & keys(valid)) as attn2
+}
+"""
+    p = {a: 30 * v.astype(float) for a, v in initial_parameters(written(text))}
+    p = {a: p[a.replace("attn2", "attn")] for a in p}
+    doc, valid = np.array([[0, 0, 1, 1, 1]] * 2), np.array([[True, True, True, False, True]] * 2)
+    out = meaning(text, {"x": drawn(2, 5, 4), "doc": doc, "valid": valid}, p)
+    assert np.array_equal(out["y"], out["z"])
+    assert not np.allclose(out["y"][:, 0], out["y"][:, 4])
+
+
 def test_a_captured_axis_is_found_by_its_size() -> None:
     """Heads have a name of their own inside attention; `*` and a name of the signature both find them."""
     declared = """
