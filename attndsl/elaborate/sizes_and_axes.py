@@ -39,7 +39,7 @@ def size_of(
             "E0209",
             f"a size cannot depend on the repeat index `{names}`",
             span,
-            help="layers of one `repeat` have the same shapes; write two repeats",
+            help=f"layers of one `repeat` have the same shapes; where each has its own: `unrolled repeat {names} in …`",
         )
     if n.size is None or n.is_bool:
         raise error(
