@@ -6,7 +6,8 @@
     53561088
 
 A spec is checked when it is loaded, before a tensor exists; what is wrong with it raises `AttnError`, whose text is one
-message for each mistake, with its place and the way out. A `Model` can be
+message for each mistake, with its place and the way out, and what is hardly meant so is among `model.warnings`.
+A `Model` can be
 
     model.summary(), model.draw(), model.save_drawing("gpt2.svg")     looked at (a notebook shows its diagram)
     model.with_(depth=6, act="silu")                                  changed, which gives another one

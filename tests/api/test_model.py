@@ -284,7 +284,7 @@ def test_compare_is_a_table_that_notebooks_show():
         (lambda: attndsl.load("gpt2", depth="two"), "E0101", "give a whole number: `depth=12`"),
         (lambda: attndsl.load("gpt2", heads=7), "E0212", "`width` (768) is not divisible by `heads` (7)"),
         (lambda: attndsl.load("gpt2", {"depth": 2}, depth=4), "E0795", "2 in the mapping and 4 by name"),
-        (lambda: attndsl.load("gpt2", depth=[2]), "E0796", "`depth` cannot be a Python list: [2]"),
+        (lambda: attndsl.load("gpt2", depth={2}), "E0796", "`depth` cannot be a Python set: {2}"),
         (lambda: attndsl.load("gpt2", depth=np.zeros(3)), "E0796", "ndarray"),
         (lambda: attndsl.load("gpt2", weights="no/such/folder"), "E0601", "no such file or folder"),
         (lambda: attndsl.parse(""), "E0005", "`<text>` is empty"),
@@ -411,3 +411,12 @@ def test_tensors_that_are_trained_are_inputs_too():
     model = attndsl.parse(SPEC)
     assert model.run({"x": torch.ones(2, 4, requires_grad=True)}, backend="numpy")["y"].shape == (2, 4)
     assert next(model.torch(dtype=torch.float64).parameters()).dtype == torch.float64
+
+
+def test_a_model_has_its_warnings() -> None:
+    model = attndsl.parse("model M(width=8, unused=3) {\n  input x: [B, width]\n  output y = x\n}\n")
+    (found,) = model.warnings
+    assert (found.code, found.severity) == ("W0101", "warning")
+    assert str(found).startswith("warning[W0101]: the hyperparameter `unused` is never read\n  --> <text>:1:18\n")
+    assert repr(model) == "<attndsl.Model M · 0 parameters · 1 warning>"
+    assert attndsl.load("gpt_nano").warnings == ()

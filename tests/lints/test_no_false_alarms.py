@@ -12,6 +12,7 @@ from attndsl.diagnostics import collected
 from attndsl.elaborate import Spec, open_spec, open_text, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
+ARCHITECTURES = sorted((ROOT / "tests" / "architectures").glob("*.attn"))
 SHIPPED = [name for spec in shipped() for name in (spec, *(f"{spec}:{v.name.text}" for v in open_spec(spec).variants))]
 # Those of language.md and of the errors' pages are read where they are tested.
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("**/*.md") if p.parent.name != "errors")]
@@ -34,6 +35,11 @@ def warned(spec: Spec) -> list[str]:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_spec_does_not_warn(name: str) -> None:
     assert warned(open_spec(name)) == []
+
+
+@pytest.mark.parametrize("path", ARCHITECTURES, ids=lambda path: path.stem)
+def test_an_architecture_of_the_tests_does_not_warn(path: Path) -> None:
+    assert warned(open_spec(str(path))) == []
 
 
 @pytest.mark.parametrize("place", PROGRAMS)
