@@ -178,6 +178,7 @@ class FloorDiv(Binary):
     __slots__ = ()
     name = "floor_div"
     symbol = "//"
+    fails = True
     differentiable = False
 
     def value(self, left: Array, right: Array) -> Array:
@@ -191,6 +192,7 @@ class Mod(Binary):
     __slots__ = ()
     name = "mod"
     symbol = "%"
+    fails = True
 
     def value(self, left: Array, right: Array) -> Array:
         _no_zero(right)
@@ -212,6 +214,7 @@ class Pow(Binary):
     __slots__ = ()
     name = "pow"
     symbol = "^"
+    fails = True
     identity = 1
     noun = "power"
 

@@ -127,6 +127,7 @@ class Op:
     # the op is commutative)
     contracts: ClassVar[bool] = False  # sums products: what hardware is built for
     needs_elements: ClassVar[bool] = False  # has no value over an axis of length 0
+    fails: ClassVar[bool] = False  # raises an error for some ints (E0801, E0805): is computed only where a spec asks
 
     # How it runs.
     differentiable: ClassVar[bool] = True

@@ -54,6 +54,7 @@ class Element(Op):
     An index out of range is an error."""
 
     name = "element"
+    fails = True
     operands = ("index",)
     role = "none"
     noun = "number"
@@ -123,6 +124,7 @@ class OneHot(Op):
     """1.0 at the index along the new last axis, else 0.0. An index out of range is an error."""
 
     name = "one_hot"
+    fails = True
     operands = ("index",)
     role = "none"
     differentiable = False

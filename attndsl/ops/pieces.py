@@ -103,6 +103,7 @@ class Take(Op):
     error, never a wrap."""
 
     name = "take"
+    fails = True
     operands = ("table", "index")
     keeps = (1,)
     noun = "taken"
@@ -169,6 +170,7 @@ class ScatterAdd(Op):
     nothing goes to is 0; an index that is negative or too large is an error, never a wrap."""
 
     name = "scatter_add"
+    fails = True
     operands = ("values", "index")
     keeps = (1,)
     noun = "total"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attndsl.graph import Node, Value
-from attndsl.ops import Op, Parameter
+from attndsl.graph import FLOAT, Node, Value
+from attndsl.ops import Op, Parameter, Repeat
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
 from attndsl.records import dataclass
@@ -13,7 +13,8 @@ from attndsl.records import dataclass
 class Hoist(Pass):
     """Moves pure nodes whose operands come from outside the body in front of it: masks, tables of positions. Constants
     and parameters stay, unless what moves needs them (then they are made again outside); what is drawn anew at each
-    step stays; so do parameters of one step (`h.*.…`) and what is computed from them."""
+    step stays; so do parameters of one step (`h.*.…`) and what is computed from them, and what may raise an error
+    where there may be no step."""
 
     name = "hoist"
     housekeeping = True
@@ -44,6 +45,7 @@ def _empty(
     free: dict[Value, Node] = {}
     copies: dict[Value, Value] = {}
     assert owner.node is not None
+    runs = _runs(rewriter, owner.node)
     for place in body.places():
         node = place.node
         assert node is not None
@@ -51,6 +53,7 @@ def _empty(
             free[node.output] = node
             continue
         movable = isinstance(node.op, kinds) and not place.bodies and _same_in_every_step(node)
+        movable = movable and (runs or not _may_fail(node))
         if not movable or any(value in inside for value in node.inputs):
             inside.update(node.outputs)
             continue
@@ -68,6 +71,18 @@ def _empty(
 
 def _copy(node: Node, inputs: tuple[Value, ...], output: Value) -> Node:
     return Node(node.op, inputs, (output,), (), node.scope, node.span, node.site)
+
+
+def _runs(rewriter: Rewriter, loop: Node) -> bool:
+    """Whether each body of a repeat is sure to run."""
+    if not isinstance(loop.op, Repeat) or (rounds := loop.op.count.known(rewriter.sizes)) is None:
+        return False
+    cases = {0} if loop.op.cases is None else set(loop.op.cases)
+    return rounds > 0 and len(cases) == len(loop.regions)
+
+
+def _may_fail(node: Node) -> bool:
+    return node.op.fails and not (node.op.pointwise and any(value.type.dtype == FLOAT for value in node.inputs))
 
 
 def _same_in_every_step(node: Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 from pathlib import Path
 
@@ -177,6 +178,7 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/masks/index.py": "what a mask's formulas are made of",
     "attndsl/elaborate/index_functions.py": "what combines index functions",
     "attndsl/drawing/words.py": "words in the names of blocks",
+    "attndsl/habits/advice.py": "what functions of other libraries are called here",
 }
 
 
@@ -200,3 +202,15 @@ def test_facts_about_ops_are_told_by_no_list_of_names() -> None:
                     listing.add(place)
     assert asking == ["attndsl/passes/expand.py: node.op.name not in self.only"]  # names that a caller gives
     assert listing == set(LISTS)
+
+
+def test_what_may_raise_an_error_says_so() -> None:
+    """An op whose meaning raises E0801 or E0805 by itself or by a helper `fails`; what a size decides (`max` over
+    nothing, a size that is divided by zero) is held by the constraints of a checked model."""
+    said = {name for name, op in OPS.items() if op.fails}
+    found = {
+        name
+        for name, op in OPS.items()
+        if any(text in inspect.getsource(op) for text in ("in_range(", "_no_zero(", '"E0801"', '"E0805"'))
+    }
+    assert said == found - {"size_of"}

@@ -295,6 +295,23 @@ def test_hoisting():
     assert Hoist().run(rewritten)[0] is rewritten
 
 
+@pytest.mark.parametrize(("depth", "hoisted"), [(0, False), (2, True)])
+def test_what_may_raise_an_error_leaves_only_a_body_that_runs(spec, depth, hoisted):
+    """An int to a negative power is none: where no round computes it, nothing may."""
+    text = """
+model M(depth=DEPTH) {
+  input x: [B]
+  input n: int[B]
+  repeat i in depth {
+    x += float(n ^ (-n)) + x ^ 2
+  }
+  output y = x
+}
+"""
+    rewritten, _ = Hoist().run(spec(text.replace("DEPTH", str(depth))))
+    assert ("pow" in [node.op.name for node in rewritten.body.nodes]) is hoisted
+
+
 def test_parameters_of_a_layer_stay_in_it():
     head = HEAD + "parameter h.*.s: float[width] = ones layers [0:2]\n"
     inner = (
