@@ -250,7 +250,7 @@ def _one_size(a: Size, b: Size, frame: Frame) -> str | tuple[()]:
     now = a.known(frame.elaborator.sizes)
     if a == b or now is None or now != b.known(frame.elaborator.sizes):
         return ()
-    return f"both are {now} now, but `{a}` and `{b}` differ when these are set otherwise: give one of them to both"
+    return f"both are {now} now; if they are the same whatever they are set to, say so: `require {b} == {a}`"
 
 
 def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:

@@ -399,7 +399,8 @@ model M(width=4, heads=2) {{
     e = np.exp((q + p["u"][:, None]) @ k.swapaxes(2, 3) / np.sqrt(2))
     mixed = ((e / e.sum(-1, keepdims=True)) @ v).swapaxes(1, 2).reshape(2, 3, 4)
     y = mixed @ p["attn.out.weight"] + p["attn.out.bias"]
-    for text in (star, named):
+    sized = named.replace("heads=2", "heads=2, head=2").replace("  head = width", "  require head == width")
+    for text in (star, named, sized):
         assert np.allclose(meaning(text, {"x": x}, p)["y"], y, atol=1e-12)
 
 

@@ -557,6 +557,20 @@ model M(width=4) {
         ("E0203", 3),
     ),
     wrong(
+        "captured_in_another_size",
+        """
+block rel(q: [*, T, D], k: [*, S, D], u: [D]) -> [*, T, S] {
+  return dot(q + u, k, over=D)
+}
+model M(width=8, heads=2, head=4) {
+  input x: [B, T, width]
+  param u: [head]
+  output y = attention(x, heads, position=rel(u=u)) as attn
+}
+""",
+        ("E0201", 7),
+    ),
+    wrong(
         "captured_twice",
         """
 block adaptive(x: [*, D], by: [*, C]) -> [*, D] {
