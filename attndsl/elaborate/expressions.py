@@ -218,10 +218,13 @@ def _applied(operator: str, left: Evaluated, culprit: Evaluated) -> str | tuple[
 
 def _with_list(operator: str, left: Evaluated, right: Evaluated, span: Span) -> CompileTimeValue:
     """`depths == [2, 2]`, `kind in kinds`, `kept + [x]`."""
-    lists = joined(operator, as_list(left.value), as_list(right.value))
+    lists = joined(operator, as_list(left.value), as_list(right.value), span)
     if lists is not None:
         return lists
     for side in (left, right):
+        if (listed := as_list(side.value)) is not None and any(isinstance(value, Value) for value in listed.values):
+            what = f"`{operator}` takes lists of compile-time values, and this one holds tensors"
+            raise error("E0104", what, side.span, help="`+` joins it with another one, `[i]` takes a tensor of it")
         if isinstance(side.value, Value):
             way = "compare it with each element: `tokens == 0 or tokens == 1`" if operator == "in" else ()
             what = f"`{operator}` does not go between a list and a tensor"

@@ -199,12 +199,12 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
     elif given.outside is not None and isinstance(default, Text) and not isinstance(given.value, tree.String):
         value = Text(given.outside)  # a shell's quotes are gone by the time a setting arrives here
     elif given.outside is not None and _is_of_texts(default) and isinstance(given.value, tree.List):
-        value = List(tuple(Text(_bare(element)) for element in given.value.axes.terms))  # and here
+        value = List.of(tuple(Text(_bare(element)) for element in given.value.axes.terms))  # and here
     else:
         value = _evaluated(given, default, name, frame)
     span = given.span
     if (listed := as_list(value)) is not None:
-        value = List(tuple(map(_exact, listed.values)))
+        value = List.of(tuple(map(_exact, listed.values)))
     for each in (value, *(value.values if isinstance(value, List) else ())):
         if isinstance(each, (Value, Axes, ArrowValue, Several)):
             help = "give a number, a block, a mask, a text, or a list of such"
@@ -251,7 +251,7 @@ def _checked(
         return _as_float(value)
     if wanted == "a list of numbers" and have == "a list of whole numbers":
         assert isinstance(value, List)
-        return List(tuple(map(_as_float, value.values)))
+        return List.of(tuple(map(_as_float, value.values)))
     lists = "a list" in (wanted, have) and isinstance(default, List) and isinstance(value, List)
     if wanted == have or lists or isinstance(default, Nothing) or isinstance(value, Nothing):
         return value

@@ -34,9 +34,10 @@ def literal(node: tree.List, frame: Frame) -> CompileTimeValue:
     if node.values is None or not all(_is_known(value, frame) for value in node.values):
         return axes
     try:
-        return List(tuple(map(frame.evaluate, node.values)), axes)
+        found = List.of(tuple(map(frame.evaluate, node.values)), axes)
     except AttnError:
         return axes
+    return found.bounded(node.span)
 
 
 def _is_known(node: tree.Expr, frame: Frame) -> bool:

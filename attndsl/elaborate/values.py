@@ -169,7 +169,7 @@ def as_list(value: CompileTimeValue) -> List | None:
             raise error(
                 "E0104", f"`{term.span.text}` is an axis, and no value", term.span, help="a list is `[1, 2, 3]`"
             )
-    return List(tuple(value.frame.evaluate(term.size) for term in value.terms if term.size is not None))
+    return List.of(tuple(value.frame.evaluate(term.size) for term in value.terms if term.size is not None))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -374,5 +374,5 @@ def tensors_of(value: CompileTimeValue) -> list[Value]:
 def as_plain(value: CompileTimeValue) -> Plain:
     """A compile-time value as `attndsl.values` has it: a block or a mask by how it is written."""
     if isinstance(value, List):
-        return List(tuple(map(as_plain, value.values)))
+        return List.of(tuple(map(as_plain, value.values)))
     return value if isinstance(value, PLAIN) else Reference(shown(value), kind_of(value))

@@ -119,7 +119,7 @@ class Evaluator:
             case tree.Conditional():
                 return self.evaluate(node.then if self.holds(node.condition) else node.otherwise)
             case tree.List() if node.values is not None:
-                return List(tuple(map(self.evaluate, node.values)))
+                return List.of(tuple(map(self.evaluate, node.values))).bounded(node.span)
             case tree.Subscript():
                 return self._element(node)
             case tree.Call():
@@ -188,7 +188,7 @@ class Evaluator:
             return self._either(chain)
 
         def combine(operator: str, left: Operand, right: Operand, span: Span) -> Operand:
-            lists = joined(operator, left.value, right.value)
+            lists = joined(operator, left.value, right.value, span)
             return Operand(lists or self.operate(operator, span, left, right, mixed=mixed), span)
 
         return left_to_right(chain, self._operand, combine).value

@@ -17,6 +17,9 @@ from attndsl.values.operators import EITHER, LISTS, NUMBERS, TRUTH_VALUES, Scala
 MAX_SIZE_PARTS = 64
 """How many parts the formula of a size may have, written out as a sum of products: terms, symbols, functions."""
 
+MOST_ELEMENTS = 20_000
+"""How many values a list may hold."""
+
 MAX_FORMULA = 200
 """How many operators a number may follow by from repeat indices."""
 
@@ -137,6 +140,17 @@ class List:
 
     values: tuple[Any, ...]
     axes: object | None = None
+    size: int = 1  # how many values it holds, lists in it counted with what is in them
+
+    @staticmethod
+    def of(values: tuple[Any, ...], axes: object | None = None) -> List:
+        return List(values, axes, 1 + sum(v.size if isinstance(v, List) else 1 for v in values))
+
+    def bounded(self, span: Span) -> List:
+        """The same; E0111 where it holds too much: lists of lists may double with every name."""
+        if self.size <= MOST_ELEMENTS:
+            return self
+        raise error("E0111", f"a list holds at most {MOST_ELEMENTS:,} values, and this would hold {self.size:,}", span)
 
 
 Plain = Union[Number, Text, Nothing, Reference, List]
@@ -185,7 +199,7 @@ def from_python(value: object) -> Plain:
     if isinstance(value, str):
         return Text(value)
     if isinstance(value, (tuple, list)):
-        return List(tuple(map(from_python, value)))
+        return List.of(tuple(map(from_python, value)))
     assert isinstance(value, (bool, int, float, Fraction))
     return Number.of(value)
 
@@ -353,11 +367,11 @@ def _contains(span: Span, wanted: object, values: tuple[Plain, ...]) -> Number:
     return found
 
 
-def joined(operator: str, left: object, right: object) -> List | None:
-    """`[1, 2] + [3]`; None where these are not two lists that are added."""
+def joined(operator: str, left: object, right: object, span: Span) -> List | None:
+    """`[1, 2] + [3]`; None where these are not two lists that are added. Raises E0111 where that is too long."""
     if operator != "+" or not isinstance(left, List) or not isinstance(right, List):
         return None
-    return List((*left.values, *right.values))
+    return List.of((*left.values, *right.values)).bounded(span)
 
 
 def place_in(found: List, at: OperandLike, span: Span) -> int:

@@ -149,7 +149,7 @@ def from_json(value: Any, key: str = "") -> Plain:
     if key == ARCHITECTURES and isinstance(value, list) and len(value) == 1:
         (value,) = value
     if isinstance(value, list):
-        return List(tuple(map(from_json, value)))
+        return List.of(tuple(map(from_json, value)))
     if value is None or isinstance(value, (bool, int, float, str)):
         return from_python(value)
     return Reference(shown(value), "table")

@@ -162,7 +162,7 @@ def kept_values(kept: Mapping[str, object]) -> dict[str, Plain]:
 
 def _kept(value: object) -> Plain:
     if isinstance(value, list):
-        return List(tuple(map(_kept, value)))
+        return List.of(tuple(map(_kept, value)))
     return Reference(value, "text") if isinstance(value, str) else from_python(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,23 @@ model M(width=4) {
 """
     found = attndsl.parse(text).run({"x": np.ones((2, 4), np.float32)}, backend="numpy")["y"]
     assert found == 8 * 6 + 8 + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model M(a0=[1, 2], " + ", ".join(f"a{i}=[a{i - 1}, a{i - 1}]" for i in range(1, 60)) + ") {\n  input x: [B]\n",
+        "model M() {\n  input x: [B]\n  l = [1, 2]\n  unrolled repeat k in 60 { l = l + l }\n",
+    ],
+    ids=["in one another", "joined"],
+)
+def test_lists_that_double_are_refused_at_once(text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(attndsl.AttnError, match="a list holds at most 20,000 values"):
+        graph(text + "  output y = x\n}\n")
+    assert time.process_time() - start < 1
+
+
+def test_a_list_of_tensors_is_not_compared() -> None:
+    with pytest.raises(attndsl.AttnError, match="this one holds tensors"):
+        graph("model M() {\n  input x: [B]\n  output y = x if [x] == [x] else -x\n}\n")

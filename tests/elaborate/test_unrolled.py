@@ -194,3 +194,35 @@ def test_it_is_drawn_with_a_frame_for_each_round() -> None:
     assert "stage 0" in str(drawn)
     assert "stage 1" in str(drawn)
     assert "stage.1.block" in attndsl.parse(STAGES).source()
+
+
+SHARED = """block pyramid(sizes)(x: [*, T, D]) -> [*, T, D] {
+  unrolled repeat level, c in sizes {
+    y = linear(x, c) as up
+    repeat b in 2 { y += y |> mlp(c * 2) as mlp }
+    x += linear(y, D) as down
+  }
+  return x
+}
+
+model M(width=8) {
+  input x: [B, T, width]
+  layer f = pyramid([4, 6])
+  x = f(x)
+  repeat h in 2 {
+    x = f(x)
+    x = pyramid([3, 5])(x) as own
+    repeat g in 2 { x = f(x) / (g + 1) }
+  }
+  output y = x
+}
+"""
+
+
+def test_inside_layers_that_are_shared_and_repeated() -> None:
+    model = attndsl.parse(SHARED)
+    addresses = [address for info in model.graph.parameters for address in info.addresses()]
+    assert "f.level.1.b.0.mlp.up.weight" in addresses
+    assert "h.1.own.level.0.b.1.mlp.up.weight" in addresses
+    assert model.compare(sizes={"B": 2, "T": 3}, gradients=True).ok
+    assert set(model.torch().state_dict()) == set(addresses)
