@@ -64,7 +64,15 @@ def _found(reader: BodyReader, scope: FileScope) -> Iterator[Diagnostic]:
     yield from reader.unread()
     yield from reader.twists()
     for name, value in reader.given.items():
-        yield from _hides_callable(name, value, scope)
+        if name not in reader.assigned or isinstance(value, tree.Name) or _makes_mask(value, scope):
+            yield from _hides_callable(name, value, scope)
+
+
+def _makes_mask(value: tree.Expr, scope: FileScope) -> bool:
+    """Whether a call gives a mask or a bias, whatever its arguments are."""
+    callee = value.callee if isinstance(value, tree.Call) else value
+    declared = scope.find(callee.text) if isinstance(callee, tree.Name) else None
+    return declared is not None and isinstance(declared[0], tree.IndexFunction)
 
 
 def _hides_callable(name: tree.Identifier, value: tree.Expr, scope: FileScope) -> Iterator[Diagnostic]:

@@ -60,6 +60,7 @@ class BodyReader:
         self.rounds: list[tuple[Names, set[str]]] = []  # of each body around: its names at the start, those read then
         self.hidden: dict[tree.Identifier, Meaning] = {}
         self.given: dict[tree.Identifier, tree.Expr] = {}  # what may be a block under a name
+        self.assigned: set[tree.Identifier] = set()  # those of them whose call may have given a tensor
         self.twisted: dict[tree.AxisTerm, tuple[str, Span]] = {}  # products that are written otherwise elsewhere
 
     # ------------------------------------------------------------ names
@@ -124,8 +125,9 @@ class BodyReader:
                     self.assign(target, "value", None if node.operator else node.value)
                 if node.type is not None:
                     _note_products(node.type.axes, self.made[node.targets[0]])
-                if isinstance(node.value, tree.Name):
+                if isinstance(node.value, (tree.Name, tree.Call)):
                     self.given[node.targets[0]] = node.value
+                    self.assigned.add(node.targets[0])
             case tree.LayerDecl():
                 self.inside(node)
                 self.assign(node.name, "layer")

@@ -285,7 +285,7 @@ def test_compare_is_a_table_that_notebooks_show():
         (lambda: attndsl.load("gpt2", heads=7), "E0212", "`width` (768) is not divisible by `heads` (7)"),
         (lambda: attndsl.load("gpt2", {"depth": 2}, depth=4), "E0795", "2 in the mapping and 4 by name"),
         (lambda: attndsl.load("gpt2", depth={2}), "E0796", "`depth` cannot be a Python set: {2}"),
-        (lambda: attndsl.load("gpt2", depth=np.zeros(3)), "E0796", "ndarray"),
+        (lambda: attndsl.load("gpt2", depth=np.zeros((2, 2))), "E0796", "ndarray"),
         (lambda: attndsl.load("gpt2", weights="no/such/folder"), "E0601", "no such file or folder"),
         (lambda: attndsl.parse(""), "E0005", "`<text>` is empty"),
         (lambda: attndsl.parse("mask m(q, k) = q > k"), "E0503", "`<text>` declares no model"),
