@@ -113,9 +113,14 @@ def text_of(size: Size) -> str:
 def readable(size: Size) -> Size:
     """The size with `T - 2 * (T // 2)` as `T % 2` and `T - T // 2` as `(T + 1) // 2`. It is for reading, and not in
     normal form."""
-    for monomial in [m for m in size.terms if any(isinstance(atom, Opaque) for atom, _ in m)]:
+    made = [m for m in size.terms if any(isinstance(atom, Opaque) for atom, _ in m)]
+    for monomial in sorted(made, key=lambda m: (-_length(m), by_degree(m))):  # what is inside of others comes later
         size = _without(monomial, size)
     return size
+
+
+def _length(monomial: Monomial) -> int:
+    return sum(atom.parts for atom, _ in monomial if isinstance(atom, Opaque))
 
 
 def _without(monomial: tuple[tuple[str | Opaque, int], ...], size: Size) -> Size:

@@ -1311,7 +1311,7 @@ model M(width=4) {
   output y = max_pool(x, 2, stride=0)
 }
 """,
-        ("E0404", 3),
+        ("E0209", 3),
     ),
     wrong(
         "rearrange_of_nothing",
