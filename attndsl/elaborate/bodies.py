@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attndsl import ops
 from attndsl.addresses import Indices
-from attndsl.diagnostics import Label, error
+from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.cases import Tables, split_rounds
 from attndsl.elaborate.equalities import settled, unsettled
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
@@ -294,7 +294,27 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     inputs = tuple(a.tensor for _, a in carried)
     types_out = (*(a.type for _, a in carried), *types)
     outputs = frame.builder.emit_regions(op, inputs, (region,), types_out)
-    return _finish(node, frame, carried, outputs, len(carried))
+    before = _before(axis, index, region)
+    placed = [_placed(value, axis, before, frame, node.span) for value in outputs[len(carried) :]]
+    return _finish(node, frame, carried, [*outputs[: len(carried)], *placed], len(carried))
+
+
+def _before(axis: Axis, index: Value, region: Region) -> tuple[Axis, ...] | None:
+    """What stands before `axis` in the first tensor that the body takes a step's part of."""
+    for made in region.nodes:
+        if isinstance(made.op, ops.Take) and made.op.over == axis and made.inputs[1] is index:
+            axes = made.inputs[0].type.axes
+            return axes[: axes.index(axis)]
+    return None
+
+
+def _placed(value: Value, axis: Axis, before: tuple[Axis, ...] | None, frame: Frame, span: Span) -> Value:
+    """What a scan emits with its axis where the sliced one stood: behind those that stood before that."""
+    rest = [a for a in value.type.axes if a != axis]
+    if before is None:
+        return value
+    place = max((rest.index(a) + 1 for a in before if a in rest), default=0)
+    return arrange(value, (*rest[:place], axis, *rest[place:]), frame, span)
 
 
 __all__ = ["first_value", "repeat", "scan", "scope"]

@@ -47,6 +47,8 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
     layout = max((p.type for p in parts), key=lambda t: t.rank).axes
     place = next((i for i, a in enumerate(layout) if a in axes), len(layout))
     rest = [a for a in layout if a not in axes]
+    if g.frame.licensed:
+        rest += dict.fromkeys(a for p in parts for a in p.type.axes if a not in (*axes, *rest))
     one = Axis("1", Size.of(1))
     full: list[Evaluated] = []
     for part, axis in zip(parts, axes, strict=True):
@@ -56,7 +58,9 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
         if foreign:
             raise error("E0203", f"{axes_text(foreign)} is not an axis of the other operands", part.span, str(type_))
         full.append(part if type_.axes == order else Evaluated(g.emit(ops.Broadcast(order), part), part.span))
-    return g.emit(ops.Concat(tuple(a or one for a in axes), target), *full)
+    made = target if target.size == total else Axis(f"{target.name}'", total)
+    joined = g.emit(ops.Concat(tuple(a or one for a in axes), made), *full)
+    return joined if made == target else g.emit(ops.Rename(made, target), Evaluated(joined, g.span))
 
 
 def stack(g: PrimitiveCall) -> CompileTimeValue:

@@ -271,7 +271,10 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
             help=f"the tensor comes first: `dropout({rate.span.text}, {first.span.text})`",
         )  # fmt: skip
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
-    if p is None or not 0 <= p < 1:
+    if p is None:
+        what = f"a dropout rate must be known at compile time, but `{rate.span.text}` depends on the size of an input"
+        raise error("E0404", what, rate.span, help="make the size a hyperparameter")
+    if not 0 <= p < 1:
         raise error(
             "E0403", f"a dropout rate must be at least 0 and less than 1, but this is {p}", rate.span,
             help="it is a share: 0.1 drops one element in ten",

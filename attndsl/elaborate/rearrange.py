@@ -8,7 +8,7 @@ renamed. Factors are told apart by the names that they are written with, not by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from itertools import chain
 
 from attndsl import ops
@@ -59,7 +59,8 @@ def rearrange(given: Evaluated, arrow: ArrowValue, frame: Frame, span: Span) -> 
     for side in (arrow.source, arrow.target):
         if not side.terms:
             raise error("E0206", "nothing is rearranged", arrow.span, help="name the axes: `[D] -> [heads, head]`")
-    before = [_group(term, arrow.source.frame, (given.type,), {}) for term in arrow.source.terms]
+    named = _named(arrow, [axis.name for axis in given.type.axes])
+    before = [_group(term, arrow.source.frame, (given.type,), named) for term in arrow.source.terms]
     labels = {f.label: f.axis for g in before for f in g.factors}
     after = [_group(term, arrow.target.frame, (), labels) for term in arrow.target.terms]
     touched, made = [g.axis for g in before], [g.axis for g in after]
@@ -97,9 +98,21 @@ def rearrange(given: Evaluated, arrow: ArrowValue, frame: Frame, span: Span) -> 
 # ---------------------------------------------------------------- reading
 
 
+def _named(arrow: ArrowValue, taken: Collection[str]) -> dict[str, Axis]:
+    """The axes on the right that get a name there, `[Y, P=patch]`, by which a factor on the left goes, `[Y * P]`."""
+    frame, found = arrow.target.frame, dict[str, Axis]()
+    used = {name.text for term in arrow.source.terms for name in tree.names(term)}
+    for term in arrow.target.terms:
+        name = term.name.text if term.name else ""
+        known = all(frame.lookup(part.text) is not None for part in tree.names(term))
+        if name in used and name not in taken and known and frame.lookup(name) is None:
+            found[name] = axis_of(term, frame)
+    return found
+
+
 def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Mapping[str, Axis]) -> Group:
-    """A term with its factors. `types` are those that its axis must be of (on the left); on the right a name that
-    nothing else explains is the axis of that name on the left (`labels`)."""
+    """A term with its factors. `types` are those that its axis must be of (on the left); a name that nothing else
+    explains is the axis of that name on the other side (`labels`)."""
     if term.size is None:
         raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
 
@@ -110,12 +123,14 @@ def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Map
 
     text, name = _written(term.size), term.name
     if not isinstance(term.size, tree.Chain) or any(o.text != "*" for o in term.size.operators):
-        axis = axis_by(term.size, name, types)
+        as_size = tree.AxisTerm(term.size.span, name, term.size)
+        axis = axis_of(as_size, frame, types, known=True) if types else axis_by(term.size, name)
         return Group(axis, text, [AxisFactor(name.text if name else text, text, axis, term.span)], term.span)
     factors = [AxisFactor(_written(o), _written(o), axis_by(o), o.span) for o in term.size.operands]
-    if types:
-        return Group(axis_by(term.size, name, types), text, factors, term.span)
     size = _product([f.axis for f in factors])
+    if types:
+        found = next((a for t in types for a in t.axes if name is None and a.size == size), None)
+        return Group(found or axis_by(term.size, name, types), text, factors, term.span)
     return Group(Axis(name.text, size) if name else Axis.of(size), text, factors, term.span)
 
 

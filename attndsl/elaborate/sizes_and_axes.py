@@ -123,6 +123,8 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         by_round = binding is not None and isinstance(binding.value, Number) and binding.value.formula is not None
         if by_round and name in (a.name for a in axes):
             binding = None
+        if binding is not None and isinstance(binding.value, Number) and binding.value.axis in axes:
+            return binding.value.axis  # as long as it is there, 0 or not
         if binding is not None and isinstance(binding.value, Number):
             size = size_of(binding.value, term.span, frame)
             candidate = binding.value.axis or Axis.of(size)

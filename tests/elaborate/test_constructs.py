@@ -47,7 +47,7 @@ def test_features_of_the_last_layers(tmp_path: Path) -> None:
     assert np.array_equal(found["second"], every[:, :, 2])
 
 
-@pytest.mark.parametrize(("depth", "last", "wrong"), [("1", "2", "depth-last"), ("0", "1", "depth")])
+@pytest.mark.parametrize(("depth", "last", "wrong"), [("1", "2", "depth-last"), ("0", "1", "depth-last")])
 def test_more_layers_than_there_are(depth: str, last: str, wrong: str, tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         graph(FEATURES, tmp_path, depth=depth, last=last)
@@ -293,3 +293,86 @@ def test_no_length_is_negative(sizes: dict[str, int], code: str, said: str, tmp_
     with pytest.raises(AttnError) as caught:
         example_inputs(g, sizes)
     assert [(d.code, d.message) for d in caught.value.diagnostics] == [(code, said)]
+
+
+JOINED = """
+model Joined(width=4, dirs=2) {
+  input a: [X, width]
+  input b: [Y, width]
+  output both: [X, Y, 2 * width] = concat(a, b, over=[width, width] -> 2 * width)
+  output pair = concat(a, 2 * a, over=[1, 1] -> dirs)
+}
+"""
+
+
+@pytest.mark.torch
+def test_a_written_type_lets_concat_combine_every_pair(tmp_path: Path) -> None:
+    from attndsl.comparison import compare
+
+    g, a, b = graph(JOINED, tmp_path), drawn(2, 4), drawn(3, 4, seed=1)
+    found = NumpyProgram(g, dtype="float64").run({"a": a, "b": b})
+    wide = [np.broadcast_to(each, (2, 3, 4)) for each in (a[:, None], b)]
+    assert np.array_equal(found["both"], np.concatenate(wide, -1))
+    assert found["pair"].shape == (2, 4, 2)
+    assert np.array_equal(found["pair"], np.stack([a, 2 * a], -1))
+    assert compare(g, inputs={"a": a, "b": b}, gradients=True).ok
+    with pytest.raises(AttnError) as caught:
+        graph(JOINED.replace(": [X, Y, 2 * width]", ""), tmp_path)
+    assert [d.code for d in caught.value.diagnostics] == ["E0203"]
+    with pytest.raises(AttnError) as caught:
+        graph(JOINED, tmp_path, dirs="3")
+    assert [d.code for d in caught.value.diagnostics] == ["E0206"]
+
+
+WALKED = """
+model Walked(width=4) {
+  input first: [T, B, width]
+  output a = scan t in T with h: [B, heads=2, width] = 0.0 {
+    h = tanh(h + first[T=t])
+    emit h
+  }
+  input second: [B, T, width]
+  b, c = scan t in T with h: [B, heads=2, width] = 0.0 {
+    h = tanh(h + second[T=t])
+    emit h, mean(h, over=B)
+  }
+  output b = b
+  output c = c
+  output d = scan t in T { emit second[B=0, T=t] * t }
+}
+"""
+
+
+@pytest.mark.torch
+def test_what_a_scan_emits_has_its_axis_where_the_sliced_one_stood(tmp_path: Path) -> None:
+    from attndsl.comparison import compare
+
+    g, first, second = graph(WALKED, tmp_path), drawn(5, 3, 4), drawn(3, 5, 4, seed=1)
+    assert {o.name: str(o.value.type) for o in g.outputs} == {
+        "a": "float[T, B, heads=2, width]", "b": "float[B, T, heads=2, width]",
+        "c": "float[T, heads=2, width]", "d": "float[T, width]",
+    }  # fmt: skip
+    found = NumpyProgram(g, dtype="float64").run({"first": first, "second": second})
+    h, k = np.zeros((3, 4)), np.zeros((3, 4))
+    for t in range(5):
+        h, k = np.tanh(h + first[t]), np.tanh(k + second[:, t])
+        np.testing.assert_allclose(found["a"][t, :, 1], h)
+        np.testing.assert_allclose(found["b"][:, t, 0], k)
+        np.testing.assert_allclose(found["c"][t, 0], k.mean(0))
+        np.testing.assert_allclose(found["d"][t], second[0, t] * t)
+    assert compare(g, inputs={"first": first, "second": second}, gradients=True).ok
+
+
+def test_a_sum_over_no_layers_is_zero(tmp_path: Path) -> None:
+    text = FEATURES.replace("  output total = sum(kept, over=last)\n", "  output total = sum(layers, over=depth)\n")
+    text = "\n".join(line for line in text.splitlines() if "kept" not in line and "second" not in line)
+    program = NumpyProgram(graph(text.replace(", last=2", ""), tmp_path, depth="0"))
+    assert not program.run({"x": drawn(2, 3, 6)})["total"].any()
+
+
+def test_a_rate_that_depends_on_an_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        graph("model M { input x: [B, T]\n output y = dropout(x, 1 / T) }", tmp_path)
+    (told,) = caught.value.diagnostics
+    assert told.code == "E0404"
+    assert "`1 / T` depends on the size of an input" in told.message

@@ -169,3 +169,25 @@ def test_the_result_depends_on_the_call_only_through_the_sizes() -> None:
         assert program.run({"image": drawn(1, 3, height, width)})["y"].shape == (1, height * width // 4, 12)
     with pytest.raises(AttnError):
         program.run({"image": drawn(1, 3, 3, 4)})
+
+
+def test_factors_go_by_the_names_that_the_other_side_gives_them() -> None:
+    """Two factors of one size, told apart without an assignment; and a product, read in the order of its text."""
+    found = meaning(
+        """
+model M(patch=2) {
+  input image: [B, Y * patch, X * patch]
+  tiles = rearrange(image, [Y * P, X * Q] -> [Y, X, P=patch, Q=patch])
+  output tiles = tiles
+  output again = rearrange(tiles, [Y, X, P, Q] -> [Y * P, X * Q])
+  input x: [2 * R]
+  output a = rearrange(x, [2 * R] -> [R, part=2])
+  output b = rearrange(x, [R * 2] -> [R, part=2])
+}
+""",
+        {"image": (image := drawn(3, 4, 6)), "x": (x := np.arange(6.0))},
+    )
+    assert np.array_equal(found["tiles"], image.reshape(3, 2, 2, 3, 2).transpose(0, 1, 3, 2, 4))
+    assert np.array_equal(found["again"], image)
+    assert np.array_equal(found["a"], x.reshape(2, 3).T)
+    assert np.array_equal(found["b"], x.reshape(3, 2))
