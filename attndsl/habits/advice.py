@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from attndsl.habits import notations
-from attndsl.habits.table import ARGUMENTS, CALLS, MODULES, NAMES, NUMPY_LIKE, OPTIONS, STATEMENTS
+from attndsl.habits.table import ARGUMENTS, CALLS, LAST_AXIS, MODULES, NAMES, NUMPY_LIKE, OPTIONS, STATEMENTS
 from attndsl.habits.written import ForeignText, bracketed, items, operand_before, quoted, read, split
 from attndsl.records import dataclass, replace
 
@@ -178,7 +178,7 @@ class ForeignCall:
         if not axes:
             return "…"
         named = [axis for number in numbers if (axis := notations.axis_at(number, axes))]
-        if not named and self.name in _LAST:
+        if not named and self.name in LAST_AXIS:
             named = [axes[-1]]
         named = named or list(axes)
         return named[0] if len(named) == 1 else f"[{', '.join(named)}]"
@@ -219,10 +219,6 @@ class ForeignCall:
         kept = [f"{key}={value}" for key, value in self.written.options.items() if key in options and key != "over"]
         over = [f"over={self.written.options.get('over') or self.over()}"] if "over" in options else []
         return f"{self.name}({', '.join([*filter(None, [self.operand]), *given, *kept, *over])})"
-
-
-_LAST = ("softmax", "log_softmax", "Softmax", "cross_entropy", "cumsum", "cumprod", "norm")
-"""What goes over the last axis where no axis is given."""
 
 
 def _numbers(text: str) -> bool:

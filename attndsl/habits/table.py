@@ -110,6 +110,9 @@ CALLS: dict[str, str] = {
 }
 """Functions, methods and layers by their last name. What has the same name here needs no row."""
 
+LAST_AXIS = frozenset(("softmax", "log_softmax", "Softmax", "cross_entropy", "cumsum", "cumprod", "norm"))
+"""What goes over the last axis where no axis is given; all else goes over all."""
+
 NAMES: dict[str, str] = {
     "True": "true",
     "False": "false",
