@@ -6,14 +6,14 @@
     53561088
 
 A spec is checked when it is loaded, before a tensor exists; what is wrong with it raises `AttnError`, whose text is one
-message for each mistake, with its place and the way out, and what is hardly meant so is among `model.warnings`.
-A `Model` can be
+message for each mistake, with its place and how to fix it; what is allowed but was hardly meant is among
+`model.warnings`. A `Model` can be
 
     model.summary(), model.draw(), model.save_drawing("gpt2.svg")     looked at (a notebook shows its diagram)
     model.with_(depth=6, act="silu")                                  changed, which gives another one
     model.torch(), model.source()                                     a `torch.nn.Module`, and its text
     model.numpy(), model.run({"tokens": ids})                         run, with arrays by the names of the spec
-    model.compare(gradients=True)                                     held against NumPy, array by array
+    model.compare(gradients=True)                                     compared with NumPy, array by array
     model.train("book.txt", "runs/book", steps=200)                   trained; `attndsl.open_run` reads a run again
 
     attndsl.load("gpt2", weights="folder/")      a published model: its sizes and its parameters

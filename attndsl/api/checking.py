@@ -25,9 +25,9 @@ def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
 def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Graph:
     """The graph of `spec`, of which every section has been checked.
 
-    Raises `AttnError` with a diagnostic for every mistake found. What weights and training need is only asked of a
-    model that is right by itself, and only of a spec that is right in all is anything said that is a warning
-    (`attndsl.diagnostics.warn`). That a `weights` section is of another model is one.
+    Raises `AttnError` with a diagnostic for every mistake found. The weights section and the recipe are checked only
+    if the model has no mistakes, and warnings (`attndsl.diagnostics.warn`) are given only if the whole spec has none.
+    That a `weights` section does not fit the model is a warning.
     """
     graph = elaborate(spec, settings or {})
     found: list[Diagnostic] = []

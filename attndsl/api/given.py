@@ -1,4 +1,4 @@
-"""Hyperparameters as Python gives them, and what the checker says of them in Python's words."""
+"""Hyperparameters as Python gives them, and the checker's messages about them in Python's terms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def merged(settings: Mapping[str, Setting] | None, named: Mapping[str, Setting]) -> dict[str, Setting]:
     """Settings given as a mapping and by name, as the checker takes them. Raises E0795 for one that is given twice,
-    E0796 for a value that the language has not."""
+    E0796 for a value that the language does not have."""
     found: dict[str, Setting] = {}
     problems: list[Diagnostic] = []
     for name, value in [*(settings or {}).items(), *named.items()]:
@@ -59,7 +59,7 @@ def _plain(value: object) -> Setting | None:
 
 @contextmanager
 def python_warnings() -> Iterator[None]:
-    """Within it, warnings are told as Python tells its own, at the user's line."""
+    """Within it, warnings are issued as Python's own are, at the line of the caller."""
 
     def tell(found: tuple[Diagnostic, ...]) -> None:
         frame, depth = sys._getframe(), 1
@@ -76,7 +76,7 @@ _INSIDE = ("attndsl", "contextlib")
 
 
 def for_python(diagnostic: Diagnostic) -> Diagnostic:
-    """What the checker says of a `--set`, as it is given here: by name."""
+    """A diagnostic about a `--set`, reworded for a keyword argument."""
 
     def text(said: str) -> str:
         return re.sub(r"`--set (\w+=[^`]*)`", r"`\1`", said)

@@ -33,8 +33,8 @@ def load(
         attndsl.load("gpt2", act="silu", p=0.0)
         attndsl.load("gpt2", {"depth": 2})            # the same, as a mapping
 
-    `weights` is a safetensors file in our names, a folder that `save_pretrained` wrote, or a training run: the sizes
-    are taken from it, and the model's programs get its parameters.
+    `weights` is a safetensors file in our names, a folder that `save_pretrained` wrote, or a training run: the model
+    takes its sizes and its parameters from there.
 
     Raises `AttnError` with one diagnostic for every mistake in the spec or its settings, E0617 where a setting
     contradicts the weights.
@@ -61,6 +61,6 @@ def parse(
         ''')
 
     `variant` chooses one of its variants, or one of several models. Imports by path are relative to the working folder.
-    All else is as in `load`.
+    Everything else is as in `load`.
     """
     return Model(open_text(text, variant), merged(settings, hyperparameters), weights)

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A checked model at given hyperparameters. It never changes: `with_` gives another one.
+    """A checked model at given hyperparameters. It is immutable: `with_` returns another one.
 
-    Made by `attndsl.load` and `attndsl.parse`. Nothing is allocated before a program is made, so that a model of any
-    size can be loaded, counted, drawn and compiled anywhere.
+    Made by `attndsl.load` and `attndsl.parse`. No array is allocated before the model runs, so that a model of any
+    size can be loaded, counted, drawn and compiled on any machine.
     """
 
     spec: Spec
@@ -97,17 +97,17 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """How many parameters there are; those that are used in several places count once."""
+        """The number of parameters; one that is used in several places counts once."""
         return self.graph.parameter_count
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What goes in: names and types."""
+        """The inputs: names and types."""
         return {i.name: f"{i.value.type}{' optional' if i.optional else ''}" for i in self.graph.inputs}
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What comes out: names and types."""
+        """The outputs: names and types."""
         return {o.name: str(o.value.type) for o in self.graph.outputs}
 
     def with_(self, settings: Mapping[str, Setting] | None = None, /, **hyperparameters: Setting) -> Model:
@@ -160,7 +160,7 @@ class Model:
         expand: str | Sequence[str] | None = None,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
-        """Draw it into a file, whose ending says as what: .svg, .png, .pdf or .dot."""
+        """Draw it into a file, in the format of its suffix: .svg, .png, .pdf or .dot."""
         from attndsl.drawing import render
 
         render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes)
@@ -194,7 +194,7 @@ class Model:
 
         `weights` is a path as for `load`, or a mapping from addresses to arrays; without, those that the model was
         loaded with, else initial values drawn by `seed`. `dtype` is float32, float64, bfloat16 or float16. `compile`
-        lets `torch.compile` translate it at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
+        compiles it with `torch.compile` at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
         device), E0807 and E06xx (weights that are not this model's).
         """
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
@@ -244,7 +244,7 @@ class Model:
             return read_weights(where, self.spec, self.graph)
 
     def examples(self, sizes: Mapping[str, int] | None = None, *, seed: int = 0) -> dict[str, Array]:
-        """Made-up inputs within the spec's bounds, of the `sizes` that are given and small ones for the rest."""
+        """Random inputs within the spec's bounds, with the given `sizes` and small ones for the rest."""
         from attndsl.running.inputs import example_inputs
 
         return example_inputs(self.graph, sizes, seed=seed)
@@ -293,9 +293,9 @@ class Model:
         seed: int = 0,
         sizes: Mapping[str, int] | None = None,
     ) -> Comparison:
-        """Hold a backend (by default PyTorch; or `"passes"`: the optimized graph) against NumPy's float64 run, or
-        against that of another `reference`, array by array. The result prints as a table; `.ok` says whether all agree,
-        `.divergence` where they first part."""
+        """Compare a backend (by default PyTorch; or `"passes"`: the optimized graph) with NumPy's float64 run, or
+        with that of another `reference`, array by array. The result prints as a table; `.ok` says whether all agree,
+        `.divergence` where they first differ."""
         from attndsl.comparison import compare
 
         return compare(
@@ -329,8 +329,8 @@ class Model:
             attndsl.load("bert:classifier").train([{"text": "…", "label": "good"}, …], weights="runs/body")
 
         `weights` is a body to start from, whatever its head was; without, the weights that the model was loaded with,
-        if any. A Ctrl-C ends the run after the step at hand; `attndsl.resume(out)` goes on with it. With `quiet`
-        nothing is printed. Raises E07xx (see `attndsl explain`).
+        if any. Ctrl-C ends the run after the current step; `attndsl.resume(out)` resumes it. With `quiet` nothing
+        is printed. Raises E07xx (see `attndsl explain`).
         """
         from attndsl.api.trained import train
 

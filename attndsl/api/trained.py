@@ -29,7 +29,7 @@ def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
     """The trained model in the folder at `path`: one that `Model.train` or `attndsl train` wrote, or, with the name of
     its `spec`, one that was published with its tokenizer (`attndsl.open_run("bert-base-uncased/", "bert")`).
 
-    Raises E0732 (no run, or nothing trained yet), E0733 (damaged), E0745 (no tokenizer beside published weights).
+    Raises E0732 (not a run, or nothing trained yet), E0733 (damaged), E0745 (no tokenizer beside published weights).
     """
     if spec is None:
         from attndsl.generation import load_run
@@ -45,7 +45,7 @@ def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
 def resume(
     path: Path_, settings: Mapping[str, Setting] | None = None, /, *, quiet: bool = False, **changes: Setting
 ) -> TrainedModel:
-    """Go on with the training run in the folder at `path`, with keys of its recipe changed (`steps=2000`). Raises E0732
+    """Resume the training run in the folder at `path`, with keys of its recipe changed (`steps=2000`). Raises E0732
     to E0734."""
     from attndsl.training import train
 
@@ -93,8 +93,8 @@ class TrainedModel:
     """A model with its weights, its tokenizer, and what it was trained for.
 
     Made by `Model.train`, `attndsl.open_run` and `attndsl.resume`. Examples are texts, pairs of texts (as tuples),
-    lists of words, or pictures (arrays), as the objective takes them. Methods take a list of them and give a list back;
-    a text or a pair may also come alone.
+    lists of words, or pictures (arrays), as the objective takes them. Methods take a list of them and return a list;
+    a single text or pair may be given without a list.
     """
 
     run: Run
@@ -116,7 +116,7 @@ class TrainedModel:
 
     @property
     def step(self) -> int:
-        """How many steps were taken."""
+        """The number of steps that it was trained for."""
         return self.run.step
 
     @property
@@ -132,7 +132,7 @@ class TrainedModel:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """How good it is on held-out data, by name; None where a metric could not be taken. Empty before the end."""
+        """The metrics on held-out data, by name; None where one could not be computed. Empty before the end."""
         return {str(metric["name"]): metric["value"] for metric in self.run.facts.get("metrics", ())}
 
     @property
@@ -150,10 +150,10 @@ class TrainedModel:
     # ------------------------------------------------------------ using it
 
     def generate(self, prompt: Any = "", tokens: int = 256, **options: Any) -> Any:
-        """What follows the text `prompt`; of a model that makes one text of another, what it says to that source.
+        """The continuation of `prompt`; for a model that turns one text into another, its answer to that source.
 
         `temperature`, `top_k`, `top_p` and `seed` choose the tokens (by default temperature 1; with a source 0, which
-        takes the likeliest); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
+        picks the most likely); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
         """
         from attndsl.generation.fits import answers
 
@@ -164,7 +164,7 @@ class TrainedModel:
         )
 
     def stream(self, prompt: str = "", tokens: int = 256, **options: Any) -> Iterator[str]:
-        """What `generate` says to a beginning, piece by piece, as it comes."""
+        """The continuation that `generate` returns, piece by piece, as it is generated."""
         from attndsl.generation import generate
 
         _require_known(options, ("temperature", "top_k", "top_p", "seed", "backend", "device", "say"), "generate")
@@ -191,8 +191,8 @@ class TrainedModel:
     def predict(
         self, examples: Any, top: int = 5, *, backend: str | None = None, device: str | None = None
     ) -> list[Prediction] | list[list[Prediction]]:
-        """What it says of an example: its class, or a tag for each word, or a token for each mask, with the `top`
-        likeliest answers of each. Raises E0744 where the run predicts nothing, E0749, E0752, E0756."""
+        """The prediction for an example: its class, a tag for each word, or a token for each mask, with the `top` most
+        likely answers of each. Raises E0744 where the run predicts nothing, E0749, E0752, E0756."""
         from attndsl.generation.predict import predict
 
         found: list[Prediction] | list[list[Prediction]] = _one_or_all(
@@ -222,7 +222,7 @@ class TrainedModel:
         self, example: Any, target: str | None = None, *, backend: str | None = None, device: str | None = None
     ) -> AttentionDrawing:
         """What every layer and head attends to, given one example; a notebook shows it. `target` is what a decoder
-        says beside an encoder (by default what it would say itself). Raises E0747, E0748, E0752, E0756."""
+        is given beside an encoder (by default, what it generates itself). Raises E0747, E0748, E0752, E0756."""
         from attndsl.attention_maps.run import attend
 
         return AttentionDrawing(attend(self.run, example, target, backend=backend, device=device))

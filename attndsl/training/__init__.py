@@ -1,7 +1,7 @@
-"""Training: the loop, its checkpoints and what it tells.
+"""Training: the loop, its checkpoints and its reports.
 
 Given a graph, a recipe, data and a folder; gives a folder with the trained parameters, from which the same training
-goes on after an interruption as if there had been none. What needs NumPy is imported when asked for.
+resumes after an interruption as if there had been none. What needs NumPy is imported when asked for.
 """
 
 from __future__ import annotations
