@@ -195,7 +195,7 @@ WRONG = [
     ('"n." <-> layer_norm(a, norm)', "a", "E0633", "layer_norm(a, norm)", "what it takes", "layer_norm"),
     ('"n." <-> layer_norm(to=a.norm)', "a", "E0633", "layer_norm(to=a.norm)", "what it takes", "layer_norm"),
     ('"n.": [width] <-> layer_norm(a.norm)', "a", "E0633", "[width]", "state their own axes", None),
-    ('"n." + "m." <-> layer_norm(a.norm)', "a", "E0633", '"m."', "not added up", None),
+    ('"n." + "m." <-> layer_norm(a.norm)', "a", "E0633", '"m."', "cannot be added", None),
     ('maps more(at) { "x" <-> more(at) }\n  "n." <-> more(a.norm)', "a", "E0633", "more(at)", "use themselves", None),
     ('maps own(at) { "x" <-> at[i].norm_1.scale }', "", "E0633", "i", "not an index of the maps `own`", None),
     ('maps own(at) { "x{at}" <-> at.scale }\n  "{i}" <-> own(h[i].norm_1)', "n", "E0626", "{at}", "not a text", None),
