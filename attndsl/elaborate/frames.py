@@ -69,7 +69,12 @@ class Labels:
                 span,
                 "given again here",
                 other=Label(self.given[identifier], "first given here"),
-                help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`",
+                help="give this layer another label"
+                + (
+                    ""
+                    if identifier in self.loops
+                    else f"; to share the first one's parameters call it: `{identifier}(…)`"
+                ),
             )
         self.given[identifier] = span
 

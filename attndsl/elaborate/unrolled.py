@@ -25,7 +25,7 @@ from attndsl.values import Number
 def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> CompileTimeValue:
     """Run the body of `node` for each element of the list `given`, or so many times as the number `given` says."""
     elements = _elements(node, given, frame)
-    place = frame.label(node.name.text, node.name.span)
+    place = frame.loop(node.name)
     around = frame.child("repeat", place)
     for item in node.carried:
         first = first_value(item, frame)

@@ -197,6 +197,7 @@ model M(width=4, depth=2) {
   input x: [B, T, width]
   repeat h in depth { x += linear(x, width) as lin |> dropout(0.5) }
   repeat h in depth { x += linear(x, width) as lin |> dropout(0.5) }
+  unrolled repeat h in depth { x += linear(x, width) as lin }
   a = scan t in T with s: [B, width] = 0.0 {
     s = tanh(s + x[T=t])
     emit s
@@ -209,14 +210,16 @@ model M(width=4, depth=2) {
 }
 """
     g = graph(text, tmp_path)
-    weights = [f"{loop}.{i}.lin.{name}" for loop in ("h", "h_2") for name in ("weight", "bias") for i in range(2)]
-    assert addresses(g) == weights
+    weights = [
+        f"{loop}.{i}.lin.{name}" for loop in ("h", "h_2", "h_3") for name in ("weight", "bias") for i in range(2)
+    ]
+    assert sorted(addresses(g)) == sorted(weights)
     assert {node.op.path for node in g.body.walk() if node.regions} == {"h", "h_2", "t", "t_2"}  # type: ignore[attr-defined]
     sites = [node.op.site for node in g.body.walk() if node.op.name == "dropout"]  # type: ignore[attr-defined]
     assert len(set(sites)) == 2
     x, p = drawn(2, 3, 4), dict(initial_parameters(g))
     y = x
-    for loop in ("h", "h_2"):
+    for loop in ("h", "h_2", "h_3"):
         for i in range(2):
             y = y + y @ p[f"{loop}.{i}.lin.weight"] + p[f"{loop}.{i}.lin.bias"]
     for factor in (1, 2):
