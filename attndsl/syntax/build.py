@@ -26,6 +26,15 @@ class _Config:
     entries: tuple[tree.ConfigEntry, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _PrefixLine:
+    """A `prefix "…"` without braces, until the section around it gives it what follows."""
+
+    span: Span
+    text: tree.String
+    optional: bool
+
+
 class TreeBuilder(ExpressionBuilder):
     # ---------------------------------------------------------------- file and declarations
 
@@ -191,7 +200,19 @@ class TreeBuilder(ExpressionBuilder):
         return tuple(map(self.identifier, children))
 
     def weights_body(self, span: Span, children: Children) -> tuple[Any, ...]:
-        return tuple(entry for line in children for entry in line)
+        """The entries. A `prefix` without braces stands before all that follow it, up to the next one."""
+        entries: list[Any] = []
+        prefixes: list[tuple[_PrefixLine, list[Any]]] = []
+        below = entries
+        for entry in (entry for line in children for entry in line):
+            if isinstance(entry, _PrefixLine):
+                below = []
+                prefixes.append((entry, below))
+            else:
+                below.append(entry)
+        for prefix, below in prefixes:
+            entries.append(tree.PrefixEntry(prefix.span, prefix.text, prefix.optional, self.lines_alone(tuple(below))))
+        return tuple(entries)
 
     def weights_line(self, span: Span, children: Children) -> tuple[Any, ...]:
         entries: list[Any] = []
@@ -279,8 +300,10 @@ class TreeBuilder(ExpressionBuilder):
         (value,) = children
         return value  # type: ignore[no-any-return]
 
-    def prefix(self, span: Span, children: Children) -> tree.PrefixEntry:
+    def prefix(self, span: Span, children: Children) -> tree.PrefixEntry | _PrefixLine:
         text, optional, entries = children
+        if entries is None:
+            return _PrefixLine(span, text, optional is not None)
         return tree.PrefixEntry(span, text, optional is not None, self.lines_alone(entries))
 
     def ignore(self, span: Span, children: Children) -> tree.IgnoreEntry:

@@ -129,6 +129,10 @@ class ExpressionBuilder:
     def list_value(self, span: Span, children: Children) -> tree.List:
         return tree.List(span, children[0])
 
+    def listed(self, span: Span, children: Children) -> tree.List:
+        terms = tuple(tree.AxisTerm(element.span, None, element) for element in children)
+        return tree.List(span, tree.AxisList(span, terms))
+
     def arrow(self, span: Span, children: Children) -> tree.Arrow:
         source, target = (
             side.axes

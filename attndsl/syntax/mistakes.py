@@ -311,13 +311,6 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
         return place.say("E0010", f"an operator is missing before {place.shown()}", help=help or ())
     if place.kind == "LPAR" and re.search(r"\bas\s+\w+\s*$", place.text[place.start : token.start]):
         return place.say("E0010", "`as` comes last", help="call first, then name the layer: `f(…)(x) as name`")
-    if place.kind == "COMMA" and place.bracket is not None and "RPAR" in place.expected:
-        return habits.foreign_call(place) or place.say(
-            "E0010",
-            "`,` is not allowed here",
-            other=Label(place.span(place.bracket.start, place.bracket.end), "in these parentheses"),
-            help="a list is written in square brackets: `[a, b]`",
-        )
     return None
 
 

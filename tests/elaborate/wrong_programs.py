@@ -1324,16 +1324,6 @@ model M(width=4) {
         ("E0206", 3),
     ),
     wrong(
-        "axes_in_round_brackets",
-        """
-model M(width=4) {
-  input x: float[B, T, width]
-  output y = mean(x, over=(B, T))
-}
-""",
-        ("E0010", 3),
-    ),
-    wrong(
         "axis_by_number",
         """
 model M(width=4) {

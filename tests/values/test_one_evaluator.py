@@ -114,6 +114,8 @@ VALUES = [
     ("depths[1 + 1] + depths[0]", 8),
     ("kinds[1]", "b"),
     ("[[1, 2], [3]][0][1]", 2),
+    ("(1, 2) == [1, 2]", True),
+    ("((1, 2,), [3])[0][1] + (1)", 3),
     ("len(depths) + len([])", 3),
     ("sum(depths) + max(depths) + min(depths)", 18),
     ("sum([0.5, p]) + sum([])", 1.0),

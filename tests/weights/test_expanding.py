@@ -95,6 +95,16 @@ def test_prefixes_go_before_what_they_surround() -> None:
     assert [family.matches("m.b.3") and family.matches("b.3") for family in mapping.families] == [False, True]
 
 
+def test_a_prefix_without_braces_goes_before_all_below_it_up_to_the_next() -> None:
+    lines = ['prefix "a." optional', '"norm." <-> layer_norm(a.norm)', 'prefix "b."', '"norm." <-> layer_norm(b.norm)']
+    braces = 'prefix "a." optional { "norm." <-> layer_norm(a.norm) }; prefix "b." { "norm." <-> layer_norm(b.norm) }'
+    rest = [REST[key] for key in "qnf"]
+    found = WeightMap(section_of(section(*rest, *lines, without="abqnf")), graph()).items()
+    same = WeightMap(section_of(section(*rest, *braces.split("; "), without="abqnf")), graph()).items()
+    assert [item.full_name(True) for item in found] == [item.full_name(True) for item in same]
+    assert {"norm.weight", "b.norm.bias", "h.1.k"} <= {item.full_name(False) for item in found}
+
+
 def test_a_condition_reads_a_word() -> None:
     text = """prefix "{side in [a, b]}." {
     if side == "a" and biased { "first." <-> layer_norm(side.norm) } else { "other." <-> layer_norm(side.norm) }
