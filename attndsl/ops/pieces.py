@@ -205,7 +205,8 @@ class ScatterAdd(Op):
         length = call.length(self.target.size)
         in_range(index, length, self.target)
         shared, _ = self._plan(call)
-        moved = index.transpose(places(call.inputs[1].axes, (*shared, *self.over))).reshape(_count(call, shared), -1)
+        moved = index.transpose(places(call.inputs[1].axes, (*shared, *self.over)))
+        moved = moved.reshape(_count(call, shared), _count(call, self.over))
         return (moved + length * np.arange(len(moved))[:, None]).reshape(-1)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:

@@ -144,7 +144,7 @@ class Prod(Reduction):
         0."""
         places = self.places(call)
         moved = np.moveaxis(x, places, range(len(places)))
-        flat = moved.reshape(-1, *moved.shape[len(places) :])
+        flat = moved.reshape(_count(x, places), *moved.shape[len(places) :])
         before, behind = np.ones_like(flat), np.ones_like(flat)
         before[1:] = flat[:-1].cumprod(0)
         behind[:-1] = flat[:0:-1].cumprod(0)[::-1]

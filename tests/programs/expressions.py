@@ -44,8 +44,7 @@ class Expressions(Sight):
         if t is None:
             return False
         over = self.choice.sample(t.axes, self.choice.randint(1, min(2, len(t.axes))))
-        kinds = ("sum", "mean", "max", "min", "sum", "mean", *(("logsumexp",) if len(over) == 1 else ()))
-        kind = self.choice.choice(kinds)
+        kind = self.choice.choice(("sum", "mean", "max", "min", "sum", "mean", "logsumexp"))
         return self.bind(tuple(a for a in t.axes if a not in over), f"{kind}({t.name}, over=[{', '.join(over)}])")
 
     @construct(3)
@@ -53,11 +52,12 @@ class Expressions(Sight):
         t = self.some(fits=lambda t: len(t.axes) > 0)
         if t is None:
             return False
-        axis = self.choice.choice(t.axes)
-        mask = self.some("bool", lambda m: axis in m.axes and set(m.axes) <= set(t.axes))
+        over = self.choice.sample(t.axes, self.choice.choice((1, 1, min(2, len(t.axes)))))
+        mask = self.some("bool", lambda m: set(over) & set(m.axes) and set(m.axes) <= set(t.axes))
         where = f", where={mask.name}" if mask is not None and self.choice.random() < 0.7 else ""
-        kind = "softmax" if where else self.choice.choice(("softmax", "log_softmax", "cumsum", "flip"))
-        return self.bind(t.axes, f"{kind}({t.name}, over=[{axis}]{where})")
+        kinds = ("softmax", "log_softmax", *(("cumsum", "flip") if len(over) == 1 else ()))
+        kind = "softmax" if where else self.choice.choice(kinds)
+        return self.bind(t.axes, f"{kind}({t.name}, over=[{', '.join(over)}]{where})")
 
     @construct(3)
     def slice(self) -> bool:

@@ -29,7 +29,7 @@ SCORES = (
 WEIGHTS = (
     "softmax(score, over=S, where=seen[q=T, k=S])", "softmax(where(seen[q=T, k=S], score, -1e9), over=S)",
     "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(score, over=S))",
-    "softmax(score, over=S)",
+    "softmax(score, over=S)", "softmax(score, over=S, where=seen[q=T, k=S], sink=0.5)",
 )  # fmt: skip
 ADAPTIVE = """block adaptive(x: [*, D], by: [D]) -> [*, D] {
   return x * (1 + 0.3 * tanh(by))
@@ -136,7 +136,7 @@ class Layers(Sight):
     def attention(self) -> bool:
         pick = self.choice
         t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and t.axes[-2:-1] in [(a,) for a in FREE])
-        if t is None or {"heads", "head"} & set(t.axes):
+        if t is None:
             return False
         over = t.axes[:-2]
         memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])

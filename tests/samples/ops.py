@@ -297,6 +297,8 @@ def _reductions() -> list[Sample]:
         sample(r.Softmax(axes("T"), sink=True), "float B T S", "bool S T", "float S B"),
         sample(r.Softmax(axes("S"), sink=True), "float B T S", "bool T S", "int", makers=empty, label="all but empty"),
         sample(r.Softmax(axes("S B"), sink=True), "float B T S", "bool T S", "float T", makers=empty),
+        sample(r.Softmax(axes("S"), sink=True), "float 0 S", "float", label="of nothing"),
+        sample(r.Softmax(axes("0"), sink=True), "float T 0", "float T", label="over nothing"),
     ]
     for function in (r.Softmax(axes("S")), r.LogSoftmax(axes("S")), r.LogSumExp(axes("S"))):
         found += [sample(function, "float B S", makers=large, label="of large numbers")]
@@ -310,6 +312,7 @@ def _reductions() -> list[Sample]:
         sample(r.Prod(axes("T")), "int B T"),
         sample(r.Prod(axes("T")), "bool B T"),
         sample(r.Prod(axes("0")), "float B 0", label="of nothing"),
+        sample(r.Prod(axes("T")), "float 0 T", label="for nothing"),
     ]
     d = contraction.Dot
     found += [
