@@ -166,7 +166,7 @@ class Layers(Sight):
         over = q.axes[:-2]
         k = self.some(fits=lambda t: t.axes in [(*over, *time, "width") for time in times])
         assert k is not None
-        v = self.some(fits=lambda t: t.axes[:-1] == k.axes[:-1] and t.axes[-1:] != q.axes[-2:-1])
+        v = self.some(fits=lambda t: t.axes[:-1] == k.axes[:-1] and t.axes[-1] not in FREE)
         assert v is not None
         options = [f"mask={self.mask(q.axes[:2] == k.axes[:2] == ('B', 'T'))}"] * (pick.random() < 0.7)
         options += pick.sample(("scale=0.5", "cap=1.5", "sink=0.3 * sum(g, over=width)"), pick.randint(0, 2))
