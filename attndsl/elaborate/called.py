@@ -24,7 +24,7 @@ from attndsl.ops import Op
 from attndsl.records import MISSING, dataclass, fields
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
-from attndsl.values import LISTS, Number, operate
+from attndsl.values import LISTS, Number, operate, rounds
 
 if TYPE_CHECKING:
     from attndsl.records import Field
@@ -142,9 +142,10 @@ def of_list(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _computable(g: PrimitiveCall) -> bool:
-    """Whether the operands are compile-time values (a size that is not known yet only among others)."""
+    """Whether the operands are compile-time values (a size that is not known yet only among others, or rounded)."""
     given = [argument.value for argument in g.positional]
-    unknown = len(given) == 1 and isinstance(given[0], Number) and given[0].value is None
+    first = given[0]
+    unknown = len(given) == 1 and isinstance(first, Number) and first.value is None and not rounds(g.name, first)
     return not unknown and all(isinstance(value, PLAIN) for value in given)
 
 

@@ -33,7 +33,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.sizes import Constraint
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Number, Text, operate
+from attndsl.values import Nothing, Number, Text, operate, rounds
 
 
 def apply(
@@ -113,7 +113,8 @@ def _surplus(
 
 def _cast(g: PrimitiveCall) -> CompileTimeValue:
     value = g.positional[0].value
-    if isinstance(value, PLAIN) and not (isinstance(value, Number) and value.value is None):
+    unknown = isinstance(value, Number) and value.value is None and not rounds(g.name, value)
+    if isinstance(value, PLAIN) and not unknown:
         return operate(g.name, g.span, g.positional[0])
     if isinstance(value, Initializer):
         return initial.combined(ops.Cast(g.name), g.frame, g.span, g.positional[0])

@@ -12,7 +12,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
 from attndsl.graph import Axis, Type, Value
-from attndsl.sizes import Constraint, Opaque, Size, at_least_zero, readable
+from attndsl.sizes import Constraint, Opaque, Size, at_least_zero
 from attndsl.syntax import tree
 from attndsl.values import Number
 
@@ -212,14 +212,16 @@ def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:
 
 
 def equal_if(left: Size, right: Size, frame: Frame) -> tuple[str, ...]:
-    """What to require so that two sizes are equal that differ by a remainder only, whose value is known now."""
+    """What to require so that two sizes are equal that differ by what is rounded only, and are equal now."""
     difference = left - right
-    for monomial in readable(difference).terms:
-        for atom, _ in monomial:
-            if isinstance(atom, Opaque) and atom.function == "mod" and difference.known(frame.elaborator.sizes) == 0:
-                dividend, divisor = atom.arguments
-                now = (dividend % divisor).known(frame.elaborator.sizes)
-                return (f"they are equal where this holds: `require {dividend} % {divisor.bracketed()} == {now}`",)
+    if difference.known(frame.elaborator.sizes) != 0:
+        return ()
+    for atom in (atom for monomial in difference.terms for atom, _ in monomial):
+        if isinstance(atom, Opaque) and atom.function == "floor":
+            dividend, divisor = atom.arguments
+            now = (dividend % divisor).known(frame.elaborator.sizes)
+            way = f"`require {dividend.bracketed()} % {divisor.bracketed()} == {now}`"
+            return (f"they are equal where this holds: {way}",)
     return ()
 
 

@@ -462,6 +462,11 @@ def _size(operator: str, sizes: list[Size]) -> Size | None:
     return table[operator]() if operator in table else None
 
 
+def rounds(operator: str, number: Number) -> bool:
+    """Whether an operator rounds a number whose value is not known yet, and the result is a size."""
+    return number.value is None and number.size is not None and _rounded(operator, number.size) is not None
+
+
 def _rounded(operator: str, size: Size) -> Size | None:
     """A size as a whole number; None where the rounding has no formula."""
     if size.is_whole and operator in ("int", "floor", "ceil", "round"):

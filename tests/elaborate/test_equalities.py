@@ -69,6 +69,12 @@ RIGHT = {
         " output z: [B, M, width] = y + b",
         lambda a, b: a[:, ::2] + b,
     ),
+    "of a quotient": (
+        INPUTS + "require width % 2 == 0\n require N == M\n require width == inner\n"
+        " half = a[width<width // 2] + b[width<width / 2]\n"
+        " output y = half[N=:floor(N / 2)] + half[N=ceil(N / 2):]",
+        lambda a, b: (a + b)[:, :3, :2] + (a + b)[:, 3:, :2],
+    ),
     "of an odd number": (
         INPUTS + "require kernel % 2 == 1\n require N == M\n require width == inner\n"
         " output y = b + sum(windows(a, over=N -> [U, R], size=kernel, pad=kernel // 2), over=R)",
