@@ -255,7 +255,9 @@ def lower_element(site: Site) -> Expr:
         return Expr(f"({listed}{',' if len(values) == 1 else ''})[{index.text}]", host=True)
     dtype = site.torch_dtype(site.output.dtype)
     table = function("torch.tensor", f"[{listed}]", f"dtype={dtype}", f"device={site.function.device()}")
-    return Expr(f"{table.text}[{index.text}]")
+    if site.types[0].rank:
+        return Expr(f"{table.text}[{index.text}]")
+    return table.call("index_select", "0", index.text).call("squeeze", "0")  # `table[i]` would ask for the value of `i`
 
 
 def lower_one_hot(site: Site) -> Expr:

@@ -55,5 +55,6 @@ FAMILIES = (
         oracle=oracle,
         inputs=inputs,
         ask=ask,
+        auto="AutoModelForImageClassification",
     ),
 )

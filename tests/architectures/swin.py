@@ -65,6 +65,6 @@ def in_files(name: str) -> str:
 FAMILIES = (
     Family(
         name="swin", spec=str(Path(__file__).with_suffix(".attn")), configs=CONFIGS, oracle=oracle, inputs=inputs,
-        ask=ask, in_files=in_files,
+        ask=ask, in_files=in_files, auto="AutoModelForImageClassification",
     ),
 )  # fmt: skip

@@ -51,3 +51,16 @@ def test_it_is_a_page_that_is_drawn(family: Family) -> None:
     path = Path(family.spec)
     assert len(path.read_text(encoding="utf-8").splitlines()) < 120
     assert "->" in draw(load(str(path)), depth=2)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.auto], ids=lambda family: family.name)
+def test_it_goes_back(family: Family, tmp_path: Path) -> None:
+    """Exported again, the published module reads all of it, and has the same parameters."""
+    from attndsl.weights import export_huggingface
+
+    trial = Trial(family, next(iter(family.configs.values())), tmp_path)
+    export_huggingface(tmp_path / "out", trial.graph, trial.arrays, trial.section)
+    again, said = family.reload(trial.oracle, tmp_path / "out")
+    assert not any(said.values())
+    for name, array in trial.oracle.state_dict().items():
+        assert array.equal(again.state_dict()[name]), name

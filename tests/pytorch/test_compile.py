@@ -92,3 +92,18 @@ def test_program_runs_compiled() -> None:
     compiled, eager = TorchProgram(graph, compile=True), TorchProgram(graph)
     for name, array in eager.run(inputs).items():
         np.testing.assert_allclose(compiled.run(inputs)[name], array, rtol=1e-4, atol=1e-5)
+
+
+def test_an_element_of_a_list_for_each_layer_is_traced() -> None:
+    """`table[i]` would ask for the value of `i`."""
+    import torch
+
+    import attndsl
+
+    text = "model M(width=2, rates=[0.5, 2.0]) {\n  input x: [B, width]\n"
+    text += "  repeat h in 2 { x = linear(x, width) * rates[h] }\n  output y = x\n}\n"
+    module = attndsl.parse(text).torch()
+    given = torch.ones(3, 2)
+    torch._dynamo.reset()
+    found = torch.compile(module, fullgraph=True, backend="aot_eager")(given)["y"]
+    torch.testing.assert_close(found, module(given)["y"])
