@@ -33,15 +33,22 @@ def _model(spec: Spec) -> Iterator[Diagnostic]:
     reader = BodyReader()
     reader.signature(spec.model.hyperparameters)
     reader.statements(spec.model.body)
-    unread = [bound for bound in reader.made.values() if bound.kind == "hyperparameter" and not bound.is_read]
-    if unread:  # a section may read them; what `config` gives them is no use of theirs
-        trains = [it for it in spec.scope.trains if it.model.text == spec.model.name.text]
-        lines = (part for it in spec.weights for part in (*it.around, *it.maps, *it.entries))
-        sections = (*lines, *trains)
-        elsewhere = {name for part in sections for name in _used(part)}
-        for bound in unread:
-            bound.is_read = bound.name.text in elsewhere
+    missing = {bound.name.text: bound for bound in reader.made.values() if bound.kind == "hyperparameter"}
+    missing = {name: bound for name, bound in missing.items() if not bound.is_read}
+    # A section may read them; what `config` gives them is no use of theirs.
+    for part in _sections(spec) if missing else ():
+        for name in _used(part):
+            if name in missing:
+                missing.pop(name).is_read = True
+        if not missing:
+            break
     yield from _found(reader, spec.scope)
+
+
+def _sections(spec: Spec) -> Iterator[tree.Tree]:
+    """What a model's recipes and weights are made of, beside the keys that give its hyperparameters."""
+    yield from (it for it in spec.scope.trains if it.model.text == spec.model.name.text)
+    yield from (part for it in spec.weights for part in (*it.around, *it.maps, *it.entries))
 
 
 def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[Diagnostic]:
@@ -96,16 +103,18 @@ def _hides_callable(name: tree.Identifier, value: tree.Expr, scope: FileScope) -
 
 def _declared(file: tree.File, settings: str) -> Iterator[Diagnostic]:
     """What a file with a model declares or imports and never uses. (A file without one is there for others.)"""
-    own = list(_own(file))
-    if not own:
-        return
-    used = set(_WORD.findall(settings))
-    for declaration in file.declarations:
+    missing = {name.text: (name, kind) for name, kind in _own(file)}
+    for word in _WORD.findall(settings):
+        missing.pop(word, None)
+    for declaration in sorted(file.declarations, key=lambda it: not isinstance(it, tree.Model)):  # they use most
+        if not missing:
+            return
         itself = declaration.name.text if isinstance(declaration, (tree.Block, tree.IndexFunction)) else ""
-        used |= set(_used(declaration)) - {itself}
-    for name, kind in own:
-        if name.text not in used:
-            yield from unread(name, kind)
+        for used in _used(declaration):
+            if used != itself:
+                missing.pop(used, None)
+    for name, kind in missing.values():
+        yield from unread(name, kind)
 
 
 def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
