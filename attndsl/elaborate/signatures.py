@@ -159,7 +159,8 @@ def _match(
     names = [t.size.text for t, _ in pairs if isinstance(t.size, tree.Name)]
     for term, outer in pairs:
         own = term.size.text if isinstance(term.size, tree.Name) else None
-        if frame.viewpoint.in_user_file and outer.name in names and own is not None and outer.name != own:
+        swapped = outer.name in names and own in [axis.name for _, axis in pairs]
+        if frame.viewpoint.in_user_file and swapped and outer.name != own:
             raise error(
                 "E0202",
                 f"the axis `{outer.name}` is where `{block.name.text}` expects `{own}`",

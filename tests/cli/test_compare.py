@@ -101,7 +101,7 @@ def test_a_wrong_operation_is_found_where_it_first_shows(monkeypatch, graph, dty
     assert not found.ok
     assert found.divergence is not None
     assert found.divergence.operation == "tanh"
-    assert found.divergence.alone
+    assert found.divergence.differs_by_itself
     assert not found.divergence.in_gradient
     assert found.divergence.spans[0].line == TANH_LINE
     shown = table(found)
@@ -136,7 +136,7 @@ def test_a_wrong_layer_is_found_in_that_layer(monkeypatch, graph):
     assert found.divergence is not None
     assert found.divergence.address.startswith("h.1.up")
     assert found.divergence.operation == "parameter"
-    assert not found.divergence.alone
+    assert not found.divergence.differs_by_itself
 
 
 @pytest.mark.torch
@@ -195,7 +195,7 @@ def test_a_mistake_in_pytorch_is_found_in_the_standard_librarys_block(monkeypatc
     found = compare(load(str(Path(__file__).parent / "decoder.attn"), settings), gradients=True, dtype="float64")
     assert found.divergence is not None
     assert found.divergence.operation == "tanh"
-    assert found.divergence.alone
+    assert found.divergence.differs_by_itself
     assert found.divergence.address.startswith("h.0.mlp")
     own, library = found.divergence.spans
     assert own.source.name.endswith("decoder.attn")

@@ -107,8 +107,8 @@ class Layers(Sight):
         pick, by = self.choice, self.some(fits=lambda t: t.axes == ("width",))
         if by is not None and (not self.kept or pick.random() < 0.4):
             self.declare(ADAPTIVE)
-            self.kept.append(f"k{self.made}")
-            self.put(f"k{self.made} = adaptive(by={by.name})")
+            self.kept.append(f"kept{self.made}")
+            self.put(f"kept{self.made} = adaptive(by={by.name})")
             self.made += 1
         t = self.some(fits=lambda t: t.axes[-1:] == ("width",))
         return t is not None and bool(self.kept) and self.bind(t.axes, f"{t.name} |> {pick.choice(self.kept)}")

@@ -10,6 +10,7 @@ from attndsl import AttnError
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.ops import Attention
 from attndsl.passes import optimize
+from tests.std.meaning import written
 
 HEADS, KV, KEY, VALUE, B, T, S = 4, 2, 3, 5, 2, 6, 7
 ON_TENSORS = """
@@ -148,3 +149,16 @@ model M(width=4) {
     assert addresses == ["o.linear.weight", "o.gain", "o.linear_2.weight", "o.last.weight"]
     with pytest.raises(AttnError, match="no part of an address"):
         attndsl.parse(text.replace("y = linear(x, D)", "param _: [D]\n  y = x"))
+
+
+def test_an_axis_may_be_called_as_another_one_inside_attend() -> None:
+    """The values' axis is `S`, which is what `attend` calls its keys."""
+    graph = written(
+        "model M(width=4) {\n  input x: [B, T, width]\n  input v: [B, T, S]\n  output y: [B, T, S] = attend(x, x, v)\n}"
+    )
+    draw = np.random.default_rng(0)
+    x, v = draw.standard_normal((2, 3, 4)), draw.standard_normal((2, 3, 5))
+    weights = np.exp(np.einsum("btd,bsd->bts", x, x) / 2)
+    weights /= weights.sum(-1, keepdims=True)
+    found = NumpyProgram(graph, dtype="float64").run({"x": x, "v": v})["y"]
+    np.testing.assert_allclose(found, weights @ v, rtol=1e-12)
