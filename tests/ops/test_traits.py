@@ -179,7 +179,6 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/elaborate/index_functions.py": "what combines index functions",
     "attndsl/habits/table.py": "what functions are called in other libraries",
     "attndsl/drawing/words.py": "words in the names of blocks",
-    "attndsl/habits/table.py": "what functions of other libraries are called here",
 }
 
 
