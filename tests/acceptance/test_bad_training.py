@@ -298,7 +298,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(attndsl: Callable, pla
     child.send_signal(number)
     out, err = child.communicate(timeout=30)
     assert child.returncode == 130, err
-    assert "to go on: attndsl train --resume new" in out
+    assert "to resume: attndsl train --resume new" in out
     assert "Traceback" not in err
     assert not (place / "new" / "weights.safetensors").exists()
     step = read_log(place / "new")[-1]["step"]
