@@ -110,6 +110,14 @@ model M {
   output squares = x ^ 2
 }
 """
+TWICE = """
+model M {
+  input x: [A, C]
+  input y: [A, C]
+  output one = x * y
+  output other = x * y
+}
+"""
 TEXTS = {
     "added": ADDED,
     "shown": SHOWN,
@@ -122,8 +130,13 @@ TEXTS = {
     "powers": POWERS,
     "written out": WRITTEN_OUT,
     "a low constant": LOW,
+    "twice": TWICE,
 }
-INEXACT = ("written out", "a low constant")  # the passes make of these what differs where something is not finite
+INEXACT = (
+    "written out",
+    "a low constant",
+    "twice",
+)  # the passes make of these what differs where something is not finite
 
 
 def strewn(graph: Graph, values: tuple[float, ...], seed: int = 0) -> dict[str, Array]:
