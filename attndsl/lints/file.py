@@ -107,14 +107,14 @@ def _declared(file: tree.File, settings: str) -> Iterator[Diagnostic]:
     for word in _WORD.findall(settings):
         missing.pop(word, None)
     for declaration in sorted(file.declarations, key=lambda it: not isinstance(it, tree.Model)):  # they use most
-        if not missing:
-            return
         itself = declaration.name.text if isinstance(declaration, (tree.Block, tree.IndexFunction)) else ""
-        for used in _used(declaration):
-            if used != itself:
-                missing.pop(used, None)
-    for name, kind in missing.values():
-        yield from unread(name, kind)
+        for name in _used(declaration) if missing else ():
+            if name in missing and name != itself:
+                del missing[name]
+            if not missing:
+                break
+    for unused, kind in missing.values():
+        yield from unread(unused, kind)
 
 
 def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
