@@ -32,7 +32,10 @@ def require_rounds(graph: Graph) -> None:
 def _rounds(region: Region, graph: Graph) -> int:
     total = 0
     for node in region.nodes:
-        times = node.op.count.value(graph.sizes) if isinstance(node.op, Repeat) else 1
-        inside = max((_rounds(body, graph) for body in node.regions), default=0)
-        total += times * inside + (times if isinstance(node.op, Repeat) else 0)
+        match node.op:
+            case Repeat() as op:
+                bodies = enumerate(node.regions)
+                total += sum(len(op.rounds(case, graph.sizes)) * (1 + _rounds(body, graph)) for case, body in bodies)
+            case _:
+                total += max((_rounds(body, graph) for body in node.regions), default=0)
     return total
