@@ -112,7 +112,7 @@ class Layers:
         if "*" in part.parts and part.parts["*"].exists(rounds):
             return self._list(part.parts["*"], address, rounds)
         parts = self._parts(part, f"{address}.", rounds)
-        if parts and all(name.isdigit() for name, _ in parts):
+        if parts and all(name.isdigit() and not _ends(part.parts[name], rounds) for name, _ in parts):
             return self._written_out(dict(parts))
         kind, arguments = self.kinds.get(address, ("Layer", ()))
         return f"{self.layer_class(kind)}({', '.join([*keywords(parts), *arguments])})"
