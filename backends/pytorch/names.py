@@ -97,7 +97,7 @@ def plain(name: str) -> bool:
 
 def attribute(base: str, name: str, *, parameter: bool) -> str:
     """The layer or parameter `name` of a module; one that is a number is an element of a list."""
-    if name.isdigit():
+    if name.isdigit() and not parameter and base != "self":
         return f"{base}[{name}]"
     if plain(name):
         return f"{base}.{name}"
