@@ -125,7 +125,7 @@ def _too_nested(source: Source, opened: list[int]) -> Diagnostic:
     at = opened[-1]
     return Diagnostic(
         "E0004",
-        f"more than {MAX_NESTING} brackets inside one another",
+        f"more than {MAX_NESTING} nested brackets",
         Label(Span(source, at, at + 1), f"bracket {len(opened)}"),
         secondary=(Label(Span(source, opened[0], opened[0] + 1), "the outermost one"),),
         helps=("give parts of it names of their own, with `name = …` before this statement",),
@@ -149,7 +149,7 @@ def too_deep(root: Tree) -> Diagnostic | None:
         if depth > MAX_DEPTH:
             return Diagnostic(
                 "E0004",
-                f"more than {MAX_DEPTH} expressions and statements inside one another",
+                f"more than {MAX_DEPTH} nested expressions and statements",
                 Label(
                     Span(node.span.source, node.span.start, min(node.span.start + 1, node.span.end)),
                     "too deep here",

@@ -97,12 +97,12 @@ def test_the_limits_are_those_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     for row in (
         f"size of a file | {limits.MAX_BYTES // 1024} KiB",
-        f"brackets inside one another | {limits.MAX_NESTING}",
+        f"nested brackets | {limits.MAX_NESTING}",
         f"operators in a row, with no comma or end of statement | {limits.MAX_CHAIN:,}",
-        f"expressions and statements inside one another | {limits.MAX_DEPTH}",
+        f"nested expressions and statements | {limits.MAX_DEPTH}",
         f"digits of a whole number | {limits.MAX_DIGITS}",
-        f"blocks, masks and biases inside one another | {bounds.MAX_DEPTH}",
-        f"operations, where everything is written out | {bounds.MAX_STEPS:,}, "
+        f"nested blocks, masks and biases | {bounds.MAX_DEPTH}",
+        f"operations, with blocks and unrolled bodies expanded | {bounds.MAX_STEPS:,}, "
         f"and {bounds.STEPS_FOR_A_CHARACTER} for each character of the file",
         f"operators on repeat indices, for each layer that they are computed for | {bounds.MAX_OUTCOMES:,}",
         f"terms, symbols and functions in the formula of a size, multiplied out | {number.MAX_SIZE_PARTS}",
