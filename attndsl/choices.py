@@ -61,7 +61,7 @@ class Option:
         if self.kind == "word":
             return f"one of {', '.join(self.words)}" if self.words else "a name"
         if self.kind == "words":
-            return 'a text or several: `"a.*"`, `"a.*" | "b.*"`'
+            return 'a string or several: `"a.*"`, `"a.*" | "b.*"`'
         what = {"int": "a whole number", "float": "a number", "pair": "a pair of numbers"}[self.kind]
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{what} from {_number(self.least)} to {_number(self.most)}"

@@ -27,7 +27,7 @@ def load(
     """The model of the spec called `name`, checked.
 
     `name` is what the command line takes: a file (`"my.attn"`), a shipped spec (`"gpt2"`), either with a variant behind
-    a colon (`"gpt2:medium"`). Hyperparameters are given by name, as numbers, truth values, or text of the language:
+    a colon (`"gpt2:medium"`). Hyperparameters are given by name, as numbers, booleans, or text of the language:
 
         attndsl.load("bert:base", depth=2)
         attndsl.load("gpt2", act="silu", p=0.0)

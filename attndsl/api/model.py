@@ -92,7 +92,7 @@ class Model:
 
     @property
     def hyperparameters(self) -> dict[str, object]:
-        """Every hyperparameter's value by name: numbers and truth values; blocks, masks and words as text."""
+        """Every hyperparameter's value by name: numbers and booleans; blocks, masks and words as text."""
         return dict(self.graph.hyperparameters)
 
     @property

@@ -119,7 +119,7 @@ def _move_out(scene: Scene) -> None:
 
 
 def _repeat_masks(scene: Scene) -> None:
-    """A truth value that comes in as an input is shown beside everything that reads it: arrows from one place would run
+    """A boolean that comes in as an input is shown beside everything that reads it: arrows from one place would run
     through the whole diagram."""
     for box in [box for box in scene.boxes if box.kind == "input"]:
         for number, arrow in enumerate([a for a in scene.arrows if a.tail is box and a.kind == "mask"]):

@@ -42,7 +42,7 @@ class SceneFrame:
 @dataclass(slots=True, eq=False)
 class Arrow:
     """`kind`: `flow`; `skip` (goes round what another way leads through); `memory` (from outside into a repeated
-    body); `mask` (a truth value); `tie` (parameters used again: no direction); `state` (to a scan's next step)."""
+    body); `mask` (a boolean); `tie` (parameters used again: no direction); `state` (to a scan's next step)."""
 
     tail: Box
     head: Box

@@ -34,7 +34,7 @@ def kind(value: CompileTimeValue) -> str:
         return _kind_of_list(value)
     if isinstance(value, Number):
         if value.is_bool:
-            return "a truth value"
+            return "a boolean"
         return "a whole number" if isinstance(value.value, int) or value.value is None else "a number"
     if isinstance(value, IndexFunctionValue):
         return f"a {value.kind}"
@@ -42,7 +42,7 @@ def kind(value: CompileTimeValue) -> str:
         return "a block"
     if isinstance(value, Initializer):
         return "an initialiser"
-    return "a text" if isinstance(value, Text) else "nothing"
+    return "a string" if isinstance(value, Text) else "nothing"
 
 
 def _kind_of_list(value: List) -> str:
@@ -60,9 +60,9 @@ def kind_of_default(default: tree.Expr | None, scope: FileScope) -> str | None:
     """The kind that a block's default is plainly of, without computing it; None where anything may be given."""
     match default:
         case tree.Boolean():
-            return "a truth value"
+            return "a boolean"
         case tree.String():
-            return "a text"
+            return "a string"
         case tree.Number() | tree.Chain():
             return "a number"
         case tree.Call(callee=tree.Name()):
@@ -105,7 +105,7 @@ def _fitting(
     if isinstance(value.value, Text):
         return () if wanted in NUMBERS else f"write it without quotes: `{name}={value.value.text}`"
     have = kind(value.value)
-    if have in (*NUMBERS, "a truth value"):
+    if have in (*NUMBERS, "a boolean"):
         return ()
     fitting = [n for n in free if kinds[n] == have] or [n for n in free if n == "position" and kinds[n] is None]
     return f"give it by its name: `{fitting[0]}={value.span.text}`" if fitting else ()

@@ -207,7 +207,7 @@ def _bind(parameter: tree.Parameter, given: _Given | None, spec: Spec, frame: Fr
         value = List.of(tuple(map(_exact, listed.values)))
     for each in (value, *(value.values if isinstance(value, List) else ())):
         if isinstance(each, (Value, Axes, ArrowValue, Several)):
-            help = "give a number, a block, a mask, a text, or a list of such"
+            help = "give a number, a block, a mask, a string, or a list of these"
             raise error("E0404", f"`{name}` cannot be {describe(each)}", span, help=help)
     if default is not None:
         value = _checked(name, value, default, given, parameter)
@@ -244,7 +244,7 @@ def _bare(element: tree.AxisTerm) -> str:
 def _checked(
     name: str, value: CompileTimeValue, default: CompileTimeValue, given: _Given, parameter: tree.Parameter
 ) -> CompileTimeValue:
-    """A setting is of the default's kind: whole number, number, truth value, mask, bias, block, list of these, …; where
+    """A setting is of the default's kind: whole number, number, boolean, mask, bias, block, list of these, …; where
     the default is `none`, anything goes."""
     wanted, have = kind(default), kind(value)
     if wanted == "a number" and have == "a whole number":

@@ -234,7 +234,7 @@ def require(node: tree.RequireDecl, frame: Frame) -> None:
 
 
 def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:
-    """What the names in a condition stand for, where these are texts, numbers or truth values."""
+    """What the names in a condition stand for, where these are texts, numbers or booleans."""
     names = dict.fromkeys(part.text for part in _parts(node) if isinstance(part, tree.Name))
     found = {name: binding.value for name in reversed(names) if (binding := frame.lookup(name)) is not None}
     shown = [f"{name} = {written(as_plain(value))}" for name, value in found.items() if isinstance(value, (Text, List))]

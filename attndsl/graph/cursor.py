@@ -67,7 +67,7 @@ class Cursor:
         return found.group()
 
     def string(self) -> str:
-        return str(json.loads(self.match(STRING, "a text in quotes")))
+        return str(json.loads(self.match(STRING, "a string in quotes")))
 
     def word(self) -> str:
         self.skip()

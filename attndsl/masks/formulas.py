@@ -185,7 +185,7 @@ class _Walk:
         names = {Abs: "abs", Maximum: "max", Minimum: "min"}
         return function(names[type(node.op)], *self.numbers(node, places))
 
-    # ------------------------------------------------------------ truth values
+    # ------------------------------------------------------------ booleans
 
     def comparison(self, node: Node, places: Places) -> Element | None:
         left, right = self.numbers(node, places)

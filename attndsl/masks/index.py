@@ -146,7 +146,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """A truth value that is read from a tensor."""
+    """A boolean that is read from a tensor."""
 
     read: Read
 

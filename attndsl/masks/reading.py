@@ -91,7 +91,7 @@ def atoms(item: LinearSum | Formula) -> frozenset[Atom]:
 
 
 def extent(item: LinearSum | Formula) -> int:
-    """How much there is to a formula: its comparisons, truth values and the terms of its numbers, at any depth."""
+    """How much there is to a formula: its comparisons, booleans and the terms of its numbers, at any depth."""
     if isinstance(item, LinearSum):
         return 1 + sum(_extent(atom) for atom, _ in item.terms)
     if isinstance(item, (Every, Some)):

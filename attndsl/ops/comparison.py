@@ -1,4 +1,4 @@
-"""Primitives that compare two numbers, or combine two truth values, place by place."""
+"""Primitives that compare two numbers, or combine two booleans, place by place."""
 
 from __future__ import annotations
 

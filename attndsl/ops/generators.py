@@ -50,7 +50,7 @@ class Constant(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Element(Op):
-    """The number at an index of a list that is written in the program, of truth values, of whole numbers or of floats.
+    """The number at an index of a list that is written in the program, of booleans, of whole numbers or of floats.
     An index out of range is an error."""
 
     name = "element"

@@ -39,7 +39,7 @@ def half(place: ParserPlace) -> Diagnostic | None:
         return place.say("E0010", f"`{place.first_word}` needs a name for its index", label="expected `in`", help=help)
     if place.kind == "NAME" and place.expected == {"STRING"}:
         rest = text[token.start :].split("\n", 1)[0].strip()
-        return place.say("E0010", "a text stands in quotes", help=f'write `"{shortened(rest)}"`')
+        return place.say("E0010", "a string is written in quotes", help=f'write `"{shortened(rest)}"`')
     if place.kind == "LBRACE" and place.parser.awaits_value():
         return place.say("E0010", "`{` starts no value", help="a list stands in square brackets: `[a, b]`")
     if place.kind == "COMMA" and place.first_word in ("input", "param", "state") and "LSQB" in place.expected:

@@ -249,7 +249,7 @@ def _unsupported(node: tree.Expr) -> AttnError:
         "E0404",
         f"`{node.span.text}` is not known at compile time",
         node.span,
-        help="a value here is made of numbers, texts, lists, names, operators, `… if … else …` and functions "
+        help="a value here is made of numbers, strings, lists, names, operators, `… if … else …` and functions "
         f"({', '.join(FUNCTIONS)})",
     )
 
@@ -286,5 +286,5 @@ def _decides(operator: str, left: object) -> bool:
 
 
 def not_a_condition(node: tree.Expr, what: str, help: str = "compare it with something") -> AttnError:
-    must = "a truth value that is known at compile time"
+    must = "a boolean that is known at compile time"
     return error("E0404", f"a condition must be {must}, but this is {what}", node.span, help=help)

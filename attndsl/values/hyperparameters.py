@@ -39,8 +39,8 @@ def shown_setting(value: object) -> str:
 def _value(name: str, value: object, graph: Graph) -> Plain:
     if isinstance(value, (tuple, list)):
         return List.of(tuple(_value(f"{name}[{i}]", each, graph) for i, each in enumerate(value)))
-    kind = graph.kinds.get(name, "text")
-    if isinstance(value, str) and kind not in ("text", "number"):
+    kind = graph.kinds.get(name, "string")
+    if isinstance(value, str) and kind not in ("string", "number"):
         return CONSTANTS["none"] if kind == "none" else Reference(value, kind)
     if name in graph.sizes:
         return named(name, graph.sizes[name])

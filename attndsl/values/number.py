@@ -12,7 +12,7 @@ from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size, SizeTooLong, at_least_zero
-from attndsl.values.operators import EITHER, LISTS, NUMBERS, TRUTH_VALUES, Scalar, Uncomputable, apply, bounded, rule_of
+from attndsl.values.operators import BOOLEANS, EITHER, LISTS, NUMBERS, Scalar, Uncomputable, apply, bounded, rule_of
 
 MAX_SIZE_PARTS = 64
 """How many parts the formula of a size may have, written out as a sum of products: terms, symbols, functions."""
@@ -172,9 +172,9 @@ class OperandLike(Protocol):
 def described(value: Plain) -> str:
     """What a value is, in words for a message."""
     if isinstance(value, Number):
-        return f"the {'truth value' if value.is_bool else 'number'} `{value}`"
+        return f"the {'boolean' if value.is_bool else 'number'} `{value}`"
     if isinstance(value, Text):
-        return f'the text "{value.text}"' if len(value.text) <= 40 else "a text"
+        return f'the string "{value.text}"' if len(value.text) <= 40 else "a string"
     if isinstance(value, List):
         return f"a list of {elements(len(value.values))}"
     return "`none`" if isinstance(value, Nothing) else f"`{value.text}`"
@@ -189,11 +189,11 @@ def kind_of(value: Plain) -> str:
     """The word that `kind(…)` gives."""
     if isinstance(value, Reference):
         return value.kind
-    return {Number: "number", Text: "text", Nothing: "none", List: "list"}[type(value)]
+    return {Number: "number", Text: "string", Nothing: "none", List: "list"}[type(value)]
 
 
 def from_python(value: object) -> Plain:
-    """A number, truth value, text or list of Python's as a value of the language; None is `none`."""
+    """A number, boolean, string or list of Python's as a value of the language; None is `none`."""
     if value is None:
         return CONSTANTS["none"]
     if isinstance(value, str):
@@ -256,7 +256,7 @@ def equal(a: Plain, b: Plain) -> bool:
 # ---------------------------------------------------------------- operators
 
 SPELLINGS = {"&": "and", "|": "or"}
-"""Between truth values these are the same."""
+"""Between booleans these are the same."""
 
 WRITTEN = {"neg": "-"}
 
@@ -277,7 +277,7 @@ def operate(operator: str, span: Span, *operands: OperandLike, mixed: bool = Fal
     for operand in operands:
         value = operand.value
         is_bool = isinstance(value, Number) and value.is_bool
-        if not isinstance(value, Number) or (takes != EITHER and is_bool != (takes == TRUTH_VALUES)):
+        if not isinstance(value, Number) or (takes != EITHER and is_bool != (takes == BOOLEANS)):
             raise _wrong_kind(operator, takes, operand)
         numbers.append(value)
     return _combine(operator, span, *numbers)
@@ -302,7 +302,7 @@ def _wrong_kind(operator: str, takes: str, operand: OperandLike) -> AttnError:
     if takes == LISTS:
         what = described(value)  # type: ignore[arg-type]
         return error("E0104", f"`{operator}` takes a list, but this is {what}", operand.span, help="as in `[1, 2, 3]`")
-    way = {NUMBERS: "compare it with something, or convert it with `int(…)`", TRUTH_VALUES: "compare it with something"}
+    way = {NUMBERS: "compare it with something, or convert it with `int(…)`", BOOLEANS: "compare it with something"}
     return error(
         "E0104",
         f"`{WRITTEN.get(operator, operator)}` takes {takes}, but this is {described(value)}",  # type: ignore[arg-type]

@@ -14,12 +14,12 @@ from typing import Union
 from attndsl.records import dataclass
 
 Scalar = Union[int, float, Fraction]
-"""A number, or a truth value as 0 or 1."""
+"""A number, or a boolean as 0 or 1."""
 
 LARGEST_BITS = 1024
 """How long the numerator and the denominator of an exact number may be: as long as the largest float."""
 
-NUMBERS, TRUTH_VALUES, EITHER, LISTS = "numbers", "truth values", "numbers and truth values", "lists"
+NUMBERS, BOOLEANS, EITHER, LISTS = "numbers", "booleans", "numbers and booleans", "lists"
 
 
 class Uncomputable(ValueError):
@@ -87,10 +87,10 @@ OPERATORS: dict[str, Operator] = {
     ">": Operator(lambda a, b: a > b, truth=True),
     ">=": Operator(lambda a, b: a >= b, truth=True),
     "in": Operator(_of_list, takes=LISTS, truth=True, lossy="a list has other elements"),
-    "and": Operator(lambda a, b: bool(a and b), takes=TRUTH_VALUES, truth=True),
-    "or": Operator(lambda a, b: bool(a or b), takes=TRUTH_VALUES, truth=True),
+    "and": Operator(lambda a, b: bool(a and b), takes=BOOLEANS, truth=True),
+    "or": Operator(lambda a, b: bool(a or b), takes=BOOLEANS, truth=True),
     "neg": Operator(lambda a: -a, 1, undo=(lambda r: -r,)),
-    "not": Operator(lambda a: not a, 1, TRUTH_VALUES, True, (lambda r: not r,)),
+    "not": Operator(lambda a: not a, 1, BOOLEANS, True, (lambda r: not r,)),
 }
 """`neg` is the minus before a number. `&` and `|` are `and` and `or`."""
 

@@ -1,7 +1,7 @@
 """`choose(hidden_act, "gelu" -> gelu, "gelu_new" -> gelu_tanh)`: a table between a published key's values and a
 hyperparameter's, read from left to right and written from right to left (the first row that fits).
 
-On the left stand texts, numbers, truth values and `absent`; on the right also `none` and names of blocks.
+On the left stand texts, numbers, booleans and `absent`; on the right also `none` and names of blocks.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _row(argument: tree.Argument) -> Row:
         node = side.terms[0].size if bare else None
         value = _plain(node) if node is not None else None
         if node is None or value is None:
-            raise _no_table(side.span, f"`{side.span.text}` is neither a text, a number, a truth value nor a name")
+            raise _no_table(side.span, f"`{side.span.text}` is neither a string, a number, a boolean nor a name")
         sides.append((node, value))
     (left, published), (right, value) = sides
     if isinstance(left, tree.Name) and left.text != ABSENT:
@@ -125,7 +125,7 @@ def _row(argument: tree.Argument) -> Row:
             "E0632",
             f"`{left.text}` is not a published value",
             left.span,
-            help=f'a text goes in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
+            help=f'a string goes in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
         )
     return Row(None if isinstance(left, tree.Name) else published, value, argument.span, right)
 

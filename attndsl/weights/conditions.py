@@ -45,5 +45,5 @@ class Conditions(Evaluator):
         return Text(word.text) if word is not None and word.text is not None else self.values.get(node.text)
 
     def unknown(self, node: tree.Name) -> AttnError:
-        help = did_you_mean(node.text, self.values) or f'a text goes in quotes: `"{node.text}"`'
+        help = did_you_mean(node.text, self.values) or f'a string goes in quotes: `"{node.text}"`'
         return error("E0630", f"`{self.graph.name}` has no hyperparameter `{node.text}`", node.span, help=help)

@@ -72,7 +72,7 @@ def config_settings(
     asked are not looked at.
 
     Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is not a number, text
-    or truth value, E0104 and E0405 where it cannot be computed with. Warns (W0601) of each key, also inside
+    or boolean, E0104 and E0405 where it cannot be computed with. Warns (W0601) of each key, also inside
     a key, that the section does not mention.
     """
     lookup = lookup_in(config)

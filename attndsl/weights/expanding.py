@@ -116,7 +116,7 @@ class _Expansion:
         if place.prefix or place.before or place.inside or "{" in entry.text.value:
             raise error(
                 "E0633",
-                "an optional prefix is a text, and outside everything else",
+                "an optional prefix is a string, and must be outermost",
                 entry.text.span,
                 help="the optional prefix says which names a file has: put it around the others",
             )

@@ -50,7 +50,7 @@ def settings_for(
     """The hyperparameters of the weights at `path`, overlaid with the `explicit` ones.
 
     They come from the `config.json` beside the weights, read as one of the `sections` says, or from a file that
-    `save_weights` wrote; a bare file of tensors gives none. An explicit whole number, text or truth value must agree
+    `save_weights` wrote; a bare file of tensors gives none. An explicit whole number, text or boolean must agree
     (E0617): it decides what the weights mean. An explicit real number, such as a dropout rate, wins, and so does a
     choice of the head (see `heads`). What the variant that `spec` was asked for says of heads, and in texts, counts.
 
@@ -163,7 +163,7 @@ def kept_values(kept: Mapping[str, object]) -> dict[str, Plain]:
 def _kept(value: object) -> Plain:
     if isinstance(value, list):
         return List.of(tuple(map(_kept, value)))
-    return Reference(value, "text") if isinstance(value, str) else from_python(value)
+    return Reference(value, "string") if isinstance(value, str) else from_python(value)
 
 
 def _is_plain(value: object) -> bool:

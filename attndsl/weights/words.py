@@ -126,10 +126,10 @@ def _filled(piece: str, words: Words, span: Span) -> str:
         if word.text is None or (name != inside and not word.is_index):
             raise error(
                 "E0626",
-                f"`{name}` is not a text that a published name could have here",
+                f"`{name}` is not a string that a published name could have here",
                 span,
                 f"it stands for `{word.own.span.text}`",
-                help='a text is an argument of its own: `maps layer(name, at) { … }`, `layer("attn", h[i].attn)`',
+                help='a string is an argument of its own: `maps layer(name, at) { … }`, `layer("attn", h[i].attn)`',
             )
     if inside in used:
         return words[inside].text or ""

@@ -174,7 +174,7 @@ ARRAYS: dict[str, tuple[dict[str, np.ndarray], str, str]] = {
     "one axis": ({"tokens": TOKENS[0]}, "E0802", "`tokens` has 1 axes"),
     "three axes": ({"tokens": TOKENS[None]}, "E0802", "its shape is [1, 1, 4]"),
     "floats": ({"tokens": TOKENS.astype(float)}, "E0802", "holds float64"),
-    "truth values": ({"tokens": TOKENS.astype(bool)}, "E0802", "holds bool"),
+    "booleans": ({"tokens": TOKENS.astype(bool)}, "E0802", "holds bool"),
     "text": ({"tokens": np.array([["a", "b"]])}, "E0802", "holds <U1"),
     "complex": ({"tokens": TOKENS.astype(complex)}, "E0802", "holds complex128"),
     "dates": ({"tokens": TOKENS.astype("datetime64[s]")}, "E0802", "holds datetime64[s]"),

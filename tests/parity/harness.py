@@ -110,7 +110,7 @@ class Family:
     of our inputs: several for one configuration, with padding, of one row, of length one, at the limit. `ask(model,
     tensors)` puts such a batch, as tensors, to the oracle, and gives its answers as tensors by our outputs' names;
     `loss`, where there is one, is a scalar whose gradient is taken. `counted(batch)` says for an output which positions
-    are compared, as an array of truth values over its first axes (padding's outputs mean nothing).
+    are compared, as an array of booleans over its first axes (padding's outputs mean nothing).
     """
 
     name: str

@@ -309,7 +309,7 @@ def test_columns_are_words() -> None:
         ('special = token(pad="x")', "E0721", "tokens(pad=", 'token(pad="x")'),
         ("special = tokens(sentinels=many)", "E0721", "sentinels=100", "many"),
         ("special = tokens(pad=3)", "E0721", 'pad="<pad>"', "3"),
-        ("freeze = 3", "E0721", "a text or several", "3"),
+        ("freeze = 3", "E0721", "a string or several", "3"),
     ],
 )
 def test_mistakes_in_an_objective(body: str, code: str, said: str, underlined: str) -> None:

@@ -15,7 +15,7 @@ from attndsl.weights.mapping import WeightMap
 from tests.weights.models import arrays_for, codes, graph_of, parameter, section_of
 
 SETTINGS = {"width": 4, "depth": 2, "labels": 3, "head": "none", "tied": True, "p": 0.1, "act": "gelu", "gate": "none"}
-KINDS = {**dict.fromkeys(("width", "depth", "labels", "tied", "p"), "number"), "head": "text", "act": "rotation"}
+KINDS = {**dict.fromkeys(("width", "depth", "labels", "tied", "p"), "number"), "head": "string", "act": "rotation"}
 
 
 def graph(**settings: object) -> Graph:
@@ -74,13 +74,13 @@ def test_a_condition_decides(condition: str, expected: bool) -> None:
         ("head == lm", "E0630", "lm", '`"lm"`'),
         ("kind(acts) == 2", "E0630", "acts", "did you mean `act`?"),
         ("depth", "E0404", "depth", "the number `depth = 2`"),
-        ("head", "E0404", "head", 'the text "none"'),
+        ("head", "E0404", "head", 'the string "none"'),
         ("depth + 1", "E0404", "depth + 1", "the number `depth+1 = 3`"),
-        ("depth == true", "E0104", "depth == true", "the number `depth = 2` with the truth value `true`"),
-        ('depth == "2"', "E0104", 'depth == "2"', 'the number `depth = 2` with the text "2"'),
-        ('head < "z"', "E0104", "head", "`<` takes numbers, but this is the text"),
-        ("tied + 1 == 2", "E0104", "tied", "is the truth value `true`"),
-        ("tied and depth", "E0104", "depth", "`and` takes truth values"),
+        ("depth == true", "E0104", "depth == true", "the number `depth = 2` with the boolean `true`"),
+        ('depth == "2"', "E0104", 'depth == "2"', 'the number `depth = 2` with the string "2"'),
+        ('head < "z"', "E0104", "head", "`<` takes numbers, but this is the string"),
+        ("tied + 1 == 2", "E0104", "tied", "is the boolean `true`"),
+        ("tied and depth", "E0104", "depth", "`and` takes booleans"),
         ("size(depth) == 2", "E0404", "size", "not a function"),
         ("kind(act, gate)", "E0104", "kind(act, gate)", "takes 1 operand"),
         ("depth ^ 2", "E0404", "depth ^ 2", "the number `depth^2 = 4`"),
