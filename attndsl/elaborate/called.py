@@ -18,7 +18,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_of, number
 from attndsl.elaborate.tensors import aligned, arithmetic, emit, lift
-from attndsl.elaborate.values import PLAIN, CompileTimeValue, Evaluated, as_list
+from attndsl.elaborate.values import PLAIN, CompileTimeValue, Evaluated, as_list, describe
 from attndsl.graph import Initializer, Value
 from attndsl.ops import Op
 from attndsl.records import MISSING, dataclass, fields
@@ -138,6 +138,16 @@ def of_list(g: PrimitiveCall) -> CompileTimeValue:
     """`sum(depths)`, `len(depths)`: a number that a list of compile-time values has."""
     (given,) = g.positional
     listed = as_list(given.value)
+    for value in listed.values if listed is not None and g.name != "len" else ():
+        if not isinstance(value, PLAIN):
+            raise error(
+                "E0104",
+                f"`{g.name}` takes a list of numbers, but this one holds {describe(value)}",
+                given.span,
+                help=f"combine tensors in a repeat, as in `repeat one in {given.span.text} {{ y += one }}`"
+                if isinstance(value, Value)
+                else "as in `[1, 2, 3]`",
+            )
     return operate(g.name, g.span, given if listed is None else Evaluated(listed, given.span))
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.elaborate.cases import note_outcome, note_use
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.tensors import lift, mismatch
+from attndsl.elaborate.tensors import lift, mismatch, operator_of
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Place, describe
 from attndsl.graph import FLOAT, Initializer, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.initial import INDEX, written_out
-from attndsl.ops import Cast, Constant, Mismatch, Op, SizeOf, written
+from attndsl.ops import Cast, Constant, Mismatch, Op, SizeOf
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Formula, IndexVariable, Number
@@ -72,10 +72,9 @@ def _of_formula(formula: Formula) -> Initializer | float:
         assert formula.constant is not None
         return formula.constant if isinstance(formula.constant, int) else float(formula.constant)
     operands = [_of_formula(o) for o in formula.operands]
-    op = Cast(formula.operator) if formula.operator in ("float", "int") else written(formula.operator)()
     if formula.operator == "^" and formula.operands[1].operator != "constant":
         operands[0] = Initializer.applied(Cast(FLOAT), operands[0])  # the exponent may be negative
-    return Initializer.applied(op, *operands)
+    return Initializer.applied(operator_of(formula), *operands)
 
 
 def _made_again(value: Value, span: Span, frame: Frame) -> Initializer | float:

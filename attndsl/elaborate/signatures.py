@@ -134,6 +134,7 @@ def _match(
         )
     split = _split(parameter, value.type.axes)
     if split is None:
+        written = len(parameter.type.axes.terms)
         raise error(
             "E0201",
             f"`{block.name.text}` takes {parameter.type.span.text} for `{parameter.name.text}`, but this is "
@@ -141,7 +142,8 @@ def _match(
             given.span,
             axes_text(value.type.axes),
             other=declared,
-            note=f"{len(parameter.type.axes.terms)} axes are written there, and this has {value.type.rank}",
+            note=f"{written} {'axis is' if written == 1 else 'axes are'} written there, and this has {value.type.rank}",
+            help=() if inner.scope.is_standard else _any_more(parameter, value.type.rank),
         )
     pairs, rest = split
     if given in bound.captured:
@@ -244,6 +246,16 @@ def _match_axis(
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
+
+
+def _any_more(parameter: tree.Parameter, rank: int) -> str | tuple[()]:
+    """The type that takes more axes than the one that is written, which has no `*`."""
+    assert parameter.type is not None
+    terms = parameter.type.axes.terms
+    if rank < len(terms) or any(term.is_rest for term in terms):
+        return ()
+    axes = ", ".join(("*", *(term.span.text for term in terms)))
+    return f"where there may be more axes in front, declare `{parameter.name.text}: [{axes}]`"
 
 
 def _one_size(a: Size, b: Size, frame: Frame) -> str | tuple[()]:

@@ -145,15 +145,20 @@ def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:
     if formula.operator == "constant":
         return _lift(Number(formula.constant), frame, span)
     operands = [Evaluated(_emit_formula(o, frame, span), span) for o in formula.operands]
+    if formula.operator == "^" and formula.operands[1].operator != "constant":
+        operands[0] = Evaluated(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
+    return emit(frame, operator_of(formula), span, *operands)
+
+
+def operator_of(formula: Formula) -> ops.Op:
+    """The op that an operator on what repeat indices decide is."""
     if formula.operator == "element":
         exact = all(isinstance(value, int) for value in formula.table)
         values = formula.table if exact else map(float, formula.table)
-        return emit(frame, ops.Element(tuple(values)), span, operands[0])  # type: ignore[arg-type]
+        return ops.Element(tuple(values))  # type: ignore[arg-type]
     if formula.operator in ("float", "int"):
-        return emit(frame, ops.Cast(formula.operator), span, *operands)
-    if formula.operator == "^" and formula.operands[1].operator != "constant":
-        operands[0] = Evaluated(emit(frame, ops.Cast("float"), span, operands[0]), span)  # the exponent may be negative
-    return emit(frame, written(formula.operator)(), span, *operands)
+        return ops.Cast(formula.operator)
+    return written(formula.operator)()
 
 
 # ---------------------------------------------------------------- arithmetic

@@ -4,7 +4,7 @@ graph; the addresses in it count on, `stage.0.…`, `stage.1.…`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, error
@@ -24,14 +24,14 @@ from attndsl.values import Number
 
 def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> CompileTimeValue:
     """Run the body of `node` for each element of the list `given`, or so many times as the number `given` says."""
-    elements = _elements(node, given, frame)
+    count, elements = _elements(node, given, frame)
     place = frame.loop(node.name)
     around = frame.child("repeat", place)
     for item in node.carried:
         first = first_value(item, frame)
         around.bind(item.name.text, first.value, first.span)
     emitted: list[tuple[Value, ...]] = []
-    with frame.elaborator.budget.unrolling(node.name.text, len(elements)):
+    with frame.elaborator.budget.unrolling(node.name.text, count):
         for i, element in enumerate(elements):
             emitted.append(_round(node, i, element, place, around, frame))
     own = [item.name.text for item in node.carried]
@@ -47,11 +47,11 @@ def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Compil
     return one_or_several([_of(name, around) for name in names])
 
 
-def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Sequence[CompileTimeValue]:
-    """What the rounds are for."""
+def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> tuple[int, Iterable[CompileTimeValue]]:
+    """How many rounds there are, and what each is for: a number may be too large to count to."""
     listed = as_list(given)
     if listed is not None:
-        return listed.values
+        return len(listed.values), listed.values
     if node.element is not None:
         raise error(
             "E0104",
@@ -66,7 +66,7 @@ def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Seque
     times = count.known(frame.elaborator.sizes)
     if times is None:
         raise error("E0404", f"`{count}` is not known at compile time", node.count.span)
-    return [Number.of(i) for i in range(times)]
+    return times, map(Number.of, range(times))
 
 
 def _carried(node: tree.Repeat, frame: Frame) -> list[str]:

@@ -83,7 +83,9 @@ class TreeBuilder(ExpressionBuilder):
 
     def model(self, span: Span, children: Children) -> tree.Model:
         name, signature, body = children
-        return tree.Model(span, self.identifier(name), self.hyperparameters(signature or ()), body, None)
+        hyperparameters = self.hyperparameters(signature or ())
+        self.untyped(hyperparameters, "what a model computes with is an input: `input {}` in its body")
+        return tree.Model(span, self.identifier(name), hyperparameters, body, None)
 
     def block(self, span: Span, children: Children) -> tree.Block:
         name, first, second, results, body = children
@@ -93,6 +95,7 @@ class TreeBuilder(ExpressionBuilder):
             tensors = tuple(entry for entry in entries if entry.type is not None)
         else:
             hyperparameters, tensors = self.hyperparameters(first), self.hyperparameters(second)
+            self.untyped(hyperparameters, "a tensor is in the second list: `({})`, and a call may give it by its name")
             for entry in tensors:
                 if entry.type is None:
                     self.complain(
@@ -103,6 +106,20 @@ class TreeBuilder(ExpressionBuilder):
                         help=f"write its axes, as in `{entry.name.text}: [*, D]`, or move it to the first list",
                     )
         return tree.Block(span, self.identifier(name), hyperparameters, tensors, results or (), body, None)
+
+    def untyped(self, hyperparameters: tuple[tree.Parameter, ...], help: str) -> None:
+        """Complain of types among hyperparameters; `help` says where a tensor belongs."""
+        for entry in hyperparameters:
+            if entry.type is not None:
+                name, default = entry.name.text, entry.default
+                self.complain(
+                    "E0018",
+                    f"`{name}` has a type, but is in a list of hyperparameters",
+                    entry.span,
+                    help=help.format(entry.span.text)
+                    if default is None
+                    else f"a hyperparameter is of its default's kind: write `{name}={default.span.text}`",
+                )
 
     def results(self, span: Span, children: Children) -> tuple[tree.TypeTree, ...]:
         return tuple(children)

@@ -92,7 +92,7 @@ def truncated(*shape: int, std: float) -> nn.Parameter:
 ''',
     "constant": """
 def constant(*shape: int, value: float) -> nn.Parameter:
-    return nn.Parameter(torch.full(shape, value))
+    return nn.Parameter(torch.full(shape, float(value)))
 """,
     "zeros": """
 def zeros(*shape: int) -> nn.Parameter:

@@ -20,7 +20,7 @@ TEXT = """
 block squashed(scale=2)(x: [*], y: [*] = 1) -> [*] {
   return scale * tanh(x) * y
 }
-model M(width=6, heads=3, depth=4, inner=2) {
+model M(width=6, heads=3, depth=4, inner=2, rates=[0.5, 1, 2, 4]) {
   input x: [B, width]
   half = width / 2
   start = normal(0.02) * 0.5
@@ -37,7 +37,8 @@ model M(width=6, heads=3, depth=4, inner=2) {
   repeat h in depth {
     x += linear(x, width, init=normal(0.02 / (h + 1)), bias_init=h) as lin
     param g: [width] = range(width) * h + 1
-    x = x * g if h < 2 else x - g
+    param w: [width] = concat(constant(h), rates[h] * normal(1), over=[half, half] -> width)
+    x = x * g + w if h < 2 else x - g - w
     repeat j in inner {
       param u: [width] = uniform(0, log(h + 1) + j + 1)
       param v: [width] = 10 * h + j
@@ -73,6 +74,8 @@ def expected() -> dict[str, np.ndarray]:
         found[f"{at}.weight"] = 0.02 / (h + 1) * drawn(f"{at}.weight", "normal", 6, 6)
         found[f"{at}.bias"] = np.full(6, h)
         found[f"h.{h}.g"] = np.arange(6) * h + 1
+        w = f"h.{h}.w"
+        found[w] = np.concatenate([np.full(3, h), 2.0 ** (h - 1) * drawn(w, "normal", 3)])
         for j in range(2):
             u = f"h.{h}.j.{j}.u"
             found[u] = (np.log(h + 1) + j + 1) * drawn(u, "uniform", 6)
@@ -122,7 +125,7 @@ def test_the_file_makes_the_same_values() -> None:
     wanted = dict(initial_parameters(graph))
     assert made.keys() == wanted.keys()
     for address, array in wanted.items():
-        if address.split(".")[-1] in ("weight", "u", "b", "d", "k", "l"):
+        if address.split(".")[-1] in ("weight", "u", "w", "b", "d", "k", "l"):
             assert 0.1 * np.abs(array).max() < np.abs(made[address]).max() < 10 * np.abs(array).max() + 1e-9, address
         else:
             np.testing.assert_allclose(made[address], array, rtol=1e-6, err_msg=address)

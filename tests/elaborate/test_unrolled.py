@@ -181,6 +181,9 @@ def test_what_counts_for_each_layer_around_it() -> None:
         ("l = []\n  repeat k in 2 { l = l + [x] }", "`l` is a compile-time list"),
         ("repeat k in [1, 2] {\n    x = linear(x, zz)\n  }", "nothing called `zz`"),
         ("unrolled repeat k in 9000 { x += x |> layer_norm |> mlp(8) }", "the body of `k` is written out 9,000 times"),
+        ("unrolled repeat k in 10 ^ 9 { }", "the body of `k` is written out 1,000,000,000 times"),
+        ("x *= sum([x])", "`sum` takes a list of numbers, but this one holds a tensor float[B, T, width]"),
+        ("x *= max([relu])", "`max` takes a list of numbers, but this one holds the block `relu`"),
     ],
 )
 def test_what_is_refused(body: str, says: str) -> None:

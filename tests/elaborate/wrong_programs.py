@@ -377,6 +377,21 @@ model M(width=4) {
         ("E0201", 7, 1),
     ),
     wrong(
+        "axes_in_front_that_are_not_declared",
+        """
+block relative(q: [*, T, H], k: [*, S, H], u: [H]) -> [*, T, S] {
+  return dot(q + u, k, over=H)
+}
+
+model M(width=4, heads=2) {
+  input x: [B, T, width]
+  param u: [heads, head=width / heads]
+  output y = attention(x, heads, position=relative(u=u))
+}
+""",
+        ("E0201", 8, 1),
+    ),
+    wrong(
         "float_where_int_is_needed",
         """
 model M(vocab=10, width=4) {
