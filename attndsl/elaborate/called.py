@@ -18,7 +18,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.sizes_and_axes import axes_of, number
 from attndsl.elaborate.tensors import aligned, arithmetic, emit, lift
-from attndsl.elaborate.values import PLAIN, CompileTimeValue, Evaluated, as_list, describe
+from attndsl.elaborate.values import PLAIN, ArrowValue, CompileTimeValue, Evaluated, as_list, describe
 from attndsl.graph import Initializer, Value
 from attndsl.ops import Op
 from attndsl.records import MISSING, dataclass, fields
@@ -56,6 +56,17 @@ class PrimitiveCall:
                 help=self._over() if name == "over" else (),
             )
         return self.keywords[name]
+
+    def arrow(self, what: str, example: str, *, source: int | None = None, target: int | None = None) -> ArrowValue:
+        """What `over=` says as an arrow with so many axes on its sides (None: any number). Raises E0104, which says
+        what is needed, and how that is written."""
+        over = self.keyword("over")
+        arrow = over.value
+        if isinstance(arrow, ArrowValue) and (
+            source in (None, len(arrow.source.terms)) and target in (None, len(arrow.target.terms))
+        ):
+            return arrow
+        raise error("E0104", f"`{self.name}` needs {what}", over.span, help=f"write {example}")
 
     def _over(self) -> str:
         """How the axis is given, with the last one that all operands have."""
@@ -124,7 +135,7 @@ def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
     made = op(**attributes)
     for axis in made.goes_over if made.needs_elements else ():
         note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"
-        g.frame.elaborator.require(Constraint(">=", axis.size, Size.of(1), g.frame.site or g.span, "E0805", (note,)))
+        g.frame.elaborator.require(Constraint(">=", axis.size, Size.of(1), g.frame.at(g.span), "E0805", (note,)))
     if made.pointwise and len(types) == 2:
         left, right = g.positional
         return arithmetic(g.frame, g.name, left, right, g.span)

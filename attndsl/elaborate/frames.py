@@ -11,8 +11,9 @@ from attndsl.elaborate.values import TOP, CompileTimeValue, Evaluated, Place
 from attndsl.graph import Axis, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field, replace
-from attndsl.sizes import Atom, Size
+from attndsl.sizes import Atom, Constraint, Size
 from attndsl.syntax import tree
+from attndsl.values import Number
 
 HERE = "_"
 """The label of a block that is given no part of its own in the address."""
@@ -234,6 +235,17 @@ class Frame:
 
     def bind(self, name: str, value: CompileTimeValue | Poison, span: Span) -> None:
         self.names[name] = Binding(value, span)
+
+    def bind_axis(self, name: str, axis: Axis, span: Span) -> Axis:
+        """Let a name stand for an axis, and for its length as a number."""
+        self.bind(name, Number(axis.size.known(self.elaborator.sizes), axis.size, axis), span)
+        return axis
+
+    def require(
+        self, relation: str, left: Size, right: Size, span: Span, code: str, helps: tuple[str, ...] = ()
+    ) -> None:
+        """Ask that `left relation right`, for what is at `span`: see `Elaboration.require`."""
+        self.elaborator.require(Constraint(relation, left, right, self.at(span), code, helps=helps))
 
     def address(self, name: str) -> str:
         return self.place.address(name)

@@ -6,20 +6,17 @@ from attndsl import ops
 from attndsl.diagnostics import error
 from attndsl.elaborate.called import PrimitiveCall
 from attndsl.elaborate.initial import combined
-from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, equal_if, size_of
+from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, equal_if, made_axis, size_of
 from attndsl.elaborate.tensors import aligned, lift
 from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Several
 from attndsl.graph import FLOAT, INT, Axis, Initializer
-from attndsl.sizes import Constraint, Size
+from attndsl.sizes import Size
 from attndsl.syntax import tree
-from attndsl.values import Number
 
 
 def concat(g: PrimitiveCall) -> CompileTimeValue:
     over = g.keyword("over")
-    arrow = over.value
-    if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
-        raise error("E0104", "`concat` needs a name for the joined axis", over.span, help="write `over=[M, T] -> S`")
+    arrow = g.arrow("a name for the joined axis", "`over=[M, T] -> S`", target=1)
     filled = any(isinstance(p.value, Initializer) for p in g.positional)
     parts = list(g.positional) if filled else [lift(p, g.frame) for p in g.positional]
     if len(arrow.source.terms) not in (1, len(parts)):
@@ -70,14 +67,12 @@ def stack(g: PrimitiveCall) -> CompileTimeValue:
     term = over.expression
     length = Size.of(len(parts))
     if isinstance(term, tree.Name) and g.frame.lookup(term.text) is None:
-        axis = Axis(term.text, length)
-        g.frame.bind(axis.name, Number(len(parts), length, axis), over.span)
+        axis = g.frame.bind_axis(term.text, Axis(term.text, length), over.span)
     else:
         if isinstance(over.value, ArrowValue):
             raise error("E0104", "`stack` makes an axis of its own", over.span, help="name it: `over=part`")
         (axis,) = axes_of(over, g.frame)
-        if axis.size != length:
-            g.frame.elaborator.require(Constraint("==", length, axis.size, g.frame.site or over.span, "E0206"))
+        g.frame.require("==", length, axis.size, over.span, "E0206")
     aligned(g.frame, g.name, parts)
     if {part.type.dtype for part in parts} == {INT, FLOAT}:
         parts = [Evaluated(g.emit(ops.Cast(FLOAT), part), part.span) for part in parts]
@@ -90,13 +85,8 @@ def stack(g: PrimitiveCall) -> CompileTimeValue:
 def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -> Axis:
     """The axis that a concatenation makes. A new name is bound to the summed size, and its positions count from where
     the last operand starts; an axis that exists already (`2 * width`) is that axis, and counts from 0."""
-    if term.name is None and isinstance(term.size, tree.Name) and g.frame.lookup(term.size.text) is None:
-        axis = Axis(term.size.text, total, -earlier)
-        g.frame.bind(term.size.text, Number(total.known(g.frame.elaborator.sizes), total, axis), term.span)
-        return axis
-    made = axis_of(term, g.frame)
-    if made.size != total:
-        g.frame.elaborator.require(Constraint("==", total, made.size, g.frame.site or term.span, "E0206"))
+    made = made_axis(term, g.frame, total, -earlier)
+    g.frame.require("==", total, made.size, term.span, "E0206")
     return made
 
 
@@ -104,17 +94,12 @@ _PARTS = "the parts together are as long as the axis that they are split from"
 
 
 def split(g: PrimitiveCall) -> CompileTimeValue:
-    arrow = g.keyword("over").value
-    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1:
-        raise error(
-            "E0104", "`split` needs the axes of the parts", g.keyword("over").span, help="write `over=S -> [M, T]`"
-        )
+    arrow = g.arrow("the axes of the parts", "`over=S -> [M, T]`", source=1)
     tensor, start = g.tensor(0), Size.of(0)
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
     targets = [axis_of(t, g.frame) for t in arrow.target.terms]
     total = sum((t.size for t in targets), Size.of(0))
-    if total != axis.size:
-        g.frame.elaborator.require(Constraint("==", total, axis.size, g.frame.site or g.span, "E0206", helps=(_PARTS,)))
+    g.frame.require("==", total, axis.size, g.span, "E0206", (_PARTS,))
     parts = []
     for target in targets:
         parts.append(g.emit(ops.Slice(axis, start, target), tensor))
@@ -129,14 +114,7 @@ def broadcast(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def windows(g: PrimitiveCall) -> CompileTimeValue:
-    arrow = g.keyword("over").value
-    if not isinstance(arrow, ArrowValue) or len(arrow.source.terms) != 1 or len(arrow.target.terms) != 2:
-        raise error(
-            "E0104",
-            "`windows` needs names for the axes that it makes",
-            g.keyword("over").span,
-            help="write `over=T -> [U, R]`",
-        )
+    arrow = g.arrow("names for the axes that it makes", "`over=T -> [U, R]`", source=1, target=2)
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
     one, none = Size.of(1), Size.of(0)
     stride, dilation = _given(g, "stride", one, least=1), _given(g, "dilation", one, least=1)
@@ -146,7 +124,7 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
     count = ops.Windows.count(axis.size, size, stride, dilation, before, after)
     reach, padded = (size - 1) * dilation + 1, axis.size + before + after
     way = f"a window reaches over {reach} elements, and `{padded}` must be as long: pad it, or take smaller windows"
-    g.frame.elaborator.require(Constraint(">=", count, one, g.frame.site or g.span, "E0206", helps=(way,)))
+    g.frame.require(">=", count, one, g.span, "E0206", (way,))
     places, offsets = (_target(term, g) for term in arrow.target.terms)
     made = (
         places or _new(arrow.target.terms[0], _places(axis, count, arrow.target.terms[0]), g),
@@ -157,7 +135,7 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
             if stride == one and (way_out := equal_if(length, given.size, g.frame)):
                 message = f"there are `{length}` windows over `{axis.name}`, and not `{given.size}` as is written"
                 raise error("E0206", message, term.span, help=way_out)
-            g.frame.elaborator.require(Constraint("==", length, given.size, g.frame.site or term.span, "E0206"))
+            g.frame.require("==", length, given.size, term.span, "E0206")
     return g.emit(ops.Windows(axis, *made, stride, dilation, before, after), g.tensor(0))
 
 
@@ -168,8 +146,7 @@ def _target(term: tree.AxisTerm, g: PrimitiveCall) -> Axis | None:
 
 def _new(term: tree.AxisTerm, axis: Axis, g: PrimitiveCall) -> Axis:
     """Let a name on the right of an arrow stand for the axis that is made."""
-    g.frame.bind(term.span.text, Number(axis.size.known(g.frame.elaborator.sizes), axis.size, axis), term.span)
-    return axis
+    return g.frame.bind_axis(term.span.text, axis, term.span)
 
 
 def _places(axis: Axis, count: Size, term: tree.AxisTerm) -> Axis:

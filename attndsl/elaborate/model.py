@@ -16,7 +16,7 @@ from attndsl.graph import Axis, Graph, OutputInfo, Region
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.syntax.limits import room_to_recurse
-from attndsl.values import Number, Plain
+from attndsl.values import Plain
 
 
 def load(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
@@ -75,7 +75,7 @@ def _constant_graph(expression: tree.Expr, settings: Mapping[str, Setting], axes
     frame = elaborator.top.licensing()  # every pair of positions is meant
     bind_hyperparameters(spec, settings, frame)
     for axis in axes:
-        frame.bind(axis.name, Number(axis.size.known(elaborator.sizes), axis.size, axis), span)
+        frame.bind_axis(axis.name, axis, span)
     evaluated = frame.evaluated(expression)
     if isinstance(evaluated.value, IndexFunctionValue):
         over = {axis.name: (axis, span) for axis in axes}

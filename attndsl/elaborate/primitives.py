@@ -31,7 +31,6 @@ from attndsl.elaborate.values import (
     parts_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
-from attndsl.sizes import Constraint
 from attndsl.syntax import tree
 from attndsl.values import Nothing, Number, Text, operate, rounds
 
@@ -192,32 +191,16 @@ def _take(g: PrimitiveCall) -> CompileTimeValue:
     assert isinstance(index.value, Value)
     maker = g.frame.builder.makers.get(index.value)
     if maker is not None and isinstance(maker.op, ops.Range):
-        g.frame.elaborator.require(
-            Constraint(
-                "<=",
-                maker.op.axis.size,
-                over.size,
-                g.frame.site or g.span,
-                "E0211",
-                helps=(
-                    f"a position beyond the table of {over.name} has no entry: bound the input with "
-                    f"`where {maker.op.axis.name} <= {over.name}`",
-                ),
-            )
-        )
+        bounded = f"bound the input with `where {maker.op.axis.name} <= {over.name}`"
+        way = f"a position beyond the table of {over.name} has no entry: {bounded}"
+        g.frame.require("<=", maker.op.axis.size, over.size, g.span, "E0211", (way,))
     require_within(g.frame, g.positional[1], over)
     return g.emit(ops.Take(over), table, index)
 
 
 def _scatter_add(g: PrimitiveCall) -> CompileTimeValue:
-    arrow = g.keyword("over").value
-    if not isinstance(arrow, ArrowValue) or len(arrow.target.terms) != 1:
-        raise error(
-            "E0104",
-            "`scatter_add` needs the axes that go and the one that it makes",
-            g.keyword("over").span,
-            help="write `over=E -> N`: what stands along E is added up at the places along N",
-        )
+    example = "`over=E -> N`: what stands along E is added up at the places along N"
+    arrow = g.arrow("the axes that go and the one that it makes", example, target=1)
     values, index = g.tensor(0), g.tensor(1)
     gone = axes_of(Evaluated(arrow.source, arrow.span), g.frame, (g.type(0),), known=True)
     made = axis_of(arrow.target.terms[0], g.frame)

@@ -19,7 +19,7 @@ from attndsl.elaborate.tensors import arrange, emit
 from attndsl.elaborate.values import ArrowValue, Evaluated
 from attndsl.graph import Axis, Type, Value
 from attndsl.records import dataclass
-from attndsl.sizes import Constraint, Size
+from attndsl.sizes import Size
 from attndsl.syntax import tree
 
 
@@ -277,7 +277,7 @@ def _exchange(
     if old != made:
         frame = moving.frame
         helps = ("both sides of `->` must have the same number of elements",)
-        frame.elaborator.require(Constraint("==", old, made, frame.site or arrow.span, "E0206", helps=helps))
+        frame.require("==", old, made, arrow.span, "E0206", helps)
         raise error(
             "E0206",
             f"{axes_text(old_axes)} and {axes_text(new_axes)} differ in size: `{old}` against `{made}`",

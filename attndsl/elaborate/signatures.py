@@ -199,7 +199,6 @@ def _match_axis(
 ) -> Axis:
     """The axis that `outer` is inside the block."""
     assert term.size is not None
-    elaborator = inner.elaborator
     if term.name is not None:
         _match_size(term.size, outer, block, inner, given, declared)
         return Axis(term.name.text, outer.size, outer.origin)
@@ -216,12 +215,10 @@ def _match_axis(
                 inside = outer.named(fresh)
                 bound.back[inside] = outer
             bound.taken.setdefault(outer, name)
-            inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, inside), term.span)
-            return inside
+            return inner.bind_axis(name, inside, term.span)
         axes = None if isinstance(known.value, Poison) else as_axes(known.value)
         if axes is not None and [t.span.text for t in axes.terms] == [outer.name]:
-            inner.bind(name, Number(outer.size.known(elaborator.sizes), outer.size, outer), known.span)
-            return outer
+            return inner.bind_axis(name, outer, known.span)
         if isinstance(known.value, Number) and known.value.size is not None:
             expected = known.value.axis or Axis.of(known.value.size)
             if bound.back.get(expected, expected) == outer:

@@ -165,6 +165,14 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     return candidate
 
 
+def made_axis(term: tree.AxisTerm, frame: Frame, length: Size, origin: Size | None = None) -> Axis:
+    """The axis that an operation makes, as a term names it. A new name is bound to the `length`, and its positions
+    count from `origin` (0); any other term names an axis that there is, whose size the caller compares."""
+    if term.name is None and isinstance(term.size, tree.Name) and frame.lookup(term.size.text) is None:
+        return frame.bind_axis(term.size.text, Axis(term.size.text, length, origin or Size.of(0)), term.span)
+    return axis_of(term, frame)
+
+
 def _numbered(node: tree.Expr, axes: Sequence[Axis]) -> str | None:
     """The axis that a number counts, as other libraries have it."""
     text = node.span.text

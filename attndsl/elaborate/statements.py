@@ -22,6 +22,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Type, Value
 from attndsl.sizes import Constraint
+from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
 from attndsl.values import List, Number, Text, written
 
@@ -100,9 +101,7 @@ def assign(node: tree.Assign, frame: Frame) -> None:
     for target, item in zip(node.targets, values, strict=True):
         if isinstance(item, Value):
             frame.name(item, frame.address(target.text))
-        if isinstance(item, Number) and item.axis is not None:
-            item = Number(item.value, item.size, item.axis, item.formula, item.is_bool)
-        _rebind(target, item, frame)
+        frame.bind(target.text, item, target.span)
 
 
 def _taken_apart(node: tree.Assign, value: Value) -> str:
@@ -112,11 +111,6 @@ def _taken_apart(node: tree.Assign, value: Value) -> str:
     parts = ", ".join(f"{name}={axis} / {len(names)}" for name in names)
     split = f"split({shortened(node.value.span.text)}, over={axis} -> [{parts}])"
     return f"to take the tensor apart, write `{', '.join(names)} = {split}`"
-
-
-def _rebind(target: tree.Identifier, value: CompileTimeValue, frame: Frame) -> None:
-    """Assign to the name where it lives: a carried value in its repeat's frame, else here."""
-    frame.bind(target.text, value, target.span)
 
 
 def _augmented(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> CompileTimeValue:
@@ -206,14 +200,7 @@ def require(node: tree.RequireDecl, frame: Frame) -> None:
     if isinstance(comparison, tree.Chain) and len(comparison.operators) == 1:
         sides = [frame.evaluate(o) for o in comparison.operands]
         relation = comparison.operators[0].text
-        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in (
-            "==",
-            "!=",
-            "<",
-            "<=",
-            ">",
-            ">=",
-        ):
+        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in RELATIONS:
             left, right = (s for s in sides if isinstance(s, Number))
             assert left.size is not None
             assert right.size is not None

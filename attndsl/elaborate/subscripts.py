@@ -9,7 +9,7 @@ from attndsl.elaborate.cases import note_outcome, note_use
 from attndsl.elaborate.expressions import callable_named
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.primitives import CONSTANTS
-from attndsl.elaborate.sizes_and_axes import axis_of, size_of
+from attndsl.elaborate.sizes_and_axes import axis_of, made_axis, size_of
 from attndsl.elaborate.tensors import emit, lift, require_within
 from attndsl.elaborate.values import (
     ArrowValue,
@@ -22,7 +22,7 @@ from attndsl.elaborate.values import (
     describe,
 )
 from attndsl.graph import Axis, Value
-from attndsl.sizes import Constraint, Size
+from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import Formula, List, Nothing, Number, place_in, written
 
@@ -132,25 +132,16 @@ def _select(entry: tree.SubscriptEntry, base: Evaluated, frame: Frame) -> Value:
     if entry.is_slice:
         start = _offset(entry.start, frame, axis) if entry.start else Size.of(0)
         stop = _offset(entry.stop, frame, axis) if entry.stop else axis.size
-        target = _target(entry.target, stop - start, frame) if entry.target else Axis.of(stop - start)
+        target = made_axis(entry.target, frame, stop - start) if entry.target else Axis.of(stop - start)
         return _slice(entry, base, frame, axis, start, stop - start, target)
     assert entry.index is not None
     index = frame.evaluated(entry.index)
     if isinstance(index.value, Number) and index.value.formula is None:
         at = _offset(entry.index, frame, axis)
-        _require(frame, "<", at, axis.size, entry.index.span, "E0211")
+        frame.require("<", at, axis.size, entry.index.span, "E0211")
         return emit(frame, ops.Select(axis, at), entry.span, base)
     require_within(frame, index, axis)
     return emit(frame, ops.Take(axis), entry.span, base, lift(index, frame))
-
-
-def _target(term: tree.AxisTerm, length: Size, frame: Frame) -> Axis:
-    """The axis that a slice makes; a name that nothing has is bound to its length."""
-    if term.name is not None or not isinstance(term.size, tree.Name) or frame.lookup(term.size.text) is not None:
-        return axis_of(term, frame)
-    axis = Axis(term.size.text, length)
-    frame.bind(axis.name, Number(length.known(frame.elaborator.sizes), length, axis), term.span)
-    return axis
 
 
 def _offset(node: tree.Expr, frame: Frame, axis: Axis) -> Size:
@@ -165,15 +156,10 @@ def _offset(node: tree.Expr, frame: Frame, axis: Axis) -> Size:
 def _slice(
     entry: tree.SubscriptEntry, base: Evaluated, frame: Frame, axis: Axis, start: Size, length: Size, target: Axis
 ) -> Value:
-    if target.size != length:
-        _require(frame, "==", length, target.size, entry.span, "E0206")
-    _require(frame, "<=", start, start + length, entry.span, "E0211")
-    _require(frame, "<=", start + length, axis.size, entry.span, "E0211")
+    frame.require("==", length, target.size, entry.span, "E0206")
+    frame.require("<=", start, start + length, entry.span, "E0211")
+    frame.require("<=", start + length, axis.size, entry.span, "E0211")
     return emit(frame, ops.Slice(axis, start, target), entry.span, base)
-
-
-def _require(frame: Frame, relation: str, left: Size, right: Size, span: Span, code: str) -> None:
-    frame.elaborator.require(Constraint(relation, left, right, frame.site or span, code))
 
 
 __all__ = ["arrow", "literal", "subscript"]
