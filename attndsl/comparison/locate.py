@@ -117,9 +117,7 @@ def _groups(found: Sequence[ValuePlace], sizes: dict[str, int]) -> Iterator[list
         yield group
 
 
-def _operands(
-    graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
-) -> dict[str, Array] | None:
+def _operands(graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array]) -> dict[str, Array] | None:
     """What the node of `place` was given in this run, as inputs `x0`, `x1`, …; None where that cannot be shown."""
     node = place.node
     by_value = {id(info.value): info.name for info in graph.inputs}
@@ -148,7 +146,7 @@ def _differs_by_itself(
     """Whether the operation gives something else on the same operands."""
     if sides.after_passes or not place.node.inputs:
         return False
-    arrays = _operands(graph, place, reference, inputs, sizes)
+    arrays = _operands(graph, place, reference, inputs)
     if arrays is None:
         return False
     tiny = graph_of(graph, place.node, sizes)
@@ -171,7 +169,7 @@ def _first_gradient(
         if node in tried or not floats or place.value.type.dtype != FLOAT or sides.after_passes:
             continue
         tried.add(node)
-        arrays = _operands(graph, place, reference, inputs, sizes)
+        arrays = _operands(graph, place, reference, inputs)
         if arrays is None:
             continue
         tiny = graph_of(graph, node, sizes)

@@ -62,12 +62,7 @@ class Dataset:
     documents: int
     held_out_documents: int
     split_by: str
-    skipped: int
     cached: bool
-
-    @property
-    def vocab(self) -> int:
-        return self.tokenizer.vocab
 
     def require(self, length: int, origin: str = "the data") -> None:
         """Raise E0704 where the training text does not fill one window of `length` tokens and the one that follows."""
@@ -217,7 +212,6 @@ def _build(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float,
                 meta["documents"] = len(corpus.documents)
                 meta["held_out_documents"] = len(held)
                 meta["split_by"] = split_by
-                meta["skipped"] = len(corpus.skipped)
                 tokenizer.save(partial)
                 meta["checksums"] = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
                 write_json(partial / META, {**meta, "checksum": _checksum_of(meta)})
@@ -285,7 +279,7 @@ def _open(folder: Path, key: str) -> Dataset | None:
             tokenizer = load_tokenizer(meta["tokenizer"], folder)
             return Dataset(
                 splits[0], splits[1], tokenizer, key, float(meta["unigram_entropy"]), meta["documents"],
-                meta["held_out_documents"], meta["split_by"], meta["skipped"], True,
+                meta["held_out_documents"], meta["split_by"], True,
             )  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             raise _Damaged(str(problem)) from None

@@ -150,7 +150,7 @@ def _run(
             raise error(
                 "E0112", f"`{block.name.text}` returns nothing", block.name.span, help="end the block with `return …`"
             )
-        values = _results(block, inner, bound, frame, span)
+        values = _results(block, inner, bound)
     except AttnError as problem:
         raise _called_from(problem, block, span, standard, frame, given) from None
     layer.applied.append(True)
@@ -190,9 +190,7 @@ def _called_from(
 # ---------------------------------------------------------------- results
 
 
-def _results(
-    block: tree.Block, inner: Frame, bound: BoundAxes, frame: Frame, span: Span
-) -> tuple[CompileTimeValue, ...]:
+def _results(block: tree.Block, inner: Frame, bound: BoundAxes) -> tuple[CompileTimeValue, ...]:
     assert inner.returned is not None
     values, place = list(inner.returned.values), inner.returned.span
     if block.results and len(block.results) != len(values):

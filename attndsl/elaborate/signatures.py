@@ -42,7 +42,7 @@ def bind(
     waiting = [p for p in block.hyperparameters if p.name.text not in inner.names]
     tensors = given.named(block)
     _star(block, tensors, inner)
-    _early_defaults(waiting, block, inner)
+    _early_defaults(waiting, inner)
     _keepers(block, tensors, inner, bound)
     for parameter in sorted(block.tensors, key=lambda p: tensors.get(p.name.text) in bound.captured):
         name = parameter.name.text
@@ -63,7 +63,7 @@ def bind(
     return bound
 
 
-def _early_defaults(waiting: Sequence[tree.Parameter], block: tree.Declared, inner: Frame) -> None:
+def _early_defaults(waiting: Sequence[tree.Parameter], inner: Frame) -> None:
     """Literal defaults are known before the tensors, whose types may mention them."""
     for parameter in waiting:
         if isinstance(parameter.default, (tree.Number, tree.Boolean, tree.String)):

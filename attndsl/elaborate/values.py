@@ -150,7 +150,6 @@ class Axes:
 
     terms: tuple[tree.AxisTerm, ...]
     frame: Frame
-    single: bool = False
 
 
 def as_axes(value: CompileTimeValue) -> Axes | None:

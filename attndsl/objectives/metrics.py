@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
@@ -113,7 +113,3 @@ def text_metrics(truth: Sequence[str], said: Sequence[str], common: str) -> list
     value = corpus_chrf(list(said), [list(truth)]).score
     trivial = corpus_chrf([common] * len(truth), [list(truth)]).score
     return [*found, Metric("chrF", float(value), NUMBER, float(trivial), "commonest answer")]
-
-
-def metrics_from_json(plain: Sequence[Mapping[str, Any]]) -> list[Metric]:
-    return [Metric(**entry) for entry in plain]

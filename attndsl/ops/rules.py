@@ -87,10 +87,10 @@ def unique(dtype: str, axes: tuple[Axis, ...], op: str, operands: tuple[int, ...
     return Type(dtype, axes)
 
 
-def fits(left: Size, right: Size, message: str, operands: tuple[int, ...] = (0,)) -> None:
+def fits(left: Size, right: Size, message: str) -> None:
     """Two sizes must be equal as formulas."""
     if left != right:
-        raise Mismatch("E0206", f"{message}: `{left}` is not `{right}`", operands)
+        raise Mismatch("E0206", f"{message}: `{left}` is not `{right}`", (0,))
 
 
 def product(axes: Iterable[Axis]) -> Size:

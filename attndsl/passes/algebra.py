@@ -88,11 +88,9 @@ class Algebra:
                     return None
         return None
 
-    def nearby(
-        self, value: Value, depth: int = 6, through: tuple[type[Op], ...] = ARITHMETIC, most: int = NEARBY
-    ) -> Iterator[Value]:
+    def nearby(self, value: Value, depth: int = 6, through: tuple[type[Op], ...] = ARITHMETIC) -> Iterator[Value]:
         """`value` and what it is made of, nearest first, through nodes of the kinds `through`, no deeper than `depth`
-        and no more than `most`."""
+        and not many more than `NEARBY`."""
         level, seen = [value], {value}
         for _ in range(depth + 1):
             following: list[Value] = []
@@ -103,7 +101,7 @@ class Algebra:
                     fresh = [v for v in dict.fromkeys(node.inputs) if v not in seen]
                     following += fresh
                     seen.update(fresh)
-            if len(seen) > most:
+            if len(seen) > NEARBY:
                 return
             level = following
 
@@ -113,9 +111,9 @@ class Algebra:
         """`value` as a polynomial in `atoms`, in values for which `atom` is true, and in whatever is not arithmetic."""
         return _Expansion(self, frozenset(atoms), atom).of(value, 0)
 
-    def product(self, value: Value, atom: Atoms | None = None) -> tuple[Monomial, float]:
+    def product(self, value: Value) -> tuple[Monomial, float]:
         """`value` as a product of powers and a number. Sums are taken as they are."""
-        terms = _Expansion(self, frozenset(), atom, sums=False).of(value, 0)
+        terms = _Expansion(self, frozenset(), None, sums=False).of(value, 0)
         return next(iter(terms.items())) if terms else (ONE, 0.0)
 
     def monomial(self, *factors: tuple[Value, Exponent]) -> Monomial:

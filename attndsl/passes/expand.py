@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attndsl.graph import Node
 from attndsl.ops import Fused
-from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
@@ -20,14 +19,10 @@ def expanded(node: Node) -> Match:
 
 @dataclass(frozen=True, slots=True)
 class Expand(Pass):
-    """Every fused operator (those called `only`, if any are named) becomes its decomposition into primitives."""
-
-    only: tuple[str, ...] = ()
+    """Every fused operator becomes its decomposition into primitives."""
 
     name = "expand"
 
     def rewrite(self, rewriter: Rewriter) -> PassReport:
-        def find(algebra: Algebra, node: Node) -> Match | None:
-            return None if self.only and node.op.name not in self.only else expanded(node)
-
-        return self.report(*apply(rewriter, (simple("expanded", (Fused,), find),)))
+        rule = simple("expanded", (Fused,), lambda algebra, node: expanded(node))
+        return self.report(*apply(rewriter, (rule,)))

@@ -101,7 +101,7 @@ def _group(algebra: Algebra, root: Node, softmax: Node) -> Match:
     formula, facts = facts_of(algebra, score, score.masks) if score.masks else (None, MaskFacts())
     assert isinstance(softmax.op, Softmax)
     _, sink = softmax.op.parts(*softmax.inputs[1:])
-    parts = _Parts(algebra, root, score, dot, term, use, v, biases, formula, facts, sink)
+    parts = _Parts(algebra, score, dot, term, use, v, biases, formula, facts, sink)
     rehearsed = parts.build(Builder())
     if set(rehearsed.type.axes) != set(root.output.type.axes):
         raise Refusal("what is summed has other axes than an attention gives", root, 1)
@@ -166,7 +166,6 @@ class _Parts:
     """What an attention is built from."""
 
     algebra: Algebra
-    root: Node
     score: Score
     dot: Node
     term: Term

@@ -70,19 +70,19 @@ def _variance(algebra: Algebra, core: Node, v: Value) -> _Variance | None:
     squares = [(m, c) for m, c in terms.items() if len(m) > 0]
     means = [(m, c, found) for m, c in squares if (found := algebra.mean(m, c)) is not None]
     if not means:
-        _no_mean(algebra, core, terms)
+        _no_mean(algebra, terms)
         return None
     if eps < 0:
         raise Refusal(f"{eps}, which is negative, is added to the variance", core, 1)
     if len(squares) == 1:
         over, factors, mean = means[0][2]
-        return _deviations(algebra, v, over, factors, eps, mean) or _squares(algebra, v, over, factors, eps, mean)
+        return _deviations(algebra, v, over, factors, eps, mean) or _squares(algebra, v, over, factors, eps)
     if len(squares) == 2:
         return _difference(algebra, v, squares, eps, core)
     raise Refusal("what is under the root is more than a variance and a constant", core, 1)
 
 
-def _no_mean(algebra: Algebra, core: Node, terms: Polynomial) -> None:
+def _no_mean(algebra: Algebra, terms: Polynomial) -> None:
     """Refuse with a reason where a sum of squares stands for their mean; else it is not a norm at all."""
     for monomial, coefficient in terms.items():
         for value, _ in monomial:
@@ -121,7 +121,7 @@ def _deviations(
 
 
 def _squares(
-    algebra: Algebra, v: Value, over: tuple[Axis, ...], factors: tuple[Value, ...], eps: float, node: Node
+    algebra: Algebra, v: Value, over: tuple[Axis, ...], factors: tuple[Value, ...], eps: float
 ) -> _Variance | None:
     """mean(x ^ 2)"""
     x = _square(algebra, factors)

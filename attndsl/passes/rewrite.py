@@ -61,7 +61,6 @@ class Rewriter:
         self.places: dict[Node, NodePlace] = {}
         self.edits = 0
         self._readers: dict[Value, dict[NodePlace | EditedBody, int]] = {}
-        self._replaced: dict[Value, Value] = {}
         self._inherited: dict[Value, tuple[str, ...]] = {}
         self._emitted: list[Node] = []
         self._unread: list[Value] = []
@@ -104,12 +103,6 @@ class Rewriter:
             yield place
             for inner in place.bodies:
                 yield from self.walk(inner)
-
-    def now(self, value: Value) -> Value:
-        """What stands for a value that may have been replaced."""
-        while value in self._replaced:
-            value = self._replaced[value]
-        return value
 
     def elsewhere(self, inside: Iterable[Node], results: Iterable[Value]) -> tuple[Value, Node | None] | None:
         """A value made by one of `inside`, apart from `results`, that something outside reads, and who reads it."""
@@ -318,7 +311,6 @@ class Rewriter:
 
     def _rewire(self, old: Value, new: Value) -> None:
         """Everything that reads `old` reads `new`."""
-        self._replaced[old] = new
         names = self._inherited.get(new, new.names)
         mine = self._inherited.pop(old, old.names)
         self._inherited[new] = names + tuple(name for name in mine if name not in names)

@@ -204,7 +204,7 @@ def _write_in_place(writer: Writer, node: Node) -> None:
 def _write_rounds(writer: Writer, node: Node, loop: Loop, names: Sequence[str], lists: Sequence[str]) -> None:
     """The `for` statement."""
     used = reads_index(node, writer.file.taps) or len(node.regions) > 1
-    index = writer.fresh(_index_name(node, writer)) if used else "_"
+    index = writer.fresh(_index_name(node)) if used else "_"
     if isinstance(node.op, ops.Repeat):
         writer.add(_repeat_head(writer, node, index), node)
     else:
@@ -284,7 +284,7 @@ def _body(writer: Writer, node: Node, region: Region, index: str, names: Sequenc
         writer.add("pass")
 
 
-def _index_name(node: Node, writer: Writer) -> str:
+def _index_name(node: Node) -> str:
     names = [n.rpartition(".")[2] for region in node.regions for n in region.parameters[0].names]
     return identifier(names[0]) if names and isinstance(node.op, ops.Scan) else "i"
 

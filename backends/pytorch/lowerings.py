@@ -361,9 +361,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     special.Embedding: special.lower_embedding,
     special.Relu: special.lower_relu,
     special.LayerCall: special.lower_layer_call,
-    special.Narrow: lambda site: (
-        site.arguments[0] if site.host else site.arguments[0].call("to", site.function.dtype())
-    ),
+    special.Narrow: special.lower_narrow,
 }
 
 # Operators that have no expression of their own: what becomes of them.

@@ -89,10 +89,10 @@ class Site:
     def has_float_tensor(self) -> bool:
         return any(t.dtype == FLOAT and not x.host for t, x in zip(self.types, self.arguments, strict=True))
 
-    def align(self, i: int, target: Sequence[Axis] | None = None, *, full_rank: bool = False) -> Expr:
+    def align(self, i: int, target: Sequence[Axis] | None = None) -> Expr:
         """Operand i, to broadcast against axes `target` (the output's if None)."""
         axes = self.output.axes if target is None else target
-        return aligned(self.arguments[i], self.types[i].axes, axes, full_rank=full_rank)
+        return aligned(self.arguments[i], self.types[i].axes, axes)
 
     def floating(self, i: int, x: Expr | None = None) -> Expr:
         """Operand i as a tensor of floats; ints and bools would otherwise turn into torch's default float."""

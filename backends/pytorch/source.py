@@ -176,7 +176,7 @@ class File:
             return False
         self.layers.note(op.path, self._loop(writer, node))
         reached = writer.reach(op.path, parameter=False) is not None
-        if not reached or body is None or self._needs_other_modules(writer, node):
+        if not reached or body is None or self._needs_other_modules(node):
             return False
         if not all(body.is_even((*key[1], self._rounds(node, case))) for case in range(len(node.regions))):
             return False
@@ -192,7 +192,7 @@ class File:
         found: Indices = any_op(node).rounds(case, self.graph.sizes)
         return found
 
-    def _needs_other_modules(self, writer: Writer, node: Node) -> bool:
+    def _needs_other_modules(self, node: Node) -> bool:
         """Whether a layer that is declared outside of this repeat, and holds a repeat with parameters, is applied in
         it: a class of its own would not reach its modules."""
         own = f"{any_op(node).path}.*."

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from attndsl.data.columns import Table
-from attndsl.data.examples import EXAMPLES, example_files, example_table, resolve_example
+from attndsl.data.examples import EXAMPLES, example_files, example_table
 from attndsl.data.examples.dates import FORMS, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import APART, GROUPS, docstrings_table, shortened, sources
@@ -88,7 +88,7 @@ def test_the_library_is_its_sources_without_tests() -> None:
     assert {"os.py", "asyncio/tasks.py", "email/mime/text.py"} <= set(names)
     assert not [name for name in names if {"test", "tests", "site-packages"} & set(name.split("/"))]
     assert found.size > 5_000_000
-    assert [path for path, _ in sources()] == resolve_example("example:stdlib")
+    assert sources() == example_files("example:stdlib")
 
 
 def test_the_examples_are_the_same_however_this_python_was_packaged(

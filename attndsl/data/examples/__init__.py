@@ -50,18 +50,6 @@ _TABLES: Mapping[str, Callable[[int], Table]] = {
 }
 
 
-def is_example(path: object) -> bool:
-    """Whether a path is the name of an example."""
-    return isinstance(path, str) and path.startswith(PREFIX)
-
-
-def resolve_example(name: str) -> list[Path] | Table:
-    """The files or the table of `example:NAME`. Raises E0719 (there is none, or it cannot be made here), E0708."""
-    if name.removeprefix(PREFIX) == "stdlib":
-        return [path for path, _ in sources()]
-    return example_table(name)
-
-
 def example_table(name: str) -> Table:
     """The table of `example:NAME`. Raises E0719 (there is none of that name, or it is text), E0708."""
     known, rows = _read(name)
@@ -112,4 +100,4 @@ def _unknown(name: str, known: str) -> AttnError:
     )
 
 
-__all__ = ["EXAMPLES", "Example", "example_files", "example_table", "is_example", "resolve_example"]
+__all__ = ["EXAMPLES", "Example", "example_files", "example_table"]
