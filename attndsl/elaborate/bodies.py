@@ -16,6 +16,7 @@ from attndsl.elaborate.tensors import arrange, emit, lift
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, as_list, one_or_several
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
+from attndsl.ops.control import stacked_at
 from attndsl.syntax import tree
 from attndsl.values import Formula, IndexVariable, List, Number
 
@@ -156,8 +157,8 @@ def _way_out(node: tree.Repeat | tree.Scan, value: object) -> tuple[str, ...]:
     return (f"where each iteration has sizes of its own, write `unrolled repeat {node.name.text} in …`",)
 
 
-def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan) -> list[Type]:
-    """The types of what is emitted, stacked: the new axis stands before the last one."""
+def stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan) -> list[Type]:
+    """The types of what is emitted, stacked. Raises E0205 where something has an axis of that name."""
     types = []
     for value in emitted:
         axes = value.type.axes
@@ -168,28 +169,52 @@ def _stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan
                 node.span,
                 help="rename it in the body",
             )
-        place = max(len(axes) - 1, 0)
+        place = stacked_at(value.type)
         types.append(Type(value.type.dtype, (*axes[:place], axis, *axes[place:])))
     return types
 
 
-def _finish(
+def _body(
+    node: tree.Repeat | tree.Scan, inner: Frame, index: Value, carried: Sequence[tuple[str, Evaluated]], axis: Axis
+) -> tuple[Region, list[Type]]:
+    """Elaborate the body in the frame `inner`: the region that it is, and the types of what it emits, stacked."""
+    parameters = _bind_carried(inner, carried)
+    problems = len(inner.elaborator.problems)
+    inner.execute(node.body)
+    results = _finish_carried(inner, carried, node)
+    if len(inner.elaborator.problems) > problems:
+        raise Poisoned
+    emitted = inner.emitted or ()
+    types = stacked(emitted, axis, node)
+    return inner.builder.region((index, *parameters), (*results, *emitted)), types
+
+
+def _emit(
+    op: ops.Repeat | ops.Scan,
     node: tree.Repeat | tree.Scan,
     frame: Frame,
     carried: Sequence[tuple[str, Evaluated]],
-    outputs: Sequence[Value],
-    count: int,
+    bodies: Sequence[Region],
+    emitted: Sequence[Type],
+) -> tuple[Value, ...]:
+    """The node of a loop: what it carries at the end, then what it emits."""
+    frame.builder.scope, frame.builder.span, frame.builder.site = op.path, node.span, frame.at(node.span)
+    inputs = tuple(given.tensor for _, given in carried)
+    return frame.builder.emit_regions(op, inputs, tuple(bodies), (*(i.type for i in inputs), *emitted))
+
+
+def _finish(
+    node: tree.Repeat | tree.Scan, frame: Frame, carried: Sequence[tuple[str, Evaluated]], outputs: Sequence[Value]
 ) -> CompileTimeValue:
     """Bind the final carried values outside and give the expression's value."""
     own = {c.name.text for c in node.carried}
-    for (name, given), value in zip(carried, outputs[:count], strict=True):
+    finals, emitted = outputs[: len(carried)], outputs[len(carried) :]
+    for (name, given), value in zip(carried, finals, strict=True):
         if name not in own:
             frame.name(value, frame.address(name))
             frame.bind(name, value, given.span)
-    emitted = tuple(outputs[count:])
-    finals = tuple(v for (name, _), v in zip(carried, outputs[:count], strict=True) if name in own)
-    values = emitted or finals or tuple(outputs[:count])
-    return values[0] if len(values) == 1 else Several(values)
+    mine = [value for (name, _), value in zip(carried, finals, strict=True) if name in own]
+    return one_or_several(emitted or mine or finals)
 
 
 # ---------------------------------------------------------------- repeat
@@ -227,8 +252,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     remaining: Indices = range(times)
     bodies: list[Region] = []
     groups: list[Indices] = []
-    stacked: list[Axis] = []
-    emitted_types: list[Type] = []
+    emitted: list[Type] = []
     axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
         frame.spend(5, node.span)
@@ -239,18 +263,11 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         inner.names[node.name.text] = Binding(
             Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
         )
-        parameters = _bind_carried(inner, carried)
-        problems = len(elaborator.problems)
-        inner.execute(node.body)
-        results = _finish_carried(inner, carried, node)
-        if len(elaborator.problems) > problems:
-            raise Poisoned
-        emitted = inner.emitted or ()
-        types = _stacked(emitted, axis, node)
-        if bodies and types != emitted_types:
+        body, types = _body(node, inner, index, carried, axis)
+        if bodies and types != emitted:
             raise error("E0207", "the cases of this body emit different types", node.span)
-        emitted_types, stacked = types, [axis] * len(emitted)
-        bodies.append(builder.region((index, *parameters), (*results, *emitted)))
+        emitted = types
+        bodies.append(body)
         variable.rounds, remaining = split_rounds(variable, remaining, tables, elaborator.budget, node.count.span)
         groups.append(variable.rounds)
         if not len(remaining):
@@ -259,12 +276,8 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     if len(bodies) > 1:
         which = {i: case for case, group in enumerate(groups) for i in group}
         cases = tuple(which[i] for i in range(times))
-    op = ops.Repeat(path, count, cases, len(carried), tuple(stacked))
-    frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
-    types_out = (*(a.type for _, a in carried), *emitted_types)
-    inputs = tuple(a.tensor for _, a in carried)
-    outputs = frame.builder.emit_regions(op, inputs, tuple(bodies), types_out)
-    return _finish(node, frame, carried, outputs, len(carried))
+    op = ops.Repeat(path, count, cases, len(carried), (axis,) * len(emitted))
+    return _finish(node, frame, carried, _emit(op, node, frame, carried, bodies, emitted))
 
 
 # ---------------------------------------------------------------- scan
@@ -280,23 +293,12 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     index = builder.parameter(Value(Type(INT), (f"{path}.{node.name.text}",)))
     inner = frame.child("scan", place, builder)
     inner.names[node.name.text] = Binding(index, node.name.span)
-    parameters = _bind_carried(inner, carried)
-    problems = len(frame.elaborator.problems)
-    inner.execute(node.body)
-    results = _finish_carried(inner, carried, node)
-    if len(frame.elaborator.problems) > problems:
-        raise Poisoned
-    emitted = inner.emitted or ()
-    types = _stacked(emitted, axis, node)
-    region = builder.region((index, *parameters), (*results, *emitted))
-    op = ops.Scan(path, axis, len(carried), False, (axis,) * len(emitted))
-    frame.builder.scope, frame.builder.span, frame.builder.site = path, node.span, frame.site or node.span
-    inputs = tuple(a.tensor for _, a in carried)
-    types_out = (*(a.type for _, a in carried), *types)
-    outputs = frame.builder.emit_regions(op, inputs, (region,), types_out)
+    region, types = _body(node, inner, index, carried, axis)
+    op = ops.Scan(path, axis, len(carried), False, (axis,) * len(types))
+    outputs = _emit(op, node, frame, carried, (region,), types)
     before = _before(axis, index, region)
     placed = [_placed(value, axis, before, frame, node.span) for value in outputs[len(carried) :]]
-    return _finish(node, frame, carried, [*outputs[: len(carried)], *placed], len(carried))
+    return _finish(node, frame, carried, (*outputs[: len(carried)], *placed))
 
 
 def _before(axis: Axis, index: Value, region: Region) -> tuple[Axis, ...] | None:
@@ -317,4 +319,4 @@ def _placed(value: Value, axis: Axis, before: tuple[Axis, ...] | None, frame: Fr
     return arrange(value, (*rest[:place], axis, *rest[place:]), frame, span)
 
 
-__all__ = ["first_value", "repeat", "scan", "scope"]
+__all__ = ["first_value", "repeat", "scan", "scope", "stacked"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attndsl.diagnostics import AttnError, Label, Span, error, shortened
 from attndsl.elaborate.arguments import given_at, require_all
-from attndsl.elaborate.frames import HERE, Enclosing, Frame, Labels
+from attndsl.elaborate.frames import HERE, Frame, Labels
 from attndsl.elaborate.kinds import require_kinds
 from attndsl.elaborate.signatures import BoundAxes, bind, named_back
 from attndsl.elaborate.sizes_and_axes import axis_of, dtype_of
@@ -109,10 +109,7 @@ def apply_block(
 def _on_initialisers(callee: BlockValue, given: Arguments, frame: Frame, span: Span) -> CompileTimeValue:
     """What a block gives that is applied to initialisers: its body in a frame of its own, without axes to match."""
     block, standard = callee.block, callee.scope.is_standard
-    inner = Frame(
-        frame.elaborator, callee.scope, frame.builder, "block", frame.place, enclosing=Enclosing(block.name.text),
-        viewpoint=frame.viewpoint.inside(span, standard=standard),
-    )  # fmt: skip
+    inner = frame.entered("block", block.name.text, callee.scope, frame.place, span)
     for name, value in {**given.settings, **given.named(block)}.items():
         inner.bind(name, value.value, value.span)
     try:
@@ -138,10 +135,8 @@ def _run(
     standard block is said at the user's call."""
     callee, block = layer.callee, layer.callee.block
     standard = callee.scope.is_standard
-    inner = Frame(
-        frame.elaborator, callee.scope, frame.builder, "block", layer.place, enclosing=Enclosing(block.name.text),
-        equal=frame.equal, viewpoint=frame.viewpoint.inside(span, standard=standard), labels=labels or Labels(),
-    )  # fmt: skip
+    inner = frame.entered("block", block.name.text, callee.scope, layer.place, span)
+    inner.labels = labels or inner.labels
     try:
         with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
             bound = bind(block, given, callee.given, inner, frame, span)

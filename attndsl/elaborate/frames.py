@@ -286,6 +286,14 @@ class Frame:
             enclosing=self.enclosing, viewpoint=self.viewpoint, licensed=self.licensed, equal=self.equal,
         )  # fmt: skip
 
+    def entered(self, kind: str, name: str, scope: FileScope, place: Place, call: Span) -> Frame:
+        """The body of a block, mask or bias that is declared in `scope`, as `call` enters it: what it declares is at
+        `place`, and it sees no name of this body, but what is equal here."""
+        return Frame(
+            self.elaborator, scope, self.builder, kind, place, enclosing=Enclosing(name),
+            viewpoint=self.viewpoint.inside(call, standard=scope.is_standard), equal=self.equal,
+        )  # fmt: skip
+
     def licensing(self) -> Frame:
         """This frame for an expression in which any axes may be combined."""
         return self if self.licensed else replace(self, licensed=True)

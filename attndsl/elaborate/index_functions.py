@@ -13,7 +13,7 @@ from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.elsewhere import subscript_advice
-from attndsl.elaborate.frames import Enclosing, Frame
+from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.signatures import bind
 from attndsl.elaborate.sizes_and_axes import axis_of
 from attndsl.elaborate.tensors import arithmetic, arrange, emit, lift
@@ -73,11 +73,8 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
     declaration, scope = function.declaration, function.scope
     assert declaration is not None
     assert scope is not None
-    inner = Frame(
-        frame.elaborator, scope, frame.builder, "index function", function.place or frame.place,
-        enclosing=Enclosing(declaration.name.text), licensed=True,
-        equal=frame.equal, viewpoint=frame.viewpoint.inside(span, standard=scope.is_standard),
-    )  # fmt: skip
+    place = function.place or frame.place
+    inner = frame.entered("index function", declaration.name.text, scope, place, span).licensing()
     bind(declaration, function.given, function.given, inner, frame, span)
     for variable in declaration.variables:
         name = variable.name.text

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, error
-from attndsl.elaborate.bodies import first_value
+from attndsl.elaborate.bodies import first_value, stacked
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import size_of
@@ -16,7 +16,6 @@ from attndsl.elaborate.statements import assigned_names
 from attndsl.elaborate.tensors import emit
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Place, as_list, describe, one_or_several
 from attndsl.graph import Axis, ScopeInfo, Value
-from attndsl.ops.control import stacked_at
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -130,13 +129,9 @@ def _alike(node: tree.Repeat, emitted: Sequence[tuple[Value, ...]]) -> Sequence[
 def _stack(node: tree.Repeat, parts: Sequence[Value], frame: Frame) -> Value:
     """What the rounds emit, one behind the other along an axis that is called as the counter is, and stands where that
     of a repeat does."""
-    first, axis = parts[0].type, Axis(node.name.text, Size.of(len(parts)))
-    if any(each.name == axis.name for each in first.axes):
-        raise error(
-            "E0205", f"what is emitted already has the axis `{axis.name}`", node.span, help="rename it in the body"
-        )
-    at, one = stacked_at(first), Axis("1", Size.of(1))
-    order = (*first.axes[:at], one, *first.axes[at:])
+    axis, one = Axis(node.name.text, Size.of(len(parts))), Axis("1", Size.of(1))
+    (whole,) = stacked(parts[:1], axis, node)
+    order = tuple(one if each == axis else each for each in whole.axes)
     rows = [emit(frame, ops.Broadcast(order), node.span, Evaluated(part, node.span)) for part in parts]
     joined = ops.Concat((one,) * len(rows), axis)
     return emit(frame, joined, node.span, *(Evaluated(row, node.span) for row in rows))
