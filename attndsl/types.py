@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 
 from attndsl.records import dataclass, replace
@@ -46,6 +46,11 @@ class Axis:
         return self.name if self.name == str(self.size) else f"{self.name}={self.size}"
 
 
+def shape_of(axes: Iterable[Axis], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """How long each axis is. `KeyError` names a size that `sizes` lacks."""
+    return tuple(axis.size.value(sizes) for axis in axes)
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """`float[B, T, width]`; the order of axes is the layout, alignment goes by name."""
@@ -70,9 +75,13 @@ class Type:
     def with_dtype(self, dtype: str) -> Type:
         return Type(dtype, self.axes)
 
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """How long each axis is. `KeyError` names a size that `sizes` lacks."""
+        return shape_of(self.axes, sizes)
+
     def count(self, sizes: Mapping[str, int]) -> int:
         """How many elements there are. `KeyError` names a size that `sizes` lacks."""
-        return prod(axis.size.value(sizes) for axis in self.axes)
+        return prod(self.shape(sizes))
 
     @property
     def elements(self) -> Size:

@@ -62,7 +62,6 @@ def draw(infos: tuple[InputInfo, ...], sizes: Mapping[str, int], dtype: str, see
     """Uniform numbers in [0, 1) for these inputs, that stay below 1 in `dtype` too."""
     found = {}
     for info in infos:
-        shape = tuple(axis.size.value(sizes) for axis in info.value.type.axes)
-        numbers = generator("compare", seed, info.name).random(shape, np.float32)
+        numbers = generator("compare", seed, info.name).random(info.value.type.shape(sizes), np.float32)
         found[info.name] = np.minimum(numbers, np.float32(1 - EPSILON[dtype] if dtype != "float64" else 1))
     return found

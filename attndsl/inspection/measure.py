@@ -13,6 +13,7 @@ from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.records import dataclass, field
 from attndsl.sizes import SizeTooLong
+from attndsl.types import shape_of
 
 Loops = Mapping[str, Indices]  # the repeats around by address, and their rounds in which something runs
 BODIES = ("repeat", "scan")
@@ -92,7 +93,7 @@ class _Entry:
             labelled=self.info.labelled,
             copies=self.copies,
             output=None if axes is None else tuple(str(axis) for axis in axes),
-            shape=None if axes is None else tuple(axis.size.value(sizes) for axis in axes),
+            shape=None if axes is None else shape_of(axes, sizes),
             dtype=None if self.result is None else self.result.type.dtype,
             parameters=self.parameters_of_one(),
             parameters_total=self.total("parameters_total"),

@@ -272,7 +272,7 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
 
 def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Generator) -> Array:
     type = info.value.type
-    shape = tuple(axis.size.value(sizes) for axis in type.axes)
+    shape = type.shape(sizes)
     if type.dtype == "float":
         return np.asarray(draw.standard_normal(shape, np.float32), np.float32)
     if type.dtype == "bool":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
+from attndsl.running.parameters import parameter_shapes
 from attndsl.runs.record import is_run, open_record
 
 if TYPE_CHECKING:
@@ -90,11 +91,7 @@ def _first_difference(graph: Graph, trained: Run) -> str | None:
     """In which parameters the spec and the run differ, in words; None where they are the same."""
     if sum(info.copies for info in graph.parameters) > 2 * len(trained.weights) + 1000:
         return f"it has {graph.parameter_count:,} parameters, but the run has {trained.graph.parameter_count:,}"
-    shapes = {
-        address: [axis.size.value(graph.sizes) for axis in info.type.axes]
-        for info in graph.parameters
-        for address in info.addresses()
-    }
+    shapes = parameter_shapes(graph)
     only = [f"`{name}`" for name in shapes if name not in trained.weights]
     if only:
         return f"it has {_several(only)}, which the run does not have"
@@ -102,8 +99,8 @@ def _first_difference(graph: Graph, trained: Run) -> str | None:
     if only:
         return f"the run has {_several(only)}, which it does not have"
     for name, array in trained.weights.items():
-        if list(array.shape) != shapes[name]:
-            return f"`{name}` is {shapes[name]} in it, and {list(array.shape)} in the run"
+        if tuple(array.shape) != shapes[name]:
+            return f"`{name}` is {list(shapes[name])} in it, and {list(array.shape)} in the run"
     return None
 
 

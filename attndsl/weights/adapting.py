@@ -27,7 +27,6 @@ from attndsl.weights.loading import (
     parameters_of,
     raise_all,
     reader_of,
-    shape_of,
     wrong_shape,
 )
 from attndsl.weights.sources import WeightsSource
@@ -139,7 +138,7 @@ def _fitting(
     for address, info in parameters.items():
         if address not in shapes:
             continue
-        have, shape = shapes[address], shape_of(info, graph)
+        have, shape = shapes[address], info.type.shape(graph.sizes)
         if have == shape:
             kept.append(address)
         elif not _differs_only(have, shape, info.type.axes, fresh):

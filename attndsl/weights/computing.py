@@ -60,8 +60,8 @@ def computed(side: Computed, axes: tuple[AxisTerm, ...], graph: Graph) -> Form:
         if raised.diagnostics[0].code == "E0101" and (reason := side.reason()).diagnostics[0].code == "E0620":
             raise reason from None
         raise
-    found = made.outputs[0].value.type.axes
-    return Computation(found, tuple(axis.size.value(made.sizes) for axis in found), made)
+    type = made.outputs[0].value.type
+    return Computation(type.axes, type.shape(made.sizes), made)
 
 
 def difference(published: Array, expected: Array, dtype: str) -> str | None:

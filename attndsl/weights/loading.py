@@ -53,10 +53,6 @@ def parameters_of(graph: Graph) -> dict[str, ParameterInfo]:
     return {address: info for info in graph.parameters for address in info.addresses()}
 
 
-def shape_of(info: ParameterInfo, graph: Graph) -> tuple[int, ...]:
-    return tuple(axis.size.value(graph.sizes) for axis in info.type.axes)
-
-
 def reader_of(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> OwnNames | PublishedNames:
     """What reads these files: by our addresses, or by the published names of one of the `sections`, whichever more of
     the names are; E0609 where none is, and where most are of none, what is wrong with a section that does not fit."""
@@ -165,7 +161,7 @@ class OwnNames:
         for address, info in self.parameters.items():
             if address not in names:
                 continue
-            entry, shape = self.source.entry(address), shape_of(info, self.graph)
+            entry, shape = self.source.entry(address), info.type.shape(self.graph.sizes)
             if entry.shape != shape:
                 found = wrong_shape(address, entry.shape, shape, str(self.source.path), info.type, self.graph)
                 shapes.append((address, found))
@@ -412,7 +408,7 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
     ]
     shapes: Mistakes = []
     for name, info in parameters.items():
-        shape = shape_of(info, graph)
+        shape = info.type.shape(graph.sizes)
         if name in arrays and tuple(arrays[name].shape) != shape:
             message = f"{quoted(name)} has the shape {list(arrays[name].shape)}, and {list(shape)} in `{graph.name}`"
             shapes.append((name, error("E0607", message, note=f"the axes are {info.type}")))

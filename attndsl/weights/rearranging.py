@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from attndsl.diagnostics import Span, did_you_mean, error
 from attndsl.graph import Axis
 from attndsl.sizes import Size
+from attndsl.types import shape_of
 from attndsl.weights.axes import AxisTerm, TermFactor, place_of, shown_axes
 from attndsl.weights.forms import Form, Rearranged
 from attndsl.weights.lines import Rearrange
@@ -70,8 +71,7 @@ def rearranged(inner: Form, arrow: Rearrange, sizes: Mapping[str, int]) -> Form:
         raise error(
             "E0624", "the result has two axes of one name", arrow.span, f"the axes would be {shown_axes(tuple(axes))}"
         )
-    lengths = tuple(axis.size.value(sizes) for axis in split)
-    return Rearranged(tuple(axes), tuple(axis.size.value(sizes) for axis in axes), inner, lengths, tuple(order))
+    return Rearranged(tuple(axes), shape_of(axes, sizes), inner, shape_of(split, sizes), tuple(order))
 
 
 def _split(term: AxisTerm, axis: Axis, sizes: Mapping[str, int]) -> list[Axis]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Axis, Graph
 from attndsl.sizes import Size
+from attndsl.types import shape_of
 from attndsl.weights.axes import AxisTerm, place_of, shown_axes
 from attndsl.weights.computing import computed
 from attndsl.weights.forms import Filled, Form, Joined, Leaf, Pointwise, Rearranged, Scaled
@@ -22,7 +23,7 @@ def form_of(resolved: Resolved, values: Mapping[str, int], graph: Graph) -> Form
     line, sizes = resolved.line, graph.sizes
     if isinstance(line.value, Literal):
         axes = _own_axes(line.axes or (), sizes)
-        return Filled(axes, _lengths(axes, sizes), line.value.value)
+        return Filled(axes, shape_of(axes, sizes), line.value.value)
     if isinstance(line.value, Computed):
         form = computed(line.value, line.axes or (), graph)
     else:
@@ -42,10 +43,6 @@ def form_of(resolved: Resolved, values: Mapping[str, int], graph: Graph) -> Form
     return form
 
 
-def _lengths(axes: tuple[Axis, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(axis.size.value(sizes) for axis in axes)
-
-
 class _Shaping:
     def __init__(self, resolved: Resolved, values: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         self.resolved, self.values, self.sizes = resolved, values, sizes
@@ -55,7 +52,7 @@ class _Shaping:
             case AddressPattern():
                 info = self.resolved.parameter(side, self.values)
                 axes = info.type.axes
-                return Leaf(axes, _lengths(axes, self.sizes), side.render(self.values), info)
+                return Leaf(axes, shape_of(axes, self.sizes), side.render(self.values), info)
             case ConcatSide():
                 return self.concat(side)
             case Rearrange():
@@ -98,7 +95,7 @@ class _Shaping:
             lengths.append(1 if lacking else part.shape[own])
         axis = Axis(side.name, Size.of(len(parts)) if lacking else total)
         axes = (*rest[:place], axis, *rest[place:])
-        return Joined(axes, _lengths(axes, self.sizes), parts, tuple(orders), place, tuple(lengths), lacking)
+        return Joined(axes, shape_of(axes, self.sizes), parts, tuple(orders), place, tuple(lengths), lacking)
 
 
 def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Mapping[str, int]) -> Form:
@@ -129,7 +126,7 @@ def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Ma
         )
     if tuple(axes) == form.axes:
         return form
-    return Rearranged(tuple(axes), _lengths(tuple(axes), sizes), form, form.shape, tuple(places))
+    return Rearranged(tuple(axes), shape_of(tuple(axes), sizes), form, form.shape, tuple(places))
 
 
 def _unnamed(axes: tuple[Axis, ...], name: str, stated: tuple[AxisTerm, ...]) -> int | None:

@@ -17,7 +17,7 @@ from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.dump import Watch
 from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, plan, taken
 from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
-from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
+from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import FLOAT, Graph, Node, Type, Value
 from attndsl.ops.base import Call
 from attndsl.ops.control import Given, Repeat, Scan, stacked_at
@@ -25,6 +25,7 @@ from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
+from attndsl.running.parameters import check_parameters
 from attndsl.running.rounds import require_rounds
 
 Array = np.ndarray[Any, Any]
@@ -64,23 +65,10 @@ class NumpyProgram:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
         changes nothing then."""
-        expected = {
-            address: tuple(axis.size.value(self.graph.sizes) for axis in info.type.axes)
-            for info in self.graph.parameters
-            for address in info.addresses()
-        }
-        mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in expected if a not in arrays]
-        for address, array in arrays.items():
-            if address not in expected:
-                help = did_you_mean(address, expected)
-                mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=help))
-            elif np.shape(array) != expected[address]:
-                shape, wanted = list(np.shape(array)), list(expected[address])
-                mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
-        if mistakes:
-            raise AttnError(*mistakes)
+        check_parameters(arrays, self.graph)
+        addresses = (address for info in self.graph.parameters for address in info.addresses())
         with np.errstate(over="ignore"):  # what is too large is infinite, as everywhere
-            self.arrays = {address: np.array(arrays[address], self.dtype) for address in expected}
+            self.arrays = {address: np.array(arrays[address], self.dtype) for address in addresses}
 
     # ------------------------------------------------------------ running
 

@@ -21,6 +21,7 @@ from attndsl.lazy import np
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
+from attndsl.running.parameters import check_parameters
 from attndsl.running.rounds import require_rounds
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ class TorchProgram:
         self._compile = compile
         self._plain: tuple[Any, WrittenFile] | None = None
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
-        self._shapes = {name: tuple(value.shape) for name, value in self.module.named_parameters()}
         if parameters is None:
             self._set(initial_parameters(graph, seed))
         else:
@@ -89,16 +89,7 @@ class TorchProgram:
         """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
         changes nothing then. Values are copied into the module's own memory: what a file is mapped to may lie so that
         torch's sums come out with other last bits."""
-        mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in self._shapes if a not in arrays]
-        for address, array in arrays.items():
-            if address not in self._shapes:
-                helps = did_you_mean(address, self._shapes)
-                mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=helps))
-            elif tuple(np.shape(array)) != self._shapes[address]:
-                shape, wanted = list(np.shape(array)), list(self._shapes[address])
-                mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
-        if mistakes:
-            raise AttnError(*mistakes)
+        check_parameters(arrays, self.graph)
         self._set(arrays.items())
 
     def _set(self, pairs: Any) -> None:

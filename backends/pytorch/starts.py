@@ -65,7 +65,7 @@ class Start:
 
     def draw(self, op: Draw, operands: Sequence[Expr]) -> Expr:
         if op.kind in ("xavier", "kaiming"):
-            kind, numbers = by_fan(op.kind, [axis.size.value(self.sizes) for axis in op.type.axes])
+            kind, numbers = by_fan(op.kind, op.type.shape(self.sizes))
             return self.filled(kind, op.type, *map(number, numbers))
         if all(operand.host for operand in operands):
             return self.filled(op.kind, op.type, *operands)

@@ -1,0 +1,33 @@
+"""What a program may be given as its parameters: the graph's, all of them and no others, each in its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
+from attndsl.graph import Graph
+from attndsl.lazy import np
+
+if TYPE_CHECKING:
+    from attndsl.running.program import Array
+
+
+def parameter_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters by concrete address, in the graph's order."""
+    return {address: info.type.shape(graph.sizes) for info in graph.parameters for address in info.addresses()}
+
+
+def check_parameters(arrays: Mapping[str, Array], graph: Graph) -> None:
+    """Raise E0807 with every address that is missing, unknown or of another shape."""
+    shapes = parameter_shapes(graph)
+    mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in shapes if a not in arrays]
+    for address, array in arrays.items():
+        if address not in shapes:
+            helps = did_you_mean(address, shapes)
+            mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=helps))
+        elif np.shape(array) != shapes[address]:
+            shape, wanted = list(np.shape(array)), list(shapes[address])
+            mistakes.append(Diagnostic("E0807", f"the parameter `{address}` is {shape}, and must be {wanted}"))
+    if mistakes:
+        raise AttnError(*mistakes)
