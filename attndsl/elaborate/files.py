@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from os.path import isdir, isfile  # which say no, where those of Path raise, to a name that no file can have
 from pathlib import Path
-from typing import Union
+from typing import TypeVar, Union
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.records import dataclass, field, replace
@@ -17,6 +17,7 @@ from attndsl.syntax.parser import parse
 from attndsl.syntax.reading import read_source
 
 Declared = Union[tree.Block, tree.IndexFunction]
+Key = TypeVar("Key")
 
 _DECLARES = re.compile(r"^(?:block|mask|bias)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 _MAPS = re.compile(r"^maps[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
@@ -158,18 +159,8 @@ class Library:
         mapped: dict[str, Span] = {}
 
         def claim(name: tree.Identifier, declared: dict[str, Span] = declared) -> None:
-            if name.text in declared:
-                found.append(
-                    Diagnostic(
-                        "E0107",
-                        f"`{name.text}` is declared twice",
-                        Label(name.span, "declared again here"),
-                        (Label(declared[name.text], "first declared here"),),
-                        (),
-                        ("give one of them another name",),
-                    )
-                )
-            declared[name.text] = name.span
+            message = f"`{name.text}` is declared twice"
+            found.extend(_twice(declared, name.text, name.span, message, help="give one of them another name"))
 
         for declaration in scope.file.declarations:
             if isinstance(declaration, tree.Use):
@@ -195,16 +186,7 @@ class Library:
         for names in _lists(scope):
             first: dict[str, Span] = {}
             for name in names:
-                if name.text in first:
-                    found.append(
-                        Diagnostic(
-                            "E0107",
-                            f"`{name.text}` is given twice",
-                            Label(name.span, "given again here"),
-                            (Label(first[name.text], "first given here"),),
-                        )
-                    )
-                first.setdefault(name.text, name.span)
+                found += _twice(first, name.text, name.span, f"`{name.text}` is given twice", "given")
         seen: dict[tuple[str, str], Span] = {}
         later: list[tree.Variant | tree.Weights | tree.Train] = [*scope.variants, *scope.weights, *scope.trains]
         for section in later:
@@ -227,16 +209,7 @@ class Library:
                 what = section.variant
                 found += _no_variant(what, section.model.text, scope)
             key = (f"{kind} {section.model.text}", what.text if what is not section.model else "")
-            if key in seen:
-                found.append(
-                    Diagnostic(
-                        "E0107",
-                        f"this {kind} is declared twice",
-                        Label(what.span, "declared again here"),
-                        (Label(seen[key], "first declared here"),),
-                    )
-                )
-            seen[key] = what.span
+            found += _twice(seen, key, what.span, f"this {kind} is declared twice")
         if found:
             raise AttnError(*found)
         scope.weights = [replace(section, around=tuple(scope.maps.values())) for section in scope.weights]
@@ -295,6 +268,17 @@ def _no_variant(name: tree.Identifier, model: str, scope: FileScope) -> list[Dia
         f"its variants: {', '.join(names)}" if names else f"the recipe of the model itself: `train {model} {{ … }}`",
     )
     return [Diagnostic("E0101", f"`{model}` has no variant `{name.text}`", Label(name.span), (), (), helps)]
+
+
+def _twice(
+    seen: dict[Key, Span], key: Key, span: Span, message: str, verb: str = "declared", help: str | tuple[str, ...] = ()
+) -> tuple[Diagnostic, ...]:
+    """Note that `key` stands at `span`; E0107 with the `message` where it stands somewhere else already."""
+    first = seen.setdefault(key, span)
+    if first is span:
+        return ()
+    other = Label(first, f"first {verb} here")
+    return error("E0107", message, span, f"{verb} again here", other=other, help=help).diagnostics
 
 
 def _lists(scope: FileScope) -> Iterator[list[tree.Identifier]]:

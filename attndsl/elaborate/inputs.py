@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, error
@@ -29,15 +29,7 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     """`input tokens: int[B, T] where T <= context, tokens < vocab`: names not known yet are sizes that it binds."""
     if frame.kind != "model":
         raise error("E0114", "inputs are declared at the top of a model", node.span)
-    known = frame.elaborator.inputs.get(node.name.text)
-    if known is not None:
-        raise error(
-            "E0107",
-            f"the input `{node.name.text}` is declared twice",
-            node.name.span,
-            other=Label(known.span, "first here") if known.span else (),
-            help="give one of them another name",
-        )
+    _first("input", node.name, frame.elaborator.inputs)
     if node.default is not None and not node.optional:
         raise error(
             "E0116",
@@ -67,6 +59,19 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     frame.elaborator.inputs[node.name.text] = InputInfo(
         node.name.text, value, node.optional, tuple(bounds), node.doc, node.name.span, default
     )
+
+
+def _first(kind: str, name: tree.Identifier, known: Mapping[str, InputInfo | OutputInfo]) -> None:
+    """Raises E0107 where an input or output of that name is declared already."""
+    if name.text in known:
+        first = known[name.text].span
+        raise error(
+            "E0107",
+            f"the {kind} `{name.text}` is declared twice",
+            name.span,
+            other=Label(first, "first here") if first else (),
+            help="give one of them another name",
+        )
 
 
 def _or_default(value: Value, node: tree.InputDecl, default: tree.Expr, frame: Frame) -> tuple[Value, CompileTimeValue]:
@@ -204,15 +209,7 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             if frame.kind == "block"
             else "assign it to a name, and declare the output after the body",
         )
-    known = frame.elaborator.outputs.get(node.name.text)
-    if known is not None:
-        raise error(
-            "E0107",
-            f"the output `{node.name.text}` is declared twice",
-            node.name.span,
-            other=Label(known.span, "first here") if known.span else (),
-            help="give one of them another name",
-        )
+    _first("output", node.name, frame.elaborator.outputs)
     given = (frame if node.type is None else frame.licensing()).evaluated(node.value)
     result = lift(given, frame).tensor if node.type is None else typed(given, node.type, frame, node.span)
     frame.name(result, node.name.text)

@@ -44,18 +44,7 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
         given = {key: _Given(s.value, s.value.span) for key, s in _settings(spec, spec.variant)}
     for key, text in settings.items():
         if key not in parameters:
-            problems.append(
-                Diagnostic(
-                    "E0402",
-                    f"`{spec.model.name.text}` has no hyperparameter `{key}`",
-                    None,
-                    (Label(spec.model.name.span, "the model"),),
-                    (),
-                    hyperparameter_advice(key, parameters)
-                    or did_you_mean(key, parameters)
-                    or (f"it has {', '.join(parameters)}",),
-                )
-            )
+            problems += _unknown(spec, key, None).diagnostics
             continue
         try:
             given[key] = _override(key, _text(text, parameters[key].default))
@@ -86,20 +75,23 @@ class _Given:
 
 
 def _settings(spec: Spec, variant: tree.Variant) -> Iterator[tuple[str, tree.Argument]]:
-    names = [p.name.text for p in spec.model.hyperparameters]
+    names = {p.name.text for p in spec.model.hyperparameters}
     for setting in variant.settings:
         assert setting.name is not None
         if setting.name.text not in names:
-            raise error(
-                "E0402",
-                f"`{spec.model.name.text}` has no hyperparameter `{setting.name.text}`",
-                setting.name.span,
-                other=Label(spec.model.name.span, "the model"),
-                help=hyperparameter_advice(setting.name.text, names)
-                or did_you_mean(setting.name.text, names)
-                or f"it has {', '.join(names)}",
-            )
+            raise _unknown(spec, setting.name.text, setting.name.span)
         yield setting.name.text, setting
+
+
+def _unknown(spec: Spec, name: str, span: Span | None) -> AttnError:
+    names = [p.name.text for p in spec.model.hyperparameters]
+    return error(
+        "E0402",
+        f"`{spec.model.name.text}` has no hyperparameter `{name}`",
+        span,
+        other=Label(spec.model.name.span, "the model"),
+        help=hyperparameter_advice(name, names) or did_you_mean(name, names) or f"it has {', '.join(names)}",
+    )
 
 
 def _check_variants(spec: Spec, parameters: Mapping[str, tree.Parameter], frame: Frame) -> list[Diagnostic]:
