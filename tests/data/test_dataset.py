@@ -80,7 +80,7 @@ def test_a_tokenizer_learns_from_the_training_part_alone(tmp_path: Path) -> None
     (tmp_path / "a.txt").write_text("ab\n" * 300 + "z\n")
     found = load_dataset(str(tmp_path / "a.txt"), CHARS, 0.05, tmp_path / "cache")
     assert found.tokenizer.encode("z").tolist() == [0]
-    assert found.vocab == 4
+    assert found.tokenizer.vocab == 4
 
 
 def test_the_cache_is_found_again_and_knows_its_contents(tmp_path: Path) -> None:

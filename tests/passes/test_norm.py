@@ -266,7 +266,7 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
     "negative eps": (
         """
   return x * rsqrt(mean(x ^ 2, over=D) - eps) * scale""",
-        "-1e-05 is added to the variance",
+        "-1e-05, which is negative, is added to the variance",
         1,
     ),
 }

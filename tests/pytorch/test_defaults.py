@@ -282,7 +282,7 @@ def test_a_difference_is_found_where_a_default_stands_in(monkeypatch: pytest.Mon
     assert result.divergence is not None
     assert result.divergence.operation == "exp"
     assert result.divergence.in_gradient is in_gradient
-    assert result.divergence.alone
+    assert result.divergence.differs_by_itself
 
 
 def test_a_difference_is_found_behind_a_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_what_parts_is_found_on_it_too(tracing: ModuleType, monkeypatch: pytest.
     found = compare(graph, candidate="tracing")
     assert not found.ok
     assert found.divergence is not None
-    assert (found.divergence.operation, found.divergence.alone) == ("rsqrt", True)
+    assert (found.divergence.operation, found.divergence.differs_by_itself) == ("rsqrt", True)
 
 
 def test_it_takes_the_steps_that_numpy_takes(tracing: ModuleType) -> None:
