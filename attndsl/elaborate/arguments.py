@@ -58,6 +58,8 @@ def given_at(
     if not declared.tensors and waiting and free[len(numbers) :]:
         _known(declared, free[len(numbers)], waiting[0])
     _fit(declared, numbers, len(free), "hyperparameter", len(declared.hyperparameters))
+    if len(waiting) > len(unfilled):
+        _applied_already(declared, free[len(numbers) :], waiting)
     _fit(declared, waiting, len(unfilled), "tensor", len(declared.tensors))
     return Arguments(hyper, tensors, waiting)
 
@@ -108,6 +110,23 @@ def _fit(declared: tree.Declared, given: Sequence[Evaluated], room: int, what: s
             if what == "tensor" and isinstance(declared, tree.Block) and not total
             else f"it takes {', '.join(f'`{p.name.text}`' for p in declared.parameters) or 'none'}",
         )
+
+
+def _applied_already(declared: tree.Declared, free: Sequence[tree.Parameter], tensors: Sequence[Evaluated]) -> None:
+    """Raises E0104 where a call that made a tensor stands in the place of a block, as `attention(2, memory)` in
+    `residual(attention(2, memory))`."""
+    lacks = next((p for p in free if p.default is None), None)
+    call = next((t for t in tensors if isinstance(t.expression, tree.Call)), None)
+    if lacks is None or call is None:
+        return
+    raise error(
+        "E0104",
+        f"`{declared.name.text}` needs `{lacks.name.text}`, and this call has all its tensors already",
+        call.span,
+        str(call.type),
+        other=Label(lacks.span, "declared here"),
+        help="to give a block that keeps a tensor, give that by its name, as in `attention(2, memory=y)`",
+    )
 
 
 def _second_list(block: tree.Block) -> str:

@@ -26,6 +26,7 @@ from attndsl.elaborate.values import (
     Evaluated,
     IndexFunctionValue,
     Primitive,
+    as_list,
     describe,
     kind_of,
     parts_of,
@@ -78,6 +79,7 @@ def _applied(
         positional = [*first, *primitive.positional, *later]
         keywords = {**primitive.keywords, **keywords}
     low, high = rule.operands
+    positional = _of_a_list(primitive.name, rule, positional)
     if len(positional) > high:
         raise error(
             "E0104",
@@ -92,6 +94,19 @@ def _applied(
         parts = parts_of((a.value for a in (*positional, *keywords.values())), span)
         return Primitive(primitive.name, tuple(positional), keywords, parts)
     return rule.build(PrimitiveCall(primitive.name, tuple(positional), dict(keywords), frame, span))
+
+
+def _of_a_list(name: str, rule: CallRule, positional: Sequence[Evaluated]) -> Sequence[Evaluated]:
+    """The elements of a list, where it is all that is given to what takes any number of operands."""
+    low, high = rule.operands
+    listed = as_list(positional[0].value) if high > 3 and len(positional) == 1 else None
+    if listed is None:
+        return positional
+    given = positional[0].span
+    if len(listed.values) < low:
+        what = f"`{name}` takes {low} or more, and this is {describe(listed)}"
+        raise error("E0104", what, given)
+    return [Evaluated(value, given) for value in listed.values]
 
 
 def _surplus(

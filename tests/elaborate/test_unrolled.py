@@ -162,6 +162,22 @@ def test_what_it_gives_and_carries(body: str, type: str) -> None:
     assert model.compare(sizes={"B": 2, "T": 3}, gradients=True).ok
 
 
+@pytest.mark.parametrize(
+    ("listed", "one_by_one"),
+    [
+        ("stack(l, over=part)", "stack(x, 2 * x, over=part)"),
+        ("l |> stack(over=part)", "stack(x, 2 * x, over=part)"),
+        ("concat(l, over=width -> 2 * width)", "concat(x, 2 * x, over=width -> 2 * width)"),
+    ],
+)
+def test_a_list_stands_for_the_tensors_that_are_joined(listed: str, one_by_one: str) -> None:
+    one = graph(in_body(f"l = [x, 2 * x]\n  y = {listed}"))
+    other = graph(in_body(f"y = {one_by_one}"))
+    text = to_text(one, labels=False, spans=False)
+    assert "concat" in text
+    assert text == to_text(other, labels=False, spans=False)
+
+
 def test_what_counts_for_each_layer_around_it() -> None:
     """A list by the index of an ordinary repeat: a body for each."""
     text = in_body("repeat h in 2 { repeat c in [[8, width], [width]][h] { x = linear(x, c) as lin } }")
@@ -183,6 +199,8 @@ def test_what_counts_for_each_layer_around_it() -> None:
         ("unrolled repeat k in 9000 { x += x |> layer_norm |> mlp(8) }", "the body of `k` is written out 9,000 times"),
         ("unrolled repeat k in 10 ^ 9 { }", "the body of `k` is written out 1,000,000,000 times"),
         ("x *= sum([x])", "`sum` takes a list of numbers, but this one holds a tensor float[B, T, width]"),
+        ("x = concat([x], over=[T] -> S)", "`concat` takes 2 or more, and this is a list of 1 element"),
+        ("x = stack([], over=S)", "`stack` takes 1 or more, and this is a list of 0 elements"),
         ("x *= max([relu])", "`max` takes a list of numbers, but this one holds the block `relu`"),
     ],
 )

@@ -392,6 +392,21 @@ model M(width=4, heads=2) {
         ("E0201", 8, 1),
     ),
     wrong(
+        "a_tensor_where_a_block_is_needed",
+        """
+block residual(f)(x: [*, D]) -> [*, D] {
+  return x + f(x)
+}
+
+model M(width=4, heads=2) {
+  input x: [B, T, width]
+  input y: [B, S, width]
+  output z = x |> residual(attention(heads, y))
+}
+""",
+        ("E0104", 8, 1),
+    ),
+    wrong(
         "float_where_int_is_needed",
         """
 model M(vocab=10, width=4) {
