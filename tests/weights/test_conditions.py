@@ -55,7 +55,7 @@ def decided(condition: str, **settings: object) -> bool:
         ("act != none", True),
         ('kind(gate) == "none"', True),
         ('kind(act) == "rotation"', True),
-        ('kind(head) == "text"', True),
+        ('kind(head) == "string"', True),
         ('kind(depth) == "number"', True),
         ("true", True),
         ("depth == 2 and width == 5", False),
