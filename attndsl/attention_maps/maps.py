@@ -157,7 +157,7 @@ def attention_maps(
             weights = _arranged(it, arrays[address])
             if max(weights.shape[1:]) > 2 * LONGEST:  # the tokens are few enough: patches, or a memory
                 message = f"a map of {weights.shape[1]:,} by {weights.shape[2]:,} is too large to draw"
-                raise error("E0747", message, help=f"at most {2 * LONGEST} places on each side can be told apart")
+                raise error("E0747", message, help=f"at most {2 * LONGEST} positions on each side can be distinguished")
             if picture is not None and grid is None:
                 grid, before = _grid(weights.shape[2], picture.pixels.shape[:2])
             rows = _side(it.queries, weights.shape[1], sequences, graph, grid, before)

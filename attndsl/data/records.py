@@ -236,7 +236,7 @@ def _stacked(name: str, parts: Sequence[Any], tables: Sequence[Table]) -> Array:
             raise error(
                 "E0715",
                 f"the column `{name}` is {one} in {tables[0].origin} and {other} in {table.origin}",
-                help="bring all pictures to one size and kind first",
+                help="convert all pictures to the same size and kind first",
             )
     return np.concatenate(parts)
 

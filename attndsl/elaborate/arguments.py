@@ -132,7 +132,9 @@ def _applied_already(declared: tree.Declared, free: Sequence[tree.Parameter], te
 def _second_list(block: tree.Block) -> str:
     """What to write instead of `block sw(x) { … }`, whose one list is that of the hyperparameters."""
     names = ", ".join(f"{p.name.text}: [*]" for p in block.hyperparameters if p.default is None) or "x: [*]"
-    return f"tensors stand in a second list, with their types: `block {block.name.text}()({names}) -> [*] {{ … }}`"
+    return (
+        f"tensors are declared in a second list, with their types: `block {block.name.text}()({names}) -> [*] {{ … }}`"
+    )
 
 
 def require_all(declared: tree.Declared, given: Arguments, span: Span, frame: Frame) -> None:

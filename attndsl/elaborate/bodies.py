@@ -238,7 +238,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
             "E0404",
             f"`{count}` is not known at compile time",
             node.count.span,
-            help="repeat as often as a hyperparameter says; to walk along an axis use `scan t in T`",
+            help="give the number of iterations by hyperparameters; to iterate along an axis use `scan t in T`",
         )
     if times > MAX_REPEATS:
         raise error(

@@ -51,7 +51,7 @@ class Labels:
         if identifier == HERE:
             raise error(
                 "E0106",
-                f"`{HERE}` is no part of an address: it puts what a block declares where it is applied",
+                f"`{HERE}` cannot be used in an address: as a label it adds no part to the addresses inside a block",
                 span,
                 help=f"write `… as {HERE}` behind the call of a block, or choose a label",
             )

@@ -170,7 +170,7 @@ def read(node: tree.Subscript, base: Evaluated, frame: Frame) -> Value:
         if not frame.enclosing.positions:
             raise error(
                 "E0303",
-                "it is not clear which axis is indexed",
+                "it is ambiguous which axis is indexed",
                 entry.span,
                 help=subscript_advice(node.span, base, frame)
                 or f"name it: `{base.span.text}[{axis.name}={entry.span.text}]`",

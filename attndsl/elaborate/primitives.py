@@ -118,7 +118,7 @@ def _surplus(
     if two is not None and len(texts) == 2:
         return f"of two values it is `{two}({', '.join(texts)})`"
     if "over" in keywords and isinstance(positional[high].value, Number):
-        return f"several axes stand in brackets: `over=[{keywords['over'].span.text}, {texts[high]}]`"
+        return f"several axes are written in brackets: `over=[{keywords['over'].span.text}, {texts[high]}]`"
     return ()
 
 
@@ -214,7 +214,7 @@ def _take(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _scatter_add(g: PrimitiveCall) -> CompileTimeValue:
-    example = "`over=E -> N`: what stands along E is added up at the places along N"
+    example = "`over=E -> N`: values along E are added up at the indices along N"
     arrow = g.arrow("the axes that go and the one that it makes", example, target=1)
     values, index = g.tensor(0), g.tensor(1)
     gone = axes_of(Evaluated(arrow.source, arrow.span), g.frame, (g.type(0),), known=True)
@@ -326,7 +326,7 @@ FORMS: dict[str, CallRule] = {
                     doc="exp(x) / sum(exp(x)) over axes, zero where the mask is false; `sink` is one more in the sum"),
     "dot": CallRule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
     "scatter_add": CallRule(_scatter_add, (2, 2), _OVER,
-                    "`scatter_add(values, index, over=E -> N)`: what goes to one place is added up"),
+                    "`scatter_add(values, index, over=E -> N)`: values with the same index are added up"),
     "take": CallRule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
     "range": CallRule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
     "positions": CallRule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),

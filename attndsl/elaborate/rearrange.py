@@ -114,7 +114,7 @@ def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Map
     """A term with its factors. `types` are those that its axis must be of (on the left); a name that nothing else
     explains is the axis of that name on the other side (`labels`)."""
     if term.size is None:
-        raise error("E0203", "`*` has no place here", term.span, help="mention only the axes that change")
+        raise error("E0203", "`*` is not allowed here", term.span, help="mention only the axes that change")
 
     def axis_by(size: tree.Expr, name: tree.Identifier | None = None, types: Sequence[Type] = ()) -> Axis:
         if isinstance(size, tree.Name) and size.text in labels and frame.lookup(size.text) is None:

@@ -169,7 +169,7 @@ def _match(
                 given.span,
                 axes_text(value.type.axes),
                 other=Label(parameter.type.span, "the order expected"),
-                help="bring the axes into order with `rearrange(…)`",
+                help="reorder the axes with `rearrange(…)`",
             )
         inside = _match_axis(term, outer, block, inner, bound, given, declared)
         if inside != outer:

@@ -95,13 +95,13 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
     """The axis that a term names: the one that the expression's size makes, if an operand has it; else an operand's
     axis of that very name. With `known` it must be an operand's."""
     if term.size is None:
-        raise error("E0203", "`*` does not stand for a single axis", term.span)
+        raise error("E0203", "`*` is not a single axis", term.span)
     axes = [a for t in types for a in t.axes]
     if types and isinstance(term.size, (tree.String, tree.Unary)):
         example = axes[-1].name if axes else "T"
         raise error(
             "E0203",
-            "axes go by their names here",
+            "axes are given by name here",
             term.span,
             _has(types),
             help=f"name the axis: `over={_numbered(term.size, axes) or example}`",
@@ -264,7 +264,7 @@ def type_of(written: tree.TypeTree, frame: Frame, types: Sequence[Type] = ()) ->
     for term in written.axes.terms:
         if term.is_rest:
             if frame.enclosing.rest is None:
-                raise error("E0203", "`*` stands for nothing here", term.span, help="name every axis")
+                raise error("E0203", "`*` has no meaning here", term.span, help="name every axis")
             axes += frame.enclosing.rest
         else:
             axes.append(axis_of(term, frame, types))
@@ -305,7 +305,7 @@ def _dtype_advice(dtype: str, written: str) -> str | tuple[str, ...]:
     if dtype in DTYPES:
         return f"write `{DTYPES[dtype]}{written.removeprefix(dtype) or '[…]'}`"
     near = did_you_mean(dtype, ("float", "int", "bool"))
-    return near or (f"axes stand in brackets: `[{dtype}]`" if written == dtype else "use float, int or bool")
+    return near or (f"axes are written in brackets: `[{dtype}]`" if written == dtype else "use float, int or bool")
 
 
 def axes_text(axes: Sequence[Axis]) -> str:

@@ -110,7 +110,7 @@ def _taken_apart(node: tree.Assign, value: Value) -> str:
     names = [target.text for target in node.targets]
     parts = ", ".join(f"{name}={axis} / {len(names)}" for name in names)
     split = f"split({shortened(node.value.span.text)}, over={axis} -> [{parts}])"
-    return f"to take the tensor apart, write `{', '.join(names)} = {split}`"
+    return f"to split the tensor, write `{', '.join(names)} = {split}`"
 
 
 def _augmented(node: tree.Assign, value: CompileTimeValue, frame: Frame) -> CompileTimeValue:
@@ -237,7 +237,7 @@ def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:
 def state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
     raise error(
         "E0115",
-        "states are not elaborated yet",
+        "states are not supported yet",
         node.span,
         help="carry the value through a `scan`, or give it as an input and an output",
     )

@@ -148,7 +148,7 @@ def _offset(node: tree.Expr, frame: Frame, axis: Axis) -> Size:
     if isinstance(node, tree.Unary) and node.operator == "-" and isinstance(node.operand, tree.Number):
         back = f"{axis.name} - {node.operand.span.text}"
         raise error(
-            "E0211", "places are counted from 0, not from the end", node.span, help=f"write `{axis.name}={back}`"
+            "E0211", "indices are counted from 0, not from the end", node.span, help=f"write `{axis.name}={back}`"
         )
     return size_of(frame.evaluate(node), node.span, frame, smallest=0)
 

@@ -18,7 +18,13 @@ from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import Formula, Number
 
-_VERBS = {"+": "is added to", "-": "is subtracted from", "*": "is multiplied with", "/": "divides"}
+_VERBS = {
+    "+": ("is added to", "are added to"),
+    "-": ("is subtracted from", "are subtracted from"),
+    "*": ("is multiplied by", "are multiplied by"),
+    "/": ("divides", "divide"),
+}
+"""What an operator does, for one axis and for several."""
 
 
 def emit(frame: Frame, op: Op, span: Span, *operands: Evaluated) -> Value:
@@ -198,7 +204,7 @@ def _misaligned(
 ) -> AttnError:
     a, b = _names(only_left), _names(only_right)
     if operator in _VERBS:
-        message = f"{b} {_VERBS[operator]} {a}"
+        message = f"{b} {_VERBS[operator][len(only_right) > 1]} {a}"
     else:
         message = f"the axes of `{operator}` do not align: {a} against {b}"
     pairs = [(x, y) for x in only_left for y in only_right]
@@ -283,7 +289,7 @@ def as_written(argument: Evaluated, wanted: Type, written: Span, frame: Frame, s
             argument.span,
             str(have),
             other=Label(written, "written here"),
-            help="reduce it along what is too much, or write that in the type",
+            help="reduce it over the extra axes, or add them to the type",
         )
     if len(have.axes) < len(wanted.axes):
         return emit(frame, ops.Broadcast(wanted.axes), span, argument)

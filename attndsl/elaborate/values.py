@@ -165,9 +165,7 @@ def as_list(value: CompileTimeValue) -> List | None:
         return value if isinstance(value, List) else None
     for term in value.terms:
         if term.name is not None or term.size is None:
-            raise error(
-                "E0104", f"`{term.span.text}` is an axis, and no value", term.span, help="a list is `[1, 2, 3]`"
-            )
+            raise error("E0104", f"`{term.span.text}` is an axis, not a value", term.span, help="a list is `[1, 2, 3]`")
     return List.of(tuple(value.frame.evaluate(term.size) for term in value.terms if term.size is not None))
 
 

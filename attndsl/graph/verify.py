@@ -134,7 +134,9 @@ def _parameter_declared(node: Node, context: _Context) -> str | None:
         return f"the parameter `{address}` is declared as {other.type}, read as {type}"
     there, read = sum(rounds(part) for _, part in parts), rounds(box)
     return (
-        None if there == read else f"the parameter `{address}` is read in {read} rounds, and exists in {there} of them"
+        None
+        if there == read
+        else f"the parameter `{address}` is read in {read} iterations, and exists in {there} of them"
     )
 
 

@@ -42,7 +42,7 @@ def advise(text: str, start: int, names: KnownNames, receiver: str = "") -> str:
     path = found.path
     if not receiver:
         if path[0] == "self":
-            return "there is no `self`: a layer or a value goes by its own name" + (
+            return "there is no `self`: refer to a layer or a value by its name" + (
                 f", `{path[1]}`" if path[1:] else ""
             )
         while len(path) > 1 and path[0] in MODULES:

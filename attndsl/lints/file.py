@@ -94,7 +94,7 @@ def _hides_callable(name: tree.Identifier, value: tree.Expr, scope: FileScope) -
         whose = "this file's" if own else "the library's"
         yield warning(
             "W0102",
-            f"`{name.text}` hides {whose} `{name.text}`",
+            f"`{name.text}` shadows {whose} `{name.text}`",
             name.span,
             f"means `{callee.text}` in this body",
             help="give it another name",

@@ -137,8 +137,8 @@ def _told(place: Span | None, found: dict[str, Node], end: Span | None) -> Diagn
         "W0104",
         f"no output gives {shown} a gradient",
         place,
-        "" if apart else "no gradient goes through this",
-        other=Label(end, "no gradient goes through this") if apart and end is not None else (),
+        "" if apart else "no gradient flows through this",
+        other=Label(end, "no gradient flows through this") if apart and end is not None else (),
         help="compute an output from it with what has a gradient, or keep it as it is: `freeze` in the recipe",
     )
 

@@ -250,7 +250,7 @@ class BodyReader:
                 hidden.is_read = True  # one mistake, one warning
                 yield warning(
                     "W0102",
-                    f"`{name.text}` hides {_HIDDEN[hidden.kind]} of that name",
+                    f"`{name.text}` shadows {_HIDDEN[hidden.kind]} of that name",
                     name.span,
                     "the name means this from here on",
                     other=Label(hidden.name.span, "and meant this"),

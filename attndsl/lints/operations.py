@@ -152,14 +152,14 @@ def _told(score: Node, softmax: Node, axis: Axis) -> Diagnostic:
     type_ = str(score.output.type).removeprefix("float")
     return warning(
         "W0103",
-        f"these scores pair each place along `{axis.name}` with itself only, since both sides have that axis",
+        f"these scores pair each position along `{axis.name}` with itself only, since both sides have that axis",
         score.at,
         f"the scores are {type_}",
         other=Label(softmax.at, f"here they are weighed along `{axis.name}`") if softmax.at else (),
         help=(
             f"to pair all places, rename the axis of the keys and values, `rearrange([{axis.name}] -> "
             f"[S={axis.name}])`, and go over `S` from there on",
-            f"if each place is to have one score, write the type: `score: {type_} = …`",
+            f"if each position is to have one score, write the type: `score: {type_} = …`",
         ),
     )
 

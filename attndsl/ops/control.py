@@ -78,7 +78,7 @@ class Repeat(Op):
 
     def outputs(self, inputs: tuple[Type, ...], bodies: tuple[Body, ...] = ()) -> tuple[Type, ...]:
         if self.cases is not None and any(not 0 <= case < len(bodies) for case in self.cases):
-            raise Mismatch("E0206", f"`repeat {self.label}` has {len(bodies)} bodies and asks for another")
+            raise Mismatch("E0206", f"`repeat {self.label}` has {len(bodies)} bodies and selects another")
         if self.cases is None and len(bodies) != 1:
             raise Mismatch("E0206", f"`repeat {self.label}` without cases has {len(bodies)} bodies")
         return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, bodies)

@@ -100,7 +100,7 @@ class Select(Picked):
 class Take(Op):
     """The table's elements at `index` along `over`. Axes of the index that the rest of the table has too are aligned (a
     gather per place), the others are new and stand where `over` stood. An index that is negative or too large is an
-    error, never a wrap."""
+    error; it never wraps around."""
 
     name = "take"
     fails = True
@@ -167,7 +167,7 @@ class Take(Op):
 class ScatterAdd(Op):
     """What stands along the axes `over` is added up at the places along `target` that `index` says, which all of `over`
     is made of; further axes of the index are aligned (a scatter per place). It is the transpose of `Take`. A place that
-    nothing goes to is 0; an index that is negative or too large is an error, never a wrap."""
+    nothing goes to is 0; an index that is negative or too large is an error; it never wraps around."""
 
     name = "scatter_add"
     fails = True
@@ -274,7 +274,7 @@ class Windows(Single):
             raise Mismatch("E0206", "the stride and dilation of `windows` are at least 1, its padding at least 0", (0,))
         count = self.count(self.axis.size, self.offsets.size, self.stride, self.dilation, self.before, self.after)
         if self.stride == ONE or (count - self.positions.size).constant not in (None, 0):
-            rules.fits(count, self.positions.size, f"`windows` over `{self.axis.name}` gives another number of places")
+            rules.fits(count, self.positions.size, f"`windows` over `{self.axis.name}` gives another number of windows")
         return rules.unique(x.dtype, rules.replaced(x.axes, self.axis, (self.positions, self.offsets)), self.name)
 
     def _spans(self, call: Call) -> tuple[int, tuple[int, int], list[slice]]:
@@ -283,7 +283,7 @@ class Windows(Single):
         stride, dilation, before, after = map(call.length, (self.stride, self.dilation, self.before, self.after))
         count = (length + before + after - (size - 1) * dilation - 1) // stride + 1
         if count != places:
-            message = f"`windows` over `{self.axis.name}` gives {count} places, not `{self.positions}` ({places})"
+            message = f"`windows` over `{self.axis.name}` gives {count} windows, not `{self.positions}` ({places})"
             raise error("E0206", message)
         reach = (places - 1) * stride + 1 if places else 0
         starts = [offset * dilation for offset in range(size)]

@@ -59,7 +59,7 @@ def has(type: Type, axes: Iterable[Axis], operand: int, op: str) -> None:
             continue
         same = next((a for a in type.axes if a.name == axis.name), None)
         reason = f": {_difference(axis, same)}" if same else ""
-        message = f"`{op}` goes over `{axis.name}`, which `{type}` does not have{reason}"
+        message = f"`{op}` is over `{axis.name}`, which `{type}` does not have{reason}"
         raise Mismatch("E0203", message, (operand,), lacking=axis)
 
 

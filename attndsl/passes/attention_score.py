@@ -102,7 +102,7 @@ def read_score(algebra: Algebra, softmax: Node) -> Score:
     _Reader(algebra, score).read(softmax.inputs[0], Term(Piece(softmax.inputs[0])))
     if not score.dots and score.curves:
         curve = score.curves[0]
-        raise Refusal(f"`{curve.op.name}` stands between the dot product and the softmax", curve, 2)
+        raise Refusal(f"`{curve.op.name}` comes between the dot product and the softmax", curve, 2)
     if not score.dots:
         raise Refusal("the axis of the softmax is in no dot product of the score", softmax, 1)
     score.biases = [term for bias in score.biases for term in _bias_or_mask(algebra, score, bias)]
@@ -179,7 +179,7 @@ class _Reader:
             if self.algebra.rewriter.exact:
                 raise Refusal("a NaN among the values of hidden keys has a gradient here, and none under a mask", node)
             if term.factors or not fill * term.coefficient <= MASK:
-                raise Refusal(f"{fill:g} in the place of a score is not low enough for a mask", node, 3)
+                raise Refusal(f"{fill:g} instead of a score is not low enough for a mask", node, 3)
             self.score.masks.append(Mask(condition, inverted, term.piece.renames))
             if fill != -math.inf:
                 self.score.soft.append(node)
@@ -188,7 +188,7 @@ class _Reader:
         raise Refusal("the score is chosen from two tensors: that is not a mask", node, 2)
 
     def dropped(self, node: Node, term: Term) -> None:
-        raise Refusal("dropout stands between the score and the softmax, not after it", node, 3)
+        raise Refusal("dropout is applied between the score and the softmax, not after it", node, 3)
 
     def capped(self, node: Node, term: Term) -> None:
         """cap * tanh(x * something): what x is multiplied by may be anything that a score may be scaled by."""
@@ -199,7 +199,7 @@ class _Reader:
         found = inner.score
         if found.biases or found.masks or len(found.dots) != 1 or found.caps:
             raise Refusal(
-                "more than a scaled dot product stands in the soft cap: add biases and masks after it", node, 3
+                "the soft cap is applied to more than a scaled dot product: add biases and masks after it", node, 3
             )
         self.score.nodes += found.nodes
         self.score.dots += found.dots

@@ -128,7 +128,7 @@ def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
             if _masks(algebra, node, value):
                 reason = "a mask after the softmax: the weights that are left do not add up to one"
             else:
-                reason = f"`{node.op.name}` stands between the softmax and the weighted sum"
+                reason = f"`{node.op.name}` comes between the softmax and the weighted sum"
             raise Refusal(reason, node, 3)
         use.nodes.insert(0, node)
         value = node.output
@@ -257,7 +257,7 @@ class _Parts:
             parts.append(f"mask `{self.formula}` ({', '.join(words(self.facts))})")
         parts += [f"soft cap {self.cap:g}"] if self.cap else []
         parts += ["bias"] * bool(self.biases)
-        parts += ["which is no mask, since a row may be empty"] * self.score.hidden
+        parts += ["which is not a mask, since a row may be empty"] * self.score.hidden
         parts += ["sink"] * (self.sink is not None)
         parts += ["dropout"] * bool(self.use.dropout)
         return ", ".join(parts)

@@ -91,7 +91,7 @@ def explain(reports: Iterable[PassReport], taken_apart: Iterable[Miss] = (), bac
 def _miss(miss: Miss) -> list[str]:
     lines = [f"  {_place(miss.at)}{_path(miss.scope)}: {miss.rule}: {miss.reason}"]
     if miss.where is not None and str(miss.where) != str(miss.at):
-        lines.append(f"    {_place(miss.where)}: `{miss.culprit}` stands in the way")
+        lines.append(f"    {_place(miss.where)}: `{miss.culprit}` prevents it")
     return lines
 
 

@@ -22,7 +22,7 @@ def require_rounds(graph: Graph) -> None:
     )
     raise error(
         "E0813",
-        f"`{graph.name}` goes {most:,} rounds of its repeats, and no more than {MOST_ROUNDS:,} are run",
+        f"`{graph.name}` has {most:,} iterations of repeats, and at most {MOST_ROUNDS:,} can be run",
         longest.at,
         "most of them here",
         help="choose a smaller variant, or make it smaller with `--set`; `attndsl inspect` counts it as it is",

@@ -41,10 +41,10 @@ def half(place: ParserPlace) -> Diagnostic | None:
         rest = text[token.start :].split("\n", 1)[0].strip()
         return place.say("E0010", "a string is written in quotes", help=f'write `"{shortened(rest)}"`')
     if place.kind == "LBRACE" and place.parser.awaits_value():
-        return place.say("E0010", "`{` starts no value", help="a list stands in square brackets: `[a, b]`")
+        return place.say("E0010", "`{` starts no value", help="a list is written in square brackets: `[a, b]`")
     if place.kind == "COMMA" and place.first_word in ("input", "param", "state") and "LSQB" in place.expected:
         axes = text[text.rindex(":", 0, token.start) + 1 :].split("\n", 1)[0].split("=")[0].strip()
-        return place.say("E0010", "axes stand in brackets", help=f"write `[{shortened(axes)}]`")
+        return place.say("E0010", "axes are written in brackets", help=f"write `[{shortened(axes)}]`")
     return None
 
 
@@ -88,7 +88,7 @@ def nameless_slice(place: ParserPlace) -> Diagnostic | None:
     if "=" in place.text[bracket.end : place.token.start].rpartition(",")[2]:
         return None
     help = advise_subscript(place.text, bracket.start, DeclaredNames(place.text))
-    return place.say("E0010", "axes go by their names, not by their places", help=help)
+    return place.say("E0010", "axes are given by name, not by position", help=help)
 
 
 def body(place: ParserPlace) -> Diagnostic | None:
@@ -96,4 +96,4 @@ def body(place: ParserPlace) -> Diagnostic | None:
     if place.token.text != ":" or "LBRACE" not in place.expected:
         return None
     head = place.text[place.start : place.token.start].split("\n", 1)[0]
-    return place.say("E0010", "a body stands in braces", label="expected `{`", help=f"write `{head} {{ … }}`")
+    return place.say("E0010", "a body is written in braces", label="expected `{`", help=f"write `{head} {{ … }}`")

@@ -51,7 +51,7 @@ def unknown_word(place: ParserPlace) -> Diagnostic | None:
                 "E0020",
                 f"a `{first}` cannot be declared here",
                 place.span(place.start, place.start + len(first)),
-                help="declarations go side by side in a file, they cannot be nested",
+                help="declarations go at the top level of a file; they cannot be nested",
             )
         if first in _USES:
             return _nameless(place, first, place.start)

@@ -300,7 +300,7 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
         if last is not None and last.text in ("f", "r", "b") and token.kind == "STRING" and last.end == token.start:
             return place.say(
                 "E0010",
-                "a string has nothing before it",
+                "a string has no prefix",
                 place.span(last.start, last.end),
                 help=f"write `{token.text}`",
             )

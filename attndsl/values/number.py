@@ -81,7 +81,7 @@ class Formula:
         if self.operator == "element":
             place = self.operands[0].value(at)
             if place not in range(len(self.table)):
-                raise Uncomputable(f"the place is {place}, and the list has {elements(len(self.table))}")
+                raise Uncomputable(f"the index is {place}, and the list has {elements(len(self.table))}")
             return self.table[int(place)]
         return apply(self.operator, *(o.value(at) for o in self.operands))
 
@@ -380,7 +380,7 @@ def place_in(found: List, at: OperandLike, span: Span) -> int:
     place, count = at.value, len(found.values)
     if not isinstance(place, Number) or place.is_bool or isinstance(place.value, (float, Fraction)):
         what = described(place) if isinstance(place, (Number, Text, Nothing, Reference, List)) else "none"
-        raise error("E0104", f"an element of a list goes by a whole number, but this is {what}", at.span)
+        raise error("E0104", f"an element of a list is selected by a whole number, but this is {what}", at.span)
     if place.value is None:
         raise error(
             "E0404", f"which element is meant depends on the size of an input: `{place}`", at.span,

@@ -125,7 +125,7 @@ def _row(argument: tree.Argument) -> Row:
             "E0632",
             f"`{left.text}` is not a published value",
             left.span,
-            help=f'a string goes in quotes: `"{left.text}"`; a key that is not there is `{ABSENT}`',
+            help=f'a string goes in quotes: `"{left.text}"`; a missing key is `{ABSENT}`',
         )
     return Row(None if isinstance(left, tree.Name) else published, value, argument.span, right)
 

@@ -335,14 +335,14 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         """
   score = where(causal[q=T, k=S], dot(q, k, over=head) / sqrt(head), -10)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "-10 in the place of a score is not low enough",
+        "-10 instead of a score is not low enough",
         1,
     ),
     "dropout before the softmax": (
         """
   score = dropout(dot(q, k, over=head), 0.1)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "dropout stands between the score and the softmax",
+        "dropout is applied between the score and the softmax",
         1,
     ),
     "dropout twice": (
@@ -350,7 +350,7 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
   weight = softmax(dot(q, k, over=head), over=S) |> dropout(0.1)
   weight = dropout(weight, 0.1)
   mixed = dot(weight, v, over=S)""",
-        "`dropout` stands between the softmax and the weighted sum",
+        "`dropout` comes between the softmax and the weighted sum",
         2,
     ),
     "scores multiplied by a mask": (
@@ -371,21 +371,21 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         """
   score = 30 * erf(dot(q, k, over=head) / 30)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "`erf` stands between the dot product and the softmax",
+        "`erf` comes between the dot product and the softmax",
         1,
     ),
     "a bias inside the soft cap": (
         """
   score = 30 * tanh((dot(q, k, over=head) + alibi(heads)[q=T, k=S]) / 30)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "more than a scaled dot product stands in the soft cap",
+        "the soft cap is applied to more than a scaled dot product",
         1,
     ),
     "a constant inside the soft cap": (
         """
   score = 30 * tanh(dot(q, k, over=head) / 30 + 1)
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "more than a scaled dot product stands in the soft cap",
+        "the soft cap is applied to more than a scaled dot product",
         1,
     ),
     "a soft cap of its own for each head": (
@@ -400,14 +400,14 @@ NEAR_MISSES: dict[str, tuple[str, str, int]] = {
         """
   score = 30 * tanh(dot(q, k, over=head) / 30) + 20 * tanh(dot(q, q, over=head) + dot(k, q, over=head))
   mixed = dot(softmax(score, over=S), v, over=S)""",
-        "more than a scaled dot product stands in the soft cap",
+        "the soft cap is applied to more than a scaled dot product",
         1,
     ),
     "weights squared": (
         """
   weight = softmax(dot(q, k, over=head), over=S)
   mixed = dot(weight ^ 2, v, over=S)""",
-        "`pow` stands between the softmax and the weighted sum",
+        "`pow` comes between the softmax and the weighted sum",
         2,
     ),
     "weighed by powers where a row can be empty": (
@@ -466,7 +466,7 @@ def test_near_miss_stays(name, spec, difference):
 def test_a_mask_that_stays_a_bias_is_told(spec):
     text, _ = SPELLINGS["an additive mask under which rows may be empty stays a bias"]
     _, reports = optimize(spec(SPEC.replace("%s", text)))
-    assert "bias, which is no mask, since a row may be empty" in explain(reports)
+    assert "bias, which is not a mask, since a row may be empty" in explain(reports)
 
 
 def test_weights_that_are_an_output_stay(spec):

@@ -25,9 +25,9 @@ TEXT = """model M(n=2, m=1) {
 def test_too_many_rounds_are_refused(backend: str, settings: dict[str, int]) -> None:
     model = attndsl.parse(TEXT, settings)
     assert model.inspect().totals is not None
-    with pytest.raises(AttnError, match=r"E0813.*`M` goes [\d,]+ rounds of its repeats") as caught:
+    with pytest.raises(AttnError, match=r"E0813.*`M` has [\d,]+ iterations of repeats") as caught:
         model.run(backend=backend)
-    assert f"no more than {MOST_ROUNDS:,} are run" in str(caught.value)
+    assert f"at most {MOST_ROUNDS:,} can be run" in str(caught.value)
 
 
 def test_others_are_run() -> None:

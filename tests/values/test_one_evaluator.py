@@ -150,7 +150,7 @@ MISTAKES = [
     ("sqrt(true)", "E0104", "`sqrt` takes numbers, but this is the boolean `true`", "true"),
     ("[1, 2][2]", "E0211", "the index is 2, and the list has 2 elements", "2"),
     ("[1][-1]", "E0211", "the index is -1, and the list has 1 element", "-1"),
-    ("[1, 2][0.5]", "E0104", "an element of a list goes by a whole number, but this is the number `0.5`", "0.5"),
+    ("[1, 2][0.5]", "E0104", "an element of a list is selected by a whole number, but this is the number `0.5`", "0.5"),
     ("3 in 4", "E0104", "`in` takes a list, but this is the number `4`", "4"),
     ("len(3)", "E0104", "`len` takes a list, but this is the number `3`", "3"),
     ('sum([1, "a"])', "E0104", '`sum` takes a list of numbers, but this one holds the string "a"', '[1, "a"]'),
