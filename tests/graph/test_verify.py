@@ -63,7 +63,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     ),
     "more steps than are stacked": ("stacked=[depth]", "stacked=[n=3]", "stacked over as many", "stacked over n=3"),
     "cases for other iterations": ("cases=none", "cases=[0, 0, 0]", "stacked over as many", "3 cases for depth"),
-    "a case without a body": ("cases=none", "cases=[0, 1]", "types are what", "asks for another"),
+    "a case without a body": ("cases=none", "cases=[0, 1]", "types are what", "selects another"),
     "an inner value read outside": ("add(%11, %0)", "add(%9, %0)", "in sight of its use", "not around it"),
     "the first inner value read outside": ("add(%11, %0)", "add(%11, %8)", "in sight of its use", "not around it"),
     "a parameter that is not declared": ('address="w"', 'address="v"', "parameters are declared", "`v`"),
@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         'path="h"', 'path="g"', "parameters are declared", "outside of the repeat `h`",
     ),
     "a parameter of some layers alone": (
-        "layers [0:2]", "layers [0:1]", "parameters are declared where they are read", "in 2 rounds, and exists in 1",
+        "layers [0:2]", "layers [0:1]", "parameters are declared where they are read", "in 2 iterations, and exists in 1",
     ),
     "a loop of another loop": ('path="h"', 'path="g.*.h"', "a repeat stands in", "outside of the repeat `g`"),
     "a parameter declared twice": ("parameter h.*.s", "parameter w", "declared once", "0 indices"),
