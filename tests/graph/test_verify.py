@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         'path="h"', 'path="g"', "parameters are declared", "outside of the repeat `h`",
     ),
     "a parameter of some layers alone": (
-        "layers [0:2]", "layers [0:1]", "parameters are declared where they are read", "in 2 iterations, and exists in 1",
+        "layers [0:2]", "layers [0:1]", "parameters are declared where they are read", "2 iterations, and exists in 1",
     ),
     "a loop of another loop": ('path="h"', 'path="g.*.h"', "a repeat stands in", "outside of the repeat `g`"),
     "a parameter declared twice": ("parameter h.*.s", "parameter w", "declared once", "0 indices"),
