@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def require_room(graph: Graph, recipe: Recipe, device: str) -> None:
     """That parameters, gradients and what the optimizer keeps beside them fit (E0806), and that a step comes to an end
     (E0813), before the data are read."""
-    require_rounds(graph)
     kept = sum(info.copies * recipe.optimizer.kept_numbers(info.type.shape(graph.sizes)) for info in graph.parameters)
     copies = 2 + kept / max(graph.parameter_count, 1) if device == "cpu" else 1
     require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies)
+    require_rounds(graph)
 
 
 def trainer_at(

@@ -206,11 +206,11 @@ EXPORT = ("export", "run", "--to", "safetensors")
 
 
 def test_an_export_replaces_nothing_but_exports(attndsl: Callable, refused: Refused, place: Path) -> None:
-    refused((*EXPORT, "song.txt"), "E0612", "song.txt is there already", "name another file, or `--force`")
+    refused((*EXPORT, "song.txt"), "E0612", "song.txt already exists", "name another file, or `--force`")
     published = place / "hf" / "model.safetensors"
     refused((*EXPORT, published), "E0612", "is not an earlier export")
     (place / "new.safetensors").symlink_to("song.txt")
-    refused((*EXPORT, "new.safetensors"), "E0612", "is there already")
+    refused((*EXPORT, "new.safetensors"), "E0612", "already exists")
     before = (place / "good.safetensors").read_bytes()
     assert attndsl(*EXPORT, "good.safetensors").code == 0
     assert (place / "good.safetensors").read_bytes() == before
