@@ -367,7 +367,9 @@ def test_frozen_parameters_have_no_optimizer_state(go: Go, tmp_path: Path) -> No
     refused(lambda: train(resume=tmp_path / "run", data=ROWS, settings={"freeze": "word.*"}, console=Silent()), "E0734")
 
 
-@pytest.mark.parametrize(("pattern", "said"), [("wrd.*", "word"), ("h.3.*", "begin with classifier, h, word"), ("*", "leave something")])
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("wrd.*", "word"), ("h.3.*", "begin with classifier, h, word"), ("*", "leave something")]
+)
 def test_patterns_that_freeze_nothing_or_everything(go: Go, pattern: str, said: str) -> None:
     diagnostic = refused(lambda: go("Tiny:class", ROWS, freeze=pattern), "E0736")
     assert said in " ".join(diagnostic.helps)
