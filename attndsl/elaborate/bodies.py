@@ -9,7 +9,7 @@ from attndsl.addresses import Indices
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.cases import Tables, split_rounds
 from attndsl.elaborate.equalities import settled, unsettled
-from attndsl.elaborate.frames import Binding, Frame, Poison, Poisoned
+from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
 from attndsl.elaborate.tensors import arrange, emit, lift
@@ -115,7 +115,7 @@ def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Evaluated]]) -> lis
     for name, given in carried:
         assert isinstance(given.value, Value)
         value = inner.builder.parameter(Value(given.type, (inner.address(name),)))
-        inner.names[name] = Binding(value, given.span)
+        inner.bind(name, value, given.span)
         values.append(value)
     return values
 
@@ -260,9 +260,8 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         index = builder.parameter(Value(Type(INT), (f"{path}.*.{node.name.text}",)))
         variable = IndexVariable(node.name.text, index, remaining[0] if len(remaining) else 0, entry)
         inner = frame.child("repeat", place.in_loop(variable), builder)
-        inner.names[node.name.text] = Binding(
-            Number(variable.representative, None, None, Formula("index", variable=variable)), node.name.span
-        )
+        number = Number(variable.representative, None, None, Formula("index", variable=variable))
+        inner.bind(node.name.text, number, node.name.span)
         body, types = _body(node, inner, index, carried, axis)
         if bodies and types != emitted:
             raise error("E0207", "the cases of this body emit different types", node.span)
@@ -292,7 +291,7 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     builder = Builder(outer=frame.builder)
     index = builder.parameter(Value(Type(INT), (f"{path}.{node.name.text}",)))
     inner = frame.child("scan", place, builder)
-    inner.names[node.name.text] = Binding(index, node.name.span)
+    inner.bind(node.name.text, index, node.name.span)
     region, types = _body(node, inner, index, carried, axis)
     op = ops.Scan(path, axis, len(carried), False, (axis,) * len(types))
     outputs = _emit(op, node, frame, carried, (region,), types)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from attndsl import ops
-from attndsl.diagnostics import AttnError, Label, Span, did_you_mean, error
+from attndsl.diagnostics import MOST_TOLD, AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, initial, primitives
 from attndsl.elaborate.cases import note_outcome
 from attndsl.elaborate.elsewhere import advice
@@ -85,6 +85,8 @@ def unknown(name: str, span: Span, frame: Frame, *, called: bool = False) -> Att
         what = describe(primitives.CONSTANTS[name])
         help = advice(span, frame) or f"write `{name}`"
         return error("E0105", f"`{name}` is {what} and takes no arguments", span, help=help)
+    if len(frame.elaborator.problems) >= MOST_TOLD:  # it is only counted
+        return error("E0101", f"there is nothing called `{name}` here", span)
     known = itertools.chain(frame.scope.names(), primitives.names())
     if not called:
         known = itertools.chain(frame.visible(), known, primitives.CONSTANTS, ("true", "false"))
@@ -102,7 +104,11 @@ def unknown(name: str, span: Span, frame: Frame, *, called: bool = False) -> Att
 
 def _tensors(frame: Frame) -> tuple[str, ...]:
     """Which tensors there are, for a name that resembles nothing."""
-    names = [n for n in dict.fromkeys(frame.visible()) if (b := frame.lookup(n)) and isinstance(b.value, Value)]
+    names: set[str] = set()
+    at: Frame | None = frame
+    while at is not None:
+        names.update(at.tensors)
+        at = at.parent
     shown = ", ".join(f"`{name}`" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
     return (f"the tensors here are {shown}",) if names else ()
 

@@ -165,7 +165,8 @@ class Returned:
 class Frame:
     """The names of one body. `parent` is the body around it in the text (None for a block: a block sees its own
     arguments and its file, never its caller). What it declares is declared at `place`, with a name of `labels`; nodes
-    go to the `builder`. `returned` and `emitted` are what `return` and `emit` have said."""
+    go to the `builder`. `tensors` are the names that are tensors. `returned` and `emitted` are what `return` and `emit`
+    have said."""
 
     elaborator: Elaboration
     scope: FileScope
@@ -174,6 +175,7 @@ class Frame:
     place: Place = TOP
     parent: Frame | None = None
     names: dict[str, Binding] = field(default_factory=dict)
+    tensors: dict[str, tuple[Type, Span]] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
     enclosing: Enclosing = field(default_factory=Enclosing)
     viewpoint: Viewpoint = USER
@@ -216,9 +218,9 @@ class Frame:
 
     def short_of(self, axis: Axis) -> tuple[str, Type] | None:
         """Where `*` stands for `axis`, among others, in this block: the first tensor without it, and its type."""
-        for name, binding in self.names.items() if axis in (self.enclosing.rest or ()) else ():
-            if isinstance(binding.value, Value) and axis not in binding.value.type.axes:
-                return name, binding.value.type
+        for name, (type, _) in self.tensors.items() if axis in (self.enclosing.rest or ()) else ():
+            if axis not in type.axes:
+                return name, type
         return None
 
     @property
@@ -235,6 +237,10 @@ class Frame:
 
     def bind(self, name: str, value: CompileTimeValue | Poison, span: Span) -> None:
         self.names[name] = Binding(value, span)
+        if isinstance(value, Value):
+            self.tensors[name] = value.type, span
+        else:
+            self.tensors.pop(name, None)
 
     def bind_axis(self, name: str, axis: Axis, span: Span) -> Axis:
         """Let a name stand for an axis, and for its length as a number."""
@@ -252,7 +258,7 @@ class Frame:
 
     def poison(self, name: str, span: Span) -> None:
         """Bind a name whose definition has failed."""
-        self.names[name] = Binding(POISON, span)
+        self.bind(name, POISON, span)
 
     def label(self, identifier: str, span: Span) -> Place:
         """The place of a layer or parameter called so here; a name is given once."""

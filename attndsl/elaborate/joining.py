@@ -86,7 +86,8 @@ def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -
     """The axis that a concatenation makes. A new name is bound to the summed size, and its positions count from where
     the last operand starts; an axis that exists already (`2 * width`) is that axis, and counts from 0."""
     made = made_axis(term, g.frame, total, -earlier)
-    g.frame.require("==", total, made.size, term.span, "E0206")
+    helps = (f"all operands together are `{total}` long",)
+    g.frame.require("==", total, made.size, term.span, "E0206", helps)
     return made
 
 

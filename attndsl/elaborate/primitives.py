@@ -309,7 +309,11 @@ def _kind(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _has(g: PrimitiveCall) -> CompileTimeValue:
-    axes, of = axes_of(g.positional[1], g.frame), g.positional[0].value
+    asked, of = g.positional[1], g.positional[0].value
+    if as_list(of) is not None:
+        way = f"write `{asked.span.text} in {g.positional[0].span.text}`"
+        raise error("E0104", f"`has` asks for an axis, but this is {describe(of)}", g.positional[0].span, help=way)
+    axes = axes_of(asked, g.frame)
     if isinstance(of, IndexFunctionValue):
         return Number.of(all(index_functions.runs_over(of, axis, g.frame) for axis in axes))
     return Number.of(all(a in g.type(0).axes for a in axes))

@@ -11,7 +11,7 @@ from attndsl.elaborate.bounds import few_axes
 from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
-from attndsl.graph import Axis, Type, Value
+from attndsl.graph import Axis, Type
 from attndsl.sizes import Constraint, Opaque, Size, at_least_zero
 from attndsl.syntax import tree
 from attndsl.values import Number
@@ -42,9 +42,15 @@ def size_of(
             help=f"layers of one `repeat` have the same shapes; where each has its own: `unrolled repeat {names} in …`",
         )
     if n.size is None or n.is_bool:
-        raise error(
-            "E0209", f"`{n}` is not a size", span, help="sizes are whole numbers made of hyperparameters and sizes"
-        )
+        help = ["sizes are whole numbers made of hyperparameters and sizes"]
+        if n.value is not None and not n.is_bool and n.value == n.value // 1:
+            given = frame.lookup(span.text)  # a hyperparameter of a block is written where the block is called
+            written = span if given is None else given.span
+            if frame.viewpoint.site is not None and frame.viewpoint.site.source is not written.source:
+                help.append("write `int(…)` around what is given as a size")
+            else:
+                help.append(f"write `{int(n.value)}`" if written.text == str(n) else f"write `int({written.text})`")
+        raise error("E0209", f"`{n}` is not a size", span, help=help)
     if smallest is None:
         calculated = bool(n.size.symbols) and n.size not in map(Size.symbol, n.size.symbols)
         smallest = 0 if calculated else 1
@@ -166,11 +172,14 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
 
 
 def made_axis(term: tree.AxisTerm, frame: Frame, length: Size, origin: Size | None = None) -> Axis:
-    """The axis that an operation makes, as a term names it. A new name is bound to the `length`, and its positions
-    count from `origin` (0); any other term names an axis that there is, whose size the caller compares."""
+    """The axis that an operation makes, as a term names it. A new name is bound to the `length`, unless its size is
+    written (`K=S + T`), and its positions count from `origin` (0); any other term names an axis that there is. The
+    caller compares the sizes."""
     if term.name is None and isinstance(term.size, tree.Name) and frame.lookup(term.size.text) is None:
         return frame.bind_axis(term.size.text, Axis(term.size.text, length, origin or Size.of(0)), term.span)
-    return axis_of(term, frame)
+    made = axis_of(term, frame)
+    is_new = term.name is not None and origin is not None and axis_in_body(made.name, term.span, frame) is None
+    return Axis(made.name, made.size, origin) if is_new else made
 
 
 def _numbered(node: tree.Expr, axes: Sequence[Axis]) -> str | None:
@@ -205,10 +214,10 @@ def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:
     at: Frame | None = frame
     while at is not None:
         found: dict[Axis, tuple[str, Span]] = {}
-        for tensor, binding in at.names.items():
-            for axis in binding.value.type.axes if isinstance(binding.value, Value) else ():
+        for tensor, (type, place) in at.tensors.items():
+            for axis in type.axes:
                 if axis.name == name:
-                    found.setdefault(axis, (tensor, binding.span))
+                    found.setdefault(axis, (tensor, place))
         if len(found) > 1:
             labels = [Label(place, f"of `{tensor}` it is `{axis}`") for axis, (tensor, place) in found.items()]
             way = "give one of them another name where it is made, such as `rearrange(x, [T] -> [U=T])`"

@@ -97,7 +97,7 @@ def _round(
         if binding is not None:
             if isinstance(binding.value, Poison):
                 raise Poisoned
-            around.names[name] = binding
+            around.bind(name, binding.value, binding.span)
     return inner.emitted or ()
 
 

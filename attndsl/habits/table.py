@@ -33,6 +33,7 @@ CALLS: dict[str, str] = {
     "squeeze": "{x}[{over}=0]",
     **dict.fromkeys(("size", "shape"), "[sized]"),
     "newaxis": "none",
+    **dict.fromkeys(("contains", "includes"), "{1} in {x}"),
     **dict.fromkeys(("cat", "concat", "concatenate", "hstack", "vstack", "pack"), "[joined]"),
     **dict.fromkeys(("chunk", "split", "array_split", "tensor_split", "unpack"), "[parted]"),
     **dict.fromkeys(("repeat", "tile"), "[repeated]"),

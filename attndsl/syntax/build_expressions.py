@@ -134,13 +134,13 @@ class ExpressionBuilder:
         return tree.List(span, tree.AxisList(span, terms))
 
     def arrow(self, span: Span, children: Children) -> tree.Arrow:
-        source, target = (
-            side.axes
-            if isinstance(side, tree.List)
-            else tree.AxisList(side.span, (tree.AxisTerm(side.span, None, side),))
-            for side in children
-        )
-        return tree.Arrow(span, source, target)
+        source, target = children
+        return tree.Arrow(span, self.side(tree.AxisTerm(source.span, None, source)), self.side(target))
+
+    def side(self, written: tree.AxisTerm) -> tree.AxisList:
+        """A side of an arrow: a list of axes, or one axis without brackets."""
+        is_list = written.name is None and isinstance(written.size, tree.List)
+        return written.size.axes if is_list else tree.AxisList(written.span, (written,))  # type: ignore[union-attr]
 
     def subscript(self, span: Span, children: Children) -> tree.Subscript:
         base, entries = children

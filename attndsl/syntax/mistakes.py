@@ -306,6 +306,11 @@ def _operand(place: ParserPlace) -> Diagnostic | None:
             )
         if last is not None and last.kind == token.kind == "NAME" and place.bracket is None:
             help = help or f"to apply `{last.text}`, write `{last.text}({token.text})`"
+        asked = re.match(r"not\s+in\s+(\[[^\[\]\n]*\]|[\w.]+|)", place.text[token.start :])
+        if asked is not None and token.kind == "NOT":
+            element = re.search(r"[\w.\"]*\s*$", place.text[: token.start])
+            way = f"write `not ({element[0].strip() or '…'} in {asked[1] or '…'})`"  # type: ignore[index]
+            return place.say("E0010", "there is no operator `not in`", help=way)
         if token.text in WORDS:
             return place.say("E0010", f"there is no operator `{token.text}`", help=f"write `{WORDS[token.text]}`")
         return place.say("E0010", f"an operator is missing before {place.shown()}", help=help or ())

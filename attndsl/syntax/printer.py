@@ -327,12 +327,8 @@ def _side(node: tree.AxisList) -> str:
     """A side of an arrow, bare if it was written bare: then the list and its one entry have the same extent."""
     if len(node.terms) == 1:
         (term,) = node.terms
-        if (
-            term.name is None
-            and term.size is not None
-            and (term.span.start, term.span.end) == (node.span.start, node.span.end)
-        ):
-            return _expression(term.size, PIPE, "")
+        if term.size is not None and (term.span.start, term.span.end) == (node.span.start, node.span.end):
+            return _axis(term)
     return _axes(node)
 
 

@@ -223,7 +223,7 @@ class Evaluator:
                 "E0404",
                 f"`{call.callee.span.text}` is not a function of values that are known at compile time",
                 call.callee.span,
-                help=f"there are {KIND}, {', '.join(FUNCTIONS)}",
+                help=_as_membership(call) or f"there are {KIND}, {', '.join(FUNCTIONS)}",
             )
         wanted = FUNCTIONS[name].operands if name in FUNCTIONS else 1
         if len(call.arguments) != wanted or any(argument.name is not None for argument in call.arguments):
@@ -234,6 +234,13 @@ class Evaluator:
                 help=f"write `{name}({', '.join('ab'[:wanted])})`",
             )
         return name
+
+
+def _as_membership(call: tree.Call) -> str:
+    """What to write for a function that asks whether a list has an element, "" for any other."""
+    texts = [argument.value.span.text for argument in call.arguments]
+    is_asked = call.callee.span.text in ("has", "contains") and len(texts) == 2
+    return f"write `{texts[1]} in {texts[0]}`" if is_asked else ""
 
 
 def _index_in(node: tree.Subscript) -> tree.Expr:

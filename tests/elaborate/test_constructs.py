@@ -301,6 +301,9 @@ model Joined(width=4, dirs=2) {
   input b: [Y, width]
   output both: [X, Y, 2 * width] = concat(a, b, over=[width, width] -> 2 * width)
   output pair = concat(a, 2 * a, over=[1, 1] -> dirs)
+  output parts = concat(a, 2 * a, over=[1, 1] -> part=2)
+  joined = concat(a, b, over=[X, Y] -> K=X + Y)
+  output spots: [K, width] = positions(K) + 0 * joined
 }
 """
 
@@ -315,6 +318,8 @@ def test_a_written_type_lets_concat_combine_every_pair(tmp_path: Path) -> None:
     assert np.array_equal(found["both"], np.concatenate(wide, -1))
     assert found["pair"].shape == (2, 4, 2)
     assert np.array_equal(found["pair"], np.stack([a, 2 * a], -1))
+    assert np.array_equal(found["parts"], found["pair"])
+    assert np.array_equal(found["spots"][:, 0], [-2, -1, 0, 1, 2])  # as of a name whose size is not written
     assert compare(g, inputs={"a": a, "b": b}, gradients=True).ok
     with pytest.raises(AttnError) as caught:
         graph(JOINED.replace(": [X, Y, 2 * width]", ""), tmp_path)

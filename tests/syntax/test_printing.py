@@ -48,7 +48,7 @@ use std.norms: rms_norm as norm, gelu
 model M(width=768, act=f(eps=1e-6)) {
   /// A doc.
   input x: int[B, in=T] optional = 0 where T <= width, x < 3
-  y = (a + b) * -c ^ (d * 2) |> f(x, over=[M, T] -> S) as g
+  y = (a + b) * -c ^ (d * 2) |> f(x, over=[M, T] -> S) |> h(over=K -> part=2) as g
   if width == 3 {
     y += 1
   } else if not (a and b) {
