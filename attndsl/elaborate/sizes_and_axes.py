@@ -178,8 +178,9 @@ def made_axis(term: tree.AxisTerm, frame: Frame, length: Size, origin: Size | No
     if term.name is None and isinstance(term.size, tree.Name) and frame.lookup(term.size.text) is None:
         return frame.bind_axis(term.size.text, Axis(term.size.text, length, origin or Size.of(0)), term.span)
     made = axis_of(term, frame)
-    is_new = term.name is not None and origin is not None and axis_in_body(made.name, term.span, frame) is None
-    return Axis(made.name, made.size, origin) if is_new else made
+    if term.name is None or origin is None or axis_in_body(made.name, term.span, frame) is not None:
+        return made
+    return Axis(made.name, made.size, origin)
 
 
 def _numbered(node: tree.Expr, axes: Sequence[Axis]) -> str | None:

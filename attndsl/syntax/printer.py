@@ -323,11 +323,13 @@ def _axis(node: tree.AxisTerm) -> str:
     return f"{node.name.text}={size}" if node.name else size
 
 
-def _side(node: tree.AxisList) -> str:
-    """A side of an arrow, bare if it was written bare: then the list and its one entry have the same extent."""
+def _side(node: tree.AxisList, named: bool = False) -> str:
+    """A side of an arrow, bare if it was written bare: then the list and its one entry have the same extent. Only the
+    right side may have a name there (`named`)."""
     if len(node.terms) == 1:
         (term,) = node.terms
-        if term.size is not None and (term.span.start, term.span.end) == (node.span.start, node.span.end):
+        is_bare = (term.span.start, term.span.end) == (node.span.start, node.span.end)
+        if is_bare and term.size is not None and (named or term.name is None):
             return _axis(term)
     return _axes(node)
 
@@ -376,7 +378,7 @@ def _spelled(node: tree.Expr, indent: str) -> tuple[str, int]:
         case tree.List():
             return _axes(node.axes), POSTFIX
         case tree.Arrow():
-            return f"{_side(node.source)} -> {_side(node.target)}", POSTFIX
+            return f"{_side(node.source)} -> {_side(node.target, named=True)}", POSTFIX
         case tree.Scope() | tree.Repeat() | tree.Scan():
             return _region(node, indent), OPERAND
 
