@@ -142,7 +142,15 @@ def _size(size: Size, frame: Frame, span: Span) -> Value:
     if below == Size.of(1):
         return frame.builder.emit(ops.SizeOf(size))
     parts = (Evaluated(_size(part, frame, span), span) for part in (size * below, below))
-    return emit(frame, written("/")(), span, *parts)
+    return emit(frame, written("//" if _is_whole(size, below, frame) else "/")(), span, *parts)
+
+
+def _is_whole(size: Size, below: Size, frame: Frame) -> bool:
+    """Whether it has been required that `below` divides `size * below`."""
+    if ((size * below) % below).substitute(frame.equal.sizes) == Size.of(0):
+        return True
+    required = (c for c in frame.elaborator.constraints.values() if c.relation == "divides")
+    return any(denominator(size - c.left / c.right) == Size.of(1) for c in required)
 
 
 def _emit_formula(formula: Formula, frame: Frame, span: Span) -> Value:

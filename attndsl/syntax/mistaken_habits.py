@@ -30,6 +30,10 @@ def typeless(place: ParserPlace) -> Diagnostic | None:
 def half(place: ParserPlace) -> Diagnostic | None:
     """`x if heads > 1`, `repeat depth {`, `else too long`."""
     text, token = place.text, place.token
+    if place.kind == "COMMA" and place.first_word == "require":
+        return place.say(
+            "E0010", "a `require` has one condition", help="join them with `and`, or write one on a line each"
+        )
     if place.kind in (NEWLINE, END, "COMMA", "RPAR") and "ELSE" in place.expected and place.first_word != "if":
         return place.say("E0010", "`else` is missing", label="a value needs both cases", help="write `… if … else …`")
     if place.kind == "LBRACE" and place.first_word in ("repeat", "scan") and {"IN"} <= place.expected:

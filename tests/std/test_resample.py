@@ -78,6 +78,23 @@ def test_what_is_linear_stays_so_away_from_the_ends() -> None:
     assert np.allclose(meaning(text, {"x": x})["y"][6:-6, 0], places[6:-6], atol=1e-12)
 
 
+def test_halves_of_an_even_length_are_whole_lengths() -> None:
+    """From a length that a convolution halved, which goes by its requirement, and to one that is calculated."""
+    text = """
+model M(width=2) {
+  input x: [B, T, width] where T % 2 == 0
+  output y = x + resize(mean_pool(x, 4, stride=2, pad=1), T, triangle)
+  output z = resize(x, T / 2, triangle)
+  output share = x * (T / 2)
+}
+"""
+    x = drawn(1, 6, 2)
+    found = meaning(text, {"x": x})
+    assert found["y"].shape == x.shape
+    assert np.allclose(found["z"], (x[:, ::2] + x[:, 1::2]) / 2, atol=1e-14)
+    assert np.allclose(found["share"], 3 * x, atol=1e-14)
+
+
 @pytest.mark.torch
 def test_positions_of_a_picture_of_another_size() -> None:
     """A whole usage: a class token's position stays, the grid's are resized, on both backends, with gradients."""
