@@ -239,7 +239,7 @@ def _match_axis(
                 note=_now(inner, expected.size, outer.size),
                 help=f"write `{name}={outer.name}`"
                 if name in (p.name.text for p in block.hyperparameters)
-                else _one_size(expected.size, outer.size, inner),
+                else (*_one_size(expected.size, outer.size, inner), *_handed_on(given, outer, before, bound, inner)),
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
@@ -255,12 +255,19 @@ def _any_more(parameter: tree.Parameter, rank: int) -> str | tuple[()]:
     return f"where there may be more axes in front, declare `{parameter.name.text}: [{axes}]`"
 
 
-def _one_size(a: Size, b: Size, frame: Frame) -> str | tuple[()]:
+def _one_size(a: Size, b: Size, frame: Frame) -> tuple[str, ...]:
     """What makes one size of two that are the same number now."""
     now = a.known(frame.elaborator.sizes)
     if a == b or now is None or now != b.known(frame.elaborator.sizes):
         return ()
-    return f"both are {now} now; if they are the same whatever they are set to, say so: `require {b} == {a}`"
+    return (f"both are {now} now; if they are the same whatever they are set to, say so: `require {b} == {a}`",)
+
+
+def _handed_on(given: Evaluated, own: Axis, other: Axis, bound: BoundAxes, inner: Frame) -> tuple[str, ...]:
+    """How the axis that the library's attention made gets the size that a tensor has which is captured for it."""
+    if given not in bound.captured or own.name != str(own.size) or inner.viewpoint.in_user_file:
+        return ()
+    return (f"or have `{other.name}` made with this size, as by `attention(…, head={own.name})`",)
 
 
 def _now(frame: Frame, *sizes: Size) -> tuple[str, ...]:
