@@ -157,6 +157,7 @@ def _match(
             given.span,
             axes_text(value.type.axes),
             other=declared,
+            help=_in_groups(missing, [a for a in inner.enclosing.rest or () if a not in rest], inner),
         )
     names = [t.size.text for t, _ in pairs if isinstance(t.size, tree.Name)]
     for term, outer in pairs:
@@ -243,6 +244,17 @@ def _match_axis(
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
+
+
+def _in_groups(missing: Sequence[Axis], lacking: Sequence[Axis], frame: Frame) -> tuple[str, ...]:
+    """What to write where a tensor has fewer of something than another one, as keys have fewer heads than queries."""
+    sizes = frame.elaborator.sizes
+    for few, many in ((few, many) for few in missing for many in lacking):
+        groups = (many.size / few.size).known(sizes)
+        if groups is not None and groups == groups // 1 and groups > 1:
+            way = f"rearrange(…, [{many}] -> [{few}, group={many.size} / {few.size}])"
+            return (f"where groups of `{many.name}` share one `{few.name}`, write `{way}` for the other tensor",)
+    return ()
 
 
 def _any_more(parameter: tree.Parameter, rank: int) -> str | tuple[()]:

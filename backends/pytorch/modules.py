@@ -137,7 +137,7 @@ class Layers:
         if all(case == i % len(names) for i, case in enumerate(cases)):
             return f"nn.ModuleList({choice}[{own} % {len(names)}]{made} for {own} in range({loop.text}))"
         if own in given:
-            return f"nn.ModuleList({choice}[case]{made} for {own}, case in enumerate({cases}))"
+            return f"nn.ModuleList({choice}[case]{made} for ({own}, case) in enumerate({cases}))"
         return f"nn.ModuleList({choice}[case]{made} for case in {cases})"
 
     def _plain_list(self, body: Part, address: str, rounds: Box, loop: RepeatForm | None) -> str:

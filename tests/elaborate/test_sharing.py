@@ -59,6 +59,7 @@ def test_a_program_is_what_it_is_written_out(seed: int) -> None:
 @pytest.mark.torch
 @settings(max_examples=8, deadline=None)
 @given(strategies.integers(0, 10**6))
+@example(1706)  # a body by case and index whose list is longer than a line
 @example(1406)  # a number made of an outer index, read by an inner repeat that has a class
 def test_pytorch_agrees_on_it(seed: int) -> None:
     from attndsl.backends.pytorch.program import TorchProgram
