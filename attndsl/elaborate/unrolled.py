@@ -57,7 +57,7 @@ def _elements(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> tuple
             f"only a list has elements, but this is {describe(given)}",
             node.count.span,
             other=Label(node.element.span, "the element"),
-            help=f"give one name, the counter: `repeat {node.name.text} in …`",
+            help=f"give one name, the index: `repeat {node.name.text} in …`",
         )
     if isinstance(given, Number):
         given = Number(decided(given).value, given.size, given.axis, None, given.is_bool)

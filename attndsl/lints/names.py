@@ -46,7 +46,7 @@ _UNREAD = {
 _HIDDEN = {
     "hyperparameter": "the hyperparameter",
     "size": "the size",
-    "counter": "the counter of the repeat",
+    "counter": "the index of the repeat",
 }
 Body = tree.Scope | tree.Repeat | tree.Scan
 

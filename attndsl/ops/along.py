@@ -39,7 +39,7 @@ class Along(Single):
 
 
 class CumSum(Along):
-    """The running sum along `over`, each place included; bools count."""
+    """The running sum along `over`, each element included; bools count."""
 
     __slots__ = ()
     name = "cumsum"
@@ -54,7 +54,7 @@ class CumSum(Along):
 
 
 class CumProd(Along):
-    """The running product along `over`, each place included; bools count as 0 and 1."""
+    """The running product along `over`, each element included; bools count as 0 and 1."""
 
     __slots__ = ()
     name = "cumprod"

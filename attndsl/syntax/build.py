@@ -433,7 +433,7 @@ class TreeBuilder(ExpressionBuilder):
         for other in rest[1:]:
             self.complain(
                 "E0010",
-                "a `repeat` has at most two names: the counter and the element",
+                "a `repeat` has at most two names: the index and the element",
                 other.span,
                 help="as in `repeat stage, depth in depths { … }`",
             )

@@ -384,7 +384,7 @@ def place_in(found: List, at: OperandLike, span: Span) -> int:
     if place.value is None:
         raise error(
             "E0404", f"which element is meant depends on the size of an input: `{place}`", at.span,
-            help="an index of a list is a number, or the counter of a `repeat`",
+            help="an index of a list is a number, or the index of a `repeat`",
         )  # fmt: skip
     if place.value not in range(count):
         which = f"they are counted from 0 to {count - 1}" if count else ()
