@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from attndsl.diagnostics import did_you_mean
+from attndsl.diagnostics import did_you_mean, listed
 
 USAGE = 2  # the exit code of a command line that makes no sense
 
@@ -190,7 +190,7 @@ def add_backend(parser: Parser, *, default: str | None = None) -> None:
     from attndsl.running import backends
 
     known = backends.backends().values()
-    described = _either([each.name + (f" (`{each.install}`)" if each.install else "") for each in known])
+    described = listed([each.name + (f" (`{each.install}`)" if each.install else "") for each in known], "or")
     if default is None:
         default = " where it is installed, else ".join(each.name for each in backends.by_preference())
     parser.add_argument(
@@ -216,10 +216,6 @@ def add_dtype(parser: Parser, meaning: str) -> None:
 
     known = dict.fromkeys(dtype for each in backends.backends().values() for dtype in each.dtypes)
     parser.add_argument("--dtype", choices=tuple(known), default="float32", help=meaning)
-
-
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def add_weights(parser: Parser) -> None:

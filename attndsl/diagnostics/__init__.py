@@ -19,7 +19,7 @@ from attndsl.diagnostics.diagnostic import (
     warn,
     warning,
 )
-from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, nearest, quoted, shortened
+from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, listed, nearest, quoted, shortened
 
 __all__ = [
     "MOST_TOLD",
@@ -34,6 +34,7 @@ __all__ = [
     "error",
     "few_suggestions",
     "is_heard",
+    "listed",
     "listening",
     "nearest",
     "quoted",

@@ -8,7 +8,7 @@ one for every three letters of the name), another spelling (`LayerNorm`, `norm_l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -112,6 +112,11 @@ def edit_distance(a: str, b: str, most: int) -> int | None:
         if min(row) > most:
             return None
     return row[-1] if row[-1] <= most else None
+
+
+def listed(parts: Sequence[str], word: str = "and") -> str:
+    """`a, b and c`; empty where there is nothing."""
+    return f" {word} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
 def shortened(text: str, most: int = 60) -> str:

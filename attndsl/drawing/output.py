@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.drawing.dot import to_dot
 from attndsl.drawing.finish import finish
 from attndsl.drawing.levels import Levels
@@ -94,7 +94,7 @@ def picture(
     if format not in FORMATS:
         raise error(
             "E0902", f"a diagram cannot be drawn as `{format}`",
-            help=did_you_mean(format, FORMATS) or f"there are {', '.join(FORMATS[:-1])} and {FORMATS[-1]}",
+            help=did_you_mean(format, FORMATS) or f"there are {listed(FORMATS)}",
         )  # fmt: skip
     scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
     source = to_dot(scene).source

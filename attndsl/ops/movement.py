@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 ZERO, ONE = Size.of(0), Size.of(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Rename(Single):
-    """The axis `old` goes by another name (and origin)."""
+class Moved(Single):
+    """The elements of its operand, which the axes count in another way."""
 
-    name = "rename"
+    __slots__ = ()
     keeps = ()
     view = True
     moves = True
     role = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rename(Moved):
+    """The axis `old` goes by another name (and origin)."""
+
+    name = "rename"
     old: Axis
     new: Axis
 
@@ -42,14 +48,10 @@ class Rename(Single):
 
 
 @dataclass(frozen=True, slots=True)
-class Unflatten(Single):
+class Unflatten(Moved):
     """An axis is taken apart into `parts`, which stand in its place; the last part varies fastest."""
 
     name = "unflatten"
-    keeps = ()
-    view = True
-    moves = True
-    role = "none"
     axis: Axis
     parts: tuple[Axis, ...]
 
@@ -67,15 +69,11 @@ class Unflatten(Single):
 
 
 @dataclass(frozen=True, slots=True)
-class Flatten(Single):
+class Flatten(Moved):
     """The axes `parts` become one, in which the last part varies fastest. It stands where the first of them stood; they
     need not be neighbours."""
 
     name = "flatten"
-    keeps = ()
-    view = True
-    moves = True
-    role = "none"
     parts: tuple[Axis, ...]
     axis: Axis
 
@@ -105,14 +103,10 @@ class Flatten(Single):
 
 
 @dataclass(frozen=True, slots=True)
-class Transpose(Single):
+class Transpose(Moved):
     """The same axes in another order."""
 
     name = "transpose"
-    keeps = ()
-    view = True
-    moves = True
-    role = "none"
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
@@ -130,14 +124,10 @@ class Transpose(Single):
 
 
 @dataclass(frozen=True, slots=True)
-class Broadcast(Single):
+class Broadcast(Moved):
     """x repeated along the axes that it lacks, in the given order."""
 
     name = "broadcast"
-    keeps = ()
-    view = True
-    moves = True
-    role = "none"
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:

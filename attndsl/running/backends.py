@@ -16,7 +16,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
@@ -159,7 +159,7 @@ class Backend:
         E0811 where there is no such device or the backend does not compile, E0812 where it lacks the precision."""
         self._require_packages()
         if dtype is not None and dtype not in self.dtypes:
-            known = f"it computes in {_listed(self.dtypes)}"
+            known = f"it computes in {listed(self.dtypes)}"
             help = _others(lambda b: dtype in b.dtypes) or did_you_mean(dtype, self.dtypes)
             raise error("E0812", f"the {self.title} backend has no precision `{dtype}`: {known}", help=help)
         if compile and not self.compiles:
@@ -169,7 +169,7 @@ class Backend:
             return self.default_device()
         kind = device.partition(":")[0]
         if kind not in self.devices:
-            help = (*_others(lambda b: kind in b.devices), f"or compute on {_listed(self.devices, 'or')}")
+            help = (*_others(lambda b: kind in b.devices), f"or compute on {listed(self.devices, 'or')}")
             raise error("E0811", f"the {self.title} backend has no device `{device}`", help=help)
         self.require_device(device)
         return device
@@ -199,7 +199,7 @@ class Backend:
             reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
             way = f"reinstall it: `pip install --force-reinstall {package}`"
         others = [f"`{each.name}`" for each in backends().values() if each is not self and each.installed]
-        instead = (f"or use another backend: {_listed(others, 'or')}",) if others else ()
+        instead = (f"or use another backend: {listed(others, 'or')}",) if others else ()
         return error("E0810", message, note=reason or (), help=(way, *instead))
 
 
@@ -246,7 +246,7 @@ def find(name: str, also: Sequence[str] = ()) -> Backend:
         raise error("E0723", f"the backend `{name}` cannot be loaded: {_broken[name]}", help="reinstall its package")
     known = (*backends(), *also)
     raise error(
-        "E0723", f"there is no backend `{name}`", help=did_you_mean(name, known) or f"there are {_listed(known)}"
+        "E0723", f"there is no backend `{name}`", help=did_you_mean(name, known) or f"there are {listed(known)}"
     )
 
 
@@ -307,9 +307,4 @@ def _search() -> None:
 def _others(can: Callable[[Backend], bool]) -> tuple[str, ...]:
     """The way out where a backend cannot do what another can."""
     names = [f"`{each.name}`" for each in backends().values() if can(each)]
-    return (f"use a backend that can: {_listed(names, 'or')}",) if names else ()
-
-
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    """`a, b and c`."""
-    return f" {word} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    return (f"use a backend that can: {listed(names, 'or')}",) if names else ()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import Diagnostic, Label, Span
+from attndsl.diagnostics import Diagnostic, Label, Span, listed
 from attndsl.syntax.lexer import NEWLINE, Token
 from attndsl.syntax.tables import END
 
@@ -100,9 +100,7 @@ class ParserPlace:
         words += sorted(f"`{spelling[kind]}`" for kind in expected if kind in spelling)
         if NEWLINE in expected or END in expected:
             words.append("the end of the line")
-        if len(words) > 8:
-            return ""
-        return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1] if words else ""
+        return listed(words, "or") if len(words) <= 8 else ""
 
     def unexpected(self) -> Diagnostic:
         expectation = self.expectation()
