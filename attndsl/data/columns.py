@@ -111,12 +111,11 @@ class Table:
             lists.append(list(several))
         return lists
 
-    def images(self, column: str, rows: Sequence[int] | Array | None = None) -> Array:
+    def images(self, column: str) -> Array:
         """Pictures as float32 `[rows, channels, height, width]`: bytes are scaled to 0..1, what is float already stays.
         A column `[rows, height, width]` has one channel. Raises E0711, E0715 (several sizes), E0716 (also floats that
         are NaN or infinite, or that have bytes' values)."""
-        found = self.require(column)
-        chosen = found if rows is None else _taken(found, np.asarray(rows, dtype=np.int64))
+        chosen = self.require(column)
         sizes = {np.shape(picture) for picture in chosen} if isinstance(chosen, list) else set()
         if len(sizes) > 1:
             shown = ", ".join(sorted(str(list(size)) for size in sizes)[:4])

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from attndsl.inspection.report import KEPT_CONVENTION, LayerReport, Report, first_sentence
 from attndsl.records import dataclass
 from attndsl.values import shown_setting
 
 GAP = "  "
-STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cyan": "\x1b[36m", "": ""}
 BODIES = ("repeat", "scan", "scope")
 ELSE = "everything else"
 HEADINGS = ("layer", "output", "shape", "parameters", "total", "FLOPs", "kept")
 
 
-def render_tree(report: Report, *, color: bool = False, width: int = 100) -> str:
-    """The report as text, no line wider than `width` (at least 60) where names allow; with ANSI styles if `color`.
+def render_tree(report: Report, *, width: int = 100) -> str:
+    """The report as text, no line wider than `width` (at least 60) where names allow.
 
     Layers that nobody labelled and that have no parameters are not listed; their costs are in the layer around them.
     """
     width = max(width, 60)
-    paint = _painter(color)
-    blocks = [
-        _header(report, width, paint),
-        _table(report, width, paint),
-        _totals(report, width, paint),
-    ]
+    blocks = [_header(report, width), _table(report, width), _totals(report, width)]
     return "\n".join("\n".join(line.rstrip() for line in block) + "\n" for block in blocks)
 
 
-def quantity(value: int | float, unit: str = "") -> str:
+def quantity(value: int | float) -> str:
     """Three to four digits and a prefix: `291.6 G`, `0`; exact below a thousand."""
     for factor, prefix in ((10**18, "E"), (10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if abs(value) >= factor:
-            return f"{value / factor:.1f} {prefix}{unit}"
-    return f"{value:.0f} {unit}".rstrip()
+            return f"{value / factor:.1f} {prefix}"
+    return f"{value:.0f}"
 
 
 def memory(size: int) -> str:
@@ -46,16 +40,12 @@ def memory(size: int) -> str:
     return f"{size} B"
 
 
-def _painter(color: bool) -> Callable[[str, str], str]:
-    return lambda text, style: f"{STYLES[style]}{text}\x1b[0m" if color and style and text.strip() else text
-
-
 # ---------------------------------------------------------------- header and totals
 
 
-def _header(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+def _header(report: Report, width: int) -> list[str]:
     title = report.model if report.variant is None else f"{report.model}:{report.variant}"
-    lines = [paint(_cut(title, width), "bold")]
+    lines = [_cut(title, width)]
     if report.doc:
         lines += _wrap(first_sentence(report.doc).split(), "", width)
     settings = [f"{name} = {shown_setting(value)}" for name, value in report.hyperparameters.items()]
@@ -67,7 +57,7 @@ def _header(report: Report, width: int, paint: Callable[[str, str], str]) -> lis
     return lines
 
 
-def _totals(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+def _totals(report: Report, width: int) -> list[str]:
     totals = report.totals
     rows = (
         ("parameters", f"{totals.parameters:,}", f"{memory(totals.parameter_bytes)} in float32"),
@@ -82,10 +72,7 @@ def _totals(report: Report, width: int, paint: Callable[[str, str], str]) -> lis
     second = max(len(value) for _, value, _ in rows)
     lines = []
     for name, value, remark in rows:
-        lead = f"{name:<{first}}{GAP}{value:>{second}}{GAP}"
-        wrapped = _wrap(remark.split(), lead, width)
-        lines.append(paint(wrapped[0][: len(lead)], "bold") + wrapped[0][len(lead) :])
-        lines += wrapped[1:]
+        lines += _wrap(remark.split(), f"{name:<{first}}{GAP}{value:>{second}}{GAP}", width)
     for item in report.shared:
         users = ", ".join(item.used_by)
         lines += _wrap(f"* {item.address} is shared, counted once; also read by: {users}".split(), "", width)
@@ -109,18 +96,15 @@ def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    tree: str
-    name: str
-    kind: str
+    label: str
     cells: tuple[str, ...]
-    is_body: bool
 
 
-def _table(report: Report, width: int, paint: Callable[[str, str], str]) -> list[str]:
+def _table(report: Report, width: int) -> list[str]:
     for exact in (True, False):  # parameters to the digit, unless that takes too much room
         lines = list(_lines(report, exact))
         rest = [max(map(len, column)) for column in zip(HEADINGS[1:], *(line.cells for line in lines), strict=True)]
-        layer = max([len(HEADINGS[0]), *(len(_label(line)) for line in lines)])
+        layer = max([len(HEADINGS[0]), *(len(line.label) for line in lines)])
         missing = layer + sum(rest) + len(GAP) * len(rest) - width
         if missing <= 0:
             break
@@ -129,22 +113,10 @@ def _table(report: Report, width: int, paint: Callable[[str, str], str]) -> list
         cut = max(min(missing, widths[index] - least), 0)
         widths[index] -= cut
         missing -= cut
-    aligned = [_align(HEADINGS[0], widths[0])] + [
-        _align(text, size, right=i > 1) for i, (text, size) in enumerate(zip(HEADINGS[1:], widths[1:], strict=True))
+    return [
+        GAP.join(_align(text, size, right=i > 2) for i, (text, size) in enumerate(zip(row, widths, strict=True)))
+        for row in (HEADINGS, *((line.label, *line.cells) for line in lines))
     ]
-    rows = [paint(GAP.join(aligned), "dim")]
-    for line in lines:
-        text = _align(_label(line), widths[0])
-        tree, name = text[: len(line.tree)], text[len(line.tree) :]
-        end = len(line.name)
-        first = paint(tree, "dim") + paint(name[:end], "bold" if line.is_body else "cyan") + paint(name[end:], "dim")
-        cells = [_align(c, n, right=i > 1) for i, (c, n) in enumerate(zip(line.cells, widths[1:], strict=True))]
-        rows.append(GAP.join([first, *cells]))
-    return rows
-
-
-def _label(line: _Line) -> str:
-    return f"{line.tree}{line.name} {line.kind}".rstrip()
 
 
 def _lines(report: Report, exact: bool) -> Iterator[_Line]:
@@ -156,7 +128,7 @@ def _lines(report: Report, exact: bool) -> Iterator[_Line]:
     flops, kept = sum(layer.flops for layer in rest), sum(layer.activation_bytes for layer in rest)
     if flops or kept:
         cells = ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else "")
-        yield _Line("", ELSE, "", cells, True)
+        yield _Line(ELSE, cells)
 
 
 def _is_listed(layer: LayerReport) -> bool:
@@ -168,11 +140,12 @@ def _branch(
 ) -> Iterator[_Line]:
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1
-        name = layer.name + (f" × {layer.repeats:,}" if layer.repeats is not None else "")
+        label = "" if is_top else indent + ("└ " if last else "├ ")
+        label += layer.name + (f" × {layer.repeats:,}" if layer.repeats is not None else "")
+        label += "*" if layer.path in shared else ""
+        label += "" if layer.kind in BODIES or layer.kind == layer.name else f" {layer.kind}"
         yield _Line(
-            "" if is_top else indent + ("└ " if last else "├ "),
-            name + ("*" if layer.path in shared else ""),
-            "" if layer.kind in BODIES or layer.kind == layer.name else layer.kind,
+            label,
             (
                 f"[{', '.join(layer.output)}]" if layer.output else "",
                 "×".join(map(str, layer.shape)) if layer.shape else "",
@@ -182,7 +155,6 @@ def _branch(
                 quantity(layer.flops) if layer.flops else "",
                 memory(layer.activation_bytes) if layer.activation_bytes else "",
             ),
-            layer.kind in BODIES,
         )  # fmt: skip
         inner = tuple(child for child in layer.children if _is_listed(child))
         yield from _branch(inner, "" if is_top else indent + ("  " if last else "│ "), shared, exact, False)

@@ -41,17 +41,16 @@ def load_data(
     cache: Path,
     say: Callable[[str], None] = lambda text: None,
     tokenizer: Tokenizer | None = None,
-    labels: Sequence[str] | None = None,
 ) -> TrainingData:
     """Read the data that the recipe's objective takes, split them, make the tokenizer (unless one is given) and find
-    the classes (unless they are given).
+    the classes.
 
     `data` are paths, `example:NAME`, or for tables what Python has (`attndsl.data.table.read_table`). Raises E0701 to
     E0709, what reading a table raises, and E0711 (a column that is not there).
     """
     if recipe.objective.about.data == Data.TEXT:
         return _text(data, recipe, cache, say, tokenizer)
-    return _table(data, recipe, say, tokenizer, labels)
+    return _table(data, recipe, say, tokenizer)
 
 
 def _several(data: Data) -> str:
@@ -97,18 +96,12 @@ def _of_dataset(found: Dataset, paths: Sequence[str] | None) -> TrainingData:
     )  # fmt: skip
 
 
-def _table(
-    data: Any,
-    recipe: Recipe,
-    say: Callable[[str], None],
-    tokenizer: Tokenizer | None,
-    labels: Sequence[str] | None,
-) -> TrainingData:
+def _table(data: Any, recipe: Recipe, say: Callable[[str], None], tokenizer: Tokenizer | None) -> TrainingData:
     from attndsl.data.table import read_table, split_table
 
     choice = recipe.objective
     table = read_table(data, choice.about.columns(choice))
-    classes = tuple(labels) if labels is not None else choice.about.labels_of(choice, table)
+    classes = choice.about.labels_of(choice, table)
     train, held_out = split_table(table, recipe.held_out)
     if not len(train):
         raise error("E0704", f"{table.origin} has no rows to train on", help="give more rows")
