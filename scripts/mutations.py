@@ -60,8 +60,8 @@ FAULTS = (
     Fault(
         "joined-origin",
         "attndsl/elaborate/joining.py",
-        "Axis(term.size.text, total, -earlier)",
-        "Axis(term.size.text, total, -total)",
+        "made_axis(term, g.frame, total, -earlier)",
+        "made_axis(term, g.frame, total, -total)",
         "tests/elaborate/test_meaning.py",
         "the positions of a concatenation count from the wrong place",
     ),
