@@ -33,6 +33,13 @@ def unrolled(node: tree.Repeat, given: CompileTimeValue, frame: Frame) -> Compil
     with frame.elaborator.budget.unrolling(node.name.text, count):
         for i, element in enumerate(elements):
             emitted.append(_round(node, i, element, place, around, frame))
+    if count == 0 and any(isinstance(statement, tree.Emit) for statement in node.body):
+        raise error(
+            "E0113",
+            f"nothing is emitted: the body of `{node.name.text}` is written out 0 times, and its result has no type",
+            node.span,
+            help="put an `if` around it, or hand a value on under a name that is made outside",
+        )
     own = [item.name.text for item in node.carried]
     for name in _carried(node, frame):
         value = around.names[name].value if name in around.names else None
