@@ -77,6 +77,15 @@ def _unknown(declared: tree.Declared, name: str, value: Evaluated, call: Span, f
     )
 
 
+def _as_tensor(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated) -> str | tuple[str, ...]:
+    """What to write where a tensor is given for a hyperparameter."""
+    if value.value.type.dtype == "bool":  # type: ignore[union-attr]
+        return f"the mask of such keys is `keys({value.span.text})`"
+    if isinstance(declared, tree.Block) and not declared.tensors:
+        return f"a block takes a tensor with its type: `block {declared.name.text}({parameter.name.text}: [*]) -> [*]`"
+    return ()
+
+
 def _known(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated) -> Evaluated:
     """The value of a hyperparameter; raises E0104 where it is a tensor."""
     if isinstance(value.value, Value):
@@ -86,7 +95,7 @@ def _known(declared: tree.Declared, parameter: tree.Parameter, value: Evaluated)
             f"{describe(value.value)}",
             value.span,
             other=Label(parameter.span, "declared here"),
-            help=f"the mask of such keys is `keys({value.span.text})`" if value.type.dtype == "bool" else (),
+            help=_as_tensor(declared, parameter, value),
         )
     return value
 

@@ -1498,4 +1498,17 @@ model M(labels=3, width=4, vocab=10) {
 """,
         ("E0203", 5),
     ),
+    wrong(
+        "a_block_whose_tensor_has_no_type",
+        """
+block swish(x) {
+  return x * sigmoid(x)
+}
+model M(width=4) {
+  input x: [B, width]
+  output y = swish(x)
+}
+""",
+        ("E0104", 6, 1),
+    ),
 ]
