@@ -179,7 +179,7 @@ Every shipped spec and variant is compared with the published implementation: a 
 all differ is written by the one and loaded by the other, through the spec's own `weights` section, and both are asked
 the same. The numbers below are the largest differences that were found: of any output, at a position that counts; of
 the loss; and of any parameter's gradient, relative to the largest element of that gradient (or to a hundredth of the
-largest of all gradients, where that is more). They stand in pairs, float32 · float64, and the tests allow
+largest of all gradients, where that is more). They are given in pairs, float32 · float64, and the tests allow
 {float32:.0e} · {float64:.0e}.
 
 This page is written by `{command}`, which measures everything again (with `--only gpt2`, one spec). What it

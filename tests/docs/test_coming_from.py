@@ -26,7 +26,9 @@ def test_the_page_is_what_the_compiler_answers() -> None:
 def test_what_is_to_be_written_is_right(written: str, here: str) -> None:
     code = re.fullmatch(r"`(.+)`", here)
     if code is None:  # a sentence: nothing is to be written
-        assert "leave it out" in here or "goes by its own name" in here or here.startswith("declare it")
+        assert (
+            "leave it out" in here or "refer to a layer or a value by its name" in here or here.startswith("declare it")
+        )
         return
     statement = re.sub(r"\{ … \}", "{\n x += 1\n }", PAGE.unescaped(code[1]))
     elaborate(open_text(PAGE.in_frame(TEXT, statement)), {})
