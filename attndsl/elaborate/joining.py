@@ -142,7 +142,8 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
 
 def _target(term: tree.AxisTerm, g: PrimitiveCall) -> Axis | None:
     """The axis that a name on the right of an arrow stands for; None for a name that nothing has yet."""
-    return None if g.frame.lookup(term.span.text) is None else axis_of(term, g.frame)
+    is_new = term.name is None and g.frame.lookup(term.span.text) is None
+    return None if is_new else axis_of(term, g.frame)
 
 
 def _new(term: tree.AxisTerm, axis: Axis, g: PrimitiveCall) -> Axis:

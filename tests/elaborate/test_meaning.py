@@ -249,6 +249,19 @@ model M() {
     assert np.allclose(meaning(text, {"x": x})["y"], np.stack(rows, axis=1), atol=1e-14)
 
 
+def test_axes_of_windows_may_be_written_with_their_sizes() -> None:
+    x = drawn(2, 5)
+    named, sized = (
+        meaning(
+            f"model M() {{ input x: float[B, T]\n output y = sum(windows(x, over=T -> [{axes}], size=3), over=R) }}",
+            {"x": x},
+        )["y"]
+        for axes in ("U, R", "U=T - 2, R=3")
+    )
+    assert named.shape == (2, 3)
+    assert (named == sized).all()
+
+
 def test_positions_count_from_what_stands_before() -> None:
     text = """
 model M() {
