@@ -86,7 +86,8 @@ def _applied(
             f"`{primitive.name}` takes {high} operand{'s' if high != 1 else ''}",
             positional[high].span,
             "one too many",
-            help=_surplus(primitive.name, positional, keywords, high),
+            help=_surplus(primitive.name, positional, keywords, high)
+            or (option_advice(span, "dim", frame) if "over" in rule.keywords and "over" not in keywords else ()),
         )
     if len(positional) < low:
         if not positional and not keywords and low:

@@ -303,11 +303,14 @@ def _wrong_kind(operator: str, takes: str, operand: OperandLike) -> AttnError:
         what = described(value)  # type: ignore[arg-type]
         return error("E0104", f"`{operator}` takes a list, but this is {what}", operand.span, help="as in `[1, 2, 3]`")
     way = {NUMBERS: "compare it with something, or convert it with `int(…)`", BOOLEANS: "compare it with something"}
+    number = "use a number, or a hyperparameter that is one"
+    if isinstance(value, Text) and value.text.lower().strip("+-") in ("inf", "infinity"):
+        number = f"infinity is written `{'-' * value.text.startswith('-')}inf`"
     return error(
         "E0104",
         f"`{WRITTEN.get(operator, operator)}` takes {takes}, but this is {described(value)}",  # type: ignore[arg-type]
         operand.span,
-        help=way.get(takes, ()) if isinstance(value, Number) else "use a number, or a hyperparameter that is one",
+        help=way.get(takes, ()) if isinstance(value, Number) else number,
     )
 
 
