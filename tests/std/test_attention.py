@@ -147,7 +147,7 @@ model M(width=4) {
 """
     addresses = [info.address for info in attndsl.parse(text).graph.parameters if not info.address.endswith("bias")]
     assert addresses == ["o.linear.weight", "o.gain", "o.linear_2.weight", "o.last.weight"]
-    with pytest.raises(AttnError, match="no part of an address"):
+    with pytest.raises(AttnError, match="adds no part to the addresses"):
         attndsl.parse(text.replace("y = linear(x, D)", "param _: [D]\n  y = x"))
 
 
