@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from math import lcm
 
 from attndsl.diagnostics import Label, Span, did_you_mean, error
 from attndsl.elaborate.bounds import few_axes
@@ -12,7 +13,7 @@ from attndsl.elaborate.cases import decided
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, describe
 from attndsl.graph import Axis, Type
-from attndsl.sizes import Constraint, Opaque, Size, at_least_zero
+from attndsl.sizes import ONE, Constraint, Opaque, Size, at_least_zero
 from attndsl.syntax import tree
 from attndsl.values import Number
 
@@ -83,18 +84,11 @@ def denominator(size: Size) -> Size:
     below: dict[object, int] = {}
     factor = 1
     for monomial, coefficient in size.terms.items():
-        factor = factor * coefficient.denominator // _gcd(factor, coefficient.denominator)
+        factor = lcm(factor, coefficient.denominator)
         for atom, exponent in monomial:
             if exponent < 0:
                 below[atom] = max(below.get(atom, 0), -exponent)
     return Size({tuple(sorted(below.items(), key=lambda item: str(item[0]))): Fraction(factor)})  # type: ignore[arg-type]
-
-
-ONE = Size.of(1)
-
-
-def _gcd(a: int, b: int) -> int:
-    return a if b == 0 else _gcd(b, a % b)
 
 
 def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, known: bool = False) -> Axis:

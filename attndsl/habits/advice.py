@@ -377,13 +377,3 @@ FORMS: dict[str, Callable[[ForeignCall, str | None], str]] = {
     "flattened": _flattened, "reshaped": _reshaped, "swapped": _swapped, "moved": _moved, "permuted": _permuted,
     "activation": _activation,
 }  # fmt: skip
-
-__all__ = [
-    "KnownNames",
-    "advise",
-    "advise_layer",
-    "advise_option",
-    "advise_product",
-    "advise_statement",
-    "advise_subscript",
-]

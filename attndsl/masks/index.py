@@ -12,9 +12,7 @@ from typing import Union
 
 from attndsl.graph import FLOAT, Value
 from attndsl.records import dataclass
-from attndsl.sizes import Size
-
-ZERO, ONE = Size.of(0), Size.of(1)
+from attndsl.sizes import ONE, ZERO, Size
 
 
 @dataclass(frozen=True, slots=True)

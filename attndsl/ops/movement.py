@@ -15,8 +15,6 @@ from attndsl.types import Axis, Type
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
 
-ZERO, ONE = Size.of(0), Size.of(1)
-
 
 class Moved(Single):
     """The elements of its operand, which the axes count in another way."""

@@ -10,13 +10,11 @@ from attndsl.ops import rules
 from attndsl.ops.arrays import places, scatter_add
 from attndsl.ops.base import Call, Mismatch, Op, Single
 from attndsl.records import dataclass
-from attndsl.sizes import Size
+from attndsl.sizes import ONE, ZERO, Size
 from attndsl.types import INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
-
-ZERO, ONE = Size.of(0), Size.of(1)
 
 
 class Picked(Single):

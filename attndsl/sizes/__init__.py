@@ -6,10 +6,12 @@ values; and `Constraint`, which is decided where values are known and kept for l
 
 from attndsl.sizes.constraints import Constraint
 from attndsl.sizes.quotients import at_least_zero
-from attndsl.sizes.size import Size, solve, solved_for_one
+from attndsl.sizes.size import ONE, ZERO, Size, solve, solved_for_one
 from attndsl.sizes.terms import Atom, Opaque, SizeTooLong, readable
 
 __all__ = [
+    "ONE",
+    "ZERO",
     "Atom",
     "Constraint",
     "Opaque",

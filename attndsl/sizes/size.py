@@ -232,6 +232,9 @@ class Size:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
+ZERO, ONE = Size.of(0), Size.of(1)
+
+
 def _symbols_of(atoms: Iterable[Atom]) -> Iterator[str]:
     for atom in atoms:
         if isinstance(atom, str):
