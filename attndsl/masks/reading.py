@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from attndsl.masks.index import (
-    ZERO,
     Atom,
     Compare,
     Every,
@@ -25,7 +24,7 @@ from attndsl.masks.index import (
     negated,
     whole,
 )
-from attndsl.sizes import Size, SizeTooLong, at_least_zero
+from attndsl.sizes import ZERO, Size, SizeTooLong, at_least_zero
 
 
 def replaced(formula: Formula, values: Mapping[Index, LinearSum]) -> Formula:
