@@ -10,7 +10,7 @@ from attndsl.elaborate import Spec, unfit_values
 from attndsl.graph import Graph
 from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.weights.choices import Choice, choice_of
+from attndsl.weights.choices import Choice, asks_tensors, choice_of
 from attndsl.weights.keys import keys_in, operators_of, subject_key
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.solving import check_entry, choice_in, in_order_of_solution
@@ -112,7 +112,7 @@ def outcomes(expression: tree.Expr) -> Iterator[tree.Expr]:
         assert isinstance(expression, tree.Chain)
         for operand in expression.operands:
             yield from outcomes(operand)
-    elif not any(keys_in(expression)):
+    elif not any(keys_in(expression)) and not asks_tensors(expression):
         yield expression
 
 

@@ -13,7 +13,7 @@ from attndsl.records import dataclass
 from attndsl.syntax import tree
 from attndsl.values import CONSTANTS, Number, Plain, Reference, Text, equal, written
 
-CHOOSE, COUNT, ABSENT = "choose", "count", "absent"
+CHOOSE, COUNT, HAS, ABSENT = "choose", "count", "has", "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,24 @@ def counted(expression: tree.Expr) -> tree.Expr | None:
     if len(expression.arguments) != 1 or expression.arguments[0].name is not None:
         raise error("E0632", "`count` takes one published key", expression.span, help="`count(id2label) or 2`")
     return expression.arguments[0].value
+
+
+def tensor_named(expression: tree.Expr) -> str | None:
+    """The name that `has("…")` asks the file's tensors for; None where the expression is no such call."""
+    if not is_call_of(expression, HAS):
+        return None
+    assert isinstance(expression, tree.Call)
+    name = expression.arguments[0].value if len(expression.arguments) == 1 else None
+    if not isinstance(name, tree.String) or expression.arguments[0].name is not None:
+        raise error(
+            "E0632", "`has` takes the name of one published tensor", expression.span, help='`not has("lm_head.weight")`'
+        )
+    return name.value
+
+
+def asks_tensors(expression: tree.Expr) -> bool:
+    """Whether an expression depends on which tensors a file has."""
+    return any(isinstance(node, tree.Call) and is_call_of(node, HAS) for node in tree.walk(expression))
 
 
 def choice_of(expression: tree.Expr) -> Choice | None:

@@ -6,7 +6,8 @@ A section says `width = n_embd` (a hyperparameter and an expression of published
 - a name is a key, a dotted name a key inside a key (`rope_scaling.factor`);
 - `key or value` is the key's value, or where the file lacks the key (or says null) the other: the published default;
 - arithmetic works both ways as long as one unknown key can be solved for;
-- `choose(key, "published" -> value, …)` is a table, `count(id2label)` the number of labels.
+- `choose(key, "published" -> value, …)` is a table, `count(id2label)` the number of labels;
+- `has("lm_head.weight")` is whether the weights have a tensor: what a configuration does not say. It is only read.
 
 `experts <- n_routed + n_shared` is read like `=`, and never written: an export in which the other keys say something
 else is refused. `heads = encoder_heads = decoder_heads` asks the keys to agree, and writes both.
@@ -25,7 +26,7 @@ from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean, error, is_h
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Absent, List, Number, Plain, Reference, described, equal, not_a_condition, written
-from attndsl.weights.choices import ABSENT
+from attndsl.weights.choices import ABSENT, asks_tensors
 from attndsl.weights.keys import Keys, Lookup, key_of, keys_in, lookup_in, operators_of, shown
 
 Config = dict[str, Any]
@@ -67,9 +68,10 @@ def config_settings(
     *,
     source: str = "config.json",
     without: Collection[str] = (),
+    tensors: Collection[str] | None = None,
 ) -> dict[str, Plain]:
     """The hyperparameters that a published configuration gives, by what the section says; those `without` which it is
-    asked are not looked at.
+    asked are not looked at, nor, without the names of the `tensors` beside it, those that depend on these.
 
     Raises E0614 where a requirement is not met, E0615 where a key is missing, E0616 where a value is not a number, text
     or boolean, E0104 and E0405 where it cannot be computed with. Warns (W0601) of each key, also inside
@@ -81,11 +83,13 @@ def config_settings(
     for entry in section.config:
         if entry.ignored or (entry.name is not None and entry.name.text in without):
             continue
+        if tensors is None and asks_tensors(entry.value):
+            continue
         try:
             if entry.name is None:
                 require(entry, lookup, source)
             else:
-                value = Keys(lookup).evaluate(entry.value)
+                value = Keys(lookup, tensors or ()).evaluate(entry.value)
                 for part in value.values if isinstance(value, List) else (value,):
                     if isinstance(part, Reference) and part.kind == "table":
                         raise error("E0616", f"{source}: `{entry.value.span.text}` is {part.text}", entry.value.span)

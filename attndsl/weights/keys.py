@@ -2,18 +2,18 @@
 
 A name is a key, a dotted name a key inside a key (`rope_scaling.factor`); `key or value` is the key's value, or the
 other one where the file lacks the key or says null; `choose(key, "a" -> b, …)` is what a table says of the key's value,
-`count(key)` how many entries a table or list has.
+`count(key)` how many entries a table or list has; `has("lm_head.weight")` is whether the weights have that tensor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.syntax import tree
 from attndsl.values import CONSTANTS, Absent, Evaluator, List, Number, Plain, Reference, from_python
-from attndsl.weights.choices import ABSENT, Choice, choice_of, counted
+from attndsl.weights.choices import ABSENT, Choice, choice_of, counted, tensor_named
 
 ARCHITECTURES = "architectures"
 """A key whose value is a list of one text, compared and written as if it were the text."""
@@ -62,10 +62,11 @@ def subject_key(choice: Choice) -> str | None:
 
 
 class Keys(Evaluator):
-    """Expressions in a `config`: their names are the published keys that `lookup` finds."""
+    """Expressions in a `config`: their names are the published keys that `lookup` finds; `tensors` are the names of
+    those beside it."""
 
-    def __init__(self, lookup: Lookup) -> None:
-        self.lookup = lookup
+    def __init__(self, lookup: Lookup, tensors: Collection[str] = ()) -> None:
+        self.lookup, self.tensors = lookup, tensors
 
     def find(self, node: tree.Name) -> Plain | None:
         if node.text == ABSENT:
@@ -82,7 +83,7 @@ class Keys(Evaluator):
         return any(True for _ in keys_in(node))
 
     def parts(self, node: tree.Expr) -> tuple[tree.Expr, ...] | None:
-        if key_of(node) is not None:
+        if key_of(node) is not None or tensor_named(node) is not None:
             return ()
         if (choice := choice_of(node)) is not None:
             if subject_key(choice) is None:
@@ -103,6 +104,8 @@ class Keys(Evaluator):
     def other(self, node: tree.Expr) -> Plain:
         if (key := key_of(node)) is not None:
             return from_json(self._present(key, node), key)
+        if (tensor := tensor_named(node)) is not None:
+            return Number.of(tensor in self.tensors)
         if (choice := choice_of(node)) is not None:
             return self._chosen(choice)
         table = counted(node)

@@ -88,7 +88,8 @@ def export_huggingface(
     check_arrays(arrays, graph)
     require_config(section, graph)
     mapping = WeightMap(section, graph)
-    config = {**published_config(section, hyperparameters_of(graph), labels), **(ids or {})}
+    names = [item.full_name(True) for item in mapping.items() if item.line.gives]
+    config = {**published_config(section, hyperparameters_of(graph), labels, names), **(ids or {})}
     _check_target(target, force)
     published: dict[str, Array] = {}
     for item in mapping.items():

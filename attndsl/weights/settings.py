@@ -224,7 +224,7 @@ def published_settings(
     failures: list[AttnError] = []
     for section in configured:
         try:
-            return config_settings(section, config, source=str(source.config), without=without)
+            return config_settings(section, config, source=str(source.config), without=without, tensors=source.names)
         except AttnError as raised:
             failures.append(raised)
     raise next((f for f in failures if f.diagnostics[0].code != "E0614"), failures[0])
@@ -241,7 +241,7 @@ def check_settings(
         found = own_settings(source) or {}
     elif source.config is not None and section.config:
         config = read_json(source.config, "E0613")
-        found = config_settings(section, config, source=str(source.config), without=free)
+        found = config_settings(section, config, source=str(source.config), without=free, tensors=source.names)
     have = hyperparameters_of(graph)
     for name, value in found.items():
         if name in have and name not in free and not agrees(value, have[name]):

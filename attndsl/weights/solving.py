@@ -13,7 +13,7 @@ from attndsl.diagnostics import error
 from attndsl.records import replace
 from attndsl.syntax import tree
 from attndsl.values import Absent, Number, Plain, described, equal, rule_of, to_python, undo, written
-from attndsl.weights.choices import Choice, Row, choice_of, counted
+from attndsl.weights.choices import Choice, Row, asks_tensors, choice_of, counted
 from attndsl.weights.config import Config, alternatives, is_absent, require
 from attndsl.weights.keys import ARCHITECTURES, Keys, is_source, key_of, keys_in, lookup_in, operators_of, subject_key
 
@@ -23,21 +23,33 @@ LABELS, NUMBERS = "id2label", "label2id"
 EXPORTED = "the exported config.json"
 
 
-def published_config(section: tree.Weights, hyperparameters: Mapping[str, Plain], labels: Sequence[str] = ()) -> Config:
+def published_config(
+    section: tree.Weights,
+    hyperparameters: Mapping[str, Plain],
+    labels: Sequence[str] = (),
+    tensors: Collection[str] | None = None,
+) -> Config:
     """The configuration that the hyperparameters mean: the inverse of `config_settings`. `labels` are the names of the
-    classes, where they have any.
+    classes, where they have any, `tensors` those of what is written beside it, where that is known.
 
     Raises E0614 where a requirement does not hold for these hyperparameters, or a value has no published counterpart,
     E0616 where a key would not be a whole number that has to be one."""
     order = in_order_of_solution(section)
     for entry in order:
         check_entry(entry)
-    return _Export(order, hyperparameters, labels).config(section)
+    return _Export(order, hyperparameters, labels, tensors).config(section)
 
 
 def check_entry(entry: tree.ConfigEntry) -> None:
     """What is wrong with an entry whatever the published values are: E0404 for what is not known at compile time, E0628
-    for `absent` where a value is needed, E0632 for a table that is not one."""
+    for `absent` where a value is needed and `has` where an export has to write, E0632 for a table that is not one."""
+    if asks_tensors(entry.value) and not entry.one_way:
+        raise error(
+            "E0628",
+            "which tensors a file has cannot be written in its configuration",
+            entry.value.span,
+            help="mark it as only read: `tied <- …`",
+        )
     for part in (entry.value,) if entry.name is not None else alternatives(entry):
         if entry.name is None and is_absent(part):
             continue
@@ -153,9 +165,13 @@ class _Export:
     """`known` has every key that is solved for already, as JSON has it; None for one that is not written."""
 
     def __init__(
-        self, order: Sequence[tree.ConfigEntry], hyperparameters: Mapping[str, Plain], labels: Sequence[str]
+        self,
+        order: Sequence[tree.ConfigEntry],
+        hyperparameters: Mapping[str, Plain],
+        labels: Sequence[str],
+        tensors: Collection[str] | None,
     ) -> None:
-        self.order, self.hyperparameters, self.labels = order, hyperparameters, labels
+        self.order, self.hyperparameters, self.labels, self.tensors = order, hyperparameters, labels, tensors
         self.values = {entry: hyperparameters[entry.name.text] for entry in order if entry.name is not None}
         self.known: dict[str, Any] = {}
 
@@ -171,7 +187,7 @@ class _Export:
             if entry.name is None and not entry.ignored:
                 _fulfil(entry, config, mapped)
         for entry in section.config:
-            if entry.one_way:
+            if entry.one_way and not (self.tensors is None and asks_tensors(entry.value)):
                 self.agree(entry, config)
         return config
 
@@ -180,7 +196,7 @@ class _Export:
         assert entry.name is not None
         name, wanted = entry.name.text, self.hyperparameters[entry.name.text]
         try:
-            read_back = Keys(lookup_in(config)).evaluate(entry.value)
+            read_back = Keys(lookup_in(config), self.tensors or ()).evaluate(entry.value)
         except Absent as absent:
             raise error(
                 "E0614",

@@ -13,7 +13,8 @@ from attndsl.running import backends
 from attndsl.running.joining import JoinedBatches
 from tests.std.meaning import drawn
 
-CROSS_ENTROPY = """model M(labels=5, weights=[1.0, 2.5, 0.5, 0.0, 3.0], weighted=true, smoothing=0.0, reduction="mean") {
+CROSS_ENTROPY = """
+model M(labels=5, weights=[1.0, 2.5, 0.5, 0.0, 3.0], weighted=true, smoothing=0.0, reduction="mean") {
   require len(weights) == labels
   input x: [B, T, labels]
   input t: int[B, T] where t >= -100, t < labels

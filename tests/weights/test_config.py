@@ -379,3 +379,27 @@ def test_a_key_alone_goes_behind_ignore(entries: str, at: str, says: str) -> Non
     (found,) = raised.value.diagnostics
     assert (found.code, found.primary and found.primary.span.text) == ("E0010", at)
     assert says in " ".join([found.message, *found.helps])
+
+
+def test_the_tensors_say_what_the_configuration_does_not() -> None:
+    """Tied or not, a configuration may be the same; read with the names of the tensors, and checked on export."""
+    section = section_of('weights M from x {\n  config { a = x, tied <- a_key == 1 or not has("head.weight") }\n}\n')
+    config = {"x": 3, "a_key": 2}
+    for tensors, tied in ((["wte.weight"], True), (["wte.weight", "head.weight"], False)):
+        found = config_settings(section, config, tensors=tensors)
+        assert to_python(found["tied"]) is tied
+    assert "tied" not in config_settings(section, config)
+    settings = {"a": from_python(3), "tied": from_python(False)}
+    plain = section_of('weights M from x {\n  config { a = x, tied <- not has("head.weight") }\n}\n')
+    assert published_config(plain, settings, tensors=["head.weight"]) == {"x": 3}
+    with pytest.raises(AttnError, match="it would be read as true"):
+        published_config(plain, settings, tensors=["wte.weight"])
+
+
+def test_asking_for_tensors_otherwise() -> None:
+    with pytest.raises(AttnError, match="E0628"):
+        write({"a": 1, "tied": True}, 'a = x, tied = not has("head.weight")')
+    for asked in ("has(head)", 'has("head", "wte")'):
+        section = section_of(f"weights M from x {{\n  config {{ a = x, tied <- {asked} }}\n}}\n")
+        with pytest.raises(AttnError, match="E0632"):
+            config_settings(section, {"x": 1}, tensors=["head"])

@@ -34,6 +34,7 @@ CONFIGS: dict[str, Config] = {
     "one layer, one head": sized((1, 1), 8, 1, 8, 8, 5, dropout_rate=0.0, layer_norm_epsilon=1e-3),
     "gated, not tied": gated(2, 12, 3, 20, 61, 5),
     "gated by silu, tied": gated(1, 8, 2, 10, 13, 4, feed_forward_proj="gated-silu", tie_word_embeddings=True),
+    "gated, tied and not scaled": gated(2, 9, 3, 10, 13, 2, tie_word_embeddings=True, scale_decoder_outputs=False),
 }
 
 
