@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import attndsl
+from attndsl.elaborate import elaborate, open_spec
 from attndsl.running import backends
 from attndsl.running.joining import JoinedBatches
+from attndsl.weights import load_weights
 from tests.std.meaning import drawn
 
 CROSS_ENTROPY = """
@@ -80,6 +83,49 @@ def test_batches_together_are_what_one_is(weighted: bool, reduction: str) -> Non
     assert sum(parts) == pytest.approx(float(program.run(together, ["loss"])["loss"]), rel=1e-12)
 
 
-def test_another_reduction_is_refused() -> None:
-    with pytest.raises(attndsl.AttnError, match='`reduction` is "mean", "sum" or "none"'):
-        attndsl.parse(CROSS_ENTROPY, reduction="average")
+ADAPTIVE = """
+model M(width=12, classes=20, cutoffs=[4, 10, 15], div=2, bias=false) {
+  input x: [B, T, width]
+  output logits = adaptive_softmax(x, classes, cutoffs, div, bias) as out
+  input t: int[B, T] optional where t < classes
+  output loss = cross_entropy(logits, t, over=classes)
+}
+weights M from torch { "" <-> adaptive_softmax(out) }
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("width", "classes", "cutoffs", "div", "bias"),
+    [(12, 20, [4, 10, 15], 2, False), (9, 11, [1, 10], 3, True), (7, 5, [3], 4, False)],
+)
+def test_adaptive_softmax_is_torchs(
+    tmp_path: Path, width: int, classes: int, cutoffs: list[int], div: int, bias: bool, backend: str
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(width, classes, cutoffs, div, bias).double()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    settings = {"width": width, "classes": classes, "cutoffs": cutoffs, "div": div, "bias": bias}
+    (tmp_path / "m.attn").write_text(ADAPTIVE)
+    spec = open_spec(str(tmp_path / "m.attn"))
+    graph = elaborate(spec, settings)
+    program = backends.find(backend).program(graph, dtype="float64")
+    program.load(load_weights(tmp_path / "model.safetensors", graph, spec.weights))
+    x, t = drawn(3, 4, width), np.random.default_rng(1).integers(0, classes, (3, 4))
+    outputs, gradients, _ = program.gradients({"x": x, "t": t}, {"loss": np.ones(())})
+    flat = torch.from_numpy(x).flatten(0, 1)
+    found = theirs(flat, torch.from_numpy(t).flatten())
+    found.loss.backward()
+    assert outputs["loss"] == pytest.approx(found.loss.item(), rel=1e-12)
+    logits = program.run({"x": x}, ["logits"])["logits"].reshape(12, classes)
+    np.testing.assert_allclose(logits, theirs.log_prob(flat).detach().numpy(), rtol=1e-10)
+    np.testing.assert_array_equal(logits.argmax(1), theirs.predict(flat).numpy())
+    assert theirs.head.weight.grad is not None
+    np.testing.assert_allclose(gradients["out.head.weight"], theirs.head.weight.grad.T, rtol=1e-9, atol=1e-14)
+    for number, (down, up) in enumerate(theirs.tail):
+        np.testing.assert_allclose(gradients[f"out.tail.{number}.down.weight"], down.weight.grad.T, atol=1e-14)
+        np.testing.assert_allclose(gradients[f"out.tail.{number}.up.weight"], up.weight.grad.T, atol=1e-14)

@@ -41,6 +41,11 @@ WRONG = (
     ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
     ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
     ("cross_entropy(x, targets, over=width, smoothing=1.5)", "`smoothing` is a share"),
+    ('cross_entropy(x, targets, over=width, reduction="average")', '`reduction` is "mean", "sum" or "none"'),
+    ("adaptive_softmax(x, 9, [])", "`cutoffs` are the numbers of the classes"),
+    ("adaptive_softmax(x, 9, [0, 4])", "the first cutoff is above 0"),
+    ("adaptive_softmax(x, width, [4, 8])", "the cutoffs ascend, and are below the number of classes"),
+    ("adaptive_softmax(x, 9, [2, 4], 3)", "the last cluster's rank is 0"),
 )
 
 

@@ -231,6 +231,41 @@ def test_a_run_that_was_stopped_is_the_same(
     assert facts(tmp_path / "whole")["metrics"] == facts(tmp_path / "stopped")["metrics"]
 
 
+SUM = """
+model Sum(vocab=300, context=32, width=8, labels=2, weights=[1.0, 4.0], beside=0.25) {
+  require len(weights) == labels
+  input tokens: int[B, T] where T <= context, tokens < vocab
+  x = embedding(tokens, vocab, width)
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  output words = cross_entropy(linear(x, vocab), targets, over=vocab)
+  input label: int[B] optional where label < labels
+  output logits = linear(mean(x, over=T), labels)
+  output class = cross_entropy(logits, label, over=labels, weight=stack(weights, over=labels))
+  output loss = class + beside * words
+}
+train Sum {
+  batches   = classify(tokens, label, targets=targets)
+  special   = tokens(pad="[PAD]")
+  schedule  = constant()
+  steps     = 3
+  batch     = 4
+  accumulate = 2
+  held_out  = 0.25
+}
+"""
+
+
+def test_each_term_of_a_sum_is_logged(go: Go, tmp_path: Path) -> None:
+    (tmp_path / "Sum.attn").write_text(SUM)
+    go("Sum", ROWS, precision="float64")
+    lines = read_log(tmp_path / "run")
+    steps = [(line["loss"], line["scalars"]) for line in lines if "loss" in line]
+    held = [(line["held_out"], line["held_out_scalars"]) for line in lines if "held_out" in line]
+    assert (len(steps), len(held)) == (3, 1)
+    for loss, scalars in steps + held:
+        assert loss == pytest.approx(scalars["class"] + 0.25 * scalars["words"], rel=1e-9)
+
+
 def test_data_from_python_are_given_again(go: Go, tmp_path: Path) -> None:
     go("Tiny:class", ROWS, steps=3)
     refused(lambda: train(resume=tmp_path / "run", settings={"steps": 4}, console=Silent()), "E0734")
