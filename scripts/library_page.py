@@ -43,6 +43,7 @@ _ORDER = (
     "attention",
     "masks",
     "positions",
+    "rotary",
     "convolution",
     "resample",
     "orders",

@@ -266,7 +266,8 @@ def kind_of(value: CompileTimeValue) -> str:
     if isinstance(value, IndexFunctionValue):
         return value.kind
     if isinstance(value, BlockValue):
-        return "rotation" if len(value.block.tensors) - len(value.given.named(value.block)) == 1 else "score"
+        missing = [p for p in lacking(value.block, value.given) if p.type is not None]
+        return "rotation" if len(missing) == 1 else "score"
     if isinstance(value, (Primitive, LayerValue)):
         return "block"
     if isinstance(value, Initializer):

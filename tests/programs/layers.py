@@ -142,7 +142,7 @@ class Layers(Sight):
         memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])
         cross = memory is not None and pick.random() < 0.3
         options = [f"mask={self.mask(t.axes[:2] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
-        position = pick.choice((*self.biases, "rotary", "rotary_interleaved", "relative", "none", "none"))
+        position = pick.choice((*self.biases, "rotary", "rotary(interleaved=true)", "relative", "none", "none"))
         if position.startswith("rotary") and pick.random() < 0.8:
             options.append("head=2")
             options.append(f"position={position}")
