@@ -15,6 +15,8 @@ import pytest
 
 from attndsl.data.columns import Table
 from attndsl.data.examples import EXAMPLES, example_files, example_table
+from attndsl.data.examples.captions import FORMS as CAPTIONS
+from attndsl.data.examples.captions import SHIFTS, WORDS, captions_table, drawn
 from attndsl.data.examples.dates import FORMS, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import APART, GROUPS, docstrings_table, shortened, sources
@@ -176,6 +178,49 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = refused("example:digits")
     assert problem.code == "E0708"
     assert "scikit-learn" in problem.helps[0]
+
+
+# ---------------------------------------------------------------------------------------------- captions
+
+
+def test_captions_say_what_is_drawn() -> None:
+    pytest.importorskip("sklearn")
+    assert [form(8, "thick", "left") for form in CAPTIONS] == [
+        "a thick eight, shifted left", "a picture of a thick eight shifted left",
+        "the digit 8 in thick strokes, moved left", "a handwritten eight, thick, shifted left",
+        "this is a thick eight and it is moved left", "number eight, written thick, further left",
+    ]  # fmt: skip
+    assert CAPTIONS[1](8, "", "") == "a picture of an eight"
+    table, digits = read_table("example:captions:4000"), digits_table()
+    images, plain = table.images("image"), digits.images("image")
+    assert images.shape == (4000, 1, 8, 8)
+    assert (images.min(), images.max()) == (0.0, 1.0)
+    seen: Counter[str] = Counter()
+    for row, caption in enumerate(table.texts("caption")):
+        source = table.columns["group"][row]
+        digit = int(digits.columns["label"][source])
+        assert table.columns["label"][row] == WORDS[digit]
+        assert str(digit) in caption or WORDS[digit] in caption
+        stroke = next((it for it in ("thick", "thin") if it in caption), "")
+        shift = next((it for it in ("left", "right", "up", "down") if it in caption), "")
+        seen.update([stroke, f"shift {shift}"])
+        down, right = SHIFTS[shift]
+        expected = drawn(plain[source][None], stroke)[0, 0]
+        assert np.sign(expected.sum() - plain[source].sum()) == {"thick": 1, "": 0, "thin": -1}[stroke]
+        there = images[row, 0][max(down, 0) : 8 + min(down, 0), max(right, 0) : 8 + min(right, 0)]
+        back = expected[max(-down, 0) : 8 + min(-down, 0), max(-right, 0) : 8 + min(-right, 0)]
+        np.testing.assert_array_equal(there, back)
+    assert min(seen.values()) > 700
+    captions_table.cache_clear()
+    assert captions_table(4000).digest == table.digest
+
+
+def test_a_picture_that_is_held_out_was_never_drawn() -> None:
+    pytest.importorskip("sklearn")
+    train, held = split_table(read_table("example:captions"), 0.1)
+    assert not set(train.columns["group"]) & set(held.columns["group"])
+    assert len({*train.columns["group"]} | {*held.columns["group"]}) == 1797
+    assert 1190 <= len(held) <= 1215
 
 
 # ---------------------------------------------------------------------------------------------- names

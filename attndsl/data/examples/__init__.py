@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attndsl.data.columns import Table
+from attndsl.data.examples.captions import captions_table
 from attndsl.data.examples.dates import MOST, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import docstrings_table, sources
@@ -42,11 +43,18 @@ EXAMPLES: Mapping[str, Example] = {
         20_000,
     ),
     "digits": Example("images", "scikit-learn's handwritten digits, 8 × 8", ("image", "label")),
+    "captions": Example(
+        "images",
+        "these digits, thick or thin and shifted, with captions that say so; `example:captions:5000` has so many rows",
+        ("image", "caption", "label"),
+        12_000,
+    ),
 }
 _TABLES: Mapping[str, Callable[[int], Table]] = {
     "docstrings": lambda rows: docstrings_table(),
     "dates": dates_table,
     "digits": lambda rows: digits_table(),
+    "captions": captions_table,
 }
 
 
