@@ -7,7 +7,7 @@ import itertools
 from attndsl import ops
 from attndsl.diagnostics import MOST_TOLD, AttnError, Label, Span, did_you_mean, error
 from attndsl.elaborate import index_functions, initial, primitives
-from attndsl.elaborate.cases import note_outcome
+from attndsl.elaborate.cases import decided, note_outcome
 from attndsl.elaborate.elsewhere import advice
 from attndsl.elaborate.equalities import assume_outcome
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
@@ -22,6 +22,7 @@ from attndsl.elaborate.values import (
     IndexFunctionValue,
     LayerValue,
     Primitive,
+    TrainingCondition,
     as_list,
     as_plain,
     describe,
@@ -172,6 +173,8 @@ def unary(node: tree.Unary, frame: Frame) -> CompileTimeValue:
     operator = "neg" if node.operator == "-" else "not"
     if isinstance(operand.value, PLAIN):
         return operate(operator, node.span, operand)
+    if isinstance(operand.value, TrainingCondition) and operator == "not":
+        return TrainingCondition(not operand.value.holds)
     if isinstance(operand.value, IndexFunctionValue):
         return index_functions.combined(operator, node.span, operand)
     if isinstance(operand.value, Initializer):
@@ -194,6 +197,8 @@ def binary(operator: str, left: Evaluated, right: Evaluated, span: Span, frame: 
     if isinstance(a, PLAIN) and isinstance(b, PLAIN):
         frame.elaborator.budget.spend_on_sizes(frame.at(span), left, right)
         return operate(operator, span, left, right)
+    if isinstance(a, TrainingCondition) or isinstance(b, TrainingCondition):
+        return _with_training(operator, left, right, span)
     if operator in ("==", "!=") and (equal := same(a, b)) is not None:
         return Number.of(equal == (operator == "=="))
     if isinstance(a, IndexFunctionValue) or isinstance(b, IndexFunctionValue):
@@ -239,10 +244,38 @@ def _with_list(operator: str, left: Evaluated, right: Evaluated, span: Span) -> 
     return operate(operator, span, *plain)
 
 
+def _with_training(operator: str, left: Evaluated, right: Evaluated, span: Span) -> CompileTimeValue:
+    """`training and gated`: decided now where the other side decides it, else `training` or `not training`."""
+    if operator not in ("and", "or"):
+        culprit = left if isinstance(left.value, TrainingCondition) else right
+        what = f"`{operator}` takes numbers and tensors, but this is {describe(culprit.value)}"
+        raise error("E0104", what, culprit.span, help=how_to_apply(culprit.value))
+    undecided = [side.value for side in (left, right) if isinstance(side.value, TrainingCondition)]
+    if len(undecided) == 2:
+        return undecided[0] if undecided[0] == undecided[1] else Number.of(operator == "or")
+    other = right if isinstance(left.value, TrainingCondition) else left
+    if not isinstance(other.value, Number) or not other.value.is_bool or other.value.value is None:
+        what = f"`training` goes with compile-time conditions, but this is {describe(other.value)}"
+        raise error("E0104", what, other.span, help="choose by `training` first, and with `where(…)` inside")
+    outcome = bool(decided(other.value).value)
+    return Number.of(outcome) if outcome == (operator == "or") else undecided[0]
+
+
 def condition(node: tree.Expr, frame: Frame) -> bool:
-    """The outcome of a compile-time condition. One on a repeat index is noted, so that the body is elaborated once for
-    each way in which its conditions come out."""
+    """The outcome of a compile-time condition that is the same in training and in use."""
+    found = outcome(node, frame)
+    if isinstance(found, TrainingCondition):
+        what = f"what is required holds in training and in use, but this is {describe(found)}"
+        raise error("E0104", what, node.span, help="compute what it is about in each branch of `if training { … }`")
+    return found
+
+
+def outcome(node: tree.Expr, frame: Frame) -> bool | TrainingCondition:
+    """The outcome of a compile-time condition, unless that is decided by whether the model is trained. One on a repeat
+    index is noted, so that the body is elaborated once for each way in which its conditions come out."""
     value = frame.evaluate(node)
+    if isinstance(value, TrainingCondition):
+        return value
     if not isinstance(value, Number) or not value.is_bool:
         if isinstance(value, Value):
             way = "to choose between tensors element by element use `where(condition, a, b)`"
@@ -255,16 +288,20 @@ def condition(node: tree.Expr, frame: Frame) -> bool:
             node.span,
             help="a condition may use hyperparameters and repeat indices",
         )
-    outcome = bool(value.value)
+    found = bool(value.value)
     if value.formula is not None:
-        note_outcome(value.formula, outcome, node.span)
-    return outcome
+        note_outcome(value.formula, found, node.span)
+    return found
 
 
 def conditional(node: tree.Conditional, frame: Frame) -> CompileTimeValue:
-    outcome, before = condition(node.condition, frame), frame.equal
-    assume_outcome(node.condition, outcome, frame)
-    value = frame.evaluate(node.then if outcome else node.otherwise)
+    found, before = outcome(node.condition, frame), frame.equal
+    if isinstance(found, TrainingCondition):
+        from attndsl.elaborate import by_training  # most models have none
+
+        return by_training.conditional(node, found, frame)
+    assume_outcome(node.condition, found, frame)
+    value = frame.evaluate(node.then if found else node.otherwise)
     frame.equal = before
     return value
 
@@ -369,5 +406,5 @@ def pipe(node: tree.Pipe, frame: Frame) -> CompileTimeValue:
 
 __all__ = [
     "attribute", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
-    "pipe", "unary", "unknown",
+    "outcome", "pipe", "unary", "unknown",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from attndsl.elaborate.values import (
     Evaluated,
     IndexFunctionValue,
     Primitive,
+    TrainingCondition,
     as_list,
     describe,
     kind_of,
@@ -371,6 +372,7 @@ def names() -> tuple[str, ...]:
 CONSTANTS: dict[str, CompileTimeValue] = {
     **values.CONSTANTS,
     **{name: Initializer(name) for name in ("zeros", "ones", "xavier", "kaiming", "identity")},
+    "training": TrainingCondition(),
 }
 
 INITIALIZERS = {name for name, value in CONSTANTS.items() if isinstance(value, Initializer)} | {

@@ -6,7 +6,7 @@ from attndsl.diagnostics import Label, error, shortened
 from attndsl.elaborate import parameters
 from attndsl.elaborate.calls import make_layer
 from attndsl.elaborate.equalities import assume, assume_outcome
-from attndsl.elaborate.expressions import binary, condition
+from attndsl.elaborate.expressions import binary, condition, outcome
 from attndsl.elaborate.frames import Frame, Returned
 from attndsl.elaborate.initial import initializer_of
 from attndsl.elaborate.sizes_and_axes import type_of
@@ -16,6 +16,7 @@ from attndsl.elaborate.values import (
     CompileTimeValue,
     Evaluated,
     Several,
+    TrainingCondition,
     as_plain,
     describe,
     how_to_apply,
@@ -161,9 +162,14 @@ def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
 
 
 def branch(node: tree.If, frame: Frame) -> None:
-    outcome, before = condition(node.condition, frame), frame.equal
-    assume_outcome(node.condition, outcome, frame)
-    frame.execute(node.then if outcome else node.otherwise)
+    found, before = outcome(node.condition, frame), frame.equal
+    if isinstance(found, TrainingCondition):
+        from attndsl.elaborate import by_training  # most models have none
+
+        by_training.branches(node, found, frame)
+        return
+    assume_outcome(node.condition, found, frame)
+    frame.execute(node.then if found else node.otherwise)
     frame.equal = before
 
 

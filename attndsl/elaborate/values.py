@@ -144,6 +144,14 @@ class Several:
     values: tuple[CompileTimeValue, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingCondition:
+    """`training`, or (if not `holds`) `not training`: a condition whose outcome is known where a program is made for
+    training or for use, and not before."""
+
+    holds: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Axes:
     """A list as axes, unresolved: whose axes it means depends on the primitive that takes it."""
@@ -188,6 +196,7 @@ CompileTimeValue = Union[
     LayerValue,
     IndexFunctionValue,
     Initializer,
+    TrainingCondition,
     Several,
     Axes,
     ArrowValue,
@@ -243,6 +252,8 @@ def describe(value: CompileTimeValue) -> str:
         return f"the layer `{value.path}`"
     if isinstance(value, Initializer):
         return f"the initialiser `{value}`"
+    if isinstance(value, TrainingCondition):
+        return f"the condition `{shown(value)}`"
     if isinstance(value, Several):
         return f"{len(value.values)} results"
     return "a list of axes"
@@ -252,6 +263,8 @@ def how_to_apply(value: CompileTimeValue) -> str | tuple[()]:
     """The way out where a block, or a list of axes, stands in the place of a tensor."""
     if isinstance(value, BlockValue) and value.lacks:
         return f"give it what it needs: `{name_of(value)}(…, {', '.join(f'{name}=…' for name in value.lacks)})`"
+    if isinstance(value, TrainingCondition):
+        return f"choose between two values: `a if {shown(value)} else b`"
     return () if isinstance(value, (Axes, List)) else "apply it to its tensors first"
 
 
@@ -272,7 +285,7 @@ def kind_of(value: CompileTimeValue) -> str:
         return "block"
     if isinstance(value, Initializer):
         return "initializer"
-    return "tensor"
+    return "number" if isinstance(value, TrainingCondition) else "tensor"
 
 
 MAX_PARTS = 1_000
@@ -322,6 +335,8 @@ def shown(value: CompileTimeValue) -> str:
         return value.name
     if isinstance(value, Initializer):
         return str(value)
+    if isinstance(value, TrainingCondition):
+        return "training" if value.holds else "not training"
     if isinstance(value, Value):
         return "…"
     return value.text if isinstance(value, Text) else "none"

@@ -17,29 +17,56 @@ if TYPE_CHECKING:
     from attndsl.ops.base import Array, Body
 
 
-@dataclass(frozen=True, slots=True)
-class Given(Op):
-    """An input of the model where the call gave it, else its default. The first operand is the input itself; only the
-    operand that is taken is computed, and the gradient flows to it alone."""
+class Choice(Op):
+    """One of two operands of one type, by what is known before anything runs: only the one that is taken is computed,
+    and the gradient flows to it alone."""
 
-    name = "given"
-    operands = ("input", "default")
+    __slots__ = ()
     view = True
     keeps = ()
     role = "none"
 
-    def infer(self, input: Type, default: Type) -> Type:
-        if input != default:
-            raise Mismatch("E0203", f"the default is `{default}`, and the input is `{input}`", (1, 0))
-        return input
+    def taken(self, *, given: bool, training: bool) -> int:
+        """Which operand it is, where the first one is at hand (`given`; only an input may be missing)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def infer(self, *inputs: Type) -> Type:
+        if inputs[0] != inputs[1]:
+            first, second = self.operands
+            raise Mismatch("E0203", f"the {second} is `{inputs[1]}`, and the {first} is `{inputs[0]}`", (1, 0))
+        return inputs[0]
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        """With both operands at hand the input was given. Where it was not, a backend takes the default's value."""
-        return arrays[0]
+        """With both operands at hand. A backend computes the one that is taken."""
+        return arrays[self.taken(given=True, training=call.training)]
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        zeros = np.zeros_like(upstream) if call.needs(1) else None
-        return (upstream if call.needs(0) else None, zeros)
+        at = self.taken(given=True, training=call.training)
+        each = (upstream if i == at else np.zeros_like(upstream) for i in range(2))
+        return tuple(found if call.needs(i) else None for i, found in enumerate(each))
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Choice):
+    """An input of the model where the call gave it, else its default. The first operand is the input itself."""
+
+    name = "given"
+    operands = ("input", "default")
+
+    def taken(self, *, given: bool, training: bool) -> int:
+        return 0 if given else 1
+
+
+@dataclass(frozen=True, slots=True)
+class InTraining(Choice):
+    """The first operand in the steps of a training, else the second: `a if training else b`."""
+
+    name = "in_training"
+    operands = ("value in training", "other value")
+    noun = "chosen"
+
+    def taken(self, *, given: bool, training: bool) -> int:
+        return 0 if training else 1
 
 
 def stacked_at(emitted: Type) -> int:

@@ -20,7 +20,7 @@ from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import FLOAT, Graph, Node, Type, Value
 from attndsl.ops.base import Call
-from attndsl.ops.control import Given, Repeat, Scan, stacked_at
+from attndsl.ops.control import Choice, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
@@ -160,12 +160,14 @@ class NumpyProgram:
             }
         return _Execution(self, call, arrays, Watch(self.graph, dump))
 
-    def plan(self, names: tuple[str, ...], watched: frozenset[Value], missing: frozenset[Value]) -> Plan:
+    def plan(
+        self, names: tuple[str, ...], watched: frozenset[Value], missing: frozenset[Value], training: bool
+    ) -> Plan:
         """How to run the graph for the outputs of these names."""
-        key = (names, watched, missing)
+        key = (names, watched, missing, training)
         if key not in self._plans:
             results = [info.value for info in self.graph.outputs if info.name in names]
-            self._plans[key] = plan(self.graph.body, results, watched, missing)
+            self._plans[key] = plan(self.graph.body, results, watched, missing, training=training)
         return self._plans[key]
 
 
@@ -191,7 +193,7 @@ class _Execution:
             if info.name in self.inputs:
                 values[info.value] = (self.inputs[info.name], (leaves or {}).get(info.name))
         self.missing = frozenset(info.value for info in graph.inputs if info.value not in values)
-        plan = self.program.plan(names, self.watch.values, self.missing)
+        plan = self.program.plan(names, self.watch.values, self.missing, self.call.training)
         for info in graph.inputs:
             if info.value in self.missing and info.value in plan.reads:
                 raise error("E0803", f"the input `{info.name}` is needed for this, and is not given", info.span)
@@ -207,8 +209,8 @@ class _Execution:
             try:
                 if isinstance(node.op, Repeat | Scan):
                     self.loop(node.op, step, values)
-                elif isinstance(node.op, Given):
-                    values[node.output] = values[taken(node, self.missing)]
+                elif isinstance(node.op, Choice):
+                    values[node.output] = values[taken(node.op, node, self.missing, self.call.training)]
                 else:
                     values[node.output] = self.apply(node, [values[value] for value in node.inputs])
             except AttnError as problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from attndsl.graph import Node, Region, Value
-from attndsl.ops.control import Given, Repeat, Scan
+from attndsl.ops.control import Choice, Repeat, Scan
 from attndsl.records import dataclass
 
 
@@ -32,10 +32,16 @@ class Plan:
 
 
 def plan(
-    region: Region, results: Collection[Value], watched: Collection[Value] = (), missing: Collection[Value] = ()
+    region: Region,
+    results: Collection[Value],
+    watched: Collection[Value] = (),
+    missing: Collection[Value] = (),
+    *,
+    training: bool = False,
 ) -> Plan:
-    """What leads to `results`, and to the values in `watched` that are made here or in a body, where the inputs
-    `missing` are left out. Of a repeat or scan that is what it carries and those of its emissions that are read."""
+    """What leads to `results`, and to the values in `watched` that are made here or in a body, in `training` or not,
+    where the inputs `missing` are left out. Of a repeat or scan that is what it carries and those of its emissions that
+    are read."""
     results = (*results, *(value for node in region.nodes for value in node.outputs if value in watched))
     alive = set(results)
     steps: list[PlannedNode] = []
@@ -43,8 +49,10 @@ def plan(
         needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
         if not needed:
             continue
-        bodies = tuple([plan(body, _asked(node, body, alive), watched, missing) for body in node.regions])
-        reads = {taken(node, missing)} if isinstance(node.op, Given) else set(node.inputs)
+        bodies = tuple(
+            [plan(body, _asked(node, body, alive), watched, missing, training=training) for body in node.regions]
+        )
+        reads = {taken(node.op, node, missing, training)} if isinstance(node.op, Choice) else set(node.inputs)
         reads.update(*[body.captured for body in bodies])
         steps.append(
             PlannedNode(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies)
@@ -54,10 +62,9 @@ def plan(
     return Plan(region, results, tuple(steps[::-1]), frozenset(alive), frozenset(alive.difference(region.parameters)))
 
 
-def taken(node: Node, missing: Collection[Value]) -> Value:
-    """Which operand of a `given` node is its result: the input, or where that is in `missing` its default."""
-    given, default = node.inputs
-    return default if given in missing else given
+def taken(op: Choice, node: Node, missing: Collection[Value], training: bool) -> Value:
+    """Which operand of a choice is its result where the inputs `missing` are left out."""
+    return node.inputs[op.taken(given=node.inputs[0] not in missing, training=training)]
 
 
 def _asked(node: Node, body: Region, alive: Collection[Value]) -> list[Value]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.addresses import Box, Indices, loops_of
-from attndsl.backends.pytorch.defaults import only_for_defaults, write_given
-from attndsl.backends.pytorch.expressions import Expr, size_expression, wrapped
+from attndsl.backends.pytorch.choices import Owner, owners, write_given, write_in_training
+from attndsl.backends.pytorch.expressions import CHOICE, Expr, size_expression, wrapped
 from attndsl.backends.pytorch.lines import Line, WrittenArgument
 from attndsl.backends.pytorch.loops import Loop, parts, write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
@@ -54,8 +54,7 @@ class Writer:
     reserved: set[str] = field(default_factory=set)
     sizes: dict[str, str] = field(default_factory=dict)  # the free sizes that the function mentions
     foreign: dict[str, WrittenArgument] = field(default_factory=dict)  # parameters of layers outside, by address
-    defaults: dict[Node, list[Node]] = field(default_factory=dict)  # by `given` node, what its default alone needs
-    later: set[Node] = field(default_factory=set)  # what stands in one of `defaults` and is not written yet
+    owners: dict[Node, Owner] = field(default_factory=dict)  # what is not needed always (`choices.owners`)
     asked: dict[Value, str] = field(default_factory=dict)  # when what a loop stacks is needed, if not always
     loops: list[Loop] = field(default_factory=list)  # in place, around what is being written, the outermost first
     uses_wide: bool = False
@@ -224,9 +223,8 @@ class Writer:
         self.left.update(reads)
         kept = {*results, *map(root, self.file.taps)}
         self.single |= {value for value in made if reads[value] == 1} - kept
-        if any(isinstance(node.op, ops.Given) for node in region.nodes):
-            self.defaults = only_for_defaults(region, root, kept)
-            self.later = {node for own in self.defaults.values() for node in own}
+        if any(isinstance(node.op, ops.Choice) for node in region.nodes):
+            self.owners |= owners(region, root, kept)
 
     def held(self, node: Node) -> list[Value]:
         """What a node with bodies reads from around it."""
@@ -235,19 +233,48 @@ class Writer:
             self.file.variables.root(v) for v in node.inputs
         ]
 
-    def run(self, nodes: Sequence[Node]) -> None:
+    def run(self, nodes: Sequence[Node], owner: Owner | None = None) -> None:
+        """Write those of `nodes` that `owner` alone needs, or that are needed always. What is computed in training
+        alone, or in use alone, waits for the first `in_training` nodes behind it, and these for others."""
+        own: list[Node] = []
+        chosen: list[Node] = []
         for node in nodes:
-            if node in self.later:
+            needs = self.owners.get(node)
+            if needs is not owner and isinstance(needs, Node):
                 continue
-            if node.regions:
-                write_loop(self, node)
-            elif isinstance(node.op, ops.Given):
-                own = self.defaults[node]
-                self.later.difference_update(own)
-                write_given(self, node, own)
-            elif not self.file.variables.shares(node):
-                self.statement(node)
-            self.tap(node.outputs)
+            on_a_side = isinstance(needs, bool) and needs is not owner
+            chooses = isinstance(node.op, ops.InTraining) and not isinstance(owner, bool) and not self.of_numbers(node)
+            waits = on_a_side or chooses or not node.op.operands
+            made = {node.output for node in chosen}
+            if chosen and (not waits or any(value in made for value in self.held(node))):
+                write_in_training(self, own, chosen)
+                own, chosen = [], []
+            if on_a_side:
+                own.append(node)
+            elif chooses:
+                chosen.append(node)
+            else:
+                self.write_node(node, owner, nodes)
+        if own or chosen:
+            write_in_training(self, own, chosen)
+
+    def write_node(self, node: Node, owner: Owner | None, around: Sequence[Node]) -> None:
+        """Write what one of the nodes `around` makes."""
+        if node.regions:
+            write_loop(self, node)
+        elif isinstance(node.op, ops.Given):
+            write_given(self, node, [each for each in around if self.owners.get(each) is node])
+        elif isinstance(node.op, ops.InTraining) and isinstance(owner, bool):
+            self.settle([taken := self.file.variables.root(node.inputs[0 if owner else 1])])
+            self.values[node.output] = self.read(taken)
+            self.left[taken] += self.left[node.output]
+        elif not self.file.variables.shares(node):
+            self.statement(node)
+        self.tap(node.outputs)
+
+    def of_numbers(self, node: Node) -> bool:
+        """Whether all operands of a node are Python numbers."""
+        return all(value in self.values and self.values[value].host for value in node.inputs)
 
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
@@ -310,11 +337,16 @@ class Writer:
 
     def assign(self, name: str, value: Value, node: Node) -> None:
         """The statement that gives the variable `name` what `value` is."""
+        self.add(f"{name} = {self.take(value)}", node)
+
+    def take(self, value: Value, level: int = CHOICE) -> str:
+        """What `value` is, for a statement that stands for one of its readers."""
+        value = self.file.variables.root(value)
         nodes = self.waiting.pop(value, ())
-        self.add(f"{name} = {self.tensor(value).text}", node)
         for other in (value for n in nodes for value in map(self.file.variables.root, n.inputs)):
             self.left[other] -= 1
         self.left[value] -= 1
+        return self.tensor(value).at(level)
 
     def write(self, value: Value) -> None:
         """The statement that gives `value` a variable."""

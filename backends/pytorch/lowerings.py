@@ -276,6 +276,12 @@ def lower_dropout(site: Site) -> Expr:
     return function("F.dropout", x.text, number(p).text, "self.training") if p else x
 
 
+def lower_in_training(site: Site) -> Expr:
+    """One of two Python numbers; what is made of tensors is a statement (`choices.py`)."""
+    first, second = (argument.at(CHOICE + 1) for argument in site.arguments)
+    return Expr(f"{first} if self.training else {second}", CHOICE, host=True)
+
+
 # ------------------------------------------------------------------------------------------------------------ the table
 
 LOWERINGS: dict[type[Op], Lowering] = {
@@ -350,6 +356,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Parameter: lambda site: Expr(site.function.parameter(site.op.address)),
     ops.Uniform: lower_uniform,
     ops.Dropout: lower_dropout,
+    ops.InTraining: lower_in_training,
     ops.LayerNorm: special.lower_layer_norm,
     ops.RMSNorm: special.lower_rms_norm,
     ops.Gelu: special.lower_gelu,
@@ -368,6 +375,6 @@ LOWERINGS: dict[type[Op], Lowering] = {
 WITHOUT_LOWERING: dict[type[Op], str] = {
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
-    ops.Given: "an `if … is None:` (`defaults.py`)",
+    ops.Given: "an `if … is None:` (`choices.py`)",
     ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`rules.py`)",
 }

@@ -38,7 +38,7 @@ def is_alias(node: Node) -> bool:
 def _is_own(op: Op) -> bool:
     """Whether a value of it is never taken for a second writing of another: drawn anew, or too large or too small to be
     worth it."""
-    return op.draws or op.free or isinstance(op, (ops.Given, Sdpa, LayerCall))
+    return op.draws or op.free or isinstance(op, (ops.Choice, Sdpa, LayerCall))
 
 
 class Variables:
@@ -98,6 +98,9 @@ class Variables:
             if node.regions:
                 for value, parameter in zip(node.inputs, node.regions[0].parameters[1:], strict=True):
                     self._call(value, parameter.names)
+            elif isinstance(node.op, ops.InTraining):
+                for value in node.inputs:
+                    self._call(value, self.names(self.root(node.output)))
             elif isinstance(node.op, STEPS):
                 (first, *_), result = node.inputs, node.output
                 if not self.names(self.root(first)) and first.type == result.type:

@@ -14,7 +14,7 @@ from attndsl.graph import FLOAT, Node, Region, Value
 from attndsl.records import replace
 
 # What gives its operands' numbers as they are, besides what moves them. Any other operator calculates.
-EXACT = (ops.Constant, ops.Cast, ops.OneHot, ops.Where, ops.Given, ops.StopGradient)
+EXACT = (ops.Constant, ops.Cast, ops.OneHot, ops.Where, ops.Choice, ops.StopGradient)
 
 
 def widened(body: Region) -> tuple[Region, frozenset[Value]]:

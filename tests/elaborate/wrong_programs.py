@@ -777,6 +777,33 @@ model M(width=4) {
 """,
         ("E0112", 1),
     ),
+    *(
+        wrong(
+            name,
+            f"""
+model M(width=4) {{
+  input x: float[B, T, width]
+  {statement}
+  output y = x
+}}
+""",
+            *expected,
+        )
+        for name, statement, *expected in (
+            ("other_axes_by_training", "x = x if training else mean(x, over=T)", ("E0119", 3, 3)),
+            ("other_axes_behind_training", "if training { x = mean(x, over=T) }", ("E0119", 3, 2)),
+            ("another_dtype_by_training", "seen = x > 0\n  if training { seen = 2.0 * x }", ("E0119", 4, 3)),
+            ("a_block_by_training", "x = x |> (relu if training else gelu)", ("E0119", 3, 3)),
+            ("an_output_in_training", "if training { output z = x }", ("E0119", 3, 3)),
+            ("a_return_in_training", "x = scope s { if training { return x } }", ("E0119", 3, 3)),
+            ("an_emit_in_training", "x = repeat h in 2 { if training { emit x } }", ("E0119", 3, 3)),
+            ("results_by_training", "a, b = split(x, over=width -> [2, 2]) if training else x", ("E0119", 3, 3)),
+            ("a_name_of_one_branch", "if training { a = 2 * x }\n  x = a", ("E0101", 4)),
+            ("training_is_required", "require training", ("E0104", 3)),
+            ("training_as_a_number", "x = x * training", ("E0104", 3)),
+            ("training_and_a_tensor", "if training and x > 0 { x *= 2 }", ("E0104", 3)),
+        )
+    ),
     wrong(
         "return_in_a_model",
         """

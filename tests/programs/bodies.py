@@ -61,6 +61,23 @@ class Bodies(Sight):
             return self.bind((*t.axes[:-1], stacked, t.axes[-1]), f"e{n}")
         return True
 
+    @construct(2)
+    def by_training(self) -> bool:
+        t = self.some(fits=lambda t: len(t.axes) > 0)
+        if t is None:
+            return False
+        pick = self.choice
+        when = pick.choice(("training", "not training", "training and depth > 1", "not training or heads > 1"))
+        if pick.random() < 0.3:
+            return self.bind(t.axes, f"{t.name} + {self.addend(t)} if {when} else {t.name}")
+        for opening in (f"if {when}", "else"):
+            with self.body(opening):
+                for _ in range(pick.randint(0, 2)):
+                    self.statement()
+                if opening != "else" or pick.random() < 0.5:
+                    self.put(f"{t.name} += {self.addend(t)}")
+        return True
+
     @construct(2, deepest=1)
     def stages(self) -> bool:
         """A value that grows from round to round, and is brought back."""

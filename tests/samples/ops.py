@@ -408,6 +408,8 @@ def _generators() -> list[Sample]:
         sample(g.Dropout(0.5, "d"), "float B T"),
         *(sample(control.Given(), f"{dtype} B T", f"{dtype} B T") for dtype in ("float", "int", "bool")),
         sample(control.Given(), "float", "float"),
+        *(sample(control.InTraining(), f"{dtype} B T", f"{dtype} B T") for dtype in ("float", "int", "bool")),
+        sample(control.InTraining(), "float", "float"),
     ]
 
 
