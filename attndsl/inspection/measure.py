@@ -11,6 +11,7 @@ from attndsl.inspection.kept import KeptValues
 from attndsl.inspection.report import LayerReport, Report, Sharing, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan
+from attndsl.passes.decide import Decide
 from attndsl.records import dataclass, field
 from attndsl.sizes import SizeTooLong
 from attndsl.types import shape_of
@@ -21,7 +22,8 @@ OUTSIDE = "(outside layers)"
 
 
 def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
-    """The layers of `graph` with what each costs at its hyperparameters and the given input sizes.
+    """The layers of `graph` with what each costs at its hyperparameters and the given input sizes: operations of the
+    model in use, memory of a step of training.
 
     Takes the same time at any depth of a repeat. Raises what `choose_sizes` raises.
     """
@@ -30,7 +32,10 @@ def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
     tree = _Tree(graph, values)
     tree.count_parameters()
     try:
-        tree.count_nodes()
+        in_use, in_training = (Decide(training).run(graph)[0] for training in (False, True))
+        tree.count_nodes(in_use, flops=True, memory=in_use is in_training)
+        if in_use is not in_training:
+            tree.count_nodes(in_training, flops=False, memory=True)
     except SizeTooLong as problem:
         raise error("E0209", f"the work of an operation is too long a formula of sizes: {problem}") from None
     shared = _sharing(graph, tree)
@@ -110,6 +115,7 @@ class _Tree:
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
         self.graph = graph
         self.sizes = sizes
+        self.flops = self.memory = True  # what is being counted
         self.times: dict[Value, int] = {}  # how many tensors a value stands for
         self.root = _Entry(ScopeInfo("", "model"), graph.name)
         self.entries: dict[str, _Entry] = {"": self.root}
@@ -133,11 +139,13 @@ class _Tree:
             entry.parameters += elements
             entry.parameters_total += elements * info.copies
 
-    def count_nodes(self) -> None:
+    def count_nodes(self, graph: Graph, *, flops: bool, memory: bool) -> None:
+        """Count the nodes of the graph as it is in use, or in training: their operations, or what they keep."""
+        self.flops, self.memory = flops, memory
         kept = KeptValues()
-        for info in self.graph.inputs:
+        for info in graph.inputs:
             kept.ignore(info.value)
-        self._count(self.graph.body, self.root, 1, {}, kept)
+        self._count(graph.body, self.root, 1, {}, kept)
 
     def _count(self, region: Region, home: _Entry, times: int, loops: Loops, kept: KeptValues) -> None:
         """Count the nodes of a body that lies in the scope `home`, runs `times`, and in these rounds of the repeats
@@ -145,13 +153,13 @@ class _Tree:
         for node in region.nodes:
             entry = self.entries[self.owner(node.scope)]
             self._visit(entry, node, home, loops)
-            if not node.regions:
+            if self.flops and not node.regions:
                 flops = int(node.op.flops(node.output.type, *(v.type for v in node.inputs)).exact(self.sizes)) * times
                 entry.flops += flops
                 if node.op.contracts:
                     entry.contraction_flops += flops
             self.times.update(dict.fromkeys(node.outputs, times))
-            needed = kept.of(node) if times else ()
+            needed = kept.of(node) if times and self.memory else ()
             for value, size in needed:  # a value from around a body is there once for all its runs
                 entry.activation_bytes += value.type.count(self.sizes) * size * self.times[value]
             if node.regions:

@@ -64,6 +64,11 @@ class InTraining(Choice):
     name = "in_training"
     operands = ("value in training", "other value")
     noun = "chosen"
+    role = "operation"
+
+    @property
+    def caption(self) -> str:
+        return "either, by training"
 
     def taken(self, *, given: bool, training: bool) -> int:
         return 0 if training else 1

@@ -12,6 +12,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.inspection import LayerReport, Report, inspect, render_tree
 from attndsl.inspection.table import memory, quantity
+from tests.std.meaning import written
 
 MIXED = Path(__file__).parent.parent / "drawing" / "specs" / "alternating.attn"
 TRANSFORMER = MIXED.with_name("transformer.attn")
@@ -232,3 +233,18 @@ def test_quantities(value: int, text: str) -> None:
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 2**30, "3.0 GiB")])
 def test_memory(size: int, text: str) -> None:
     assert memory(size) == text
+
+
+def test_operations_are_those_in_use_and_memory_that_of_training() -> None:
+    """A branch for training costs no operations in use, and one for use keeps nothing for a backward pass."""
+    text = """
+model M(width=8) {
+  input x: [B, width]
+  output y = (x |> linear(16) as wide |> tanh |> linear(width) as back) if training else linear(x, width) as short
+}
+"""
+    report = inspect(written(text), {"B": 3})
+    layers = {layer.path: layer for layer in report.layers}
+    assert [layers[path].flops for path in ("wide", "back", "short")] == [0, 0, 3 * (2 * 8 * 8 + 8)]
+    assert report.totals.activation_bytes == 4 * 3 * 16 and layers["short"].activation_bytes == 0
+    assert report.totals.parameters == 8 * 16 + 16 + 16 * 8 + 8 + 8 * 8 + 8
