@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
     from attndsl.inspection import Report
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Array, Program, Results
 
     Path_ = str | os.PathLike[str]
     Weights = Path_ | Mapping[str, Array]
@@ -103,12 +103,17 @@ class Model:
     @property
     def inputs(self) -> dict[str, str]:
         """The inputs: names and types."""
-        return {i.name: f"{i.value.type}{' optional' if i.optional else ''}" for i in self.graph.inputs}
+        return {i.name: f"{i.value.type}{' optional' if i.optional else ''}" for i in self.graph.own_inputs}
 
     @property
     def outputs(self) -> dict[str, str]:
         """The outputs: names and types."""
-        return {o.name: str(o.value.type) for o in self.graph.outputs}
+        return {o.name: str(o.value.type) for o in self.graph.own_outputs}
+
+    @property
+    def states(self) -> dict[str, str]:
+        """What it keeps from one call to the next: addresses and types."""
+        return {address: str(info.type) for info in self.graph.states for address in info.addresses()}
 
     def with_(self, settings: Mapping[str, Setting] | None = None, /, **hyperparameters: Setting) -> Model:
         """The same spec (and weights) with these hyperparameters changed."""
@@ -188,7 +193,8 @@ class Model:
         """A `torch.nn.Module`, the one whose text `source()` is, with its parameters in place and in evaluation mode.
 
         Its `forward` takes the inputs as tensors, by their names, and returns a dict of tensors, every output that they
-        allow: `module(tokens=ids)["logits"]`. `outputs=("loss",)` computes only those, where the model has several.
+        allow: `module(tokens=ids)["logits"]`. `outputs=("loss",)` computes only those, where the model has several. A
+        model with states returns these beside it, and takes them: `outputs, states = module(ids, states=states)`.
         `state_dict()` has our addresses (`h.0.ln_1.scale`). It is trained like any module, and its inputs are not
         checked against the spec's bounds (`program("torch").run` does that).
 
@@ -254,18 +260,20 @@ class Model:
         inputs: Mapping[str, Any] | None = None,
         outputs: str | Sequence[str] | None = None,
         *,
+        states: Mapping[str, Any] | None = None,
         backend: str | None = None,
         weights: Weights | None = None,
         dtype: str = "float32",
         device: str | None = None,
         seed: int = 0,
         dump: str | Sequence[str] = (),
-    ) -> dict[str, Array]:
+    ) -> Results:
         """The outputs by name (all that the inputs allow, unless named), and the values at the addresses in `dump`
-        (`"h.0.attn"`). Without `inputs`, those of `examples()`.
+        (`"h.0.attn"`). Without `inputs`, those of `examples()`. A model that keeps `states` begins with its initial
+        ones, or with those of another call: `model.run(inputs, states=results.states)`.
 
         The program is kept for the next call that asks for the same one; `program()` gives one of your own. Raises
-        E0801 to E0803 for inputs that do not fit.
+        E0801 to E0803 for inputs that do not fit, E0815 for states.
         """
         from attndsl.running.inputs import as_arrays, check_inputs
 
@@ -278,7 +286,8 @@ class Model:
             program = self.program(backend, weights, dtype=dtype, device=device, seed=seed)
             self._program = (None if isinstance(weights, Mapping) else asked, program)
         chosen = (outputs,) if isinstance(outputs, str) else outputs
-        return self._program[1].run(given, chosen, seed=seed, dump=(dump,) if isinstance(dump, str) else dump)
+        addresses = (dump,) if isinstance(dump, str) else dump
+        return self._program[1].run(given, chosen, states=states, seed=seed, dump=addresses)
 
     def compare(
         self,

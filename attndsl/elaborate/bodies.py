@@ -17,6 +17,7 @@ from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, as_li
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.control import stacked_at
+from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
 from attndsl.values import Formula, IndexVariable, List, Number
 
@@ -174,10 +175,23 @@ def stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan)
     return types
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The body of a loop, elaborated: what it is given, what it gives back, and the types of what it emits, stacked."""
+
+    builder: Builder
+    parameters: tuple[Value, ...]
+    results: tuple[Value, ...]
+    emitted: list[Type]
+
+    def region(self, further: Sequence[Value] = ()) -> Region:
+        return self.builder.region(self.parameters, (*self.results, *further))
+
+
 def _body(
     node: tree.Repeat | tree.Scan, inner: Frame, index: Value, carried: Sequence[tuple[str, Evaluated]], axis: Axis
-) -> tuple[Region, list[Type]]:
-    """Elaborate the body in the frame `inner`: the region that it is, and the types of what it emits, stacked."""
+) -> Body:
+    """Elaborate the body in the frame `inner`."""
     parameters = _bind_carried(inner, carried)
     problems = len(inner.elaborator.problems)
     inner.execute(node.body)
@@ -186,7 +200,7 @@ def _body(
         raise Poisoned
     emitted = inner.emitted or ()
     types = stacked(emitted, axis, node)
-    return inner.builder.region((index, *parameters), (*results, *emitted)), types
+    return Body(inner.builder, (index, *parameters), (*results, *emitted), types)
 
 
 def _emit(
@@ -250,9 +264,8 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     elaborator.declare_loop(place, count, frame.at(node.count.span))
     carried = _carried(node, frame)
     remaining: Indices = range(times)
-    bodies: list[Region] = []
+    bodies: list[Body] = []
     groups: list[Indices] = []
-    emitted: list[Type] = []
     axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
         frame.spend(5, node.span)
@@ -262,11 +275,9 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         inner = frame.child("repeat", place.in_loop(variable), builder)
         number = Number(variable.representative, None, None, Formula("index", variable=variable))
         inner.bind(node.name.text, number, node.name.span)
-        body, types = _body(node, inner, index, carried, axis)
-        if bodies and types != emitted:
+        bodies.append(_body(node, inner, index, carried, axis))
+        if bodies[-1].emitted != bodies[0].emitted:
             raise error("E0207", "the cases of this body emit different types", node.span)
-        emitted = types
-        bodies.append(body)
         variable.rounds, remaining = split_rounds(variable, remaining, tables, elaborator.budget, node.count.span)
         groups.append(variable.rounds)
         if not len(remaining):
@@ -275,8 +286,35 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     if len(bodies) > 1:
         which = {i: case for case, group in enumerate(groups) for i in group}
         cases = tuple(which[i] for i in range(times))
-    op = ops.Repeat(path, count, cases, len(carried), (axis,) * len(emitted))
-    return _finish(node, frame, carried, _emit(op, node, frame, carried, bodies, emitted))
+    emitted, axes = bodies[0].emitted, (axis,) * len(bodies[0].emitted)
+    if not elaborator.states:
+        op = ops.Repeat(path, count, cases, len(carried), axes)
+        return _finish(node, frame, carried, _emit(op, node, frame, carried, [b.region() for b in bodies], emitted))
+    return _finish(
+        node, frame, carried, _keeping(ops.Repeat(path, count, cases, len(carried), axes), node, frame, carried, bodies)
+    )
+
+
+def _keeping(
+    op: ops.Repeat, node: tree.Repeat, frame: Frame, carried: Sequence[tuple[str, Evaluated]], bodies: Sequence[Body]
+) -> tuple[Value, ...]:
+    """The outputs of a repeat whose bodies may write states: each leaves as one more stack."""
+    from attndsl.elaborate import states  # most models have none
+
+    written = states.written_in(frame.elaborator, [body.builder for body in bodies])
+    around = [variable.value for variable in frame.place.loops]
+    regions = [
+        body.region(states.leaving(frame.elaborator, written, body.builder, [*around, body.parameters[0]]))
+        for body in bodies
+    ]
+    axis = Axis(f"{op.path}.*", op.count)
+    last = regions[0].results[len(regions[0].results) - len(written) :]
+    types = [*bodies[0].emitted, *stacked(last, axis, node)]
+    op = replace(op, stacked=(*op.stacked, *(axis for _ in written)))
+    outputs = _emit(op, node, frame, carried, regions, types)
+    own = len(outputs) - len(written)
+    states.arrived(frame.elaborator, written, outputs[own:], frame, frame.at(node.name.span))
+    return outputs[:own]
 
 
 # ---------------------------------------------------------------- scan
@@ -292,7 +330,9 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     index = builder.parameter(Value(Type(INT), (f"{path}.{node.name.text}",)))
     inner = frame.child("scan", place, builder)
     inner.bind(node.name.text, index, node.name.span)
-    region, types = _body(node, inner, index, carried, axis)
+    frame.elaborator.scans.add(builder)
+    body = _body(node, inner, index, carried, axis)
+    region, types = body.region(), body.emitted
     op = ops.Scan(path, axis, len(carried), False, (axis,) * len(types))
     outputs = _emit(op, node, frame, carried, (region,), types)
     before = _before(axis, index, region)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attndsl.diagnostics import AttnError, Diagnostic, Span, error
 from attndsl.elaborate.bounds import Budget
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, LayerValue, Place
-from attndsl.graph import Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
+from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.records import dataclass
 from attndsl.sizes import Constraint, Size
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class PendingParameter:
-    """A parameter while the repeats in which it is declared are still being elaborated: `loops` are their indices."""
+    """A parameter or a state while the repeats in which it is declared are still being elaborated: `loops` are their
+    indices."""
 
     address: str
     type: Type
@@ -30,6 +31,31 @@ class PendingParameter:
     loops: tuple[IndexVariable, ...]
     span: Span
     site: Span | None
+    what: str = "parameter"
+
+
+@dataclass(eq=False)
+class PendingState:
+    """All layers of a state of one address, type and initial value: the input `name`, and what is read of it. `loops`
+    are the axes of the repeats in which it is declared, the outermost first."""
+
+    name: str
+    type: Type
+    value: Value
+    loops: tuple[Axis, ...]
+    span: Span
+
+
+@dataclass(eq=False)
+class Kept:
+    """A state in one body: what it is there at entry, and for the next call (None: the same). `at` is where that was
+    written."""
+
+    state: PendingState
+    read: Value
+    builder: Builder
+    next: Value | None = None
+    at: Span | None = None
 
 
 class Elaboration(ABC):
@@ -42,6 +68,10 @@ class Elaboration(ABC):
         self.parameters: dict[str, dict[tuple[IndexVariable, ...], PendingParameter]] = {}
         self.layers: dict[tuple[str, tuple[IndexVariable, ...]], LayerValue] = {}
         self.counts: dict[tuple[str, tuple[IndexVariable, ...]], Size] = {}
+        self.states: dict[tuple[str, Type, Initializer], PendingState] = {}
+        self.state_places: dict[str, dict[tuple[IndexVariable, ...], PendingParameter]] = {}
+        self.scans: set[Builder] = set()  # those that build the body of a scan
+        self.kept: dict[Builder, dict[PendingState, Kept]] = {}  # the states of each body
         self.inputs: dict[str, InputInfo] = {}
         self.outputs: dict[str, OutputInfo] = {}
         self.constraints: dict[tuple[str, Size, Size], Constraint] = {}

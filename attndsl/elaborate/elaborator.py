@@ -41,7 +41,7 @@ from attndsl.elaborate.values import (
     kind_of,
     shown,
 )
-from attndsl.graph import Graph, OutputInfo, Region
+from attndsl.graph import Graph, InputInfo, OutputInfo, Region, StateInfo
 from attndsl.graph.builder import Builder
 from attndsl.graph.verify import verify
 from attndsl.records import replace
@@ -53,8 +53,8 @@ STATEMENTS: Mapping[type, Callable[[Any, Frame], object]] = {
     tree.Assign: statements.assign,
     tree.LayerDecl: statements.declare_layer,
     tree.ParamDecl: statements.declare_parameter,
-    tree.StateDecl: statements.state,
-    tree.StateWrite: statements.state,
+    tree.StateDecl: statements.declare_state,
+    tree.StateWrite: statements.write_state,
     tree.InputDecl: inputs.declare_input,
     tree.OutputDecl: inputs.declare_output,
     tree.RequireDecl: statements.require,
@@ -110,7 +110,7 @@ class Elaborator(Elaboration):
         with suppress(Poisoned):
             self.execute(self.spec.model.body, self.top)
         self._check()
-        given, body, outputs = self._body()
+        given, body, outputs, declared = self._body()
         spec, model = self.spec, self.spec.model
         graph = Graph(
             name=model.name.text,
@@ -127,6 +127,7 @@ class Elaborator(Elaboration):
             span=model.span,
             origin=spec.source.name,
             kinds=dict(kind for name, value in hyperparameters.items() for kind in _kinds(name, value)),
+            states=declared,
         )
         verify(graph)
         return graph
@@ -142,12 +143,22 @@ class Elaborator(Elaboration):
         if self.problems:
             raise AttnError(*sorted(self.problems, key=lambda d: d.primary.span.start if d.primary else -1))
 
-    def _body(self) -> tuple[tuple[Any, ...], Region, tuple[OutputInfo, ...]]:
-        """The inputs, the body from them to the outputs, and the outputs with the inputs that each needs."""
-        given, outputs = tuple(self.inputs.values()), tuple(self.outputs.values())
+    def _body(self) -> tuple[tuple[InputInfo, ...], Region, tuple[OutputInfo, ...], tuple[StateInfo, ...]]:
+        """The inputs, the body from them to the outputs, the outputs with the inputs that each needs, and the states
+        among both."""
+        outputs = tuple(self.outputs.values())
+        declared: tuple[StateInfo, ...] = ()
+        if self.states:
+            from attndsl.elaborate import states  # most models have none
+
+            outputs, declared = (*outputs, *states.outputs_of(self, self.builder)), states.declared_states(self)
+        given = tuple(self.inputs.values())
         body = Region(tuple(i.value for i in given), tuple(self.builder.nodes), tuple(o.value for o in outputs))
         needed = inputs.inputs_needed(body, given, self.sizes)
-        return given, body, tuple(replace(o, needs=those) for o, those in zip(outputs, needed, strict=True))
+        outputs = tuple(replace(o, needs=those) for o, those in zip(outputs, needed, strict=True))
+        if self.states:
+            states.check_needs(self, outputs)
+        return given, body, outputs, declared
 
     # ---------------------------------------------------------------- what the parts ask for
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Label, Span, error
-from attndsl.elaborate.elaboration import Elaboration
+from attndsl.elaborate.elaboration import Elaboration, Kept
 from attndsl.elaborate.files import FileScope
 from attndsl.elaborate.values import TOP, CompileTimeValue, Evaluated, Place
 from attndsl.graph import Axis, Type, Value
@@ -166,7 +166,7 @@ class Frame:
     """The names of one body. `parent` is the body around it in the text (None for a block: a block sees its own
     arguments and its file, never its caller). What it declares is declared at `place`, with a name of `labels`; nodes
     go to the `builder`. `tensors` are the names that are tensors. `returned` and `emitted` are what `return` and `emit`
-    have said."""
+    have said, `states` the states that are declared here."""
 
     elaborator: Elaboration
     scope: FileScope
@@ -183,6 +183,7 @@ class Frame:
     equal: Equal = NOTHING_EQUAL
     returned: Returned | None = None
     emitted: tuple[Value, ...] | None = None
+    states: dict[str, Kept] = field(default_factory=dict)
 
     @property
     def site(self) -> Span | None:

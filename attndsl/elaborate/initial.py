@@ -7,14 +7,16 @@ repeats stay indices, so that one body serves all rounds.
 
 from __future__ import annotations
 
-from attndsl.diagnostics import AttnError, Span, error
+from collections.abc import Iterator
+
+from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.cases import note_outcome, note_use
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import lift, mismatch, operator_of
 from attndsl.elaborate.values import CompileTimeValue, Evaluated, Place, describe
 from attndsl.graph import FLOAT, Initializer, Type, Value
 from attndsl.graph.builder import Builder
-from attndsl.graph.initial import INDEX, written_out
+from attndsl.graph.initial import CONSTANT_VALUES, INDEX, written_out
 from attndsl.ops import Cast, Constant, Mismatch, Op, SizeOf
 from attndsl.records import replace
 from attndsl.syntax import tree
@@ -90,10 +92,12 @@ def _made_again(value: Value, span: Span, frame: Frame) -> Initializer | float:
         what = "a tensor that the inputs decide" if node is None else f"what `{node.op.name}` gives"
         raise error(
             "E0104",
-            f"a parameter starts from numbers, ranges and draws, and not from {what}",
+            f"an initial value is made of numbers and ranges, and not of {what}",
             span,
             str(value.type),
-            help="`uniform([B, T])` is drawn in each step; an initial value is drawn by `uniform(low, high)`",
+            help="`uniform([B, T])` is drawn in each step; a parameter's initial value is drawn by `uniform(low, high)`"
+            if node is not None and node.op.draws
+            else "compute it from hyperparameters, sizes and ranges",
         )
     if isinstance(node.op, Constant):
         return node.op.value
@@ -135,6 +139,51 @@ def initializer_of(node: tree.ParamDecl, type: Type, frame: Frame) -> Initialize
     return located
 
 
+def state_value(node: tree.StateDecl, type: Type, frame: Frame) -> Initializer:
+    """What the state that `node` declares begins with: a formula of numbers, ranges and sizes, with the indices of its
+    repeats by their order. It may be drawn no more than computed from tensors: every call without states begins so."""
+    inner = replace(frame.child(frame.kind, builder=Builder(outer=frame.builder)), licensed=True)
+    value: CompileTimeValue = inner.evaluate(node.init)
+    if not isinstance(value, (Number, Value, Initializer)):
+        raise error(
+            "E0104",
+            f"a state begins with numbers, but this is {describe(value)}",
+            node.init.span,
+            help="use zeros, ones, a number, or a formula of numbers, ranges and sizes",
+        )
+    part = part_of(Evaluated(value, node.init.span, node.init), inner)
+    made = part if isinstance(part, Initializer) else Initializer("constant", (part,))
+    drawn = next((kind for kind in _draws(made) if kind not in CONSTANT_VALUES), None)
+    if drawn is not None:
+        raise error(
+            "E0104",
+            f"a state begins with the same numbers in every call, and `{drawn}` fills a parameter",
+            node.init.span,
+            help="use zeros, ones or a number; what is learned is a `param`",
+        )
+    whole = made.kind in ("zeros", "ones") or (made.kind == "constant" and not isinstance(made.arguments[0], float))
+    have = value.type.dtype if isinstance(value, Value) else FLOAT
+    if type.dtype != FLOAT and have != type.dtype and not whole:
+        raise error(
+            "E0204",
+            f"this is {have}, and the state is {type.dtype}",
+            node.init.span,
+            other=Label(node.type.span, "written here"),
+            help=f"convert it: `{type.dtype}({node.init.span.text})`",
+        )
+    located = _located(made, frame.place)
+    assert isinstance(located, Initializer)
+    return located
+
+
+def _draws(part: object) -> Iterator[str]:
+    if isinstance(part, Initializer):
+        if part.op is None and part.kind != INDEX:
+            yield part.kind
+        for argument in part.arguments:
+            yield from _draws(argument)
+
+
 def _misfit(problem: Mismatch, node: tree.ParamDecl, type: Type) -> AttnError:
     assert node.init is not None
     described = mismatch(problem, node.init.span, ())
@@ -172,4 +221,4 @@ def _located(part: object, place: Place) -> object:
     return variable.representative
 
 
-__all__ = ["DEFAULT", "combined", "drawing", "initializer_of", "part_of"]
+__all__ = ["DEFAULT", "combined", "drawing", "initializer_of", "part_of", "state_value"]

@@ -210,6 +210,15 @@ def declare_output(node: tree.OutputDecl, frame: Frame) -> None:
             else "assign it to a name, and declare the output after the body",
         )
     _first("output", node.name, frame.elaborator.outputs)
+    state = next((s for s in frame.elaborator.states.values() if s.name == node.name.text), None)
+    if state is not None:
+        raise error(
+            "E0107",
+            f"there is a state `{state.name}` already, and its next value is given under that name",
+            node.name.span,
+            other=Label(state.span, "declared here"),
+            help="call the output otherwise",
+        )
     given = (frame if node.type is None else frame.licensing()).evaluated(node.value)
     result = lift(given, frame).tensor if node.type is None else typed(given, node.type, frame, node.span)
     frame.name(result, node.name.text)

@@ -19,10 +19,7 @@ from attndsl.values import IndexVariable
 def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
     """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared."""
     place = frame.label(name.text, name.span)
-    known = frame.elaborator.parameters.setdefault(place.path, {})
-    new = PendingParameter(place.path, type_, initializer, place.loops, span, frame.site)
-    mine = known.setdefault(place.loops, new)
-    _agree(mine, new)
+    note(PendingParameter(place.path, type_, initializer, place.loops, span, frame.site), frame.elaborator.parameters)
     stamp(frame, span)
     value = frame.builder.emit(ops.Parameter(place.path, type_))
     frame.bind(name.text, frame.name(value, place.path), name.span)
@@ -34,15 +31,15 @@ def _agree(first: PendingParameter, again: PendingParameter) -> None:
     if first.span != again.span:
         raise error(
             "E0107",
-            f"the parameter `{first.address}` is declared twice",
+            f"the {first.what} `{first.address}` is declared twice",
             again.span,
             other=Label(first.span, "first here"),
         )
     if first.type != again.type:
-        message = f"the shared parameter `{first.address}` would be {again.type}, but it is {first.type}"
+        message = f"the shared {first.what} `{first.address}` would be {again.type}, but it is {first.type}"
     elif first.initializer != again.initializer:
         message = (
-            f"the shared parameter `{first.address}` would start from {again.initializer}, but it starts from "
+            f"the shared {first.what} `{first.address}` would start from {again.initializer}, but it starts from "
             f"{first.initializer}"
         )
     else:
@@ -58,8 +55,21 @@ def declared_parameters(
     parameters: Iterable[dict[tuple[IndexVariable, ...], PendingParameter]],
 ) -> Iterator[ParameterInfo]:
     """The parameters in the order in which they were declared, those of one address by what they have in common."""
-    for known in parameters:
+    for p, box in in_boxes(parameters):
+        yield ParameterInfo(p.address, p.type, p.initializer, box, p.span)
+
+
+def in_boxes(
+    declared: Iterable[dict[tuple[IndexVariable, ...], PendingParameter]],
+) -> Iterator[tuple[PendingParameter, Box]]:
+    """What is declared, once for each box of rounds in which it has one type and initial value."""
+    for known in declared:
         yield from _of_one_address(list(known.values()))
+
+
+def note(new: PendingParameter, declared: dict[str, dict[tuple[IndexVariable, ...], PendingParameter]]) -> None:
+    """Note a declaration among those that there are. The same address again, in the same rounds, must be the same."""
+    _agree(declared.setdefault(new.address, {}).setdefault(new.loops, new), new)
 
 
 @dataclass(eq=False, slots=True)
@@ -71,7 +81,7 @@ class _Alike:
     boxes: list[Box]
 
 
-def _of_one_address(known: Sequence[PendingParameter]) -> Iterator[ParameterInfo]:
+def _of_one_address(known: Sequence[PendingParameter]) -> Iterator[tuple[PendingParameter, Box]]:
     groups: dict[tuple[Type, Initializer], _Alike] = {}
     shared = _declared_again(known)
     seen: dict[Box, PendingParameter] = {}
@@ -91,7 +101,7 @@ def _of_one_address(known: Sequence[PendingParameter]) -> Iterator[ParameterInfo
     for group in groups.values():
         p = group.first
         for box in united(group.boxes):
-            yield ParameterInfo(p.address, p.type, p.initializer, box, p.span)
+            yield p, box
 
 
 def _box(p: PendingParameter) -> Box:
@@ -113,4 +123,4 @@ def _declared_again(known: Sequence[PendingParameter]) -> bool:
     return False
 
 
-__all__ = ["declare", "declared_parameters"]
+__all__ = ["declare", "declared_parameters", "in_boxes", "note"]

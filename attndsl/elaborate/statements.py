@@ -240,16 +240,19 @@ def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:
     return (f"`{frame.enclosing.name}` requires `{node.condition.span.text}`",) if frame.kind == "block" else ()
 
 
-def state(node: tree.StateDecl | tree.StateWrite, frame: Frame) -> None:
-    raise error(
-        "E0115",
-        "states are not supported yet",
-        node.span,
-        help="carry the value through a `scan`, or give it as an input and an output",
-    )
+def declare_state(node: tree.StateDecl, frame: Frame) -> None:
+    from attndsl.elaborate import states  # most models have none
+
+    states.declare(node, frame)
+
+
+def write_state(node: tree.StateWrite, frame: Frame) -> None:
+    from attndsl.elaborate import states
+
+    states.write(node, frame)
 
 
 __all__ = [
-    "assign", "assigned_names", "bound_names", "branch", "declare_layer", "declare_parameter", "emit_values",
-    "give_back", "require", "state",
+    "assign", "assigned_names", "bound_names", "branch", "declare_layer", "declare_parameter", "declare_state",
+    "emit_values", "give_back", "require", "write_state",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from attndsl.graph.core import (
     ParameterInfo,
     Region,
     ScopeInfo,
+    StateInfo,
     Value,
     captured,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "ParameterInfo",
     "Region",
     "ScopeInfo",
+    "StateInfo",
     "Type",
     "Value",
     "align",

@@ -3,8 +3,8 @@
 Left out: the model's name, variant, file, docs, hyperparameters (what they decided is in the ops; the sizes stay),
 scopes, spans, value names, constraints that hold at the known sizes. Numbered in the order of
 first use: addresses of loops and parameters (their `*` stay), sites of dropout, axis names that are not the axis's
-size. Kept: the names of inputs and outputs, sizes, initialisers. Nodes come in the order in which the results ask for
-them, so the order in which independent things were written does not count.
+size. Kept: the names of inputs, outputs and states, sizes, initialisers. Nodes come in the order in which the results
+ask for them, so the order in which independent things were written does not count.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ class _Eraser:
             if c.holds(graph.sizes) is not True
         }
         constraints = tuple(open_constraints[text] for text in sorted(open_constraints))
-        return Graph("model", {}, graph.sizes, inputs, outputs, parameters, constraints, {}, body)
+        states = tuple(replace(info, type=self.type(info.type), span=None) for info in graph.states)
+        return Graph("model", {}, graph.sizes, inputs, outputs, parameters, constraints, {}, body, states=states)
 
     def region(self, region: Region) -> Region:
         parameters = tuple(map(self.value, region.parameters))

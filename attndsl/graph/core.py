@@ -138,6 +138,28 @@ class OutputInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StateInfo:
+    """A value that is kept from one call to the next. The graph takes it as the optional input `name`, whose default is
+    its initial value, and gives the next one as the output of the same name; both hold all layers, stacked in front of
+    the last axis of `type`, the innermost loop's first. `address`, `layers` are as with a parameter; where layers of
+    one address differ in type or initial value there are several states, each with an input of its own."""
+
+    address: str
+    type: Type
+    name: str
+    layers: Box = ()
+    span: Span | None = None
+
+    def addresses(self) -> Iterator[str]:
+        """The addresses in files, `h.0.memory` first."""
+        return addresses_in(self.address, self.layers)
+
+    def indices(self) -> Iterator[tuple[int, ...]]:
+        """The indices of its loops, for each of the addresses."""
+        return product(*self.layers)
+
+
+@dataclass(frozen=True, slots=True)
 class ScopeInfo:
     """A layer as the author sees it: the path, the block (or `scope`, `repeat`) that it is a call of, its place."""
 
@@ -153,6 +175,7 @@ class Graph:
     """A checked model at given hyperparameters. `hyperparameters` holds every compile-time value by name as shown to a
     user (numbers, and texts for blocks and masks); `sizes` the integer ones that occur in sizes. Sizes that are not in
     `sizes` are bound by the inputs at the call. `body.parameters` are the inputs' values, `body.results` the outputs'.
+    The graph has no effects: what it keeps from call to call (`states`) are inputs and outputs too.
     """
 
     name: str
@@ -169,10 +192,28 @@ class Graph:
     span: Span | None = None
     origin: str = field(default="")  # the name of the file that the model was read from
     kinds: Mapping[str, str] = field(default_factory=dict)  # what `kind(x)` says of hyperparameters, and of `depths[0]`
+    states: tuple[StateInfo, ...] = ()
 
     @property
     def parameter_count(self) -> int:
         return sum(info.copies * info.type.count(self.sizes) for info in self.parameters)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The inputs, which are the outputs too, that are states."""
+        return tuple(dict.fromkeys(info.name for info in self.states))
+
+    @property
+    def own_inputs(self) -> tuple[InputInfo, ...]:
+        """The inputs that are no states."""
+        states = self.state_names
+        return tuple(info for info in self.inputs if info.name not in states)
+
+    @property
+    def own_outputs(self) -> tuple[OutputInfo, ...]:
+        """The outputs that are no states."""
+        states = self.state_names
+        return tuple(info for info in self.outputs if info.name not in states)
 
     @property
     def free_sizes(self) -> tuple[str, ...]:

@@ -7,19 +7,23 @@ writes these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Union
 
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import Region, Value
 from attndsl.ops import Broadcast, Cast, Concat, Constant, Mismatch, Op, Range
 from attndsl.records import dataclass, field
-from attndsl.types import FLOAT, INT, Axis, Type
+from attndsl.types import INT, Axis, Type
 
 DRAWS: dict[str, tuple[str, ...]] = {
     "normal": ("std",), "truncated": ("std",), "uniform": ("low", "high"), "xavier": (), "kaiming": (),
     "identity": (), "zeros": (), "ones": (), "constant": ("value",),
 }  # fmt: skip
 """What fills a whole parameter, with its arguments; `attndsl.running.initial` says what each draws."""
+
+CONSTANT_VALUES = {"zeros": 0.0, "ones": 1.0, "constant": None}
+"""Those among them that draw nothing, with their value (None: it is the argument)."""
 
 INDEX = "index"
 """The kind of the index of a loop in which the parameter is declared; its argument says which, counted from outside."""
@@ -83,6 +87,13 @@ class LoopIndex(Op):
 StartPart = Union[Initializer, float, object]
 
 
+def kept_value(initializer: Initializer, type: Type, stacked: Type, loops: Sequence[Axis], builder: Builder) -> Value:
+    """What a state begins with, written down by `builder`: the value for one layer of `type`, in all of them as
+    `stacked` lays them out; `loops` are its axes of layers, the outermost first. Raises `Mismatch` like
+    `written_out`."""
+    return _spread(_written(initializer, type, builder, loops), stacked, builder, "state")
+
+
 def written_out(initializer: Initializer, type: Type) -> Region:
     """The nodes that give a parameter of `type` its first values. Raises `Mismatch` where the operators do not fit one
     another or the type."""
@@ -90,21 +101,29 @@ def written_out(initializer: Initializer, type: Type) -> Region:
     return builder.region((), (_spread(_written(initializer, type, builder), type, builder),))
 
 
-def _written(part: StartPart, type: Type, builder: Builder) -> Value:
+def _written(part: StartPart, type: Type, builder: Builder, loops: Sequence[Axis] | None = None) -> Value:
+    """Where the axes of all layers are known (`loops`), an index is a range over its own, and nothing is drawn."""
     if not isinstance(part, Initializer):
         return builder.emit(Constant(part))  # type: ignore[arg-type]
     if part.kind == INDEX:
-        return builder.emit(LoopIndex(part.arguments[0]))  # type: ignore[arg-type]
+        loop: int = part.arguments[0]  # type: ignore[assignment]
+        return builder.emit(LoopIndex(loop) if loops is None else Range(loops[loop]))
+    if part.op is None and loops is not None:
+        value = CONSTANT_VALUES[part.kind]
+        return _written(part.arguments[0] if value is None else value, type, builder, loops)
     if part.op is None:
         return builder.emit(Draw(part.kind, type), *(_written(a, type, builder) for a in part.arguments))
     if isinstance(part.op, Concat):
         target = _axis(part.op.target, type)
-        types = [Type(FLOAT, tuple(a if axis == target else axis for axis in type.axes)) for a in part.op.axes]
-        parts = [_spread(_written(a, t, builder), t, builder) for a, t in zip(part.arguments, types, strict=True)]
+        types = [Type(type.dtype, tuple(a if axis == target else axis for axis in type.axes)) for a in part.op.axes]
+        parts = [
+            _spread(_written(a, t, builder, loops), Type(t.dtype, (*t.axes, *(loops or ()))), builder)
+            for a, t in zip(part.arguments, types, strict=True)
+        ]
         return builder.emit(Concat(part.op.axes, target), *parts)
     if isinstance(part.op, Range):
         return builder.emit(Range(_axis(part.op.axis, type)))
-    return builder.emit(part.op, *(_written(a, type, builder) for a in part.arguments))
+    return builder.emit(part.op, *(_written(a, type, builder, loops) for a in part.arguments))
 
 
 def _axis(axis: Axis, type: Type) -> Axis:
@@ -115,10 +134,10 @@ def _axis(axis: Axis, type: Type) -> Axis:
     return named[0] if named else alike[0] if len(alike) == 1 else axis
 
 
-def _spread(value: Value, type: Type, builder: Builder) -> Value:
+def _spread(value: Value, type: Type, builder: Builder, what: str = "parameter") -> Value:
     lacking = [axis.name for axis in value.type.axes if axis not in type.axes]
     if lacking:
-        raise Mismatch("E0208", f"the initial value has [{', '.join(lacking)}], which the parameter lacks")
-    if value.type.dtype != FLOAT:
-        value = builder.emit(Cast(FLOAT), value)
+        raise Mismatch("E0208", f"the initial value has [{', '.join(lacking)}], which the {what} lacks")
+    if value.type.dtype != type.dtype:
+        value = builder.emit(Cast(type.dtype), value)
     return value if value.type == type else builder.emit(Broadcast(type.axes), value)

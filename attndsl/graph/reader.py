@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from attndsl.addresses import Box
 from attndsl.diagnostics import Label, Source, Span
 from attndsl.graph.core import (
     Bound,
@@ -20,6 +21,7 @@ from attndsl.graph.core import (
     ParameterInfo,
     Region,
     ScopeInfo,
+    StateInfo,
     Value,
 )
 from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
@@ -127,6 +129,7 @@ class _Reader(Cursor):
             sizes[key] = int(self.match(INTEGER, "a number"))
         inputs = self.each("input", self.input)
         parameters = self.each("parameter", self.parameter)
+        states = self.each("state", self.state)
         constraints = self.each("constraint", self.constraint)
         scopes = {info.path: info for info in self.each("scope", self.scope)}
         self.need("body")
@@ -152,6 +155,7 @@ class _Reader(Cursor):
             doc,
             span,
             origin,
+            states=states,
         )
 
     def each(self, keyword: str, item: Callable[[], T]) -> tuple[T, ...]:
@@ -194,11 +198,21 @@ class _Reader(Cursor):
         type = self.type()
         self.need("=")
         start = self.initial(self.match(SYMBOL, "an initializer"))
-        layers: tuple[range | tuple[int, ...], ...] = ()
-        if self.has("layers"):
-            self.need("[")
-            layers = self.listed(self.layer, "]")
-        return ParameterInfo(address, type, start, layers, span=self.span())
+        return ParameterInfo(address, type, start, self.layers(), span=self.span())
+
+    def state(self) -> StateInfo:
+        address = self.word()
+        self.need(":")
+        type = self.type()
+        self.need("in")
+        name = self.word()
+        return StateInfo(address, type, name, self.layers(), span=self.span())
+
+    def layers(self) -> Box:
+        if not self.has("layers"):
+            return ()
+        self.need("[")
+        return self.listed(self.layer, "]")
 
     def initial(self, kind: str) -> Initializer:
         """What stands behind the name of a draw, of the index of a loop, or of an op."""

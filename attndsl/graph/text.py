@@ -6,6 +6,7 @@ hyperparameter width = 768
 size width = 768
 input tokens %0: int[B, T] where < vocab at gpt2.attn:3:36
 parameter h.*.ln_1.scale: float[width] = ones layers [0:12] at std/norms.attn:4:3
+state h.*.memory: float[B, M, width] in h.*.memory layers [0:12] at gpt2.attn:8:5
 constraint T <= context at gpt2.attn:3:30 code E0210
 scope h.*.ln_1 = layer_norm labelled at gpt2.attn:9:12
 body {
@@ -29,9 +30,10 @@ import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from attndsl.addresses import Box
 from attndsl.diagnostics import Span
 from attndsl.graph.anonymous import anonymous
-from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, Value
+from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.cursor import WORD
 from attndsl.graph.initial import Initializer
 from attndsl.graph.reader import FILE, parse_text
@@ -113,6 +115,10 @@ def _layer_text(indices: range | tuple[int, ...]) -> str:
     return f"({', '.join(map(str, indices))})"
 
 
+def _layers(box: Box) -> str:
+    return f" layers [{', '.join(map(_layer_text, box))}]" if box else ""
+
+
 class _Writer:
     def __init__(self, spans: bool) -> None:
         self.spans = spans
@@ -129,6 +135,7 @@ class _Writer:
         lines += [f"size {_word(name)} = {value}" for name, value in graph.sizes.items()]
         lines += map(self.input, graph.inputs)
         lines += map(self.parameter, graph.parameters)
+        lines += map(self.state, graph.states)
         lines += map(self.constraint, graph.constraints)
         for path, info in graph.scopes.items():
             labelled = " labelled" if info.labelled else ""
@@ -150,9 +157,12 @@ class _Writer:
         return f"output {_word(info.name)} = {self.use(info.value)}{needs}{self.at(info.span)}{_doc(info.doc)}"
 
     def parameter(self, info: ParameterInfo) -> str:
-        layers = f" layers [{', '.join(map(_layer_text, info.layers))}]" if info.layers else ""
         head = f"parameter {_word(info.address)}: {type_text(info.type)} = {initial_text(info.initializer)}"
-        return f"{head}{layers}{self.at(info.span)}"
+        return f"{head}{_layers(info.layers)}{self.at(info.span)}"
+
+    def state(self, info: StateInfo) -> str:
+        head = f"state {_word(info.address)}: {type_text(info.type)} in {_word(info.name)}"
+        return f"{head}{_layers(info.layers)}{self.at(info.span)}"
 
     def constraint(self, constraint: Constraint) -> str:
         text = f"constraint {constraint.left} {constraint.relation} {constraint.right}"

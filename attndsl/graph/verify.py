@@ -229,10 +229,27 @@ def _parameters_agree(graph: Graph, context: _Context) -> str | None:
     return None
 
 
+def _states_agree(graph: Graph, context: _Context) -> str | None:
+    inputs = {info.name: info for info in graph.inputs}
+    outputs = {info.name: info for info in graph.outputs}
+    for info in graph.states:
+        taken, given = inputs.get(info.name), outputs.get(info.name)
+        if taken is None or taken.default is None or given is None:
+            return f"the state `{info.address}` is not an input with a default and an output"
+        if taken.value.type != given.value.type:
+            return f"the state `{info.address}` is {taken.value.type} at entry and {given.value.type} at the end"
+        if given.needs:
+            return f"the state `{info.address}` needs {sorted(given.needs)}, which may be left out"
+        if len(loops_of(info.address)) != len(info.layers):
+            return f"the state `{info.address}` says for {len(info.layers)} indices where it exists"
+    return None
+
+
 GRAPH_RULES: tuple[tuple[str, Callable[[Graph, _Context], str | None]], ...] = (
     ("inputs are the body's parameters", _inputs_agree),
     ("outputs are the body's results", _outputs_agree),
     ("parameters are declared once, with their indices", _parameters_agree),
+    ("states are taken and given", _states_agree),
 )
 
 

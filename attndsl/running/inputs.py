@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-_KINDS = {"float": "f", "int": "iu", "bool": "b"}
+KINDS = {"float": "f", "int": "iu", "bool": "b"}
+"""The kinds of NumPy's dtypes that a dtype of the language takes."""
 
 
 def as_arrays(graph: Graph, inputs: object) -> dict[str, Array]:
@@ -110,7 +111,7 @@ def _kind(info: InputInfo, array: Array) -> Iterator[Diagnostic]:
         message = f"`{info.name}` has {array.ndim} axes, but `{type}` has {type.rank}"
         ways = ("`array[None]` puts an axis in front: a batch of one",) if array.ndim == type.rank - 1 else ()
         yield Diagnostic("E0802", message, _label(info), notes=(f"its shape is {list(array.shape)}",), helps=ways)
-    if array.dtype.kind not in _KINDS[type.dtype]:
+    if array.dtype.kind not in KINDS[type.dtype]:
         help = f"convert it first: `array.astype({type.dtype!r})`"
         yield Diagnostic(
             "E0802", f"`{info.name}` holds {array.dtype}, but is declared as `{type}`", _label(info), helps=(help,)
@@ -173,18 +174,19 @@ def _solved(size: Size, length: int, unknown: str, sizes: Mapping[str, int]) -> 
 
 
 def chosen_outputs(graph: Graph, outputs: Sequence[str] | None, inputs: Mapping[str, Array]) -> tuple[str, ...]:
-    """The outputs to compute: all that the given inputs allow, if `outputs` is None. E0803 for one that does not exist
-    or lacks an input."""
-    declared = {info.name: info for info in graph.outputs}
+    """The outputs to compute: all that the given inputs allow, if `outputs` is None. The states always are among them.
+    E0803 for one that does not exist or lacks an input."""
+    declared = {info.name: info for info in graph.own_outputs}
     if outputs is None:
-        return tuple(name for name, info in declared.items() if info.needs <= inputs.keys())
+        outputs = [name for name, info in declared.items() if info.needs <= inputs.keys()]
+    outputs = [name for name in outputs if name not in graph.state_names]
     for name in outputs:
         if name not in declared:
             raise error("E0803", f"there is no output `{name}`", help=did_you_mean(name, declared))
         info = declared[name]
         for missing in sorted(info.needs - inputs.keys()):
             raise error("E0803", f"the output `{name}` needs the input `{missing}`, which is not given", info.span)
-    return tuple(outputs)
+    return (*outputs, *graph.state_names)
 
 
 # ---------------------------------------------------------------- values
@@ -218,13 +220,13 @@ def _out_of_range(
 
 
 def example_inputs(graph: Graph, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
-    """Arrays for every input, optional ones too: ints within their bounds, bools mostly True (no row all False), floats
-    normal; drawn by (seed, name). Free sizes that are not given are small: 2 for `B`, else at most 16, as large as the
-    constraints allow. Raises what `check_inputs` raises where the sizes break a constraint (E0803 for a size that is
-    not free).
+    """Arrays for every input, optional ones too, and no states: ints within their bounds, bools mostly True (no row all
+    False), floats normal; drawn by (seed, name). Free sizes that are not given are small: 2 for `B`, else at most 16,
+    as large as the constraints allow. Raises what `check_inputs` raises where the sizes break a constraint (E0803 for
+    a size that is not free).
     """
     values = example_sizes(graph, sizes or {})
-    arrays = {info.name: _example(info, values, generator("example", seed, info.name)) for info in graph.inputs}
+    arrays = {info.name: _example(info, values, generator("example", seed, info.name)) for info in graph.own_inputs}
     check_inputs(graph, arrays)
     return arrays
 

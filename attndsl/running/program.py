@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.graph import Graph
+from attndsl.running.states import states_in
 
 if TYPE_CHECKING:
     import numpy
 
     Array = numpy.ndarray[Any, Any]
+
+
+class Results(dict[str, "Array"]):
+    """What a run gives: arrays by the names of outputs and the addresses of what was dumped. `states` are those for the
+    next call, by address (`h.0.memory`)."""
+
+    states: dict[str, Array]
+
+    @classmethod
+    def of(cls, graph: Graph, arrays: Mapping[str, Array]) -> Results:
+        """The results of a run of a graph, among whose outputs its states are."""
+        kept = graph.state_names
+        results = cls({name: array for name, array in arrays.items() if name not in kept})
+        results.states = states_in(graph, arrays) if kept else {}
+        return results
 
 
 class Program(Protocol):
@@ -31,13 +47,15 @@ class Program(Protocol):
         inputs: Mapping[str, Array],
         outputs: Sequence[str] | None = None,
         *,
+        states: Mapping[str, Array] | None = None,
         training: bool = False,
         seed: int = 0,
         step: int = 0,
         dump: Sequence[str] = (),
-    ) -> dict[str, Array]:
+    ) -> Results:
         """The outputs by name (all that the given inputs allow, if `outputs` is None), and the values at the addresses
-        in `dump` (`h.3.attn`), by address. Inputs are checked first (`attndsl.running.inputs.check_inputs`)."""
+        in `dump` (`h.3.attn`), by address. Inputs are checked first (`attndsl.running.inputs.check_inputs`). `states`
+        are those that another call gave (`Results.states`); without them, the model begins with its initial ones."""
         ...
 
     def gradients(

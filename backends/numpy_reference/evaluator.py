@@ -26,7 +26,9 @@ from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
+from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
+from attndsl.running.states import with_states
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
@@ -77,16 +79,19 @@ class NumpyProgram:
         inputs: Mapping[str, Array],
         outputs: Sequence[str] | None = None,
         *,
+        states: Mapping[str, Array] | None = None,
         training: bool = False,
         seed: int = 0,
         step: int = 0,
         dump: Sequence[str] = (),
-    ) -> dict[str, Array]:
+    ) -> Results:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
+        inputs = with_states(self.graph, inputs, states)
         execution = self._execution(inputs, training, seed, step, dump)
         names = chosen_outputs(self.graph, outputs, inputs)
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
-        return {name: self._own(array, execution) for name, array in found.items()}
+        own = {name: self._own(array, execution) for name, array in found.items()}
+        return Results.of(self.graph, own)
 
     def _own(self, array: Array, execution: _Execution) -> Array:
         """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""

@@ -13,9 +13,9 @@ from attndsl.backends.pytorch.lines import Line
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.backends.pytorch.taps import tapped
-from attndsl.graph import BOOL, INT, Node, Region, Type, Value
+from attndsl.graph import BOOL, INT, Node, Region, Type, Value, captured
 from attndsl.ops.control import stacked_at
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.functions import Writer
@@ -127,7 +127,7 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
         axes = ", ".join(axis.name for axis in value.type.axes)
         stacked = f"torch.stack({name}{f', dim={at}' if at else ''})"
-        if any(axis.size.known(writer.file.graph.sizes) is None for axis in value.type.axes[:1]):  # it may be 0
+        if value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # it may be 0
             stacked += f" if {name} else {_empty(writer, value)}"
         with _if_asked(writer, value):
             writer.add(f"{name} = {stacked}", node, f"[{axes}]")
@@ -139,24 +139,59 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool =
 # ------------------------------------------------------------------------------------------------ modules with a class
 
 
+def _by_round(node: Node) -> tuple[Node, list[tuple[Value, int]]]:
+    """A repeat whose rounds each read their own element of what is there before it, and nothing else of that: the
+    same with these elements as further parameters of its bodies, and what they are elements of, along which axis."""
+    found: list[tuple[Value, int]] = []
+    regions = node.regions
+    for value in dict.fromkeys(value for region in node.regions for value in captured(region)):
+        reads = [[inner for inner in region.walk() if value in inner.inputs] for region in node.regions]
+        op = next((read[0].op for read in reads if read), None)
+        if not isinstance(op, ops.Take) or any(value in region.results for region in node.regions):
+            continue
+        if any(
+            len(read) > 1
+            or any(r.op != op or r.inputs != (value, region.parameters[0]) or r not in region.nodes for r in read)
+            for read, region in zip(reads, node.regions, strict=True)
+        ):
+            continue
+        made = next(read[0].output.type for read in reads if read)
+        found.append((value, value.type.axes.index(op.over)))
+        regions = tuple(
+            Region(
+                (*region.parameters, read[0].output if read else Value(made)),
+                tuple(inner for inner in region.nodes if inner not in read),
+                region.results,
+            )
+            for region, read in zip(regions, reads, strict=True)
+        )
+    return (replace(node, regions=regions) if found else node), found
+
+
 def _write_calls(writer: Writer, node: Node) -> None:
-    path = any_op(node).path
+    path, plain = any_op(node).path, node
+    node, elements = _by_round(node)
     outer = [v for v in writer.held(node)[: -len(node.inputs) or None] if v not in writer.file.hosts]
     block = writer.file.block(writer, node, path, outer)
     further = [writer.tensor(value).text for value in outer]
     further += [writer.parameter(address) for address in block.foreign]
     further += [writer.size(size).text for size in block.sizes]
-    names, lists = _start(writer, node)
+    names, lists = _start(writer, plain)
     layers = writer.layer(path)
     item = writer.fresh(block.variable)
     index = [writer.fresh("i")] if block.indexed else []
-    call = function(item, *index, *names, *further).text
+    parts = [writer.fresh(f"{writer.read(value).text}_{item}") for value, _ in elements]
+    call = function(item, *index, *names, *parts, *further).text
+    each = {item: layers}
     if block.indexed:
         count = writer.size(any_op(node).count).text
-        places = f"torch.arange({count}, device={writer.device()}).unbind()"
-        writer.add(f"for {index[0]}, {item} in zip({places}, {layers}):", node)
-    else:
-        writer.add(f"for {item} in {layers}:", node)
+        each = {index[0]: f"torch.arange({count}, device={writer.device()}).unbind()"} | each
+    each |= {
+        part: f"{writer.tensor(value).text}.unbind({at or ''})"
+        for part, (value, at) in zip(parts, elements, strict=True)
+    }
+    together = next(iter(each.values())) if len(each) == 1 else f"zip({', '.join(each.values())})"
+    writer.add(f"for {', '.join(each)} in {together}:", node)
     writer.indent += 1
     emitted = [writer.fresh(f"{name}_{item}") for name in lists]
     targets = [*names, *emitted]
@@ -165,7 +200,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
         with _if_asked(writer, value):
             writer.add(f"{name}.append({step})")
     writer.indent -= 1
-    writer.reserved -= {item, *index}
+    writer.reserved -= {item, *index, *parts}
     _finish(writer, node, lists)
 
 

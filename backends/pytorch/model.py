@@ -29,10 +29,14 @@ def write_model(file: File) -> WrittenModel:
     graph, body = file.graph, file.body
     writer = Writer(file, [], {"": "self"})
     arguments: dict[str, str] = {}
+    taken: list[str] = []
     for info in sorted(graph.inputs, key=lambda info: info.optional):
         name = writer.fresh(identifier(info.name))
-        arguments[info.name] = name
-        writer.arguments.append(WrittenArgument(name, info.value.type, info.optional))
+        if info.name in graph.state_names:
+            taken.append(f'{name} = None if states is None else states["{info.name}"]')
+        else:
+            arguments[info.name] = name
+            writer.arguments.append(WrittenArgument(name, info.value.type, info.optional))
         writer.values[info.value] = Expr(name)
         writer.holders[name] = info.value
     writer.count(body)
@@ -40,8 +44,9 @@ def write_model(file: File) -> WrittenModel:
     wanted_by, wanted = _wanted_by(file)
     everything = frozenset(info.name for info in graph.outputs)
     needs = {info.name: info.needs for info in graph.outputs}
+    always = frozenset(graph.state_names)
     stacks = {
-        value: wanted.get(file.variables.root(value), frozenset())
+        value: everything if always & (readers := wanted.get(file.variables.root(value), frozenset())) else readers
         for node in body.nodes
         for value in (node.outputs[any_op(node).carried :] if node.regions else ())
     }
@@ -83,6 +88,7 @@ def write_model(file: File) -> WrittenModel:
     order = {node: i for i, node in enumerate(body.nodes)}
     for test, nodes in groups.items():
         given = [i for i, info in enumerate(graph.outputs) if homes[info.name] == test]
+        states = [i for i in given if graph.outputs[i].name in graph.state_names]
         kept = list(writer.lines)
         if test:
             writer.blank()
@@ -91,11 +97,17 @@ def write_model(file: File) -> WrittenModel:
         begin = len(writer.lines)
         writer.run(sorted(nodes, key=order.__getitem__))
         writer.settle([body.results[i] for i in given])
-        pairs = [f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given]
+        written = {i: f'"{graph.outputs[i].name}": {writer.tensor(body.results[i])}' for i in given}
+        results = f"{{{', '.join(text for i, text in written.items() if i not in states)}}}"
         if not test:
             writer.blank()
             started = len(groups) > 1
-            writer.add(f"{'results =' if started else 'return'} {{{', '.join(pairs)}}}")
+            if states:
+                results += f", {{{', '.join(written[i] for i in states)}}}"
+            writer.add(
+                f"{'results' if started else 'return'}{', states' if started and states else ''}"
+                f"{' =' if started else ''} {results}"
+            )
         else:
             for i in given:
                 writer.add(f'results["{graph.outputs[i].name}"] = {writer.tensor(body.results[i])}')
@@ -103,13 +115,16 @@ def write_model(file: File) -> WrittenModel:
                 writer.lines = kept
             writer.indent -= 1
     if started:
-        writer.add("return results")
+        writer.add("return results, states" if taken else "return results")
 
     parameters = [f"{v.name}: Tensor | None = None" if v.optional else f"{v.name}: Tensor" for v in writer.arguments]
+    if taken:
+        parameters.append("states: dict[str, Tensor] | None = None")
     if selectable:
-        names = ", ".join(f'"{info.name}"' for info in graph.outputs)
+        names = ", ".join(f'"{info.name}"' for info in graph.own_outputs)
         parameters.append(f"outputs: tuple[str, ...] = ({names})")
-    head = f"def forward(self, {', '.join(parameters)}) -> dict[str, Tensor]:"
+    gives = "tuple[dict[str, Tensor], dict[str, Tensor]]" if taken else "dict[str, Tensor]"
+    head = f"def forward(self, {', '.join(parameters)}) -> {gives}:"
     head = head.replace("(self, )", "(self)")
     top, unknown = header(writer)
     assert not unknown, unknown
@@ -122,6 +137,7 @@ def write_model(file: File) -> WrittenModel:
         lines += [*_init(assignments), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
+    top += [Line(f"        {text}") for text in taken]
     return WrittenModel([*lines, *parted(top, writer.lines)], arguments, selectable)
 
 
@@ -134,9 +150,10 @@ def _wanted_by(file: File) -> tuple[dict[Node, frozenset[str]], dict[Value, froz
         wanted[root(value)] = wanted.get(root(value), frozenset()) | {info.name}
     found: dict[Node, frozenset[str]] = {}
     everything = frozenset(info.name for info in file.graph.outputs)
+    states = frozenset(file.graph.state_names)  # they are given by every call
     for node in reversed(file.body.nodes):
         names = frozenset().union(*(wanted.get(root(value), frozenset()) for value in node.outputs))
-        found[node] = names or everything  # needed for what is recorded in it
+        found[node] = everything if names & states or not names else names  # nobody: it is recorded
         if not file.variables.shares(node):
             for value in map(root, (*node.inputs, *(v for inner in node.regions for v in captured(inner)))):
                 wanted[value] = wanted.get(value, frozenset()) | found[node]
@@ -170,8 +187,13 @@ def _docstring(file: File, arguments: dict[str, str]) -> list[str]:
     def shown(info: InputInfo) -> str:
         return f"{arguments[info.name]}: {info.value.type}"
 
-    given = ", ".join(map(shown, sorted(file.graph.inputs, key=lambda info: info.optional)))
-    results = ", ".join(f"{info.name}: {info.value.type}" for info in file.graph.outputs)
+    graph = file.graph
+    given = ", ".join(map(shown, sorted(graph.own_inputs, key=lambda info: info.optional)))
+    results = ", ".join(f"{info.name}: {info.value.type}" for info in graph.own_outputs)
+    states = [f"{info.name}: {info.value.type}" for info in graph.outputs if info.name in graph.state_names]
+    if states:
+        lines = [f'        """{given}', f"        -> {results}", "        states, taken and given:"]
+        return [*lines, *(f"            {state}" for state in states), '        """']
     text = f'"""{given} -> {results}"""' if given else f'"""-> {results}"""'
     if len(text) <= 108:
         return [f"        {text}"]

@@ -22,7 +22,9 @@ from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
+from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
+from attndsl.running.states import with_states
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -107,12 +109,14 @@ class TorchProgram:
         inputs: Mapping[str, Array],
         outputs: Sequence[str] | None = None,
         *,
+        states: Mapping[str, Array] | None = None,
         training: bool = False,
         seed: int = 0,
         step: int = 0,
         dump: Sequence[str] = (),
-    ) -> dict[str, Array]:
+    ) -> Results:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
+        inputs = with_states(self.graph, inputs, states)
         names = chosen_outputs(self.graph, outputs, inputs)
         given = self.tensors(inputs)
         with torch.no_grad():
@@ -120,7 +124,7 @@ class TorchProgram:
             found = {name: to_array(results[name]) for name in names}
             if dump:
                 found |= self._dump(tuple(dump), inputs, given, training, seed, step)
-        return found
+        return Results.of(self.graph, found)
 
     def gradients(
         self,
@@ -227,10 +231,14 @@ class TorchProgram:
         arguments: dict[str, Any] = {
             written.arguments[name]: tensor
             for name, tensor in tensors.items()
+            if name in written.arguments
             if name not in optional or name in needed or set(names) >= {o.name for o in self.graph.outputs}
         }
+        kept = self.graph.state_names
+        if given := {name: tensors[name] for name in kept if name in tensors}:
+            arguments["states"] = given
         if written.selectable:
-            arguments["outputs"] = tuple(names)
+            arguments["outputs"] = tuple(name for name in names if name not in kept)
         call.train(training)
         with (
             _placed(written),
@@ -238,8 +246,8 @@ class TorchProgram:
             _float_dtype(self.torch_dtype),
             seeded(seed, step, self.device) if training else _nothing(),
         ):
-            results: dict[str, Any] = call(**arguments)
-        return results
+            results = call(**arguments)
+        return {**results[0], **results[1]} if kept else results
 
     def _dump(
         self,

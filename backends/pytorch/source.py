@@ -94,6 +94,7 @@ class File:
                 *FUNCTIONS,
                 "results",
                 "outputs",
+                "states",
                 "wide",
             }
         )

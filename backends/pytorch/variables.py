@@ -52,6 +52,10 @@ class Variables:
         self._names: dict[Value, tuple[str, ...]] = {}
         self._join(body)
         self._suggest(body)
+        for info, value in zip(graph.outputs, body.results, strict=True):
+            if info.name in graph.state_names:
+                around, _, name = info.name.rpartition(".")
+                self._names[self.root(value)] = self.names(self.root(value)) or (f"{around}.next_{name}",)
 
     def root(self, value: Value) -> Value:
         """The value whose variable this one shares."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +40,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_block_is_of_a_known_kind() -> None:
     assert {e.kind for e in EXAMPLES} == {"frame", "program", "fragment", "wrong", "warns", "file"}
-    assert all(e.language in ("attn", "text", "console") for e in examples())
+    assert all(e.language in ("attn", "python", "text", "console") for e in examples())
+
+
+def test_the_programs_print_what_stands_below_them() -> None:
+    pairs = [(program, printed) for program, printed in pairwise(examples()) if program.language == "python"]
+    assert pairs
+    for program, printed in pairs:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(program.text, {})
+        assert out.getvalue() == printed.text
 
 
 @pytest.mark.parametrize("example", RIGHT, ids=str)
@@ -50,7 +61,7 @@ def test_a_right_example_is_right_and_runs(example: Example, folder: Path) -> No
             graph = check(name)
         # What a fragment's frame is there for, other fragments read.
         assert {it.code for it in warnings} <= ({"W0101"} if example.kind == "fragment" else set())
-        types = {o.name: str(o.value.type).removeprefix("float") for o in graph.outputs}
+        types = {o.name: str(o.value.type).removeprefix("float") for o in graph.own_outputs}
         assert {c.output: types[c.output] for c in claims} == {c.output: c.type for c in claims}
         inputs = example_inputs(graph)
         found = NumpyProgram(graph).run(inputs)

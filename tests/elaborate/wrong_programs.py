@@ -1015,19 +1015,197 @@ model M(width=4) {
 """,
         ("E0501", 1),
     ),
+    # ------------------------------------------------------------ states
     wrong(
-        "state_is_not_there_yet",
+        "a_state_in_a_scan",
         """
 model M(width=4) {
   input x: float[B, T, width]
-  repeat h in 2 {
-    state memory: [B, width] = zeros
-    x += linear(x, width)
+  y = scan t in T {
+    state s: [B, width] = zeros
+    emit s
   }
-  output y = x
+  output z = y
 }
 """,
         ("E0115", 4),
+    ),
+    wrong(
+        "a_state_of_a_layer_that_iterations_share",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  layer f = kept()
+  repeat h in 2 { x = f(x) }
+  output z = x
+}
+block kept(x: [*]) -> [*] {
+  state s: [*] = zeros
+  return x + s
+}
+""",
+        ("E0115", 8),
+    ),
+    wrong(
+        "a_state_written_in_a_loop",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, width] = zeros
+  repeat h in 2 {
+    s <- x[T=0]
+    x = x + s
+  }
+  output z = x
+}
+""",
+        ("E0115", 5),
+    ),
+    wrong(
+        "a_state_written_twice",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, width] = zeros
+  s <- x[T=0]
+  s <- x[T=T - 1]
+  output z = x + s
+}
+""",
+        ("E0115", 5),
+    ),
+    wrong(
+        "a_layer_with_a_state_applied_twice",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  layer f = kept()
+  output z = f(f(x))
+}
+block kept(x: [*]) -> [*] {
+  state s: [*] = zeros
+  s <- x
+  return x + s
+}
+""",
+        ("E0115", 8),
+    ),
+    wrong(
+        "what_is_written_is_not_a_state",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  s = x[T=0]
+  s <- x[T=1]
+  output z = x + s
+}
+""",
+        ("E0115", 4),
+    ),
+    wrong(
+        "what_is_written_is_nothing",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state memory: [B, width] = zeros
+  memroy <- x[T=1]
+  output z = x + memory
+}
+""",
+        ("E0101", 4),
+    ),
+    wrong(
+        "a_state_that_is_drawn",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, width] = normal(0.02)
+  output z = x + s
+}
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "a_state_that_begins_with_an_input",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, width] = x[T=0]
+  output z = x + s
+}
+""",
+        ("E0104", 3),
+    ),
+    wrong(
+        "a_state_of_another_dtype",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state n: int[] = 0.5
+  n <- n + 1
+  output z = x + n
+}
+""",
+        ("E0204", 3),
+    ),
+    wrong(
+        "a_write_of_another_dtype",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state n: int[] = 0
+  n <- n + 0.5
+  output z = x + n
+}
+""",
+        ("E0204", 4),
+    ),
+    wrong(
+        "a_write_with_other_axes",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, width] = zeros
+  s <- x
+  output z = x + s
+}
+""",
+        ("E0208", 4),
+    ),
+    wrong(
+        "a_state_of_a_size_that_nothing_says",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B, M, width] = zeros
+  output z = x + mean(s, over=M)
+}
+""",
+        ("E0101", 3),
+    ),
+    wrong(
+        "a_state_that_needs_an_optional_input",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  input by: [B] optional
+  state s: [B] = zeros
+  s <- by
+  output z = x + s
+}
+""",
+        ("E0115", 4),
+    ),
+    wrong(
+        "a_state_called_as_an_output",
+        """
+model M(width=4) {
+  input x: float[B, T, width]
+  state s: [B] = zeros
+  output s = x
+}
+""",
+        ("E0107", 4),
     ),
     # ------------------------------------------------------------ optional inputs
     wrong(

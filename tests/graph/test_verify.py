@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.graph import Graph, Node, Region, Value
+from attndsl.graph import FLOAT, Graph, Node, Region, StateInfo, Value
 from attndsl.graph.reader import parse_text
 from attndsl.graph.verify import BODY_RULES, GRAPH_RULES, NODE_RULES, InvalidGraph, verify
 from attndsl.ops import Range
@@ -163,7 +163,12 @@ def a_stray_size(graph: Graph) -> Graph:
     return with_nodes(graph, made, *graph.body.nodes)
 
 
+def half_a_state(graph: Graph) -> Graph:
+    return replace(graph, states=(StateInfo("memory", Type(FLOAT), "memory"),))
+
+
 CHANGES = [
+    (half_a_state, "states are taken and given", "is not an input with a default and an output"),
     (swapped, "a value is made before it is used, in sight of its use", "used before it is made"),
     (doubled, "a value is made once", "made twice"),
     (body_on_a_parameter, "bodies belong to repeat and scan", "only `repeat` and `scan` have bodies"),

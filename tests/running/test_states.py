@@ -1,0 +1,108 @@
+"""States as a user gives them: by address, all of them, each in its shape; the same on both backends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import elaborate, open_text
+from attndsl.running import backends
+
+ELMAN = """model Elman(vocab=11, width=4, depth=3) {
+  input tokens: int[B, T] where tokens < vocab
+  state seen: int[B] = 0
+  seen <- seen + T
+  x = embedding(tokens, vocab, width, init=normal(1.0))
+  repeat h in depth {
+    state last: [B, width] = 0.5
+    u = linear(x, width, init=normal(0.5)) as from_x
+    x = scan t in T with s: [B, width] = last {
+      s = tanh(u[T=t] + linear(s, width, bias=false, init=normal(0.5)) as from_s)
+      emit s
+    }
+    last <- x[T=T - 1]
+  }
+  output logits = linear(x, vocab) as head
+  output before = seen
+}
+"""
+TOKENS = np.random.default_rng(5).integers(0, 11, (3, 9))
+PROGRAMS = [("numpy", False), *(pytest.param("torch", compile, marks=pytest.mark.torch) for compile in (False,))]
+GRAPH = elaborate(open_text(ELMAN), {})
+
+
+@pytest.mark.parametrize(("backend", "compile"), PROGRAMS)
+@pytest.mark.parametrize("cuts", [(4,), (1, 2, 8), (0, 5, 5)])
+def test_a_text_in_several_calls_is_the_text_in_one(backend, compile, cuts):
+    program = backends.find(backend).program(GRAPH, dtype="float64", seed=3, compile=compile)
+    whole, states, parts = program.run({"tokens": TOKENS}), None, []
+    cuts = [cut for cut in cuts if cut]
+    for piece in np.split(TOKENS, cuts, 1):
+        if not piece.shape[1]:
+            continue
+        results = program.run({"tokens": piece}, ["logits"], states=states)
+        states = results.states
+        parts.append(results["logits"])
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole["logits"], atol=1e-14)
+    assert states.keys() == whole.states.keys() == {"seen", "h.0.last", "h.1.last", "h.2.last"}
+    for address, array in whole.states.items():
+        np.testing.assert_allclose(states[address], array, atol=1e-14)
+
+
+@pytest.mark.torch
+def test_the_backends_keep_the_same():
+    first, second = (backends.find(name).program(GRAPH, dtype="float64", seed=3) for name in ("numpy", "torch"))
+    states = None
+    for piece in np.split(TOKENS, 3, 1):
+        mine, theirs = first.run({"tokens": piece}, states=states), second.run({"tokens": piece}, states=states)
+        for name in mine:
+            np.testing.assert_allclose(theirs[name], mine[name], atol=1e-13)
+        for name in mine.states:
+            assert theirs.states[name].dtype == mine.states[name].dtype
+            np.testing.assert_allclose(theirs.states[name], mine.states[name], atol=1e-13)
+        states = mine.states
+
+
+@pytest.mark.torch
+def test_the_module_takes_and_returns_them_and_holds_none():
+    import torch
+
+    module = backends.find("torch").program(GRAPH, dtype="float64", seed=3).module
+    assert not list(module.buffers())
+    whole, _ = module(torch.tensor(TOKENS))
+    first, states = module(torch.tensor(TOKENS[:, :4]))
+    assert states["h.*.last"].shape == (3, 3, 4)
+    second, _ = module(torch.tensor(TOKENS[:, 4:]), states=states)
+    joined = torch.cat([first["logits"], second["logits"]], 1)
+    torch.testing.assert_close(joined, whole["logits"], atol=1e-14, rtol=0)
+
+
+def problem(states, tokens=TOKENS):
+    with pytest.raises(AttnError) as caught:
+        backends.find("numpy").program(GRAPH).run({"tokens": tokens}, states=states)
+    assert {d.code for d in caught.value.diagnostics} == {"E0815"}
+    assert all(d.helps for d in caught.value.diagnostics)
+    return [d.message for d in caught.value.diagnostics]
+
+
+def test_states_that_do_not_fit_are_refused():
+    good = backends.find("numpy").program(GRAPH).run({"tokens": TOKENS}).states
+    lacking = {a: s for a, s in good.items() if a != "h.1.last"}
+    assert problem(lacking) == ["the state `h.1.last` is missing"]
+    assert problem(lacking | {"h.1.lost": good["h.1.last"]}) == [
+        "there is no state `h.1.lost`",
+        "the state `h.1.last` is missing",
+    ]
+    assert problem({}) == [f"the state `{a}` is missing" for a in good]
+    assert problem(good, TOKENS[:2])[0] == "the state `seen` is [3], and must be [2]"
+    assert problem(good | {"h.0.last": np.zeros((3, 5), np.float32)}) == [
+        "the state `h.0.last` is [3, 5], and must be [3, 4]"
+    ]
+    assert problem(good | {"seen": np.zeros(3)}) == ["the state `seen` holds float64, but is declared as `int[B]`"]
+
+
+def test_a_model_without_states_takes_none():
+    graph = elaborate(open_text("model M() { input x: [B]\n output y = x }"), {})
+    with pytest.raises(AttnError, match="has no states"):
+        backends.find("numpy").program(graph).run({"x": np.ones(2)}, states={"s": np.ones(2)})
