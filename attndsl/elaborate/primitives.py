@@ -267,10 +267,12 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
     rate = g.positional[1] if len(g.positional) > 1 else g.keyword("p")
     if isinstance(rate.value, Value):
         first = g.positional[0]
-        raise error(
-            "E0404", "a dropout rate must be known at compile time", rate.span, describe(rate.value),
-            help=f"the tensor comes first: `dropout({rate.span.text}, {first.span.text})`",
-        )  # fmt: skip
+        if rate.value.type.axes:
+            raise error(
+                "E0204", "a dropout rate is one number", rate.span, describe(rate.value),
+                help=f"the tensor comes first: `dropout({rate.span.text}, {first.span.text})`",
+            )  # fmt: skip
+        return _dropped(g, None, rate)
     p = decided(number(rate.value, rate.span, "a dropout rate")).value
     if p is None:
         what = f"a dropout rate must be known at compile time, but `{rate.span.text}` depends on the size of an input"
@@ -280,13 +282,14 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
             "E0403", f"a dropout rate must be at least 0 and less than 1, but this is {p}", rate.span,
             help="it is a share: 0.1 drops one element in ten",
         )  # fmt: skip
-    tensor = g.tensor(0)
-    if p == 0:
-        return tensor.value
+    return g.tensor(0).value if p == 0 else _dropped(g, float(p))
+
+
+def _dropped(g: PrimitiveCall, p: float | None, *rate: Evaluated) -> Value:
     place = g.frame.number("dropout")
     g.frame.elaborator.scopes[place.path] = ScopeInfo(place.path, "dropout", g.span)
     inner = g.frame.child("block", place)
-    return emit(inner, ops.Dropout(float(p), place.path), g.span, tensor)
+    return emit(inner, ops.Dropout(p, place.path), g.span, g.tensor(0), *rate)
 
 
 def _uniform(g: PrimitiveCall) -> CompileTimeValue:

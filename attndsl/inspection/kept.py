@@ -56,7 +56,7 @@ class KeptValues:
         if node.regions or not any(v in self._trained for v in node.outputs):
             return ()
         if isinstance(node.op, Dropout):  # which elements it dropped
-            return ((node.output, 1),) if node.op.p else ()
+            return ((node.output, 1),) if node.op.p != 0 else ()
         found: dict[Value, int] = {}
         for place in node.op.kept(tuple(value in self._trained for value in node.inputs)):
             value = node.output if place == OUTPUT else node.inputs[place]

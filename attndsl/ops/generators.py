@@ -178,38 +178,43 @@ class Uniform(Op):
 @dataclass(frozen=True, slots=True)
 class Dropout(Op):
     """In training each element is kept with probability 1 - p and then divided by it, else 0 (Srivastava et al., 2014);
-    outside training x itself."""
+    outside training x itself. Where `p` is None, a second operand is the probability, a scalar; it gets no gradient,
+    and nothing is left of x at 1 or more."""
 
     name = "dropout"
-    operands = ("x",)
-    keeps = ()  # but for which elements it dropped: one byte each
+    operands = ("x", "rate?")
+    keeps = (1,)  # and which elements it dropped: one byte each
     draws = True
     role = "dropout"
-    p: float
+    p: float | None
     site: str
 
-    def infer(self, x: Type) -> Type:
+    def infer(self, x: Type, *rate: Type) -> Type:
         rules.number(x, 0, self.name)
-        if not 0 <= self.p < 1:
+        if rate != (() if self.p is not None else (Type(FLOAT),)):
+            raise Mismatch("E0204", "the probability of `dropout` is one float, a number or a tensor", (1,))
+        if self.p is not None and not 0 <= self.p < 1:
             raise Mismatch("E0206", f"the probability of `dropout` is at least 0 and below 1, not {self.p}", (0,))
         return x.with_dtype(FLOAT)
 
-    def factors(self, call: Call, type: Type) -> Array | None:
+    def factors(self, call: Call, type: Type, *rate: Array) -> Array | None:
         """What elements of `type` are multiplied with: 0 or 1 / (1 - p); None where nothing is dropped. It depends on
         the run's seed and step, the site and the indices of the loops around it, so it need not be remembered."""
-        if not call.training or self.p == 0:
+        p = float(rate[0]) if self.p is None else self.p
+        if not call.training or p == 0:
             return None
         draw = generator(call.seed, call.step, self.site, call.indices)
-        keep = draw.random(call.shape(type), np.float32) >= np.float32(self.p)
-        found: Array = keep * np.array(1 / (1 - self.p), call.float_dtype)
+        keep = draw.random(call.shape(type), np.float32) >= np.float32(p)
+        found: Array = keep * np.array(1 / (1 - p) if p < 1 else 0, call.float_dtype)
         return found
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        x, kept = as_float(call, arrays[0]), self.factors(call, call.output)
+        x, kept = as_float(call, arrays[0]), self.factors(call, call.output, *arrays[1:])
         return x if kept is None else x * kept
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        rest = (None,) * len(arrays[1:])
         if not call.needs(0):
-            return (None,)
-        kept = self.factors(call, call.output)
-        return (upstream if kept is None else upstream * kept,)
+            return (None, *rest)
+        kept = self.factors(call, call.output, *arrays[1:])
+        return (upstream if kept is None else upstream * kept, *rest)

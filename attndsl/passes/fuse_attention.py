@@ -120,6 +120,8 @@ def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
         (node,) = readers
         if node is None or node is root:
             return use
+        if isinstance(node.op, Dropout) and node.op.p is None:
+            raise Refusal("the rate of the dropout is a tensor, not a number", node, 3)
         if isinstance(node.op, Dropout) and use.dropout is None:
             use.dropout = node.op
         elif isinstance(node.op, Rename):
@@ -210,7 +212,7 @@ class _Parts:
             snapped(scale, contract, self.algebra.sizes),
             mask is not None,
             bias is not None,
-            dropout.p if dropout else 0.0,
+            (dropout.p or 0.0) if dropout else 0.0,
             dropout.site if dropout else "",
             self.facts,
             self.cap,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from attndsl.data.special import stands_for
-from attndsl.diagnostics import AttnError, did_you_mean, error, nearest
+from attndsl.diagnostics import AttnError, Label, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
-from attndsl.graph import Graph, InputInfo, Type
+from attndsl.graph import FLOAT, Graph, InputInfo, Type
 from attndsl.objectives.roles import BATCH, Role
 from attndsl.recipe.recipe import KEYS, Recipe, option_owners
 
@@ -38,6 +38,7 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
                 f"or declare it with a default: `input {missing[0]}: … optional = …`",
             ),
         )  # fmt: skip
+    _check_scheduled(recipe, inputs)
     _check_special(recipe)
     recipe.frozen(address for info in graph.parameters for address in info.addresses())
     failed = [
@@ -95,6 +96,32 @@ def _check_minimized(recipe: Recipe, graph: Graph) -> None:
             "E0722", f"`{recipe.minimize}` is {type}: only a single number can be minimised", at.get("minimize"),
             help="take its mean over all axes",
         )  # fmt: skip
+
+
+def _check_scheduled(recipe: Recipe, inputs: Mapping[str, InputInfo]) -> None:
+    """That each scheduled input is a number with a default, and that nothing else fills it (E0722)."""
+    at = recipe.spans.get("scheduled")
+    roles = {name: role for role, name in recipe.objective.roles.items()}
+    for name in recipe.scheduled:
+        form = f"input {name}: [] optional = 0.0"
+        info = inputs.get(name)
+        if info is None:
+            fitting = [other.name for other in inputs.values() if not other.value.type.axes]
+            help = did_you_mean(name, fitting) or f"declare it: `{form}`"
+            raise error("E0722", f"there is no input `{name}` that could follow the training", at, help=help)
+        if name in roles:
+            what = f"`{name}` follows the training, but `{recipe.objective.kind}` fills it as its {roles[name]}"
+            raise error("E0722", what, at, help="declare another input for what follows the training")
+        if info.value.type != Type(FLOAT):
+            what = f"what follows the training is a number, but the input `{name}` is {info.value.type}"
+            raise error("E0722", what, at, other=_declared(info), help=f"declare it so: `{form}`")
+        if info.default is None:
+            what = f"the input `{name}` has no default, which is its value in evaluation and in use"
+            raise error("E0722", what, at, other=_declared(info), help=f"declare it so: `{form}`")
+
+
+def _declared(info: InputInfo) -> Label | tuple[()]:
+    return Label(info.span, "declared here") if info.span is not None else ()
 
 
 def _check_special(recipe: Recipe) -> None:

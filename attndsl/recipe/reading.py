@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from attndsl.choices import Kind, Registry, unknown
 from attndsl.data.special import ROLES as SPECIAL_ROLES
@@ -17,6 +17,7 @@ from attndsl.syntax import tree
 
 # What is one of several kinds, each with options of its own.
 CHOICES: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+KindT = TypeVar("KindT", bound=Kind)
 TRAINED = ("bpe", "wordpiece", "unigram")  # tokenizers that are made from the data, with so many tokens
 
 
@@ -30,6 +31,12 @@ def read_choice(what: str, written: Written) -> Kind:
             written.span,
             help=f"write `{what} = {next(iter(registry))}(…)`; there are {', '.join(registry)}",
         )
+    chosen: Kind = read_kind(registry, written)
+    return chosen
+
+
+def read_kind(registry: Registry[type[KindT]], written: Written) -> KindT:
+    """One of the kinds that a registry knows, with its options: `adamw(lr=1e-3)`. Raises E0720, E0721."""
     kind = registry.require(written.word, written.span)
     if written.positional:
         raise error(
@@ -38,15 +45,13 @@ def read_choice(what: str, written: Written) -> Kind:
         )  # fmt: skip
     given = {name: value.value for name, value in written.named.items()}
     spans = {name: value.span for name, value in written.named.items() if value.span}
-    chosen: Kind = kind(given, spans, written.span)
-    return chosen
+    return kind(given, spans, written.span)
 
 
-def choice_from_json(what: str, plain: Mapping[str, Any]) -> Kind:
+def kind_from_json(registry: Registry[type[KindT]], plain: Mapping[str, Any]) -> KindT:
     """What `Kind.to_json` wrote. Raises E0720, E0721."""
     options = dict(plain)
-    chosen: Kind = CHOICES[what].require(str(options.pop("kind", "")))(options)
-    return chosen
+    return registry.require(str(options.pop("kind", "")))(options)
 
 
 def read_batches(written: Written) -> ObjectiveChoice:

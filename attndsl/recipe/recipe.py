@@ -17,7 +17,7 @@ words, arithmetic on numbers, and the model's hyperparameters by name (`length =
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attndsl.choices import Kind, unknown
 from attndsl.data.special import SpecialTokens
@@ -27,7 +27,7 @@ from attndsl.optimizers import OPTIMIZERS, Optimizer
 from attndsl.recipe.reading import (
     CHOICES,
     TRAINED,
-    choice_from_json,
+    kind_from_json,
     make_special,
     patterns,
     read_batches,
@@ -45,7 +45,10 @@ from attndsl.records import dataclass, field, replace
 from attndsl.syntax import tree
 from attndsl.values import Plain, to_python
 
-KEYS = ("batches", "special", "optimizer", "schedule", *SETTINGS)
+if TYPE_CHECKING:
+    from attndsl.recipe.ramps import Ramp
+
+KEYS = ("batches", "special", "scheduled", "optimizer", "schedule", *SETTINGS)
 
 
 def _no_setting(name: str, span: Span | None = None) -> AttnError:
@@ -101,12 +104,17 @@ class Recipe:
     held_out: float = 0.05
     freeze: tuple[str, ...] = ()
     seed: int = 0
+    scheduled: Mapping[str, Ramp] = field(default_factory=dict)  # how inputs follow the training, by their names
     # Where each setting was written, "" for the section; None for one that was replaced from outside the spec.
     spans: Mapping[str, Span | None] = field(default_factory=dict, compare=False, repr=False)
 
     def rate(self, step: int) -> float:
         """The learning rate of `step` (from 0)."""
         return self.optimizer.number("lr") * self.schedule.share(step, self.steps)
+
+    def quantities(self, step: int) -> dict[str, float]:
+        """The scheduled inputs in `step` (from 0)."""
+        return {name: ramp.value(step, self.steps) for name, ramp in self.scheduled.items()}
 
     def frozen(self, addresses: Iterable[str]) -> frozenset[str]:
         """Those of the `addresses` of parameters that keep their values. Raises E0736 where a pattern matches none, and
@@ -141,6 +149,11 @@ class Recipe:
             owner, dot, option = option_owners()[name], ".", name
         if dot and owner in CHOICES:
             return self._with(owner, option, typed(value))
+        if name == "scheduled" or (dot and owner == "scheduled"):
+            from attndsl.recipe.ramps import read_scheduled, with_ramp  # most recipes have none
+
+            scheduled = with_ramp(self.scheduled, option, value) if dot else read_scheduled(written_alone(name, value))
+            return self._replace(owner, scheduled=scheduled)
         if dot and owner in ("batches", "special"):
             return self._replace(owner, **self._with_part(owner, option, value))
         if name in CHOICES:
@@ -176,6 +189,7 @@ class Recipe:
         """As plain values; `from_json` reads it back."""
         plain: dict[str, Any] = {"batches": self.objective.to_json(), "special": self.special.to_json()}
         plain |= {name: getattr(self, name).to_json() for name in CHOICES}
+        plain |= {"scheduled": {name: ramp.to_json() for name, ramp in self.scheduled.items()}}
         return plain | {name: getattr(self, name) for name in SETTINGS}
 
     @staticmethod
@@ -184,11 +198,15 @@ class Recipe:
         settings: dict[str, Any] = {
             name: SETTINGS[name].read(name, plain[name], None) for name in SETTINGS if name in plain
         }
-        settings |= {name: choice_from_json(name, plain[name]) for name in CHOICES if name in plain}
+        settings |= {name: kind_from_json(CHOICES[name], plain[name]) for name in CHOICES if name in plain}
         if "batches" in plain:
             settings["objective"] = read_objective_json(plain["batches"])
         if "special" in plain:
             settings["special"] = make_special(plain["special"])
+        if plain.get("scheduled"):
+            from attndsl.recipe.ramps import ramps_from_json
+
+            settings["scheduled"] = ramps_from_json(plain["scheduled"])
         return Recipe(**settings)
 
 
@@ -229,6 +247,10 @@ def _read(name: str, written: Written) -> dict[str, Any]:
         return {"objective": read_batches(written)}
     if name == "special":
         return {"special": read_special(written)}
+    if name == "scheduled":
+        from attndsl.recipe.ramps import read_scheduled  # most recipes have none
+
+        return {"scheduled": read_scheduled(written)}
     if name == "tokenizer":
         return {"tokenizer": read_tokenizer(written)}
     if name in CHOICES:

@@ -165,7 +165,7 @@ class _Reading:
         leading = [info.value.type.axes[0].size.symbols for info in graph.inputs if info.value.type.axes]
         self.batch = (frozenset.intersection(*map(frozenset, leading)) if leading else frozenset()) - graph.sizes.keys()
         free = set(graph.free_sizes)
-        self.given: set[Value] = set(graph.body.parameters)  # what a batch decides
+        self.given = {value for value in graph.body.parameters if value.type.axes}  # what a batch decides
         self.learned: set[Value] = set()  # what parameters, or what is drawn, decide
         for node in graph.body.nodes:
             read = (*node.inputs, *(value for region in node.regions for value in captured(region)))

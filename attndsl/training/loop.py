@@ -16,6 +16,7 @@ from typing import Any
 from attndsl.diagnostics import error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
+from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
 from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
@@ -131,7 +132,9 @@ def run_session(session: Session, console: Console) -> Outcome:
         with _asked_to_stop() as asked:
             while step < recipe.steps:
                 lr = recipe.rate(step)
-                parts = [objective.training(session.train, step, part) for part in range(recipe.accumulate)]
+                quantities = recipe.quantities(step)
+                given = {name: np.asarray(value) for name, value in quantities.items()}
+                parts = [objective.training(session.train, step, part) | given for part in range(recipe.accumulate)]
                 result = trainer.step(parts, step)
                 if not math.isfinite(result.loss) or not (math.isfinite(result.grad_norm) or result.skipped):
                     drop_unproved(session, step)
@@ -147,6 +150,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
                 line |= {"scalars": shown} if (shown := _others(session, result.scalars)) else {}
+                line |= {"scheduled": quantities} if quantities else {}
                 line |= {"tokens": progress.positions, "seconds": round(time.monotonic() - begun, 3)}
                 log.write({**line, "skipped": True} if result.skipped else line)
                 console.step(step, result.loss, speed.after_step(worked))
@@ -155,7 +159,8 @@ def run_session(session: Session, console: Console) -> Outcome:
                     if last or not asked():
                         _evaluate(session, step, progress, log, console)
                         if last and progress.held_out is None:  # nothing else looks at what the last step made
-                            _require_sound(session, "the loss", trainer.evaluate(parts[-1:])[recipe.minimize], step)
+                            last_batch = {name: array for name, array in parts[-1].items() if name not in given}
+                            _require_sound(session, "the loss", trainer.evaluate([last_batch])[recipe.minimize], step)
                         speed.pause()
                     write_text(session.run / CURVE, _curve(session, progress))
                 if last or asked() or (recipe.checkpoint and step % recipe.checkpoint == 0):

@@ -43,6 +43,14 @@ def attend(
         seen = seen.masked_fill(nothing, 0.0)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options).masked_fill(nothing, 0.0)
 ''',
+    "dropout": '''
+def dropout(x: Tensor, rate: Tensor, training: bool) -> Tensor:
+    """Dropout at a rate that is a tensor."""
+    if not training:
+        return x
+    kept = torch.rand(x.shape, device=x.device) >= rate
+    return x * torch.where(kept, 1 / (1 - rate), 0.0).to(x.dtype).detach()
+''',
     "int_power": '''
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:
     """A power of whole numbers, which a negative one is not."""

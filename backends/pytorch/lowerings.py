@@ -273,6 +273,8 @@ def lower_uniform(site: Site) -> Expr:
 
 def lower_dropout(site: Site) -> Expr:
     x, p = site.floating(0), site.op.p
+    if p is None:
+        return function(site.function.helper("dropout"), x.text, site.floating(1).text, "self.training")
     return function("F.dropout", x.text, number(p).text, "self.training") if p else x
 
 

@@ -32,7 +32,7 @@ def is_alias(node: Node) -> bool:
         return given == made
     if isinstance(op, ops.StopGradient):
         return made.dtype != FLOAT
-    return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and not op.p and given.dtype == FLOAT)
+    return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and op.p == 0 and given.dtype == FLOAT)
 
 
 def _is_own(op: Op) -> bool:

@@ -173,13 +173,14 @@ def test_the_keys_of_a_recipe_are_all_named() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("what", ["objective", "optimizer", "schedule"])
+@pytest.mark.parametrize("what", ["objective", "optimizer", "schedule", "ramp"])
 def test_the_kinds_of_a_recipe_are_in_tables(what: str) -> None:
     """All of them, with all their options at their defaults, as they can be written."""
     from attndsl.objectives import OBJECTIVES
+    from attndsl.recipe.ramps import RAMPS
     from attndsl.recipe.reading import CHOICES
 
-    registry: Any = OBJECTIVES if what == "objective" else CHOICES[what]
+    registry: Any = {"objective": OBJECTIVES, "ramp": RAMPS, **CHOICES}[what]
     table = PAGE.read_text(encoding="utf-8").partition(f"\n| {what} |")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
     assert [row[0].split("`")[1] for row in rows] == list(registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from attndsl.objectives import OBJECTIVES, Objective
 from attndsl.objectives.choice import choose_objective
 from attndsl.optimizers import OPTIMIZERS
 from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.ramps import RAMPS
 from attndsl.recipe.reading import typed
 from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.recipe.schedules import SCHEDULES
@@ -106,6 +108,14 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("tokenizer = 7", "E0721", "bpe(1024)", "7"),
         ("tokenizer = bpe(many)", "E0721", "bpe(1024)", "bpe(many)"),
         ("seed = 1\nseed = 2", "E0107", "", "seed"),
+        ("scheduled = linear(end=0.5)", "E0721", "inputs(rate=linear(start=1, end=0.25))", "linear(end=0.5)"),
+        ("scheduled = inputs(linear())", "E0721", "inputs(rate=", "inputs(linear())"),
+        ("scheduled = inputs(rate=linaer())", "E0720", "did you mean `linear`?", "linaer()"),
+        ("scheduled = inputs(rate=linear(0.5))", "E0721", "start, end, steps", "0.5"),
+        ("scheduled = inputs(rate=linear(until=0.5))", "E0720", "start, end, steps", "0.5"),
+        ("scheduled = inputs(rate=exponential(base=2))", "E0721", "from 0 to 1", "2"),
+        ("scheduled = inputs(rate=constant())", "E0721", "constant(value=value, …)", "constant()"),
+        ("scheduled = inputs(rate=true)", "E0721", "linear, exponential, inverse_sigmoid, constant", "true"),
     ],
 )
 def test_mistakes(body: str, code: str, said: str, underlined: str) -> None:
@@ -214,6 +224,43 @@ def test_a_shorter_training_takes_its_schedule_along() -> None:
 )
 def test_schedules(kind: str, options: dict[str, object], step: int, expected: float) -> None:
     assert SCHEDULES[kind](options).share(step, 100) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "step", "expected"),
+    [
+        ("constant", {"value": 0.3}, 7, 0.3),
+        ("linear", {}, 0, 1.0),
+        ("linear", {}, 99, 0.0),
+        ("linear", {"start": 0.5, "end": 0.1, "steps": 40}, 10, 0.4),
+        ("linear", {"start": 0, "end": 2, "steps": 40}, 90, 2.0),
+        ("exponential", {"base": 0.5}, 3, 0.125),
+        ("exponential", {"base": 0.5, "start": 0, "end": 1}, 1, 0.5),
+        ("exponential", {"base": 0}, 0, 1.0),
+        ("inverse_sigmoid", {"k": 10}, 0, 10 / 11),
+        ("inverse_sigmoid", {"k": 10}, 23, 10 / (10 + math.exp(2.3))),
+        ("inverse_sigmoid", {"k": 1, "end": 0.25}, 100_000, 0.25),
+    ],
+)
+def test_ramps(kind: str, options: dict[str, object], step: int, expected: float) -> None:
+    assert RAMPS[kind](options).value(step, 100) == pytest.approx(expected)
+
+
+def test_scheduled_inputs_are_read_set_and_kept() -> None:
+    recipe = read("scheduled = inputs(rate=linear(end=0.5, steps=10), share=0.25)")
+    assert recipe.quantities(5) == {"rate": 0.75, "share": 0.25}
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    changed = recipe.override({"scheduled.rate.end": "0", "scheduled.share": "exponential(base=1/2)"})
+    assert changed.quantities(5) == {"rate": 0.5, "share": 0.5**5}
+    assert recipe.override({"scheduled.rate": "0.1", "scheduled.new": 3}).quantities(0) == {
+        "rate": 0.1, "share": 0.25, "new": 3.0,
+    }  # fmt: skip
+    assert recipe.override({"scheduled": "inputs(other=linear())"}).quantities(0) == {"other": 1.0}
+    assert read("").override({"steps": 3, "scheduled.rate": "linear()"}).quantities(1) == {"rate": 0.5}
+    for name, value in (("scheduled.other.end", "1"), ("scheduled.rate.until", "1"), ("scheduled.rate", "lin()")):
+        with pytest.raises(AttnError) as raised:
+            recipe.override({name: value})
+        assert raised.value.diagnostics[0].code == "E0720"
 
 
 def test_settings_of_the_model_and_of_the_training_are_told_apart() -> None:
@@ -334,7 +381,7 @@ def test_what_is_typed_and_cannot_be_computed_is_told() -> None:
     assert [d.code for d in raised.value.diagnostics] == ["E0405"]
 
 
-@pytest.mark.parametrize("registry", [OBJECTIVES, OPTIMIZERS, SCHEDULES], ids=lambda registry: registry.what)
+@pytest.mark.parametrize("registry", [OBJECTIVES, OPTIMIZERS, SCHEDULES, RAMPS], ids=lambda registry: registry.what)
 def test_every_kind_is_known_by_its_own_name(registry: Any) -> None:
     for name, kind in registry.items():
         assert kind.name == name
