@@ -6,10 +6,12 @@ the operand that it takes is ever computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar, Union
 
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
+from attndsl.elaborate.elaboration import Kept, PendingState
 from attndsl.elaborate.frames import Binding, Frame, Poison, Returned
 from attndsl.elaborate.tensors import arrange, emit, lift
 from attndsl.elaborate.values import (
@@ -29,9 +31,7 @@ from attndsl.values import Number
 
 def conditional(node: tree.Conditional, when: TrainingCondition, frame: Frame) -> CompileTimeValue:
     """`a if training else b`."""
-    then = Evaluated(frame.evaluate(node.then), node.then.span, node.then)
-    otherwise = Evaluated(frame.evaluate(node.otherwise), node.otherwise.span, node.otherwise)
-    pair = (then, otherwise) if when.holds else (otherwise, then)
+    pair = _both(node, when, lambda: frame.evaluated(node.then), lambda: frame.evaluated(node.otherwise), frame)
     return _chosen("this", *pair, frame, node.span)
 
 
@@ -47,46 +47,63 @@ def branches(node: tree.If, when: TrainingCondition, frame: Frame) -> None:
                     other=Label(node.condition.span),
                     help="declare it outside, and give it its value by a name that both branches assign",
                 )
-    before = _Names.of(frame)
-    then = _run(node.then, before, frame)
-    otherwise = _run(node.otherwise, before, frame)
-    trained, used = (then, otherwise) if when.holds else (otherwise, then)
+    _both(node, when, lambda: frame.execute(node.then), lambda: frame.execute(node.otherwise), frame)
+
+
+Either = Union[tree.If, tree.Conditional]
+T = TypeVar("T")
+
+
+def _both(
+    node: Either, when: TrainingCondition, then: Callable[[], T], otherwise: Callable[[], T], frame: Frame
+) -> tuple[T, T]:
+    """Run both branches from what was before, and bring together what they bind, write, return and emit; what the one
+    for training gives, and what the other does."""
+    before = _Moment.of(frame)
+    first, after_first = then(), _Moment.of(frame)
+    # Layers of the first branch are visible in the second, which may apply them again.
+    before.names.update({n: b for n, b in after_first.names.items() if isinstance(b.value, LayerValue)})
     before.restore(frame)
-    bound = {**otherwise.names, **then.names}
+    second, after_second = otherwise(), _Moment.of(frame)
+    before.names.update({n: b for n, b in after_second.names.items() if isinstance(b.value, LayerValue)})
+    before.restore(frame)
+    trained, used = (after_first, after_second) if when.holds else (after_second, after_first)
+    bound = {**after_second.names, **after_first.names}
     for name in sorted(bound, key=lambda name: bound[name].span.start):
         _bind(name, trained, used, node, frame)
+    _write(trained, used, node, frame)
     frame.returned = _returned(trained.returned, used.returned, node, frame)
     frame.emitted = _emitted(trained.emitted, used.emitted, node, frame)
+    return (first, second) if when.holds else (second, first)
 
 
 @dataclass(frozen=True, eq=False)
-class _Names:
-    """What a body had bound, returned and emitted at some moment."""
+class _Moment:
+    """What a body had bound, returned and emitted at some moment, and what it had written of its states."""
 
     names: dict[str, Binding]
     tensors: dict[str, tuple[Type, Span]]
+    states: dict[str, Kept]
+    kept: dict[PendingState, tuple[Kept, Value | None, Span | None]]
     returned: Returned | None
     emitted: tuple[Value, ...] | None
 
     @staticmethod
-    def of(frame: Frame) -> _Names:
-        return _Names(dict(frame.names), dict(frame.tensors), frame.returned, frame.emitted)
+    def of(frame: Frame) -> _Moment:
+        here = frame.elaborator.kept.get(frame.builder, {})
+        kept = {state: (found, found.next, found.at) for state, found in here.items()}
+        states = dict(frame.states)
+        return _Moment(dict(frame.names), dict(frame.tensors), states, kept, frame.returned, frame.emitted)
 
     def restore(self, frame: Frame) -> None:
-        frame.names, frame.tensors = dict(self.names), dict(self.tensors)
+        frame.names, frame.tensors, frame.states = dict(self.names), dict(self.tensors), dict(self.states)
         frame.returned, frame.emitted = self.returned, self.emitted
+        for found, next, at in self.kept.values():
+            found.next, found.at = next, at
+        frame.elaborator.kept[frame.builder] = {state: found for state, (found, _, _) in self.kept.items()}
 
 
-def _run(statements: Sequence[tree.Statement], before: _Names, frame: Frame) -> _Names:
-    """Run one branch from the names as they were before; what they are after it. Layers stay visible in the other."""
-    before.restore(frame)
-    frame.execute(statements)
-    after = _Names.of(frame)
-    before.names.update({n: b for n, b in after.names.items() if isinstance(b.value, LayerValue)})
-    return after
-
-
-def _bind(name: str, trained: _Names, used: _Names, node: tree.If, frame: Frame) -> None:
+def _bind(name: str, trained: _Moment, used: _Moment, node: Either, frame: Frame) -> None:
     """Bind `name` to what the branches made of it. One that only one of them knows is not known behind them."""
     outer = frame.lookup(name)
     first, second = trained.names.get(name, outer), used.names.get(name, outer)
@@ -102,7 +119,22 @@ def _bind(name: str, trained: _Names, used: _Names, node: tree.If, frame: Frame)
     frame.bind(name, value, first.span)
 
 
-def _returned(trained: Returned | None, used: Returned | None, node: tree.If, frame: Frame) -> Returned | None:
+def _write(trained: _Moment, used: _Moment, node: Either, frame: Frame) -> None:
+    """Let states be what the branch of the moment has written; one that it has not written stays."""
+    here = frame.elaborator.kept.setdefault(frame.builder, {})
+    for state, (found, _, _) in {**used.kept, **trained.kept}.items():
+        _, first, at = trained.kept.get(state, (found, None, None))
+        _, second, other = used.kept.get(state, (found, None, None))
+        here.setdefault(state, found)
+        if first is second:
+            found.next, found.at = first, at
+            continue
+        pair = (Evaluated(found.read if value is None else value, node.span) for value in (first, second))
+        found.next, found.at = emit(frame, ops.InTraining(), node.span, *pair), at or other
+        here[state] = found
+
+
+def _returned(trained: Returned | None, used: Returned | None, node: Either, frame: Frame) -> Returned | None:
     if trained is None or used is None:
         if trained is not used:
             found = trained or used
@@ -114,7 +146,7 @@ def _returned(trained: Returned | None, used: Returned | None, node: tree.If, fr
 
 
 def _emitted(
-    trained: tuple[Value, ...] | None, used: tuple[Value, ...] | None, node: tree.If, frame: Frame
+    trained: tuple[Value, ...] | None, used: tuple[Value, ...] | None, node: Either, frame: Frame
 ) -> tuple[Value, ...] | None:
     if trained is None or used is None:
         if trained is not used:
@@ -131,7 +163,7 @@ def _as_tensor(value: CompileTimeValue) -> Value:
     return value
 
 
-def _alone(word: str, at: Span, node: tree.If) -> AttnError:
+def _alone(word: str, at: Span, node: Either) -> AttnError:
     return error(
         "E0119",
         f"only one branch has `{word}`",

@@ -228,3 +228,81 @@ model M(width=4, depth=2) {
     )
     assert "* (2 if self.training else 1)" in source
     assert "z = x.tanh() if self.training else x" in source
+
+
+BATCH_NORM = """
+block norm_by_branch(share=0.25)(x: [B, T, D]) -> [B, T, D] {
+  state running: [D] = zeros
+  if training {
+    m = mean(x, over=[B, T])
+    running <- (1 - share) * running + share * m
+  } else {
+    m = running
+  }
+  return x - m
+}
+block norm_by_value(share=0.25)(x: [B, T, D]) -> [B, T, D] {
+  state running: [D] = zeros
+  m = mean(x, over=[B, T])
+  running <- (1 - share) * running + share * m if training else running
+  return x - m if training else x - running
+}
+model M(width=4, depth=2, norm=norm_by_branch) {
+  input x: [B, T, width]
+  layer first = norm()
+  y = first(x) if training else first(2 * x)
+  repeat h in depth {
+    y = tanh(y |> norm as norm)
+  }
+  if not training {
+    repeat k in depth {
+      state seen: [width] = zeros
+      seen <- seen + k + 1
+      y += seen
+    }
+  }
+  output y = y
+}
+"""
+
+
+def _steps(program: Any, states: dict[str, Array] | None = None) -> list[dict[str, Array]]:
+    """What four calls give, outputs and states, the third and fourth in use."""
+    found = []
+    for training in (True, True, False, False):
+        x = np.random.default_rng(len(found)).normal(size=(2, 3, 4))
+        results = program.run({"x": x}, states=states, training=training)
+        states = results.states
+        found.append({**results, **states})
+    return found
+
+
+@pytest.mark.parametrize("way", ["plain", "optimised", pytest.param("torch", marks=pytest.mark.torch)])
+def test_a_state_is_written_by_the_branch_of_the_moment(way: str) -> None:
+    one, other = written(BATCH_NORM), written(BATCH_NORM.replace("norm=norm_by_branch", "norm=norm_by_value"))
+    verify(one)
+    expected = _steps(NumpyProgram(other, dtype="float64"))
+    if way == "torch":
+        from attndsl.backends.pytorch import TorchProgram
+
+        program: Any = TorchProgram(one, dtype="float64")
+    else:
+        program = NumpyProgram(optimize(one)[0] if way == "optimised" else one, dtype="float64")
+    for wanted, found in zip(expected, _steps(program), strict=True):
+        assert wanted.keys() == found.keys()
+        for name, array in wanted.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-12, atol=1e-12, err_msg=name)
+    first, second, third, last = expected
+    means = [np.random.default_rng(i).normal(size=(2, 3, 4)).mean((0, 1)) for i in range(2)]
+    np.testing.assert_allclose(first["first.running"], 0.25 * means[0])
+    np.testing.assert_allclose(second["first.running"], 0.75 * first["first.running"] + 0.25 * means[1])
+    np.testing.assert_array_equal(third["first.running"], last["first.running"])
+    assert [float(each["k.1.seen"][0]) for each in expected] == [0, 0, 2, 4]
+
+
+def test_a_state_is_written_once_in_a_branch() -> None:
+    with pytest.raises(AttnError, match="E0115"):
+        written(model("state s: [width] = zeros\n  if training { s <- s + 1 }\n  s <- s + 2"))
+    with pytest.raises(AttnError, match="E0115"):
+        written(model("state s: [width] = zeros\n  s <- s + 2\n  if training { s <- s + 1 }"))
+    written(model("state s: [width] = zeros\n  if training { s <- s + 1 } else { s <- s - 1 }"))
