@@ -84,6 +84,13 @@ class PrimitiveCall:
             raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
         return found[0]
 
+    def axis_made(self, name: str) -> Axis:
+        """An axis that no operand has: it is made here, or there by its size."""
+        found = axes_of(self.keyword(name), self.frame)
+        if len(found) != 1:
+            raise error("E0104", f"`{self.name}` works over one axis", self.keyword(name).span)
+        return found[0]
+
     def emit(self, op: Op, *operands: Evaluated) -> Value:
         return emit(self.frame, op, self.span, *operands)
 

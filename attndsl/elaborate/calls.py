@@ -36,7 +36,7 @@ def make_layer(callee: CompileTimeValue, name: tree.Identifier, frame: Frame, sp
             span,
             help="to apply it at once write `x = … as name`" if isinstance(callee, Value) else (),
         )
-    place = frame.label(name.text, name.span)
+    place = frame.label(name.text, name.span).chosen(callee.choices)
     frame.elaborator.scopes[place.path] = ScopeInfo(place.path, callee.block.name.text, span, True, callee.block.doc)
     return frame.elaborator.declare_layer(LayerValue(callee, place, name.span))
 
@@ -76,7 +76,7 @@ def apply_block(
     block = callee.block
     given = given_at(block, callee.given, positional, keywords, frame, span)
     require_kinds(block, callee.scope, given.settings, frame)
-    made = BlockValue(block, callee.scope, given, parts_of(given.values(), span))
+    made = BlockValue(block, callee.scope, given, parts_of(given.values(), span), callee.choices)
     if block.tensors and (made.lacks or not given.has_tensors):
         if label is not None:
             raise error(
@@ -93,10 +93,10 @@ def apply_block(
         return _on_initialisers(callee, given, frame, span)
     kept = replace(callee.given, settings=given.settings)  # applied again, it takes other tensors
     if label is not None and label.text == HERE:
-        here = LayerValue(replace(made, given=kept), frame.place, label.span)
+        here = LayerValue(replace(made, given=kept), frame.place.chosen(made.choices), label.span)
         return _run(here, given, frame, span, frame.labels)
     kind = block.name.text
-    place = frame.label(label.text, label.span) if label else frame.number(kind)
+    place = (frame.label(label.text, label.span) if label else frame.number(kind)).chosen(made.choices)
     frame.elaborator.scopes[place.path] = ScopeInfo(place.path, kind, span, label is not None, block.doc)
     applied = LayerValue(replace(made, given=kept), place, label.span if label else span)
     layer = frame.elaborator.declare_layer(applied)
@@ -140,6 +140,10 @@ def _run(
     try:
         with frame.elaborator.budget.entered(block.name.span, frame.at(span)):
             bound = bind(block, given, callee.given, inner, frame, span)
+            if layer.place.choices:
+                from attndsl.elaborate.choosing import require_aligned  # most models have none
+
+                require_aligned(layer, given, inner, span)
             inner.execute(block.body)
         if inner.returned is None:
             raise error(

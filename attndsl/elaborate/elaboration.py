@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(eq=False)
 class PendingParameter:
     """A parameter or a state while the repeats in which it is declared are still being elaborated: `loops` are their
-    indices."""
+    indices, and `stacked` its axes in front along which one is chosen."""
 
     address: str
     type: Type
@@ -32,6 +32,7 @@ class PendingParameter:
     span: Span
     site: Span | None
     what: str = "parameter"
+    stacked: int = 0
 
 
 @dataclass(eq=False)

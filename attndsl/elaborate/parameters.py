@@ -10,6 +10,7 @@ from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.elaboration import PendingParameter
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import stamp
+from attndsl.elaborate.values import Choice
 from attndsl.graph import Initializer, ParameterInfo, Type
 from attndsl.records import dataclass
 from attndsl.syntax import tree
@@ -17,12 +18,34 @@ from attndsl.values import IndexVariable
 
 
 def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
-    """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared."""
+    """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared. Where the
+    place is chosen among several, the parameter has an axis for them, and the name is what the choice takes."""
     place = frame.label(name.text, name.span)
-    note(PendingParameter(place.path, type_, initializer, place.loops, span, frame.site), frame.elaborator.parameters)
+    whole, choices = _for_each(place.choices, type_, span), len(place.choices)
+    new = PendingParameter(place.path, whole, initializer, place.loops, span, frame.site, stacked=choices)
+    note(new, frame.elaborator.parameters)
     stamp(frame, span)
-    value = frame.builder.emit(ops.Parameter(place.path, type_))
-    frame.bind(name.text, frame.name(value, place.path), name.span)
+    value = frame.name(frame.builder.emit(ops.Parameter(place.path, whole)), place.path)
+    if place.choices:
+        from attndsl.elaborate.choosing import chosen  # most models have none
+
+        value = chosen(value, frame, span)
+    frame.bind(name.text, value, name.span)
+
+
+def _for_each(choices: Sequence[Choice], type_: Type, span: Span) -> Type:
+    """The type of a parameter with an axis for each choice. Raises E0205 where it has an axis of that name."""
+    for choice in reversed(choices):
+        if any(axis.name == choice.axis.name for axis in type_.axes):
+            raise error(
+                "E0205",
+                f"the parameter is {type_}, and one is chosen along `{choice.axis.name}`",
+                span,
+                other=Label(choice.span, "chosen here"),
+                help=f"give what is chosen along a name of its own: `over=[expert={choice.axis.size}]`",
+            )
+        type_ = Type(type_.dtype, (choice.axis, *type_.axes))
+    return type_
 
 
 def _agree(first: PendingParameter, again: PendingParameter) -> None:
@@ -56,7 +79,7 @@ def declared_parameters(
 ) -> Iterator[ParameterInfo]:
     """The parameters in the order in which they were declared, those of one address by what they have in common."""
     for p, box in in_boxes(parameters):
-        yield ParameterInfo(p.address, p.type, p.initializer, box, p.span)
+        yield ParameterInfo(p.address, p.type, p.initializer, box, p.span, p.stacked)
 
 
 def in_boxes(

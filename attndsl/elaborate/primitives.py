@@ -22,9 +22,11 @@ from attndsl.elaborate.values import (
     PLAIN,
     ArrowValue,
     Axes,
+    BlockValue,
     CompileTimeValue,
     Evaluated,
     IndexFunctionValue,
+    LayerValue,
     Primitive,
     TrainingCondition,
     as_list,
@@ -42,6 +44,10 @@ def apply(
     label: tree.Identifier | None = None,
 ) -> CompileTimeValue:  # fmt: skip
     """The primitive applied; `label` names the tensor that it gives."""
+    if primitive.name == "take" and any(isinstance(given.value, (BlockValue, LayerValue)) for given in positional):
+        from attndsl.elaborate.choosing import take_block  # most models have none
+
+        return take_block(PrimitiveCall(primitive.name, tuple(positional), keywords, frame, span), label)
     value = _applied(primitive, positional, keywords, frame, span)
     if label is not None and isinstance(value, Value):
         frame.name(value, frame.label(label.text, label.span).path)
@@ -336,7 +342,7 @@ FORMS: dict[str, CallRule] = {
     "dot": CallRule(_dot, (2, 2), _OVER, "the sum of products over axes; shared axes stay, the others pair up"),
     "scatter_add": CallRule(_scatter_add, (2, 2), _OVER,
                     "`scatter_add(values, index, over=E -> N)`: values with the same index are added up"),
-    "take": CallRule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather"),
+    "take": CallRule(_take, (2, 2), _OVER, "`take(table, index, over=V)`: lookup and gather; of a block, one of several for each element"),
     "range": CallRule(_range, doc="`range(T)`: 0, 1, …, T-1 along T", names_axis=True),
     "positions": CallRule(_range, doc="`positions(T)`: the indices along T, counted from its origin", names_axis=True),
     "rearrange": CallRule(_rearrange, (2, 2),

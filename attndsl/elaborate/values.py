@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span, error
-from attndsl.graph import Initializer, Type, Value
+from attndsl.graph import Axis, Initializer, Type, Value
 from attndsl.records import dataclass, field
 from attndsl.syntax import tree
 from attndsl.values import (
@@ -28,23 +28,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A layer for each element of `index`, one of as many as `axis` is long: `take(block, index, over=axis)`."""
+
+    axis: Axis
+    index: Value
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """Where something is declared: the `path` that its address begins with, and the loops that it is declared in, the
-    outermost first, one for each `*` of the path."""
+    outermost first, one for each `*` of the path. A parameter declared here has an axis more for each of `choices`."""
 
     path: str = ""
     loops: tuple[IndexVariable, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     def address(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
     def inside(self, name: str) -> Place:
         """The place of what a layer, a scope or a scan of this name holds."""
-        return Place(self.address(name), self.loops)
+        return Place(self.address(name), self.loops, self.choices)
 
     def in_loop(self, index: IndexVariable) -> Place:
         """The place of what the repeat at this place holds."""
-        return Place(f"{self.path}.*", (*self.loops, index))
+        return Place(f"{self.path}.*", (*self.loops, index), self.choices)
+
+    def chosen(self, choices: tuple[Choice, ...]) -> Place:
+        """The place of what a layer here holds that `choices` choose among others."""
+        return Place(self.path, self.loops, (*self.choices, *choices)) if choices else self
 
 
 TOP = Place()
@@ -94,12 +108,14 @@ def lacking(declared: tree.Declared, given: Arguments) -> list[tree.Parameter]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockValue:
-    """A block, perhaps with some of its hyperparameters and tensors given already."""
+    """A block, perhaps with some of its hyperparameters and tensors given already. With `choices` it stands for several
+    with parameters of their own, of which each element goes through one."""
 
     block: tree.Block
     scope: FileScope
     given: Arguments = NOTHING_GIVEN
     parts: int = 1
+    choices: tuple[Choice, ...] = ()  # which of several blocks like it each element goes through
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -330,7 +346,10 @@ def shown(value: CompileTimeValue) -> str:
             else f"{value.operator} {parts[0]}"
         )
     if isinstance(value, BlockValue):
-        return _shown_declared(value.block, value.given)
+        text = _shown_declared(value.block, value.given)
+        for choice in value.choices:
+            text = f"take({text}, …, over={choice.axis.name})"
+        return text
     if isinstance(value, Primitive):
         return value.name
     if isinstance(value, Initializer):
@@ -376,7 +395,11 @@ def tensors_of(value: CompileTimeValue) -> list[Value]:
         return [value]
     if isinstance(value, (BlockValue, IndexFunctionValue)):
         declared = value.block if isinstance(value, BlockValue) else value.declaration
-        inside: list[CompileTimeValue] = list(value.operands) if isinstance(value, IndexFunctionValue) else []
+        inside: list[CompileTimeValue] = (
+            list(value.operands)
+            if isinstance(value, IndexFunctionValue)
+            else [choice.index for choice in value.choices]
+        )
         if declared is not None:
             there = {**value.given.settings, **value.given.named(declared)}
             inside += [there[p.name.text].value for p in declared.parameters if p.name.text in there]

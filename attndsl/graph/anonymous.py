@@ -90,7 +90,11 @@ class _Eraser:
         order = {address: i for i, address in enumerate(self.addresses)}
         parameters = tuple(
             ParameterInfo(
-                self.addresses[info.address], self.type(info.type), self.initial(info.initializer), info.layers
+                self.addresses[info.address],
+                self.type(info.type),
+                self.initial(info.initializer),
+                info.layers,
+                stacked=info.stacked,
             )
             for info in sorted(graph.parameters, key=lambda info: order[info.address])
         )

@@ -60,13 +60,15 @@ class Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Draw(Op):
-    """The whole of `type`, drawn; its operands are the arguments that `DRAWS` has for `kind`."""
+    """The whole of `type`, drawn; its operands are the arguments that `DRAWS` has for `kind`. The first `stacked` axes
+    count several parameters, each of which is drawn as if it were alone."""
 
     name = "draw"
     operands = ("arguments*",)
     draws = True
     kind: str
     type: Type
+    stacked: int = 0
 
     def infer(self, *inputs: Type) -> Type:
         return self.type
@@ -94,14 +96,16 @@ def kept_value(initializer: Initializer, type: Type, stacked: Type, loops: Seque
     return _spread(_written(initializer, type, builder, loops), stacked, builder, "state")
 
 
-def written_out(initializer: Initializer, type: Type) -> Region:
-    """The nodes that give a parameter of `type` its first values. Raises `Mismatch` where the operators do not fit one
-    another or the type."""
+def written_out(initializer: Initializer, type: Type, stacked: int = 0) -> Region:
+    """The nodes that give a parameter of `type` its first values (see `ParameterInfo` for `stacked`). Raises `Mismatch`
+    where the operators do not fit one another or the type."""
     builder = Builder()
-    return builder.region((), (_spread(_written(initializer, type, builder), type, builder),))
+    return builder.region((), (_spread(_written(initializer, type, builder, stacked=stacked), type, builder),))
 
 
-def _written(part: StartPart, type: Type, builder: Builder, loops: Sequence[Axis] | None = None) -> Value:
+def _written(
+    part: StartPart, type: Type, builder: Builder, loops: Sequence[Axis] | None = None, stacked: int = 0
+) -> Value:
     """Where the axes of all layers are known (`loops`), an index is a range over its own, and nothing is drawn."""
     if not isinstance(part, Initializer):
         return builder.emit(Constant(part))  # type: ignore[arg-type]
@@ -112,18 +116,19 @@ def _written(part: StartPart, type: Type, builder: Builder, loops: Sequence[Axis
         value = CONSTANT_VALUES[part.kind]
         return _written(part.arguments[0] if value is None else value, type, builder, loops)
     if part.op is None:
-        return builder.emit(Draw(part.kind, type), *(_written(a, type, builder) for a in part.arguments))
+        arguments = [_written(a, type, builder, loops, stacked) for a in part.arguments]
+        return builder.emit(Draw(part.kind, type, stacked), *arguments)
     if isinstance(part.op, Concat):
         target = _axis(part.op.target, type)
         types = [Type(type.dtype, tuple(a if axis == target else axis for axis in type.axes)) for a in part.op.axes]
         parts = [
-            _spread(_written(a, t, builder, loops), Type(t.dtype, (*t.axes, *(loops or ()))), builder)
+            _spread(_written(a, t, builder, loops, stacked), Type(t.dtype, (*t.axes, *(loops or ()))), builder)
             for a, t in zip(part.arguments, types, strict=True)
         ]
         return builder.emit(Concat(part.op.axes, target), *parts)
     if isinstance(part.op, Range):
         return builder.emit(Range(_axis(part.op.axis, type)))
-    return builder.emit(part.op, *(_written(a, type, builder, loops) for a in part.arguments))
+    return builder.emit(part.op, *(_written(a, type, builder, loops, stacked) for a in part.arguments))
 
 
 def _axis(axis: Axis, type: Type) -> Axis:

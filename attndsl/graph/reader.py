@@ -198,7 +198,9 @@ class _Reader(Cursor):
         type = self.type()
         self.need("=")
         start = self.initial(self.match(SYMBOL, "an initializer"))
-        return ParameterInfo(address, type, start, self.layers(), span=self.span())
+        layers = self.layers()
+        stacked = int(self.number()) if self.has("stacked") else 0
+        return ParameterInfo(address, type, start, layers, self.span(), stacked)
 
     def state(self) -> StateInfo:
         address = self.word()

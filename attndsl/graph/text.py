@@ -158,7 +158,8 @@ class _Writer:
 
     def parameter(self, info: ParameterInfo) -> str:
         head = f"parameter {_word(info.address)}: {type_text(info.type)} = {initial_text(info.initializer)}"
-        return f"{head}{_layers(info.layers)}{self.at(info.span)}"
+        stacked = f" stacked {info.stacked}" if info.stacked else ""
+        return f"{head}{_layers(info.layers)}{stacked}{self.at(info.span)}"
 
     def state(self, info: StateInfo) -> str:
         head = f"state {_word(info.address)}: {type_text(info.type)} in {_word(info.name)}"

@@ -2,13 +2,16 @@
 
 Each operation's gradient reads some of its operands again, or its own result (`Op.kept`); those values stay in memory
 until the backward pass reaches them. That is said of each primitive as it stands in the graph: nothing is fused,
-nothing recomputed. Values that only rename, reorder or cut another one share its memory (`Op.view`).
+nothing recomputed. Values that only rename, reorder or cut another one share its memory (`Op.view`). What is taken of
+the parameters of several layers (`ParameterInfo.stacked`) is not kept either: a product with it reads the parameters.
 """
 
 from __future__ import annotations
 
-from attndsl.graph import Node, Region, Value
-from attndsl.ops import OUTPUT, Dropout
+from collections.abc import Iterable
+
+from attndsl.graph import Axis, Node, ParameterInfo, Region, Value
+from attndsl.ops import OUTPUT, Dropout, Parameter, Take
 
 BYTES = {"float": 4, "int": 8, "bool": 1}
 
@@ -17,7 +20,9 @@ class KeptValues:
     """Decides, node by node in order, which values are kept; every value is reported once, by the node that is the
     first to need it."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Iterable[ParameterInfo] = ()) -> None:
+        self._stacks = {info.address: info.type.axes[: info.stacked] for info in parameters if info.stacked}
+        self._stacked: dict[Value, tuple[Axis, ...]] = {}  # parameters of several layers, and the axes that count these
         self._trained: set[Value] = set()  # depends on a parameter: a gradient flows through it
         self._base: dict[Value, Value] = {}  # a view, and what it looks at
         self._seen: set[Value] = set()
@@ -51,6 +56,12 @@ class KeptValues:
         self._flow(node)
         if node.op.view:
             self._base[node.output] = self._base.get(node.inputs[0], node.inputs[0])
+        if isinstance(node.op, Parameter) and node.op.address in self._stacks:
+            self._stacked[node.output] = self._stacks[node.op.address]
+        stack = self._stacked.get(node.inputs[0], ()) if isinstance(node.op, Take) else ()
+        if isinstance(node.op, Take) and node.op.over in stack:
+            self._stacked[node.output] = stack
+            self.ignore(node.output)
         if node.op.free:
             self.ignore(node.output)
         if node.regions or not any(v in self._trained for v in node.outputs):

@@ -142,7 +142,7 @@ class _Tree:
     def count_nodes(self, graph: Graph, *, flops: bool, memory: bool) -> None:
         """Count the nodes of the graph as it is in use, or in training: their operations, or what they keep."""
         self.flops, self.memory = flops, memory
-        kept = KeptValues()
+        kept = KeptValues(graph.parameters)
         for info in graph.inputs:
             kept.ignore(info.value)
         self._count(graph.body, self.root, 1, {}, kept)

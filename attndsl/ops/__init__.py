@@ -16,6 +16,7 @@ from attndsl.ops import (
     elementwise,
     fused,
     generators,
+    grouped,
     movement,
     pieces,
     reductions,
@@ -32,12 +33,13 @@ from attndsl.ops.control import *
 from attndsl.ops.elementwise import *
 from attndsl.ops.fused import *
 from attndsl.ops.generators import *
+from attndsl.ops.grouped import *
 from attndsl.ops.movement import *
 from attndsl.ops.pieces import *
 from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
-    elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
+    elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused, grouped,
 )  # fmt: skip
 
 

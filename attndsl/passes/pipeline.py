@@ -14,6 +14,7 @@ from attndsl.passes.dce import DeadCode
 from attndsl.passes.fold import ConstantFolding
 from attndsl.passes.fuse_activation import FuseActivation
 from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.fuse_grouped import FuseGrouped
 from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.hoist import Hoist
 from attndsl.passes.rewrite import Rewriter
@@ -27,6 +28,7 @@ PIPELINE: tuple[Pass, ...] = (
     FuseNorm(),
     FuseActivation(),
     FuseAttention(),
+    FuseGrouped(),
     ConstantFolding(),
     Hoist(),
     CommonSubexpressions(),

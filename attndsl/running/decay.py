@@ -29,6 +29,7 @@ class _Uses:
 
     def __init__(self, graph: Graph) -> None:
         self.decaying: set[str] = set()
+        self.stacks = {info.address: info.type.axes[: info.stacked] for info in graph.parameters if info.stacked}
         self.origins: dict[Value, Origins] = {}
         self.readers: dict[Value, list[Node | Region]] = {}
         self._readers(graph.body)
@@ -57,22 +58,29 @@ class _Uses:
                 self._follow(inner)
             if isinstance(node.op, Parameter):
                 self.origins[node.output] = frozenset({node.op.address})
+            elif self._chooses(node):
+                self.origins[node.output] = self.origins[node.inputs[0]]
             elif not node.regions and not node.op.draws and None not in known:
                 self.origins[node.output] = _union(origins for origins in known if origins is not None)
 
     def _mixes(self, node: Node, place: int) -> bool:
         """Whether a node sums products with its operand at `place`, or looks rows up in it. A single row, by a scalar
-        index, is only chosen."""
+        index, is only chosen, and so is one of several layers' parameter."""
         if node.op.contracts:
             return True
         if isinstance(node.op, Take):
-            return place == 0 and bool(node.inputs[1].type.axes)
+            return place == 0 and bool(node.inputs[1].type.axes) and not self._chooses(node)
         if not isinstance(node.op, Mul):
             return False
         (*others, reader) = self.readers.get(node.output, [None])
         if others or not isinstance(reader, Node) or not isinstance(reader.op, Sum):
             return False
         return any(axis in node.inputs[place].type.axes for axis in reader.op.over)
+
+    def _chooses(self, node: Node) -> bool:
+        """Whether a node takes the parameter of one among several layers."""
+        origins = self.origins.get(node.inputs[0]) if isinstance(node.op, Take) else None
+        return bool(origins) and all(node.op.over in self.stacks.get(address, ()) for address in origins or ())
 
 
 def _union(several: Iterable[Origins]) -> Origins:

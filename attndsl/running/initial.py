@@ -34,7 +34,7 @@ def initial_parameters(graph: Graph, seed: int = 0) -> Iterator[tuple[str, Array
 
     def draw() -> Iterator[tuple[str, Array]]:
         for info in graph.parameters:
-            start = written_out(info.initializer, info.type)
+            start = written_out(info.initializer, info.type, info.stacked)
             for address, indices in zip(info.addresses(), info.indices(), strict=True):
                 yield address, initial_value(start, graph.sizes, indices, generator("initial", seed, address))
 
@@ -53,7 +53,7 @@ def initial_value(
             call = Call(tuple(v.type for v in node.inputs), node.output.type, sizes, "float64")
             given = [arrays[value] for value in node.inputs]
             if isinstance(node.op, Draw):
-                found = drawn(node.op.kind, [float(each) for each in given], call.shape(call.output), draw)
+                found = drawn(node.op.kind, [float(each) for each in given], call.shape(call.output), draw, node.op.stacked)
                 found = found if node is start.nodes[-1] else found.astype(np.float64)
             elif isinstance(node.op, LoopIndex):
                 found = np.asarray(indices[node.op.loop], np.int64)
@@ -63,8 +63,11 @@ def initial_value(
         return np.require(arrays[start.results[0]], np.float32, ["C", "W"])
 
 
-def drawn(kind: str, arguments: Sequence[float], shape: tuple[int, ...], draw: numpy.random.Generator) -> Array:
-    """A float32 array. The last axis is the one that a layer gives, the others those that it takes:
+def drawn(
+    kind: str, arguments: Sequence[float], shape: tuple[int, ...], draw: numpy.random.Generator, stacked: int = 0
+) -> Array:
+    """A float32 array. The last axis is the one that a layer gives, the others those that it takes, but for the first
+    `stacked`, which count layers:
 
     - `normal(std)`, `uniform(low, high)`; `truncated(std)`: normal, redrawn outside two standard deviations;
     - `xavier`: uniform within sqrt(6 / (taken + given)) (Glorot and Bengio, 2010, equation 16);
@@ -72,7 +75,7 @@ def drawn(kind: str, arguments: Sequence[float], shape: tuple[int, ...], draw: n
     - `zeros`, `ones`, `constant(value)`; `identity`: ones where the last two indices are equal.
     """
     if kind in ("xavier", "kaiming"):
-        kind, arguments = by_fan(kind, shape)
+        kind, arguments = by_fan(kind, shape[stacked:])
     if kind == "normal":
         return _normal(draw, shape, arguments[0])
     if kind == "uniform":

@@ -41,7 +41,7 @@ class Start:
 
     def parameter(self) -> str:
         """A new parameter."""
-        region = written_out(self.info.initializer, self.info.type)
+        region = written_out(self.info.initializer, self.info.type, self.info.stacked)
         (result,) = region.results
         makers = {node.output: node for node in region.nodes}
         made = self.written(result, makers)
@@ -65,7 +65,7 @@ class Start:
 
     def draw(self, op: Draw, operands: Sequence[Expr]) -> Expr:
         if op.kind in ("xavier", "kaiming"):
-            kind, numbers = by_fan(op.kind, op.type.shape(self.sizes))
+            kind, numbers = by_fan(op.kind, op.type.shape(self.sizes)[op.stacked :])
             return self.filled(kind, op.type, *map(number, numbers))
         if all(operand.host for operand in operands):
             return self.filled(op.kind, op.type, *operands)

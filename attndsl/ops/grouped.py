@@ -1,0 +1,135 @@
+"""Products of rows with one of several matrices each: what the experts of a mixture compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attndsl.lazy import np
+from attndsl.ops.arrays import as_float, contract, places
+from attndsl.ops.base import Call, Op
+from attndsl.ops.contraction import Dot
+from attndsl.ops.fused import Emitter, Fused, V
+from attndsl.ops.pieces import Take, in_range
+from attndsl.records import dataclass
+from attndsl.sizes import Size
+from attndsl.types import FLOAT, Axis, Type
+
+if TYPE_CHECKING:
+    from attndsl.ops.base import Array
+
+_ROW = Axis("row", Size.symbol("row"))  # the axes of the index as one
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedDot(Fused):
+    """dot(x, take(table, index, over=group), over=over) for an index whose axes are all axes of x, and of nothing else
+    in the table: the elements of x that go with one entry of the table are multiplied with it together, and nothing is
+    copied for each element (grouped matrix products; Gale et al., 2023, MegaBlocks). `ordered`: the index has one axis
+    and ascends along it, so that these elements lie together already. It is what is known of the index, for those who
+    write code for it, and changes no value."""
+
+    name = "grouped_dot"
+    operands = ("x", "table", "index")
+    contracts = True
+    fails = True
+    noun = "product"
+    over: tuple[Axis, ...]
+    group: Axis
+    ordered: bool = False
+
+    @property
+    def caption(self) -> str:
+        return f"dot over {', '.join(axis.name for axis in self.over)} by {self.group.name}"
+
+    def infer(self, x: Type, table: Type, index: Type) -> Type:
+        return Dot(self.over).infer(x, Take(self.group).infer(table, index))
+
+    def expand(self, builder: Emitter[V], *values: V) -> V:
+        x, table, index = values
+        return builder.emit(Dot(self.over), x, builder.emit(Take(self.group), table, index))
+
+    def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        """x for the gradient of the table, and the table for that of x; the index for both."""
+        x, table, *_ = needed
+        return (*((0,) if table else ()), *((1,) if x else ()), *((2,) if x or table else ()))
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        x, table, index = (as_float(call, arrays[0]), as_float(call, arrays[1]), arrays[2])
+        rows, inside = self._rows(call, call.inputs[0], x)
+        made, outside = self._rows(call, call.output, np.empty(call.shape(call.output), call.float_dtype))
+        entries, within = self._entries(call, table)
+        for entry, chosen in self._groups(call, index):
+            made[chosen] = contract(rows[chosen], inside, entries[entry], within, outside)
+        return self._whole(call, call.output, made)
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        x, table, index = (as_float(call, arrays[0]), as_float(call, arrays[1]), arrays[2])
+        rows, inside = self._rows(call, call.inputs[0], x)
+        coming, outside = self._rows(call, call.output, upstream)
+        entries, within = self._entries(call, table)
+        for_rows = np.empty(rows.shape, rows.dtype) if call.needs(0) else None
+        for_table = np.zeros(entries.shape, entries.dtype) if call.needs(1) else None
+        for entry, chosen in self._groups(call, index):
+            if for_rows is not None:
+                for_rows[chosen] = contract(coming[chosen], outside, entries[entry], within, inside)
+            if for_table is not None:
+                for_table[entry] = contract(rows[chosen], inside, coming[chosen], outside, within)
+        if for_table is not None:
+            for_table = np.moveaxis(for_table, 0, call.inputs[1].index(self.group))
+        return (None if for_rows is None else self._whole(call, call.inputs[0], for_rows), for_table, None)
+
+    # ------------------------------------------------------------ laid out by rows
+
+    def _row_first(self, call: Call, type: Type) -> tuple[Axis, ...]:
+        """The axes of x or of the result with those of the index in front, in its order."""
+        index = call.inputs[2].axes
+        return (*index, *(axis for axis in type.axes if axis not in index))
+
+    def _rows(self, call: Call, type: Type, array: Array) -> tuple[Array, tuple[Axis, ...]]:
+        """An array of `type` with one row for each element of the index, and its axes then."""
+        axes, leading = self._row_first(call, type), call.inputs[2].rank
+        shape = call.shape(Type(FLOAT, axes))
+        rows = array.transpose(places(type.axes, axes)).reshape(math.prod(shape[:leading]), *shape[leading:])
+        return rows, (_ROW, *axes[leading:])
+
+    def _whole(self, call: Call, type: Type, rows: Array) -> Array:
+        """The inverse of `_rows`."""
+        axes = self._row_first(call, type)
+        return rows.reshape(call.shape(Type(FLOAT, axes))).transpose(places(axes, type.axes))
+
+    def _entries(self, call: Call, table: Array) -> tuple[Array, tuple[Axis, ...]]:
+        """The table with its groups in front, and the axes of an entry."""
+        rest = call.inputs[1].without(self.group).axes
+        return table.transpose(places(call.inputs[1].axes, (self.group, *rest))), rest
+
+    def _groups(self, call: Call, index: Array) -> Iterator[tuple[int, Array | slice]]:
+        """Each entry that the index names, with the rows that go with it. Raises E0801 for an index out of range."""
+        length = call.length(self.group.size)
+        in_range(index, length, self.group)
+        flat = index.reshape(-1)
+        order = None if self.ordered else np.argsort(flat, kind="stable")
+        ends = np.bincount(flat, minlength=length).cumsum()
+        for entry, (start, end) in enumerate(zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True)):
+            if start < end:
+                yield entry, slice(start, end) if order is None else order[start:end]
+
+
+def matches(dot: Dot, x: Type, take: Op, table: Type, index: Type) -> str | None:
+    """Why the product of x with what `take` gives is no `GroupedDot`; "" where that is nothing like one; None where it
+    is one."""
+    if not isinstance(take, Take) or not index.axes:
+        return ""
+    shared = [axis for axis in index.axes if axis in x.axes and axis not in dot.over]
+    own = table.without(take.over, *dot.over)
+    if len(shared) < len(index.axes):
+        return ""
+    if any(axis in table.axes for axis in index.axes):
+        return "the index has an axis of the table, of which another part is taken at each place then"
+    if both := [axis.name for axis in own.axes if axis in x.axes]:
+        return f"both sides have `{both[0]}`, over which the product does not go"
+    return None if own.axes else "what is taken is a vector: no matrix is shared by several rows"
+
+
+__all__ = ["GroupedDot", "matches"]
