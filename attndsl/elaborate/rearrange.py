@@ -14,7 +14,7 @@ from itertools import chain
 from attndsl import ops
 from attndsl.diagnostics import AttnError, Label, Span, error
 from attndsl.elaborate.frames import Frame
-from attndsl.elaborate.sizes_and_axes import axes_text, axis_of
+from attndsl.elaborate.sizes_and_axes import axes_text, axis_in_body, axis_of, denominator
 from attndsl.elaborate.tensors import arrange, emit
 from attndsl.elaborate.values import ArrowValue, Evaluated
 from attndsl.graph import Axis, Type, Value
@@ -60,13 +60,13 @@ def rearrange(given: Evaluated, arrow: ArrowValue, frame: Frame, span: Span) -> 
         if not side.terms:
             raise error("E0206", "nothing is rearranged", arrow.span, help="name the axes: `[D] -> [heads, head]`")
     named = _named(arrow, [axis.name for axis in given.type.axes])
-    before = [_group(term, arrow.source.frame, (given.type,), named) for term in arrow.source.terms]
+    before = _groups(arrow.source.terms, arrow.source.frame, (given.type,), named)
     labels = {f.label: f.axis for g in before for f in g.factors}
-    after = [_group(term, arrow.target.frame, (), labels) for term in arrow.target.terms]
+    after = _groups(arrow.target.terms, arrow.target.frame, (), labels, _product([g.axis for g in before]))
     touched, made = [g.axis for g in before], [g.axis for g in after]
     if len(set(touched)) < len(touched):
         raise error("E0205", f"{axes_text(touched)} names an axis twice", arrow.source.terms[0].span)
-    place = min(given.type.index(a) for a in touched)
+    place = min((given.type.index(a) for a in touched), default=0)
     untouched = [a for a in given.type.axes if a not in touched]
     order = [*(a for a in given.type.axes[:place]), *made]
 
@@ -110,11 +110,46 @@ def _named(arrow: ArrowValue, taken: Collection[str]) -> dict[str, Axis]:
     return found
 
 
+def _groups(
+    terms: Sequence[tree.AxisTerm], frame: Frame, types: Sequence[Type], labels: Mapping[str, Axis],
+    whole: Size | None = None,
+) -> list[Group]:  # fmt: skip
+    """The terms of one side, `*` standing for each of the axes that it is in this block. Of the names on the right, one
+    may be new: its size is what the others leave of the `whole`."""
+    found: list[Group] = []
+    new: tuple[int, tree.AxisTerm] | None = None
+    for term in terms:
+        if term.is_rest and frame.enclosing.rest is not None:
+            for axis in frame.enclosing.rest:
+                found.append(Group(axis, axis.name, [AxisFactor(axis.name, axis.name, axis, term.span)], term.span))
+        elif whole is not None and new is None and _is_new(term, frame, labels):
+            new = (len(found), term)
+        else:
+            found.append(_group(term, frame, types, labels))
+    if new is not None and whole is not None:
+        at, term = new
+        left = whole / _product([g.axis for g in found])
+        if denominator(left) == Size.of(1):
+            axis = frame.bind_axis(term.span.text, Axis(term.span.text, left), term.span)
+            found.insert(at, Group(axis, axis.name, [AxisFactor(axis.name, axis.name, axis, term.span)], term.span))
+        else:
+            found.insert(at, _group(term, frame, types, labels))
+    return found
+
+
+def _is_new(term: tree.AxisTerm, frame: Frame, labels: Mapping[str, Axis]) -> bool:
+    """Whether a term is a name that nothing has here."""
+    if term.name is not None or not isinstance(term.size, tree.Name):
+        return False
+    name = term.size.text
+    return name not in labels and frame.lookup(name) is None and axis_in_body(name, term.span, frame) is None
+
+
 def _group(term: tree.AxisTerm, frame: Frame, types: Sequence[Type], labels: Mapping[str, Axis]) -> Group:
     """A term with its factors. `types` are those that its axis must be of (on the left); a name that nothing else
     explains is the axis of that name on the other side (`labels`)."""
     if term.size is None:
-        raise error("E0203", "`*` is not allowed here", term.span, help="mention only the axes that change")
+        raise error("E0203", "`*` has no meaning here", term.span, help="mention only the axes that change")
 
     def axis_by(size: tree.Expr, name: tree.Identifier | None = None, types: Sequence[Type] = ()) -> Axis:
         if isinstance(size, tree.Name) and size.text in labels and frame.lookup(size.text) is None:

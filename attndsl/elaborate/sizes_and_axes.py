@@ -120,6 +120,9 @@ def axis_of(term: tree.AxisTerm, frame: Frame, types: Sequence[Type] = (), *, kn
         binding = frame.lookup(name)
         if binding is not None and isinstance(binding.value, Poison):
             raise Poisoned
+        given = None if binding is None or isinstance(binding.value, Poison) else as_axes(binding.value)
+        if given is not None and len(given.terms) == 1:  # an axis that a block was given by its name
+            return axis_of(given.terms[0], given.frame, types, known=known)
         by_round = binding is not None and isinstance(binding.value, Number) and binding.value.formula is not None
         if by_round and name in (a.name for a in axes):
             binding = None

@@ -119,7 +119,7 @@ def _written(
         arguments = [_written(a, type, builder, loops, stacked) for a in part.arguments]
         return builder.emit(Draw(part.kind, type, stacked), *arguments)
     if isinstance(part.op, Concat):
-        target = _axis(part.op.target, type)
+        target = _axis(part.op.target, type, stacked)
         types = [Type(type.dtype, tuple(a if axis == target else axis for axis in type.axes)) for a in part.op.axes]
         parts = [
             _spread(_written(a, t, builder, loops, stacked), Type(t.dtype, (*t.axes, *(loops or ()))), builder)
@@ -127,14 +127,14 @@ def _written(
         ]
         return builder.emit(Concat(part.op.axes, target), *parts)
     if isinstance(part.op, Range):
-        return builder.emit(Range(_axis(part.op.axis, type)))
+        return builder.emit(Range(_axis(part.op.axis, type, stacked)))
     return builder.emit(part.op, *(_written(a, type, builder, loops, stacked) for a in part.arguments))
 
 
-def _axis(axis: Axis, type: Type) -> Axis:
-    """The axis of a parameter that `axis` is: the one of its name and size, or else the only one of its size, since an
-    initialiser may come from elsewhere, where names differ."""
-    alike = [a for a in type.axes if a.size == axis.size]
+def _axis(axis: Axis, type: Type, stacked: int) -> Axis:
+    """The axis of one of `stacked` parameters that `axis` is: the one of its name and size, or else the only one of its
+    size, since an initialiser may come from elsewhere, where names differ."""
+    alike = [a for a in type.axes[stacked:] if a.size == axis.size]
     named = [a for a in alike if a.name == axis.name]
     return named[0] if named else alike[0] if len(alike) == 1 else axis
 

@@ -20,12 +20,15 @@ from attndsl.ops import (
     Op,
     Parameter,
     Pow,
+    Range,
+    Rename,
     Rsqrt,
     Sigmoid,
     Softmax,
     Sqrt,
     Sub,
     Sum,
+    Take,
     Transpose,
 )
 from attndsl.passes.algebra import ONE, Algebra, same
@@ -106,6 +109,17 @@ def _exp(algebra: Algebra, node: Node) -> Put | None:
     return None
 
 
+def _in_order(algebra: Algebra, node: Node) -> Value | Put | None:
+    """take(table, range(n), over=n): the table"""
+    table, index = node.inputs
+    made = algebra.made_by(index, Range)
+    assert isinstance(node.op, Take)
+    if made is None or not isinstance(made.op, Range) or made.op.axis.size != node.op.over.size:
+        return None
+    same = made.op.axis == node.op.over
+    return table if same else Put(Rename(node.op.over, made.op.axis), (table,))
+
+
 def _flipped(algebra: Algebra, node: Node) -> Put | None:
     return Put(Lt() if isinstance(node.op, Gt) else Le(), node.inputs[::-1])
 
@@ -131,6 +145,7 @@ RULES: tuple[Rule, ...] = (
     simple("spelled-root", (Div, Pow), _root),
     simple("spelled-mean", (Div, Mul), _mean),
     simple("spelled-dot", (Sum,), _dot),
+    simple("taken-in-order", (Take,), _in_order),
     simple("operand-order", (Gt, Ge), _flipped, quiet=True),
     simple("operand-order", (Op,), _ordered, quiet=True),
 )
@@ -139,7 +154,7 @@ RULES: tuple[Rule, ...] = (
 @dataclass(frozen=True, slots=True)
 class Canonicalise(RulePass):
     """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt,
-    `sum(a * b)` a dot where one is repeated for the other; `a > b` is `b < a` and commutative operands have an order
+    `sum(a * b)` a dot where one is repeated for the other, `take(table, range(n), over=n)` the table; `a > b` is `b < a` and commutative operands have an order
     (parameters behind what is computed, constants last)."""
 
     name = "canonicalise"

@@ -67,6 +67,8 @@ def _check(algebra: Algebra, dot: Node, found: _Candidate) -> Match | None:
 
 def _ascends(algebra: Algebra, index: Value) -> bool:
     """Whether the index is sorted: taken in the order that sorts it."""
+    while (renamed := algebra.made_by(index, Rename)) is not None:
+        (index,) = renamed.inputs
     take = algebra.made_by(index, Take)
     if take is None or index.type.rank != 1:
         return False

@@ -406,7 +406,7 @@ def _combine(operator: str, span: Span, *operands: Number) -> Number:
         except Uncomputable as problem:
             raise error("E0405", f"this number cannot be computed: {problem}", span) from None
     is_bool = rule_of(operator).truth
-    sizes = [o.size for o in operands]
+    sizes = [_exact(o) if value is None else o.size for o in operands]
     try:
         size = None if is_bool or None in sizes else _size(operator, sizes)  # type: ignore[arg-type]
         if size is not None and size.parts > MAX_SIZE_PARTS:
@@ -433,6 +433,15 @@ def _combine(operator: str, span: Span, *operands: Number) -> Number:
                 help="make a tensor of it on the way, with `float(…)` or `int(…)` of a tensor, or write it shorter",
             )
     return Number(int(value) if is_bool and value is not None else value, size, None, formula, is_bool)
+
+
+def _exact(number: Number) -> Size | None:
+    """A number's size, where the size of an input takes part: a decimal is the fraction that is written, so that
+    `1.25 * T` is a formula."""
+    known = number.value
+    if number.size is not None or not isinstance(known, float) or not math.isfinite(known):
+        return number.size
+    return Size.of(Fraction(repr(known)))
 
 
 def too_long(problem: SizeTooLong, span: Span) -> AttnError:

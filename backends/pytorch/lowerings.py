@@ -368,6 +368,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     attention.MaskedBias: attention.lower_masked_bias,
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
+    special.GroupedLinear: special.lower_grouped_linear,
     special.Relu: special.lower_relu,
     special.LayerCall: special.lower_layer_call,
     special.Narrow: special.lower_narrow,
@@ -378,5 +379,6 @@ WITHOUT_LOWERING: dict[type[Op], str] = {
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
     ops.Given: "an `if … is None:` (`choices.py`)",
+    ops.GroupedDot: "rewritten to `GroupedLinear` (`rules.py`)",
     ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`rules.py`)",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attndsl import ops
 from attndsl.backends.pytorch import attention
 from attndsl.backends.pytorch.lowerings import LOWERINGS
-from attndsl.backends.pytorch.special import Embedding, Linear, Relu
+from attndsl.backends.pytorch.special import Embedding, GroupedLinear, Linear, Relu
 from attndsl.graph import FLOAT, Axis, Graph, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
@@ -61,6 +61,47 @@ def _embedding(algebra: Algebra, node: Node) -> Found:
     return None
 
 
+def _grouped(algebra: Algebra, node: Node) -> Found:
+    """Products by group, with the axes that are alike made one: rows, what is summed over, and what a matrix gives."""
+    op, (x, table, index) = node.op, node.inputs
+    assert isinstance(op, ops.GroupedDot)
+    rows, out = x.type.without(*op.over).axes, table.type.without(op.group, *op.over).axes
+    row, inside, outside = _as_one(rows), _as_one(op.over), _as_one(out)
+    ordered = op.ordered and rows[:1] == index.type.axes
+
+    def laid_out(builder: Builder, value: Value, *groups: tuple[Axis, ...]) -> Value:
+        axes = tuple(axis for group in groups for axis in group)
+        if value.type.axes != axes:
+            value = builder.emit(ops.Transpose(axes), value)
+        for group in groups:
+            value = builder.emit(ops.Flatten(group, _as_one(group)), value) if len(group) > 1 else value
+        return value
+
+    def rewrite(builder: Builder) -> Value:
+        at = index if set(index.type.axes) == set(rows) else builder.emit(ops.Broadcast(rows), index)
+        operands = (
+            laid_out(builder, x, rows, op.over),
+            laid_out(builder, table, (op.group,), op.over, out),
+            laid_out(builder, at, rows),
+        )
+        value = builder.emit(GroupedLinear(ordered), *operands, type=Type(FLOAT, (row, outside)))
+        for group, axis in ((rows, row), (out, outside)):
+            value = builder.emit(ops.Unflatten(axis, group), value) if len(group) > 1 else value
+        return value
+
+    return Match("rows times matrices by group", rewrite)
+
+
+def _as_one(axes: tuple[Axis, ...]) -> Axis:
+    """Several axes as one, and one as it is."""
+    if len(axes) == 1:
+        return axes[0]
+    size = axes[0].size
+    for axis in axes[1:]:
+        size = size * axis.size
+    return Axis("*".join(axis.name for axis in axes) + "'", size)
+
+
 def _relu(algebra: Algebra, node: Node) -> Found:
     """where(x <= 0, 0, x): NaN stays NaN, as in torch (`where(x > 0, x, 0)` makes it 0)."""
     condition, zero, x = node.inputs
@@ -110,10 +151,7 @@ def _over_one_axis(algebra: Algebra, node: Node) -> Found:
     if len(over) < 2:
         return None
     assert isinstance(op, (ops.Softmax, ops.LogSoftmax, ops.LogSumExp))
-    size = over[0].size
-    for axis in over[1:]:
-        size = size * axis.size
-    joined = Axis("*".join(axis.name for axis in over) + "'", size)
+    joined = _as_one(over)
 
     def flat(out: Builder, value: Value) -> Value:
         rest = [axis for axis in value.type.axes if axis not in over]
@@ -212,6 +250,7 @@ RULES: tuple[Rule, ...] = (
     simple("linear", (ops.Dot,), _linear),
     simple("linear", (ops.Add,), _biased),
     simple("embedding", (ops.Take,), _embedding),
+    simple("grouped", (ops.GroupedDot,), _grouped),
     simple("relu", (ops.Where,), _relu),
     simple("reordered", (ops.Transpose,), _reordered),
     simple("heads-joined", (ops.Flatten,), _heads_joined),

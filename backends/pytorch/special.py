@@ -27,6 +27,16 @@ class Embedding(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupedLinear(Op):
+    """Rows [rows, in], each times the matrix of a table [groups, in, out] that an index [rows] names; `ordered` if the
+    index ascends."""
+
+    name = "torch.grouped_linear"
+    operands = ("x", "table", "index")
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Relu(Op):
     """0 where x is at most 0 (and no gradient), else x."""
 
@@ -84,6 +94,12 @@ def lower_embedding(site: Site) -> Expr:
     return function("F.embedding", site.tensor(at, "int").text, table.text)
 
 
+def lower_grouped_linear(site: Site) -> Expr:
+    x, table = site.floating(0), site.floating(1)
+    keywords = ["ordered=True"] if site.op.ordered else []
+    return function(site.function.helper("grouped_linear"), x.text, table.text, site.arguments[2].text, *keywords)
+
+
 def lower_narrow(site: Site) -> Expr:
     (x,) = site.arguments
     return x if x.host else x.call("to", site.function.dtype())
@@ -131,12 +147,14 @@ def lower_silu(site: Site) -> Expr:
 
 __all__ = [
     "Embedding",
+    "GroupedLinear",
     "LayerCall",
     "Linear",
     "Narrow",
     "Relu",
     "lower_embedding",
     "lower_gelu",
+    "lower_grouped_linear",
     "lower_layer_call",
     "lower_layer_norm",
     "lower_linear",
