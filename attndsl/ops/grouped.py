@@ -44,7 +44,7 @@ class GroupedDot(Fused):
         return f"dot over {', '.join(axis.name for axis in self.over)} by {self.group.name}"
 
     def infer(self, x: Type, table: Type, index: Type) -> Type:
-        return Dot(self.over).infer(x, Take(self.group).infer(table, index))
+        return Dot(self.over).infer(x, Take(self.group).infer(table, index)).with_dtype(FLOAT)
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, table, index = values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attndsl.graph import Node, Value
+from attndsl.graph import FLOAT, Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import ArgSort, Dot, GroupedDot, Rename, Take, Transpose
 from attndsl.ops.grouped import matches
@@ -44,7 +44,7 @@ def _check(algebra: Algebra, dot: Node, found: _Candidate) -> Match | None:
     assert isinstance(dot.op, Dot)
     assert isinstance(found.take.op, Take)
     renamed = [node.op for node in reversed(found.between) if isinstance(node.op, Rename)]
-    if any(op.old in index.type.axes for op in renamed):
+    if dot.output.type.dtype != FLOAT or any(op.old in index.type.axes for op in renamed):
         return None
     type = table.type
     for op in renamed:

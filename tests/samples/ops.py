@@ -16,6 +16,7 @@ from attndsl.ops import (
     elementwise,
     fused,
     generators,
+    grouped,
     movement,
     pieces,
     reductions,
@@ -459,9 +460,29 @@ def _fused() -> list[Sample]:
     return found
 
 
+def _grouped() -> list[Sample]:
+    index, sorted_ = {2: integers(0, 5)}, {2: fixed([1, 1, 4])}
+
+    def product(over: str = "D", *, ordered: bool = False) -> grouped.GroupedDot:
+        return grouped.GroupedDot(axes(over), axis("V"), ordered)
+
+    return [
+        sample(product(), "float T D", "float V D H", "int T", makers=index),
+        sample(product(ordered=True), "float T D", "float V D H", "int T", makers=sorted_, label="groups without rows"),
+        sample(product(ordered=True), "float T S D", "float V D H", "int T", makers=sorted_, label="rows of several"),
+        sample(product(ordered=True), "float S T D", "float V D H", "int T", makers=sorted_, label="in another order"),
+        sample(product(), "float B T D", "float V D H", "int B T", makers=index),
+        sample(product(), "float B T D", "float V D H", "int T B", makers=index, label="an index laid out otherwise"),
+        sample(product(), "float D T", "float D H V", "int T", makers=index, label="all laid out otherwise"),
+        sample(product("D S"), "float T S D", "float V D R S H", "int T", makers=index, label="over two axes to two"),
+        sample(product(), "float T D", "float V D H", "int T", makers=index, label="no rows", T=0),
+        sample(product(), "int T D", "float V D H", "int T", makers=index, label="of ints"),
+    ]
+
+
 def _table() -> dict[str, list[Sample]]:
     table: dict[str, list[Sample]] = {}
-    for found in (*_unary(), *_binary(), *_reductions(), *_movement(), *_generators(), *_fused()):
+    for found in (*_unary(), *_binary(), *_reductions(), *_movement(), *_generators(), *_fused(), *_grouped()):
         table.setdefault(found.op.name, []).append(found)
     return table
 
