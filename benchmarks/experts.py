@@ -54,7 +54,12 @@ def main() -> None:
     graphs = {name: attndsl.parse(f"{HEAD}{line}  output y = y\n}}").graph for name, line in SIDES.items()}
     x = np.random.default_rng(0).standard_normal((SIZES["B"], SIZES["T"], 512)).astype(np.float32)
     flops = {name: inspect(graph, SIZES).totals.flops for name, graph in graphs.items()}
-    runs: dict[str, dict[str, Run]] = {"NumPy forward": {}, "NumPy gradients": {}, "PyTorch forward": {}, "PyTorch gradients": {}}
+    runs: dict[str, dict[str, Run]] = {
+        "NumPy forward": {},
+        "NumPy gradients": {},
+        "PyTorch forward": {},
+        "PyTorch gradients": {},
+    }
     ones = {"y": np.ones_like(x)}
     for name, graph in graphs.items():
         numpy, torched = NumpyProgram(optimize(graph)[0]), TorchProgram(graph)

@@ -1,5 +1,5 @@
-"""One of several blocks for each element: `take(block, index, over=[expert=n])` is a block whose parameters have an axis
-more, along which the index chooses, as `take(table, index, over=n)` chooses rows of a table."""
+"""One of several blocks for each element: `take(block, index, over=[expert=n])` is a block whose parameters have one
+more axis, along which the index chooses, as `take(table, index, over=n)` chooses rows of a table."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from attndsl.syntax import tree
 
 if TYPE_CHECKING:
     from attndsl.elaborate.called import PrimitiveCall
+
+
+SAY_WHICH = "say which of the blocks each element goes through: `take(block, which, over=[expert=n])`"
 
 
 def take_block(call: PrimitiveCall, label: tree.Identifier | None = None) -> CompileTimeValue:
@@ -35,13 +38,12 @@ def take_block(call: PrimitiveCall, label: tree.Identifier | None = None) -> Com
             help="take the block that it is made of",
         )
     if not tensors:
-        help = "say which of the blocks each element goes through: `take(block, which, over=[expert=n])`"
-        raise error("E0103", "`take` of a block needs an index", call.span, help=help)
+        raise error("E0103", "`take` of a block needs an index", call.span, help=SAY_WHICH)
     assert isinstance(given.value, BlockValue)
     *applied, index = tensors
     if index.type.dtype != "int":
         what = f"an index must be an int, but this is `{index.type}`"
-        raise error("E0204", what, index.span, help="convert it: `int(…)`")
+        raise error("E0204", what, index.span, help="convert it: `int(…)`" if applied else SAY_WHICH)
     choice = Choice(call.axis_made("over"), index.tensor, call.span)
     block = replace(given.value, choices=(*given.value.choices, choice))
     return call.frame.elaborator.apply(block, applied, {}, call.frame, call.span, label) if applied or label else block

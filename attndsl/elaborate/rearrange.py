@@ -120,8 +120,7 @@ def _groups(
     new: tuple[int, tree.AxisTerm] | None = None
     for term in terms:
         if term.is_rest and frame.enclosing.rest is not None:
-            for axis in frame.enclosing.rest:
-                found.append(Group(axis, axis.name, [AxisFactor(axis.name, axis.name, axis, term.span)], term.span))
+            found += [_alone(axis, term.span) for axis in frame.enclosing.rest]
         elif whole is not None and new is None and _is_new(term, frame, labels):
             new = (len(found), term)
         else:
@@ -130,11 +129,16 @@ def _groups(
         at, term = new
         left = whole / _product([g.axis for g in found])
         if denominator(left) == Size.of(1):
-            axis = frame.bind_axis(term.span.text, Axis(term.span.text, left), term.span)
-            found.insert(at, Group(axis, axis.name, [AxisFactor(axis.name, axis.name, axis, term.span)], term.span))
+            made = frame.bind_axis(term.span.text, Axis(term.span.text, left), term.span)
+            found.insert(at, _alone(made, term.span))
         else:
             found.insert(at, _group(term, frame, types, labels))
     return found
+
+
+def _alone(axis: Axis, span: Span) -> Group:
+    """An axis that is one factor."""
+    return Group(axis, axis.name, [AxisFactor(axis.name, axis.name, axis, span)], span)
 
 
 def _is_new(term: tree.AxisTerm, frame: Frame, labels: Mapping[str, Axis]) -> bool:

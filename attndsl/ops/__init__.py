@@ -39,7 +39,8 @@ from attndsl.ops.pieces import *
 from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
-    elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused, grouped,
+    elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
+    grouped,
 )  # fmt: skip
 
 

@@ -196,8 +196,8 @@ _NARROW = 16  # columns up to which counting column by column is quicker than so
 
 
 def scatter_add(rows: int, index: Array, values: Array) -> Array:
-    """Zeros of `rows` rows, to which row i of `values` [n, columns] is added at `index[i]`. Where no place gets many, one
-    row is added to each at a time."""
+    """Zeros of `rows` rows, to which row i of `values` [n, columns] is added at `index[i]`. Where no place gets
+    many, one row is added to each at a time."""
     columns = values.shape[1]
     result = np.zeros((rows, columns), values.dtype)
     if not index.size or not columns:

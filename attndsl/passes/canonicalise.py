@@ -154,8 +154,8 @@ RULES: tuple[Rule, ...] = (
 @dataclass(frozen=True, slots=True)
 class Canonicalise(RulePass):
     """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt,
-    `sum(a * b)` a dot where one is repeated for the other, `take(table, range(n), over=n)` the table; `a > b` is `b < a` and commutative operands have an order
-    (parameters behind what is computed, constants last)."""
+    `sum(a * b)` a dot where one is repeated for the other, `take(table, range(n), over=n)` the table; `a > b` is
+    `b < a` and commutative operands have an order (parameters behind what is computed, constants last)."""
 
     name = "canonicalise"
     after = ("constant-folding", "common-subexpressions")

@@ -44,11 +44,11 @@ def _check(algebra: Algebra, dot: Node, found: _Candidate) -> Match | None:
     assert isinstance(dot.op, Dot)
     assert isinstance(found.take.op, Take)
     renamed = [node.op for node in reversed(found.between) if isinstance(node.op, Rename)]
-    if dot.output.type.dtype != FLOAT or any(op.old in index.type.axes for op in renamed):
+    if dot.output.type.dtype != FLOAT or any(rename.old in index.type.axes for rename in renamed):
         return None
     type = table.type
-    for op in renamed:
-        type = op.infer(type)
+    for rename in renamed:
+        type = rename.infer(type)
     reason = matches(dot.op, found.x.type, found.take.op, type, index.type)
     if reason:
         raise Refusal(f"the product is not grouped: {reason}", found.take, 1)
@@ -72,8 +72,10 @@ def _ascends(algebra: Algebra, index: Value) -> bool:
     take = algebra.made_by(index, Take)
     if take is None or index.type.rank != 1:
         return False
-    order = algebra.made_by(take.inputs[1], ArgSort)
-    return order is not None and not order.op.descending and order.inputs[0] is take.inputs[0]
+    match algebra.producers.get(take.inputs[1]):
+        case Node(op=ArgSort(descending=False), inputs=(sorted_,)):
+            return sorted_ is take.inputs[0]
+    return False
 
 
 @dataclass(frozen=True, slots=True)

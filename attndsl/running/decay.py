@@ -79,8 +79,10 @@ class _Uses:
 
     def _chooses(self, node: Node) -> bool:
         """Whether a node takes the parameter of one among several layers."""
-        origins = self.origins.get(node.inputs[0]) if isinstance(node.op, Take) else None
-        return bool(origins) and all(node.op.over in self.stacks.get(address, ()) for address in origins or ())
+        if not isinstance(node.op, Take):
+            return False
+        origins, over = self.origins.get(node.inputs[0]) or (), node.op.over
+        return bool(origins) and all(over in self.stacks.get(address, ()) for address in origins)
 
 
 def _union(several: Iterable[Origins]) -> Origins:

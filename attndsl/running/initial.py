@@ -53,7 +53,9 @@ def initial_value(
             call = Call(tuple(v.type for v in node.inputs), node.output.type, sizes, "float64")
             given = [arrays[value] for value in node.inputs]
             if isinstance(node.op, Draw):
-                found = drawn(node.op.kind, [float(each) for each in given], call.shape(call.output), draw, node.op.stacked)
+                found = drawn(
+                    node.op.kind, [float(each) for each in given], call.shape(call.output), draw, node.op.stacked
+                )
                 found = found if node is start.nodes[-1] else found.astype(np.float64)
             elif isinstance(node.op, LoopIndex):
                 found = np.asarray(indices[node.op.loop], np.int64)

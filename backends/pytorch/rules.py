@@ -66,7 +66,7 @@ def _grouped(algebra: Algebra, node: Node) -> Found:
     op, (x, table, index) = node.op, node.inputs
     assert isinstance(op, ops.GroupedDot)
     rows, out = x.type.without(*op.over).axes, table.type.without(op.group, *op.over).axes
-    row, inside, outside = _as_one(rows), _as_one(op.over), _as_one(out)
+    row, outside = _as_one(rows), _as_one(out)
     ordered = op.ordered and rows[:1] == index.type.axes
 
     def laid_out(builder: Builder, value: Value, *groups: tuple[Axis, ...]) -> Value:
