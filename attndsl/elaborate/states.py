@@ -111,6 +111,11 @@ def _check_place(node: tree.StateDecl, place: Place, frame: Frame) -> None:
     """Each loop around must be a repeat that has a part in the address: its layers have states of their own."""
     if frame.kind == "index function":
         raise error("E0115", "a mask or a bias has no state", node.span, help=WHERE)
+    if place.choices:
+        message = f"`{place.path}` is in a block that is chosen for each element, and so has no state of its own"
+        raise error(
+            "E0115", message, frame.at(node.span), other=Label(place.choices[0].span, "chosen here"), help=WHERE
+        )
     builder, loops = frame.builder, list(place.loops)
     while builder.outer is not None:
         if not loops or loops.pop().value not in builder.parameters:

@@ -252,12 +252,19 @@ def test_losses_of_the_router(backend: str) -> None:
         ("take(layer_norm, 0 * range(T), over=[width=n])", "E0205", "one is chosen along `width`"),
         ("take(mlp(hidden))", "E0103", "needs an index"),
         ("take(other, 0 * range(T), over=[expert=n])", "E0105", "`other` is one layer"),
+        ("take(keeping, 0 * range(T), over=[expert=n])", "E0115", "in a block that is chosen"),
         ("take(mlp(hidden), 2, 0 * range(T), over=n)", "E0104", "one too many"),
     ],
 )
 def test_what_cannot_be_chosen_is_told(call: str, code: str, said: str) -> None:
     with pytest.raises(AttnError) as caught:
-        attndsl.parse(f"""model M(width=6, hidden=7, n=5) {{
+        attndsl.parse(f"""
+block keeping(x: [*, D]) -> [*, D] {{
+  state last: [] = 0.0
+  last <- sum(x, over=[*, D])
+  return x + last
+}}
+model M(width=6, hidden=7, n=5) {{
   input x: [B, T, width]
   layer other = mlp(hidden)
   output y = {"" if call == "take(mlp(hidden))" else "x |> "}{call} as moe
