@@ -42,6 +42,22 @@ class Fault:
 
 FAULTS = (
     Fault(
+        "positional-kernel",
+        "attndsl/passes/fuse_convolution.py",
+        "        if axis in pushed.places:\n            return",
+        "        if False:\n            return",
+        "tests/passes/test_convolution.py",
+        "a product whose weights differ from place to place becomes a convolution",
+    ),
+    Fault(
+        "uncut-transpose",
+        "attndsl/passes/fuse_convolution.py",
+        "before=old.before + start",
+        "before=old.before",
+        "tests/passes/test_convolution.py",
+        "the beginning of a transposed convolution's result is not cut off",
+    ),
+    Fault(
         "quadratic-size",
         "attndsl/sizes/size.py",
         "elif exponents.pop(unknown, 0) == 1:",

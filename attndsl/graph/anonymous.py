@@ -19,6 +19,7 @@ from attndsl.graph.initial import Initializer
 from attndsl.ops.base import Op
 from attndsl.ops.fused import MaskFacts
 from attndsl.ops.generators import Parameter
+from attndsl.ops.pieces import Windows
 from attndsl.records import fields, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
@@ -148,9 +149,9 @@ class _Eraser:
             return self.axis(value)
         if isinstance(value, Type):
             return self.type(value)
-        if isinstance(value, MaskFacts):
-            queries = None if value.queries is None else self.axis(value.queries)
-            return replace(value, queries=queries)
+        if isinstance(value, MaskFacts | Windows):
+            changed: dict[str, Any] = {f.name: self.attribute(getattr(value, f.name)) for f in fields(value)}
+            return replace(value, **changed)
         return tuple(map(self.attribute, value)) if isinstance(value, tuple) else value
 
     def type(self, type: Type) -> Type:

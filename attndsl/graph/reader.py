@@ -26,7 +26,7 @@ from attndsl.graph.core import (
 )
 from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
 from attndsl.graph.initial import DRAWS, INDEX, Initializer
-from attndsl.ops import OPS, MaskFacts
+from attndsl.ops import OPS, MaskFacts, Windows
 from attndsl.ops.base import Op
 from attndsl.records import fields
 from attndsl.sizes import Constraint
@@ -61,7 +61,10 @@ def parse_text(text: str) -> Graph:
     return _Reader(text).graph()
 
 
-RECORDS = {"MaskFacts": MaskFacts}  # what an attribute may be besides numbers, texts, sizes, axes and types
+RECORDS: dict[str, type[MaskFacts | Windows]] = {
+    "MaskFacts": MaskFacts,
+    "Windows": Windows,
+}  # what an attribute may be besides numbers, texts, sizes, axes and types
 
 
 class _Reader(Cursor):
@@ -350,7 +353,7 @@ class _Reader(Cursor):
         }  # fmt: skip
         return readers[kind]()
 
-    def record(self, kind: type[MaskFacts]) -> MaskFacts:
+    def record(self, kind: type[MaskFacts | Windows]) -> MaskFacts | Windows:
         """`{name=value, …}`: what is not as it is by default."""
         kinds = {f.name: str(f.type) for f in fields(kind)}
         given: dict[str, Any] = {}

@@ -5,6 +5,6 @@ that follow from it: whether it is causal, a window, a prefix, and whether a row
 """
 
 from attndsl.masks.facts import Mask, mask_facts, words
-from attndsl.masks.formulas import mask_formula
+from attndsl.masks.formulas import index_formula, mask_formula
 
-__all__ = ["Mask", "mask_facts", "mask_formula", "words"]
+__all__ = ["Mask", "index_formula", "mask_facts", "mask_formula", "words"]

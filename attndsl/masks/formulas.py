@@ -89,6 +89,12 @@ def mask_formula(
     return _formula(_Walk(producers, sizes).element(value, places))
 
 
+def index_formula(value: Value, producers: Mapping[Value, Node]) -> LinearSum:
+    """A whole number as a formula of the indices along its axes, by the names of these; sizes stay formulas."""
+    places = {axis: LinearSum.of(index_of(axis.name, axis, {})) - LinearSum.of(axis.origin) for axis in value.type.axes}
+    return _linear(_Walk(producers, {}).element(value, places))
+
+
 def index_of(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
     return Index(name, known(axis.origin, sizes), known(axis.origin + axis.size - 1, sizes))
 

@@ -13,6 +13,7 @@ from attndsl.ops import (
     comparison,
     contraction,
     control,
+    convolution,
     elementwise,
     fused,
     generators,
@@ -30,6 +31,7 @@ from attndsl.ops.base import Op as Op
 from attndsl.ops.comparison import *
 from attndsl.ops.contraction import *
 from attndsl.ops.control import *
+from attndsl.ops.convolution import *
 from attndsl.ops.elementwise import *
 from attndsl.ops.fused import *
 from attndsl.ops.generators import *
@@ -40,7 +42,7 @@ from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
     elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
-    grouped,
+    grouped, convolution,
 )  # fmt: skip
 
 

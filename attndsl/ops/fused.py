@@ -18,6 +18,8 @@ from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attndsl.ops.base import Array
 
 
@@ -49,14 +51,15 @@ class Fused(Op):
         return self._run(call, arrays)[1].array
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
-        """That of the decomposition, which is computed once more."""
+        """That of the decomposition, which is computed once more up to its last step."""
         runner, result, operands = self._run(call, arrays)
+        result.known = output
         runner.backward(result, upstream)
         return tuple(operand.gradient for operand in operands)
 
     def _run(self, call: Call, arrays: tuple[Array, ...]) -> tuple[_Runner, _Made, list[_Made]]:
         runner = _Runner(call)
-        operands = [_Made(call.inputs[i], array, call.needs(i)) for i, array in enumerate(arrays)]
+        operands = [_Made(call.inputs[i], call.needs(i), known=array) for i, array in enumerate(arrays)]
         return runner, self.expand(runner, *operands), operands
 
     def flops(self, output: Type, *inputs: Type) -> Size:
@@ -71,13 +74,21 @@ class _Made:
     """A value while a decomposition runs, and the gradient that has come back to it."""
 
     type: Type
-    array: Array
     needed: bool  # whether a gradient is asked for
+    made: Callable[[], Array] | None = None  # what computes it, where it is not `known` yet
+    known: Array | None = None
     gradient: Array | None = None
+
+    @property
+    def array(self) -> Array:
+        if self.known is None:
+            assert self.made is not None
+            self.known = self.made()
+        return self.known
 
 
 class _Runner:
-    """Applies ops to arrays, and remembers what it did for the way back."""
+    """Applies ops to arrays, each when somebody reads its result, and remembers them for the way back."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -87,8 +98,11 @@ class _Runner:
         types = tuple([value.type for value in inputs])
         output, needed = op.infer(*types), tuple([value.needed for value in inputs])
         call = replace(self.call, inputs=types, output=output, needed=needed)
-        array = np.asarray(op.evaluate(call, *(value.array for value in inputs)))
-        made = _Made(output, array, op.differentiable and output.dtype == FLOAT and any(needed))
+        made = _Made(
+            output,
+            op.differentiable and output.dtype == FLOAT and any(needed),
+            lambda: np.asarray(op.evaluate(call, *(value.array for value in inputs))),
+        )
         self.steps.append((op, call, inputs, made))
         return made
 

@@ -288,12 +288,18 @@ class Windows(Single):
         return call.inputs[0].index(self.axis), (before, after), [slice(i, i + reach, stride) for i in starts]
 
     def forward(self, call: Call, x: Array) -> Array:
+        """The windows as they lie in the padded array: what they share is there once."""
         at, pad, spans = self._spans(call)
         padding = [(0, 0)] * x.ndim
         padding[at] = pad
         padded = np.pad(x, padding) if any(pad) else x
-        before = (slice(None),) * at
-        return np.stack([padded[(*before, span)] for span in spans], at + 1)
+        if not spans or not call.length(self.positions.size):
+            return np.zeros(call.shape(call.output), x.dtype)
+        before, step = (slice(None),) * at, padded.strides[at]
+        first = padded[(*before, spans[0])]
+        shape = (*first.shape[: at + 1], len(spans), *first.shape[at + 1 :])
+        strides = (*first.strides[: at + 1], step * call.length(self.dilation), *first.strides[at + 1 :])
+        return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=False)
 
     def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
         at, pad, spans = self._spans(call)

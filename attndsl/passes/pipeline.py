@@ -14,6 +14,7 @@ from attndsl.passes.dce import DeadCode
 from attndsl.passes.fold import ConstantFolding
 from attndsl.passes.fuse_activation import FuseActivation
 from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.fuse_convolution import FuseConvolution
 from attndsl.passes.fuse_grouped import FuseGrouped
 from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.hoist import Hoist
@@ -25,6 +26,7 @@ PIPELINE: tuple[Pass, ...] = (
     Canonicalise(),
     CommonSubexpressions(),
     DeadCode(),
+    FuseConvolution(),
     FuseNorm(),
     FuseActivation(),
     FuseAttention(),

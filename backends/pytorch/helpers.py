@@ -116,6 +116,12 @@ def grouped_linear(x: Tensor, table: Tensor, index: Tensor, ordered: bool = Fals
     order = index.argsort(stable=True)
     return rows_by_group(x[order], table, index[order])[order.argsort()]
 ''',
+    "wide_call": '''
+def wide_call(function, x: Tensor, *operands: Tensor, **options) -> Tensor:
+    """A sum of products that autocast leaves in its operands' precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return function(x, *operands, **options)
+''',
     "inside": '''
 def inside(at: int) -> int:
     """A place along an axis; one before the first is refused, and not counted from the end."""

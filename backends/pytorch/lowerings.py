@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, movement, special
+from attndsl.backends.pytorch import attention, convolution, movement, special
 from attndsl.backends.pytorch.expressions import (
     BIT_AND,
     BIT_OR,
@@ -366,6 +366,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     # What the rules in `attndsl.backends.pytorch.rules` make of several of these.
     attention.Sdpa: attention.lower_sdpa,
     attention.MaskedBias: attention.lower_masked_bias,
+    convolution.Conv: convolution.lower_convolution,
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
     special.GroupedLinear: special.lower_grouped_linear,
@@ -381,4 +382,6 @@ WITHOUT_LOWERING: dict[type[Op], str] = {
     ops.Given: "an `if … is None:` (`choices.py`)",
     ops.GroupedDot: "rewritten to `GroupedLinear` (`rules.py`)",
     ops.Attention: "rewritten to `Sdpa` or expanded into primitives (`rules.py`)",
+    ops.Convolution: "rewritten to `Conv` or expanded into primitives (`rules.py`)",
+    ops.TransposedConvolution: "rewritten to `Conv` or expanded into primitives (`rules.py`)",
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention
+from attndsl.backends.pytorch import attention, convolution
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, GroupedLinear, Linear, Relu
 from attndsl.graph import FLOAT, Axis, Graph, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
+from attndsl.ops.convolution import Sliding
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Miss, Refusal
 from attndsl.passes.expand import expanded
@@ -186,12 +187,16 @@ def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
 
 
 def taken_apart(graph: Graph) -> list[Miss]:
-    """The attentions of an optimised graph for which torch has no call, and why."""
+    """The attentions and convolutions of an optimised graph for which torch has no call, and why."""
     algebra, found = Algebra(Rewriter(graph)), list[Miss]()
     for node in graph.body.walk():
-        planned = _planned(algebra, node) if isinstance(node.op, ops.Attention) else None
+        planned: object = None
+        if isinstance(node.op, ops.Attention):
+            planned = _planned(algebra, node)
+        elif isinstance(node.op, Sliding):
+            planned = convolution.plan(node.op, node.inputs[0].type, node.inputs[1].type, algebra.sizes)
         if isinstance(planned, str):
-            found.append(Refusal(planned).miss("attention", node))
+            found.append(Refusal(planned).miss(node.op.name.replace("_", " "), node))
     return found
 
 
@@ -241,6 +246,42 @@ def _with_masked_bias(
     return Match("mask and bias in one", rewrite)
 
 
+def _convolution(algebra: Algebra, node: Node) -> Found:
+    """Torch's convolution where it says the same, else its parts."""
+    assert isinstance(node.op, Sliding)
+    planned = convolution.plan(node.op, node.inputs[0].type, node.inputs[1].type, algebra.sizes)
+    if isinstance(planned, str) or node.output.type.dtype != FLOAT:
+        return expanded(node)
+    x, kernel = node.inputs
+    match algebra.producers.get(x):
+        case Node(op=ops.Unflatten(split, parts), inputs=(whole,)) if parts == planned.given:
+            return Put(replace(planned, split=split), (whole, kernel), inferred=False)
+    return Put(planned, (x, kernel), inferred=False)
+
+
+def _channels_joined(algebra: Algebra, node: Node) -> Found:
+    """Groups whose channels are put together behind a convolution: torch gives them so."""
+    made = algebra.producers.get(node.inputs[0])
+    if made is None or not algebra.rewriter.used_once(node.inputs[0]):
+        return None
+    match node.op, made.op:
+        case ops.Flatten(parts, joined), convolution.Conv() as op if parts == op.taken and len(parts) > 1:
+            return Put(replace(op, joined=joined), made.inputs, inferred=False, scope=made.scope)
+    return None
+
+
+def _convolution_biased(algebra: Algebra, node: Node) -> Found:
+    """A convolution plus a vector along its channels."""
+    for y, bias in (node.inputs, node.inputs[::-1]):
+        match _only_use(algebra, y, convolution.Conv):
+            case Node(op=convolution.Conv() as op, inputs=(x, kernel), output=made, scope=scope) if (
+                bias.type.dtype == FLOAT and set(node.output.type.axes) == set(made.type.axes)
+            ):
+                if set(bias.type.axes) == set(op.taken) and op.taken:
+                    return Put(op, (x, kernel, bias), inferred=False, scope=scope)
+    return None
+
+
 def _without_a_lowering(algebra: Algebra, node: Node) -> Found:
     """A fused operator for which nothing is written here is computed by its parts."""
     return None if type(node.op) in LOWERINGS else expanded(node)
@@ -257,5 +298,8 @@ RULES: tuple[Rule, ...] = (
     simple("norm", (ops.LayerNorm, ops.RMSNorm), _norm),
     simple("one-axis", (ops.Softmax, ops.LogSoftmax, ops.LogSumExp), _over_one_axis),
     simple("attention", (ops.Attention,), _attention),
+    simple("convolution", (Sliding,), _convolution),
+    simple("convolution", (ops.Flatten,), _channels_joined),
+    simple("convolution", (ops.Add,), _convolution_biased),
     simple("expanded", (ops.Fused,), _without_a_lowering),
 )

@@ -193,7 +193,14 @@ class Layers(Sight):
         if t is None:
             return False
         kind = self.choice.choice(
-            (f"conv({t.axes[-1]}, 3, pad=1)", "depthwise(3, pad=1)", "conv(heads, 1)", "max_pool(3, stride=1, pad=1)")
+            (
+                f"conv({t.axes[-1]}, 3, pad=1)",
+                "depthwise(3, pad=1)",
+                "conv(heads, 1)",
+                "max_pool(3, stride=1, pad=1)",
+                f"conv({t.axes[-1]}, 3, before=2, groups={t.axes[-1]})",
+                f"conv_transpose({t.axes[-1]}, 3, pad=1)",
+            )
         )
         last = "heads" if "heads, 1" in kind else t.axes[-1]
         if last in t.axes[:-1]:

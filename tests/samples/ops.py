@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
@@ -13,6 +13,7 @@ from attndsl.ops import (
     along,
     contraction,
     control,
+    convolution,
     elementwise,
     fused,
     generators,
@@ -480,9 +481,88 @@ def _grouped() -> list[Sample]:
     ]
 
 
+def _window(along: str, offsets: str, stride: int = 1, dilation: int = 1, before: int = 0, after: int = 0) -> p.Windows:
+    """Windows along an axis, one for each place on `P` and the name of the axis."""
+    whole, inside = axis(along), axis(offsets)
+    numbers = tuple(Size.of(n) for n in (stride, dilation, before, after))
+    places = Axis(f"P{whole.name}", p.Windows.count(whole.size, inside.size, *numbers))
+    return p.Windows(whole, places, inside, *numbers)
+
+
+def _convolutions() -> list[Sample]:
+    found = []
+    for kind in (convolution.Convolution, convolution.TransposedConvolution):
+
+        def one(x: str, kernel: str, *windows: p.Windows, over: str = "H", label: str = "", kind: Any = kind) -> Sample:
+            """A convolution of x; or, transposed, of what has the places of the windows instead of x's axes."""
+            type, filled = typed(x), typed(kernel)
+            if kind is convolution.TransposedConvolution:
+                along = {w.axis: w.positions for w in windows}
+                type = Type(type.dtype, tuple(along.get(each, each) for each in type.axes))
+            return Sample(kind(windows, axes(over)), (type, filled), label=label)
+
+        found += [
+            one("float B D H", "float R H V", _window("D", "R")),
+            one("float B D H", "float V R H", _window("D", "R", 2, 1, 1, 1), label="strided"),
+            one("float H D", "float R V H", _window("D", "R", 1, 2, 2, 2), label="dilated, no batch"),
+            one("float D H T B", "float R H V", _window("D", "R", 1, 1, 2, 0), label="causal"),
+            one("float D H T B", "float R H V", _window("D", "R", 2, 1, 0, 1), label="padded at the end"),
+            one("float B D H S", "float R H V S", _window("D", "R", 1, 1, 1, 1), label="in groups"),
+            one("float B D H", "float R H", _window("D", "R"), label="to one channel"),
+            one("float B D H S", "float S R H V", _window("D", "R"), over="S H", label="over two axes"),
+            one("float B D H", "float B R H V T", _window("D", "R"), label="a kernel for each of the batch"),
+            one(
+                "float B V D H",
+                "float R T H S",
+                _window("V", "R", 2, 1, 1, 1),
+                _window("D", "T"),
+                label="over two axes",
+            ),
+            one(
+                "float B V D H S",
+                "float R T=2 H S",
+                _window("D", "R", 3),
+                _window("V", "T=2"),
+                label="over two, in groups",
+            ),
+            one(
+                "float V D S H",
+                "float R T Q=2 H U=2",
+                _window("V", "R"),
+                _window("D", "T"),
+                _window("S", "Q=2"),
+                label="over three",
+            ),
+            one(
+                "float V D S T H",
+                "float R=2 K=2 Q=2 O=2 H",
+                *map(_window, ("V", "D", "S", "T"), ("R=2", "K=2", "Q=2", "O=2")),
+                label="over four",
+            ),
+            one("int B D H", "float R H V", _window("D", "R")),
+        ]
+    found.append(
+        Sample(
+            convolution.Convolution((_window("D", "R"),)),
+            (typed("float B D H"), typed("float R H")),
+            label="of each channel",
+        )
+    )
+    return found
+
+
 def _table() -> dict[str, list[Sample]]:
     table: dict[str, list[Sample]] = {}
-    for found in (*_unary(), *_binary(), *_reductions(), *_movement(), *_generators(), *_fused(), *_grouped()):
+    for found in (
+        *_unary(),
+        *_binary(),
+        *_reductions(),
+        *_movement(),
+        *_generators(),
+        *_fused(),
+        *_grouped(),
+        *_convolutions(),
+    ):
         table.setdefault(found.op.name, []).append(found)
     return table
 

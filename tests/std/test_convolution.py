@@ -84,18 +84,81 @@ def test_depthwise(size: int, stride: int, pad: int, dilation: int) -> None:
     from torch.nn.functional import conv1d, conv2d
 
     def one(x, weight, bias):  # type: ignore[no-untyped-def]
-        return conv1d(x.mT, weight.mT[:, None], bias, stride, pad, dilation, groups=4).mT
+        return conv1d(x.mT, weight.permute(2, 1, 0), bias, stride, pad, dilation, groups=4).mT
 
     def two(x, weight, bias):  # type: ignore[no-untyped-def]
-        kernel = weight.permute(2, 0, 1)[:, None]
+        kernel = weight.permute(3, 2, 0, 1)
         return conv2d(x.permute(0, 3, 1, 2), kernel, bias, stride, pad, dilation, groups=4).permute(0, 2, 3, 1)
 
     rest = f"{size}, stride={stride}, pad={pad}, dilation={dilation})"
     bias = drawn(4, seed=2)
-    parameters = {"depthwise.weight": drawn(size, 4, seed=1), "depthwise.bias": bias}
+    parameters = {"depthwise.weight": drawn(size, 1, 4, seed=1), "depthwise.bias": bias}
     agrees(ONE.format(call=f"depthwise(x, {rest}"), drawn(2, 11, 4), one, parameters)
-    parameters = {"depthwise2d.weight": drawn(size, size, 4, seed=1), "depthwise2d.bias": bias}
+    parameters = {"depthwise2d.weight": drawn(size, size, 1, 4, seed=1), "depthwise2d.bias": bias}
     agrees(TWO.format(call=f"depthwise2d(x, {rest}"), drawn(2, 11, 8, 4), two, parameters)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups(groups: int) -> None:
+    from torch.nn.functional import conv1d, conv2d
+
+    rest = f"12, 3, stride=2, pad=1, groups={groups})"
+    bias = drawn(12, seed=2)
+
+    def one(x, weight, bias):  # type: ignore[no-untyped-def]
+        return conv1d(x.mT, weight.permute(2, 1, 0), bias, 2, 1, groups=groups).mT
+
+    def two(x, weight, bias):  # type: ignore[no-untyped-def]
+        y = conv2d(x.permute(0, 3, 1, 2), weight.permute(3, 2, 0, 1), bias, 2, 1, groups=groups)
+        return y.permute(0, 2, 3, 1)
+
+    parameters = {"conv.weight": drawn(3, 4 // groups, 12, seed=1), "conv.bias": bias}
+    agrees(ONE.format(call=f"conv(x, {rest}"), drawn(2, 11, 4), one, parameters)
+    parameters = {"conv2d.weight": drawn(3, 3, 4 // groups, 12, seed=1), "conv2d.bias": bias}
+    agrees(TWO.format(call=f"conv2d(x, {rest}"), drawn(2, 7, 6, 4), two, parameters)
+
+
+@pytest.mark.torch
+def test_ends_that_are_padded_differently() -> None:
+    from torch.nn.functional import conv1d, pad
+
+    def causal(x, weight, bias):  # type: ignore[no-untyped-def]
+        return conv1d(pad(x.mT, (6, 0)), weight.permute(2, 1, 0), bias, dilation=2, groups=4).mT
+
+    parameters = {"depthwise.weight": drawn(4, 1, 4, seed=1), "depthwise.bias": drawn(4, seed=2)}
+    agrees(
+        ONE.format(call="x + depthwise(x, 4, dilation=2, before=6)"),
+        drawn(2, 9, 4),
+        lambda x, *w: x + causal(x, *w),
+        parameters,
+    )
+
+
+#: size, stride, pad, dilation, extra, groups
+TRANSPOSED = [(3, 1, 0, 1, 0, 1), (4, 2, 1, 1, 0, 1), (3, 2, 1, 1, 1, 2), (2, 3, 0, 1, 2, 1), (3, 1, 1, 2, 0, 4)]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("size", "stride", "pad", "dilation", "extra", "groups"), TRANSPOSED)
+def test_transposed(size: int, stride: int, pad: int, dilation: int, extra: int, groups: int) -> None:
+    from torch.nn.functional import conv_transpose1d, conv_transpose2d
+
+    options = {"stride": stride, "padding": pad, "output_padding": extra, "groups": groups, "dilation": dilation}
+    rest = f"8, {size}, stride={stride}, pad={pad}, dilation={dilation}, extra={extra}, groups={groups})"
+    bias = drawn(8, seed=2)
+
+    def one(x, weight, bias):  # type: ignore[no-untyped-def]
+        return conv_transpose1d(x.mT, weight.permute(1, 2, 0), bias, **options).mT
+
+    def two(x, weight, bias):  # type: ignore[no-untyped-def]
+        y = conv_transpose2d(x.permute(0, 3, 1, 2), weight.permute(2, 3, 0, 1), bias, **options)
+        return y.permute(0, 2, 3, 1)
+
+    parameters = {"conv_transpose.weight": drawn(size, 4, 8 // groups, seed=1), "conv_transpose.bias": bias}
+    agrees(ONE.format(call=f"conv_transpose(x, {rest}"), drawn(2, 5, 4), one, parameters)
+    parameters = {"conv2d_transpose.weight": drawn(size, size, 4, 8 // groups, seed=1), "conv2d_transpose.bias": bias}
+    agrees(TWO.format(call=f"conv2d_transpose(x, {rest}"), drawn(2, 4, 3, 4), two, parameters)
 
 
 @pytest.mark.torch
@@ -203,7 +266,7 @@ def test_windows_differ_from_layer_to_layer() -> None:
         wide = weights[f"i.{i}.wide.weight"]
         y = y + sum(tap @ w for tap, w in zip(taps(y, wide, 1, i), wide, strict=True)) + weights[f"i.{i}.wide.bias"]
         deep = weights[f"i.{i}.deep.weight"]
-        y = y + sum(tap * w for tap, w in zip(taps(y, deep, i + 1, i + 1), deep, strict=True))
+        y = y + sum(tap * w for tap, w in zip(taps(y, deep, i + 1, i + 1), deep[:, 0], strict=True))
         y = y + weights[f"i.{i}.deep.bias"]
     np.testing.assert_allclose(program.run({"x": x})["y"], y, atol=1e-12)
     assert compare(graph, inputs={"x": x}, weights=weights, gradients=True, dtype="float64").ok

@@ -1,0 +1,61 @@
+"""Layers of `torch.nn` that the library has: their tensors load, the blocks compute the same, and they go back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.elaborate import elaborate, open_text
+from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.weights import check_section, export_huggingface, load_weights
+
+CONVOLUTIONS = """
+model M(width=4, out=6, groups=2) {
+  input x: [B, T, width]
+  input z: [B, Y, X, width]
+  output a = conv(x, out, 3, groups=groups) as one |> conv_transpose(width, 4, bias=false) as one_back
+  output b = conv2d(z, out, 3, stride=2) as two |> conv2d_transpose(width, 2, groups=groups) as two_back
+}
+
+weights M from torch {
+  prefix "net."
+  "one."      <-> conv(one)
+  "one_back." <-> conv_transpose(one_back)
+  "two."      <-> conv2d(two)
+  "two_back." <-> conv2d_transpose(two_back)
+}
+"""
+
+
+@pytest.mark.torch
+def test_convolutions(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    layers = nn.ModuleDict(
+        {
+            "one": nn.Conv1d(4, 6, 3, groups=2), "one_back": nn.ConvTranspose1d(6, 4, 4, bias=False),
+            "two": nn.Conv2d(4, 6, 3, stride=2), "two_back": nn.ConvTranspose2d(6, 4, 2, groups=2),
+        }
+    )  # fmt: skip
+    tensors = {f"net.{name}": tensor.detach().numpy() for name, tensor in layers.state_dict().items()}
+    write_tensors(tmp_path / "theirs.safetensors", tensors, {})
+    spec = open_text(CONVOLUTIONS)
+    graph = elaborate(spec, {})
+    assert check_section(spec.weights[0], graph, spec) == []
+    arrays = load_weights(tmp_path / "theirs.safetensors", graph, spec.weights)
+    random = np.random.default_rng(0)
+    x, z = (random.standard_normal(shape).astype("float32") for shape in ((2, 7, 4), (2, 7, 9, 4)))
+    found = NumpyProgram(graph, parameters=arrays).run({"x": x, "z": z})
+    with torch.no_grad():
+        a = layers["one_back"](layers["one"](torch.from_numpy(x).mT)).mT
+        b = layers["two_back"](layers["two"](torch.from_numpy(z).permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(found["a"], a.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found["b"], b.numpy(), atol=1e-6)
+    export_huggingface(tmp_path / "ours", graph, arrays, spec.weights[0])
+    with TensorFile(tmp_path / "ours" / "model.safetensors") as file:
+        assert {name: file.read(name).tolist() for name in file.entries} == {k: v.tolist() for k, v in tensors.items()}
