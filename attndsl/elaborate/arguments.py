@@ -49,6 +49,7 @@ def given_at(
     for value in positional:
         if isinstance(value.value, Several):
             raise error("E0113", f"this gives {len(value.value.values)} results where one is needed", value.span)
+    positional = [each for value in positional for each in value.each]
     free = [p for p in declared.hyperparameters if p.name.text not in hyper]
     given = [isinstance(a.value, Value) or _fills(declared, a) for a in positional]
     numbers = [a for a, is_tensor in zip(positional, given, strict=True) if not is_tensor]

@@ -13,7 +13,15 @@ from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
 from attndsl.elaborate.tensors import arrange, emit, lift
-from attndsl.elaborate.values import CompileTimeValue, Evaluated, Several, as_list, one_or_several
+from attndsl.elaborate.values import (
+    CompileTimeValue,
+    Evaluated,
+    Several,
+    as_list,
+    describe,
+    has_tensors,
+    one_or_several,
+)
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.control import stacked_at
@@ -48,8 +56,11 @@ def scope(node: tree.Scope, frame: Frame) -> CompileTimeValue:
 
 
 def first_value(item: tree.Carried, frame: Frame) -> Evaluated:
-    """What a name after `with` begins with, as its type says."""
-    value = lift(Evaluated(frame.evaluate(item.value), item.value.span, item.value), frame)
+    """What a name after `with` begins with, as its type says. Without a type it may be a list of tensors."""
+    given = frame.evaluated(item.value)
+    if item.type is None and isinstance(given.value, List) and has_tensors(given.value):
+        return given
+    value = lift(given, frame)
     assert isinstance(value.value, Value)
     if item.type is not None:
         wanted = type_of(item.type, frame, (value.value.type,))
@@ -81,7 +92,7 @@ def _carried(node: tree.Repeat | tree.Scan, frame: Frame) -> list[tuple[str, Eva
                 continue
             if isinstance(binding.value, Poison):
                 raise Poisoned
-            if isinstance(binding.value, Value):
+            if has_tensors(binding.value):
                 given = settled(binding.value, frame, binding.span) if frame.equal else binding.value
                 found[name.text] = Evaluated(given, binding.span)
             elif isinstance(binding.value, List) or (isinstance(binding.value, Number) and binding.value.axis is None):
@@ -112,43 +123,64 @@ def _as_wanted(node: tree.Expr, have: Type, wanted: Type) -> str | tuple[str, ..
 
 
 def _bind_carried(inner: Frame, carried: Sequence[tuple[str, Evaluated]]) -> list[Value]:
-    values = []
+    values: list[Value] = []
     for name, given in carried:
-        assert isinstance(given.value, Value)
-        value = inner.builder.parameter(Value(given.type, (inner.address(name),)))
-        inner.bind(name, value, given.span)
-        values.append(value)
+        address, is_list = inner.address(name), isinstance(given.value, List)
+        made = [
+            inner.builder.parameter(Value(each.type, (f"{address}.{i}" if is_list else address,)))
+            for i, each in enumerate(given.each)
+        ]
+        inner.bind(name, List.of(tuple(made)) if is_list else made[0], given.span)
+        values += made
     return values
 
 
 def _finish_carried(
     inner: Frame, carried: Sequence[tuple[str, Evaluated]], node: tree.Repeat | tree.Scan
 ) -> list[Value]:
-    """The carried values at the end of the body; each must have kept its type."""
-    results = []
+    """The carried values at the end of the body; each must have kept its type, and a list its length."""
+    results: list[Value] = []
     for name, given in carried:
         binding = inner.names[name]
         if isinstance(binding.value, Poison):
             raise Poisoned
-        value = binding.value
-        assert isinstance(given.value, Value)
-        start = given.type
-        if isinstance(value, Number):
-            value = lift(Evaluated(value, binding.span), inner).value
-        if isinstance(value, Value) and inner.equal:
-            value = unsettled(value, start.axes, inner, binding.span)
-        if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
-            now = str(value.type) if isinstance(value, Value) else "no tensor"
+        if not isinstance(given.value, List):
+            results.append(_kept(name, given.type, Evaluated(binding.value, binding.span), given, inner, node))
+            continue
+        after = as_list(binding.value)
+        if after is None or len(after.values) != len(given.value.values):
+            now = f"{len(after.values)} of them" if after is not None else describe(binding.value)
             raise error(
                 "E0207",
-                f"`{name}` is {start} before the body and {now} after it",
+                f"`{name}` is a list of {len(given.value.values)} tensors before the body and {now} after it",
                 binding.span,
-                now,
-                other=Label(given.span, str(start)),
-                help=(_KEEPS.format(node.name.text), *_way_out(node, value)),
+                other=Label(given.span, "made here"),
+                help=f"a list that `{node.name.text}` carries keeps its length from one iteration to the next",
             )
-        results.append(arrange(value, start.axes, inner, binding.span))
+        for i, (value, each) in enumerate(zip(after.values, given.each, strict=True)):
+            results.append(_kept(f"{name}[{i}]", each.type, Evaluated(value, binding.span), given, inner, node))
     return results
+
+
+def _kept(
+    name: str, start: Type, after: Evaluated, given: Evaluated, inner: Frame, node: tree.Repeat | tree.Scan
+) -> Value:
+    """A carried value as it is `after` the body, with the axes that it has at the `start`. Raises E0207 where it has
+    another type."""
+    value = lift(after, inner).value if isinstance(after.value, Number) else after.value
+    if isinstance(value, Value) and inner.equal:
+        value = unsettled(value, start.axes, inner, after.span)
+    if not isinstance(value, Value) or value.type.dtype != start.dtype or set(value.type.axes) != set(start.axes):
+        now = str(value.type) if isinstance(value, Value) else "no tensor"
+        raise error(
+            "E0207",
+            f"`{name}` is {start} before the body and {now} after it",
+            after.span,
+            now,
+            other=Label(given.span, str(start)),
+            help=(_KEEPS.format(node.name.text), *_way_out(node, value)),
+        )
+    return arrange(value, start.axes, inner, after.span)
 
 
 def _way_out(node: tree.Repeat | tree.Scan, value: object) -> tuple[str, ...]:
@@ -213,8 +245,13 @@ def _emit(
 ) -> tuple[Value, ...]:
     """The node of a loop: what it carries at the end, then what it emits."""
     frame.builder.scope, frame.builder.span, frame.builder.site = op.path, node.span, frame.at(node.span)
-    inputs = tuple(given.tensor for _, given in carried)
+    inputs = tuple(each.tensor for _, given in carried for each in given.each)
     return frame.builder.emit_regions(op, inputs, tuple(bodies), (*(i.type for i in inputs), *emitted))
+
+
+def _count(carried: Sequence[tuple[str, Evaluated]]) -> int:
+    """How many tensors are carried, those in lists counted."""
+    return sum(len(given.each) for _, given in carried)
 
 
 def _finish(
@@ -222,10 +259,16 @@ def _finish(
 ) -> CompileTimeValue:
     """Bind the final carried values outside and give the expression's value."""
     own = {c.name.text for c in node.carried}
-    finals, emitted = outputs[: len(carried)], outputs[len(carried) :]
+    emitted = outputs[_count(carried) :]
+    finals: list[CompileTimeValue] = []
+    for _, given in carried:
+        at = _count(carried[: len(finals)])
+        values = outputs[at : at + len(given.each)]
+        finals.append(List.of(tuple(values)) if isinstance(given.value, List) else values[0])
     for (name, given), value in zip(carried, finals, strict=True):
         if name not in own:
-            frame.name(value, frame.address(name))
+            if isinstance(value, Value):
+                frame.name(value, frame.address(name))
             frame.bind(name, value, given.span)
     mine = [value for (name, _), value in zip(carried, finals, strict=True) if name in own]
     return one_or_several(emitted or mine or finals)
@@ -288,10 +331,13 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
         cases = tuple(which[i] for i in range(times))
     emitted, axes = bodies[0].emitted, (axis,) * len(bodies[0].emitted)
     if not elaborator.states:
-        op = ops.Repeat(path, count, cases, len(carried), axes)
+        op = ops.Repeat(path, count, cases, _count(carried), axes)
         return _finish(node, frame, carried, _emit(op, node, frame, carried, [b.region() for b in bodies], emitted))
     return _finish(
-        node, frame, carried, _keeping(ops.Repeat(path, count, cases, len(carried), axes), node, frame, carried, bodies)
+        node,
+        frame,
+        carried,
+        _keeping(ops.Repeat(path, count, cases, _count(carried), axes), node, frame, carried, bodies),
     )
 
 
@@ -333,11 +379,12 @@ def scan(node: tree.Scan, frame: Frame) -> CompileTimeValue:
     frame.elaborator.scans.add(builder)
     body = _body(node, inner, index, carried, axis)
     region, types = body.region(), body.emitted
-    op = ops.Scan(path, axis, len(carried), False, (axis,) * len(types))
+    op = ops.Scan(path, axis, _count(carried), False, (axis,) * len(types))
     outputs = _emit(op, node, frame, carried, (region,), types)
     before = _before(axis, index, region)
-    placed = [_placed(value, axis, before, frame, node.span) for value in outputs[len(carried) :]]
-    return _finish(node, frame, carried, (*outputs[: len(carried)], *placed))
+    count = _count(carried)
+    placed = [_placed(value, axis, before, frame, node.span) for value in outputs[count:]]
+    return _finish(node, frame, carried, (*outputs[:count], *placed))
 
 
 def _before(axis: Axis, index: Value, region: Region) -> tuple[Axis, ...] | None:

@@ -19,16 +19,19 @@ from attndsl.elaborate.values import (
     LayerValue,
     Several,
     describe,
+    has_tensors,
     parts_of,
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.values import Number, Text
+from attndsl.values import List, Number, Text
 
 
 def make_layer(callee: CompileTimeValue, name: tree.Identifier, frame: Frame, span: Span) -> LayerValue:
-    """`layer wte = embedding(vocab, width)`."""
+    """`layer wte = embedding(vocab, width)`. A layer that is made already is the same one under another name."""
+    if isinstance(callee, LayerValue):
+        return callee
     if not isinstance(callee, BlockValue):
         raise error(
             "E0105",
@@ -55,7 +58,7 @@ def apply_layer(
             other=Label(layer.span, "made here"),
             help="leave the label out: the layer is applied again",
         )
-    given = [a for a in positional if not isinstance(a.value, Value)]
+    given = [a for a in positional if not has_tensors(a.value)]
     if given:
         raise error(
             "E0104",
@@ -206,6 +209,8 @@ def _results(block: tree.Block, inner: Frame, bound: BoundAxes) -> tuple[Compile
     for i, value in enumerate(values):
         if isinstance(value, Value):
             values[i] = named_back(value, block, inner, bound, place)
+        elif isinstance(value, List) and has_tensors(value):
+            values[i] = List.of(tuple(named_back(each, block, inner, bound, place) for each in value.values))
         elif isinstance(value, (Text, Initializer)):
             raise error("E0113", f"a block returns tensors, but this is {describe(value)}", place)
     return tuple(values)

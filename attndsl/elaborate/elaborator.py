@@ -170,7 +170,7 @@ class Elaborator(Elaboration):
         for statement in statements:
             if frame.returned is not None or self.budget.exhausted:
                 return
-            if frame.kind in ("block", "index function"):
+            if frame.is_called:
                 self._execute(statement, frame)
                 continue
             try:

@@ -16,7 +16,7 @@ from attndsl.graph import Axis, Value
 from attndsl.records import replace
 from attndsl.sizes import solved_for_one
 from attndsl.syntax import tree
-from attndsl.values import Number
+from attndsl.values import List, Number
 
 
 def assume(left: Number, right: Number, frame: Frame) -> None:
@@ -67,8 +67,8 @@ def settled(value: CompileTimeValue, frame: Frame, span: Span) -> CompileTimeVal
     if isinstance(value, Value):
         for axis in value.type.axes:
             value = _renamed(value, axis, frame.equal.axis(axis), frame, span)
-    if isinstance(value, Several):
-        return Several(tuple(settled(one, frame, span) for one in value.values))
+    if isinstance(value, (Several, List)) and any(isinstance(one, Value) for one in value.values):
+        return replace(value, values=tuple(settled(one, frame, span) for one in value.values))
     return value
 
 

@@ -26,6 +26,7 @@ from attndsl.elaborate.values import (
     as_list,
     as_plain,
     describe,
+    has_tensors,
     how_to_apply,
     same,
     tensors_of,
@@ -232,6 +233,8 @@ def _with_list(operator: str, left: Evaluated, right: Evaluated, span: Span) -> 
     lists = joined(operator, as_list(left.value), as_list(right.value), span)
     if lists is not None:
         return lists
+    if operator in ("==", "!=") and (isinstance(left.value, Nothing) or isinstance(right.value, Nothing)):
+        return Number.of(operator == "!=")
     for side in (left, right):
         if (listed := as_list(side.value)) is not None and any(isinstance(value, Value) for value in listed.values):
             what = f"`{operator}` takes lists of compile-time values, and this one holds tensors"
@@ -329,7 +332,7 @@ def call(
             )
         else:
             keywords[given.name.text] = value
-    compile_time = bool(keywords) or any(not isinstance(a.value, Value) for a in positional)
+    compile_time = bool(keywords) or not all(has_tensors(a.value) for a in positional)
     callee = _callee(node.callee, frame, fresh=label is not None or compile_time)
     return frame.elaborator.apply(callee, positional, keywords, frame, node.span, label)
 

@@ -189,6 +189,11 @@ class Frame:
     def site(self) -> Span | None:
         return self.viewpoint.site
 
+    @property
+    def is_called(self) -> bool:
+        """Whether this is the body of a block, a mask or a bias, or lies in one; its caller reports what is wrong."""
+        return self.kind in ("block", "index function") or (self.parent is not None and self.parent.is_called)
+
     def at(self, span: Span) -> Span:
         """Where something at `span` is told: there, or at the user's call that led to it."""
         return self.viewpoint.site or span

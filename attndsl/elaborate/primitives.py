@@ -16,6 +16,7 @@ from attndsl.elaborate.cases import decided, is_negative
 from attndsl.elaborate.elsewhere import advice, option_advice
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.rearrange import rearrange
+from attndsl.elaborate.signatures import defaults
 from attndsl.elaborate.sizes_and_axes import axes_of, axes_text, axis_of, number
 from attndsl.elaborate.tensors import aligned, emit, lift, require_within
 from attndsl.elaborate.values import (
@@ -36,7 +37,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.syntax import tree
-from attndsl.values import Nothing, Number, Text, operate, rounds
+from attndsl.values import List, Nothing, Number, Text, operate, rounds
 
 
 def apply(
@@ -319,6 +320,14 @@ def _kind(g: PrimitiveCall) -> CompileTimeValue:
     return Text(kind_of(g.positional[0].value))
 
 
+def _defaults(g: PrimitiveCall) -> CompileTimeValue:
+    of = g.positional[0]
+    callee = of.value.callee if isinstance(of.value, LayerValue) else of.value
+    if not isinstance(callee, BlockValue):
+        raise error("E0104", f"a block has defaults, but this is {describe(of.value)}", of.span)
+    return List.of(defaults(callee, axes_of(g.positional[1], g.frame), g.frame, g.span))
+
+
 def _has(g: PrimitiveCall) -> CompileTimeValue:
     asked, of = g.positional[1], g.positional[0].value
     if as_list(of) is not None:
@@ -363,6 +372,8 @@ FORMS: dict[str, CallRule] = {
     **{name: CallRule(_initializer, (n, n), doc="an initialiser") for name, n in
        {"normal": 1, "truncated": 1, "constant": 1}.items()},
     "kind": CallRule(_kind, doc="the kind of a compile-time value: mask, bias, rotation, score, none, …"),
+    "defaults": CallRule(_defaults, (2, 2),
+                         doc="`defaults(cell, [*, D])`: what the other tensors of a block are by default, as a list"),
     "len": CallRule(of_list, doc="`len(depths)`: how many elements a list has"),
     "has": CallRule(_has, (2, 2), doc="whether a tensor has an axis, or a mask or bias a variable that runs over it"),
 }  # fmt: skip

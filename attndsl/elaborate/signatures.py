@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
-from attndsl.elaborate.arguments import require_all
+from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.frames import Frame, Poison
-from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of
+from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of, type_of
 from attndsl.elaborate.tensors import emit, lift
-from attndsl.elaborate.values import Arguments, Evaluated, as_axes
-from attndsl.graph import Axis, Value
+from attndsl.elaborate.values import Arguments, BlockValue, Evaluated, as_axes
+from attndsl.graph import FLOAT, Axis, Node, Type, Value
+from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
@@ -54,7 +55,7 @@ def bind(
             if isinstance(parameter.default, tree.Name) and parameter.default.text in tensors:
                 tensors[name] = tensors[parameter.default.text]
             else:
-                tensors[name] = lift(Evaluated(inner.evaluate(parameter.default), span), inner)
+                tensors[name] = _filled(parameter, inner, span)
         inner.bind(name, _match(parameter, tensors[name], block, inner, bound, frame), parameter.span)
     for parameter in waiting:
         if parameter.name.text not in inner.names:
@@ -63,11 +64,51 @@ def bind(
     return bound
 
 
+def _filled(parameter: tree.Parameter, inner: Frame, span: Span) -> Evaluated:
+    """The default of a tensor parameter, broadcast along the axes of its type that it lacks: `h: [*, H] = 0.0`."""
+    assert parameter.default is not None
+    assert parameter.type is not None
+    value = lift(Evaluated(inner.evaluate(parameter.default), span), inner)
+    if inner.enclosing.rest is None and any(term.is_rest for term in parameter.type.axes.terms):
+        return value
+    wanted = type_of(parameter.type, inner, (value.type,)).axes
+    if value.type.rank == len(wanted) or not set(value.type.axes) <= set(wanted):
+        return value
+    return Evaluated(emit(inner, ops.Broadcast(wanted), parameter.span, value), span)
+
+
+def defaults(callee: BlockValue, axes: tuple[Axis, ...], frame: Frame, span: Span) -> tuple[Value, ...]:
+    """What the tensors of a block are that a call leaves out which gives it one tensor with these axes, in order; those
+    that are optional (`= none`) are left out. Raises E0103 where one has no default, E0104 where a default is computed
+    from the tensor that would be given."""
+    block, given = callee.block, Evaluated(Value(Type(FLOAT, axes)), span)
+    inner = frame.entered("block", block.name.text, callee.scope, frame.place, span)
+    inner.builder = Builder(outer=frame.builder)
+    arguments = given_at(block, callee.given, (given,), {}, frame, span)
+    bound = bind(block, arguments, callee.given, inner, frame, span)
+    there = arguments.named(block)
+    left_out = [inner.names[p.name.text].value for p in block.tensors if p.name.text not in there]
+    found = tuple(named_back(v, block, inner, bound, span) for v in left_out if isinstance(v, Value))
+    needed: list[Node] = []
+    wanted = set(found)
+    for node in reversed(inner.builder.nodes):
+        if wanted.intersection(node.outputs):
+            needed.append(node)
+            wanted.update(node.inputs)
+    if given.value in wanted:
+        raise error("E0104", f"a default of `{block.name.text}` is computed from its first tensor", span)
+    frame.builder.adopt(reversed(needed))
+    return found
+
+
 def _early_defaults(waiting: Sequence[tree.Parameter], inner: Frame) -> None:
-    """Literal defaults are known before the tensors, whose types may mention them."""
+    """Literals and other hyperparameters as defaults are known before the tensors, whose types may mention them."""
     for parameter in waiting:
-        if isinstance(parameter.default, (tree.Number, tree.Boolean, tree.String)):
-            inner.bind(parameter.name.text, inner.evaluate(parameter.default), parameter.span)
+        default = parameter.default
+        known = isinstance(default, tree.Name) and default.text in inner.names
+        if known or isinstance(default, (tree.Number, tree.Boolean, tree.String)):
+            assert default is not None
+            inner.bind(parameter.name.text, inner.evaluate(default), parameter.span)
 
 
 def _split(

@@ -17,6 +17,7 @@ from attndsl.elaborate.values import (
     CompileTimeValue,
     Evaluated,
     IndexFunctionValue,
+    Several,
     as_list,
     as_plain,
     describe,
@@ -34,7 +35,8 @@ def literal(node: tree.List, frame: Frame) -> CompileTimeValue:
     if node.values is None or not all(_is_known(value, frame) for value in node.values):
         return axes
     try:
-        found = List.of(tuple(map(frame.evaluate, node.values)), axes)
+        values = [frame.evaluate(value) for value in node.values]
+        found = List.of(tuple(each for v in values for each in (v.values if isinstance(v, Several) else (v,))), axes)
     except AttnError:
         return axes
     return found.bounded(node.span)

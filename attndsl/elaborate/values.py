@@ -246,6 +246,20 @@ class Evaluated:
         """The type of a tensor."""
         return self.tensor.type
 
+    @property
+    def each(self) -> tuple[Evaluated, ...]:
+        """What this is as arguments of a call: a list of tensors stands for its elements."""
+        if not isinstance(self.value, List) or not has_tensors(self.value):
+            return (self,)
+        return tuple(Evaluated(value, self.span) for value in self.value.values)
+
+
+def has_tensors(value: CompileTimeValue) -> bool:
+    """Whether this is a tensor, or a list of nothing but tensors."""
+    if isinstance(value, List):
+        return bool(value.values) and all(isinstance(each, Value) for each in value.values)
+    return isinstance(value, Value)
+
 
 def one_or_several(values: Sequence[CompileTimeValue]) -> CompileTimeValue:
     """What a body gives: its one result, or all of them."""

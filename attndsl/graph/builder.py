@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attndsl.diagnostics import Span
 from attndsl.graph.core import Node, Region, Value
 from attndsl.ops.base import Op
@@ -33,6 +35,11 @@ class Builder:
     def _append(self, node: Node) -> None:
         self.nodes.append(node)
         self.makers.update(dict.fromkeys(node.outputs, node))
+
+    def adopt(self, nodes: Iterable[Node]) -> None:
+        """Append nodes that another builder has made; they read what is seen here, and one another."""
+        for node in nodes:
+            self._append(node)
 
     def emit_regions(
         self, op: Op, inputs: tuple[Value, ...], regions: tuple[Region, ...], types: tuple[Type, ...]
