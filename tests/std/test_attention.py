@@ -162,3 +162,64 @@ def test_an_axis_may_be_called_as_another_one_inside_attend() -> None:
     weights /= weights.sum(-1, keepdims=True)
     found = NumpyProgram(graph, dtype="float64").run({"x": x, "v": v})["y"]
     np.testing.assert_allclose(found, weights @ v, rtol=1e-12)
+
+
+SCORES = {
+    "dot_score": lambda q, k, p: np.einsum("bth,bsh->bts", q, k),
+    "bilinear_score": lambda q, k, p: np.einsum("bth,he,bse->bts", q, p["query.weight"], k),
+    "additive_score(7)": lambda q, k, p: np.einsum(
+        "btsn,n->bts", np.tanh((q @ p["query.weight"])[:, :, None] + (k @ p["key.weight"])[:, None]), p["v"]
+    ),
+}
+ONE_BY_ONE = """
+model M(width=3, wide=4, value=5) {
+  input q: [B, T, width]
+  input k: [B, S, WIDE]
+  input v: [B, S, value]
+  input valid: bool[B, S] optional = true
+  layer score = SCORE
+  output scores = score(q, k)
+  output many = attend_once(q, k, v, score, valid=valid) as _
+  output one = scan t in T {
+    emit attend_once(q[T=t], k, v, score, valid=valid) as _
+  }
+  output first = attend_once(q[T=0], k, v, score, valid=valid) as _
+  output all = attend(linear(q, 4) as a, linear(k, 4) as b, v, position=SCORE, scale=1, mask=keys(valid)) as all
+}
+"""
+
+
+@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize("valid", [True, False])
+@pytest.mark.parametrize("call", SCORES)
+def test_scores_for_one_query_and_for_many(call: str, valid: bool, passes: bool) -> None:
+    wide = 3 if call == "dot_score" else 4
+    graph = written(ONE_BY_ONE.replace("SCORE", call).replace("WIDE", "width" if wide == 3 else "wide"))
+    program = NumpyProgram(optimize(graph)[0] if passes else graph, dtype="float64", seed=1)
+    draw = np.random.default_rng(0)
+    inputs = {
+        name: draw.standard_normal(shape) for name, shape in (("q", (B, T, 3)), ("k", (B, S, wide)), ("v", (B, S, 5)))
+    }
+    seen = draw.random((B, S)) < 0.6 if valid else np.ones((B, S), bool)
+    found = program.run(inputs | ({"valid": seen} if valid else {}))
+    parameters = {address.removeprefix("score."): array for address, array in program.arrays.items()}
+
+    def context(score: np.ndarray) -> np.ndarray:
+        weight = np.exp(score) * seen[:, None]
+        return np.einsum("bts,bsv->btv", weight / weight.sum(-1, keepdims=True), inputs["v"])
+
+    score = SCORES[call](inputs["q"], inputs["k"], parameters)
+    np.testing.assert_allclose(found["scores"], score, rtol=1e-12, atol=1e-13)
+    for name in ("many", "one"):
+        np.testing.assert_allclose(found[name], context(score), rtol=1e-12, atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(found["first"], context(score)[:, 0], rtol=1e-12, atol=1e-13)
+    inside = {a.split(".", 2)[2]: array for a, array in program.arrays.items() if a.startswith("all.")}
+    q, k = (
+        inputs[i] @ program.arrays[f"{a}.weight"] + program.arrays[f"{a}.bias"] for i, a in (("q", "a"), ("k", "b"))
+    )
+    np.testing.assert_allclose(found["all"], context(SCORES[call](q, k, inside)), rtol=1e-12, atol=1e-13)
+
+
+def test_a_product_needs_one_size() -> None:
+    with pytest.raises(AttnError, match="`bilinear_score` and `additive_score` take any"):
+        written(ONE_BY_ONE.replace("SCORE", "dot_score").replace("WIDE", "wide"))
