@@ -8,8 +8,14 @@ from math import prod
 from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 
-FLOAT, INT, BOOL = "float", "int", "bool"
-DTYPES = (FLOAT, INT, BOOL)
+FLOAT, FLOAT32, INT, BOOL = "float", "float32", "int", "bool"
+FLOATS = (FLOAT, FLOAT32)  # of the precision that a model runs in; of float32, or that precision if it is finer
+DTYPES = (*FLOATS, INT, BOOL)
+
+
+def widest(*dtypes: str) -> str:
+    """The dtype of arithmetic on numbers of these dtypes."""
+    return next((dtype for dtype in (FLOAT32, FLOAT) if dtype in dtypes), INT)
 
 
 _ZERO = Size.of(0)
@@ -62,6 +68,10 @@ class Type:
         return f"{self.dtype}[{', '.join(map(str, self.axes))}]"
 
     @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    @property
     def rank(self) -> int:
         return len(self.axes)
 
@@ -74,6 +84,10 @@ class Type:
 
     def with_dtype(self, dtype: str) -> Type:
         return Type(dtype, self.axes)
+
+    def floating(self) -> Type:
+        """The same as floats: a float stays as precise as it is."""
+        return self if self.is_float else self.with_dtype(FLOAT)
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """How long each axis is. `KeyError` names a size that `sizes` lacks."""

@@ -17,7 +17,7 @@ from attndsl.comparison.expose import ValuePlace, exposed, graph_of, places
 from attndsl.comparison.report import ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
 from attndsl.diagnostics import AttnError, Span
-from attndsl.graph import BOOL, FLOAT, INT, Graph, Node
+from attndsl.graph import BOOL, INT, Graph, Node
 from attndsl.lazy import np
 from attndsl.running.inputs import check_inputs
 
@@ -165,8 +165,8 @@ def _first_gradient(
     tried: set[Node] = set()
     for place in reversed(list(places(graph, inputs, sizes))):
         node = place.node
-        floats = [f"x{i}" for i, value in enumerate(node.inputs) if value.type.dtype == FLOAT]
-        if node in tried or not floats or place.value.type.dtype != FLOAT or sides.after_passes:
+        floats = [f"x{i}" for i, value in enumerate(node.inputs) if value.type.is_float]
+        if node in tried or not floats or not place.value.type.is_float or sides.after_passes:
             continue
         tried.add(node)
         arrays = _operands(graph, place, reference, inputs)

@@ -10,7 +10,7 @@ from attndsl.comparison import tolerance
 from attndsl.comparison.draws import draw, handed_in
 from attndsl.comparison.report import ComparedArray, Comparison
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest, rounded
-from attndsl.graph import BOOL, FLOAT, INT, Graph
+from attndsl.graph import BOOL, INT, Graph
 from attndsl.lazy import np
 from attndsl.records import dataclass
 
@@ -100,7 +100,7 @@ class _Trial:
 
     def cotangents(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """The gradient of the compared scalar by each float output: seeded normal numbers over their count."""
-        wanted = [o.name for o in self.graph.outputs if o.name in outputs and o.value.type.dtype == FLOAT]
+        wanted = [o.name for o in self.graph.outputs if o.name in outputs and o.value.type.is_float]
         found = {}
         for place, name in enumerate(wanted):
             shape = np.shape(outputs[name])

@@ -12,7 +12,7 @@ from attndsl.drawing import words
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
-from attndsl.graph import FLOAT, INT, Graph, Node, Region, Type, Value, captured
+from attndsl.graph import INT, Graph, Node, Region, Type, Value, captured
 from attndsl.ops import Constant, Dot, Parameter, Scan, Take
 from attndsl.records import dataclass, field
 
@@ -221,8 +221,8 @@ class Planner:
         if node.inputs and all(value in self.constants for value in node.inputs):
             self.constants[node.output] = None
         streams = [value for value in node.inputs if any(s.box for s in self.sources.get(value, ()))]
-        finds = node.output.type.dtype == INT and any(v.type.dtype == FLOAT for v in node.inputs)  # where, in a stream
-        is_index = node.output.type.dtype != FLOAT and not finds
+        finds = node.output.type.dtype == INT and any(v.type.is_float for v in node.inputs)  # where, in a stream
+        is_index = not node.output.type.is_float and not finds
         reads_table = isinstance(node.op, Take) and bool(self.sources.get(node.inputs[0]))
         self.made[node.output] = node
         if node.op.role == "none" or is_index or not (streams or reads_table):

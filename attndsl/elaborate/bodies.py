@@ -12,7 +12,7 @@ from attndsl.elaborate.equalities import settled, unsettled
 from attndsl.elaborate.frames import Frame, Poison, Poisoned
 from attndsl.elaborate.sizes_and_axes import axes_text, axis_of, size_of, type_of
 from attndsl.elaborate.statements import assigned_names
-from attndsl.elaborate.tensors import arrange, emit, lift
+from attndsl.elaborate.tensors import arrange, as_precise, emit, lift
 from attndsl.elaborate.values import (
     CompileTimeValue,
     Evaluated,
@@ -27,6 +27,7 @@ from attndsl.graph.builder import Builder
 from attndsl.ops.control import stacked_at
 from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
+from attndsl.types import FLOATS
 from attndsl.values import Formula, IndexVariable, List, Number
 
 MAX_REPEATS = 10**15
@@ -64,6 +65,8 @@ def first_value(item: tree.Carried, frame: Frame) -> Evaluated:
     assert isinstance(value.value, Value)
     if item.type is not None:
         wanted = type_of(item.type, frame, (value.value.type,))
+        value = as_precise(value, wanted, frame, item.span)
+        assert isinstance(value.value, Value)
         if set(wanted.axes) != set(value.value.type.axes) or wanted.dtype != value.value.type.dtype:
             if not set(value.value.type.axes) <= set(wanted.axes) or wanted.dtype != value.value.type.dtype:
                 raise error(
@@ -117,7 +120,7 @@ def _as_wanted(node: tree.Expr, have: Type, wanted: Type) -> str | tuple[str, ..
     """How an initial value becomes what is written, where only its dtype is another."""
     if have.dtype == wanted.dtype:
         return ()
-    if isinstance(node, tree.Number) and wanted.dtype == "float":
+    if isinstance(node, tree.Number) and wanted.dtype in FLOATS:
         return f"write `{node.span.text}.0`"
     return f"convert it: `{wanted.dtype}({node.span.text})`"
 

@@ -25,6 +25,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.records import replace
 from attndsl.syntax import tree
+from attndsl.types import FLOAT
 from attndsl.values import List, Number, Text
 
 
@@ -223,7 +224,8 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
     dtype = dtype_of(declared)
     extra = [a for a in value.type.axes if a not in axes]
     lacking = [a for a in axes if a not in value.type.axes]
-    if extra or lacking or value.type.dtype != dtype:
+    right = value.type.dtype == dtype or (dtype == FLOAT and value.type.is_float)
+    if extra or lacking or not right:
         raise error(
             "E0208",
             f"`{block.name.text}` declares {declared.span.text} but returns {value.type}",

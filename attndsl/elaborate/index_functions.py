@@ -111,7 +111,7 @@ def _instance(function: IndexFunctionValue, axes: Mapping[str, tuple[Axis, Span]
             help="a mask says with a comparison which pairs attend",
         )
     value = result.value
-    if function.kind == "bias" and dtype != "float":
+    if function.kind == "bias" and not result.value.type.is_float:
         value = emit(inner, ops.Cast("float"), result.span, result)
     own = [inner.enclosing.positions[v.name.text] for v in declaration.variables]
     others = [a for a in value.type.axes if a not in own]

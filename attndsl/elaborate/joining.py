@@ -74,8 +74,8 @@ def stack(g: PrimitiveCall) -> CompileTimeValue:
         (axis,) = axes_of(over, g.frame)
         g.frame.require("==", length, axis.size, over.span, "E0206")
     aligned(g.frame, g.name, parts)
-    if {part.type.dtype for part in parts} == {INT, FLOAT}:
-        parts = [Evaluated(g.emit(ops.Cast(FLOAT), part), part.span) for part in parts]
+    if any(part.type.is_float for part in parts):
+        parts = [p if p.type.dtype != INT else Evaluated(g.emit(ops.Cast(FLOAT), p), p.span) for p in parts]
     widest = max((part.type for part in parts), key=lambda type: type.rank)
     one = Axis("1", Size.of(1))
     full = [Evaluated(g.emit(ops.Broadcast((*widest.axes, one)), part), part.span) for part in parts]

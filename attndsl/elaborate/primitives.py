@@ -37,6 +37,7 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Axis, Initializer, ScopeInfo, Value
 from attndsl.syntax import tree
+from attndsl.types import FLOAT, FLOATS
 from attndsl.values import List, Nothing, Number, Text, operate, rounds
 
 
@@ -140,9 +141,11 @@ def _cast(g: PrimitiveCall) -> CompileTimeValue:
     if isinstance(value, PLAIN) and not unknown:
         return operate(g.name, g.span, g.positional[0])
     if isinstance(value, Initializer):
-        return initial.combined(ops.Cast(g.name), g.frame, g.span, g.positional[0])
+        dtype = FLOAT if g.name in FLOATS else g.name  # of parameters, which have the model's precision
+        return initial.combined(ops.Cast(dtype), g.frame, g.span, g.positional[0])
     tensor = g.tensor(0)
-    return tensor.value if g.type(0).dtype == g.name else g.emit(ops.Cast(g.name), tensor)
+    same = g.type(0).dtype == g.name and g.name != FLOAT  # what is float may be computed more precisely than it says
+    return tensor.value if same else g.emit(ops.Cast(g.name), tensor)
 
 
 def _where(g: PrimitiveCall) -> CompileTimeValue:
@@ -342,7 +345,8 @@ def _has(g: PrimitiveCall) -> CompileTimeValue:
 _OVER = ("over",)
 
 FORMS: dict[str, CallRule] = {
-    "float": CallRule(_cast, doc="as the model's float"),
+    "float": CallRule(_cast, doc="as a float in the model's precision"),
+    "float32": CallRule(_cast, doc="as a float32, or in the model's precision if that is finer"),
     "int": CallRule(_cast, doc="as an integer, towards zero"),
     "bool": CallRule(_cast, doc="whether it is not zero"),
     "where": CallRule(_where, (3, 3), doc="`where(c, a, b)`: a where c is true, else b"),

@@ -9,13 +9,14 @@ from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.arguments import given_at, require_all
 from attndsl.elaborate.frames import Frame, Poison
 from attndsl.elaborate.sizes_and_axes import axes_text, dtype_of, size_of, type_of
-from attndsl.elaborate.tensors import emit, lift
+from attndsl.elaborate.tensors import as_precise, emit, lift
 from attndsl.elaborate.values import Arguments, BlockValue, Evaluated, as_axes
-from attndsl.graph import FLOAT, Axis, Node, Type, Value
+from attndsl.graph import Axis, Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size, solve
 from attndsl.syntax import tree
+from attndsl.types import FLOAT, Type
 from attndsl.values import CONSTANTS, Number
 
 
@@ -159,11 +160,11 @@ def _match(
     parameter: tree.Parameter, given: Evaluated, block: tree.Declared, inner: Frame, bound: BoundAxes, frame: Frame
 ) -> Value:
     """A tensor bound to a parameter: its dtype and rank checked, its axes named as the signature says."""
-    value = given.tensor
     assert parameter.type is not None
     declared = Label(parameter.span, f"`{parameter.name.text}` of `{block.name.text}` is declared here")
     dtype = dtype_of(parameter.type)
-    if value.type.dtype != dtype:
+    value = as_precise(given, Type(dtype), inner, given.span).tensor
+    if value.type.dtype != dtype and not (dtype == FLOAT and value.type.is_float):
         fix = {"float": "convert it with `float(…)`", "int": "convert it with `int(…)`"}.get(dtype, "compare it first")
         raise error(
             "E0204",

@@ -15,6 +15,7 @@ from attndsl.elaborate.values import CompileTimeValue, Evaluated, as_axes, descr
 from attndsl.graph import Axis, Type
 from attndsl.sizes import ONE, Constraint, Opaque, Size, at_least_zero
 from attndsl.syntax import tree
+from attndsl.types import DTYPES
 from attndsl.values import Number
 
 
@@ -296,7 +297,7 @@ def distinct(axes: Sequence[Axis], written: tree.Tree) -> None:
 def dtype_of(written: tree.TypeTree) -> str:
     if written.dtype is None:
         return "float"
-    if written.dtype.text not in ("float", "int", "bool"):
+    if written.dtype.text not in DTYPES:
         raise error(
             "E0204",
             f"there is no dtype `{written.dtype.text}`",
@@ -307,12 +308,14 @@ def dtype_of(written: tree.TypeTree) -> str:
 
 
 def _dtype_advice(dtype: str, written: str) -> str | tuple[str, ...]:
-    from attndsl.habits import DTYPES
+    from attndsl import habits
 
-    if dtype in DTYPES:
-        return f"write `{DTYPES[dtype]}{written.removeprefix(dtype) or '[…]'}`"
-    near = did_you_mean(dtype, ("float", "int", "bool"))
-    return near or (f"axes are written in brackets: `[{dtype}]`" if written == dtype else "use float, int or bool")
+    if dtype in habits.DTYPES:
+        return f"write `{habits.DTYPES[dtype]}{written.removeprefix(dtype) or '[…]'}`"
+    near = did_you_mean(dtype, DTYPES)
+    return near or (
+        f"axes are written in brackets: `[{dtype}]`" if written == dtype else "use float, float32, int or bool"
+    )
 
 
 def axes_text(axes: Sequence[Axis]) -> str:

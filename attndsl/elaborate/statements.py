@@ -25,6 +25,7 @@ from attndsl.graph import Type, Value
 from attndsl.sizes import Constraint
 from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
+from attndsl.types import FLOAT, FLOAT32
 from attndsl.values import List, Number, Text, written
 
 
@@ -140,12 +141,14 @@ def declare_parameter(node: tree.ParamDecl, frame: Frame) -> None:
 
 def _check_parameter(type_: Type, node: tree.ParamDecl, frame: Frame) -> None:
     """A parameter is float, and as large whatever the inputs are."""
-    if type_.dtype != "float":
+    if type_.dtype != FLOAT:
         raise error(
             "E0204",
             f"a parameter is float, not {type_.dtype}",
             node.type.span,
-            help="it is trained by gradients; a table of numbers is computed: `range(n)`, `where(…)`",
+            help=f"it has the model's precision; convert it where it is used: `float32({node.name.text})`"
+            if type_.dtype == FLOAT32
+            else "it is trained by gradients; a table of numbers is computed: `range(n)`, `where(…)`",
         )
     free = sorted({s for a in type_.axes for s in a.size.symbols} - frame.elaborator.sizes.keys())
     if free:

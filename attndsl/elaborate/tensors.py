@@ -16,6 +16,7 @@ from attndsl.graph import Axis, Type, Value
 from attndsl.ops import Mismatch, Op, written
 from attndsl.sizes import Size
 from attndsl.syntax import tree
+from attndsl.types import DTYPES, FLOAT, FLOAT32
 from attndsl.values import Formula, Number
 
 _VERBS = {
@@ -170,7 +171,7 @@ def operator_of(formula: Formula) -> ops.Op:
         exact = all(isinstance(value, int) for value in formula.table)
         values = formula.table if exact else map(float, formula.table)
         return ops.Element(tuple(values))  # type: ignore[arg-type]
-    if formula.operator in ("float", "int"):
+    if formula.operator in DTYPES:
         return ops.Cast(formula.operator)
     return written(formula.operator)()
 
@@ -274,12 +275,18 @@ def typed(given: Evaluated, written: tree.TypeTree, frame: Frame, span: Span) ->
     return as_written(argument, type_of(written, frame, (argument.type,)), written.span, frame, span)
 
 
+def as_precise(given: Evaluated, wanted: Type, frame: Frame, span: Span) -> Evaluated:
+    """The tensor `given`, as a float32 where it is a float and `wanted` is float32: nothing is lost by it."""
+    if wanted.dtype != FLOAT32 or given.type.dtype != FLOAT:
+        return given
+    return Evaluated(emit(frame, ops.Cast(FLOAT32), span, given), given.span, given.expression)
+
+
 def as_written(argument: Evaluated, wanted: Type, written: Span, frame: Frame, span: Span) -> Value:
     """The tensor `argument` as `wanted`, which stands at `written`: checked, its axes in that order, repeated along
     those that it lacks. Raises E0204 for another dtype, E0208 for an axis that the written type lacks."""
-    value = argument.value
-    assert isinstance(value, Value)
-    have = value.type
+    argument = as_precise(argument, wanted, frame, span)
+    value, have = argument.tensor, argument.type
     if have.dtype != wanted.dtype:
         raise error(
             "E0204",

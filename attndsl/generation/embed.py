@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.generation.fits import batches, objective_of, require_examples
-from attndsl.graph import FLOAT, Axis, Graph, OutputInfo
+from attndsl.graph import Axis, Graph, OutputInfo
 from attndsl.lazy import np
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ _ADD = "add one to the spec: `output hidden = x`"
 def _is_vectors(graph: Graph, info: OutputInfo) -> bool:
     """Whether it is float, with one or two axes that inputs decide (or places of a picture) and one of features."""
     type = info.value.type
-    return type.dtype == FLOAT and type.rank in (2, 3) and type.axes[-1].size.symbols <= graph.sizes.keys()
+    return type.is_float and type.rank in (2, 3) and type.axes[-1].size.symbols <= graph.sizes.keys()
 
 
 def _pooled(objective: Objective, info: OutputInfo, array: Array, given: dict[str, Array], pool: str) -> Array:

@@ -18,12 +18,13 @@ from attndsl.graph.core import (
     captured,
 )
 from attndsl.graph.initial import Initializer
-from attndsl.types import BOOL, DTYPES, FLOAT, INT, Axis, Type, align
+from attndsl.types import BOOL, DTYPES, FLOAT, FLOAT32, INT, Axis, Type, align
 
 __all__ = [
     "BOOL",
     "DTYPES",
     "FLOAT",
+    "FLOAT32",
     "INT",
     "Axis",
     "Bound",

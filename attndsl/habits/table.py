@@ -73,7 +73,8 @@ CALLS: dict[str, str] = {
     **dict.fromkeys(("zeros_like", "zeros"), "[filled 0.0]"),
     **dict.fromkeys(("ones_like", "ones"), "[filled 1.0]"),
     **dict.fromkeys(("detach", "stop_gradient"), "stop_gradient({x})"),
-    **dict.fromkeys(("float", "half", "double", "float32", "float16", "bfloat16", "float64"), "float({x})"),
+    **dict.fromkeys(("float", "half", "double", "float16", "bfloat16", "float64"), "float({x})"),
+    "float32": "float32({x})",
     **dict.fromkeys(("long", "int32", "int64"), "int({x})"),
     **dict.fromkeys(("astype", "type"), "[cast]"),
     "one_hot": "one_hot({x}, {1|num_classes|vocab})",
@@ -152,7 +153,7 @@ ARGUMENTS: dict[str, str] = {
 """What arguments of blocks are called elsewhere; each counts where the block has that argument."""
 
 DTYPES: dict[str, str] = {
-    **dict.fromkeys(("float16", "float32", "float64", "bfloat16", "half", "double", "f32", "f16", "Tensor"), "float"),
+    **dict.fromkeys(("float16", "float64", "bfloat16", "half", "double", "f32", "f16", "Tensor"), "float"),
     **dict.fromkeys(("int8", "int16", "int32", "int64", "long", "uint8", "integer", "i32", "i64"), "int"),
     **dict.fromkeys(("boolean", "bool_"), "bool"),
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from attndsl.graph import Axis, Node, ParameterInfo, Region, Value
 from attndsl.ops import OUTPUT, Dropout, Parameter, Take
 
-BYTES = {"float": 4, "int": 8, "bool": 1}
+BYTES = {"float": 4, "float32": 4, "int": 8, "bool": 1}
 
 
 class KeptValues:
@@ -47,7 +47,7 @@ class KeptValues:
             self.enter(region, node)
         results = [result for region in node.regions for result in region.results]
         if node.op.reads_parameters or any(v in self._trained for v in (*node.inputs, *results)):
-            floats = (v for v in node.outputs if v.type.dtype == "float")
+            floats = (v for v in node.outputs if v.type.is_float)
             self._trained.update(floats if node.op.differentiable else ())
 
     def of(self, node: Node) -> tuple[tuple[Value, int], ...]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attndsl.diagnostics import Diagnostic, Label, Span, warning
 from attndsl.ops import Parameter
-from attndsl.types import FLOAT
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
@@ -78,7 +77,7 @@ def without_gradient(spec: Spec, flow: Flow) -> Iterator[Diagnostic]:
 
 def _passes_gradient(node: Node) -> Iterable[Value]:
     """The operands that get a gradient where the node's output does."""
-    return [value for value in node.inputs if value.type.dtype == FLOAT] if node.op.differentiable else ()
+    return [value for value in node.inputs if value.type.is_float] if node.op.differentiable else ()
 
 
 def _reads(node: Node) -> Iterable[Value]:
@@ -87,7 +86,7 @@ def _reads(node: Node) -> Iterable[Value]:
 
 def _reached(graph: Graph, back: Callable[[Node], Iterable[Value]]) -> set[Value]:
     """The values from which an output is reached, where `back` gives the operands that a node leads back to."""
-    reached = {info.value for info in graph.outputs if back is not _passes_gradient or info.value.type.dtype == FLOAT}
+    reached = {info.value for info in graph.outputs if back is not _passes_gradient or info.value.type.is_float}
     _go_back(graph.body, reached, back)
     return reached
 
@@ -152,7 +151,7 @@ def _end(flow: Flow, makers: Iterable[Node], read: set[Value]) -> Span | None:
         if node.regions:
             for body in node.regions:
                 made.update(p for p, value in zip(body.parameters[1:], node.inputs, strict=True) if value in made)
-        elif any(value in made for value in _passes_gradient(node)) and node.output.type.dtype == FLOAT:
+        elif any(value in made for value in _passes_gradient(node)) and node.output.type.is_float:
             made.update(node.outputs)
         elif node.output in read:
             return node.at

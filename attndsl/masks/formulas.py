@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attndsl.graph import BOOL, FLOAT, Axis, Node, Value
+from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks.index import (
     Formula,
     Holds,
@@ -183,7 +183,7 @@ class _Walk:
 
     def floor(self, node: Node, places: Places) -> Element | None:
         left, right = self.numbers(node, places)
-        if node.output.type.dtype == FLOAT:
+        if node.output.type.is_float:
             return None
         return function("//" if isinstance(node.op, FloorDiv) else "%", left, right)
 
@@ -217,8 +217,8 @@ class _Walk:
         (inner,) = self.operands(node, places)
         if node.output.type.dtype == BOOL:
             return _formula(inner)
-        integer = node.inputs[0].type.dtype != FLOAT
-        return _linear(inner) if integer or node.output.type.dtype == FLOAT else None
+        integer = not node.inputs[0].type.is_float
+        return _linear(inner) if integer or node.output.type.is_float else None
 
     # ------------------------------------------------------------ movement
 

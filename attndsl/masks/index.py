@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Union
 
-from attndsl.graph import FLOAT, Value
+from attndsl.graph import Value
 from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 
@@ -298,4 +298,4 @@ def whole(number: LinearSum) -> bool:
 def _whole(atom: Atom) -> bool:
     if isinstance(atom, Function):
         return all(whole(argument) for argument in atom.arguments if isinstance(argument, LinearSum))
-    return isinstance(atom, Index) or atom.value.type.dtype != FLOAT
+    return isinstance(atom, Index) or not atom.value.type.is_float

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.decoding.sampling import log_probabilities
 from attndsl.diagnostics import error
-from attndsl.graph import FLOAT, Graph, OutputInfo
+from attndsl.graph import Graph, OutputInfo
 from attndsl.lazy import np
 from attndsl.records import dataclass
 
@@ -44,7 +44,7 @@ def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str
     for info in graph.outputs:
         type = info.value.type
         further = [axis for axis in type.axes if axis not in axes]
-        if type.dtype != FLOAT or type.rank != len(axes) + 1 or len(further) != 1 or not info.needs <= known:
+        if not type.is_float or type.rank != len(axes) + 1 or len(further) != 1 or not info.needs <= known:
             continue
         size = further[0].size
         if size.symbols <= graph.sizes.keys() and size.value(graph.sizes) >= classes:

@@ -9,7 +9,7 @@ from attndsl.ops import rules
 from attndsl.ops.base import OUTPUT, Call, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import BOOL, FLOAT, INT, Axis, Type
+from attndsl.types import BOOL, INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -35,7 +35,7 @@ class Along(Single):
         return call.inputs[0].index(self.over)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
-        return output.elements if output.dtype == FLOAT else Size.of(0)
+        return output.elements if output.is_float else Size.of(0)
 
 
 class CumSum(Along):

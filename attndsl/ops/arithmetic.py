@@ -15,7 +15,7 @@ from attndsl.ops.arrays import as_float, collect, spread
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import BOOL, FLOAT, INT, Type
+from attndsl.types import BOOL, FLOAT, Type, widest
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -55,7 +55,7 @@ class Binary(Op):
     def _spread(self, call: Call, arrays: tuple[Array, ...]) -> list[Array]:
         """Both operands laid out for broadcasting; ints as floats where the other side or the result is float."""
         axes = call.output.axes
-        real = FLOAT in (call.output.dtype, call.inputs[0].dtype, call.inputs[1].dtype)
+        real = any(type.is_float for type in (call.output, *call.inputs))
         laid = [spread(array, type.axes, axes) for array, type in zip(arrays, call.inputs, strict=True)]
         return [as_float(call, array) if real and array.dtype.kind != "b" else array for array in laid]
 
@@ -74,7 +74,7 @@ class Binary(Op):
         )
 
     def flops(self, output: Type, *inputs: Type) -> Size:
-        return output.elements if output.dtype == FLOAT else Size.of(0)
+        return output.elements if output.is_float else Size.of(0)
 
 
 class Add(Binary):
@@ -130,7 +130,7 @@ class Mul(Binary):
     commutative = True
 
     def result(self, left: Type, right: Type) -> str:
-        return FLOAT if FLOAT in (left.dtype, right.dtype) else INT
+        return widest(left.dtype, right.dtype)
 
     def value(self, left: Array, right: Array) -> Array:
         if left.dtype.kind == right.dtype.kind == "b":
@@ -159,8 +159,7 @@ class Div(Binary):
     noun = "quotient"
 
     def result(self, left: Type, right: Type) -> str:
-        rules.promoted(left, right, self.name)
-        return FLOAT
+        return widest(FLOAT, rules.promoted(left, right, self.name))
 
     def to_left(self, upstream: Array, y: Array, left: Array, right: Array) -> Array:
         return upstream / right
@@ -315,7 +314,7 @@ class Where(Op):
             message = f"`where` chooses between `{left}` and `{right}`"
             raise Mismatch("E0204", message, (2, 1), help="convert one of them: `float(…)` or `int(…)`")
         else:
-            dtype = FLOAT
+            dtype = widest(left.dtype, right.dtype)
         branches = Type(dtype, rules.combined(left, right, self.name, (1, 2)))
         return Type(dtype, rules.combined(condition, branches, self.name, (0, 1)))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
-from attndsl.types import Axis, Type
+from attndsl.types import BOOL, INT, Axis, Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,11 +90,11 @@ class Call:
 
     def needs(self, operand: int) -> bool:
         """Whether `gradient` must give this operand's: only a float has one."""
-        return self.inputs[operand].dtype == "float" and (not self.needed or self.needed[operand])
+        return self.inputs[operand].is_float and (not self.needed or self.needed[operand])
 
     def dtype(self, dtype: str) -> str:
-        """NumPy's name for a dtype of the language: `float` is the run's, `int` int64, `bool` bool."""
-        return {"float": self.float_dtype, "int": "int64", "bool": "bool"}[dtype]
+        """NumPy's name for a dtype of the language: a float's is the run's, which is float32 at least."""
+        return {INT: "int64", BOOL: "bool"}.get(dtype, self.float_dtype)
 
 
 OUTPUT = -1  # among the operands that `Op.kept` counts: the result itself

@@ -9,7 +9,7 @@ from attndsl.ops.arrays import as_float, contract
 from attndsl.ops.base import Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import FLOAT, Axis, Type
+from attndsl.types import Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -38,7 +38,7 @@ class Dot(Op):
         return rules.unique(dtype, kept + new, self.name, (0, 1))
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
-        left, right = (as_float(call, array) for array in arrays) if call.output.dtype == FLOAT else arrays
+        left, right = (as_float(call, array) for array in arrays) if call.output.is_float else arrays
         return contract(left, call.inputs[0].axes, right, call.inputs[1].axes, call.output.axes)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
@@ -53,4 +53,4 @@ class Dot(Op):
         return the_others(needed)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
-        return output.elements * rules.product(self.over) * 2 if output.dtype == FLOAT else Size.of(0)
+        return output.elements * rules.product(self.over) * 2 if output.is_float else Size.of(0)

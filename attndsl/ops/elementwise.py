@@ -12,7 +12,7 @@ from attndsl.ops.base import OUTPUT, Call, Mismatch, Single
 from attndsl.ops.special import erf, sigmoid
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import DTYPES, FLOAT, Type
+from attndsl.types import DTYPES, FLOATS, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -44,7 +44,7 @@ class Unary(Single):
         return upstream * self.slope(x, y)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
-        return output.elements if output.dtype == FLOAT else Size.of(0)
+        return output.elements if output.is_float else Size.of(0)
 
 
 class FloatFunction(Unary):
@@ -55,7 +55,7 @@ class FloatFunction(Unary):
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
-        return x.with_dtype(FLOAT)
+        return x.floating()
 
     def forward(self, call: Call, x: Array) -> Array:
         return self.value(as_float(call, x))
@@ -284,11 +284,11 @@ class Cast(Single):
 
     @property
     def differentiable(self) -> bool:
-        return self.dtype == FLOAT
+        return self.dtype in FLOATS
 
     def infer(self, x: Type) -> Type:
         if self.dtype not in DTYPES:
-            raise Mismatch("E0204", f"there is no dtype `{self.dtype}`", help="one of float, int, bool")
+            raise Mismatch("E0204", f"there is no dtype `{self.dtype}`", help=f"one of {', '.join(DTYPES)}")
         return x.with_dtype(self.dtype)
 
     def forward(self, call: Call, x: Array) -> Array:

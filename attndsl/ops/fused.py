@@ -15,7 +15,7 @@ from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
 from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
-from attndsl.types import FLOAT, Axis, Type
+from attndsl.types import Axis, Type, widest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ class _Runner:
         call = replace(self.call, inputs=types, output=output, needed=needed)
         made = _Made(
             output,
-            op.differentiable and output.dtype == FLOAT and any(needed),
+            op.differentiable and output.is_float and any(needed),
             lambda: np.asarray(op.evaluate(call, *(value.array for value in inputs))),
         )
         self.steps.append((op, call, inputs, made))
@@ -197,10 +197,11 @@ class Attention(Fused):
 
     def infer(self, q: Type, k: Type, v: Type, *extra: Type) -> Type:
         where, bias, sink = self.extra(*extra)
-        score = Dot(self.contract).infer(q, k).with_dtype(FLOAT)
+        score = Dot(self.contract).infer(q, k).floating()
         if bias is not None:
             rules.number(bias, 3 + self.masked, self.name)
             rules.within(bias, score, 3 + self.masked, self.name, "bias")
+            score = score.with_dtype(widest(score.dtype, bias.dtype))
         weight = self._softmax.infer(score, *(type for type in (where, sink) if type is not None))
         return Dot((self.over,)).infer(weight, v)
 
@@ -237,7 +238,7 @@ def _normalised_type(op: Op, over: tuple[Axis, ...], x: Type, *affine: Type) -> 
     for i, type in enumerate(affine, 1):
         rules.number(type, i, op.name)
         rules.within(type, x, i, op.name, op.operands[i].rstrip("?"))
-    return x.with_dtype(FLOAT)
+    return x.floating()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +310,7 @@ class Gelu(Fused):
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
-        return x.with_dtype(FLOAT)
+        return x.floating()
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values
@@ -338,7 +339,7 @@ class Silu(Fused):
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
-        return x.with_dtype(FLOAT)
+        return x.floating()
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values

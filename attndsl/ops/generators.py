@@ -195,7 +195,7 @@ class Dropout(Op):
             raise Mismatch("E0204", "the probability of `dropout` is one float, a number or a tensor", (1,))
         if self.p is not None and not 0 <= self.p < 1:
             raise Mismatch("E0206", f"the probability of `dropout` is at least 0 and below 1, not {self.p}", (0,))
-        return x.with_dtype(FLOAT)
+        return x.floating()
 
     def factors(self, call: Call, type: Type, *rate: Array) -> Array | None:
         """What elements of `type` are multiplied with: 0 or 1 / (1 - p); None where nothing is dropped. It depends on

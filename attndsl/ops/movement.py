@@ -10,7 +10,7 @@ from attndsl.ops.arrays import collect, places, spread
 from attndsl.ops.base import Call, Mismatch, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import Axis, Type
+from attndsl.types import Axis, Type, widest
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -164,7 +164,7 @@ class Concat(Op):
         total = Size.of(0)
         for i, (type, axis) in enumerate(zip(inputs, self.axes, strict=True)):
             rules.has(type, (axis,), i, self.name)
-            if type.dtype != first.dtype:
+            if type.dtype != first.dtype and not (type.is_float and first.is_float):
                 raise Mismatch(
                     "E0204",
                     f"`concat` of `{first}` and `{type}`",
@@ -176,7 +176,8 @@ class Concat(Op):
                 raise Mismatch("E0203", message, (i, 0))
             total = total + axis.size
         rules.fits(total, self.target.size, f"{rules.names(self.axes)} do not add up to `{self.target.name}`")
-        return rules.unique(first.dtype, rules.replaced(first.axes, self.axes[0], (self.target,)), self.name)
+        dtype = widest(*(type.dtype for type in inputs)) if first.is_float else first.dtype
+        return rules.unique(dtype, rules.replaced(first.axes, self.axes[0], (self.target,)), self.name)
 
     def _orders(self, call: Call) -> list[tuple[int, ...]]:
         """For each operand the transposition into the result's layout."""

@@ -11,7 +11,7 @@ from attndsl.ops.arrays import as_float, collect, places, softmax, softmax_gradi
 from attndsl.ops.base import OUTPUT, Call, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import BOOL, FLOAT, INT, Axis, Type
+from attndsl.types import BOOL, INT, Axis, Type, widest
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Array
@@ -39,7 +39,7 @@ class Reduction(Single):
         return places(call.inputs[0].axes, self.over)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
-        return inputs[0].elements if inputs[0].dtype == FLOAT else Size.of(0)
+        return inputs[0].elements if inputs[0].is_float else Size.of(0)
 
 
 def not_empty(op: Op, call: Call, over: tuple[Axis, ...]) -> None:
@@ -59,7 +59,7 @@ class Sum(Reduction):
     noun = "total"
 
     def result(self, x: Type) -> str:
-        return FLOAT if x.dtype == FLOAT else INT
+        return x.dtype if x.is_float else INT
 
     def forward(self, call: Call, x: Array) -> Array:
         found: Array = x.sum(self.places(call), dtype=call.dtype(call.output.dtype))
@@ -78,7 +78,7 @@ class Mean(Reduction):
     keeps = ()
 
     def result(self, x: Type) -> str:
-        return FLOAT
+        return x.floating().dtype
 
     def forward(self, call: Call, x: Array) -> Array:
         x, places = as_float(call, x), self.places(call)
@@ -133,7 +133,7 @@ class Prod(Reduction):
     noun = "product"
 
     def result(self, x: Type) -> str:
-        return FLOAT if x.dtype == FLOAT else INT
+        return x.dtype if x.is_float else INT
 
     def forward(self, call: Call, x: Array) -> Array:
         found: Array = x.prod(self.places(call), dtype=call.dtype(call.output.dtype))
@@ -244,7 +244,8 @@ class Softmax(Op):
         if sink is not None:
             rules.number(sink, len(rest), self.name)
             rules.within(sink, x.without(*self.over), len(rest), self.name, "sink")
-        return x.with_dtype(FLOAT)
+            x = x.with_dtype(widest(x.dtype, sink.dtype))
+        return x.floating()
 
     def _laid_out(self, call: Call, rest: tuple[Array, ...]) -> tuple[Array | None, Array | None]:
         axes = call.inputs[0].axes
@@ -287,7 +288,7 @@ class LogSoftmax(Single):
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
         rules.has(x, self.over, 0, self.name)
-        return x.with_dtype(FLOAT)
+        return x.floating()
 
     def forward(self, call: Call, x: Array) -> Array:
         x, at = as_float(call, x), places(call.inputs[0].axes, self.over)
@@ -318,7 +319,7 @@ class LogSumExp(Single):
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
         rules.has(x, self.over, 0, self.name)
-        return x.without(*self.over).with_dtype(FLOAT)
+        return x.without(*self.over).floating()
 
     def forward(self, call: Call, x: Array) -> Array:
         x, at = as_float(call, x), places(call.inputs[0].axes, self.over)

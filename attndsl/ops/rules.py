@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from attndsl.ops.base import Mismatch
 from attndsl.sizes import Size
-from attndsl.types import BOOL, FLOAT, INT, Axis, Type, align
+from attndsl.types import BOOL, INT, Axis, Type, align, widest
 
 
 def number(type: Type, operand: int, op: str) -> str:
@@ -29,9 +29,8 @@ def integer(type: Type, operand: int, op: str) -> None:
 
 
 def promoted(left: Type, right: Type, op: str) -> str:
-    """The dtype of arithmetic on two numbers: int only where both are."""
-    dtypes = (number(left, 0, op), number(right, 1, op))
-    return FLOAT if FLOAT in dtypes else INT
+    """The dtype of arithmetic on two numbers: int only where both are, float32 where one is."""
+    return widest(number(left, 0, op), number(right, 1, op))
 
 
 def combined(left: Type, right: Type, op: str, operands: tuple[int, int] = (0, 1)) -> tuple[Axis, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from attndsl.graph import BOOL, Axis, Node, Value
+from attndsl.graph import BOOL, INT, Axis, Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
@@ -271,10 +271,10 @@ class _Expansion:
         return self.power_of(node.inputs[0], Fraction(-1 if isinstance(node.op, Rsqrt) else 1, 2), depth)
 
     def same(self, node: Node, depth: int) -> Polynomial | None:
+        """A cast that changes no number; one between precisions rounds."""
         (inner,) = node.inputs
-        if inner.type.dtype == BOOL or (
-            node.output.type.dtype != inner.type.dtype and node.output.type.dtype != "float"
-        ):
+        kept = inner.type.dtype == node.output.type.dtype or (inner.type.dtype == INT and node.output.type.is_float)
+        if not kept:
             return None
         return self.of(inner, depth)
 

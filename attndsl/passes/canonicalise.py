@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.graph import FLOAT, Node, Value
+from attndsl.graph import Node, Value
 from attndsl.ops import (
     Constant,
     Div,
@@ -66,7 +66,7 @@ def _dot(algebra: Algebra, node: Node) -> Match | None:
     if product is None or not all(map(algebra.rewriter.used_once, {value, product.output})):
         return None
     match node.op, product.inputs:
-        case Sum((_, *_) as over), (a, b) if {a.type.dtype, b.type.dtype} == {FLOAT}:
+        case Sum((_, *_) as over), (a, b) if a.type.is_float and b.type.is_float:
             left, right = set(a.type.axes), set(b.type.axes)
             if set(over) <= left & right and left != right:
                 return Match("`sum` of a product becomes `dot`", lambda out: out.emit(Dot(over), a, b))

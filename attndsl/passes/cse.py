@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Hashable
 
-from attndsl.graph import FLOAT, Value
+from attndsl.graph import Value
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, Rewriter
 from attndsl.records import dataclass
@@ -52,7 +52,7 @@ class _Search:
             if free:
                 self.number_of[value] = self.numbers.setdefault(node.op, len(self.numbers))
             found = (seen.maps[0] if free else seen).get(key)
-            if self.rewriter.exact and node.inputs and value.type.dtype == FLOAT:
+            if self.rewriter.exact and node.inputs and value.type.is_float:
                 found = None  # a gradient of inf * (a - b) is not one of inf * a - inf * b
             if found is None or found not in self.rewriter.producers:
                 seen[key] = value

@@ -7,7 +7,7 @@ becomes of an op whose operands are general.
 from __future__ import annotations
 
 from attndsl.diagnostics import AttnError
-from attndsl.graph import Node, Value
+from attndsl.graph import FLOAT, FLOAT32, Node, Value
 from attndsl.lazy import np
 from attndsl.ops import (
     Add,
@@ -67,8 +67,8 @@ def _number(algebra: Algebra, node: Node) -> Scalar | None:
     """The value of a node on known scalars; None where it is not known or no such value exists."""
     if isinstance(node.op, SizeOf):
         return node.op.size.known(algebra.sizes)
-    if not node.op.pointwise or node.output.type.axes:
-        return None
+    if not node.op.pointwise or node.output.type.axes or node.output.type.dtype == FLOAT32:
+        return None  # a constant has the model's precision
     numbers = [_constant(algebra, value) for value in node.inputs]
     if None in numbers:
         return None
@@ -101,7 +101,8 @@ def _twice(algebra: Algebra, node: Node) -> Found:
 
 
 def _cast(algebra: Algebra, node: Node) -> Found:
-    return node.inputs[0]  # if it changes the type, that is noticed
+    """One that keeps the type does nothing, but for a `float(…)`, which says how precise its operand is to be."""
+    return None if node.output.type.dtype == FLOAT else node.inputs[0]  # if it changes the type, that is noticed
 
 
 def _dropout(algebra: Algebra, node: Node) -> Found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attndsl.graph import FLOAT, Node, Value
+from attndsl.graph import Node, Value
 from attndsl.ops import Op, Parameter, Repeat
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
@@ -82,7 +82,7 @@ def _runs(rewriter: Rewriter, loop: Node) -> bool:
 
 
 def _may_fail(node: Node) -> bool:
-    return node.op.fails and not (node.op.pointwise and any(value.type.dtype == FLOAT for value in node.inputs))
+    return node.op.fails and not (node.op.pointwise and any(value.type.is_float for value in node.inputs))
 
 
 def _same_in_every_step(node: Node) -> bool:

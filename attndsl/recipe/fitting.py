@@ -91,7 +91,7 @@ def _check_minimized(recipe: Recipe, graph: Graph) -> None:
             or "give the model one: `output loss = cross_entropy(logits, targets, over=vocab)`",
         )  # fmt: skip
     type = outputs[recipe.minimize].value.type
-    if type.rank or type.dtype != "float":
+    if type.rank or not type.is_float:
         raise error(
             "E0722", f"`{recipe.minimize}` is {type}: only a single number can be minimised", at.get("minimize"),
             help="take its mean over all axes",

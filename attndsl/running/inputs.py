@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-KINDS = {"float": "f", "int": "iu", "bool": "b"}
+KINDS = {"float": "f", "float32": "f", "int": "iu", "bool": "b"}
 """The kinds of NumPy's dtypes that a dtype of the language takes."""
 
 
@@ -275,7 +275,7 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
 def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Generator) -> Array:
     type = info.value.type
     shape = type.shape(sizes)
-    if type.dtype == "float":
+    if type.is_float:
         return np.asarray(draw.standard_normal(shape, np.float32), np.float32)
     if type.dtype == "bool":
         flags = np.asarray(draw.random(shape) < 0.85)

@@ -56,7 +56,7 @@ class JoinedBatches:
         taken = {info.name for info in graph.inputs} | {info.name for info in graph.outputs}
         builder = Builder()
         weights: dict[Weight, Value] = {}
-        scalars = [info for info in graph.outputs if info.value.type == Type(FLOAT)]
+        scalars = [info for info in graph.outputs if info.value.type.is_float and not info.value.type.axes]
         self.names = {info.name: _free(f"{info.name}_joined", taken) for info in scalars}
         made: list[OutputInfo] = []
         used: dict[str, set[Weight]] = {}

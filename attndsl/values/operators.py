@@ -111,7 +111,7 @@ FUNCTIONS: dict[str, Operator] = {
     "round": Operator(round, 1),
     "minimum": Operator(min),
     "maximum": Operator(max),
-    "float": Operator(float, 1, EITHER, undo=(lambda r: r,)),
+    **{name: Operator(float, 1, EITHER, undo=(lambda r: r,)) for name in ("float", "float32")},
     "int": Operator(int, 1, EITHER),
     "bool": Operator(bool, 1, EITHER, True),
     **{name: Operator(_of_list, 1, LISTS, lossy="different lists have it") for name in ("len", "sum", "max", "min")},

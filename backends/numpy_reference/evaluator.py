@@ -114,7 +114,7 @@ class NumpyProgram:
         execution = self._execution(inputs, training, seed, step)
         execution.tape = tape = Tape()
         names = chosen_outputs(self.graph, (*cotangents, *also), inputs)
-        leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.dtype == FLOAT}
+        leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.is_float}
         found = execution.top(names, leaves)
         seeds = [
             (slot, np.broadcast_to(np.asarray(cotangents[name], self.dtype), array.shape))
@@ -243,7 +243,7 @@ class _Execution:
             needed=tuple(slot is not None for slot in slots),
         )
         result = self.checked(node, call, np.asarray(self.program.evaluate(node, call, arrays)))
-        flows = node.op.differentiable and call.output.dtype == FLOAT and any(call.needed)
+        flows = node.op.differentiable and call.output.is_float and any(call.needed)
         if self.tape is None or not flows:
             return result, None
         place = node.op.part(call, *arrays)

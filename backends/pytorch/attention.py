@@ -17,7 +17,7 @@ import math
 from attndsl import ops
 from attndsl.backends.pytorch.expressions import Expr, function, index, number, permuted
 from attndsl.backends.pytorch.site import Site
-from attndsl.graph import BOOL, FLOAT, Axis, Type
+from attndsl.graph import BOOL, FLOAT, FLOAT32, Axis, Type
 from attndsl.ops.base import Op
 from attndsl.records import dataclass
 
@@ -80,7 +80,10 @@ def plan(
         return f"`F.scaled_dot_product_attention` has no {'soft cap' if op.cap else 'sink'}"
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
-    if {q.dtype, k.dtype, v.dtype} != {FLOAT}:
+    dtypes = {q.dtype, k.dtype, v.dtype}
+    if FLOAT32 in dtypes or (bias is not None and bias.dtype == FLOAT32):
+        return "a query, key, value or bias is float32, which autocast would not leave to torch's call"
+    if dtypes != {FLOAT}:
         return "a query, key or value is not of floats"
     (contract,) = op.contract
     # A value's own axis may go by the name of the one that is contracted: by then that is gone.

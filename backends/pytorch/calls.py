@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attndsl import ops
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear
-from attndsl.graph import Node, Value
+from attndsl.graph import FLOAT32, Node, Value
 from attndsl.passes.rewrite import EditedBody, Rewriter
 
 Layer = tuple[str, tuple[str, ...]]  # the class in `helpers.LAYERS`, and its arguments besides the parameters
@@ -43,7 +43,7 @@ class _Search:
             for inside in place.bodies:
                 self.visit(inside, f"{node.op.path}.*." if isinstance(node.op, ops.Repeat) else base)
             shape = _shape(node, self.rewriter.producers)
-            if shape is None:
+            if shape is None or node.output.type.dtype == FLOAT32:  # a layer's parameters are as precise as its module
                 continue
             layer, addresses = shape
             path = next(iter(addresses.values())).rpartition(".")[0]

@@ -371,11 +371,11 @@ class Writer:
         expression = self.read(value)
         if not expression.host:
             return expression
-        return self.filled(expression, value)
+        return self.filled(expression, value, wide=value in self.wide)
 
     def filled(self, number: Expr, value: Value, *, wide: bool = False) -> Expr:
         """`value`, which is a Python number, as a tensor."""
-        dtype = self.dtype(wide=wide) if value.type.dtype == FLOAT else None
+        dtype = self.dtype(wide=wide) if value.type.is_float else None
         return filled("()", number, dtype, self.device())
 
     def settle(self, values: Iterable[Value]) -> None:

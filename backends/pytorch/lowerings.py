@@ -63,7 +63,7 @@ def operator(symbol: str, level: int) -> Lowering:
 
     def lower(site: Site) -> Expr:
         left, right = site.align(0), site.align(1)
-        if site.output.dtype == FLOAT and not site.has_float_tensor:
+        if site.output.is_float and not site.has_float_tensor:
             # A tensor of ints with a Python float, or ints where a float is asked for.
             if not left.host:
                 left = site.cast(left, FLOAT)
@@ -109,7 +109,7 @@ def extreme(name: str) -> Lowering:
                     return x.call("clamp", f"{'min' if name == 'maximum' else 'max'}={limit}")
         for i in (0, 1):
             part = site.tensor(site.align(i), site.output.dtype)
-            mixed = site.output.dtype == FLOAT and site.types[i].dtype == INT and not site.arguments[i].host
+            mixed = site.output.is_float and site.types[i].dtype == INT and not site.arguments[i].host
             parts.append(site.cast(part, FLOAT) if mixed else part)
         return function(f"torch.{name}", *(part.text for part in parts))
 
@@ -134,9 +134,9 @@ def lower_where(site: Site) -> Expr:
         if site.host:
             return Expr(f"{left.at(NOT)} if {condition.at(NOT)} else {right.at(CHOICE)}", CHOICE, True)
         condition = site.tensor(condition, BOOL)
-    if left.host and right.host and site.output.dtype == FLOAT:
+    if left.host and right.host and site.output.is_float:
         left = site.tensor(left, FLOAT)
-    elif site.output.dtype == FLOAT:
+    elif site.output.is_float:
         left, right = (
             site.cast(x, FLOAT) if not x.host and site.types[i].dtype == INT else x for i, x in ((1, left), (2, right))
         )
@@ -152,7 +152,7 @@ def lower_cast(site: Site) -> Expr:
 
 def lower_stop_gradient(site: Site) -> Expr:
     x = site.arguments[0]
-    return x if x.host or site.output.dtype != FLOAT else x.call("detach")
+    return x if x.host or not site.output.is_float else x.call("detach")
 
 
 # ----------------------------------------------------------------------------------------------------------- reductions
@@ -163,7 +163,7 @@ def reduction(method: str) -> Lowering:
         over = site.op.over
         if not over:
             return site.arguments[0]
-        x = site.floating(0) if site.output.dtype == FLOAT else site.tensor(site.arguments[0], site.types[0].dtype)
+        x = site.floating(0) if site.output.is_float else site.tensor(site.arguments[0], site.types[0].dtype)
         return x.call(method, *filter(None, [dims(site.types[0].axes, over)]))
 
     return lower
@@ -182,7 +182,7 @@ def along(method: str) -> Lowering:
     """A method that takes one axis."""
 
     def lower(site: Site) -> Expr:
-        x = site.floating(0) if site.output.dtype == FLOAT else site.arguments[0]
+        x = site.floating(0) if site.output.is_float else site.arguments[0]
         return x.call(method, dim(site.types[0].axes, *site.op.goes_over))
 
     return lower
@@ -234,7 +234,7 @@ _LARGEST = 3.4028234663852886e38  # of float32
 
 def lower_constant(site: Site) -> Expr:
     value = number(site.op.value)
-    if site.output.dtype == FLOAT and _LARGEST < abs(site.op.value) < math.inf:
+    if site.output.is_float and _LARGEST < abs(site.op.value) < math.inf:
         # `torch.where` and `torch.full` refuse a number that float32 cannot hold; a conversion makes it infinite.
         double = function("torch.full", "()", value.text, "dtype=torch.float64", f"device={site.function.device()}")
         return double.call("to", site.float_dtype())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
 from attndsl.backends.pytorch.site import Site
-from attndsl.graph import BOOL, FLOAT, INT
+from attndsl.graph import BOOL, INT
 
 
 def lower_unflatten(site: Site) -> Expr:
@@ -104,7 +104,7 @@ def _element(site: Site) -> Expr:
     x, at = site.arguments
     known = at.text.isdigit() or site.function.counts(site.node.inputs[1])
     place = at.text if known else function(site.function.helper("inside"), at.text).text
-    parts = site.function.parts(site.node.inputs[0], table.index(over)) if site.types[0].dtype == FLOAT else None
+    parts = site.function.parts(site.node.inputs[0], table.index(over)) if site.types[0].is_float else None
     if parts is not None:
         return Expr(f"{parts}[{place}]")
     return index(x, [place if axis == over else ":" for axis in table])

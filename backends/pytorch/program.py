@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
-from attndsl.graph import BOOL, FLOAT, Graph, Node
+from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
 from attndsl.lazy import np
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
@@ -186,7 +186,8 @@ class TorchProgram:
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""
         check_inputs(self.graph, inputs)
-        dtypes = {FLOAT: self.torch_dtype, BOOL: torch.bool}
+        wide = torch.promote_types(self.torch_dtype, torch.float32)
+        dtypes = {FLOAT: self.torch_dtype, FLOAT32: wide, BOOL: torch.bool}
         return {
             info.name: to_tensor(
                 np.asarray(inputs[info.name]), dtypes.get(info.value.type.dtype, torch.int64), self.device

@@ -142,7 +142,7 @@ def _norm(algebra: Algebra, node: Node) -> Found:
     assert isinstance(node.op, (ops.LayerNorm, ops.RMSNorm))
     (x, *affine), over = node.inputs, node.op.over
     last = x.type.axes[len(x.type.axes) - len(over) :]
-    fits = set(last) == set(over) and all(value.type == Type(FLOAT, last) for value in affine)
+    fits = set(last) == set(over) and all(value.type.is_float and value.type.axes == last for value in affine)
     return None if fits else expanded(node)
 
 

@@ -9,6 +9,7 @@ from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, fun
 from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Size
+from attndsl.types import FLOATS
 
 
 class WrittenFunction(Protocol):
@@ -87,7 +88,7 @@ class Site:
 
     @property
     def has_float_tensor(self) -> bool:
-        return any(t.dtype == FLOAT and not x.host for t, x in zip(self.types, self.arguments, strict=True))
+        return any(t.is_float and not x.host for t, x in zip(self.types, self.arguments, strict=True))
 
     def align(self, i: int, target: Sequence[Axis] | None = None) -> Expr:
         """Operand i, to broadcast against axes `target` (the output's if None)."""
@@ -99,15 +100,15 @@ class Site:
         x = self.arguments[i] if x is None else x
         if x.host:
             return self.tensor(x, FLOAT)
-        return x if self.types[i].dtype == FLOAT else self.cast(x, FLOAT)
+        return x if self.types[i].is_float else self.cast(x, FLOAT)
 
     def cast(self, x: Expr, dtype: str) -> Expr:
         if x.host:
-            return function({FLOAT: "float", INT: "int", BOOL: "bool"}[dtype], x.text, host=True)
+            return function({INT: "int", BOOL: "bool"}.get(dtype, "float"), x.text, host=True)
         return x.call("to", self.torch_dtype(dtype))
 
     def torch_dtype(self, dtype: str) -> str:
-        return self.float_dtype() if dtype == FLOAT else {INT: "torch.int64", BOOL: "torch.bool"}[dtype]
+        return {INT: "torch.int64", BOOL: "torch.bool"}.get(dtype) or self.float_dtype()
 
     def float_dtype(self) -> str:
         """The dtype of what this node computes, if that is floats."""
@@ -121,7 +122,7 @@ class Site:
 
     def filled(self, shape: str, x: Expr, dtype: str) -> Expr:
         """A tensor full of a Python number."""
-        return filled(shape, x, self.float_dtype() if dtype == FLOAT else None, self.function.device())
+        return filled(shape, x, self.float_dtype() if dtype in FLOATS else None, self.function.device())
 
     @property
     def host(self) -> bool:

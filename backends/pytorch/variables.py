@@ -9,7 +9,7 @@ from attndsl.backends.pytorch.attention import Sdpa
 from attndsl.backends.pytorch.special import LayerCall
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.backends.pytorch.spelling import spelled
-from attndsl.graph import FLOAT, Graph, Node, Region, Value
+from attndsl.graph import Graph, Node, Region, Value
 from attndsl.ops import Op
 
 # What is called after its operand: the same elements in another shape.
@@ -31,8 +31,8 @@ def is_alias(node: Node) -> bool:
     if isinstance(op, ops.Cast):
         return given == made
     if isinstance(op, ops.StopGradient):
-        return made.dtype != FLOAT
-    return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and op.p == 0 and given.dtype == FLOAT)
+        return not made.is_float
+    return isinstance(op, ops.Rename) or (isinstance(op, ops.Dropout) and op.p == 0 and given.is_float)
 
 
 def _is_own(op: Op) -> bool:
