@@ -163,7 +163,7 @@ def state_value(node: tree.StateDecl, type: Type, frame: Frame) -> Initializer:
         )
     whole = made.kind in ("zeros", "ones") or (made.kind == "constant" and not isinstance(made.arguments[0], float))
     have = value.type.dtype if isinstance(value, Value) else FLOAT
-    if type.dtype != FLOAT and have != type.dtype and not whole:
+    if not type.is_float and have != type.dtype and not whole:
         raise error(
             "E0204",
             f"this is {have}, and the state is {type.dtype}",

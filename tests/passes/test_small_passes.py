@@ -94,7 +94,6 @@ NOTHING = {  # what does nothing goes: the output is the input itself
     "x / 1": "%2: int[] = constant(value=1)\n%3: float[B, T, width] = div(%0, %2)",
     "x ^ 1": "%2: int[] = constant(value=1)\n%3: float[B, T, width] = pow(%0, %2)",
     "--x": "%2: float[B, T, width] = neg(%0)\n%3: float[B, T, width] = neg(%2)",
-    "cast to itself": '%3: float[B, T, width] = cast(%0, dtype="float")',
     "renamed to and fro": (
         "%2: float[B, S=T, width] = rename(%0, old=T, new=S=T)\n%3: float[B, T, width] = rename(%2, old=S=T, new=T)"
     ),
@@ -122,6 +121,18 @@ NOTHING = {  # what does nothing goes: the output is the input itself
 @pytest.mark.parametrize("name", NOTHING)
 def test_what_does_nothing_goes(name):
     assert after(ConstantFolding(), NOTHING[name], "%3") == "-> %0"
+
+
+def test_a_cast_to_itself_goes_unless_it_says_how_precise_its_operand_is():
+    assert after(ConstantFolding(), '%2: int[B, T] = cast(%1, dtype="int")', "%2") == "-> %1"
+    kept = '%2: float[B, T, width] = cast(%0, dtype="float")'
+    assert after(ConstantFolding(), kept, "%2") == f"{kept}\n-> %2"
+
+
+def test_a_constant_takes_no_other_precision():
+    """A float32 is computed where it is, since a constant has the model's precision."""
+    body = '%2: float[] = constant(value=0.1)\n%3: float32[] = cast(%2, dtype="float32")\n%4: float32[] = add(%3, %3)'
+    assert after(ConstantFolding(), body, "%4") == f"{body}\n-> %4"
 
 
 KEPT = {  # what looks as if it did nothing, and changes the type

@@ -8,7 +8,7 @@ UNARY = (
     "tanh({})", "sigmoid({})", "sin({})", "cos({})", "abs({})", "exp(tanh({}))", "sqrt(abs({}) + 0.5)", "erf({})",
     "log(1 + {} ^ 2)", "rsqrt({} ^ 2 + 1)", "relu({})", "gelu({})", "gelu_tanh({})", "silu({})", "-({})", "{} ^ 2",
     "stop_gradient({})", "sign({}) * {}", "minimum({}, 0.5)", "maximum({}, -0.5)", "0.5 * {} + 0.25", "tanh({} ^ 3)",
-    "(abs({}) + 1) ^ -0.5",
+    "(abs({}) + 1) ^ -0.5", "float(float32({}) * {})", "float(0.5 - float32({}))",
 )  # fmt: skip
 BINARY = ("{} + {}", "{} - {}", "{} * {}", "{} / (1 + {} ^ 2)", "minimum({}, {})", "maximum({}, {})")
 
