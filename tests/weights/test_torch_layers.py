@@ -30,6 +30,40 @@ weights M from torch {
 """
 
 
+NORMS = """
+model M(width=6, groups=2) {
+  input z: [B, Y, X, width]
+  output a = group_norm(z, groups) as grouped
+  output b = instance_norm(z, affine=true) as rows
+}
+
+weights M from torch {
+  prefix "net."
+  "grouped." <-> group_norm(grouped)
+  "rows."    <-> group_norm(rows)
+}
+"""
+
+
+def both(text: str, layers, inputs: dict[str, np.ndarray], folder: Path):  # type: ignore[no-untyped-def]
+    """What a spec computes with the tensors of `layers` (under `net.`), which are what an export writes."""
+    tensors = {f"net.{name}": tensor.detach().numpy() for name, tensor in layers.state_dict().items()}
+    write_tensors(folder / "theirs.safetensors", tensors, {})
+    spec = open_text(text)
+    graph = elaborate(spec, {})
+    assert check_section(spec.weights[0], graph, spec) == []
+    arrays = load_weights(folder / "theirs.safetensors", graph, spec.weights)
+    found = NumpyProgram(graph, parameters=arrays).run(inputs)
+    export_huggingface(folder / "ours", graph, arrays, spec.weights[0])
+    with TensorFile(folder / "ours" / "model.safetensors") as file:
+        assert {name: file.read(name).tolist() for name in file.entries} == {k: v.tolist() for k, v in tensors.items()}
+    return found
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
 @pytest.mark.torch
 def test_convolutions(tmp_path: Path) -> None:
     import torch
@@ -42,20 +76,27 @@ def test_convolutions(tmp_path: Path) -> None:
             "two": nn.Conv2d(4, 6, 3, stride=2), "two_back": nn.ConvTranspose2d(6, 4, 2, groups=2),
         }
     )  # fmt: skip
-    tensors = {f"net.{name}": tensor.detach().numpy() for name, tensor in layers.state_dict().items()}
-    write_tensors(tmp_path / "theirs.safetensors", tensors, {})
-    spec = open_text(CONVOLUTIONS)
-    graph = elaborate(spec, {})
-    assert check_section(spec.weights[0], graph, spec) == []
-    arrays = load_weights(tmp_path / "theirs.safetensors", graph, spec.weights)
-    random = np.random.default_rng(0)
-    x, z = (random.standard_normal(shape).astype("float32") for shape in ((2, 7, 4), (2, 7, 9, 4)))
-    found = NumpyProgram(graph, parameters=arrays).run({"x": x, "z": z})
+    x, z = drawn(2, 7, 4), drawn(2, 7, 9, 4)
+    found = both(CONVOLUTIONS, layers, {"x": x, "z": z}, tmp_path)
     with torch.no_grad():
         a = layers["one_back"](layers["one"](torch.from_numpy(x).mT)).mT
         b = layers["two_back"](layers["two"](torch.from_numpy(z).permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
     np.testing.assert_allclose(found["a"], a.numpy(), atol=1e-6)
     np.testing.assert_allclose(found["b"], b.numpy(), atol=1e-6)
-    export_huggingface(tmp_path / "ours", graph, arrays, spec.weights[0])
-    with TensorFile(tmp_path / "ours" / "model.safetensors") as file:
-        assert {name: file.read(name).tolist() for name in file.entries} == {k: v.tolist() for k, v in tensors.items()}
+
+
+@pytest.mark.torch
+def test_norms(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    layers = nn.ModuleDict({"grouped": nn.GroupNorm(2, 6), "rows": nn.InstanceNorm2d(6, affine=True)})
+    with torch.no_grad():
+        for parameter in layers.parameters():
+            parameter.copy_(torch.randn(6, generator=torch.Generator().manual_seed(0)))
+    z = drawn(2, 7, 9, 6)
+    found = both(NORMS, layers, {"z": z}, tmp_path)
+    with torch.no_grad():
+        for name, layer in zip("ab", layers.values(), strict=True):
+            expected = layer(torch.from_numpy(z).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            np.testing.assert_allclose(found[name], expected.numpy(), atol=1e-5)
