@@ -32,6 +32,8 @@ class Option:
 
     def read(self, name: str, value: object, span: Span | None) -> Plain:
         """`value` as this option's kind; raises E0721 with the place it was written at."""
+        if self.default is not None and value == self.default and isinstance(value, str):
+            return value  # what stands for a choice that something else makes
         if self.kind == "bool" and isinstance(value, bool):
             return value
         if self.kind == "word" and isinstance(value, str) and (not self.words or value in self.words):
@@ -57,7 +59,7 @@ class Option:
     def described(self) -> str:
         """What it may be, in words."""
         if self.kind == "bool":
-            return "true or false"
+            return "true or false" if isinstance(self.default, bool) else f"true, false or {self.default}"
         if self.kind == "word":
             return f"one of {', '.join(self.words)}" if self.words else "a name"
         if self.kind == "words":

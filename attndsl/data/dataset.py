@@ -64,8 +64,20 @@ class Dataset:
     split_by: str
     cached: bool
 
-    def require(self, length: int, origin: str = "the data") -> None:
-        """Raise E0704 where the training text does not fill one window of `length` tokens and the one that follows."""
+    def require(self, length: int, origin: str = "the data", rows: int = 1) -> None:
+        """Raise E0704 where the training text does not fill one window of `length` tokens and the one that follows; or
+        one in each of `rows`, where these are stretches of the text."""
+        if rows > 1 and len(self.train.tokens) <= rows * length:
+            raise error(
+                "E0704",
+                f"{origin} is too short: {len(self.train.tokens):,} tokens to train on, {rows:,} rows of segments of "
+                f"{length:,} take {rows * length + 1:,}",
+                note="each row of a batch is a stretch of its own, in which segments follow one another",
+                help=(
+                    "give more text",
+                    "train on fewer or shorter segments: `--set batch=…`, `--set length=…`",
+                ),
+            )
         if len(self.train.tokens) < length + 1:
             raise error(
                 "E0704",

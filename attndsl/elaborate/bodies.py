@@ -211,7 +211,7 @@ def stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan)
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class LoopBody:
     """The body of a loop, elaborated: what it is given, what it gives back, and the types of what it emits, stacked."""
 
     builder: Builder
@@ -225,7 +225,7 @@ class Body:
 
 def _body(
     node: tree.Repeat | tree.Scan, inner: Frame, index: Value, carried: Sequence[tuple[str, Evaluated]], axis: Axis
-) -> Body:
+) -> LoopBody:
     """Elaborate the body in the frame `inner`."""
     parameters = _bind_carried(inner, carried)
     problems = len(inner.elaborator.problems)
@@ -235,7 +235,7 @@ def _body(
         raise Poisoned
     emitted = inner.emitted or ()
     types = stacked(emitted, axis, node)
-    return Body(inner.builder, (index, *parameters), (*results, *emitted), types)
+    return LoopBody(inner.builder, (index, *parameters), (*results, *emitted), types)
 
 
 def _emit(
@@ -310,7 +310,7 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
     elaborator.declare_loop(place, count, frame.at(node.count.span))
     carried = _carried(node, frame)
     remaining: Indices = range(times)
-    bodies: list[Body] = []
+    bodies: list[LoopBody] = []
     groups: list[Indices] = []
     axis, entry, tables = Axis.of(count), object(), Tables()
     while True:
@@ -345,7 +345,11 @@ def repeat(node: tree.Repeat, frame: Frame) -> CompileTimeValue:
 
 
 def _keeping(
-    op: ops.Repeat, node: tree.Repeat, frame: Frame, carried: Sequence[tuple[str, Evaluated]], bodies: Sequence[Body]
+    op: ops.Repeat,
+    node: tree.Repeat,
+    frame: Frame,
+    carried: Sequence[tuple[str, Evaluated]],
+    bodies: Sequence[LoopBody],
 ) -> tuple[Value, ...]:
     """The outputs of a repeat whose bodies may write states: each leaves as one more stack."""
     from attndsl.elaborate import states  # most models have none

@@ -206,6 +206,12 @@ class Graph:
         return tuple(dict.fromkeys(info.name for info in self.states))
 
     @property
+    def shared_states(self) -> tuple[StateInfo, ...]:
+        """The states of which no axis is a size of inputs: all rows of all calls share them (running averages). They
+        belong to the model as parameters do; the others belong to the rows of a call."""
+        return tuple(info for info in self.states if all(a.size.symbols <= self.sizes.keys() for a in info.type.axes))
+
+    @property
     def own_inputs(self) -> tuple[InputInfo, ...]:
         """The inputs that are no states."""
         states = self.state_names

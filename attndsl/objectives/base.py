@@ -160,6 +160,20 @@ class Objective(ABC):
     def evaluation(self, data: Any, batches: int) -> Iterator[Batch]:
         """At most `batches` batches, always the same ones; none where there is too little data."""
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the rows of batches follow one another, so that the states of rows go on."""
+        return False
+
+    def goes_on(self, data: Any, step: int) -> bool:
+        """Whether the rows of the batch of `step` begin where those of the step before ended."""
+        return False
+
+    @property
+    def stretches(self) -> int:
+        """Into how many stretches a running text is cut, each for a row of its own."""
+        return self.recipe.batch * self.recipe.accumulate if self.in_order else 1
+
     @abstractmethod
     def inputs(self, examples: Sequence[Any]) -> Batch:
         """What the model is given for examples whose answer is not known, made by the same code as in training."""

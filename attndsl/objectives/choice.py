@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.choices import Plain, Registry, read_options, unknown
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass
 
 if TYPE_CHECKING:
     from attndsl.objectives.base import Objective
@@ -31,9 +31,9 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
 class ObjectiveChoice:
     """An objective with the model's input for each role (`{"tokens": "words", "targets": "next"}`) and all options."""
 
-    kind: str = "next_token"
-    roles: Mapping[str, str] = field(default_factory=lambda: {"tokens": "tokens", "targets": "targets"})
-    options: Mapping[str, Plain] = field(default_factory=dict)
+    kind: str
+    roles: Mapping[str, str]
+    options: Mapping[str, Plain]
 
     @property
     def about(self) -> type[Objective]:
@@ -86,6 +86,11 @@ def choose_objective(
     chosen = read_options(kind, about.options, given, spans, span)
     ordered = {name: roles[name] for name in (*required, *optional) if roles.get(name)}
     return ObjectiveChoice(kind, ordered, chosen)
+
+
+def default_objective() -> ObjectiveChoice:
+    """That of a recipe that names none."""
+    return choose_objective("next_token", {"tokens": "tokens", "targets": "targets"}, {})
 
 
 def names(roles: tuple[object, ...]) -> tuple[str, ...]:

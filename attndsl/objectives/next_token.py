@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from attndsl.choices import Option
 from attndsl.lazy import np
 from attndsl.objectives.base import Batch, Known, Objective, Predict, Use, padded
 from attndsl.objectives.roles import TARGETS, TOKENS, Data
@@ -13,30 +14,46 @@ from attndsl.objectives.roles import TARGETS, TOKENS, Data
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.data.batches import NextToken
+    from attndsl.data.batches import NextToken, Segments
     from attndsl.objectives.metrics import Metric
 
     Array = numpy.ndarray[Any, Any]
 
 
 class NextTokens(Objective):
-    """Windows of running text, cut anywhere: `attndsl.data.batches.NextToken` says which."""
+    """Windows of running text (`attndsl.data.batches`): cut anywhere, or segments that follow one another from batch to
+    batch, so that the states of their rows go on."""
 
     name = "next_token"
     doc = "every token from those before it"
     data = Data.TEXT
     required = (TOKENS, TARGETS)
+    options: ClassVar[Mapping[str, Option]] = {
+        "segments": Option(
+            "bool", "auto", "whether rows go on where they ended in the batch before (auto: if the model has states)"
+        ),
+    }
     says_every_token = True
     use = Use.CONTINUE
     does = "writes text"
     command = 'generate {run} --prompt "…"'
 
     @property
-    def windows(self) -> NextToken:
-        from attndsl.data.batches import NextToken
+    def in_order(self) -> bool:
+        chosen = self.choice.options["segments"]
+        return len(self.graph.shared_states) < len(self.graph.states) if chosen == "auto" else bool(chosen)
 
-        recipe = self.recipe
-        return NextToken((self.input("tokens"), self.input("targets")), recipe.batch, recipe.length, recipe.seed)
+    @property
+    def windows(self) -> NextToken | Segments:
+        from attndsl.data.batches import NextToken, Segments
+
+        recipe, inputs = self.recipe, (self.input("tokens"), self.input("targets"))
+        if self.in_order:
+            return Segments(inputs, recipe.batch, recipe.length, recipe.accumulate)
+        return NextToken(inputs, recipe.batch, recipe.length, recipe.seed)
+
+    def goes_on(self, data: Array, step: int) -> bool:
+        return self.windows.goes_on(data, step)
 
     def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> Array:
         return np.asanyarray(data)

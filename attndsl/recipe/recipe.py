@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.choices import Kind, unknown
 from attndsl.data.special import SpecialTokens
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, read_objective_json
+from attndsl.objectives.choice import OBJECTIVES, ObjectiveChoice, default_objective, read_objective_json
 from attndsl.optimizers import OPTIMIZERS, Optimizer
 from attndsl.recipe.reading import (
     CHOICES,
@@ -86,7 +86,7 @@ class Recipe:
     """All that decides a training run beside the model and the data. `freeze` has patterns over the addresses of
     parameters that keep their values."""
 
-    objective: ObjectiveChoice = field(default_factory=ObjectiveChoice)
+    objective: ObjectiveChoice = field(default_factory=default_objective)
     special: SpecialTokens = field(default_factory=SpecialTokens)
     minimize: str = "loss"
     optimizer: Optimizer = field(default_factory=lambda: OPTIMIZERS["adamw"]())

@@ -56,7 +56,7 @@ class JoinedBatches:
         taken = {info.name for info in graph.inputs} | {info.name for info in graph.outputs}
         builder = Builder()
         weights: dict[Weight, Value] = {}
-        scalars = [info for info in graph.outputs if info.value.type.is_float and not info.value.type.axes]
+        scalars = [info for info in graph.own_outputs if info.value.type.is_float and not info.value.type.axes]
         self.names = {info.name: _free(f"{info.name}_joined", taken) for info in scalars}
         made: list[OutputInfo] = []
         used: dict[str, set[Weight]] = {}
@@ -86,7 +86,7 @@ class JoinedBatches:
     def scalars(self, batch: Batch) -> tuple[str, ...]:
         """The scalar outputs that such a batch allows, by their own names."""
         return tuple(
-            info.name for info in self._plain.outputs if info.name in self.names and info.needs <= batch.keys()
+            info.name for info in self._plain.own_outputs if info.name in self.names and info.needs <= batch.keys()
         )
 
     def prepared(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], dict[str, str]]:
@@ -151,6 +151,7 @@ class JoinedBatches:
             inputs=tuple(replace(info, optional=True) for info in self._plain.inputs),
             outputs=tuple(OutputInfo(name, leaf) for leaf, name in names.items()),
             parameters=(),
+            states=(),
             body=Region(self._plain.body.parameters, inner, tuple(leaves)),
         )
         return backends.reference().program(graph), names
@@ -162,7 +163,7 @@ class _Reading:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.makers: dict[Value, Node] = {value: node for node in graph.body.nodes for value in node.outputs}
-        leading = [info.value.type.axes[0].size.symbols for info in graph.inputs if info.value.type.axes]
+        leading = [info.value.type.axes[0].size.symbols for info in graph.own_inputs if info.value.type.axes]
         self.batch = (frozenset.intersection(*map(frozenset, leading)) if leading else frozenset()) - graph.sizes.keys()
         free = set(graph.free_sizes)
         self.given = {value for value in graph.body.parameters if value.type.axes}  # what a batch decides

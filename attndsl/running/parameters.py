@@ -1,4 +1,5 @@
-"""What a program may be given as its parameters: the graph's, all of them and no others, each in its shape."""
+"""What a program may be given as its parameters: the graph's, all of them and no others, each in its shape; and beside
+them the states that all rows share, which a training has made as it has made the parameters."""
 
 from __future__ import annotations
 
@@ -18,10 +19,19 @@ def parameter_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     return {address: info.type.shape(graph.sizes) for info in graph.parameters for address in info.addresses()}
 
 
+def shared_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The same of the states that all rows share."""
+    states = graph.shared_states
+    return {address: info.type.shape(graph.sizes) for info in states for address in info.addresses()}
+
+
 def check_parameters(arrays: Mapping[str, Array], graph: Graph) -> None:
     """Raise E0807 with every address that is missing, unknown or of another shape."""
-    shapes = parameter_shapes(graph)
+    shapes, kept = parameter_shapes(graph), shared_shapes(graph)
     mistakes = [Diagnostic("E0807", f"the parameter `{a}` is missing") for a in shapes if a not in arrays]
+    if any(a in arrays for a in kept):
+        mistakes += [Diagnostic("E0807", f"the state `{a}` is missing") for a in kept if a not in arrays]
+    shapes |= kept
     for address, array in arrays.items():
         if address not in shapes:
             helps = did_you_mean(address, shapes)

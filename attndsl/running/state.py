@@ -3,9 +3,11 @@
     parameters/ADDRESS            the parameter
     optimizer/NAME/ADDRESS        what the optimizer keeps beside it, as `Optimizer.keeps` names it
     updates                       how often the optimizer has moved the parameters
+    states/PART/ADDRESS           a state of the rows of that part of a step (`attndsl.running.carrying`)
     scale                         of the loss in float16, and how many steps it has held: [scale, steps]
 
-`scale` is there in float16 only; the optimizer keeps nothing for parameters that are frozen.
+`scale` is there in float16 only; the optimizer keeps nothing for parameters that are frozen. A state that all rows
+share is kept as a parameter is, from the first step on.
 """
 
 from __future__ import annotations
@@ -28,17 +30,28 @@ def kept_shapes(optimizer: Optimizer, shapes: Shapes, frozen: Collection[str] = 
     return {address: optimizer.keeps(shape) for address, shape in shapes.items() if address not in frozen}
 
 
-def check_state(state: Mapping[str, Array], shapes: Shapes, kept: Mapping[str, Shapes]) -> None:
+def parameters_in(state: Mapping[str, Array]) -> dict[str, Array]:
+    """The parameters by address, and the states that all rows share."""
+    prefix = "parameters/"
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def check_state(
+    state: Mapping[str, Array], shapes: Shapes, kept: Mapping[str, Shapes], shared: Shapes | None = None
+) -> None:
     """That a state has every array in its shape, the parameters' and those `kept` beside them: `KeyError` or
-    `ValueError` with what does not fit."""
+    `ValueError` with what does not fit. `shared` are the states that all rows share; there may be none yet."""
     wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
     for address, arrays in kept.items():
         wanted |= {f"optimizer/{name}/{address}": shape for name, shape in arrays.items()}
+    later = {f"parameters/{address}": shape for address, shape in (shared or {}).items()}
+    if any(name in state for name in later):
+        wanted |= later
     for name, shape in wanted.items():
         if name not in state:
             raise KeyError(f"it lacks `{name}`")
         if tuple(state[name].shape) != tuple(shape):
             raise ValueError(f"`{name}` has the shape {list(state[name].shape)} instead of {list(shape)}")
-    left = [name for name in state if name not in wanted and name != "scale"]
+    left = [name for name in state if name not in wanted and name != "scale" and not name.startswith("states/")]
     if left:
         raise ValueError(f"it has `{left[0]}`, which the run does not have")

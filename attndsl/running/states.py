@@ -1,44 +1,62 @@
 """States by their addresses in files (`h.0.memory`), as the inputs and outputs of a graph that hold all layers, and
-back."""
+back; and what they begin with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
-from attndsl.graph import Graph, StateInfo
+from attndsl.graph import Graph, OutputInfo, Region, StateInfo, Type, Value
 from attndsl.lazy import np
-from attndsl.ops.control import stacked_at
+from attndsl.ops.control import Given, stacked_at
+from attndsl.records import replace
 from attndsl.running.inputs import KINDS, check_shapes
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
 
 
-def with_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str, Array] | None) -> Mapping[str, Array]:
-    """The inputs of a call, and those that its states are. Raises E0815 for states that are missing, unknown, of
-    another shape or dtype than the model and the inputs say."""
-    if states is None:
-        return inputs
-    if not graph.states:
-        raise error("E0815", f"`{graph.name}` has no states", help="leave the states out")
-    check_states(graph, inputs, states)
+# ---------------------------------------------------------------- all layers in one array
+
+
+def stacks_of(graph: Graph, states: Mapping[str, Array], infos: Iterable[StateInfo] | None = None) -> dict[str, Array]:
+    """States by address (those of `infos`, if not all) as the inputs that hold all their layers."""
     stacks: dict[str, Array] = {}
-    for info in graph.states:
+    for info in graph.states if infos is None else infos:
         for indices, address in zip(info.indices(), info.addresses(), strict=True):
             array = np.asarray(states[address])
             if info.name not in stacks:
                 stacks[info.name] = np.zeros(_stacked_shape(graph, info, array.shape), array.dtype)
             stacks[info.name][_place(info, indices)] = array
-    return {**inputs, **stacks}
+    return stacks
+
+
+def shared_stacks(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The stacks of the states that all rows share, where `arrays` has them beside the parameters."""
+    infos = [info for info in graph.shared_states if all(address in arrays for address in info.addresses())]
+    return stacks_of(graph, arrays, infos)
+
+
+def states_in(graph: Graph, stacks: Mapping[str, Array]) -> dict[str, Array]:
+    """The states by address, out of the arrays that hold all their layers; those of which there is none left out."""
+    return {
+        address: np.array(stacks[info.name][_place(info, indices)])
+        for info in graph.states
+        for indices, address in zip(info.indices(), info.addresses(), strict=True)
+        if info.name in stacks
+    }
 
 
 def _stacked_shape(graph: Graph, info: StateInfo, shape: tuple[int, ...]) -> tuple[int, ...]:
     before = stacked_at(info.type)
-    stack = next(given.value.type for given in graph.inputs if given.name == info.name)
+    stack = _stack(graph, info.name)
     loops = stack.axes[before : stack.rank - info.type.rank + before]
     return (*shape[:before], *(axis.size.value(graph.sizes) for axis in loops), *shape[before:])
+
+
+def _stack(graph: Graph, name: str) -> Type:
+    return next(info.value.type for info in graph.inputs if info.name == name)
 
 
 def _place(info: StateInfo, indices: tuple[int, ...]) -> tuple[slice | int, ...]:
@@ -46,20 +64,28 @@ def _place(info: StateInfo, indices: tuple[int, ...]) -> tuple[slice | int, ...]
     return (*(slice(None) for _ in range(stacked_at(info.type))), *reversed(indices))
 
 
-def states_in(graph: Graph, results: Mapping[str, Array]) -> dict[str, Array]:
-    """The states by address, out of the outputs that hold all their layers."""
-    return {
-        address: np.array(results[info.name][_place(info, indices)])
-        for info in graph.states
-        for indices, address in zip(info.indices(), info.addresses(), strict=True)
-    }
+# ---------------------------------------------------------------- what a call is given
+
+
+def with_states(
+    graph: Graph, inputs: Mapping[str, Array], states: Mapping[str, Array] | None, shared: Mapping[str, Array]
+) -> Mapping[str, Array]:
+    """The inputs of a call, and those that its states are; `shared` are the stacks of states that come with the
+    parameters, for a call that is given none. Raises E0815 for states that are missing, unknown, of another shape or
+    dtype than the model and the inputs say."""
+    if states is None:
+        return {**shared, **inputs} if shared else inputs
+    if not graph.states:
+        raise error("E0815", f"`{graph.name}` has no states", help="leave the states out")
+    check_states(graph, inputs, states)
+    return {**inputs, **stacks_of(graph, states)}
 
 
 def check_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str, Array]) -> None:
     """Raise E0815 with everything that is wrong with the states of a call."""
     known = {address: info for info in graph.states for address in info.addresses()}
     mistakes = [
-        Diagnostic("E0815", f"there is no state `{address}`", helps=did_you_mean(address, known))
+        Diagnostic("E0815", f"there is no state `{address}`", helps=did_you_mean(address, known) or (_SAME,))
         for address in states
         if address not in known
     ]
@@ -75,6 +101,7 @@ def check_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str,
         raise AttnError(*mistakes)
 
 
+_SAME = "give the states that a call of this model returned"
 _ALL = (
     "states are given together, as one call returned them, or not at all: the model begins with its initial ones then"
 )
@@ -84,7 +111,7 @@ def _wrong(address: str, info: StateInfo, given: Array, sizes: Mapping[str, int]
     array, wanted = np.asarray(given), info.type.shape(sizes)
     if array.dtype.kind not in KINDS[info.type.dtype]:
         message = f"the state `{address}` holds {array.dtype}, but is declared as `{info.type}`"
-        yield Diagnostic("E0815", message, _label(info), helps=("give the states that a call of this model returned",))
+        yield Diagnostic("E0815", message, _label(info), helps=(_SAME,))
     elif array.shape != wanted:
         message = f"the state `{address}` is {list(array.shape)}, and must be {list(wanted)}"
         note = f"it is `{info.type}`"
@@ -96,4 +123,27 @@ def _label(info: StateInfo) -> Label | None:
     return Label(info.span, "declared here") if info.span else None
 
 
-__all__ = ["check_states", "states_in", "with_states"]
+# ---------------------------------------------------------------- what they begin with
+
+
+def initial_stacks(graph: Graph, inputs: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
+    """The initial values of all states, for rows like those of `inputs`: what a call without states begins with."""
+    if not graph.states:
+        return {}
+    from attndsl.running import backends
+
+    names = graph.state_names
+    stacks = {info.value: info.name for info in graph.inputs if info.name in names}
+    firsts: dict[str, Value] = {
+        stacks[node.inputs[0]]: node.inputs[1]
+        for node in graph.body.nodes
+        if isinstance(node.op, Given) and node.inputs[0] in stacks
+    }
+    outputs = tuple(OutputInfo(f"initial {name}", firsts[name]) for name in names)
+    body = Region(graph.body.parameters, graph.body.nodes, tuple(info.value for info in outputs))
+    plain = replace(graph, outputs=outputs, parameters=(), states=(), body=body)
+    found = backends.reference().program(plain, dtype=dtype).run(inputs)
+    return {name: found[f"initial {name}"] for name in names}
+
+
+__all__ = ["check_states", "initial_stacks", "shared_stacks", "stacks_of", "states_in", "with_states"]

@@ -70,13 +70,15 @@ class Trainer(Protocol):
     device: str
     threads: int
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
+    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
         """One step of the optimizer on all `batches` together, as if they were one (`attndsl.running.joining`); `step`
-        counts from 0."""
+        counts from 0. Where the text of each `goes_on`, so do the states of its rows (`attndsl.running.carrying`), with
+        no gradient into the step before: truncated backpropagation through time."""
         ...
 
-    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
-        """The scalar outputs of all `batches` together, by name, with dropout off."""
+    def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
+        """The scalar outputs of all `batches` together, by name, with dropout off. If they are `in_order`, the states
+        of the rows of each go on in the next."""
         ...
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
@@ -88,11 +90,11 @@ class Trainer(Protocol):
         ...
 
     def parameters(self) -> dict[str, Array]:
-        """Copies of the parameters by address."""
+        """Copies of the parameters by address, and of the states that all rows share."""
         ...
 
     def state(self) -> dict[str, Array]:
-        """Copies of all that training goes on from: `parameters/ADDRESS`, `optimizer/NAME/ADDRESS`, `scale`."""
+        """Copies of all that training goes on from: see `attndsl.running.state`."""
         ...
 
     def load_state(self, state: Mapping[str, Array]) -> None:

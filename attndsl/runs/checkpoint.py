@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.records import dataclass
+from attndsl.running.state import parameters_in
 from attndsl.runs.record import WEIGHTS
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, write_tensors
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 FOLDER = "checkpoints"
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.safetensors")
-_PARAMETERS = "parameters/"
 _FACTS = "attndsl"
 
 
@@ -37,10 +37,8 @@ class Checkpoint:
 
     @property
     def parameters(self) -> dict[str, Array]:
-        """The parameters alone, by address."""
-        return {
-            name.removeprefix(_PARAMETERS): array for name, array in self.state.items() if name.startswith(_PARAMETERS)
-        }
+        """The parameters alone, by address, with the states that all rows share."""
+        return parameters_in(self.state)
 
 
 def checkpoint_path(run: Path, step: int) -> Path:

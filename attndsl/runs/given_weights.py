@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.running.parameters import parameter_shapes
+from attndsl.running.parameters import parameter_shapes, shared_shapes
 from attndsl.runs.record import is_run, open_record
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _first_difference(graph: Graph, trained: Run) -> str | None:
     """In which parameters the spec and the run differ, in words; None where they are the same."""
     if sum(info.copies for info in graph.parameters) > 2 * len(trained.weights) + 1000:
         return f"it has {graph.parameter_count:,} parameters, but the run has {trained.graph.parameter_count:,}"
-    shapes = parameter_shapes(graph)
+    shapes = parameter_shapes(graph) | shared_shapes(graph)
     only = [f"`{name}`" for name in shapes if name not in trained.weights]
     if only:
         return f"it has {_several(only)}, which the run does not have"

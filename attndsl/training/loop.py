@@ -135,7 +135,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                 quantities = recipe.quantities(step)
                 given = {name: np.asarray(value) for name, value in quantities.items()}
                 parts = [objective.training(session.train, step, part) | given for part in range(recipe.accumulate)]
-                result = trainer.step(parts, step)
+                result = trainer.step(parts, step, goes_on=objective.goes_on(session.train, step))
                 if not math.isfinite(result.loss) or not (math.isfinite(result.grad_norm) or result.skipped):
                     drop_unproved(session, step)
                     what = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,9 @@ def begin(
     made = fitted(opened, settings, made, found, body.settings)
     graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
-    if found.dataset is not None:
-        found.dataset.require(recipe.length, shown(data))
     objective, train, held_out = _prepared(recipe, graph, found, console)
+    if found.dataset is not None:
+        found.dataset.require(recipe.length, shown(data), objective.stretches)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
     scored, cross_entropy = with_cross_entropy(objective)
     trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters)
@@ -134,6 +134,10 @@ def go_on(
     check_recipe(recipe, graph)
     found = _recorded_data(run, facts, recipe, data, console)
     objective, train, held_out = _prepared(recipe, graph, found, console)
+    if objective.in_order:  # they say where in the text each row is
+        _refuse_change(
+            [name for name in ("batch", "accumulate", "length") if getattr(recipe, name) != getattr(before, name)]
+        )
     chosen = backends.find(backend or facts["backend"])
     device = device or (facts["device"] if chosen.name == facts["backend"] else None)
     if compile is None:
@@ -203,9 +207,13 @@ def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
     kept = [(type(each.optimizer), each.optimizer.keeps((2, 2))) for each in (before, now)]
     if kept[0] != kept[1]:  # a checkpoint has nothing, or something else, for what it would go on with
         fixed.append("optimizer")
-    if fixed:
+    _refuse_change(fixed)
+
+
+def _refuse_change(names: Sequence[str]) -> None:
+    if names:
         raise error(
-            "E0734", f"a resumed run cannot change its `{fixed[0]}`",
+            "E0734", f"a resumed run cannot change its `{names[0]}`",
             help="leave that setting out, or start a new run with another `--out`",
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.graph import Axis, Graph, ParameterInfo
+from attndsl.graph import FLOAT, Axis, Graph, ParameterInfo, StateInfo
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
@@ -18,15 +18,15 @@ from attndsl.weights.loading import (
     Mistakes,
     OwnNames,
     PublishedNames,
-    as_float,
+    as_held,
     dtype_mistake,
     is_real,
     not_real,
     of_another_model,
-    owned,
     parameters_of,
     raise_all,
     reader_of,
+    tensors_of,
     wrong_shape,
 )
 from attndsl.weights.sources import WeightsSource
@@ -71,31 +71,31 @@ def adapt_arrays(
     arrays: Mapping[str, Array], graph: Graph, fresh: Collection[str] = frozenset(), *, origin: str = "these weights"
 ) -> Adapted:
     """What of `arrays`, by our addresses, fits `graph`; see `adapt_weights`. `origin` is what messages call them."""
-    parameters = parameters_of(graph)
+    parameters, tensors = parameters_of(graph), tensors_of(graph)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    kept = _fitting(shapes, parameters, graph, fresh, origin)
+    kept = _fitting(shapes, tensors, graph, fresh, origin)
     for name in kept:
-        if not is_real(arrays[name]):
+        if tensors[name].type.is_float and not is_real(arrays[name]):
             raise not_real(name, arrays[name], f" in {origin}")
     if not kept:
         raise of_another_model(origin, list(arrays), list(parameters), graph, mapped=False)
-    unused = [name for name in arrays if name not in parameters]
-    return _adapted({name: owned(as_float(arrays[name])) for name in kept}, parameters, unused)
+    unused = [name for name in arrays if name not in tensors]
+    return _adapted({name: as_held(arrays[name], tensors[name]) for name in kept}, parameters, unused)
 
 
 def _own(reader: OwnNames, fresh: Collection[str]) -> Adapted:
     source, graph, origin = reader.source, reader.graph, str(reader.source.path)
     shapes = {name: source.entry(name).shape for name in source.names}
-    kept = _fitting(shapes, reader.parameters, graph, fresh, origin)
+    kept = _fitting(shapes, reader.tensors, graph, fresh, origin)
     wrong: Mistakes = []
     for name in kept:
-        if problem := dtype_mistake(source.entry(name), source, None):
+        if reader.tensors[name].type.is_float and (problem := dtype_mistake(source.entry(name), source, None)):
             wrong.append((name, problem))
     raise_all(wrong)
     if not kept:
         raise of_another_model(origin, source.names, reader.expected(), graph, mapped=True)
-    unused = [name for name in source.names if name not in reader.parameters]
-    return _adapted({name: owned(as_float(source.read(name))) for name in kept}, reader.parameters, unused)
+    unused = [name for name in source.names if name not in reader.tensors]
+    return _adapted({n: as_held(source.read(n), reader.tensors[n]) for n in kept}, reader.parameters, unused)
 
 
 def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
@@ -122,12 +122,13 @@ def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
 
 def _adapted(arrays: Mapping[str, Array], parameters: Mapping[str, ParameterInfo], unused: Sequence[str]) -> Adapted:
     missing = tuple(address for address in parameters if address not in arrays)
-    return Adapted({name: arrays[name] for name in parameters if name in arrays}, missing, tuple(unused))
+    ordered = [*(name for name in parameters if name in arrays), *(name for name in arrays if name not in parameters)]
+    return Adapted({name: arrays[name] for name in ordered}, missing, tuple(unused))
 
 
 def _fitting(
     shapes: Mapping[str, Shape],
-    parameters: Mapping[str, ParameterInfo],
+    parameters: Mapping[str, ParameterInfo | StateInfo],
     graph: Graph,
     fresh: Collection[str],
     origin: str,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest, quoted
-from attndsl.graph import Graph, ParameterInfo, Type
+from attndsl.graph import FLOAT, Graph, ParameterInfo, StateInfo, Type
 from attndsl.lazy import np
 from attndsl.running.initial import require_memory
 from attndsl.storage.safetensors import FLOATS, TensorEntry
@@ -51,6 +51,13 @@ def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
 def parameters_of(graph: Graph) -> dict[str, ParameterInfo]:
     """The parameters by concrete address, in the graph's order."""
     return {address: info for info in graph.parameters for address in info.addresses()}
+
+
+def tensors_of(graph: Graph) -> dict[str, ParameterInfo | StateInfo]:
+    """What a file of ours holds: the parameters, and if a training made them the states that all rows share."""
+    found: dict[str, ParameterInfo | StateInfo] = {**parameters_of(graph)}
+    found.update((address, info) for info in graph.shared_states for address in info.addresses())
+    return found
 
 
 def reader_of(source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights]) -> OwnNames | PublishedNames:
@@ -111,6 +118,11 @@ def as_float(array: Array) -> Array:
         return array.astype(wide, copy=False)
 
 
+def as_held(array: Array, info: ParameterInfo | StateInfo) -> Array:
+    """A tensor of a file as a program holds it."""
+    return owned(as_float(array) if info.type.is_float else array)
+
+
 def is_real(array: Array) -> bool:
     """Whether an array may be a parameter: of float64, float32 or float16, in either byte order."""
     return bool(array.dtype.kind == "f" and array.dtype.itemsize <= 8)
@@ -138,17 +150,17 @@ class OwnNames:
 
     def __init__(self, source: WeightsSource, graph: Graph, sections: Sequence[tree.Weights] = ()) -> None:
         self.source, self.graph, self.sections = source, graph, sections
-        self.parameters = parameters_of(graph)
+        self.parameters, self.tensors = parameters_of(graph), tensors_of(graph)
 
     def expected(self) -> list[str]:
         return list(self.parameters)
 
     def known(self) -> int:
-        return sum(name in self.parameters for name in self.source.names)
+        return sum(name in self.tensors for name in self.source.names)
 
     def check(self) -> None:
         names = set(self.source.names)
-        left = [name for name in self.source.names if name not in self.parameters]
+        left = [name for name in self.source.names if name not in self.tensors]
         lacking = [address for address in self.parameters if address not in names]
         layers = lacking_layers(lacking, self.parameters)
         require_layers(layers, str(self.source.path), self.graph, left)
@@ -158,14 +170,14 @@ class OwnNames:
         missing += [(address, self._missing(address, left)) for address in lacking if address not in reported]
         shapes: Mistakes = []
         dtypes: Mistakes = []
-        for address, info in self.parameters.items():
+        for address, info in self.tensors.items():
             if address not in names:
                 continue
             entry, shape = self.source.entry(address), info.type.shape(self.graph.sizes)
             if entry.shape != shape:
                 found = wrong_shape(address, entry.shape, shape, str(self.source.path), info.type, self.graph)
                 shapes.append((address, found))
-            elif problem := dtype_mistake(entry, self.source, None):
+            elif info.type.is_float and (problem := dtype_mistake(entry, self.source, None)):
                 dtypes.append((address, problem))
         over: Mistakes = [(name, self._left_over(name)) for name in left]
         raise_all(missing, over, shapes, dtypes)
@@ -179,7 +191,8 @@ class OwnNames:
         return error("E0606", message, help=did_you_mean(name, self.parameters))
 
     def read(self) -> dict[str, Array]:
-        return {address: owned(as_float(self.source.read(address))) for address in self.parameters}
+        names = set(self.source.names)
+        return {a: as_held(self.source.read(a), info) for a, info in self.tensors.items() if a in names}
 
 
 # ---------------------------------------------------------------- published names
@@ -391,9 +404,10 @@ def raise_all(*kinds: Mistakes) -> None:
 
 
 def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
-    """That `arrays` are exactly the parameters of `graph`: E0605, E0606, E0607, E0608 where they are not."""
-    parameters = parameters_of(graph)
-    over_names = [name for name in arrays if name not in parameters]
+    """That `arrays` are exactly the parameters of `graph`, with or without its states that all rows share: E0605,
+    E0606, E0607, E0608 where they are not."""
+    parameters, tensors = parameters_of(graph), tensors_of(graph)
+    over_names = [name for name in arrays if name not in tensors]
     missing: Mistakes = [
         (name, error("E0605", f"the parameter {quoted(name)} is missing", help=_instead(name, over_names)))
         for name in parameters
@@ -407,11 +421,11 @@ def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
         for name in over_names
     ]
     shapes: Mistakes = []
-    for name, info in parameters.items():
+    for name, info in tensors.items():
         shape = info.type.shape(graph.sizes)
         if name in arrays and tuple(arrays[name].shape) != shape:
             message = f"{quoted(name)} has the shape {list(arrays[name].shape)}, and {list(shape)} in `{graph.name}`"
             shapes.append((name, error("E0607", message, note=f"the axes are {info.type}")))
-        elif name in arrays and not is_real(arrays[name]):
+        elif name in arrays and info.type.is_float and not is_real(arrays[name]):
             shapes.append((name, not_real(name, arrays[name])))
     raise_all(missing, over, shapes)

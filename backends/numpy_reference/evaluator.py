@@ -28,7 +28,7 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.states import with_states
+from attndsl.running.states import shared_stacks, with_states
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
@@ -51,6 +51,7 @@ class NumpyProgram:
         self.graph = graph
         self.dtype = dtype
         self.arrays: dict[str, Array] = {}  # the parameters by address
+        self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plans: dict[object, Plan] = {}
         if parameters is None:
             for address, array in initial_parameters(graph, seed):
@@ -71,6 +72,7 @@ class NumpyProgram:
         addresses = (address for info in self.graph.parameters for address in info.addresses())
         with np.errstate(over="ignore"):  # what is too large is infinite, as everywhere
             self.arrays = {address: np.array(arrays[address], self.dtype) for address in addresses}
+        self.shared = shared_stacks(self.graph, arrays)
 
     # ------------------------------------------------------------ running
 
@@ -86,12 +88,23 @@ class NumpyProgram:
         dump: Sequence[str] = (),
     ) -> Results:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
-        inputs = with_states(self.graph, inputs, states)
+        inputs = with_states(self.graph, inputs, states, self.shared)
+        return Results.of(self.graph, self.outputs(inputs, outputs, training, seed, step, dump))
+
+    def outputs(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+        dump: Sequence[str] = (),
+    ) -> dict[str, Array]:
+        """The same, with states among the inputs and the outputs, all layers of each in one array."""
         execution = self._execution(inputs, training, seed, step, dump)
         names = chosen_outputs(self.graph, outputs, inputs)
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
-        own = {name: self._own(array, execution) for name, array in found.items()}
-        return Results.of(self.graph, own)
+        return {name: self._own(array, execution) for name, array in found.items()}
 
     def _own(self, array: Array, execution: _Execution) -> Array:
         """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""
@@ -114,7 +127,8 @@ class NumpyProgram:
         execution = self._execution(inputs, training, seed, step)
         execution.tape = tape = Tape()
         names = chosen_outputs(self.graph, (*cotangents, *also), inputs)
-        leaves = {i.name: tape.slot() for i in self.graph.inputs if i.name in inputs and i.value.type.is_float}
+        floats = self.graph.own_inputs  # no gradient flows into the call before this one
+        leaves = {i.name: tape.slot() for i in floats if i.name in inputs and i.value.type.is_float}
         found = execution.top(names, leaves)
         seeds = [
             (slot, np.broadcast_to(np.asarray(cotangents[name], self.dtype), array.shape))

@@ -13,9 +13,11 @@ from attndsl.backends.numpy_reference.backend import BACKEND
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.carrying import CarriedStates
 from attndsl.running.decay import decaying
 from attndsl.running.joining import JoinedBatches
-from attndsl.running.state import check_state, kept_shapes
+from attndsl.running.parameters import shared_shapes
+from attndsl.running.state import check_state, kept_shapes, parameters_in
 from attndsl.running.trainer import StepResult, Training, processor_threads
 
 Array = np.ndarray[Any, Any]
@@ -44,20 +46,25 @@ class NumpyTrainer:
             for address, shapes in kept_shapes(recipe.optimizer, self.shapes, self.frozen).items()
         }
         self.updates = 0
+        self.carried = CarriedStates(self.joined.graph, parameters or {}, dtype, self._as_kept)
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
+    def _as_kept(self, array: Array) -> Array:
+        return array.astype(self.precision) if array.dtype.kind == "f" else array
+
+    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
         scalars, sums = dict[str, float](), dict[str, Array]()
         parts, names = self.joined.prepared(batches)
         loss, seed = names[self.recipe.minimize], self.recipe.seed
         for part, batch in enumerate(parts):
             found, gradients, _ = self.program.gradients(
-                batch,
+                {**batch, **self.carried.given(batch, part, goes_on=goes_on)},
                 {loss: np.ones(())},
                 tuple(names.values()),
                 training=True,
                 seed=seed,
                 step=step * len(parts) + part,
             )
+            self.carried.keep(found, part)
             for name, output in names.items():
                 scalars[name] = scalars.get(name, 0.0) + float(found[output])
             for address in self.frozen:
@@ -81,28 +88,36 @@ class NumpyTrainer:
                 self.recipe.optimizer.update(np, value, gradient, self.kept[address], one)
         return StepResult(total, norm, scalars=scalars)
 
-    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+    def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
         parts, names = self.joined.prepared(batches)
-        found = [self.program.run(batch, tuple(names.values())) for batch in parts]
+        carried, found = self.carried.for_evaluation(), []
+        for number, batch in enumerate(parts):
+            given = {**batch, **carried.given(batch, goes_on=in_order and number > 0)}
+            found.append(self.program.outputs(given, tuple(names.values())))
+            carried.keep({**found[-1], **carried.shared})
         return {name: math.fsum(float(each[output]) for each in found) for name, output in names.items()}
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        self.program.shared = dict(self.carried.shared)
         return self.program.run(batch, names)
 
     def finite(self) -> bool:
         return all(bool(np.isfinite(value).all()) for value in self.values.values())
 
     def parameters(self) -> dict[str, Array]:
-        return {address: value.copy() for address, value in self.values.items()}
+        return {address: value.copy() for address, value in self.values.items()} | self.carried.shared_arrays()
 
     def state(self) -> dict[str, Array]:
-        state = {f"parameters/{address}": value.copy() for address, value in self.values.items()}
+        state = {f"parameters/{address}": value for address, value in self.parameters().items()}
         for address, kept in self.kept.items():
             state |= {f"optimizer/{name}/{address}": array.copy() for name, array in kept.items()}
-        return state | {"updates": np.array(self.updates, dtype=np.int64)}
+        return state | self.carried.row_arrays() | {"updates": np.array(self.updates, dtype=np.int64)}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        check_state(state, self.shapes, kept_shapes(self.recipe.optimizer, self.shapes, self.frozen))
+        optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
+        check_state(state, self.shapes, optimized, shared_shapes(self.program.graph))
+        self.carried.check(state)
+        self.carried.load(parameters_in(state), state)
         for address, value in self.values.items():
             np.copyto(value, state[f"parameters/{address}"])
         for address, kept in self.kept.items():

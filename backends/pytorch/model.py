@@ -33,7 +33,7 @@ def write_model(file: File) -> WrittenModel:
     for info in sorted(graph.inputs, key=lambda info: info.optional):
         name = writer.fresh(identifier(info.name))
         if info.name in graph.state_names:
-            taken.append(f'{name} = None if states is None else states["{info.name}"]')
+            taken.append(f'{name} = states.get("{info.name}")')
         else:
             arguments[info.name] = name
             writer.arguments.append(WrittenArgument(name, info.value.type, info.optional))
@@ -137,7 +137,8 @@ def write_model(file: File) -> WrittenModel:
         lines += [*_init(assignments), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
-    top += [Line(f"        {text}") for text in taken]
+    if taken:
+        top += [Line(f"        {text}") for text in ("states = states or {}", *taken)]
     return WrittenModel([*lines, *parted(top, writer.lines)], arguments, selectable)
 
 

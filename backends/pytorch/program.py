@@ -24,7 +24,7 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.states import with_states
+from attndsl.running.states import shared_stacks, with_states
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -65,6 +65,7 @@ class TorchProgram:
             self.module = self._make(self.written)
         self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
         self._compile = compile
+        self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
         if parameters is None:
@@ -92,7 +93,8 @@ class TorchProgram:
         changes nothing then. Values are copied into the module's own memory: what a file is mapped to may lie so that
         torch's sums come out with other last bits."""
         check_parameters(arrays, self.graph)
-        self._set(arrays.items())
+        self._set((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
+        self.shared = shared_stacks(self.graph, arrays)
 
     def _set(self, pairs: Any) -> None:
         named = dict(self.module.named_parameters())
@@ -116,7 +118,7 @@ class TorchProgram:
         dump: Sequence[str] = (),
     ) -> Results:
         """The outputs by name (None: all that the given inputs allow), and the values at the addresses in `dump`."""
-        inputs = with_states(self.graph, inputs, states)
+        inputs = with_states(self.graph, inputs, states, self.shared)
         names = chosen_outputs(self.graph, outputs, inputs)
         given = self.tensors(inputs)
         with torch.no_grad():
@@ -139,14 +141,15 @@ class TorchProgram:
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
         names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         given = self.tensors(inputs)
-        leaves = {name: tensor.requires_grad_() for name, tensor in given.items() if tensor.is_floating_point()}
+        kept = self.graph.state_names  # no gradient flows into the call before this one
+        leaves = {n: t.requires_grad_() for n, t in given.items() if t.is_floating_point() and n not in kept}
         with torch.enable_grad():
             results = self._forward(*self._form(inputs), given, names, training, seed, step)
             found = {name: results[name] for name in names}
             total = sum(
                 (value * to_tensor(np.asarray(cotangents[name]), value.dtype, value.device)).sum()
                 for name, value in found.items()
-                if value.requires_grad
+                if name in cotangents and value.requires_grad
             )
         named = dict(self.module.named_parameters())
         addresses = [a for info in self.graph.parameters for a in info.addresses()]
@@ -175,13 +178,16 @@ class TorchProgram:
         inputs: Mapping[str, Array],
         outputs: Sequence[str],
         *,
+        states: Mapping[str, Any] | None = None,
         training: bool = True,
         seed: int = 0,
         step: int = 0,
     ) -> dict[str, Any]:
-        """Scalar outputs as tensors that know their gradients."""
+        """Scalar outputs as tensors that know their gradients; `states` are the stacks of all layers to begin with, and
+        the results have those for the next call."""
         names = chosen_outputs(self.graph, outputs, inputs)
-        return self._forward(self._call, self.written, self.tensors(inputs), names, training, seed, step)
+        given = {**self.tensors(inputs), **(states or {})}
+        return self._forward(self._call, self.written, given, names, training, seed, step)
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""

@@ -15,9 +15,11 @@ from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
+from attndsl.running.carrying import CarriedStates
 from attndsl.running.decay import decaying
 from attndsl.running.joining import JoinedBatches
-from attndsl.running.state import check_state, kept_shapes
+from attndsl.running.parameters import shared_shapes
+from attndsl.running.state import check_state, kept_shapes, parameters_in
 from attndsl.running.trainer import StepResult, Training, parameter_infos
 
 Array = np.ndarray[Any, Any]
@@ -66,17 +68,32 @@ class TorchTrainer:
         self.updates = 0
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
 
-    def _scalars(self, batch: Mapping[str, Array], names: Sequence[str], training: bool, step: int) -> dict[str, Any]:
-        with mixed(self.precision, self.program.device):
-            return self.program.scalars(batch, names, training=training, seed=self.recipe.seed, step=step)
+        self.carried = CarriedStates(self.joined.graph, parameters or {}, kept, self._as_kept, to_array)
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int) -> StepResult:
+    def _as_kept(self, value: Any) -> Any:
+        """A state as it is kept: without its gradient, floats in the type of the parameters."""
+        tensor = to_tensor(value, device=self.program.device) if isinstance(value, np.ndarray) else value.detach()
+        return tensor.to(self.program.torch_dtype) if tensor.is_floating_point() else tensor
+
+    def _scalars(
+        self, batch: Mapping[str, Array], names: Sequence[str], states: Mapping[str, Any], training: bool, step: int
+    ) -> dict[str, Any]:
+        seed = self.recipe.seed
+        with mixed(self.precision, self.program.device):
+            return self.program.scalars(batch, names, states=states, training=training, seed=seed, step=step)
+
+    def _keep(self, carried: CarriedStates, found: Mapping[str, Any], part: int = 0) -> None:
+        carried.keep({name: self._as_kept(found[name]) for name in self.program.graph.state_names}, part)
+
+    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
         for value in self.trained.values():
             value.grad = None
         parts, names = self.joined.prepared(batches)
         rows = []
         for part, batch in enumerate(parts):
-            found = self._scalars(batch, tuple(names.values()), True, step * len(parts) + part)
+            states = self.carried.given(batch, part, goes_on=goes_on)
+            found = self._scalars(batch, tuple(names.values()), states, True, step * len(parts) + part)
+            self._keep(self.carried, found, part)
             with out_of_memory(self.program.graph, self.program.device):
                 (found[names[self.recipe.minimize]] * self.scale).backward()
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
@@ -134,16 +151,19 @@ class TorchTrainer:
             if self.held == _GROWTH:
                 self.scale, self.held = self.scale * 2, 0
 
-    def evaluate(self, batches: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+    def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
         parts, names = self.joined.prepared(batches)
-        rows = []
+        carried, rows = self.carried.for_evaluation(), []
         with torch.no_grad():
-            for batch in parts:
-                found = self._scalars(batch, tuple(names.values()), False, 0)
+            for number, batch in enumerate(parts):
+                states = carried.given(batch, goes_on=in_order and number > 0)
+                found = self._scalars(batch, tuple(names.values()), states, False, 0)
+                self._keep(carried, {**found, **carried.shared})
                 rows.append(torch.stack([found[output].double() for output in names.values()]))
         return dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
         return self.program.run(batch, names)
 
     def finite(self) -> bool:
@@ -151,19 +171,23 @@ class TorchTrainer:
         return not flags or bool(torch.stack(flags).all())  # together: one wait for the device
 
     def parameters(self) -> dict[str, Array]:
-        return {address: to_array(value) for address, value in self.values.items()}
+        return {address: to_array(value) for address, value in self.values.items()} | self.carried.shared_arrays()
 
     def state(self) -> dict[str, Array]:
         state = {f"parameters/{address}": array for address, array in self.parameters().items()}
         for address, kept in self.kept.items():
             state |= {f"optimizer/{name}/{address}": to_array(tensor) for name, tensor in kept.items()}
+        state |= self.carried.row_arrays()
         state["updates"] = np.array(self.updates, dtype=np.int64)
         if self.precision == "float16":
             state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
         return state
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        check_state(state, self.shapes, kept_shapes(self.recipe.optimizer, self.shapes, self.frozen))
+        optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
+        check_state(state, self.shapes, optimized, shared_shapes(self.program.graph))
+        self.carried.check(state)
+        self.carried.load(parameters_in(state), state)
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():
