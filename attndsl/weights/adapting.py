@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attndsl.graph import FLOAT, Axis, Graph, ParameterInfo, StateInfo
+from attndsl.graph import Axis, Graph, ParameterInfo, StateInfo
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
 from attndsl.syntax import tree

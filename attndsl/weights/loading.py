@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest, quoted
-from attndsl.graph import FLOAT, Graph, ParameterInfo, StateInfo, Type
+from attndsl.graph import Graph, ParameterInfo, StateInfo, Type
 from attndsl.lazy import np
 from attndsl.running.initial import require_memory
 from attndsl.storage.safetensors import FLOATS, TensorEntry
