@@ -83,7 +83,7 @@ class _Moment:
 
     names: dict[str, Binding]
     tensors: dict[str, tuple[Type, Span]]
-    states: dict[str, Kept]
+    states: dict[str, Sequence[Kept]]
     kept: dict[PendingState, tuple[Kept, Value | None, Span | None]]
     returned: Returned | None
     emitted: tuple[Value, ...] | None

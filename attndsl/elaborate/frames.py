@@ -183,7 +183,7 @@ class Frame:
     equal: Equal = NOTHING_EQUAL
     returned: Returned | None = None
     emitted: tuple[Value, ...] | None = None
-    states: dict[str, Kept] = field(default_factory=dict)
+    states: dict[str, Sequence[Kept]] = field(default_factory=dict)
 
     @property
     def site(self) -> Span | None:

@@ -139,11 +139,12 @@ def initializer_of(node: tree.ParamDecl, type: Type, frame: Frame) -> Initialize
     return located
 
 
-def state_value(node: tree.StateDecl, type: Type, frame: Frame) -> Initializer:
+def state_value(node: tree.StateDecl, type: Type, frame: Frame, first: Evaluated | None = None) -> Initializer:
     """What the state that `node` declares begins with: a formula of numbers, ranges and sizes, with the indices of its
-    repeats by their order. It may be drawn no more than computed from tensors: every call without states begins so."""
+    repeats by their order (`first`, where that is known already). It may be drawn no more than computed from tensors:
+    every call without states begins so."""
     inner = replace(frame.child(frame.kind, builder=Builder(outer=frame.builder)), licensed=True)
-    value: CompileTimeValue = inner.evaluate(node.init)
+    value: CompileTimeValue = first.value if first is not None else inner.evaluate(node.init)
     if not isinstance(value, (Number, Value, Initializer)):
         raise error(
             "E0104",
@@ -168,7 +169,7 @@ def state_value(node: tree.StateDecl, type: Type, frame: Frame) -> Initializer:
             "E0204",
             f"this is {have}, and the state is {type.dtype}",
             node.init.span,
-            other=Label(node.type.span, "written here"),
+            other=Label((node.type or node.init).span, "written here"),
             help=f"convert it: `{type.dtype}({node.init.span.text})`",
         )
     located = _located(made, frame.place)

@@ -296,10 +296,11 @@ def _dropout(g: PrimitiveCall) -> CompileTimeValue:
 
 
 def _dropped(g: PrimitiveCall, p: float | None, *rate: Evaluated) -> Value:
+    shared = g.axes("shared", g.type(0)) if "shared" in g.keywords else ()
     place = g.frame.number("dropout")
     g.frame.elaborator.scopes[place.path] = ScopeInfo(place.path, "dropout", g.span)
     inner = g.frame.child("block", place)
-    return emit(inner, ops.Dropout(p, place.path), g.span, g.tensor(0), *rate)
+    return emit(inner, ops.Dropout(p, place.path, shared), g.span, g.tensor(0), *rate)
 
 
 def _uniform(g: PrimitiveCall) -> CompileTimeValue:
@@ -369,8 +370,9 @@ FORMS: dict[str, CallRule] = {
                     "`windows(x, over=T -> [U, R], size=3)`: every window of a sequence"),
     "one_hot": CallRule(_one_hot, (2, 2),
                     doc="`one_hot(index, vocab)`: 1 at the index, else 0"),
-    "dropout": CallRule(_dropout, (1, 2), ("p",),
-                    "`dropout(x, p)`: zero with probability p while training, the rest scaled up"),
+    "dropout": CallRule(_dropout, (1, 2), ("p", "shared"),
+                    "`dropout(x, p)`: zero with probability p while training, the rest scaled up; `shared=T`: one draw "
+                    "for all elements along these axes"),
     "uniform": CallRule(_uniform, (1, 2),
                     doc="`uniform([B, T])`: random numbers from 0 to 1; `uniform(a, b)`: an initialiser"),
     **{name: CallRule(_initializer, (n, n), doc="an initialiser") for name, n in

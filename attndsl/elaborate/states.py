@@ -20,23 +20,41 @@ from attndsl.elaborate.initial import state_value
 from attndsl.elaborate.parameters import in_boxes, note
 from attndsl.elaborate.sizes_and_axes import type_of
 from attndsl.elaborate.tensors import as_written, lift, mismatch, stamp
-from attndsl.elaborate.values import Evaluated, Place, describe
+from attndsl.elaborate.values import Evaluated, Place, describe, has_tensors
 from attndsl.graph import Axis, Initializer, InputInfo, OutputInfo, StateInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.initial import kept_value
 from attndsl.ops import Mismatch
 from attndsl.ops.control import stacked_at
 from attndsl.syntax import tree
+from attndsl.values import List
 
 WHERE = "a state stands in a model, a block, a scope or a repeat; a scan carries values from step to step itself"
 
 
 def declare(node: tree.StateDecl, frame: Frame) -> None:
-    """`state memory: [B, M, width] = zeros`: bind the name to the value at entry, that of this layer in a repeat."""
+    """`state memory: [B, M, width] = zeros`: bind the name to the value at entry, that of this layer in a repeat.
+    Without a type it begins with a tensor, or with a list of tensors: a state for each."""
     place = frame.label(node.name.text, node.name.span)
     _check_place(node, place, frame)
-    type_ = type_of(node.type, frame)
-    initializer = state_value(node, type_, frame)
+    if node.type is not None:
+        frame.states[node.name.text] = [_declared(node, place, type_of(node.type, frame), None, frame)]
+        return
+    given = frame.evaluated(node.init)
+    if not has_tensors(given.value):
+        message = f"a state without a type begins with a tensor or a list of tensors, and not {describe(given.value)}"
+        way = f"write its type, as in `state {node.name.text}: [B, width] = zeros`"
+        raise error("E0104", message, node.init.span, help=way)
+    places = [place.inside(str(i)) for i in range(len(given.each))] if isinstance(given.value, List) else [place]
+    kept = [_declared(node, at, each.type, each, frame) for at, each in zip(places, given.each, strict=True)]
+    reads = tuple(each.read for each in kept)
+    frame.bind(node.name.text, List.of(reads) if isinstance(given.value, List) else reads[0], node.name.span)
+    frame.states[node.name.text] = kept
+
+
+def _declared(node: tree.StateDecl, place: Place, type_: Type, first: Evaluated | None, frame: Frame) -> Kept:
+    """One state of a declaration, bound to the name; `first` is what it begins with, where that is a tensor."""
+    initializer = state_value(node, type_, frame, first)
     span, elaborator = node.span, frame.elaborator
     new = PendingParameter(place.path, type_, initializer, place.loops, node.name.span, frame.site, "state")
     note(new, elaborator.state_places)
@@ -50,19 +68,36 @@ def declare(node: tree.StateDecl, frame: Frame) -> None:
         read = _layer(state, [variable.value for variable in place.loops], frame.builder)
         here[state] = Kept(state, frame.name(read, place.path), frame.builder)
     frame.bind(node.name.text, here[state].read, node.name.span)
-    frame.states[node.name.text] = here[state]
+    return here[state]
 
 
 def write(node: tree.StateWrite, frame: Frame) -> None:
-    """`memory <- …`: what the state is at the next call."""
-    kept = _find(node.name, frame)
-    state = kept.state
+    """`memory <- …`: what the state is at the next call; of a list of states, a list."""
+    states = _find(node.name, frame)
+    for kept in states:
+        _check_write(kept, node, frame)
+    given = frame.licensing().evaluated(node.value)
+    values = given.each if len(states) > 1 or isinstance(given.value, List) else (lift(given, frame),)
+    if len(values) != len(states):
+        counts = f"{len(states)} state{'s' if len(states) != 1 else ''}, and this is {describe(given.value)}"
+        raise error("E0113", f"`{node.name.text}` is a list of {counts}", given.span)
+    for kept, value in zip(states, values, strict=True):
+        tensor, state = value.tensor, kept.state
+        if frame.equal:
+            tensor = unsettled(tensor, state.type.axes, frame, node.span)
+        made = Evaluated(tensor, given.span, given.expression)
+        kept.next = as_written(made, state.type, state.span, frame, node.span)
+        kept.at = frame.at(node.span)
+
+
+def _check_write(kept: Kept, node: tree.StateWrite, frame: Frame) -> None:
+    """Raises E0115 where a state is written in another body than its own, or again."""
     if kept.builder is not frame.builder:
         raise error(
             "E0115",
             f"`{node.name.text}` is written in every iteration of a loop in which it is not declared",
             node.span,
-            other=Label(state.span, "declared here"),
+            other=Label(kept.state.span, "declared here"),
             help="let the loop carry the value, and write the state after it; or declare the state in the body of "
             "the `repeat`: each layer has its own then",
         )
@@ -76,18 +111,12 @@ def write(node: tree.StateWrite, frame: Frame) -> None:
             raise error("E0115", message, again, help=(_ONCE, "or apply two layers, each with a state of its own"))
         first = Label(kept.at, "first here")
         raise error("E0115", f"`{node.name.text}` is written twice", again, other=first, help=_ONCE)
-    given = lift(frame.licensing().evaluated(node.value), frame)
-    value = given.tensor
-    if frame.equal:
-        value = unsettled(value, state.type.axes, frame, node.span)
-    kept.next = as_written(Evaluated(value, given.span, given.expression), state.type, state.span, frame, node.span)
-    kept.at = frame.at(node.span)
 
 
 _ONCE = "a call writes a state once: a read gives the value at entry all along; compute the last value, and write that"
 
 
-def _find(name: tree.Identifier, frame: Frame) -> Kept:
+def _find(name: tree.Identifier, frame: Frame) -> Sequence[Kept]:
     at: Frame | None = frame
     while at is not None:
         if name.text in at.states:
@@ -157,7 +186,7 @@ def _taken(node: tree.StateDecl, place: Place, type: Type, initializer: Initiali
     read = top.emit(ops.Given(), value, default)
     text = " ".join(node.init.span.text.split())
     elaborator.inputs[name] = InputInfo(name, value, True, (), None, node.name.span, text)
-    return PendingState(name, type, read, tuple(loops), node.type.span)
+    return PendingState(name, type, read, tuple(loops), (node.type or node.init).span)
 
 
 def _layer(state: PendingState, indices: Sequence[Value], builder: Builder) -> Value:

@@ -179,7 +179,8 @@ class Uniform(Op):
 class Dropout(Op):
     """In training each element is kept with probability 1 - p and then divided by it, else 0 (Srivastava et al., 2014);
     outside training x itself. Where `p` is None, a second operand is the probability, a scalar; it gets no gradient,
-    and nothing is left of x at 1 or more."""
+    and nothing is left of x at 1 or more. Along the `shared` axes there is one draw for all elements (Gal and
+    Ghahramani, 2016)."""
 
     name = "dropout"
     operands = ("x", "rate?")
@@ -188,9 +189,11 @@ class Dropout(Op):
     role = "dropout"
     p: float | None
     site: str
+    shared: tuple[Axis, ...] = ()
 
     def infer(self, x: Type, *rate: Type) -> Type:
         rules.number(x, 0, self.name)
+        rules.has(x, self.shared, 0, self.name)
         if rate != (() if self.p is not None else (Type(FLOAT),)):
             raise Mismatch("E0204", "the probability of `dropout` is one float, a number or a tensor", (1,))
         if self.p is not None and not 0 <= self.p < 1:
@@ -204,7 +207,9 @@ class Dropout(Op):
         if not call.training or p == 0:
             return None
         draw = generator(call.seed, call.step, self.site, call.indices)
-        keep = draw.random(call.shape(type), np.float32) >= np.float32(p)
+        shape = call.shape(type)
+        drawn = [1 if axis in self.shared else length for axis, length in zip(type.axes, shape, strict=True)]
+        keep = np.broadcast_to(draw.random(drawn, np.float32) >= np.float32(p), shape)
         found: Array = keep * np.array(1 / (1 - p) if p < 1 else 0, call.float_dtype)
         return found
 

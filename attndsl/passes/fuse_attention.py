@@ -122,6 +122,9 @@ def _use(algebra: Algebra, root: Node, softmax: Node) -> _Use:
             return use
         if isinstance(node.op, Dropout) and node.op.p is None:
             raise Refusal("the rate of the dropout is a tensor, not a number", node, 3)
+        if isinstance(node.op, Dropout) and node.op.shared:
+            along = ", ".join(axis.name for axis in node.op.shared)
+            raise Refusal(f"the dropout has one draw for all elements along [{along}]", node, 3)
         if isinstance(node.op, Dropout) and use.dropout is None:
             use.dropout = node.op
         elif isinstance(node.op, Rename):

@@ -243,7 +243,8 @@ def _statement(node: tree.Statement, indent: str) -> list[str]:
             head = f"{indent}param {node.name.text}: {_type(node.type)}"
             return [head if node.init is None else _given(f"{head} =", node.init, indent)]
         case tree.StateDecl():
-            return [_given(f"{indent}state {node.name.text}: {_type(node.type)} =", node.init, indent)]
+            of = f": {_type(node.type)}" if node.type is not None else ""
+            return [_given(f"{indent}state {node.name.text}{of} =", node.init, indent)]
         case tree.StateWrite():
             return [_given(f"{indent}{node.name.text} <-", node.value, indent)]
         case tree.RequireDecl():

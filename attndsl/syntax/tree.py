@@ -325,10 +325,10 @@ class ParamDecl(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateDecl(Tree):
-    """`state memory: [B, M, width] = zeros`."""
+    """`state memory: [B, M, width] = zeros`; `state states = first`, of the types that the tensors have."""
 
     name: Identifier
-    type: TypeTree
+    type: TypeTree | None
     init: Expr
 
 

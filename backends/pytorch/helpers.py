@@ -44,12 +44,14 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options).masked_fill(nothing, 0.0)
 ''',
     "dropout": '''
-def dropout(x: Tensor, rate: Tensor, training: bool) -> Tensor:
-    """Dropout at a rate that is a tensor."""
+def dropout(x: Tensor, rate: Tensor | float, training: bool, shared: tuple[int, ...] = ()) -> Tensor:
+    """Dropout at a rate that may be a tensor, with one draw along the dimensions that are shared."""
     if not training:
         return x
-    kept = torch.rand(x.shape, device=x.device) >= rate
-    return x * torch.where(kept, 1 / (1 - rate), 0.0).to(x.dtype).detach()
+    shape = [1 if at in shared else length for at, length in enumerate(x.shape)]
+    kept = torch.rand(shape, device=x.device) >= rate
+    scale = torch.as_tensor(1 / (1 - rate), dtype=x.dtype, device=x.device).detach()
+    return x * torch.where(kept, scale, 0.0)
 ''',
     "int_power": '''
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:

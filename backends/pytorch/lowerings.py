@@ -273,8 +273,11 @@ def lower_uniform(site: Site) -> Expr:
 
 def lower_dropout(site: Site) -> Expr:
     x, p = site.floating(0), site.op.p
-    if p is None:
-        return function(site.function.helper("dropout"), x.text, site.floating(1).text, "self.training")
+    if p is None or site.op.shared:
+        rate = site.floating(1).text if p is None else number(p).text
+        dims = tuple(site.node.output.type.axes.index(axis) for axis in site.op.shared)
+        along = [f"shared={dims}"] if dims else []
+        return function(site.function.helper("dropout"), x.text, rate, "self.training", *along)
     return function("F.dropout", x.text, number(p).text, "self.training") if p else x
 
 

@@ -408,6 +408,7 @@ def _generators() -> list[Sample]:
         sample(g.Uniform(axes("B T"), "u")),
         sample(g.Dropout(0.0, "d"), "float B T"),
         sample(g.Dropout(0.5, "d"), "float B T"),
+        sample(g.Dropout(0.5, "d", axes("T")), "float B T"),
         sample(g.Dropout(None, "d"), "float B T", "float", makers={1: fixed(0.5)}, smooth=False),
         *(sample(control.Given(), f"{dtype} B T", f"{dtype} B T") for dtype in ("float", "int", "bool")),
         sample(control.Given(), "float", "float"),

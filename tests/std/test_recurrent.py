@@ -272,3 +272,70 @@ def test_a_highway_carries_what_its_gate_says(backend: str) -> None:
     new = np.maximum(x @ given["way.transform.weight"] + given["way.transform.bias"], 0)
     found = model.run({"x": x}, backend=backend, dtype="float64", weights=given)["y"]
     np.testing.assert_allclose(found, g * x + (1 - g) * new, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("cell", ["lstm_cell(width)", "gru_cell(width)"])
+def test_kept_states_go_on_where_the_last_call_stopped(backend: str, cell: str) -> None:
+    model = attndsl.parse(f"""model M(width=4, depth=2) {{
+  input x: [B, T, width]
+  repeat layer in depth {{
+    x = recurrent({cell}, kept=true)(x) as rnn
+  }}
+  output y = x
+}}""")
+    x = drawn(2, 6, WIDTH)
+    whole = model.run({"x": x}, backend=backend, dtype="float64")
+    first = model.run({"x": x[:, :4]}, backend=backend, dtype="float64")
+    second = model.run({"x": x[:, 4:]}, states=first.states, backend=backend, dtype="float64")
+    np.testing.assert_allclose(np.concatenate([first["y"], second["y"]], 1), whole["y"], atol=1e-12)
+    assert {name.split(".", 1)[1] for name in whole.states} == {
+        f"{i}.rnn.memory.{n}" for i in range(2) for n in range(2 if "lstm" in cell else 1)
+    }
+    for name, state in whole.states.items():
+        np.testing.assert_allclose(second.states[name], state, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("recurrent(gru_cell(4), kept=true, reverse=true)(x)", "from the end of one call to the start of the next"),
+        ("recurrent(gru_cell(4), kept=true, initial=[x[T=0]])(x)", "from the end of one call to the start of the next"),
+    ],
+)
+def test_states_that_cannot_be_kept_are_refused(layer: str, message: str) -> None:
+    with pytest.raises(AttnError, match=message):
+        attndsl.parse(f"model M(width=4) {{\n  input x: [B, T, width]\n  output y = {layer}\n}}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "message"),
+    [
+        ("state s = 3", "E0104", "a state without a type begins with a tensor or a list of tensors"),
+        ("state s = x", "E0104", "a tensor that the inputs decide"),
+        ("state s = defaults(lstm_cell(4), [B, width])\n  s <- [x[T=0]]", "E0113", "`s` is a list of 2 states"),
+    ],
+)
+def test_a_list_of_states_begins_with_tensors_and_is_written_as_a_list(statement: str, code: str, message: str) -> None:
+    with pytest.raises(AttnError, match=message) as refused:
+        attndsl.parse(f"model M(width=4) {{\n  input x: [B, T, width]\n  {statement}\n  output y = x\n}}")
+    assert [d.code for d in refused.value.diagnostics] == [code]
+
+
+def test_dropout_with_one_draw_along_axes_drops_the_same_elements_there() -> None:
+    model = attndsl.parse("""model M(width=50) {
+  input x: [B, T, width]
+  output y = dropout(x, 0.5, shared=T)
+  output z = dropout(x, 0.5, shared=[B, T])
+}""")
+    x = np.ones((2, 4, 50), np.float32)
+    for backend in ("numpy", "torch"):
+        program = model.program(backend)
+        assert (program.run({"x": x})["y"] == 1).all()
+        found = program.run({"x": x}, training=True)
+        y, z = found["y"], found["z"]
+        assert set(np.unique(y)) == {0, 2}
+        assert (y == y[:, :1]).all()
+        assert (y[0] != y[1]).any()
+        assert (z == z[:1, :1]).all()
+        assert 10 < (z[0, 0] == 0).sum() < 40
