@@ -52,7 +52,7 @@ cases=[0, 1, 0, 1], carried=1, stacked=[depth]) in h at m.attn:9:1 {
     given %11: int[], %12: float[B, T, width]
     %13: float[B, S=T from -M, width] = rename(%12, old=T, new=S=T from -M)
     %14: float[B, T, width] = rename(%13, old=S=T from -M, new=T)
-    %15: float[B, T, width] = dropout(%14, p=0.1, site="h.*.d")
+    %15: float[B, T, width] = dropout(%14, p=0.1, site="h.*.d", shared=[])
     %16: float[B, width] = mean(%15, over=[T])
     give %15, %16
   }

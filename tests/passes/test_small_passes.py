@@ -107,7 +107,7 @@ NOTHING = {  # what does nothing goes: the output is the input itself
     ),
     "all of it": "%3: float[B, T, width] = slice(%0, axis=T, start=0, target=T)",
     "repeated along nothing": "%3: float[B, T, width] = broadcast(%0, axes=[B, T, width])",
-    "dropout of nothing": '%3: float[B, T, width] = dropout(%0, p=0.0, site="d")',
+    "dropout of nothing": '%3: float[B, T, width] = dropout(%0, p=0.0, site="d", shared=[])',
     "the same either way": (
         "%4: int[] = constant(value=2)\n%2: bool[B, T] = lt(%1, %4)\n%3: float[B, T, width] = where(%2, %0, %0)"
     ),
@@ -241,8 +241,8 @@ def test_common_subexpressions():
 
 def test_dropout_and_layouts_are_not_common():
     body = """\
-%2: float[B, T, width] = dropout(%0, p=0.5, site="a")
-%3: float[B, T, width] = dropout(%0, p=0.5, site="b")
+%2: float[B, T, width] = dropout(%0, p=0.5, site="a", shared=[])
+%3: float[B, T, width] = dropout(%0, p=0.5, site="b", shared=[])
 %4: int[T] = range(axis=T)
 %5: int[S=T] = range(axis=S=T)
 %6: int[T, S=T] = add(%4, %5)
@@ -289,7 +289,7 @@ def test_hoisting():
   %14: float[T] = sum(%13, over=[S=T])
   %15: float[B, T, width] = mul(%5, %14)
   %16: float[B, T, width] = mul(%15, %11)
-  %17: float[B, T, width] = dropout(%0, p=0.5, site="d")
+  %17: float[B, T, width] = dropout(%0, p=0.5, site="d", shared=[])
   %18: float[B, T, width] = add(%16, %17)
   %20: float[B, T, width] = mul(%18, %12)"""
     before = graph(REPEAT.format(inner), "%30")
