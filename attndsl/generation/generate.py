@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer
@@ -39,9 +39,11 @@ def generate(
     """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
-    A prompt longer than the model's context is cut to its end, and past the context the oldest tokens fall away; `say`
-    is told either once. Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742,
-    E0744 (the run does not go on with a text).
+    A model that keeps states of its rows reads the prompt once, in segments as long as in training, and then each token
+    by itself: what came before is in the states, so that every token costs the same. Any other reads the whole text
+    anew for each token: a prompt longer than its context is cut to its end, and past the context the oldest tokens fall
+    away; `say` is told either once. Raises E0740 (values), E0741 (a prompt that is not text, logits that are not
+    numbers), E0742, E0744 (the run does not go on with a text).
     """
     require_fit(run, "generate", Use.CONTINUE)
     sampling = Sampling(temperature, top_k, top_p, seed)
@@ -53,56 +55,89 @@ def generate(
     output = next_token_logits(run.graph, shown, tokenizer.vocab)
     context = most(run.graph, shown)
     window = encode_prompt(tokenizer, prompt)
+    program = run.program(backend, device)
+    if len(run.graph.shared_states) < len(run.graph.states):
+        reading: Reading = _InStates(run, program, output, min(run.recipe.length, context or run.recipe.length))
+        return _pieces(tokenizer, reading, window, tokens, sampling)
     if context is not None and len(window) > context:
         say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
         window = window[-context:]
-    program = run.program(backend, device)
-    return _pieces(run, tokenizer, program, output.name, window, context, tokens, sampling, say)
+    return _pieces(tokenizer, _InWindow(run, program, output, context, say), window, tokens, sampling)
 
 
 def _pieces(
-    run: Run,
-    tokenizer: Tokenizer,
-    program: Program,
-    output: str,
-    window: list[int],
-    context: int | None,
-    tokens: int,
-    sampling: Sampling,
-    say: Callable[[str], None],
+    tokenizer: Tokenizer, reading: Reading, prompt: Sequence[int], tokens: int, sampling: Sampling
 ) -> Iterator[str]:
-    streamer = tokenizer.streamer(window)
+    streamer, new = tokenizer.streamer(prompt), prompt
     end = tokenizer.separator  # where it is not a character that texts are full of
     if tokenizer.kind in ("bytes", "chars") and end not in tokenizer.special.values():
         end = None
-    slid = False
     for index in range(tokens):
-        if context is not None and len(window) > context:
-            if not slid:
-                say(f"the text is past the model's context of {context:,} tokens: the oldest are dropped from here on")
-                slid = True
-            window = window[-context:]
         # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
-        token = sampling.choose(_last_logits(run, program, output, window)[: tokenizer.vocab], index)
+        token = sampling.choose(reading.after(new)[: tokenizer.vocab], index)
         if token == end:
             break
-        window.append(token)
+        new = [token]
         if piece := streamer.push(token):
             yield piece
     if piece := streamer.finish():
         yield piece
 
 
-def _last_logits(run: Run, program: Program, output: str, window: list[int]) -> Array:
-    """The logits after the last token, `[vocab]`."""
-    name = run.recipe.objective.roles["tokens"]
-    logits = program.run({name: np.array([window], dtype=np.int64)}, [output])[output]
-    info = next(info for info in run.graph.outputs if info.name == output)
-    axes = next(i for i in run.graph.inputs if i.name == name).value.type.axes
-    place = [*(info.value.type.index(axis) for axis in axes)]
-    moved = np.moveaxis(logits, place, range(len(axes)))
-    last: Array = moved[0, -1]
-    return last
+class Reading:
+    """A text as the model reads it on."""
+
+    def __init__(self, run: Run, program: Program, output: OutputInfo) -> None:
+        self.program, self.output = program, output.name
+        self.input = run.recipe.objective.roles["tokens"]
+        axes = next(i for i in run.graph.inputs if i.name == self.input).value.type.axes
+        self.places = [output.value.type.index(axis) for axis in axes]
+
+    def after(self, tokens: Sequence[int]) -> Array:
+        """The logits after these further tokens, `[vocab]`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def run(self, tokens: Sequence[int], states: Mapping[str, Array] | None = None) -> tuple[Array, dict[str, Array]]:
+        """The logits after the last of the tokens, and the states."""
+        results = self.program.run({self.input: np.array([tokens], dtype=np.int64)}, [self.output], states=states)
+        last: Array = np.moveaxis(results[self.output], self.places, range(len(self.places)))[0, -1]
+        return last, results.states
+
+
+class _InWindow(Reading):
+    """By a model without states of rows: all of the text that its `context` holds, for each token anew."""
+
+    def __init__(
+        self, run: Run, program: Program, output: OutputInfo, context: int | None, say: Callable[[str], None]
+    ) -> None:
+        super().__init__(run, program, output)
+        self.context, self.say = context, say
+        self.window: list[int] = []
+        self.slid = False
+
+    def after(self, tokens: Sequence[int]) -> Array:
+        self.window += tokens
+        if self.context is not None and len(self.window) > self.context:
+            if not self.slid:
+                what = f"the text is past the model's context of {self.context:,} tokens"
+                self.say(f"{what}: the oldest are dropped from here on")
+                self.slid = True
+            self.window = self.window[-self.context :]
+        return self.run(self.window)[0]
+
+
+class _InStates(Reading):
+    """By a model that keeps states: what is new, in segments of at most `segment` tokens."""
+
+    def __init__(self, run: Run, program: Program, output: OutputInfo, segment: int) -> None:
+        super().__init__(run, program, output)
+        self.segment = segment
+        self.states: dict[str, Array] | None = None
+
+    def after(self, tokens: Sequence[int]) -> Array:
+        for start in range(0, len(tokens), self.segment):
+            logits, self.states = self.run(tokens[start : start + self.segment], self.states)
+        return logits
 
 
 def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:
