@@ -2,6 +2,8 @@
 
 --inputs takes an .npz file as `numpy.savez` writes it; without it, example inputs are drawn at --size. -o writes an
 .npz file with every output that the inputs allow. --dump ADDRESS adds any labelled value: h.3.attn, h.3.attn.score.
+A model with states begins with its initial ones, or with those in --state-in; --state-out writes those for the next
+run, which goes on from there.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import (
     Parser,
+    Usage,
     add_backend,
     add_dtype,
     add_output,
@@ -35,6 +38,8 @@ def configure(parser: Parser) -> None:
     add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
     add_weights(parser)
     add_output(parser, "write the outputs to this .npz file")
+    parser.add_argument("--state-in", metavar="FILE", type=path, help="begin with the states in this file")
+    parser.add_argument("--state-out", metavar="FILE", type=path, help="write the states to this file (safetensors)")
     parser.add_argument(
         "--dump",
         metavar="ADDRESS",
@@ -53,17 +58,30 @@ def run(args: Any) -> int:
     from attndsl.running import backends
     from attndsl.running.inputs import example_inputs
 
-    if args.output:
-        checked(args.output)  # before anything is computed
+    for target in (args.output, args.state_out):
+        if target:
+            checked(target)  # before anything is computed
     file = inputs_file(args.inputs, args.sizes)
     graph, weights = load_with_weights(args.spec, args.settings, args.weights)
     # Before parameters are drawn, which may take a while.
     inputs = read_inputs(file, graph) if file else example_inputs(graph, args.sizes or None, seed=args.seed)
     backend = backends.chosen(args.backend)
     program = backend.program(graph, dtype=args.dtype, device=args.device, parameters=weights, seed=args.seed)
-    outputs = program.run(inputs, seed=args.seed, dump=tuple(args.dump))
+    states = None
+    if args.state_in or args.state_out:
+        from attndsl.running.state_files import read_states, write_states
+
+        if not graph.states:
+            option = "--state-in" if args.state_in else "--state-out"
+            raise Usage(f"`{option}` is for a model with states, and `{graph.name}` has none", "leave it out")
+        parameters = program.parameters()
+        states = read_states(args.state_in, graph, parameters) if args.state_in else None
+    outputs = program.run(inputs, states=states, seed=args.seed, dump=tuple(args.dump))
     for name, array in outputs.items():
         print(_line(name, array))
+    if args.state_out:
+        write_states(args.state_out, outputs.states, graph, parameters)
+        print(f"wrote {args.state_out}")
     if args.output:
         write_arrays(outputs, args.output)
         print(f"wrote {args.output}")

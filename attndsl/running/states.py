@@ -73,6 +73,10 @@ def with_states(
     """The inputs of a call, and those that its states are; `shared` are the stacks of states that come with the
     parameters, for a call that is given none. Raises E0815 for states that are missing, unknown, of another shape or
     dtype than the model and the inputs say."""
+    for name in graph.state_names:
+        if name in inputs:
+            help = "give what a call returned: `run(inputs, states=results.states)`"
+            raise error("E0815", f"`{name}` is a state and no input", help=help)
     if states is None:
         return {**shared, **inputs} if shared else inputs
     if not graph.states:
