@@ -276,9 +276,11 @@ class Model:
         E0801 to E0803 for inputs that do not fit, E0815 for states.
         """
         from attndsl.running.inputs import as_arrays, check_inputs
+        from attndsl.running.states import refuse_as_inputs
 
         given = as_arrays(self.graph, inputs) if inputs is not None else self.examples()
         if inputs is not None:
+            refuse_as_inputs(self.graph, given)
             check_inputs(self.graph, given)  # before parameters are drawn, which may take a while
         asked = (backend, os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None, dtype, device, seed)
         if self._program is None or self._program[0] != asked or isinstance(weights, Mapping):

@@ -56,7 +56,9 @@ def inputs_file(path: str | None, sizes: Mapping[str, int]) -> ArrayFile | None:
 def read_inputs(file: ArrayFile, graph: Graph) -> dict[str, Array]:
     """The arrays of a file, which are held against the graph's inputs by name and shape before they are read."""
     from attndsl.running.inputs import check_inputs, check_shapes
+    from attndsl.running.states import refuse_as_inputs
 
+    refuse_as_inputs(graph, file.stated)
     check_shapes(graph, file.stated)
     arrays = {name: file.read(name) for name in file.stated}
     check_inputs(graph, arrays)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attndsl.addresses import filled
 from attndsl.comparison import tolerance
 from attndsl.comparison.expose import ValuePlace, exposed, graph_of, places
-from attndsl.comparison.report import ComparedArray, Divergence
+from attndsl.comparison.report import VALUES, ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, INT, Graph, Node
@@ -46,10 +46,10 @@ def locate(
     single = sides.single(graph, weights)
     judged = sides.judged(graph, weights)
     found = None
-    if any(not row.ok and row.kind == "output" for row in rows):
+    if any(not row.ok and row.kind in VALUES for row in rows):
         around = greatest((*inputs.values(), *weights.values()))
         found = _first_value(sides, graph, reference, single, judged, inputs, sizes, around)
-    if found is None and any(not row.ok and row.kind != "output" for row in rows):
+    if found is None and any(not row.ok and row.kind not in VALUES for row in rows):
         found = _first_gradient(sides, graph, reference, inputs, sizes)
     return found
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from attndsl.comparison import tolerance
 from attndsl.comparison.draws import draw, handed_in
-from attndsl.comparison.report import ComparedArray, Comparison
+from attndsl.comparison.report import VALUES, ComparedArray, Comparison
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest, rounded
 from attndsl.graph import BOOL, INT, Graph
 from attndsl.lazy import np
 from attndsl.records import dataclass
+from attndsl.running.states import stacks_of
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array, Program
@@ -55,11 +56,17 @@ def compare(
     drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
     shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
 
+    right_side = sides.reference(graph, shared)
+    if graph.states:  # a call that goes on says more than one that begins
+        stacks = stacks_of(graph, right_side.run(given).states)
+        given |= {name: rounded(array, dtype) for name, array in stacks.items()}
     trial = _Trial(graph, given, seed, gradients, frozenset(info.name for info in draws))
-    exact, found = trial.run(sides.reference(graph, shared)), trial.run(sides.judged(graph, shared))
+    exact, found = trial.run(right_side), trial.run(sides.judged(graph, shared))
     cost = exact if dtype == "float64" else trial.run(sides.single(graph, shared))
     exact = {key: as_held(array, dtype) for key, array in exact.items()}
-    upstream = trial.cotangents({name: array for (kind, name), array in exact.items() if kind == "output"})
+    values = {name: array for (kind, name), array in exact.items() if kind == "output"}
+    states = {address: array for (kind, address), array in exact.items() if kind == "state"}
+    upstream = trial.cotangents({**values, **stacks_of(graph, states)})
     scales = greatest((*given.values(), *shared.values())), greatest(upstream.values())
     rows = tuple(_rows(graph, dtype, exact, found, cost, *scales))
     divergence = None
@@ -90,9 +97,11 @@ class _Trial:
     draws: frozenset[str]  # inputs that the author does not know
 
     def run(self, program: Program) -> Arrays:
-        outputs = program.run(self.inputs)
-        found = {("output", name): array for name, array in outputs.items()}
+        results = program.run(self.inputs)
+        found = {("output", name): array for name, array in results.items()}
+        found |= {("state", address): array for address, array in results.states.items()}
         if self.gradients:
+            outputs = {**results, **stacks_of(self.graph, results.states)}
             _, parameters, floats = program.gradients(self.inputs, self.cotangents(outputs))
             found |= {("gradient", name): array for name, array in parameters.items()}
             found |= {("input gradient", name): array for name, array in floats.items() if name not in self.draws}
@@ -117,21 +126,22 @@ def _rows(
         names = ", ".join(sorted(name for _, name in exact.keys() ^ found.keys()))
         raise AssertionError(f"the two sides give different arrays: {names}")
     whole = {("output", info.name) for info in graph.outputs if info.value.type.dtype in (INT, BOOL)}
-    overall = max((largest(array) for (kind, _), array in exact.items() if kind != "output"), default=0.0)
+    whole |= {("state", a) for info in graph.states if info.type.dtype in (INT, BOOL) for a in info.addresses()}
+    overall = max((largest(array) for (kind, _), array in exact.items() if kind not in VALUES), default=0.0)
     noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
-    around = max(given, greatest(array for (kind, _), array in exact.items() if kind == "output"))
+    around = max(given, greatest(array for (kind, _), array in exact.items() if kind in VALUES))
     rows = []
     for (kind, name), true in exact.items():
         difference, size, own = distance(true, found[kind, name]), largest(true), distance(true, cost[kind, name])
         if (kind, name) in whole:
             allowed = 0.0
-        elif kind == "output":
+        elif kind in VALUES:
             allowed = tolerance.for_output(dtype, size, own, around)
         else:
             allowed = tolerance.for_gradient(dtype, size, own, overall, upstream)
         relative = (
             None
-            if size <= noise and kind != "output"
+            if size <= noise and kind not in VALUES
             else difference / size
             if size
             else 0.0

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 SCHEMA = "attndsl.compare/1"
 
 
+VALUES = ("output", "state")
+"""The kinds of what a model computes, gradients apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComparedArray:
     """One array. `absolute` is the greatest difference between two elements, `relative` that divided by the greatest
     magnitude in the reference (None where the reference is nothing but rounding noise), `tolerance` what `absolute` may
     be. Where one side has a NaN or an infinity and the other has not, both are infinite."""
 
-    kind: str  # "output", "gradient" (by a parameter) or "input gradient"
+    kind: str  # one of `VALUES`, "gradient" (by a parameter) or "input gradient"
     name: str
     shape: tuple[int, ...]
     absolute: float

@@ -40,6 +40,7 @@ LOOKS: dict[str, Look] = {
     "recurrent": Look("recurrent", "#e3d9f2", "#4b2f7a", thickness=2.4),
     "activation": Look("activation", "#cdebdd", "#00593f"),
     "dropout": Look("dropout", "#ffffff", "#6b6b6b", style="rounded,filled,dashed"),
+    "state": Look("state", "#fff3df", "#7a4b00", shape="cylinder", style="filled"),
     "loss": Look("loss", "#e6e6e6", "#333333", rings=2),
     "block": Look("block", "#ececec", "#4a4a4a"),
     "operation": Look("operation", "#ffffff", "#4a4a4a", style="filled"),

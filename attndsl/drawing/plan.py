@@ -12,6 +12,7 @@ from attndsl.drawing import words
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
+from attndsl.drawing.states import DrawnStates
 from attndsl.graph import INT, Graph, Node, Region, Type, Value, captured
 from attndsl.ops import Constant, Dot, Parameter, Scan, Take
 from attndsl.records import dataclass, field
@@ -69,15 +70,18 @@ class Planner:
         self.made: dict[Value, Node] = {}  # by operations outside closed layers
         self.read: dict[Box, list[str]] = {}  # parameters that are not a layer's own
         self.hidden_dropout = False
+        self.states = DrawnStates(graph)
 
     def plan(self) -> Scene:
         body = PlacedBody(self.graph.body, self.scene.root, "")
-        for info in self.graph.inputs:
+        for info in self.graph.own_inputs:
             lines = (info.name, self.shape(info.value.type), *words.optional(info))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
             self.sources[info.value] = (Origin(box, info.value),)
         self.nodes(body)
-        for output in self.graph.outputs:
+        for at, value in enumerate(body.region.results):
+            self.write_state(body.region, at, self.sources.get(value, ()))
+        for output in self.graph.own_outputs:
             lines = (output.name, self.shape(output.value.type))
             optional = bool(output.needs)
             box = self.box("output", lines, self.scene.root, f"output {output.name}", optional=optional)
@@ -95,6 +99,9 @@ class Planner:
 
     def nodes(self, body: PlacedBody) -> None:
         for node in body.region.nodes:
+            if self.states.takes_out(node):
+                self.read_state(node, body)
+                continue
             own = self.levels.path_of_body(node) if node.regions else ""
             frame, layer = self.place(node.scope, body, own)
             if layer is not None:
@@ -194,6 +201,9 @@ class Planner:
             self.nodes(PlacedBody(region, inner, path))
             carried = [self.sources.get(value, ()) for value in region.results[: len(carried)]]
             emitted = [self.sources.get(value, ()) for value in region.results[len(carried) :]]
+            for at, after in enumerate(emitted):
+                if self.write_state(region, len(carried) + at, after):
+                    emitted[at] = ()
             if isinstance(node.op, Scan):
                 for fork, after in zip(forks, carried, strict=True):
                     self.scene.arrows += [Arrow(s.box, fork, "state", "next step") for s in after if s.box]
@@ -205,6 +215,27 @@ class Planner:
             way_out = self.box("fork", (), frame, f"{path} exit")  # all who read the result read that of the last layer
             self.connect(tuple(Origin(s.box, value, s.address) for s in after), way_out)
             self.sources[value] = (Origin(way_out, value),)
+
+    def read_state(self, node: Node, body: PlacedBody) -> None:
+        """A state at entry: a box in the frame of what reads it."""
+        self.sources[node.output] = ()
+        name = self.states.read(node)
+        if name is None:
+            return
+        frame, _ = self.place(node.scope, body)
+        address = self.states.addresses[name]
+        box = self.box("state", (words.last(address), self.shape(node.output.type)), frame, address)
+        self.states.boxes[name] = box
+        self.sources[node.output] = (Origin(box, node.output),)
+
+    def write_state(self, region: Region, at: int, sources: Sources) -> bool:
+        """Whether a result of a body is what a state becomes; draw the way back to its box."""
+        name = self.states.written.get((region, at))
+        box = self.states.boxes.get(name) if name is not None else None
+        for source in sources if box is not None else ():
+            if source.box is not None and source.box is not box:
+                self.scene.arrows.append(Arrow(source.box, box, "state", "next call"))  # type: ignore[arg-type]
+        return name is not None
 
     # ------------------------------------------------------------ operations outside closed layers
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attndsl.addresses import Box, Indices, covered, loops_of
+from attndsl.addresses import Box, Indices, covered, loops_of, rounds
 from attndsl.diagnostics import error
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
-from attndsl.inspection.kept import KeptValues
-from attndsl.inspection.report import LayerReport, Report, Sharing, Totals
+from attndsl.inspection.kept import BYTES, KeptValues
+from attndsl.inspection.report import LayerReport, Report, Sharing, StateReport, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.passes.decide import Decide
@@ -53,8 +53,16 @@ def inspect(graph: Graph, sizes: Mapping[str, int] | None = None) -> Report:
             LayerReport("", OUTSIDE, "", False, 1, None, None, None, 0, 0, root.flops, root.activation_bytes),
         )  # fmt: skip
     return Report(
-        graph.name, graph.variant, graph.doc, dict(graph.hyperparameters), choices, layers, shared, totals
+        graph.name, graph.variant, graph.doc, dict(graph.hyperparameters), choices, layers, shared, totals,
+        tuple(_states(graph, values)),
     )  # fmt: skip
+
+
+def _states(graph: Graph, sizes: Mapping[str, int]) -> Iterator[StateReport]:
+    for info in graph.states:
+        shape, copies = info.type.shape(sizes), rounds(info.layers)
+        size = BYTES[info.type.dtype] * info.type.count(sizes) * copies
+        yield StateReport(info.address, info.type.dtype, tuple(map(str, info.type.axes)), shape, copies, size)
 
 
 @dataclass(slots=True, eq=False)

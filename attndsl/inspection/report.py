@@ -82,6 +82,29 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StateReport:
+    """What is kept from one call to the next at one address: `copies` layers of `axes` (their lengths are `shape`), and
+    the bytes of all."""
+
+    address: str
+    dtype: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    copies: int
+    bytes: int
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "address": self.address,
+            "dtype": self.dtype,
+            "axes": list(self.axes),
+            "shape": list(self.shape),
+            "copies": self.copies,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Of the whole model. `parameter_bytes` are at float32; `contraction_flops` is the part of `flops` that matrix
     products (attention's included) take."""
@@ -112,6 +135,7 @@ class Report:
     layers: tuple[LayerReport, ...]
     shared: tuple[Sharing, ...]
     totals: Totals
+    states: tuple[StateReport, ...] = ()
 
     def walk(self) -> Iterator[LayerReport]:
         for layer in self.layers:
@@ -135,6 +159,7 @@ class Report:
                 "parameters": "a shared parameter counts once, in the layer that made it",
             },
             "shared": [{"address": item.address, "used_by": list(item.used_by)} for item in self.shared],
+            "states": [state.to_json() for state in self.states],
             "totals": self.totals.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }

@@ -73,6 +73,11 @@ def _totals(report: Report, width: int) -> list[str]:
     lines = []
     for name, value, remark in rows:
         lines += _wrap(remark.split(), f"{name:<{first}}{GAP}{value:>{second}}{GAP}", width)
+    for state in report.states:
+        layers = f" in each of {state.copies} layers" if state.copies > 1 else ""
+        shape = "×".join(map(str, state.shape)) or "scalar"
+        text = f"state {state.address}: {state.dtype}[{', '.join(state.axes)}]{layers}, {shape}, {memory(state.bytes)}"
+        lines += _wrap(text.split(), "", width)
     for item in report.shared:
         users = ", ".join(item.used_by)
         lines += _wrap(f"* {item.address} is shared, counted once; also read by: {users}".split(), "", width)

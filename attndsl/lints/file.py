@@ -69,6 +69,7 @@ def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[
 def _found(reader: BodyReader, scope: FileScope) -> Iterator[Diagnostic]:
     yield from reader.hiding()
     yield from reader.unread()
+    yield from reader.unwritten()
     yield from reader.twists()
     for name, value in reader.given.items():
         if name not in reader.assigned or isinstance(value, tree.Name) or _makes_mask(value, scope):

@@ -1,4 +1,5 @@
-"""Names that nobody reads (W0101), and names that hide others (W0102): what a file's text says, whatever the settings.
+"""Names that nobody reads (W0101), states that nobody writes (W0109), and names that hide others (W0102): what a file's
+text says, whatever the settings.
 
 A body is read from its first statement to its last with what each name may stand for at that point. Both branches of an
 `if` count, and what a repeated body reads from before its start it also reads from the round before.
@@ -24,6 +25,7 @@ class Meaning:
     kind: str  # one of `_UNREAD`, or "size", "counter" or "other", of which nobody needs to read any
     giver: Meaning | None = None
     is_read: bool = False
+    is_written: bool = False  # a state
     products: dict[tuple[str, ...], tuple[tuple[str, ...], Span]] = field(default_factory=dict)
     """How products of its axes are written where it is declared and cut up: in order, by the factors sorted."""
 
@@ -35,6 +37,7 @@ _UNREAD = {
     "input": "the input `{}` is never read",
     "tensor": "the tensor `{}` is never read",
     "parameter": "the parameter `{}` is never read",
+    "state": "the state `{}` is never read",
     "layer": "the layer `{}` is never applied",
     "value": "the value assigned to `{}` is never read",
     "block": "the block `{}` is never used in this file",
@@ -135,6 +138,13 @@ class BodyReader:
             case tree.ParamDecl():
                 self.inside(node)
                 self.assign(node.name, "parameter")
+            case tree.StateDecl():
+                self.inside(node)
+                self.assign(node.name, "state")
+            case tree.StateWrite():
+                self.inside(node)
+                for bound in self.names.get(node.name.text, ()):
+                    bound.is_written = True
             case tree.InputDecl():
                 self.input(node)
             case tree.OutputDecl():  # which users name; it may be called like a hyperparameter
@@ -231,6 +241,16 @@ class BodyReader:
         for bound in self.made.values():
             if not bound.is_read and bound.kind in _UNREAD:
                 yield from unread(bound.name, bound.kind)
+
+    def unwritten(self) -> Iterator[Diagnostic]:
+        for bound in self.made.values():
+            if bound.kind == "state" and not bound.is_written and not bound.name.text.startswith(MEANT):
+                yield warning(
+                    "W0109",
+                    f"the state `{bound.name.text}` is never written",
+                    bound.name.span,
+                    help=f"write what the next call begins with: `{bound.name.text} <- …`",
+                )
 
     def twists(self) -> Iterator[Diagnostic]:
         for term, (name, first) in self.twisted.items():

@@ -73,16 +73,20 @@ def with_states(
     """The inputs of a call, and those that its states are; `shared` are the stacks of states that come with the
     parameters, for a call that is given none. Raises E0815 for states that are missing, unknown, of another shape or
     dtype than the model and the inputs say."""
-    for name in graph.state_names:
-        if name in inputs:
-            help = "give what a call returned: `run(inputs, states=results.states)`"
-            raise error("E0815", f"`{name}` is a state and no input", help=help)
     if states is None:
         return {**shared, **inputs} if shared else inputs
     if not graph.states:
         raise error("E0815", f"`{graph.name}` has no states", help="leave the states out")
     check_states(graph, inputs, states)
     return {**inputs, **stacks_of(graph, states)}
+
+
+def refuse_as_inputs(graph: Graph, names: Iterable[str]) -> None:
+    """Raise E0815 where somebody gives a state among the inputs."""
+    for name in names:
+        if name in graph.state_names:
+            help = "give what a call returned: `run(inputs, states=results.states)`, or `--state-in FILE`"
+            raise error("E0815", f"`{name}` is a state and no input", help=help)
 
 
 def check_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str, Array]) -> None:
@@ -150,4 +154,6 @@ def initial_stacks(graph: Graph, inputs: Mapping[str, Array], dtype: str = "floa
     return {name: found[f"initial {name}"] for name in names}
 
 
-__all__ = ["check_states", "initial_stacks", "shared_stacks", "stacks_of", "states_in", "with_states"]
+__all__ = [
+    "check_states", "initial_stacks", "refuse_as_inputs", "shared_stacks", "stacks_of", "states_in", "with_states",
+]  # fmt: skip

@@ -359,3 +359,26 @@ def test_both_sides_get_the_same_random_numbers(tmp_path, dtype):
     assert all(array.min() >= 0 and rounded(array, "bfloat16").max() < 1 for array in numbers.values())
     values = NumpyProgram(given).run({"x": np.zeros((2, 5, 4)), **numbers})["y"]
     assert len(np.unique(values)) == values.size
+
+
+@pytest.mark.torch
+def test_a_wrong_state_is_found(monkeypatch, tmp_path):
+    """Of the call that is compared, which goes on with the states of another one."""
+    path = tmp_path / "m.attn"
+    path.write_text(
+        "model M(width=3, depth=2) {\n  input x: [B, width]\n  repeat h in depth {\n    state s: [B, width] = zeros\n"
+        "    x = 0.5 * x + s\n    s <- tanh(x)\n  }\n  output y = x\n}\n"
+    )
+    graph = load(str(path), {})
+    _judge(monkeypatch)
+    found = compare(graph, gradients=True)
+    assert found.ok
+    assert [(row.kind, row.name) for row in found.rows] == [
+        ("output", "y"), ("state", "h.0.s"), ("state", "h.1.s"), ("input gradient", "x"),
+    ]  # fmt: skip
+    _judge(monkeypatch, WrongValue())
+    found = compare(graph)
+    assert [row.ok for row in found.rows] == [True, False, False]
+    assert found.divergence is not None
+    assert found.divergence.operation == "tanh"
+    assert found.divergence.spans[0].line == 6

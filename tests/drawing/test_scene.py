@@ -375,3 +375,43 @@ def test_a_layer_that_is_applied_to_what_was_made_of_its_result_is_two_boxes() -
         ("input x", "f"), ("f", "concat"), ("input x", "concat"), ("concat", "f #2"), ("f #2", "output z"),
     }  # fmt: skip
     assert arrows(scene, "tie") == {("f", "f #2")}
+
+
+MEMORY = """
+block delayed(x: [*, D]) -> [*, D] {
+  state last: [*, D] = zeros
+  last <- x
+  return linear(x + last, D)
+}
+model M(width=4, depth=2, M=3) {
+  input x: [B, T, width]
+  state total: [B, width] = zeros
+  total <- total + mean(x, over=T)
+  repeat h in depth {
+    state memory: [B, M, width] = zeros
+    past = concat(memory, x, over=[M, T] -> K)
+    x += attention(x, past, 2, mask=causal) as attn
+    memory <- past[K=T:]
+    x += x |> delayed as del
+  }
+  output y = x + total
+}
+"""
+
+
+def test_a_state_stands_where_it_is_read_with_its_way_back() -> None:
+    scene = scene_of(elaborate(open_text(MEMORY), {}))
+    assert {b.id: b.lines for b in scene.boxes if b.kind == "state"} == {
+        "total": ("total", "[B, width]"),
+        "h.*.memory": ("memory", "[B, M, width]"),
+        "h.*.del.last": ("last", "[B, T, width]"),
+    }
+    assert [b.frame.kind for b in scene.boxes if b.kind == "state"] == ["root", "repeat", "repeat"]
+    assert arrows(scene, "state") == {
+        ("add", "total"),
+        ("h.*.slice", "h.*.memory"),
+        ("add #2", "h.*.del.last"),
+    }
+    assert {a.label for a in scene.arrows if a.kind == "state"} == {"next call"}
+    assert {("h.*.memory", "h.*.concat"), ("h.*.del.last", "h.*.del")} <= arrows(scene, "flow")
+    assert not [b for b in scene.boxes if b.kind in ("input", "output") and b.lines[0] not in ("x", "y")]

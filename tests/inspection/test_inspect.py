@@ -186,7 +186,7 @@ def test_json_has_a_schema_and_every_layer() -> None:
     data = json.loads(json.dumps(report.to_json()))
     assert data["schema"] == "attndsl.inspect/1"
     assert set(data) == {
-        "schema", "model", "variant", "doc", "hyperparameters", "sizes", "conventions", "shared", "totals", "layers",
+        "schema", "model", "variant", "doc", "hyperparameters", "sizes", "conventions", "shared", "states", "totals", "layers",
     }  # fmt: skip
     assert data["totals"]["parameters"] == 124_439_808
     assert data["hyperparameters"]["width"] == 768
@@ -249,3 +249,29 @@ model M(width=8) {
     assert report.totals.activation_bytes == 4 * 3 * 16
     assert layers["short"].activation_bytes == 0
     assert report.totals.parameters == 8 * 16 + 16 + 16 * 8 + 8 + 8 * 8 + 8
+
+
+def test_states_are_listed_with_their_axes(tmp_path: Path) -> None:
+    text = """model M(width=4, depth=3, M=5) {
+  input x: [B, T, width]
+  state seen: int[B] = 0
+  seen <- seen + T
+  repeat h in depth {
+    state memory: [B, M, width] = zeros
+    past = concat(memory, x, over=[M, T] -> K)
+    x += attention(x, past, 2) as attn
+    memory <- past[K=T:]
+  }
+  output y = x
+  output z = seen
+}
+"""
+    report = inspect(load(write(tmp_path, text)), {"B": 2, "T": 7})
+    assert [(s.address, s.dtype, s.axes, s.shape, s.copies, s.bytes) for s in report.states] == [
+        ("seen", "int", ("B",), (2,), 1, 16),
+        ("h.*.memory", "float", ("B", "M", "width"), (2, 5, 4), 3, 480),
+    ]
+    shown = render_tree(report)
+    assert "state seen: int[B], 2, 16 B" in shown
+    assert "state h.*.memory: float[B, M, width] in each of 3 layers, 2×5×4, 480 B" in shown
+    assert report.to_json()["states"][1]["axes"] == ["B", "M", "width"]
