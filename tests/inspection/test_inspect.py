@@ -186,7 +186,8 @@ def test_json_has_a_schema_and_every_layer() -> None:
     data = json.loads(json.dumps(report.to_json()))
     assert data["schema"] == "attndsl.inspect/1"
     assert set(data) == {
-        "schema", "model", "variant", "doc", "hyperparameters", "sizes", "conventions", "shared", "states", "totals", "layers",
+        "schema", "model", "variant", "doc", "hyperparameters", "sizes", "conventions", "shared", "states", "totals",
+        "layers",
     }  # fmt: skip
     assert data["totals"]["parameters"] == 124_439_808
     assert data["hyperparameters"]["width"] == 768
