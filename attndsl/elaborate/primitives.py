@@ -403,6 +403,6 @@ CONSTANTS: dict[str, CompileTimeValue] = {
 }
 
 INITIALIZERS = {name for name, value in CONSTANTS.items() if isinstance(value, Initializer)} | {
-    name for name, rule in FORMS.items() if rule.build is _initializer
+    name for name, rule in FORMS.items() if rule.build in (_initializer, _uniform)
 }
 """What a parameter can start from, by name."""

@@ -133,6 +133,7 @@ class Family:
     hub: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]] = field(
         default_factory=dict
     )  # (tensors, configuration) as saved → as the hub has them
+    canonical: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict  # what an export reproduces of its tensors
     buffers: tuple[str, ...] = ()  # the oracle's buffers that are parameters of the spec
     ungraded: tuple[
         str, ...
@@ -293,6 +294,8 @@ class Trial:
             names = {item.full_name(True), item.full_name(False)} & by_name.keys()
             for name in names - used:
                 used.add(name)
+                if not item.is_first:  # ours is the sum, by which the gradient is that by either of them
+                    continue
                 for address, gradient in pulled(item.form, by_name[name], self.arrays):
                     found[address] = found[address] + gradient if address in found else gradient
         assert used == by_name.keys(), f"not mapped by the section: {sorted(by_name.keys() - used)}"

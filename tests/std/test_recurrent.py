@@ -57,7 +57,7 @@ def parameters(name: str, module: Any, at: str, suffix: str = "") -> dict[str, A
     ih, hh = found["bias_ih_l0"], found["bias_hh_l0"]
     if "GRU" in name:
         return {**made, f"{at}.cell.from_x.bias": ih, f"{at}.cell.from_h.bias": hh}
-    return {**made, f"{at}.cell.{'bias' if 'LSTM' in name else 'from_x.bias'}": ih + hh}
+    return {**made, f"{at}.cell.bias": ih + hh}
 
 
 def asked(module: Any, x: Array, lengths: list[int] | None) -> tuple[Array, list[Array]]:
