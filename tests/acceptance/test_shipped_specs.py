@@ -32,6 +32,8 @@ REDUCED: dict[str, Settings] = {
     "gpt2": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
     "gpt3": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 5},
     "gpt_nano": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
+    "rnn_lm": {"vocab": 32, "width": 12},
+    "rnn_tagger": {"vocab": 32, "width": 12, "hidden": 8, "labels": 4},
     "t5": {"vocab": 32, "width": 12, "heads": 3, "head": 5, "hidden": 20, "buckets": 8, "reach": 16},
     "transformer": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
     "vit": {"size": 6, "patch": 2, "width": 12, "heads": 3, "hidden": 20, "labels": 4},
@@ -49,8 +51,8 @@ OWN: dict[str, tuple[Path, Settings]] = {
     ),
 }
 DECODERS = {
-    "bart": "target", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens", "t5": "target",
-    "transformer": "target",
+    "bart": "target", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
+    "rnn_lm": "tokens", "t5": "target", "transformer": "target",
 }  # fmt: skip
 """The specs that say one token after the other, and the input that has those said so far."""
 

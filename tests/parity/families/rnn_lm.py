@@ -23,6 +23,7 @@ CONFIGS: dict[str, Config] = {
     "lstm": sized("LSTM", 3, 7, 12, dropout=0.2),
     "lstm, tied and square": sized("LSTM", 2, 8, 8, tie_weights=True),
     "gru": sized("GRU", 2, 6, 13),
+    "normalised": sized("LSTM_NORM", 2, 6, 10),
     "one of everything": sized("GRU", 1, 1, 2),
 }
 ZAREMBA = {"small": 200, "medium": 650, "large": 1500}
@@ -38,14 +39,55 @@ def oracle(config: Config) -> Any:
             kind, width = config["rnn_type"], config["ninp"]
             more = {"nonlinearity": kind.partition("_")[2].lower()} if kind.startswith("RNN") else {}
             self.encoder = torch.nn.Embedding(config["ntoken"], width)
-            self.rnn = getattr(torch.nn, kind.partition("_")[0])(
-                width, config["nhid"], config["nlayers"], batch_first=True, **more
+            self.rnn = (
+                normalised(width, config["nlayers"])
+                if kind == "LSTM_NORM"
+                else getattr(torch.nn, kind.partition("_")[0])(
+                    width, config["nhid"], config["nlayers"], batch_first=True, **more
+                )
             )
             self.decoder = torch.nn.Linear(width, config["ntoken"])
             if config.get("tie_weights"):
                 self.decoder.weight = self.encoder.weight
 
     return Model()
+
+
+def normalised(width: int, layers: int) -> Any:
+    """An LSTM with layer normalisation (Ba, Kiros and Hinton, 2016, eq. 20 to 22) and a cell clipped at 10, with the
+    names that `torch.nn.LSTM` gives its parameters; PyTorch has none."""
+    import torch
+
+    class Normalised(torch.nn.Module):
+        mode, hidden_size = "LSTM_NORM", width
+
+        def __init__(self) -> None:
+            super().__init__()
+            for i in range(layers):
+                for which in ("ih", "hh"):
+                    weight = torch.empty(4 * width, width).uniform_(-1, 1) / width**0.5
+                    self.register_parameter(f"weight_{which}_l{i}", torch.nn.Parameter(weight))
+                    self.register_parameter(f"bias_{which}_l{i}", torch.nn.Parameter(torch.zeros(4 * width)))
+                    self.add_module(f"norm_{which}_l{i}", torch.nn.LayerNorm(4 * width))
+                self.add_module(f"norm_c_l{i}", torch.nn.LayerNorm(width))
+
+        def forward(self, x: Any) -> tuple[Any, Any]:
+            for i in range(layers):
+                h = c = x.new_zeros(x.shape[0], width)
+                made = []
+                for step in x.unbind(1):
+                    z = self.get_parameter(f"bias_ih_l{i}") + self.get_parameter(f"bias_hh_l{i}")
+                    for which, value in (("ih", step), ("hh", h)):
+                        product = value @ self.get_parameter(f"weight_{which}_l{i}").t()
+                        z = z + self.get_submodule(f"norm_{which}_l{i}")(product)
+                    enter, forget, new, leave = z.chunk(4, -1)
+                    c = (forget.sigmoid() * c + enter.sigmoid() * new.tanh()).clamp(-10, 10)
+                    h = leave.sigmoid() * self.get_submodule(f"norm_c_l{i}")(c).tanh()
+                    made.append(h)
+                x = torch.stack(made, 1)
+            return x, None
+
+    return Normalised()
 
 
 def save(model: Any, folder: Path) -> Path:
