@@ -15,6 +15,7 @@ from attndsl.graph import FLOAT, Graph
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters
 from attndsl.running.inputs import example_inputs
+from attndsl.running.states import stacks_of
 from tests.programs.writer import Program
 
 Array = np.ndarray[Any, Any]
@@ -78,10 +79,19 @@ def _outcome(make: Callable[[], Any], graph: Graph, inputs: Mapping[str, Array],
     try:
         with np.errstate(all="ignore"):
             program = make()
-            found: Arrays = dict(program.run(inputs, training=training))
+            results = program.run(inputs, training=training)
+            found: Arrays = dict(results)
+            for call in range(2 if graph.states else 0):  # each goes on where the last one ended
+                found |= {f"{name} of call {call}": array for name, array in (results | results.states).items()}
+                inputs = {name: array for name, array in inputs.items() if name not in graph.state_names}
+                stacks = stacks_of(graph, results.states)
+                results = program.run(inputs, states=results.states, training=training)
+                inputs = {**inputs, **stacks}
+            found |= results | results.states
+            values = {**results, **stacks_of(graph, results.states)}
             draw = np.random.default_rng(given.seed)
             cotangents = {
-                info.name: draw.standard_normal(np.shape(found[info.name]))
+                info.name: draw.standard_normal(np.shape(values[info.name]))
                 for info in graph.outputs
                 if info.value.type.dtype == FLOAT
             }

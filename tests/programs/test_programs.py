@@ -30,7 +30,7 @@ def test_they_hold_what_they_should() -> None:
         "repeat ", "scan ", "scope ", "emit ", "mask=", "position=", "kv_heads=", "softmax(", "where(", "concat(",
         "rearrange(", "-> cut", "take(", "block deep", "block spelled", "conv(", "bucketed(", "same_number(", "flip(",
         "adaptive(", "attend(", "sink=true", "cap=2", "in steps", "unrolled repeat", "grow)",
-        "relative(u", "output out0: ", "training", "float32(",
+        "relative(u", "output out0: ", "training", "float32(", "state ", "<- ",
     ):  # fmt: skip
         assert text.count(construct) > COUNT / 40, construct
     sizes = [Program.random(seed).sizes for seed in range(COUNT)]
