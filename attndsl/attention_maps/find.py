@@ -62,7 +62,7 @@ def find_attention(graph: Graph, given: Sequence[str] | None = None) -> tuple[Gr
     ]
     names = {each.node.output: _name(each, number) for number, each in enumerate(found)}
     named, values = _named(graph, names)
-    firsts = {info.value.type.axes[0] for info in graph.inputs if info.value.type.rank > 1}
+    firsts = {info.value.type.axes[0] for info in graph.own_inputs if info.value.type.rank > 1}
     attentions = []
     for each in found:
         value = values[each.node.output]

@@ -57,7 +57,7 @@ def embed(
 
 def vectors_output(graph: Graph, given: Sequence[str] | dict[str, Any], name: str | None) -> OutputInfo:
     """The output with vectors: the one called `name`, or the first that is called as such outputs are. Raises E0746."""
-    known = {info.name: info for info in graph.outputs if info.needs <= set(given)}
+    known = {info.name: info for info in graph.own_outputs if info.needs <= set(given)}
     if name is not None:
         if name in known and _is_vectors(graph, known[name]):
             return known[name]
@@ -72,7 +72,7 @@ def vectors_output(graph: Graph, given: Sequence[str] | dict[str, Any], name: st
     fitting = [info.name for info in known.values() if _is_vectors(graph, info)]
     raise error(
         "E0746", f"{graph.name} has no output called {', '.join(f'`{wanted}`' for wanted in _NAMES)}",
-        note=f"its outputs: {', '.join(info.name for info in graph.outputs)}",
+        note=f"its outputs: {', '.join(info.name for info in graph.own_outputs)}",
         help=(*((f"name one with vectors: `--from {fitting[0]}`",) if fitting else ()), _ADD),
     )  # fmt: skip
 

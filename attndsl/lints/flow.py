@@ -86,7 +86,8 @@ def _reads(node: Node) -> Iterable[Value]:
 
 def _reached(graph: Graph, back: Callable[[Node], Iterable[Value]]) -> set[Value]:
     """The values from which an output is reached, where `back` gives the operands that a node leads back to."""
-    reached = {info.value for info in graph.outputs if back is not _passes_gradient or info.value.type.is_float}
+    outputs = graph.outputs if back is _reads else graph.own_outputs  # none flows back from the next call
+    reached = {info.value for info in outputs if back is not _passes_gradient or info.value.type.is_float}
     _go_back(graph.body, reached, back)
     return reached
 

@@ -41,7 +41,7 @@ def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str
     `classes` long; the one called `logits` where there are several. It needs no input but those `given`."""
     axes = next(info.value.type.axes for info in graph.inputs if info.name == role)
     known, found = set(given), []
-    for info in graph.outputs:
+    for info in graph.own_outputs:
         type = info.value.type
         further = [axis for axis in type.axes if axis not in axes]
         if not type.is_float or type.rank != len(axes) + 1 or len(further) != 1 or not info.needs <= known:

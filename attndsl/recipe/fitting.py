@@ -83,7 +83,7 @@ def _leader(recipe: Recipe, role: Role) -> str:
 
 
 def _check_minimized(recipe: Recipe, graph: Graph) -> None:
-    outputs, at = {info.name: info for info in graph.outputs}, recipe.spans
+    outputs, at = {info.name: info for info in graph.own_outputs}, recipe.spans
     if recipe.minimize not in outputs:
         raise error(
             "E0722", f"{graph.name} has no output `{recipe.minimize}` to minimise", at.get("minimize", at.get("")),

@@ -28,19 +28,16 @@ ELMAN = """model Elman(vocab=11, width=4, depth=3) {
 }
 """
 TOKENS = np.random.default_rng(5).integers(0, 11, (3, 9))
-PROGRAMS = [("numpy", False), *(pytest.param("torch", compile, marks=pytest.mark.torch) for compile in (False,))]
+BACKENDS = ["numpy", pytest.param("torch", marks=pytest.mark.torch)]
 GRAPH = elaborate(open_text(ELMAN), {})
 
 
-@pytest.mark.parametrize(("backend", "compile"), PROGRAMS)
-@pytest.mark.parametrize("cuts", [(4,), (1, 2, 8), (0, 5, 5)])
-def test_a_text_in_several_calls_is_the_text_in_one(backend, compile, cuts):
-    program = backends.find(backend).program(GRAPH, dtype="float64", seed=3, compile=compile)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("cuts", [(4,), (1, 2, 8)])
+def test_a_text_in_several_calls_is_the_text_in_one(backend, cuts):
+    program = backends.find(backend).program(GRAPH, dtype="float64", seed=3)
     whole, states, parts = program.run({"tokens": TOKENS}), None, []
-    cuts = [cut for cut in cuts if cut]
     for piece in np.split(TOKENS, cuts, 1):
-        if not piece.shape[1]:
-            continue
         results = program.run({"tokens": piece}, ["logits"], states=states)
         states = results.states
         parts.append(results["logits"])
@@ -76,6 +73,52 @@ def test_the_module_takes_and_returns_them_and_holds_none():
     second, _ = module(torch.tensor(TOKENS[:, 4:]), states=states)
     joined = torch.cat([first["logits"], second["logits"]], 1)
     torch.testing.assert_close(joined, whole["logits"], atol=1e-14, rtol=0)
+
+
+MEMORY = """model Memory(vocab=11, width=6, depth=2, M=12) {
+  input tokens: int[B, T] where tokens < vocab
+  x = embedding(tokens, vocab, width, init=normal(1.0))
+  repeat h in depth {
+    state memory: [B, M, width] = zeros
+    state filled: int[B] = 0
+    past = concat(memory, x, over=[M, T] -> K)
+    there: bool[B, K] = positions(K) >= -filled
+    x += attention(x, past, 2, mask=causal & keys(there), position=alibi(2), init=normal(0.5)) as attn
+    memory <- past[K=T:]
+    filled <- minimum(filled + T, M)
+  }
+  output logits = linear(x, vocab) as head
+}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_memory_that_is_long_enough_is_full_attention(backend):
+    """Segments that see all that was before them give what the whole text gives at once."""
+    program = backends.find(backend).program(elaborate(open_text(MEMORY), {}), dtype="float64", seed=3)
+    whole, states, parts = program.run({"tokens": TOKENS}), None, []
+    for piece in (TOKENS[:, :4], TOKENS[:, 4:5], TOKENS[:, 5:]):
+        results = program.run({"tokens": piece}, states=states)
+        states = results.states
+        parts.append(results["logits"])
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole["logits"], atol=1e-13)
+    assert states["h.1.filled"].tolist() == [9] * 3
+    assert (states["h.0.memory"][:, :3] == 0).all()
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_the_compiled_module_gives_the_same():
+    plain, compiled = (
+        backends.find("torch").program(GRAPH, dtype="float64", seed=3, compile=compile) for compile in (False, True)
+    )
+    states = None
+    for piece in (TOKENS[:, :4], TOKENS[:, 4:8]):
+        mine, theirs = plain.run({"tokens": piece}, states=states), compiled.run({"tokens": piece}, states=states)
+        states = mine.states
+        np.testing.assert_allclose(theirs["logits"], mine["logits"], atol=1e-13)
+        for address, array in mine.states.items():
+            np.testing.assert_allclose(theirs.states[address], array, atol=1e-13)
 
 
 def problem(states, tokens=TOKENS):
