@@ -31,6 +31,8 @@ WRONG = (
     ("attention(x, heads, cap=0)", "a soft cap is a number above 0"),
     ("attention(x, 4, kv_heads=3)", "`kv_heads` must divide `heads`"),
     ("attention(x, 8, position=rotary)", "must be an even number"),
+    ("attention(x, heads, position=relative_xl(5))", "sines and cosines come in pairs, so `width` must be even"),
+    ("attention(x, heads, position=relative_xl(width, clamp=-1))", "`clamp` is a distance, or none"),
     ("attention(x, heads, position=rotary(interleaved=true, share=0.25))", "must be an even number"),
     ("attention(x, 4, position=rotary(scaling=ntk_rope(2, 4)))", "there must be more than one pair"),
     ("attention(x, heads, position=rotary(scaling=longrope([1], [1, 2], 4, 2)))", "have one number for each pair"),
