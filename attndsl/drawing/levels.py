@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.drawing.kinds import Recognised
 from attndsl.graph import Graph, Node
-from attndsl.ops.control import Repeat, Scan
+from attndsl.ops import Cos, Repeat, Scan, Sin
 
 FRAMES = ("repeat", "scan", "scope")  # always drawn open
 
@@ -86,8 +86,12 @@ class Levels:
         return [self.kind(inner) for inner in self._inside.get(path, ())]
 
     def positions_in(self, path: str) -> list[str]:
-        """The blocks for positions (rotations, say) directly inside the layer at `path`."""
-        inside = [inner for inner in self._inside.get(path, ()) if self.kind(inner) == "position"]
+        """The blocks for positions directly inside the layer at `path`: rotations, say, or scores with sinusoids."""
+        inside = [
+            inner
+            for inner in self._inside.get(path, ())
+            if self.kind(inner) == "position" or any(isinstance(node.op, (Sin, Cos)) for node in self._nodes[inner])
+        ]
         return list(dict.fromkeys(self.graph.scopes[inner].kind.replace("_", " ") for inner in inside))
 
     def frame_text(self, path: str) -> tuple[str, str]:

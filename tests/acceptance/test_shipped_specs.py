@@ -36,6 +36,7 @@ REDUCED: dict[str, Settings] = {
     "rnn_tagger": {"vocab": 32, "width": 12, "hidden": 8, "labels": 4},
     "t5": {"vocab": 32, "width": 12, "heads": 3, "head": 5, "hidden": 20, "buckets": 8, "reach": 16},
     "transformer": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
+    "transformer_xl": {"vocab": 32, "cutoffs": "[6, 15]", "div": 2, "width": 12, "heads": 3, "head": 4, "memory": 3},
     "vit": {"size": 6, "patch": 2, "width": 12, "heads": 3, "hidden": 20, "labels": 4},
 }
 OWN: dict[str, tuple[Path, Settings]] = {
@@ -52,7 +53,7 @@ OWN: dict[str, tuple[Path, Settings]] = {
 }
 DECODERS = {
     "bart": "target", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
-    "rnn_lm": "tokens", "t5": "target", "transformer": "target",
+    "rnn_lm": "tokens", "t5": "target", "transformer": "target", "transformer_xl": "tokens",
 }  # fmt: skip
 """The specs that say one token after the other, and the input that has those said so far."""
 

@@ -23,7 +23,8 @@ from tests.docs.tour import Command, Mistake, Quotation
 
 GOLDEN = os.environ.get("ATTNDSL_GOLDEN") == "write"
 SPECS = {
-    "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert", "BART": "bart",
+    "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert",
+    "Transformer-XL": "transformer_xl", "BART": "bart",
     "T5": "t5", "ViT": "vit",
 }  # fmt: skip
 CHECKS = [command for command in tour.commands() if not command.trains]
@@ -140,7 +141,7 @@ def test_the_norms_stand_where_the_table_says() -> None:
     rows = re.findall(r"^\| \[(.+?)\]\(#.+?\) \| .+? \| (\w+)", tour.page(), re.MULTILINE)
     assert [name for name, _ in rows] == list(SPECS)
     for name, place in rows:
-        text = source(SPECS[name]).partition("repeat ")[2].partition("\n  }")[0]
+        text = re.split(r"^ *repeat ", source(SPECS[name]), maxsplit=1, flags=re.MULTILINE)[1].partition("\n  }")[0]
         before = len(re.findall(r"\b(\w) \+= \1 \|> \w+norm", text))
         after = len(re.findall(r"\b(\w) = \w+norm\(\1", text))
         assert bool(before) != bool(after)
