@@ -180,7 +180,7 @@ def batch(rng: np.random.Generator, config: Config, rows: int, length: int) -> I
 def remembered(rng: np.random.Generator, config: Config, rows: int, there: int) -> Inputs:
     """What the layers remember, as the model takes it; nothing but the last `there` places may matter."""
     shape = rows, config["mem_len"], config["n_layer"], config["d_model"]
-    return {"layer.*.past": rng.normal(size=shape).astype(np.float32), "filled": np.array(there)}
+    return {"layer.*.past": rng.normal(size=shape).astype(np.float32), "filled": np.full(rows, there)}
 
 
 def inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
@@ -197,7 +197,7 @@ def ask(model: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
     from torch.nn.functional import cross_entropy
 
     memories = given["layer.*.past"].permute(2, 0, 1, 3) if "filled" in given else None
-    logits, _ = model(given["tokens"], memories, int(given["filled"]) if "filled" in given else 0)
+    logits, _ = model(given["tokens"], memories, int(given["filled"][0]) if "filled" in given else 0)
     return {"logits": logits, "loss": cross_entropy(logits.transpose(1, 2), given["targets"])}
 
 
