@@ -224,7 +224,8 @@ class Planner:
             return
         frame, _ = self.place(node.scope, body)
         address = self.states.addresses[name]
-        box = self.box("state", (words.last(address), self.shape(node.output.type)), frame, address)
+        label = ".".join(address.split(".")[-2 if words.last(address).isdigit() else -1 :])
+        box = self.box("state", (label, self.shape(node.output.type)), frame, address)
         self.states.boxes[name] = box
         self.sources[node.output] = (Origin(box, node.output),)
 
