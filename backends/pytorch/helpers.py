@@ -53,6 +53,50 @@ def dropout(x: Tensor, rate: Tensor | float, training: bool, shared: tuple[int, 
     scale = torch.as_tensor(1 / (1 - rate), dtype=x.dtype, device=x.device).detach()
     return x * torch.where(kept, scale, 0.0)
 ''',
+    "lstm": '''
+def lstm(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer of `nn.LSTM`, batch first, and its last states, in float32 at least."""
+    if 0 in x.shape[:2]:
+        return x.new_zeros((*x.shape[:2], h.shape[-1])), h, c
+    dtype, train = weights[0].dtype, torch.is_grad_enabled()
+    x, h, c, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, c, *weights))
+    with torch.autocast(x.device.type, enabled=False):
+        y, h, c = torch.lstm(x, [h[None], c[None]], wide, len(wide) == 4, 1, 0.0, train, False, True)
+    return y.to(dtype), h[0].to(dtype), c[0].to(dtype)
+''',
+    "gru": '''
+def gru(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer of `nn.GRU`, batch first, and its last state, in float32 at least."""
+    if 0 in x.shape[:2]:
+        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
+    dtype, train = weights[0].dtype, torch.is_grad_enabled()
+    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
+    with torch.autocast(x.device.type, enabled=False):
+        y, h = torch.gru(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
+    return y.to(dtype), h[0].to(dtype)
+''',
+    "rnn_tanh": '''
+def rnn_tanh(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer of `nn.RNN`, batch first, and its last state, in float32 at least."""
+    if 0 in x.shape[:2]:
+        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
+    dtype, train = weights[0].dtype, torch.is_grad_enabled()
+    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
+    with torch.autocast(x.device.type, enabled=False):
+        y, h = torch.rnn_tanh(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
+    return y.to(dtype), h[0].to(dtype)
+''',
+    "rnn_relu": '''
+def rnn_relu(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer of `nn.RNN`, batch first, and its last state, in float32 at least."""
+    if 0 in x.shape[:2]:
+        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
+    dtype, train = weights[0].dtype, torch.is_grad_enabled()
+    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
+    with torch.autocast(x.device.type, enabled=False):
+        y, h = torch.rnn_relu(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
+    return y.to(dtype), h[0].to(dtype)
+''',
     "int_power": '''
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:
     """A power of whole numbers, which a negative one is not."""

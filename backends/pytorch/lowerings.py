@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, convolution, movement, special
+from attndsl.backends.pytorch import attention, convolution, movement, recurrent_kernels, special
 from attndsl.backends.pytorch.expressions import (
     BIT_AND,
     BIT_OR,
@@ -373,6 +373,8 @@ LOWERINGS: dict[type[Op], Lowering] = {
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
     special.GroupedLinear: special.lower_grouped_linear,
+    recurrent_kernels.RecurrentKernel: recurrent_kernels.lower_kernel,
+    recurrent_kernels.KernelOutput: recurrent_kernels.lower_output,
     special.Relu: special.lower_relu,
     special.LayerCall: special.lower_layer_call,
     special.Narrow: special.lower_narrow,

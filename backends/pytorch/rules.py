@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, convolution
+from attndsl.backends.pytorch import attention, convolution, recurrent_kernels
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, GroupedLinear, Linear, Relu
 from attndsl.graph import FLOAT, Axis, Graph, Node, Type, Value
@@ -187,7 +187,7 @@ def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
 
 
 def taken_apart(graph: Graph) -> list[Miss]:
-    """The attentions and convolutions of an optimised graph for which torch has no call, and why."""
+    """The attentions, convolutions and recurrent layers of an optimised graph for which torch has no call, and why."""
     algebra, found = Algebra(Rewriter(graph)), list[Miss]()
     for node in graph.body.walk():
         planned: object = None
@@ -197,7 +197,7 @@ def taken_apart(graph: Graph) -> list[Miss]:
             planned = convolution.plan(node.op, node.inputs[0].type, node.inputs[1].type, algebra.sizes)
         if isinstance(planned, str):
             found.append(Refusal(planned).miss(node.op.name.replace("_", " "), node))
-    return found
+    return [*found, *recurrent_kernels.misses(graph.body)]
 
 
 def _attention(algebra: Algebra, node: Node) -> Found:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.calls import Layer, call_layers
+from attndsl.backends.pytorch.recurrent_kernels import with_kernels
 from attndsl.backends.pytorch.rules import RULES
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import Graph, Node, Region, Value
@@ -34,6 +35,8 @@ def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = Fals
     infinities and NaN too, and no fused operator is left."""
     if exact:
         graph, _ = Expand().run(graph)
+    else:
+        graph = replace(graph, body=with_kernels(graph.body, taps))
     rewriter = Rewriter(graph, kept=taps)
     apply(rewriter, RULES)
     hoist(rewriter, (MaskedBias,))

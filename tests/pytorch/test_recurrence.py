@@ -1,0 +1,178 @@
+"""Scans that are layers of `nn.RNN`, `nn.LSTM` or `nn.GRU` run on torch's kernels, however they are written; others say
+why they do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import attndsl
+from attndsl.backends.pytorch.backend import BACKEND
+from attndsl.passes import optimize
+
+pytestmark = pytest.mark.torch
+
+MODEL = """{blocks}
+model M(width=4, hidden=6) {{
+  input x: [B, T, width]
+  input start: [B, hidden]
+  {body}
+}}"""
+
+
+def model(body: str, blocks: str = "") -> attndsl.Model:
+    return attndsl.parse(MODEL.format(blocks=blocks, body=body))
+
+
+def layer(cell: str, blocks: str = "") -> attndsl.Model:
+    return model(f"output y = recurrent({cell})(x) as rnn", blocks)
+
+
+GATES = "block gate(n)(x: [*, D], h: [*, E]) -> [*, n] {\n  return linear(x, n) as a + linear(h, n) as b\n}\n"
+APART = (
+    GATES
+    + """
+block apart(n)(x: [*, D], c: [*, n] = 0.0, h: [*, n] = 0.0) -> [*, n], [*, n], [*, n] {
+  g = tanh(gate(n)(x, h) as content)
+  next = g * sigmoid(gate(n)(x, h) as enter) + c * sigmoid(gate(n)(x, h) as forget)
+  h = tanh(next) * sigmoid(gate(n)(x, h) as leave)
+  return h, next, h
+}"""
+)
+REORDERED = """
+block reordered(n)(x: [*, D], h: [*, n] = 0.0, c: [*, n] = 0.0) -> [*, n], [*, n] {
+  param bias: [4 * n] = uniform(-1, 1)
+  z = bias + (linear(h, 4 * n) as from_h + linear(x, 4 * n) as from_x)
+  g, o, f, i = split(z, over=4 * n -> [n, n, n, n])
+  next = sigmoid(i) * tanh(g) + c * sigmoid(f)
+  return sigmoid(o) * tanh(next), next
+}"""
+MINIMAL = """
+block unit(n)(x: [*, D], h: [*, n] = 0.0) -> [*, n] {
+  z = sigmoid(linear(x, n) as xz + linear(h, n, bias=false) as hz)
+  r = sigmoid(linear(h, n) as hr + linear(x, n) as xr)
+  n_ = tanh((linear(h, n) as hn) * r + linear(x, n, bias=false) as xn)
+  return h * z + n_ * (1 - z)
+}"""
+RECOGNISED = {
+    "rnn": ("rnn_tanh", "elman_cell(hidden)", ""),
+    "rnn relu": ("rnn_relu", "elman_cell(hidden, act=relu)", ""),
+    "rnn without bias": ("rnn_tanh", "elman_cell(hidden, bias=false)", ""),
+    "lstm": ("lstm", "lstm_cell(hidden)", ""),
+    "lstm, a matrix for each gate, states the other way round": ("lstm", "apart(hidden)", APART),
+    "lstm, gates in another order": ("lstm", "reordered(hidden)", REORDERED),
+    "gru": ("gru", "gru_cell(hidden)", ""),
+    "gru without biases": ("gru", "gru_cell(hidden, bias=false)", ""),
+    "gru, some biases, a matrix for each gate": ("gru", "unit(hidden)", MINIMAL),
+}
+
+
+@pytest.mark.parametrize("name", RECOGNISED)
+def test_a_layer_runs_on_torchs_kernel(name: str) -> None:
+    kernel, cell, blocks = RECOGNISED[name]
+    made = layer(cell, blocks)
+    source = made.source()
+    assert f"torch.{kernel}(" in source
+    assert "for t in range" not in source
+    for sizes in ({"B": 3, "T": 5}, {"B": 1, "T": 1}, {"B": 2, "T": 0}, {"B": 0, "T": 2}):
+        assert made.compare(gradients=True, sizes=sizes, dtype="float64").ok, sizes
+    assert made.compare(gradients=True, sizes={"B": 3, "T": 5}).ok
+
+
+@pytest.mark.parametrize("cell", ["lstm_cell(hidden)", "gru_cell(hidden)", "elman_cell(hidden)"])
+def test_both_directions_first_and_last_states_are_kernels_too(cell: str) -> None:
+    made = model(
+        f"""y, last = recurrent({cell}, final=true)(x) as a
+  output y_all = y
+  output z = recurrent({cell}, initial=last, reverse=true)(x) as b
+  output end = last[len(last) - 1]"""
+    )
+    assert "for t in range" not in made.source()
+    assert made.compare(gradients=True, sizes={"B": 2, "T": 4}, dtype="float64").ok
+
+
+def test_layers_of_a_repeat_with_kept_states_are_kernels() -> None:
+    made = model(
+        """repeat layer in 2 {
+    start = recurrent(gru_cell(hidden), kept=true)(linear(x, hidden) as up) as rnn |> mean(over=T)
+  }
+  output y = start"""
+    )
+    assert "torch.gru(" in made.source()
+    assert made.compare(gradients=True, sizes={"B": 2, "T": 4}, dtype="float64").ok
+
+
+MISSED = {
+    "lstm_cell(hidden, norm=layer_norm)": "none of torch's RNN, LSTM or GRU",
+    "lstm_cell(hidden, peephole=true)": "is added in a gate",
+    "lstm_cell(hidden, clip=1.0)": "none of torch's RNN, LSTM or GRU",
+    "lstm_cell(hidden, projection=3)": "none of torch's RNN, LSTM or GRU",
+    'gru_cell(hidden, reset="before")': "the reset gate does not stand behind the product",
+    "gru_cell(hidden), dropout=0.5": "none of torch's RNN, LSTM or GRU",
+    "elman_cell(hidden), dropout=0.5": "a product of something else than x and the state",
+}
+
+
+def missed(made: attndsl.Model) -> list[str]:
+    graph, _ = optimize(made.graph)
+    return [miss.reason for miss in BACKEND.taken_apart(graph)]
+
+
+@pytest.mark.parametrize("cell", MISSED)
+def test_a_near_miss_says_why(cell: str) -> None:
+    (reason,) = missed(layer(cell))
+    assert MISSED[cell] in reason
+    assert "for t in range" in layer(cell).source()
+
+
+def test_a_mask_is_said_to_be_in_the_way() -> None:
+    made = model("input valid: bool[B, T]\n  output y = recurrent(lstm_cell(hidden))(x, valid=valid) as rnn")
+    assert missed(made) == ["steps are left out where a mask is false"]
+
+
+def test_a_scan_without_matrices_is_no_near_miss() -> None:
+    made = model("output y = scan t in T with s: [B, width] = 0.0 {\n    s = 0.9 * s + x[T=t]\n    emit s\n  }")
+    assert missed(made) == []
+
+
+def test_another_emission_is_not_a_kernels() -> None:
+    made = model(
+        """y = scan t in T with h: [B, hidden] = 0.0 {
+    h = tanh(linear(x[T=t], hidden) as a + linear(h, hidden) as b)
+    emit 2 * h
+  }
+  output z = y"""
+    )
+    assert missed(made) == ["what is emitted is not the state that a kernel gives"]
+    assert made.compare(gradients=True, sizes={"B": 2, "T": 4}).ok
+
+
+def test_values_inside_can_still_be_looked_at() -> None:
+    made = layer("lstm_cell(hidden)")
+    x = {"x": np.ones((2, 3, 4), np.float32), "start": np.ones((2, 6), np.float32)}
+    for backend in ("numpy", "torch"):
+        found = made.run(x, backend=backend, dump="rnn.cell")
+        assert any(name.startswith("rnn.cell") for name in found)
+
+
+def test_a_compiled_module_gives_the_same() -> None:
+    import torch
+
+    made = layer("gru_cell(hidden)")
+    module = made.torch()
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    x, start = torch.randn(2, 4, 4), torch.randn(2, 6)
+    torch.testing.assert_close(compiled(x, start)["y"], module(x, start)["y"])
+
+
+def test_in_half_precision_the_states_are_in_float32() -> None:
+    import torch
+
+    made = layer("lstm_cell(hidden)")
+    module = made.torch()
+    right = module(x := torch.randn(2, 200, 4), start := torch.randn(2, 6))["y"]
+    half = made.torch().bfloat16()
+    half.load_state_dict(module.state_dict())
+    found = half(x.bfloat16(), start.bfloat16())["y"]
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - right).abs().max() < 2e-2
