@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     Path_ = str | os.PathLike[str]
 
 
-def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
+def open_run(path: Path_, spec: str | None = None, **hyperparameters: Setting) -> TrainedModel:
     """The trained model in the folder at `path`: one that `Model.train` or `attndsl train` wrote, or, with the name of
     its `spec`, one that was published with its tokenizer (`attndsl.open_run("bert-base-uncased/", "bert")`).
+    `hyperparameters` change what no parameter's shape depends on (`memory=512`).
 
     Raises E0732 (not a run, or nothing trained yet), E0733 (damaged), E0745 (no tokenizer beside published weights).
     """
@@ -35,11 +36,11 @@ def open_run(path: Path_, spec: str | None = None) -> TrainedModel:
         from attndsl.generation import load_run
 
         with python_warnings():
-            return TrainedModel(load_run(Path(path)))
+            return TrainedModel(load_run(Path(path), hyperparameters))
     from attndsl.generation.published import open_published
 
     with python_warnings():
-        return TrainedModel(open_published(spec, os.fspath(path)))
+        return TrainedModel(open_published(spec, os.fspath(path), hyperparameters))
 
 
 def resume(

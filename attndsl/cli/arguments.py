@@ -136,14 +136,14 @@ def add_spec(parser: Parser, *, several: bool = False) -> None:
     )
 
 
-def add_settings(parser: Parser) -> None:
+def add_settings(parser: Parser, help: str = "set a hyperparameter (may be repeated)") -> None:
     parser.add_argument(
         "--set",
         dest="settings",
         metavar="NAME=VALUE",
         action=_Settings,
         default={},
-        help="set a hyperparameter (may be repeated)",
+        help=help,
     )
     add_warnings(parser)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, path
+from attndsl.cli.arguments import Parser, Usage, add_settings, path
 
 if TYPE_CHECKING:
     from attndsl.generation import Run
@@ -21,6 +21,7 @@ def add_model(parser: Parser) -> None:
         type=path,
         help="a published folder with weights, config.json and tokenizer.json; RUN is the name of its spec then: bert",
     )
+    add_settings(parser, "change a hyperparameter that the weights do not depend on (may be repeated)")
 
 
 def add_examples(parser: Parser, *, several: bool = True) -> None:
@@ -51,12 +52,12 @@ def open_model(args: Any) -> Run:
     from attndsl.generation import load_run
 
     if args.weights is None:
-        return load_run(args.run)
+        return load_run(args.run, args.settings)
     if Path(args.run).is_dir():
         raise Usage(f"`{args.run}` is a folder, and with --weights RUN is the name of a spec", "for example `bert`")
     from attndsl.generation.published import open_published
 
-    return open_published(args.run, args.weights)
+    return open_published(args.run, args.weights, args.settings)
 
 
 def examples_of(run: Run, args: Any) -> list[Any]:

@@ -59,6 +59,7 @@ VERBS: dict[str, Verb] = {
             "train gpt_nano --data book.txt --out runs/book",
             LEARN,
         ),
+        Verb("evaluate", "measure a trained model on its held-out data", "evaluate runs/book --set length=64", LEARN),
         Verb("export", "export a trained model for other tools", "export runs/book --to huggingface book-hf", LEARN),
         Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', USE),
         Verb(

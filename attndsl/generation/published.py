@@ -21,7 +21,10 @@ from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attndsl.data.tokenizers import Tokenizer
+    from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
     from attndsl.objectives.choice import ObjectiveChoice
     from attndsl.recipe.recipe import Recipe
@@ -29,13 +32,14 @@ if TYPE_CHECKING:
 _CONFIG = "config.json"
 
 
-def open_published(spec: str, weights: str) -> Run:
+def open_published(spec: str, weights: str, settings: Mapping[str, Setting] | None = None) -> Run:
     """The model of `spec` with the weights in the folder `weights`, for the objective of the spec's `train` section.
-    Raises E0745 where the folder has no tokenizer, and what reading the spec, the weights and the tokenizer raises."""
+    `settings` change hyperparameters. Raises E0745 where the folder has no tokenizer, and what reading the spec, the
+    weights and the tokenizer raises."""
     if is_run(weights):
         raise error("E0745", f"`{weights}` is a training run", help=f"give it instead of `{spec}`: it knows its spec")
     opened = open_spec(spec)
-    graph = elaborate(opened, settings_with(weights, opened, {}))
+    graph = elaborate(opened, settings_with(weights, opened, settings or {}))
     recipe = _recipe(opened, graph)
     folder = Path(weights)
     facts: dict[str, Any] = {"labels": _labels(folder / _CONFIG, recipe)}

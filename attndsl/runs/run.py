@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Tokenizer, load_tokenizer
-from attndsl.diagnostics import error
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import load, with_optional
+from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.recipe.recipe import Recipe
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.running import backends
+from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Program
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import open_record
@@ -43,10 +45,12 @@ class Run:
         return chosen.program(self.graph, device=device, parameters=self.weights)
 
 
-def load_run(folder: str | Path) -> Run:
-    """Read a run folder: its final weights, or those of its newest checkpoint where that is further.
+def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) -> Run:
+    """Read a run folder: its final weights, or those of its newest checkpoint where that is further. `settings` change
+    hyperparameters that no parameter's shape depends on.
 
-    Raises E0732 (no run, or nothing trained yet), E0733 (damaged weights), E0707 (the tokenizer is missing, unreadable,
+    Raises E0732 (no run, or nothing trained yet), E0733 (damaged weights), E0807 (settings that ask for other
+    parameters), E0707 (the tokenizer is missing, unreadable,
     or not the one that the run was trained with), and whatever is wrong with the recorded spec. Warns of weights
     that are not finite (W0602).
     """
@@ -62,11 +66,23 @@ def load_run(folder: str | Path) -> Run:
             if tokenizer.vocab != kept["vocab"] else (),
             help="put the run's own tokenizer back",
         )  # fmt: skip
-    graph = load(record.spec, record.settings)
+    graph = load(record.spec, {**record.settings, **(settings or {})})
     weights, step = furthest_parameters(record.folder)
+    require_same_weights(weights, graph, settings or {})
     warn_not_finite(weights, record.folder)
     recipe = Recipe.from_json(record.facts["recipe"])
     return Run(record.folder, for_use(graph, recipe), weights, tokenizer, recipe, step, record.facts)
+
+
+def require_same_weights(weights: Mapping[str, Array], graph: Graph, changed: Mapping[str, Setting]) -> None:
+    """Raise E0807 where hyperparameters were changed that the trained weights depend on."""
+    if not changed:
+        return
+    try:
+        check_parameters(weights, graph)
+    except AttnError as problem:
+        help = "change what no parameter's shape depends on: how long a memory is, a mask, the rate of a dropout"
+        raise AttnError(replace(problem.diagnostics[0], helps=(help,))) from None
 
 
 def for_use(graph: Graph, recipe: Recipe) -> Graph:

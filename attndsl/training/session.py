@@ -79,7 +79,7 @@ def begin(
     made = fitted(opened, settings, made, found, body.settings)
     graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
-    objective, train, held_out = _prepared(recipe, graph, found, console)
+    objective, train, held_out = prepared(recipe, graph, found, console)
     if found.dataset is not None:
         found.dataset.require(recipe.length, shown(data), objective.stretches)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
@@ -127,13 +127,13 @@ def go_on(
     model, training = split_settings(settings, graph.hyperparameters)
     recipe = before.override(training)
     wanted = load(record.spec, {**record.settings, **model}).hyperparameters
-    _require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
+    require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
     if recipe != before:
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
-    found = _recorded_data(run, facts, recipe, data, console)
-    objective, train, held_out = _prepared(recipe, graph, found, console)
+    found = recorded_data(run, facts, recipe, data, console)
+    objective, train, held_out = prepared(recipe, graph, found, console)
     if objective.in_order:  # they say where in the text each row is
         _refuse_change(
             [name for name in ("batch", "accumulate", "length") if getattr(recipe, name) != getattr(before, name)]
@@ -191,14 +191,14 @@ def _check_chosen(spec: Spec, made: Configured) -> None:
         raise AttnError(*(replace(d, helps=(help, *d.helps)) for d in problem.diagnostics)) from None
 
 
-def _prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
+def prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
     """The objective, and both parts of the data as it takes them."""
     objective = make_objective(recipe, graph, data.tokenizer, data.labels)
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
 
 
-def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
-    """That nothing changed which a run cannot go on without (E0734)."""
+def require_same(before: Recipe, now: Recipe, changed: list[str], what: str = "a resumed run") -> None:
+    """That nothing changed which a run cannot go on without (E0734); `what` is done with it."""
     fixed = [*changed]
     for name, field in (("tokenizer", "tokenizer"), ("held_out", "held_out"), ("batches", "objective"),
                         ("special", "special"), ("freeze", "freeze"), ("seed", "seed")):  # fmt: skip
@@ -207,18 +207,18 @@ def _require_same(before: Recipe, now: Recipe, changed: list[str]) -> None:
     kept = [(type(each.optimizer), each.optimizer.keeps((2, 2))) for each in (before, now)]
     if kept[0] != kept[1]:  # a checkpoint has nothing, or something else, for what it would go on with
         fixed.append("optimizer")
-    _refuse_change(fixed)
+    _refuse_change(fixed, what)
 
 
-def _refuse_change(names: Sequence[str]) -> None:
+def _refuse_change(names: Sequence[str], what: str = "a resumed run") -> None:
     if names:
         raise error(
-            "E0734", f"a resumed run cannot change its `{names[0]}`",
+            "E0734", f"{what} cannot change its `{names[0]}`",
             help="leave that setting out, or start a new run with another `--out`",
         )  # fmt: skip
 
 
-def _recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any, console: Console) -> TrainingData:
+def recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any, console: Console) -> TrainingData:
     """The very data that the run began with: from the cache, or made again from the same files (E0734)."""
     kept, cache = facts["data"], run.parent / CACHE
     if data is None and (found := open_data(kept["key"], cache, kept["paths"])) is not None:

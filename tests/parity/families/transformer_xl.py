@@ -53,6 +53,8 @@ def oracle(config: Config) -> Any:
             super().__init__()
             sizes = zip(counts, ranks, strict=True) if split else [(ends[-1], width)]
             self.emb_layers = nn.ModuleList(nn.Embedding(n, rank) for n, rank in sizes)
+            for layer in self.emb_layers:
+                nn.init.normal_(layer.weight, std=0.02)
             self.emb_projs = nn.ParameterList([free(width, rank) for rank in ranks] if split else [])
 
         def rows(self, cluster: int) -> Any:
