@@ -43,6 +43,17 @@ RUNS: dict[str, tuple[str, str, str]] = {
         "docstrings by group of modules",
     ),
     "vit:nano": ("--data example:digits", "accuracy", "scikit-learn's digits"),
+    "roberta:nano": ("--data example:stdlib", "masked tokens", "sources of Python's standard library"),
+    "roberta:nano-classifier": (
+        "--data example:docstrings --weights runs/roberta-nano",
+        "accuracy",
+        "docstrings by group of modules",
+    ),
+    "gpt_neox:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
+    "llama:nano": ("--data example:stdlib", "loss per byte", "the same"),
+    "mistral:nano": ("--data example:stdlib", "loss per byte", "the same"),
+    "phi3:nano": ("--data example:stdlib", "loss per byte", "the same"),
+    "gemma3:nano": ("--data example:stdlib", "loss per byte", "the same"),
 }
 
 

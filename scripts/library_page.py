@@ -48,6 +48,7 @@ _ORDER = (
     "resample",
     "orders",
     "losses",
+    "published",
 )
 
 Callable = tree.Block | tree.IndexFunction

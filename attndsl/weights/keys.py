@@ -54,7 +54,8 @@ def is_source(expression: tree.Expr) -> bool:
 
 
 def subject_key(choice: Choice) -> str | None:
-    """The key that a table is about: `key`, or that of `key or default`; None where it is about something else."""
+    """The key that a table is about: `key`, or the first of `key or older_key or default`; None where it is about
+    something else."""
     subject = choice.subject
     if isinstance(subject, tree.Chain) and operators_of(subject) == {"or"} and not set(keys_in(subject.operands[-1])):
         subject = subject.operands[0]

@@ -76,10 +76,10 @@ def obstacle(expression: tree.Expr, unknown: set[str]) -> str | None:
         first = expression.operands[0]
         inside = set(keys_in(first))
         return obstacle(first, inside) if is_source(first) and unknown >= inside else "`or` goes between conditions"
+    if (choice := choice_of(expression)) is not None:
+        return None if subject_key(choice) in unknown else "its table is about another key"
     if len(unknown) > 1:
         return "it has several keys that are not known: " + ", ".join(f"`{key}`" for key in sorted(unknown))
-    if (choice := choice_of(expression)) is not None:
-        return None if unknown == {subject_key(choice)} else "its table is about another key"
     if (table := counted(expression)) is not None:
         return (
             None if key_of(table) == LABELS else f"only the labels, `count({LABELS})`, can be written from their number"
@@ -144,7 +144,10 @@ def in_order_of_solution(section: tree.Weights) -> list[tree.ConfigEntry]:
 
 
 def _written_keys(expression: tree.Expr) -> Iterator[str]:
-    """The keys that have a value once an expression is solved: of `key or default` only the first."""
+    """The keys that have a value once an expression is solved: of `key or default` only the first, also as what a table
+    is about."""
+    if (choice := choice_of(expression)) is not None:
+        expression = choice.subject
     if isinstance(expression, tree.Chain) and operators_of(expression) == {"or"}:
         yield from keys_in(expression.operands[0])
     else:

@@ -28,12 +28,29 @@ Settings = dict[str, int | float | str]
 REDUCED: dict[str, Settings] = {
     "bart": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
     "bert": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20, "head": '"pretraining"'},
+    "gemma3": {
+        "vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 4, "hidden": 20, "band": 3, "pattern": 2,
+        "scalar": 3, "cap": 2.0, "scaling": '"linear"', "factor": 2.0,
+    },
     "gpt1": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "head": '"sequence"'},
     "gpt2": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
     "gpt3": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 5},
+    "gpt_neox": {"vocab": 32, "context": 8, "width": 24, "heads": 3, "hidden": 20},
     "gpt_nano": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
     "rnn_lm": {"vocab": 32, "width": 12},
     "rnn_tagger": {"vocab": 32, "width": 12, "hidden": 8, "labels": 4},
+    "llama": {
+        "vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 4, "kv_heads": 1, "hidden": 20,
+        "scaling": '"llama3"', "factor": 2.0, "low": 1.0, "high": 4.0, "original": 4,
+    },
+    "mistral": {
+        "vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 4, "kv_heads": 1, "hidden": 20, "band": 3,
+    },
+    "phi3": {
+        "vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20, "scaling": '"longrope"', "original": 8,
+        "short": "[1, 2]", "long": "[1, 3]",
+    },
+    "roberta": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
     "t5": {"vocab": 32, "width": 12, "heads": 3, "head": 5, "hidden": 20, "buckets": 8, "reach": 16},
     "transformer": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
     "transformer_xl": {"vocab": 32, "cutoffs": "[6, 15]", "div": 2, "width": 12, "heads": 3, "head": 4, "memory": 3},
@@ -52,8 +69,9 @@ OWN: dict[str, tuple[Path, Settings]] = {
     ),
 }
 DECODERS = {
-    "bart": "target", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
-    "rnn_lm": "tokens", "t5": "target", "transformer": "target", "transformer_xl": "tokens",
+    "bart": "target", "gemma3": "tokens", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
+    "gpt_neox": "tokens", "llama": "tokens", "mistral": "tokens", "phi3": "tokens", "rnn_lm": "tokens", "t5": "target",
+    "transformer": "target", "transformer_xl": "tokens",
 }  # fmt: skip
 """The specs that say one token after the other, and the input that has those said so far."""
 

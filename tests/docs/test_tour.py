@@ -24,8 +24,8 @@ from tests.docs.tour import Command, Mistake, Quotation
 GOLDEN = os.environ.get("ATTNDSL_GOLDEN") == "write"
 SPECS = {
     "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert",
-    "Transformer-XL": "transformer_xl", "BART": "bart",
-    "T5": "t5", "ViT": "vit",
+    "Transformer-XL": "transformer_xl", "RoBERTa": "roberta", "BART": "bart", "T5": "t5", "ViT": "vit", "GPT-NeoX": "gpt_neox",
+    "Llama": "llama", "Mistral": "mistral", "Phi-3": "phi3", "Gemma 3": "gemma3",
 }  # fmt: skip
 CHECKS = [command for command in tour.commands() if not command.trains]
 MISTAKES = list(tour.mistakes())
@@ -137,12 +137,12 @@ def test_what_is_said_of_vit() -> None:
 
 
 def test_the_norms_stand_where_the_table_says() -> None:
-    """Before a sublayer `x |> norm as …`, behind it `x = norm(x) as …`."""
+    """Before a sublayer `… |> norm as …`, behind it `x = norm(x) as …`."""
     rows = re.findall(r"^\| \[(.+?)\]\(#.+?\) \| .+? \| (\w+)", tour.page(), re.MULTILINE)
     assert [name for name, _ in rows] == list(SPECS)
     for name, place in rows:
         text = re.split(r"(?<!unrolled )\brepeat ", source(SPECS[name]), maxsplit=1)[1].partition("\n  }")[0]
-        before = len(re.findall(r"\b(\w) \+= \1 \|> \w+norm", text))
+        before = len(re.findall(r"\|> \w+norm\b", text))
         after = len(re.findall(r"\b(\w) = \w+norm\(\1", text))
         assert bool(before) != bool(after)
         assert place == ("before" if before else "after"), name

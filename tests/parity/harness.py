@@ -351,7 +351,9 @@ class Trial:
         """What `save_pretrained` wrote: tensors and configuration."""
         from safetensors.torch import load_file
 
-        return load_file(self.saved / "model.safetensors"), json.loads((self.saved / "config.json").read_text())
+        files = sorted(self.saved.glob("*.safetensors"))
+        tensors = {name: tensor for path in files for name, tensor in load_file(path).items()}
+        return tensors, json.loads((self.saved / "config.json").read_text())
 
 
 # ---------------------------------------------------------------- parts

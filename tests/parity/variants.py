@@ -12,7 +12,7 @@ from typing import Any
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec, shipped
 from attndsl.graph import Graph
-from attndsl.values import from_python, storable
+from attndsl.values import from_python, hyperparameters_of, storable
 from attndsl.weights.solving import published_config
 from tests.parity.harness import (
     Config,
@@ -82,7 +82,7 @@ def _own(name: str) -> list[Comparison]:
             return found
     found = []
     for family in families_of(spec):
-        config = configured(family, values)
+        config = configured(family, graph_of(name))
         if config is not None and _right_head(family, config):
             found.append((family, Published(variant or None, config, graph_of(name).parameter_count)))
     return found
@@ -96,13 +96,15 @@ def _of_the_head(family: Family) -> Comparison:
     return family, Published(None, {}, graph_of(family.spec, settings).parameter_count, settings)
 
 
-def configured(family: Family, values: Mapping[str, Any]) -> Config | None:
-    """What the oracle is made with for these hyperparameters; None where no configuration means them."""
+def configured(family: Family, graph: Graph, **changed: int) -> Config | None:
+    """What the oracle is made with for a graph's hyperparameters, some of them `changed`; None where no configuration
+    means them."""
     section = section_of(family, sections_of(family, open_spec(family.spec)))
     if not section.config:
-        return values
+        return hyperparameters(graph) | changed
     try:
-        config = published_config(section, {name: from_python(value) for name, value in values.items()})
+        more = {name: from_python(value) for name, value in changed.items()}
+        config = published_config(section, hyperparameters_of(graph) | more)
     except AttnError:
         return None
     return config | ({"num_labels": len(config["id2label"])} if "id2label" in config else {})
@@ -130,20 +132,21 @@ def measure_comparison(family: Family, size: Published, folder: Path, *, largest
     """At its own size up to `largest` parameters, narrower beyond that. A family that says neither what a short batch
     is nor how it gets narrow gives its smallest one, and gets narrow as `narrowed` says."""
     short, reduced = family.short, family.reduced
-    values = hyperparameters(graph_of(family.spec + (f":{size.variant}" if size.variant else ""), size.settings))
+    graph = graph_of(family.spec + (f":{size.variant}" if size.variant else ""), size.settings)
     whole = replace(
         family,
         short=short or (lambda config, rng: _smallest(family.inputs(config, rng))),
-        reduced=reduced or (lambda config: narrowed(family, values)),
+        reduced=reduced or (lambda config: narrowed(family, graph)),
     )
     return measure_published(whole, size, folder, largest=largest)
 
 
-def narrowed(family: Family, values: Mapping[str, Any]) -> Config:
+def narrowed(family: Family, graph: Graph) -> Config:
     """The configuration of a variant that is as deep and has as many heads, but few words and narrow layers."""
+    values = hyperparameters(graph)
     own_head = isinstance(values.get("head"), int)
     changed = {"vocab": 64, "width": 24 if own_head else 2 * values["heads"], "head": 2, "hidden": 40}
-    config = configured(family, {**values, **{n: v for n, v in changed.items() if isinstance(values.get(n), int)}})
+    config = configured(family, graph, **{n: v for n, v in changed.items() if isinstance(values.get(n), int)})
     assert config is not None
     return config
 

@@ -10,7 +10,7 @@ from attndsl.comparison import compare, table
 from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
 
-REDUCED = {"vocab": 61, "context": 12, "width": 24, "heads": 4, "head": 6, "hidden": 40}
+REDUCED = {"vocab": 61, "context": 12, "width": 32, "heads": 4, "kv_heads": 2, "head": 6, "hidden": 40}
 SPECS = tuple(shipped())
 
 

@@ -34,6 +34,7 @@ WRONG = (
     ("attention(x, heads, position=relative_xl(5))", "sines and cosines come in pairs, so `width` must be even"),
     ("attention(x, heads, position=relative_xl(width, clamp=-1))", "`clamp` is a distance, or none"),
     ("attention(x, heads, position=rotary(interleaved=true, share=0.25))", "must be an even number"),
+    ("attention(x, heads, position=rotary(share=4))", "`share` is how much of each head"),
     ("attention(x, 4, position=rotary(scaling=ntk_rope(2, 4)))", "there must be more than one pair"),
     ("attention(x, heads, position=rotary(scaling=longrope([1], [1, 2], 4, 2)))", "have one number for each pair"),
     ("attend_once(x, linear(x[T<3 -> S=3], 3), dot_score)", "a product needs queries and keys of one size"),
