@@ -64,10 +64,10 @@ def in_full(module: str, kind: str) -> tuple[Patch, ...]:
         with mock.patch.object(getattr(there, f"{kind}RMSNorm"), "forward", _norm_in_full):
             yield
 
-    patches = (Patch("the angles of rotary positions are computed in float32, whatever the model's precision", rotary),)
+    patches = (Patch("Angles of rotary positions are computed in float32, whatever the model's precision", rotary),)
     if kind == "GPTNeoX":  # has layer norms
         return patches
-    return (*patches, Patch("its norm takes its mean in float32, whatever the model's precision", norm))
+    return (*patches, Patch("Its norm takes its mean in float32, whatever the model's precision", norm))
 
 
 # ---------------------------------------------------------------- what a decoder is asked
