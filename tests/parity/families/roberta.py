@@ -144,6 +144,7 @@ def family(
     published: tuple[Published, ...] = (),
     configs: Mapping[str, Config] = CONFIGS,
     shortest: int = 1,
+    noise: float = 0.3,
 ) -> Family:
     return Family(
         name=name,
@@ -159,6 +160,7 @@ def family(
         hub={"as at first": as_at_first},
         published=published,
         short=short(made),
+        noise=noise,
     )
 
 
@@ -185,6 +187,7 @@ FAMILIES = (
     family(
         "roberta for answers", "RobertaForQuestionAnswering", bert.for_answers, ask_answer,
         "AutoModelForQuestionAnswering", configs=TWO_ENDS,
+        noise=0.2,  # at more, one gradient by a key is little but rounding
         shortest=2,  # in a text of one token there is nothing to predict, and there is no gradient
     ),
 )  # fmt: skip
