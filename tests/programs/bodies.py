@@ -61,13 +61,14 @@ class Bodies(Sight):
             return self.bind((*t.axes[:-1], stacked, t.axes[-1]), f"e{n}")
         return True
 
-    @construct(3)
+    @construct(2)
     def state(self) -> bool:
         """A value of the call before; it is written from all that is in sight, or not at all."""
         pick, n = self.choice, self.made
         t = self.some(pick.choice(("float", "float", "float", "int", "bool")))
         if t is None or len(t.axes) > MOST_AXES:
             return False
+        self.made += 1
         first = pick.choice(("zeros", "ones", "2"))
         if t.dtype == "float":
             starts = [
@@ -76,19 +77,18 @@ class Bodies(Sight):
                 *(f"range({a}) / 4" for a in t.axes if plain(a)),
             ]
             first = pick.choice((first, *starts))
-        self.put(f"state s{n}: {t.type} = {first}")
-        read = {"float": f"tanh(s{n})", "int": f"s{n} % 3", "bool": f"not s{n}"}[t.dtype]
+        self.put(f"state kept{n}: {t.type} = {first}")
+        read = {"float": f"tanh(kept{n})", "int": f"kept{n} % 3", "bool": f"not kept{n}"}[t.dtype]
         if pick.random() < 0.5:
             self.bind(t.axes, read, t.dtype)
         if pick.random() < 0.5:
             self.statement()
         if t.dtype == "float" and pick.random() < 0.8:
-            self.put(f"s{n} <- 0.5 * s{n} + {self.addend(t)}")
+            self.put(f"kept{n} <- 0.5 * kept{n} + {self.addend(t)}")
         elif t.dtype == "int":
-            self.put(f"s{n} <- s{n} + {t.name}")
+            self.put(f"kept{n} <- kept{n} + {t.name}")
         elif t.dtype == "bool":
-            self.put(f"s{n} <- s{n} != {t.name}" if pick.random() < 0.5 else f"s{n} <- {t.name}")
-        self.made = max(self.made, n + 1)
+            self.put(f"kept{n} <- kept{n} != {t.name}" if pick.random() < 0.5 else f"kept{n} <- {t.name}")
         return self.bind(t.axes, read, t.dtype)
 
     @construct(2)
