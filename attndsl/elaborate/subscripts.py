@@ -38,6 +38,8 @@ def literal(node: tree.List, frame: Frame) -> CompileTimeValue:
         values = [frame.evaluate(value) for value in node.values]
         found = List.of(tuple(each for v in values for each in (v.values if isinstance(v, Several) else (v,))), axes)
     except AttnError:
+        if any(isinstance(part, (tree.Call, tree.Pipe)) for value in node.values for part in tree.walk(value)):
+            raise  # no axis is written so
         return axes
     return found.bounded(node.span)
 

@@ -383,7 +383,9 @@ def _shown_declared(declared: tree.Declared, given: Arguments) -> str:
         name = parameter.name.text
         named = named or parameter.default is not None or name not in there
         if name in there:
-            parts.append(f"{name}={shown(there[name].value)}" if named else shown(there[name].value))
+            value = there[name].value
+            text = written(value) if isinstance(value, Text) else shown(value)
+            parts.append(f"{name}={text}" if named else text)
     return declared.name.text + (f"({', '.join(parts)})" if parts else "")
 
 

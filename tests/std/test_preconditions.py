@@ -37,7 +37,7 @@ WRONG = (
     ("attention(x, heads, position=rotary(share=4))", "`share` is how much of each head"),
     ("attention(x, 4, position=rotary(scaling=ntk_rope(2, 4)))", "there must be more than one pair"),
     ("attention(x, heads, position=rotary(scaling=longrope([1], [1, 2], 4, 2)))", "have one number for each pair"),
-    ("attend_once(x, linear(x[T<3 -> S=3], 3), dot_score)", "a product needs queries and keys of one size"),
+    ("attend_once(x, linear(x[T=:3 -> S=3], 3), dot_score)", "a product needs queries and keys of one size"),
     ("attention(x, heads, mask=window(0))", "its `size` is at least 1"),
     ("attention(x, heads, mask=local(0))", "so `size` is at least 1"),
     ("attention(x, heads, mask=strided(0))", "a stride is at least 1"),

@@ -1,0 +1,160 @@
+"""The figure that attention was invented for: how well a recurrent encoder-decoder answers, by the length of what it
+reads, with attention and without (Bahdanau et al., 2015, figure 2).
+
+    python scripts/alignment.py                  everything: figure and table (about twenty minutes on two cores)
+    python scripts/alignment.py reversed         one task: `copied`, `reversed`, `sorted` (strings) or `dates`
+    python scripts/alignment.py fed              what the decoder is fed: teacher forcing, free running, both
+    python scripts/alignment.py --draw           nothing is trained: docs/alignment.svg from docs/alignment.json
+
+What is found is kept in docs/alignment.json. Both models are `seq2seq:nano`, with the same cells, recipe and data; one
+has `score=additive_score(64)`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from attndsl.data.columns import Table  # noqa: E402
+from attndsl.data.examples import example_table  # noqa: E402
+from attndsl.generation.respond import respond  # noqa: E402
+from attndsl.runs.run import load_run  # noqa: E402
+from attndsl.training import train  # noqa: E402
+
+FIGURES, DRAWING = ROOT / "docs" / "alignment.json", ROOT / "docs" / "alignment.svg"
+LETTERS, LONGEST, ROWS, ASKED = "abcdefghijklmnop", 24, 20_000, 64
+TASKS: dict[str, Callable[[str], str]] = {
+    "copied": str,
+    "reversed": lambda text: text[::-1],
+    "sorted": lambda text: "".join(sorted(text)),
+}
+WAYS = ("without attention", "with attention")
+ATTENTION: dict[str, Any] = {"score": "additive_score(64)"}
+FED: dict[str, dict[str, Any]] = {
+    "teacher forcing": {"scheduled.rate": 0.0},
+    "scheduled sampling": {"scheduled.rate": "linear(start=0, end=0.5)"},
+    "free running": {"scheduled.rate": 1.0},
+}
+Point = tuple[int, float]
+
+
+def strings(seed: int, count: int, lengths: Sequence[int]) -> list[str]:
+    draw = random.Random(seed)
+    return ["".join(draw.choice(LETTERS) for _ in range(draw.choice(lengths))) for _ in range(count)]
+
+
+def data(task: str) -> tuple[Table, list[tuple[str, str]]]:
+    """What is learnt from, and questions with their answers of every length, none of which it has."""
+    if task == "dates":
+        whole = example_table("example:dates")
+        pairs = list(zip(whole.texts("source"), whole.texts("target"), strict=True))
+        return whole.take(range(len(pairs) - 2000)), pairs[-2000:]
+    answer = TASKS[task]
+    known = strings(0, ROWS, range(1, LONGEST + 1))
+    asked = [text for length in range(1, LONGEST + 1) for text in strings(length, ASKED, [length])]
+    new = set(asked) - set(known)
+    table = Table({"source": known, "target": [answer(text) for text in known]}, task)
+    return table, [(text, answer(text)) for text in asked if text in new or len(text) < 3]
+
+
+def trained(task: str, settings: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Train one model, and ask it: the share of exact answers, in all and by the length of the source."""
+    table, questions = data(task)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        outcome = train("seq2seq:nano", table, out, settings={"steps": steps, "evaluate": 0, **settings})
+        run = load_run(out)
+        found = respond(run, [source for source, _ in questions], 2 * LONGEST)
+    by_length: dict[int, list[bool]] = {}
+    for (source, target), said in zip(questions, found, strict=True):
+        by_length.setdefault(len(source), []).append(said == target)
+    right = [each for several in by_length.values() for each in several]
+    return {
+        "parameters": run.graph.parameter_count,
+        "steps": steps,
+        "loss": outcome.held_out.loss if outcome.held_out else outcome.loss,
+        "exact": sum(right) / len(right),
+        "by_length": [[length, sum(by_length[length]) / len(by_length[length])] for length in sorted(by_length)],
+    }
+
+
+# ---------------------------------------------------------------- drawn
+
+WIDTH, HEIGHT, MARGIN = 300, 190, 46
+COLOURS = {"without attention": "#c2410c", "with attention": "#1f4e79"}
+
+
+def _panel(task: str, found: dict[str, Any], left: int, top: int) -> Iterator[str]:
+    lengths = [length for way in found.values() for length, _ in binned(way["by_length"])]
+    first, last = min(lengths), max(lengths)
+
+    def place(point: Point) -> str:
+        x = left + WIDTH * (point[0] - first) / (last - first)
+        return f"{x:.1f} {top + HEIGHT * (1 - point[1]):.1f}"
+
+    yield f'<text x="{left}" y="{top - 12}" font-weight="bold">{task}</text>'
+    for share in (0, 0.5, 1):
+        y = top + HEIGHT * (1 - share)
+        yield f'<path d="M{left} {y:.1f}h{WIDTH}" stroke="#ddd"/>'
+        yield f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>'
+    for length in range(-(-first // 5) * 5, last + 1, 5):
+        x = place((length, 0)).split()[0]
+        yield f'<text x="{x}" y="{top + HEIGHT + 18}" text-anchor="middle">{length}</text>'
+    for way, figures in found.items():
+        line = "L".join(place(point) for point in binned(figures["by_length"]))
+        yield f'<path d="M{line}" fill="none" stroke="{COLOURS[way]}" stroke-width="2.2"/>'
+
+
+def binned(points: Sequence[Point]) -> list[Point]:
+    """The mean over each length and its neighbours."""
+    known = dict(points)
+    near = {length: [known[n] for n in range(length - 1, length + 2) if n in known] for length in known}
+    return [(length, sum(values) / len(values)) for length, values in sorted(near.items())]
+
+
+def drawing(figures: dict[str, Any]) -> str:
+    tasks = [task for task in (*TASKS, "dates") if task in figures]
+    width, height = 2 * (WIDTH + 2 * MARGIN), -(-len(tasks) // 2) * (HEIGHT + 2 * MARGIN) + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="13" fill="#222">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        f'<text x="{MARGIN}" y="28" font-size="16">Exact answers, by the length of the source</text>',
+    ]
+    for number, way in enumerate(WAYS):
+        x = MARGIN + 170 * number
+        parts.append(f'<path d="M{x} 46h26" stroke="{COLOURS[way]}" stroke-width="2.2"/>')
+        parts.append(f'<text x="{x + 34}" y="50">{way}</text>')
+    for number, task in enumerate(tasks):
+        row, column = divmod(number, 2)
+        left, top = MARGIN + column * (WIDTH + 2 * MARGIN), 2 * MARGIN + row * (HEIGHT + 2 * MARGIN)
+        parts += _panel(task, figures[task], left, top)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def main(arguments: list[str]) -> int:
+    figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    steps = {"dates": 800}
+    for task in [] if arguments == ["--draw"] else arguments or [*TASKS, "dates", "fed"]:
+        settings = FED if task == "fed" else {WAYS[0]: {}, WAYS[1]: ATTENTION}
+        figures[task] = {}
+        for way, more in settings.items():
+            of, given = ("reversed", {**ATTENTION, "sampled": True, **more}) if task == "fed" else (task, more)
+            print(f"{task}, {way}", flush=True)
+            figures[task][way] = trained(of, given, steps.get(task, 600))
+            print(f"  {figures[task][way]['exact']:.1%} exact, loss {figures[task][way]['loss']:.3f}", flush=True)
+        FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    DRAWING.write_text(drawing(figures), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
