@@ -114,8 +114,8 @@ OWN: dict[str, tuple[Path, Settings]] = {
 }
 DECODERS = {
     "bart": "target", "gemma3": "tokens", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
-    "gpt_neox": "tokens", "llama": "tokens", "mistral": "tokens", "phi3": "tokens", "rnn_lm": "tokens", "seq2seq": "target", "t5": "target",
-    "transformer": "target", "transformer_xl": "tokens",
+    "gpt_neox": "tokens", "llama": "tokens", "mistral": "tokens", "phi3": "tokens", "rnn_lm": "tokens",
+    "seq2seq": "target", "t5": "target", "transformer": "target", "transformer_xl": "tokens",
 }  # fmt: skip
 """The specs that say one token after the other, and the input that has those said so far."""
 
