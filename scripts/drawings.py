@@ -18,7 +18,6 @@ TOO_SMALL = ("gpt_nano",)  # a GPT-2 for trying things out
 SHOWN: dict[str, tuple[str, dict[str, Setting]]] = {  # what the papers show
     "gpt3": ("gpt3:175b", {}),
     "bert": ("bert", {"head": "pretraining"}),
-    "transformer_xl": ("transformer_xl:enwik8", {}),
 }
 
 

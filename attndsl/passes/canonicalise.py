@@ -124,6 +124,14 @@ def _flipped(algebra: Algebra, node: Node) -> Put | None:
     return Put(Lt() if isinstance(node.op, Gt) else Le(), node.inputs[::-1])
 
 
+def _is_parameter(algebra: Algebra, value: Value) -> bool:
+    """Whether a value is a parameter, with its axes renamed or moved."""
+    node = algebra.producers.get(value)
+    while node is not None and node.op.moves and len(node.inputs) == 1:
+        node = algebra.producers.get(node.inputs[0])
+    return node is not None and isinstance(node.op, Parameter)
+
+
 def _ordered(algebra: Algebra, node: Node) -> Put | None:
     """What is computed, then parameters, then constants; among equals what was made first."""
     if not node.op.commutative:
@@ -131,7 +139,7 @@ def _ordered(algebra: Algebra, node: Node) -> Put | None:
     left, right = node.inputs
 
     def key(value: Value) -> tuple[int, int]:
-        rank = 2 if algebra.made_by(value, Constant) else 1 if algebra.made_by(value, Parameter) else 0
+        rank = 2 if algebra.made_by(value, Constant) else 1 if _is_parameter(algebra, value) else 0
         return rank, algebra.rewriter.order[value]
 
     return Put(node.op, (right, left)) if key(right) < key(left) else None

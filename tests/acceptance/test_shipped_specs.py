@@ -97,7 +97,16 @@ REDUCED: dict[str, Settings] = {
     },
     "t5": {"vocab": 32, "width": 12, "heads": 3, "head": 5, "hidden": 20, "buckets": 8, "reach": 16},
     "transformer": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "hidden": 20},
-    "transformer_xl": {"vocab": 32, "cutoffs": "[6, 15]", "div": 2, "width": 12, "heads": 3, "head": 4, "memory": 3},
+    "transformer_xl": {
+        "vocab": 32,
+        "cutoffs": "[6, 15]",
+        "div": 2,
+        "width": 12,
+        "heads": 3,
+        "head": 4,
+        "hidden": 20,
+        "memory": 3,
+    },
     "vit": {"size": 6, "patch": 2, "width": 12, "heads": 3, "hidden": 20, "labels": 4},
 }
 OWN: dict[str, tuple[Path, Settings]] = {

@@ -53,7 +53,7 @@ def test_the_four_terms(clamp: int | None, before: int) -> None:
             np.testing.assert_allclose(y[:, :, i, j], sum(term.sum(-1) for term in terms), atol=1e-12)
 
 
-SETTINGS = {"vocab": 11, "cutoffs": [], "width": 8, "heads": 2, "head": 3, "hidden": 10, "p": 0.0}
+SETTINGS = {"vocab": 11, "width": 8, "heads": 2, "head": 3, "hidden": 10, "p": 0.0}
 
 
 def program(depth: int, memory: int, **settings: object) -> tuple[Program, dict[str, Array]]:
