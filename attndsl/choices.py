@@ -20,8 +20,9 @@ T = TypeVar("T", bound=type[Any])
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting. `kind` is `int`, `float`, `bool`, `pair`, `word` or `words` (one word or several); numbers lie in
-    `[least, most]`, words among `words` (any word if there are none). A default of None means that it must be given."""
+    """One setting. `kind` is `int`, `float`, `numbers` (one or several), `bool`, `pair`, `word` or `words` (one word or
+    several); numbers lie in `[least, most]`, words among `words` (any word if there are none). A default of None means
+    that it must be given."""
 
     kind: str
     default: Plain
@@ -44,7 +45,9 @@ class Option:
                 return tuple(several)
         if self.kind == "pair" and isinstance(value, (tuple, list)) and len(value) == 2 and all(map(self._fits, value)):
             return tuple(float(part) for part in value)
-        if self.kind in ("int", "float") and isinstance(value, (int, float)) and self._fits(value):
+        if self.kind == "numbers" and isinstance(value, (tuple, list)) and value and all(map(self._fits, value)):
+            return tuple(float(part) for part in value)
+        if self.kind in ("int", "float", "numbers") and isinstance(value, (int, float)) and self._fits(value):
             return int(value) if self.kind == "int" else float(value)
         near = did_you_mean(value, self.words) if isinstance(value, str) else ()
         raise error(
@@ -64,7 +67,9 @@ class Option:
             return f"one of {', '.join(self.words)}" if self.words else "a name"
         if self.kind == "words":
             return 'a string or several: `"a.*"`, `"a.*" | "b.*"`'
-        what = {"int": "a whole number", "float": "a number", "pair": "a pair of numbers"}[self.kind]
+        what = {
+            "int": "a whole number", "float": "a number", "numbers": "a number or several", "pair": "a pair of numbers"
+        }[self.kind]  # fmt: skip
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{what} from {_number(self.least)} to {_number(self.most)}"
         return f"{what}, at least {_number(self.least)}" if math.isfinite(self.least) else what

@@ -45,6 +45,11 @@ RUNS: dict[str, tuple[str, str, str]] = {
         "docstrings by group of modules",
     ),
     "vit:nano": ("--data example:digits", "accuracy", "scikit-learn's digits"),
+    "clip:nano": (
+        "--data example:captions",
+        "zero-shot accuracy",
+        "these digits with captions, thick, thin and shifted",
+    ),
     "roberta:nano": ("--data example:stdlib", "masked tokens", "sources of Python's standard library"),
     "roberta:nano-classifier": (
         "--data example:docstrings --weights runs/roberta-nano",

@@ -300,11 +300,13 @@ def _lines(declarations: Sequence[tree.Tree]) -> int:
 
 
 def example_sizes(graph: Graph) -> dict[str, int]:
-    """One text of `LENGTH` tokens, or as many as the model takes, or one image of the size that it is made for."""
+    """One text of `LENGTH` tokens, or as many as the model takes, and one image of the size that it is made for."""
     values = graph.hyperparameters
     given = {"B": 1}
     for name in graph.free_sizes:
-        if name in ("S", "T"):
+        if name == "N":
+            given[name] = 1
+        elif name in ("S", "T"):
             given[name] = min(LENGTH, values.get("context", LENGTH))
         elif name in ("Y", "X"):
             given[name] = values["size"] // values["patch"]
@@ -312,10 +314,9 @@ def example_sizes(graph: Graph) -> dict[str, int]:
 
 
 def stated(graph: Graph, sizes: Mapping[str, int]) -> str:
-    """The sizes in words: `512`, `512 + 512`, `224 × 224`."""
-    if "Y" in sizes:
-        return f"{graph.hyperparameters['size']} × {graph.hyperparameters['size']}"
-    return " + ".join(str(sizes[name]) for name in ("S", "T") if name in sizes)
+    """The sizes in words: `512`, `512 + 512`, `224 × 224`, `224 × 224 + 77`."""
+    image = [f"{graph.hyperparameters['size']} × {graph.hyperparameters['size']}"] if "Y" in sizes else []
+    return " + ".join(image + [str(sizes[name]) for name in ("S", "T") if name in sizes])
 
 
 def _row(*cells: str) -> str:

@@ -190,14 +190,23 @@ class TrainedModel:
         return respond(self.run, sources, tokens, sampling=Sampling(**chosen), **place)
 
     def predict(
-        self, examples: Any, top: int = 5, *, backend: str | None = None, device: str | None = None
+        self,
+        examples: Any,
+        top: int = 5,
+        *,
+        labels: Sequence[str] | None = None,
+        template: str | None = None,
+        backend: str | None = None,
+        device: str | None = None,
     ) -> list[Prediction] | list[list[Prediction]]:
         """The prediction for an example: its class, a tag for each word, or a token for each mask, with the `top` most
-        likely answers of each. Raises E0744 where the run predicts nothing, E0749, E0752, E0756."""
+        likely answers of each. A model of pictures and texts chooses among any `labels`, each put into the `template`
+        ("a picture of a {}"). Raises E0744 where the run predicts nothing, E0749, E0752, E0756, E0759."""
         from attndsl.generation.predict import predict
 
+        place: dict[str, Any] = {"backend": backend, "device": device}
         found: list[Prediction] | list[list[Prediction]] = _one_or_all(
-            self.run, examples, lambda those: predict(self.run, those, top, backend=backend, device=device)
+            self.run, examples, lambda those: predict(self.run, those, top, labels=labels, template=template, **place)
         )
         return found
 
@@ -254,9 +263,10 @@ class AttentionDrawing:
 def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
     """What `use` makes of a list of examples; a text, a pair, a row, a picture `[height, width]` or the path of one
     alone is a list of one. Raises E0749 where it is none of them."""
-    from attndsl.generation.examples import pictures, takes_pictures
+    from attndsl.generation.examples import pictures
 
-    seen, shape = takes_pictures(run), getattr(examples, "shape", None)
+    about = run.recipe.objective.about
+    seen, shape = about.sees(), getattr(examples, "shape", None)
     single = (str, tuple, Mapping, os.PathLike)
     is_single = isinstance(examples, single) or (seen and shape is not None and len(shape) == 2)
     if not is_single and (not isinstance(examples, Iterable) or shape == ()):
@@ -267,7 +277,7 @@ def _one_or_all(run: Run, examples: Any, use: Any) -> Any:
         )  # fmt: skip
     those = [examples] if is_single else list(examples)
     if seen:
-        paths = (str, os.PathLike)
+        paths = (os.PathLike,) if about.reads_texts() else (str, os.PathLike)  # a string may be a text
         those = [each for one in those for each in (pictures(run, [one]) if isinstance(one, paths) else [one])]
     found = use(those)
     return found[0] if is_single and len(those) == 1 else found

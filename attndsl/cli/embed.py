@@ -1,8 +1,9 @@
 """Turn texts or pictures into vectors with a trained model.
 
 The vectors are the model's output `memory` or `hidden`, averaged over the tokens (padding left out), or with --pool
-the one at the first or the last token; an output with one vector for the whole (`pooled`) is taken as it is. -o writes
-an .npz file with the array `vectors`; for a few examples the cosines of all pairs are printed.
+the one at the first or the last token; an output with one vector for the whole (`pooled`, or the `image_embeds` and
+`text_embeds` of a model of pictures and texts) is taken as it is. -o writes an .npz file with the array `vectors`; for
+a few examples the cosines of all pairs are printed.
 """
 
 from __future__ import annotations

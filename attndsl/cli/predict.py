@@ -1,8 +1,11 @@
-"""Print what a trained model predicts: the class of a text or a picture, the tag of each word, the masked tokens.
+"""Print what a trained model predicts: classes, tags of words, masked tokens, answers to questions.
 
-For a classifier the most likely classes with their probabilities; for a tagger a tag for each word; for a model of
-masked tokens the most likely tokens for each mask in the text, which is written as the model writes it (`The [MASK] of
-the list`). --data takes a file of examples and gives a line for each.
+For a classifier the most likely classes with their probabilities; for a tagger a tag for each word; for a model that
+answers questions (--text) from texts (--pair) the most likely parts of the text; for a model of masked tokens the most
+likely tokens for each mask in the text, which is written as the model writes it (`The [MASK] of the list`). A model of
+pictures and texts can choose among any classes: --labels zero,one,two names them, by default those of its training
+data, and --template is the text that each becomes (--template "{}" leaves them as they are). --data takes a file of
+examples and gives a line for each.
 """
 
 from __future__ import annotations
@@ -35,17 +38,27 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--top", type=positive, default=5, metavar="K", help="how many of the most likely answers to show (default: 5)"
     )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="the classes to choose from, with commas between, for a model of pictures and texts",
+    )
+    parser.add_argument(
+        "--template", metavar="TEXT", help='the text that names a class, with {} for the name: "a picture of a {}"'
+    )
     add_json(parser)
     add_backend(parser, default="the one that the run was trained with")
 
 
 def run(args: Any) -> int:
     from attndsl.generation.predict import predict
-    from attndsl.objectives.roles import Data
 
     trained = open_model(args)
     examples = examples_of(trained, args)
-    found = predict(trained, examples, args.top, backend=args.backend, device=args.device)
+    labels = [label.strip() for label in args.labels.split(",")] if args.labels is not None else None
+    found = predict(
+        trained, examples, args.top, labels=labels, template=args.template, backend=args.backend, device=args.device
+    )
     names = [named(example, number, args) for number, example in enumerate(examples)]
     objective = trained.recipe.objective
     if args.json:
@@ -53,25 +66,25 @@ def run(args: Any) -> int:
     elif objective.about.places:
         _print_places(objective.about, names, found)
     elif len(found) == 1:
-        _print_ranks(found[0][0])
+        _print_ranks(objective.about.says, found[0][0])
     else:
-        _print_classes("picture" if objective.about.data == Data.IMAGES else "text", names, found)
+        _print_classes("picture" if objective.about.sees() else "text", objective.about.says, names, found)
     return 0
 
 
-def _print_ranks(found: Prediction) -> None:
-    rows = [(printable(it.name), _share(it.probability)) for it in found.choices]
-    print_table(("class", "probability"), rows, ("probability",))
+def _print_ranks(says: str, found: Prediction) -> None:
+    rows = [(_named(it.name), _share(it.probability)) for it in found.choices]
+    print_table((says, "probability"), rows, ("probability",))
 
 
-def _print_classes(what: str, names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
+def _print_classes(what: str, says: str, names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
     rows = []
     for name, (prediction,) in zip(names, found, strict=True):
         best, *others = prediction.choices
-        then = ", ".join(f"{printable(it.name)} {_share(it.probability)}" for it in others[:2])
-        rows.append((name, printable(best.name), _share(best.probability), then))
+        then = ", ".join(f"{_named(it.name)} {_share(it.probability)}" for it in others[:2])
+        rows.append((name, _named(best.name), _share(best.probability), then))
     columns = 4 if any(row[3] for row in rows) else 3
-    print_table((what, "class", "probability", "then")[:columns], [row[:columns] for row in rows], ("probability",))
+    print_table((what, says, "probability", "then")[:columns], [row[:columns] for row in rows], ("probability",))
 
 
 def _print_places(about: type[Objective], names: Sequence[str], found: Sequence[Sequence[Prediction]]) -> None:
@@ -87,6 +100,11 @@ def _print_places(about: type[Objective], names: Sequence[str], found: Sequence[
             for choice in (it.choices if about.ranks else it.choices[:1])
         ]
         print_table((about.places, about.says, "probability"), rows, ("probability",))
+
+
+def _named(text: str) -> str:
+    """A class, or an answer; an empty one says that there is none."""
+    return printable(text) or "(none)"
 
 
 def _token(text: str) -> str:

@@ -3,11 +3,12 @@
 The recipe is the spec's `train` section; --set changes it as it changes hyperparameters (--set lr=1e-3,
 --set batch=16, --set tokenizer=bpe:1024, --set batches.share=0.2, --set 'freeze=h.*'). What its objective learns from
 is text (files, folders, globs), a table with named columns (.jsonl, .tsv, .csv, .npz, a folder of pictures by class),
-or data that every machine has: example:stdlib (text), example:docstrings (text, label), example:dates (source,
-target), example:digits (image, label), example:captions (image, caption, label). With --weights it begins from a body
-that was trained before; layers that the body lacks are new, and its tokenizer is kept. The run's folder gets
-checkpoints, a log, the loss curve and, at the end, the weights and how good they are on held-out data. A run that was
-stopped, in whatever way, can be resumed with --resume as if it had not been.
+or data that every machine has: example:stdlib (text), example:docstrings (text, label), example:questions
+(question, context, answer, start), example:dates (source, target), example:digits (image, label), example:captions
+(image, caption, label). With --weights it begins from a body that was trained before; layers that the body lacks are
+new, and its tokenizer is kept. The run's folder gets checkpoints, a log, the loss curve and, at the end, the weights
+and how good they are on held-out data. A run that was stopped, in whatever way, can be resumed with --resume as if it
+had not been.
 """
 
 from __future__ import annotations

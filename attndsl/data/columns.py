@@ -99,6 +99,16 @@ class Table:
                 raise self._no(row, column, text, "a text", 'write it in quotes: `"…"`')
         return list(texts)
 
+    def captions(self, column: str) -> list[list[str]]:
+        """A column with a text, or with several, for each row. Raises E0711, E0716 (neither, or none)."""
+        found: list[list[str]] = []
+        for row, value in enumerate(self.require(column)):
+            several = [value] if isinstance(value, str) else value
+            if not isinstance(several, (list, tuple)) or not several or not all(isinstance(it, str) for it in several):
+                raise self._no(row, column, value, "a text, or several", 'write `"…"`, or `["…", "…"]`')
+            found.append([str(text) for text in several])
+        return found
+
     def words(self, column: str) -> list[list[str]]:
         """A column of words, or of a tag for each word: lists of texts, or texts that are split at spaces. Raises
         E0711, E0716."""

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32  # examples
 POOLS = ("mean", "first", "last")
-_NAMES = ("memory", "hidden", "features", "pooled")  # outputs, in the order of preference
+_NAMES = (
+    "memory",
+    "hidden",
+    "features",
+    "pooled",
+    "image_embeds",
+    "text_embeds",
+)  # outputs, in the order of preference
 
 
 def embed(

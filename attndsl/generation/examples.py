@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import np
-from attndsl.objectives.roles import Data
 from attndsl.storage.arrays import ArrayFile
 
 if TYPE_CHECKING:
@@ -23,12 +22,12 @@ _TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".npz")
 
 
 def takes_pictures(run: Run) -> bool:
-    return run.recipe.objective.about.data == Data.IMAGES
+    return run.recipe.objective.about.sees()
 
 
 def typed_examples(run: Run, texts: Sequence[str], pair: str | None = None) -> list[Any]:
     """Texts; with `pair` (the second text), one pair. Raises E0749 where the run's model takes something else."""
-    if takes_pictures(run):
+    if not run.recipe.objective.about.reads_texts():
         raise error(
             "E0749",
             "this model takes pictures, not texts",

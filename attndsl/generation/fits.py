@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.decoding.sequences import chunks
 from attndsl.diagnostics import error
 from attndsl.objectives.base import Use
-from attndsl.objectives.roles import Data
+from attndsl.records import replace
 
 if TYPE_CHECKING:
     from attndsl.objectives.base import Objective
@@ -34,17 +34,27 @@ def answers(run: Run) -> bool:
     return run.recipe.objective.about.use == Use.ANSWER
 
 
-def objective_of(run: Run) -> Objective:
-    """The run's objective, which makes a model's inputs of examples as it did in training."""
+def objective_of(run: Run, labels: Sequence[str] | None = None, template: str | None = None) -> Objective:
+    """The run's objective, which makes a model's inputs of examples as it did in training; for other `labels`, or named
+    by another `template`, where it takes them (E0759 where not)."""
     from attndsl.objectives import make_objective
 
-    return make_objective(run.recipe, run.graph, run.tokenizer, run.facts.get("labels"))
+    recipe, choice = run.recipe, run.recipe.objective
+    if (labels is not None or template is not None) and not choice.about.open_labels:
+        raise error(
+            "E0759",
+            f"a model that was trained with `{choice.kind}` has the classes that it was trained on",
+            help="leave out `--labels` and `--template`",
+        )
+    if template is not None:
+        recipe = replace(recipe, objective=choice.with_option("template", template))
+    return make_objective(recipe, run.graph, run.tokenizer, run.facts.get("labels") if labels is None else labels)
 
 
 def batches(objective: Objective, count: int, size: int) -> Iterator[range]:
     """`range(count)` in pieces of at most `size` examples. Without an input that says what is padding, each example is
     one of its own, so that none is padded and what is said of it does not depend on the others."""
-    one_by_one = objective.data != Data.IMAGES and "valid" not in objective.choice.roles
+    one_by_one = not objective.sees() and "valid" not in objective.choice.roles
     yield from chunks(count, 1 if one_by_one else size)
 
 

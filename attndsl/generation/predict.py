@@ -18,17 +18,25 @@ AT_ONCE = 32  # examples
 
 
 def predict(
-    run: Run, examples: Sequence[Any], top: int = 5, *, backend: str | None = None, device: str | None = None
+    run: Run,
+    examples: Sequence[Any],
+    top: int = 5,
+    *,
+    labels: Sequence[str] | None = None,
+    template: str | None = None,
+    backend: str | None = None,
+    device: str | None = None,
 ) -> list[list[Prediction]]:
     """For each example the `top` likeliest answers: one prediction for its class (`classify`, `classify_images`), one
-    for each word (`tag`) or for each mask token (`masked_tokens`).
+    for each word (`tag`) or for each mask token (`masked_tokens`). With `contrast`, `labels` are the classes to choose
+    from, and `template` the text that names one (`a picture of a {}`).
 
     Examples are texts, pairs of texts, lists of words, pictures, or rows with columns for these. Raises E0744 where the
     run predicts nothing of the kind, E0749 (no example, a text without a mask), E0741, E0752 (too long), E0753 (no such
-    output), E0756 (a picture of another size).
+    output), E0756 (a picture of another size), E0759 (labels that do not fit).
     """
     require_fit(run, "predict", Use.PREDICT)
-    objective = objective_of(run)
+    objective = objective_of(run, labels, template)
     require_examples(objective, examples)
     _require_head(run, objective)
     program = run.program(backend, device)
@@ -40,8 +48,9 @@ def predict(
 
 def _require_head(run: Run, objective: Objective) -> None:
     """That the model has an input for the answers (E0744): published weights may be of a body alone."""
-    role = "label" if objective.role("label") is not None else "targets"
-    if objective.input(role) not in {info.name for info in run.graph.inputs}:
+    if objective.scored is None:
+        return
+    if objective.input(objective.scored) not in {info.name for info in run.graph.inputs}:
         raise error(
             "E0744", f"these weights are for {run.graph.name} without a head: it predicts nothing",
             help=("`attndsl embed` gives its vectors", "or name the variant with the weights' head: `bert:tagger`"),

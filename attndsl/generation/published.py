@@ -10,7 +10,7 @@ from attndsl.data.tokenizers.beside import tokenizer_beside
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.graph.limits import bounding
-from attndsl.objectives.roles import TARGETS, TOKENS, Data
+from attndsl.objectives.roles import TARGETS, TOKENS
 from attndsl.recipe.recipe import read_recipe
 from attndsl.records import replace
 from attndsl.runs.given_weights import read_weights, settings_with
@@ -82,7 +82,7 @@ def _within(recipe: Recipe, inputs: set[str]) -> Recipe:
 
 
 def _tokenizer(folder: Path, recipe: Recipe) -> Tokenizer | None:
-    if recipe.objective.about.data == Data.IMAGES:
+    if not recipe.objective.about.reads_texts():
         return None
     try:
         return tokenizer_beside(folder, recipe.special)

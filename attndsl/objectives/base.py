@@ -18,7 +18,7 @@ from attndsl.data.special import stands_for
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.choice import ObjectiveChoice, names
-from attndsl.objectives.roles import Data, Role
+from attndsl.objectives.roles import IMAGE, Data, Role
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class Objective(ABC):
     options: ClassVar[Mapping[str, Option]] = {}
     special: ClassVar[tuple[str, ...]] = ()  # roles of the special tokens that it cannot do without
     classes: ClassVar[str | None] = None  # the role that is filled with the numbers of classes
-    scored: ClassVar[str] = "targets"  # the role whose cross entropy says how good a model is
+    scored: ClassVar[str | None] = "targets"  # the role whose cross entropy says how good a model is, if any does
+    joint: ClassVar[bool] = False  # whether the loss compares the examples of a batch, so that no part stands alone
+    open_labels: ClassVar[bool] = False  # whether a trained model can be asked for other classes than it was trained on
     answers: ClassVar[tuple[str, ...]] = ("targets", "label", "next")  # roles that a model in use is not given
     reads: ClassVar[tuple[str, ...]] = ()  # the options that name columns, in the order of rows without names
     shows: ClassVar[tuple[str, ...]] = ()  # those of them that a trained model is given
@@ -100,6 +102,16 @@ class Objective(ABC):
         self.labels = tuple(labels) if labels is not None else None
 
     # ------------------------------------------------------------ what is known of the class
+
+    @classmethod
+    def sees(cls) -> bool:
+        """Whether a model is given pictures."""
+        return IMAGE in cls.required
+
+    @classmethod
+    def reads_texts(cls) -> bool:
+        """Whether a model is given tokens."""
+        return any(role.is_sequence for role in cls.required)
 
     @classmethod
     def role(cls, name: str) -> Role | None:

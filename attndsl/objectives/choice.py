@@ -23,6 +23,8 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "classify": "attndsl.objectives.classify:Classify",
         "tag": "attndsl.objectives.tag:Tag",
         "classify_images": "attndsl.objectives.classify_images:ClassifyImages",
+        "answer": "attndsl.objectives.answer:Answer",
+        "contrast": "attndsl.objectives.contrast:Contrast",
     },
 )
 
@@ -45,6 +47,11 @@ class ObjectiveChoice:
         value = self.options[name]
         assert isinstance(value, (int, float))
         return value
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """An option that is a number or several."""
+        value = self.options[name]
+        return tuple(map(float, value)) if isinstance(value, tuple) else (self.number(name),)
 
     def column(self, name: str) -> str | None:
         """An option that names a column; None for the word `none`."""

@@ -27,6 +27,8 @@ def with_cross_entropy(objective: Objective) -> tuple[Graph, str | None]:
     it is and None where no output says the answers. Written as the standard library's `cross_entropy` is, so that equal
     parts are computed once."""
     graph = objective.graph
+    if objective.scored is None:
+        return graph, None
     answer = next((info for info in graph.inputs if info.name == objective.input(objective.scored)), None)
     said = _said(objective, answer) if answer is not None else None
     if answer is None or said is None:

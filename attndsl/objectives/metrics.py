@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import string
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,41 @@ def macro_f1(truth: Array, guess: Array, classes: int) -> float:
     there, said = np.bincount(truth, minlength=size), np.bincount(guess, minlength=size)
     occurs = (there + said) > 0
     return float((2 * right[occurs] / (there + said)[occurs]).mean()) if occurs.any() else 0.0
+
+
+def answer_metrics(truth: Sequence[Sequence[str]], said: Sequence[str], texts: Sequence[str]) -> list[Metric]:
+    """Exact match and F1 over words of what was said with the nearest of each question's answers (Rajpurkar et al.,
+    2016, section 6.1), beside those of saying the whole text."""
+    if not truth:
+        return []
+    found = []
+    for name, alike in (("exact match", _same_words), ("F1", _word_f1)):
+        mine, whole = (
+            float(
+                np.mean([max(alike(answer, it) for answer in right) for right, it in zip(truth, spoken, strict=True)])
+            )
+            for spoken in (said, texts)
+        )
+        found.append(Metric(name, mine, SHARE, whole, "whole text"))
+    return found
+
+
+def answer_words(text: str) -> list[str]:
+    """The words of an answer as they are compared: without case, punctuation and articles."""
+    plain = "".join(character for character in text.lower() if character not in string.punctuation)
+    return [word for word in plain.split() if word not in ("a", "an", "the")]
+
+
+def _same_words(one: str, other: str) -> float:
+    return float(answer_words(one) == answer_words(other))
+
+
+def _word_f1(one: str, other: str) -> float:
+    """2·precision·recall / (precision + recall) of the words; 1 where both are empty."""
+    a, b = Counter(answer_words(one)), Counter(answer_words(other))
+    if not a or not b:
+        return float(a == b)
+    return 2 * (a & b).total() / (a.total() + b.total())
 
 
 def text_metrics(truth: Sequence[str], said: Sequence[str], common: str) -> list[Metric]:

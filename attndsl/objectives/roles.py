@@ -18,8 +18,8 @@ class Data(Enum):
 @dataclass(frozen=True, slots=True)
 class Role:
     """An input's purpose, and what the input must be: its `dtype`, and the axes of the first of the roles `like` that
-    is filled (none: axes of its own; `batch`: the first axis of the objective's first role). `form` is how such an
-    input is declared."""
+    is filled (none: axes of its own; after `batch`: the first axis alone, by default that of the objective's first
+    role). `form` is how such an input is declared."""
 
     name: str
     dtype: str
@@ -40,6 +40,11 @@ class Role:
         """Whether it has a row of tokens for each text, of its own length."""
         return self.leads and self.rank == 2
 
+    @property
+    def is_one_each(self) -> bool:
+        """Whether it has one number for each example."""
+        return BATCH in self.like
+
     def __str__(self) -> str:
         return self.name
 
@@ -54,4 +59,7 @@ VALID = Role("valid", "bool", "bool[B, T]", ("source", "tokens"))
 SEGMENT = Role("segment", "int", "int[B, T]", ("tokens",))
 NEXT = Role("next", "int", "int[B]", (BATCH,))
 LABEL = Role("label", "int", "int[B]", (BATCH,))
-LAST = Role("last", "int", "int[B]", (BATCH,))
+LAST = Role("last", "int", "int[B]", (BATCH, "tokens"))
+START = Role("start", "int", "int[B]", (BATCH,))
+END = Role("end", "int", "int[B]", (BATCH,))
+MATCH = Role("match", "int", "int[B]", (BATCH,))

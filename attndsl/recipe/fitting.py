@@ -8,7 +8,7 @@ from attndsl.data.special import stands_for
 from attndsl.diagnostics import AttnError, Label, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import FLOAT, Graph, InputInfo, Type
-from attndsl.objectives.roles import BATCH, Role
+from attndsl.objectives.roles import Role
 from attndsl.recipe.recipe import KEYS, Recipe, option_owners
 
 
@@ -40,6 +40,7 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
         )  # fmt: skip
     _check_scheduled(recipe, inputs)
     _check_special(recipe)
+    _check_joint(recipe)
     recipe.frozen(address for info in graph.parameters for address in info.addresses())
     failed = [
         c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
@@ -61,7 +62,7 @@ def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], r
     type = inputs[name].value.type
     leader = _leader(recipe, role)
     other = inputs[objective.roles[leader]].value.type if objective.roles[leader] in inputs else type
-    wanted = other.axes[:1] if role.like == (BATCH,) else other.axes
+    wanted = other.axes[:1] if role.is_one_each else other.axes
     alike = type.dtype == role.dtype and type.rank == role.rank
     if alike and type.axes == wanted:
         return
@@ -77,9 +78,8 @@ def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], r
 def _leader(recipe: Recipe, role: Role) -> str:
     """The role whose axes an input for `role` has."""
     objective = recipe.objective
-    if role.like == (BATCH,):
-        return objective.about.required[0].name
-    return next((name for name in role.like if name in objective.roles), role.name)
+    first = objective.about.required[0].name if role.is_one_each else role.name
+    return next((name for name in role.like if name in objective.roles), first)
 
 
 def _check_minimized(recipe: Recipe, graph: Graph) -> None:
@@ -122,6 +122,17 @@ def _check_scheduled(recipe: Recipe, inputs: Mapping[str, InputInfo]) -> None:
 
 def _declared(info: InputInfo) -> Label | tuple[()]:
     return Label(info.span, "declared here") if info.span is not None else ()
+
+
+def _check_joint(recipe: Recipe) -> None:
+    if recipe.accumulate > 1 and recipe.objective.about.joint:
+        raise error(
+            "E0721",
+            f"`accumulate` cannot be {recipe.accumulate}: `{recipe.objective.kind}` compares all examples of a batch",
+            recipe.spans.get("accumulate") or recipe.spans.get("batches", recipe.spans.get("")),
+            note="several small batches are not one large batch for it: each has fewer examples to tell apart",
+            help=f"leave it out, or give a larger batch: `--set batch={recipe.batch * recipe.accumulate}`",
+        )
 
 
 def _check_special(recipe: Recipe) -> None:

@@ -13,7 +13,6 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.objectives.roles import Data
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
@@ -41,7 +40,7 @@ class TrainedBody:
     def tokenizer_for(self, recipe: Recipe, settings: Mapping[str, Setting]) -> tuple[Recipe, Tokenizer | None]:
         """The recipe with the body's own tokenizer, in which the recipe's special tokens must be, unless the user asked
         for another by name. Raises E0717, E0738, and E0745 where published weights come without one."""
-        if {"tokenizer", "train.tokenizer"} & settings.keys() or recipe.objective.about.data == Data.IMAGES:
+        if {"tokenizer", "train.tokenizer"} & settings.keys() or not recipe.objective.about.reads_texts():
             return recipe, None
         own = self.tokenizer
         if own is None and self.folder is not None:

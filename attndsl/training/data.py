@@ -105,7 +105,7 @@ def _table(data: Any, recipe: Recipe, say: Callable[[str], None], tokenizer: Tok
     train, held_out = split_table(table, recipe.held_out)
     if not len(train):
         raise error("E0704", f"{table.origin} has no rows to train on", help="give more rows")
-    if tokenizer is None and choice.about.data != Data.IMAGES:
+    if tokenizer is None and choice.about.reads_texts():
         parsed = TokenizerChoice.parse(recipe.tokenizer, recipe.special)
         tokenizer = make_tokenizer(parsed, choice.about.texts_of(choice, train))
     held = f"{len(train):,} rows to train on, {len(held_out):,} held out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -20,6 +21,8 @@ from attndsl.data.examples.captions import SHIFTS, WORDS, captions_table, drawn
 from attndsl.data.examples.dates import FORMS, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import APART, GROUPS, docstrings_table, shortened, sources
+from attndsl.data.examples.questions import FORMS as QUESTIONS
+from attndsl.data.examples.questions import questions_table, sentences_of
 from attndsl.data.sources import find_text
 from attndsl.data.table import read_table, split_table
 from attndsl.diagnostics import AttnError, Diagnostic
@@ -155,6 +158,45 @@ def test_docstrings_are_shortened_at_a_paragraph_or_a_word() -> None:
     assert shortened("aaa bbb ccc", 8) == "aaa bbb"
     assert shortened("aaa bbb", 7) == "aaa bbb"
     assert shortened("a" * 20, 7) == "a" * 7
+
+
+# ---------------------------------------------------------------------------------------------- questions
+
+
+def test_the_answer_to_a_question_is_the_sentence_that_names_the_argument() -> None:
+    table = read_table("example:questions")
+    assert 1500 < len(table) < 3000
+    seen: Counter[str] = Counter()
+    rows = zip(*(table.columns[name] for name in ("question", "context", "answer", "start")), strict=True)
+    for question, context, answer, start in rows:
+        assert context[start : start + len(answer)] == answer
+        assert len(answer) < len(context)
+        assert context.count(answer) == 1 or len(answer) > 10
+        shapes = {form: re.escape(form).replace(r"\{\}", r"(\w+)") for form in QUESTIONS}
+        ((form, found),) = [(form, it) for form, shape in shapes.items() if (it := re.fullmatch(shape, question))]
+        assert found[1] in answer
+        seen[form] += 1
+    assert set(seen) == set(QUESTIONS)
+    train, held = split_table(table, 0.1)
+    assert not set(train.texts("context")) & set(held.texts("context"))
+    questions_table.cache_clear()
+    assert questions_table().digest == table.digest
+
+
+def test_items_of_lists_are_sentences() -> None:
+    text = """Read a file.  At most
+    limit bytes are read.
+
+    Arguments:
+      - path -- where it is
+      - mode -- `r`, or `w`.  Else it fails.
+
+    >>> example
+    """
+    assert sentences_of(text) == [
+        "Read a file.", "At most limit bytes are read.", "Arguments:", "- path -- where it is",
+        "- mode -- `r`, or `w`.", "Else it fails.",
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- digits

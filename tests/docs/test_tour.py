@@ -25,7 +25,7 @@ GOLDEN = os.environ.get("ATTNDSL_GOLDEN") == "write"
 SPECS = {
     "Sequence to sequence": "seq2seq",
     "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert",
-    "Transformer-XL": "transformer_xl", "RoBERTa": "roberta", "BART": "bart", "T5": "t5", "ViT": "vit",
+    "Transformer-XL": "transformer_xl", "RoBERTa": "roberta", "BART": "bart", "T5": "t5", "ViT": "vit", "CLIP": "clip",
     "GPT-NeoX": "gpt_neox", "Llama": "llama", "Mistral": "mistral", "Phi-3": "phi3", "Gemma 3": "gemma3",
 }  # fmt: skip
 CHECKS = [command for command in tour.commands() if not command.trains]

@@ -96,6 +96,20 @@ RUNS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"image": np.random.default_rng(0).random((40, 8, 8), np.float32), "label": np.arange(40) % 10},
         {},
     ),
+    "answer": (
+        "Asked",
+        [{"question": "how many?", "context": s, "answer": s.split()[0], "start": 0} for s, _ in PAIRS],
+        {},
+    ),
+    "contrast": (
+        "Towers",
+        {
+            "image": np.random.default_rng(0).random((40, 6, 6), np.float32),
+            "caption": [[f"a {'abc'[n % 3]}", f"one {'abc'[n % 3]}"] for n in range(40)],
+            "label": ["abc"[n % 3] for n in range(40)],
+        },
+        {},
+    ),
 }
 
 

@@ -35,6 +35,8 @@ model Encoder(vocab=400, context=64, width=8, labels=2) {
   input label: int[B] optional where label < labels
   input tags: int[B, T] optional where tags >= -100, tags < labels
   input last: int[B] optional where last < context
+  input first_label: int[B] optional where first_label < T
+  input last_label: int[B] optional where last_label < T
   layer e = embedding(vocab, width)
   x = e(tokens) * valid
   output logits = dot(x, e.table, over=width)
@@ -45,6 +47,8 @@ model Encoder(vocab=400, context=64, width=8, labels=2) {
   output both = lm + follows
   output classes = linear(pooled, labels) as head
   output loss = cross_entropy(classes, label, over=labels)
+  ends = linear(x, 2) as ends
+  output answer_loss = cross_entropy(ends[2=0], first_label, over=T) + cross_entropy(ends[2=1], last_label, over=T)
   output tag_logits = linear(x, labels) as tagger
   output tag_loss = cross_entropy(tag_logits, tags, over=labels)
 }

@@ -14,7 +14,7 @@ from attndsl.data.table import Table, read_table
 from attndsl.data.tokenizers import Bytes
 from attndsl.diagnostics import AttnError
 from attndsl.objectives import Objective
-from attndsl.objectives.classify_images import shifted
+from attndsl.objectives.pictures import shifted
 
 Make = Callable[..., Objective]
 SEQUENCES = "sequence_to_sequence(source, target, targets, valid=valid)"

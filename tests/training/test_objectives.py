@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.objectives import OBJECTIVES
 from attndsl.runs.checkpoint import list_checkpoints
 from attndsl.runs.record import RECORD, WEIGHTS
 from attndsl.training import Outcome, train
@@ -41,6 +42,13 @@ model Tiny(vocab=300, context=32, width=8, depth=1, labels=2, head="words") {
     input label: int[B] optional where label < labels
     output loss = cross_entropy(logits, label, over=labels)
   }
+  if head == "answer" {
+    output first = linear(x, 1)[1=0]
+    output last = linear(x, 1)[1=0]
+    input first_label: int[B] optional where first_label < T
+    input last_label: int[B] optional where last_label < T
+    output loss = cross_entropy(first, first_label, over=T) + cross_entropy(last, last_label, over=T)
+  }
   if head == "tags" {
     output logits = linear(x, labels) as tagger
     input targets: int[B, T] optional where targets >= -100, targets < labels
@@ -49,6 +57,7 @@ model Tiny(vocab=300, context=32, width=8, depth=1, labels=2, head="words") {
 }
 variant Tiny:class { head="class" }
 variant Tiny:tags { head="tags" }
+variant Tiny:answer { head="answer" }
 
 train Tiny {
   batches   = masked_tokens(tokens, targets, valid=valid)
@@ -69,6 +78,14 @@ train Tiny:class {
   batch     = 4
   evaluate  = 4
   checkpoint = 3
+  held_out  = 0.25
+}
+train Tiny:answer {
+  batches   = answer(tokens, first_label, last_label, valid=valid)
+  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]")
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
   held_out  = 0.25
 }
 train Tiny:tags {
@@ -120,11 +137,33 @@ train Pictures {
   held_out  = 0.25
 }
 """
+TOWERS = """
+model Towers(size=4, vocab=300, context=20, width=8) {
+  input image: [B, 1, size, across=size] optional
+  input tokens: int[N, T] optional where T <= context, tokens < vocab
+  input last: int[N] optional = 0 where last < T
+  a = rearrange(image, [1, size, across] -> [size * across]) |> linear(width)
+  x = embedding(tokens, vocab, width)
+  output scores = dot(a, take(x, last, over=T), over=width)
+  input match: int[B] optional where match < N
+  output loss = contrastive_loss(scores, match)
+}
+train Towers {
+  batches   = contrast(image, tokens, match, last=last, label="label", shift=1)
+  special   = tokens(pad="[PAD]", end="[END]")
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  held_out  = 0.25
+}
+"""
 TEXTS = [f"{'good' if i % 3 else 'bad'} text number {i}" for i in range(24)]
 ROWS = [{"text": text, "label": text.split()[0]} for text in TEXTS]
 PAIRS = [{"source": f"{a} and {b}", "target": f"{a + b}"} for a in range(6) for b in range(5)]
 TAGGED = [{"tokens": text.split(), "tags": ["A", "N", "N", "Q"]} for text in TEXTS]
 PATCHES = {"image": np.arange(24 * 16, dtype=np.uint8).reshape(24, 4, 4), "label": [i % 3 for i in range(24)]}
+QUESTIONS = [{"question": "what?", "context": text, "answer": "text", "start": text.index("text")} for text in TEXTS]
+CAPTIONED = PATCHES | {"caption": [["one", f"a {i % 3}"] for i in range(24)]}
 
 Go = Callable[..., Outcome]
 
@@ -132,7 +171,7 @@ Go = Callable[..., Outcome]
 @pytest.fixture
 def go(tmp_path: Path, backend: str, console: Silent) -> Go:
     """`go("Tiny:class", rows, "run", steps=3)`: a run of that model."""
-    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES)):
+    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES), ("Towers", TOWERS)):
         (tmp_path / f"{name}.attn").write_text(source)
 
     def run(model: str, data: Any, out: str = "run", weights: Path | None = None, **settings: Any) -> Outcome:
@@ -181,6 +220,8 @@ CASES = {
         "Pair", None, {"batches": "span_corruption(source, target, targets, valid=valid)"}, SMOOTHED
     ),
     "classify_images": ("Pictures", PATCHES, {}, {"loss", "accuracy", "macro F1"}),
+    "answer": ("Tiny:answer", QUESTIONS, {}, {"loss", "exact match", "F1"}),
+    "contrast": ("Towers", CAPTIONED, {}, {"loss", "own text", "zero-shot accuracy", "macro F1"}),
 }  # fmt: skip
 
 
@@ -199,27 +240,31 @@ def test_from_data_to_metrics(go: Go, book: str, tmp_path: Path, kind: str) -> N
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert all(a["tokens"] < b["tokens"] for a, b in itertools.pairwise(lines))
     expected = {"classify": ["bad", "good"], "tag": ["A", "N", "Q"], "classify_images": ["0", "1", "2"]}
+    expected["contrast"] = ["0", "1", "2"]
     assert kept["labels"] == expected.get(kind)
-    if kind in expected:
+    if kind in expected and kind != "contrast":
         assert kept["hyperparameters"]["labels"] == len(expected[kind])
-    if data is None or kind == "sequence_to_sequence":
+    if data is None or kind in ("sequence_to_sequence", "answer"):
         assert kept["hyperparameters"]["vocab"] == kept["tokenizer"]["vocab"]
 
 
-@pytest.mark.parametrize("kind", ["masked_tokens", "sequence_to_sequence", "span_corruption", "classify_images"])
+@pytest.mark.parametrize(
+    "kind", ["masked_tokens", "sequence_to_sequence", "span_corruption", "classify_images", "contrast"]
+)
 def test_a_run_that_was_stopped_is_the_same(
     go: Go, book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     model, data, settings, _ = CASES[kind]
     data = book if data is None else data
-    go(model, data, "whole", accumulate=2, **settings)
+    settings = settings | {"accumulate": 1 if OBJECTIVES[kind].joint else 2}
+    go(model, data, "whole", **settings)
 
     def stop_after_five(self: Silent, step: int, loss: float, tokens_per_second: float) -> None:
         if step == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Silent, "step", stop_after_five)
-    assert go(model, data, "stopped", accumulate=2, **settings).interrupted
+    assert go(model, data, "stopped", **settings).interrupted
     monkeypatch.undo()
     train(resume=tmp_path / "stopped", data=None if isinstance(data, str) else data, console=Silent())
 

@@ -14,6 +14,7 @@ from attndsl.data.examples.captions import captions_table
 from attndsl.data.examples.dates import MOST, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import docstrings_table, sources
+from attndsl.data.examples.questions import questions_table
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.records import dataclass
 
@@ -36,6 +37,11 @@ EXAMPLES: Mapping[str, Example] = {
     "docstrings": Example(
         "records", "docstrings of the standard library, and the group of modules they are from", ("text", "label")
     ),
+    "questions": Example(
+        "records",
+        "questions about arguments, and where the docstring that describes them says it",
+        ("question", "context", "answer", "start"),
+    ),
     "dates": Example(
         "records",
         "dates written in twenty ways, and in ISO 8601; `example:dates:5000` has so many rows",
@@ -52,6 +58,7 @@ EXAMPLES: Mapping[str, Example] = {
 }
 _TABLES: Mapping[str, Callable[[int], Table]] = {
     "docstrings": lambda rows: docstrings_table(),
+    "questions": lambda rows: questions_table(),
     "dates": dates_table,
     "digits": lambda rows: digits_table(),
     "captions": captions_table,

@@ -90,6 +90,15 @@ def sources() -> list[tuple[Path, str]]:
     return found
 
 
+def _module(name: str) -> str:
+    return name.partition("/")[0].removesuffix(".py")
+
+
+def group_of(name: str) -> str | None:
+    """What a source of the library is about, a group of `GROUPS`; None for modules that not every Python has."""
+    return _GROUP_OF.get(_module(name))
+
+
 @lru_cache(maxsize=1)
 def docstrings_table() -> Table:
     """Columns `text` and `label` (a group of `GROUPS`), a row for every docstring of a module, class or function of the
@@ -98,8 +107,7 @@ def docstrings_table() -> Table:
     rows: dict[str, tuple[str, set[str], int, int]] = {}
     files = sources()
     for number, (path, name) in enumerate(files):
-        module = name.partition("/")[0].removesuffix(".py")
-        group = _GROUP_OF.get(module)
+        module, group = _module(name), group_of(name)
         for text, line in _documented(path) if group else ():
             words = [word.lower() for word in _WORD.findall(text)]
             said = {*words} - {module.strip("_").lower(), Path(name).stem.lower()}

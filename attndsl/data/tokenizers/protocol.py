@@ -47,6 +47,11 @@ class Tokenizer(Protocol):
         """The tokens of each text, int64 (many at a time are faster than one by one)."""
         ...
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Array, Array]]:
+        """The tokens of each text, int64, and where each of them stands in it: the first character and the one behind
+        the last, int64 `[tokens, 2]` (a space before a word may belong to its token)."""
+        ...
+
     def decode(self, tokens: Sequence[int], skip_special: bool = False) -> str:
         """The text of tokens; where they break off inside a character, U+FFFD stands for it. With `skip_special`,
         special tokens and sentinels are left out, but not the one for what is unknown: it stands for text."""

@@ -105,10 +105,19 @@ class Published:
         encoded = self._encoded(list(texts))
         return [self._as_text(each.ids) for each in encoded]
 
-    def _encoded(self, texts: list[str]) -> list[Any]:
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Array, Array]]:
+        self.inner.encode_special_tokens = True
+        found = []
+        for encoded in self._encoded(list(texts), spans=True):
+            places = np.array(encoded.offsets, dtype=np.int64).reshape(-1, 2)
+            found.append((self._as_text(encoded.ids), places))
+        return found
+
+    def _encoded(self, texts: list[str], *, spans: bool = False) -> list[Any]:
         """Raises E0707 where the tokenizer has no token for a text, and none that says so."""
+        encode = self.inner.encode_batch if spans else self.inner.encode_batch_fast
         try:
-            return list(self.inner.encode_batch_fast(texts, add_special_tokens=False))
+            return list(encode(texts, add_special_tokens=False))
         except Exception as problem:  # the package raises plain `Exception`
             raise error(
                 "E0707",

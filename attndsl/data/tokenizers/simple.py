@@ -65,6 +65,16 @@ class _Simple:
     def encode_batch(self, texts: Sequence[str]) -> list[Array]:
         return [self._text(text).astype(np.int64) for text in texts]
 
+    def encode_spans(self, texts: Sequence[str]) -> list[tuple[Array, Array]]:
+        found = []
+        for text, tokens in zip(texts, self.encode_batch(texts), strict=True):
+            places = np.repeat(np.arange(len(text)), [self._tokens_of(character) for character in text])
+            found.append((tokens, np.stack([places, places + 1], axis=1).astype(np.int64)))
+        return found
+
+    def _tokens_of(self, character: str) -> int:
+        return 1
+
     def word_starts(self) -> Array:
         return self._flags(begins_word, True)
 
@@ -93,6 +103,9 @@ class Bytes(_Simple):
 
     def _text(self, text: str) -> Array:
         return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+
+    def _tokens_of(self, character: str) -> int:
+        return len(character.encode("utf-8"))
 
     def _token_text(self, token: int) -> str:
         return chr(token) if token < 128 else "\ufffd"

@@ -188,15 +188,9 @@ def ask_body(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def ask_pretraining(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-    from torch.nn.functional import cross_entropy
-
     found, outputs = asked(model, batch, labels="targets", next_sentence_label="next_label")
     logits, following = found.prediction_logits, found.seq_relationship_logits
-    terms = {
-        "masked_loss": cross_entropy(logits.flatten(0, 1), batch["targets"].flatten()),
-        "next_loss": cross_entropy(following, batch["next_label"]),
-    }
-    return {**outputs, "logits": logits, "next_logits": following, **terms, "loss": found.loss}
+    return {**outputs, "logits": logits, "next_logits": following, "loss": found.loss}
 
 
 def ask_next(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
