@@ -256,11 +256,18 @@ def inputs_needed(body: Region, inputs: Sequence[InputInfo], sizes: Collection[s
 
 
 def with_optional(graph: Graph, names: Collection[str]) -> Graph:
-    """The graph whose inputs of these names may be left out, together with the outputs that are computed from them."""
+    """The graph whose inputs of these names may be left out, together with the outputs that are computed from them. A
+    state whose next value is computed from them stays as it is."""
     given = tuple(replace(info, optional=True) if info.name in names else info for info in graph.inputs)
     needed = inputs_needed(graph.body, given, graph.sizes)
-    outputs = tuple(replace(info, needs=those) for info, those in zip(graph.outputs, needed, strict=True))
-    return replace(graph, inputs=given, outputs=outputs)
+    outputs = [replace(info, needs=those) for info, those in zip(graph.outputs, needed, strict=True)]
+    stacks = {info.name: info.value for info in given if info.name in graph.state_names}
+    reads = {node.inputs[0]: node.output for node in graph.body.nodes if isinstance(node.op, Given)}
+    for at, info in enumerate(outputs):
+        if info.needs and info.name in stacks:
+            outputs[at] = replace(info, value=reads[stacks[info.name]], needs=NOTHING)
+    body = replace(graph.body, results=tuple(info.value for info in outputs))
+    return replace(graph, inputs=given, outputs=tuple(outputs), body=body)
 
 
 def _sources(inputs: Sequence[InputInfo], sizes: Collection[str]) -> dict[str, frozenset[str]]:

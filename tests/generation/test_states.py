@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,23 @@ def test_prompts_of_different_lengths_are_texts_of_their_own(runs: dict[str, Run
         prompts = ["a", "a longer one, of two segments", "two"]
         together = model.generate(prompts, 8, seed=3, backend="numpy")
         assert together == [model.generate(prompt, 8, seed=3, backend="numpy") for prompt in prompts]
+
+
+def test_a_state_that_is_written_from_answers_stays_in_use(tmp_path: Path) -> None:
+    """Its next value is a matter of training: here, a running mean of the loss."""
+    spec = tmp_path / "averaging.attn"
+    body = LOSS.replace("optional ", "").replace("}\n", "  mean <- 0.9 * mean + 0.1 * loss\n}\n")
+    text = RECURRENT.replace("  output logits =", "  state mean: [] = 5.0\n  y = y / mean\n  output logits =")
+    spec.write_text(text + body)
+    settings = {"steps": 3, "batch": 2, "length": 8}
+    for backend in ("numpy", "torch"):
+        if backend == "torch":
+            pytest.importorskip("torch")
+        run = tmp_path / backend
+        train(str(spec), A_TEXT, run, settings=settings, backend=backend, device="cpu", console=Silent())
+        trained = load_run(run)
+        assert trained.weights["mean"] > 5.1
+        program = trained.program(backend)
+        results = program.run({"tokens": np.array([[1, 2, 3]])})
+        np.testing.assert_allclose(results.states["mean"], trained.weights["mean"])
+        assert "".join(generate(trained, "a", 4, backend=backend))
