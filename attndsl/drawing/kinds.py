@@ -64,7 +64,7 @@ class Recognised:
         """The kind of a layer that consists of `nodes` (its inner layers' included). `children` are the kinds of the
         layers directly in it: one that has an attention layer among others is a block of its own."""
         inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
-        if "attention" in inner or ("recurrent" in inner and len(inner) > 1):
+        if "attention" in inner or ("recurrent" in inner and len(set(inner)) > 1):
             return "block"
         nodes = list(nodes)
         if any(node.op.role == "attention" or node in self.attending for node in nodes):

@@ -21,6 +21,7 @@ from attndsl.data.examples.captions import SHIFTS, WORDS, captions_table, drawn
 from attndsl.data.examples.dates import FORMS, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import APART, GROUPS, docstrings_table, shortened, sources
+from attndsl.data.examples.names import names_table
 from attndsl.data.examples.questions import FORMS as QUESTIONS
 from attndsl.data.examples.questions import questions_table, sentences_of
 from attndsl.data.sources import find_text
@@ -297,3 +298,33 @@ def test_records_are_no_running_text() -> None:
     assert diagnostic.code == "E0719"
     assert "example:stdlib" in diagnostic.helps[0]
     assert isinstance(example_files("example:stdlib")[0][0], Path)
+
+
+# ---------------------------------------------------------------------------------------------- names
+
+
+def test_names_are_tagged_by_what_they_are_in_their_statement(tmp_path: Path) -> None:
+    from attndsl.data.examples.names import _statements
+
+    file = tmp_path / "some.py"
+    file.write_text(
+        "import os.path as place\nx.y = f(a, key=b.c(1, 'one'))\nfor i in z: pass\nclass A(B): q = 2\n",
+        encoding="utf-8",
+    )
+    found = {" ".join(words): tags for words, tags in _statements(file)}
+    assert found["x . y = f ( a , key = b . c ( 1 , 'one' ) )"] == [
+        "read", "operator", "attribute", "operator", "called", "operator", "read", "operator", "argument", "operator",
+        "read", "operator", "called", "operator", "number", "operator", "string", "operator", "operator",
+    ]  # fmt: skip
+    assert found["for i in z : pass"] == ["keyword", "assigned", "keyword", "read", "operator", "keyword"]
+    assert found["class A ( B ) : q = 2"][:4] == ["keyword", "defined", "operator", "read"]
+    assert found["import os . path as place"][:2] == ["keyword", "module"]
+
+
+def test_names_are_the_same_each_time_and_hold_out_whole_files() -> None:
+    table = names_table(400)
+    assert len(table) == 400
+    assert len({tuple(words) for words in table.columns["tokens"]}) == 400
+    assert all(len(w) == len(t) for w, t in zip(table.columns["tokens"], table.columns["tags"], strict=True))
+    assert table.columns == names_table(400).columns
+    assert names_table(100).columns["tokens"] == table.columns["tokens"][:100]

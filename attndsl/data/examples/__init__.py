@@ -14,6 +14,7 @@ from attndsl.data.examples.captions import captions_table
 from attndsl.data.examples.dates import MOST, dates_table
 from attndsl.data.examples.digits import digits_table
 from attndsl.data.examples.library import docstrings_table, sources
+from attndsl.data.examples.names import names_table
 from attndsl.data.examples.questions import questions_table
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.records import dataclass
@@ -48,6 +49,13 @@ EXAMPLES: Mapping[str, Example] = {
         ("source", "target"),
         20_000,
     ),
+    "names": Example(
+        "records",
+        "statements of the standard library, and what each of their words is there; `example:names:5000` has so many "
+        "rows",
+        ("tokens", "tags"),
+        20_000,
+    ),
     "digits": Example("images", "scikit-learn's handwritten digits, 8 × 8", ("image", "label")),
     "captions": Example(
         "images",
@@ -60,6 +68,7 @@ _TABLES: Mapping[str, Callable[[int], Table]] = {
     "docstrings": lambda rows: docstrings_table(),
     "questions": lambda rows: questions_table(),
     "dates": dates_table,
+    "names": names_table,
     "digits": lambda rows: digits_table(),
     "captions": captions_table,
 }

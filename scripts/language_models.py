@@ -1,0 +1,165 @@
+"""Train language models of one budget on the sources of Python's standard library, and write down how good they get:
+recurrent ones, with and without the states of the segment before, Transformer-XL, and a GPT.
+
+    python scripts/language_models.py              all of them, one after the other: a few minutes each on two cores
+    python scripts/language_models.py LSTM GRU     some of them
+    python scripts/language_models.py --render     only draw docs/language_models.svg, and put the table into the tour
+
+All have about as many parameters, and as many steps of as many tokens; each has the optimizer of its own
+recipe. The figures go into docs/language_models.json. Runs are kept in `runs/language_models`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from attndsl.elaborate import load  # noqa: E402
+from attndsl.training.curve import HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks  # noqa: E402
+
+FIGURES = ROOT / "docs" / "language_models.json"
+PLOT = ROOT / "docs" / "language_models.svg"
+TOUR = ROOT / "docs" / "tour.md"
+TABLE = re.compile(r"(<!-- language models -->\n).*?(<!-- /language models -->)", re.DOTALL)
+
+BUDGET = 1_500_000
+"""The number of parameters that each comes as near to as its widths allow."""
+RECIPE = {"steps": 400, "batch": 32, "length": 64, "tokenizer": "bpe(1024)", "evaluate": 50, "evaluate_batches": 40}
+COLORS = ("#1f4e79", "#c2410c", "#00593f", "#7a4b00", "#4b2f7a", "#8a1538", "#6b6b6b")
+
+Settings = dict[str, Any]
+
+
+def recurrent(width: int) -> Settings:
+    return {"width": width}
+
+
+def xl(width: int) -> Settings:
+    return {"vocab": 1024, "width": width, "head": width // 4, "hidden": 4 * width, "memory": RECIPE["length"]}
+
+
+def gpt(width: int) -> Settings:
+    return {"width": width, "heads": 4, "context": RECIPE["length"]}
+
+
+MODELS: dict[str, tuple[str, Callable[[int], Settings], Settings]] = {
+    "RNN": ("rnn_lm:nano-elman", recurrent, {}),
+    "LSTM": ("rnn_lm:nano", recurrent, {}),
+    "LSTM, states not carried": ("rnn_lm:nano", recurrent, {"batches.segments": "false"}),
+    "GRU": ("rnn_lm:nano-gru", recurrent, {}),
+    "LSTM, normalised": ("rnn_lm:nano-normed", recurrent, {}),
+    "Transformer-XL": ("transformer_xl:nano", xl, {}),
+    "GPT": ("gpt_nano", gpt, {}),
+}
+"""The spec, its hyperparameters at a width, and what else is set in its recipe."""
+
+
+def sized(name: str) -> tuple[Settings, int]:
+    """The hyperparameters with which a model comes nearest to the budget, and how many parameters it has then."""
+    spec, at, _ = MODELS[name]
+    found = [(load(spec, at(width)).parameter_count, width) for width in range(64, 641, 8)]
+    count, width = min(found, key=lambda each: abs(each[0] - BUDGET))
+    return at(width), count
+
+
+def train(name: str) -> dict[str, Any]:
+    """Run the command, and read what the run says of itself."""
+    spec, _, more = MODELS[name]
+    settings, count = sized(name)
+    out = ROOT / "runs" / "language_models" / re.sub(r"\W+", "-", name.lower())
+    if out.exists():
+        import shutil
+
+        shutil.rmtree(out)
+    given = [f"{key}={value}" for key, value in {**settings, **RECIPE, **more}.items()]
+    command = [sys.executable, "-m", "attndsl", "train", spec, "--data", "example:stdlib", "--out", str(out)]
+    print(f"{name}: {count:,} parameters", flush=True)
+    begun = time.monotonic()
+    subprocess.run([*command, *(part for each in given for part in ("--set", each))], cwd=ROOT, check=True)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {
+        "spec": spec,
+        "width": settings["width"],
+        "parameters": count,
+        "seconds": round(time.monotonic() - begun),
+        "held_out": [[line["step"], round(line["held_out_per_byte"], 4)] for line in log if "held_out" in line],
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    rows = ["| model | width | parameters | loss per byte | time |", "|---|---|---|---|---|"]
+    for name in (name for name in MODELS if name in figures):
+        each = figures[name]
+        minutes = f"{each['seconds'] // 60}:{each['seconds'] % 60:02}"
+        last = each["held_out"][-1][1]
+        rows.append(f"| {name} | {each['width']} | {each['parameters']:,} | {last:.3f} nats | {minutes} |")
+    return "\n".join(rows)
+
+
+def plot(figures: dict[str, Any]) -> str:
+    """Loss per byte on held-out text over the steps, a line for each model, named where it ends."""
+    wide, high = WIDTH + 150, HEIGHT
+    points = [point for each in figures.values() for point in each["held_out"]]
+    right, values = max(x for x, _ in points), [y for _, y in points]
+    y_ticks, x_ticks = ticks(min(values), max(values)), ticks(0, right)
+    low, top = min(*values, *y_ticks), max(*values, *y_ticks)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / right, TOP + (high - TOP - 56) * (top - y) / (top - low)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="13" fill="#222">',
+        f'<rect width="{wide}" height="{high}" fill="#fff"/>',
+        f'<text x="{LEFT}" y="24" font-size="16" font-weight="bold">Loss per byte on held-out text (nats)</text>',
+    ]
+    for value in y_ticks:
+        _, y = place(0, value)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e4e4e4"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4.5:.1f}" text-anchor="end">{value:.1f}</text>')
+    for value in x_ticks:
+        x, _ = place(value, low)
+        parts.append(f'<text x="{x:.1f}" y="{high - 36}" text-anchor="middle">{value:.0f}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{high - 14}" text-anchor="middle">steps</text>')
+    names = sorted(figures, key=lambda name: figures[name]["held_out"][-1][1])
+    label = 0.0
+    for name in names:
+        color = COLORS[list(MODELS).index(name)]
+        line = [place(x, y) for x, y in figures[name]["held_out"]]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in line)
+        dashes = ' stroke-dasharray="6 4"' if "not carried" in name else ""
+        parts.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>')
+        label = max(line[-1][1] + 4.5, label + 16)
+        parts.append(f'<text x="{line[-1][0] + 8:.1f}" y="{label:.1f}" fill="{color}">{name}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def render(figures: dict[str, Any]) -> None:
+    PLOT.write_text(plot(figures), encoding="utf-8")
+    text = TOUR.read_text(encoding="utf-8")
+    shown = f"{table(figures)}\n\n![Loss over steps](language_models.svg)\n"
+    TOUR.write_text(TABLE.sub(lambda m: m[1] + shown + m[2], text), encoding="utf-8")
+
+
+def main() -> None:
+    figures: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    asked = [name for name in sys.argv[1:] if name != "--render"]
+    if unknown := [name for name in asked if name not in MODELS]:
+        sys.exit(f"there is no {', '.join(unknown)}; there are {', '.join(MODELS)}")
+    for name in asked or (() if "--render" in sys.argv else MODELS):
+        figures[name] = train(name)
+        FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    render(figures)
+
+
+if __name__ == "__main__":
+    main()
