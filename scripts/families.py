@@ -27,6 +27,8 @@ TABLE = re.compile(r"(<!-- training -->\n).*?(<!-- /training -->)", re.DOTALL)
 
 # The command that trains each, the metric that is shown, and the data in words. A run may start from one above it.
 RUNS: dict[str, tuple[str, str, str]] = {
+    "rnn_lm:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
+    "rnn_tagger:nano": ("--data example:names", "token accuracy", "what each word of a Python statement is"),
     "seq2seq:nano": ("--data example:dates", "exact match", "dates in 20 ways of writing → ISO 8601"),
     "seq2seq:nano-additive": ("--data example:dates", "exact match", "the same"),
     "transformer:nano": ("--data example:dates", "exact match", "the same"),

@@ -23,6 +23,7 @@ from tests.docs.tour import Command, Mistake, Quotation
 
 GOLDEN = os.environ.get("ATTNDSL_GOLDEN") == "write"
 SPECS = {
+    "Recurrent language models": "rnn_lm", "Recurrent taggers": "rnn_tagger",
     "Sequence to sequence": "seq2seq",
     "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert",
     "Transformer-XL": "transformer_xl", "RoBERTa": "roberta", "BART": "bart", "T5": "t5", "ViT": "vit", "CLIP": "clip",

@@ -22,8 +22,8 @@ _OTHERS = {tokenize.NUMBER: "number", tokenize.STRING: "string", tokenize.OP: "o
 def names_table(count: int) -> Table:
     """`count` different statements of one line, from files of the library that a counter draws: columns `tokens` (its
     words), `tags` (for each a role: keyword, operator, number, string, or of a name whether it is called, assigned to,
-    an attribute, an argument, a module, a parameter, defined or read) and `group`, the file: a file that is held out was
-    never seen."""
+    an attribute, an argument, a module, a parameter, defined or read) and `group`, the file: what is held out is of
+    files that were never seen."""
     files = sources()
     ranks = integers(_PURPOSE, 0, 0, below=1 << 30, count=len(files)).tolist()
     found: dict[tuple[str, ...], tuple[list[str], str]] = {}
