@@ -46,7 +46,7 @@ def in_frame(text: str, statement: str) -> str:
     """A whole file with `statement` in the frame of the page; what is no statement is given a name."""
     first = re.match(r"\w+", statement)
     is_statement = first is not None and (
-        first.group() in table.STATEMENTS or re.match(r"(?:param|repeat|self|[\w, ]+ =)[ .]", statement)
+        first.group() in table.STATEMENTS or re.match(r"(?:param|state|repeat|self|[\w, ]+ =)[ .]", statement)
     )
     names = "a, b" if statement.startswith("split(") else "y"
     return frame(text).replace("…", statement if is_statement or statement[0] == "@" else f"{names} = {statement}")

@@ -104,6 +104,7 @@ CALLS: dict[str, str] = {
     "Sequential": "x |> linear(hidden) |> relu |> linear(width)",
     "ModuleList": "repeat h in depth { … }",
     "Parameter": "param gain: [width] = ones",
+    "Buffer": "state running: [width] = zeros",
     # functions of functions
     **dict.fromkeys(("vmap", "jit", "checkpoint", "remat", "pmap"), "{0}({x})"),
     "scan": "scan t in T with h: [B, width] = 0.0 { … }",
