@@ -18,6 +18,8 @@ TOO_SMALL = ("gpt_nano",)  # a GPT-2 for trying things out
 SHOWN: dict[str, tuple[str, dict[str, Setting]]] = {  # what the papers show
     "gpt3": ("gpt3:175b", {}),
     "bert": ("bert", {"head": "pretraining"}),
+    "seq2seq": ("seq2seq:additive", {}),
+    "transformer_xl": ("transformer_xl:enwik8", {}),
 }
 
 

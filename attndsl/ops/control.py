@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attndsl.ops.base import Array, Body
 
 
-class Choice(Op):
+class OneOf(Op):
     """One of two operands of one type, by what is known before anything runs: only the one that is taken is computed,
     and the gradient flows to it alone."""
 
@@ -47,7 +47,7 @@ class Choice(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class Given(Choice):
+class Given(OneOf):
     """An input of the model where the call gave it, else its default. The first operand is the input itself."""
 
     name = "given"
@@ -58,7 +58,7 @@ class Given(Choice):
 
 
 @dataclass(frozen=True, slots=True)
-class InTraining(Choice):
+class InTraining(OneOf):
     """The first operand in the steps of a training, else the second: `a if training else b`."""
 
     name = "in_training"

@@ -27,7 +27,7 @@ _ENDS: Mapping[str, Option] = {
 }
 
 
-class Constant(Ramp):
+class ConstantRamp(Ramp):
     name = "constant"
     doc = "one value throughout the training"
     options: ClassVar = {"value": Option("float", None, "the value")}
@@ -36,7 +36,7 @@ class Constant(Ramp):
         return self.number("value")
 
 
-class Falling(Ramp):
+class FallingRamp(Ramp):
     """From `start` to `end`, by a share that falls from about 1 to 0."""
 
     options: ClassVar = _ENDS
@@ -50,7 +50,7 @@ class Falling(Ramp):
         return end + (start - end) * self.share(step, steps)
 
 
-class Linear(Falling):
+class LinearRamp(FallingRamp):
     """A straight line, then constant (Bengio et al., 2015, section 2.4: `max(end, start - c * step)`)."""
 
     name = "linear"
@@ -65,7 +65,7 @@ class Linear(Falling):
         return 1.0 - min(1.0, step / max(1.0, self.number("steps") or steps - 1))
 
 
-class Exponential(Falling):
+class ExponentialRamp(FallingRamp):
     """`base^step` (Bengio et al., 2015, section 2.4)."""
 
     name = "exponential"
@@ -76,7 +76,7 @@ class Exponential(Falling):
         return float(self.number("base") ** step)
 
 
-class InverseSigmoid(Falling):
+class InverseSigmoidRamp(FallingRamp):
     """`k / (k + exp(step / k))` (Bengio et al., 2015, section 2.4)."""
 
     name = "inverse_sigmoid"
@@ -89,7 +89,8 @@ class InverseSigmoid(Falling):
 
 
 RAMPS: Registry[type[Ramp]] = Registry(
-    "ramp", {cls.name: f"{__name__}:{cls.__name__}" for cls in (Linear, Exponential, InverseSigmoid, Constant)}
+    "ramp",
+    {cls.name: f"{__name__}:{cls.__name__}" for cls in (LinearRamp, ExponentialRamp, InverseSigmoidRamp, ConstantRamp)},
 )
 
 
@@ -108,7 +109,7 @@ def read_scheduled(written: Written) -> dict[str, Ramp]:
 def read_ramp(name: str, written: Written) -> Ramp:
     """One ramp; a number is a constant. Raises E0720, E0721."""
     if isinstance(written.value, (int, float)) and not isinstance(written.value, bool):
-        return Constant({"value": written.value}, span=written.span)
+        return ConstantRamp({"value": written.value}, span=written.span)
     if not written.word:
         raise error(
             "E0721",

@@ -20,7 +20,7 @@ from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import FLOAT, Graph, Node, Type, Value
 from attndsl.ops.base import Call
-from attndsl.ops.control import Choice, Repeat, Scan, stacked_at
+from attndsl.ops.control import OneOf, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
@@ -228,7 +228,7 @@ class _Execution:
             try:
                 if isinstance(node.op, Repeat | Scan):
                     self.loop(node.op, step, values)
-                elif isinstance(node.op, Choice):
+                elif isinstance(node.op, OneOf):
                     values[node.output] = values[taken(node.op, node, self.missing, self.call.training)]
                 else:
                     values[node.output] = self.apply(node, [values[value] for value in node.inputs])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from attndsl.graph import Node, Region, Value
-from attndsl.ops.control import Choice, Repeat, Scan
+from attndsl.ops.control import OneOf, Repeat, Scan
 from attndsl.records import dataclass
 
 
@@ -52,7 +52,7 @@ def plan(
         bodies = tuple(
             [plan(body, _asked(node, body, alive), watched, missing, training=training) for body in node.regions]
         )
-        reads = {taken(node.op, node, missing, training)} if isinstance(node.op, Choice) else set(node.inputs)
+        reads = {taken(node.op, node, missing, training)} if isinstance(node.op, OneOf) else set(node.inputs)
         reads.update(*[body.captured for body in bodies])
         steps.append(
             PlannedNode(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies)
@@ -62,7 +62,7 @@ def plan(
     return Plan(region, results, tuple(steps[::-1]), frozenset(alive), frozenset(alive.difference(region.parameters)))
 
 
-def taken(op: Choice, node: Node, missing: Collection[Value], training: bool) -> Value:
+def taken(op: OneOf, node: Node, missing: Collection[Value], training: bool) -> Value:
     """Which operand of a choice is its result where the inputs `missing` are left out."""
     return node.inputs[op.taken(given=node.inputs[0] not in missing, training=training)]
 

@@ -223,7 +223,7 @@ class Writer:
         self.left.update(reads)
         kept = {*results, *map(root, self.file.taps)}
         self.single |= {value for value in made if reads[value] == 1} - kept
-        if any(isinstance(node.op, ops.Choice) for node in region.nodes):
+        if any(isinstance(node.op, ops.OneOf) for node in region.nodes):
             self.owners |= owners(region, root, kept)
 
     def held(self, node: Node) -> list[Value]:

@@ -304,7 +304,9 @@ def _share(origin: Any, module: Any) -> None:
     """Give `module`, whose parameters have the same names, the parameters of `origin`."""
     for address, value in origin.named_parameters():
         path, _, name = address.rpartition(".")
-        holder = module.get_submodule(path) if path else module
+        holder = module
+        for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
+            holder = holder._modules[step]
         holder._parameters[name] = value
 
 

@@ -38,7 +38,7 @@ def is_alias(node: Node) -> bool:
 def _is_own(op: Op) -> bool:
     """Whether a value of it is never taken for a second writing of another: drawn anew, or too large or too small to be
     worth it."""
-    return op.draws or op.free or isinstance(op, (ops.Choice, Sdpa, LayerCall))
+    return op.draws or op.free or isinstance(op, (ops.OneOf, Sdpa, LayerCall))
 
 
 class Variables:

@@ -20,7 +20,7 @@ from attndsl.graph import FLOAT, FLOAT32, Node, Region, Value
 from attndsl.records import replace
 
 # What gives its operands' numbers as they are, besides what moves them. Any other operator calculates.
-EXACT = (ops.Constant, ops.Cast, ops.OneHot, ops.Where, ops.Choice, ops.StopGradient)
+EXACT = (ops.Constant, ops.Cast, ops.OneHot, ops.Where, ops.OneOf, ops.StopGradient)
 
 
 def widened(body: Region) -> tuple[Region, frozenset[Value]]:
@@ -150,5 +150,5 @@ class _Widening:
         if value.type.dtype != FLOAT or not self._is_wide(value) or value in self.constants:
             return []
         self.narrow[value] = Value(value.type, value.names)
-        made_by = ops.Choice if maker is None else type(maker.op)
+        made_by = ops.OneOf if maker is None else type(maker.op)
         return [Node(Narrow(made_by), (value,), (self.narrow[value],), (), *place)]

@@ -91,3 +91,13 @@ def test_a_size_divided_by_zero_is_told(backend: str, number: str) -> None:
     model = attndsl.parse(f"model M {{\n  input x: [T]\n  input n: [N]\n  output y = x * ({number})\n}}")
     with pytest.raises(AttnError, match="E0805"):
         model.run({"x": np.ones(3), "n": np.ones(2)}, backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_may_be_called_as_a_method_is(backend: str) -> None:
+    """`forward` is what `nn.Module` calls its own: such a layer's parameters are found where its value is asked for."""
+    model = attndsl.parse(
+        "model M(width=3) {\n  input x: [B, width]\n  output y = tanh(linear(x, width) as forward)\n}"
+    )
+    found = model.run({"x": np.ones((2, 3))}, backend=backend, dump=["forward"])
+    np.testing.assert_allclose(found["y"], np.tanh(found["forward"]), rtol=1e-6)
