@@ -19,7 +19,6 @@ SHOWN: dict[str, tuple[str, dict[str, Setting]]] = {  # what the papers show
     "gpt3": ("gpt3:175b", {}),
     "bert": ("bert", {"head": "pretraining"}),
     "seq2seq": ("seq2seq:additive", {}),
-    "transformer_xl": ("transformer_xl:enwik8", {}),
 }
 
 
