@@ -35,6 +35,8 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "bart:nano": ("--data example:dates", "exact match", "the same"),
     "t5:nano": ("--data example:dates", "exact match", "the same"),
     "gpt1:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
+    "mixtral:nano": ("--data example:stdlib", "loss per byte", "the same"),
+    "deepseek_v3:nano": ("--data example:stdlib", "loss per byte", "the same"),
     "gpt1:nano-classifier": (
         "--data example:docstrings --weights runs/gpt1-nano",
         "accuracy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from attndsl import ops
-from attndsl.graph import Graph, Node, Region, Value, captured
+from attndsl.graph import Axis, Graph, Node, Region, Value, captured
 from attndsl.inspection.attending import attending
 from attndsl.records import dataclass
 
@@ -35,6 +35,7 @@ LOOKS: dict[str, Look] = {
     "attention": Look("attention", "#fbd68a", "#7a4b00", thickness=2.4),
     "norm": Look("normalisation", "#fbf5b8", "#7a7000"),
     "feed-forward": Look("feed-forward", "#c9e4f6", "#0b4f79", thickness=2.4),
+    "experts": Look("mixture of experts", "#c9e4f6", "#0b4f79", rings=3),
     "linear": Look("linear", "#dfeefa", "#0b4f79"),
     "convolution": Look("convolution", "#cfeaf0", "#0b5c6b", rings=2),
     "recurrent": Look("recurrent", "#e3d9f2", "#4b2f7a", thickness=2.4),
@@ -53,10 +54,15 @@ def is_circle(kind: str) -> bool:
 
 
 class Recognised:
-    """What can be told of a graph's nodes by what is around them: which softmaxes attend, and what a scan hands on from
-    step to step."""
+    """What can be told of a graph's nodes by what is around them: which softmaxes attend, what a scan hands on from
+    step to step, and which layers stand for several (`mixtures`, by path), of which each element goes through one."""
 
     def __init__(self, graph: Graph) -> None:
+        self.mixtures: dict[str, Axis] = {}
+        for info in graph.parameters:
+            for axis, depth in zip(info.type.axes, info.stacks, strict=False):
+                self.mixtures[".".join(info.address.split(".")[:depth])] = axis
+        self.stacked = {info.address: info.type.axes[: info.stacked] for info in graph.parameters}
         self.attending = attending(graph)
         self.recurring = frozenset(_recurring(graph.body))
 
@@ -66,10 +72,12 @@ class Recognised:
         inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
         if "attention" in inner or ("recurrent" in inner and len(set(inner)) > 1):
             return "block"
+        if "experts" in inner:
+            return "experts"
         nodes = list(nodes)
         if any(node.op.role == "attention" or node in self.attending for node in nodes):
             return "attention"
-        own = _parameters(nodes)
+        own = self._parameters(nodes)
         products = [any(value in own for value in node.inputs) for node in nodes if isinstance(node.op, ops.Dot)]
         if products and _any(nodes, ops.Windows):
             return "convolution"
@@ -80,7 +88,7 @@ class Recognised:
             return "loss"
         if any(products):
             return "feed-forward" if sum(products) > 1 else "linear"
-        if any(isinstance(node.op, ops.Take) and node.inputs[0] in own for node in nodes):
+        if any(isinstance(node.op, ops.Take) and node.inputs[0] in own and node.output not in own for node in nodes):
             return "embedding"
         if _normalises(nodes):
             return "norm"
@@ -91,6 +99,18 @@ class Recognised:
         if own:
             return "position" if all(map(_looks_up, nodes)) else "block"
         return "activation" if _bends(nodes) else "block"
+
+    def _parameters(self, nodes: list[Node]) -> set[Value]:
+        """The values among `nodes` that are parameters, or these moved, scaled, or chosen among several layers'."""
+        found: dict[Value, str] = {}
+        for node in nodes:
+            if isinstance(node.op, ops.Parameter):
+                found[node.output] = node.op.address
+            elif node.inputs and (address := found.get(node.inputs[0])) is not None:
+                chooses = isinstance(node.op, ops.Take) and node.op.over in self.stacked[address]
+                if chooses or _moved(node):
+                    found[node.output] = address
+        return set(found)
 
 
 def _any(nodes: Iterable[Node], *kinds: type[ops.Op]) -> bool:
@@ -110,17 +130,8 @@ def _looks_up(node: Node) -> bool:
 def _bends(nodes: list[Node]) -> bool:
     """Whether a layer without parameters is a curve, or a ramp with a knee such as relu."""
     if any(node.op.role == "activation" for node in nodes):
-        return True
+        return bool(nodes[-1].outputs[0].type.axes)  # a number is not the curve of one
     return _any(nodes, ops.Where) and all(node.op.pointwise or node.op.role == "none" for node in nodes)
-
-
-def _parameters(nodes: list[Node]) -> set[Value]:
-    """The values among `nodes` that are parameters, or parameters moved or scaled."""
-    found: set[Value] = set()
-    for node in nodes:
-        if node.op.reads_parameters or (_moved(node) and node.inputs[0] in found):
-            found.update(node.outputs)
-    return found
 
 
 def _moved(node: Node) -> bool:

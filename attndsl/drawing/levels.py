@@ -78,7 +78,8 @@ class Levels:
 
     def kind(self, path: str) -> str:
         if path not in self._kinds:
-            self._kinds[path] = self.recognised.kind(self._nodes.get(path, ()), self.kinds_in(path))
+            found = self.recognised.kind(self._nodes.get(path, ()), self.kinds_in(path))
+            self._kinds[path] = "experts" if path in self.recognised.mixtures else found
         return self._kinds[path]
 
     def kinds_in(self, path: str) -> list[str]:

@@ -385,7 +385,8 @@ class Planner:
         info = self.graph.scopes[call.path]
         is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else
         kind = self.levels.recognised.kind(call.nodes, self.levels.kinds_in(call.path))
-        call.box.kind = "position" if is_bias else kind
+        mixture = self.levels.recognised.mixtures.get(call.path)
+        call.box.kind = "position" if is_bias else "experts" if mixture is not None else kind
         is_input_free = call.box not in self.reached
         if is_input_free and call.box.kind in ("activation", "block"):
             call.box.kind = "position"  # depends on nothing but parameters and sizes
@@ -393,7 +394,8 @@ class Planner:
         word = LOOKS[call.box.kind].word
         what = block if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{block} ({word})"
         heads = words.heads(call.nodes, self.graph.sizes) if call.box.kind == "attention" else ()
-        details = " · ".join((what, *heads))
+        many = () if mixture is None else (words.several(mixture, self.graph.sizes),)
+        details = " · ".join((what, *heads, *many))
         masks, biases = words.masks(call.nodes), words.biases(call.nodes)
         positions = () if info.kind in biases else (*biases, *self.levels.positions_in(call.path))
         parameters = self.read.get(call.box, []) if is_input_free else []

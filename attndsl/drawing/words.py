@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import prod
 
 from attndsl.diagnostics import Source
-from attndsl.graph import Graph, InputInfo, Node, Type
+from attndsl.graph import Axis, Graph, InputInfo, Node, Type
 from attndsl.ops import Dot, Repeat, Scan, Softmax
 from attndsl.values import shown_setting
 
@@ -84,6 +84,13 @@ def short(address: str, scope: str) -> str:
     return address[len(scope) + 1 :] if scope and address.startswith(scope + ".") else address
 
 
+def several(axis: Axis, sizes: Mapping[str, int]) -> str:
+    """How many layers an axis counts: `8 experts`."""
+    name = axis.name if axis.name != str(axis.size) else "layer"
+    many = axis.size.value(sizes)
+    return f"{many:,} {name}{'s' * (many != 1)}"
+
+
 def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
     """`h × 12`, `t over T`; `× 6` where the label is no more than an index."""
     if isinstance(node.op, Scan):
@@ -119,7 +126,8 @@ def _indices(indices: list[int]) -> str:
 
 _EVOKES = {
     "embedding": ("embed",), "position": ("position", "rotary", "sinus", "alibi", "bucket"),
-    "attention": ("attention",), "norm": ("norm",), "feed-forward": ("mlp", "feed"), "linear": ("linear",),
+    "attention": ("attention",), "norm": ("norm",), "feed-forward": ("mlp", "feed"), "linear": ("linear", "router"),
+    "experts": ("expert", "routed"),
     "convolution": ("conv",),
     "recurrent": ("lstm", "gru", "rnn", "recurrent"), "activation": ("lu", "tanh", "sigmoid", "softmax", "swish"),
     "dropout": ("dropout",), "loss": ("loss", "entropy"),

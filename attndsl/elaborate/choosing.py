@@ -63,7 +63,7 @@ def require_aligned(layer: LayerValue, given: Arguments, inner: Frame, span: Spa
     for choice in layer.place.choices:
         for axis in choice.index.type.axes:
             named = any(axis in tensor.type.axes for tensor in tensors)
-            if axis in rest or not (named or choice in layer.callee.choices):
+            if axis in rest or not (named or choice.span in [own.span for own in layer.callee.choices]):
                 continue
             what = f"a position of its own in the signature of `{block.name.text}`" if named else "not an axis of it"
             raise error(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(eq=False)
 class PendingParameter:
     """A parameter or a state while the repeats in which it is declared are still being elaborated: `loops` are their
-    indices, and `stacked` its axes in front along which one is chosen."""
+    indices, and `stacks` its axes in front along which one is chosen, as `ParameterInfo` has them."""
 
     address: str
     type: Type
@@ -32,7 +32,7 @@ class PendingParameter:
     span: Span
     site: Span | None
     what: str = "parameter"
-    stacked: int = 0
+    stacks: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)

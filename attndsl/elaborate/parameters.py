@@ -21,8 +21,8 @@ def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initi
     """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared. Where the
     place is chosen among several, the parameter has an axis for them, and the name is what the choice takes."""
     place = frame.label(name.text, name.span)
-    whole, choices = _for_each(place.choices, type_, span), len(place.choices)
-    new = PendingParameter(place.path, whole, initializer, place.loops, span, frame.site, stacked=choices)
+    whole, stacks = _for_each(place.choices, type_, span), tuple(choice.depth for choice in place.choices)
+    new = PendingParameter(place.path, whole, initializer, place.loops, span, frame.site, stacks=stacks)
     note(new, frame.elaborator.parameters)
     stamp(frame, span)
     value = frame.name(frame.builder.emit(ops.Parameter(place.path, whole)), place.path)
@@ -79,7 +79,7 @@ def declared_parameters(
 ) -> Iterator[ParameterInfo]:
     """The parameters in the order in which they were declared, those of one address by what they have in common."""
     for p, box in in_boxes(parameters):
-        yield ParameterInfo(p.address, p.type, p.initializer, box, p.span, p.stacked)
+        yield ParameterInfo(p.address, p.type, p.initializer, box, p.span, p.stacks)
 
 
 def in_boxes(

@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """A layer for each element of `index`, one of as many as `axis` is long: `take(block, index, over=axis)`."""
+    """A layer for each element of `index`, one of as many as `axis` is long: `take(block, index, over=axis)`. The$
+    address of these layers, once they have one, is of `depth` parts."""
 
     axis: Axis
     index: Value
     span: Span
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """Where something is declared: the `path` that its address begins with, and the loops that it is declared in, the
-    outermost first, one for each `*` of the path. A parameter declared here has an axis more for each of `choices`."""
+    outermost first, one for each `*` of the path. A parameter declared here has one more axis for each of `choices`."""
 
     path: str = ""
     loops: tuple[IndexVariable, ...] = ()
@@ -58,7 +60,9 @@ class Place:
 
     def chosen(self, choices: tuple[Choice, ...]) -> Place:
         """The place of what a layer here holds that `choices` choose among others."""
-        return Place(self.path, self.loops, (*self.choices, *choices)) if choices else self
+        depth = len(self.path.split(".")) if self.path else 0
+        added = [Choice(choice.axis, choice.index, choice.span, depth) for choice in choices]
+        return Place(self.path, self.loops, (*self.choices, *added)) if choices else self
 
 
 TOP = Place()

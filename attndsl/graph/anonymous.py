@@ -95,7 +95,7 @@ class _Eraser:
                 self.type(info.type),
                 self.initial(info.initializer),
                 info.layers,
-                stacked=info.stacked,
+                stacks=info.stacks,
             )
             for info in sorted(graph.parameters, key=lambda info: order[info.address])
         )

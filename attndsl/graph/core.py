@@ -81,15 +81,22 @@ class ParameterInfo:
     """A parameter of the model. In `address` each `*` stands for the index of a repeat in which it is declared
     (`h.*.ln_1.scale`, see `attndsl.addresses`); `layers` has, for each `*`, the indices at which it exists:
     `range(depth)`, or fewer where the body branches. Where its rounds fill no such box, or differ in type or
-    initialiser, there are several of one address, which have no rounds in common. Its first `stacked` axes count layers
-    of one kind, each with such a parameter, among which an index chooses."""
+    initialiser, there are several of one address, which have no rounds in common.
+
+    Its first axes, one for each of `stacks`, count layers among which an index chooses, each with such a parameter; the
+    number says after how many parts of the address a single one of them has its index (`h.*.experts.*.up.weight`)."""
 
     address: str
     type: Type
     initializer: Initializer
     layers: Box = ()
     span: Span | None = None
-    stacked: int = 0
+    stacks: tuple[int, ...] = ()
+
+    @property
+    def stacked(self) -> int:
+        """How many of its axes, in front, count layers."""
+        return len(self.stacks)
 
     @property
     def copies(self) -> int:

@@ -202,8 +202,11 @@ class _Reader(Cursor):
         self.need("=")
         start = self.initial(self.match(SYMBOL, "an initializer"))
         layers = self.layers()
-        stacked = int(self.number()) if self.has("stacked") else 0
-        return ParameterInfo(address, type, start, layers, self.span(), stacked)
+        stacks: tuple[int, ...] = ()
+        if self.has("stacked"):
+            self.need("[")
+            stacks = self.listed(lambda: int(self.number()), "]")
+        return ParameterInfo(address, type, start, layers, self.span(), stacks)
 
     def state(self) -> StateInfo:
         address = self.word()

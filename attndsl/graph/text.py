@@ -158,7 +158,7 @@ class _Writer:
 
     def parameter(self, info: ParameterInfo) -> str:
         head = f"parameter {_word(info.address)}: {type_text(info.type)} = {initial_text(info.initializer)}"
-        stacked = f" stacked {info.stacked}" if info.stacked else ""
+        stacked = f" stacked {attribute_text(info.stacks)}" if info.stacks else ""
         return f"{head}{_layers(info.layers)}{stacked}{self.at(info.span)}"
 
     def state(self, info: StateInfo) -> str:

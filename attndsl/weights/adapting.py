@@ -117,7 +117,7 @@ def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
     arrays = reader.read(without)
     if not arrays:
         raise of_another_model(str(source.path), source.names, reader.expected(), reader.graph, mapped=True)
-    return _adapted(arrays, reader.parameters, reader.left())
+    return _adapted(arrays, parameters_of(reader.graph), reader.left())
 
 
 def _adapted(arrays: Mapping[str, Array], parameters: Mapping[str, ParameterInfo], unused: Sequence[str]) -> Adapted:

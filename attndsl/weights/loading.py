@@ -19,6 +19,7 @@ from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
+from attndsl.weights.stacks import parts_of, together
 from attndsl.weights.wording import several, warn_not_finite
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class PublishedNames:
         self.sections = sections or (section,)
         require_config(section, graph)
         self.mapping = WeightMap(section, graph)
-        self.parameters = parameters_of(graph)
+        self.parameters = {address: part.info for address, part in parts_of(graph).items()}
         self.items = [item for item in self.mapping.items() if item.line.takes]
         names = set(source.names)
         prefixed = {p: any(name.startswith(p) for name in names) for p in self.mapping.prefixes}
@@ -324,7 +325,7 @@ class PublishedNames:
                 names = [n for n in self.source.names if family.matches(n) and n not in self.spoken]
                 differ += self._differs_from(family.item, names)
         raise_all(differ)
-        return {address: arrays[address] for address in self.parameters if address in arrays}
+        return together(self.graph, arrays)
 
     def _differs_from(self, item: Item, names: Sequence[str]) -> Mistakes:
         """What is wrong with tensors that must all hold what a line computes: E0607, E0610."""

@@ -23,6 +23,7 @@ from attndsl.weights.lines import MapLine, parse_line
 from attndsl.weights.patterns import AddressPattern, counted, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
+from attndsl.weights.stacks import apart, in_every_layer
 from attndsl.weights.wording import merged, several
 
 
@@ -76,8 +77,9 @@ class WeightMap:
         self.section, self.graph = section, graph
         self.diagnostics: list[Diagnostic] = []
         parameters: dict[str, list[ParameterInfo]] = {}
-        self.parameters = tuple(map(counted, graph.parameters))
-        for info in self.parameters:
+        self.parameters = tuple(counted(apart(info, graph.sizes)) for info in graph.parameters)
+        self.stacked = {info.address: info for info in map(counted, graph.parameters) if info.stacks}
+        for info in (*self.parameters, *self.stacked.values()):
             parameters.setdefault(info.address, []).append(info)
         self.lines: list[Resolved] = []
         self.families: list[Family] = []
@@ -157,7 +159,8 @@ class WeightMap:
         takers, givers = [line for line in lines if line.takes], [line for line in lines if line.gives]
         twice: list[tuple[str, AttnError]] = []
         lost: list[tuple[str, AttnError]] = []
-        filling, written, filled = (_by_address(some) for some in (takers, givers, [t for t in takers if t.two_way]))
+        two_way = [line for line in takers if line.two_way]
+        filling, written, filled = (self._by_address(some) for some in (takers, givers, two_way))
         for info in self.parameters:
             shown = info.address.replace(".*", "[i]")
             try:
@@ -173,6 +176,17 @@ class WeightMap:
                 lost.append((shown, raised))
         # One mapped twice often stands in the place of one that is lost: a single slip of the author's.
         self.diagnostics += several(twice or lost)
+
+    def _by_address(self, lines: Iterable[MapLine]) -> dict[str, Reaching]:
+        """For each parameter the lines that speak of it, with the address by which they do. One of many layers together
+        is one of each of them."""
+        found: dict[str, Reaching] = {}
+        for line in lines:
+            for address in line.addresses:
+                if (stack := self.stacked.get(address.pattern)) is not None:
+                    address = in_every_layer(address, stack)
+                found.setdefault(address.pattern, []).append((line, address))
+        return found
 
     @cached_property
     def _sites(self) -> Mapping[str, Span]:
@@ -253,15 +267,6 @@ class WeightMap:
                         ),
                         (*line.uses, *(use for use in other.uses if use not in line.uses)),
                     )
-
-
-def _by_address(lines: Iterable[MapLine]) -> dict[str, Reaching]:
-    """For each parameter the lines that speak of it, with the address by which they do."""
-    found: dict[str, Reaching] = {}
-    for line in lines:
-        for address in line.addresses:
-            found.setdefault(address.pattern, []).append((line, address))
-    return found
 
 
 def _layers(info: ParameterInfo) -> Iterator[tuple[int, ...]]:

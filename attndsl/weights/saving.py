@@ -21,6 +21,7 @@ from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
+from attndsl.weights.stacks import reading
 from attndsl.weights.wording import unwritable
 
 if TYPE_CHECKING:
@@ -92,9 +93,10 @@ def export_huggingface(
     config = {**published_config(section, hyperparameters_of(graph), labels, names), **(ids or {})}
     _check_target(target, force)
     published: dict[str, Array] = {}
+    read = reading(graph, arrays)
     for item in mapping.items():
         if item.line.gives:
-            array = item.form.evaluate(arrays.__getitem__)
+            array = item.form.evaluate(read)
             published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.graph import Axis, Graph
+from attndsl.graph import Axis, Graph, ParameterInfo
+from attndsl.records import replace
 from attndsl.sizes import Size
 from attndsl.types import shape_of
 from attndsl.weights.axes import AxisTerm, place_of, shown_axes
@@ -51,8 +52,7 @@ class _Shaping:
         match side:
             case AddressPattern():
                 info = self.resolved.parameter(side, self.values)
-                axes = info.type.axes
-                return Leaf(axes, shape_of(axes, self.sizes), side.render(self.values), info)
+                return _leaf(side.render(self.values), info, self.sizes)
             case ConcatSide():
                 return self.concat(side)
             case Rearrange():
@@ -96,6 +96,21 @@ class _Shaping:
         axis = Axis(side.name, Size.of(len(parts)) if lacking else total)
         axes = (*rest[:place], axis, *rest[place:])
         return Joined(axes, shape_of(axes, self.sizes), parts, tuple(orders), place, tuple(lengths), lacking)
+
+
+def _leaf(address: str, info: ParameterInfo, sizes: Mapping[str, int]) -> Form:
+    """A parameter; those of several layers as what joins them along one more axis for each choice among them."""
+    axes, shape = info.type.axes, shape_of(info.type.axes, sizes)
+    if not info.stacks:
+        return Leaf(axes, shape, address, info)
+    steps, depth = address.split("."), info.stacks[0]
+    rest = tuple(at + (at >= depth) for at in info.stacks[1:])
+    one = replace(info, type=info.type.without(axes[0]), stacks=rest)
+    parts = tuple(
+        _leaf(".".join((*steps[:depth], str(i), *steps[depth:])), one, sizes) for i in range(axes[0].size.value(sizes))
+    )
+    order = tuple(range(len(axes) - 1))
+    return Joined(axes, shape, parts, (order,) * len(parts), 0, (1,) * len(parts), True)
 
 
 def _arranged(form: Form, stated: tuple[AxisTerm, ...], line: MapLine, sizes: Mapping[str, int]) -> Form:

@@ -32,6 +32,24 @@ REDUCED: dict[str, Settings] = {
         "size": 6, "patch": 2, "width": 12, "heads": 3, "hidden": 20, "vocab": 32, "context": 8, "text_depth": 2,
         "text_width": 8, "text_heads": 2, "text_hidden": 12, "shared": 6,
     },
+    "deepseek_v3": {
+        "vocab": 32,
+        "context": 8,
+        "width": 12,
+        "dense": 1,
+        "heads": 3,
+        "head": 3,
+        "turned": 2,
+        "value": 5,
+        "query_rank": 7,
+        "rank": 4,
+        "hidden": 10,
+        "expert_hidden": 3,
+        "n": 6,
+        "top": 2,
+        "groups": 3,
+        "top_groups": 2,
+    },
     "gemma3": {
         "vocab": 32,
         "context": 8,
@@ -51,6 +69,7 @@ REDUCED: dict[str, Settings] = {
     "gpt3": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "head": 5},
     "gpt_neox": {"vocab": 32, "context": 8, "width": 24, "heads": 3, "hidden": 20},
     "gpt_nano": {"vocab": 32, "context": 8, "width": 12, "heads": 3},
+    "mixtral": {"vocab": 32, "context": 8, "width": 12, "heads": 3, "kv_heads": 1, "hidden": 10, "n": 4},
     "rnn_lm": {"vocab": 32, "width": 12},
     "rnn_tagger": {"vocab": 32, "width": 12, "hidden": 8, "labels": 4},
     "llama": {
@@ -126,9 +145,10 @@ OWN: dict[str, tuple[Path, Settings]] = {
     ),
 }
 DECODERS = {
-    "bart": "target", "gemma3": "tokens", "gpt1": "tokens", "gpt2": "tokens", "gpt3": "tokens", "gpt_nano": "tokens",
-    "gpt_neox": "tokens", "llama": "tokens", "mistral": "tokens", "phi3": "tokens", "rnn_lm": "tokens",
-    "seq2seq": "target", "t5": "target", "transformer": "target", "transformer_xl": "tokens",
+    "bart": "target", "deepseek_v3": "tokens", "gemma3": "tokens", "gpt1": "tokens", "gpt2": "tokens",
+    "gpt3": "tokens", "gpt_nano": "tokens", "gpt_neox": "tokens", "llama": "tokens", "mistral": "tokens",
+    "mixtral": "tokens", "phi3": "tokens", "rnn_lm": "tokens", "seq2seq": "target", "t5": "target",
+    "transformer": "target", "transformer_xl": "tokens",
 }  # fmt: skip
 """The specs that say one token after the other, and the input that has those said so far."""
 

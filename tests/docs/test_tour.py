@@ -28,6 +28,7 @@ SPECS = {
     "Transformer": "transformer", "GPT": "gpt1", "GPT-2": "gpt2", "GPT-3": "gpt3", "BERT": "bert",
     "Transformer-XL": "transformer_xl", "RoBERTa": "roberta", "BART": "bart", "T5": "t5", "ViT": "vit", "CLIP": "clip",
     "GPT-NeoX": "gpt_neox", "Llama": "llama", "Mistral": "mistral", "Phi-3": "phi3", "Gemma 3": "gemma3",
+    "Mixtral": "mixtral", "DeepSeek-V3": "deepseek_v3",
 }  # fmt: skip
 CHECKS = [command for command in tour.commands() if not command.trains]
 MISTAKES = list(tour.mistakes())

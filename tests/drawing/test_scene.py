@@ -415,3 +415,29 @@ def test_a_state_stands_where_it_is_read_with_its_way_back() -> None:
     assert {a.label for a in scene.arrows if a.kind == "state"} == {"next call"}
     assert {("h.*.memory", "h.*.concat"), ("h.*.del.last", "h.*.del")} <= arrows(scene, "flow")
     assert not [b for b in scene.boxes if b.kind in ("input", "output") and b.lines[0] not in ("x", "y")]
+
+
+def test_a_mixture_of_experts_shows_its_router_and_how_many_there_are() -> None:
+    scene = scene_of(graph("mixtral"))
+    found = {b.id.removeprefix("layer.*."): (b.kind, b.lines) for b in scene.boxes if b.path.startswith("layer.")}
+    assert found["router"] == ("linear", ("router",))
+    assert found["experts"] == ("experts", ("experts", "routed · 8 experts"))
+    assert {("layer.*.router", "layer.*.experts"), ("layer.*.norm_2", "layer.*.experts")} <= arrows(scene, "flow")
+    opened = scene_of(graph("mixtral"), expand="layer.experts")
+    inside = {b.id: b.kind for b in opened.boxes if b.path.startswith("layer.*.experts.")}
+    assert inside == {
+        "layer.*.experts.gate": "linear",
+        "layer.*.experts.silu": "activation",
+        "layer.*.experts.up": "linear",
+        "layer.*.experts.down": "linear",
+    }
+    (balance,) = [b for b in scene.boxes if b.lines == ("balance loss",)]
+    assert balance.kind == "block"
+    together = scene_of(open_graph("x |> experts(4, 2, mlp(8), shared=mlp(8)) as moe"))
+    (whole,) = [b for b in together.boxes if b.path == "moe"]
+    assert (whole.kind, whole.lines) == ("experts", ("moe", "experts"))
+
+
+def open_graph(expression: str) -> Graph:
+    text = f"model M(width=8) {{\n  input x: [B, T, width]\n  output y = {expression}\n}}"
+    return elaborate(open_text(text), {})

@@ -42,6 +42,7 @@ from attndsl.syntax.parser import parse
 from attndsl.values import to_python
 from attndsl.weights import config_settings, load_weights, settings_for
 from attndsl.weights.mapping import WeightMap
+from attndsl.weights.stacks import parts_of, together
 from tests.parity.gradients import pulled
 
 Array = np.ndarray[Any, Any]
@@ -290,16 +291,17 @@ class Trial:
         chain rule takes its gradient back. A parameter with several published copies gets the sum."""
         found: dict[str, Array] = {}
         used: set[str] = set()
+        arrays = {address: self.arrays[part.whole][part.index] for address, part in parts_of(self.graph).items()}
         for item in WeightMap(self.section, self.graph).items():
             names = {item.full_name(True), item.full_name(False)} & by_name.keys()
             for name in names - used:
                 used.add(name)
                 if not item.is_first:  # ours is the sum, by which the gradient is that by either of them
                     continue
-                for address, gradient in pulled(item.form, by_name[name], self.arrays):
+                for address, gradient in pulled(item.form, by_name[name], arrays):
                     found[address] = found[address] + gradient if address in found else gradient
         assert used == by_name.keys(), f"not mapped by the section: {sorted(by_name.keys() - used)}"
-        return found
+        return together(self.graph, found)
 
     def ours(self, backend: str, dtype: str) -> Iterator[tuple[str, Answer]]:
         """Our answers, batch by batch."""

@@ -13,7 +13,8 @@ from attndsl.weights import mapping
 
 ROOM = Path(attndsl.weights.__file__).parent
 ORDER = (
-    "wording", "forms", "axes", "patterns", "words", "conditions", "expanding",  # what is written, and what it means
+    "wording", "forms", "axes", "patterns", "stacks", "words", "conditions",
+    "expanding",  # what is written, and what it means
     "lines",
     "resolving",  # of which parameters
     "computing", "rearranging", "shaping",  # of which axes
