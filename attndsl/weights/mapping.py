@@ -23,7 +23,6 @@ from attndsl.weights.lines import MapLine, parse_line
 from attndsl.weights.patterns import AddressPattern, counted, parse_name
 from attndsl.weights.resolving import LAYERS_LOOKED_AT, Resolved, holders, resolve
 from attndsl.weights.shaping import form_of
-from attndsl.weights.stacks import apart, in_every_layer
 from attndsl.weights.wording import merged, several
 
 
@@ -77,7 +76,7 @@ class WeightMap:
         self.section, self.graph = section, graph
         self.diagnostics: list[Diagnostic] = []
         parameters: dict[str, list[ParameterInfo]] = {}
-        self.parameters = tuple(counted(apart(info, graph.sizes)) for info in graph.parameters)
+        self.parameters = tuple(counted(_apart(info, graph) if info.stacks else info) for info in graph.parameters)
         self.stacked = {info.address: info for info in map(counted, graph.parameters) if info.stacks}
         for info in (*self.parameters, *self.stacked.values()):
             parameters.setdefault(info.address, []).append(info)
@@ -184,6 +183,8 @@ class WeightMap:
         for line in lines:
             for address in line.addresses:
                 if (stack := self.stacked.get(address.pattern)) is not None:
+                    from attndsl.weights.stacks import in_every_layer  # most models have none
+
                     address = in_every_layer(address, stack)
                 found.setdefault(address.pattern, []).append((line, address))
         return found
@@ -267,6 +268,12 @@ class WeightMap:
                         ),
                         (*line.uses, *(use for use in other.uses if use not in line.uses)),
                     )
+
+
+def _apart(info: ParameterInfo, graph: Graph) -> ParameterInfo:
+    from attndsl.weights.stacks import apart  # most models have none
+
+    return apart(info, graph.sizes)
 
 
 def _layers(info: ParameterInfo) -> Iterator[tuple[int, ...]]:
