@@ -6,14 +6,15 @@ reads, with attention and without (Bahdanau et al., 2015, figure 2).
     python scripts/alignment.py fed              what the decoder is fed: teacher forcing, free running, both
     python scripts/alignment.py --draw           nothing is trained: docs/alignment.svg from docs/alignment.json
 
-What is found is kept in docs/alignment.json. Both models are `seq2seq:nano`, with the same cells, recipe and data; one
-has `score=additive_score(64)`.
+What is found is kept in docs/alignment.json, and shown in the tour. Both models are `seq2seq:nano`, with the same cells,
+recipe and data; one has `score=additive_score(64)`.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,8 @@ from attndsl.generation.respond import respond  # noqa: E402
 from attndsl.runs.run import load_run  # noqa: E402
 from attndsl.training import train  # noqa: E402
 
-FIGURES, DRAWING = ROOT / "docs" / "alignment.json", ROOT / "docs" / "alignment.svg"
+FIGURES, DRAWING, TOUR = (ROOT / "docs" / name for name in ("alignment.json", "alignment.svg", "tour.md"))
+TABLE = re.compile(r"(?<=<!-- fed -->\n).*?(?=<!-- /fed -->)", re.DOTALL)
 LETTERS, LONGEST, ROWS, ASKED = "abcdefgh", 20, 30_000, 64
 TASKS: dict[str, Callable[[str], str]] = {
     "copied": str,
@@ -140,6 +142,13 @@ def drawing(figures: dict[str, Any]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def table(figures: dict[str, Any]) -> str:
+    """What the decoder was fed, side by side; empty where that was not measured."""
+    rows = [f"| {way} | {found['loss']:.3f} | {found['exact']:.1%} |" for way, found in figures.get("fed", {}).items()]
+    head = ["| the decoder is fed | loss per token, the right words given | exact answers |", "|---|---|---|"]
+    return "\n".join([*head, *rows, ""]) if rows else ""
+
+
 def main(arguments: list[str]) -> int:
     figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
     steps = {"dates": 800}  # the others are longer
@@ -153,6 +162,8 @@ def main(arguments: list[str]) -> int:
             print(f"  {figures[task][way]['exact']:.1%} exact, loss {figures[task][way]['loss']:.3f}", flush=True)
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     DRAWING.write_text(drawing(figures), encoding="utf-8")
+    page = TOUR.read_text(encoding="utf-8")
+    TOUR.write_text(TABLE.sub(lambda match: table(figures), page), encoding="utf-8")
     return 0
 
 

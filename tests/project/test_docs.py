@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_every_family_is_drawn_as_it_is(name):
     assert {scene.title, scene.description} <= written.keys(), "run `python scripts/drawings.py`"
     if shutil.which("dot"):
         assert written == DRAWINGS.texts(str(picture(graph))), "run `python scripts/drawings.py`"
+
+
+def test_the_figure_of_attention_is_the_measured_one():
+    alignment = script("alignment")
+    figures = json.loads(alignment.FIGURES.read_text(encoding="utf-8"))
+    again = "run `python scripts/alignment.py --draw`"
+    assert alignment.DRAWING.read_text(encoding="utf-8") == alignment.drawing(figures), again
+    assert alignment.TABLE.search(alignment.TOUR.read_text(encoding="utf-8"))[0] == alignment.table(figures), again
+    for task in figures.keys() - {"fed"}:
+        without, attending = (dict(figures[task][way]["by_length"]) for way in alignment.WAYS)
+        longest = max(without)
+        assert attending[longest] >= max(0.8, without[longest] + (0 if task == "dates" else 0.3))
 
 
 def test_what_contributors_are_told_of_is_there():
