@@ -6,8 +6,8 @@ reads, with attention and without (Bahdanau et al., 2015, figure 2).
     python scripts/alignment.py fed              what the decoder is fed: teacher forcing, free running, both
     python scripts/alignment.py --draw           nothing is trained: docs/alignment.svg from docs/alignment.json
 
-What is found is kept in docs/alignment.json, and shown in the tour. Both models are `seq2seq:nano`, with the same cells,
-recipe and data; one has `score=additive_score(64)`.
+What is found is kept in docs/alignment.json, and shown in the tour. Both models are `seq2seq:nano`, with the same
+cells, recipe and data; one has `score=additive_score(64)`.
 """
 
 from __future__ import annotations
