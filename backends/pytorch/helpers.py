@@ -64,6 +64,20 @@ def lstm(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Ten
         y, h, c = torch.lstm(x, [h[None], c[None]], wide, len(wide) == 4, 1, 0.0, train, False, True)
     return y.to(dtype), h[0].to(dtype), c[0].to(dtype)
 ''',
+    "padded": '''
+def padded(layer, x: Tensor, valid: Tensor, h: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+    """A recurrent layer whose states stay as they are where `valid` is false, and which gives zeros there: the other
+    steps are put in front of these, and back in their places. With what it gives, the last h."""
+    if 0 in x.shape[:2]:
+        return layer(x, h, *others)[0], h
+    order = (~valid).long().argsort(stable=True, dim=1)
+    moved = x.masked_fill(~valid[..., None], 0.0).gather(1, order[..., None].expand(x.shape))
+    y = layer(moved, h, *others)[0]
+    count = valid.sum(1)[:, None]
+    last = y.gather(1, (count - 1).clamp(min=0)[..., None].expand(-1, 1, y.shape[-1])).squeeze(1)
+    back = order.argsort(1)[..., None].expand(y.shape)
+    return y.gather(1, back).masked_fill(~valid[..., None], 0.0), torch.where(count > 0, last, h)
+''',
     "gru": '''
 def gru(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
     """A layer of `nn.GRU`, batch first, and its last state, in float32 at least."""

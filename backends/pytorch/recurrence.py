@@ -16,7 +16,7 @@ from attndsl import ops
 from attndsl.graph import Axis, Node, Value
 from attndsl.ops.base import Op
 from attndsl.passes.base import Refusal
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
 
@@ -52,6 +52,7 @@ class RecurrentPlan:
     h: int
     from_x: tuple[GateTerms, ...]
     from_h: tuple[GateTerms, ...]
+    mask: Value | None = None  # false where the states stay as they are, and zeros are given
 
 
 class _Step:
@@ -64,6 +65,27 @@ class _Step:
         self.index, *self.states = self.region.parameters
         self.next = self.region.results[: self.op.carried]
         self.x: Value | None = None
+        self.mask: Value | None = None
+        self._unmask()
+
+    def _unmask(self) -> None:
+        """Where the states stay as they are in steps for which a mask is false, look at what they are in the others."""
+        chosen = [self.made(value, ops.Where) for value in self.next]
+        masks = {self.reads_x(node.inputs[0]) for node in chosen if node is not None}
+        stays = [
+            node is not None and self.bare(node.inputs[2]) is h for node, h in zip(chosen, self.states, strict=True)
+        ]
+        if stays and all(stays) and len(masks) == 1:
+            (self.mask,) = masks
+            self.next = tuple(node.inputs[1] for node in chosen if node is not None)
+
+    def emits(self, value: Value, h: Value) -> bool:
+        """Whether what is emitted is the next h, or zeros where the mask is false."""
+        node = self.made(value, ops.Where) if self.mask is not None else None
+        if node is not None and self.reads_x(node.inputs[0]) is self.mask:
+            zeros = self.makers.get(node.inputs[2])
+            return zeros is not None and _is(zeros, 0) and self.bare(node.inputs[1]) is self.bare(h)
+        return self.mask is None and self.bare(value) is self.bare(h)
 
     def made(self, value: Value, *kinds: type[Op]) -> Node | None:
         """The node of these kinds that makes a value, renames passed over."""
@@ -163,19 +185,22 @@ def plan(node: Node) -> RecurrentPlan | None:
     if found is None:
         _near(step)
         return None
-    h = step.next[found.h]
+    h, types = step.next[found.h], {state.type for state in step.states}
     for emitted in step.region.results[step.op.carried :]:
-        if step.bare(emitted) is not step.bare(h):
+        if not step.emits(emitted, h):
             raise Refusal("what is emitted is not the state that a kernel gives", step.makers.get(emitted) or node, 2)
-    if step.op.reverse or found.x.type.rank != 3 or len(step.states[found.h].type.axes) != 2:
+    x, axes = found.x.type, step.states[found.h].type.axes
+    if step.op.reverse or x.rank != 3 or len(types) != 1 or len(axes) != 2 or axes[0] not in x.axes:
         raise Refusal("torch has kernels for batches of sequences of vectors", node, 2)
+    if step.mask is not None and set(step.mask.type.axes) != {axes[0], step.op.axis}:
+        raise Refusal("the mask is not one of steps and sequences", node, 2)
     for gate in found.from_x:
         if len(gate.x) != 1:
             raise Refusal("each gate has one product with x in torch", node, 2)
     for gate in found.from_h:
         if len(gate.h) != 1:
             raise Refusal("each gate has one product with the state in torch", node, 2)
-    return found
+    return replace(found, mask=step.mask)
 
 
 def _near(step: _Step) -> None:

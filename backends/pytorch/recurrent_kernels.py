@@ -19,11 +19,13 @@ from attndsl.sizes import Size
 @dataclass(frozen=True, slots=True)
 class RecurrentKernel(Op):
     """A layer of one of torch's `kind`s, batch first: (x, h[, c], weight of x, weight of h[, bias of x, bias of h]) to
-    the states of all steps, and the last ones; `KernelOutput` takes one of these."""
+    the states of all steps, and the last ones; `KernelOutput` takes one of these. If `masked`, x is followed by a mask,
+    and the last c is not given."""
 
     name = "torch.recurrent"
     operands = ("values*",)
     kind: str
+    masked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class KernelOutput(Op):
 
 
 def lower_kernel(site: Site) -> Expr:
-    kind = site.op.kind
-    return function(site.function.helper(kind), *(argument.text for argument in site.arguments))
+    kernel, texts = site.function.helper(site.op.kind), [argument.text for argument in site.arguments]
+    return function(site.function.helper("padded"), kernel, *texts) if site.op.masked else function(kernel, *texts)
 
 
 def lower_output(site: Site) -> Expr:
@@ -46,17 +48,39 @@ def lower_output(site: Site) -> Expr:
 
 def with_kernels(body: Region, taps: Collection[Value] = ()) -> Region:
     """The same, with kernels for the scans that torch has one for, unless a value inside is asked for."""
+    return _with_kernels(body, taps, _read(body))
+
+
+def _read(body: Region) -> set[Value]:
+    """What somebody reads in a body, or in those in it."""
+    nodes = list(body.walk())
+    regions = (body, *(region for node in nodes for region in node.regions))
+    return {value for node in nodes for value in node.inputs} | {
+        value for region in regions for value in region.results
+    }
+
+
+def _plan(node: Node, read: Collection[Value]) -> RecurrentPlan | None:
+    """What stands for a scan, where what is read of it is what a kernel gives. Raises `Refusal`."""
+    found = plan(node)
+    cells = [value for i, value in enumerate(node.outputs[: len(node.inputs)]) if found is not None and i != found.h]
+    if found is not None and found.mask is not None and any(value in read for value in cells):
+        raise Refusal("steps are left out where a mask is false, and the last cell is read", node, 3)
+    return found
+
+
+def _with_kernels(body: Region, taps: Collection[Value], read: Collection[Value]) -> Region:
     nodes: list[Node] = []
     for node in body.nodes:
         if isinstance(node.op, ops.Scan) and not any(value in taps for value in _inside(node)):
             try:
-                found = plan(node)
+                found = _plan(node, read)
             except Refusal:
                 found = None
             if found is not None:
                 nodes += _written(node, found)
                 continue
-        regions = tuple(with_kernels(region, taps) for region in node.regions)
+        regions = tuple(_with_kernels(region, taps, read) for region in node.regions)
         same = all(a is b for a, b in zip(regions, node.regions, strict=True))
         nodes.append(
             node if same else Node(node.op, node.inputs, node.outputs, regions, node.scope, node.span, node.site)
@@ -74,10 +98,11 @@ def _inside(node: Node) -> Iterator[Value]:
 
 def misses(body: Region) -> Iterator[Miss]:
     """The scans that nearly are what torch has a kernel for, and why they are not."""
+    read = _read(body)
     for node in body.walk():
         if isinstance(node.op, ops.Scan):
             try:
-                plan(node)
+                _plan(node, read)
             except Refusal as refusal:
                 yield refusal.miss("recurrent layer", node)
 
@@ -103,7 +128,11 @@ def _written(node: Node, found: RecurrentPlan) -> list[Node]:
     if x.type.axes != (batch, steps, features):
         x = out.emit(ops.Transpose((batch, steps, features)), x)
     carried = len(node.inputs)
-    operands = [x, node.inputs[found.h], *(v for i, v in enumerate(node.inputs) if i != found.h)]
+    operands = [x]
+    if found.mask is not None:
+        order = (batch, steps)
+        operands.append(found.mask if found.mask.type.axes == order else out.emit(ops.Transpose(order), found.mask))
+    operands += [node.inputs[found.h], *(v for i, v in enumerate(node.inputs) if i != found.h)]
     joint = Axis("gates", hidden.size * len(found.from_x))
     for pieces in ([gate.x[0] for gate in found.from_x], [gate.h[0] for gate in found.from_h]):
         moved = [replace(piece, value=there(piece.value)) for piece in pieces]
@@ -113,7 +142,12 @@ def _written(node: Node, found: RecurrentPlan) -> list[Node]:
             moved_ = [[replace(piece, value=there(piece.value)) for piece in gate] for gate in side]
             operands.append(_vector(moved_, hidden, joint, out))
     named = (f"{node.scope}.made",)
-    made = out.emit(RecurrentKernel(found.kind), *operands, names=named, type=Type(FLOAT, (batch, steps, hidden)))
+    made = out.emit(
+        RecurrentKernel(found.kind, found.mask is not None),
+        *operands,
+        names=named,
+        type=Type(FLOAT, (batch, steps, hidden)),
+    )
     nodes = list(out.nodes)
     for i, value in enumerate(node.outputs):
         place = 0 if i >= carried else 1 if i == found.h else 2

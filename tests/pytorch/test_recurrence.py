@@ -125,9 +125,34 @@ def test_a_near_miss_says_why(cell: str) -> None:
     assert "for t in range" in layer(cell).source()
 
 
-def test_a_mask_is_said_to_be_in_the_way() -> None:
-    made = model("input valid: bool[B, T]\n  output y = recurrent(lstm_cell(hidden))(x, valid=valid) as rnn")
-    assert missed(made) == ["steps are left out where a mask is false"]
+@pytest.mark.parametrize("cell", ["lstm_cell(hidden)", "gru_cell(hidden)", "elman_cell(hidden)"])
+@pytest.mark.parametrize("reverse", ["false", "true"])
+def test_padding_is_put_behind_and_back_in_its_place(cell: str, reverse: str) -> None:
+    """Wherever it is: at the end, at the start, in the middle, in all of a row, and in none."""
+    made = model(
+        f"""input valid: bool[B, T]
+  y, last = recurrent({cell}, final=true, reverse={reverse})(x, valid=valid) as rnn
+  output z = y
+  output h = last[0]"""
+    )
+    assert "for t in range" not in made.source()
+    valid = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
+    x = np.random.default_rng(0).standard_normal((5, 4, 4))
+    for dtype in ("float64", "float32"):
+        inputs = {"x": x, "start": np.zeros((5, 6)), "valid": valid}
+        assert made.compare(gradients=True, dtype=dtype, inputs=inputs).ok
+    for sizes in ({"B": 2, "T": 0}, {"B": 0, "T": 2}, {"B": 1, "T": 1}):
+        assert made.compare(gradients=True, sizes=sizes).ok
+
+
+def test_the_last_cell_of_a_padded_sequence_is_not_a_kernels() -> None:
+    made = model(
+        """input valid: bool[B, T]
+  y, last = recurrent(lstm_cell(hidden), final=true)(x, valid=valid) as rnn
+  output c = last[1]"""
+    )
+    assert missed(made) == ["steps are left out where a mask is false, and the last cell is read"]
+    assert made.compare(gradients=True, sizes={"B": 3, "T": 4}, dtype="float64").ok
 
 
 def test_a_scan_without_matrices_is_no_near_miss() -> None:
