@@ -9,6 +9,11 @@ MASKS = (
     "q < k and k < q", "q + k >= {n}", "q == k",
 )  # fmt: skip
 BIASES = ("-abs(q - k)", "0.1 * (q - k)", "-(2 ^ (-(h + 1))) * (q - k)", "minimum(q, k) / {n}", "0.1 * h * (q % {n})")
+ROTATIONS = (
+    "rotary", "rotary(base=50, interleaved=true)", "rotary(scaling=linear_rope(2))",
+    "rotary(scaling=yarn(4, 20, fast=2))", "rotary(scaling=llama3_rope(4, context=20))",
+    "rotary(scaling=longrope([1], [2], 2, 4))",
+)  # fmt: skip
 STANDARD_MASKS = ("full", "causal", "window({n})", "local({n})", "prefix({n})", "global({n})", "strided({n})")
 OPTIONS = (
     "kv_heads=1", "bias=false", "scale=0.5", "dropout=0.1", "cap=2", "sink=true", "q_norm=rms_norm",
@@ -141,8 +146,8 @@ class Layers(Sight):
         over = t.axes[:-2]
         memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])
         cross = memory is not None and pick.random() < 0.3
-        options = [f"mask={self.mask(t.axes[:2] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
-        position = pick.choice((*self.biases, "rotary", "rotary(interleaved=true)", "relative", "none", "none"))
+        options = [f"mask={self.mask(t.axes[:-1] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
+        position = pick.choice((*self.biases, *ROTATIONS, "relative", "none", "none"))
         if position.startswith("rotary") and pick.random() < 0.8:
             options.append("head=2")
             options.append(f"position={position}")
@@ -168,7 +173,7 @@ class Layers(Sight):
         assert k is not None
         v = self.some(fits=lambda t: t.axes[:-1] == k.axes[:-1] and t.axes[-1] not in FREE)
         assert v is not None
-        options = [f"mask={self.mask(q.axes[:2] == k.axes[:2] == ('B', 'T'))}"] * (pick.random() < 0.7)
+        options = [f"mask={self.mask(q.axes[:-1] == k.axes[:-1] == ('B', 'T'))}"] * (pick.random() < 0.7)
         options += pick.sample(("scale=0.5", "cap=1.5", "sink=0.3 * sum(g, over=width)"), pick.randint(0, 2))
         given = ", ".join((q.name, k.name, v.name, *options))
         return self.bind((*q.axes[:-1], v.axes[-1]), f"attend({given})")

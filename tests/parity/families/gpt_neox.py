@@ -82,6 +82,7 @@ FAMILIES = (
             )
             for name, (depth, width, heads, vocab, count) in SIZES.items()
         ),
+        smallest=sized(6, 512, 8, 2048, 50304),
         reduced=reduced,
         short=lambda config, rng: batch(config, rng, 1, 24),
     ),
