@@ -9,7 +9,7 @@ from attndsl import ops
 from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import emit
-from attndsl.elaborate.values import Arguments, BlockValue, Choice, CompileTimeValue, Evaluated, LayerValue
+from attndsl.elaborate.values import Arguments, BlockValue, CompileTimeValue, Evaluated, LayerChoice, LayerValue
 from attndsl.graph import Value
 from attndsl.records import replace
 from attndsl.syntax import tree
@@ -44,7 +44,7 @@ def take_block(call: PrimitiveCall, label: tree.Identifier | None = None) -> Com
     if index.type.dtype != "int":
         what = f"an index must be an int, but this is `{index.type}`"
         raise error("E0204", what, index.span, help="convert it: `int(…)`" if applied else SAY_WHICH)
-    choice = Choice(call.axis_made("over"), index.tensor, call.span)
+    choice = LayerChoice(call.axis_made("over"), index.tensor, call.span)
     block = replace(given.value, choices=(*given.value.choices, choice))
     return call.frame.elaborator.apply(block, applied, {}, call.frame, call.span, label) if applied or label else block
 

@@ -10,7 +10,7 @@ from attndsl.diagnostics import Label, Span, error
 from attndsl.elaborate.elaboration import PendingParameter
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.tensors import stamp
-from attndsl.elaborate.values import Choice
+from attndsl.elaborate.values import LayerChoice
 from attndsl.graph import Initializer, ParameterInfo, Type
 from attndsl.records import dataclass
 from attndsl.syntax import tree
@@ -33,7 +33,7 @@ def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initi
     frame.bind(name.text, value, name.span)
 
 
-def _for_each(choices: Sequence[Choice], type_: Type, span: Span) -> Type:
+def _for_each(choices: Sequence[LayerChoice], type_: Type, span: Span) -> Type:
     """The type of a parameter with an axis for each choice. Raises E0205 where it has an axis of that name."""
     for choice in reversed(choices):
         if any(axis.name == choice.axis.name for axis in type_.axes):

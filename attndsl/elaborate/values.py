@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class LayerChoice:
     """A layer for each element of `index`, one of as many as `axis` is long: `take(block, index, over=axis)`. The$
     address of these layers, once they have one, is of `depth` parts."""
 
@@ -45,7 +45,7 @@ class Place:
 
     path: str = ""
     loops: tuple[IndexVariable, ...] = ()
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[LayerChoice, ...] = ()
 
     def address(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -58,10 +58,10 @@ class Place:
         """The place of what the repeat at this place holds."""
         return Place(f"{self.path}.*", (*self.loops, index), self.choices)
 
-    def chosen(self, choices: tuple[Choice, ...]) -> Place:
+    def chosen(self, choices: tuple[LayerChoice, ...]) -> Place:
         """The place of what a layer here holds that `choices` choose among others."""
         depth = len(self.path.split(".")) if self.path else 0
-        added = [Choice(choice.axis, choice.index, choice.span, depth) for choice in choices]
+        added = [LayerChoice(choice.axis, choice.index, choice.span, depth) for choice in choices]
         return Place(self.path, self.loops, (*self.choices, *added)) if choices else self
 
 
@@ -119,7 +119,7 @@ class BlockValue:
     scope: FileScope
     given: Arguments = NOTHING_GIVEN
     parts: int = 1
-    choices: tuple[Choice, ...] = ()  # which of several blocks like it each element goes through
+    choices: tuple[LayerChoice, ...] = ()  # which of several blocks like it each element goes through
 
     @property
     def lacks(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def in_every_layer(address: AddressPattern, info: ParameterInfo) -> AddressPatte
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StackedParameter:
     """A parameter of one layer: where it is in that of all, which has the address `whole`."""
 
     whole: str
@@ -57,15 +57,15 @@ class Part:
     info: ParameterInfo
 
 
-def parts_of(graph: Graph) -> dict[str, Part]:
+def parts_of(graph: Graph) -> dict[str, StackedParameter]:
     """All parameters as files have them, by address, in the graph's order."""
-    found: dict[str, Part] = {}
+    found: dict[str, StackedParameter] = {}
     for info in graph.parameters:
         one = apart(info, graph.sizes) if info.stacks else info
         counts = [range(axis.size.value(graph.sizes)) for axis in info.type.axes[: info.stacked]]
         for whole in info.addresses():
             for index in product(*counts):
-                found[_inserted(whole, info.stacks, index)] = Part(whole, index, one)
+                found[_inserted(whole, info.stacks, index)] = StackedParameter(whole, index, one)
     return found
 
 
