@@ -37,6 +37,7 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "gpt1:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
     "mixtral:nano": ("--data example:stdlib", "loss per byte", "the same"),
     "deepseek_v3:nano": ("--data example:stdlib", "loss per byte", "the same"),
+    "transformer_xl:nano": ("--data example:stdlib", "loss per byte", "the same, segment by segment"),
     "gpt1:nano-classifier": (
         "--data example:docstrings --weights runs/gpt1-nano",
         "accuracy",

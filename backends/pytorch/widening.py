@@ -97,11 +97,15 @@ class _Widening:
         return value in self.whole or value in self.precise
 
     def _narrow_operands(self, node: Node) -> tuple[Value, ...]:
-        """The operands of a node with a precise result that must be brought to float32 first. Torch does that itself in
-        elementwise arithmetic, if there is one that is no scalar."""
-        if node.op.pointwise and any(self._is_wide(value) and value.type.axes for value in node.inputs):
+        """The operands of a node with a precise result that must be brought to float32 first: in elementwise arithmetic
+        one that is no scalar, as torch does the same to the others then."""
+        if isinstance(node.op, ops.Cast):
             return ()
-        return () if isinstance(node.op, ops.Cast) else tuple(v for v in node.inputs if v not in self.constants)
+        found = tuple(v for v in node.inputs if v.type.is_float and v not in self.constants)
+        tensors = [value for value in found if value.type.axes] if node.op.pointwise else []
+        if any(map(self._is_wide, tensors)):
+            return ()
+        return tuple(tensors[:1]) or found
 
     def _ask(self, takers: Sequence[Value], given: Sequence[Value]) -> None:
         """Provide for what is `given` to `takers` in float32, if they are precise."""
