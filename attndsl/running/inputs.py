@@ -272,11 +272,26 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     return values
 
 
+def _floats(
+    info: InputInfo, shape: tuple[int, ...], sizes: Mapping[str, int], draw: numpy.random.Generator
+) -> Array:
+    """Normal numbers; even ones between two bounds, and as far as normal ones from a single bound."""
+    limits = [(bound.relation, float(bound.limit.exact(sizes))) for bound in info.bounds]
+    low = max((limit for relation, limit in limits if relation in (">", ">=", "==")), default=None)
+    high = min((limit for relation, limit in limits if relation in ("<", "<=", "==")), default=None)
+    if low is not None and high is not None:
+        return draw.uniform(low, high, shape)
+    normal = draw.standard_normal(shape, np.float32)
+    if low is not None:
+        return np.asarray(low + abs(normal))
+    return normal if high is None else np.asarray(high - abs(normal))
+
+
 def _example(info: InputInfo, sizes: Mapping[str, int], draw: numpy.random.Generator) -> Array:
     type = info.value.type
     shape = type.shape(sizes)
     if type.is_float:
-        return np.asarray(draw.standard_normal(shape, np.float32), np.float32)
+        return np.asarray(_floats(info, shape, sizes, draw), np.float32)
     if type.dtype == "bool":
         flags = np.asarray(draw.random(shape) < 0.85)
         if flags.ndim and flags.shape[-1]:

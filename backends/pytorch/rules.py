@@ -270,6 +270,17 @@ def _channels_joined(algebra: Algebra, node: Node) -> Found:
     return None
 
 
+def _channels_renamed(algebra: Algebra, node: Node) -> Found:
+    """What a convolution gives goes by another name: it is given so."""
+    made = algebra.producers.get(node.inputs[0])
+    if made is None or not algebra.rewriter.used_once(node.inputs[0]):
+        return None
+    match node.op, made.op:
+        case ops.Rename(old, new), convolution.Conv() as op if op.taken == (old,):
+            return Put(replace(op, joined=new), made.inputs, inferred=False, scope=made.scope)
+    return None
+
+
 def _convolution_biased(algebra: Algebra, node: Node) -> Found:
     """A convolution plus a vector along its channels."""
     for y, bias in (node.inputs, node.inputs[::-1]):
@@ -300,6 +311,7 @@ RULES: tuple[Rule, ...] = (
     simple("attention", (ops.Attention,), _attention),
     simple("convolution", (Sliding,), _convolution),
     simple("convolution", (ops.Flatten,), _channels_joined),
+    simple("convolution", (ops.Rename,), _channels_renamed),
     simple("convolution", (ops.Add,), _convolution_biased),
     simple("expanded", (ops.Fused,), _without_a_lowering),
 )
