@@ -272,9 +272,7 @@ def example_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     return values
 
 
-def _floats(
-    info: InputInfo, shape: tuple[int, ...], sizes: Mapping[str, int], draw: numpy.random.Generator
-) -> Array:
+def _floats(info: InputInfo, shape: tuple[int, ...], sizes: Mapping[str, int], draw: numpy.random.Generator) -> Array:
     """Normal numbers; even ones between two bounds, and as far as normal ones from a single bound."""
     limits = [(bound.relation, float(bound.limit.exact(sizes))) for bound in info.bounds]
     low = max((limit for relation, limit in limits if relation in (">", ">=", "==")), default=None)

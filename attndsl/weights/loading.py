@@ -299,7 +299,8 @@ class PublishedNames:
         return wrong_shape(entry.name, entry.shape, item.form.shape, str(self.source.path), type, self.graph, span)
 
     def read(self, without: Collection[str] = ()) -> dict[str, Array]:
-        """The parameters by address, in the graph's order; the tensors `without` are not looked at."""
+        """The parameters by address, in the graph's order, and the states that are mapped; the tensors `without` are not
+        looked at."""
         arrays: dict[str, Array] = {}
         makers: dict[str, MapLine] = {}
         differ: Mistakes = []
@@ -325,7 +326,8 @@ class PublishedNames:
                 names = [n for n in self.source.names if family.matches(n) and n not in self.spoken]
                 differ += self._differs_from(family.item, names)
         raise_all(differ)
-        return together(self.graph, arrays)
+        states = [a for info in self.graph.shared_states for a in info.addresses() if a in arrays]
+        return {**together(self.graph, arrays), **{address: arrays[address] for address in states}}
 
     def _differs_from(self, item: Item, names: Sequence[str]) -> Mistakes:
         """What is wrong with tensors that must all hold what a line computes: E0607, E0610."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import islice, product
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
-from attndsl.graph import Graph, ParameterInfo
+from attndsl.graph import Graph, Initializer, ParameterInfo
 from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
 from attndsl.weights.expanding import WrittenLine, expanded, told_with_uses
@@ -78,7 +78,7 @@ class WeightMap:
         parameters: dict[str, list[ParameterInfo]] = {}
         self.parameters = tuple(counted(_apart(info, graph) if info.stacks else info) for info in graph.parameters)
         self.stacked = {info.address: info for info in map(counted, graph.parameters) if info.stacks}
-        for info in (*self.parameters, *self.stacked.values()):
+        for info in (*self.parameters, *self.stacked.values(), *map(counted, _kept(graph))):
             parameters.setdefault(info.address, []).append(info)
         self.lines: list[Resolved] = []
         self.families: list[Family] = []
@@ -274,6 +274,13 @@ def _apart(info: ParameterInfo, graph: Graph) -> ParameterInfo:
     from attndsl.weights.stacks import apart  # most models have none
 
     return apart(info, graph.sizes)
+
+
+def _kept(graph: Graph) -> Iterator[ParameterInfo]:
+    """The states that all rows share, which a training makes as it makes the parameters: a line may fill one."""
+    for info in graph.shared_states:
+        if info.type.is_float:
+            yield ParameterInfo(info.address, info.type, Initializer("zeros"), info.layers, info.span)
 
 
 def _layers(info: ParameterInfo) -> Iterator[tuple[int, ...]]:

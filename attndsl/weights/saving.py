@@ -89,15 +89,18 @@ def export_huggingface(
     check_arrays(arrays, graph)
     require_config(section, graph)
     mapping = WeightMap(section, graph)
-    names = [item.full_name(True) for item in mapping.items() if item.line.gives]
+    # States that nothing has trained are not there, and have no tensors.
+    fresh = {address for info in graph.shared_states for address in info.addresses()} - arrays.keys()
+    given = [item for item in mapping.items() if item.line.gives]
+    items = [item for item in given if not any(address in fresh for address, _ in item.form.leaves())]
+    names = [item.full_name(True) for item in items]
     config = {**published_config(section, hyperparameters_of(graph), labels, names), **(ids or {})}
     _check_target(target, force)
     published: dict[str, Array] = {}
     read = reading(graph, arrays)
-    for item in mapping.items():
-        if item.line.gives:
-            array = item.form.evaluate(read)
-            published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
+    for item in items:
+        array = item.form.evaluate(lambda address: arrays[address] if address in arrays else read(address))
+        published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
     _write_folder(target, config, published, tokenizer)
