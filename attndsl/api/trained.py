@@ -151,13 +151,17 @@ class TrainedModel:
     # ------------------------------------------------------------ using it
 
     def generate(self, prompt: Any = "", tokens: int = 256, **options: Any) -> Any:
-        """The continuation of `prompt`; for a model that turns one text into another, its answer to that source.
+        """The continuation of `prompt`; for a model that turns one text into another, its answer to that source; for a
+        model of pictures the picture that it draws (of a caption, or of a picture again), float32 `[channels, height,
+        width]` with values between 0 and 1.
 
         `temperature`, `top_k`, `top_p` and `seed` choose the tokens (by default temperature 1; with a source 0, which
         picks the most likely); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
         """
-        from attndsl.generation.fits import answers
+        from attndsl.generation.fits import answers, draws
 
+        if draws(self.run):
+            return _one_or_all(self.run, prompt, lambda those: list(self._pictures(those, **options)))
         if answers(self.run):
             return _one_or_all(self.run, prompt, lambda sources: self._answers(sources, tokens, **options))
         return _one_or_all(
@@ -170,6 +174,16 @@ class TrainedModel:
 
         _require_known(options, ("temperature", "top_k", "top_p", "seed", "backend", "device", "say"), "generate")
         return generate(self.run, prompt, tokens, **options)
+
+    def _pictures(self, examples: Sequence[Any], **options: Any) -> Array:
+        from attndsl.decoding.sampling import Sampling
+        from attndsl.generation.draw import draw
+
+        drawing = ("temperature", "top_k", "top_p", "seed")
+        _require_known(options, (*drawing, "backend", "device"), "generate")
+        sampling = Sampling(**{name: options[name] for name in drawing if name in options})
+        place = {name: options[name] for name in ("backend", "device") if name in options}
+        return draw(self.run, examples, sampling, **place)
 
     def _answers(self, sources: Sequence[Any], tokens: int, **options: Any) -> list[str]:
         from attndsl.decoding.sampling import Sampling

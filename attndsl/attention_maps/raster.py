@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
+from attndsl.storage.png import png_bytes
 
 if TYPE_CHECKING:
     import numpy
@@ -41,7 +40,7 @@ def levels(weights: Array) -> tuple[Array, float]:
 def heat(weights: Array) -> str:
     """The address of a picture of weights `[rows, columns]`: white for 0, dark for the largest."""
     found, _ = levels(weights)
-    return _address(_png(found[:, :, None], 3, palette()))
+    return _address(png_bytes(found[:, :, None], 3, palette()))
 
 
 def veil(weights: Array) -> str:
@@ -51,12 +50,12 @@ def veil(weights: Array) -> str:
     pixels = np.empty((*weights.shape, 4), np.uint8)
     pixels[:, :, :3] = GLOW
     pixels[:, :, 3] = np.round(found * MOST)
-    return _address(_png(pixels, 6))
+    return _address(png_bytes(pixels, 6))
 
 
 def picture(pixels: Array) -> str:
     """The address of a picture, uint8 `[height, width, 3]`."""
-    return _address(_png(np.ascontiguousarray(pixels), 2))
+    return _address(png_bytes(np.ascontiguousarray(pixels), 2))
 
 
 def colour(share: float) -> str:
@@ -66,18 +65,3 @@ def colour(share: float) -> str:
 
 def _address(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
-
-
-def _png(pixels: Array, kind: int, colours: Array | None = None) -> bytes:
-    """A PNG (ISO/IEC 15948) of eight bits a channel: `pixels` is uint8 [height, width, channels]."""
-    height, width = pixels.shape[:2]
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # 0: no filter
-    parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
-    if colours is not None:
-        parts.append(_chunk(b"PLTE", colours.tobytes()))
-    parts += [_chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)), _chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

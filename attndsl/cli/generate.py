@@ -6,6 +6,9 @@ the same seed gives the same text. Past the model's context the oldest tokens ar
 A model that turns one text into another (sequence to sequence, denoising, span corruption) is given its source with
 --prompt, or many with --data, a line for each, and its answers are printed: the most likely token each time, unless
 --temperature or --beams says otherwise.
+
+A model of pictures draws one into -o FILE.png: from a caption (--prompt "a thick seven"), or, an autoencoder, from the
+picture that it is given with --image.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_backend, add_seed, natural, path, positive
+from attndsl.cli.arguments import Parser, Usage, add_backend, add_output, add_seed, natural, path, positive
 from attndsl.cli.using import add_model, open_model
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--data", metavar="FILE", type=path, help="a file of sources: one per line, or a table (.jsonl, .csv, .tsv)"
     )
+    parser.add_argument("--image", metavar="FILE", type=path, help="a picture, for a model that draws it again")
+    add_output(parser, "where a model of pictures draws: FILE.png")
     parser.add_argument(
         "--tokens", type=natural, default=256, metavar="N", help="how many tokens to generate (default: 256)"
     )
@@ -61,11 +66,16 @@ def _number(text: str) -> float:
 
 
 def run(args: Any) -> int:
-    from attndsl.generation.fits import answers
+    from attndsl.generation.fits import answers, draws
 
     trained = open_model(args)
     if args.prompt == "-":
         args.prompt = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if draws(trained):
+        return _draws(trained, args)
+    for name, option in (("image", "--image"), ("output", "-o")):
+        if getattr(args, name) is not None:
+            raise Usage(f"`{option}` is for a model that draws pictures, and this one writes text", "leave it out")
     if answers(trained):
         return _answers(trained, args)
     for name in ("data", "beams", "length_penalty"):
@@ -103,6 +113,34 @@ def _goes_on(trained: Run, args: Any) -> int:
         if not last.endswith("\n"):
             _write("\n")
     _tell(notes)
+    return 0
+
+
+def _draws(trained: Run, args: Any) -> int:
+    from pathlib import Path
+
+    from attndsl.cli.paths import checked
+    from attndsl.decoding.sampling import Sampling
+    from attndsl.generation.draw import draw
+    from attndsl.generation.examples import pictures, takes_pictures
+    from attndsl.storage.png import write_png
+
+    for name in ("data", "beams", "length_penalty"):
+        if getattr(args, name) is not None:
+            raise Usage(f"`--{name.replace('_', '-')}` is for a model that writes text, and this one draws pictures")
+    if args.output is None:
+        raise Usage("this model draws a picture", "say where to: `-o picture.png`")
+    checked(args.output)
+    seen, other = ("image", "prompt") if takes_pictures(trained) else ("prompt", "image")
+    if getattr(args, seen) is None or getattr(args, other) is not None:
+        what = "--image FILE" if seen == "image" else '--prompt "a thick seven"'
+        raise Usage(f"this model draws from a {'picture' if seen == 'image' else 'caption'}", f"give it one: `{what}`")
+    examples = list(pictures(trained, [args.image])) if seen == "image" else [args.prompt.removesuffix("\n")]
+    temperature = 1.0 if args.temperature is None else args.temperature
+    sampling = Sampling(temperature, args.top_k, args.top_p, args.seed)
+    (picture,) = draw(trained, examples, sampling, backend=args.backend, device=args.device)
+    write_png(Path(args.output), picture)
+    print(f"wrote {args.output}")
     return 0
 
 

@@ -34,10 +34,24 @@ def answers(run: Run) -> bool:
     return run.recipe.objective.about.use == Use.ANSWER
 
 
-def objective_of(run: Run, labels: Sequence[str] | None = None, template: str | None = None) -> Objective:
+def draws(run: Run) -> bool:
+    """Whether the run's model makes pictures."""
+    return run.recipe.objective.about.use == Use.DRAW
+
+
+def objective_of(
+    run: Run,
+    labels: Sequence[str] | None = None,
+    template: str | None = None,
+    *,
+    backend: str | None = None,
+    device: str | None = None,
+) -> Objective:
     """The run's objective, which makes a model's inputs of examples as it did in training; for other `labels`, or named
-    by another `template`, where it takes them (E0759 where not)."""
+    by another `template`, where it takes them (E0759 where not). What it needs of another run is computed on `backend`
+    (E0765 where that run is gone)."""
     from attndsl.objectives import make_objective
+    from attndsl.runs.codebook import accompany
 
     recipe, choice = run.recipe, run.recipe.objective
     if (labels is not None or template is not None) and not choice.about.open_labels:
@@ -48,7 +62,8 @@ def objective_of(run: Run, labels: Sequence[str] | None = None, template: str | 
         )
     if template is not None:
         recipe = replace(recipe, objective=choice.with_option("template", template))
-    return make_objective(recipe, run.graph, run.tokenizer, run.facts.get("labels") if labels is None else labels)
+    names = run.facts.get("labels") if labels is None else labels
+    return accompany(make_objective(recipe, run.graph, run.tokenizer, names), backend, device)
 
 
 def batches(objective: Objective, count: int, size: int) -> Iterator[range]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from attndsl.data.table import Table
     from attndsl.data.tokenizers import Tokenizer
+    from attndsl.decoding.sampling import Sampling
     from attndsl.graph import Graph
     from attndsl.objectives.metrics import Metric
     from attndsl.objectives.predictions import Prediction
@@ -43,6 +44,7 @@ class Use(Enum):
     CONTINUE = "continue a text"
     ANSWER = "turn one text into another"
     PREDICT = "classify"
+    DRAW = "draw a picture"
 
 
 class Batching(Protocol):
@@ -70,6 +72,7 @@ class Objective(ABC):
     required: ClassVar[tuple[Role, ...]]
     optional: ClassVar[tuple[Role, ...]] = ()
     options: ClassVar[Mapping[str, Option]] = {}
+    companion: ClassVar[str | None] = None  # the option with the folder of a run that it cannot do without
     special: ClassVar[tuple[str, ...]] = ()  # roles of the special tokens that it cannot do without
     classes: ClassVar[str | None] = None  # the role that is filled with the numbers of classes
     scored: ClassVar[str | None] = "targets"  # the role whose cross entropy says how good a model is, if any does
@@ -196,6 +199,11 @@ class Objective(ABC):
 
     def predictions(self, predict: Predict, examples: Sequence[Any], top: int) -> list[list[Prediction]]:
         """For each example what a trained model says of it, the `top` likeliest answers at each place."""
+        raise NotImplementedError(f"`{self.name}` is used to {self.use.value}")
+
+    def draw(self, predict: Predict, examples: Sequence[Any], sampling: Sampling) -> Array:
+        """For each example the picture that a trained model makes of it, float32 `[rows, channels, height, width]` with
+        values between 0 and 1."""
         raise NotImplementedError(f"`{self.name}` is used to {self.use.value}")
 
     # ------------------------------------------------------------ what all have

@@ -23,6 +23,8 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "classify": "attndsl.objectives.classify:Classify",
         "tag": "attndsl.objectives.tag:Tag",
         "classify_images": "attndsl.objectives.classify_images:ClassifyImages",
+        "reconstruct": "attndsl.objectives.reconstruct:Reconstruct",
+        "text_to_image": "attndsl.objectives.text_to_image:TextToImage",
         "answer": "attndsl.objectives.answer:Answer",
         "contrast": "attndsl.objectives.contrast:Contrast",
     },

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-SHARE, NATS, NUMBER = "share", "nats", "number"
+SHARE, NATS, NUMBER, ERROR = "share", "nats", "number", "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`value` is a share of 1, nats, or another number, as `kind` says; `baseline` is the same for `against`, the
-    trivial answer that it is held against. Without a value, `note` says why."""
+    """`value` is a share of 1, nats, an error, or another number, as `kind` says; `baseline` is the same for `against`,
+    the trivial answer that it is held against. Without a value, `note` says why."""
 
     name: str
     value: float | None
@@ -38,7 +38,7 @@ class Metric:
             return ""
         if self.kind == SHARE:
             return f"{100 * value:.1f} %"
-        return f"{value:.4f}" if self.kind == NATS else f"{value:,.1f}"
+        return f"{value:.4f}" if self.kind in (NATS, ERROR) else f"{value:,.1f}"
 
     def to_json(self) -> dict[str, object]:
         plain: dict[str, object] = {"name": self.name, "value": self.value, "kind": self.kind}

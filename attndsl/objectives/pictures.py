@@ -66,6 +66,12 @@ class PictureObjective(Objective):
         mean, std = (self._by_channel(name) for name in NORMALISED)
         return {self.input("image"): ((images - mean) / std).astype(np.float32)}
 
+    def plain_pictures(self, shown: Array) -> Array:
+        """The inverse: what stands in such an input, as values between 0 and 1."""
+        mean, std = (self._by_channel(name) for name in NORMALISED)
+        plain: Array = np.clip(shown * std + mean, 0, 1).astype(np.float32)
+        return plain
+
     def _by_channel(self, option: str) -> Array:
         return np.asarray(self.choice.numbers(option), dtype=np.float32)[:, None, None]
 

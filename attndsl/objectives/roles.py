@@ -19,12 +19,13 @@ class Data(Enum):
 class Role:
     """An input's purpose, and what the input must be: its `dtype`, and the axes of the first of the roles `like` that
     is filled (none: axes of its own; after `batch`: the first axis alone, by default that of the objective's first
-    role). `form` is how such an input is declared."""
+    role). `form` is how such an input is declared, and `of_text` whether tokens of a text fill it."""
 
     name: str
     dtype: str
     form: str
     like: tuple[str, ...] = ()
+    of_text: bool = True
 
     @property
     def rank(self) -> int:
@@ -38,7 +39,7 @@ class Role:
     @property
     def is_sequence(self) -> bool:
         """Whether it has a row of tokens for each text, of its own length."""
-        return self.leads and self.rank == 2
+        return self.leads and self.rank == 2 and self.of_text
 
     @property
     def is_one_each(self) -> bool:
@@ -58,6 +59,7 @@ TARGETS = Role("targets", "int", "int[B, T]", ("target", "tokens"))
 VALID = Role("valid", "bool", "bool[B, T]", ("source", "tokens"))
 SEGMENT = Role("segment", "int", "int[B, T]", ("tokens",))
 NEXT = Role("next", "int", "int[B]", (BATCH,))
+CODES = Role("codes", "int", "int[B, P]", of_text=False)
 LABEL = Role("label", "int", "int[B]", (BATCH,))
 LAST = Role("last", "int", "int[B]", (BATCH, "tokens"))
 START = Role("start", "int", "int[B]", (BATCH,))

@@ -65,6 +65,21 @@ class LinearRamp(FallingRamp):
         return 1.0 - min(1.0, step / max(1.0, self.number("steps") or steps - 1))
 
 
+class CosineRamp(FallingRamp):
+    """Half a period of a cosine (Loshchilov and Hutter, 2017, equation 5), then constant."""
+
+    name = "cosine"
+    doc = "half a period of a cosine from `start` to `end`, then constant"
+    options: ClassVar = {
+        **_ENDS,
+        "end": Option("float", 0.0, "the value at the end of the curve"),
+        "steps": Option("int", 0, "the step at which the curve ends (0: at the end of training)", 0),
+    }
+
+    def share(self, step: int, steps: int) -> float:
+        return (1 + math.cos(math.pi * min(1.0, step / max(1.0, self.number("steps") or steps - 1)))) / 2
+
+
 class ExponentialRamp(FallingRamp):
     """`base^step` (Bengio et al., 2015, section 2.4)."""
 
@@ -90,7 +105,10 @@ class InverseSigmoidRamp(FallingRamp):
 
 RAMPS: Registry[type[Ramp]] = Registry(
     "ramp",
-    {cls.name: f"{__name__}:{cls.__name__}" for cls in (LinearRamp, ExponentialRamp, InverseSigmoidRamp, ConstantRamp)},
+    {
+        cls.name: f"{__name__}:{cls.__name__}"
+        for cls in (LinearRamp, CosineRamp, ExponentialRamp, InverseSigmoidRamp, ConstantRamp)
+    },
 )
 
 

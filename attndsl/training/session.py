@@ -22,6 +22,7 @@ from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
+from attndsl.runs.codebook import accompany, located
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, remove_partial
@@ -77,7 +78,7 @@ def begin(
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
     found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
     made = fitted(opened, settings, made, found, body.settings)
-    graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
+    graph, recipe = made.graph, located(replace(made.recipe, tokenizer=recipe.tokenizer))
     check_recipe(recipe, graph)
     objective, train, held_out = prepared(recipe, graph, found, console)
     if found.dataset is not None:
@@ -193,7 +194,7 @@ def _check_chosen(spec: Spec, made: Configured) -> None:
 
 def prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
     """The objective, and both parts of the data as it takes them."""
-    objective = make_objective(recipe, graph, data.tokenizer, data.labels)
+    objective = accompany(make_objective(recipe, graph, data.tokenizer, data.labels))
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
 
 

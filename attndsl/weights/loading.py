@@ -299,8 +299,8 @@ class PublishedNames:
         return wrong_shape(entry.name, entry.shape, item.form.shape, str(self.source.path), type, self.graph, span)
 
     def read(self, without: Collection[str] = ()) -> dict[str, Array]:
-        """The parameters by address, in the graph's order, and the states that are mapped; the tensors `without` are not
-        looked at."""
+        """The parameters by address, in the graph's order, and the states that are mapped; the tensors `without` are
+        not looked at."""
         arrays: dict[str, Array] = {}
         makers: dict[str, MapLine] = {}
         differ: Mistakes = []

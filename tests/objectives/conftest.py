@@ -78,6 +78,47 @@ model Pictures(size=6, channels=1, labels=3) {
 }
 train Pictures { batches = classify_images(image, label) }
 """
+DRAWN = """
+model Drawn(vocab=400, codes=5, width=8) {
+  input caption: int[B, T] where caption < vocab
+  input valid: bool[B, T] optional = true
+  input grid: int[B, 9] where grid < codes
+  said = mean(embedding(caption, vocab, width) * valid, over=T)
+  output logits = embedding(grid, codes, width) + said |> linear(codes)
+  output loss = cross_entropy(logits, grid, over=codes)
+}
+train Drawn {
+  batches = text_to_image(caption, grid, valid=valid)
+  special = tokens(pad="<pad>")
+}
+"""
+AGAIN = """
+model Again(size=6) {
+  input image: [B, 1, size, breadth=size]
+  param gain: [1] = constant(0.5)
+  output picture = image * gain
+  output loss = mean((picture - image) ^ 2, over=[B, 1, size, breadth])
+}
+train Again { batches = reconstruct(image) }
+"""
+
+
+class Quarters:
+    """A codebook of five levels of grey, one for every 2 × 2 pixels of 6 × 6."""
+
+    origin, codes = "quarters", 5
+
+    def grid(self, images: Any) -> tuple[int, int]:
+        return images.shape[2] // 2, images.shape[3] // 2
+
+    def encode(self, images: Any) -> Any:
+        rows, _, height, width = images.shape
+        means = images.reshape(rows, height // 2, 2, width // 2, 2).mean((2, 4))
+        return np.minimum((means * 5).astype(np.int64), 4)
+
+    def decode(self, grids: Any) -> Any:
+        grey = grids.reshape(len(grids), 1, 3, 3) / 4
+        return grey.repeat(2, 2).repeat(2, 3).astype(np.float32)
 
 
 @pytest.fixture
@@ -107,7 +148,8 @@ def make(tmp_path: Path, tokenizer: Bytes) -> Make:
     def made(
         batches: str, labels: Any = None, settings: dict[str, Any] | None = None, special: SpecialTokens = SPECIAL
     ) -> Objective:
-        source = PICTURES if "image" in batches else PAIR if "source" in batches else ENCODER
+        kinds = {"text_to_image": DRAWN, "reconstruct": AGAIN, "image": PICTURES, "source": PAIR, "": ENCODER}
+        source = next(source for name, source in kinds.items() if name in batches)
         path = tmp_path / "model.attn"
         path.write_text(source)
         spec = open_spec(str(path))
@@ -116,6 +158,9 @@ def make(tmp_path: Path, tokenizer: Bytes) -> Make:
         recipe = replace(
             recipe.override({"batches": batches, "batch": 8, "length": 48, **(settings or {})}), special=special
         )
-        return make_objective(recipe, graph, tokenizer if special is SPECIAL else Bytes(special), labels)
+        found: Any = make_objective(recipe, graph, tokenizer if special is SPECIAL else Bytes(special), labels)
+        if found.companion:
+            found.codebook = Quarters()
+        return found
 
     return made

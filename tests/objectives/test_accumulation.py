@@ -37,6 +37,8 @@ CASES: dict[str, tuple[str, str, tuple[str, ...] | None]] = {
     "tag": ("tag(tokens, tags, valid=valid)", "tag_loss", ("N", "O")),
     "answer": ("answer(tokens, first_label, last_label, valid=valid)", "answer_loss", None),
     "classify_images": ("classify_images(image, label)", "loss", ("0", "1")),
+    "reconstruct": ("reconstruct(image)", "loss", None),
+    "text_to_image": ('text_to_image(caption, grid, valid=valid, caption="text")', "loss", None),
 }
 FILLERS = {"targets": -100, "valid": False}
 
@@ -61,7 +63,7 @@ def one_width(objective: Objective, batches: list[dict[str, Any]]) -> list[dict[
 
 
 def objective_filler(objective: Objective) -> int:
-    return 0 if objective.unit == "images" else objective.padding
+    return objective.padding if objective.reads_texts() else 0
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("torch", marks=pytest.mark.torch)])

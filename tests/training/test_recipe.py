@@ -115,7 +115,7 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("scheduled = inputs(rate=linear(until=0.5))", "E0720", "start, end, steps", "0.5"),
         ("scheduled = inputs(rate=exponential(base=2))", "E0721", "from 0 to 1", "2"),
         ("scheduled = inputs(rate=constant())", "E0721", "constant(value=value, …)", "constant()"),
-        ("scheduled = inputs(rate=true)", "E0721", "linear, exponential, inverse_sigmoid, constant", "true"),
+        ("scheduled = inputs(rate=true)", "E0721", "linear, cosine, exponential, inverse_sigmoid, constant", "true"),
     ],
 )
 def test_mistakes(body: str, code: str, said: str, underlined: str) -> None:
@@ -237,6 +237,10 @@ def test_schedules(kind: str, options: dict[str, object], step: int, expected: f
         ("exponential", {"base": 0.5}, 3, 0.125),
         ("exponential", {"base": 0.5, "start": 0, "end": 1}, 1, 0.5),
         ("exponential", {"base": 0}, 0, 1.0),
+        ("cosine", {"start": 1, "end": 0.5, "steps": 8}, 0, 1.0),
+        ("cosine", {"start": 1, "end": 0.5, "steps": 8}, 2, 0.75 + 0.25 * math.cos(math.pi / 4)),
+        ("cosine", {"start": 0, "end": 6, "steps": 8}, 4, 3.0),
+        ("cosine", {"start": 0, "end": 6, "steps": 8}, 90, 6.0),
         ("inverse_sigmoid", {"k": 10}, 0, 10 / 11),
         ("inverse_sigmoid", {"k": 10}, 23, 10 / (10 + math.exp(2.3))),
         ("inverse_sigmoid", {"k": 1, "end": 0.25}, 100_000, 0.25),

@@ -37,7 +37,8 @@ weights DALLE from torch {
   "column.weight": [side, width]       <-> column.table
   "code.weight": [codes, width]        <-> code.table
   prefix "body.layers.{i}." {
-    "self_attn.in_proj_weight": [out, in] <-> concat(h[i].attn.q.weight, h[i].attn.k.weight, h[i].attn.v.weight, over=out)
+    "self_attn.in_proj_weight": [out, in] <-> concat(
+      h[i].attn.q.weight, h[i].attn.k.weight, h[i].attn.v.weight, over=out)
     "self_attn.in_proj_bias"              <-> concat(h[i].attn.q.bias, h[i].attn.k.bias, h[i].attn.v.bias, over=out)
     "self_attn.out_proj."                 <-> linear(h[i].attn.out)
     "linear1."                            <-> linear(h[i].mlp.up)
@@ -123,7 +124,7 @@ def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     from torch.nn.functional import cross_entropy
 
     caption, picture = batch["caption"], batch["picture"]
-    valid = batch["valid"] if "valid" in batch else caption >= 0
+    valid = batch.get("valid", caption >= 0)
     words, logits = model(caption, valid, picture)
     said = caption[:, 1:].masked_fill(~valid[:, 1:], -100)
     text = cross_entropy(words.mT, said) if (said >= 0).any() else words.sum() * 0

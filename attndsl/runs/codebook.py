@@ -1,0 +1,130 @@
+"""A trained discrete autoencoder, in the codes of which other models say pictures: a run with `reconstruct`.
+
+Such a model gives an int output, the codes of a picture, and takes an optional input of the same type, codes to be
+drawn instead. Given the folder of a run; gives what encodes pictures and draws codes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import AttnError, error
+from attndsl.graph import INT, InputInfo
+from attndsl.lazy import np
+from attndsl.objectives import make_objective
+from attndsl.objectives.base import Objective
+from attndsl.objectives.pictures import PictureObjective
+from attndsl.objectives.reconstruct import Reconstruct, picture_output
+from attndsl.recipe.recipe import Recipe
+from attndsl.records import replace
+from attndsl.runs.run import Run, load_run
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+AT_ONCE = 64  # pictures
+
+
+class RunCodebook:
+    """The codebook of a run. Raises E0765 where its model has no codes."""
+
+    def __init__(self, run: Run, backend: str | None = None, device: str | None = None) -> None:
+        self.origin = f"`{run.folder}`"
+        objective = make_objective(run.recipe, run.graph, None, None)
+        coded = _coded(run)
+        drawn = picture_output(run.graph, objective.input("image")) if isinstance(objective, Reconstruct) else None
+        if coded is None or drawn is None or not isinstance(objective, PictureObjective):
+            raise error(
+                "E0765",
+                f"{self.origin} is not the run of a discrete autoencoder: {run.graph.name} has no codes to draw from",
+                note="one gives an int output, and takes an optional input of the same type",
+                help="train one, for example `attndsl train dvae:nano`, and name its folder",
+            )
+        self.objective, self.drawn = objective, drawn.name
+        self.tokens, self.code, self.codes = coded
+        self.image = objective.input("image")
+        self.graph = run.graph
+        self.program = run.program(backend, device)
+        self.channels = next(i for i in run.graph.inputs if i.name == self.image).value.type.axes[1]
+
+    def grid(self, images: Array) -> tuple[int, int]:
+        self.objective.require_size(images[:1], "these data")
+        down, across = self._encoded(images[:1]).shape[1:]
+        return down, across
+
+    def encode(self, images: Array) -> Array:
+        self.objective.require_size(images[:1], "these data")
+        pieces = [self._encoded(images[at : at + AT_ONCE]) for at in range(0, len(images), AT_ONCE)]
+        return np.concatenate(pieces)
+
+    def _encoded(self, images: Array) -> Array:
+        given = self.objective.given_pictures(images)
+        return np.asarray(self.program.run(given, [self.tokens])[self.tokens], dtype=np.int64)
+
+    def decode(self, grids: Array) -> Array:
+        """`grids` are `[rows, cells]`, row by row of a square."""
+        side = round(grids.shape[-1] ** 0.5)
+        codes = grids.reshape(len(grids), side, -1)
+        type = next(i for i in self.graph.inputs if i.name == self.image).value.type
+        known = dict(self.graph.sizes)
+        wanted = next(i for i in self.graph.inputs if i.name == self.code).value.type
+        known |= {str(axis.size): length for axis, length in zip(wanted.axes, codes.shape, strict=True)}
+        empty = np.zeros([axis.size.value(known) for axis in type.axes], dtype=np.float32)
+        given = {self.image: empty, self.code: codes}
+        return self.objective.plain_pictures(np.asarray(self.program.run(given, [self.drawn])[self.drawn]))
+
+
+def _coded(run: Run) -> tuple[str, str, int] | None:
+    """The output with codes, the input for them, and how many there are."""
+    for info in run.graph.inputs:
+        most = _most(info, run)
+        if info.value.type.dtype != INT or not info.optional or most is None:
+            continue
+        for output in run.graph.outputs:
+            if output.value.type == info.value.type and info.name not in output.needs:
+                return output.name, info.name, most
+    return None
+
+
+def _most(info: InputInfo, run: Run) -> int | None:
+    limits = [bound.limit.known(run.graph.sizes) for bound in info.bounds if bound.relation == "<"]
+    known = [int(limit) for limit in limits if limit is not None]
+    return min(known, default=None)
+
+
+def located(recipe: Recipe) -> Recipe:
+    """The recipe with the folder of its companion as an absolute path. Raises E0765 where none is named."""
+    choice = recipe.objective
+    option = choice.about.companion
+    if option is None:
+        return recipe
+    named = str(choice.options[option])
+    if named == "none":
+        raise error(
+            "E0765",
+            f"`{choice.kind}` says pictures in the codes of a discrete autoencoder, and no run of one is named",
+            help=f"train one first (`attndsl train dvae:nano …`), then `--set batches.{option}=RUN`",
+        )
+    return replace(recipe, objective=choice.with_option(option, str(Path(named).absolute())))
+
+
+def accompany(objective: Objective, backend: str | None = None, device: str | None = None) -> Objective:
+    """The objective, with what it needs of another run. Raises E0765."""
+    option = objective.companion
+    if option is None:
+        return objective
+    folder = str(objective.choice.options[option])
+    try:
+        run = load_run(folder)
+    except AttnError as problem:
+        raise AttnError(
+            *(
+                replace(d, notes=(*d.notes, f"it is the `{option}` of a model that draws pictures in its codes"))
+                for d in problem.diagnostics
+            )
+        ) from None
+    objective.codebook = RunCodebook(run, backend, device)  # type: ignore[attr-defined]
+    return objective
