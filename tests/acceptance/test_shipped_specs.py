@@ -32,6 +32,8 @@ REDUCED: dict[str, Settings] = {
         "size": 6, "patch": 2, "width": 12, "heads": 3, "hidden": 20, "vocab": 32, "context": 8, "text_depth": 2,
         "text_width": 8, "text_heads": 2, "text_hidden": 12, "shared": 6,
     },
+    "dalle": {"vocab": 32, "codes": 7, "text": 5, "side": 3, "square": 3, "width": 12, "heads": 3},
+    "dvae": {"channels": 2, "codes": 7, "width": 8, "start": 6, "stages": 2, "kernel": 3},
     "deepseek_v3": {
         "vocab": 32,
         "context": 8,
@@ -267,7 +269,7 @@ def test_no_batch_is_an_empty_answer(name: str) -> None:
     sizes = {"B": 0, "T": 3} if "T" in graph.free_sizes else {"B": 0}
     found = compare(graph, dtype="float64", gradients=True, sizes=sizes)
     assert found.ok
-    said = next(info for info in graph.outputs if info.name in ("logits", "image_embeds"))
+    said = next(info for info in graph.outputs if info.name in ("logits", "image_embeds", "picture"))
     shape = tuple(axis.size.value({**graph.sizes, **sizes}) for axis in said.value.type.axes)
     assert {row.shape for row in found.rows if row.name == said.name} == {shape}
     assert shape[0] == 0
