@@ -49,6 +49,11 @@ RUNS: dict[str, tuple[str, str, str]] = {
         "accuracy",
         "docstrings by group of modules",
     ),
+    "bert:nano-answer": (
+        "--data example:questions --weights runs/bert-nano",
+        "exact match",
+        "which sentence of a docstring describes an argument",
+    ),
     "vit:nano": ("--data example:digits", "accuracy", "scikit-learn's digits"),
     "clip:nano": (
         "--data example:captions",

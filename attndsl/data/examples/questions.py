@@ -27,34 +27,38 @@ _Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @lru_cache(maxsize=1)
-def questions_table() -> Table:
-    """Columns `question`, `context` (a docstring, or the sentences around the answer), `answer` (a sentence of it),
-    `start` (the character of the context at which the answer begins) and `group`, the context: what is held out is
-    asked of texts that were never seen."""
-    found: dict[tuple[str, str], tuple[str, int]] = {}
+def questions_table(count: int) -> Table:
+    """`count` rows, drawn by a counter: columns `question`, `context` (the answer among some of the sentences around
+    it), `answer` (a sentence of a docstring), `start` (the character of the context at which it begins) and `group`,
+    the docstring: what is held out is asked of texts that were never seen. All questions are asked before one is asked
+    again, in other words and of other sentences."""
+    known = _described_arguments()
+    before, behind, forms = (
+        integers(_PURPOSE, what, below=below, count=count).tolist() for what, below in enumerate((4, 4, len(FORMS)))
+    )
+    rows: dict[str, list[Any]] = {name: [] for name in ("question", "context", "answer", "start", "group")}
+    for row in range(count):
+        argument, sentences, place = known[row % len(known)]
+        first, last = _around(sentences, place, before[row], behind[row])
+        kept = sentences[first:last]
+        rows["question"].append(FORMS[forms[row]].format(argument))
+        rows["context"].append(" ".join(kept))
+        rows["answer"].append(sentences[place])
+        rows["start"].append(sum(len(sentence) + 1 for sentence in kept[: place - first]))
+        rows["group"].append(" ".join(sentences))
+    return Table(rows, "`example:questions`")
+
+
+@lru_cache(maxsize=1)
+def _described_arguments() -> list[tuple[str, list[str], int]]:
+    """Each argument once for each docstring that describes it, where there is something beside the answer."""
+    found: dict[tuple[str, str], tuple[str, list[str], int]] = {}
     for path, name in sources():
-        if group_of(name) is None:
-            continue
-        for argument, sentences, place in _described(path):
-            first, last = _around(sentences, place)
-            kept = sentences[first:last]
-            if len(kept) == 1:  # nothing to choose from
-                continue
-            start = sum(len(sentence) + 1 for sentence in kept[: place - first])
-            found.setdefault((argument, " ".join(kept)), (sentences[place], start))
-    forms = integers(_PURPOSE, 0, below=len(FORMS), count=len(found)).tolist()
-    asked = [FORMS[form].format(argument) for form, (argument, _) in zip(forms, found, strict=True)]
-    contexts = [context for _, context in found]
-    answers = [answer for answer, _ in found.values()]
-    starts = [start for _, start in found.values()]
-    columns: dict[str, Any] = {
-        "question": asked,
-        "context": contexts,
-        "answer": answers,
-        "start": starts,
-        "group": contexts,
-    }
-    return Table(columns, "`example:questions`")
+        for argument, sentences, place in _described(path) if group_of(name) is not None else ():
+            first, last = _around(sentences, place, 1, 1)
+            if last - first > 1:
+                found.setdefault((argument, " ".join(sentences)), (argument, sentences, place))
+    return list(found.values())
 
 
 def _described(path: Path) -> Iterator[tuple[str, list[str], int]]:
@@ -102,16 +106,20 @@ def sentences_of(text: str) -> list[str]:
     return found
 
 
-def _around(sentences: Sequence[str], place: int) -> tuple[int, int]:
-    """The first and the last (excluded) of the sentences around one that fit together: one more before it, one more
-    behind it, in turn."""
+def _around(sentences: Sequence[str], place: int, before: int, behind: int) -> tuple[int, int]:
+    """The first and the last (excluded) of at most so many sentences before and behind one that fit together, in turn;
+    of one beside it, if there is room, where none of these is."""
     first, last, length = place, place + 1, len(sentences[place])
-    grown = True
-    while grown:
-        grown = False
-        for before in (True, False):
-            other = first - 1 if before else last
-            if 0 <= other < len(sentences) and length + 1 + len(sentences[other]) <= LONGEST:
+    wanted = [min(before, place), min(behind, len(sentences) - place - 1)]
+    while any(wanted):
+        for side in (0, 1):
+            other = first - 1 if side == 0 else last
+            if wanted[side] and length + 1 + len(sentences[other]) <= LONGEST:
                 length += 1 + len(sentences[other])
-                first, last, grown = (other, last, True) if before else (first, last + 1, True)
+                first, last = (other, last) if side == 0 else (first, last + 1)
+                wanted[side] -= 1
+            else:
+                wanted[side] = 0
+    if last - first == 1 and (before, behind) != (1, 1):
+        return _around(sentences, place, 1, 1)
     return first, last
