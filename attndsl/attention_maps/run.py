@@ -44,7 +44,7 @@ def attend(
     sequences = [
         Tokens(name, _length(objective, roles[role]), tuple(_labels(objective.tokenizer, given[roles[role]][0])))
         for role, name in (("tokens", "text"), ("source", "source"), ("target", "target"))
-        if role in roles
+        if role in roles and roles[role] in given
     ]
     answers = {roles[role] for role in objective.answers if role in roles}
     return attention_maps(
@@ -53,7 +53,7 @@ def attend(
         {name: array for name, array in given.items() if name not in answers},
         sequences,
         shown=_as_title(example, target),
-        picture=Picture(seen(example)) if "image" in roles else None,
+        picture=Picture(seen(example)) if roles.get("image") in given else None,
     )
 
 

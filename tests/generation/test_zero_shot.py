@@ -87,3 +87,17 @@ def test_what_a_class_is_not_asked_of(run_of):
         predict(run_of("classify_images"), [np.zeros((8, 8))], template="a {}", backend="numpy")
     with pytest.raises(AttnError, match="E0756"):
         predict(run_of("contrast"), [np.zeros((7, 6))], backend="numpy")
+
+
+def test_the_tower_that_is_given_something_is_looked_into(run_of):
+    """The text alone: the attention of its tower, with the tokens as labels."""
+    from attndsl.attention_maps.run import attend
+
+    run = run_of("contrast")
+    maps = attend(run, "a b", backend="numpy")
+    (group,) = maps.groups
+    (layer,) = group.layers
+    assert layer.weights.shape == (2, 5, 5)
+    assert maps.picture is None
+    with pytest.raises(AttnError, match="E0748"):  # this one's other tower is a linear map
+        attend(run, IMAGES[0], backend="numpy")
