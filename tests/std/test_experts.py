@@ -10,6 +10,7 @@ import pytest
 
 import attndsl
 from attndsl import AttnError
+from attndsl.graph.text import parse_text, to_text
 from attndsl.inspection import inspect
 from attndsl.passes import optimize
 from attndsl.running import backends
@@ -273,3 +274,27 @@ model M(width=6, hidden=7, n=5) {{
     (told,) = caught.value.diagnostics
     assert told.code == code
     assert said in told.message or said in (told.primary.text if told.primary else "")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_state_follows_the_load_in_training_alone(backend: str, x: Array) -> None:
+    checked = model("experts(n, 2, mlp(4), rate=0.25)")
+    made = backends.find(backend).program(checked.graph, dtype="float64", seed=1)
+    made.load(parameters(made))
+    score = softmax(x @ made.parameters()["moe.router.weight"])
+    moved = made.run({"x": x}, training=True).states
+    load = np.bincount(chosen(score, 2).ravel(), minlength=N)
+    np.testing.assert_allclose(moved["moe.router.drift"], 0.25 * np.sign(load.mean() - load))
+    used = made.run({"x": x}, states=moved).states
+    np.testing.assert_array_equal(used["moe.router.drift"], moved["moe.router.drift"])
+    again = made.run({"x": x}, states=moved, training=True).states
+    load = np.bincount(chosen(score + moved["moe.router.drift"], 2).ravel(), minlength=N)
+    further = 0.25 * np.sign(load.mean() - load)
+    np.testing.assert_allclose(again["moe.router.drift"], moved["moe.router.drift"] + further)
+
+
+def test_the_textual_graph_keeps_what_is_stacked() -> None:
+    graph = model("experts(n, 2, mlp(4))").graph
+    again = parse_text(to_text(graph))
+    assert [info.stacks for info in again.parameters] == [info.stacks for info in graph.parameters]
+    assert {info.stacks for info in again.parameters} == {(), (2,)}
