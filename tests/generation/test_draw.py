@@ -58,7 +58,8 @@ def test_a_picture_again(dvae: Run) -> None:
 def test_a_picture_from_a_caption(dalle: Run) -> None:
     one = draw(dalle, ["a thick 3", "a thin 2"], backend="numpy")
     assert one.shape == (2, 1, 8, 8)
-    np.testing.assert_array_equal(draw(dalle, [{"caption": "a thick 3"}], backend="numpy")[0], one[0])
+    again = draw(dalle, [{"caption": "a thick 3"}], backend="numpy")
+    np.testing.assert_allclose(again[0], one[0], atol=1e-5)
 
 
 def test_from_python(folder: Path) -> None:
