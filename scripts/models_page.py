@@ -46,6 +46,8 @@ COMMAND = "python scripts/models_page.py"
 
 LENGTH = 512
 """The number of tokens that operations are counted for, where a model takes as many."""
+GRID = 32
+"""The number of rows and columns that operations are counted for, where a model of pictures has no size of its own."""
 LARGEST = 200_000_000
 """The number of parameters up to which a published size is compared as it is."""
 LARGEST_DERIVED = 50_000_000
@@ -309,13 +311,15 @@ def example_sizes(graph: Graph) -> dict[str, int]:
         elif name in ("S", "T"):
             given[name] = min(LENGTH, values.get("context", LENGTH))
         elif name in ("Y", "X"):
-            given[name] = values["size"] // values["patch"]
+            given[name] = values["size"] // values["patch"] if "size" in values else GRID
     return given
 
 
 def stated(graph: Graph, sizes: Mapping[str, int]) -> str:
     """The sizes in words: `512`, `512 + 512`, `224 × 224`, `224 × 224 + 77`."""
-    image = [f"{graph.hyperparameters['size']} × {graph.hyperparameters['size']}"] if "Y" in sizes else []
+    known = {**graph.sizes, **sizes}
+    seen = [info.value.type.axes[-2:] for info in graph.inputs if info.name == "image" and "Y" in sizes]
+    image = [" × ".join(str(axis.size.value(known)) for axis in axes) for axes in seen]
     return " + ".join(image + [str(sizes[name]) for name in ("S", "T") if name in sizes])
 
 
