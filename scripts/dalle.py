@@ -54,10 +54,10 @@ def main() -> int:
     options = parser.parse_args()
     dvae = trained("dvae:nano", options.out / "dvae")
     dalle = trained("dalle:nano", options.out / "dalle", batches__codebook=str(dvae.folder))
-    reader = trained("vit:nano", options.out / "vit")
+    reader = trained("vit:nano", options.out / "vit", steps=3000)
     asked = captions(options.seed)
     pictures = dalle.generate([text for _, text in asked], temperature=options.temperature, seed=options.seed)
-    seen = [prediction.choices[0].name for prediction in reader.predict(pictures, top=1)]
+    seen = [said[0].choices[0].name for said in reader.predict(pictures, top=1)]
     right = [WORDS[digit] == name for (digit, _), name in zip(asked, seen, strict=True)]
     for digit, word in enumerate(WORDS):
         own = [yes for (each, _), yes in zip(asked, right, strict=True) if each == digit]
