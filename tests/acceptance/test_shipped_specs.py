@@ -266,7 +266,7 @@ def test_backends_agree_on_what_the_passes_give(name: str) -> None:
 def test_no_batch_is_an_empty_answer(name: str) -> None:
     """Nothing in, nothing out, on both backends; the mean over nothing is said alike."""
     graph = reduced(name, 1)
-    sizes = {"B": 0, "T": 3} if "T" in graph.free_sizes else {"B": 0}
+    sizes = {"B": 0, **{name: 3 for name in ("T", "Y", "X") if name in graph.free_sizes}}
     found = compare(graph, dtype="float64", gradients=True, sizes=sizes)
     assert found.ok
     said = next(info for info in graph.outputs if info.name in ("logits", "image_embeds", "picture"))
