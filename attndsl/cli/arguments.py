@@ -145,7 +145,6 @@ def add_settings(parser: Parser, help: str = "set a hyperparameter (may be repea
         default={},
         help=help,
     )
-    add_warnings(parser)
 
 
 def add_warnings(parser: Parser) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attndsl.cli.arguments import Parser, add_json, add_settings, add_spec
+from attndsl.cli.arguments import Parser, add_json, add_settings, add_spec, add_warnings
 from attndsl.diagnostics import AttnError, collected
 
 SCHEMA = "attndsl.check/1"
@@ -19,6 +19,7 @@ SCHEMA = "attndsl.check/1"
 def configure(parser: Parser) -> None:
     add_spec(parser, several=True)
     add_settings(parser)
+    add_warnings(parser)
     add_json(parser)
 
 

@@ -25,6 +25,7 @@ from attndsl.cli.arguments import (
     add_settings,
     add_sizes,
     add_spec,
+    add_warnings,
     add_weights,
     path,
 )
@@ -36,6 +37,7 @@ def configure(parser: Parser) -> None:
 
     add_spec(parser)
     add_settings(parser)
+    add_warnings(parser)
     add_sizes(parser, "sizes of the example inputs")
     add_weights(parser)
     parser.add_argument(

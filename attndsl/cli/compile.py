@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_output, add_settings, add_spec
+from attndsl.cli.arguments import Parser, Usage, add_output, add_settings, add_spec, add_warnings
 
 if TYPE_CHECKING:
     from attndsl.running.backends import Backend
@@ -30,6 +30,7 @@ def configure(parser: Parser) -> None:
     default = backends.preferred(lambda each: each.emits is not None)  # installed or not: writing needs no package
     add_spec(parser)
     add_settings(parser)
+    add_warnings(parser)
     parser.add_argument(
         "--backend",
         type=backends.canonical,

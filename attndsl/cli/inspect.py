@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attndsl.cli.arguments import Parser, add_json, add_settings, add_sizes, add_spec
+from attndsl.cli.arguments import Parser, add_json, add_settings, add_sizes, add_spec, add_warnings
 
 
 def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
+    add_warnings(parser)
     add_sizes(parser, "sizes that the inputs bind, for concrete shapes, FLOPs and memory")
     add_json(parser)
 

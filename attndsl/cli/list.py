@@ -1,17 +1,19 @@
 """List the specs that come with attndsl, their variants, and what each is.
 
-Every name in the list is a SPEC for the other verbs: `gpt2`, `gpt2:medium`. Of many variants the first are listed;
-`attndsl show SPEC` and `--json` have all.
+Every name in the list is a SPEC for the other verbs: `gpt2`, `gpt2:medium`. Of many variants the first are listed,
+and a long description is cut; `attndsl show SPEC` and `--json` have all.
 """
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Any
 
 from attndsl.cli.arguments import Parser, add_json
 
 SCHEMA = "attndsl.list/1"
 MOST = 11  # variants in a line
+LONGEST = 180  # characters of a description
 
 
 def configure(parser: Parser) -> None:
@@ -46,4 +48,4 @@ def _shown(spec: str, variants: list[str]) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    return " ".join(text.split()).split(". ")[0].rstrip(".")
+    return shorten(" ".join(text.split()).split(". ")[0].rstrip("."), LONGEST, placeholder=" …")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from attndsl.cli.arguments import Parser, add_output, add_settings, add_sizes, add_spec, natural
+from attndsl.cli.arguments import Parser, add_output, add_settings, add_sizes, add_spec, add_warnings, natural
 
 
 def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
+    add_warnings(parser)
     add_sizes(parser, "sizes that the inputs bind: shapes on the edges are then numbers")
     add_output(parser, "the file to draw into: FILE.svg, .png, .pdf or .dot", required=True)
     how = parser.add_mutually_exclusive_group()

@@ -20,6 +20,7 @@ from attndsl.cli.arguments import (
     add_settings,
     add_sizes,
     add_spec,
+    add_warnings,
     add_weights,
     path,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     add_spec(parser)
     add_settings(parser)
+    add_warnings(parser)
     parser.add_argument(
         "--inputs", metavar="IN.npz", type=path, help="arrays, named after the inputs (default: examples, by --seed)"
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_backend, add_settings, natural, path
+from attndsl.cli.arguments import Parser, Usage, add_backend, add_settings, add_warnings, natural, path
 
 if TYPE_CHECKING:
     from attndsl.training import Outcome
@@ -44,6 +44,7 @@ def configure(parser: Parser) -> None:
         "--steps", type=natural, metavar="N", help="the total number of steps; the same as --set steps=N"
     )
     add_settings(parser)
+    add_warnings(parser)
     add_backend(parser)
     parser.add_argument(
         "--compile",

@@ -14,6 +14,10 @@ from attndsl.syntax.parser import parse
 from attndsl.syntax.reading import read_source
 
 MODEL = """
+block greedy(x: [*, D], h: [*, D] = 0.0) {{
+  return x, h, h
+}}
+
 model M(width=8, heads=2, context=4) {{
   input x: [B, T, width]
   input targets: int[B, T]
@@ -51,6 +55,11 @@ WRONG = (
     ("attention(x, heads, position=bucketed(heads, 2))", "a bucket for single distances"),
     ("attention(x, heads, position=bucketed(heads, 32, 8))", "`reach` must be beyond the buckets"),
     ("sinusoidal(x[width<3])", "the last axis must be even"),
+    ('recurrent(gru_cell(8, reset="between"))(x)', '`reset` is "before" the product'),
+    ("recurrent(layer_norm)(x)", "a cell has states"),
+    ("recurrent(elman_cell(8), initial=[x, x])(x)", "with a tensor for each state of the cell"),
+    ("recurrent(elman_cell(8), reverse=true, kept=true)(x)", "states are kept from the end of one call to the start"),
+    ("recurrent(greedy)(x)", "a cell returns as many states as it takes"),
     ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
     ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
     ("experts(x, 2, 3, mlp(4))", "no more than there are: `top` is 1 to `n`"),
