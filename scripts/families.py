@@ -60,6 +60,12 @@ RUNS: dict[str, tuple[str, str, str]] = {
         "zero-shot accuracy",
         "these digits with captions, thick, thin and shifted",
     ),
+    "dvae:nano": ("--data example:captions", "squared error", "the same pictures, through 16 codes each"),
+    "dalle:nano": (
+        "--data example:captions --set batches.codebook=runs/dvae-nano",
+        "loss",
+        "captions and the codes of their pictures",
+    ),
     "roberta:nano": ("--data example:stdlib", "masked tokens", "sources of Python's standard library"),
     "roberta:nano-classifier": (
         "--data example:docstrings --weights runs/roberta-nano",
@@ -101,8 +107,10 @@ def train(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def shown(name: str, figures: dict[str, Any]) -> str:
-    """A row of the table."""
+def shown(name: str, figures: dict[str, Any] | None) -> str:
+    """A row of the table; None: this one has not been measured yet."""
+    if figures is None:
+        return f"| `{command(name)}` | {RUNS[name][2]} | – | {RUNS[name][1]} | not measured yet | – | – |"
     metric = next(m for m in figures["metrics"] if m["name"] == RUNS[name][1])
 
     def number(value: float) -> str:
@@ -126,7 +134,7 @@ def table(figures: dict[str, Any]) -> str:
     lines = [
         "| command | data | parameters | on held-out data | reached | without a model | time |",
         "|---|---|---|---|---|---|---|",
-        *(shown(name, figures["runs"][name]) for name in RUNS if name in figures["runs"]),
+        *(shown(name, figures["runs"].get(name)) for name in RUNS),
         "",
         f"Times are minutes on {figures['machine']}. The standard library is that of Python {figures['python']}.",
     ]

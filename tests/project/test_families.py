@@ -47,7 +47,7 @@ def test_the_table_is_the_measured_one(script: ModuleType, figures: dict) -> Non
     shown = script.TABLE.search(script.README.read_text(encoding="utf-8"))
     assert shown is not None
     assert shown[0].split("-->\n", 1)[1].split("<!-- /")[0] == script.table(figures)
-    assert figures["runs"].keys() == script.RUNS.keys()
+    assert figures["runs"].keys() <= script.RUNS.keys()
 
 
 def test_no_recipe_for_two_cores_is_left_out(script: ModuleType) -> None:
