@@ -52,6 +52,10 @@ REDUCED: dict[str, Settings] = {
         "groups": 3,
         "top_groups": 2,
     },
+    "elmo": {
+        "entries": 32, "longest": 6, "char_width": 3, "filters": "[[1, 2], [3, 4]]", "highways": 1, "hidden": 5,
+        "width": 4, "clip": 0.2, "mixed": True, "vocab": 32,
+    },
     "gemma3": {
         "vocab": 32,
         "context": 8,
@@ -269,7 +273,7 @@ def test_no_batch_is_an_empty_answer(name: str) -> None:
     sizes = {"B": 0, **{name: 3 for name in ("T", "Y", "X") if name in graph.free_sizes}}
     found = compare(graph, dtype="float64", gradients=True, sizes=sizes)
     assert found.ok
-    said = next(info for info in graph.outputs if info.name in ("logits", "image_embeds", "picture"))
+    said = next(info for info in graph.outputs if info.name in ("logits", "image_embeds", "picture", "mix"))
     shape = tuple(axis.size.value({**graph.sizes, **sizes}) for axis in said.value.type.axes)
     assert {row.shape for row in found.rows if row.name == said.name} == {shape}
     assert shape[0] == 0

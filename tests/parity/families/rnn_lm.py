@@ -118,11 +118,16 @@ def reload(model: Any, folder: Path) -> tuple[Any, Mapping[str, Any]]:
     return again, {"missing_keys": set(missing), "unexpected_keys": set(unexpected)}
 
 
+def second_biases(shapes: Mapping[str, Any]) -> list[str]:
+    """The biases that are added to another one: `bias_hh` of each cell but a GRU's, which has three gates."""
+    found = [name for name in shapes if "bias_hh" in name]
+    return [n for n in found if (of := shapes[n.replace("bias_hh", "weight_hh")].shape)[0] != 3 * of[1]]
+
+
 def summed(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """The two biases of a cell added up, as a section reads them; a GRU's stay apart."""
-    gated = any(tensor.shape[0] == 3 * tensor.shape[1] for name, tensor in tensors.items() if "weight_hh" in name)
     found = dict(tensors)
-    for name in [] if gated else [name for name in tensors if "bias_hh" in name]:
+    for name in second_biases(tensors):
         first = name.replace("bias_hh", "bias_ih")
         found[first] = found[first] + found.pop(name)
     return found
@@ -132,12 +137,12 @@ def in_one(model: Any) -> None:
     """The sum of two biases in float32, as it is read off a file, in the first of them."""
     import torch
 
+    found = dict(model.named_parameters())
     with torch.no_grad():
-        for name, second in model.named_parameters():
-            if "bias_hh" in name and second.shape[0] != 3 * model.rnn.hidden_size:
-                first = model.get_parameter(name.replace("bias_hh", "bias_ih"))
-                first.copy_((first.float() + second.float()).to(first.dtype))
-                second.zero_()
+        for name in second_biases(found):
+            first, second = found[name.replace("bias_hh", "bias_ih")], found[name]
+            first.copy_((first.float() + second.float()).to(first.dtype))
+            second.zero_()
 
 
 BIASES = Patch("the two biases of a cell of `torch.nn` are added in float32 when a file is read", mend=in_one)
@@ -145,8 +150,8 @@ BIASES = Patch("the two biases of a cell of `torch.nn` are added in float32 when
 
 def count(model: Any) -> int:
     """Without the second bias of each cell but a GRU's, which is added to the first one."""
-    twice = sum(p.numel() for name, p in model.rnn.named_parameters() if name.startswith("bias_hh"))
-    return sum(p.numel() for p in model.parameters()) - (0 if model.rnn.mode == "GRU" else twice)
+    found = dict(model.named_parameters())
+    return sum(p.numel() for p in found.values()) - sum(found[name].numel() for name in second_biases(found))
 
 
 def batch(config: Config, rng: np.random.Generator, rows: int, length: int) -> Inputs:
