@@ -9,6 +9,7 @@ import pytest
 from attndsl.comparison import compare, table
 from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
+from attndsl.sizes import Size
 
 REDUCED = {"vocab": 61, "context": 12, "width": 32, "heads": 4, "kv_heads": 2, "head": 6, "hidden": 40}
 SPECS = tuple(shipped())
@@ -22,7 +23,13 @@ def _small(spec: str, depth: int) -> Graph:
 
 
 def _sizes(graph: Graph, batch: int, length: int) -> dict[str, int]:
-    return {name: batch if name == "B" else length for name in graph.free_sizes}
+    """The length for every axis that is not of the batch, or the least that is required of it."""
+    least = [(each.left, each.right.value(graph.sizes)) for each in graph.constraints if each.relation == ">="]
+    found = {}
+    for name in graph.free_sizes:
+        required = [limit for size, limit in least if size == Size.symbol(name)]
+        found[name] = batch if name == "B" else max(length, *required, 0)
+    return found
 
 
 @pytest.mark.torch
