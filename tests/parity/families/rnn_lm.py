@@ -145,7 +145,7 @@ def in_one(model: Any) -> None:
             second.zero_()
 
 
-BIASES = Patch("the two biases of a cell of `torch.nn` are added in float32 when a file is read", mend=in_one)
+BIASES = Patch("The two biases of a cell of `torch.nn` are added in float32 when a file is read", mend=in_one)
 
 
 def count(model: Any) -> int:
