@@ -95,8 +95,7 @@ def lower_convolution(site: Site) -> Expr:
     if not op.transposed:
         sides = (*op.groups, *op.brought), op.channels
     weight = _merged(site.floating(1), kernel.axes, (*sides, *_alone(op.offsets)))
-    bias = [_merged(site.arguments[2], type.axes, [op.taken]).text for type in site.types[2:]]
-    operands = [image.text, weight.text, *bias, *options]
+    operands = [image.text, weight.text, *_bias(site), *options]
     name = f"F.conv{'_transpose' if op.transposed else ''}{len(op.windows)}d"
     if site.node.output in site.function.wide:
         y = function(site.function.helper("wide_call"), name, *operands)
@@ -106,6 +105,16 @@ def lower_convolution(site: Site) -> Expr:
         y = _cut(site, y, bool(batch))
     y = _parted(site, y, (*([batch] if batch else []), op.taken, *_alone(op.made)))
     return permuted(y, (*batch, *op.taken, *op.made), site.output.axes)
+
+
+def _bias(site: Site) -> list[str]:
+    """The bias along what torch takes as channels. Where it was added before these were joined or renamed, its axes
+    go by what they were called then; a vector needs no name."""
+    op = site.op
+    return [
+        _merged(site.arguments[2], type.axes, [type.axes if type.rank == 1 else (*op.groups, *op.brought)]).text
+        for type in site.types[2:]
+    ]
 
 
 def _alone(axes: Sequence[Axis]) -> list[tuple[Axis, ...]]:

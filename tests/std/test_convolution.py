@@ -161,6 +161,30 @@ def test_transposed(size: int, stride: int, pad: int, dilation: int, extra: int,
     agrees(TWO.format(call=f"conv2d_transpose(x, {rest}"), drawn(2, 4, 3, 4), two, parameters)
 
 
+BEHIND = {
+    "a dense layer": "linear(conv(x, width, 3, pad=1), width)",
+    "another name": "rearrange(conv(x, width, 3, pad=1), [width] -> [channel=width])",
+    "a bias before the groups are one": """grouped(x)
+}
+block grouped(x: [*, T, D]) {
+  param kernel: [size=3, in=D / 2, group=2, out=3] = normal(1)
+  param bias: [out=3, group=2] = normal(1)
+  seen = windows(rearrange(x, [D] -> [group=2, in=D / 2]), over=T -> [U, R], size=3) |> rearrange([R] -> [size=3])
+  return rearrange(dot(seen, kernel, over=[size, in]) + bias, [group, out] -> [all=6])""",
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("behind", BEHIND)
+def test_channels_may_get_another_name_behind_the_bias(behind: str) -> None:
+    from attndsl.comparison import compare
+
+    graph, x = written(ONE.format(call=BEHIND[behind])), drawn(2, 5, 4)
+    weights = NumpyProgram(graph, dtype="float64").parameters()
+    weights = {address: drawn(*array.shape, seed=3) for address, array in weights.items()}
+    assert compare(graph, inputs={"x": x}, weights=weights, gradients=True, dtype="float64").ok
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize(("size", "stride", "pad"), [(2, 2, 0), (2, 2, 1), (3, 2, 1), (3, 1, 1), (4, 3, 2), (5, 1, 0)])
 @pytest.mark.parametrize("kind", ["max", "mean"])
