@@ -11,7 +11,8 @@ import pytest
 
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.elaborate import load
-from attndsl.graph import INT, Graph
+from attndsl.graph import Graph
+from attndsl.running.inputs import example_inputs
 
 
 @pytest.fixture
@@ -40,17 +41,8 @@ def difference() -> Callable[..., float]:
 
     def largest(before: Graph, after: Graph, *, training: bool = False) -> float:
         random = np.random.default_rng(1)
-        sizes = {**before.sizes, **{name: 3 + i for i, name in enumerate(before.free_sizes)}}
-        inputs = {}
-        for info in before.inputs:
-            shape = tuple(axis.size.value(sizes) for axis in info.value.type.axes)
-            if info.value.type.dtype == INT:
-                ends = [bound.limit.value(sizes) for bound in info.bounds if bound.relation == "<"]
-                inputs[info.name] = random.integers(0, min([3, *ends]), shape)
-            elif info.value.type.dtype == "bool":
-                inputs[info.name] = random.random(shape) < 0.7
-            else:
-                inputs[info.name] = random.normal(size=shape)
+        sizes = {name: 3 + i for i, name in enumerate(before.free_sizes)}
+        inputs = example_inputs(before, sizes, seed=1)
         one = NumpyProgram(before, dtype="float64", seed=3)
         two = NumpyProgram(after, dtype="float64", parameters=one.parameters())
         results = [program.run(inputs, training=training) for program in (one, two)]

@@ -67,7 +67,7 @@ model Hand(vocab=50257, context=1024, depth=12, width=768, heads=12, p=0.1, eps=
   output loss = cross_entropy(logits, targets, over=vocab)
 }
 """
-SMALL = {"vocab": "11", "context": "8", "depth": "2", "width": "12", "heads": "3"}
+SMALL = {"vocab": "11", "context": "8", "depth": "2", "width": "24", "heads": "3"}
 
 
 def fused(graph: Graph) -> Counter[str]:

@@ -7,12 +7,14 @@ from functools import cache
 import pytest
 
 from attndsl.comparison import compare, table
+from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
 from attndsl.sizes import Size
 
 REDUCED = {"vocab": 61, "context": 12, "width": 32, "heads": 4, "kv_heads": 2, "head": 6, "hidden": 40}
 SPECS = tuple(shipped())
+NEED_A_LAYER = {"seq2seq"}  # the others are something without layers too
 
 
 @cache
@@ -34,13 +36,26 @@ def _sizes(graph: Graph, batch: int, length: int) -> dict[str, int]:
 
 @pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("depth", "batch", "length"), [(2, 2, 9), (0, 2, 5), (1, 1, 1), (1, 1, 12), (3, 3, 1)])
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(
+    ("spec", "depth", "batch", "length"),
+    [
+        (spec, *numbers)
+        for spec in SPECS
+        for numbers in ((2, 2, 9), (0, 2, 5), (1, 1, 1), (1, 1, 12), (3, 3, 1))
+        if numbers[0] > 0 or spec not in NEED_A_LAYER
+    ],
+)
 def test_pytorch_agrees_with_numpy(spec, depth, batch, length, dtype):
     graph = _small(spec, depth)
     found = compare(graph, gradients=True, dtype=dtype, sizes=_sizes(graph, batch, length))
     assert found.ok, table(found)
     assert {row.kind for row in found.rows} >= {"output", "gradient"}
+
+
+@pytest.mark.parametrize("spec", sorted(NEED_A_LAYER))
+def test_what_needs_a_layer_says_so(spec):
+    with pytest.raises(AttnError, match="needs a layer"):
+        _small(spec, 0)
 
 
 @pytest.mark.parametrize("spec", SPECS)
