@@ -93,7 +93,7 @@ def _outcome(make: Callable[[], Any], graph: Graph, inputs: Mapping[str, Array],
             cotangents = {
                 info.name: draw.standard_normal(np.shape(values[info.name]))
                 for info in graph.outputs
-                if info.value.type.dtype == FLOAT
+                if info.value.type.dtype == FLOAT and info.name in values  # states of no layers have no address
             }
             _, parameters, floats = program.gradients(inputs, cotangents, training=training)
     except AttnError as problem:
