@@ -149,6 +149,13 @@ def inputs(config: Config, rng: np.random.Generator) -> Mapping[str, Inputs]:
     }
 
 
+def reduced(config: Config) -> Config:
+    """As deep and with as many heads, but narrow, and over a small picture: masks are dense here."""
+    side = min(config["side"], 6)
+    small = {"vocab": 64, "codes": 32, "text": 8, "side": side, "square": min(config["square"], side - 1 + side % 2)}
+    return {**config, **small, "width": 2 * config["heads"]}
+
+
 FAMILIES = (
     Family(
         name="dalle",
@@ -163,6 +170,7 @@ FAMILIES = (
         settings=dict,
         save=save_state,
         reload=load_state,
+        reduced=reduced,
         published=(Published("12b", PAPER, 12_292_833_024),),
     ),
 )
