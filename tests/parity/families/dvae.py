@@ -126,7 +126,7 @@ def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     density = torch.exp(-(torch.logit(x) - mean).abs() / log_scale.exp()) / (2 * log_scale.exp() * x * (1 - x))
     reconstruction = -density.log().mean()
     kl = kl_divergence(Categorical(logits=logits), Categorical(logits=torch.zeros_like(logits))).mean()
-    weight = batch.get("kl_weight", torch.tensor(6.6, dtype=image.dtype))
+    weight = batch.get("kl_weight", torch.tensor(sizes.get("beta", 6.6), dtype=image.dtype))
     squares = sizes["channels"] * 4 ** (sizes["stages"] - 1)
     loss = reconstruction + weight * kl / squares
     return {"tokens": tokens, "picture": picture, "reconstruction": reconstruction, "kl": kl, "loss": loss}

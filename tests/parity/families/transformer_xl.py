@@ -227,6 +227,8 @@ LARGE = sized(
     267735, [20000, 40000, 200000], 18, 1024, (16, 64), 4096, div_val=4, mem_len=384, dropout=0.2, dropatt=0.2
 )
 ENWIK8 = sized(204, [], 12, 512, (8, 64), 2048, mem_len=512)
+ENWIK8_LARGE = sized(204, [], 24, 1024, (8, 128), 3072, mem_len=768)
+NANO = sized(1024, [], 3, 128, (4, 32), 512, mem_len=128)
 
 FAMILIES = (
     Family(
@@ -242,6 +244,8 @@ FAMILIES = (
             Published("base", BASE, 151_107_538),
             Published("large", LARGE, 285_170_506),
             Published("enwik8", ENWIK8, 41_055_436),
+            Published("enwik8_large", ENWIK8_LARGE, 277_231_820),
+            Published("nano", NANO, 774_784),
         ),
         reduced=lambda config: {
             **config, "vocab_size": 64, "cutoffs": config["cutoffs"] and [8, 20, 40], "d_model": 64, "d_inner": 40,
