@@ -59,6 +59,7 @@ WRONG = (
     ("recurrent(layer_norm)(x)", "a cell has states"),
     ("recurrent(elman_cell(8), initial=[x, x])(x)", "with a tensor for each state of the cell"),
     ("recurrent(elman_cell(8), reverse=true, kept=true)(x)", "states are kept from the end of one call to the start"),
+    ("stacked_step(elman_cell(8), [], depth=0)(x)", "a step of no cells gives no state"),
     ("recurrent(greedy)(x)", "a cell returns as many states as it takes"),
     ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
     ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
