@@ -156,8 +156,12 @@ def of_list(g: PrimitiveCall) -> CompileTimeValue:
     """`sum(depths)`, `len(depths)`: a number that a list of compile-time values has."""
     (given,) = g.positional
     listed = as_list(given.value)
-    if isinstance(given.value, Value):
-        way = f"its sizes are the names of its axes: {', '.join(f'`{axis.name}`' for axis in given.value.type.axes)}"
+    if listed is None and not isinstance(given.value, PLAIN):
+        way = "as in `[1, 2, 3]`"
+        if isinstance(given.value, Value):
+            way = (
+                f"its sizes are the names of its axes: {', '.join(f'`{axis.name}`' for axis in given.value.type.axes)}"
+            )
         raise error("E0104", f"`{g.name}` takes a list, but this is {describe(given.value)}", given.span, help=way)
     for value in listed.values if listed is not None and g.name != "len" else ():
         if not isinstance(value, PLAIN):

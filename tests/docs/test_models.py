@@ -19,6 +19,8 @@ from tests.parity.variants import names
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 64
+SHORT = 45
+LONGER = {"bert", "seq2seq", "transformer_xl"}  # with five heads, four kinds of attention, a memory of clusters
 """Lines of a model: "about 60", with the comments behind its equations."""
 
 
@@ -87,15 +89,9 @@ def test_the_counts_are_the_checkers(page: str, spec: str, attndsl: Callable[...
             assert re.search(r"· ([\d,]+) parameters$", done.out.strip())[1] == cells[1] == cells[2]
 
 
-# The float32 loss over 267,735 words differs by 1.5e-4 from the oracle's (1e-14 in float64): not understood yet.
-SHORTFALL = "transformer_xl:base"
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['name']}-{row.get('family', 'family')}")
 def test_no_difference_is_beyond_what_is_allowed(row: dict[str, Any]) -> None:
     assert row["differences"].keys() == {f"{b} {d}" for b, d in product(("numpy", "torch"), ALLOWED)}
-    if row["name"] == SHORTFALL:
-        pytest.xfail("the loss of transformer_xl:base in float32 is beyond 1e-4")
     for key, found in row["differences"].items():
         allowed = ALLOWED[key.split()[1]]
         assert len(found) == 3
@@ -130,7 +126,7 @@ def test_the_digest_is_of_what_is_compared(tmp_path: Path) -> None:
 def test_a_model_is_a_page_of_a_paper(page: str) -> None:
     lines = {cells[0].strip("`"): int(cells[1]) for cells in rows_of(page, "Lines")}
     assert max(lines.values()) <= LONGEST, lines
-    assert sorted(lines.values())[len(lines) // 2] <= 40
+    assert {spec for spec, count in lines.items() if count > SHORT} <= LONGER
 
 
 @pytest.mark.parametrize("spec", ["bart", "bert", "t5"])

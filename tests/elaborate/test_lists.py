@@ -137,3 +137,13 @@ def test_lists_that_double_are_refused_at_once(text: str) -> None:
 def test_a_list_of_tensors_is_not_compared() -> None:
     with pytest.raises(attndsl.AttnError, match="this one holds tensors"):
         graph("model M() {\n  input x: [B]\n  output y = x if [x] == [x] else -x\n}\n")
+
+
+@pytest.mark.parametrize("call", ["len(act)", "sum(act)", "max(seen)", "len(width)", "len(x)", 'len("act")'])
+def test_what_is_not_a_list_is_said_to_be_none(call: str) -> None:
+    with pytest.raises(attndsl.AttnError) as raised:
+        attndsl.parse(
+            f"model M(width=4, act=gelu, seen=causal) {{\n  input x: [B, width]\n  n = {call}\n  output y = x\n}}"
+        )
+    (found,) = raised.value.diagnostics
+    assert (found.code, "takes a list, but this is" in found.message) == ("E0104", True)

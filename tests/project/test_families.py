@@ -25,6 +25,20 @@ LEAST = {
     "gpt1:nano-classifier": ("accuracy", 0.0, 1.5),
 }
 MINUTES = 5
+# Shown as not measured yet: the table says so, and this list may only get shorter.
+UNMEASURED = {
+    "deepseek_v3:nano",
+    "bert:nano-answer",
+    "dvae:nano",
+    "dalle:nano",
+    "roberta:nano",
+    "roberta:nano-classifier",
+    "gpt_neox:nano",
+    "llama:nano",
+    "mistral:nano",
+    "phi3:nano",
+    "gemma3:nano",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +61,7 @@ def test_the_table_is_the_measured_one(script: ModuleType, figures: dict) -> Non
     shown = script.TABLE.search(script.README.read_text(encoding="utf-8"))
     assert shown is not None
     assert shown[0].split("-->\n", 1)[1].split("<!-- /")[0] == script.table(figures)
+    assert script.RUNS.keys() - figures["runs"].keys() == UNMEASURED
     assert figures["runs"].keys() <= script.RUNS.keys()
 
 

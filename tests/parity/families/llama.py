@@ -165,7 +165,7 @@ CONFIGS: dict[str, Config] = {
     "one layer, one head": sized(1, 8, 1, 8, 5, 1, rms_norm_eps=1e-2, attention_dropout=0.1),
     "heads of their own size": sized(2, 12, 2, 11, 23, 9, head_dim=10, **unscaled(50.0)),
     "twice as long": sized(2, 16, 2, 12, 13, 40, **scaled("linear", 2.0)),
-    "longer by yarn": sized(2, 32, 2, 12, 13, 200, **scaled("yarn", 4.0, **trained_on(50))),
+    "longer by yarn": sized(2, 32, 2, 12, 13, 80, **scaled("yarn", 4.0, **trained_on(20))),
     "longer as Llama 3": sized(2, 32, 2, 12, 13, 80, **scaled("llama3", 8.0, **LLAMA3, **trained_on(40))),
     "dynamic": sized(2, 16, 2, 12, 13, 20, **scaled("dynamic", 3.0)),
 }  # fmt: skip
