@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy
 
     from attndsl.data.table import Table
-    from attndsl.objectives.choice import ObjectiveChoice
 
     Array = numpy.ndarray[Any, Any]
 
@@ -47,20 +46,9 @@ class ClassifyImages(PictureObjective):
     }
     classes = scored = "label"
     reads = ("image", "label")
-    shows = ("image",)
-    unit = "images"
     use = Use.PREDICT
     does = "predicts the class of a picture"
     command = "predict {run} --image FILE"
-    takes = "a picture: an array [height, width], or with channels"
-
-    @classmethod
-    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
-        return list(table.images(str(choice.options["image"])))
-
-    @classmethod
-    def accepts(cls, example: Any) -> bool:
-        return getattr(example, "ndim", 0) in (2, 3)
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Pictures:
         assert self.labels is not None

@@ -66,7 +66,6 @@ class Contrast(PictureObjective):
     joint = True
     open_labels = True
     reads = ("image", "caption", "label")
-    shows = ("image",)
     unit = "pairs"
     use = Use.PREDICT
     does = "says which text belongs to a picture"
@@ -83,12 +82,8 @@ class Contrast(PictureObjective):
         return [text for texts in table.captions(str(choice.options["caption"])) for text in texts]
 
     @classmethod
-    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
-        return list(table.images(str(choice.options["image"])))
-
-    @classmethod
     def accepts(cls, example: Any) -> bool:
-        return isinstance(example, str) or getattr(example, "ndim", 0) in (2, 3)
+        return isinstance(example, str) or super().accepts(example)
 
     # ------------------------------------------------------------ training
 

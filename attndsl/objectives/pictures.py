@@ -15,6 +15,9 @@ from attndsl.running.inputs import check_inputs
 if TYPE_CHECKING:
     import numpy
 
+    from attndsl.data.table import Table
+    from attndsl.objectives.choice import ObjectiveChoice
+
     Array = numpy.ndarray[Any, Any]
 
 NORMALISED = {
@@ -26,7 +29,20 @@ IMAGE_COLUMN = Option("word", "image", "the column with the picture")
 
 
 class PictureObjective(Objective):
-    """Pictures are shown as (value - mean) / std, with values between 0 and 1; in training they may be shifted."""
+    """Pictures are shown as (value - mean) / std, with values between 0 and 1; in training they may be shifted. A model
+    in use is given pictures, unless a subclass says otherwise."""
+
+    shows = ("image",)
+    unit = "images"
+    takes = "a picture: an array [height, width], or with channels"
+
+    @classmethod
+    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
+        return list(table.images(str(choice.options["image"])))
+
+    @classmethod
+    def accepts(cls, example: Any) -> bool:
+        return getattr(example, "ndim", 0) in (2, 3)
 
     def require_size(self, images: Array, origin: str) -> None:
         """Raise E0756 where the model takes pictures of another size, or of other channels than these float32

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from attndsl.data.table import Table
     from attndsl.decoding.sampling import Sampling
-    from attndsl.objectives.choice import ObjectiveChoice
 
     Array = numpy.ndarray[Any, Any]
 
@@ -40,20 +39,9 @@ class Reconstruct(PictureObjective):
     }
     scored = None
     reads = ("image",)
-    shows = ("image",)
-    unit = "images"
     use = Use.DRAW
     does = "draws a picture again"
     command = "generate {run} --image FILE -o picture.png"
-    takes = "a picture: an array [height, width], or with channels"
-
-    @classmethod
-    def examples_of(cls, choice: ObjectiveChoice, table: Table) -> list[Any]:
-        return list(table.images(str(choice.options["image"])))
-
-    @classmethod
-    def accepts(cls, example: Any) -> bool:
-        return getattr(example, "ndim", 0) in (2, 3)
 
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Array:
         images: Array = data.images(str(self.choice.options["image"]))

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+
+def _recurrent(kernel: str, module: str) -> str:
+    """A function that calls one of torch's kernels with a single state, as `nn.MODULE` does."""
+    return f'''
+def {kernel}(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer of `nn.{module}`, batch first, and its last state, in float32 at least."""
+    if 0 in x.shape[:2]:
+        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
+    dtype, train = weights[0].dtype, torch.is_grad_enabled()
+    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
+    with torch.autocast(x.device.type, enabled=False):
+        y, h = torch.{kernel}(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
+    return y.to(dtype), h[0].to(dtype)
+'''
+
+
 # Functions by name. Texts, not code: the file that uses one must stand without attndsl.
 FUNCTIONS: dict[str, str] = {
     "softmax": '''
@@ -78,39 +94,9 @@ def padded(layer, x: Tensor, valid: Tensor, h: Tensor, *others: Tensor) -> tuple
     back = order.argsort(1)[..., None].expand(y.shape)
     return y.gather(1, back).masked_fill(~valid[..., None], 0.0), torch.where(count > 0, last, h)
 ''',
-    "gru": '''
-def gru(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer of `nn.GRU`, batch first, and its last state, in float32 at least."""
-    if 0 in x.shape[:2]:
-        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
-    dtype, train = weights[0].dtype, torch.is_grad_enabled()
-    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
-    with torch.autocast(x.device.type, enabled=False):
-        y, h = torch.gru(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
-    return y.to(dtype), h[0].to(dtype)
-''',
-    "rnn_tanh": '''
-def rnn_tanh(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer of `nn.RNN`, batch first, and its last state, in float32 at least."""
-    if 0 in x.shape[:2]:
-        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
-    dtype, train = weights[0].dtype, torch.is_grad_enabled()
-    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
-    with torch.autocast(x.device.type, enabled=False):
-        y, h = torch.rnn_tanh(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
-    return y.to(dtype), h[0].to(dtype)
-''',
-    "rnn_relu": '''
-def rnn_relu(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer of `nn.RNN`, batch first, and its last state, in float32 at least."""
-    if 0 in x.shape[:2]:
-        return x.new_zeros((*x.shape[:2], h.shape[-1])), h
-    dtype, train = weights[0].dtype, torch.is_grad_enabled()
-    x, h, *wide = (value.to(torch.promote_types(dtype, torch.float32)) for value in (x, h, *weights))
-    with torch.autocast(x.device.type, enabled=False):
-        y, h = torch.rnn_relu(x, h[None], wide, len(wide) == 4, 1, 0.0, train, False, True)
-    return y.to(dtype), h[0].to(dtype)
-''',
+    "gru": _recurrent("gru", "GRU"),
+    "rnn_tanh": _recurrent("rnn_tanh", "RNN"),
+    "rnn_relu": _recurrent("rnn_relu", "RNN"),
     "int_power": '''
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:
     """A power of whole numbers, which a negative one is not."""
