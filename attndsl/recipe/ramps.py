@@ -50,34 +50,38 @@ class FallingRamp(Ramp):
         return end + (start - end) * self.share(step, steps)
 
 
-class LinearRamp(FallingRamp):
+class _TimedRamp(FallingRamp):
+    """One that ends at a step of its own."""
+
+    options: ClassVar = {
+        **_ENDS,
+        "end": Option("float", 0.0, "the value at `steps`, and after it"),
+        "steps": Option("int", 0, "the step at which it ends (0: at the end of training)", 0),
+    }
+
+    def elapsed(self, step: int, steps: int) -> float:
+        """How much of the way lies behind `step`."""
+        return min(1.0, step / max(1.0, self.number("steps") or steps - 1))
+
+
+class LinearRamp(_TimedRamp):
     """A straight line, then constant (Bengio et al., 2015, section 2.4: `max(end, start - c * step)`)."""
 
     name = "linear"
     doc = "a straight line from `start` to `end`, then constant"
-    options: ClassVar = {
-        **_ENDS,
-        "end": Option("float", 0.0, "the value at the end of the line"),
-        "steps": Option("int", 0, "the step at which the line ends (0: at the end of training)", 0),
-    }
 
     def share(self, step: int, steps: int) -> float:
-        return 1.0 - min(1.0, step / max(1.0, self.number("steps") or steps - 1))
+        return 1.0 - self.elapsed(step, steps)
 
 
-class CosineRamp(FallingRamp):
+class CosineRamp(_TimedRamp):
     """Half a period of a cosine (Loshchilov and Hutter, 2017, equation 5), then constant."""
 
     name = "cosine"
     doc = "half a period of a cosine from `start` to `end`, then constant"
-    options: ClassVar = {
-        **_ENDS,
-        "end": Option("float", 0.0, "the value at the end of the curve"),
-        "steps": Option("int", 0, "the step at which the curve ends (0: at the end of training)", 0),
-    }
 
     def share(self, step: int, steps: int) -> float:
-        return (1 + math.cos(math.pi * min(1.0, step / max(1.0, self.number("steps") or steps - 1)))) / 2
+        return (1 + math.cos(math.pi * self.elapsed(step, steps))) / 2
 
 
 class ExponentialRamp(FallingRamp):

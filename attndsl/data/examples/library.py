@@ -124,13 +124,20 @@ def docstrings_table() -> Table:
     )
 
 
-def _documented(path: Path) -> Iterator[tuple[str, int]]:
-    """The docstrings in a file, shortened, with their lines."""
+def parsed(path: Path) -> ast.Module | None:
+    """What a file of Python says; None for those that are templates, and not Python yet."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # templates that are not Python yet
+            return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _documented(path: Path) -> Iterator[tuple[str, int]]:
+    """The docstrings in a file, shortened, with their lines."""
+    tree = parsed(path)
+    if tree is None:
         return
     waiting: list[ast.AST] = [tree]
     while waiting:  # statements only: what is within an expression has no docstring

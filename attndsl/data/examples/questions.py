@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from attndsl.data.columns import Table
 from attndsl.data.counter import integers
-from attndsl.data.examples.library import group_of, sources
+from attndsl.data.examples.library import group_of, parsed, sources
 
 LONGEST = 240  # characters of a text: sentences around the answer up to there
 FORMS = ("what is {}?", "what does {} mean?", "what is the argument {} for?", "describe {}")
@@ -63,11 +62,8 @@ def _described_arguments() -> list[tuple[str, list[str], int]]:
 
 def _described(path: Path) -> Iterator[tuple[str, list[str], int]]:
     """The arguments that a file describes: each with the sentences of the docstring, and which of them says it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # templates that are not Python yet
+    tree = parsed(path)
+    if tree is None:
         return
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and (text := ast.get_docstring(node)):
