@@ -24,6 +24,7 @@ _NAMES = (
     "memory",
     "hidden",
     "features",
+    "mix",
     "pooled",
     "image_embeds",
     "text_embeds",

@@ -16,9 +16,10 @@ def bounding(graph: Graph, name: str) -> tuple[str | None, int | None]:
     return None, None
 
 
-def most(graph: Graph, name: str) -> int | None:
-    """How many positions the input `name` may have (`T <= context`); None where there is no bound."""
-    axis = next(info.value.type.axes[-1] for info in graph.inputs if info.name == name)
+def most(graph: Graph, name: str, place: int = 1) -> int | None:
+    """How many positions the input `name` may have (`T <= context`), or how long another of its axes may be; None where
+    there is no bound."""
+    axis = next(info.value.type.axes[place] for info in graph.inputs if info.name == name)
     limits = [
         constraint.right.value(graph.sizes) - (constraint.relation == "<")
         for constraint in graph.constraints

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.objectives.metrics import Metric
     from attndsl.objectives.predictions import Prediction
+    from attndsl.objectives.words import Spelling
 
     Array = numpy.ndarray[Any, Any]
 
@@ -43,6 +44,7 @@ class Use(Enum):
 
     CONTINUE = "continue a text"
     ANSWER = "turn one text into another"
+    EMBED = "turn into vectors"
     PREDICT = "classify"
     DRAW = "draw a picture"
 
@@ -140,6 +142,11 @@ class Objective(ABC):
         return tuple(table.labels_of(str(choice.options["label"])))
 
     @classmethod
+    def labels_in(cls, choice: ObjectiveChoice, tokens: Array, tokenizer: Tokenizer) -> tuple[str, ...] | None:
+        """The names of the classes that a running text has; None where there are no classes. Raises E0704."""
+        return None
+
+    @classmethod
     def texts_of(cls, choice: ObjectiveChoice, table: Table) -> list[str]:
         """All texts of a table that the model is shown in training, for a tokenizer to learn from. Raises E0711,
         E0716."""
@@ -217,7 +224,7 @@ class Objective(ABC):
     def positions(self, batch: Mapping[str, Array]) -> int:
         """How many positions the model works on in a batch."""
         inputs = {self.choice.roles[role.name] for role in self.required if role.is_sequence}
-        return sum(int(batch[name].size) for name in inputs)
+        return sum(math.prod(batch[name].shape[:2]) for name in inputs)
 
     def input(self, role: str) -> str:
         """The model's input that plays a role."""
@@ -271,9 +278,34 @@ class Objective(ABC):
         """What stands where a row is over (0 where nothing is named for it)."""
         return self.special_token("pad") or 0
 
+    @cached_property
+    def spelling(self) -> Spelling | None:
+        """How words are spelled, where the model reads the characters of each; None where it reads tokens."""
+        from attndsl.objectives.words import Spelling
+
+        name = next(self.choice.roles[role.name] for role in self.required if role.is_sequence)
+        rank = next(info.value.type.rank for info in self.graph.inputs if info.name == name)
+        return Spelling.of(self, name) if rank == 3 else None
+
+    @property
+    def places_in(self) -> str:
+        """What the places of a text are."""
+        return "tokens" if self.spelling is None else "words"
+
+    def encoded(self, texts: Sequence[str], say: Callable[[str], None] | None = None) -> list[Array]:
+        """The tokens of texts, int64 `[tokens]` each, or the characters of their words, `[words, longest]`. A word that
+        is too long for the model is cut where there is a `say`, which is told, and else refused (E0767)."""
+        if self.spelling is not None:
+            return self.spelling.texts(texts, say)
+        return self.tokenizer.encode_batch(texts)
+
+    def framing(self, role: str) -> int | None:
+        """The token that begins or ends a text; None where none is named, or it is words that they begin and end."""
+        return None if self.spelling is not None else self.special_token(role)
+
     def framed(self, tokens: Array, *, begin: bool = True, end: bool = True) -> Array:
         """A text between the tokens that begin and end one, as far as they are named."""
-        first, last = (self.special_token("begin") if begin else None), (self.special_token("end") if end else None)
+        first, last = (self.framing("begin") if begin else None), (self.framing("end") if end else None)
         parts = [part for part in (first, last) if part is not None]
         if not parts:
             return tokens
@@ -284,7 +316,7 @@ class Objective(ABC):
     @property
     def frame(self) -> int:
         """How many tokens `framed` adds."""
-        return sum(self.special_token(role) is not None for role in ("begin", "end"))
+        return sum(self.framing(role) is not None for role in ("begin", "end"))
 
     def shown_and_said(self, tokens: Array, *, whole: bool = True) -> tuple[Array, Array]:
         """What a decoder is shown of a text, and what it is to say: the same, one place further on, to the end. Where
@@ -308,7 +340,7 @@ class Objective(ABC):
             where = "the text" if len(rows) == 1 else f"text {max(range(len(rows)), key=lambda i: len(rows[i])) + 1}"
             raise error(
                 "E0752",
-                f"{where} has {longest:,} tokens, and {self.graph.name} takes {limit:,}",
+                f"{where} has {longest:,} {self.places_in}, and {self.graph.name} takes {limit:,}",
                 note="tokens that begin and end a text are counted",
                 help="shorten it, or cut it into pieces",
             )
@@ -327,9 +359,11 @@ class Known:
 
 
 def padded(rows: Sequence[Array], filler: int, width: int | None = None) -> Array:
-    """Rows of different lengths as one int64 array `[rows, longest]`, filled up on the right."""
+    """Rows of different lengths as one int64 array `[rows, longest]`, filled up on the right; rows `[length, n]` as
+    `[rows, longest, n]`."""
     longest = max((len(row) for row in rows), default=0) if width is None else width
-    found = np.full((len(rows), max(longest, 1)), filler, dtype=np.int64)
+    beyond = rows[0].shape[1:] if len(rows) else ()
+    found = np.full((len(rows), max(longest, 1), *beyond), filler, dtype=np.int64)
     for place, row in enumerate(rows):
         found[place, : len(row)] = row
     return found

@@ -19,6 +19,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "masked_tokens": "attndsl.objectives.masked_tokens:MaskedTokens",
         "denoise": "attndsl.objectives.denoise:Denoise",
         "span_corruption": "attndsl.objectives.span_corruption:SpanCorruption",
+        "both_directions": "attndsl.objectives.both_directions:BothDirections",
         "sequence_to_sequence": "attndsl.objectives.sequence_to_sequence:SequenceToSequence",
         "classify": "attndsl.objectives.classify:Classify",
         "tag": "attndsl.objectives.tag:Tag",

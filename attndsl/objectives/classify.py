@@ -16,7 +16,7 @@ from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, whole_predictions
-from attndsl.objectives.roles import LABEL, LAST, SEGMENT, TARGETS, TOKENS, VALID, Data
+from attndsl.objectives.roles import LABEL, LAST, SEGMENT, TARGETS, TOKENS_OR_CHARACTERS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.records import dataclass
 
@@ -45,7 +45,7 @@ class Classify(Objective):
     name = "classify"
     doc = "the class of a text, or of two"
     data = Data.RECORDS
-    required = (TOKENS, LABEL)
+    required = (TOKENS_OR_CHARACTERS, LABEL)
     optional = (VALID, SEGMENT, TARGETS, LAST)
     options: ClassVar = {
         "text": Option("word", "text", "the column with the text"),
@@ -62,11 +62,20 @@ class Classify(Objective):
     takes = "a text, or a pair of them"
     takes_pairs = True
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        if self.spelling is not None and "targets" in self.choice.roles:
+            raise error(
+                "E0722",
+                f"`{self.input('targets')}` are tokens, and `{self.input('tokens')}` has the characters of words",
+                help=f"leave `targets={self.input('targets')}` out",
+            )
+
     def prepare(self, data: Table, say: Callable[[str], None] = lambda text: None) -> Classified:
         assert self.labels is not None
         other = self.choice.column("pair")
-        encoded = self.tokenizer.encode_batch(data.texts(str(self.choice.options["text"])))
-        more = self.tokenizer.encode_batch(data.texts(other)) if other else None
+        encoded = self.encoded(data.texts(str(self.choice.options["text"])), say)
+        more = self.encoded(data.texts(other), say) if other else None
         labels = data.encode_labels(str(self.choice.options["label"]), self.labels)
         cuts, length = list[tuple[bool, bool]](), self.recipe.length
         for place, one in enumerate(encoded):
@@ -76,7 +85,7 @@ class Classify(Objective):
             encoded[place] = kept[0]
             if more is not None:
                 more[place] = kept[1]
-        tell_cut(say, sum(map(any, cuts)), len(encoded), length)
+        tell_cut(say, sum(map(any, cuts)), len(encoded), length, unit=self.places_in)
         rows, segments = self._framed(encoded, more)
         said = [self._said(row, len(one), *cut) for row, one, cut in zip(rows, encoded, cuts, strict=True)]
         return Classified(rows, segments, said, labels)
@@ -85,16 +94,16 @@ class Classify(Objective):
         """What comes after each token of a row: the row, one place further on. Of a text that was cut there is no end
         to be learnt; `first` is how many tokens the first text has."""
         said = row[1:].copy()
-        if self.special_token("end") is not None:
+        if self.framing("end") is not None:
             if first_cut:
-                said[(self.special_token("begin") is not None) + first - 1] = IGNORED
+                said[(self.framing("begin") is not None) + first - 1] = IGNORED
             if second_cut:
                 said[-1] = IGNORED
         return said
 
     def _cut(self, one: Array, two: Array | None, length: int) -> tuple[Array, Array]:
         """Both texts without what is too much: the end of the longer one, token by token, as BERT's code does."""
-        room = max(1, length - self.frame - (two is not None and self.special_token("end") is not None))
+        room = max(1, length - self.frame - (two is not None and self.framing("end") is not None))
         if two is None:
             return one[:room], one[:0]
         a, b = len(one), len(two)
@@ -127,8 +136,7 @@ class Classify(Objective):
             raise error(
                 "E0749", "some of the examples are pairs of texts, and some are not", help="ask for them separately"
             )
-        encode = self.tokenizer.encode_batch
-        rows, segments = self._framed(encode(first), encode(second) if second else None)
+        rows, segments = self._framed(self.encoded(first), self.encoded(second) if second else None)
         self.require_short(rows, "tokens")
         given = self._given(rows, segments)
         return given | self.given(
@@ -136,12 +144,10 @@ class Classify(Objective):
         )
 
     def _framed(self, first: Sequence[Array], second: Sequence[Array] | None) -> tuple[list[Array], list[Array]]:
-        end = self.special_token("end")
         rows = [self.framed(row) for row in first]
         segments = [np.zeros(len(row), dtype=np.int64) for row in rows]
         if second is not None:
-            after = np.array([] if end is None else [end], dtype=np.int64)
-            ends = [np.concatenate([row, after]) for row in second]
+            ends = [self.framed(row, begin=False) for row in second]
             segments = [
                 np.concatenate([segment, np.ones(len(row), dtype=np.int64)])
                 for segment, row in zip(segments, ends, strict=True)

@@ -62,6 +62,11 @@ def metrics_table(metrics: Sequence[Metric]) -> list[str]:
     return lines
 
 
+def perplexity(nats: float) -> float:
+    """How many answers, all equally likely, would have that cross entropy."""
+    return math.exp(nats) if nats < 700 else math.inf
+
+
 def loss_metrics(known: Known, name: str = "loss") -> list[Metric]:
     """The cross entropy under `name`, and what was minimised, where that is not the same."""
     if known.cross_entropy is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -76,7 +75,7 @@ class NextTokens(Objective):
         return {self.input("tokens"): padded(rows, self.padding)}
 
     def metrics(self, predict: Predict, data: Array, batches: int, known: Known) -> list[Metric]:
-        from attndsl.objectives.metrics import NATS, NUMBER, Metric, loss_metrics
+        from attndsl.objectives.metrics import NATS, NUMBER, Metric, loss_metrics, perplexity
 
         found, nats = loss_metrics(known, "loss per token"), known.cross_entropy
         if nats is None:
@@ -84,4 +83,4 @@ class NextTokens(Objective):
         if known.bytes_per_token:
             against = "unigram entropy of the text" if known.entropy else ""
             found.append(Metric("loss per byte", nats / known.bytes_per_token, NATS, known.entropy or None, against))
-        return [*found, Metric("perplexity", math.exp(nats) if nats < 700 else math.inf, NUMBER)]
+        return [*found, Metric("perplexity", perplexity(nats), NUMBER)]

@@ -37,8 +37,14 @@ class Prediction:
 
 
 def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str]) -> OutputInfo | None:
-    """The output with a number for each class: float, with the axes of the input `role` and one more that is at least
-    `classes` long; the one called `logits` where there are several. It needs no input but those `given`."""
+    """The output with a number for each class; the one called `logits` where there are several, or else the first."""
+    found = prediction_outputs(graph, role, classes, given)
+    return next((info for info in found if info.name == "logits"), found[0] if found else None)
+
+
+def prediction_outputs(graph: Graph, role: str, classes: int, given: Iterable[str]) -> list[OutputInfo]:
+    """The outputs with a number for each class: float, with the axes of the input `role` and one more that is at least
+    `classes` long. They need no input but those `given`."""
     axes = next(info.value.type.axes for info in graph.inputs if info.name == role)
     known, found = set(given), []
     for info in graph.own_outputs:
@@ -49,7 +55,7 @@ def prediction_output(graph: Graph, role: str, classes: int, given: Iterable[str
         size = further[0].size
         if size.symbols <= graph.sizes.keys() and size.value(graph.sizes) >= classes:
             found.append(info)
-    return next((info for info in found if info.name == "logits"), found[0] if found else None)
+    return found
 
 
 def require_output(graph: Graph, role: str, classes: int, given: Iterable[str]) -> OutputInfo:
@@ -67,11 +73,15 @@ def require_output(graph: Graph, role: str, classes: int, given: Iterable[str]) 
 
 def guesses(logits: Array, graph: Graph, output: OutputInfo, role: str, classes: int) -> Array:
     """The likeliest class at each place, with the axes of the input `role`, in its order."""
+    found: Array = by_place(logits, graph, output, role)[..., :classes].argmax(axis=-1)
+    return found
+
+
+def by_place(logits: Array, graph: Graph, output: OutputInfo, role: str) -> Array:
+    """What an output says, with the axes of the input `role` in its order and one of classes behind them."""
     axes = next(info.value.type.axes for info in graph.inputs if info.name == role)
     places = [output.value.type.index(axis) for axis in axes]
-    moved = np.moveaxis(logits, places, range(len(axes)))
-    found: Array = moved[..., :classes].argmax(axis=-1)
-    return found
+    return np.moveaxis(logits, places, range(len(axes)))
 
 
 def answers(
@@ -104,10 +114,7 @@ def said(objective: Objective, predict: Predict, given: Mapping[str, Array], rol
     """The logits, with the axes of the input `role` and one of classes behind them. Raises E0753."""
     name = objective.input(role)
     output = require_output(objective.graph, name, classes, given)
-    axes = next(info.value.type.axes for info in objective.graph.inputs if info.name == name)
-    places = [output.value.type.index(axis) for axis in axes]
-    found: Array = np.moveaxis(np.asarray(predict(given, [output.name])[output.name]), places, range(len(axes)))
-    return found
+    return by_place(np.asarray(predict(given, [output.name])[output.name]), objective.graph, output, name)
 
 
 def likeliest(place: str, logits: Array, named: Callable[[int], str], top: int) -> Prediction:

@@ -17,15 +17,17 @@ class Data(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """An input's purpose, and what the input must be: its `dtype`, and the axes of the first of the roles `like` that
-    is filled (none: axes of its own; after `batch`: the first axis alone, by default that of the objective's first
-    role). `form` is how such an input is declared, and `of_text` whether tokens of a text fill it."""
+    """An input's purpose, and what the input must be: its `dtype`, and the first axes of the first of the roles `like`
+    that is filled, as many as it has (none: axes of its own; after `batch`: by default those of the objective's first
+    role). `form` is how such an input is declared, and `of_text` whether tokens of a text fill it: a row for each text,
+    or, of its words, one for each word. Where it `may_be_spelled`, it may be of the words' characters instead."""
 
     name: str
     dtype: str
     form: str
     like: tuple[str, ...] = ()
     of_text: bool = True
+    may_be_spelled: bool = False
 
     @property
     def rank(self) -> int:
@@ -38,8 +40,8 @@ class Role:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether it has a row of tokens for each text, of its own length."""
-        return self.leads and self.rank == 2 and self.of_text
+        """Whether it has a row of tokens for each text, or of words, of its own length."""
+        return self.leads and self.of_text
 
     @property
     def is_one_each(self) -> bool:
@@ -54,9 +56,13 @@ BATCH = "batch"
 TOKENS = Role("tokens", "int", "int[B, T]")
 SOURCE = Role("source", "int", "int[B, S]")
 TARGET = Role("target", "int", "int[B, T]")
-IMAGE = Role("image", "float", "float[B, channels, height, width]")
+CHARACTERS = Role("characters", "int", "int[B, T, C]")
+TOKENS_OR_CHARACTERS = Role("tokens", "int", "int[B, T]", may_be_spelled=True)
+IMAGE = Role("image", "float", "float[B, channels, height, width]", of_text=False)
 TARGETS = Role("targets", "int", "int[B, T]", ("target", "tokens"))
-VALID = Role("valid", "bool", "bool[B, T]", ("source", "tokens"))
+NEXT_WORD = Role("next_word", "int", "int[B, T]", ("characters",))
+PREVIOUS_WORD = Role("previous_word", "int", "int[B, T]", ("characters",))
+VALID = Role("valid", "bool", "bool[B, T]", ("source", "tokens", "characters"))
 SEGMENT = Role("segment", "int", "int[B, T]", ("tokens",))
 NEXT = Role("next", "int", "int[B]", (BATCH,))
 CODES = Role("codes", "int", "int[B, P]", of_text=False)

@@ -41,7 +41,9 @@ def spread(recipe: Batching, rows: int, batches: int) -> Iterator[Array]:
         yield chosen[number : number + recipe.batch]
 
 
-def tell_cut(say: Callable[[str], None], cut: int, rows: int, length: int, what: str = "texts") -> None:
+def tell_cut(
+    say: Callable[[str], None], cut: int, rows: int, length: int, what: str = "texts", unit: str = "tokens"
+) -> None:
     """Say how many rows were longer than the recipe allows."""
     if cut:
-        say(f"{cut:,} of {rows:,} {what} are longer than {length:,} tokens: their ends are cut off")
+        say(f"{cut:,} of {rows:,} {what} are longer than {length:,} {unit}: their ends are cut off")

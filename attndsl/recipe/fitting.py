@@ -62,8 +62,8 @@ def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], r
     type = inputs[name].value.type
     leader = _leader(recipe, role)
     other = inputs[objective.roles[leader]].value.type if objective.roles[leader] in inputs else type
-    wanted = other.axes[:1] if role.is_one_each else other.axes
-    alike = type.dtype == role.dtype and type.rank == role.rank
+    wanted = type.axes if role.leads else other.axes[: role.rank]
+    alike = type.dtype == role.dtype and type.rank in (role.rank, role.rank + role.may_be_spelled)
     if alike and type.axes == wanted:
         return
     form = str(Type(role.dtype, wanted)) if alike else role.form
@@ -160,7 +160,7 @@ def _sizes(recipe: Recipe, graph: Graph) -> dict[str, int]:
     for role in objective.about.required:
         if role.is_sequence:
             axes = inputs[objective.roles[role.name]].value.type.axes
-            for axis, size in zip(axes, (recipe.batch, recipe.length), strict=True):
+            for axis, size in zip(axes[:2], (recipe.batch, recipe.length), strict=True):
                 if not axis.size.symbols <= values.keys():
                     values.setdefault(axis.name, size)
     return values

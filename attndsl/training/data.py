@@ -59,10 +59,10 @@ def _several(data: Data) -> str:
     return f"{', '.join(others)} and {last}"
 
 
-def open_data(key: str, cache: Path, paths: Sequence[str] | None) -> TrainingData | None:
+def open_data(key: str, recipe: Recipe, cache: Path, paths: Sequence[str] | None) -> TrainingData | None:
     """The text that `load_data` kept under `key`; None where it is not there any more, or is not text."""
     found = open_dataset(cache, key)
-    return _of_dataset(found, paths) if found is not None else None
+    return _of_dataset(found, recipe, paths) if found is not None else None
 
 
 def _text(
@@ -77,10 +77,12 @@ def _text(
     paths = _paths(data)
     choice = tokenizer or TokenizerChoice.parse(recipe.tokenizer, recipe.special)
     found = load_dataset(paths, choice, recipe.held_out, cache, say)
-    return _of_dataset(found, paths)
+    return _of_dataset(found, recipe, paths)
 
 
-def _of_dataset(found: Dataset, paths: Sequence[str] | None) -> TrainingData:
+def _of_dataset(found: Dataset, recipe: Recipe, paths: Sequence[str] | None) -> TrainingData:
+    objective = recipe.objective
+    labels = objective.about.labels_in(objective, found.train.tokens, found.tokenizer)
     facts = {
         "train": {"tokens": len(found.train.tokens), "bytes": found.train.bytes},
         "held_out": {"tokens": len(found.held_out.tokens), "bytes": found.held_out.bytes},
@@ -91,7 +93,7 @@ def _of_dataset(found: Dataset, paths: Sequence[str] | None) -> TrainingData:
     }
     known = Known(found.held_out.bytes_per_token, found.unigram_entropy)
     return TrainingData(
-        found.train.tokens, found.held_out.tokens, found.tokenizer, None, found.key, known,
+        found.train.tokens, found.held_out.tokens, found.tokenizer, labels, found.key, known,
         tuple(paths) if paths is not None else None, facts, found,
     )  # fmt: skip
 

@@ -222,7 +222,7 @@ def _refuse_change(names: Sequence[str], what: str = "a resumed run") -> None:
 def recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any, console: Console) -> TrainingData:
     """The very data that the run began with: from the cache, or made again from the same files (E0734)."""
     kept, cache = facts["data"], run.parent / CACHE
-    if data is None and (found := open_data(kept["key"], cache, kept["paths"])) is not None:
+    if data is None and (found := open_data(kept["key"], recipe, cache, kept["paths"])) is not None:
         return found
     given = kept["paths"] if data is None else data
     if given is None:

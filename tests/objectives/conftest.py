@@ -69,6 +69,23 @@ train Pair {
   special = tokens(pad="<pad>", end="</s>")
 }
 """
+SPELLED = """
+model Spelled(entries=400, longest=8, width=8, vocab=60, labels=2) {
+  input characters: int[B, T, C] where C <= longest, characters < entries
+  input valid: bool[B, T] optional = true
+  x = mean(embedding(characters, entries, width), over=C) * valid
+  output next = linear(x, vocab)
+  output previous = linear(x, vocab)
+  input next_word: int[B, T] optional where next_word >= -100, next_word < vocab
+  input previous_word: int[B, T] optional where previous_word >= -100, previous_word < vocab
+  output words = cross_entropy(next, next_word, over=vocab) / 2 + cross_entropy(previous, previous_word, over=vocab) / 2
+  input last: int[B] optional = 0 where last < T
+  input label: int[B] optional where label < labels
+  output logits = linear(mean(x, over=T) + take(x, last, over=T), labels)
+  output loss = cross_entropy(logits, label, over=labels)
+}
+train Spelled { minimize = words }
+"""
 PICTURES = """
 model Pictures(size=6, channels=1, labels=3) {
   input image: [B, channels, size, breadth=size]
@@ -148,7 +165,14 @@ def make(tmp_path: Path, tokenizer: Bytes) -> Make:
     def made(
         batches: str, labels: Any = None, settings: dict[str, Any] | None = None, special: SpecialTokens = SPECIAL
     ) -> Objective:
-        kinds = {"text_to_image": DRAWN, "reconstruct": AGAIN, "image": PICTURES, "source": PAIR, "": ENCODER}
+        kinds = {
+            "characters": SPELLED,
+            "text_to_image": DRAWN,
+            "reconstruct": AGAIN,
+            "image": PICTURES,
+            "source": PAIR,
+            "": ENCODER,
+        }
         source = next(source for name, source in kinds.items() if name in batches)
         path = tmp_path / "model.attn"
         path.write_text(source)

@@ -32,6 +32,11 @@ CASES: dict[str, tuple[str, str, tuple[str, ...] | None]] = {
     "masked_tokens": ("masked_tokens(tokens, targets, valid=valid, segment=segment, next=next_label)", "both", None),
     "denoise": ("denoise(source, target, targets, valid=valid)", "loss", None),
     "span_corruption": ("span_corruption(source, target, targets, valid=valid)", "loss", None),
+    "both_directions": (
+        "both_directions(characters, next_word, previous_word, valid=valid)",
+        "words",
+        ("?", "the", "a"),
+    ),
     "sequence_to_sequence": ("sequence_to_sequence(source, target, targets, valid=valid)", "loss", None),
     "classify": ("classify(tokens, label, valid=valid)", "loss", ("0", "1")),
     "tag": ("tag(tokens, tags, valid=valid)", "tag_loss", ("N", "O")),
@@ -40,7 +45,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...] | None]] = {
     "reconstruct": ("reconstruct(image)", "loss", None),
     "text_to_image": ('text_to_image(caption, grid, valid=valid, caption="text")', "loss", None),
 }
-FILLERS = {"targets": -100, "valid": False}
+FILLERS = {"targets": -100, "next_word": -100, "previous_word": -100, "valid": False}
 
 
 def test_every_objective_is_tried() -> None:
@@ -55,8 +60,9 @@ def one_width(objective: Objective, batches: list[dict[str, Any]]) -> list[dict[
     for batch in batches:
         padded = {}
         for name, array in batch.items():
-            width = max(other[name].shape[1] for other in batches) if array.ndim == 2 else 0
-            more = [(0, 0), (0, max(width - array.shape[1], 0))] if array.ndim == 2 else [(0, 0)] * array.ndim
+            more = [(0, 0)] * array.ndim
+            if array.ndim in (2, 3):
+                more[1] = (0, max(other[name].shape[1] for other in batches) - array.shape[1])
             padded[name] = np.pad(array, more, constant_values=FILLERS.get(roles[name], objective_filler(objective)))
         found.append(padded)
     return found

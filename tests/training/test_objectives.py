@@ -157,6 +157,45 @@ train Towers {
   held_out  = 0.25
 }
 """
+SPELLED = """
+model Spelled(entries=300, longest=9, width=8, vocab=9, labels=2, task=false) {
+  input characters: int[B, T, C] where C <= longest, characters < entries
+  input valid: bool[B, T] optional = true
+  output hidden = max(conv(embedding(characters, entries, width) as character, width, 3), over=C - 2) |> tanh
+  if task {
+    output logits = linear(sum(hidden * valid, over=T) / (1 + sum(valid, over=T)), labels) as classifier
+    input label: int[B] optional where label < labels
+    output loss = cross_entropy(logits, label, over=labels)
+  } else {
+    output next = recurrent(elman_cell(width))(hidden, valid=valid) as ahead |> linear(vocab)
+    output previous = recurrent(elman_cell(width), reverse=true)(hidden, valid=valid) as back |> linear(vocab)
+    input next_word: int[B, T] optional where next_word >= -100, next_word < vocab
+    input previous_word: int[B, T] optional where previous_word >= -100, previous_word < vocab
+    output loss = (cross_entropy(next, next_word, over=vocab) + cross_entropy(previous, previous_word, over=vocab)) / 2
+  }
+}
+variant Spelled:task { task=true }
+train Spelled {
+  batches   = both_directions(characters, next_word, previous_word, valid=valid, words=12)
+  special   = tokens(pad="<pad>", begin="<w>", end="</w>")
+  optimizer = adamw(lr=1e-2)
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  length    = 12
+  evaluate  = 4
+  evaluate_batches = 2
+  checkpoint = 3
+}
+train Spelled:task {
+  batches   = classify(characters, label, valid=valid)
+  special   = tokens(pad="<pad>", begin="<w>", end="</w>")
+  schedule  = constant()
+  steps     = 8
+  batch     = 4
+  held_out  = 0.25
+}
+"""
 TEXTS = [f"{'good' if i % 3 else 'bad'} text number {i}" for i in range(24)]
 ROWS = [{"text": text, "label": text.split()[0]} for text in TEXTS]
 PAIRS = [{"source": f"{a} and {b}", "target": f"{a + b}"} for a in range(6) for b in range(5)]
@@ -171,7 +210,8 @@ Go = Callable[..., Outcome]
 @pytest.fixture
 def go(tmp_path: Path, backend: str, console: Silent) -> Go:
     """`go("Tiny:class", rows, "run", steps=3)`: a run of that model."""
-    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES), ("Towers", TOWERS)):
+    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES), ("Towers", TOWERS),
+                         ("Spelled", SPELLED)):  # fmt: skip
         (tmp_path / f"{name}.attn").write_text(source)
 
     def run(model: str, data: Any, out: str = "run", weights: Path | None = None, **settings: Any) -> Outcome:
@@ -212,6 +252,7 @@ CASES = {
     "next_token": (
         "Tiny", None, {"batches": "next_token(tokens, targets)"}, {"loss per token", "loss per byte", "perplexity"}
     ),
+    "both_directions": ("Spelled", None, {}, {"loss per word", "perplexity", "next word", "previous word"}),
     "classify": ("Tiny:class", ROWS, {}, {"loss", "accuracy", "macro F1"}),
     "tag": ("Tiny:tags", TAGGED, {}, {"loss", "token accuracy", "macro F1"}),
     "sequence_to_sequence": ("Pair", PAIRS, {}, SMOOTHED | {"exact match", "chrF"}),
@@ -241,15 +282,23 @@ def test_from_data_to_metrics(go: Go, book: str, tmp_path: Path, kind: str) -> N
     assert all(a["tokens"] < b["tokens"] for a, b in itertools.pairwise(lines))
     expected = {"classify": ["bad", "good"], "tag": ["A", "N", "Q"], "classify_images": ["0", "1", "2"]}
     expected["contrast"] = ["0", "1", "2"]
+    # The most frequent words; those that are as frequent as each other in the order of their letters.
+    expected["both_directions"] = [
+        "<unknown>",
+        *["!", ",", ".", "A", "Another", "about", "of", "one", "sentence", "words", "0"],
+    ]
     assert kept["labels"] == expected.get(kind)
     if kind in expected and kind != "contrast":
-        assert kept["hyperparameters"]["labels"] == len(expected[kind])
+        counted = "vocab" if kind == "both_directions" else "labels"
+        assert kept["hyperparameters"][counted] == len(expected[kind])
     if data is None or kind in ("sequence_to_sequence", "answer"):
-        assert kept["hyperparameters"]["vocab"] == kept["tokenizer"]["vocab"]
+        read = "entries" if kind == "both_directions" else "vocab"
+        assert kept["hyperparameters"][read] == kept["tokenizer"]["vocab"]
 
 
 @pytest.mark.parametrize(
-    "kind", ["masked_tokens", "sequence_to_sequence", "span_corruption", "classify_images", "contrast"]
+    "kind",
+    ["masked_tokens", "both_directions", "sequence_to_sequence", "span_corruption", "classify_images", "contrast"],
 )
 def test_a_run_that_was_stopped_is_the_same(
     go: Go, book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -394,6 +443,23 @@ def test_a_new_head_on_a_body(go: Go, book: str, tmp_path: Path, console: Silent
     assert len({(tmp_path / name).read_text() for name in texts}) == 1, "the body's numbers mean other tokens"
 
 
+def test_words_are_spelled_for_a_task_as_for_its_body(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
+    """Frozen characters and filters, a head that learns; the body's words, which the task does not tell apart, are not
+    taken along."""
+    go("Spelled", book, "body")
+    outcome = go("Spelled:task", ROWS, "task", weights=tmp_path / "body", freeze="character.*|conv.*")
+    assert {metric.name for metric in outcome.metrics} == {"loss", "accuracy", "macro F1"}
+    body, task = (load_file(tmp_path / name / WEIGHTS) for name in ("body", "task"))
+    for name in ("character.table", "conv.weight"):
+        assert (task[name] == body[name]).all()
+    assert set(task) - set(body) == {"classifier.weight", "classifier.bias"}
+    said = " ".join(console.said)
+    assert "new, drawn at random: classifier" in said
+    assert "not used: ahead" in said
+    found = facts(tmp_path / "task")
+    assert (found["labels"], found["hyperparameters"]["entries"]) == (["bad", "good"], 259)
+
+
 def test_a_body_gives_its_sizes(go: Go, book: str, tmp_path: Path) -> None:
     go("Tiny", book, "body", width=12, depth=2)
     go("Tiny:class", ROWS, "head", weights=tmp_path / "body")
@@ -464,6 +530,13 @@ def test_patterns_that_freeze_nothing_or_everything(go: Go, pattern: str, said: 
         ("Tiny:class", "book", {}, "E0718", ""),
         ("Tiny", "rows", {}, "E0758", "table"),
         ("Tiny:class", "rows", {"labels": 1}, "E0757", "labels"),
+        ("Spelled", "book", {"vocab": 11}, "E0757", "vocab"),
+        ("Spelled", "book", {"entries": 256}, "E0709", "entries"),
+        ("Spelled", "book", {"special": 'tokens(pad="<pad>", begin="<w>")'}, "E0735", 'end="<end>"'),
+        ("Spelled", "book", {"batches": "both_directions(next_word, next_word, previous_word)"}, "E0722", "[B, T, C]"),
+        ("Tiny", "book", {"batches": "both_directions(tokens, targets, targets)"}, "E0722", "int[B, T, C]"),
+        ("Spelled", "book", {"batches": "next_token(characters, next_word)"}, "E0722", "int[B, T]"),
+        ("Spelled", "rows", {}, "E0758", "table"),
         ("Tiny:class", "rows", {"vocab": 10}, "E0709", "vocab"),
         ("Tiny", "book", {"special": 'tokens(pad="[PAD]")'}, "E0735", 'mask="<mask>"'),
         ("Pair", "pairs", {"special": 'tokens(pad="[PAD]")'}, "E0735", 'end="<end>"'),

@@ -406,7 +406,7 @@ def test_options_that_may_be_named_alone_are_of_one_owner() -> None:
 def test_every_objective_says_how_its_models_are_used() -> None:
     for name, about in OBJECTIVES.items():
         verb = about.command.format(run="RUN", mask="[MASK]").split()[0]
-        assert verb == ("predict" if about.use.name == "PREDICT" else "generate"), name
+        assert verb == {"PREDICT": "predict", "EMBED": "embed"}.get(about.use.name, "generate"), name
         if about.use.name == "PREDICT":
             assert about.predictions is not Objective.predictions, name
         if about.use.name == "DRAW":

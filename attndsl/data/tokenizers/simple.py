@@ -111,8 +111,11 @@ class Bytes(_Simple):
         return chr(token) if token < 128 else "\ufffd"
 
     def decode(self, tokens: Sequence[int], skip_special: bool = False) -> str:
+        numbers = np.asarray(tokens, dtype=np.int64)
+        if (numbers < 256).all():
+            return numbers.astype(np.uint8).tobytes().decode("utf-8", errors="replace")
         streamer = _ByteStreamer(self, skip_special)
-        return "".join(map(streamer.push, map(int, tokens))) + streamer.finish() if self._names else _utf8(tokens)
+        return "".join(map(streamer.push, numbers.tolist())) + streamer.finish()
 
     def streamer(self, after: Sequence[int] = ()) -> Streamer:
         return _ByteStreamer(self)
@@ -120,10 +123,6 @@ class Bytes(_Simple):
     def save(self, folder: Path) -> None:
         """Nothing to keep but the special tokens."""
         save_special(self._asked, folder)
-
-
-def _utf8(tokens: Sequence[int]) -> str:
-    return bytes(tokens).decode("utf-8", errors="replace")
 
 
 class _ByteStreamer:
