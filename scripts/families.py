@@ -34,6 +34,7 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "transformer:nano": ("--data example:dates", "exact match", "the same"),
     "bart:nano": ("--data example:dates", "exact match", "the same"),
     "t5:nano": ("--data example:dates", "exact match", "the same"),
+    "elmo:nano": ("--data example:stdlib", "loss per word", "sources of Python's standard library, word by word"),
     "gpt1:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
     "mixtral:nano": ("--data example:stdlib", "loss per byte", "the same"),
     "deepseek_v3:nano": ("--data example:stdlib", "loss per byte", "the same"),

@@ -66,7 +66,7 @@ def _ids(run: Run) -> dict[str, int]:
 
     roles, special = run.recipe.objective.roles, run.tokenizer.special if run.tokenizer is not None else {}
     wanted = ["pad"]
-    if run.recipe.objective.about.use != Use.PREDICT:
+    if run.recipe.objective.about.use not in (Use.PREDICT, Use.EMBED):
         wanted += ["begin", "end"]
     found = {_KEYS[role]: special[role] for role in wanted if role in special}
     start = stands_for("start", dict.fromkeys(special, True)) if "target" in roles else None

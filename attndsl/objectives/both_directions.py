@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
+from attndsl.data.tokenizers.words import most_frequent
 from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
@@ -76,8 +77,7 @@ class BothDirections(Objective):
             longest = max(longest, len(words))
         if longest < 2:
             raise error("E0704", "the text is too short: no document has two words", help="give more text")
-        ordered = sorted(counts, key=lambda word: (-counts[word], word))
-        return (UNKNOWN, *ordered[: int(choice.number("words")) - 1])
+        return (UNKNOWN, *most_frequent(counts, int(choice.number("words")) - 1))
 
     def prepare(self, data: Any, say: Callable[[str], None] = lambda text: None) -> SpelledText:
         assert self.labels is not None

@@ -1,14 +1,11 @@
-"""Words, and words as rows of characters: what a model is given that reads them letter by letter (Kim et al., 2016).
-
-A word is a run of letters, digits and underscores, or a single other sign; spaces and line ends only separate words.
-"""
+"""Words as rows of characters: what a model is given that reads them letter by letter (Kim et al., 2016)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attndsl.data.tokenizers.words import words_of
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph.limits import most
 from attndsl.lazy import np
@@ -23,13 +20,7 @@ if TYPE_CHECKING:
 
     Array = numpy.ndarray[Any, Any]
 
-_WORD = re.compile(r"\w+|[^\w\s]")
 _SHOWN = 40
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, in their order."""
-    return _WORD.findall(text)
 
 
 def words_of_documents(tokens: Array, tokenizer: Tokenizer) -> Iterator[list[str]]:

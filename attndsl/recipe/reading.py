@@ -18,7 +18,7 @@ from attndsl.syntax import tree
 # What is one of several kinds, each with options of its own.
 CHOICES: Mapping[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 KindT = TypeVar("KindT", bound=Kind)
-TRAINED = ("bpe", "wordpiece", "unigram")  # tokenizers that are made from the data, with so many tokens
+TRAINED = ("bpe", "wordpiece", "unigram", "words")  # tokenizers that are made from the data, with so many tokens
 
 
 def read_choice(what: str, written: Written) -> Kind:
@@ -97,7 +97,8 @@ def read_tokenizer(written: Written) -> str:
         "E0721",
         "this is not a tokenizer",
         written.span,
-        help='write `bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)` or `"path/to/tokenizer.json"`',
+        help="write `bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)`, `words(10000)` or "
+        '`"path/to/tokenizer.json"`',
     )
 
 

@@ -22,7 +22,7 @@ SETTINGS: Mapping[str, Option] = {
     "tokenizer": Option(
         "word",
         "bytes",
-        "`bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)`, or a path of a tokenizer.json",
+        "`bytes`, `chars`, `bpe(1024)`, `wordpiece(2000)`, `unigram(2000)`, `words(10000)`, or a tokenizer.json",
     ),
     "held_out": Option("float", 0.05, "share of the data that is kept for evaluation", 0, 0.5),
     "freeze": Option("words", (), "addresses of parameters that keep their values, as patterns: `word.*`"),

@@ -33,7 +33,7 @@ def pieces_of(tokenizer: Published, text: str) -> list[str]:
     return [str(tokenizer.inner.id_to_token(token)) for token in tokenizer.encode(text).tolist()]
 
 
-@pytest.mark.parametrize("kind", ["bpe:400", "wordpiece:500", "unigram:400"])
+@pytest.mark.parametrize("kind", ["bpe:400", "wordpiece:500", "unigram:400", "words:400"])
 def test_another_process_trains_the_same(kind: str) -> None:
     program = (
         "import sys; from attndsl.data.tokenizers import TokenizerChoice, make_tokenizer\n"
@@ -45,6 +45,20 @@ def test_another_process_trains_the_same(kind: str) -> None:
         [sys.executable, "-c", program, kind, str(SOURCE)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == here
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def test_words_are_the_most_frequent_ones() -> None:
+    special = SpecialTokens.of({"pad": "[PAD]", "unknown": "[UNK]"})
+    tokenizer = trained("words:12", "b b b, c_1 c_1 é é.\n(a) [UNK] x y z u v w", special=special)
+    assert pieces_of(tokenizer, "b,c_1") == ["b", ",", "c_1"]
+    assert pieces_of(tokenizer, "é b.b zebra") == ["é", "b", ".", "b", "[UNK]"]
+    names = [tokenizer.inner.id_to_token(token) for token in range(tokenizer.vocab)]
+    assert names == ["[PAD]", "[UNK]", "b", "c_1", "é", "(", ")", ",", ".", "UNK", "[", "]"]
+    assert tokenizer.decode([2, 4, 1]) == "b é [UNK]"
+    assert tokenizer.vocab == 12
 
 
 # ---------------------------------------------------------------------------------------------- WordPiece

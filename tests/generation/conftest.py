@@ -74,6 +74,7 @@ RUNS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "tag": ("Tagger", [{"tokens": s.split(), "tags": ["NUM", "NOUN"]} for s, _ in PAIRS], {}),
     "masked_tokens": ("Masked", None, {}),
     "next_token": ("Writer", None, {}),
+    "both_directions": ("Spelled", None, {}),
     "sequence_to_sequence": ("Translator", [{"source": s, "target": t} for s, t in PAIRS], {}),
     "span_corruption": (
         "Translator",

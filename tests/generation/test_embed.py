@@ -47,6 +47,20 @@ def test_an_encoders_memory_is_taken_without_a_target(run_of):
     np.testing.assert_allclose(vectors[0], memory.mean(0), atol=1e-5)
 
 
+def test_words_are_read_letter_by_letter(run_of):
+    """A text's vector is the mean over its words, however many words the others have."""
+    run = run_of("both_directions")
+    special = run.tokenizer.special
+    row = [
+        [special["begin"], *run.tokenizer.encode(word).tolist(), special["end"], *[special["pad"]] * (6 - len(word))]
+        for word in ("as", "ever", ",")
+    ]
+    hidden = run.program("numpy").run({"characters": np.array([row])}, ["hidden"])["hidden"][0]
+    vectors = embed(run, ["as ever,", "a longer text than the other one", "as"], backend="numpy")
+    np.testing.assert_allclose(vectors[0], hidden.mean(0), atol=1e-5)
+    np.testing.assert_allclose(embed(run, ["as ever,"], "first", backend="numpy")[0], hidden[0], atol=1e-5)
+
+
 def test_pictures_have_vectors(run_of):
     run = run_of("classify_images")
     images = np.random.default_rng(0).random((3, 8, 8), np.float32)
@@ -78,6 +92,7 @@ def test_similarities_are_cosines():
         ("classify", {"pool": "max"}, "E0746"),
         ("next_token", {}, "E0746"),
         ("classify", {"examples": ["x" * 31]}, "E0752"),
+        ("both_directions", {"examples": ["all is well", "but a word is tooooolong"]}, "E0767"),
     ],
 )
 def test_what_has_no_vectors_is_told(run_of, kind, values, code):

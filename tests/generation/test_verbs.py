@@ -239,6 +239,7 @@ def test_pieces_of_words_keep_their_marks(run_of):
     [
         ("predict", "next_token", ["--text", "x"], "E0744"),
         ("generate", "classify", ["--prompt", "x"], "E0744"),
+        ("predict", "both_directions", ["--text", "x"], "E0744"),
         ("generate", "sequence_to_sequence", ["--prompt", "x" * 40], "E0752"),
         ("generate", "sequence_to_sequence", ["--prompt", "x", "--beams", "2", "--length-penalty", "-1"], "E0743"),
         ("predict", "masked_tokens", ["--text", "x"], "E0749"),

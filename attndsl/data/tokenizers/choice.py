@@ -10,7 +10,7 @@ from attndsl.data.special import SpecialTokens
 from attndsl.data.tokenizers.protocol import CHARACTERS_FILE, SPECIAL_FILE, TOKENIZER_FILE, Tokenizer
 from attndsl.data.tokenizers.published import Published, read_published
 from attndsl.data.tokenizers.simple import Bytes, Characters
-from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece
+from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece, train_words
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.records import dataclass, field, replace
 from attndsl.storage.refusals import file_errors
@@ -20,16 +20,21 @@ TRAINED = {
     "bpe": ("byte pairs", "bpe:1024", 256),
     "wordpiece": ("word pieces", "wordpiece:2000", 8),
     "unigram": ("unigram pieces", "unigram:2000", 8),
+    "words": ("words", "words:10000", 8),
 }
 MOST = 1_000_000
-_ALL = "`bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000`"
-_UNKNOWN = {"wordpiece": "[UNK]", "unigram": "<unk>"}  # where the spec names no token for what is unknown
+_ALL = "`bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000`, `words:10000`"
+_UNKNOWN = {
+    "wordpiece": "[UNK]",
+    "unigram": "<unk>",
+    "words": "<unk>",
+}  # where the spec names no token for what is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerChoice:
     """What a user asked for: `bytes`, `chars`, `bpe:N`, `wordpiece:N` (`wordpiece:N:lower`: without capitals),
-    `unigram:N`, or a path; and the special tokens that the spec names."""
+    `unigram:N`, `words:N`, or a path; and the special tokens that the spec names."""
 
     kind: str
     size: int = 0
@@ -44,8 +49,8 @@ class TokenizerChoice:
 
     @staticmethod
     def parse(text: str, special: SpecialTokens | None = None) -> TokenizerChoice:
-        """Read `bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000` or the path of a `tokenizer.json` (or of
-        its folder). E0706 if it is none of them."""
+        """Read `bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000`, `words:10000` or the path of a
+        `tokenizer.json` (or of its folder). E0706 if it is none of them."""
         special = special or SpecialTokens()
         if text in ("bytes", "chars"):
             return TokenizerChoice(text, special=special)
@@ -104,8 +109,10 @@ def make_tokenizer(choice: TokenizerChoice, texts: Iterable[str]) -> Tokenizer:
         trained = train_pairs(choice.size, texts, special)
     elif choice.kind == "wordpiece":
         trained = train_wordpiece(choice.size, texts, special, choice.lower)
-    else:
+    elif choice.kind == "unigram":
         trained = train_unigram(choice.size, texts, special)
+    else:
+        trained = train_words(choice.size, texts, special)
     return Published(trained, kind=str(choice), special=special)
 
 

@@ -20,7 +20,8 @@ _STOPS, _CLOSING = ".!?…。！？", "\"'”’»)]}"
 
 
 class Tokenizer(Protocol):
-    """`kind` is how it is asked for: `bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000` or `file`.
+    """`kind` is how it is asked for: `bytes`, `chars`, `bpe:1024`, `wordpiece:2000`, `unigram:2000`, `words:10000` or
+    `file`.
 
     `begin` stands before an empty prompt, `separator` between documents; either may be None. `special` gives the token
     of each role (`{"pad": 0, "mask": 4}`), `sentinels` those of `<extra_id_0>`, `<extra_id_1>`, …. `fingerprint`

@@ -1,4 +1,4 @@
-"""Tokenizers that are trained on the data: byte pairs, WordPiece, Unigram. Each comes as the text of a tokenizer.json.
+"""Tokenizers that are trained on the data: byte pairs, WordPiece, Unigram, words. Each is the text of a tokenizer.json.
 
 The size that is asked for counts everything: special tokens come first in the order in which they are written, the
 sentinels last. The same texts give the same file, on every machine.
@@ -13,6 +13,7 @@ from typing import Any
 from attndsl.data.special import SpecialTokens
 from attndsl.data.tokenizers.published import END_OF_TEXT, package
 from attndsl.data.tokenizers.unigram import WORDS, learn_pieces
+from attndsl.data.tokenizers.words import WORD, most_frequent, words_of
 from attndsl.diagnostics import error
 
 CONTINUING = "##"
@@ -95,6 +96,21 @@ def train_unigram(size: int, texts: Iterable[str], special: SpecialTokens) -> st
     )
     tokenizer.decoder = tokenizers.decoders.Metaspace(prepend_scheme="first")
     tokenizer.add_special_tokens(list(special.names))
+    return _written(tokenizer, special)
+
+
+def train_words(size: int, texts: Iterable[str], special: SpecialTokens) -> str:
+    """The most frequent words; all others are unknown."""
+    tokenizers = package("a tokenizer of words")
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(words_of(text))
+    names = list(special.names)
+    known = most_frequent(counts, size - len(names) - special.sentinels)
+    numbers = {word: number for number, word in enumerate([*names, *known])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token=special.unknown))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex(WORD), "removed", invert=True)
+    tokenizer.add_special_tokens(names)
     return _written(tokenizer, special)
 
 
