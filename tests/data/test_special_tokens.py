@@ -17,7 +17,7 @@ needs_tokenizers = pytest.mark.skipif(
     importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed"
 )
 TRAINED = [
-    pytest.param(kind, marks=needs_tokenizers) for kind in ("bpe:330", "wordpiece:300", "unigram:300", "words:300")
+    pytest.param(kind, marks=needs_tokenizers) for kind in ("bpe:330", "wordpiece:300", "unigram:300", "words:150")
 ]
 KINDS = ["bytes", "chars", *TRAINED]
 
