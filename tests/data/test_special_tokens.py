@@ -16,9 +16,7 @@ from attndsl.diagnostics import AttnError
 needs_tokenizers = pytest.mark.skipif(
     importlib.util.find_spec("tokenizers") is None, reason="tokenizers is not installed"
 )
-TRAINED = [
-    pytest.param(kind, marks=needs_tokenizers) for kind in ("bpe:330", "wordpiece:300", "unigram:300", "words:150")
-]
+TRAINED = [pytest.param(kind, marks=needs_tokenizers) for kind in ("bpe:330", "wordpiece:300", "unigram:300")]
 KINDS = ["bytes", "chars", *TRAINED]
 
 SPECIAL = SpecialTokens.of(

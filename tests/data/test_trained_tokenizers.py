@@ -58,6 +58,8 @@ def test_words_are_the_most_frequent_ones() -> None:
     names = [tokenizer.inner.id_to_token(token) for token in range(tokenizer.vocab)]
     assert names == ["[PAD]", "[UNK]", "b", "c_1", "é", "(", ")", ",", ".", "UNK", "[", "]"]
     assert tokenizer.decode([2, 4, 1]) == "b é [UNK]"
+    assert tokenizer.word_starts().all()
+    assert np.flatnonzero(tokenizer.sentence_ends()).tolist() == [names.index(".")]
     assert tokenizer.vocab == 12
 
 

@@ -167,7 +167,8 @@ class Published:
     def _starts(self) -> Array:
         marks = json.loads(self.text)
         model = marks.get("model") or {}
-        if model.get("end_of_word_suffix"):  # tells where a word ends, not where it begins: each token counts as one
+        # Whole words; or pieces that tell where a word ends, not where it begins: each token counts as one.
+        if model.get("type") == "WordLevel" or model.get("end_of_word_suffix"):
             return self._flags(lambda token, text: True, True)
         prefix = model.get("continuing_subword_prefix")
         if prefix:
