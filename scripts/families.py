@@ -35,6 +35,11 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "bart:nano": ("--data example:dates", "exact match", "the same"),
     "t5:nano": ("--data example:dates", "exact match", "the same"),
     "elmo:nano": ("--data example:stdlib", "loss per word", "sources of Python's standard library, word by word"),
+    "elmo:nano-classifier": (
+        "--data example:docstrings --weights runs/elmo-nano",
+        "accuracy",
+        "docstrings by group of modules",
+    ),
     "gpt1:nano": ("--data example:stdlib", "loss per byte", "sources of Python's standard library"),
     "mixtral:nano": ("--data example:stdlib", "loss per byte", "the same"),
     "deepseek_v3:nano": ("--data example:stdlib", "loss per byte", "the same"),

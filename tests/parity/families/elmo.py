@@ -37,6 +37,7 @@ def sized(
 CONFIGS: dict[str, Config] = {
     "as published, small": sized([[1, 2], [2, 3], [3, 5]], 2, 2, 7, 4, 0.1, n_tokens=11),
     "not clipped": sized([[1, 3], [4, 2]], 1, 3, 6, 5, n_tokens=7, scalar_mix=True),
+    "a task": sized([[1, 2], [3, 3]], 1, 2, 6, 3, scalar_mix=True, n_classes=3, n_hidden=5),
     "no highway": sized([[2, 4]], 0, 1, 3, 2, 0.05, n_tokens=5),
     "one of everything": sized([[1, 1]], 1, 1, 2, 1, n_tokens=2),
 }
@@ -90,6 +91,10 @@ def oracle(config: Config) -> Any:
             self.mix = Mix() if config.get("scalar_mix") else lambda layers: layers.mean(2)
             if config.get("n_tokens"):
                 self.softmax = nn.Linear(width, config["n_tokens"])
+            if config.get("n_classes"):
+                hidden = nn.Linear(2 * width, config["n_hidden"])
+                out = nn.Linear(config["n_hidden"], config["n_classes"])
+                self.classifier = nn.ModuleDict({"hidden": hidden, "out": out})
 
     return Model()
 
@@ -140,6 +145,7 @@ def both_ways(model: Any, word: Any) -> tuple[Any, Any, Any]:
 
 def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     """Each row by itself, and zeros where it is padded."""
+    import torch
     from torch.nn.utils.rnn import pad_sequence
 
     length = batch["characters"].shape[1]
@@ -151,6 +157,11 @@ def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     if "next_word" in batch:
         found |= {"next": model.softmax(ahead), "previous": model.softmax(back)}
         found["loss"] = (loss(found["next"], batch["next_word"]) + loss(found["previous"], batch["previous_word"])) / 2
+    if "label" in batch:
+        hidden = model.classifier["hidden"](found["mix"]).tanh()
+        means = [row[:n].mean(0) for row, n in zip(hidden, lengths, strict=True)]
+        found["logits"] = model.classifier["out"](torch.stack(means))
+        found["loss"] = torch.nn.functional.cross_entropy(found["logits"], batch["label"])
     return found
 
 
@@ -170,6 +181,8 @@ def batch(config: Config, rng: np.random.Generator, lengths: list[int], characte
         drawn = rng.integers(0, config["n_tokens"], (rows, longest))
         found[name] = np.where(found["valid"] & (rng.random(drawn.shape) < 0.8), drawn, -100)
         found[name][:, 0] = drawn[:, 0]
+    if config.get("n_classes"):
+        found["label"] = rng.integers(0, config["n_classes"], rows)
     return found
 
 
