@@ -33,7 +33,7 @@ def draw(
     channels, height, width]` with values between 0 and 1; codes are chosen by `sampling` (None: as the model says).
 
     Raises E0744 where the run draws nothing, E0749 (no example), E0741, E0752 (a caption that is too long), E0753 (no
-    such output), E0756 (a picture of another size), E0765, E0766 (the run whose codes it draws in is gone or another).
+    such output), E0756 (a picture of another size), E0732 (the copy of the run whose codes it draws in is gone).
     """
     require_fit(run, "generate", Use.DRAW)
     objective = objective_of(run, backend=backend, device=device)

@@ -48,8 +48,8 @@ def objective_of(
     device: str | None = None,
 ) -> Objective:
     """The run's objective, which makes a model's inputs of examples as it did in training; for other `labels`, or named
-    by another `template`, where it takes them (E0759 where not). What it needs of another run is computed on `backend`
-    (E0765 where that run is gone)."""
+    by another `template`, where it takes them (E0759 where not). What it needs of another run is computed on
+    `backend`."""
     from attndsl.objectives import make_objective
     from attndsl.runs.codebook import accompany
 
@@ -63,7 +63,7 @@ def objective_of(
     if template is not None:
         recipe = replace(recipe, objective=choice.with_option("template", template))
     names = run.facts.get("labels") if labels is None else labels
-    return accompany(make_objective(recipe, run.graph, run.tokenizer, names), backend, device)
+    return accompany(make_objective(recipe, run.graph, run.tokenizer, names), run.folder, backend, device)
 
 
 def batches(objective: Objective, count: int, size: int) -> Iterator[range]:

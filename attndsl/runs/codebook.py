@@ -1,7 +1,8 @@
 """A trained discrete autoencoder, in the codes of which other models say pictures: a run with `reconstruct`.
 
 Such a model gives an int output, the codes of a picture, and takes an optional input of the same type, codes to be
-drawn instead. Given the folder of a run; gives what encodes pictures and draws codes.
+drawn instead. Given the folder of a run; gives what encodes pictures and draws codes. A run that says pictures in such
+codes keeps a copy of it, so that it draws wherever either of the two is moved.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from attndsl.objectives import make_objective
 from attndsl.objectives.base import Objective
 from attndsl.objectives.pictures import PictureObjective
 from attndsl.objectives.reconstruct import Reconstruct, picture_output
-from attndsl.recipe.recipe import Recipe
 from attndsl.records import replace
-from attndsl.runs.run import Run, load_run
+from attndsl.runs.run import Run, keep_run, load_run
 
 if TYPE_CHECKING:
     import numpy
@@ -32,7 +32,7 @@ class RunCodebook:
     """The codebook of a run. Raises E0765 where its model has no codes."""
 
     def __init__(self, run: Run, backend: str | None = None, device: str | None = None) -> None:
-        self.origin = f"`{run.folder}`"
+        self.run, self.origin = run, f"`{run.folder}`"
         objective = make_objective(run.recipe, run.graph, None, None)
         coded = _coded(run)
         drawn = picture_output(run.graph, objective.input("image")) if isinstance(objective, Reconstruct) else None
@@ -95,28 +95,22 @@ def _most(info: InputInfo, run: Run) -> int | None:
     return min(known, default=None)
 
 
-def located(recipe: Recipe) -> Recipe:
-    """The recipe with the folder of its companion as an absolute path. Raises E0765 where none is named."""
-    choice = recipe.objective
-    option = choice.about.companion
-    if option is None:
-        return recipe
-    named = str(choice.options[option])
-    if named == "none":
-        raise error(
-            "E0765",
-            f"`{choice.kind}` says pictures in the codes of a discrete autoencoder, and no run of one is named",
-            help=f"train one first (`attndsl train dvae:nano …`), then `--set batches.{option}=RUN`",
-        )
-    return replace(recipe, objective=choice.with_option(option, str(Path(named).absolute())))
-
-
-def accompany(objective: Objective, backend: str | None = None, device: str | None = None) -> Objective:
-    """The objective, with what it needs of another run. Raises E0765."""
+def accompany(
+    objective: Objective, kept: Path | None = None, backend: str | None = None, device: str | None = None
+) -> Objective:
+    """The objective, with what it needs of another run: of the one that the recipe names, where a training begins, or
+    of its copy in the folder `kept` of a run. Raises E0765, and what reading that run raises."""
     option = objective.companion
     if option is None:
         return objective
-    folder = str(objective.choice.options[option])
+    folder = str(objective.choice.options[option]) if kept is None else str(kept / option)
+    if folder == "none":
+        kind = objective.choice.kind
+        raise error(
+            "E0765",
+            f"`{kind}` says pictures in the codes of a discrete autoencoder, and no run of one is named",
+            help=f"train one first (`attndsl train dvae:nano …`), then `--set batches.{option}=RUN`",
+        )
     try:
         run = load_run(folder)
     except AttnError as problem:
@@ -128,3 +122,9 @@ def accompany(objective: Objective, backend: str | None = None, device: str | No
         ) from None
     objective.codebook = RunCodebook(run, backend, device)  # type: ignore[attr-defined]
     return objective
+
+
+def keep_companion(objective: Objective, folder: Path) -> None:
+    """Copy what the objective needs of another run into the `folder` of a new one. Raises E0705."""
+    if objective.companion is not None:
+        keep_run(objective.codebook.run, folder / objective.companion)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@
     RUN/log.jsonl, loss.svg    what happened
     RUN/checkpoints/           the newest two states
     RUN/weights.safetensors    the final parameters, by address
+    RUN/codebook/              of a run that says pictures in another's codes: what using that one takes
     RUN/run.lock               which process trains it; empty where none does
 
 Whatever reads a run reads it through here.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from attndsl.records import dataclass, replace
 from attndsl.running import backends
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Program
-from attndsl.runs.checkpoint import furthest_parameters
-from attndsl.runs.record import open_record
+from attndsl.runs.checkpoint import furthest_parameters, save_tensors
+from attndsl.runs.record import SPEC, WEIGHTS, open_record, write_record
+from attndsl.storage.refusals import file_errors
 from attndsl.weights.wording import warn_not_finite
 
 if TYPE_CHECKING:
@@ -72,6 +74,17 @@ def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) 
     warn_not_finite(weights, record.folder)
     recipe = Recipe.from_json(record.facts["recipe"])
     return Run(record.folder, for_use(graph, recipe), weights, tokenizer, recipe, step, record.facts)
+
+
+def keep_run(run: Run, folder: Path) -> None:
+    """Copy what using a run takes into a new `folder`: its record, spec and tokenizer, and its weights as they are.
+    Raises E0705."""
+    with file_errors("copy a run to", folder):
+        shutil.copytree(run.folder / SPEC, folder / SPEC)
+    if run.tokenizer is not None:
+        run.tokenizer.save(folder)
+    save_tensors(folder / WEIGHTS, run.weights, format="attndsl weights", step=run.step, model=run.graph.name)
+    write_record(folder, run.facts)
 
 
 def require_same_weights(weights: Mapping[str, Array], graph: Graph, changed: Mapping[str, Setting]) -> None:

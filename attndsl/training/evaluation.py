@@ -51,7 +51,7 @@ def evaluate_run(
     require_same_weights(weights, graph, model)
     check_recipe(recipe, graph)
     found = recorded_data(folder, record.facts, recipe, data, console)
-    objective, train, held_out = prepared(recipe, graph, found, console)
+    objective, train, held_out = prepared(recipe, graph, found, console, folder)
     scored, cross_entropy = with_cross_entropy(objective)
     chosen = backends.find(backend) if backend is not None else backends.usable(record.facts.get("backend"))
     place = chosen.require(device=device)

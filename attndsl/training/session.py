@@ -22,7 +22,7 @@ from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
-from attndsl.runs.codebook import accompany, located
+from attndsl.runs.codebook import accompany, keep_companion
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, remove_partial
@@ -78,7 +78,7 @@ def begin(
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
     found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
     made = fitted(opened, settings, made, found, body.settings)
-    graph, recipe = made.graph, located(replace(made.recipe, tokenizer=recipe.tokenizer))
+    graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
     objective, train, held_out = prepared(recipe, graph, found, console)
     if found.dataset is not None:
@@ -103,6 +103,7 @@ def begin(
         }
         if found.tokenizer is not None:
             found.tokenizer.save(staging)
+        keep_companion(objective, staging)
         write_record(staging, facts)
         if weights is not None:  # what a run that is killed before its first checkpoint begins from again
             save_checkpoint(staging, 0, trainer.state())
@@ -134,7 +135,7 @@ def go_on(
         console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
     found = recorded_data(run, facts, recipe, data, console)
-    objective, train, held_out = prepared(recipe, graph, found, console)
+    objective, train, held_out = prepared(recipe, graph, found, console, run)
     if objective.in_order:  # they say where in the text each row is
         _refuse_change(
             [name for name in ("batch", "accumulate", "length") if getattr(recipe, name) != getattr(before, name)]
@@ -192,9 +193,12 @@ def _check_chosen(spec: Spec, made: Configured) -> None:
         raise AttnError(*(replace(d, helps=(help, *d.helps)) for d in problem.diagnostics)) from None
 
 
-def prepared(recipe: Recipe, graph: Graph, data: TrainingData, console: Console) -> tuple[Objective, Any, Any]:
-    """The objective, and both parts of the data as it takes them."""
-    objective = accompany(make_objective(recipe, graph, data.tokenizer, data.labels))
+def prepared(
+    recipe: Recipe, graph: Graph, data: TrainingData, console: Console, run: Path | None = None
+) -> tuple[Objective, Any, Any]:
+    """The objective, and both parts of the data as it takes them; `run` is the folder of a training that began
+    already."""
+    objective = accompany(make_objective(recipe, graph, data.tokenizer, data.labels), run)
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
 
 

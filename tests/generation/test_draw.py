@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from attndsl.generation import Run, load_run
 from attndsl.generation.draw import draw
 from attndsl.training import train
 from attndsl.training.console import Silent
+from attndsl.training.evaluation import evaluate_run
 
 IMAGES = np.random.default_rng(0).random((24, 8, 8), np.float32)
 DATA = {"image": IMAGES, "caption": [f"a {'thick' if i % 2 else 'thin'} {i}" for i in range(24)]}
@@ -144,6 +146,28 @@ def test_a_codebook_must_be_named(tmp_path: Path) -> None:
 def test_a_codebook_must_be_one(tmp_path: Path, run_of: Callable[[str], Run]) -> None:
     other = SMALL | {"batches.codebook": str(run_of("classify_images").folder)}
     refused("E0765", lambda: train("dalle:nano", DATA, tmp_path / "run", settings=other, **NUMPY))
+
+
+def test_a_run_draws_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
+    """It keeps the codebook as it was, so that neither of the two must stay where it is, or as it is."""
+    before = draw(load_run(folder / "dalle"), ["a thick 3"], backend="numpy")
+    shutil.copytree(folder / "dvae", tmp_path / "first")
+    settings = SMALL | {"batches.codebook": str(tmp_path / "first")}
+    train("dalle:nano", DATA, tmp_path / "second", settings=settings, **NUMPY)
+    shutil.rmtree(tmp_path / "first")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "second").rename(tmp_path / "elsewhere" / "third")
+    np.testing.assert_array_equal(
+        draw(load_run(tmp_path / "elsewhere" / "third"), ["a thick 3"], backend="numpy"), before
+    )
+    train(resume=tmp_path / "elsewhere" / "third", data=DATA, settings={"steps": 4}, console=Silent())
+    assert len(evaluate_run(tmp_path / "elsewhere" / "third", data=DATA)) > 1
+
+
+def test_a_copy_that_is_gone(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "dalle", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "codebook")
+    refused("E0732", lambda: draw(load_run(tmp_path / "run"), ["a"], backend="numpy"))
 
 
 def test_a_codebook_that_is_gone(tmp_path: Path) -> None:
