@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from attndsl.diagnostics import error
 from attndsl.generation.fits import batches, objective_of, require_examples, require_fit
 from attndsl.objectives.base import Use
+from attndsl.records import replace
+from attndsl.running.holding import Holding
+from attndsl.running.parameters import parameter_shapes
 
 if TYPE_CHECKING:
-    from attndsl.objectives.base import Objective
+    from attndsl.graph import Graph
+    from attndsl.objectives.base import Objective, Predict
     from attndsl.objectives.predictions import Prediction
+    from attndsl.running.program import Program
     from attndsl.runs.run import Run
 
 AT_ONCE = 32  # examples
@@ -39,11 +44,25 @@ def predict(
     objective = objective_of(run, labels, template)
     require_examples(objective, examples)
     _require_head(run, objective)
-    program = run.program(backend, device)
+    ask = asked(run, objective, backend, device)
     found: list[list[Prediction]] = []
     for piece in batches(objective, len(examples), AT_ONCE):
-        found += objective.predictions(program.run, [examples[place] for place in piece], top)
+        found += objective.predictions(ask, [examples[place] for place in piece], top)
     return found
+
+
+def asked(run: Run, objective: Objective, backend: str | None, device: str | None) -> Predict:
+    """The run's model, as `predictions` asks it."""
+    roles = objective.choice.roles
+    held = [roles[role] for role in objective.held if role in roles]
+    if not held or run.graph.states:
+        return run.program(backend, device).run
+
+    def made(graph: Graph) -> Program:
+        weights = {address: run.weights[address] for address in parameter_shapes(graph)}
+        return replace(run, graph=graph, weights=weights).program(backend, device)
+
+    return Holding(run.graph, held, made).run
 
 
 def _require_head(run: Run, objective: Objective) -> None:

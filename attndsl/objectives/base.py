@@ -81,6 +81,7 @@ class Objective(ABC):
     joint: ClassVar[bool] = False  # whether the loss compares the examples of a batch, so that no part stands alone
     open_labels: ClassVar[bool] = False  # whether a trained model can be asked for other classes than it was trained on
     answers: ClassVar[tuple[str, ...]] = ("targets", "label", "next")  # roles that a model in use is not given
+    held: ClassVar[tuple[str, ...]] = ()  # roles that are filled alike for whatever `predictions` is asked of
     reads: ClassVar[tuple[str, ...]] = ()  # the options that name columns, in the order of rows without names
     shows: ClassVar[tuple[str, ...]] = ()  # those of them that a trained model is given
     unit: ClassVar[str] = "tokens"

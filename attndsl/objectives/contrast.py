@@ -8,6 +8,7 @@ picture's class is the text that is most like it (section 3.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
@@ -63,6 +64,7 @@ class Contrast(PictureObjective):
     special = ("pad",)
     scored = None
     answers = ("match",)
+    held = ("tokens", "valid", "last")
     joint = True
     open_labels = True
     reads = ("image", "caption", "label")
@@ -172,6 +174,11 @@ class Contrast(PictureObjective):
             )  # fmt: skip
         return [template.replace(PLACE, label.strip()) for label in labels]
 
+    @cached_property
+    def named(self) -> Batch:
+        """The inputs for the texts that name the classes: the same arrays each time. Raises E0752, E0759."""
+        return self.texts(self.prompts())
+
     def similarities(self) -> tuple[OutputInfo, tuple[int, int]]:
         """The output with a number for each picture and each text, and which of its axes is which. Raises E0753."""
         inputs = {info.name: info.value.type.axes[0] for info in self.graph.inputs if info.value.type.axes}
@@ -199,7 +206,7 @@ class Contrast(PictureObjective):
         """How often the text most like a picture is its own among those of a batch, or the same; with classes, how
         often it is the one that names the picture's class."""
         found, right, chance, guess = loss_metrics(known), [], [], []
-        prompts = self.texts(self.prompts()) if data.labels is not None else None
+        prompts = self.named if data.labels is not None else None
         count = max(batches, -(-len(data.images) // self.recipe.batch))
         for batch in self.evaluation(data, count):
             images = {self.input("image"): batch.pop(self.input("image"))}
@@ -227,7 +234,6 @@ class Contrast(PictureObjective):
             raise error(
                 "E0749", "a class is predicted for pictures, not for texts", help="give one with `--image FILE`"
             )
-        prompts = self.prompts()
         names = [label.strip() for label in self.labels or ()]
-        scores = self._scores(predict, self.inputs(examples), self.texts(prompts))
+        scores = self._scores(predict, self.inputs(examples), self.named)
         return [[likeliest("", row, names.__getitem__, top)] for row in scores]

@@ -8,6 +8,7 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.generation.embed import embed
 from attndsl.generation.predict import predict
+from attndsl.runs.run import Run
 
 IMAGES = list(np.random.default_rng(1).random((5, 6, 6), np.float32))
 
@@ -46,6 +47,24 @@ def test_the_class_is_the_text_that_is_most_like_the_picture(run_of, backend):
             said = {it.name: it.probability for it in prediction.choices}
             assert said == pytest.approx(dict(zip(names, row, strict=True)), abs=1e-4)
             assert prediction.choices[0].name == names[int(row.argmax())]
+
+
+def test_the_texts_are_encoded_once(run_of, monkeypatch):
+    run, asked, program = run_of("contrast"), [], Run.program
+
+    def counted(self, *where):
+        found = program(self, *where)
+        run_it = found.run
+        found.run = lambda given, outputs: asked.append(set(given)) or run_it(given, outputs)
+        return found
+
+    monkeypatch.setattr(Run, "program", counted)
+    few = predict(run, IMAGES, 9, backend="numpy")
+    del asked[:]
+    many = predict(run, IMAGES * 20, 9, backend="numpy")
+    assert [len([given for given in asked if name in given]) for name in ("tokens", "image")] == [1, 4]
+    for (one,), (other,) in zip(many[-5:], few, strict=True):
+        assert [it.probability for it in one.choices] == pytest.approx([it.probability for it in other.choices])
 
 
 def test_both_towers_embed(run_of):
