@@ -84,6 +84,8 @@ def _as_tensor(declared: tree.Declared, parameter: tree.Parameter, value: Evalua
         return f"the mask of such keys is `keys({value.span.text})`"
     if isinstance(declared, tree.Block) and not declared.tensors:
         return f"a block takes a tensor with its type: `block {declared.name.text}({parameter.name.text}: [*]) -> [*]`"
+    if parameter.is_optional:
+        return f"where it takes a list of tensors, write `{parameter.name.text}=[{value.span.text}]`"
     return ()
 
 

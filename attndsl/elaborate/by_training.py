@@ -17,11 +17,13 @@ from attndsl.elaborate.tensors import arrange, emit, lift
 from attndsl.elaborate.values import (
     CompileTimeValue,
     Evaluated,
+    IndexFunctionValue,
     LayerValue,
     Several,
     TrainingCondition,
     describe,
     same,
+    shown,
 )
 from attndsl.graph import BOOL, FLOAT, Type, Value
 from attndsl.records import dataclass
@@ -196,12 +198,16 @@ def _chosen(what: str, trained: Evaluated, used: Evaluated, frame: Frame, span: 
     if not isinstance(a, (Value, Number)) or not isinstance(b, (Value, Number)):
         raise error(
             "E0119",
-            f"{what} is {describe(a)} in training, and {describe(b)} otherwise",
+            f"{what} is {' in training, and '.join(map(_by_name, (a, b)))} otherwise",
             trained.span,
             other=() if trained.span == used.span else Label(used.span),
             help="only tensors can differ: apply it in each branch, as in `relu(x) if training else gelu(x)`",
         )
     return _of_tensors(what, lift(trained, frame), lift(used, frame), frame, span)
+
+
+def _by_name(value: CompileTimeValue) -> str:
+    return f"the {value.kind} `{shown(value)}`" if isinstance(value, IndexFunctionValue) else describe(value)
 
 
 def _of_tensors(what: str, trained: Evaluated, used: Evaluated, frame: Frame, span: Span) -> Value:

@@ -83,14 +83,17 @@ def apply_block(
     made = BlockValue(block, callee.scope, given, parts_of(given.values(), span), callee.choices)
     if block.tensors and (made.lacks or not given.has_tensors):
         if label is not None:
+            lacks = " and ".join(f"`{name}`" for name in made.lacks)
+            what = "takes more tensors" if given.has_tensors else "is labelled but not applied"
+            ways = [f"write `layer {label.text} = …` to make a layer without applying it"] if label.text != HERE else []
+            if given.has_tensors:
+                ways = [f"give it what it needs: `{block.name.text}(…, {made.lacks[0]}=…)`", *ways]
             raise error(
                 "E0103",
-                f"`{block.name.text}` is labelled but not applied",
+                f"`{block.name.text}` {what}",
                 span,
-                f"no tensor is given for {' and '.join(f'`{name}`' for name in made.lacks)}"
-                if made.lacks
-                else "no tensor is given",
-                help=f"write `layer {label.text} = …` to make a layer without applying it",
+                f"no tensor is given for {lacks}" if lacks else "no tensor is given",
+                help=ways,
             )
         return made
     if any(isinstance(tensor.value, Initializer) for tensor in given.named(block).values()):

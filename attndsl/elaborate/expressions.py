@@ -33,7 +33,18 @@ from attndsl.elaborate.values import (
 )
 from attndsl.graph import Initializer, Value
 from attndsl.syntax import tree
-from attndsl.values import SPELLINGS, List, Nothing, Number, Operand, joined, left_to_right, not_a_condition, operate
+from attndsl.values import (
+    SPELLINGS,
+    List,
+    Nothing,
+    Number,
+    Operand,
+    given_twice,
+    joined,
+    left_to_right,
+    not_a_condition,
+    operate,
+)
 
 # ---------------------------------------------------------------- names
 
@@ -323,13 +334,7 @@ def call(
         if given.name is None:
             positional.append(value)
         elif given.name.text in keywords:
-            raise error(
-                "E0107",
-                f"the argument `{given.name.text}` is given twice",
-                given.name.span,
-                other=(),
-                help="leave one of them out",
-            )
+            raise given_twice(given.name)
         else:
             keywords[given.name.text] = value
     compile_time = bool(keywords) or not all(has_tensors(a.value) for a in positional)

@@ -46,7 +46,7 @@ class Labels:
     numbered: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def give(self, identifier: str, span: Span, place: Place) -> None:
+    def give(self, identifier: str, span: Span, place: Place, *, callable: bool = True) -> None:
         """Take a label for what stands at `place`; raises E0106 where it is taken, or is none."""
         if identifier == HERE:
             raise error(
@@ -70,12 +70,9 @@ class Labels:
                 span,
                 "given again here",
                 other=Label(self.given[identifier], "first given here"),
-                help="give this layer another label"
-                + (
-                    ""
-                    if identifier in self.loops
-                    else f"; to share the first one's parameters call it: `{identifier}(…)`"
-                ),
+                help=f"give this layer another label; to share the first one's parameters call it: `{identifier}(…)`"
+                if callable and identifier not in self.loops
+                else "choose another label",
             )
         self.given[identifier] = span
 
@@ -266,9 +263,9 @@ class Frame:
         """Bind a name whose definition has failed."""
         self.bind(name, POISON, span)
 
-    def label(self, identifier: str, span: Span) -> Place:
-        """The place of a layer or parameter called so here; a name is given once."""
-        self.labels.give(identifier, span, self.place)
+    def label(self, identifier: str, span: Span, *, callable: bool = True) -> Place:
+        """The place of a layer, or of a parameter or state, called so here; a name is given once."""
+        self.labels.give(identifier, span, self.place, callable=callable)
         return self.place.inside(identifier)
 
     def loop(self, index: tree.Identifier) -> Place:

@@ -126,6 +126,8 @@ def windows(g: PrimitiveCall) -> CompileTimeValue:
     reach, padded = (size - 1) * dilation + 1, axis.size + before + after
     way = f"a window reaches over {reach} elements, and `{padded}` must be as long: pad it, or take smaller windows"
     g.frame.require(">=", count, one, g.span, "E0206", (way,))
+    if padded != axis.size:
+        g.frame.require(">=", axis.size, one, g.span, "E0206", ("there must be an element to pad",))
     places, offsets = (_target(term, g) for term in arrow.target.terms)
     made = (
         places or _new(arrow.target.terms[0], _places(axis, count, arrow.target.terms[0]), g),

@@ -103,7 +103,7 @@ def _fitting(
 ) -> str | tuple[()]:
     """What a misplaced argument was meant for: the hyperparameter of its kind, or a name that stands in quotes."""
     if isinstance(value.value, Text):
-        return () if wanted in NUMBERS else f"write it without quotes: `{name}={value.value.text}`"
+        return "give a number" if wanted in NUMBERS else f"write it without quotes: `{name}={value.value.text}`"
     have = kind(value.value)
     if have in (*NUMBERS, "a boolean"):
         return ()

@@ -20,7 +20,7 @@ from attndsl.values import IndexVariable
 def declare(frame: Frame, name: tree.Identifier, type_: Type, initializer: Initializer, span: Span) -> None:
     """Declare `name` at this frame's place and bind it. The same place again is the same parameter, shared. Where the
     place is chosen among several, the parameter has an axis for them, and the name is what the choice takes."""
-    place = frame.label(name.text, name.span)
+    place = frame.label(name.text, name.span, callable=False)
     whole, stacks = _for_each(place.choices, type_, span), tuple(choice.depth for choice in place.choices)
     new = PendingParameter(place.path, whole, initializer, place.loops, span, frame.site, stacks=stacks)
     note(new, frame.elaborator.parameters)

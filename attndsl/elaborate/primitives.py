@@ -328,7 +328,7 @@ def _defaults(g: PrimitiveCall) -> CompileTimeValue:
     of = g.positional[0]
     callee = of.value.callee if isinstance(of.value, LayerValue) else of.value
     if not isinstance(callee, BlockValue):
-        raise error("E0104", f"a block has defaults, but this is {describe(of.value)}", of.span)
+        raise error("E0104", f"`defaults` takes a block that has a body, but this is {describe(of.value)}", of.span)
     return List.of(defaults(callee, axes_of(g.positional[1], g.frame), g.frame, g.span))
 
 

@@ -176,7 +176,8 @@ def _match(
         )
     split = _split(parameter, value.type.axes)
     if split is None:
-        written = len(parameter.type.axes.terms)
+        written = [term for term in parameter.type.axes.terms if not term.is_rest]
+        most = "at least " if len(written) < len(parameter.type.axes.terms) else ""
         raise error(
             "E0201",
             f"`{block.name.text}` takes {parameter.type.span.text} for `{parameter.name.text}`, but this is "
@@ -184,7 +185,8 @@ def _match(
             given.span,
             axes_text(value.type.axes),
             other=declared,
-            note=f"{written} {'axis is' if written == 1 else 'axes are'} written there, and this has {value.type.rank}",
+            note=f"{most}{len(written)} {'axis is' if len(written) == 1 else 'axes are'} needed, and this has "
+            f"{value.type.rank}",
             help=() if inner.scope.is_standard else _any_more(parameter, value.type.rank),
         )
     pairs, rest = split
@@ -272,16 +274,15 @@ def _match_axis(
                 inner.bind(name, replace(known.value, axis=outer), known.span)
                 return outer
             before = bound.back.get(expected, expected)
-            was, would = (before.name, outer.name) if before.name != outer.name else (str(before), str(outer))
             raise error(
                 "E0201",
-                f"`{name}` is `{was}` in this call of `{block.name.text}`, but here it would be `{would}`",
+                f"`{name}` is `{before}` in this call of `{block.name.text}`, but here it would be `{outer}`",
                 given.span,
                 axes_text(given.type.axes),
                 other=declared,
                 note=_now(inner, expected.size, outer.size),
                 help=f"write `{name}={outer.name}`"
-                if name in (p.name.text for p in block.hyperparameters)
+                if known.value.axis is None and name in (p.name.text for p in block.hyperparameters)
                 else (*_one_size(expected.size, outer.size, inner), *_handed_on(given, outer, before, bound, inner)),
             )
     _match_size(term.size, outer, block, inner, given, declared)

@@ -22,6 +22,7 @@ from attndsl.elaborate.values import (
     how_to_apply,
 )
 from attndsl.graph import Type, Value
+from attndsl.records import replace
 from attndsl.sizes import Constraint
 from attndsl.sizes.constraints import RELATIONS
 from attndsl.syntax import tree
@@ -206,10 +207,14 @@ def emit_values(node: tree.Emit, frame: Frame) -> None:
 
 def require(node: tree.RequireDecl, frame: Frame) -> None:
     comparison = node.condition
-    if isinstance(comparison, tree.Chain) and len(comparison.operators) == 1:
+    if isinstance(comparison, tree.Chain) and comparison.operators[0].text == "and":
+        for part in comparison.operands:
+            require(replace(node, condition=part), frame)
+        return
+    if isinstance(comparison, tree.Chain) and comparison.operators[0].text in RELATIONS:
         sides = [frame.evaluate(o) for o in comparison.operands]
         relation = comparison.operators[0].text
-        if all(isinstance(s, Number) and s.size is not None for s in sides) and relation in RELATIONS:
+        if all(isinstance(s, Number) and s.size is not None for s in sides):
             left, right = (s for s in sides if isinstance(s, Number))
             assert left.size is not None
             assert right.size is not None
@@ -240,7 +245,7 @@ def _values_in(node: tree.Expr, frame: Frame) -> tuple[str, ...]:
 
 
 def _because(frame: Frame, node: tree.RequireDecl) -> tuple[str, ...]:
-    return (f"`{frame.enclosing.name}` requires `{node.condition.span.text}`",) if frame.kind == "block" else ()
+    return (f"`{frame.enclosing.name}` requires `{node.condition.span.text}`",) if frame.is_called else ()
 
 
 def declare_state(node: tree.StateDecl, frame: Frame) -> None:

@@ -35,7 +35,7 @@ WHERE = "a state stands in a model, a block, a scope or a repeat; a scan carries
 def declare(node: tree.StateDecl, frame: Frame) -> None:
     """`state memory: [B, M, width] = zeros`: bind the name to the value at entry, that of this layer in a repeat.
     Without a type it begins with a tensor, or with a list of tensors: a state for each."""
-    place = frame.label(node.name.text, node.name.span)
+    place = frame.label(node.name.text, node.name.span, callable=False)
     _check_place(node, place, frame)
     if node.type is not None:
         frame.states[node.name.text] = [_declared(node, place, type_of(node.type, frame), None, frame)]
@@ -129,7 +129,7 @@ def _find(name: tree.Identifier, frame: Frame) -> Sequence[Kept]:
         raise Poisoned
     raise error(
         "E0115",
-        f"`{name.text}` is {describe(binding.value)} and no state: only a state is written with `<-`",
+        f"`{name.text}` is {describe(binding.value)}, and only a state is written with `<-`",
         name.span,
         other=Label(binding.span, "made here"),
         help=f"assign to it with `{name.text} = …`, or declare `state {name.text}: [B, width] = zeros`",
@@ -240,6 +240,8 @@ def outputs_of(elaborator: Elaboration, top: Builder) -> list[OutputInfo]:
     for state in elaborator.states.values():
         at = kept.get(state)
         value = state.value if at is None or at.next is None else at.next
+        if value.type.axes != state.value.type.axes:  # of numbers, the layers of nested loops lie in another order
+            value = top.emit(ops.Transpose(state.value.type.axes), value)
         outputs.append(OutputInfo(state.name, value, frozenset(), None, state.span))
     return outputs
 

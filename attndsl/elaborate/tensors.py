@@ -94,8 +94,13 @@ def type_text(argument: Evaluated) -> str:
 
 def _tensor(argument: Evaluated) -> Value:
     if not isinstance(argument.value, Value):
-        raise error("E0104", f"a tensor is needed here, but this is {describe(argument.value)}", argument.span)
+        raise no_tensor(argument)
     return argument.value
+
+
+def no_tensor(argument: Evaluated) -> AttnError:
+    what = f"a tensor is needed here, but this is {describe(argument.value)}"
+    return error("E0104", what, argument.span, help=how_to_apply(argument.value))
 
 
 def lift(argument: Evaluated, frame: Frame) -> Evaluated:
@@ -105,12 +110,7 @@ def lift(argument: Evaluated, frame: Frame) -> Evaluated:
         return argument
     if isinstance(value, Number):
         return Evaluated(_lift(value, frame, argument.span), argument.span, argument.expression)
-    raise error(
-        "E0104",
-        f"a tensor is needed here, but this is {describe(value)}",
-        argument.span,
-        help=how_to_apply(value),
-    )
+    raise no_tensor(argument)
 
 
 def _lift(number: Number, frame: Frame, span: Span) -> Value:

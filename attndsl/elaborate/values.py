@@ -299,7 +299,9 @@ def how_to_apply(value: CompileTimeValue) -> str | tuple[()]:
         return f"give it what it needs: `{name_of(value)}(…, {', '.join(f'{name}=…' for name in value.lacks)})`"
     if isinstance(value, TrainingCondition):
         return f"choose between two values: `a if {shown(value)} else b`"
-    return () if isinstance(value, (Axes, List)) else "apply it to its tensors first"
+    if isinstance(value, List):
+        return "`stack(…, over=entry)` makes a tensor of a list"
+    return () if isinstance(value, Axes) else "apply it to its tensors first"
 
 
 def name_of(value: BlockValue | Primitive) -> str:

@@ -16,6 +16,7 @@ from attndsl.values import (
     Plain,
     Reference,
     Text,
+    given_twice,
     to_python,
 )
 
@@ -55,14 +56,7 @@ def evaluate(node: tree.Expr, hyperparameters: Mapping[str, Plain]) -> Written:
 def _written(node: tree.Expr, settings: _Settings) -> Written:
     match node:
         case tree.Call(callee=tree.Name(text=name)) if name != KIND and name not in FUNCTIONS:
-            values = [(argument.name, _written(argument.value, settings)) for argument in node.arguments]
-            return Written(
-                name,
-                None,
-                node.span,
-                tuple(value for name, value in values if name is None),
-                {name.text: value for name, value in values if name is not None},
-            )
+            return _call(name, node, settings)
         case tree.Conditional():
             chosen = node.then if settings.holds(node.condition) else node.otherwise
             return _written(chosen, settings)
@@ -72,6 +66,19 @@ def _written(node: tree.Expr, settings: _Settings) -> Written:
     if isinstance(node, tree.Name):
         return Written(node.text, node.text if isinstance(value, Nothing) else to_python(value), node.span)
     return Written(value.text if isinstance(value, (Text, Reference)) else "", to_python(value), node.span)
+
+
+def _call(name: str, node: tree.Call, settings: _Settings) -> Written:
+    positional: list[Written] = []
+    named: dict[str, Written] = {}
+    for argument in node.arguments:
+        if argument.name is None:
+            positional.append(_written(argument.value, settings))
+        elif argument.name.text in named:
+            raise given_twice(argument.name)
+        else:
+            named[argument.name.text] = _written(argument.value, settings)
+    return Written(name, None, node.span, tuple(positional), named)
 
 
 def _are_patterns(chain: tree.Chain) -> bool:

@@ -88,7 +88,11 @@ class CarriedStates:
     def check(self, state: Mapping[str, Array]) -> None:
         """Raise `KeyError` or `ValueError` for what does not fit of a checkpoint's states."""
         known = {address: info for info in self.graph.states for address in info.addresses()}
-        wanted = {address for address in known if address not in shared_shapes(self.graph)}
+        shared = shared_shapes(self.graph)
+        for address in shared if int(state["updates"]) else ():
+            if f"parameters/{address}" not in state:
+                raise KeyError(f"it lacks `parameters/{address}`")
+        wanted = {address for address in known if address not in shared}
         parts: dict[str, set[str]] = {}
         for name in state:
             if name.startswith(f"{ROWS}/"):

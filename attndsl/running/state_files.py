@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,9 +43,8 @@ def read_states(path: str | Path, graph: Graph, parameters: Mapping[str, Array])
         raise error("E0815", f"`{path}` holds no states", note="it has tensors of something else", help=help)
     way = "give states that this model returned, with these parameters; or begin without `--state-in`"
     if (facts.get("model"), facts.get("sizes")) != (graph.name, _sizes(graph)):
-        now = (
-            f"they are of `{facts.get('model')}` at {facts.get('sizes')}, and this is `{graph.name}` at {_sizes(graph)}"
-        )
+        theirs, ours = f"`{facts.get('model')}` ({facts.get('sizes')})", f"`{graph.name}` ({_sizes(graph)})"
+        now = f"they are of {theirs}, and this is {ours}"
         raise error("E0815", f"the states in `{path}` are of another model", note=now, help=way)
     if facts.get("parameters") != _fingerprint(parameters):
         raise error("E0815", f"the states in `{path}` were made with other parameters", help=way)
@@ -54,7 +52,7 @@ def read_states(path: str | Path, graph: Graph, parameters: Mapping[str, Array])
 
 
 def _sizes(graph: Graph) -> str:
-    return json.dumps(dict(graph.sizes), sort_keys=True)
+    return ", ".join(f"{name} = {value}" for name, value in sorted(graph.sizes.items()))
 
 
 def _fingerprint(parameters: Mapping[str, Array]) -> str:

@@ -75,7 +75,7 @@ def with_states(
     dtype than the model and the inputs say."""
     if states is None:
         return {**shared, **inputs} if shared else inputs
-    if not graph.states:
+    if states and not graph.states:
         raise error("E0815", f"`{graph.name}` has no states", help="leave the states out")
     check_states(graph, inputs, states)
     return {**inputs, **stacks_of(graph, states)}
@@ -91,6 +91,9 @@ def refuse_as_inputs(graph: Graph, names: Iterable[str]) -> None:
 
 def check_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str, Array]) -> None:
     """Raise E0815 with everything that is wrong with the states of a call."""
+    if not isinstance(states, Mapping) or hasattr(states, "states"):
+        what = "states are arrays by their addresses, and this is something else"
+        raise error("E0815", what, help="give those that a call returned: `states=results.states`")
     known = {address: info for info in graph.states for address in info.addresses()}
     mistakes = [
         Diagnostic("E0815", f"there is no state `{address}`", helps=did_you_mean(address, known) or (_SAME,))

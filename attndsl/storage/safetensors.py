@@ -146,14 +146,18 @@ def _open(path: Path) -> io.FileIO:
         reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         raise unreadable(path, reason) from None
     try:
-        beginning = stream.read(16)
+        beginning = stream.read(64)
     except OSError as problem:
         stream.close()
         raise unreadable(path, problem.strerror) from None
+    if beginning.startswith(b"PK\x03\x04") and b".npy" in beginning:
+        stream.close()
+        way = f'`safetensors.numpy.save_file(dict(numpy.load("{path}")), "{path.with_suffix(".safetensors")}")`'
+        raise error("E0602", f"{path} is an archive of NumPy's, and not a safetensors file", help=f"convert it: {way}")
     if _is_pickle(beginning):
         stream.close()
         raise pickled(path)
-    if beginning == b"version https://":
+    if beginning.startswith(b"version https://"):
         stream.close()
         raise error("E0602", f"{path} only points to the weights", help="fetch them: `git lfs pull`")
     return stream

@@ -5,7 +5,7 @@ references. A model's hyperparameters and conditions, a `train` section, the `co
 `weights` section are all evaluated here, so that one expression has one value wherever it is written.
 """
 
-from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, left_to_right, not_a_condition
+from attndsl.values.evaluator import KIND, Absent, Evaluator, Operand, given_twice, left_to_right, not_a_condition
 from attndsl.values.hyperparameters import hyperparameters_of, named, shown_setting, storable
 from attndsl.values.number import (
     CONSTANTS,
@@ -59,6 +59,7 @@ __all__ = [
     "elements",
     "equal",
     "from_python",
+    "given_twice",
     "hyperparameters_of",
     "joined",
     "kind_of",

@@ -295,3 +295,8 @@ def _decides(operator: str, left: object) -> bool:
 def not_a_condition(node: tree.Expr, what: str, help: str = "compare it with something") -> AttnError:
     must = "a boolean that is known at compile time"
     return error("E0404", f"a condition must be {must}, but this is {what}", node.span, help=help)
+
+
+def given_twice(name: tree.Identifier) -> AttnError:
+    what = f"the argument `{name.text}` is given twice"
+    return error("E0107", what, name.span, help="leave one of them out")

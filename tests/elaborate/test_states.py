@@ -56,6 +56,26 @@ def test_a_state_that_is_not_written_stays():
     assert all((results.states["s"] == [1, 2, 3]).all() for results in found)
 
 
+@pytest.mark.parametrize("axes", ["", "width", "B, width"])
+def test_each_layer_of_nested_repeats_has_its_own_whatever_its_axes(axes: str):
+    """Layers are stacked in front of the last axis, which a number lacks."""
+    body = f"""repeat g in 2 {{
+      repeat h in depth {{
+        repeat k in 3 {{
+          state s: [{axes}] = g + 2
+          s <- 10 * s + h + k / 4
+        }}
+      }}
+    }}
+    output y = x"""
+    states = calls(body, 2)[-1].states
+    assert len(states) == 24
+    for address, state in states.items():
+        g, h, k = map(int, address.split(".")[1:6:2])
+        assert state.shape == tuple({"B": 2, "width": 3}[axis] for axis in axes.split(", ") if axis)
+        np.testing.assert_allclose(state, 10 * (10 * (g + 2) + h + k / 4) + h + k / 4)
+
+
 def test_ints_bools_and_scalars_are_kept():
     body = """state n: int[] = 0
       state odd: bool[B] = zeros

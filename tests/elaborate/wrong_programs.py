@@ -1717,3 +1717,41 @@ model M(width=4) {
         ("E0104", 6, 1),
     ),
 ]
+
+
+def nonsense(name: str, code: str, value: str) -> Wrong:
+    """A program whose one statement gives the library what it cannot take."""
+    model = f"model M(width=8, heads=2, n=4) {{\n  input x: [B, T, width]\n  output y = {value}\n}}\n"
+    return wrong(name, model, (code, 3))
+
+
+PROGRAMS += [
+    nonsense(*each)
+    for each in (
+        ("an_expert_that_lacks_a_tensor", "E0103", "x |> experts(n, 2, dot_score)"),
+        ("class_weights_in_a_list", "E0104", "cross_entropy(x, argmax(x, over=width), over=width, weight=[1, 2])"),
+        (
+            "class_weights_too_few",
+            "E0201",
+            "cross_entropy(x, argmax(x, over=width), width, weight=x[width<n][B=0, T=0])",
+        ),
+        ("padding_in_a_word", "E0401", 'conv(x, width, 3, pad="same")'),
+        ("an_image_that_lacks_axes", "E0201", "conv2d(x[B=0], width, 3)"),
+        ("an_initial_state_without_brackets", "E0104", "x |> recurrent(gru_cell(8), initial=x[T=0])"),
+        ("masks_by_training", "E0119", "attention(x, heads, mask=causal if training else full)"),
+    )
+]
+PROGRAMS += [
+    wrong(
+        "a_state_declared_twice",
+        """
+model M(width=4) {
+  input x: [B, width]
+  state s: [width] = zeros
+  state s: [width] = ones
+  output y = x + s
+}
+""",
+        ("E0106", 4, 3),
+    ),
+]

@@ -145,7 +145,17 @@ def test_states_that_do_not_fit_are_refused():
     assert problem(good | {"seen": np.zeros(3)}) == ["the state `seen` holds float64, but is declared as `int[B]`"]
 
 
+def test_states_are_arrays_by_their_addresses():
+    program = backends.find("numpy").program(GRAPH)
+    for given in ([1, 2], program.run({"tokens": TOKENS})):
+        with pytest.raises(AttnError, match="arrays by their addresses") as caught:
+            program.run({"tokens": TOKENS}, states=given)
+        assert caught.value.diagnostics[0].helps == ("give those that a call returned: `states=results.states`",)
+
+
 def test_a_model_without_states_takes_none():
     graph = elaborate(open_text("model M() { input x: [B]\n output y = x }"), {})
+    first = backends.find("numpy").program(graph).run({"x": np.ones(2)})
+    assert backends.find("numpy").program(graph).run({"x": np.ones(2)}, states=first.states).states == {}
     with pytest.raises(AttnError, match="has no states"):
         backends.find("numpy").program(graph).run({"x": np.ones(2)}, states={"s": np.ones(2)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import attndsl
@@ -41,12 +43,21 @@ WRONG = (
     ("attention(x, heads, position=rotary(share=4))", "`share` is how much of each head"),
     ("attention(x, 4, position=rotary(scaling=ntk_rope(2, 4)))", "there must be more than one pair"),
     ("attention(x, heads, position=rotary(scaling=longrope([1], [1, 2], 4, 2)))", "have one number for each pair"),
+    ("attention(x, heads, position=rotary(base=-1))", "angles are powers of `base`, which is above 0"),
+    ("attention(x, heads, position=rotary(scaling=linear_rope(0)))", "`factor` is by how much the context is extended"),
+    ("attention(x, 2, position=rotary(scaling=ntk_rope(2, 0)))", "a `context` of so many positions is extended"),
+    ("attention(x, 2, position=rotary(scaling=yarn(-2, 64)))", "a `context` of so many positions is extended"),
+    ("attention(x, 2, position=rotary(scaling=yarn(4, 64, slow=32, fast=1)))", "pairs turn more than `fast` times"),
+    ("attention(x, 2, position=rotary(scaling=llama3_rope(low=4, high=4)))", "pairs turn more than `high` times"),
+    ("attention(x, 2, position=rotary(scaling=longrope([1, 0], [1, 1], 9, 2)))", "which angles are divided by"),
     ("attend_once(x, linear(x[T=:3 -> S=3], 3), dot_score)", "a product needs queries and keys of one size"),
     ("attention(x, heads, mask=window(0))", "its `size` is at least 1"),
     ("attention(x, heads, mask=local(0))", "so `size` is at least 1"),
     ("attention(x, heads, mask=strided(0))", "a stride is at least 1"),
     ("attention(x, heads, mask=grid_square(4, 2))", "has an odd `size`, and is no wider than the grid"),
     ("attention(x, heads, mask=grid_square(4, 5))", "has an odd `size`, and is no wider than the grid"),
+    ("attention(x, heads, mask=grid_row(0))", "a row is at least 1 long"),
+    ("attention(x, heads, mask=grid_column(-1))", "a row is at least 1 long"),
     ("group_norm(x, 2, 2)", "a width is not given: write `group_norm(x, groups)`"),
     ("instance_norm(x, width)", "a width is not given: write `instance_norm(x)`"),
     ("batch_norm(x, width)", "a width is not given: write `batch_norm(x)`"),
@@ -58,9 +69,15 @@ WRONG = (
     ('recurrent(gru_cell(8, reset="between"))(x)', '`reset` is "before" the product'),
     ("recurrent(layer_norm)(x)", "a cell has states"),
     ("recurrent(elman_cell(8), initial=[x, x])(x)", "with a tensor for each state of the cell"),
-    ("recurrent(elman_cell(8), reverse=true, kept=true)(x)", "states are kept from the end of one call to the start"),
+    ("recurrent(elman_cell(8), reverse=true, kept=true)(x)", "go on from the end of one call to the start of the next"),
+    ("recurrent(elman_cell(8), kept=true, initial=[x[T=0]])(x)", "come from the call before, and not from `initial`"),
+    ("recurrent(elman_cell(8), dropout=-0.5)(x)", "`dropout` is a share of the elements"),
+    ("recurrent(lstm_cell(8, clip=-3))(x)", "the cell is kept between `-clip` and `clip`"),
+    ("recurrent(lstm_cell(8, projection=4, projection_clip=0))(x)", "`projection_clip` is above 0"),
     ("stacked_step(elman_cell(8), [], depth=0)(x)", "a step of no cells gives no state"),
     ("recurrent(greedy)(x)", "a cell returns as many states as it takes"),
+    ("conv_transpose(x, 8, 3, stride=0)", "`stride` and `dilation` are at least 1"),
+    ("conv2d_transpose(x, 8, 3, extra=-1)", "`stride` and `dilation` are at least 1"),
     ("max_pool(x, 2, pad=2)", "pad by at most half of its size"),
     ("max_pool2d(x, 2, pad=2)", "pad by at most half of its size"),
     ("experts(x, 2, 3, mlp(4))", "no more than there are: `top` is 1 to `n`"),
@@ -68,6 +85,9 @@ WRONG = (
     ("experts(x, 6, 2, mlp(4), groups=4)", "`groups` must divide `n`"),
     ("experts(x, 6, 2, mlp(4), groups=2, top_groups=3)", "at least one group is chosen, and no more than there are"),
     ("experts(x, 6, 4, mlp(4), groups=2, top_groups=1)", "have fewer experts than `top`"),
+    ("experts(x, 6, 2, mlp(4), groups=0)", "`groups` must divide `n`"),
+    ("experts(x, 6, 2, width)", "an `expert` is a block"),
+    ("experts(x, 6, 4, mlp(4), capacity=inf)", "a `capacity` is a share of an even load"),
     ("experts(x, 6, 4, mlp(4), capacity=0)", "a `capacity` is a share of an even load"),
     ("cross_entropy(x, targets, over=width, smoothing=1.5)", "`smoothing` is a share"),
     ('cross_entropy(x, targets, over=width, reduction="average")', '`reduction` is "mean", "sum" or "none"'),
@@ -86,11 +106,21 @@ def test_it_is_told(call: str, said: str) -> None:
     assert (told.code, said in told.message) == ("E0210", True)
 
 
-def test_what_hangs_on_the_length_of_an_input_is_told_by_the_call() -> None:
-    model = attndsl.parse(MODEL.format("learned_positions(x, context)"))
-    inputs = {"x": [[[0.0] * 8] * 5], "targets": [[0] * 5]}
-    with pytest.raises(AttnError, match="more positions than the table has entries"):
-        model.run(inputs, backend="numpy")
+BY_THE_CALL = (
+    ("learned_positions(x, context)", 5, "more positions than the table has entries"),
+    ("conv_transpose(x, width, 2, pad=1)", 1, "`pad` is cut off at both ends, and something must be left"),
+    ("conv_transpose(x, width, 3)", 0, "there must be something to convolve"),
+    ("conv(x, width, 3, pad=2)", 0, "`T` (0) must be at least 1"),
+)
+
+
+@pytest.mark.parametrize(("call", "length", "said"), BY_THE_CALL, ids=[call for call, _, _ in BY_THE_CALL])
+def test_what_hangs_on_the_length_of_an_input_is_told_by_the_call(call: str, length: int, said: str) -> None:
+    model = attndsl.parse(MODEL.format(call))
+    inputs = {"x": np.zeros((1, length, 8), np.float32), "targets": np.zeros((1, length), np.int64)}
+    for backend in ("numpy", "torch"):
+        with pytest.raises(AttnError, match=re.escape(said)):
+            model.run(inputs, backend=backend)
 
 
 def test_every_requirement_of_the_library_has_its_sentence_and_a_row_here() -> None:
@@ -102,5 +132,5 @@ def test_every_requirement_of_the_library_has_its_sentence_and_a_row_here() -> N
         for node in declaration.body
         if isinstance(node, tree.RequireDecl)
     ]
-    said = [said for _, said in WRONG] + ["more positions than the table has entries"]
+    said = [row[-1] for row in (*WRONG, *BY_THE_CALL)]
     assert [(name, text) for name, text in asked if not any(part in text for part in said)] == []

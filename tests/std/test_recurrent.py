@@ -244,7 +244,7 @@ WRONG = {
     "block bad(h)(x: [*, D], s: [*, D] = x) -> [*, D] {\n  return s\n}": ("bad(6)", "E0104", "computed from its first"),
     "": ("gru_cell(hidden), initial=[x[T=0]]", "E0201", "`hidden` is `hidden` in this call of `gru_cell`"),
     " ": ("lstm_cell(hidden), initial=[x[T=0]]", "E0210", "a tensor for each state of the cell"),
-    "  ": ("tanh", "E0104", "a block has defaults, but this is the block `tanh`"),
+    "  ": ("tanh", "E0104", "`defaults` takes a block that has a body, but this is the block `tanh`"),
     "   ": ("lstm_cell", "E0103", "`lstm_cell` needs `hidden`"),
 }  # fmt: skip
 
@@ -300,7 +300,7 @@ def test_kept_states_go_on_where_the_last_call_stopped(backend: str, cell: str) 
     ("layer", "message"),
     [
         ("recurrent(gru_cell(4), kept=true, reverse=true)(x)", "from the end of one call to the start of the next"),
-        ("recurrent(gru_cell(4), kept=true, initial=[x[T=0]])(x)", "from the end of one call to the start of the next"),
+        ("recurrent(gru_cell(4), kept=true, initial=[x[T=0]])(x)", "come from the call before, and not from `initial`"),
     ],
 )
 def test_states_that_cannot_be_kept_are_refused(layer: str, message: str) -> None:

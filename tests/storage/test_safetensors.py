@@ -117,6 +117,7 @@ def test_a_wrong_header_is_refused(tmp_path: Path, header: object, data: bytes, 
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "E0602"),
         (b"PK\x03\x04" + b"\0" * 60, "E0604"),
         (b"\x80\x02}q\x00." + b"\0" * 60, "E0604"),
+        (b"PK\x03\x04" + b"\0" * 26 + b"total.npy" + b"\0" * 60, "E0602"),  # what `numpy.savez` writes
     ],
 )
 def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes, code: str) -> None:

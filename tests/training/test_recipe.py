@@ -115,6 +115,7 @@ def test_the_training_is_as_long_as_its_schedule() -> None:
         ("scheduled = inputs(rate=linear(until=0.5))", "E0720", "start, end, steps", "0.5"),
         ("scheduled = inputs(rate=exponential(base=2))", "E0721", "from 0 to 1", "2"),
         ("scheduled = inputs(rate=constant())", "E0721", "constant(value=value, …)", "constant()"),
+        ("scheduled = inputs(rate=linear(), rate=cosine())", "E0107", "leave one of them out", "rate"),
         ("scheduled = inputs(rate=true)", "E0721", "linear, cosine, exponential, inverse_sigmoid, constant", "true"),
     ],
 )

@@ -226,6 +226,7 @@ def test_a_resumed_run_keeps_its_rows(spec, text, tmp_path):
         (lambda s: s | {"states/0/h.2.last": s["states/0/h.1.last"]}, "has `states/0/h.2.last`"),
         (lambda s: s | {"states/0/read": s["states/0/read"][None]}, "2 axes instead of 1"),
         (lambda s: s | {"parameters/rate": s["parameters/rate"][:3]}, r"shape \[3\]"),
+        (lambda s: {k: v for k, v in s.items() if k != "parameters/rate"}, "lacks `parameters/rate`"),
     ],
 )
 def test_a_checkpoint_with_other_states_is_refused(spec, text, tmp_path, change, message):
