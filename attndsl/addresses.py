@@ -135,20 +135,3 @@ def _joined(parts: Sequence[Indices]) -> Indices:
     indices = tuple(sorted(i for part in parts for i in part))
     whole = range(len(indices))
     return whole if indices == tuple(whole) else indices
-
-
-__all__ = [
-    "Box",
-    "Indices",
-    "addresses_in",
-    "common",
-    "covered",
-    "filled",
-    "in_every_round",
-    "intersection",
-    "label_of",
-    "loops_of",
-    "rounds",
-    "united",
-    "without",
-]

@@ -37,7 +37,9 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any
 
 if TYPE_CHECKING:
     import numpy as np
-else:
-    np = _Lazy("numpy")
 
-__all__ = ["lazily", "np"]
+    Array = np.ndarray[Any, Any]
+else:
+    np, Array = _Lazy("numpy"), Any
+
+__all__ = ["Array", "lazily", "np"]

@@ -24,6 +24,7 @@ from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.diagnostics import AttnError, collected
 from attndsl.elaborate import Spec
+from attndsl.lazy import Array
 from attndsl.running import backends
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
     from attndsl.inspection import Report
-    from attndsl.running.program import Array, Program, Results
+    from attndsl.running.program import Program, Results
 
     Path_ = str | os.PathLike[str]
     Weights = Path_ | Mapping[str, Array]

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import TYPE_CHECKING, Any
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
 from attndsl.attention_maps.svg import describe, head_title, legend, symbol, thumbnail
+from attndsl.lazy import Array
 from attndsl.shipped import SHIPPED
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 def to_html(maps: Maps, how: str = "attndsl attend") -> str:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.attention_maps.find import AttentionSite, find_attention
 from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass, replace
 from attndsl.running.program import Program
 from attndsl.sizes import Size
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 LONGEST = 512  # tokens along one side of a map
 MOST = 16_000_000  # weights in one file

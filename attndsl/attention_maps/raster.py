@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import base64
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.png import png_bytes
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 # From nothing to the most: each darker than the one before, in one hue, so that it reads in grey as well.
 _STOPS = ((255, 255, 255), (186, 206, 236), (98, 146, 208), (32, 84, 160), (10, 26, 72))

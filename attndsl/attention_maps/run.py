@@ -8,19 +8,15 @@ from attndsl.attention_maps.maps import Maps, Picture, Tokens, attention_maps, l
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import sample
 from attndsl.generation.fits import objective_of, require_examples, require_unicode
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.sequences import next_logits
 from attndsl.records import replace
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.tokenizers import Tokenizer
     from attndsl.objectives.base import Objective
     from attndsl.running.program import Program
     from attndsl.runs.run import Run
-
-    Array = numpy.ndarray[Any, Any]
 
 WRITTEN = 64  # tokens that a decoder says at most, where nobody says what it is to say
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+from attndsl.lazy import Array
 
 THUMB, GAP, MARGIN = 96, 8, 24
 WIDEST = 512  # pixels of a picture that are kept
@@ -219,6 +214,3 @@ def describe(maps: Maps) -> str:
         if heads <= 4:
             said += [head_title(maps, layer, head) + "." for layer in group.layers for head in range(len(layer.heads))]
     return " ".join(said)
-
-
-__all__ = ["describe", "head_title", "legend", "symbol", "thumbnail", "to_svg"]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.cli.arguments import Usage
+from attndsl.lazy import Array
 from attndsl.lints import lint
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
-    from attndsl.running.program import Array
     from attndsl.storage.arrays import ArrayFile
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
+from attndsl.lazy import Array
 from attndsl.storage.whole import replacing, way_to_folder
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 
 def write_text(text: str, path: str | None) -> None:

@@ -8,7 +8,7 @@ run, which goes on from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.cli.arguments import (
     Parser,
@@ -24,10 +24,7 @@ from attndsl.cli.arguments import (
     add_weights,
     path,
 )
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
+from attndsl.lazy import Array, np
 
 
 def configure(parser: Parser) -> None:

@@ -4,19 +4,15 @@ drawn once and handed in."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from attndsl import ops
 from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import FLOAT, Axis, Graph, InputInfo, Node, Region, Type, Value
 from attndsl.graph.builder import Builder
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops.arrays import generator
 from attndsl.ops.control import Repeat, Scan
 from attndsl.records import replace
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 Loops = tuple[tuple[Axis, Value], ...]
 """The loops around a node, the outermost first: an axis as long as it has rounds, and the index of the round."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
+from attndsl.lazy import Array
 from attndsl.ops.control import Given, Repeat, Scan
 from attndsl.records import dataclass, replace
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from attndsl.comparison.report import VALUES, ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, INT, Graph, Node
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
 
 AT_ONCE = 1 << 28  # bytes of values that are held at a time
 

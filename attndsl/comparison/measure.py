@@ -11,12 +11,12 @@ from attndsl.comparison.draws import draw, handed_in
 from attndsl.comparison.report import VALUES, ComparedArray, Comparison
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest, rounded
 from attndsl.graph import BOOL, INT, Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.running.states import stacks_of
 
 if TYPE_CHECKING:
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
 
 Arrays = dict[tuple[str, str], "Array"]  # by kind and name
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.backends import Backend
 
 if TYPE_CHECKING:
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
 
 PASSES = "passes"
 """The candidate that is no other backend: the reference itself, on the graph after the optimizer's passes."""

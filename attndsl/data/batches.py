@@ -8,16 +8,10 @@ segments, of which each begins where the one in the same row of the batch before
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from attndsl.data.counter import integers
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 _PURPOSE = 0x62617463  # sets the windows' stream apart from other uses of the same seed
 

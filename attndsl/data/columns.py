@@ -13,13 +13,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Union
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass, field
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
     Column = Union[Sequence[Any], Array]
 
 MOST_LABELS = 100_000

@@ -7,14 +7,7 @@ function is the finaliser of splitmix64 (Steele, Lea and Flood, "Fast Splittable
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+from attndsl.lazy import Array, np
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -17,20 +17,15 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.data.sources import Corpus, Document, character_start, find_text, pieces
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass, replace
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, write_json
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 FORMAT = 3  # of the token files, and of how text becomes tokens; part of their key
 META = "meta.json"

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.refusals import file_errors
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+    pass
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}

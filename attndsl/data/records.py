@@ -17,14 +17,11 @@ from attndsl.data.images import SUFFIXES as PICTURES
 from attndsl.data.images import read_classes
 from attndsl.data.sources import EXAMPLE, beside
 from attndsl.diagnostics import AttnError, error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.arrays import ArrayFile
 from attndsl.storage.refusals import file_errors
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
     Column = Union[Sequence[Any], Array]
     Data = Union[str, os.PathLike[str], Table, Mapping[str, Any], Iterable[Any]]
     Row = dict[str, Any]

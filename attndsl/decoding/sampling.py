@@ -7,17 +7,11 @@ tokens everywhere.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
 from attndsl.data.counter import uniform
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 _PURPOSE = 0x73616D70  # sets the draws apart from other uses of the same seed
 

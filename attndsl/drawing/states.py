@@ -41,6 +41,3 @@ class DrawnStates:
         """The name of the state that such a node gives at entry, if it is all taken out."""
         name = self.stacks[node.output]
         return name if self.addresses[name] in node.output.names else None
-
-
-__all__ = ["DrawnStates"]

@@ -410,6 +410,3 @@ def _placed(value: Value, axis: Axis, before: tuple[Axis, ...] | None, frame: Fr
         return value
     place = max((rest.index(a) + 1 for a in before if a in rest), default=0)
     return arrange(value, (*rest[:place], axis, *rest[place:]), frame, span)
-
-
-__all__ = ["first_value", "repeat", "scan", "scope", "stacked"]

@@ -236,6 +236,3 @@ def _brought(given: Evaluated, wanted: Type, frame: Frame, span: Span) -> Value:
     if len(given.type.axes) < len(wanted.axes):
         return emit(frame, ops.Broadcast(wanted.axes), span, given)
     return arrange(given.tensor, wanted.axes, frame, span)
-
-
-__all__ = ["branches", "conditional"]

@@ -237,6 +237,3 @@ def _declared(declared: tree.TypeTree, value: Value, block: tree.Block, inner: F
             other=Label(declared.span, "declared here"),
         )
     return arrange(value, tuple(axes), inner, place)
-
-
-__all__ = ["apply_block", "apply_layer", "make_layer"]

@@ -110,6 +110,3 @@ def _value(formula: Formula, at: Mapping[IndexVariable, int], variable: IndexVar
             span,
             help="write it so that it has one in every iteration",
         ) from None
-
-
-__all__ = ["Tables", "decided", "is_negative", "is_within", "note_outcome", "note_use", "split_rounds"]

@@ -82,6 +82,3 @@ def chosen(parameter: Value, frame: Frame, span: Span) -> Value:
         index = Evaluated(choice.index, choice.span)
         parameter = emit(frame, ops.Take(choice.axis), span, Evaluated(parameter, span), index)
     return parameter
-
-
-__all__ = ["chosen", "require_aligned", "take_block"]

@@ -85,6 +85,3 @@ def _renamed(value: Value, axis: Axis, new: Axis, frame: Frame, span: Span) -> V
     if axis == new or axis not in value.type.axes or new.name in (a.name for a in value.type.axes if a != axis):
         return value
     return emit(frame, ops.Rename(axis, new), span, Evaluated(value, span))
-
-
-__all__ = ["assume", "assume_outcome", "settled", "unsettled"]

@@ -410,9 +410,3 @@ def pipe(node: tree.Pipe, frame: Frame) -> CompileTimeValue:
             result = frame.elaborator.apply(callee, [value], {}, frame, stage.span, None)
         value = Evaluated(result, value.span.to(stage.span))
     return value.value
-
-
-__all__ = [
-    "attribute", "binary", "call", "chain", "condition", "conditional", "labelled", "name",
-    "outcome", "pipe", "unary", "unknown",
-]  # fmt: skip

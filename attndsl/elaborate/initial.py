@@ -220,6 +220,3 @@ def _located(part: object, place: Place) -> object:
         return Initializer(INDEX, (place.loops.index(variable),))
     note_outcome(Formula("index", variable=variable), variable.representative)
     return variable.representative
-
-
-__all__ = ["DEFAULT", "combined", "drawing", "initializer_of", "part_of", "state_value"]

@@ -109,6 +109,3 @@ def _fitting(
         return ()
     fitting = [n for n in free if kinds[n] == have] or [n for n in free if n == "position" and kinds[n] is None]
     return f"give it by its name: `{fitting[0]}={value.span.text}`" if fitting else ()
-
-
-__all__ = ["kind", "require_kinds"]

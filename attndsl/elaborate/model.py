@@ -100,6 +100,3 @@ def _constant_graph(expression: tree.Expr, settings: Mapping[str, Setting], axes
         dict(elaborator.scopes),
         region,
     )
-
-
-__all__ = ["VALUE", "constant_graph", "elaborate", "load", "meanings", "unfit_values"]

@@ -144,6 +144,3 @@ def _declared_again(known: Sequence[PendingParameter]) -> bool:
             if entries.setdefault(p.loops[:at], variable.entry) is not variable.entry:
                 return True
     return False
-
-
-__all__ = ["declare", "declared_parameters", "in_boxes", "note"]

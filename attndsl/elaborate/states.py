@@ -267,8 +267,3 @@ def check_needs(elaborator: Elaboration, outputs: Sequence[OutputInfo]) -> None:
                 info.span,
                 help="compute it from inputs that are always given, or give the optional input a default",
             )
-
-
-__all__ = [
-    "arrived", "check_needs", "declare", "declared_states", "leaving", "outputs_of", "write", "written_in",
-]  # fmt: skip

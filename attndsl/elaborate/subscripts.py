@@ -164,6 +164,3 @@ def _slice(
     frame.require("<=", start, start + length, entry.span, "E0211")
     frame.require("<=", start + length, axis.size, entry.span, "E0211")
     return emit(frame, ops.Slice(axis, start, target), entry.span, base)
-
-
-__all__ = ["arrow", "literal", "subscript"]

@@ -142,6 +142,3 @@ def _stack(node: tree.Repeat, parts: Sequence[Value], frame: Frame) -> Value:
     rows = [emit(frame, ops.Broadcast(order), node.span, Evaluated(part, node.span)) for part in parts]
     joined = ops.Concat((one,) * len(rows), axis)
     return emit(frame, joined, node.span, *(Evaluated(row, node.span) for row in rows))
-
-
-__all__ = ["unrolled"]

@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.arrays import ArrayFile
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.runs.run import Run
-
-    Array = numpy.ndarray[Any, Any]
 
 _TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".npz")
 

@@ -174,6 +174,3 @@ class _Eraser:
             inside = "".join(f"{self.loop(loop)}.*." for loop in loops_of(path)[-1:])
             self.loops[path] = f"{inside}l{len(self.loops)}"
         return self.loops[path]
-
-
-__all__ = ["anonymous", "ordered"]

@@ -24,7 +24,7 @@ from attndsl.graph.core import (
     StateInfo,
     Value,
 )
-from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor, GraphSyntaxError, parse_size
+from attndsl.graph.cursor import INTEGER, SYMBOL, Cursor
 from attndsl.graph.initial import DRAWS, INDEX, Initializer
 from attndsl.ops import OPS, MaskFacts, Windows
 from attndsl.ops.base import Op
@@ -369,6 +369,3 @@ class _Reader(Cursor):
         self.need("{")
         self.listed(item, "}")
         return kind(**given)
-
-
-__all__ = ["GraphSyntaxError", "parse_size", "parse_text"]

@@ -36,7 +36,7 @@ from attndsl.graph.anonymous import anonymous
 from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.cursor import WORD
 from attndsl.graph.initial import Initializer
-from attndsl.graph.reader import FILE, parse_text
+from attndsl.graph.reader import FILE
 from attndsl.ops.base import Op
 from attndsl.records import fields
 from attndsl.sizes import Constraint, Size
@@ -223,6 +223,3 @@ def _file(name: str) -> str:
 
 def _doc(doc: str | None) -> str:
     return "" if doc is None else f" doc {json.dumps(doc, ensure_ascii=False)}"
-
-
-__all__ = ["anonymous", "attribute_text", "axis_text", "op_text", "parse_text", "to_text", "type_text"]

@@ -80,6 +80,3 @@ class KeptValues:
     def ignore(self, value: Value) -> None:
         """Count `value` never: it is in memory anyway."""
         self._seen.add(value)
-
-
-__all__ = ["KeptValues"]

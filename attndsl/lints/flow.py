@@ -157,6 +157,3 @@ def _end(flow: Flow, makers: Iterable[Node], read: set[Value]) -> Span | None:
         elif node.output in read:
             return node.at
     return None
-
-
-__all__ = ["Flow", "without_gradient"]

@@ -313,6 +313,3 @@ def _fills_in(name: str, value: tree.Tree | None) -> bool:
     if not isinstance(value, tree.Conditional):
         return False
     return any(isinstance(side, tree.Name) and side.text == name for side in (value.then, value.otherwise))
-
-
-__all__ = ["BodyReader", "unread"]

@@ -162,6 +162,3 @@ def _told(score: Node, softmax: Node, axis: Axis) -> Diagnostic:
             f"if each position is to have one score, write the type: `score: {type_} = …`",
         ),
     )
-
-
-__all__ = ["diagonal_attention", "unfit_operations"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import Metric, answer_metrics, loss_metrics
 from attndsl.objectives.predictions import Likely, Prediction
@@ -21,11 +21,7 @@ from attndsl.objectives.spans import Window, likeliest_answers, windows
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.table import Table
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

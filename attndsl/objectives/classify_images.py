@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch, Known, Predict, Use
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.pictures import IMAGE_COLUMN, NORMALISED, SHIFTED, PictureObjective
@@ -16,11 +16,7 @@ from attndsl.objectives.rows import drawn, spread
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.table import Table
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

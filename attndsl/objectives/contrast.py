@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attndsl.choices import Option
 from attndsl.diagnostics import error
 from attndsl.graph import FLOAT, OutputInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch, Known, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.draws import CAPTION, Draws
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
@@ -25,12 +25,8 @@ from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.table import Table
     from attndsl.objectives.choice import ObjectiveChoice
-
-    Array = numpy.ndarray[Any, Any]
 
 PLACE = "{}"  # where a template has the name of a class
 

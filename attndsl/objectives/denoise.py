@@ -7,19 +7,14 @@ left out, the text rotated so that it begins at one of its tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from attndsl.choices import Option
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch
 from attndsl.objectives.draws import Draws, poisson
 from attndsl.objectives.noisy import Noisy
 from attndsl.objectives.texts import TokenText
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class Denoise(Noisy):

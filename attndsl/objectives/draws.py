@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 from attndsl.data.counter import words
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+from attndsl.lazy import Array, np
 
 TRAINING, EVALUATION, EPOCH, CAPTION = 0x7472, 0x6576, 0x6570, 0x6361
 _BLOCK = 4096

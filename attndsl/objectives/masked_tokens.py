@@ -8,22 +8,17 @@ each other. Whole-word masking chooses words in a random order, as long as they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from attndsl.choices import Option
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.draws import EVALUATION, TRAINING, Draws, choose
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, likeliest, said
 from attndsl.objectives.roles import NEXT, SEGMENT, TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.texts import TokenText, encode_typed
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 _TRIES = 10  # to find a place in another document
 

@@ -6,17 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attndsl.choices import Option
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch, Known, Objective, Predict, Use, padded
 from attndsl.objectives.roles import TARGETS, TOKENS, Data
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.batches import NextToken, Segments
     from attndsl.objectives.metrics import Metric
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class NextTokens(Objective):

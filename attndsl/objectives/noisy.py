@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from attndsl.lazy import Array
 from attndsl.objectives.base import Batch, Known, Predict
 from attndsl.objectives.draws import EVALUATION, TRAINING, Draws
 from attndsl.objectives.metrics import Metric
 from attndsl.objectives.roles import Data
 from attndsl.objectives.sequences import Sequences, token_metrics
 from attndsl.objectives.texts import TokenText, encode_typed
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class Noisy(Sequences):

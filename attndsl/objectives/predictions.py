@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.decoding.sampling import log_probabilities
 from attndsl.diagnostics import error
 from attndsl.graph import Graph, OutputInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.objectives.base import Objective, Predict
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

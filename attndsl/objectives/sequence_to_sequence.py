@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attndsl.choices import Option
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import sample
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch, Known, Predict
 from attndsl.objectives.metrics import Metric, text_metrics
 from attndsl.objectives.predictions import prediction_output
@@ -23,11 +23,7 @@ from attndsl.objectives.sequences import Sequences, next_logits, token_metrics
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.table import Table
-
-    Array = numpy.ndarray[Any, Any]
 
 WRITTEN_OUT = 256  # how many held-out rows are answered in full, one token after the other
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import answers, require_output
 from attndsl.objectives.roles import SOURCE, TARGET, TARGETS, VALID
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.decoding.sequences import Logits
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class Sequences(Objective):

@@ -7,20 +7,15 @@ between them are random divisions of the two totals; the text begins with a toke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from attndsl.choices import Option
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.base import Batch
 from attndsl.objectives.draws import Draws
 from attndsl.objectives.noisy import Noisy
 from attndsl.objectives.texts import TokenText
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class SpanCorruption(Noisy):

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.predictions import Likely
 from attndsl.records import dataclass
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 KEPT = 20
 

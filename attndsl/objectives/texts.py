@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.tokenizers import Tokenizer
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.base import OUTPUT, Call, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,16 @@ Operands align by axis; an axis that one of them lacks is repeated along the oth
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, spread
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, Type, widest
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from attndsl.types import Axis
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.ops.base import Array, Call
+    from attndsl.lazy import Array
+    from attndsl.ops.base import Call
 
 Axes = tuple[Axis, ...]
 

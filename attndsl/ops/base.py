@@ -10,18 +10,15 @@ nobody keeps a list of names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from attndsl.lazy import Array
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class Typed(Protocol):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from attndsl.lazy import Array
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, contract
 from attndsl.ops.base import Call, Mismatch, Op, the_others
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.addresses import Indices, label_of
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import INT, Axis, Type
 
 if TYPE_CHECKING:
-    from attndsl.ops.base import Array, Body
+    from attndsl.ops.base import Body
 
 
 class OneOf(Op):

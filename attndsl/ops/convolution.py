@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arithmetic import Add, Mul
 from attndsl.ops.arrays import as_float, contract
@@ -16,10 +16,6 @@ from attndsl.ops.movement import Broadcast
 from attndsl.ops.pieces import ScatterAdd, Slice, Windows
 from attndsl.records import dataclass, replace
 from attndsl.types import Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
-
 
 V = TypeVar("V")
 

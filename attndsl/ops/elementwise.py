@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Single
@@ -13,9 +13,6 @@ from attndsl.ops.special import erf, sigmoid
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import DTYPES, FLOATS, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arithmetic import Add, Div, Mul, Pow, Sub
 from attndsl.ops.base import OUTPUT, Call, Op
@@ -19,8 +19,6 @@ from attndsl.types import Axis, Type, widest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from attndsl.ops.base import Array
 
 
 _GELU = math.sqrt(2 / math.pi)

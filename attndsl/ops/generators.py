@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, generator
 from attndsl.ops.base import Call, Mismatch, Op
@@ -13,9 +11,6 @@ from attndsl.ops.pieces import in_range
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

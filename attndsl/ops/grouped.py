@@ -17,7 +17,7 @@ from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 
 if TYPE_CHECKING:
-    from attndsl.ops.base import Array
+    from attndsl.lazy import Array
 
 _ROW = Axis("row", Size.symbol("row"))  # the axes of the index as one
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import collect, places, spread
 from attndsl.ops.base import Call, Mismatch, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type, widest
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 class Moved(Single):

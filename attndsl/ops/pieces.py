@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import places, scatter_add
 from attndsl.ops.base import Call, Mismatch, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 from attndsl.types import INT, Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 class Picked(Single):

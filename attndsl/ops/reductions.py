@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, places, softmax, softmax_gradient, spread, sunk_gradient
 from attndsl.ops.base import OUTPUT, Call, Op, Single
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type, widest
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 P = TypeVar("P")  # values of a graph, types, or arrays with theirs
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
+from attndsl.lazy import Array, np
 
 # The regions and rational approximations are those of W. J. Cody, "Rational Chebyshev approximations for the error
 # function", Mathematics of Computation 23 (1969); highest power first.

@@ -264,6 +264,3 @@ def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, Plain]) -> Recipe
     if recipe.length:
         return recipe
     return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)
-
-
-__all__ = ["KEYS", "Recipe", "option_owners", "read_recipe"]

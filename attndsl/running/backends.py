@@ -17,11 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
+from attndsl.lazy import Array
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.passes import Miss
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
     from attndsl.running.trainer import Trainer, Training
 
 GROUP = "attndsl.backends"

@@ -8,16 +8,13 @@ whose rows are different ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.diagnostics import error
 from attndsl.graph import Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.running.parameters import shared_shapes
 from attndsl.running.states import initial_stacks, shared_stacks, stacks_of, states_in
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 ROWS = "states"
 """Before the number of a part and the address, where a checkpoint keeps a state of rows."""
@@ -116,6 +113,3 @@ class CarriedStates:
             prefix = f"{ROWS}/{part}/"
             own = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
             self.rows[part] = {n: self.made(array) for n, array in stacks_of(self.graph, own, infos).items()}
-
-
-__all__ = ["ROWS", "CarriedStates"]

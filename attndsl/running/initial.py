@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph, Region, Value
 from attndsl.graph.initial import Draw, LoopIndex, written_out
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops import Call
 from attndsl.ops.arrays import generator
 from attndsl.storage.arrays import machine_bytes
 
 if TYPE_CHECKING:
     import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 BOOKKEEPING = 1024
 """Bytes that a parameter takes beside its values: its address, the array around it, a place in several tables."""

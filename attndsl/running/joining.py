@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
 from attndsl.graph.builder import Builder
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops.arithmetic import Add, Div, Mul, Sub
 from attndsl.ops.base import Call
 from attndsl.ops.elementwise import Neg, StopGradient
@@ -32,7 +32,7 @@ from attndsl.running.inputs import check_inputs
 from attndsl.types import FLOAT, Axis, Type
 
 if TYPE_CHECKING:
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
 
 Batch = Mapping[str, "Array"]
 

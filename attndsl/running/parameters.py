@@ -4,14 +4,10 @@ them the states that all rows share, which a training has made as it has made th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
 from attndsl.graph import Graph
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
+from attndsl.lazy import Array, np
 
 
 def parameter_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

@@ -13,14 +13,9 @@ share is kept as a parameter is, from the first step on.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
 
+from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, write_tensors
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 FORMAT = "attndsl states"
 
@@ -62,6 +58,3 @@ def _fingerprint(parameters: Mapping[str, Array]) -> str:
         found = zlib.crc32(address.encode(), found)
         found = zlib.crc32(np.ascontiguousarray(parameters[address], np.float32).tobytes(), found)
     return f"{found:08x}"
-
-
-__all__ = ["read_states", "write_states"]

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from attndsl.graph import Graph, ParameterInfo
+from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
 from attndsl.records import dataclass, field
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.diagnostics import AttnError, error
+from attndsl.lazy import Array
 from attndsl.records import dataclass
 from attndsl.running.state import parameters_in
 from attndsl.runs.record import WEIGHTS
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import remove_partial
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 FOLDER = "checkpoints"
 KEEP = 2

@@ -8,22 +8,16 @@ codes keeps a copy of it, so that it draws wherever either of the two is moved.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import INT, InputInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives import make_objective
 from attndsl.objectives.base import Objective
 from attndsl.objectives.pictures import PictureObjective
 from attndsl.objectives.reconstruct import Reconstruct, picture_output
 from attndsl.records import replace
 from attndsl.runs.run import Run, keep_run, load_run
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 AT_ONCE = 64  # pictures
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
+from attndsl.lazy import Array
 from attndsl.running.parameters import parameter_shapes, shared_shapes
 from attndsl.runs.record import is_run, open_record
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from attndsl.elaborate import Spec
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
-    from attndsl.running.program import Array
     from attndsl.runs.record import Record
     from attndsl.runs.run import Run
     from attndsl.values import Plain

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 
 if TYPE_CHECKING:
     import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 HOW = 'write it with `numpy.savez("in.npz", tokens=…)`, one array for each input by its name'
 _DAMAGES = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)

@@ -5,17 +5,11 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import replacing
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 _KINDS = {1: 0, 3: 2, 4: 6}  # grey, colours, colours and opacity
 

@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, error, quoted
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.storage.whole import replacing
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+    pass
 
 LONGEST_HEADER = 100_000_000
 """In bytes, as in the format's own implementation: GPT-3's header would have 150 thousand."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from attndsl.data.tokenizers import Published, Tokenizer, load_tokenizer
 from attndsl.data.tokenizers.beside import tokenizer_beside
@@ -13,17 +12,13 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import is_run, open_record
 from attndsl.training.console import Console
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
+from attndsl.lazy import Array
 from attndsl.objectives.metrics import NUMBER, Metric
 from attndsl.records import dataclass, replace
 from attndsl.training.session import Session
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

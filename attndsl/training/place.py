@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.graph import Graph
+from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.backends import Backend
 from attndsl.running.initial import require_memory
@@ -13,11 +14,6 @@ from attndsl.running.rounds import require_rounds
 from attndsl.running.trainer import Trainer
 from attndsl.runs.record import versions
 from attndsl.training.console import Console
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 def require_room(graph: Graph, recipe: Recipe, device: str) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from attndsl.graph import Axis, Graph, ParameterInfo, StateInfo
+from attndsl.lazy import Array
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
 from attndsl.syntax import tree
@@ -30,11 +30,6 @@ from attndsl.weights.loading import (
     wrong_shape,
 )
 from attndsl.weights.sources import WeightsSource
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 Shape = tuple[int, ...]
 

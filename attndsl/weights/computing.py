@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate.model import VALUE, constant_graph
 from attndsl.graph import Axis, Graph, ParameterInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
@@ -18,11 +18,7 @@ from attndsl.weights.forms import Form
 from attndsl.weights.lines import Computed
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.weights.forms import Read
-
-    Array = numpy.ndarray[Any, Any]
 
 TOLERANCE = {"F64": 1e-5, "F32": 1e-5, "F16": 1e-2, "BF16": 1e-2}
 """How far a table may be off, by the dtype of the file: published ones were computed in single precision."""

@@ -7,16 +7,13 @@ A form computes the published tensor from the parameters (`evaluate`) or the par
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.graph import Axis, ParameterInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
     Read = Callable[[str], Array]
 
 POINTWISE = {"exp": "log", "log": "exp"}

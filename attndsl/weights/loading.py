@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest, quoted
 from attndsl.graph import Graph, ParameterInfo, StateInfo, Type
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.running.initial import require_memory
 from attndsl.storage.safetensors import FLOATS, TensorEntry
 from attndsl.syntax import tree
@@ -23,9 +23,7 @@ from attndsl.weights.stacks import parts_of, together
 from attndsl.weights.wording import several, warn_not_finite
 
 if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+    pass
 
 Mistakes = list[tuple[str, AttnError]]
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.diagnostics import did_you_mean, error, quoted
+from attndsl.lazy import Array
 from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 INDEX = "model.safetensors.index.json"
 NAMES = ("model.safetensors", "weights.safetensors")

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Any
 
 from attndsl.addresses import Indices
 from attndsl.graph import Graph, ParameterInfo
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass, replace
 from attndsl.weights.patterns import AddressPattern
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 def apart(info: ParameterInfo, sizes: Mapping[str, int]) -> ParameterInfo:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, quoted, warn, warning
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import replace
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 MOST_SHOWN = 5
 """How many tensors of one kind of mistake get a message each."""

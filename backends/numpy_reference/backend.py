@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from attndsl.lazy import Array
 from attndsl.running.backends import Backend
 
 if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
     from attndsl.backends.numpy_reference.trainer import NumpyTrainer
     from attndsl.graph import Graph
-    from attndsl.running.program import Array
     from attndsl.running.trainer import Training
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
+from attndsl.lazy import Array
 
 
 def to_tensor(array: Array, dtype: Any = None, device: Any = None, *, shared: bool = False) -> Any:
@@ -31,6 +30,3 @@ def to_array(tensor: Any) -> Array:
         tensor = tensor.float()
     array: Array = np.array(tensor.cpu().numpy())
     return array
-
-
-__all__ = ["to_array", "to_tensor"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
+from attndsl.lazy import Array
 from attndsl.running.backends import Backend, Emitted
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
     from attndsl.passes import Miss
-    from attndsl.running.program import Array
     from attndsl.running.trainer import Training
 
 

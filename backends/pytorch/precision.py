@@ -147,6 +147,3 @@ class _Search:
     def _readers(self, value: Value, kinds: tuple[type[Op], ...]) -> Iterator[Node]:
         """What reads a value by an op of these kinds, or moves its elements."""
         return (node for node in self.readers.get(value, ()) if node.op.moves or isinstance(node.op, kinds))
-
-
-__all__ = ["precise_values"]

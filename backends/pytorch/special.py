@@ -143,23 +143,3 @@ def lower_gelu(site: Site) -> Expr:
 
 def lower_silu(site: Site) -> Expr:
     return function("F.silu", site.floating(0).text)
-
-
-__all__ = [
-    "Embedding",
-    "GroupedLinear",
-    "LayerCall",
-    "Linear",
-    "Narrow",
-    "Relu",
-    "lower_embedding",
-    "lower_gelu",
-    "lower_grouped_linear",
-    "lower_layer_call",
-    "lower_layer_norm",
-    "lower_linear",
-    "lower_narrow",
-    "lower_relu",
-    "lower_rms_norm",
-    "lower_silu",
-]

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.data.columns import Table
 from attndsl.data.counter import integers
 from attndsl.data.examples.digits import digits_table
-from attndsl.lazy import np
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
+from attndsl.lazy import Array, np
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 STROKES = ("", "thick", "thin")

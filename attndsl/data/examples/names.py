@@ -99,6 +99,3 @@ def _attribute(node: ast.Attribute) -> tuple[int, int]:
     assert node.end_lineno is not None
     assert node.end_col_offset is not None
     return node.end_lineno, node.end_col_offset - len(node.attr)
-
-
-__all__ = ["names_table"]

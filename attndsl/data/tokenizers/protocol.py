@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from attndsl.data.special import SpecialTokens
+from attndsl.lazy import Array
 from attndsl.storage.whole import write_json
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 TOKENIZER_FILE, CHARACTERS_FILE, SPECIAL_FILE = "tokenizer.json", "characters.json", "special_tokens.json"
 # What ends a sentence, behind which quotes and brackets may close; an ellipsis may.

@@ -8,19 +8,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import TOKENIZER_FILE, Streamer, begins_word, ends_sentence, save_special
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_text
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 END_OF_TEXT = "<|endoftext|>"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")

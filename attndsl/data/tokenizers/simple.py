@@ -8,17 +8,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import CHARACTERS_FILE, Streamer, begins_word, ends_sentence, save_special
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.whole import write_json
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 class _Simple:

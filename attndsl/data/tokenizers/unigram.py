@@ -12,15 +12,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.records import dataclass
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 SPACE = "▁"
 WORDS = r" +(?= )|\n+| [^ \n]*|[^ \n]+"  # a space belongs to the word after it; further ones stand alone
