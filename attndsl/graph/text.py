@@ -32,7 +32,6 @@ from fractions import Fraction
 
 from attndsl.addresses import Box
 from attndsl.diagnostics import Span
-from attndsl.graph.anonymous import anonymous
 from attndsl.graph.core import Graph, InputInfo, Node, OutputInfo, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.cursor import WORD
 from attndsl.graph.initial import Initializer
@@ -43,10 +42,9 @@ from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 
 
-def to_text(graph: Graph, *, labels: bool = True, spans: bool = True) -> str:
-    """The text form of `graph`. Without `labels` it is that of `anonymous(graph)`: two graphs that compute the same in
-    the same way have the same text then, whatever their layers, variables and parameters are called."""
-    return _Writer(spans).graph(graph if labels else anonymous(graph))
+def to_text(graph: Graph) -> str:
+    """The text form of `graph`."""
+    return _Writer().graph(graph)
 
 
 def op_text(op: Op, operands: Iterable[str] = ()) -> str:
@@ -120,8 +118,7 @@ def _layers(box: Box) -> str:
 
 
 class _Writer:
-    def __init__(self, spans: bool) -> None:
-        self.spans = spans
+    def __init__(self) -> None:
         self.numbers: dict[Value, int] = {}
 
     def graph(self, graph: Graph) -> str:
@@ -170,12 +167,9 @@ class _Writer:
         text += self.at(constraint.span) + f" code {constraint.code}"
         text += "".join(f" note {json.dumps(note, ensure_ascii=False)}" for note in constraint.notes)
         text += "".join(f" help {json.dumps(line, ensure_ascii=False)}" for line in constraint.helps)
-        if self.spans:
-            text += "".join(
-                f" other{self.at(label.span)} {json.dumps(label.text, ensure_ascii=False)}"
-                for label in constraint.other
-            )
-        return text
+        return text + "".join(
+            f" other{self.at(label.span)} {json.dumps(label.text, ensure_ascii=False)}" for label in constraint.other
+        )
 
     def region(self, region: Region) -> Iterator[str]:
         """The lines of a body; the numbers of its parameters that are numbered already (inputs) stay."""
@@ -211,7 +205,7 @@ class _Writer:
         return f"%{number}" if number is not None else "%undefined"
 
     def at(self, span: Span | None) -> str:
-        if span is None or not self.spans or not span.source.name:
+        if span is None or not span.source.name:
             return ""
         line, column = span.source.position(span.start)
         return f" at {_file(span.source.name)}:{line}:{column}"

@@ -6,8 +6,8 @@ import pytest
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, meanings, open_text
-from attndsl.graph.text import to_text
 from attndsl.values import equal
+from tests.samples.anonymous import unlabelled
 
 
 def body(text: str, hyperparameters: str = "width=8, heads=2", before: str = "") -> str:
@@ -15,7 +15,7 @@ def body(text: str, hyperparameters: str = "width=8, heads=2", before: str = "")
 
 
 def graph_text(text: str, **options: str) -> str:
-    return to_text(elaborate(open_text(body(text, **options)), {}), labels=False)
+    return unlabelled(elaborate(open_text(body(text, **options)), {}))
 
 
 @pytest.mark.parametrize("operator", "+-*/")

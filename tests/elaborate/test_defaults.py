@@ -10,6 +10,7 @@ from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
 from attndsl.ops import Attention, Given
 from attndsl.passes import optimize
+from tests.samples.anonymous import unlabelled
 from tests.std.meaning import written
 
 TAGGED = """
@@ -51,7 +52,7 @@ def test_the_text_form_shows_defaults_and_comes_back() -> None:
     assert 'bool[B, T] optional = "true"' in text
     assert 'int[B, T] optional = "range(T)" where < context' in text
     assert to_text(parse_text(text)) == text
-    verify(parse_text(to_text(parse_text(text), labels=False)))
+    verify(parse_text(unlabelled(parse_text(text))))
 
 
 def test_attention_is_still_one_operator() -> None:

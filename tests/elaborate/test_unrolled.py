@@ -15,6 +15,7 @@ from attndsl.elaborate import elaborate, open_text
 from attndsl.graph import Graph
 from attndsl.graph.reader import parse_text
 from attndsl.graph.text import to_text
+from tests.samples.anonymous import unlabelled
 
 STAGES = """model M(depths=[1, 2], widths=[4, 6]) {
   input x: [B, T, in=3]
@@ -173,9 +174,9 @@ def test_what_it_gives_and_carries(body: str, type: str) -> None:
 def test_a_list_stands_for_the_tensors_that_are_joined(listed: str, one_by_one: str) -> None:
     one = graph(in_body(f"l = [x, 2 * x]\n  y = {listed}"))
     other = graph(in_body(f"y = {one_by_one}"))
-    text = to_text(one, labels=False, spans=False)
+    text = unlabelled(one)
     assert "concat" in text
-    assert text == to_text(other, labels=False, spans=False)
+    assert text == unlabelled(other)
 
 
 def test_what_counts_for_each_layer_around_it() -> None:

@@ -115,7 +115,8 @@ def test_its_mistakes_are_told_in_its_name(added: type[ops.Op]) -> None:
 
 
 def test_a_file_that_was_written_with_it_runs(added: type[ops.Op]) -> None:
-    from attndsl.graph.text import parse_text, to_text
+    from attndsl.graph.reader import parse_text
+    from attndsl.graph.text import to_text
 
     graph = package.parse(PAGE.files["unit.attn"]).graph
     assert to_text(parse_text(to_text(graph))) == to_text(graph)

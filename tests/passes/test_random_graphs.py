@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.graph import FLOAT, Axis, Graph, InputInfo, OutputInfo, Region, Type, Value
 from attndsl.graph.builder import Builder
-from attndsl.graph.text import parse_text, to_text
+from attndsl.graph.reader import parse_text
+from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
 from attndsl.ops import (
     Add,

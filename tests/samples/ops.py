@@ -32,7 +32,7 @@ from attndsl.sizes import Size
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.ops.base import Array
+    from attndsl.lazy import Array
 
     Maker = Callable[[numpy.random.Generator, tuple[int, ...]], Array]
 

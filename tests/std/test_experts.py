@@ -10,7 +10,8 @@ import pytest
 
 import attndsl
 from attndsl import AttnError
-from attndsl.graph.text import parse_text, to_text
+from attndsl.graph.reader import parse_text
+from attndsl.graph.text import to_text
 from attndsl.inspection import inspect
 from attndsl.passes import optimize
 from attndsl.running import backends

@@ -16,6 +16,7 @@ from attndsl.addresses import loops_of
 from attndsl.diagnostics import Source, Span
 from attndsl.graph.core import Graph, Node, ParameterInfo, Region, Value, captured
 from attndsl.graph.initial import Initializer
+from attndsl.graph.text import to_text
 from attndsl.ops.base import Op
 from attndsl.ops.fused import MaskFacts
 from attndsl.ops.generators import Parameter
@@ -25,6 +26,12 @@ from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 
 _NOWHERE = Span(Source("", ""), 0, 0)
+
+
+def unlabelled(graph: Graph) -> str:
+    """The text of `anonymous(graph)`: the same for two graphs that compute the same in the same way, whatever their
+    layers, variables and parameters are called."""
+    return to_text(anonymous(graph))
 
 
 def ordered(region: Region) -> Region:
