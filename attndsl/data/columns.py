@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Union
 
-from attndsl.diagnostics import AttnError, did_you_mean, error
+from attndsl.diagnostics import AttnError, did_you_mean, error, first_of
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass, field
 
@@ -199,7 +199,7 @@ class Table:
             yield [label if isinstance(label, str) else str(label)]
 
     def _unknown_label(self, row: int, column: str, name: str, labels: Sequence[str]) -> AttnError:
-        shown = ", ".join(f"`{label}`" for label in labels[:12]) + (", …" if len(labels) > 12 else "")
+        shown = first_of(labels, 12)
         return error(
             "E0714",
             f"{self.place(row)}: there is no label `{name}`",

@@ -19,7 +19,7 @@ from attndsl.diagnostics.diagnostic import (
     warn,
     warning,
 )
-from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, listed, nearest, quoted, shortened
+from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, first_of, listed, nearest, quoted, shortened
 
 __all__ = [
     "MOST_TOLD",
@@ -33,6 +33,7 @@ __all__ = [
     "did_you_mean",
     "error",
     "few_suggestions",
+    "first_of",
     "is_heard",
     "listed",
     "listening",

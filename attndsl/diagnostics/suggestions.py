@@ -119,6 +119,11 @@ def listed(parts: Sequence[str], word: str = "and") -> str:
     return f" {word} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first `most` names in a row, and `…` where there are more."""
+    return ", ".join(map(quoted, names[:most])) + (", …" if len(names) > most else "")
+
+
 def shortened(text: str, most: int = 60) -> str:
     """A text of the author's on one line, cut where it is too long for a message."""
     line = " ".join(text.split())
@@ -132,6 +137,6 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
 
 
 def quoted(name: str) -> str:
-    """A tensor's name as a message shows it, whatever characters a damaged file has put there."""
+    """A name as a message shows it, whatever characters a damaged file has put there."""
     safe = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
     return f"`{safe}`" if len(safe) <= 120 else f"`{safe[:100]}…`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from attndsl import ops
-from attndsl.diagnostics import MOST_TOLD, AttnError, Label, Span, did_you_mean, error
+from attndsl.diagnostics import MOST_TOLD, AttnError, Label, Span, did_you_mean, error, first_of
 from attndsl.elaborate import index_functions, initial, primitives
 from attndsl.elaborate.cases import decided, note_outcome
 from attndsl.elaborate.elsewhere import advice
@@ -122,8 +122,7 @@ def _tensors(frame: Frame) -> tuple[str, ...]:
     while at is not None:
         names.update(at.tensors)
         at = at.parent
-    shown = ", ".join(f"`{name}`" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
-    return (f"the tensors here are {shown}",) if names else ()
+    return (f"the tensors here are {first_of(sorted(names), 8)}",) if names else ()
 
 
 def attribute(node: tree.Attribute, frame: Frame) -> CompileTimeValue:

@@ -7,14 +7,12 @@ A form computes the published tensor from the parameters (`evaluate`) or the par
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from attndsl.graph import Axis, ParameterInfo
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 
-if TYPE_CHECKING:
-    Read = Callable[[str], Array]
+Read = Callable[[str], Array]
 
 POINTWISE = {"exp": "log", "log": "exp"}
 """The functions of one tensor that a mapping may use, each with its inverse."""
@@ -101,15 +99,21 @@ class Joined(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Rearranged(Form):
-    """Splits axes, reorders, merges: `rearrange`, and a transposition where nothing is split."""
+class Changed(Form):
+    """Made of one other form."""
 
     inner: Form
-    split: tuple[int, ...]
-    order: tuple[int, ...]
 
     def leaves(self) -> Iterator[tuple[str, ParameterInfo]]:
         return self.inner.leaves()
+
+
+@dataclass(frozen=True, slots=True)
+class Rearranged(Changed):
+    """Splits axes, reorders, merges: `rearrange`, and a transposition where nothing is split."""
+
+    split: tuple[int, ...]
+    order: tuple[int, ...]
 
     def evaluate(self, read: Read) -> Array:
         return self.inner.evaluate(read).reshape(self.split).transpose(self.order).reshape(self.shape)
@@ -120,15 +124,11 @@ class Rearranged(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled(Form):
+class Scaled(Changed):
     """`x * factor + shift` on every element."""
 
-    inner: Form
     factor: float
     shift: float
-
-    def leaves(self) -> Iterator[tuple[str, ParameterInfo]]:
-        return self.inner.leaves()
 
     def evaluate(self, read: Read) -> Array:
         return self.inner.evaluate(read) * self.factor + self.shift
@@ -138,12 +138,8 @@ class Scaled(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Pointwise(Form):
-    inner: Form
+class Pointwise(Changed):
     function: str
-
-    def leaves(self) -> Iterator[tuple[str, ParameterInfo]]:
-        return self.inner.leaves()
 
     def evaluate(self, read: Read) -> Array:
         found: Array = getattr(np, self.function)(self.inner.evaluate(read))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-from attndsl.diagnostics import AttnError, error, quoted
+from attndsl.diagnostics import AttnError, error, first_of
 from attndsl.graph import Graph
 from attndsl.records import dataclass
 from attndsl.weights.wording import several
@@ -60,7 +60,7 @@ def require_layers(layers: Sequence[LackingLayer], origin: str, graph: Graph, le
 
 def _no_layer(layer: LackingLayer, origin: str, graph: Graph, left: Sequence[str]) -> AttnError:
     scope = graph.scopes.get(layer.path)
-    names = ", ".join(quoted(name) for name in left[:3]) + (", …" if len(left) > 3 else "")
+    names = first_of(left, 3)
     several_left = f"{len(left)} tensors" if len(left) > 1 else "a tensor"
     return error(
         "E0605",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attndsl.diagnostics import did_you_mean, error, quoted
+from attndsl.diagnostics import did_you_mean, error, first_of, quoted
 from attndsl.lazy import Array
 from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
 
@@ -108,7 +108,7 @@ def _locate(path: Path) -> Path:
         raise error(
             "E0601",
             f"{path} has several safetensors files and no {INDEX}",
-            note="they are " + ", ".join(single[:4]) + (", …" if len(single) > 4 else ""),
+            note=f"they are {first_of(single, 4)}",
             help=f"name one of them: {path / single[0]}",
         )
     for name in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from attndsl.diagnostics import AttnError, Diagnostic, error, is_heard, quoted, warn, warning
+from attndsl.diagnostics import AttnError, Diagnostic, error, first_of, is_heard, warn, warning
 from attndsl.lazy import Array, np
 from attndsl.records import replace
 
@@ -66,7 +66,6 @@ def several(found: list[tuple[str, AttnError]]) -> list[Diagnostic]:
     diagnostics = [d for _, each in found[:MOST_SHOWN] for d in each.diagnostics]
     rest = [name for name, _ in found[MOST_SHOWN:]]
     if rest:
-        names = ", ".join(quoted(name) for name in rest[:3]) + (", …" if len(rest) > 3 else "")
-        more = f"and {len(rest)} more like this: {names}"
+        more = f"and {len(rest)} more like this: {first_of(rest, 3)}"
         diagnostics[-1] = replace(diagnostics[-1], notes=(*diagnostics[-1].notes, more))
     return diagnostics

@@ -12,7 +12,7 @@ from typing import Any
 
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import TOKENIZER_FILE, Streamer, begins_word, ends_sentence, save_special
-from attndsl.diagnostics import did_you_mean, error
+from attndsl.diagnostics import did_you_mean, error, first_of
 from attndsl.lazy import Array, np
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_text
@@ -83,7 +83,7 @@ class Published:
             raise error(
                 "E0717",
                 f"the tokenizer `{name}` has no special token `{wanted}`",
-                note=f"its special tokens: {_listed(added)}" if added else "it has no special tokens",
+                note=f"its special tokens: {first_of(added, 12)}" if added else "it has no special tokens",
                 help=(
                     *did_you_mean(wanted, added),
                     f"name what it has, such as `--set special.{role}={example}`",
@@ -270,11 +270,6 @@ def read_published(path: Path, kind: str = "file", special: SpecialTokens | None
                 "E0707", f"`{path}` is not a tokenizer file: it is not UTF-8 text", help=f"give a `{TOKENIZER_FILE}`"
             ) from None
     return Published(text, kind, str(path), special)
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:most])
-    return shown if len(names) <= most else f"{shown}, … ({len(names):,})"
 
 
 def package(what: str) -> Any:
