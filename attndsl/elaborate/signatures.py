@@ -282,11 +282,19 @@ def _match_axis(
                 other=declared,
                 note=_now(inner, expected.size, outer.size),
                 help=f"write `{name}={outer.name}`"
-                if known.value.axis is None and name in (p.name.text for p in block.hyperparameters)
+                if name in (p.name.text for p in block.hyperparameters) and declared.span == _first(block, name)
                 else (*_one_size(expected.size, outer.size, inner), *_handed_on(given, outer, before, bound, inner)),
             )
     _match_size(term.size, outer, block, inner, given, declared)
     return outer
+
+
+def _first(block: tree.Declared, name: str) -> Span | None:
+    """The first of the tensors that have an axis of this name."""
+    types = ((parameter.span, parameter.type) for parameter in block.tensors if parameter.type is not None)
+    return next(
+        (at for at, type in types if name in [term.size.span.text for term in type.axes.terms if term.size]), None
+    )
 
 
 def _in_groups(missing: Sequence[Axis], lacking: Sequence[Axis], frame: Frame) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def test_files_that_do_not_fit_are_told(attndsl, folder):
     given = (*run, "--state-in", "kept.states")
     told(attndsl(*given, "--size", "B=3,T=1"), "E0815", "the state `total` is [2, 3], and must be [3, 3]")
     told(attndsl(*given, "--seed", 1), "E0815", "were made with other parameters")
-    told(attndsl(*given, "--set", "width=4"), "E0815", "of another model", '"width": 3', '"width": 4')
+    told(attndsl(*given, "--set", "width=4"), "E0815", "of another model", "(width = 3)", "(width = 4)")
     told(attndsl("run", "plain.attn", "--state-in", "kept.states"), "`Plain` has none")
     told(attndsl("run", "plain.attn", "--state-out", "kept.states"), "`Plain` has none")
     told(attndsl(*run, "--state-in", "no.states"), "E0815", "cannot be read", "No such file")
