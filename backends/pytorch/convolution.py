@@ -89,14 +89,15 @@ def _beyond(window: Windows) -> Size:
 def lower_convolution(site: Site) -> Expr:
     op, (x, kernel, *_) = site.op, site.types
     batch = tuple(axis for axis in x.axes if axis not in (*op.given, *op.slid))
-    image = _merged(site.floating(0), x.axes, (*([batch] if batch else []), op.given, *_alone(op.slid)))
-    image, options = _transposed_options(site, image) if op.transposed else _options(site, image)
+    image = _merged(_padded(site), x.axes, (*([batch] if batch else []), op.given, *_alone(op.slid)))
+    options = _transposed_options(site) if op.transposed else _options(site)
     sides = (*op.groups, *op.channels), op.brought
     if not op.transposed:
         sides = (*op.groups, *op.brought), op.channels
     weight = _merged(site.floating(1), kernel.axes, (*sides, *_alone(op.offsets)))
     operands = [image.text, weight.text, *_bias(site), *options]
-    name = f"F.conv{'_transpose' if op.transposed else ''}{len(op.windows)}d"
+    name = f"conv{'_transpose' if op.transposed else ''}{len(op.windows)}d"
+    name = site.function.helper(name) if len(op.windows) == 1 else f"F.{name}"
     if site.node.output in site.function.wide:
         y = function(site.function.helper("wide_call"), name, *operands)
     else:
@@ -142,26 +143,35 @@ def _parted(site: Site, y: Expr, parts: Sequence[tuple[Axis, ...]]) -> Expr:
     return y
 
 
-def _options(site: Site, image: Expr) -> tuple[Expr, list[str]]:
-    """The image, padded where the two sides are padded differently, and the options of the call."""
+def _padded(site: Site) -> Expr:
+    """x, padded where the two sides are padded differently, which torch does not do. Padded as it lies: of fewer than
+    four axes `F.pad` keeps no other order."""
+    x, windows = site.floating(0), {window.axis: window for window in site.op.windows}
+    if site.op.transposed or not _lopsided(site):
+        return x
+    size, sides = site.function.size, []
+    for axis in reversed(site.types[0].axes):
+        window = windows.pop(axis, None)
+        sides += [size(window.before).text, size(window.after).text] if window else ["0", "0"]
+        if not windows:
+            break
+    return function("F.pad", x.text, f"({', '.join(sides)})")
+
+
+def _options(site: Site) -> list[str]:
     windows: tuple[Windows, ...] = site.op.windows
-    padding = [window.before for window in windows]
-    if any(window.before != window.after for window in windows):
-        size = site.function.size
-        sides = [size(side).text for window in reversed(windows) for side in (window.before, window.after)]
-        image, padding = function("F.pad", image.text, f"({', '.join(sides)})"), [ZERO] * len(windows)
-    return image, _given(
+    return _given(
         site,
         stride=([window.stride for window in windows], ONE),
-        padding=(padding, ZERO),
+        padding=([ZERO if _lopsided(site) else window.before for window in windows], ZERO),
         dilation=([window.dilation for window in windows], ONE),
         groups=([product(site.op.groups)], ONE),
     )
 
 
-def _transposed_options(site: Site, image: Expr) -> tuple[Expr, list[str]]:
+def _transposed_options(site: Site) -> list[str]:
     windows: tuple[Windows, ...] = site.op.windows
-    return image, _given(
+    return _given(
         site,
         stride=([window.stride for window in windows], ONE),
         padding=([ZERO if _lopsided(site) else window.before for window in windows], ZERO),
@@ -172,7 +182,7 @@ def _transposed_options(site: Site, image: Expr) -> tuple[Expr, list[str]]:
 
 
 def _lopsided(site: Site) -> bool:
-    """Whether more is cut off at one end than at the other, which torch does not do."""
+    """Whether more is padded, or cut off, at one end than at the other, which torch does not do."""
     return any(window.before != window.after for window in site.op.windows)
 
 

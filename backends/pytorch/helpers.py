@@ -18,6 +18,16 @@ def {kernel}(x: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
 '''
 
 
+def _along_one_axis(name: str) -> str:
+    """A function that is `F.NAME1d`."""
+    return f'''
+def {name}1d(x: Tensor, kernel: Tensor, bias: Tensor | None = None, **options) -> Tensor:
+    """`F.{name}1d` over pictures one high: an x whose channels lie last in memory is read as it is, and not copied."""
+    pads = {{name: (0, options.pop(name)) for name in ("padding", "output_padding") if name in options}}
+    return F.{name}2d(x.unsqueeze(-2), kernel.unsqueeze(-2), bias, **options, **pads).squeeze(-2)
+'''
+
+
 # Functions by name. Texts, not code: the file that uses one must stand without attndsl.
 FUNCTIONS: dict[str, str] = {
     "softmax": '''
@@ -162,6 +172,8 @@ def grouped_linear(x: Tensor, table: Tensor, index: Tensor, ordered: bool = Fals
     order = index.argsort(stable=True)
     return rows_by_group(x[order], table, index[order])[order.argsort()]
 ''',
+    "conv1d": _along_one_axis("conv"),
+    "conv_transpose1d": _along_one_axis("conv_transpose"),
     "wide_call": '''
 def wide_call(function, x: Tensor, *operands: Tensor, **options) -> Tensor:
     """A sum of products that autocast leaves in its operands' precision."""

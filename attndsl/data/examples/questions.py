@@ -30,21 +30,27 @@ def questions_table(count: int) -> Table:
     """`count` rows, drawn by a counter: columns `question`, `context` (the answer among some of the sentences around
     it), `answer` (a sentence of a docstring), `start` (the character of the context at which it begins) and `group`,
     the docstring: what is held out is asked of texts that were never seen. All questions are asked before one is asked
-    again, in other words and of other sentences."""
+    again, in other words, of other sentences, and with the name of another argument: who answers must look for the name
+    and cannot know by heart where it stood."""
     known = _described_arguments()
-    before, behind, forms = (
-        integers(_PURPOSE, what, below=below, count=count).tolist() for what, below in enumerate((4, 4, len(FORMS)))
+    names = sorted({argument for argument, _, _ in known})
+    before, behind, forms, renamed = (
+        integers(_PURPOSE, what, below=below, count=count).tolist()
+        for what, below in enumerate((4, 4, len(FORMS), len(names)))
     )
     rows: dict[str, list[Any]] = {name: [] for name in ("question", "context", "answer", "start", "group")}
     for row in range(count):
         argument, sentences, place = known[row % len(known)]
+        docstring = " ".join(sentences)
+        if row >= len(known) and not _names(docstring, names[renamed[row]]):
+            argument, sentences = names[renamed[row]], _renamed(sentences, argument, names[renamed[row]])
         first, last = _around(sentences, place, before[row], behind[row])
         kept = sentences[first:last]
         rows["question"].append(FORMS[forms[row]].format(argument))
         rows["context"].append(" ".join(kept))
         rows["answer"].append(sentences[place])
         rows["start"].append(sum(len(sentence) + 1 for sentence in kept[: place - first]))
-        rows["group"].append(" ".join(sentences))
+        rows["group"].append(docstring)
     return Table(rows, "`example:questions`")
 
 
@@ -69,10 +75,17 @@ def _described(path: Path) -> Iterator[tuple[str, list[str], int]]:
         if isinstance(node, _Documented) and (text := ast.get_docstring(node)):
             sentences = sentences_of(text)
             for argument in _arguments(node) if len(sentences) > 1 else ():
-                named = re.compile(rf"\b{re.escape(argument)}\b")
-                places = [place for place, sentence in enumerate(sentences) if named.search(sentence)]
+                places = [place for place, sentence in enumerate(sentences) if _names(sentence, argument)]
                 if len(places) == 1 and len(sentences[places[0]]) > len(argument) + 10:
                     yield argument, sentences, places[0]
+
+
+def _names(text: str, argument: str) -> bool:
+    return re.search(rf"\b{re.escape(argument)}\b", text) is not None
+
+
+def _renamed(sentences: Sequence[str], argument: str, other: str) -> list[str]:
+    return [re.sub(rf"\b{re.escape(argument)}\b", other, sentence) for sentence in sentences]
 
 
 def _arguments(node: _Documented) -> list[str]:
