@@ -91,9 +91,11 @@ def _contraction(left: Axes, right: Axes, out: Axes) -> tuple[Places, Places, in
     )
 
 
-def contract(left: Array, left_axes: Axes, right: Array, right_axes: Axes, out: Axes) -> Array:
+def contract(
+    left: Array, left_axes: Axes, right: Array, right_axes: Axes, out: Axes, into: Array | None = None
+) -> Array:
     """The sum of products over the axes that both sides have and `out` lacks, laid out as `out`: one batched matrix
-    product. The result is a fresh array, transposed where the order asks for it."""
+    product. The result is a fresh array, transposed where the order asks for it, or `into`."""
     left_order, right_order, batch, rows, columns, out_order = _contraction(left_axes, right_axes, out)
     left, right = left.transpose(left_order), right.transpose(right_order)
     summed = left.ndim - batch - rows
@@ -103,12 +105,18 @@ def contract(left: Array, left_axes: Axes, right: Array, right_axes: Axes, out: 
     inner = _count(right_shape[batch : batch + summed])
     a = left.reshape(*batch_shape, _count(left_shape[batch : batch + rows]), inner)
     b = right.reshape(*batch_shape, inner, _count(right_shape[batch + summed :]))
+    if into is not None and into.flags.c_contiguous and out_order == tuple(range(into.ndim)) and (rows or columns):
+        np.matmul(_for_blas(a), _for_blas(b), out=into.reshape(*a.shape[:-1], b.shape[-1]))
+        return into
     if batch and not rows and not columns:
         result = (a[..., 0, :] * b[..., 0]).sum(-1)  # a product of single rows is quicker without BLAS
     else:
         result = np.matmul(_for_blas(a), _for_blas(b))
     found: Array = result.reshape(shape).transpose(out_order)
-    return found
+    if into is None:
+        return found
+    into[...] = found
+    return into
 
 
 def _count(shape: tuple[int, ...]) -> int:

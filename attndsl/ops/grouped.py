@@ -61,7 +61,7 @@ class GroupedDot(Fused):
         made, outside = self._rows(call, call.output, np.empty(call.shape(call.output), call.float_dtype))
         entries, within = self._entries(call, table)
         for entry, chosen in self._groups(call, index):
-            made[chosen] = contract(rows[chosen], inside, entries[entry], within, outside)
+            _set(made, chosen, rows[chosen], inside, entries[entry], within, outside)
         return self._whole(call, call.output, made)
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
@@ -73,9 +73,9 @@ class GroupedDot(Fused):
         for_table = np.zeros(entries.shape, entries.dtype) if call.needs(1) else None
         for entry, chosen in self._groups(call, index):
             if for_rows is not None:
-                for_rows[chosen] = contract(coming[chosen], outside, entries[entry], within, inside)
+                _set(for_rows, chosen, coming[chosen], outside, entries[entry], within, inside)
             if for_table is not None:
-                for_table[entry] = contract(rows[chosen], inside, coming[chosen], outside, within)
+                _set(for_table, entry, rows[chosen], inside, coming[chosen], outside, within)
         if for_table is not None:
             for_table = np.moveaxis(for_table, 0, call.inputs[1].index(self.group))
         return (None if for_rows is None else self._whole(call, call.inputs[0], for_rows), for_table, None)
@@ -114,6 +114,22 @@ class GroupedDot(Fused):
         for entry, (start, end) in enumerate(zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True)):
             if start < end:
                 yield entry, slice(start, end) if order is None else order[start:end]
+
+
+def _set(
+    target: Array,
+    at: int | slice | Array,
+    left: Array,
+    left_axes: tuple[Axis, ...],
+    right: Array,
+    right_axes: tuple[Axis, ...],
+    out: tuple[Axis, ...],
+) -> None:
+    """Write a product to a part of `target`, without a copy where that part lies together."""
+    if isinstance(at, (int, slice)):
+        contract(left, left_axes, right, right_axes, out, into=target[at])
+    else:
+        target[at] = contract(left, left_axes, right, right_axes, out)
 
 
 def matches(dot: Dot, x: Type, take: Op, table: Type, index: Type) -> str | None:

@@ -107,6 +107,11 @@ def padded(layer, x: Tensor, valid: Tensor, h: Tensor, *others: Tensor) -> tuple
     "gru": _recurrent("gru", "GRU"),
     "rnn_tanh": _recurrent("rnn_tanh", "RNN"),
     "rnn_relu": _recurrent("rnn_relu", "RNN"),
+    "turned": '''
+def turned(matrix: nn.Parameter) -> nn.Parameter:
+    """The same with its columns together in memory, as a kernel reads it that would else copy it in every call."""
+    return nn.Parameter(matrix.detach().mT.contiguous().mT)
+''',
     "int_power": '''
 def int_power(base: Tensor, exponent: Tensor) -> Tensor:
     """A power of whole numbers, which a negative one is not."""

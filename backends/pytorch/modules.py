@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from attndsl.addresses import Box, Indices, intersection
 from attndsl.backends.pytorch.expressions import Expr
@@ -65,11 +65,12 @@ class RepeatForm:
 
 @dataclass(eq=False)
 class Layers:
-    """Writes constructors. `kinds` has the class of each layer that is called as one; `loops` the repeats by their
-    addresses."""
+    """Writes constructors. `kinds` has the class of each layer that is called as one, `turned` the addresses of
+    matrices whose columns lie together in memory; `loops` the repeats by their addresses."""
 
     graph: Graph
     kinds: Mapping[str, tuple[str, tuple[str, ...]]]
+    turned: Collection[str]
     size: Callable[[Type], list[str]]
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
@@ -164,7 +165,8 @@ class Layers:
 
     def initial(self, info: ParameterInfo) -> str:
         """A new parameter with its first values."""
-        return Start(info, self.graph.sizes, self._index, self.lower, self.size, self.helper).parameter()
+        made = Start(info, self.graph.sizes, self._index, self.lower, self.size, self.helper).parameter()
+        return f"{self.helper('turned')}({made})" if info.address in self.turned else made
 
     def _index(self, loop: int) -> str:
         return self.fixed.get(loop) or index_name(loop)

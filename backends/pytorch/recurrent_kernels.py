@@ -37,6 +37,20 @@ class KernelOutput(Op):
     place: int
 
 
+def turned_parameters(body: Region) -> frozenset[str]:
+    """The addresses of the matrices that kernels read transposed."""
+    makers = {value: node for node in body.walk() for value in node.outputs}
+
+    def made(reader: Node, kind: type[Op]) -> Iterator[Node]:
+        makes = (makers.get(value) for value in reader.inputs)
+        return (node for node in makes if node is not None and isinstance(node.op, kind))
+
+    kernels = [node for node in body.walk() if isinstance(node.op, RecurrentKernel)]
+    moved = [node for kernel in kernels for node in made(kernel, ops.Transpose)]
+    read = [node.op for each in moved for node in made(each, ops.Parameter)]
+    return frozenset(op.address for op in read if isinstance(op, ops.Parameter))
+
+
 def lower_kernel(site: Site) -> Expr:
     kernel, texts = site.function.helper(site.op.kind), [argument.text for argument in site.arguments]
     return function(site.function.helper("padded"), kernel, *texts) if site.op.masked else function(kernel, *texts)

@@ -16,6 +16,7 @@ from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter_tree
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.recurrent_kernels import turned_parameters
 from attndsl.backends.pytorch.site import Site
 from attndsl.backends.pytorch.specialize import any_op, specialize
 from attndsl.backends.pytorch.taps import tapped_values
@@ -98,7 +99,10 @@ class File:
                 "wide",
             }
         )
-        self.layers = Layers(graph, specialized.layers, self._shape, self.helper, self._layer_class, self._lower)
+        turned = turned_parameters(self.body)
+        self.layers = Layers(
+            graph, specialized.layers, turned, self._shape, self.helper, self._layer_class, self._lower
+        )
 
     # ------------------------------------------------------------ what functions ask for
 

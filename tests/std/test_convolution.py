@@ -135,6 +135,29 @@ def test_ends_that_are_padded_differently() -> None:
     )
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "call",
+    [
+        "conv(x, 5, 3, pad=1)",
+        "conv(x, 5, 4, stride=2)",
+        "conv_transpose(x, 5, 4, stride=2, pad=1)",
+    ],
+)
+def test_a_sequence_whose_channels_are_last_is_read_without_a_copy(call: str) -> None:
+    """Only the kernel, which torch wants in another order, is laid out anew."""
+    import torch
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    module = TorchProgram(written(ONE.format(call=call))).module
+    x = torch.randn(3, 50, 4)
+    with torch.no_grad(), torch.profiler.profile(record_shapes=True) as seen:
+        module(x)
+    copies = [event.input_shapes[0] for event in seen.events() if event.name == "aten::clone"]
+    assert not [shape for shape in copies if 3 in shape and 4 in shape and len(shape) in (3, 4) and max(shape) > 40]
+
+
 #: size, stride, pad, dilation, extra, groups
 TRANSPOSED = [(3, 1, 0, 1, 0, 1), (4, 2, 1, 1, 0, 1), (3, 2, 1, 1, 1, 2), (2, 3, 0, 1, 2, 1), (3, 1, 1, 2, 0, 4)]
 
