@@ -35,7 +35,7 @@ def run(args: Any) -> int:
     from attndsl.runs.record import open_record
     from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
-    trained = load_run(args.run)
+    trained, left = load_run(args.run), ()
     if args.to == "safetensors":
         from attndsl.cli.paths import checked
 
@@ -45,12 +45,14 @@ def run(args: Any) -> int:
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         labels = trained.facts.get("labels") or ()
-        export_huggingface(
+        left = export_huggingface(
             args.path, trained.graph, trained.weights, section,
             labels=labels, ids=_ids(trained), tokenizer=_tokenizer(trained), force=args.force,
         )  # fmt: skip
     size = f"{trained.graph.parameter_count:,} parameters"
     print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
+    for address in left:
+        print(f"left out: the state `{address}`, which has no name in {args.to}")
     return 0
 
 

@@ -41,7 +41,7 @@ from attndsl.elaborate.values import (
     kind_of,
     shown,
 )
-from attndsl.graph import Graph, InputInfo, OutputInfo, Region, StateInfo
+from attndsl.graph import Graph, InputInfo, OutputInfo, Region, StateInfo, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.verify import verify
 from attndsl.records import replace
@@ -222,9 +222,11 @@ class Elaborator(Elaboration):
 
 
 def _poison(statement: tree.Statement, frame: Frame) -> None:
-    """Let the names that a failed statement would have bound say nothing further."""
-    for name in statements.bound_names(statement):
-        if name.text not in frame.names or not isinstance(statement, (tree.Repeat, tree.Scan)):
+    """Let what a failed statement leaves in doubt say nothing further."""
+    for name in statements.doubtful_names(statement, frame):
+        known = frame.names.get(name.text)
+        loops = isinstance(statement, (tree.Repeat, tree.Scan))
+        if known is None or not (loops and isinstance(known.value, Value)):  # a tensor that is carried keeps its type
             frame.poison(name.text, name.span)
     if isinstance(statement, (tree.Return, tree.Emit)):
         raise Poisoned

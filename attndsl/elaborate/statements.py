@@ -43,6 +43,15 @@ def bound_names(statement: tree.Statement) -> list[tree.Identifier]:
     return []
 
 
+def doubtful_names(statement: tree.Statement, frame: Frame) -> list[tree.Identifier]:
+    """The names of which nothing further should be said where a statement failed: those that it would have bound, and
+    the values of which something was required that does not hold. What follows relies on it."""
+    if not isinstance(statement, tree.RequireDecl):
+        return bound_names(statement)
+    read = (part for part in _parts(statement.condition) if isinstance(part, tree.Name))
+    return [tree.Identifier(name.span, name.text) for name in read if name.text in frame.names]
+
+
 def assigned_names(statement: tree.Statement) -> list[tree.Identifier]:
     """The names that plain assignment gives a value: what a repeat may carry."""
     if isinstance(statement, tree.If):

@@ -76,10 +76,11 @@ def export_huggingface(
     ids: Mapping[str, int] | None = None,
     tokenizer: str | None = None,
     force: bool = False,
-) -> None:
+) -> tuple[str, ...]:
     """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
     `labels` are the names of a classifier's classes, `ids` further keys of the configuration with tokens in them
-    (`{"pad_token_id": 0}`), `tokenizer` the text of a `tokenizer.json`, which is written beside.
+    (`{"pad_token_id": 0}`), `tokenizer` the text of a `tokenizer.json`, which is written beside. Gives the addresses of
+    the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
     these files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
@@ -104,6 +105,9 @@ def export_huggingface(
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
     _write_folder(target, config, published, tokenizer)
+    written = {address for item in items for address, _ in item.form.leaves()}
+    kept = [(info.address, arrays.keys() & set(info.addresses())) for info in graph.shared_states]
+    return tuple(address for address, found in kept if found - written)
 
 
 def _check_target(target: Path, force: bool) -> None:

@@ -249,3 +249,24 @@ def test_inside_layers_that_are_shared_and_repeated() -> None:
     assert "h.1.own.level.0.b.1.mlp.up.weight" in addresses
     assert model.compare(sizes={"B": 2, "T": 3}, gradients=True).ok
     assert set(model.torch().state_dict()) == set(addresses)
+
+
+def test_what_relies_on_what_was_required_says_nothing_further() -> None:
+    text = """model M(depth=3, hidden=4) {
+  require depth > 3 else "only the layers behind the third are joined"
+  input x: [B, hidden]
+  half = hidden / (depth - 3)
+  parts = []
+  unrolled repeat layer in half {
+    parts = parts + [linear(x, hidden)]
+  }
+  output y = stack(parts, over=part)
+  output z = x + range(B)
+}
+"""
+    with pytest.raises(AttnError) as raised:
+        elaborate(open_text(text), {"depth": 2})
+    assert [each.code for each in raised.value.diagnostics] == ["E0210"]
+    with pytest.raises(AttnError) as raised:
+        elaborate(open_text(text.replace("range(B)", "missing")), {"depth": 2})
+    assert [each.code for each in raised.value.diagnostics] == ["E0210", "E0101"], "what does not is still said"

@@ -154,6 +154,28 @@ model M(width=16) {{
     np.testing.assert_allclose(found["placed"], turned(x, pairs, rates(length), place, gain)[:, :3], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        "linear_rope(4)",
+        "ntk_rope(3, 20)",
+        "yarn(8, 400)",
+        "llama3_rope(8, 1, 4, 100)",
+        f"longrope({SHORT}, {LONG}, 20, 4)",
+    ],
+)
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_scaled_rotary_of_nothing(scaling: str, shape: tuple[int, int]) -> None:
+    text = f"""
+model M(width=16) {{
+  input x: float[B, T, width]
+  input place: int[B, T]
+  output y = rotary(x, scaling={scaling}, at=place)
+}}
+"""
+    assert meaning(text, {"x": drawn(*shape, 16), "place": np.zeros(shape, int)})["y"].shape == (*shape, 16)
+
+
 def slopes(heads: int) -> list[float]:
     """As the authors of ALiBi compute them: recursively, from the powers of two below."""
     power = 2 ** (heads.bit_length() - 1)

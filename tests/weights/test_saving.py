@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import attndsl
 from attndsl.diagnostics import AttnError
 from attndsl.weights import export_huggingface, save_weights
 from tests.weights.models import GPT2, arrays_for, codes, gpt2_graph, section_of
@@ -79,3 +80,25 @@ def test_only_the_models_own_parameters_are_saved(tmp_path: Path) -> None:
             write()
         assert sorted(codes(raised.value)) == ["E0605", "E0606", "E0607", "E0608"]
         assert not os.listdir(tmp_path)
+
+
+STATES = """
+model M(width=3) {
+  input x: [B, width]
+  state centre: [width] = zeros
+  state spread: [width] = ones
+  centre <- mean(x, over=B) if training else centre
+  spread <- max(x, over=B) if training else spread
+  output y = layer_norm((x - centre) / spread) as norm
+}
+
+weights M from huggingface { "norm." <-> layer_norm(norm), "centre" <-> centre }
+"""
+
+
+def test_states_without_a_published_name_are_said_to_be_left_out(tmp_path: Path) -> None:
+    section, graph = section_of(STATES), attndsl.parse(STATES).graph
+    arrays = arrays_for(graph)
+    assert export_huggingface(tmp_path, graph, arrays, section) == (), "no training has made any"
+    trained = arrays | {"centre": np.ones(3, np.float32), "spread": np.ones(3, np.float32)}
+    assert export_huggingface(tmp_path, graph, trained, section) == ("spread",)
