@@ -12,6 +12,7 @@ from attndsl.elaborate.values import ArrowValue, CompileTimeValue, Evaluated, Se
 from attndsl.graph import FLOAT, INT, Axis, Initializer
 from attndsl.sizes import Size
 from attndsl.syntax import tree
+from attndsl.values import List
 
 
 def concat(g: PrimitiveCall) -> CompileTimeValue:
@@ -19,14 +20,16 @@ def concat(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.arrow("a name for the joined axis", "`over=[M, T] -> S`", target=1)
     filled = any(isinstance(p.value, Initializer) for p in g.positional)
     parts = list(g.positional) if filled else [lift(p, g.frame) for p in g.positional]
-    if len(arrow.source.terms) not in (1, len(parts)):
+    terms = _listed(arrow.source.terms, g)
+    if len(terms) == 1 and terms is arrow.source.terms:
+        terms *= len(parts)
+    if len(terms) != len(parts):
         raise error(
             "E0104",
-            f"{len(parts)} operands are joined over {len(arrow.source.terms)} axes",
+            f"{len(parts)} operands are joined over {len(terms)} axes",
             over.span,
             help="name one axis for each operand",
         )
-    terms = arrow.source.terms * (len(parts) if len(arrow.source.terms) == 1 else 1)
     if filled:
         axes_filled = tuple(axis_of(term, g.frame) for term in terms)
         total = sum((a.size for a in axes_filled), Size.of(0))
@@ -82,6 +85,17 @@ def stack(g: PrimitiveCall) -> CompileTimeValue:
     return g.emit(ops.Concat((one,) * len(parts), axis), *full)
 
 
+def _listed(terms: tuple[tree.AxisTerm, ...], g: PrimitiveCall) -> tuple[tree.AxisTerm, ...]:
+    """The axes that are written on one side of an arrow; a list stands for its elements."""
+    (name, *others) = (term.size for term in terms)
+    known = g.frame.lookup(name.text) if isinstance(name, tree.Name) and not others else None
+    if known is not None and isinstance(known.value, List) and terms[0].name is None:
+        span, count = terms[0].span, len(known.value.values)
+        entries = [(tree.SubscriptEntry(span, index=tree.Number(span, i)),) for i in range(count)]
+        return tuple([tree.AxisTerm(span, None, tree.Subscript(span, name, entry)) for entry in entries])
+    return terms
+
+
 def _joined(term: tree.AxisTerm, total: Size, earlier: Size, g: PrimitiveCall) -> Axis:
     """The axis that a concatenation makes. A new name is bound to the summed size, and its positions count from where
     the last operand starts; an axis that exists already (`2 * width`) is that axis, and counts from 0."""
@@ -98,7 +112,7 @@ def split(g: PrimitiveCall) -> CompileTimeValue:
     arrow = g.arrow("the axes of the parts", "`over=S -> [M, T]`", source=1)
     tensor, start = g.tensor(0), Size.of(0)
     axis = axis_of(arrow.source.terms[0], g.frame, (g.type(0),), known=True)
-    targets = [axis_of(t, g.frame) for t in arrow.target.terms]
+    targets = [axis_of(t, g.frame) for t in _listed(arrow.target.terms, g)]
     total = sum((t.size for t in targets), Size.of(0))
     g.frame.require("==", total, axis.size, g.span, "E0206", (_PARTS,))
     parts = []

@@ -134,6 +134,41 @@ def test_lists_that_double_are_refused_at_once(text: str) -> None:
     assert time.process_time() - start < 1
 
 
+def test_a_list_of_sizes_is_joined_over_and_split_into() -> None:
+    text = """model M(sizes=[2, 1, 5], width=8) {
+  input x: [B, width]
+  a, b, c = split(x, over=width -> sizes)
+  parts = []
+  lengths = []
+  repeat i, size in sizes {
+    parts = parts + [x[width<size] * (i + 1)]
+    lengths = lengths + [size]
+  }
+  output y = concat(parts, over=lengths -> joined)
+  output z = concat(a, b, c, over=sizes -> width) - x
+}
+"""
+    x = np.arange(16.0).reshape(2, 8)
+    found = attndsl.parse(text).run({"x": x}, backend="numpy")
+    np.testing.assert_array_equal(found["y"], np.concatenate([x[:, :2], 2 * x[:, :1], 3 * x[:, :5]], 1))
+    assert not found["z"].any()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "code", "message"),
+    [
+        ("[4, 4]", "E0104", "3 operands are joined over 2 axes"),
+        ("[2, 1, width]", "E0203", "is not an axis of the other operands"),
+        ("[]", "E0104", "3 operands are joined over 0 axes"),
+    ],
+)
+def test_a_list_of_sizes_fits_what_is_joined(sizes: str, code: str, message: str) -> None:
+    text = "model M(width=8) {\n  input x: [B, width]\n  a, b, c = split(x, over=width -> [2, 1, 5])\n"
+    with pytest.raises(attndsl.AttnError, match=message) as raised:
+        graph(f"{text}  s = {sizes}\n  output y = concat(a, b, c, over=s -> joined)\n}}\n")
+    assert raised.value.diagnostics[0].code == code
+
+
 def test_a_list_of_tensors_is_not_compared() -> None:
     with pytest.raises(attndsl.AttnError, match="this one holds tensors"):
         graph("model M() {\n  input x: [B]\n  output y = x if [x] == [x] else -x\n}\n")
