@@ -88,7 +88,8 @@ def _applied(
         positional = [*first, *primitive.positional, *later]
         keywords = {**primitive.keywords, **keywords}
     low, high = rule.operands
-    positional = _of_a_list(primitive.name, rule, positional)
+    listed = _of_a_list(primitive.name, rule, positional)
+    positional = positional if listed is None else listed
     if len(positional) > high:
         raise error(
             "E0104",
@@ -98,7 +99,7 @@ def _applied(
             help=_surplus(primitive.name, positional, keywords, high)
             or (option_advice(span, "dim", frame) if "over" in rule.keywords and "over" not in keywords else ()),
         )
-    if len(positional) < low:
+    if len(positional) < low and listed is None:
         if not positional and not keywords and low:
             raise error("E0103", f"`{primitive.name}` needs {low} operand{'s' if low != 1 else ''}", span)
         parts = parts_of((a.value for a in (*positional, *keywords.values())), span)
@@ -106,16 +107,14 @@ def _applied(
     return rule.build(PrimitiveCall(primitive.name, tuple(positional), dict(keywords), frame, span))
 
 
-def _of_a_list(name: str, rule: CallRule, positional: Sequence[Evaluated]) -> Sequence[Evaluated]:
-    """The elements of a list, where it is all that is given to what takes any number of operands."""
-    low, high = rule.operands
-    listed = as_list(positional[0].value) if high > 3 and len(positional) == 1 else None
+def _of_a_list(name: str, rule: CallRule, positional: Sequence[Evaluated]) -> Sequence[Evaluated] | None:
+    """The elements of a list, be it only one, where it is all that is given to what takes any number of operands."""
+    listed = as_list(positional[0].value) if rule.operands[1] > 3 and len(positional) == 1 else None
     if listed is None:
-        return positional
+        return None
     given = positional[0].span
-    if len(listed.values) < low:
-        what = f"`{name}` takes {low} or more, and this is {describe(listed)}"
-        raise error("E0104", what, given)
+    if not listed.values:
+        raise error("E0104", f"`{name}` takes 1 or more, and this is {describe(listed)}", given)
     return [Evaluated(value, given) for value in listed.values]
 
 

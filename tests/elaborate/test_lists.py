@@ -150,6 +150,10 @@ def test_a_list_of_sizes_is_joined_over_and_split_into() -> None:
 """
     x = np.arange(16.0).reshape(2, 8)
     found = attndsl.parse(text).run({"x": x}, backend="numpy")
+    one = attndsl.parse(
+        text.replace("a, b, c =", "_, _, _ =").replace("concat(a, b, c, over=sizes", "concat([x], over=width")
+    )
+    assert not one.run({"x": x}, backend="numpy")["z"].any(), "a list may have one element"
     np.testing.assert_array_equal(found["y"], np.concatenate([x[:, :2], 2 * x[:, :1], 3 * x[:, :5]], 1))
     assert not found["z"].any()
 

@@ -200,7 +200,7 @@ def test_what_counts_for_each_layer_around_it() -> None:
         ("unrolled repeat k in 9000 { x += x |> layer_norm |> mlp(8) }", "the body of `k` is written out 9,000 times"),
         ("unrolled repeat k in 10 ^ 9 { }", "the body of `k` is written out 1,000,000,000 times"),
         ("x *= sum([x])", "`sum` takes a list of numbers, but this one holds a tensor float[B, T, width]"),
-        ("x = concat([x], over=[T] -> S)", "`concat` takes 2 or more, and this is a list of 1 element"),
+        ("x = concat([], over=[T] -> S)", "`concat` takes 1 or more, and this is a list of 0 elements"),
         ("x = stack([], over=S)", "`stack` takes 1 or more, and this is a list of 0 elements"),
         ("y = repeat k in [] { emit x }", "nothing is emitted: the body of `k` is written out 0 times"),
         ("x *= max([relu])", "`max` takes a list of numbers, but this one holds the block `relu`"),
