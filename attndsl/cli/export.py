@@ -35,7 +35,8 @@ def run(args: Any) -> int:
     from attndsl.runs.record import open_record
     from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
-    trained, left = load_run(args.run), ()
+    trained = load_run(args.run)
+    left: tuple[str, ...] = ()
     if args.to == "safetensors":
         from attndsl.cli.paths import checked
 

@@ -87,9 +87,11 @@ def stack(g: PrimitiveCall) -> CompileTimeValue:
 
 def _listed(terms: tuple[tree.AxisTerm, ...], g: PrimitiveCall) -> tuple[tree.AxisTerm, ...]:
     """The axes that are written on one side of an arrow; a list stands for its elements."""
-    (name, *others) = (term.size for term in terms)
-    known = g.frame.lookup(name.text) if isinstance(name, tree.Name) and not others else None
-    if known is not None and isinstance(known.value, List) and terms[0].name is None:
+    name = terms[0].size
+    if len(terms) > 1 or terms[0].name is not None or not isinstance(name, tree.Name):
+        return terms
+    known = g.frame.lookup(name.text)
+    if known is not None and isinstance(known.value, List):
         span, count = terms[0].span, len(known.value.values)
         entries = [(tree.SubscriptEntry(span, index=tree.Number(span, i)),) for i in range(count)]
         return tuple([tree.AxisTerm(span, None, tree.Subscript(span, name, entry)) for entry in entries])
