@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
+from tests.training.objective_models import PAIR, PICTURES, SPEC, SPELLED, TOWERS, Go
 
 A_TEXT = str(Path(__file__).parents[1] / "samples" / "prose.txt")
 
@@ -74,3 +76,28 @@ def trained(spec: str, text: str, tmp_path: Path, backend: str) -> Callable[...,
         return train(spec, text, tmp_path / folder, settings=settings, backend=backend, device="cpu", console=Silent())
 
     return run
+
+
+@pytest.fixture
+def go(tmp_path: Path, backend: str, console: Silent) -> Go:
+    """`go("Tiny:class", rows, "run", steps=3)`: a run of that model."""
+    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES), ("Towers", TOWERS),
+                         ("Spelled", SPELLED)):  # fmt: skip
+        (tmp_path / f"{name}.attn").write_text(source)
+
+    def run(model: str, data: Any, out: str = "run", weights: Path | None = None, **settings: Any) -> Outcome:
+        file, _, variant = model.partition(":")
+        spec = str(tmp_path / f"{file}.attn") + (f":{variant}" if variant else "")
+        return train(
+            spec, data, tmp_path / out, weights=weights, settings=settings, backend=backend, device="cpu",
+            console=console,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> str:
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(f"A sentence about {i}. Another one, of {i * i} words!" for i in range(200)))
+    return str(path)

@@ -1,252 +1,37 @@
-"""Every objective from its data to its metrics: what a run keeps, how it goes on, and from which body it begins."""
+"""Every objective from its data to its metrics: what a run keeps, how it goes on, and what is refused."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
-from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.objectives import OBJECTIVES
-from attndsl.runs.checkpoint import list_checkpoints
-from attndsl.runs.record import RECORD, WEIGHTS
-from attndsl.training import Outcome, train
+from attndsl.runs.record import WEIGHTS
+from attndsl.training import train
 from attndsl.training.console import Silent
 from attndsl.training.log import read_log
-
-SPEC = """
-model Tiny(vocab=300, context=32, width=8, depth=1, labels=2, head="words") {
-  input tokens: int[B, T] where T <= context, tokens < vocab
-  input valid: bool[B, T] optional = true
-  layer word = embedding(vocab, width)
-  x = word(tokens)
-  repeat h in depth {
-    x += x |> layer_norm as norm |> attention(2, mask=keys(valid)) as attn
-  }
-  if head == "words" {
-    output logits = dot(x, word.table, over=width)
-    input targets: int[B, T] optional where targets >= -100, targets < vocab
-    output loss = cross_entropy(logits, targets, over=vocab)
-  }
-  if head == "class" {
-    output logits = linear(mean(x, over=T), labels) as classifier
-    input label: int[B] optional where label < labels
-    output loss = cross_entropy(logits, label, over=labels)
-  }
-  if head == "answer" {
-    output first = linear(x, 1)[1=0]
-    output last = linear(x, 1)[1=0]
-    input first_label: int[B] optional where first_label < T
-    input last_label: int[B] optional where last_label < T
-    output loss = cross_entropy(first, first_label, over=T) + cross_entropy(last, last_label, over=T)
-  }
-  if head == "tags" {
-    output logits = linear(x, labels) as tagger
-    input targets: int[B, T] optional where targets >= -100, targets < labels
-    output loss = cross_entropy(logits, targets, over=labels)
-  }
-}
-variant Tiny:class { head="class" }
-variant Tiny:tags { head="tags" }
-variant Tiny:answer { head="answer" }
-
-train Tiny {
-  batches   = masked_tokens(tokens, targets, valid=valid)
-  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
-  optimizer = adamw(lr=1e-2)
-  schedule  = constant(warmup=2)
-  steps     = 8
-  batch     = 4
-  evaluate  = 4
-  evaluate_batches = 2
-  checkpoint = 3
-}
-train Tiny:class {
-  batches   = classify(tokens, label, valid=valid)
-  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  evaluate  = 4
-  checkpoint = 3
-  held_out  = 0.25
-}
-train Tiny:answer {
-  batches   = answer(tokens, first_label, last_label, valid=valid)
-  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]")
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  held_out  = 0.25
-}
-train Tiny:tags {
-  batches   = tag(tokens, targets, valid=valid)
-  special   = tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  held_out  = 0.25
-}
-"""
-PAIR = """
-model Pair(vocab=300, context=32, width=8) {
-  input source: int[B, S] where S <= context, source < vocab
-  input target: int[B, T] where T <= context, target < vocab
-  input valid: bool[B, S] optional = true
-  layer word = embedding(vocab, width)
-  y = word(target)
-  y += attention(y, word(source), 2, mask=keys(valid)) as cross
-  y += mlp(y, 32, act=relu) as mlp
-  output logits = linear(y, vocab) as head
-  input targets: int[B, T] optional where targets >= -100, targets < vocab
-  output loss = cross_entropy(logits, targets, over=vocab, smoothing=0.1)
-}
-train Pair {
-  batches   = sequence_to_sequence(source, target, targets, valid=valid)
-  special   = tokens(pad="<pad>", end="</s>", mask="<mask>", start="<s>", sentinels=9)
-  optimizer = adamw(lr=1e-2)
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  evaluate  = 4
-  evaluate_batches = 2
-  checkpoint = 3
-}
-"""
-PICTURES = """
-model Pictures(size=4, labels=2) {
-  input image: [B, 1, size, breadth=size]
-  output logits = rearrange(image, [1, size, breadth] -> [size * breadth]) |> linear(labels)
-  input label: int[B] optional where label < labels
-  output loss = cross_entropy(logits, label, over=labels)
-}
-train Pictures {
-  batches   = classify_images(image, label, shift=1)
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  held_out  = 0.25
-}
-"""
-TOWERS = """
-model Towers(size=4, vocab=300, context=20, width=8) {
-  input image: [B, 1, size, across=size] optional
-  input tokens: int[N, T] optional where T <= context, tokens < vocab
-  input last: int[N] optional = 0 where last < T
-  a = rearrange(image, [1, size, across] -> [size * across]) |> linear(width)
-  x = embedding(tokens, vocab, width)
-  output scores = dot(a, take(x, last, over=T), over=width)
-  input match: int[B] optional where match < N
-  output loss = contrastive_loss(scores, match)
-}
-train Towers {
-  batches   = contrast(image, tokens, match, last=last, label="label", shift=1)
-  special   = tokens(pad="[PAD]", end="[END]")
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  held_out  = 0.25
-}
-"""
-SPELLED = """
-model Spelled(entries=300, longest=9, width=8, vocab=9, labels=2, task=false) {
-  input characters: int[B, T, C] where C <= longest, characters < entries
-  input valid: bool[B, T] optional = true
-  output hidden = max(conv(embedding(characters, entries, width) as character, width, 3), over=C - 2) |> tanh
-  if task {
-    output logits = linear(sum(hidden * valid, over=T) / (1 + sum(valid, over=T)), labels) as classifier
-    input label: int[B] optional where label < labels
-    output loss = cross_entropy(logits, label, over=labels)
-  } else {
-    output next = recurrent(elman_cell(width))(hidden, valid=valid) as ahead |> linear(vocab)
-    output previous = recurrent(elman_cell(width), reverse=true)(hidden, valid=valid) as back |> linear(vocab)
-    input next_word: int[B, T] optional where next_word >= -100, next_word < vocab
-    input previous_word: int[B, T] optional where previous_word >= -100, previous_word < vocab
-    output loss = (cross_entropy(next, next_word, over=vocab) + cross_entropy(previous, previous_word, over=vocab)) / 2
-  }
-}
-variant Spelled:task { task=true }
-train Spelled {
-  batches   = both_directions(characters, next_word, previous_word, valid=valid, words=12)
-  special   = tokens(pad="<pad>", begin="<w>", end="</w>")
-  optimizer = adamw(lr=1e-2)
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  length    = 12
-  evaluate  = 4
-  evaluate_batches = 2
-  checkpoint = 3
-}
-train Spelled:task {
-  batches   = classify(characters, label, valid=valid)
-  special   = tokens(pad="<pad>", begin="<w>", end="</w>")
-  schedule  = constant()
-  steps     = 8
-  batch     = 4
-  held_out  = 0.25
-}
-"""
-TEXTS = [f"{'good' if i % 3 else 'bad'} text number {i}" for i in range(24)]
-ROWS = [{"text": text, "label": text.split()[0]} for text in TEXTS]
-PAIRS = [{"source": f"{a} and {b}", "target": f"{a + b}"} for a in range(6) for b in range(5)]
-TAGGED = [{"tokens": text.split(), "tags": ["A", "N", "N", "Q"]} for text in TEXTS]
-PATCHES = {"image": np.arange(24 * 16, dtype=np.uint8).reshape(24, 4, 4), "label": [i % 3 for i in range(24)]}
-QUESTIONS = [{"question": "what?", "context": text, "answer": "text", "start": text.index("text")} for text in TEXTS]
-CAPTIONED = PATCHES | {"caption": [["one", f"a {i % 3}"] for i in range(24)]}
-
-Go = Callable[..., Outcome]
-
-
-@pytest.fixture
-def go(tmp_path: Path, backend: str, console: Silent) -> Go:
-    """`go("Tiny:class", rows, "run", steps=3)`: a run of that model."""
-    for name, source in (("Tiny", SPEC), ("Pair", PAIR), ("Pictures", PICTURES), ("Towers", TOWERS),
-                         ("Spelled", SPELLED)):  # fmt: skip
-        (tmp_path / f"{name}.attn").write_text(source)
-
-    def run(model: str, data: Any, out: str = "run", weights: Path | None = None, **settings: Any) -> Outcome:
-        file, _, variant = model.partition(":")
-        spec = str(tmp_path / f"{file}.attn") + (f":{variant}" if variant else "")
-        return train(
-            spec, data, tmp_path / out, weights=weights, settings=settings, backend=backend, device="cpu",
-            console=console,
-        )  # fmt: skip
-
-    return run
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> str:
-    path = tmp_path / "book.txt"
-    path.write_text("\n".join(f"A sentence about {i}. Another one, of {i * i} words!" for i in range(200)))
-    return str(path)
-
-
-def facts(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / RECORD).read_text())
-    return found
-
-
-def refused(act: Callable[[], Any], code: str) -> Diagnostic:
-    with pytest.raises(AttnError) as problem:
-        act()
-    (diagnostic,) = problem.value.diagnostics
-    assert diagnostic.code == code, diagnostic
-    assert diagnostic.helps, f"{code} gives no way out"
-    return diagnostic
-
+from tests.training.objective_models import (
+    CAPTIONED,
+    PAIRS,
+    PATCHES,
+    QUESTIONS,
+    ROWS,
+    TAGGED,
+    Go,
+    facts,
+    refused,
+)
 
 SMOOTHED = {"loss per token", "minimised loss", "tokens"}
+
+
 CASES = {
     "masked_tokens": ("Tiny", None, {}, {"loss", "masked tokens"}),
     "next_token": (
@@ -426,101 +211,6 @@ def test_sequences_are_written_out(go: Go) -> None:
     assert exact.baseline < 0.6
 
 
-# ---------------------------------------------------------------------------------------------- bodies, frozen parts
-
-
-def test_a_new_head_on_a_body(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
-    go("Tiny", book, "body", tokenizer="bpe:290")
-    body = load_file(tmp_path / "body" / WEIGHTS)
-    go("Tiny:class", ROWS, "head", weights=tmp_path / "body", freeze="word.*", lr=0.1)
-    head = load_file(tmp_path / "head" / WEIGHTS)
-    assert (head["word.table"] == body["word.table"]).all(), "what is frozen has moved"
-    assert (head["h.0.attn.q.weight"] != body["h.0.attn.q.weight"]).any(), "what is not frozen has not"
-    assert any("new, drawn at random: classifier" in text for text in console.said)
-    before, after = facts(tmp_path / "body")["tokenizer"], facts(tmp_path / "head")["tokenizer"]
-    assert (before["vocab"], after["vocab"]) == (290, 290)
-    texts = ("body/tokenizer.json", "head/tokenizer.json")
-    assert len({(tmp_path / name).read_text() for name in texts}) == 1, "the body's numbers mean other tokens"
-
-
-def test_words_are_spelled_for_a_task_as_for_its_body(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
-    """Frozen characters and filters, a head that learns; the body's words, which the task does not tell apart, are not
-    taken along."""
-    go("Spelled", book, "body")
-    outcome = go("Spelled:task", ROWS, "task", weights=tmp_path / "body", freeze="character.*|conv.*")
-    assert {metric.name for metric in outcome.metrics} == {"loss", "accuracy", "macro F1"}
-    body, task = (load_file(tmp_path / name / WEIGHTS) for name in ("body", "task"))
-    for name in ("character.table", "conv.weight"):
-        assert (task[name] == body[name]).all()
-    assert set(task) - set(body) == {"classifier.weight", "classifier.bias"}
-    said = " ".join(console.said)
-    assert "new, drawn at random: classifier" in said
-    assert "not used: ahead" in said
-    found = facts(tmp_path / "task")
-    assert (found["labels"], found["hyperparameters"]["entries"]) == (["bad", "good"], 259)
-
-
-def test_a_body_gives_its_sizes(go: Go, book: str, tmp_path: Path) -> None:
-    go("Tiny", book, "body", width=12, depth=2)
-    go("Tiny:class", ROWS, "head", weights=tmp_path / "body")
-    found = facts(tmp_path / "head")["hyperparameters"]
-    assert (found["width"], found["depth"], found["head"], found["labels"]) == (12, 2, "class", 2)
-
-
-def test_a_head_for_other_classes_is_new(go: Go, tmp_path: Path, console: Silent) -> None:
-    go("Tiny:class", ROWS, "two")
-    rows = [{"text": row["text"], "label": str(i % 3)} for i, row in enumerate(ROWS)]
-    go("Tiny:class", rows, "three", weights=tmp_path / "two", steps=1, lr=0)
-    two, three = (load_file(tmp_path / name / WEIGHTS) for name in ("two", "three"))
-    assert three["classifier.weight"].shape == (8, 3)
-    assert (three["word.table"] == two["word.table"]).all()
-    assert any("new, drawn at random: classifier" in text for text in console.said)
-
-
-@pytest.mark.parametrize("tokenizer", ["chars", "bytes"])
-def test_a_body_of_text_goes_on_with_text(go: Go, book: str, tmp_path: Path, tokenizer: str) -> None:
-    go("Tiny", book, "body", tokenizer=tokenizer)
-    other = tmp_path / "other.txt"
-    other.write_text("some other text, with a Ω in it. " * 40)
-    go("Tiny", str(other), "more", weights=tmp_path / "body", steps=1, lr=0)
-    one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("body", "more"))
-    assert (one["word.table"] == two["word.table"]).all()
-    found = [facts(tmp_path / name)["tokenizer"]["fingerprint"] for name in ("body", "more")]
-    assert found[0] == found[1]
-    assert train(resume=tmp_path / "more", settings={"steps": 2}, console=Silent()).step == 2
-
-
-def test_a_run_from_a_body_that_is_killed_at_once_begins_from_it_again(go: Go, book: str, tmp_path: Path) -> None:
-    go("Tiny", book, "body")
-    go("Tiny:class", ROWS, "whole", weights=tmp_path / "body")
-    go("Tiny:class", ROWS, "killed", weights=tmp_path / "body", steps=1)
-    for step, path in list_checkpoints(tmp_path / "killed"):
-        if step:
-            path.unlink()
-    (tmp_path / "killed" / WEIGHTS).unlink()
-    train(resume=tmp_path / "killed", data=ROWS, settings={"steps": 8}, console=Silent())
-    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "killed" / WEIGHTS).read_bytes()
-
-
-def test_frozen_parameters_have_no_optimizer_state(go: Go, tmp_path: Path) -> None:
-    go("Tiny:class", ROWS, freeze=("word.*", "h.*.norm.*"), steps=4)
-    state = load_file(list_checkpoints(tmp_path / "run")[-1][1])
-    kept = {name.split("/", 2)[2] for name in state if name.startswith("optimizer/")}
-    parameters = {name.split("/", 1)[1] for name in state if name.startswith("parameters/")}
-    assert parameters - kept == {"word.table", "h.0.norm.scale", "h.0.norm.shift"} & parameters
-    assert "word.table" in parameters - kept
-    assert train(resume=tmp_path / "run", data=ROWS, settings={"steps": 6}, console=Silent()).step == 6
-    refused(lambda: train(resume=tmp_path / "run", data=ROWS, settings={"freeze": "word.*"}, console=Silent()), "E0734")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "said"), [("wrd.*", "word"), ("h.3.*", "begin with classifier, h, word"), ("*", "leave something")]
-)
-def test_patterns_that_freeze_nothing_or_everything(go: Go, pattern: str, said: str) -> None:
-    diagnostic = refused(lambda: go("Tiny:class", ROWS, freeze=pattern), "E0736")
-    assert said in " ".join(diagnostic.helps)
-
-
 # ---------------------------------------------------------------------------------------------- what does not fit
 
 
@@ -563,21 +253,3 @@ def test_what_does_not_fit_is_refused_before_anything_begins(
 def test_what_is_too_long_is_cut_and_told(go: Go, console: Silent) -> None:
     go("Tiny:class", [{**row, "text": row["text"] * 9} for row in ROWS])
     assert any("longer than 32 tokens: their ends are cut off" in text for text in console.said)
-
-
-def test_a_body_without_a_tokenizer_is_not_trained_on_bytes(go: Go, book: str, tmp_path: Path, console: Silent) -> None:
-    """Published weights have one beside them, in whatever files, or the user chooses one."""
-    pytest.importorskip("tokenizers")
-    go("Tiny", book, "body", tokenizer="wordpiece:290")
-    folder = tmp_path / "published"
-    folder.mkdir()
-    shutil.copy(tmp_path / "body" / WEIGHTS, folder / "model.safetensors")
-    told = refused(lambda: go("Tiny:class", ROWS, "head", weights=folder / "model.safetensors"), "E0745")
-    assert any("--set tokenizer=" in way for way in told.helps)
-    assert not (tmp_path / "head").exists()
-    go("Tiny:class", ROWS, "bytes", weights=folder / "model.safetensors", tokenizer="bytes", vocab=290, steps=1)
-    tokenizer = json.loads((tmp_path / "body" / "tokenizer.json").read_text())
-    names = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
-    (folder / "vocab.txt").write_text("\n".join(name for name, _ in names) + "\n")
-    go("Tiny:class", ROWS, "head", weights=folder / "model.safetensors", steps=1)
-    assert facts(tmp_path / "head")["tokenizer"]["vocab"] == facts(tmp_path / "body")["tokenizer"]["vocab"]
