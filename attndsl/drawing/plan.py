@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attndsl.drawing import words
+from attndsl.drawing import captions
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
@@ -54,7 +54,7 @@ class Planner:
         self.sizes = sizes
         self.levels = levels
         root = SceneFrame("root", "root", "")
-        self.scene = Scene(words.title(graph), words.subtitle(graph), "", root)
+        self.scene = Scene(captions.title(graph), captions.subtitle(graph), "", root)
         self.sources: dict[Value, Sources] = {}
         self.uses = _count_uses(graph)
         self.calls: list[ClosedCall] = []
@@ -75,7 +75,7 @@ class Planner:
     def plan(self) -> Scene:
         body = PlacedBody(self.graph.body, self.scene.root, "")
         for info in self.graph.own_inputs:
-            lines = (info.name, self.shape(info.value.type), *words.optional(info))
+            lines = (info.name, self.shape(info.value.type), *captions.optional(info))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
             self.sources[info.value] = (Origin(box, info.value),)
         self.nodes(body)
@@ -93,7 +93,7 @@ class Planner:
         return self.scene
 
     def shape(self, type: Type) -> str:
-        return words.shape(type, self.sizes)
+        return captions.shape(type, self.sizes)
 
     # ------------------------------------------------------------ nodes
 
@@ -184,10 +184,10 @@ class Planner:
     def body(self, node: Node, frame: SceneFrame) -> None:
         """A repeat or scan: a frame with its body (each distinct one) inside."""
         path = self.levels.path_of_body(node)
-        base = SceneFrame(self.name(path), node.op.name, words.body_title(node, path, self.graph.sizes), frame, path)
+        base = SceneFrame(self.name(path), node.op.name, captions.body_title(node, path, self.graph.sizes), frame, path)
         carried = [self.sources.get(value, ()) for value in node.inputs]
         emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
-        for number, case in words.cases(node):
+        for number, case in captions.cases(node):
             inner = SceneFrame(self.name(f"{path} case {number}"), "case", case, base, path) if case else base
             region = node.regions[number]
             steps = region.parameters[len(region.parameters) - len(carried) :]
@@ -224,7 +224,7 @@ class Planner:
             return
         frame, _ = self.place(node.scope, body)
         address = self.states.addresses[name]
-        label = ".".join(address.split(".")[-2 if words.last(address).isdigit() else -1 :])
+        label = ".".join(address.split(".")[-2 if captions.last(address).isdigit() else -1 :])
         box = self.box("state", (label, self.shape(node.output.type)), frame, address)
         self.states.boxes[name] = box
         self.sources[node.output] = (Origin(box, node.output),)
@@ -305,7 +305,7 @@ class Planner:
             self.fold(node)
             return
         sign = node.op.sign
-        what = ", ".join(words.last(s.address) for s in parameters) if parameters else words.number(constant)
+        what = ", ".join(captions.last(s.address) for s in parameters) if parameters else captions.number(constant)
         text = f"{sign} {what}" if other is node.inputs[1] else f"{what} {sign}"
         self.make(node, "operation", (text,), frame)
 
@@ -316,7 +316,7 @@ class Planner:
             kind = "linear"
         elif isinstance(node.op, Take) and parameters:
             kind = "embedding"
-        lines = words.operation(node, tuple(words.short(a, node.scope) for a in parameters))
+        lines = captions.operation(node, tuple(captions.short(a, node.scope) for a in parameters))
         masks = self.mask_of(node)
         self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
 
@@ -329,7 +329,7 @@ class Planner:
             if maker is not None and maker not in found:
                 found.append(maker)
                 waiting += maker.inputs
-        return words.masks(found)
+        return captions.masks(found)
 
     def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: SceneFrame) -> None:
         """A box for one operation."""
@@ -383,7 +383,7 @@ class Planner:
     def describe(self, call: ClosedCall) -> None:
         """Kind and text of a layer's box, now that all its nodes are known."""
         info = self.graph.scopes[call.path]
-        is_bias = info.kind in words.biases(call.nodes)  # a layer made of nothing else
+        is_bias = info.kind in captions.biases(call.nodes)  # a layer made of nothing else
         kind = self.levels.recognised.kind(call.nodes, self.levels.kinds_in(call.path))
         mixture = self.levels.recognised.mixtures.get(call.path)
         call.box.kind = "position" if is_bias else "experts" if mixture is not None else kind
@@ -392,19 +392,19 @@ class Planner:
             call.box.kind = "position"  # depends on nothing but parameters and sizes
         block = info.kind.replace("_", " ")
         word = LOOKS[call.box.kind].word
-        what = block if call.box.kind == "block" or words.evokes(info.kind, call.box.kind) else f"{block} ({word})"
-        heads = words.heads(call.nodes, self.graph.sizes) if call.box.kind == "attention" else ()
-        many = () if mixture is None else (words.several(mixture, self.graph.sizes),)
+        what = block if call.box.kind == "block" or captions.evokes(info.kind, call.box.kind) else f"{block} ({word})"
+        heads = captions.heads(call.nodes, self.graph.sizes) if call.box.kind == "attention" else ()
+        many = () if mixture is None else (captions.several(mixture, self.graph.sizes),)
         details = " · ".join((what, *heads, *many))
-        masks, biases = words.masks(call.nodes), words.biases(call.nodes)
+        masks, biases = captions.masks(call.nodes), captions.biases(call.nodes)
         positions = () if info.kind in biases else (*biases, *self.levels.positions_in(call.path))
         parameters = self.read.get(call.box, []) if is_input_free else []
-        label = words.last(call.path)
+        label = captions.last(call.path)
         call.box.lines = (
             *((label,) if info.labelled and label != details else ()), details,
             *((f"mask: {', '.join(masks)}",) if masks else ()),
             *((f"position: {', '.join(positions)}",) if positions else ()),
-            *((f"with {', '.join(dict.fromkeys(map(words.last, parameters)))}",) if parameters else ()),
+            *((f"with {', '.join(dict.fromkeys(map(captions.last, parameters)))}",) if parameters else ()),
         )  # fmt: skip
 
 

@@ -178,7 +178,7 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/masks/index.py": "what a mask's formulas are made of",
     "attndsl/elaborate/index_functions.py": "what combines index functions",
     "attndsl/habits/table.py": "what functions are called in other libraries",
-    "attndsl/drawing/words.py": "words in the names of blocks",
+    "attndsl/drawing/captions.py": "words in the names of blocks",
 }
 
 
