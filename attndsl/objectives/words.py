@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attndsl.data.tokenizers.words import words_of
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph.limits import most
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.objectives.texts import TokenText
 from attndsl.records import dataclass
 
 if TYPE_CHECKING:
-    import numpy
-
     from attndsl.data.tokenizers import Tokenizer
     from attndsl.objectives.base import Objective
-
-    Array = numpy.ndarray[Any, Any]
 
 _SHOWN = 40
 

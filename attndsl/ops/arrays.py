@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.types import Axis
 
 if TYPE_CHECKING:
     import numpy
 
-    from attndsl.lazy import Array
     from attndsl.ops.base import Call
 
 Axes = tuple[Axis, ...]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops.arrays import as_float, contract, places
 from attndsl.ops.base import Call, Op
 from attndsl.ops.contraction import Dot
@@ -15,9 +14,6 @@ from attndsl.ops.pieces import Take, in_range
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.lazy import Array
 
 _ROW = Axis("row", Size.symbol("row"))  # the axes of the index as one
 

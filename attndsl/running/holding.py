@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
+from attndsl.lazy import Array
 from attndsl.ops.generators import Parameter
 from attndsl.records import replace
 
 if TYPE_CHECKING:
-    from attndsl.running.program import Array, Program
+    from attndsl.running.program import Program
 
 
 class Holding:

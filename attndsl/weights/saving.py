@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import new_folder, place_of, replacing
 from attndsl.syntax import tree
@@ -23,11 +23,6 @@ from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
 from attndsl.weights.stacks import reading
 from attndsl.weights.wording import unwritable
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 EXPORTED = ("config.json", "model.safetensors")
 TOKENIZER = "tokenizer.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.graph import Graph
@@ -223,6 +224,30 @@ def test_call_time_constraint_has_the_message_of_check_time(tmp_path: Path) -> N
     assert caught.value.diagnostics[0].primary is not None
     with pytest.raises(AttnError):
         check_inputs(g, {"x": drawn(3, 4)})
+
+
+def test_the_parts_of_a_requirement_are_checked_one_after_the_other(tmp_path: Path) -> None:
+    text = """block clipped(bound=none)(x: [*]) -> [*] {
+  require bound == none or bound > 0 else "a bound is above 0"
+  return x if bound == none else minimum(x, bound)
+}
+model M(width=2) {
+  input x: [B, T, width]
+  require width > 0 and T >= 2 and T <= 4 else "two elements to four"
+  output y = clipped(x) + clipped(x, 3.5)
+}
+"""
+    program = NumpyProgram(graph(text, tmp_path))
+    assert program.run({"x": np.full((1, 4, 2), 5, np.float32)})["y"].tolist() == [[[8.5, 8.5]] * 4]
+    for length, said in ((1, "`T` (1) must be at least 2"), (5, "`T` (5) must be at most 4")):
+        with pytest.raises(AttnError) as problem:
+            program.run({"x": np.zeros((1, length, 2), np.float32)})
+        assert (problem.value.diagnostics[0].message, problem.value.diagnostics[0].notes[0]) == (
+            "two elements to four",
+            said,
+        )
+    with pytest.raises(AttnError, match="a bound is above 0"):
+        graph(text.replace("3.5", "-1"), tmp_path)
 
 
 def test_concatenated_features_align() -> None:
