@@ -69,7 +69,7 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "dvae:nano": ("--data example:captions", "squared error", "the same pictures, through 16 codes each"),
     "dalle:nano": (
         "--data example:captions --set batches.codebook=runs/dvae-nano",
-        "loss",
+        "loss per code",
         "captions and the codes of their pictures",
     ),
     "roberta:nano": ("--data example:stdlib", "masked tokens", "sources of Python's standard library"),

@@ -136,6 +136,8 @@ def _draws(trained: Run, args: Any) -> int:
         what = "--image FILE" if seen == "image" else '--prompt "a thick seven"'
         raise Usage(f"this model draws from a {'picture' if seen == 'image' else 'caption'}", f"give it one: `{what}`")
     examples = list(pictures(trained, [args.image])) if seen == "image" else [args.prompt.removesuffix("\n")]
+    if len(examples) != 1:
+        raise Usage(f"`{args.image}` has {len(examples)} pictures, and one is drawn", "give a file with one")
     temperature = 1.0 if args.temperature is None else args.temperature
     sampling = Sampling(temperature, args.top_k, args.top_p, args.seed)
     (picture,) = draw(trained, examples, sampling, backend=args.backend, device=args.device)

@@ -40,7 +40,7 @@ def draw(
     require_examples(objective, examples)
     program, sampling = run.program(backend, device), sampling or Sampling()
     pieces = [
-        objective.draw(program.run, [examples[place] for place in piece], sampling)
+        objective.draw(program.run, [examples[place] for place in piece], sampling, piece.start)
         for piece in chunks(len(examples), AT_ONCE)
     ]
     return np.concatenate(pieces)

@@ -209,9 +209,9 @@ class Objective(ABC):
         """For each example what a trained model says of it, the `top` likeliest answers at each place."""
         raise NotImplementedError(f"`{self.name}` is used to {self.use.value}")
 
-    def draw(self, predict: Predict, examples: Sequence[Any], sampling: Sampling) -> Array:
+    def draw(self, predict: Predict, examples: Sequence[Any], sampling: Sampling, first: int = 0) -> Array:
         """For each example the picture that a trained model makes of it, float32 `[rows, channels, height, width]` with
-        values between 0 and 1."""
+        values between 0 and 1. What is sampled depends on the number of the example alone, counted from `first`."""
         raise NotImplementedError(f"`{self.name}` is used to {self.use.value}")
 
     # ------------------------------------------------------------ what all have

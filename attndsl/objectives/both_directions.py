@@ -17,7 +17,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.base import IGNORED, Batch, Known, Objective, Predict, Use, lengths_of, padded, present
 from attndsl.objectives.draws import TRAINING, Draws
-from attndsl.objectives.metrics import NATS, NUMBER, Metric, loss_metrics, perplexity
+from attndsl.objectives.metrics import NATS, NUMBER, Metric, entropy, loss_metrics, perplexity, unlikelihood
 from attndsl.objectives.predictions import by_place, prediction_outputs
 from attndsl.objectives.roles import CHARACTERS, NEXT_WORD, PREVIOUS_WORD, VALID, Data
 from attndsl.objectives.texts import TokenText
@@ -134,13 +134,13 @@ class BothDirections(Objective):
         nats = self._cross_entropies(predict, self.evaluation(data, batches))
         if nats is None:
             return loss_metrics(known)
-        against, entropy = "unigram entropy of the words", _entropy(data.following[data.following >= 0])
+        against, unigram = "unigram entropy of the words", entropy(data.following[data.following >= 0])
         mean = float(np.mean(nats))
         loss, *minimised = loss_metrics(replace(known, cross_entropy=mean), "loss per word")
         return [
-            replace(loss, baseline=entropy, against=against),
+            replace(loss, baseline=unigram, against=against),
             *minimised,
-            Metric("perplexity", perplexity(mean), NUMBER, perplexity(entropy), against),
+            Metric("perplexity", perplexity(mean), NUMBER, perplexity(unigram), against),
             *(Metric(name, each, NATS) for name, each in zip(("next word", "previous word"), nats, strict=True)),
         ]
 
@@ -158,20 +158,6 @@ class BothDirections(Objective):
             for way, (name, info) in enumerate(zip(names, outputs[:2], strict=True)):
                 logits = by_place(np.asarray(said[info.name]), self.graph, info, name)
                 there = batch[name] >= 0
-                lost[way] += _nats(logits[there].astype(np.float64), batch[name][there])
+                lost[way] += unlikelihood(logits[there].astype(np.float64), batch[name][there])
                 counts[way] += there.sum()
         return (lost / np.maximum(counts, 1)).tolist() if counts.all() else None
-
-
-def _nats(logits: Array, answers: Array) -> float:
-    """The negative log-likelihoods of the `answers`, int `[n]`, added up; `logits` is `[n, classes]`."""
-    highest = logits.max(axis=1)
-    right = logits[np.arange(len(logits)), answers]
-    return float((highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1)) - right).sum())
-
-
-def _entropy(numbers: Array) -> float:
-    """The entropy of how often each number occurs, in nats."""
-    counts = np.bincount(numbers)
-    shares = counts[counts > 0] / max(len(numbers), 1)
-    return float(-(shares * np.log(shares)).sum())

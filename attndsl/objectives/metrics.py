@@ -76,6 +76,20 @@ def loss_metrics(known: Known, name: str = "loss") -> list[Metric]:
     return found if same else [*found, Metric("minimised loss", known.loss, NATS)]
 
 
+def unlikelihood(logits: Array, answers: Array) -> float:
+    """The negative log-likelihoods of the `answers`, int `[n]`, added up; `logits` is `[n, classes]`."""
+    highest = logits.max(axis=1)
+    right = logits[np.arange(len(logits)), answers]
+    return float((highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1)) - right).sum())
+
+
+def entropy(numbers: Array) -> float:
+    """The entropy of how often each number occurs, in nats."""
+    counts = np.bincount(numbers)
+    shares = counts[counts > 0] / max(len(numbers), 1)
+    return float(-(shares * np.log(shares)).sum())
+
+
 def class_metrics(
     truth: Array,
     guess: Array,

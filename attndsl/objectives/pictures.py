@@ -60,17 +60,20 @@ class PictureObjective(Objective):
             channels, height, width = images.shape[1:]
             type = next(i.value.type for i in self.graph.inputs if i.name == self.input("image"))
             sizes = [str(a.size.known(self.graph.sizes) or a) for a in type.axes[1:]]
-            names = sorted({s for axis in type.axes[1:] for s in axis.size.symbols} & self.graph.sizes.keys())
+            given = zip(type.axes[1:], images.shape[1:], strict=True)
+            misfits = [axis.size for axis, length in given if axis.size.known(self.graph.sizes) != length]
+            names = sorted({symbol for size in misfits for symbol in size.symbols} & self.graph.sizes.keys())
             shown = ", ".join(f"{name} = {self.graph.sizes[name]}" for name in names)
+            settings, convert = " ".join(f"`--set {name}=…`" for name in names), "convert the pictures first"
             raise error(
                 "E0756",
                 f"the pictures in {origin} are {height} × {width} with {_channels(channels)}, and {self.graph.name} "
                 f"takes {sizes[1]} × {sizes[2]} with {_channels(int(sizes[0])) if sizes[0].isdigit() else sizes[0]}",
-                note=(shown, *(d.message for d in problem.diagnostics if d.code not in ("E0802",))) if shown else (),
-                help=(
-                    "make the model for that size: " + " ".join(f"`--set {name}=…`" for name in names),
-                    "or convert the pictures first",
+                note=(
+                    *([shown] if shown else ()),
+                    *(d.message for d in problem.diagnostics if d.code not in ("E0802",)),
                 ),
+                help=(f"make the model for that size: {settings}", f"or {convert}") if names else convert,
             ) from None
 
     def beside(self, count: int) -> Batch:

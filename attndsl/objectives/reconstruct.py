@@ -80,7 +80,7 @@ class Reconstruct(PictureObjective):
         plain = float(((images - images.mean(0)) ** 2).mean())
         return [*found, Metric("squared error", total / count, ERROR, plain, "the mean picture")]
 
-    def draw(self, predict: Predict, examples: Sequence[Any], sampling: Sampling) -> Array:
+    def draw(self, predict: Predict, examples: Sequence[Any], sampling: Sampling, first: int = 0) -> Array:
         name = self.input("image")
         output = picture_output(self.graph, name)
         if output is None:

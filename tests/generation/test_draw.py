@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import attndsl
+from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import AttnError
 from attndsl.generation import Run, load_run
 from attndsl.generation.draw import draw
@@ -64,6 +65,12 @@ def test_a_picture_from_a_caption(dalle: Run) -> None:
     np.testing.assert_allclose(again[0], one[0], atol=1e-5)
 
 
+def test_every_caption_has_draws_of_its_own(dalle: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attndsl.generation.draw.AT_ONCE", 2)
+    found = draw(dalle, ["a thick 3"] * 4, Sampling(temperature=3.0), backend="numpy")
+    assert len({picture.tobytes() for picture in found}) == 4
+
+
 def test_from_python(folder: Path) -> None:
     model = attndsl.open_run(folder / "dalle")
     picture = model.generate("a thin 4", temperature=0, backend="numpy")
@@ -100,6 +107,8 @@ def test_the_command_writes_a_png(
         ("dalle", ["--prompt", "x"], "say where to"),
         ("dalle", ["-o", "picture.png"], "give it one: `--prompt"),
         ("dvae", ["--prompt", "x", "-o", "picture.png"], "give it one: `--image"),
+        ("dvae", ["--image", "three.npz", "-o", "picture.png"], "has 3 pictures, and one is drawn"),
+        ("dvae", ["--image", "odd.npz", "-o", "picture.png"], "E0756"),
         ("dalle", ["--prompt", "x", "--beams", "3", "-o", "picture.png"], "this one draws pictures"),
         ("dalle", ["--prompt", "x", "-o", "picture.jpg"], "E0902"),
         ("dalle", ["--prompt", "x" * 99, "-o", "picture.png"], "E0752"),
@@ -116,11 +125,13 @@ def test_what_does_not_fit(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    np.savez("three.npz", image=IMAGES[:3])
+    np.savez("odd.npz", image=IMAGES[0, :7])
     done = attndsl("generate", folder / name, *options, "--backend", "numpy")
     assert done.code != 0
     assert said in done.err
     assert "Traceback" not in done.err
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"three.npz", "odd.npz"}
 
 
 def refused(code: str, act: Callable[[], Any]) -> None:

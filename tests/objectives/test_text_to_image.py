@@ -12,6 +12,7 @@ from attndsl.data.table import Table
 from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import AttnError
 from attndsl.objectives import Objective
+from attndsl.objectives.base import Known
 
 Make = Callable[..., Objective]
 IMAGES = (np.arange(4)[:, None, None, None] / 3 * np.ones((4, 1, 6, 6))).astype(np.float32)
@@ -52,7 +53,24 @@ def test_each_code_is_chosen_from_those_before_it(objective: Objective) -> None:
     assert not asked[0].any()
 
 
-def test_draws_depend_on_the_seed_alone(objective: Objective) -> None:
+def test_the_loss_of_a_code_stands_beside_their_entropy(objective: Objective) -> None:
+    """A model that takes three of the five codes to be equally likely, of which the right one is always one."""
+    data = objective.prepare(Table(dict(ROWS), "rows"))
+
+    def predict(given: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+        likely = (np.arange(5) - given["grid"][..., None]) % 5 < 3
+        return {outputs[0]: np.where(likely, 2.0, -80.0)}
+
+    _, found = objective.metrics(predict, data, 1, Known(loss=1.0))
+    assert (found.name, found.value, found.baseline) == (
+        "loss per code",
+        pytest.approx(np.log(3)),
+        pytest.approx(np.log(4)),
+    )
+    assert len(objective.metrics(predict, objective.prepare(Table(ROWS, "rows").take(np.arange(0))), 1, Known())) == 1
+
+
+def test_draws_depend_on_the_seed_and_the_number_of_the_caption(objective: Objective) -> None:
     def predict(given: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         return {outputs[0]: np.zeros((*given["grid"].shape, 5))}
 
@@ -60,6 +78,7 @@ def test_draws_depend_on_the_seed_alone(objective: Objective) -> None:
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert not np.array_equal(one[0], one[1])
+    assert np.array_equal(objective.draw(predict, ["a"], Sampling(seed=1), first=1)[0], one[1])
 
 
 def test_a_grid_that_does_not_fit(objective: Objective) -> None:

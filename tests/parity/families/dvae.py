@@ -6,6 +6,7 @@ names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ CONFIGS: dict[str, Config] = {
     "two stages": {"channels": 1, "codes": 7, "width": 8, "start": 5, "stages": 2, "depth": 1, "kernel": 3},
     "three stages of two, in colour": {
         "channels": 3, "codes": 5, "width": 4, "start": 4, "stages": 3, "depth": 2, "kernel": 5, "floor": 0.2,
+        "narrow": 0.0,
     },
     "square, where a transposition hides": {
         "channels": 8, "codes": 8, "width": 8, "start": 8, "stages": 2, "depth": 2, "kernel": 1,
@@ -120,6 +122,7 @@ def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
     tokens = batch.get("code", logits.argmax(-1))
     one_hot = torch.nn.functional.one_hot(tokens, sizes["codes"]).to(image.dtype)
     mean, log_scale = model.decoder(one_hot.permute(0, 3, 1, 2)).chunk(2, 1)
+    log_scale = log_scale.clamp(min=sizes.get("narrow", -math.inf))
     picture = ((torch.sigmoid(mean) - floor) / (1 - 2 * floor)).clamp(0, 1)
     x = (1 - 2 * floor) * image + floor
     # The logarithm of the density of the logit-Laplace distribution (appendix A.3, equation 2).
