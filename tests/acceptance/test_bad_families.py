@@ -56,14 +56,15 @@ NEW = ("--out", "new")
 
 
 @pytest.mark.parametrize(
-    ("channels", "side", "said"),
-    [(1, 9, "9 × 9 with 1 channel"), (3, 8, "8 × 8 with 3 channels")],
+    ("channels", "side", "said", "differs"),
+    [(1, 9, "9 × 9 with 1 channel", "patch"), (3, 8, "8 × 8 with 3 channels", "channels")],
 )
 def test_pictures_of_another_size_or_mode(
-    refused: Callable, trained: Path, channels: int, side: int, said: str
+    refused: Callable, trained: Path, channels: int, side: int, said: str, differs: str
 ) -> None:
     pictures(trained / "others.npz", channels, side)
-    refused((*PICTURES, "--data", "others.npz", *NEW), "E0756", said, "`--set channels=…`", "convert the pictures")
+    change = f"make the model for that size: `--set {differs}=…`"
+    refused((*PICTURES, "--data", "others.npz", *NEW), "E0756", said, change, "or convert the pictures")
     refused(("predict", "vit", "--image", "others.npz"), "E0756", said)
 
 

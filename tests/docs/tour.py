@@ -63,8 +63,8 @@ class Command:
     printed: str
 
     @property
-    def trains(self) -> bool:
-        return self.arguments[0] == "train"
+    def verb(self) -> str:
+        return self.arguments[0]
 
     def __str__(self) -> str:
         return shlex.join(self.arguments)
