@@ -54,10 +54,14 @@ def test_the_figure_of_attention_is_the_measured_one():
     again = "run `python scripts/alignment.py --draw`"
     assert alignment.DRAWING.read_text(encoding="utf-8") == alignment.drawing(figures), again
     assert alignment.TABLE.search(alignment.TOUR.read_text(encoding="utf-8"))[0] == alignment.table(figures), again
+    assert figures.keys() == {*alignment.TASKS, "dates", "fed"}
+    assert figures["fed"].keys() == alignment.FED.keys()
     for task in figures.keys() - {"fed"}:
         without, attending = (dict(figures[task][way]["by_length"]) for way in alignment.WAYS)
         longest = max(without)
-        assert attending[longest] >= max(0.8, without[longest] + (0 if task == "dates" else 0.3))
+        assert attending[longest] >= 0.95
+        if task in ("copied", "reversed"):
+            assert without[1] == 1 and without[longest] <= 0.1
 
 
 def test_what_contributors_are_told_of_is_there():
