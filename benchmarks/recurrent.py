@@ -25,7 +25,7 @@ model Recurrent(width=256) {{
 """
 CELLS = {"RNN": "elman_cell(width)", "LSTM": "lstm_cell(width)", "GRU": "gru_cell(width)"}
 NORMED = "lstm_cell(width, norm=layer_norm)"
-BATCH, ROUNDS, LENGTHS = 16, 15, (32, 128, 512)
+BATCH, ROUNDS, LENGTHS = 16, 15, (32, 128, 512, 1024)
 
 
 def ours(cell: str) -> Callable[[torch.Tensor], torch.Tensor]:

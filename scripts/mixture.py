@@ -1,7 +1,7 @@
 """A mixture of experts against the dense model that costs as much, at equal steps, on the sources of Python's standard
 library:
 
-    python scripts/mixture.py [--steps 400] [--out runs/mixture]
+    python scripts/mixture.py [--steps 400] [--seeds 1] [--out runs/mixture]
 
 The mixture is `mixtral:nano`: 8 experts of 128, of which each token goes through 2. The dense model is the same decoder
 (`llama`, of the same width, depth and heads) with one feed-forward layer of 256. Both see the same batches in the same
@@ -12,6 +12,7 @@ minutes on two cores.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -37,31 +38,40 @@ def sides() -> dict[str, attndsl.Model]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=1, help="how often, from other first values and batches")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "mixture")
     given = parser.parse_args(arguments)
-    rows, losses = [], {}
-    for name, model in sides().items():
-        out = given.out / name.split(",")[0]
-        if out.exists():
-            shutil.rmtree(out)
-        print(f"{name}:", flush=True)
-        run = model.train("example:stdlib", out, steps=given.steps, **RECIPE)
-        found = dict(run.metrics)
-        losses[name] = found["loss per byte"]
+    models, margins = sides(), []
+    for seed in range(given.seeds):
+        losses = {name: trained(name, model, seed, given) for name, model in models.items()}
+        mixture, dense = losses.values()
+        margins.append(dense - mixture)
+        print(f"seed {seed}: {mixture:.4f} nats per byte of held-out text, dense {dense:.4f}", flush=True)
+    for name, model in models.items():
         totals = inspect(model.graph, SIZES).totals
-        busy = "".join(f", {each} expert {found[each]:.2f}" for each in ("busiest", "idlest") if each in found)
-        rows.append(
-            f"{name}: {totals.parameters:,} parameters, {totals.flops / 1e6:.0f} MFLOPs for a text of 128 bytes, "
-            f"{losses[name]:.4f} nats per byte on held-out text after {given.steps} steps{busy}"
-        )
-    print(*rows, sep="\n")
-    mixture, dense = losses.values()
+        print(f"{name}: {totals.parameters:,} parameters, {totals.flops / 1e6:.0f} MFLOPs for a text of 128 bytes")
+    mean = sum(margins) / len(margins)
     print(
-        f"the mixture is better by {dense - mixture:.4f} nats per byte"
-        if mixture < dense
-        else "the dense model is better"
+        f"after {given.steps} steps the mixture is better by {mean:.4f} nats per byte in the mean "
+        f"({min(margins):.4f} to {max(margins):.4f})"
     )
-    return 0 if mixture < dense else 1
+    return 0 if mean > 0 else 1
+
+
+def trained(name: str, model: attndsl.Model, seed: int, given: argparse.Namespace) -> float:
+    """The loss per byte of a run, whose experts' load is printed as its log has it."""
+    out = given.out / f"{name.split(',')[0]}-{seed}"
+    if out.exists():
+        shutil.rmtree(out)
+    print(f"{name}, seed {seed}:", flush=True)
+    run = model.train("example:stdlib", out, steps=given.steps, seed=seed, **RECIPE)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    load = [(row["step"], row["scalars"]) for row in rows if "busiest" in row.get("scalars", {})]
+    for step, at in [*load[:: max(1, len(load) // 4)], *load[-1:]]:
+        print(
+            f"  step {step}: times an even load, the busiest expert {at['busiest']:.2f}, the idlest {at['idlest']:.2f}"
+        )
+    return float(dict(run.metrics)["loss per byte"])
 
 
 if __name__ == "__main__":
