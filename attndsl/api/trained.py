@@ -232,15 +232,18 @@ class TrainedModel:
         *,
         backend: str | None = None,
         device: str | None = None,
-    ) -> Array:
+    ) -> Any:
         """A vector for each example, `[examples, width]` (`[width]` for a single text): the `mean`, `first` or `last`
-        place of an output with vectors. Raises E0746, E0752, E0756."""
-        from attndsl.generation.embed import embed
+        place of an output with vectors. With `none`, an array `[places, width]` for each text, with a vector for each
+        word or token. Raises E0746, E0752, E0756, E0767."""
+        from attndsl.generation.embed import embed, embed_places
 
-        found: Array = _one_or_all(
-            self.run, examples, lambda those: embed(self.run, those, pool, output, backend=backend, device=device)
-        )
-        return found
+        def use(those: list[Any]) -> Any:
+            if pool == "none":
+                return [rows for _, rows in embed_places(self.run, those, output, backend=backend, device=device)]
+            return embed(self.run, those, pool, output, backend=backend, device=device)
+
+        return _one_or_all(self.run, examples, use)
 
     def attend(
         self, example: Any, target: str | None = None, *, backend: str | None = None, device: str | None = None

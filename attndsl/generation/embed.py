@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import did_you_mean, error
@@ -50,17 +50,58 @@ def embed(
     if pool not in POOLS:
         raise error("E0746", f"there is no pooling `{pool}`", help=did_you_mean(pool, POOLS) or _listed(POOLS))
     objective = objective_of(run)
+    found = [
+        _pooled(objective, info, array, given, pool)
+        for info, array, given in _computed(run, objective, examples, output, backend, device)
+    ]
+    return np.concatenate(found).astype(np.float32)
+
+
+def embed_places(
+    run: Run,
+    examples: Sequence[Any],
+    output: str | None = None,
+    *,
+    backend: str | None = None,
+    device: str | None = None,
+) -> list[tuple[tuple[str, ...], Array]]:
+    """For each text its words, where the model reads words, or else its tokens, and a vector for each, float32
+    `[places, width]`. Raises what `embed` raises, and E0746 where the model has one vector for a text, or takes pictures."""
+    objective = objective_of(run)
+    found: list[tuple[tuple[str, ...], Array]] = []
+    if not objective.reads_texts() or objective.sees():
+        raise error("E0746", f"{run.graph.name} takes pictures, which have no words", help="leave out `--pool none`")
+    for info, array, given in _computed(run, objective, examples, output, backend, device):
+        if array.ndim == 2:
+            raise error(
+                "E0746",
+                f"the output `{info.name}` of {run.graph.name} has one vector for a text, not one for each place",
+                help="name another one: `--from OUTPUT`",
+            )
+        present = _present(objective, info.value.type.axes[1], array.shape[:2], given)
+        rows = given[objective.input(next(role.name for role in objective.required if role.is_sequence))]
+        for row, vectors, there in zip(rows, array, present, strict=True):
+            found.append((objective.pieces(row[there]), vectors[there].astype(np.float32)))
+    return found
+
+
+def _computed(
+    run: Run,
+    objective: Objective,
+    examples: Sequence[Any],
+    output: str | None,
+    backend: str | None,
+    device: str | None,
+) -> Iterator[tuple[OutputInfo, Array, dict[str, Array]]]:
+    """The output with vectors, what it is for some of the examples after the others, and what the model was given."""
     require_examples(objective, examples)
     if not len(examples):
         raise error("E0749", "there is no input to embed", help="give at least one example")
     program = run.program(backend, device)
-    found: list[Array] = []
     for piece in batches(objective, len(examples), AT_ONCE):
         given = _complete(objective, objective.inputs([examples[place] for place in piece]))
         info = vectors_output(run.graph, given, output)
-        array = program.run(given, [info.name])[info.name]
-        found.append(_pooled(objective, info, array, given, pool))
-    return np.concatenate(found).astype(np.float32)
+        yield info, program.run(given, [info.name])[info.name], given
 
 
 def vectors_output(graph: Graph, given: Sequence[str] | dict[str, Any], name: str | None) -> OutputInfo:

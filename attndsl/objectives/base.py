@@ -300,6 +300,12 @@ class Objective(ABC):
             return self.spelling.texts(texts, say)
         return self.tokenizer.encode_batch(texts)
 
+    def pieces(self, row: Array) -> tuple[str, ...]:
+        """What stands at each place of a text: its tokens, `[tokens]`, or its words, `[words, longest]`."""
+        if self.spelling is not None:
+            return tuple(self.tokenizer.decode(word.tolist(), skip_special=True) for word in row)
+        return tuple(self.tokenizer.decode([token]) for token in row.tolist())
+
     def framing(self, role: str) -> int | None:
         """The token that begins or ends a text; None where none is named, or it is words that they begin and end."""
         return None if self.spelling is not None else self.special_token(role)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.generation.embed import embed, similarities
+from attndsl.generation.embed import embed, embed_places, similarities
 
 TEXTS = ["1 apples", "apples and more", "3", ""]
 
@@ -59,6 +59,33 @@ def test_words_are_read_letter_by_letter(run_of):
     vectors = embed(run, ["as ever,", "a longer text than the other one", "as"], backend="numpy")
     np.testing.assert_allclose(vectors[0], hidden.mean(0), atol=1e-5)
     np.testing.assert_allclose(embed(run, ["as ever,"], "first", backend="numpy")[0], hidden[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "pieces"),
+    [
+        ("both_directions", "as ever, as", ("as", "ever", ",", "as")),
+        ("masked_tokens", "ab", ("[CLS]", "a", "b", "[SEP]")),
+    ],
+)
+def test_each_place_may_have_a_vector(run_of, kind, text, pieces):
+    """Whose mean is the vector of the text; they are those of the same text alone."""
+    run = run_of(kind)
+    found = embed_places(run, [text, "a bc"], backend="numpy")
+    assert found[0][0] == pieces
+    assert [len(places) for places, _ in found] == [len(rows) for _, rows in found]
+    np.testing.assert_allclose(
+        [rows.mean(0) for _, rows in found], embed(run, [text, "a bc"], backend="numpy"), atol=1e-5
+    )
+    np.testing.assert_allclose(found[0][1], embed_places(run, [text], backend="numpy")[0][1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "output"), [("classify", "pooled"), ("classify_images", None)])
+def test_where_there_are_no_places(run_of, kind, output):
+    examples = TEXTS[:1] if output else [np.zeros((8, 8), np.float32)]
+    with pytest.raises(AttnError, match="E0746") as raised:
+        embed_places(run_of(kind), examples, output, backend="numpy")
+    assert raised.value.diagnostics[0].helps
 
 
 def test_pictures_have_vectors(run_of):

@@ -16,7 +16,7 @@ from attndsl.attention_maps.run import attend, token_text
 from attndsl.decoding.sequences import Beam
 from attndsl.diagnostics import AttnError, error
 from attndsl.generation import generate
-from attndsl.generation.embed import embed
+from attndsl.generation.embed import embed, embed_places
 from attndsl.generation.predict import predict
 from attndsl.generation.respond import respond
 
@@ -163,6 +163,21 @@ def test_embed_writes_vectors(attndsl, run_of, folder):
     assert re.search(rf"^1 +12 apples +1\.00 +{cosine:.2f}$".replace("-", "\\-"), done.out, re.MULTILINE)
     found = json.loads(attndsl("embed", folder("classify"), "--text", "1", "--json", *NUMPY).out)
     assert found["shape"] == [1, 16]
+
+
+def test_embed_writes_a_vector_for_each_word(attndsl, run_of, folder):
+    expected = embed_places(run_of("both_directions"), ["as ever", "ever"], backend="numpy")
+    argv = ("embed", folder("both_directions"), "--text", "as ever", "--text", "ever", "--pool", "none", *NUMPY)
+    done = attndsl(*argv, "-o", "v.npz")
+    assert done.code == 0, done.err
+    assert "vectors: float32 3×16" in done.out
+    assert re.search(r"^2 +ever +", done.out, re.MULTILINE)
+    with np.load("v.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["vectors"], np.concatenate([rows for _, rows in expected]), atol=1e-6)
+        assert file["places"].tolist() == ["as", "ever", "ever"]
+        assert file["examples"].tolist() == [0, 0, 1]
+    (first, second) = json.loads(attndsl(*argv, "--json").out)["results"]
+    assert (first["places"], len(first["vectors"]), second["example"]) == (["as", "ever"], 2, "ever")
 
 
 # ---------------------------------------------------------------------------------------------- attend
