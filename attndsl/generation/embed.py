@@ -66,7 +66,7 @@ def embed_places(
     device: str | None = None,
 ) -> list[tuple[tuple[str, ...], Array]]:
     """For each text its words, where the model reads words, or else its tokens, and a vector for each, float32
-    `[places, width]`. Raises what `embed` raises, and E0746 where the model has one vector for a text, or takes pictures."""
+    `[places, width]`. Raises what `embed` raises, and E0746 where there is one vector for a text, or are pictures."""
     objective = objective_of(run)
     found: list[tuple[tuple[str, ...], Array]] = []
     if not objective.reads_texts() or objective.sees():
