@@ -59,7 +59,7 @@ def measure(docstrings: Table, weights: Path, out: Path) -> dict[str, Any]:
             print(f"{name}, {rows:,} rows: accuracy {found['accuracy'][name][str(rows)]:.1%}", flush=True)
             if body is not None:
                 mix = np.exp(run.run.weights["scalar_mix.weight"])
-                found["mix"] = (mix / mix.sum()).round(3).tolist()
+                found["mix"] = [round(float(share), 3) for share in mix / mix.sum()]
     return found
 
 

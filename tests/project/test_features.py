@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -68,3 +69,11 @@ def test_what_is_held_out_is_the_same_throughout(script: ModuleType, monkeypatch
     assert len(seen) == 1
     assert not learnt[1] & set(*seen)
     assert learnt[0] < learnt[1]
+
+
+def test_the_table_in_the_tour_is_the_measured_one(script: ModuleType) -> None:
+    shown = script.TABLE.search(script.TOUR.read_text(encoding="utf-8"))
+    assert shown is not None
+    assert shown[0].split("-->\n", 1)[1].split("<!-- /")[0] == script.table(
+        json.loads(script.FIGURES.read_text("utf-8"))
+    )

@@ -94,7 +94,7 @@ def oracle(config: Config) -> Any:
             if config.get("n_classes"):
                 hidden = nn.Linear(2 * width, config["n_hidden"])
                 out = nn.Linear(config["n_hidden"], config["n_classes"])
-                self.classifier = nn.ModuleDict({"hidden": hidden, "out": out})
+                self.classifier = nn.ModuleDict({"norm": nn.LayerNorm(2 * width), "hidden": hidden, "out": out})
 
     return Model()
 
@@ -158,9 +158,9 @@ def ask(model: Any, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         found |= {"next": model.softmax(ahead), "previous": model.softmax(back)}
         found["loss"] = (loss(found["next"], batch["next_word"]) + loss(found["previous"], batch["previous_word"])) / 2
     if "label" in batch:
-        hidden = model.classifier["hidden"](found["mix"]).tanh()
-        means = [row[:n].mean(0) for row, n in zip(hidden, lengths, strict=True)]
-        found["logits"] = model.classifier["out"](torch.stack(means))
+        hidden = model.classifier["hidden"](model.classifier["norm"](found["mix"])).relu()
+        largest = [row[:n].amax(0) for row, n in zip(hidden, lengths, strict=True)]
+        found["logits"] = model.classifier["out"](torch.stack(largest))
         found["loss"] = torch.nn.functional.cross_entropy(found["logits"], batch["label"])
     return found
 
