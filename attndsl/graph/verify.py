@@ -234,8 +234,8 @@ def _states_agree(graph: Graph, context: _Context) -> str | None:
     outputs = {info.name: info for info in graph.outputs}
     for info in graph.states:
         taken, given = inputs.get(info.name), outputs.get(info.name)
-        if taken is None or taken.default is None or given is None:
-            return f"the state `{info.address}` is not an input with a default and an output"
+        if taken is None or given is None or (taken.optional and taken.default is None):
+            return f"the state `{info.address}` is not an input that there always is, and an output"
         if taken.value.type != given.value.type:
             return f"the state `{info.address}` is {taken.value.type} at entry and {given.value.type} at the end"
         if given.needs:

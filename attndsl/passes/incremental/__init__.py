@@ -1,0 +1,108 @@
+"""The incremental graph of a graph that is causal along time: one that reads a text on.
+
+Given a graph and its input of tokens; gives the graph of a call that is given new tokens and what former calls left,
+and gives what the whole text would give at the new positions, however a text is split into calls.
+
+**What it is.** A graph like any other, with states: `past`, how many positions of each row have been read, and
+memories of what later positions need of earlier ones. It has an axis of its own for the slots of a memory (`C`, and `W`
+for a window), whose length the call that begins a text chooses. Rows may be of different lengths: the input `new` says
+how many of the tokens given are real in each row; all further places repeat the last real one, so that the last place
+is always that of the next token. Going back, to drop what was read last, is a lower `past`.
+
+**How it is found.** Time is the last axis of the tokens, and every axis of that length. `demands` goes backwards from
+the outputs and finds of each value whether it is asked for at the new positions or at all so far; `clock` and `routes`
+know what a node does along time, and `attndsl.masks.reach` how far back a mask lets a query see. What is computed from
+positions alone (masks, rotations, biases) is computed anew for the slots. What is computed from tokens is computed for
+the new positions, and written into a memory as late as possible: keys after their projection and rotation. `emission`
+writes the nodes and `memories` the states. What it cannot do is said with the line and the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attndsl.diagnostics import error
+from attndsl.graph import Graph, InputInfo, OutputInfo, Value
+from attndsl.graph.builder import Builder
+from attndsl.passes.cse import CommonSubexpressions
+from attndsl.passes.dce import DeadCode
+from attndsl.passes.decide import Decide
+from attndsl.passes.hoist import Hoist
+from attndsl.passes.incremental.clock import Clock, NotCausal
+from attndsl.passes.incremental.demands import NEW, Demands
+from attndsl.passes.incremental.emission import BodyWriter
+from attndsl.passes.incremental.memories import Memories
+from attndsl.passes.pipeline import PIPELINE, optimize
+from attndsl.records import replace
+
+
+def incremental(graph: Graph, tokens: str = "tokens", outputs: Sequence[str] | None = None) -> Graph:
+    """The graph that reads on a text of the input `tokens`, in use (not in training), for these outputs; if None, for
+    all that have the axes of the tokens and need no optional input. Raises E0761 where the model is not causal, with
+    the place and the reason."""
+    if graph.states and len(graph.shared_states) < len(graph.states):
+        return graph  # it reads on by states of its own
+    passes = (Decide(), *PIPELINE)
+    plain, _ = optimize(graph, passes=passes)
+    try:
+        clock = Clock.of(plain, tokens)
+        wanted = [info for info in plain.own_outputs if _is_wanted(info, clock, outputs)]
+        if not wanted:
+            raise NotCausal(f"no output has the axes of `{tokens}`")
+        made = _made(plain, clock, wanted)
+    except NotCausal as problem:
+        raise _refusal(graph, problem) from None
+    tidy = (CommonSubexpressions(), Hoist(), CommonSubexpressions(), DeadCode())
+    return optimize(made, passes=tidy)[0]
+
+
+def _is_wanted(info: OutputInfo, clock: Clock, outputs: Sequence[str] | None) -> bool:
+    if outputs is not None:
+        return info.name in outputs
+    return not info.needs and clock.time in info.value.type.axes
+
+
+def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> Graph:
+    shared = [info for info in graph.outputs if info.name in graph.state_names]
+    demands = Demands(graph, clock, [info.value for info in (*wanted, *shared)])
+    builder = Builder()
+    memories = Memories(graph, clock, builder)
+    writer = BodyWriter(demands, demands.top, memories, builder)
+    inputs = [info for info in graph.inputs if info.value in demands.top.needs or info.name in graph.state_names]
+    taken = [_taken(info, writer) for info in inputs]
+    writer.write(graph.body.nodes)
+    results = [replace(info, value=writer.laid(writer.value(info.value), info.value.type)) for info in wanted]
+    results += [replace(info, value=writer.value(info.value)) for info in shared]
+    for memory, value in writer.written.items():
+        memory.end = value
+    taken += memories.inputs()
+    results += memories.outputs()
+    body = builder.region(tuple(info.value for info in taken), tuple(info.value for info in results))
+    return replace(
+        graph,
+        inputs=tuple(taken),
+        outputs=tuple(results),
+        states=(*graph.states, *memories.states()),
+        constraints=tuple(memories.constraints()),
+        body=body,
+    )
+
+
+def _taken(info: InputInfo, writer: BodyWriter) -> InputInfo:
+    """An input of the incremental graph."""
+    value = Value(info.value.type, info.value.names)
+    real = writer.memories.real(value) if writer.clock.time in value.type.axes else value
+    writer.values[info.value, NEW] = real
+    return replace(info, value=value)
+
+
+def _refusal(graph: Graph, problem: NotCausal) -> Exception:
+    node = problem.node
+    what = f"`{node.op.name}` in the way: {problem.reason}" if node is not None else problem.reason
+    return error(
+        "E0761", f"{graph.name} does not read a text step by step", node.at if node is not None else graph.span,
+        note=what, help="every position may depend on those before it alone: a causal mask does it",
+    )  # fmt: skip
+
+
+__all__ = ["incremental"]

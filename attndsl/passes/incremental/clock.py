@@ -1,0 +1,67 @@
+"""What of a graph is time: the axis along which a text goes on, and what a node does along it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attndsl.graph import Axis, Graph, Node
+from attndsl.ops import Op
+from attndsl.records import dataclass, fields
+from attndsl.sizes import Size
+
+
+class NotCausal(Exception):
+    """What `node` makes of a position needs what comes after it, or cannot be made position by position."""
+
+    def __init__(self, reason: str, node: Node | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.node = reason, node
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`time` is the axis of the tokens along which a text goes on, `rows` are their others: the texts of a batch."""
+
+    time: Axis
+    rows: tuple[Axis, ...]
+
+    @staticmethod
+    def of(graph: Graph, tokens: str) -> Clock:
+        """The clock of the input `tokens`, whose last axis is time. `NotCausal` where its length is not free."""
+        axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
+        free = [axis for axis in axes if axis.size in map(Size.symbol, axis.size.symbols - graph.sizes.keys())]
+        if not axes or len(free) < len(axes):
+            raise NotCausal(f"the axes of `{tokens}` are not sizes that a call is free to choose")
+        return Clock(axes[-1], axes[:-1])
+
+    @property
+    def symbol(self) -> str:
+        (name,) = self.time.size.symbols
+        return name
+
+    def is_time(self, axis: Axis) -> bool:
+        """Whether the positions of a text stand along it."""
+        return axis.size == self.time.size
+
+    def is_mixed(self, axis: Axis) -> bool:
+        """Whether it is as long as the text makes it in another way: several positions in one axis, or more of them."""
+        return self.symbol in axis.size.symbols and not self.is_time(axis)
+
+    def times(self, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        return tuple(axis for axis in axes if self.is_time(axis))
+
+    def along(self, op: Op) -> Iterator[Axis | Size]:
+        """What an op names that is time or the rows of a batch: the axes along which it does more than to each position
+        the same, and sizes."""
+        for each in _named(tuple(getattr(op, field.name) for field in fields(op))):
+            size = each.size if isinstance(each, Axis) else each
+            if self.symbol in size.symbols or (isinstance(each, Axis) and each in self.rows):
+                yield each
+
+
+def _named(item: object) -> Iterator[Axis | Size]:
+    if isinstance(item, (Axis, Size)):
+        yield item
+    elif isinstance(item, tuple):
+        for each in item:
+            yield from _named(each)

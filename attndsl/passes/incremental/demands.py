@@ -1,0 +1,257 @@
+"""What has to be known of each value when some positions of a text are new: of these alone, or of all so far.
+
+Asked from the results backwards. Whatever is done to each position alike is asked for the new positions. Attention asks
+for its keys and values at all positions that its mask may allow, and so for what they are made of; where that has been
+computed from the tokens, it is remembered: it is asked for the new positions, and the others are in a memory. What is
+computed from positions alone is computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attndsl.graph import Axis, Graph, Node, Region, Value
+from attndsl.masks.reach import Reach, reach
+from attndsl.ops import (
+    Attention,
+    Broadcast,
+    CumSum,
+    Dot,
+    Parameter,
+    Range,
+    Rename,
+    Repeat,
+    Scan,
+    Softmax,
+    Take,
+    Transpose,
+)
+from attndsl.passes.incremental.clock import Clock, NotCausal
+from attndsl.passes.incremental.routes import Routes
+from attndsl.records import dataclass, field
+from attndsl.sizes import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """All positions along `axis`, which is time: those so far, or with `window` those of the last `window` and the new
+    ones."""
+
+    axis: Axis
+    window: Size | None = None
+
+
+Asked = tuple[Past, ...]
+"""The axes along which all positions are asked for; along others that are time, only new ones."""
+
+NEW: Asked = ()
+
+
+@dataclass(eq=False)
+class BodyDemands:
+    """What is asked of the values of a body: of each how, and what a memory of it is to be called. `results` are those
+    of its own that are needed, by their places."""
+
+    region: Region
+    outer: BodyDemands | None
+    loops: tuple[str, ...] = ()
+    needs: dict[Value, dict[Asked, str]] = field(default_factory=dict)
+    bodies: dict[Node, tuple[BodyDemands, ...]] = field(default_factory=dict)
+    results: tuple[int, ...] = ()
+
+
+class Demands:
+    """Of a graph for the outputs `results`. `NotCausal` where one of these needs what comes after a position."""
+
+    def __init__(self, graph: Graph, clock: Clock, results: Iterable[Value]) -> None:
+        self.graph, self.clock = graph, clock
+        self.producers = {node.output: node for node in graph.body.walk() if not node.regions}
+        self.routes = Routes(clock)
+        self.refused: dict[Node, str] = {}
+        self.fixed: set[Value] = set()  # what does not depend on what is read
+        self.steps: set[Value] = set()  # the indices of scans along time
+        self._read(graph.body)
+        self.owners: dict[Value, BodyDemands] = {}
+        self.top = self._body(graph.body, None, (), results)
+
+    # ------------------------------------------------------------ forwards: what each node does along time
+
+    def _read(self, region: Region) -> None:
+        for node in region.nodes:
+            if self.routes.concerns(node) and not node.regions:
+                reason = self.routes.follow(node)
+            else:
+                reason = self._alike(node)
+            if reason is not None:
+                self.refused[node] = reason
+            if not node.regions and not isinstance(node.op, Attention) and self.fixed.issuperset(node.inputs):
+                self.fixed.update(node.outputs)
+            for inner in node.regions:
+                if isinstance(node.op, Repeat):
+                    self.fixed.add(inner.parameters[0])
+                elif isinstance(node.op, Scan) and self.clock.is_time(node.op.axis):
+                    self.steps.add(inner.parameters[0])
+                self._read(inner)
+
+    def _alike(self, node: Node) -> str | None:
+        """The reason why a node does not do the same to each position by itself, if it does not."""
+        op = node.op
+        if isinstance(op, (Broadcast, Transpose, Range, Attention, Parameter, Repeat)):
+            return None
+        if isinstance(op, Rename):
+            both = self.clock.is_time(op.old), self.clock.is_time(op.new)
+            return None if both[0] == both[1] and op.old not in self.clock.rows else "it renames the rows of a batch"
+        if isinstance(op, Scan):
+            if not self.clock.is_time(op.axis):
+                return None
+            return "it begins with the last position" if op.reverse else None
+        if isinstance(op, CumSum) and self.clock.is_time(op.over):
+            return None
+        if isinstance(op, Take) and node.inputs[1] in self.steps and self.clock.is_time(op.over):
+            return None
+        along = next((each for each in self.clock.along(op)), None)
+        if along is None:
+            return "it draws random numbers" if op.draws and node.output.type.axes and not op.operands else None
+        if isinstance(along, Axis) and along in self.clock.rows:
+            return f"it takes the rows of a batch together, along `{along.name}`"
+        return f"it takes positions together, along `{along.name if isinstance(along, Axis) else along}`"
+
+    # ------------------------------------------------------------ backwards: what is asked
+
+    def _body(
+        self, region: Region, outer: BodyDemands | None, loops: tuple[str, ...], results: Iterable[Value]
+    ) -> BodyDemands:
+        body = BodyDemands(region, outer, loops)
+        values = (*region.parameters, *(value for node in region.nodes for value in node.outputs))
+        self.owners.update(dict.fromkeys(values, body))
+        for value in results:
+            self._ask(value)
+        for node in reversed(region.nodes):
+            if any(value in body.needs for value in node.outputs):
+                self._visit(node, body)
+        for value in region.parameters:
+            if any(asked for asked in body.needs.get(value, ())):
+                self._ask(value)
+        return body
+
+    def _ask(self, value: Value, asked: Asked = NEW, called: str = "") -> None:
+        self.owners[value].needs.setdefault(value, {}).setdefault(asked, called)
+
+    def _visit(self, node: Node, body: BodyDemands) -> None:
+        if node in self.refused:
+            raise NotCausal(self.refused[node], self._culprit(node))
+        if node.regions:
+            self._visit_loop(node, body)
+            return
+        needs, done = body.needs[node.output], set[Asked]()
+        while left := [asked for asked in needs if asked not in done]:
+            asked = left[0]
+            done.add(asked)
+            if asked and self.is_kept(node.output, asked):
+                self._ask(node.output)
+                continue
+            for value, of_it, called in self._operands(node, asked):
+                self._ask(value, of_it, called or needs[asked])
+
+    def is_kept(self, value: Value, asked: Asked) -> bool:
+        """Whether the value's positions are remembered where all of them are asked for."""
+        return bool(asked) and value not in self.fixed and self.clock.times(value.type.axes) == (asked[0].axis,)
+
+    def operands(self, node: Node, asked: Asked) -> list[tuple[Value, Asked]]:
+        """How much of its operands a node reads, where its result is asked for so."""
+        return [(value, of_it) for value, of_it, _ in self._operands(node, asked)]
+
+    def _operands(self, node: Node, asked: Asked) -> Iterator[tuple[Value, Asked, str]]:
+        op = node.op
+        if isinstance(op, Attention) and self.clock.is_time(op.over):
+            yield from self._attended(node, asked)
+            return
+        if asked and isinstance(op, (CumSum, Attention)):
+            raise NotCausal("it takes positions together, and all of its results are needed at once", node)
+        if isinstance(op, Rename):
+            asked = tuple(Past(op.old, past.window) if past.axis == op.new else past for past in asked)
+        for value in node.inputs:
+            if not (isinstance(op, Take) and value in self.steps and self.clock.is_time(op.over)):
+                yield value, tuple(past for past in asked if past.axis in value.type.axes), ""
+
+    def _attended(self, node: Node, asked: Asked) -> Iterator[tuple[Value, Asked, str]]:
+        op = node.op
+        assert isinstance(op, Attention)
+        if asked:
+            raise NotCausal("all of its results are needed at once", node)
+        past = Past(op.over, self.window(node))
+        q, k, v, *rest = node.inputs
+        where, bias, sink = op.extra(*rest)
+        yield q, NEW, ""
+        for value, called in ((k, "keys"), (v, "values"), (where, "seen"), (bias, "bias"), (sink, "")):
+            if value is not None:
+                of_it = (past,) if past.axis in value.type.axes else NEW
+                yield value, of_it, f"{node.scope}.{called}" if node.scope else called
+
+    def window(self, node: Node) -> Size | None:
+        """How many positions the queries of an attention along time see, themselves included; None: all so far.
+        `NotCausal` where they see what comes after them."""
+        found = self._reach(node)
+        if not found.causal(self.graph.sizes):
+            known = "" if found.after is None else f", up to {found.after} behind them"
+            raise NotCausal(f"its queries see positions along `{node.op.over.name}` that come after them{known}", node)
+        before = found.before
+        return None if before is None or before.symbols - self.graph.sizes.keys() else before + 1
+
+    def _reach(self, node: Node) -> Reach:
+        op = node.op
+        assert isinstance(op, Attention)
+        mask, *_ = op.extra(*node.inputs[3:])
+        if mask is None:
+            return Reach()
+        if op.mask.aligned and op.mask.banded:
+            return Reach(op.mask.before, op.mask.after)
+        axes = [axis for axis in self.clock.times(mask.type.axes) if axis != op.over]
+        found = [reach(mask, self.producers, axis, op.over, self.graph.sizes) for axis in axes]
+        return next((each for each in found if each.causal(self.graph.sizes)), found[0] if found else Reach())
+
+    # ------------------------------------------------------------ bodies
+
+    def _visit_loop(self, node: Node, body: BodyDemands) -> None:
+        """Ask the bodies of a loop for what is needed of it, and for what they carry to make that."""
+        op = node.op
+        assert isinstance(op, Repeat | Scan)
+        wanted = {i for i, value in enumerate(node.outputs) if value in body.needs}
+        for i in wanted:
+            if any(asked for asked in body.needs[node.outputs[i]]):
+                self._ask(node.outputs[i])
+        loops = (*body.loops, op.path)
+        while True:
+            results = tuple(sorted(wanted))
+            bodies = tuple(
+                self._body(region, body, loops, [region.results[i] for i in results]) for region in node.regions
+            )
+            read = {
+                i
+                for each in bodies
+                for i, value in enumerate(each.region.parameters[1 : op.carried + 1])
+                if value in each.needs
+            }
+            if read <= wanted:
+                break
+            wanted |= read
+        for each in bodies:
+            each.results = results
+        body.bodies[node] = bodies
+        for i in results:
+            if i < op.carried:
+                self._ask(node.inputs[i])
+
+    def _culprit(self, node: Node) -> Node:
+        """The node to point at: of an attention that was not recognised, its softmax."""
+        if isinstance(node.op, Dot):
+            waiting, seen = list(node.inputs), 0
+            while waiting and seen < 12:
+                maker, seen = self.producers.get(waiting.pop(0)), seen + 1
+                if maker is not None and maker in self.refused and isinstance(maker.op, Softmax):
+                    return maker
+                waiting += maker.inputs if maker is not None else ()
+        return node
+
+
+__all__ = ["NEW", "Asked", "BodyDemands", "Demands", "Past"]

@@ -1,0 +1,297 @@
+"""The nodes of the incremental graph, body by body, in the order of the graph that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attndsl.addresses import Box, Indices
+from attndsl.graph import FLOAT, INT, Axis, Node, Type, Value
+from attndsl.graph.builder import Builder
+from attndsl.ops import (
+    Add,
+    And,
+    Attention,
+    Broadcast,
+    Cast,
+    Concat,
+    CumSum,
+    Dropout,
+    Given,
+    MaskFacts,
+    Range,
+    Rename,
+    Repeat,
+    Scan,
+    Take,
+    Transpose,
+    Where,
+    Write,
+)
+from attndsl.ops.control import stacked_at
+from attndsl.passes.incremental.clock import NotCausal
+from attndsl.passes.incremental.demands import NEW, Asked, BodyDemands, Demands, Past
+from attndsl.passes.incremental.memories import Memories, Memory
+from attndsl.records import replace
+
+
+class BodyWriter:
+    """Writes one body: `values` are what stands for the graph's values, by how they are asked for."""
+
+    def __init__(
+        self, demands: Demands, body: BodyDemands, memories: Memories, builder: Builder, outer: BodyWriter | None = None
+    ) -> None:
+        self.demands, self.body, self.memories = demands, body, memories
+        self.builder, self.outer = builder, outer
+        self.clock = demands.clock
+        self.values: dict[tuple[Value, Asked], Value] = {}
+        self.loops: tuple[Axis, ...] = ()
+        self.box: Box = ()
+        self.parameters: tuple[Value, ...] = ()
+        self.index: Value | None = None
+        self.step: Value | None = None  # the index of the scan along time around it
+        self.read: dict[Memory, Value] = {}  # what the memories were in this body, and are by now
+        self.written: dict[Memory, Value] = {}
+
+    # ------------------------------------------------------------ what there is
+
+    def value(self, value: Value, asked: Asked = NEW) -> Value:
+        writer: BodyWriter | None = self
+        while writer is not None:
+            found = writer.values.get((value, asked))
+            if found is not None:
+                return found
+            writer = writer.outer
+        raise AssertionError(f"{value.type} is read, and was not asked for")
+
+    def laid(self, value: Value, type: Type) -> Value:
+        """The value in the layout of `type`, repeated along the axes that it lacks."""
+        if value.type == type:
+            return value
+        same = set(value.type.axes) == set(type.axes)
+        return self.builder.emit(Transpose(type.axes) if same else Broadcast(type.axes), value)
+
+    def with_rows(self, type: Type) -> Type:
+        """The type of what is carried or kept: what depends on positions differs from row to row."""
+        lacking = tuple(axis for axis in self.clock.rows if axis not in type.axes)
+        return Type(type.dtype, (*lacking, *type.axes)) if self.clock.times(type.axes) else type
+
+    def stamp(self, node: Node) -> None:
+        self.builder.scope, self.builder.span, self.builder.site = node.scope, node.span, node.site
+
+    # ------------------------------------------------------------ nodes
+
+    def write(self, nodes: Iterable[Node]) -> None:
+        for value in self.body.region.parameters:
+            self._remember(value)
+        for node in nodes:
+            if node.regions:
+                if node in self.body.bodies:
+                    self.stamp(node)
+                    self._loop(node)
+            elif node.output in self.body.needs:
+                self.stamp(node)
+                self._node(node)
+            for value in node.outputs:
+                self._remember(value)
+
+    def _node(self, node: Node) -> None:
+        for asked in self.body.needs[node.output]:
+            if not self.demands.is_kept(node.output, asked):
+                operands = [
+                    found
+                    for value, of_it in self.demands.operands(node, asked)
+                    if (found := self.value(value, of_it)) is not None
+                ]
+                made = self._made(node, asked, operands)
+                if asked == NEW and made in self.builder.makers:
+                    made = self._named(made, node.output.names)
+                self.values[node.output, asked] = made
+
+    def _named(self, value: Value, names: tuple[str, ...]) -> Value:
+        if names and not value.names:
+            Builder.rename(value, names)
+        return value
+
+    def _made(self, node: Node, asked: Asked, operands: list[Value]) -> Value:
+        op, emit = node.op, self.builder.emit
+        there = {past.axis: self.memories.slots(past) for past in asked}
+        if isinstance(op, Range) and self.clock.is_time(op.axis):
+            return self.memories.all_positions(asked[0]) if asked else self.memories.new_positions(op.axis)
+        if isinstance(op, Dropout):
+            return operands[0] if operands[0].type.is_float else emit(Cast(FLOAT), operands[0])
+        if isinstance(op, (Broadcast, Transpose)):
+            axes = tuple(there.get(axis, axis) for axis in op.axes)
+            return self.laid(operands[0], Type("", (*(a for a in operands[0].type.axes if a not in axes), *axes)))
+        if isinstance(op, Rename) and op.new in there:
+            return emit(Rename(replace(there[op.new], name=op.old.name, origin=op.old.origin), there[op.new]), *operands)
+        if isinstance(op, Concat):
+            return self._joined(op, operands)
+        if isinstance(op, Given):
+            return emit(op, operands[0], self.laid(operands[1], operands[0].type))
+        if isinstance(op, Attention):
+            return self._attention(node, op, operands)
+        if isinstance(op, CumSum) and self.clock.is_time(op.over):
+            return self._running_sum(node, op, operands[0])
+        if isinstance(op, Take) and node.inputs[1] in self.demands.steps and self.clock.is_time(op.over):
+            return emit(op, operands[0], self._step(node.inputs[1]))
+        return emit(op, *operands)
+
+    def _step(self, index: Value) -> Value:
+        writer: BodyWriter | None = self
+        while writer is not None:
+            if writer.step is not None and writer.body.region.parameters[0] is index:
+                return writer.step
+            writer = writer.outer
+        raise AssertionError("a step outside of its scan")
+
+    def _joined(self, op: Concat, operands: list[Value]) -> Value:
+        """Operands that are the same for all rows are repeated where others are not."""
+        rest = [value.type.without(axis).axes for value, axis in zip(operands, op.axes, strict=True)]
+        lacking = [tuple(a for other in rest for a in other if a not in mine) for mine in rest]
+        laid = [
+            self.laid(value, Type(value.type.dtype, (*dict.fromkeys(missing), *value.type.axes)))
+            for value, missing in zip(operands, lacking, strict=True)
+        ]
+        return self.builder.emit(op, *laid)
+
+    def _attention(self, node: Node, op: Attention, operands: list[Value]) -> Value:
+        op = replace(op, dropout=0.0, site="")
+        known = MaskFacts(data=op.mask.data, may_be_empty=op.mask.may_be_empty)
+        if not self.clock.is_time(op.over):
+            return self.builder.emit(replace(op, mask=known), *operands)
+        past = Past(op.over, self.demands.window(node))
+        known = replace(known, queries=op.mask.queries, data=True)
+        filled = self.memories.filled(past)
+        if filled is not None:
+            operands[3] = self.builder.emit(And(), operands[3], filled)
+        return self.builder.emit(replace(op, over=self.memories.slots(past), mask=known), *operands)
+
+    # ------------------------------------------------------------ memories
+
+    def _remember(self, value: Value) -> None:
+        """Write the new positions of a value of which all are asked for into a memory."""
+        for asked, called in self.body.needs.get(value, {}).items():
+            if not self.demands.is_kept(value, asked):
+                continue
+            (past,) = asked
+            new = self.value(value)
+            new = self.laid(new, self.with_rows(new.type))
+            slots = self.memories.slots(past)
+            axes = tuple(slots if axis == past.axis else axis for axis in new.type.axes)
+            memory = self._memory(called or self._call(value), Type(new.type.dtype, axes))
+            made = self.builder.emit(Write(slots), self._start(memory), new, self.memories.new_slots(past))
+            self.written[memory] = self.values[value, asked] = made
+
+    def _call(self, value: Value) -> str:
+        return value.names[-1] if value.names else f"{self.builder.scope}.kept" if self.builder.scope else "kept"
+
+    def _memory(self, called: str, type: Type) -> Memory:
+        return self.memories.memory(called, type, self.loops, self.box, self.written)
+
+    def _start(self, memory: Memory) -> Value:
+        """What a memory was before this call, in the layers that this body is for."""
+        if memory not in self.read:
+            if self.outer is None:
+                self.read[memory] = memory.start
+            else:
+                assert self.index is not None
+                depth = len(self.loops) - 1
+                self.read[memory] = self.builder.emit(Take(memory.loops[depth]), self.outer._start(memory), self.index)
+        return self.read[memory]
+
+    def _running_sum(self, node: Node, op: CumSum, x: Value) -> Value:
+        """The sum so far, and what the new positions add to it."""
+        emit = self.builder.emit
+        x = self.laid(x, self.with_rows(x.type))
+        sums = emit(op, x)
+        memory = self._memory(f"{node.scope}.sum" if node.scope else "sum", sums.type.without(op.over))
+        before = self._start(memory)
+        self.written[memory] = emit(Add(), before, emit(Take(op.over), sums, self.memories.last_new))
+        return emit(Add(), sums, before)
+
+    # ------------------------------------------------------------ bodies
+
+    def _loop(self, node: Node) -> None:
+        op, bodies = node.op, self.body.bodies[node]
+        assert isinstance(op, Repeat | Scan)
+        results = bodies[0].results
+        carried = [i for i in results if i < op.carried]
+        emitted = [i for i in results if i >= op.carried]
+        starts = [self.laid(self.value(node.inputs[i]), self.with_rows(node.inputs[i].type)) for i in carried]
+        running = [self._runs_on(node, i, start) for i, start in zip(carried, starts, strict=True)]
+        starts = [start for _, start in running]
+        writers = [self._inner(node, case, body, carried, starts) for case, body in enumerate(bodies)]
+        memories = list(dict.fromkeys(memory for writer in writers for memory in writer.written))
+        if memories and isinstance(op, Scan):
+            raise NotCausal("its steps would have to remember one another's positions", node)
+        regions = []
+        for writer, body in zip(writers, bodies, strict=True):
+            ends = [writer._result(body.region.results[i], node, i) for i in results]
+            kept = [writer.written[m] if m in writer.written else writer._start(m) for m in memories]
+            regions.append(writer.builder.region(writer.parameters, (*ends, *kept)))
+        depth = len(self.loops)
+        stacked = tuple(op.stacked[i - op.carried] for i in emitted)
+        stacked += tuple(memory.loops[depth] for memory in memories)
+        new = replace(op, carried=len(carried), stacked=stacked)
+        types = new.outputs(tuple(start.type for start in starts), tuple(regions))
+        outputs = self.builder.emit_regions(new, tuple(starts), tuple(regions), types)
+        for i, value in zip(results, outputs, strict=False):
+            self.values[node.outputs[i], NEW] = self._named(value, node.outputs[i].names)
+        self.written.update(zip(memories, outputs[len(results) :], strict=True))
+        self.written.update((memory, end) for (memory, _), end in zip(running, outputs, strict=False) if memory)
+
+    def _is_along_time(self, node: Node) -> bool:
+        return isinstance(node.op, Scan) and self.clock.is_time(node.op.axis)
+
+    def _runs_on(self, node: Node, at: int, start: Value) -> tuple[Memory | None, Value]:
+        """What a loop begins with: a scan along time where the last call ended, after the first one of a row."""
+        if not self._is_along_time(node):
+            return None, start
+        type = Type(start.type.dtype, (*(a for a in self.clock.rows if a not in start.type.axes), *start.type.axes))
+        names = node.regions[0].parameters[1 + at].names
+        label = names[-1].rpartition(".")[2] if names else f"{node.op.label}_{at}"
+        memory = self._memory(f"{node.scope}.{label}" if node.scope else label, type)
+        begun = self.builder.emit(Where(), self.memories.is_first(), start, self._start(memory))
+        self.written[memory] = begun  # so that no other takes it
+        return memory, self.laid(begun, type)
+
+    def _inner(
+        self, node: Node, case: int, body: BodyDemands, carried: list[int], starts: list[Value]
+    ) -> BodyWriter:
+        """The writer of a body of `node`, which has written it."""
+        op, region = node.op, body.region
+        builder = Builder(node.scope, node.span, node.site, self.builder)
+        inner = BodyWriter(self.demands, body, self.memories, builder, self)
+        index = Value(Type(INT), region.parameters[0].names)
+        given = [region.parameters[1 + i] for i in carried]
+        new = [Value(start.type, value.names) for value, start in zip(given, starts, strict=True)]
+        inner.parameters = (index, *new)
+        for value in inner.parameters:
+            builder.parameter(value)
+        inner.values.update({(value, NEW): now for value, now in zip(given, new, strict=True)})
+        if isinstance(op, Repeat):
+            rounds: Indices = op.rounds(case, self.demands.graph.sizes)
+            inner.loops = (*self.loops, Axis(f"{op.path}.*", op.count))
+            inner.box = (*self.box, rounds)
+            inner.index = index
+            inner.values[region.parameters[0], NEW] = index
+        else:
+            inner.loops, inner.box = self.loops, self.box
+            inner.step = index if self._is_along_time(node) else None
+            inner.values[region.parameters[0], NEW] = index
+        inner.write(region.nodes)
+        return inner
+
+    def _result(self, value: Value, node: Node, at: int) -> Value:
+        """What the body of `node` gives in this place. What a scan along time carries stays where a row has ended."""
+        found = self.value(value)
+        carried = isinstance(node.op, Repeat | Scan) and at < node.op.carried
+        if not (carried and self._is_along_time(node)):
+            return self.laid(found, self.with_rows(value.type))
+        assert self.step is not None
+        before = self.value(node.regions[0].parameters[1 + at])
+        real = self.memories.is_real(self.step, self.builder)
+        return self.laid(self.builder.emit(Where(), real, found, before), before.type)
+
+
+__all__ = ["BodyWriter"]
