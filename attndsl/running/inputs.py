@@ -71,7 +71,7 @@ def check_shapes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
     """
     declared = {info.name: info for info in graph.inputs}
     mistakes = [_unknown(name, declared) for name in arrays if name not in declared]
-    mistakes += [_missing(info) for info in graph.inputs if not info.optional and info.name not in arrays]
+    mistakes += [_missing(info) for info in graph.own_inputs if not info.optional and info.name not in arrays]
     given = {info.name: (info, np.asarray(arrays[info.name])) for info in graph.inputs if info.name in arrays}
     mistakes += [wrong for info, array in given.values() for wrong in _kind(info, array)]
     if mistakes:

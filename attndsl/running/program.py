@@ -58,6 +58,23 @@ class Program(Protocol):
         are those that another call gave (`Results.states`); without them, the model begins with its initial ones."""
         ...
 
+    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """The states of a graph that reads texts on, for texts of which nothing has been read, in rows like those of
+        `inputs`: as the backend keeps them, by name, all layers of one together. Memories have as many slots as `slots`
+        says by the names of their sizes, or as a call of these inputs needs."""
+        ...
+
+    def advance(
+        self, inputs: Mapping[str, Array], stacks: Mapping[str, Any], outputs: Sequence[str]
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """What `run` gives, and the states for the next call. Those that it is given are used up: a backend may write
+        over them."""
+        ...
+
+    def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+        """The states of these rows, in this order; a row may be there several times (the beams of a search)."""
+        ...
+
     def gradients(
         self,
         inputs: Mapping[str, Array],

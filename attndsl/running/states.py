@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
-from attndsl.graph import Graph, OutputInfo, Region, StateInfo, Type, Value
+from attndsl.graph import BOOL, FLOAT, INT, Graph, OutputInfo, Region, StateInfo, Type, Value
 from attndsl.lazy import np
 from attndsl.ops.control import Given, stacked_at
 from attndsl.records import replace
 from attndsl.running.inputs import KINDS, check_shapes
+from attndsl.sizes import Size
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -74,7 +75,7 @@ def with_states(
     parameters, for a call that is given none. Raises E0815 for states that are missing, unknown, of another shape or
     dtype than the model and the inputs say."""
     if states is None:
-        return {**shared, **inputs} if shared else inputs
+        return {**empty_stacks(graph, inputs), **shared, **inputs}
     if states and not graph.states:
         raise error("E0815", f"`{graph.name}` has no states", help="leave the states out")
     check_states(graph, inputs, states)
@@ -106,7 +107,7 @@ def check_states(graph: Graph, inputs: Mapping[str, Array], states: Mapping[str,
         if address not in states
     ]
     if not mistakes:
-        sizes = check_shapes(graph, inputs)
+        sizes = _with_slots(check_shapes(graph, inputs), known, states)
         mistakes = [wrong for address, info in known.items() for wrong in _wrong(address, info, states[address], sizes)]
     if mistakes:
         raise AttnError(*mistakes)
@@ -130,11 +131,55 @@ def _wrong(address: str, info: StateInfo, given: Array, sizes: Mapping[str, int]
         yield Diagnostic("E0815", message, _label(info), notes=(note,), helps=(ways,))
 
 
+def _with_slots(
+    sizes: Mapping[str, int], known: Mapping[str, StateInfo], states: Mapping[str, Array]
+) -> Mapping[str, int]:
+    """The sizes, and those that only states have (how long memories are)."""
+    found = dict(sizes)
+    for address, info in known.items():
+        for axis, length in zip(info.type.axes, np.asarray(states[address]).shape, strict=False):
+            for name in axis.size.symbols - found.keys():
+                if axis.size == Size.symbol(name):
+                    found[name] = length
+    return found
+
+
 def _label(info: StateInfo) -> Label | None:
     return Label(info.span, "declared here") if info.span else None
 
 
 # ---------------------------------------------------------------- what they begin with
+
+
+def row_places(graph: Graph) -> dict[str, int]:
+    """Where the rows stand in the states of an incremental graph, by name: along the first axis of the one that says
+    how far each has been read."""
+    infos = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
+    rows = infos[0].value.type.axes[:1]
+    return {info.name: info.value.type.axes.index(axis) for info in infos for axis in rows}
+
+
+def slots(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """How long the memories of a graph must be at least for a call of these sizes, by the names of their sizes."""
+    found: dict[str, int] = {}
+    for name in (name for name in graph.free_sizes if name not in sizes):
+        rules = [rule for rule in graph.constraints if rule.relation == ">=" and rule.left == Size.symbol(name)]
+        found[name] = max((rule.right.value({**graph.sizes, **sizes}) for rule in rules), default=1)
+    return found
+
+
+def empty_stacks(
+    graph: Graph, inputs: Mapping[str, Array], lengths: Mapping[str, int] | None = None, dtype: str = "float32"
+) -> dict[str, Array]:
+    """What states that have no initial value of their own begin with, for rows like those of `inputs`: zeros. Memories
+    are as long as `lengths` say, or as this call needs."""
+    infos = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
+    if not infos:
+        return {}
+    sizes = check_shapes(graph, inputs)
+    sizes = {**sizes, **slots(graph, sizes), **(lengths or {})}
+    dtypes = {FLOAT: dtype, INT: "int64", BOOL: "bool"}
+    return {i.name: np.zeros(i.value.type.shape(sizes), dtypes.get(i.value.type.dtype, "float32")) for i in infos}
 
 
 def initial_stacks(graph: Graph, inputs: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
@@ -158,5 +203,6 @@ def initial_stacks(graph: Graph, inputs: Mapping[str, Array], dtype: str = "floa
 
 
 __all__ = [
-    "check_states", "initial_stacks", "refuse_as_inputs", "shared_stacks", "stacks_of", "states_in", "with_states",
+    "check_states", "empty_stacks", "initial_stacks", "refuse_as_inputs", "row_places", "shared_stacks", "slots",
+    "stacks_of", "states_in", "with_states",
 ]  # fmt: skip

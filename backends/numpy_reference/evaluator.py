@@ -28,7 +28,7 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.states import shared_stacks, with_states
+from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
@@ -105,6 +105,22 @@ class NumpyProgram:
         names = chosen_outputs(self.graph, outputs, inputs)
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
         return {name: self._own(array, execution) for name, array in found.items()}
+
+    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Array]:
+        """States for texts of which nothing has been read, as `advance` takes them."""
+        return empty_stacks(self.graph, inputs, slots, self.dtype)
+
+    def advance(
+        self, inputs: Mapping[str, Array], stacks: Mapping[str, Array], outputs: Sequence[str]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The outputs by name, and the states for the next call."""
+        found = self.outputs({**inputs, **stacks}, outputs)
+        kept = self.graph.state_names
+        return {name: found[name] for name in outputs}, {name: found[name] for name in kept}
+
+    def chosen_rows(self, stacks: Mapping[str, Array], rows: Sequence[int]) -> dict[str, Array]:
+        """States of these rows, in this order; a row may be there several times."""
+        return {name: stacks[name].take(rows, place) for name, place in row_places(self.graph).items()}
 
     def _own(self, array: Array, execution: _Execution) -> Array:
         """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, convolution, movement, recurrent_kernels, special
+from attndsl.backends.pytorch import attention, convolution, memories, movement, recurrent_kernels, special
 from attndsl.backends.pytorch.expressions import (
     BIT_AND,
     BIT_OR,
@@ -351,6 +351,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Select: movement.lower_select,
     ops.Take: movement.lower_take,
     ops.ScatterAdd: movement.lower_scatter_add,
+    ops.Write: movement.writing("scatter"),
     ops.Windows: movement.lower_windows,
     ops.Flip: movement.lower_flip,
     ops.Constant: lower_constant,
@@ -370,6 +371,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     attention.Sdpa: attention.lower_sdpa,
     attention.MaskedBias: attention.lower_masked_bias,
     convolution.Conv: convolution.lower_convolution,
+    memories.WriteInPlace: movement.writing("scatter_"),
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,
     special.GroupedLinear: special.lower_grouped_linear,

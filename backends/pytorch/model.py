@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attndsl.backends.pytorch.expressions import Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.lines import Line, WrittenArgument, header, parted
+from attndsl.backends.pytorch.memories import writes
 from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import InputInfo, Node, Value, captured
@@ -33,9 +34,10 @@ def write_model(file: File) -> WrittenModel:
     for info in sorted(graph.inputs, key=lambda info: info.optional):
         name = writer.fresh(identifier(info.name))
         if info.name in graph.state_names:
-            taken.append(f'{name} = states.get("{info.name}")')
+            taken.append(f'{name} = states.get("{info.name}")' if info.optional else f'{name} = states["{info.name}"]')
         else:
             arguments[info.name] = name
+        if info.name in arguments or not info.optional:
             writer.arguments.append(WrittenArgument(name, info.value.type, info.optional))
         writer.values[info.value] = Expr(name)
         writer.holders[name] = info.value
@@ -44,7 +46,7 @@ def write_model(file: File) -> WrittenModel:
     wanted_by, wanted = _wanted_by(file)
     everything = frozenset(info.name for info in graph.outputs)
     needs = {info.name: info.needs for info in graph.outputs}
-    always = frozenset(graph.state_names)
+    always = frozenset(graph.state_names)  # they are given by every call
     stacks = {
         value: everything if always & (readers := wanted.get(file.variables.root(value), frozenset())) else readers
         for node in body.nodes
@@ -117,11 +119,15 @@ def write_model(file: File) -> WrittenModel:
     if started:
         writer.add("return results, states" if taken else "return results")
 
-    parameters = [f"{v.name}: Tensor | None = None" if v.optional else f"{v.name}: Tensor" for v in writer.arguments]
-    if taken:
+    own = [v for v in writer.arguments if v.name in arguments.values()]
+    parameters = [f"{v.name}: Tensor | None = None" if v.optional else f"{v.name}: Tensor" for v in own]
+    if needed := any(not info.optional for info in graph.inputs if info.name in graph.state_names):
+        parameters.insert(sum(not v.optional for v in own), "states: dict[str, Tensor]")
+    elif taken:
         parameters.append("states: dict[str, Tensor] | None = None")
     if selectable:
-        names = ", ".join(f'"{info.name}"' for info in graph.own_outputs)
+        names = " ".join(f'"{info.name}",' for info in graph.own_outputs)
+        names = names.removesuffix(",") if len(graph.own_outputs) > 1 else names
         parameters.append(f"outputs: tuple[str, ...] = ({names})")
     gives = "tuple[dict[str, Tensor], dict[str, Tensor]]" if taken else "dict[str, Tensor]"
     head = f"def forward(self, {', '.join(parameters)}) -> {gives}:"
@@ -138,8 +144,13 @@ def write_model(file: File) -> WrittenModel:
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
     if taken:
-        top += [Line(f"        {text}") for text in ("states = states or {}", *taken)]
+        ahead = [*([] if needed else ["states = states or {}"]), *taken]
+        top = [*([] if not needed else map(_line, ahead)), *top, *([] if needed else map(_line, ahead))]
     return WrittenModel([*lines, *parted(top, writer.lines)], arguments, selectable)
+
+
+def _line(text: str) -> Line:
+    return Line(f"        {text}")
 
 
 def _wanted_by(file: File) -> tuple[dict[Node, frozenset[str]], dict[Value, frozenset[str]]]:
@@ -154,7 +165,7 @@ def _wanted_by(file: File) -> tuple[dict[Node, frozenset[str]], dict[Value, froz
     states = frozenset(file.graph.state_names)  # they are given by every call
     for node in reversed(file.body.nodes):
         names = frozenset().union(*(wanted.get(root(value), frozenset()) for value in node.outputs))
-        found[node] = everything if names & states or not names else names  # nobody: it is recorded
+        found[node] = everything if names & states or not names or writes(node) else names  # nobody: it is recorded
         if not file.variables.shares(node):
             for value in map(root, (*node.inputs, *(v for inner in node.regions for v in captured(inner)))):
                 wanted[value] = wanted.get(value, frozenset()) | found[node]

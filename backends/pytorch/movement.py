@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL, INT
@@ -108,6 +110,28 @@ def _element(site: Site) -> Expr:
     if parts is not None:
         return Expr(f"{parts}[{place}]")
     return index(x, [place if axis == over else ":" for axis in table])
+
+
+def writing(method: str) -> Callable[[Site], Expr]:
+    """A scatter, which refuses indices that are out of range, along the axis that is written."""
+
+    def lower(site: Site) -> Expr:
+        memory, values, at = (type.axes for type in site.types)
+        place = memory.index(site.op.over)
+        shared = [axis for axis in at if axis in memory and axis != site.op.over]
+        new = [axis for axis in at if axis not in shared]
+        layout = [*memory[:place], *new, *memory[place + 1 :]]
+        x = permuted(site.tensor(site.arguments[1], site.types[1].dtype), values, layout)
+        i = permuted(site.tensor(site.arguments[2], INT), at, [axis for axis in layout if axis in at])
+        i = index(i, [":" if axis in at else "None" for axis in layout])
+        if len(at) < len(layout):
+            i = i.call("expand", *("-1" if axis in at else site.function.size(axis.size).text for axis in layout))
+        if len(new) != 1:
+            where = (str(place), str(place + len(new) - 1)) if new else (str(place),)
+            x, i = (each.call("flatten" if new else "unsqueeze", *where) for each in (x, i))
+        return site.tensor(site.arguments[0], site.output.dtype).call(method, str(place), i.text, x.text)
+
+    return lower
 
 
 def lower_scatter_add(site: Site) -> Expr:

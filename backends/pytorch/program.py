@@ -18,13 +18,14 @@ from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
 from attndsl.lazy import np
+from attndsl.ops.control import stacked_at
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.states import shared_stacks, with_states
+from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -128,6 +129,37 @@ class TorchProgram:
                 found |= self._dump(tuple(dump), inputs, given, training, seed, step)
         return Results.of(self.graph, found)
 
+    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """States for texts of which nothing has been read, as `advance` takes them. Memories are laid out layer by
+        layer, whatever their axes say, so that each layer's lies together."""
+        stacks: dict[str, Any] = {}
+        for name, array in empty_stacks(self.graph, inputs, slots).items():
+            info = next(state for state in self.graph.states if state.name == name)
+            at, loops = stacked_at(info.type), array.ndim - info.type.rank
+            layers = torch.zeros(
+                (*array.shape[at : at + loops], *array.shape[:at], *array.shape[at + loops :]),
+                dtype=self._dtypes.get(info.type.dtype, torch.int64), device=self.device,
+            )  # fmt: skip
+            stacks[name] = layers.movedim(tuple(range(loops)), tuple(range(at, at + loops)))
+        return stacks
+
+    def advance(
+        self, inputs: Mapping[str, Array], stacks: Mapping[str, Any], outputs: Sequence[str]
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The outputs by name, and the states for the next call; those given are written over."""
+        names = chosen_outputs(self.graph, outputs, inputs)
+        given = {**self.tensors(inputs), **stacks}
+        with torch.no_grad():
+            call, written = (self._call, self.written) if self._finite else self._form({"": np.array(np.inf)})
+            results = self._forward(call, written, given, names, False, 0, 0)
+        kept = self.graph.state_names
+        return {name: to_array(results[name]) for name in names if name not in kept}, {n: results[n] for n in kept}
+
+    def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+        """States of these rows, in this order; a row may be there several times."""
+        at = torch.tensor(rows, device=self.device)
+        return {name: stacks[name].index_select(place, at) for name, place in row_places(self.graph).items()}
+
     def gradients(
         self,
         inputs: Mapping[str, Array],
@@ -192,15 +224,19 @@ class TorchProgram:
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""
         check_inputs(self.graph, inputs)
-        wide = torch.promote_types(self.torch_dtype, torch.float32)
-        dtypes = {FLOAT: self.torch_dtype, FLOAT32: wide, BOOL: torch.bool}
         return {
             info.name: to_tensor(
-                np.asarray(inputs[info.name]), dtypes.get(info.value.type.dtype, torch.int64), self.device
+                np.asarray(inputs[info.name]), self._dtypes.get(info.value.type.dtype, torch.int64), self.device
             )
             for info in self.graph.inputs
             if info.name in inputs
         }
+
+    @property
+    def _dtypes(self) -> dict[str, Any]:
+        """Torch's dtypes for those of the language, but for ints."""
+        wide = torch.promote_types(self.torch_dtype, torch.float32)
+        return {FLOAT: self.torch_dtype, FLOAT32: wide, BOOL: torch.bool}
 
     def _form(self, inputs: Mapping[str, Array]) -> tuple[Any, WrittenFile]:
         """What runs: the module; or, where a number that it is given is not finite, one without fused operators.

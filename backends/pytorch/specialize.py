@@ -8,6 +8,7 @@ from typing import Any
 
 from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.calls import Layer, call_layers
+from attndsl.backends.pytorch.memories import in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
 from attndsl.backends.pytorch.rules import RULES
 from attndsl.backends.pytorch.widening import widened
@@ -46,7 +47,8 @@ def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = Fals
     body, wide = widened(rewritten.body)
     narrowed = Rewriter(replace(rewritten, body=body), kept=taps)
     drop_dead(narrowed)
-    return Specialized(narrowed.finish(named=False).body, layers, wide)
+    finished = narrowed.finish(named=False).body
+    return Specialized(finished if exact or taps else in_place(graph, finished), layers, wide)
 
 
 def any_op(node: Node) -> Any:

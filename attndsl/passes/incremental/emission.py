@@ -180,7 +180,7 @@ class BodyWriter:
             axes = tuple(slots if axis == past.axis else axis for axis in new.type.axes)
             memory = self._memory(called or self._call(value), Type(new.type.dtype, axes))
             made = self.builder.emit(Write(slots), self._start(memory), new, self.memories.new_slots(past))
-            self.written[memory] = self.values[value, asked] = made
+            self.written[memory] = self.values[value, asked] = self._named(made, (memory.address,))
 
     def _call(self, value: Value) -> str:
         return value.names[-1] if value.names else f"{self.builder.scope}.kept" if self.builder.scope else "kept"
@@ -196,7 +196,9 @@ class BodyWriter:
             else:
                 assert self.index is not None
                 depth = len(self.loops) - 1
-                self.read[memory] = self.builder.emit(Take(memory.loops[depth]), self.outer._start(memory), self.index)
+                stack = self.outer._start(memory)
+                names = (memory.address,)
+                self.read[memory] = self.builder.emit(Take(memory.loops[depth]), stack, self.index, names=names)
         return self.read[memory]
 
     def _running_sum(self, node: Node, op: CumSum, x: Value) -> Value:

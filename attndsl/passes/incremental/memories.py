@@ -81,6 +81,8 @@ class Memories:
         which = builder.emit(Minimum(), builder.emit(Range(clock.time)), self.last_new)
         self.which = self._laid(which, self.order)  # of the tokens given, which stands at each place
         self.positions = self._laid(builder.emit(Add(), self.past, self.which), self.order)
+        for value, name in ((self.which, "place"), (self.positions, "position"), (self.end, "read")):
+            Builder.rename(value, value.names or (name,))
         self._made: dict[tuple[str, object], Value] = {}
 
     def _laid(self, value: Value, axes: tuple[Axis, ...]) -> Value:
