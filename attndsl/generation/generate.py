@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
 
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import error
 from attndsl.generation.fits import require_fit
+from attndsl.generation.reading import Reading, keeps_rows, open_reading
 from attndsl.graph import Graph, OutputInfo
 from attndsl.graph.limits import most
-from attndsl.lazy import np
 from attndsl.objectives.base import Use
 from attndsl.objectives.predictions import prediction_output
-from attndsl.running.program import Program
 from attndsl.runs.run import Run
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 
 def generate(
@@ -34,16 +27,17 @@ def generate(
     seed: int = 0,
     backend: str | None = None,
     device: str | None = None,
+    cache: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str]:
     """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
-    A model that keeps states of its rows reads the prompt once, in segments as long as in training, and then each token
-    by itself: what came before is in the states, so that every token costs the same. Any other reads the whole text
-    anew for each token: a prompt longer than its context is cut to its end, and past the context the oldest tokens fall
-    away; `say` is told either once. Raises E0740 (values), E0741 (a prompt that is not text, logits that are not
-    numbers), E0742, E0744 (the run does not go on with a text).
+    The prompt is read once, and then each token by itself (`attndsl.generation.reading`). A model of which that is not
+    possible reads the whole text anew for each token, and so does any if there is to be no `cache`. A prompt longer
+    than its context is cut to its end, and past the context the oldest tokens fall away; `say` is told each once.
+    Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742, E0744 (the run does
+    not go on with a text).
     """
     require_fit(run, "generate", Use.CONTINUE)
     sampling = Sampling(temperature, top_k, top_p, seed)
@@ -55,14 +49,13 @@ def generate(
     output = next_token_logits(run.graph, shown, tokenizer.vocab)
     context = most(run.graph, shown)
     window = encode_prompt(tokenizer, prompt)
-    program = run.program(backend, device)
-    if len(run.graph.shared_states) < len(run.graph.states):
-        reading: Reading = _InStates(run, program, output, min(run.recipe.length, context or run.recipe.length))
-        return _pieces(tokenizer, reading, window, tokens, sampling)
-    if context is not None and len(window) > context:
+    if context is not None and len(window) > context and not keeps_rows(run.graph):
         say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
         window = window[-context:]
-    return _pieces(tokenizer, _InWindow(run, program, output, context, say), window, tokens, sampling)
+    reading = open_reading(
+        run, output.name, len(window) + tokens, backend=backend, device=device, cache=cache, say=say
+    )
+    return _pieces(tokenizer, reading, window, tokens, sampling)
 
 
 def _pieces(
@@ -74,7 +67,7 @@ def _pieces(
         end = None
     for index in range(tokens):
         # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
-        token = sampling.choose(reading.after(new)[: tokenizer.vocab], index)
+        token = sampling.choose(reading.after([new])[0, : tokenizer.vocab], index)
         if token == end:
             break
         new = [token]
@@ -82,62 +75,6 @@ def _pieces(
             yield piece
     if piece := streamer.finish():
         yield piece
-
-
-class Reading:
-    """A text as the model reads it on."""
-
-    def __init__(self, run: Run, program: Program, output: OutputInfo) -> None:
-        self.program, self.output = program, output.name
-        self.input = run.recipe.objective.roles["tokens"]
-        axes = next(i for i in run.graph.inputs if i.name == self.input).value.type.axes
-        self.places = [output.value.type.index(axis) for axis in axes]
-
-    def after(self, tokens: Sequence[int]) -> Array:
-        """The logits after these further tokens, `[vocab]`."""
-        raise NotImplementedError(type(self).__name__)
-
-    def run(self, tokens: Sequence[int], states: Mapping[str, Array] | None = None) -> tuple[Array, dict[str, Array]]:
-        """The logits after the last of the tokens, and the states."""
-        results = self.program.run({self.input: np.array([tokens], dtype=np.int64)}, [self.output], states=states)
-        last: Array = np.moveaxis(results[self.output], self.places, range(len(self.places)))[0, -1]
-        return last, results.states
-
-
-class _InWindow(Reading):
-    """By a model without states of rows: all of the text that its `context` holds, for each token anew."""
-
-    def __init__(
-        self, run: Run, program: Program, output: OutputInfo, context: int | None, say: Callable[[str], None]
-    ) -> None:
-        super().__init__(run, program, output)
-        self.context, self.say = context, say
-        self.window: list[int] = []
-        self.slid = False
-
-    def after(self, tokens: Sequence[int]) -> Array:
-        self.window += tokens
-        if self.context is not None and len(self.window) > self.context:
-            if not self.slid:
-                what = f"the text is past the model's context of {self.context:,} tokens"
-                self.say(f"{what}: the oldest are dropped from here on")
-                self.slid = True
-            self.window = self.window[-self.context :]
-        return self.run(self.window)[0]
-
-
-class _InStates(Reading):
-    """By a model that keeps states: what is new, in segments of at most `segment` tokens."""
-
-    def __init__(self, run: Run, program: Program, output: OutputInfo, segment: int) -> None:
-        super().__init__(run, program, output)
-        self.segment = segment
-        self.states: dict[str, Array] | None = None
-
-    def after(self, tokens: Sequence[int]) -> Array:
-        for start in range(0, len(tokens), self.segment):
-            logits, self.states = self.run(tokens[start : start + self.segment], self.states)
-        return logits
 
 
 def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:

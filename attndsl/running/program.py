@@ -71,6 +71,10 @@ class Program(Protocol):
         over them."""
         ...
 
+    def native(self, array: Array) -> Any:
+        """A state of ints as the backend keeps it."""
+        ...
+
     def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
         """The states of these rows, in this order; a row may be there several times (the beams of a search)."""
         ...

@@ -159,12 +159,15 @@ def row_places(graph: Graph) -> dict[str, int]:
     return {info.name: info.value.type.axes.index(axis) for info in infos for axis in rows}
 
 
-def slots(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
-    """How long the memories of a graph must be at least for a call of these sizes, by the names of their sizes."""
+def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, int]:
+    """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes` and
+    texts of up to `length` tokens: those that hold all positions as long as a text, others as long as a call needs."""
     found: dict[str, int] = {}
-    for name in (name for name in graph.free_sizes if name not in sizes):
-        rules = [rule for rule in graph.constraints if rule.relation == ">=" and rule.left == Size.symbol(name)]
-        found[name] = max((rule.right.value({**graph.sizes, **sizes}) for rule in rules), default=1)
+    for rule in graph.constraints:
+        name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)
+        needed = rule.right.known({**graph.sizes, **sizes})
+        if rule.relation == ">=" and name is not None and needed is not None:
+            found[name] = max(needed, length if rule.right.constant is None and len(rule.right.terms) == 1 else 0)
     return found
 
 

@@ -40,11 +40,11 @@ class Run:
     step: int
     facts: Mapping[str, Any]
 
-    def program(self, backend: str | None = None, device: str | None = None) -> Program:
-        """The model with the run's weights, on the backend that it was trained with unless said otherwise (the default
-        where that is not installed). Raises E0723, E0810, E0811."""
+    def program(self, backend: str | None = None, device: str | None = None, graph: Graph | None = None) -> Program:
+        """The model with the run's weights, or another `graph` of its parameters, on the backend that it was trained
+        with unless said otherwise (the default where that is not installed). Raises E0723, E0810, E0811."""
         chosen = backends.find(backend) if backend is not None else backends.usable(self.facts.get("backend"))
-        return chosen.program(self.graph, device=device, parameters=self.weights)
+        return chosen.program(graph or self.graph, device=device, parameters=self.weights)
 
 
 def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) -> Run:

@@ -118,6 +118,10 @@ class NumpyProgram:
         kept = self.graph.state_names
         return {name: found[name] for name in outputs}, {name: found[name] for name in kept}
 
+    def native(self, array: Array) -> Array:
+        """A state of ints as it is kept here."""
+        return np.asarray(array, np.int64)
+
     def chosen_rows(self, stacks: Mapping[str, Array], rows: Sequence[int]) -> dict[str, Array]:
         """States of these rows, in this order; a row may be there several times."""
         return {name: stacks[name].take(rows, place) for name, place in row_places(self.graph).items()}

@@ -155,6 +155,10 @@ class TorchProgram:
         kept = self.graph.state_names
         return {name: to_array(results[name]) for name in names if name not in kept}, {n: results[n] for n in kept}
 
+    def native(self, array: Array) -> Any:
+        """A state of ints as a tensor."""
+        return to_tensor(array, torch.int64, self.device)
+
     def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
         """States of these rows, in this order; a row may be there several times."""
         at = torch.tensor(rows, device=self.device)

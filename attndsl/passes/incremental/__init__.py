@@ -31,7 +31,7 @@ from attndsl.passes.hoist import Hoist
 from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.demands import NEW, Demands
 from attndsl.passes.incremental.emission import BodyWriter
-from attndsl.passes.incremental.memories import Memories
+from attndsl.passes.incremental.memories import NEW_TOKENS, PAST, Memories
 from attndsl.passes.pipeline import PIPELINE, optimize
 from attndsl.records import replace
 
@@ -105,4 +105,4 @@ def _refusal(graph: Graph, problem: NotCausal) -> Exception:
     )  # fmt: skip
 
 
-__all__ = ["incremental"]
+__all__ = ["NEW_TOKENS", "PAST", "incremental"]

@@ -30,10 +30,14 @@ from attndsl.ops import (
     Transpose,
 )
 from attndsl.ops.control import stacked_at
-from attndsl.passes.incremental.clock import Clock
+from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.demands import Past
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Constraint, Size
+
+
+PAST, NEW_TOKENS = "past", "new"
+"""The state that says how many tokens of each row have been read, and the input that says how many of a call's are."""
 
 
 @dataclass(eq=False)
@@ -58,18 +62,20 @@ class Memory:
 
 class Memories:
     """The memories of a graph, and where the new positions stand in them. `new` says how many of the tokens that a call
-    gives are real, in each row; what stands behind them repeats the last of these."""
+    gives are real, in each row; what stands behind them repeats the last of these. A row may have none: then the first
+    token is to be the last one that it has read, and is read again at its place."""
 
     def __init__(self, graph: Graph, clock: Clock, builder: Builder) -> None:
         self.graph, self.clock, self.builder = graph, clock, builder
         taken = {info.name for info in (*graph.inputs, *graph.outputs)}
-        self.past_name, self.new_name = _free("past", taken), _free("new", taken)
+        if own := taken & {PAST, NEW_TOKENS}:
+            raise NotCausal(f"it has an input or output `{min(own)}` of its own: call that otherwise")
         self._symbols = {*graph.sizes, *graph.free_sizes}
         self.capacities: dict[Size | None, str] = {}  # the number of slots, by the window
         self.memories: dict[tuple[str, Type], Memory] = {}
         rows = Type(INT, clock.rows)
-        self.past = Value(rows, (self.past_name,))
-        self.new_input = Value(rows, (self.new_name,))
+        self.past = Value(rows, (PAST,))
+        self.new_input = Value(rows, (NEW_TOKENS,))
         size = builder.emit(SizeOf(clock.time.size))
         given = builder.emit(Broadcast(clock.rows), size) if clock.rows else size
         self.new = builder.emit(Given(), self.new_input, given)
@@ -77,11 +83,11 @@ class Memories:
         one = builder.emit(Constant(1))
         self.last = builder.emit(Sub(), self.end, one)
         self.last_new = builder.emit(Sub(), self.new, one)  # the place of the last real token
-        self.order = (*clock.rows, clock.time)
-        which = builder.emit(Minimum(), builder.emit(Range(clock.time)), self.last_new)
-        self.which = self._laid(which, self.order)  # of the tokens given, which stands at each place
-        self.positions = self._laid(builder.emit(Add(), self.past, self.which), self.order)
-        for value, name in ((self.which, "place"), (self.positions, "position"), (self.end, "read")):
+        place = builder.emit(Minimum(), builder.emit(Range(clock.time)), self.last_new)
+        place = self._laid(place, (*clock.rows, clock.time))
+        self.place = builder.emit(Maximum(), place, builder.emit(Constant(0)))  # of the token that stands at each place
+        self.positions = builder.emit(Add(), self.past, place)
+        for value, name in ((self.place, "place"), (self.positions, "position"), (self.end, "read")):
             Builder.rename(value, value.names or (name,))
         self._made: dict[tuple[str, object], Value] = {}
 
@@ -92,7 +98,7 @@ class Memories:
 
     def real(self, value: Value) -> Value:
         """An input's elements at the new positions, the last real one in place of those behind it."""
-        return self.builder.emit(Take(self.clock.time), value, self.which)
+        return self.builder.emit(Take(self.clock.time), value, self.place)
 
     def is_real(self, step: Value, builder: Builder) -> Value:
         """Whether the step of a scan reads a real token, for each row."""
@@ -117,7 +123,7 @@ class Memories:
     def slots(self, past: Past) -> Axis:
         """The axis of a memory that stands for `past.axis`."""
         if past.window not in self.capacities:
-            symbol = _free("C" if past.window is None else "W", self._symbols, "")
+            symbol = _free("C" if past.window is None else "W", self._symbols)
             self.capacities[past.window] = symbol
         return Axis(past.axis.name, Size.symbol(self.capacities[past.window]), past.axis.origin)
 
@@ -185,20 +191,20 @@ class Memories:
 
     def inputs(self) -> Iterator[InputInfo]:
         span = self.graph.span
-        bounds = () if span is None else (Bound(">=", Size.of(1), span), Bound("<=", self.clock.time.size, span))
-        yield InputInfo(self.new_name, self.new_input, True, bounds, default=str(self.clock.time.size))
-        yield InputInfo(self.past_name, self.past)
+        bounds = () if span is None else (Bound(">=", Size.of(0), span), Bound("<=", self.clock.time.size, span))
+        yield InputInfo(NEW_TOKENS, self.new_input, True, bounds, default=str(self.clock.time.size))
+        yield InputInfo(PAST, self.past)
         for memory in self.memories.values():
             yield InputInfo(memory.name, memory.start)
 
     def outputs(self) -> Iterator[OutputInfo]:
-        yield OutputInfo(self.past_name, self.end)
+        yield OutputInfo(PAST, self.end)
         for memory in self.memories.values():
             assert memory.end is not None
             yield OutputInfo(memory.name, memory.end)
 
     def states(self) -> Iterator[StateInfo]:
-        yield StateInfo(self.past_name, self.past.type, self.past_name)
+        yield StateInfo(PAST, self.past.type, PAST)
         for memory in self.memories.values():
             for box in memory.boxes:
                 yield StateInfo(memory.address, memory.type, memory.name, box)
@@ -219,14 +225,14 @@ class Memories:
             yield Constraint(">=", Size.symbol(symbol), needed, span, "E0211", helps=(help,))
 
 
-def _free(name: str, taken: set[str], mark: str = "_") -> str:
+def _free(name: str, taken: set[str]) -> str:
     """`name`, or one like it that is not taken; it is from then on."""
     found, number = name, 1
     while found in taken:
         number += 1
-        found = f"{name}{mark}{number}"
+        found = f"{name}{number}"
     taken.add(found)
     return found
 
 
-__all__ = ["Memories", "Memory"]
+__all__ = ["NEW_TOKENS", "PAST", "Memories", "Memory"]

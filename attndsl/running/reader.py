@@ -1,0 +1,70 @@
+"""Texts that an incremental graph reads on, on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attndsl.lazy import np
+from attndsl.passes.incremental import NEW_TOKENS, PAST
+from attndsl.running.program import Program
+from attndsl.running.states import slots
+
+if TYPE_CHECKING:
+    from attndsl.running.program import Array
+
+SEGMENT = 256  # so many tokens of a row are read in one call, at most
+
+
+class Reader:
+    """A batch of texts, each as long as it is. `program` runs a graph that `attndsl.passes.incremental` made, whose
+    input `tokens` are `int[rows, T]`; `length` is how many tokens a text may come to have. Nothing is read twice, and
+    the memories are allocated once: those for windows as long as the window and what is read in one call."""
+
+    def __init__(
+        self, program: Program, tokens: str, output: str, length: int, *, rows: int = 1, segment: int = SEGMENT
+    ) -> None:
+        self.program, self.tokens, self.output = program, tokens, output
+        self.segment = max(min(segment, length), 1)
+        self.texts: list[list[int]] = [[] for _ in range(rows)]
+        graph = program.graph
+        type = next(info.value.type for info in graph.outputs if info.name == output)
+        axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
+        self.places = [type.index(axis) for axis in axes]
+        begin = {tokens: np.zeros((rows, self.segment), np.int64)}
+        self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length))
+
+    def read(self, tokens: Sequence[Sequence[int]]) -> Array:
+        """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each text
+        begins with at least one."""
+        waiting = [list(new) for new in tokens]
+        while True:
+            pieces = [new[: self.segment] for new in waiting]
+            waiting = [new[self.segment :] for new in waiting]
+            found = self._call(pieces)
+            if not any(waiting):
+                return found
+
+    def _call(self, pieces: Sequence[Sequence[int]]) -> Array:
+        lengths = [len(piece) for piece in pieces]
+        given = np.zeros((len(pieces), max(*lengths, 1)), np.int64)
+        for row, (piece, text) in enumerate(zip(pieces, self.texts, strict=True)):
+            given[row, : max(len(piece), 1)] = piece or text[-1:]
+            text += piece
+        inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
+        results, self.stacks = self.program.advance(inputs, self.stacks, [self.output])
+        found: Array = np.moveaxis(results[self.output], self.places, range(len(self.places)))[:, -1]
+        return found
+
+    def go_back(self, lengths: Sequence[int]) -> None:
+        """Forget all but the first `lengths` tokens of each text."""
+        self.texts = [text[:length] for text, length in zip(self.texts, lengths, strict=True)]
+        self.stacks = {**self.stacks, PAST: self.program.native(np.array(lengths, np.int64))}
+
+    def choose(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order; a row may be there several times (the beams of a search)."""
+        self.texts = [list(self.texts[row]) for row in rows]
+        self.stacks = self.program.chosen_rows(self.stacks, rows)
+
+
+__all__ = ["SEGMENT", "Reader"]
