@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attndsl.running.backends import Backend
 
 
-_STAGES = ("tree", "graph", "optimized", "dot")  # besides the sources of backends
+_STAGES = ("tree", "graph", "optimized", "incremental", "dot")  # besides the sources of backends
 
 
 def configure(parser: Parser) -> None:
@@ -98,6 +98,12 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
         from attndsl.passes import optimize
 
         graph, _ = optimize(graph)
+    elif stage == "incremental":
+        from attndsl.passes.incremental import incremental
+
+        graph = incremental(graph)
+        if backend.emits is not None and (args.output or "").endswith(backend.emits.ending):
+            return backend.source(graph)
     return to_text(graph)
 
 
@@ -105,5 +111,10 @@ def _explain(backend: Backend, args: Any) -> str:
     from attndsl.cli.models import load_graph
     from attndsl.passes import explain, optimize
 
-    graph, reports = optimize(load_graph(args.spec, args.settings))
+    graph = load_graph(args.spec, args.settings)
+    if args.emit == "incremental":
+        from attndsl.passes.incremental import incremental, kept
+
+        return "\n".join(["kept from call to call", *(f"  {line}" for line in kept(incremental(graph)))])
+    graph, reports = optimize(graph)
     return explain(reports, backend.taken_apart(graph), backend.title).rstrip("\n")

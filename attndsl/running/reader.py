@@ -35,21 +35,18 @@ class Reader:
         self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length))
 
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
-        """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each text
-        begins with at least one."""
-        waiting = [list(new) for new in tokens]
-        while True:
-            pieces = [new[: self.segment] for new in waiting]
-            waiting = [new[self.segment :] for new in waiting]
+        """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each
+        text begins with at least one."""
+        for start in range(0, max(map(len, tokens)), self.segment):
+            pieces = [new[start : start + self.segment] for new in tokens]
             found = self._call(pieces)
-            if not any(waiting):
-                return found
+        return found
 
     def _call(self, pieces: Sequence[Sequence[int]]) -> Array:
         lengths = [len(piece) for piece in pieces]
         given = np.zeros((len(pieces), max(*lengths, 1)), np.int64)
         for row, (piece, text) in enumerate(zip(pieces, self.texts, strict=True)):
-            given[row, : max(len(piece), 1)] = piece or text[-1:]
+            given[row, : max(len(piece), 1)] = list(piece) or text[-1:]
             text += piece
         inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
         results, self.stacks = self.program.advance(inputs, self.stacks, [self.output])
@@ -57,7 +54,8 @@ class Reader:
         return found
 
     def go_back(self, lengths: Sequence[int]) -> None:
-        """Forget all but the first `lengths` tokens of each text."""
+        """Forget all but the first `lengths` tokens of each text: drafts that were not taken. A model that keeps sums or
+        the states of a recurrence cannot, nor by more than there is room for beside a window."""
         self.texts = [text[:length] for text, length in zip(self.texts, lengths, strict=True)]
         self.stacks = {**self.stacks, PAST: self.program.native(np.array(lengths, np.int64))}
 

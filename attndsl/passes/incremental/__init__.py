@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attndsl.diagnostics import error
-from attndsl.graph import Graph, InputInfo, OutputInfo, Value
+from attndsl.diagnostics import AttnError, error
+from attndsl.graph import INT, Graph, InputInfo, OutputInfo, Value
 from attndsl.graph.builder import Builder
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.dce import DeadCode
@@ -36,10 +36,13 @@ from attndsl.passes.pipeline import PIPELINE, optimize
 from attndsl.records import replace
 
 
-def incremental(graph: Graph, tokens: str = "tokens", outputs: Sequence[str] | None = None) -> Graph:
+def incremental(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | None = None) -> Graph:
     """The graph that reads on a text of the input `tokens`, in use (not in training), for these outputs; if None, for
-    all that have the axes of the tokens and need no optional input. Raises E0761 where the model is not causal, with
-    the place and the reason."""
+    all that have the axes of the tokens and need no optional input. Without `tokens` it is the one input of ints by
+    which the model is causal, the last one that could be where it is by none. A model that keeps states of its rows
+    reads on already, and is given back. Raises E0761 where the model is not causal, with the place and the reason."""
+    if tokens is None:
+        return _by_any(graph, outputs)
     if graph.states and len(graph.shared_states) < len(graph.states):
         return graph  # it reads on by states of its own
     passes = (Decide(), *PIPELINE)
@@ -54,6 +57,33 @@ def incremental(graph: Graph, tokens: str = "tokens", outputs: Sequence[str] | N
         raise _refusal(graph, problem) from None
     tidy = (CommonSubexpressions(), Hoist(), CommonSubexpressions(), DeadCode())
     return optimize(made, passes=tidy)[0]
+
+
+def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Graph:
+    names = [info.name for info in graph.own_inputs if info.value.type.dtype == INT and not info.optional]
+    if not names:
+        raise _refusal(graph, NotCausal("it has no input of tokens, `int[B, T]`"))
+    found: list[Graph] = []
+    problems: list[AttnError] = []
+    for name in names:
+        try:
+            found.append(incremental(graph, name, outputs))
+        except AttnError as problem:
+            problems.append(problem)
+    if len(found) > 1 and any(made is not graph for made in found):
+        raise _refusal(graph, NotCausal(f"it is causal by several inputs: {', '.join(names)}"))
+    if not found:
+        raise problems[-1]
+    return found[0]
+
+
+def kept(graph: Graph) -> list[str]:
+    """What a graph keeps from call to call, a line for each state, with its type."""
+    found: dict[str, str] = {}
+    for info in graph.states:
+        layers = "" if not info.layers else " in " + ", ".join(f"{len(indices)} layers" for indices in info.layers)
+        found[info.address + layers] = f"{info.address}: {info.type}{layers}"
+    return list(found.values())
 
 
 def _is_wanted(info: OutputInfo, clock: Clock, outputs: Sequence[str] | None) -> bool:
@@ -91,18 +121,19 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> Graph:
 def _taken(info: InputInfo, writer: BodyWriter) -> InputInfo:
     """An input of the incremental graph."""
     value = Value(info.value.type, info.value.names)
-    real = writer.memories.real(value) if writer.clock.time in value.type.axes else value
+    whole = info.default is not None or writer.clock.time not in value.type.axes  # `given` takes it else
+    real = value if whole else writer.memories.real(value)
     writer.values[info.value, NEW] = real
     return replace(info, value=value)
 
 
-def _refusal(graph: Graph, problem: NotCausal) -> Exception:
+def _refusal(graph: Graph, problem: NotCausal) -> AttnError:
     node = problem.node
-    what = f"`{node.op.name}` in the way: {problem.reason}" if node is not None else problem.reason
+    what = problem.reason if node is None else f"`{node.op.name}` stands in the way: {problem.reason}"
     return error(
-        "E0761", f"{graph.name} does not read a text step by step", node.at if node is not None else graph.span,
-        note=what, help="every position may depend on those before it alone: a causal mask does it",
+        "E0761", f"{graph.name} cannot read a text on, position by position", node.at if node else graph.span,
+        note=what, help="a position may depend on itself and those before it alone: `mask=causal`",
     )  # fmt: skip
 
 
-__all__ = ["NEW_TOKENS", "PAST", "incremental"]
+__all__ = ["NEW_TOKENS", "PAST", "incremental", "kept"]

@@ -96,8 +96,10 @@ class Demands:
     def _alike(self, node: Node) -> str | None:
         """The reason why a node does not do the same to each position by itself, if it does not."""
         op = node.op
-        if isinstance(op, (Broadcast, Transpose, Range, Attention, Parameter, Repeat)):
+        if isinstance(op, (Broadcast, Transpose, Range, Attention, Parameter)):
             return None
+        if isinstance(op, Repeat):
+            return "it repeats as often as the text is long" if self.clock.symbol in op.count.symbols else None
         if isinstance(op, Rename):
             both = self.clock.is_time(op.old), self.clock.is_time(op.new)
             return None if both[0] == both[1] and op.old not in self.clock.rows else "it renames the rows of a batch"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from attndsl.addresses import Box, Indices
-from attndsl.graph import FLOAT, INT, Axis, Node, Type, Value
+from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
@@ -14,6 +14,7 @@ from attndsl.ops import (
     Broadcast,
     Cast,
     Concat,
+    Constant,
     CumSum,
     Dropout,
     Given,
@@ -22,6 +23,7 @@ from attndsl.ops import (
     Rename,
     Repeat,
     Scan,
+    Select,
     Take,
     Transpose,
     Where,
@@ -127,7 +129,8 @@ class BodyWriter:
         if isinstance(op, Concat):
             return self._joined(op, operands)
         if isinstance(op, Given):
-            return emit(op, operands[0], self.laid(operands[1], operands[0].type))
+            given = emit(op, operands[0], self.laid(operands[1], operands[0].type))
+            return self.memories.real(given) if self.clock.time in given.type.axes else given
         if isinstance(op, Attention):
             return self._attention(node, op, operands)
         if isinstance(op, CumSum) and self.clock.is_time(op.over):
@@ -204,12 +207,14 @@ class BodyWriter:
     def _running_sum(self, node: Node, op: CumSum, x: Value) -> Value:
         """The sum so far, and what the new positions add to it."""
         emit = self.builder.emit
-        x = self.laid(x, self.with_rows(x.type))
-        sums = emit(op, x)
+        x = emit(Cast(INT), x) if x.type.dtype == BOOL else x
+        zero = emit(Constant(0))
+        x = emit(Where(), self.memories.are_real(op.over, self.builder), x, zero)
+        sums = emit(op, self.laid(x, self.with_rows(x.type)))
         memory = self._memory(f"{node.scope}.sum" if node.scope else "sum", sums.type.without(op.over))
-        before = self._start(memory)
-        self.written[memory] = emit(Add(), before, emit(Take(op.over), sums, self.memories.last_new))
-        return emit(Add(), sums, before)
+        sums = emit(Add(), sums, self._start(memory))
+        self.written[memory] = self.laid(emit(Select(op.over, op.over.size - 1), sums), memory.type)
+        return sums
 
     # ------------------------------------------------------------ bodies
 
@@ -238,9 +243,24 @@ class BodyWriter:
         types = new.outputs(tuple(start.type for start in starts), tuple(regions))
         outputs = self.builder.emit_regions(new, tuple(starts), tuple(regions), types)
         for i, value in zip(results, outputs, strict=False):
+            if self._is_along_time(node) and i in emitted:
+                value = self._emitted(node, value)
             self.values[node.outputs[i], NEW] = self._named(value, node.outputs[i].names)
         self.written.update(zip(memories, outputs[len(results) :], strict=True))
         self.written.update((memory, end) for (memory, _), end in zip(running, outputs, strict=False) if memory)
+
+    def _emitted(self, node: Node, value: Value) -> Value:
+        """What a scan along time has emitted: behind the last real position what it was there, which is remembered for
+        rows that have no new one."""
+        assert isinstance(node.op, Scan)
+        emit, axis = self.builder.emit, node.op.axis
+        value = self.laid(value, self.with_rows(value.type))
+        name = f"{node.scope}.emitted" if node.scope else "emitted"
+        memory = self._memory(name, value.type.without(axis))
+        now = self.memories.real(value, axis, self.builder)
+        now = self.laid(emit(Where(), self.memories.any_new(), now, self._start(memory)), value.type)
+        self.written[memory] = self.laid(emit(Select(axis, axis.size - 1), now), memory.type)
+        return now
 
     def _is_along_time(self, node: Node) -> bool:
         return isinstance(node.op, Scan) and self.clock.is_time(node.op.axis)
@@ -279,8 +299,11 @@ class BodyWriter:
             inner.values[region.parameters[0], NEW] = index
         else:
             inner.loops, inner.box = self.loops, self.box
-            inner.step = index if self._is_along_time(node) else None
             inner.values[region.parameters[0], NEW] = index
+            if self._is_along_time(node):
+                inner.step = index
+                if region.parameters[0] in body.needs:  # as a number, it is a position
+                    inner.values[region.parameters[0], NEW] = builder.emit(Add(), self.memories.past, index)
         inner.write(region.nodes)
         return inner
 

@@ -63,7 +63,7 @@ class Memory:
 class Memories:
     """The memories of a graph, and where the new positions stand in them. `new` says how many of the tokens that a call
     gives are real, in each row; what stands behind them repeats the last of these. A row may have none: then the first
-    token is to be the last one that it has read, and is read again at its place."""
+    token is to be the last one that it has read, which is put where it stands already."""
 
     def __init__(self, graph: Graph, clock: Clock, builder: Builder) -> None:
         self.graph, self.clock, self.builder = graph, clock, builder
@@ -96,9 +96,16 @@ class Memories:
 
     # ------------------------------------------------------------ positions
 
-    def real(self, value: Value) -> Value:
-        """An input's elements at the new positions, the last real one in place of those behind it."""
-        return self.builder.emit(Take(self.clock.time), value, self.place)
+    def real(self, value: Value, axis: Axis | None = None, builder: Builder | None = None) -> Value:
+        """A value's elements along an axis that is time, the last real one in place of those behind it."""
+        axis, builder = axis or self.clock.time, builder or self.builder
+        place = self.place if axis == self.clock.time else builder.emit(Rename(self.clock.time, axis), self.place)
+        return builder.emit(Take(axis), value, place)
+
+    def are_real(self, axis: Axis, builder: Builder) -> Value:
+        """Which of the positions along an axis that is time are real, in each row."""
+        places = builder.emit(Broadcast((*self.clock.rows, axis)), builder.emit(Range(axis)))
+        return builder.emit(Lt(), places, self.new)
 
     def is_real(self, step: Value, builder: Builder) -> Value:
         """Whether the step of a scan reads a real token, for each row."""
@@ -109,6 +116,13 @@ class Memories:
         key = ("first", None)
         if key not in self._made:
             self._made[key] = self.builder.emit(Lt(), self.past, self.builder.emit(Constant(1)))
+        return self._made[key]
+
+    def any_new(self) -> Value:
+        """Whether a row has new tokens at all."""
+        key = ("any", None)
+        if key not in self._made:
+            self._made[key] = self.builder.emit(Lt(), self.builder.emit(Constant(0)), self.new)
         return self._made[key]
 
     def new_positions(self, axis: Axis) -> Value:
