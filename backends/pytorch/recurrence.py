@@ -75,7 +75,7 @@ class _Step:
         stays = [
             node is not None and self.bare(node.inputs[2]) is h for node, h in zip(chosen, self.states, strict=True)
         ]
-        if stays and all(stays) and len(masks) == 1:
+        if stays and all(stays) and len(masks) == 1 and None not in masks:
             (self.mask,) = masks
             self.next = tuple(node.inputs[1] for node in chosen if node is not None)
 

@@ -168,7 +168,7 @@ def half_a_state(graph: Graph) -> Graph:
 
 
 CHANGES = [
-    (half_a_state, "states are taken and given", "is not an input with a default and an output"),
+    (half_a_state, "states are taken and given", "is not an input that there always is, and an output"),
     (swapped, "a value is made before it is used, in sight of its use", "used before it is made"),
     (doubled, "a value is made once", "made twice"),
     (body_on_a_parameter, "bodies belong to repeat and scan", "only `repeat` and `scan` have bodies"),

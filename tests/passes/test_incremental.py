@@ -101,6 +101,9 @@ BODIES = {
     "repeats in repeats": "repeat g in 2 {\n repeat h in 3 {\n x += attention(x, heads, mask=causal) as a\n }\n }",
     "unrolled": "unrolled repeat h in 2 {\n x += attention(x, heads, mask=causal) as a\n }",
     "cases": "repeat h in 4 {\n x += attention(x, heads, mask=causal if h % 2 == 0 else causal & window(3)) as a\n }",
+    "a convolution": "x += conv(x, width, 3, before=2, after=0) as c\n x += attention(x, heads, mask=causal) as a",
+    "a dilated convolution": "x += depthwise(3, before=4, after=0, dilation=2)(x) as c",
+    "windows": "x += mean(windows(x, over=T -> [T, R], size=3, before=2, after=0), over=R)",
     "dropout": "x = dropout(x, 0.5)\n x += attention(x, heads, mask=causal, dropout=0.5) as a",
 }
 
@@ -109,8 +112,9 @@ def model(body: str, inputs: str = "") -> Graph:
     return elaborate(open_text(MODEL.format(body=body, inputs=inputs)), {})
 
 
-RUNNING = ("documents", "a running mean", "a scan", "a scan that knows where it is", "lstm", "gru below attention")
-"""What keeps a sum or a state, which does not go back."""
+RUNNING = ("documents", "a running mean", "a scan", "a scan that knows where it is", "lstm", "gru below attention", "a convolution",
+           "a dilated convolution", "windows")  # fmt: skip
+"""What keeps a sum, a state or the last positions only: that does not go back."""
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -118,3 +122,122 @@ RUNNING = ("documents", "a running mean", "a scan", "a scan that knows where it 
 def test_what_is_causal_is_read_on(what: str, backend: str) -> None:
     pair = Pair(model(BODIES[what]), backend)
     assert gap(pair, (11, 17, 6), seed=5, back=what not in RUNNING) < 1e-9
+
+
+@given(st.integers(1, 14), st.data())
+@settings(max_examples=25, deadline=None)
+def test_every_position_is_as_in_one_call(length: int, data: st.DataObject) -> None:
+    what = data.draw(st.sampled_from(["causal", "documents", "a scan", "cases", "a place table"]))
+    pair = PAIRS.setdefault(what, Pair(model(BODIES[what])))
+    cuts = sorted(data.draw(st.sets(st.integers(1, length), max_size=length)))
+    (text,) = texts_of(pair.graph, (length,), seed=length)
+    assert at_every_position(pair, text, cuts) < 1e-9
+
+
+PAIRS: dict[str, Pair] = {}
+
+
+def test_beams_are_rows_in_another_order() -> None:
+    pair = Pair(shipped("gemma3"))
+    texts = texts_of(pair.graph, (9, 6, 7), seed=1)
+    reader = pair.reader(3, 12, 4)
+    reader.read(texts)
+    reader.choose([2, 0, 2, 1])
+    texts = [[*texts[row], token] for row, token in zip([2, 0, 2, 1], [1, 2, 3, 4], strict=True)]
+    found = reader.read([text[-1:] for text in texts])
+    assert reader.texts == texts
+    assert max(abs(f - e[-1]).max() for f, e in zip(found, pair.said(texts), strict=True)) < 1e-9
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_what_is_kept_has_named_axes_and_its_layers() -> None:
+    assert kept(incremental(elaborate(open_spec("gpt2"), {}))) == [
+        "past: int[B]",
+        "h.*.attn.keys: float[B, S=C, attn_heads=heads, attn_head=width/heads] in 12 layers",
+        "h.*.attn.values: float[B, S=C, attn_heads=heads, attn_value=width/heads] in 12 layers",
+    ]
+    lines = kept(incremental(shipped("gemma3")))
+    assert [(line.partition("S=")[2][0], line.rpartition(" in ")[2]) for line in lines[1:]] == [
+        ("W", "2 layers"), ("W", "2 layers"), ("C", "1 layers"), ("C", "1 layers"),
+    ]  # fmt: skip
+
+
+def test_a_memory_for_a_window_is_as_long_as_the_window_and_a_call() -> None:
+    pair = Pair(shipped("mistral"))
+    shapes = {
+        length: {name: stack.shape for name, stack in pair.reader(2, length, segment=4).stacks.items()}
+        for length in (20, 2000)
+    }
+    assert shapes[20] == shapes[2000]
+    assert shapes[20]["layer.*.attn.keys"][2] == 3 - 1 + 4  # [B, kv_heads, slots, layer, head]
+    with pytest.raises(AttnError, match="E0211"):
+        pair.part.run({"tokens": np.zeros((1, 5), int)}, states=pair.part.run({"tokens": np.zeros((1, 4), int)}).states)
+
+
+def test_a_full_memory_takes_no_more() -> None:
+    pair = Pair(model(BODIES["causal"]))
+    reader = pair.reader(1, 4)
+    reader.read([[1, 2, 3, 4]])
+    with pytest.raises(AttnError, match="E0801"):
+        reader.read([[5]])
+
+
+def test_states_go_from_call_to_call_by_address() -> None:
+    """As those of any model do."""
+    graph = incremental(shipped("gpt2"))
+    program = backends.find("numpy").program(graph, dtype="float64", seed=1)
+    tokens = np.array([[1, 2, 3, 4, 5]])
+    states = program.run({"tokens": tokens[:, :3]}).states
+    assert sorted(states) == [
+        "h.0.attn.keys", "h.0.attn.values", "h.1.attn.keys", "h.1.attn.values", "past",
+    ]  # fmt: skip
+    with pytest.raises(AttnError, match="E0801"):  # the memories of the first call hold what it read
+        program.run({"tokens": tokens[:, 3:]}, states=states)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma3", "deepseek_v3"])
+def test_the_text_of_the_graph_can_be_read_back(name: str) -> None:
+    graph = incremental(shipped(name))
+    assert to_text(parse_text(to_text(graph))) == to_text(graph)
+
+
+def test_a_model_that_keeps_states_of_its_rows_reads_on_already() -> None:
+    graph = elaborate(open_spec("rnn_lm"), {})
+    assert incremental(graph) is graph
+
+
+# ---------------------------------------------------------------- what is refused
+
+REFUSED = {
+    "x += attention(x, heads) as a": ("attention(x, heads)", "come after them"),
+    "x += attention(x, heads, mask=local(2)) as a": ("attention(x, heads, mask=local(2))", "up to 1 behind them"),
+    "x += attention(x, heads, mask=prefix(3)) as a": ("attention(x, heads, mask=prefix(3))", "come after them"),
+    "x -= mean(x, over=T)": ("mean(x, over=T)", "takes positions together, along `T`"),
+    "x = x * softmax(x, over=T)": ("softmax(x, over=T)", "takes positions together, along `T`"),
+    "x = flip(x, over=T)": ("flip(x, over=T)", "takes positions together, along `T`"),
+    "x = recurrent(gru_cell(width), reverse=true)(x)": ("recurrent(gru_cell(width), reverse=true)(x)", "along `T`"),
+    "x += conv(x, width, 3, pad=1)": ("conv(x, width, 3, pad=1)", "takes positions together, along `T`"),
+    "x -= mean(x, over=B)": ("mean(x, over=B)", "takes the rows of a batch together, along `B`"),
+    "x = x / T": ("T", "how long the text is"),
+    "x += x |> experts(4, 2, mlp(8), capacity=1.25) as e": ("experts(4, 2, mlp(8), capacity=1.25)", "where depends on"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", REFUSED)
+def test_what_is_not_causal_is_refused_with_its_line_and_the_reason(body: str) -> None:
+    at, reason = REFUSED[body]
+    with pytest.raises(AttnError) as problem:
+        incremental(model(body))
+    (found,) = problem.value.diagnostics
+    assert found.code == "E0761"
+    assert found.primary is not None
+    assert at in found.primary.span.text
+    assert found.primary.span.line == 6
+    assert reason in found.notes[0]
+
+
+def test_a_model_with_an_input_of_that_name_says_so() -> None:
+    with pytest.raises(AttnError, match="E0761"):
+        incremental(model("x += attention(x, heads, mask=causal) as a\n x += past", "input past: [B, T, width]"))

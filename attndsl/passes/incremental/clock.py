@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 
 from attndsl.graph import Axis, Graph, Node
-from attndsl.ops import Op
+from attndsl.ops import Convolution, Op, Windows
 from attndsl.records import dataclass, fields
-from attndsl.sizes import Size
+from attndsl.sizes import ONE, ZERO, Size
 
 
 class NotCausal(Exception):
@@ -50,10 +51,24 @@ class Clock:
     def times(self, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
         return tuple(axis for axis in axes if self.is_time(axis))
 
+    def tail(self, op: Op) -> Windows | None:
+        """The windows along time of an op that sees at each position what stands before it, as far as they reach, and
+        nothing else of other positions."""
+        if not isinstance(op, Windows | Convolution):
+            return None
+        windows = (op,) if isinstance(op, Windows) else op.windows
+        (window, *others) = sorted(windows, key=lambda window: not self.is_time(window.axis))
+        reach = (window.offsets.size - 1) * window.dilation
+        fits = window.stride == ONE and window.after == ZERO and window.before == reach
+        alone = not any(self.symbol in axis.size.symbols for other in others for axis in (other.axis, other.positions))
+        fits = fits and alone and self.is_time(window.axis) and self.is_time(window.positions)
+        channels = () if isinstance(op, Windows) else op.channels
+        return window if fits and not self.times(channels) and not set(self.rows) & set(channels) else None
+
     def along(self, op: Op) -> Iterator[Axis | Size]:
         """What an op names that is time or the rows of a batch: the axes along which it does more than to each position
         the same, and sizes."""
-        for each in _named(tuple(getattr(op, field.name) for field in fields(op))):
+        for each in _named(op):
             size = each.size if isinstance(each, Axis) else each
             if self.symbol in size.symbols or (isinstance(each, Axis) and each in self.rows):
                 yield each
@@ -65,3 +80,5 @@ def _named(item: object) -> Iterator[Axis | Size]:
     elif isinstance(item, tuple):
         for each in item:
             yield from _named(each)
+    elif is_dataclass(item) and not isinstance(item, type):  # an op, and what it is made of: a convolution's windows
+        yield from _named(tuple(getattr(item, field.name) for field in fields(item)))

@@ -15,6 +15,7 @@ from attndsl.masks.reach import Reach, reach
 from attndsl.ops import (
     Attention,
     Broadcast,
+    Convolution,
     CumSum,
     Dot,
     Parameter,
@@ -25,6 +26,7 @@ from attndsl.ops import (
     Softmax,
     Take,
     Transpose,
+    Windows,
 )
 from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.routes import Routes
@@ -84,7 +86,8 @@ class Demands:
                 reason = self._alike(node)
             if reason is not None:
                 self.refused[node] = reason
-            if not node.regions and not isinstance(node.op, Attention) and self.fixed.issuperset(node.inputs):
+            alike = not isinstance(node.op, (Attention, Convolution, CumSum, Windows))
+            if not node.regions and alike and self.fixed.issuperset(node.inputs):
                 self.fixed.update(node.outputs)
             for inner in node.regions:
                 if isinstance(node.op, Repeat):
@@ -107,7 +110,7 @@ class Demands:
             if not self.clock.is_time(op.axis):
                 return None
             return "it begins with the last position" if op.reverse else None
-        if isinstance(op, CumSum) and self.clock.is_time(op.over):
+        if (isinstance(op, CumSum) and self.clock.is_time(op.over)) or self.clock.tail(op) is not None:
             return None
         if isinstance(op, Take) and node.inputs[1] in self.steps and self.clock.is_time(op.over):
             return None
@@ -168,7 +171,7 @@ class Demands:
         if isinstance(op, Attention) and self.clock.is_time(op.over):
             yield from self._attended(node, asked)
             return
-        if asked and isinstance(op, (CumSum, Attention)):
+        if asked and isinstance(op, (CumSum, Attention, Convolution, Windows)):
             raise NotCausal("it takes positions together, and all of its results are needed at once", node)
         if isinstance(op, Rename):
             asked = tuple(Past(op.old, past.window) if past.axis == op.new else past for past in asked)

@@ -15,6 +15,7 @@ from attndsl.ops import (
     Cast,
     Concat,
     Constant,
+    Convolution,
     CumSum,
     Dropout,
     Given,
@@ -27,6 +28,7 @@ from attndsl.ops import (
     Take,
     Transpose,
     Where,
+    Windows,
     Write,
 )
 from attndsl.ops.control import stacked_at
@@ -34,6 +36,7 @@ from attndsl.passes.incremental.clock import NotCausal
 from attndsl.passes.incremental.demands import NEW, Asked, BodyDemands, Demands, Past
 from attndsl.passes.incremental.memories import Memories, Memory
 from attndsl.records import replace
+from attndsl.sizes import ZERO
 
 
 class BodyWriter:
@@ -137,6 +140,8 @@ class BodyWriter:
             return self._running_sum(node, op, operands[0])
         if isinstance(op, Take) and node.inputs[1] in self.demands.steps and self.clock.is_time(op.over):
             return emit(op, operands[0], self._step(node.inputs[1]))
+        if (window := self.clock.tail(op)) is not None:
+            return self._slid(node, window, operands)
         return emit(op, *operands)
 
     def _step(self, index: Value) -> Value:
@@ -204,12 +209,32 @@ class BodyWriter:
                 self.read[memory] = self.builder.emit(Take(memory.loops[depth]), stack, self.index, names=names)
         return self.read[memory]
 
+    def _slid(self, node: Node, window: Windows, operands: list[Value]) -> Value:
+        """Windows that end at each new position: over the last positions before them, which are remembered together
+        with the last one itself, for rows without new ones, and these."""
+        emit, op, time = self.builder.emit, node.op, window.axis
+        x = self.laid(operands[0], self.with_rows(operands[0].type))
+        tail = Axis("tail", window.before + 1)
+        both, seen = Axis(f"{time.name}'", time.size + tail.size), Axis(f"{window.positions.name}'", time.size + 1)
+        memory = self._memory(f"{node.scope}.tail" if node.scope else "tail", Type(x.type.dtype, tuple(tail if axis == time else axis for axis in x.type.axes)))
+        joined = emit(Concat((tail, time), both), self._start(memory), x)
+        new = self.memories.new
+        last = emit(Add(), emit(Range(tail)), emit(Broadcast((*self.clock.rows, tail)), new))
+        self.written[memory] = self.laid(emit(Take(both), joined, last), memory.type)
+        slid = replace(window, axis=both, positions=seen, before=ZERO, after=ZERO)
+        if isinstance(op, Convolution):
+            windows = tuple(slid if each == window else each for each in op.windows)
+            made = emit(replace(op, windows=windows), joined, *operands[1:])
+        else:
+            made = emit(slid, joined)
+        return emit(Take(seen), made, self.memories.behind(window.positions))
+
     def _running_sum(self, node: Node, op: CumSum, x: Value) -> Value:
         """The sum so far, and what the new positions add to it."""
         emit = self.builder.emit
         x = emit(Cast(INT), x) if x.type.dtype == BOOL else x
         zero = emit(Constant(0))
-        x = emit(Where(), self.memories.are_real(op.over, self.builder), x, zero)
+        x = emit(Where(), self.memories.are_real(op.over), x, zero)
         sums = emit(op, self.laid(x, self.with_rows(x.type)))
         memory = self._memory(f"{node.scope}.sum" if node.scope else "sum", sums.type.without(op.over))
         sums = emit(Add(), sums, self._start(memory))
@@ -310,13 +335,15 @@ class BodyWriter:
     def _result(self, value: Value, node: Node, at: int) -> Value:
         """What the body of `node` gives in this place. What a scan along time carries stays where a row has ended."""
         found = self.value(value)
-        carried = isinstance(node.op, Repeat | Scan) and at < node.op.carried
-        if not (carried and self._is_along_time(node)):
+        if not self._is_along_time(node):
             return self.laid(found, self.with_rows(value.type))
-        assert self.step is not None
-        before = self.value(node.regions[0].parameters[1 + at])
-        real = self.memories.is_real(self.step, self.builder)
-        return self.laid(self.builder.emit(Where(), real, found, before), before.type)
+        assert isinstance(node.op, Scan) and self.step is not None
+        emit = self.builder.emit
+        real = emit(Take(node.op.axis), self.memories.are_real(node.op.axis), self.step)
+        if at < node.op.carried:
+            before = self.value(node.regions[0].parameters[1 + at])
+            return self.laid(emit(Where(), real, found, before), before.type)
+        return emit(Where(), real, found, emit(Cast(found.type.dtype), emit(Constant(0))))
 
 
 __all__ = ["BodyWriter"]

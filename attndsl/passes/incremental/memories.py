@@ -86,6 +86,7 @@ class Memories:
         place = builder.emit(Minimum(), builder.emit(Range(clock.time)), self.last_new)
         place = self._laid(place, (*clock.rows, clock.time))
         self.place = builder.emit(Maximum(), place, builder.emit(Constant(0)))  # of the token that stands at each place
+        self._behind = builder.emit(Add(), place, one)
         self.positions = builder.emit(Add(), self.past, place)
         for value, name in ((self.place, "place"), (self.positions, "position"), (self.end, "read")):
             Builder.rename(value, value.names or (name,))
@@ -102,14 +103,14 @@ class Memories:
         place = self.place if axis == self.clock.time else builder.emit(Rename(self.clock.time, axis), self.place)
         return builder.emit(Take(axis), value, place)
 
-    def are_real(self, axis: Axis, builder: Builder) -> Value:
+    def are_real(self, axis: Axis) -> Value:
         """Which of the positions along an axis that is time are real, in each row."""
-        places = builder.emit(Broadcast((*self.clock.rows, axis)), builder.emit(Range(axis)))
-        return builder.emit(Lt(), places, self.new)
-
-    def is_real(self, step: Value, builder: Builder) -> Value:
-        """Whether the step of a scan reads a real token, for each row."""
-        return builder.emit(Lt(), builder.emit(Broadcast(self.clock.rows), step), self.new)
+        key = ("real", axis)
+        if key not in self._made:
+            emit = self.builder.emit
+            places = emit(Broadcast((*self.clock.rows, axis)), emit(Range(axis)))
+            self._made[key] = emit(Lt(), places, emit(Broadcast(places.type.axes), self.new))
+        return self._made[key]
 
     def is_first(self) -> Value:
         """Whether nothing has been read of a row."""
@@ -124,6 +125,10 @@ class Memories:
         if key not in self._made:
             self._made[key] = self.builder.emit(Lt(), self.builder.emit(Constant(0)), self.new)
         return self._made[key]
+
+    def behind(self, axis: Axis) -> Value:
+        """How many new positions each place along `axis` ends; none in a row that has none."""
+        return self._behind if axis == self.clock.time else self.builder.emit(Rename(self.clock.time, axis), self._behind)
 
     def new_positions(self, axis: Axis) -> Value:
         """The positions of the new tokens along `axis`, in each row."""
