@@ -58,10 +58,16 @@ class Program(Protocol):
         are those that another call gave (`Results.states`); without them, the model begins with its initial ones."""
         ...
 
-    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Any]:
+    def begin(
+        self,
+        inputs: Mapping[str, Array],
+        slots: Mapping[str, int] | None = None,
+        sources: Mapping[str, Array] | None = None,
+    ) -> dict[str, Any]:
         """The states of a graph that reads texts on, for texts of which nothing has been read, in rows like those of
         `inputs`: as the backend keeps them, by name, all layers of one together. Memories have as many slots as `slots`
-        says by the names of their sizes, or as a call of these inputs needs."""
+        says by the names of their sizes, or as a call of these inputs needs. `sources` are those that stay as they are,
+        which another graph has made (`attndsl.passes.incremental.Derived`)."""
         ...
 
     def advance(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
@@ -19,10 +19,19 @@ SEGMENT = 256  # so many tokens of a row are read in one call, at most
 class Reader:
     """A batch of texts, each as long as it is. `program` runs a graph that `attndsl.passes.incremental` made, whose
     input `tokens` are `int[rows, T]`; `length` is how many tokens a text may come to have. Nothing is read twice, and
-    the memories are allocated once: those for windows as long as the window and what is read in one call."""
+    the memories are allocated once: those for windows as long as the window and what is read in one call. `sources` are
+    what the graph of the model's other inputs gives, a row for each text."""
 
     def __init__(
-        self, program: Program, tokens: str, output: str, length: int, *, rows: int = 1, segment: int = SEGMENT
+        self,
+        program: Program,
+        tokens: str,
+        output: str,
+        length: int,
+        *,
+        rows: int = 1,
+        segment: int = SEGMENT,
+        sources: Mapping[str, Array] | None = None,
     ) -> None:
         self.program, self.tokens, self.output = program, tokens, output
         self.segment = max(min(segment, length), 1)
@@ -32,7 +41,9 @@ class Reader:
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
         self.places = [type.index(axis) for axis in axes]
         begin = {tokens: np.zeros((rows, self.segment), np.int64)}
-        self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length))
+        self.stacks: dict[str, Any] = program.begin(
+            begin, slots(graph, {axes[-1].name: self.segment}, length), sources
+        )
 
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each

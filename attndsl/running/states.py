@@ -172,11 +172,16 @@ def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, 
 
 
 def empty_stacks(
-    graph: Graph, inputs: Mapping[str, Array], lengths: Mapping[str, int] | None = None, dtype: str = "float32"
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    lengths: Mapping[str, int] | None = None,
+    dtype: str = "float32",
+    known: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """What states that have no initial value of their own begin with, for rows like those of `inputs`: zeros. Memories
-    are as long as `lengths` say, or as this call needs."""
-    infos = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
+    are as long as `lengths` say, or as this call needs. Those that are `known` are left out."""
+    states = graph.state_names
+    infos = [i for i in graph.inputs if i.name in states and not i.optional and i.name not in (known or {})]
     if not infos:
         return {}
     sizes = check_shapes(graph, inputs)

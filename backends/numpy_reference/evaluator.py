@@ -106,9 +106,14 @@ class NumpyProgram:
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
         return {name: self._own(array, execution) for name, array in found.items()}
 
-    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Array]:
+    def begin(
+        self,
+        inputs: Mapping[str, Array],
+        slots: Mapping[str, int] | None = None,
+        sources: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
         """States for texts of which nothing has been read, as `advance` takes them."""
-        return empty_stacks(self.graph, inputs, slots, self.dtype)
+        return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **(sources or {})}
 
     def advance(
         self, inputs: Mapping[str, Array], stacks: Mapping[str, Array], outputs: Sequence[str]

@@ -129,12 +129,20 @@ class TorchProgram:
                 found |= self._dump(tuple(dump), inputs, given, training, seed, step)
         return Results.of(self.graph, found)
 
-    def begin(self, inputs: Mapping[str, Array], slots: Mapping[str, int] | None = None) -> dict[str, Any]:
+    def begin(
+        self,
+        inputs: Mapping[str, Array],
+        slots: Mapping[str, int] | None = None,
+        sources: Mapping[str, Array] | None = None,
+    ) -> dict[str, Any]:
         """States for texts of which nothing has been read, as `advance` takes them. Memories are laid out layer by
         layer, whatever their axes say, so that each layer's lies together."""
         stacks: dict[str, Any] = {}
-        for name, array in empty_stacks(self.graph, inputs, slots).items():
-            info = next(state for state in self.graph.states if state.name == name)
+        infos = {state.name: state for state in self.graph.states}
+        for name, array in (sources or {}).items():
+            stacks[name] = to_tensor(array, self._dtypes.get(infos[name].type.dtype, torch.int64), self.device)
+        for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
+            info = infos[name]
             at, loops = stacked_at(info.type), array.ndim - info.type.rank
             layers = torch.zeros(
                 (*array.shape[at : at + loops], *array.shape[:at], *array.shape[at + loops :]),

@@ -21,6 +21,7 @@ from attndsl.ops import (
     movement,
     pieces,
     reductions,
+    writing,
 )
 from attndsl.ops import arithmetic as a
 from attndsl.ops import comparison as c
@@ -378,6 +379,7 @@ def _movement() -> list[Sample]:
         ),
         sample(p.Take(of("V")), "bool V", "int T", makers=index),
         sample(p.Take(of("V")), "float V E", "int T", makers=index, E=40, label="of wide rows"),
+        *_written(of("V")),
         sample(p.ScatterAdd(axes("T"), of("V")), "float B T D", "int T", makers=index),
         sample(p.ScatterAdd(axes("T"), of("V")), "float D T B", "int B T", makers=index, label="one per place"),
         sample(p.ScatterAdd(axes("B T"), of("V")), "float B T D", "int B T", makers=index, label="of an embedding"),
@@ -460,6 +462,25 @@ def _fused() -> list[Sample]:
     for function in (f.Gelu(False), f.Gelu(True), f.Silu()):
         found += [sample(function, x), sample(function, "float T", makers={0: fixed([0.0, 12.0, -12.0])})]
     return found
+
+
+def _written(over: Axis) -> list[Sample]:
+    """Writes, to places that differ from one another."""
+
+    def places(draw: numpy.random.Generator, shape: tuple[int, ...]) -> Array:
+        order = draw.random((*shape[:-1], SIZES[over.name])).argsort(-1)
+        return order[..., : shape[-1]] if shape else np.asarray(draw.integers(SIZES[over.name]))
+
+    def write(memory: str, values: str, at: str, label: str = "") -> Sample:
+        return Sample(writing.Write(over), (typed(memory), typed(values), typed(at)), {2: places}, label=label)
+
+    return [
+        write("float B V D", "float B T D", "int B T", "one for each row"),
+        write("float H V B D", "float D B H T", "int B T", "in another layout"),
+        write("float B V D", "float T B D", "int T", "the same for all"),
+        write("float B V D", "float B D", "int", "at one place"),
+        write("bool B V", "bool B T", "int B T", "of bools"),
+    ]
 
 
 def _grouped() -> list[Sample]:

@@ -32,11 +32,26 @@ from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.demands import NEW, Demands
 from attndsl.passes.incremental.emission import BodyWriter
 from attndsl.passes.incremental.memories import NEW_TOKENS, PAST, Memories
+from attndsl.passes.incremental.sources import source_graph
 from attndsl.passes.pipeline import PIPELINE, optimize
-from attndsl.records import replace
+from attndsl.records import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """`graph` reads a text on. Where the model has other inputs too, `sources` makes of them, once for each, what
+    `graph` takes of it as states: its outputs by their names."""
+
+    graph: Graph
+    sources: Graph | None = None
 
 
 def incremental(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | None = None) -> Graph:
+    """The graph of `derived`, alone."""
+    return derived(graph, tokens, outputs).graph
+
+
+def derived(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | None = None) -> Derived:
     """The graph that reads on a text of the input `tokens`, in use (not in training), for these outputs; if None, for
     all that have the axes of the tokens and need no optional input. Without `tokens` it is the one input of ints by
     which the model is causal, the last one that could be where it is by none. A model that keeps states of its rows
@@ -44,7 +59,7 @@ def incremental(graph: Graph, tokens: str | None = None, outputs: Sequence[str] 
     if tokens is None:
         return _by_any(graph, outputs)
     if graph.states and len(graph.shared_states) < len(graph.states):
-        return graph  # it reads on by states of its own
+        return Derived(graph)  # it reads on by states of its own
     passes = (Decide(), *PIPELINE)
     plain, _ = optimize(graph, passes=passes)
     try:
@@ -52,25 +67,25 @@ def incremental(graph: Graph, tokens: str | None = None, outputs: Sequence[str] 
         wanted = [info for info in plain.own_outputs if _is_wanted(info, clock, outputs)]
         if not wanted:
             raise NotCausal(f"no output has the axes of `{tokens}`")
-        made = _made(plain, clock, wanted)
+        made, sources = _made(plain, clock, wanted)
     except NotCausal as problem:
         raise _refusal(graph, problem) from None
     tidy = (CommonSubexpressions(), Hoist(), CommonSubexpressions(), DeadCode())
-    return optimize(made, passes=tidy)[0]
+    return Derived(optimize(made, passes=tidy)[0], None if sources is None else optimize(sources, passes=tidy)[0])
 
 
-def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Graph:
+def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Derived:
     names = [info.name for info in graph.own_inputs if info.value.type.dtype == INT and not info.optional]
     if not names:
         raise _refusal(graph, NotCausal("it has no input of tokens, `int[B, T]`"))
-    found: list[Graph] = []
+    found: list[Derived] = []
     problems: list[AttnError] = []
     for name in names:
         try:
-            found.append(incremental(graph, name, outputs))
+            found.append(derived(graph, name, outputs))
         except AttnError as problem:
             problems.append(problem)
-    if len(found) > 1 and any(made is not graph for made in found):
+    if len(found) > 1 and any(made.graph is not graph for made in found):
         raise _refusal(graph, NotCausal(f"it is causal by several inputs: {', '.join(names)}"))
     if not found:
         raise problems[-1]
@@ -82,7 +97,7 @@ def kept(graph: Graph) -> list[str]:
     found: dict[str, str] = {}
     for info in graph.states:
         layers = "" if not info.layers else " in " + ", ".join(f"{len(indices)} layers" for indices in info.layers)
-        found[info.address + layers] = f"{info.address}: {info.type}{layers}"
+        found[f"{info.address} {info.type} {layers}"] = f"{info.address}: {info.type}{layers}"
     return list(found.values())
 
 
@@ -92,7 +107,7 @@ def _is_wanted(info: OutputInfo, clock: Clock, outputs: Sequence[str] | None) ->
     return not info.needs and clock.time in info.value.type.axes
 
 
-def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> Graph:
+def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> tuple[Graph, Graph | None]:
     shared = [info for info in graph.outputs if info.name in graph.state_names]
     demands = Demands(graph, clock, [info.value for info in (*wanted, *shared)])
     builder = Builder()
@@ -108,7 +123,7 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> Graph:
     taken += memories.inputs()
     results += memories.outputs()
     body = builder.region(tuple(info.value for info in taken), tuple(info.value for info in results))
-    return replace(
+    made = replace(
         graph,
         inputs=tuple(taken),
         outputs=tuple(results),
@@ -116,6 +131,7 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> Graph:
         constraints=tuple(memories.constraints()),
         body=body,
     )
+    return made, source_graph(graph, memories.sources)
 
 
 def _taken(info: InputInfo, writer: BodyWriter) -> InputInfo:
@@ -136,4 +152,4 @@ def _refusal(graph: Graph, problem: NotCausal) -> AttnError:
     )  # fmt: skip
 
 
-__all__ = ["NEW_TOKENS", "PAST", "incremental", "kept"]
+__all__ = ["NEW_TOKENS", "PAST", "Derived", "derived", "incremental", "kept"]

@@ -18,6 +18,7 @@ from attndsl.ops import (
     Convolution,
     CumSum,
     Dot,
+    Op,
     Parameter,
     Range,
     Rename,
@@ -72,7 +73,13 @@ class Demands:
         self.refused: dict[Node, str] = {}
         self.fixed: set[Value] = set()  # what does not depend on what is read
         self.steps: set[Value] = set()  # the indices of scans along time
+        times = {info.value for info in graph.inputs if clock.times(info.value.type.axes)}
+        self.moving = moving(graph.body, clock, times)  # what depends on the text, or on positions in it
+        self.sources: dict[Value, str] = {}  # what is made of other inputs once, and what a memory of it is called
         self._read(graph.body)
+        kept = graph.state_names
+        states = {info.value for info in graph.inputs if info.name in kept}
+        self.shared = moving(graph.body, clock, states, states_only=True)  # what the model keeps for all rows
         self.owners: dict[Value, BodyDemands] = {}
         self.top = self._body(graph.body, None, (), results)
 
@@ -140,6 +147,9 @@ class Demands:
         return body
 
     def _ask(self, value: Value, asked: Asked = NEW, called: str = "") -> None:
+        if value not in self.fixed and value not in self.moving and value not in self.shared:
+            self.sources.setdefault(value, called)
+            return
         self.owners[value].needs.setdefault(value, {}).setdefault(asked, called)
 
     def _visit(self, node: Node, body: BodyDemands) -> None:
@@ -175,6 +185,9 @@ class Demands:
             raise NotCausal("it takes positions together, and all of its results are needed at once", node)
         if isinstance(op, Rename):
             asked = tuple(Past(op.old, past.window) if past.axis == op.new else past for past in asked)
+        if isinstance(op, Attention):
+            yield from ((value, NEW, called) for value, called in self._parts(node))
+            return
         for value in node.inputs:
             if not (isinstance(op, Take) and value in self.steps and self.clock.is_time(op.over)):
                 yield value, tuple(past for past in asked if past.axis in value.type.axes), ""
@@ -185,13 +198,20 @@ class Demands:
         if asked:
             raise NotCausal("all of its results are needed at once", node)
         past = Past(op.over, self.window(node))
-        q, k, v, *rest = node.inputs
-        where, bias, sink = op.extra(*rest)
+        (q, _), *others = self._parts(node)
         yield q, NEW, ""
-        for value, called in ((k, "keys"), (v, "values"), (where, "seen"), (bias, "bias"), (sink, "")):
+        for value, called in others:
+            yield value, (past,) if past.axis in value.type.axes else NEW, called
+
+    def _parts(self, node: Node) -> Iterator[tuple[Value, str]]:
+        """The operands of an attention, and what memories of them are called."""
+        op, (q, k, v, *rest) = node.op, node.inputs
+        assert isinstance(op, Attention)
+        around = f"{node.scope}." if node.scope else ""
+        names = ("queries", "keys", "values", "seen", "bias", "sink")
+        for value, name in zip((q, k, v, *op.extra(*rest)), names, strict=True):
             if value is not None:
-                of_it = (past,) if past.axis in value.type.axes else NEW
-                yield value, of_it, f"{node.scope}.{called}" if node.scope else called
+                yield value, around + name
 
     def window(self, node: Node) -> Size | None:
         """How many positions the queries of an attention along time see, themselves included; None: all so far.
@@ -257,6 +277,45 @@ class Demands:
                     return maker
                 waiting += maker.inputs if maker is not None else ()
         return node
+
+
+def moving(region: Region, clock: Clock, found: set[Value], *, states_only: bool = False) -> set[Value]:
+    """The values that depend on those in `found`, to which they are added, and on places along time unless
+    `states_only`."""
+    for node in region.nodes:
+        named = not states_only and any(True for _ in _time_in(node.op, clock))
+        if named or not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+        if node.regions:
+            _moving_loop(node, clock, found, states_only)
+    return found
+
+
+def _time_in(op: Op, clock: Clock) -> Iterator[Axis | Size]:
+    return (each for each in clock.along(op) if not (isinstance(each, Axis) and each in clock.rows))
+
+
+def _moving_loop(node: Node, clock: Clock, found: set[Value], states_only: bool) -> None:
+    op = node.op
+    assert isinstance(op, Repeat | Scan)
+    along = isinstance(op, Scan) and clock.is_time(op.axis) and not states_only
+    while True:
+        before = len(found)
+        for inner in node.regions:
+            for start, value in zip(node.inputs, inner.parameters[1:], strict=False):
+                if start in found:
+                    found.add(value)
+            if along:
+                found.update(inner.parameters)
+            moving(inner, clock, found, states_only=states_only)
+            for end, value in zip(inner.results[: op.carried], inner.parameters[1:], strict=False):
+                if end in found:
+                    found.add(value)
+            found.update(out for end, out in zip(inner.results, node.outputs, strict=True) if end in found)
+        if along:
+            found.update(node.outputs)
+        if len(found) == before:
+            return
 
 
 __all__ = ["NEW", "Asked", "BodyDemands", "Demands", "Past"]

@@ -56,6 +56,7 @@ class BodyWriter:
         self.step: Value | None = None  # the index of the scan along time around it
         self.read: dict[Memory, Value] = {}  # what the memories were in this body, and are by now
         self.written: dict[Memory, Value] = {}
+        self.kept: set[Memory] = set()  # those that stay as they are
 
     # ------------------------------------------------------------ what there is
 
@@ -65,8 +66,19 @@ class BodyWriter:
             found = writer.values.get((value, asked))
             if found is not None:
                 return found
+            if value in self.demands.sources and self.demands.owners[value] is writer.body:
+                return writer._source(value)
             writer = writer.outer
         raise AssertionError(f"{value.type} is read, and was not asked for")
+
+    def _source(self, value: Value) -> Value:
+        """What was made once of other inputs, for all calls."""
+        called = self.demands.sources[value] or self._call(value)
+        memory = self._memory(called, value.type)
+        self.memories.sources[value] = memory
+        self.values[value, NEW] = self._start(memory)
+        self.kept.add(memory)
+        return self.values[value, NEW]
 
     def laid(self, value: Value, type: Type) -> Value:
         """The value in the layout of `type`, repeated along the axes that it lacks."""
@@ -194,7 +206,7 @@ class BodyWriter:
         return value.names[-1] if value.names else f"{self.builder.scope}.kept" if self.builder.scope else "kept"
 
     def _memory(self, called: str, type: Type) -> Memory:
-        return self.memories.memory(called, type, self.loops, self.box, self.written)
+        return self.memories.memory(called, type, self.loops, self.box, {*self.written, *self.kept})
 
     def _start(self, memory: Memory) -> Value:
         """What a memory was before this call, in the layers that this body is for."""

@@ -43,7 +43,7 @@ PAST, NEW_TOKENS = "past", "new"
 @dataclass(eq=False)
 class Memory:
     """A state: `type` is that of one layer, `loops` the axes that count its layers, the outermost first, `boxes` the
-    layers in which it is. `start` is what the graph takes, and `end` what it gives."""
+    layers in which it is. `start` is what the graph takes, and `end` what it gives, if that is something else."""
 
     name: str
     address: str
@@ -73,6 +73,7 @@ class Memories:
         self._symbols = {*graph.sizes, *graph.free_sizes}
         self.capacities: dict[Size | None, str] = {}  # the number of slots, by the window
         self.memories: dict[tuple[str, Type], Memory] = {}
+        self.sources: dict[Value, Memory] = {}  # those that stay as they are, by what they hold
         rows = Type(INT, clock.rows)
         self.past = Value(rows, (PAST,))
         self.new_input = Value(rows, (NEW_TOKENS,))
@@ -219,8 +220,7 @@ class Memories:
     def outputs(self) -> Iterator[OutputInfo]:
         yield OutputInfo(PAST, self.end)
         for memory in self.memories.values():
-            assert memory.end is not None
-            yield OutputInfo(memory.name, memory.end)
+            yield OutputInfo(memory.name, memory.end or memory.start)
 
     def states(self) -> Iterator[StateInfo]:
         yield StateInfo(PAST, self.past.type, PAST)
