@@ -156,7 +156,8 @@ class TrainedModel:
         width]` with values between 0 and 1.
 
         `temperature`, `top_k`, `top_p` and `seed` choose the tokens (by default temperature 1; with a source 0, which
-        picks the most likely); `beams` and `length_penalty` search, with a source. Raises E0740 to E0744, E0797.
+        picks the most likely); `beams` and `length_penalty` search, with a source. `cache=False` reads the whole text
+        again for each token. Raises E0740 to E0744, E0797.
         """
         from attndsl.generation.fits import answers, draws
 
@@ -191,11 +192,11 @@ class TrainedModel:
         from attndsl.generation.respond import respond
 
         drawing, searching = ("temperature", "top_k", "top_p", "seed"), ("beams", "length_penalty")
-        _require_known(options, (*drawing, *searching, "backend", "device"), "generate")
+        _require_known(options, (*drawing, *searching, "backend", "device", "cache"), "generate")
         drawn, searched = ([name for name in names if name in options] for names in (drawing, searching))
         if drawn and searched:
             raise error("E0797", f"`{searched[0]}` searches, and `{drawn[0]}` samples", help="give one of the two")
-        place = {name: options[name] for name in ("backend", "device") if name in options}
+        place = {name: options[name] for name in ("backend", "device", "cache") if name in options}
         if searched:
             beam = Beam(options.get("beams", 4), options.get("length_penalty", 0.6))
             return respond(self.run, sources, tokens, beam=beam, **place)

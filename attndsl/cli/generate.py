@@ -54,6 +54,12 @@ def configure(parser: Parser) -> None:
         metavar="A",
         help="the length penalty of --beams; 0 ranks by probability alone (default: 0.6)",
     )
+    parser.add_argument(
+        "--cache",
+        choices=("on", "off"),
+        default="on",
+        help="off: read the whole text again for each token, instead of the new one alone (default: on)",
+    )
     add_seed(parser)
     add_backend(parser, default="the one that the run was trained with")
 
@@ -100,6 +106,7 @@ def _goes_on(trained: Run, args: Any) -> int:
         seed=args.seed,
         backend=args.backend,
         device=args.device,
+        cache=args.cache == "on",
         say=notes.append,
     )
     _tell(notes)
@@ -164,9 +171,8 @@ def _answers(trained: Run, args: Any) -> int:
     alpha = 0.6 if args.length_penalty is None else args.length_penalty
     beam = Beam(args.beams, alpha) if args.beams is not None else None
     sources = read_examples(trained, args.data) if args.data is not None else [args.prompt.removesuffix("\n")]
-    answers = respond(
-        trained, sources, args.tokens, beam=beam, sampling=sampling, backend=args.backend, device=args.device
-    )
+    options = {"backend": args.backend, "device": args.device, "cache": args.cache == "on"}
+    answers = respond(trained, sources, args.tokens, beam=beam, sampling=sampling, **options)
     for answer in answers:
         _write((" ".join(answer.split("\n")) if args.data is not None else answer) + "\n")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.lazy import np
 from attndsl.passes.incremental import NEW_TOKENS, PAST
 from attndsl.running.program import Program
-from attndsl.running.states import slots
+from attndsl.running.states import row_places, slots
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -76,4 +76,37 @@ class Reader:
         self.stacks = self.program.chosen_rows(self.stacks, rows)
 
 
-__all__ = ["SEGMENT", "Reader"]
+class Prefixes:
+    """The logits that `attndsl.decoding.sequences` asks for, of prefixes that each are one from the call before with a
+    token more. Called with `int[N, L]` and the row of the batch that each belongs to."""
+
+    def __init__(
+        self, program: Program, tokens: str, output: str, length: int, sources: Mapping[str, Array], vocab: int
+    ) -> None:
+        self.program, self.tokens, self.output, self.length = program, tokens, output, length
+        self.sources, self.vocab = sources, vocab
+        self.reader: Reader | None = None
+        self.known: dict[tuple[int, tuple[int, ...]], int] = {}
+
+    def __call__(self, prefixes: Array, rows: Array) -> Array:
+        asked = [(int(row), tuple(prefix.tolist())) for row, prefix in zip(rows, prefixes, strict=True)]
+        before = [self.known.get((row, prefix[:-1])) for row, prefix in asked]
+        if self.reader is None or None in before:
+            self.reader = self._begin(rows)
+            new = [list(prefix) for _, prefix in asked]
+        else:
+            chosen = [place for place in before if place is not None]
+            if chosen != list(range(len(self.reader.texts))):
+                self.reader.choose(chosen)
+            new = [[prefix[-1]] for _, prefix in asked]
+        self.known = {key: place for place, key in enumerate(asked)}
+        # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
+        return self.reader.read(new)[:, : self.vocab]
+
+    def _begin(self, rows: Array) -> Reader:
+        places = row_places(self.program.graph)
+        sources = {name: array.take(rows, places[name]) for name, array in self.sources.items()}
+        return Reader(self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources)
+
+
+__all__ = ["SEGMENT", "Prefixes", "Reader"]
