@@ -3,6 +3,8 @@
 --emit tree       what was parsed, as an outline
 --emit graph      the checked graph, as text that can be read back
 --emit optimized  the graph after the passes: attention and norms recognised, constants folded, dead code gone
+--emit incremental  the graph that reads a text on, token by token, with what it keeps of those before; as the source of
+                  a module with -o FILE.py
 --emit python     the PyTorch module, a file that runs without attndsl
 --emit dot        the graph in Graphviz's language
 

@@ -1,7 +1,8 @@
 """Write text with a trained model, as it comes.
 
 --prompt gives the beginning (`--prompt -` reads it from stdin). --temperature 0 takes the most likely token each time;
-the same seed gives the same text. Past the model's context the oldest tokens are dropped, which is reported on stderr.
+the same seed gives the same text. The prompt is read once, and then each token by itself; where a model does not allow
+that, the reason is reported on stderr, and so is that past its context the oldest tokens are dropped.
 
 A model that turns one text into another (sequence to sequence, denoising, span corruption) is given its source with
 --prompt, or many with --data, a line for each, and its answers are printed: the most likely token each time, unless

@@ -52,9 +52,7 @@ def generate(
     if context is not None and len(window) > context and not keeps_rows(run.graph):
         say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
         window = window[-context:]
-    reading = open_reading(
-        run, output.name, len(window) + tokens, backend=backend, device=device, cache=cache, say=say
-    )
+    reading = open_reading(run, output.name, len(window) + tokens, backend=backend, device=device, cache=cache, say=say)
     return _pieces(tokenizer, reading, window, tokens, sampling)
 
 

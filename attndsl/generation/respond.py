@@ -62,7 +62,7 @@ def respond(
     for piece in batches(objective, len(sources), AT_ONCE):
         given = objective.inputs([sources[place] for place in piece])
         if asked is not None:
-            logits = asked(given, len(start) + most)
+            logits = asked(given, max(len(start) + most - 1, 1))  # the last token is not read
         else:
             assert program is not None
             logits = next_logits(objective, program.run, given)

@@ -41,9 +41,16 @@ class Reader:
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
         self.places = [type.index(axis) for axis in axes]
         begin = {tokens: np.zeros((rows, self.segment), np.int64)}
-        self.stacks: dict[str, Any] = program.begin(
-            begin, slots(graph, {axes[-1].name: self.segment}, length), sources
-        )
+        holds = slots(graph, {axes[-1].name: 1})
+        self.windows = [name for name, least in holds.items() if least > 1]
+        kept = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
+        self.runs_on = [
+            info.name
+            for info in kept
+            if info.name not in (PAST, *(sources or ()))
+            and not any(axis.size.symbols & holds.keys() for axis in info.value.type.axes)
+        ]
+        self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length), sources)
 
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each
@@ -65,8 +72,14 @@ class Reader:
         return found
 
     def go_back(self, lengths: Sequence[int]) -> None:
-        """Forget all but the first `lengths` tokens of each text: drafts that were not taken. A model that keeps sums or
-        the states of a recurrence cannot, nor by more than there is room for beside a window."""
+        """Forget all but the first `lengths` tokens of each text: drafts that were not taken. `ValueError` for a model
+        that keeps sums or the states of a recurrence, and where a window would have to be as it was more than
+        `segment` tokens ago."""
+        back = max(len(text) - length for text, length in zip(self.texts, lengths, strict=True))
+        if back and self.runs_on:
+            raise ValueError(f"`{self.runs_on[0]}` does not go back")
+        if back > self.segment and self.windows:
+            raise ValueError(f"the memories for windows go back by {self.segment} tokens at most, and not {back}")
         self.texts = [text[:length] for text, length in zip(self.texts, lengths, strict=True)]
         self.stacks = {**self.stacks, PAST: self.program.native(np.array(lengths, np.int64))}
 

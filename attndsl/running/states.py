@@ -160,8 +160,8 @@ def row_places(graph: Graph) -> dict[str, int]:
 
 
 def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, int]:
-    """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes` and
-    texts of up to `length` tokens: those that hold all positions as long as a text, others as long as a call needs."""
+    """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes`
+    and texts of up to `length` tokens: those of all positions as long as a text, others as long as a call needs."""
     found: dict[str, int] = {}
     for rule in graph.constraints:
         name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)

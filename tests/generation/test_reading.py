@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ SEES_ALL = SPEC.replace("mask=causal", "mask=full")
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tokens each call reads of a row."""
     found: list[int] = []
     outputs = NumpyProgram.outputs
@@ -33,7 +33,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return outputs(self, inputs, *rest)
 
     monkeypatch.setattr(NumpyProgram, "outputs", counted)
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"seed": 3}, {"seed": 4, "top_k": 5}])
@@ -81,8 +81,12 @@ def test_what_cannot_be_read_on_is_read_again_and_it_says_why(tmp_path: Path, re
 SOURCES = ["1 apples", "23", "9 apples 99", "", "apples"]
 
 
-@pytest.mark.parametrize("options", [{}, {"beam": Beam(3)}, {"beam": Beam(5, 0.0)}, {"sampling": Sampling(1.0, seed=4)}])
-def test_answers_are_those_without_a_cache(run_of: Callable[..., Run], options: dict[str, Any], read: list[int]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"beam": Beam(3)}, {"beam": Beam(5, 0.0)}, {"sampling": Sampling(1.0, seed=4)}]
+)
+def test_answers_are_those_without_a_cache(
+    run_of: Callable[..., Run], options: dict[str, Any], read: list[int]
+) -> None:
     run = run_of("sequence_to_sequence")
     read.clear()
     found = respond(run, SOURCES, 9, backend="numpy", **options)

@@ -1,4 +1,4 @@
-"""Texts read on by an incremental graph, in whatever pieces: what it says must be what the model says of whole texts."""
+"""Texts read on by an incremental graph, in whatever pieces: it must say what the model says of whole texts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ Array = np.ndarray[Any, Any]
 
 
 class Pair:
-    """A model and the incremental graph of it, with the same parameters, whose biases and scales are no round numbers."""
+    """A model and the incremental graph of it, with the same parameters, none of which is a round number."""
 
     def __init__(self, graph: Graph, backend: str = "numpy", tokens: str = "tokens", output: str = "logits") -> None:
         self.graph, self.tokens, self.output = graph, tokens, output
         self.incremental = incremental(graph, tokens, (output,))
         self.whole: Program = backends.find("numpy").program(graph, dtype="float64", seed=1)
         draw = np.random.default_rng(2)
-        moved = {name: array + 0.2 * draw.standard_normal(array.shape) for name, array in self.whole.parameters().items()}
+        moved = {
+            name: array + 0.2 * draw.standard_normal(array.shape) for name, array in self.whole.parameters().items()
+        }
         self.whole.load(moved)
         self.part: Program = backends.find(backend).program(self.incremental, dtype="float64", parameters=moved)
 
@@ -54,16 +56,17 @@ def gap(pair: Pair, lengths: Sequence[int], seed: int, *, segment: int = 5, back
         steps = [min(step, len(text) - done) for step, done, text in zip(steps, read, texts, strict=True)]
         if back and draw.random() < 0.3:  # a draft, which is not what follows
             drafts = [draw.integers(0, pair.graph.sizes["vocab"], min(step, 2)).tolist() for step in steps]
-            if all(read):
-                if any(drafts):
-                    reader.read(drafts)
-                    reader.go_back(read)
+            if all(read) and any(drafts):
+                reader.read(drafts)
+                reader.go_back(read)
         pieces = [text[done : done + step] for text, done, step in zip(texts, read, steps, strict=True)]
         if not any(pieces):
             continue
         found = reader.read(pieces)
         read = [done + step for done, step in zip(read, steps, strict=True)]
-        worst = max(worst, *(float(abs(f - e[done - 1]).max()) for f, e, done in zip(found, expected, read, strict=True)))
+        worst = max(
+            worst, *(float(abs(f - e[done - 1]).max()) for f, e, done in zip(found, expected, read, strict=True))
+        )
     return worst
 
 

@@ -84,8 +84,7 @@ BODIES = {
     "buckets": "x += attention(x, heads, mask=causal, position=bucketed(heads)) as a",
     "a soft cap": "x += attention(x, heads, mask=causal, cap=3) as a",
     "a sink": "x += attention(x, heads, mask=causal, sink=true) as a",
-    "documents": "ends = cumsum(int(tokens == 0), over=T)\n"
-    "x += attention(x, heads, mask=causal & same(ends)) as a",
+    "documents": "ends = cumsum(int(tokens == 0), over=T)\nx += attention(x, heads, mask=causal & same(ends)) as a",
     "a running mean": "count = range(T) + 1\n x += cumsum(x, over=T) / count",
     "a scan": "y = scan t in T with h: [B, width] = 0.5 {\n"
     "h = tanh(0.9 * h + linear(x[T=t], width) as step)\n emit h\n}\n x += y",
@@ -112,8 +111,10 @@ def model(body: str, inputs: str = "") -> Graph:
     return elaborate(open_text(MODEL.format(body=body, inputs=inputs)), {})
 
 
-RUNNING = ("documents", "a running mean", "a scan", "a scan that knows where it is", "lstm", "gru below attention", "a convolution",
-           "a dilated convolution", "windows")  # fmt: skip
+RUNNING = {
+    "documents", "a running mean", "a scan", "a scan that knows where it is", "lstm", "gru below attention",
+    "a convolution", "a dilated convolution", "windows",
+}  # fmt: skip
 """What keeps a sum, a state or the last positions only: that does not go back."""
 
 
@@ -135,6 +136,15 @@ def test_every_position_is_as_in_one_call(length: int, data: st.DataObject) -> N
 
 
 PAIRS: dict[str, Pair] = {}
+
+
+def test_what_does_not_go_back_says_so() -> None:
+    texts = texts_of(model(BODIES["causal"]), (9,), seed=1)
+    for what, length in (("a scan", 8), ("a window", 4)):
+        reader = Pair(model(BODIES[what])).reader(1, 9, segment=4)
+        reader.read(texts)
+        with pytest.raises(ValueError, match="go back"):
+            reader.go_back([length])
 
 
 def test_beams_are_rows_in_another_order() -> None:

@@ -216,10 +216,10 @@ class Demands:
     def window(self, node: Node) -> Size | None:
         """How many positions the queries of an attention along time see, themselves included; None: all so far.
         `NotCausal` where they see what comes after them."""
-        found = self._reach(node)
+        found, keys = self._reach(node), node.op.goes_over[0]
         if not found.causal(self.graph.sizes):
             known = "" if found.after is None else f", up to {found.after} behind them"
-            raise NotCausal(f"its queries see positions along `{node.op.over.name}` that come after them{known}", node)
+            raise NotCausal(f"its queries see positions along `{keys.name}` that come after them{known}", node)
         before = found.before
         return None if before is None or before.symbols - self.graph.sizes.keys() else before + 1
 

@@ -31,7 +31,6 @@ from attndsl.ops import (
     Windows,
     Write,
 )
-from attndsl.ops.control import stacked_at
 from attndsl.passes.incremental.clock import NotCausal
 from attndsl.passes.incremental.demands import NEW, Asked, BodyDemands, Demands, Past
 from attndsl.passes.incremental.memories import Memories, Memory
@@ -140,7 +139,9 @@ class BodyWriter:
             axes = tuple(there.get(axis, axis) for axis in op.axes)
             return self.laid(operands[0], Type("", (*(a for a in operands[0].type.axes if a not in axes), *axes)))
         if isinstance(op, Rename) and op.new in there:
-            return emit(Rename(replace(there[op.new], name=op.old.name, origin=op.old.origin), there[op.new]), *operands)
+            return emit(
+                Rename(replace(there[op.new], name=op.old.name, origin=op.old.origin), there[op.new]), *operands
+            )
         if isinstance(op, Concat):
             return self._joined(op, operands)
         if isinstance(op, Given):
@@ -228,7 +229,10 @@ class BodyWriter:
         x = self.laid(operands[0], self.with_rows(operands[0].type))
         tail = Axis("tail", window.before + 1)
         both, seen = Axis(f"{time.name}'", time.size + tail.size), Axis(f"{window.positions.name}'", time.size + 1)
-        memory = self._memory(f"{node.scope}.tail" if node.scope else "tail", Type(x.type.dtype, tuple(tail if axis == time else axis for axis in x.type.axes)))
+        memory = self._memory(
+            f"{node.scope}.tail" if node.scope else "tail",
+            Type(x.type.dtype, tuple(tail if axis == time else axis for axis in x.type.axes)),
+        )
         joined = emit(Concat((tail, time), both), self._start(memory), x)
         new = self.memories.new
         last = emit(Add(), emit(Range(tail)), emit(Broadcast((*self.clock.rows, tail)), new))
@@ -304,7 +308,7 @@ class BodyWriter:
 
     def _runs_on(self, node: Node, at: int, start: Value) -> tuple[Memory | None, Value]:
         """What a loop begins with: a scan along time where the last call ended, after the first one of a row."""
-        if not self._is_along_time(node):
+        if not isinstance(node.op, Scan) or not self._is_along_time(node):
             return None, start
         type = Type(start.type.dtype, (*(a for a in self.clock.rows if a not in start.type.axes), *start.type.axes))
         names = node.regions[0].parameters[1 + at].names
@@ -314,9 +318,7 @@ class BodyWriter:
         self.written[memory] = begun  # so that no other takes it
         return memory, self.laid(begun, type)
 
-    def _inner(
-        self, node: Node, case: int, body: BodyDemands, carried: list[int], starts: list[Value]
-    ) -> BodyWriter:
+    def _inner(self, node: Node, case: int, body: BodyDemands, carried: list[int], starts: list[Value]) -> BodyWriter:
         """The writer of a body of `node`, which has written it."""
         op, region = node.op, body.region
         builder = Builder(node.scope, node.span, node.site, self.builder)
@@ -349,7 +351,8 @@ class BodyWriter:
         found = self.value(value)
         if not self._is_along_time(node):
             return self.laid(found, self.with_rows(value.type))
-        assert isinstance(node.op, Scan) and self.step is not None
+        assert isinstance(node.op, Scan)
+        assert self.step is not None
         emit = self.builder.emit
         real = emit(Take(node.op.axis), self.memories.are_real(node.op.axis), self.step)
         if at < node.op.carried:

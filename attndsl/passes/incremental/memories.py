@@ -35,7 +35,6 @@ from attndsl.passes.incremental.demands import Past
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Constraint, Size
 
-
 PAST, NEW_TOKENS = "past", "new"
 """The state that says how many tokens of each row have been read, and the input that says how many of a call's are."""
 
@@ -67,9 +66,9 @@ class Memories:
 
     def __init__(self, graph: Graph, clock: Clock, builder: Builder) -> None:
         self.graph, self.clock, self.builder = graph, clock, builder
-        taken = {info.name for info in (*graph.inputs, *graph.outputs)}
-        if own := taken & {PAST, NEW_TOKENS}:
-            raise NotCausal(f"it has an input or output `{min(own)}` of its own: call that otherwise")
+        taken = {info.name for info in graph.inputs} | {info.name for info in graph.outputs}
+        if own := sorted(taken & {PAST, NEW_TOKENS}):
+            raise NotCausal(f"it has an input or output `{own[0]}` of its own: call that otherwise")
         self._symbols = {*graph.sizes, *graph.free_sizes}
         self.capacities: dict[Size | None, str] = {}  # the number of slots, by the window
         self.memories: dict[tuple[str, Type], Memory] = {}
@@ -129,7 +128,9 @@ class Memories:
 
     def behind(self, axis: Axis) -> Value:
         """How many new positions each place along `axis` ends; none in a row that has none."""
-        return self._behind if axis == self.clock.time else self.builder.emit(Rename(self.clock.time, axis), self._behind)
+        return (
+            self._behind if axis == self.clock.time else self.builder.emit(Rename(self.clock.time, axis), self._behind)
+        )
 
     def new_positions(self, axis: Axis) -> Value:
         """The positions of the new tokens along `axis`, in each row."""
@@ -238,7 +239,9 @@ class Memories:
             else:
                 yield rule
         span = self.graph.span
-        for window, symbol in self.capacities.items() if span is not None else ():
+        if span is None:
+            return
+        for window, symbol in self.capacities.items():
             needed = self.clock.time.size if window is None else self.clock.time.size + window - 1
             help = "read the text in shorter pieces, or begin with longer memories"
             yield Constraint(">=", Size.symbol(symbol), needed, span, "E0211", helps=(help,))
