@@ -31,7 +31,8 @@ from attndsl.passes.hoist import Hoist
 from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.demands import NEW, Demands
 from attndsl.passes.incremental.emission import BodyWriter
-from attndsl.passes.incremental.memories import NEW_TOKENS, PAST, Memories
+from attndsl.passes.incremental.memories import Memories
+from attndsl.passes.incremental.positions import NEW_TOKENS, PAST, Positions
 from attndsl.passes.incremental.sources import source_graph
 from attndsl.passes.pipeline import PIPELINE, optimize
 from attndsl.records import dataclass, replace
@@ -111,7 +112,7 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> tuple[Gra
     shared = [info for info in graph.outputs if info.name in graph.state_names]
     demands = Demands(graph, clock, [info.value for info in (*wanted, *shared)])
     builder = Builder()
-    memories = Memories(graph, clock, builder)
+    memories = Memories(graph, Positions(graph, clock, builder))
     writer = BodyWriter(demands, demands.top, memories, builder)
     inputs = [info for info in graph.inputs if info.value in demands.top.needs or info.name in graph.state_names]
     taken = [_taken(info, writer) for info in inputs]
@@ -138,7 +139,7 @@ def _taken(info: InputInfo, writer: BodyWriter) -> InputInfo:
     """An input of the incremental graph."""
     value = Value(info.value.type, info.value.names)
     whole = info.default is not None or writer.clock.time not in value.type.axes  # `given` takes it else
-    real = value if whole else writer.memories.real(value)
+    real = value if whole else writer.positions.real(value, writer.clock.time)
     writer.values[info.value, NEW] = real
     return replace(info, value=value)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attndsl.passes.incremental.carrying as carrying
 from attndsl.addresses import Box, Indices
-from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
+from attndsl.graph import FLOAT, INT, Axis, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
@@ -15,7 +16,6 @@ from attndsl.ops import (
     Cast,
     Concat,
     Constant,
-    Convolution,
     CumSum,
     Dropout,
     Given,
@@ -24,18 +24,15 @@ from attndsl.ops import (
     Rename,
     Repeat,
     Scan,
-    Select,
     Take,
     Transpose,
     Where,
-    Windows,
     Write,
 )
 from attndsl.passes.incremental.clock import NotCausal
 from attndsl.passes.incremental.demands import NEW, Asked, BodyDemands, Demands, Past
 from attndsl.passes.incremental.memories import Memories, Memory
 from attndsl.records import replace
-from attndsl.sizes import ZERO
 
 
 class BodyWriter:
@@ -46,7 +43,7 @@ class BodyWriter:
     ) -> None:
         self.demands, self.body, self.memories = demands, body, memories
         self.builder, self.outer = builder, outer
-        self.clock = demands.clock
+        self.clock, self.positions = demands.clock, memories.positions
         self.values: dict[tuple[Value, Asked], Value] = {}
         self.loops: tuple[Axis, ...] = ()
         self.box: Box = ()
@@ -73,9 +70,9 @@ class BodyWriter:
     def _source(self, value: Value) -> Value:
         """What was made once of other inputs, for all calls."""
         called = self.demands.sources[value] or self._call(value)
-        memory = self._memory(called, value.type)
+        memory = self.memory(called, value.type)
         self.memories.sources[value] = memory
-        self.values[value, NEW] = self._start(memory)
+        self.values[value, NEW] = self.start(memory)
         self.kept.add(memory)
         return self.values[value, NEW]
 
@@ -130,9 +127,13 @@ class BodyWriter:
 
     def _made(self, node: Node, asked: Asked, operands: list[Value]) -> Value:
         op, emit = node.op, self.builder.emit
-        there = {past.axis: self.memories.slots(past) for past in asked}
+        there = {past.axis: self.positions.slots(past) for past in asked}
         if isinstance(op, Range) and self.clock.is_time(op.axis):
-            return self.memories.all_positions(asked[0]) if asked else self.memories.new_positions(op.axis)
+            return (
+                self.positions.all_positions(asked[0])
+                if asked
+                else self.positions.along(self.positions.positions, op.axis)
+            )
         if isinstance(op, Dropout):
             return operands[0] if operands[0].type.is_float else emit(Cast(FLOAT), operands[0])
         if isinstance(op, (Broadcast, Transpose)):
@@ -146,15 +147,15 @@ class BodyWriter:
             return self._joined(op, operands)
         if isinstance(op, Given):
             given = emit(op, operands[0], self.laid(operands[1], operands[0].type))
-            return self.memories.real(given) if self.clock.time in given.type.axes else given
+            return self.positions.real(given, self.clock.time) if self.clock.time in given.type.axes else given
         if isinstance(op, Attention):
             return self._attention(node, op, operands)
         if isinstance(op, CumSum) and self.clock.is_time(op.over):
-            return self._running_sum(node, op, operands[0])
+            return carrying.running_sum(self, node, op, operands[0])
         if isinstance(op, Take) and node.inputs[1] in self.demands.steps and self.clock.is_time(op.over):
             return emit(op, operands[0], self._step(node.inputs[1]))
         if (window := self.clock.tail(op)) is not None:
-            return self._slid(node, window, operands)
+            return carrying.slid(self, node, window, operands)
         return emit(op, *operands)
 
     def _step(self, index: Value) -> Value:
@@ -182,10 +183,10 @@ class BodyWriter:
             return self.builder.emit(replace(op, mask=known), *operands)
         past = Past(op.over, self.demands.window(node))
         known = replace(known, queries=op.mask.queries, data=True)
-        filled = self.memories.filled(past)
+        filled = self.positions.filled(past)
         if filled is not None:
             operands[3] = self.builder.emit(And(), operands[3], filled)
-        return self.builder.emit(replace(op, over=self.memories.slots(past), mask=known), *operands)
+        return self.builder.emit(replace(op, over=self.positions.slots(past), mask=known), *operands)
 
     # ------------------------------------------------------------ memories
 
@@ -197,19 +198,19 @@ class BodyWriter:
             (past,) = asked
             new = self.value(value)
             new = self.laid(new, self.with_rows(new.type))
-            slots = self.memories.slots(past)
+            slots = self.positions.slots(past)
             axes = tuple(slots if axis == past.axis else axis for axis in new.type.axes)
-            memory = self._memory(called or self._call(value), Type(new.type.dtype, axes))
-            made = self.builder.emit(Write(slots), self._start(memory), new, self.memories.new_slots(past))
+            memory = self.memory(called or self._call(value), Type(new.type.dtype, axes))
+            made = self.builder.emit(Write(slots), self.start(memory), new, self.positions.new_slots(past))
             self.written[memory] = self.values[value, asked] = self._named(made, (memory.address,))
 
     def _call(self, value: Value) -> str:
         return value.names[-1] if value.names else f"{self.builder.scope}.kept" if self.builder.scope else "kept"
 
-    def _memory(self, called: str, type: Type) -> Memory:
+    def memory(self, called: str, type: Type) -> Memory:
         return self.memories.memory(called, type, self.loops, self.box, {*self.written, *self.kept})
 
-    def _start(self, memory: Memory) -> Value:
+    def start(self, memory: Memory) -> Value:
         """What a memory was before this call, in the layers that this body is for."""
         if memory not in self.read:
             if self.outer is None:
@@ -217,45 +218,10 @@ class BodyWriter:
             else:
                 assert self.index is not None
                 depth = len(self.loops) - 1
-                stack = self.outer._start(memory)
+                stack = self.outer.start(memory)
                 names = (memory.address,)
                 self.read[memory] = self.builder.emit(Take(memory.loops[depth]), stack, self.index, names=names)
         return self.read[memory]
-
-    def _slid(self, node: Node, window: Windows, operands: list[Value]) -> Value:
-        """Windows that end at each new position: over the last positions before them, which are remembered together
-        with the last one itself, for rows without new ones, and these."""
-        emit, op, time = self.builder.emit, node.op, window.axis
-        x = self.laid(operands[0], self.with_rows(operands[0].type))
-        tail = Axis("tail", window.before + 1)
-        both, seen = Axis(f"{time.name}'", time.size + tail.size), Axis(f"{window.positions.name}'", time.size + 1)
-        memory = self._memory(
-            f"{node.scope}.tail" if node.scope else "tail",
-            Type(x.type.dtype, tuple(tail if axis == time else axis for axis in x.type.axes)),
-        )
-        joined = emit(Concat((tail, time), both), self._start(memory), x)
-        new = self.memories.new
-        last = emit(Add(), emit(Range(tail)), emit(Broadcast((*self.clock.rows, tail)), new))
-        self.written[memory] = self.laid(emit(Take(both), joined, last), memory.type)
-        slid = replace(window, axis=both, positions=seen, before=ZERO, after=ZERO)
-        if isinstance(op, Convolution):
-            windows = tuple(slid if each == window else each for each in op.windows)
-            made = emit(replace(op, windows=windows), joined, *operands[1:])
-        else:
-            made = emit(slid, joined)
-        return emit(Take(seen), made, self.memories.behind(window.positions))
-
-    def _running_sum(self, node: Node, op: CumSum, x: Value) -> Value:
-        """The sum so far, and what the new positions add to it."""
-        emit = self.builder.emit
-        x = emit(Cast(INT), x) if x.type.dtype == BOOL else x
-        zero = emit(Constant(0))
-        x = emit(Where(), self.memories.are_real(op.over), x, zero)
-        sums = emit(op, self.laid(x, self.with_rows(x.type)))
-        memory = self._memory(f"{node.scope}.sum" if node.scope else "sum", sums.type.without(op.over))
-        sums = emit(Add(), sums, self._start(memory))
-        self.written[memory] = self.laid(emit(Select(op.over, op.over.size - 1), sums), memory.type)
-        return sums
 
     # ------------------------------------------------------------ bodies
 
@@ -266,7 +232,7 @@ class BodyWriter:
         carried = [i for i in results if i < op.carried]
         emitted = [i for i in results if i >= op.carried]
         starts = [self.laid(self.value(node.inputs[i]), self.with_rows(node.inputs[i].type)) for i in carried]
-        running = [self._runs_on(node, i, start) for i, start in zip(carried, starts, strict=True)]
+        running = [carrying.runs_on(self, node, i, start) for i, start in zip(carried, starts, strict=True)]
         starts = [start for _, start in running]
         writers = [self._inner(node, case, body, carried, starts) for case, body in enumerate(bodies)]
         memories = list(dict.fromkeys(memory for writer in writers for memory in writer.written))
@@ -275,7 +241,7 @@ class BodyWriter:
         regions = []
         for writer, body in zip(writers, bodies, strict=True):
             ends = [writer._result(body.region.results[i], node, i) for i in results]
-            kept = [writer.written[m] if m in writer.written else writer._start(m) for m in memories]
+            kept = [writer.written[m] if m in writer.written else writer.start(m) for m in memories]
             regions.append(writer.builder.region(writer.parameters, (*ends, *kept)))
         depth = len(self.loops)
         stacked = tuple(op.stacked[i - op.carried] for i in emitted)
@@ -284,39 +250,14 @@ class BodyWriter:
         types = new.outputs(tuple(start.type for start in starts), tuple(regions))
         outputs = self.builder.emit_regions(new, tuple(starts), tuple(regions), types)
         for i, value in zip(results, outputs, strict=False):
-            if self._is_along_time(node) and i in emitted:
-                value = self._emitted(node, value)
+            if self.is_along_time(node) and i in emitted:
+                value = carrying.emitted(self, node, value)
             self.values[node.outputs[i], NEW] = self._named(value, node.outputs[i].names)
         self.written.update(zip(memories, outputs[len(results) :], strict=True))
         self.written.update((memory, end) for (memory, _), end in zip(running, outputs, strict=False) if memory)
 
-    def _emitted(self, node: Node, value: Value) -> Value:
-        """What a scan along time has emitted: behind the last real position what it was there, which is remembered for
-        rows that have no new one."""
-        assert isinstance(node.op, Scan)
-        emit, axis = self.builder.emit, node.op.axis
-        value = self.laid(value, self.with_rows(value.type))
-        name = f"{node.scope}.emitted" if node.scope else "emitted"
-        memory = self._memory(name, value.type.without(axis))
-        now = self.memories.real(value, axis, self.builder)
-        now = self.laid(emit(Where(), self.memories.any_new(), now, self._start(memory)), value.type)
-        self.written[memory] = self.laid(emit(Select(axis, axis.size - 1), now), memory.type)
-        return now
-
-    def _is_along_time(self, node: Node) -> bool:
+    def is_along_time(self, node: Node) -> bool:
         return isinstance(node.op, Scan) and self.clock.is_time(node.op.axis)
-
-    def _runs_on(self, node: Node, at: int, start: Value) -> tuple[Memory | None, Value]:
-        """What a loop begins with: a scan along time where the last call ended, after the first one of a row."""
-        if not isinstance(node.op, Scan) or not self._is_along_time(node):
-            return None, start
-        type = Type(start.type.dtype, (*(a for a in self.clock.rows if a not in start.type.axes), *start.type.axes))
-        names = node.regions[0].parameters[1 + at].names
-        label = names[-1].rpartition(".")[2] if names else f"{node.op.label}_{at}"
-        memory = self._memory(f"{node.scope}.{label}" if node.scope else label, type)
-        begun = self.builder.emit(Where(), self.memories.is_first(), start, self._start(memory))
-        self.written[memory] = begun  # so that no other takes it
-        return memory, self.laid(begun, type)
 
     def _inner(self, node: Node, case: int, body: BodyDemands, carried: list[int], starts: list[Value]) -> BodyWriter:
         """The writer of a body of `node`, which has written it."""
@@ -339,22 +280,22 @@ class BodyWriter:
         else:
             inner.loops, inner.box = self.loops, self.box
             inner.values[region.parameters[0], NEW] = index
-            if self._is_along_time(node):
+            if self.is_along_time(node):
                 inner.step = index
                 if region.parameters[0] in body.needs:  # as a number, it is a position
-                    inner.values[region.parameters[0], NEW] = builder.emit(Add(), self.memories.past, index)
+                    inner.values[region.parameters[0], NEW] = builder.emit(Add(), self.positions.past, index)
         inner.write(region.nodes)
         return inner
 
     def _result(self, value: Value, node: Node, at: int) -> Value:
         """What the body of `node` gives in this place. What a scan along time carries stays where a row has ended."""
         found = self.value(value)
-        if not self._is_along_time(node):
+        if not self.is_along_time(node):
             return self.laid(found, self.with_rows(value.type))
         assert isinstance(node.op, Scan)
         assert self.step is not None
         emit = self.builder.emit
-        real = emit(Take(node.op.axis), self.memories.are_real(node.op.axis), self.step)
+        real = emit(Take(node.op.axis), self.positions.are_real(node.op.axis), self.step)
         if at < node.op.carried:
             before = self.value(node.regions[0].parameters[1 + at])
             return self.laid(emit(Where(), real, found, before), before.type)
