@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec, open_text
+from attndsl.elaborate.spec import shipped as shipped_specs
 from attndsl.graph import Graph
 from attndsl.graph.reader import parse_text
 from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
-from attndsl.passes.incremental import incremental, kept
+from attndsl.passes.incremental import derived, incremental, kept
 from attndsl.running import backends
+from attndsl.running.reader import Reader
 from tests.passes.splits import Pair, at_every_position, gap, texts_of
 
 SMALL = {"vocab": 11, "context": 24, "depth": 2, "width": 8}
@@ -251,3 +254,51 @@ def test_what_is_not_causal_is_refused_with_its_line_and_the_reason(body: str) -
 def test_a_model_with_an_input_of_that_name_says_so() -> None:
     with pytest.raises(AttnError, match="E0761"):
         incremental(model("x += attention(x, heads, mask=causal) as a\n x += past", "input past: [B, T, width]"))
+
+
+# ---------------------------------------------------------------- encoders and decoders
+
+ANSWERING: dict[str, dict[str, Any]] = {
+    "transformer": {"heads": 2, "hidden": 12},
+    "bart": {"heads": 2, "hidden": 12},
+    "t5": {"heads": 2, "head": 4, "hidden": 12},
+    "seq2seq": {"source_vocab": 11, "hidden": 8},
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ANSWERING)
+def test_a_source_is_read_once(name: str, backend: str) -> None:
+    known = elaborate(open_spec(name), {}).hyperparameters
+    chosen = {**SMALL, "decoder_depth": 2, **ANSWERING[name]}
+    graph = elaborate(open_spec(name), {key: value for key, value in chosen.items() if key in known})
+    made = derived(graph, "target", ("logits",))
+    assert made.sources is not None
+    verify(made.sources)
+    assert [info.name for info in made.sources.inputs] == ["source", "valid"]
+    assert "source" not in [info.name for info in made.graph.inputs]
+    whole = backends.find("numpy").program(graph, dtype="float64", seed=1)
+    draw = np.random.default_rng(2)
+    moved = {a: array + 0.2 * draw.standard_normal(array.shape) for a, array in whole.parameters().items()}
+    whole.load(moved)
+    step, source = (
+        backends.find(backend).program(each, dtype="float64", parameters=moved) for each in (made.graph, made.sources)
+    )
+    given = {"source": draw.integers(0, 11, (3, 7)), "valid": np.arange(7) < np.array([[7], [4], [6]])}
+    target = draw.integers(0, 11, (3, 9))
+    expected = whole.run({**given, "target": target}, ["logits"])["logits"]
+    reader = Reader(step, "target", "logits", 9, rows=3, segment=4, sources=source.run(given))
+    read = np.zeros(3, int)
+    for steps in ([1, 2, 3], [4, 0, 2], [0, 3, 1], [4, 4, 3]):
+        found = reader.read([row[at : at + n].tolist() for row, at, n in zip(target, read, steps, strict=True)])
+        read += steps
+        np.testing.assert_allclose(found, expected[np.arange(3), read - 1], atol=1e-9)
+
+
+def test_every_shipped_spec_is_read_on_or_refused_for_a_reason() -> None:
+    """What no text goes on in is refused."""
+    refused = {"bert", "clip", "dalle", "dvae", "elmo", "rnn_tagger", "roberta", "vit"}
+    for name in shipped_specs():
+        graph = elaborate(open_spec(name), {})
+        with pytest.raises(AttnError, match="E0761") if name in refused else nullcontext():
+            incremental(graph)
