@@ -7,7 +7,7 @@ layers each write their own part of a state does so as well: the parts are views
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from attndsl import ops
 from attndsl.graph import Graph, Node, Region, Value, captured
@@ -56,17 +56,17 @@ def _changed(node: Node, body: Region, states: Collection[Value], ends: dict[Val
     if not found:
         return node
     kept = [i for i in range(len(node.outputs)) if i not in found]
-    regions = tuple(
-        Region(
-            region.parameters,
-            tuple(_written(n) if n.outputs[0] in {region.results[i] for i in found} else n for n in region.nodes),
-            tuple(region.results[i] for i in kept),
-        )
-        for region in node.regions
-    )
+    regions = tuple(_writing(region, {region.results[i] for i in found}, kept) for region in node.regions)
     stacked = tuple(axis for i, axis in enumerate(node.op.stacked, carried) if i not in found)
     outputs = tuple(node.outputs[i] for i in kept)
     return replace(node, op=replace(node.op, stacked=stacked), outputs=outputs, regions=regions)
+
+
+def _writing(region: Region, ends: Collection[Value], kept: Sequence[int]) -> Region:
+    """A body that writes in place what it gave in `ends`, and gives only the results `kept`."""
+    nodes = [_written(n) if not n.regions and n.output in ends else n for n in region.nodes]
+    nodes = [n for n in nodes if not (isinstance(n.op, ops.Take) and n.output in ends)]
+    return Region(region.parameters, tuple(nodes), tuple(region.results[i] for i in kept))
 
 
 def _written(node: Node) -> Node:
@@ -85,13 +85,12 @@ def _state_of(node: Node, at: int, states: Collection[Value]) -> Value | None:
 def _part(region: Region, result: Value, loop: Axis) -> Value | None:
     """What `result` is a part of, that the body reads for nothing else than to write it."""
     makers = {value: node for node in region.nodes for value in node.outputs}
-    write = makers.get(result)
-    if write is None or not isinstance(write.op, ops.Write):
-        return None
-    take = makers.get(write.inputs[0])
+    made = makers.get(result)
+    take = makers.get(made.inputs[0]) if made is not None and isinstance(made.op, ops.Write) else made
     if take is None or take.op != ops.Take(loop) or take.inputs[1] is not region.parameters[0]:
         return None
-    alone = _readers(region, take.output) == [write] and _readers(region, take.inputs[0]) == [take]
+    writers = [] if made is take else [made]  # a body of another layer may leave it as it is
+    alone = _readers(region, take.output) == writers and _readers(region, take.inputs[0]) == [take]
     return take.inputs[0] if alone else None
 
 
