@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import error
+from attndsl.generation.continuing import Reading, keeps_rows, open_reading
 from attndsl.generation.fits import require_fit
-from attndsl.generation.reading import Reading, keeps_rows, open_reading
 from attndsl.graph import Graph, OutputInfo
 from attndsl.graph.limits import most
 from attndsl.objectives.base import Use
@@ -33,8 +33,8 @@ def generate(
     """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
-    The prompt is read once, and then each token by itself (`attndsl.generation.reading`). A model of which that is not
-    possible reads the whole text anew for each token, and so does any if there is to be no `cache`. A prompt longer
+    The prompt is read once, and then each token by itself (`attndsl.generation.continuing`). A model of which that is
+    not possible reads the whole text anew for each token, and so does any if there is to be no `cache`. A prompt longer
     than its context is cut to its end, and past the context the oldest tokens fall away; `say` is told each once.
     Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742, E0744 (the run does
     not go on with a text).

@@ -81,7 +81,7 @@ class Reading:
         return found
 
 
-class Window:
+class ContextWindow:
     """What a model sees of texts that go on: the last `context` tokens. `say` is told when the first one falls away."""
 
     def __init__(self, context: int | None, say: Say, besides: str = "") -> None:
@@ -117,7 +117,7 @@ class _InMemories(Reading):
         say: Say,
     ) -> None:
         super().__init__(run, graph, output, backend, device)
-        self.window = Window(context, say, ", and the others are read again for each token")
+        self.window = ContextWindow(context, say, ", and the others are read again for each token")
         self.length = length if context is None else min(length, context)
         self.reader: Reader | None = None
 
@@ -142,7 +142,7 @@ class _InWindow(Reading):
         say: Say,
     ) -> None:
         super().__init__(run, graph, output, backend, device)
-        self.window = Window(context, say)
+        self.window = ContextWindow(context, say)
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         self.window.add(tokens)

@@ -13,7 +13,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import Beam
 from attndsl.generation import Run, generate, load_run
-from attndsl.generation.reading import open_reading
+from attndsl.generation.continuing import open_reading
 from attndsl.generation.respond import respond
 from attndsl.training import train
 from attndsl.training.console import Silent
