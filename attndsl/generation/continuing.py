@@ -7,20 +7,14 @@ it by itself, one text at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph
 from attndsl.graph.limits import most
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.passes.incremental import incremental
 from attndsl.running.reader import Reader
 from attndsl.runs.run import Run
-
-if TYPE_CHECKING:
-    import numpy
-
-    Array = numpy.ndarray[Any, Any]
 
 Say = Callable[[str], None]
 

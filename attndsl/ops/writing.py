@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.ops.arrays import places
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.pieces import Take, in_range
 from attndsl.records import dataclass
 from attndsl.types import Axis, Type
-
-if TYPE_CHECKING:
-    from attndsl.ops.base import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attndsl.lazy import np
+from attndsl.lazy import Array, np
 from attndsl.passes.incremental import NEW_TOKENS, PAST
 from attndsl.running.program import Program
 from attndsl.running.states import row_places, slots
-
-if TYPE_CHECKING:
-    from attndsl.running.program import Array
 
 SEGMENT = 256  # so many tokens of a row are read in one call, at most
 
