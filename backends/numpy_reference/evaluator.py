@@ -113,7 +113,7 @@ class NumpyProgram:
         sources: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """States for texts of which nothing has been read, as `advance` takes them."""
-        return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **(sources or {})}
+        return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **self.shared, **(sources or {})}
 
     def advance(
         self, inputs: Mapping[str, Array], stacks: Mapping[str, Array], outputs: Sequence[str]
@@ -129,7 +129,7 @@ class NumpyProgram:
 
     def chosen_rows(self, stacks: Mapping[str, Array], rows: Sequence[int]) -> dict[str, Array]:
         """States of these rows, in this order; a row may be there several times."""
-        return {name: stacks[name].take(rows, place) for name, place in row_places(self.graph).items()}
+        return {**stacks, **{name: stacks[name].take(rows, place) for name, place in row_places(self.graph).items()}}
 
     def _own(self, array: Array, execution: _Execution) -> Array:
         """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""

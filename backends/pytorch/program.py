@@ -139,7 +139,7 @@ class TorchProgram:
         layer, whatever their axes say, so that each layer's lies together."""
         stacks: dict[str, Any] = {}
         infos = {state.name: state for state in self.graph.states}
-        for name, array in (sources or {}).items():
+        for name, array in {**self.shared, **(sources or {})}.items():
             stacks[name] = to_tensor(array, self._dtypes.get(infos[name].type.dtype, torch.int64), self.device)
         for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
             info = infos[name]
@@ -170,7 +170,8 @@ class TorchProgram:
     def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
         """States of these rows, in this order; a row may be there several times."""
         at = torch.tensor(rows, device=self.device)
-        return {name: stacks[name].index_select(place, at) for name, place in row_places(self.graph).items()}
+        chosen = {name: stacks[name].index_select(place, at) for name, place in row_places(self.graph).items()}
+        return {**stacks, **chosen}
 
     def gradients(
         self,

@@ -27,7 +27,7 @@ class Pair:
         moved = {
             name: array + 0.2 * draw.standard_normal(array.shape) for name, array in self.whole.parameters().items()
         }
-        self.whole.load(moved)
+        self.whole.load(moved := moved | shared_states(graph))
         self.part: Program = backends.find(backend).program(self.incremental, dtype="float64", parameters=moved)
 
     def said(self, texts: Sequence[Sequence[int]]) -> list[Array]:
@@ -36,6 +36,16 @@ class Pair:
 
     def reader(self, rows: int, length: int, segment: int = 64) -> Reader:
         return Reader(self.part, self.tokens, self.output, length, rows=rows, segment=segment)
+
+
+def shared_states(graph: Graph) -> dict[str, Array]:
+    """What training may have made of the states that all texts share, by address."""
+    draw = np.random.default_rng(4)
+    return {
+        address: draw.uniform(0.5, 2, info.type.shape(graph.sizes))
+        for info in graph.shared_states
+        for address in info.addresses()
+    }
 
 
 def texts_of(graph: Graph, lengths: Sequence[int], seed: int, vocab: int = 0) -> list[list[int]]:

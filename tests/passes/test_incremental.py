@@ -20,7 +20,7 @@ from attndsl.graph.verify import verify
 from attndsl.passes.incremental import derived, incremental, kept
 from attndsl.running import backends
 from attndsl.running.reader import Reader
-from tests.passes.splits import Pair, at_every_position, gap, texts_of
+from tests.passes.splits import Pair, at_every_position, gap, shared_states, texts_of
 
 SMALL = {"vocab": 11, "context": 24, "depth": 2, "width": 8}
 DECODERS: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "gemma3": {"depth": 3, "heads": 4, "kv_heads": 2, "head": 4, "hidden": 12, "band": 3, "pattern": 2, "scalar": 4},
     "deepseek_v3": {
         "depth": 2, "dense": 1, "heads": 2, "head": 4, "turned": 4, "value": 4, "query_rank": 6, "rank": 6,
-        "hidden": 12, "expert_hidden": 6, "n": 8, "top": 2, "groups": 4, "top_groups": 2, "original": 8,
+        "hidden": 12, "expert_hidden": 6, "n": 8, "top": 2, "groups": 4, "top_groups": 2, "original": 8, "rate": 0.01,
     },
 }  # fmt: skip
 
@@ -271,16 +271,42 @@ ANSWERING: dict[str, dict[str, Any]] = {
 def test_a_source_is_read_once(name: str, backend: str) -> None:
     known = elaborate(open_spec(name), {}).hyperparameters
     chosen = {**SMALL, "decoder_depth": 2, **ANSWERING[name]}
-    graph = elaborate(open_spec(name), {key: value for key, value in chosen.items() if key in known})
+    source_is_read_once(
+        elaborate(open_spec(name), {key: value for key, value in chosen.items() if key in known}), backend
+    )
+
+
+NORMED = """
+model Normed(vocab=11, width=8, heads=2) {
+  input source: int[B, S]
+  input valid: bool[B, S]
+  input target: int[B, T]
+  memory = embedding(source, vocab, width, init=normal(0.5)) as read |> batch_norm
+  y = embedding(target, vocab, width, init=normal(0.5)) as said
+  repeat h in 2 {
+    y += attention(y, heads, mask=causal) as attn |> batch_norm as norm_1
+    y += attention(y, memory, heads, mask=keys(valid)) as cross |> batch_norm as norm_2
+  }
+  output logits = linear(y, vocab, init=normal(0.5)) as head
+}
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_what_all_texts_share_stays_what_training_made_of_it(backend: str) -> None:
+    source_is_read_once(elaborate(open_text(NORMED), {}), backend)
+
+
+def source_is_read_once(graph: Graph, backend: str) -> None:
     made = derived(graph, "target", ("logits",))
     assert made.sources is not None
     verify(made.sources)
-    assert [info.name for info in made.sources.inputs] == ["source", "valid"]
+    assert [info.name for info in made.sources.own_inputs] == ["source", "valid"]
     assert "source" not in [info.name for info in made.graph.inputs]
     whole = backends.find("numpy").program(graph, dtype="float64", seed=1)
     draw = np.random.default_rng(2)
     moved = {a: array + 0.2 * draw.standard_normal(array.shape) for a, array in whole.parameters().items()}
-    whole.load(moved)
+    whole.load(moved := moved | shared_states(graph))
     step, source = (
         backends.find(backend).program(each, dtype="float64", parameters=moved) for each in (made.graph, made.sources)
     )

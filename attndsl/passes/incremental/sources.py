@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from attndsl.graph import Graph, Node, OutputInfo, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
 from attndsl.ops import Broadcast, Cast, Constant, Repeat, Scan
-from attndsl.ops.control import stacked_at
+from attndsl.ops.control import Given, stacked_at
 from attndsl.passes.incremental.memories import Memory
 from attndsl.records import replace
 from attndsl.types import Axis
@@ -23,16 +23,21 @@ def source_graph(graph: Graph, wanted: Mapping[Value, Memory]) -> Graph | None:
     if not wanted:
         return None
     nodes, found = _given(graph.body, wanted, ())
-    results = tuple(found.values())
+    # What all texts share (running averages) comes with the parameters, and stays as it is.
+    begun = {node.inputs[0]: node.outputs[0] for node in graph.body.nodes if isinstance(node.op, Given)}
+    shared = {info.name for info in graph.shared_states}
+    stay = {info.name: begun[info.value] for info in graph.inputs if info.name in shared}
+    results = (*found.values(), *stay.values())
     kept, _ = _needed(nodes, results)
     read = {value for node in kept for value in (*node.inputs, *_captured(node))} | {*results}
     inputs = tuple(info for info in graph.inputs if info.value in read)
-    outputs = tuple(OutputInfo(memory.name, value) for memory, value in found.items())
+    names = (*(memory.name for memory in found), *stay)
+    outputs = tuple(OutputInfo(name, value) for name, value in zip(names, results, strict=True))
     body = Region(tuple(info.value for info in inputs), tuple(kept), results)
     free = {name for info in inputs for axis in info.value.type.axes for name in axis.size.symbols}
     known = free | graph.sizes.keys()
     rules = tuple(rule for rule in graph.constraints if rule.symbols <= known)
-    return replace(graph, inputs=inputs, outputs=outputs, states=(), constraints=rules, body=body)
+    return replace(graph, inputs=inputs, outputs=outputs, states=graph.shared_states, constraints=rules, body=body)
 
 
 def _captured(node: Node) -> Iterable[Value]:
