@@ -113,10 +113,8 @@ def train(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def shown(name: str, figures: dict[str, Any] | None) -> str:
-    """A row of the table; None: this one has not been measured yet."""
-    if figures is None:
-        return f"| `{command(name)}` | {RUNS[name][2]} | – | {RUNS[name][1]} | not measured yet | – | – |"
+def shown(name: str, figures: dict[str, Any]) -> str:
+    """A row of the table."""
     metric = next(m for m in figures["metrics"] if m["name"] == RUNS[name][1])
 
     def number(value: float) -> str:
@@ -140,7 +138,7 @@ def table(figures: dict[str, Any]) -> str:
     lines = [
         "| command | data | parameters | on held-out data | reached | without a model | time |",
         "|---|---|---|---|---|---|---|",
-        *(shown(name, figures["runs"].get(name)) for name in RUNS),
+        *(shown(name, figures["runs"][name]) for name in RUNS),
         "",
         f"Times are minutes on {figures['machine']}. The standard library is that of Python {figures['python']}.",
     ]

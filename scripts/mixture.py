@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import attndsl  # noqa: E402
 from attndsl.inspection import inspect  # noqa: E402
 
-SHAPE = {"vocab": 256, "context": 128, "depth": 3, "width": 96, "heads": 4, "kv_heads": 2, "eps": 1e-5}
+SHAPE = {"vocab": 256, "context": 128, "depth": 3, "width": 96, "heads": 4, "kv_heads": 2, "eps": 1e-5, "std": 0.08}
 RECIPE = {"tokenizer": "bytes", "lr": 3e-3, "batch": 16, "warmup": 40}
 SIZES = {"B": 1, "T": 128}
 

@@ -149,6 +149,7 @@ class NumpyProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`, and those in `also`; the gradients of sum(output * cotangent) over the
         first by parameter address; the same by float input. What they do not depend on has a gradient of zeros."""
+        inputs = {**self.shared, **inputs}
         execution = self._execution(inputs, training, seed, step)
         execution.tape = tape = Tape()
         names = chosen_outputs(self.graph, (*cotangents, *also), inputs)

@@ -24,7 +24,7 @@ def _along_one_axis(name: str) -> str:
 def {name}1d(x: Tensor, kernel: Tensor, bias: Tensor | None = None, **options) -> Tensor:
     """`F.{name}1d` over pictures one high: an x whose channels lie last in memory is read as it is, and not copied."""
     pads = {{name: (0, options.pop(name)) for name in ("padding", "output_padding") if name in options}}
-    return F.{name}2d(x.unsqueeze(-2), kernel.unsqueeze(-2), bias, **options, **pads).squeeze(-2)
+    return F.{name}2d(x.unsqueeze(-2), kernel.unsqueeze(-2).contiguous(), bias, **options, **pads).squeeze(-2)
 '''
 
 

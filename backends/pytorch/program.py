@@ -184,6 +184,7 @@ class TorchProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        inputs = {**self.shared, **inputs}
         names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         given = self.tensors(inputs)
         kept = self.graph.state_names  # no gradient flows into the call before this one

@@ -25,7 +25,7 @@ def test_the_programs_print_what_stands_below_them() -> None:
 
 
 def test_every_room_is_told_in_its_order() -> None:
-    told = re.findall(r"^\| `([\w.]+)` \| .+ \|$", PAGE, re.MULTILINE)
+    told = re.findall(r"^\| `([\w.]+)` \| .+ \|$", PAGE.partition("\n## The rooms\n")[2], re.MULTILINE)
     assert told == [room for room in ROOMS if not room.startswith("__")]
 
 

@@ -25,7 +25,7 @@ SLIPS = [
     ("gpt2", "square, where a transposition hides", "at.q.weight, at.k", "at.k.weight, at.q"),
     ("gpt3", "banded by three", "h % 2 == 0", "h % 2 == 1"),
     ("gpt3", "banded by three", "window(band)", "window(band + 1)"),
-    ("llama", "longer as Llama 3", "llama3_rope(factor, low, high", "llama3_rope(factor, high, low"),
+    ("llama", "longer as Llama 3", "llama3_rope(factor, low, high", "llama3_rope(factor, low, 2 * high"),
     ("llama", "five heads of two, shared keys", "norm_2 |> gated_mlp(hidden, act", "norm_2 |> gated_mlp(hidden, silu"),
     ("mistral", "four heads, three seen", "window(band)", "window(band + 1)"),
     ("phi3", "two contexts", "longrope(short, long, original", "longrope(long, short, original"),

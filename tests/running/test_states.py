@@ -159,3 +159,22 @@ def test_a_model_without_states_takes_none():
     assert backends.find("numpy").program(graph).run({"x": np.ones(2)}, states=first.states).states == {}
     with pytest.raises(AttnError, match="has no states"):
         backends.find("numpy").program(graph).run({"x": np.ones(2)}, states={"s": np.ones(2)})
+
+
+NORMED = """model Normed(D=3) {
+  input x: float[B, D]
+  output y = batch_norm(x) as norm
+}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_are_taken_where_training_left_what_all_rows_share(backend):
+    graph = elaborate(open_text(NORMED), {})
+    left = {"norm.running_mean": np.array([1.0, 2.0, 3.0]), "norm.running_var": np.array([4.0, 9.0, 16.0])}
+    parameters = {"norm.scale": np.ones(3), "norm.shift": np.zeros(3)}
+    program = backends.find(backend).program(graph, dtype="float64", parameters=parameters | left)
+    x = np.random.default_rng(1).standard_normal((5, 3))
+    outputs, _, inputs = program.gradients({"x": x}, {"y": np.ones((5, 3))})
+    np.testing.assert_allclose(outputs["y"], program.run({"x": x})["y"], atol=1e-12)
+    np.testing.assert_allclose(inputs["x"], np.broadcast_to([1 / 2, 1 / 3, 1 / 4], (5, 3)), rtol=1e-5)

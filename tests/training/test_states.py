@@ -15,6 +15,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.data.batches import Segments
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
+from attndsl.recipe.recipe import Recipe
 from attndsl.running.states import stacks_of
 from attndsl.runs.checkpoint import furthest_parameters, list_checkpoints, load_checkpoint, save_checkpoint
 from attndsl.runs.run import load_run
@@ -132,7 +133,8 @@ def test_a_step_goes_on_with_the_states_and_no_gradient_flows_back(spec, text, t
 
 
 def _data(run: Path) -> TrainingData:
-    found = open_data(json.loads((run / "run.json").read_text())["data"]["key"], run.parent / CACHE, None)
+    facts = json.loads((run / "run.json").read_text())
+    found = open_data(facts["data"]["key"], Recipe.from_json(facts["recipe"]), run.parent / CACHE, None)
     assert found is not None
     return found
 
