@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         f"after {given.steps} steps the mixture is better by {mean:.4f} nats per byte in the mean "
         f"({min(margins):.4f} to {max(margins):.4f})"
     )
-    return 0 if mean > 0 else 1
+    return 0 if min(margins) > 0 else 1
 
 
 def trained(name: str, model: attndsl.Model, seed: int, given: argparse.Namespace) -> float:
