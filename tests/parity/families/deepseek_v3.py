@@ -59,14 +59,19 @@ WHOLE = sized(
 
 
 def oracle(config: Config) -> Any:
-    """In which the corrections, buffers there, are parameters, so that they differ from expert to expert."""
+    """In which the corrections, buffers there, are parameters, so that they differ from expert to expert; or, where
+    training moves them, buffers that differ."""
     import torch
     import transformers
 
     made = transformers.DeepseekV3Config(**{"pad_token_id": None, **config}, experts_implementation="eager")
     model = transformers.DeepseekV3ForCausalLM(made)
     for layer in model.model.layers:
-        if (gate := getattr(layer.mlp, "gate", None)) is not None:
+        if (gate := getattr(layer.mlp, "gate", None)) is None:
+            continue
+        if config.get("bias_update_speed"):
+            gate.e_score_correction_bias.copy_(torch.linspace(-0.1, 0.1, made.n_routed_experts))
+        else:
             gate.e_score_correction_bias = torch.nn.Parameter(gate._buffers.pop("e_score_correction_bias"))
     return model
 
