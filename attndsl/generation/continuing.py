@@ -13,12 +13,11 @@ from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import incremental
-from attndsl.running.reader import Reader
+from attndsl.running.program import Program
+from attndsl.running.reader import Reader, last_place
 from attndsl.runs.run import Run
 
 Say = Callable[[str], None]
-
-SEGMENT = 256  # so many tokens of a prompt are read at a time, at most
 
 
 def keeps_rows(graph: Graph) -> bool:
@@ -41,38 +40,33 @@ def open_reading(
     context = most(run.graph, tokens)
     if keeps_rows(run.graph):
         segment = min(run.recipe.length, context or run.recipe.length)
-        return _InStates(run, run.graph, output, backend, device, segment)
+        return _InStates(run.program(backend, device), tokens, output, segment)
     if not cache:
-        return _InWindow(run, run.graph, output, backend, device, context, say)
+        return _InWindow(run.program(backend, device), tokens, output, context, say)
     try:
         graph = incremental(run.graph, tokens, (output,))
     except AttnError as problem:
         (found,) = problem.diagnostics
         at = f" ({found.primary.span.source.name}:{found.primary.span.line})" if found.primary else ""
         say(f"the whole text is read again for each token: {found.notes[0] if found.notes else found.message}{at}")
-        return _InWindow(run, run.graph, output, backend, device, context, say)
-    return _InMemories(run, graph, output, backend, device, context, length, say)
+        return _InWindow(run.program(backend, device), tokens, output, context, say)
+    return _InMemories(run.program(backend, device, graph), tokens, output, context, length, say)
 
 
 class Reading:
     """Texts that a model reads on, a row for each."""
 
-    def __init__(self, run: Run, graph: Graph, output: str, backend: str | None, device: str | None) -> None:
-        self.graph, self.output = graph, output
-        self.program = run.program(backend, device, graph)
-        self.input = run.recipe.objective.roles["tokens"]
-        axes = next(i for i in graph.inputs if i.name == self.input).value.type.axes
-        type = next(o for o in graph.outputs if o.name == output).value.type
-        self.places = [type.index(axis) for axis in axes]
+    def __init__(self, program: Program, tokens: str, output: str) -> None:
+        self.program, self.input, self.output = program, tokens, output
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The logits after these further tokens, of which each row has at least one, `[rows, vocab]`."""
         raise NotImplementedError(type(self).__name__)
 
-    def last(self, logits: Array) -> Array:
-        """What an output says at the last place, `[rows, vocab]`."""
-        found: Array = np.moveaxis(logits, self.places, range(len(self.places)))[:, -1]
-        return found
+    def run(self, row: Sequence[int], states: Mapping[str, Array] | None = None) -> tuple[Array, Mapping[str, Array]]:
+        """The logits after a row of tokens, `[1, vocab]`, and the states for the next call."""
+        results = self.program.run({self.input: np.array([row])}, [self.output], states=states)
+        return last_place(self.program.graph, self.input, self.output, results[self.output]), results.states
 
 
 class ContextWindow:
@@ -99,18 +93,8 @@ class ContextWindow:
 class _InMemories(Reading):
     """By the incremental graph: the new tokens alone. Past the model's `context`, all of the text that it holds."""
 
-    def __init__(
-        self,
-        run: Run,
-        graph: Graph,
-        output: str,
-        backend: str | None,
-        device: str | None,
-        context: int | None,
-        length: int,
-        say: Say,
-    ) -> None:
-        super().__init__(run, graph, output, backend, device)
+    def __init__(self, program: Program, tokens: str, output: str, context: int | None, length: int, say: Say) -> None:
+        super().__init__(program, tokens, output)
         self.window = ContextWindow(context, say, ", and the others are read again for each token")
         self.length = length if context is None else min(length, context)
         self.reader: Reader | None = None
@@ -125,43 +109,28 @@ class _InMemories(Reading):
 class _InWindow(Reading):
     """All of the text that the model's `context` holds, for each token anew."""
 
-    def __init__(
-        self,
-        run: Run,
-        graph: Graph,
-        output: str,
-        backend: str | None,
-        device: str | None,
-        context: int | None,
-        say: Say,
-    ) -> None:
-        super().__init__(run, graph, output, backend, device)
+    def __init__(self, program: Program, tokens: str, output: str, context: int | None, say: Say) -> None:
+        super().__init__(program, tokens, output)
         self.window = ContextWindow(context, say)
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         self.window.add(tokens)
-        rows = (np.array([text]) for text in self.window.texts)
-        found = [self.program.run({self.input: row}, [self.output])[self.output] for row in rows]
-        return np.concatenate([self.last(logits) for logits in found])
+        return np.concatenate([self.run(text)[0] for text in self.window.texts])
 
 
 class _InStates(Reading):
     """By a model that keeps states: what is new, in segments of at most `segment` tokens; one text at a time."""
 
-    def __init__(
-        self, run: Run, graph: Graph, output: str, backend: str | None, device: str | None, segment: int
-    ) -> None:
-        super().__init__(run, graph, output, backend, device)
+    def __init__(self, program: Program, tokens: str, output: str, segment: int) -> None:
+        super().__init__(program, tokens, output)
         self.segment = segment
         self.states: Mapping[str, Array] | None = None
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         (row,) = tokens
         for start in range(0, len(row), self.segment):
-            piece = np.array([row[start : start + self.segment]])
-            results = self.program.run({self.input: piece}, [self.output], states=self.states)
-            logits, self.states = results[self.output], results.states
-        return self.last(logits)
+            logits, self.states = self.run(row[start : start + self.segment], self.states)
+        return logits
 
 
 __all__ = ["Reading", "keeps_rows", "open_reading"]

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attndsl.graph import Graph
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import NEW_TOKENS, PAST
 from attndsl.running.program import Program
 from attndsl.running.states import row_places, slots
 
 SEGMENT = 256  # so many tokens of a row are read in one call, at most
+
+
+def last_place(graph: Graph, tokens: str, output: str, array: Array) -> Array:
+    """What an output says at the last place of its texts, `[rows, …]`, whatever the order of its axes."""
+    type = next(info.value.type for info in graph.outputs if info.name == output)
+    axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
+    found: Array = np.moveaxis(array, [type.index(axis) for axis in axes], range(len(axes)))[:, -1]
+    return found
 
 
 class Reader:
@@ -34,9 +43,7 @@ class Reader:
         self.segment = max(min(segment, length), 1)
         self.texts: list[list[int]] = [[] for _ in range(rows)]
         graph = program.graph
-        type = next(info.value.type for info in graph.outputs if info.name == output)
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
-        self.places = [type.index(axis) for axis in axes]
         begin = {tokens: np.zeros((rows, self.segment), np.int64)}
         holds = slots(graph, {axes[-1].name: 1})
         self.windows = [name for name, least in holds.items() if least > 1]
@@ -65,8 +72,7 @@ class Reader:
             text += piece
         inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
         results, self.stacks = self.program.advance(inputs, self.stacks, [self.output])
-        found: Array = np.moveaxis(results[self.output], self.places, range(len(self.places)))[:, -1]
-        return found
+        return last_place(self.program.graph, self.tokens, self.output, results[self.output])
 
     def go_back(self, lengths: Sequence[int]) -> None:
         """Forget all but the first `lengths` tokens of each text: drafts that were not taken. `ValueError` for a model
@@ -119,4 +125,4 @@ class Prefixes:
         return Reader(self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources)
 
 
-__all__ = ["SEGMENT", "Prefixes", "Reader"]
+__all__ = ["Prefixes", "Reader", "last_place"]
