@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -10,18 +9,14 @@ import pytest
 
 from attndsl.elaborate.files import standard_names
 from attndsl.elaborate.primitives import CONSTANTS, names, rule_of
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def library_page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("library_page", ROOT / "scripts" / "library_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("library_page")
 
 
 def test_the_page_is_up_to_date(library_page: ModuleType) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from attndsl.elaborate import load, open_spec, shipped
 from tests.conftest import Finished
 from tests.parity.harness import ALLOWED, families
 from tests.parity.variants import names
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 64
@@ -24,16 +23,7 @@ LONGER = {"bert", "seq2seq", "transformer_xl"}  # with five heads, four kinds of
 """Lines of a model: "about 60", with the comments behind its equations."""
 
 
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("models_page", ROOT / "scripts" / "models_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = _script()
+SCRIPT = script("models_page")
 RECORD: dict[str, Any] = SCRIPT.read_record()
 ROWS = [*RECORD["variants"], *RECORD["families"]]
 AGAIN = "measure again: `python scripts/models_page.py --changed`"

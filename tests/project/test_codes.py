@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -13,6 +11,7 @@ from attndsl.api.checking import check
 from attndsl.cli.verbs import VERBS
 from attndsl.diagnostics import AttnError, collected
 from attndsl.diagnostics.codes import RANGES, codes, explanation, read_code
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r'"([EW]0\d{3})"')
@@ -31,15 +30,6 @@ def _used() -> dict[str, list[str]]:
             for code in CODE.findall(path.read_text(encoding="utf-8")):
                 found.setdefault(code, []).append(path.relative_to(ROOT).as_posix())
     return found
-
-
-def script(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 def _codes(text: str, folder: Path) -> list[str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.scripts import script as load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 # What each has to reach on held-out data: at least so much, or so many times what the best constant answer gets.
@@ -35,13 +35,7 @@ MINUTES = 5
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("families", ROOT / "scripts" / "families.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["families"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("families")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,19 +13,14 @@ from attndsl.elaborate import elaborate, open_spec
 from attndsl.recipe.recipe import Recipe, read_recipe
 from attndsl.records import fields
 from attndsl.values import hyperparameters_of
+from tests.scripts import script as load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("features", ROOT / "scripts" / "features.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["features"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("features")
 
 
 def recipe(name: str) -> Recipe:

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.scripts import script
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _script():
-    spec = importlib.util.spec_from_file_location("mutations", ROOT / "scripts" / "mutations.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass looks up where it was made
-    spec.loader.exec_module(module)
-    return module
-
-
-FAULTS = _script().FAULTS
+FAULTS = script("mutations").FAULTS
 
 
 def test_each_has_a_name_of_its_own() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from attndsl.syntax import tables as module
 from attndsl.syntax.build import TreeBuilder
 from attndsl.syntax.parser import parse
 from attndsl.syntax.printer import to_outline
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAMMAR = resources.files("attndsl").joinpath("grammars/attn.lark").read_text(encoding="utf-8")
@@ -32,12 +32,8 @@ def test_a_grammar_with_a_conflict_is_refused():
 
 
 def test_the_tables_are_those_of_the_grammar():
-    found = importlib.util.spec_from_file_location("tables_script", ROOT / "scripts" / "tables.py")
-    assert found is not None
-    assert found.loader is not None
-    script = importlib.util.module_from_spec(found)
-    found.loader.exec_module(script)
-    assert script.TABLES.read_text(encoding="utf-8") == script.text(), "run `python scripts/tables.py`"
+    tables = script("tables")
+    assert tables.TABLES.read_text(encoding="utf-8") == tables.text(), "run `python scripts/tables.py`"
 
 
 def test_every_production_has_its_method():
