@@ -21,7 +21,6 @@ from attndsl.ops import (
     movement,
     pieces,
     reductions,
-    writing,
 )
 from attndsl.ops.along import *
 from attndsl.ops.arithmetic import *
@@ -40,11 +39,10 @@ from attndsl.ops.grouped import *
 from attndsl.ops.movement import *
 from attndsl.ops.pieces import *
 from attndsl.ops.reductions import *
-from attndsl.ops.writing import *
 
 MODULES: tuple[ModuleType, ...] = (
     elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
-    grouped, convolution, writing,
+    grouped, convolution,
 )  # fmt: skip
 
 
