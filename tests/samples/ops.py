@@ -21,7 +21,6 @@ from attndsl.ops import (
     movement,
     pieces,
     reductions,
-    writing,
 )
 from attndsl.ops import arithmetic as a
 from attndsl.ops import comparison as c
@@ -472,7 +471,7 @@ def _written(over: Axis) -> list[Sample]:
         return order[..., : shape[-1]] if shape else np.asarray(draw.integers(SIZES[over.name]))
 
     def write(memory: str, values: str, at: str, label: str = "") -> Sample:
-        return Sample(writing.Write(over), (typed(memory), typed(values), typed(at)), {2: places}, label=label)
+        return Sample(pieces.Write(over), (typed(memory), typed(values), typed(at)), {2: places}, label=label)
 
     return [
         write("float B V D", "float B T D", "int B T", "one for each row"),
