@@ -8,12 +8,12 @@ image, whose channels come last for the module and first for torch; printed are 
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from in_turn import in_turn
 
 from attndsl.backends.pytorch import TorchProgram
 from attndsl.elaborate import elaborate, open_text
@@ -69,12 +69,12 @@ def theirs(module: torch.nn.Module, call: Call, transposed: bool) -> Callable[[t
     return lambda x: call(x, laid, kept)
 
 
-def seconds(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> float:
-    x = x.detach().requires_grad_()
-    start = time.process_time()
-    y = run(x)
-    y.backward(torch.ones_like(y))
-    return time.process_time() - start
+def both_ways(run: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> Callable[[], None]:
+    def forward_and_backward() -> None:
+        y = run(x.detach().requires_grad_())
+        y.backward(torch.ones_like(y))
+
+    return forward_and_backward
 
 
 def main() -> None:
@@ -82,14 +82,14 @@ def main() -> None:
     for name, (text, shape, call) in CASES.items():
         module = ours(text, shape)
         x = torch.randn(shape)
-        first = x.movedim(-1, 1).contiguous()
         by_hand = theirs(module, call, "transpose" in text)
-        pairs = [
-            (seconds(lambda x, module=module: module(x)["y"], x), seconds(by_hand, first)) for _ in range(ROUNDS + 2)
-        ]
-        mine, torchs = (1e3 * statistics.median(times) for times in zip(*pairs[2:], strict=True))
-        ratio = statistics.median(a / b for a, b in pairs[2:])
-        print(f"{name:30} {mine:8.2f} ms, torch {torchs:8.2f} ms, ratio {ratio:.2f}")
+        sides = {
+            "ours": both_ways(lambda x, module=module: module(x)["y"], x),
+            "torch": both_ways(by_hand, x.movedim(-1, 1).contiguous()),
+        }
+        times = in_turn(sides, ROUNDS, clock=time.process_time, warm=2)
+        mine, torchs = (1e3 * times.median(side) for side in sides)
+        print(f"{name:30} {mine:8.2f} ms, torch {torchs:8.2f} ms, ratio {times.ratio('ours', 'torch'):.2f}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ gives what all experts, computed and weighed, would give is a test (`tests/std/t
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from in_turn import in_turn
 
 import attndsl
 from attndsl.backends.numpy_reference import NumpyProgram
@@ -68,13 +68,8 @@ def main() -> None:
         runs["PyTorch forward"][name], runs["PyTorch gradients"][name] = torch_sides(torched, x)
     print("FLOPs, as `inspect` counts them: " + _beside({name: float(each) for name, each in flops.items()}))
     for what, sides in runs.items():
-        times: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(ROUNDS + 1):
-            for name, run in sides.items():
-                start = time.process_time()
-                run()
-                times[name].append(time.process_time() - start)
-        medians = {name: statistics.median(each[1:]) for name, each in times.items()}
+        times = in_turn(sides, ROUNDS, clock=time.process_time)
+        medians = {name: times.median(name) for name in sides}
         print(f"{what}, {1e3 * medians['2 experts']:.0f} ms for 2 experts: {_beside(medians)}")
 
 

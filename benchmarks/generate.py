@@ -10,12 +10,14 @@ the processor time for a token, and of the ratio of a pair.
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from in_turn import in_turn
 
 import attndsl
 
@@ -31,10 +33,8 @@ RECIPE: dict[str, Any] = {
 SHORT, LONG, ROUNDS = 100, 1000, 3
 
 
-def seconds(run: Any, tokens: int, backend: str) -> float:
-    start = time.process_time()
-    run.generate("attndsl ", tokens=tokens, backend=backend)
-    return time.process_time() - start
+def writing(run: Any, tokens: int, backend: str) -> Callable[[], object]:
+    return lambda: run.generate("attndsl ", tokens=tokens, backend=backend)
 
 
 def main() -> None:
@@ -42,12 +42,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = attndsl.load(spec).train("README.md", folder + "/run", quiet=True, **RECIPE)
             for backend in ("pytorch", "numpy"):
-                pairs = [
-                    (seconds(run, SHORT, backend) / SHORT, seconds(run, LONG, backend) / LONG)
-                    for _ in range(ROUNDS + 1)
-                ][1:]
-                short, long = (1e3 * statistics.median(each) for each in zip(*pairs, strict=True))
-                ratio = statistics.median(b / a for a, b in pairs)
+                sides = {str(tokens): writing(run, tokens, backend) for tokens in (SHORT, LONG)}
+                times = in_turn(sides, ROUNDS, clock=time.process_time)
+                short, long = (1e3 * times.median(side) / int(side) for side in sides)
+                ratio = times.ratio(str(LONG), str(SHORT)) * SHORT / LONG
                 print(
                     f"{spec}, {run.graph.parameter_count:,} parameters, {backend}: {short:.2f} ms a token in a text of "
                     f"{SHORT}, {long:.2f} ms in one of {LONG:,}, ratio {ratio:.2f}",

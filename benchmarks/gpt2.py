@@ -10,13 +10,12 @@ medians and their ratio to `transformers` run eagerly (above 1: faster than it).
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from in_turn import in_turn, machine, table
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from attndsl.backends.numpy_reference import NumpyProgram
@@ -27,19 +26,7 @@ from attndsl.weights import load_weights, settings_for
 
 
 def side_by_side(title: str, sides: dict[str, Callable[[], object]], rounds: int, tokens: int) -> None:
-    for run in sides.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, run in sides.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    base = statistics.median(times["transformers, eager"])
-    print(title)
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"  {name:28} {median:8.3f} s  {tokens / median:9,.0f} tokens/s  ratio {base / median:5.2f}")
+    table(title, in_turn(sides, rounds), "transformers, eager", amount=tokens)
 
 
 def models(config: GPT2Config) -> tuple[GPT2LMHeadModel, TorchProgram, NumpyProgram]:
@@ -117,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--compile", action="store_true")
     compiled = parser.parse_args().compile
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(machine())
     forward(compiled)
     training(compiled)
 

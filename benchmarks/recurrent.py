@@ -9,11 +9,11 @@ by step should not grow with the number of steps.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
+from in_turn import Times, in_turn
 
 import attndsl
 
@@ -33,37 +33,34 @@ def ours(cell: str) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: module(x)["y"]
 
 
-def seconds(layer: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, *, backward: bool) -> float:
-    start = time.process_time()
-    with torch.set_grad_enabled(backward):
-        y = layer(x)
-    if backward:
-        y.sum().backward()
-    return time.process_time() - start
+def together(layers: dict[str, Callable[[torch.Tensor], torch.Tensor]], x: torch.Tensor, *, backward: bool) -> Times:
+    def side(layer: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], None]:
+        def run() -> None:
+            with torch.set_grad_enabled(backward):
+                y = layer(x)
+            if backward:
+                y.sum().backward()
 
+        return run
 
-def ratio(a: Callable[..., torch.Tensor], b: Callable[..., torch.Tensor], x: torch.Tensor, *, backward: bool) -> float:
-    pairs = []
-    for _ in range(ROUNDS + 2):
-        one, other = seconds(a, x, backward=backward), seconds(b, x, backward=backward)
-        pairs.append(one / other)
-    return statistics.median(pairs[2:])
+    sides = {name: side(layer) for name, layer in layers.items()}
+    return in_turn(sides, ROUNDS, clock=time.process_time, warm=2)
 
 
 def main() -> None:
     for name, cell in CELLS.items():
-        layer, theirs = ours(cell), getattr(torch.nn, name)(256, 256, batch_first=True)
+        theirs = getattr(torch.nn, name)(256, 256, batch_first=True)
+        layers = {"ours": ours(cell), "torch": lambda x, theirs=theirs: theirs(x)[0]}
         for length in LENGTHS:
             x = torch.randn(BATCH, length, 256).requires_grad_()
-            forward = ratio(layer, lambda x, theirs=theirs: theirs(x)[0], x, backward=False)
-            both = ratio(layer, lambda x, theirs=theirs: theirs(x)[0], x, backward=True)
+            forward, both = (together(layers, x, backward=b).ratio("ours", "torch") for b in (False, True))
             print(f"{name:5} {length:4} steps: forward {forward:.2f}x torch.nn, with backward {both:.2f}x")
-    normed, fused = ours(NORMED), ours(CELLS["LSTM"])
+    layers = {"normalised": ours(NORMED), "fused": ours(CELLS["LSTM"])}
     for length in LENGTHS:
-        x = torch.randn(BATCH, length, 256).requires_grad_()
-        step = statistics.median(seconds(normed, x, backward=True) for _ in range(5)) / length
-        times = ratio(normed, fused, x, backward=True)
-        print(f"normalised LSTM, {length:4} steps: {1e6 * step:.0f} µs a step with backward, {times:.1f}x an LSTM")
+        times = together(layers, torch.randn(BATCH, length, 256).requires_grad_(), backward=True)
+        step = 1e6 * times.median("normalised") / length
+        ratio = times.ratio("normalised", "fused")
+        print(f"normalised LSTM, {length:4} steps: {step:.0f} µs a step with backward, {ratio:.1f}x an LSTM")
 
 
 if __name__ == "__main__":

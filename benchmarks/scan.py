@@ -9,12 +9,12 @@ as the sequence. Both run in turn; printed are medians.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from in_turn import in_turn
 
 from attndsl.backends.pytorch import TorchProgram
 from attndsl.elaborate import load
@@ -36,33 +36,27 @@ def sides() -> dict[str, torch.nn.Module]:
         path = Path(folder) / "recurrent.attn"
         path.write_text(SPEC, encoding="utf-8")
         program = TorchProgram(load(str(path)))
-    apart, place = "x_parts = x.unbind(1)", "x_parts[t]"
+    apart, place = "x_parts = x_2.unbind(1)", "x_parts[t]"
     assert apart in program.source
     assert place in program.source
     namespace: dict[str, type[torch.nn.Module]] = {}
-    exec(program.source.replace(apart, "pass").replace(place, "x[:, t]"), namespace)
+    exec(program.source.replace(apart, "pass").replace(place, "x_2[:, t]"), namespace)
     other = namespace["Recurrent"]()
     other.load_state_dict(program.module.state_dict())
     return {"once": program.module, "in every step": other}
 
 
-def seconds(module: torch.nn.Module, x: torch.Tensor) -> float:
-    start = time.perf_counter()
-    module(x)["y"].sum().backward()
-    return time.perf_counter() - start
+def both_ways(module: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    return lambda: module(x)["y"].sum().backward()
 
 
 def main() -> None:
     modules = sides()
     for length in LENGTHS:
         x = torch.randn(BATCH, length, 256, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        times: dict[str, list[float]] = {name: [] for name in modules}
-        for _ in range(ROUNDS + 1):
-            for name, module in modules.items():
-                times[name].append(seconds(module, x))
-        steps = {name: 1e6 * statistics.median(values[1:]) / length for name, values in times.items()}
-        shown = ", ".join(f"{name} {each:5.0f} µs a step" for name, each in steps.items())
-        print(f"{length:5} steps: taken apart {shown}, ratio {steps['in every step'] / steps['once']:.2f}")
+        times = in_turn({name: both_ways(module, x) for name, module in modules.items()}, ROUNDS)
+        shown = ", ".join(f"{name} {1e6 * times.median(name) / length:5.0f} µs a step" for name in modules)
+        print(f"{length:5} steps: taken apart {shown}, ratio {times.ratio('in every step', 'once'):.2f}")
 
 
 if __name__ == "__main__":
