@@ -3,8 +3,8 @@
     python benchmarks/cuda.py                         on one NVIDIA GPU
     python benchmarks/cuda.py --device cpu --small    the same code at toy sizes, to see that it runs
 
-- training: tokens/s and the share of the card's measured matrix product rate that the model's products are (MFU), beside
-  GPT-2 by hand and `transformers`, each compiled by `torch.compile`;
+- training: tokens/s, and the model's products as a share of the card's measured matrix product rate (MFU), beside GPT-2
+  by hand and `transformers`, each compiled by `torch.compile`;
 - decoding: batch 1, beside `transformers` with its dynamic cache, and with a static one and compiled;
 - masks: forward and backward, beside a dense mask given to `F.scaled_dot_product_attention`.
 
