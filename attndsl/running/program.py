@@ -71,10 +71,15 @@ class Program(Protocol):
         ...
 
     def advance(
-        self, inputs: Mapping[str, Array], stacks: Mapping[str, Any], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, Array],
+        stacks: Mapping[str, Any],
+        outputs: Sequence[str],
+        slots: Mapping[str, int] | None = None,
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """What `run` gives, and the states for the next call. Those that it is given are used up: a backend may write
-        over them."""
+        over them. Of memories no more than the first `slots` slots are read and written, by the names of their sizes:
+        the others are known to hold nothing yet."""
         ...
 
     def native(self, array: Array) -> Any:

@@ -9,9 +9,11 @@ from attndsl.graph import Graph
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import NEW_TOKENS, PAST
 from attndsl.running.program import Program
-from attndsl.running.states import row_places, slots
+from attndsl.running.slots import slots, slots_in_use
+from attndsl.running.states import row_places
 
 SEGMENT = 256  # so many tokens of a row are read in one call, at most
+BLOCK = 64  # of memories as long as a text whole blocks of so many slots are read
 
 
 def last_place(graph: Graph, tokens: str, output: str, array: Array) -> Array:
@@ -71,7 +73,9 @@ class Reader:
             given[row, : max(len(piece), 1)] = list(piece) or text[-1:]
             text += piece
         inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
-        results, self.stacks = self.program.advance(inputs, self.stacks, [self.output])
+        in_use = max(given.shape[1], *map(len, self.texts))
+        in_use = slots_in_use(self.program.graph, -(-in_use // BLOCK) * BLOCK)
+        results, self.stacks = self.program.advance(inputs, self.stacks, [self.output], in_use)
         return last_place(self.program.graph, self.tokens, self.output, results[self.output])
 
     def go_back(self, lengths: Sequence[int]) -> None:

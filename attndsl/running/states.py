@@ -12,6 +12,7 @@ from attndsl.lazy import np
 from attndsl.ops.control import Given, stacked_at
 from attndsl.records import replace
 from attndsl.running.inputs import KINDS, check_shapes
+from attndsl.running.slots import slots
 from attndsl.sizes import Size
 
 if TYPE_CHECKING:
@@ -155,20 +156,8 @@ def row_places(graph: Graph) -> dict[str, int]:
     """Where the rows stand in the states of an incremental graph, by name: along the first axis of the one that says
     how far each has been read."""
     infos = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
-    rows = infos[0].value.type.axes[:1]
+    rows = infos[0].value.type.axes[:1] if infos else ()
     return {info.name: info.value.type.axes.index(axis) for info in infos for axis in rows}
-
-
-def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, int]:
-    """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes`
-    and texts of up to `length` tokens: those of all positions as long as a text, others as long as a call needs."""
-    found: dict[str, int] = {}
-    for rule in graph.constraints:
-        name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)
-        needed = rule.right.known({**graph.sizes, **sizes})
-        if rule.relation == ">=" and name is not None and needed is not None:
-            found[name] = max(needed, length if rule.right.constant is None and len(rule.right.terms) == 1 else 0)
-    return found
 
 
 def empty_stacks(
@@ -211,6 +200,6 @@ def initial_stacks(graph: Graph, inputs: Mapping[str, Array], dtype: str = "floa
 
 
 __all__ = [
-    "check_states", "empty_stacks", "initial_stacks", "refuse_as_inputs", "row_places", "shared_stacks", "slots",
-    "stacks_of", "states_in", "with_states",
+    "check_states", "empty_stacks", "initial_stacks", "refuse_as_inputs", "row_places", "shared_stacks", "stacks_of",
+    "states_in", "with_states",
 ]  # fmt: skip

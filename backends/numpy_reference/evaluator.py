@@ -28,6 +28,7 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
+from attndsl.running.slots import in_use, kept, slot_places
 from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 
 Array = np.ndarray[Any, Any]
@@ -116,12 +117,16 @@ class NumpyProgram:
         return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **self.shared, **(sources or {})}
 
     def advance(
-        self, inputs: Mapping[str, Array], stacks: Mapping[str, Array], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, Array],
+        stacks: Mapping[str, Array],
+        outputs: Sequence[str],
+        slots: Mapping[str, int] | None = None,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """The outputs by name, and the states for the next call."""
-        found = self.outputs({**inputs, **stacks}, outputs)
-        kept = self.graph.state_names
-        return {name: found[name] for name in outputs}, {name: found[name] for name in kept}
+        views = in_use(slot_places(self.graph), stacks, slots or {})
+        found = self.outputs({**inputs, **views}, outputs)
+        return {name: found[name] for name in outputs}, kept(self.graph.state_names, stacks, views, found)
 
     def native(self, array: Array) -> Array:
         """A state of ints as it is kept here."""

@@ -14,18 +14,19 @@ import torch
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.source import WrittenFile, write
+from attndsl.backends.pytorch.stacks import Stacks
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
 from attndsl.lazy import np
-from attndsl.ops.control import stacked_at
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
+from attndsl.running.slots import in_use, kept
+from attndsl.running.states import empty_stacks, shared_stacks, with_states
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -66,6 +67,7 @@ class TorchProgram:
             self.module = self._make(self.written)
         self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
         self._compile = compile
+        self.stacks = Stacks(graph)
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
@@ -135,33 +137,31 @@ class TorchProgram:
         slots: Mapping[str, int] | None = None,
         sources: Mapping[str, Array] | None = None,
     ) -> dict[str, Any]:
-        """States for texts of which nothing has been read, as `advance` takes them. Memories are laid out layer by
-        layer, whatever their axes say, so that each layer's lies together."""
-        stacks: dict[str, Any] = {}
+        """States for texts of which nothing has been read, as `advance` takes them."""
         infos = {state.name: state for state in self.graph.states}
-        for name, array in {**self.shared, **(sources or {})}.items():
-            stacks[name] = to_tensor(array, self._dtypes.get(infos[name].type.dtype, torch.int64), self.device)
+        dtypes = {name: self._dtypes.get(info.type.dtype, torch.int64) for name, info in infos.items()}
+        given = {**self.shared, **(sources or {})}
+        stacks = {name: to_tensor(array, dtypes[name], self.device) for name, array in given.items()}
         for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
-            info = infos[name]
-            at, loops = stacked_at(info.type), array.ndim - info.type.rank
-            layers = torch.zeros(
-                (*array.shape[at : at + loops], *array.shape[:at], *array.shape[at + loops :]),
-                dtype=self._dtypes.get(info.type.dtype, torch.int64), device=self.device,
-            )  # fmt: skip
-            stacks[name] = layers.movedim(tuple(range(loops)), tuple(range(at, at + loops)))
+            stacks[name] = self.stacks.empty(name, array, dtypes[name], self.device)
         return stacks
 
     def advance(
-        self, inputs: Mapping[str, Array], stacks: Mapping[str, Any], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, Array],
+        stacks: Mapping[str, Any],
+        outputs: Sequence[str],
+        slots: Mapping[str, int] | None = None,
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """The outputs by name, and the states for the next call; those given are written over."""
         names = chosen_outputs(self.graph, outputs, inputs)
-        given = {**self.tensors(inputs), **stacks}
+        views = in_use(self.stacks.slots, stacks, slots or {})
         with torch.no_grad():
             call, written = (self._call, self.written) if self._finite else self._form({"": np.array(np.inf)})
-            results = self._forward(call, written, given, names, False, 0, 0)
-        kept = self.graph.state_names
-        return {name: to_array(results[name]) for name in names if name not in kept}, {n: results[n] for n in kept}
+            results = self._forward(call, written, {**self.tensors(inputs), **views}, names, False, 0, 0)
+        states = self.graph.state_names
+        found = {name: to_array(results[name]) for name in names if name not in states}
+        return found, kept(states, stacks, views, results)
 
     def native(self, array: Array) -> Any:
         """A state of ints as a tensor."""
@@ -169,9 +169,7 @@ class TorchProgram:
 
     def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
         """States of these rows, in this order; a row may be there several times."""
-        at = torch.tensor(rows, device=self.device)
-        chosen = {name: stacks[name].index_select(place, at) for name, place in row_places(self.graph).items()}
-        return {**stacks, **chosen}
+        return self.stacks.chosen(stacks, rows)
 
     def gradients(
         self,
@@ -296,7 +294,8 @@ class TorchProgram:
             arguments["states"] = given
         if written.selectable:
             arguments["outputs"] = tuple(name for name in names if name not in kept)
-        call.train(training)
+        if call.training != training:
+            call.train(training)
         with (
             _placed(written),
             out_of_memory(self.graph, self.device),

@@ -23,8 +23,8 @@ def test_memories_are_allocated_once(name: str) -> None:
     _, stacks = program.advance({"tokens": tokens[:, :1]}, stacks, ["logits"])
     assert {key: stack.data_ptr() for key, stack in stacks.items() if key != "past"} == at
     assert all(abs(stacks[key]).sum() > 0 for key in at)
-    layers = stacks["h.*.attn.keys" if name == "gpt2" else "layer.*.attn.keys"].movedim(3, 0)
-    assert layers[0].is_contiguous()  # each layer's lies together
+    layers = stacks["h.*.attn.values" if name == "gpt2" else "layer.*.attn.values"].movedim(3, 0)
+    assert layers[0].transpose(1, 2).is_contiguous()  # each layer's lies together, and in it each head's
 
 
 def test_a_call_with_states_does_not_change_them() -> None:

@@ -1,0 +1,76 @@
+"""The slots of the memories that an incremental graph keeps (`attndsl.passes.incremental.memories`): how many there
+must be, and how many of them are in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attndsl.graph import Graph
+from attndsl.sizes import Size
+
+
+def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, int]:
+    """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes`
+    and texts of up to `length` tokens: those of all positions as long as a text, others as long as a call needs."""
+    return {
+        name: max(needed, length if whole else 0)
+        for name, whole, right in _memory_sizes(graph)
+        if (needed := right.known({**graph.sizes, **sizes})) is not None
+    }
+
+
+def slots_in_use(graph: Graph, length: int) -> dict[str, int]:
+    """How many slots of the memories of all positions hold something in texts of up to `length` tokens, by the names
+    of their sizes. A memory for a window is in use as a whole."""
+    return {name: length for name, whole, _ in _memory_sizes(graph) if whole}
+
+
+def _memory_sizes(graph: Graph) -> Iterator[tuple[str, bool, Size]]:
+    """The sizes that memories alone have: their names, whether a slot is there for each position of a text, and what
+    they have to be at least."""
+    for rule in graph.constraints:
+        name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)
+        if rule.relation == ">=" and name is not None:
+            yield name, rule.right.constant is None and len(rule.right.terms) == 1, rule.right
+
+
+def slot_places(graph: Graph) -> dict[str, dict[str, int]]:
+    """Where the slots stand in the memories of an incremental graph: by the names of the states, and of their sizes."""
+    sizes = {Size.symbol(name): name for name, _, _ in _memory_sizes(graph)}
+    return {
+        info.name: {sizes[axis.size]: at for at, axis in enumerate(info.value.type.axes) if axis.size in sizes}
+        for info in graph.inputs
+        if info.name in graph.state_names
+    }
+
+
+def in_use(
+    memories: Mapping[str, Mapping[str, int]], stacks: Mapping[str, Any], slots: Mapping[str, int]
+) -> dict[str, Any]:
+    """The states with no more than the first `slots` slots of their memories, as views; `memories` are what
+    `slot_places` says."""
+    found = dict(stacks)
+    for name, places in memories.items():
+        for size, at in places.items():
+            if size in slots and slots[size] < found[name].shape[at]:
+                found[name] = found[name][(*(slice(None),) * at, slice(slots[size]))]
+    return found
+
+
+def kept(
+    names: Iterable[str], stacks: Mapping[str, Any], views: Mapping[str, Any], results: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The states of these names after a call that was given `views` of `stacks` and gave `results`: the views, written
+    over, or others in their place."""
+    found = {}
+    for name in names:
+        found[name] = results[name]
+        if name in stacks and views[name] is not stacks[name]:
+            if results[name] is not views[name]:
+                views[name][...] = results[name]
+            found[name] = stacks[name]
+    return found
+
+
+__all__ = ["in_use", "kept", "slot_places", "slots", "slots_in_use"]

@@ -1,0 +1,36 @@
+"""Memories of which only the slots in use are read and written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attndsl.passes.incremental import incremental
+from attndsl.running import backends
+from attndsl.running.slots import slots, slots_in_use
+from tests.passes.test_incremental import shipped
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.mark.parametrize("backend", ["numpy", "pytorch"])
+def test_slots_that_are_not_in_use_are_left_alone(backend: str) -> None:
+    graph = incremental(shipped("gpt2"))
+    program = backends.find(backend).program(graph, dtype="float64")
+    texts = np.array([[1, 2, 3, 4], [5, 6, 7, 1]])
+    whole, part = (program.begin({"tokens": texts}, {"C": 9}) for _ in range(2))
+    keys = "h.*.attn.keys"
+    part[keys][:, 6:] = 7.0
+    for start, in_use in ((0, 3), (2, 4)):
+        inputs = {"tokens": texts[:, start : start + 2]}
+        expected, whole = program.advance(inputs, whole, ["logits"])
+        found, part = program.advance(inputs, part, ["logits"], slots_in_use(graph, in_use))
+        np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-12)
+    np.testing.assert_allclose(np.asarray(part[keys])[:, :4], np.asarray(whole[keys])[:, :4], atol=1e-12)
+    assert (np.asarray(part[keys])[:, 6:] == 7.0).all()
+
+
+def test_a_window_is_in_use_as_a_whole() -> None:
+    graph = incremental(shipped("gemma3"))
+    assert slots_in_use(graph, 5) == {"C": 5}
+    assert slots(graph, {"T": 1}, 5).keys() == {"C", "W"}
