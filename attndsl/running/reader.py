@@ -73,8 +73,8 @@ class Reader:
             given[row, : max(len(piece), 1)] = list(piece) or text[-1:]
             text += piece
         inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
-        in_use = max(given.shape[1], *map(len, self.texts))
-        in_use = slots_in_use(self.program.graph, -(-in_use // BLOCK) * BLOCK)
+        longest = max(given.shape[1], *map(len, self.texts))
+        in_use = slots_in_use(self.program.graph, -(-longest // BLOCK) * BLOCK)
         results, self.stacks = self.program.advance(inputs, self.stacks, [self.output], in_use)
         return last_place(self.program.graph, self.tokens, self.output, results[self.output])
 
