@@ -1,5 +1,5 @@
-"""What checking costs: `gpt3:175b` against `gpt2`, time and memory, in one process; and the whole command
-against a process that imports lark and numpy.
+"""What checking costs: `gpt3:175b` against `gpt2`, time and memory, in one process; checking and all passes at 1,200
+layers against 12; and the whole command against a process that imports lark and numpy.
 
     python benchmarks/check.py
 
@@ -13,17 +13,32 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
+
+from in_turn import in_turn
 
 from attndsl.elaborate import load
 
 ROUNDS = 10
 SPECS = ("gpt2", "gpt3:175b")
+LAYERS = ("12", "1200")
 
 
-def seconds(spec: str) -> float:
-    start = time.perf_counter()
-    load(spec)
-    return time.perf_counter() - start
+def checking(spec: str) -> Callable[[], object]:
+    return lambda: load(spec)
+
+
+def all_passes(depth: int) -> Callable[[], object]:
+    """From the text of GPT-2 to the graph that a backend runs, and to the one that reads on token by token."""
+    from attndsl.passes import optimize
+    from attndsl.passes.incremental import incremental
+
+    def run() -> None:
+        graph = load("gpt2", {"depth": depth})
+        optimize(graph)
+        optimize(incremental(graph))
+
+    return run
 
 
 def peak(spec: str) -> int:
@@ -34,43 +49,33 @@ def peak(spec: str) -> int:
     return size
 
 
-def process(*arguments: str) -> float:
-    """Seconds of a whole Python process, whose modules are compiled already."""
-    start = time.perf_counter()
+def process(*arguments: str) -> None:
+    """A whole Python process, whose modules are compiled already."""
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def command() -> float:
-    return process("-m", "attndsl", "check", "gpt2")
-
-
-def imports() -> float:
-    """What the command is held against: two packages that it would once have loaded."""
-    return process("-c", "import lark, numpy")
 
 
 def main() -> None:
-    for spec in SPECS:
-        load(spec)
-    times: dict[str, list[float]] = {spec: [] for spec in SPECS}
-    for _ in range(ROUNDS):  # taken in turns, so that both see the same machine
-        for spec in SPECS:
-            times[spec].append(seconds(spec))
-    time_of = {spec: statistics.median(values) for spec, values in times.items()}
+    small, large = SPECS
+    times = in_turn({spec: checking(spec) for spec in SPECS}, ROUNDS)
     memory_of = {spec: statistics.median(peak(spec) for _ in range(3)) for spec in SPECS}
     for spec in SPECS:
-        print(f"{spec:10} {time_of[spec] * 1e3:7.1f} ms {memory_of[spec] / 2**20:7.2f} MiB")
-    small, large = SPECS
-    print(f"ratio      {time_of[large] / time_of[small]:7.2f}    {memory_of[large] / memory_of[small]:7.2f}")
+        print(f"{spec:10} {times.median(spec) * 1e3:7.1f} ms {memory_of[spec] / 2**20:7.2f} MiB")
+    print(f"ratio      {times.ratio(large, small):7.2f}    {memory_of[large] / memory_of[small]:7.2f}")
     heavy = [name for name in ("torch", "numpy", "networkx") if name in sys.modules]
     print(f"of torch, numpy and networkx, imported: {', '.join(heavy) or 'none'}")
-    command(), imports()
-    pairs = [(command(), imports()) for _ in range(ROUNDS)]
-    whole, yardstick = (statistics.median(times) for times in zip(*pairs, strict=True))
-    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    sides = {
+        "check": lambda: process("-m", "attndsl", "check", "gpt2"),
+        "imports": lambda: process("-c", "import lark, numpy"),
+    }
+    times = in_turn(sides, ROUNDS)
+    whole, yardstick = (times.median(side) for side in sides)
     print(f"attndsl check gpt2, the whole process: {whole:.3f} s; python -c 'import lark, numpy': {yardstick:.3f} s")
-    print(f"ratio      {ratio:7.2f}")
+    print(f"ratio      {times.ratio('check', 'imports'):7.2f}")
+    times = in_turn({depth: all_passes(int(depth)) for depth in LAYERS}, ROUNDS, clock=time.process_time)
+    few, many = LAYERS
+    shown = ", ".join(f"{depth} layers {1e3 * times.median(depth):.1f} ms" for depth in LAYERS)
+    print(f"check and all passes: {shown}")
+    print(f"ratio      {times.ratio(many, few):7.2f}")
 
 
 if __name__ == "__main__":
