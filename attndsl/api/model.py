@@ -206,11 +206,10 @@ class Model:
         """
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
         arrays = self._arrays(weights)
-        program: Any = TORCH.program(self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays)
-        module = program.module
-        if compile:
-            module.compile(fullgraph=True)
-        return module
+        program: Any = TORCH.program(
+            self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays, compile=compile
+        )
+        return program.module
 
     def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> Program:
         """The model on NumPy, which says what every operation means: `.run(inputs)`, `.gradients(…)`, `.parameters()`

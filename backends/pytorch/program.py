@@ -13,6 +13,7 @@ import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
+from attndsl.backends.pytorch.compiling import compiled
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
 from attndsl.backends.pytorch.taps import addresses_in_order
@@ -38,8 +39,8 @@ class TorchProgram:
     """A graph with parameters on PyTorch (`attndsl.running.program.Program`); without `parameters`, drawn by `seed`.
 
     `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
-    With `compile`, runs go through `torch.compile(fullgraph=True)`. The graph is optimised first unless `passes` is
-    False. Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
+    With `compile`, it is compiled (`attndsl.backends.pytorch.compiling`). The graph is optimised first unless `passes`
+    is False. Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
     """
 
     def __init__(
@@ -61,12 +62,11 @@ class TorchProgram:
         if self.device.type == "cpu":
             require_memory(graph, dtype)
         require_rounds(graph)
+        self._compile = compile
         self.written = write(optimize(graph)[0] if passes else graph)
         self.source = self.written.source
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
-        self._call = torch.compile(self.module, fullgraph=True) if compile else self.module
-        self._compile = compile
         self.stacks = Stacks(graph)
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
@@ -82,7 +82,7 @@ class TorchProgram:
         with torch.device("meta"):
             module = namespace[written.model]()
         module = module.to(self.torch_dtype).to_empty(device=self.device).eval()
-        return module
+        return compiled(module) if self._compile else module
 
     # ------------------------------------------------------------ parameters
 
@@ -157,7 +157,7 @@ class TorchProgram:
         names = chosen_outputs(self.graph, outputs, inputs)
         views = in_use(self.stacks.slots, stacks, slots or {})
         with torch.no_grad():
-            call, written = (self._call, self.written) if self._finite else self._form({"": np.array(np.inf)})
+            call, written = (self.module, self.written) if self._finite else self._form({"": np.array(np.inf)})
             results = self._forward(call, written, {**self.tensors(inputs), **views}, names, False, 0, 0)
         states = self.graph.state_names
         found = {name: to_array(results[name]) for name in names if name not in states}
@@ -231,7 +231,7 @@ class TorchProgram:
         the results have those for the next call."""
         names = chosen_outputs(self.graph, outputs, inputs)
         given = {**self.tensors(inputs), **(states or {})}
-        return self._forward(self._call, self.written, given, names, training, seed, step)
+        return self._forward(self.module, self.written, given, names, training, seed, step)
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""
@@ -255,11 +255,11 @@ class TorchProgram:
         Torch's kernels for those leave out, or multiply with zero, what a mask hides, each as it likes."""
         floats = (np.asarray(array) for array in inputs.values())
         if self._finite and all(np.isfinite(array).all() for array in floats if array.dtype.kind == "f"):
-            return self._call, self.written
+            return self.module, self.written
         if self._plain is None:
             written = write(self.graph, exact=True)
             module = self._sharing(_execute(written, self.graph.name)[written.model])
-            self._plain = torch.compile(module, fullgraph=True) if self._compile else module, written
+            self._plain = compiled(module) if self._compile else module, written
         return self._plain
 
     def _sharing(self, kind: Any) -> Any:

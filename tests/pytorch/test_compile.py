@@ -51,6 +51,35 @@ def test_gpt2(depth: int, backend: str) -> None:
         assert counter.frame_count == 1
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("spec", ["gpt2", "t5:small"])
+def test_layers_are_compiled_once_for_all(spec: str, training: bool) -> None:
+    """However many there are: each class of layers is one graph, the first of which all others run."""
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    import attndsl
+    from attndsl.backends.pytorch.compiling import compiled
+
+    sizes = {"gpt2": _small(6), "t5:small": {"width": "16", "heads": "2", "head": "8", "hidden": "24", "vocab": "30"}}
+    model = attndsl.load(spec, **sizes[spec])
+    module = model.torch().train(training)
+    given = model.program("torch").tensors(example_inputs(model.graph))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        eager = module(**given)
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled(module, backend=counter)
+    for _ in range(2):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            found = module(**given)
+    assert counter.frame_count == {"gpt2": 1, "t5:small": 2}[spec]
+    for output, value in eager.items():
+        torch.testing.assert_close(found[output], value)
+
+
 @pytest.mark.parametrize("name", ["repeat", "repeat_cases", "repeat_nested", "scan", "scan_reverse", "fused_layer"])
 def test_loops_are_one_graph(name: str) -> None:
     import torch

@@ -1,7 +1,7 @@
 """One GPU: GPT-2 in training and decoding, and attention under masks, in bfloat16; five minutes in all.
 
-    python benchmarks/cuda.py                         on one NVIDIA GPU
-    python benchmarks/cuda.py --device cpu --small    the same code at toy sizes, to see that it runs
+    python benchmarks/gpu.py                         on one NVIDIA GPU
+    python benchmarks/gpu.py --device cpu --small    the same code at toy sizes, to see that it runs
 
 - training: tokens/s, and the model's products as a share of the card's measured matrix product rate (MFU), beside GPT-2
   by hand and `transformers`, each compiled by `torch.compile`;
@@ -14,16 +14,12 @@ Each round takes all sides in turn; printed are medians and ratios.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-HERE = sys.path.pop(0)  # torch looks for a package called `cuda`, which this file is not
-import torch
-
-sys.path.insert(0, HERE)
 import numpy as np
+import torch
 import torch.nn.functional as F
 from by_hand import GPT, Size
 from in_turn import in_turn, machine, table
