@@ -40,8 +40,3 @@ def words(*keys: int, count: int) -> Array:
 def integers(*keys: int, below: int, count: int) -> Array:
     """`count` integers in `[0, below)` as int64 (the bias of the remainder is under `below / 2^64`)."""
     return (words(*keys, count=count) % np.uint64(below)).astype(np.int64)
-
-
-def uniform(*keys: int) -> float:
-    """One number in [0, 1), of 53 bits."""
-    return (_mix((_stream(keys) + _GOLDEN) & _MASK) >> 11) * 2.0**-53

@@ -1,14 +1,15 @@
-"""From logits to a token: temperature, the k most likely, the nucleus, and a number that chooses.
+"""From logits to a token: temperature, the k most likely, the nucleus, and a race that chooses.
 
-Computed in float64 with NumPy whatever the backend, and the number comes from a counter, so equal logits give equal
-tokens everywhere.
+Computed in float64 with NumPy whatever the backend, and the numbers come from a counter, so equal logits give equal
+tokens everywhere. Each token of the vocabulary has a number of its own at each place, so two models that say nearly the
+same choose the same nearly always.
 """
 
 from __future__ import annotations
 
 import math
 
-from attndsl.data.counter import uniform
+from attndsl.data.counter import words
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass
@@ -49,28 +50,28 @@ class Sampling:
         with np.errstate(over="ignore"):  # a share may be too small for any number
             scaled = shifted / self.temperature
         weights = np.exp(scaled)
-        order = np.argsort(-scaled, kind="stable")
-        if self.top_k is not None:
-            weights[order[self.top_k :]] = 0.0
-        if self.top_p is not None:
-            reached = np.cumsum(weights[order])
-            # A token stays if those before it have not reached the share yet: the first always does.
-            before = np.concatenate(([0.0], reached[:-1]))
-            weights[order[before >= self.top_p * reached[-1]]] = 0.0
+        if self.top_k is not None or self.top_p is not None:
+            order = largest(scaled, len(scaled) if self.top_k is None else self.top_k)
+            if self.top_p is not None:
+                reached = np.cumsum(weights[order])
+                # A token stays if those before it have not reached the share yet: the first always does.
+                before = np.concatenate(([0.0], reached[:-1]))
+                order = order[before < self.top_p * reached[-1]]
+            kept, weights = weights[order], np.zeros_like(weights)
+            weights[order] = kept
         found: Array = weights / weights.sum()
         return found
 
     def choose(self, logits: Array, index: int, row: int = 0) -> int:
-        """The token for the `index`-th place of the `row`-th text. Raises E0741 where a logit is not a number."""
+        """The token for the `index`-th place of the `row`-th text: the one that comes first where each arrives after an
+        exponential time of the rate that is its probability, which is to draw by these (the Gumbel-max trick). Raises
+        E0741 where a logit is not a number."""
         require_numbers(logits)
         if self.temperature == 0:
             return int(np.argmax(logits))
-        probabilities = self.probabilities(logits)
-        order = np.argsort(-probabilities, kind="stable")
-        reached = np.cumsum(probabilities[order])
         keys = (_PURPOSE, self.seed, index, row) if row else (_PURPOSE, self.seed, index)
-        place = int(np.searchsorted(reached, uniform(*keys) * reached[-1], side="right"))
-        return int(order[min(place, len(order) - 1)])
+        drawn = ((words(*keys, count=len(logits)) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        return int(np.argmax(self.probabilities(logits) / -np.log(drawn)))
 
 
 def require_numbers(logits: Array) -> None:
@@ -82,6 +83,17 @@ def require_numbers(logits: Array) -> None:
             "the model's logits are not numbers",
             help="its weights have diverged: train it again with a lower learning rate (`--set lr=…`)",
         )
+
+
+def largest(values: Array, count: int) -> Array:
+    """The places of the `count` largest, largest first; the lowest place among equals."""
+    if count < len(values):
+        edge = np.partition(values, len(values) - count)[len(values) - count]
+        places = np.flatnonzero(values >= edge)
+    else:
+        places = np.arange(len(values))
+    order: Array = places[np.argsort(-values[places], kind="stable")][:count]
+    return order
 
 
 def log_probabilities(logits: Array) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from attndsl.decoding.sampling import Sampling, log_probabilities
+from attndsl.decoding.sampling import Sampling, largest, log_probabilities
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass
@@ -124,7 +124,7 @@ class _Row:
         width = self.beam.width
         totals = (np.array([h.log_probability for h in self.alive])[:, None] + said).ravel()
         # Every hypothesis has one extension that ends, so the best `width` that go on are among these.
-        order = _first(totals, width + len(self.alive))
+        order = largest(totals, width + len(self.alive))
         survivors: list[Hypothesis] = []
         for rank, place in enumerate(order.tolist()):
             parent, token = divmod(place, said.shape[1])
@@ -164,17 +164,6 @@ class _Row:
     def result(self) -> list[Hypothesis]:
         self._close()
         return self.finished
-
-
-def _first(values: Array, count: int) -> Array:
-    """The places of the `count` largest, largest first; the lowest place among equals."""
-    if count < len(values):
-        edge = np.partition(values, len(values) - count)[len(values) - count]
-        places = np.flatnonzero(values >= edge)
-    else:
-        places = np.arange(len(values))
-    order: Array = places[np.argsort(-values[places], kind="stable")][:count]
-    return order
 
 
 def _started(rows: int, start: Sequence[int]) -> Array:

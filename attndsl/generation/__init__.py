@@ -5,7 +5,7 @@ trained for. How tokens are chosen is up to `attndsl.decoding`.
 """
 
 from attndsl.decoding.sampling import Sampling
-from attndsl.generation.generate import generate
+from attndsl.generation.generate import generate, generate_each
 from attndsl.runs.run import Run, load_run
 
-__all__ = ["Run", "Sampling", "generate", "load_run"]
+__all__ = ["Run", "Sampling", "generate", "generate_each", "load_run"]

@@ -13,8 +13,9 @@ from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import incremental
+from attndsl.records import dataclass
 from attndsl.running.program import Program
-from attndsl.running.reader import Reader, last_place
+from attndsl.running.reader import SEGMENT, Reader, at_places, running_states
 from attndsl.runs.run import Run
 
 Say = Callable[[str], None]
@@ -25,32 +26,79 @@ def keeps_rows(graph: Graph) -> bool:
     return len(graph.shared_states) < len(graph.states)
 
 
-def open_reading(
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a trained model reads texts on: `begin` gives a reading of texts of up to so many tokens. `context` is how
+    many of these the model sees, where there is an end to it, and `stays` why it does not go back, if it does not."""
+
+    begin: Callable[[int], Reading]
+    context: int | None = None
+    stays: str | None = None
+    say: Say = lambda text: None
+
+    def announce(self, lengths: Sequence[int]) -> None:
+        """Say of which prompts, of these lengths, the model does not see all."""
+        long = [length for length in lengths if begins(length, self.context)]
+        if long:
+            what = "the prompt has" if len(lengths) == 1 else f"{len(long):,} prompts are too long, the longest has"
+            seen = max(long) - begins(max(long), self.context)
+            self.say(
+                f"{what} {max(long):,} tokens, and the model sees {self.context:,}: only its last {seen:,} are used"
+            )
+
+
+def opening(
     run: Run,
     output: str,
-    length: int,
     *,
     backend: str | None = None,
     device: str | None = None,
     cache: bool = True,
     say: Say = lambda text: None,
-) -> Reading:
-    """How to read texts of up to `length` tokens with a trained model, for the logits `output`."""
+) -> Opening:
+    """How a trained model reads texts on, for the logits `output`. `say` is told once what is not as one may expect:
+    that the whole text is read again for each token, and why; that some of it has fallen away."""
     tokens = run.recipe.objective.roles["tokens"]
     context = most(run.graph, tokens)
     if keeps_rows(run.graph):
-        segment = min(run.recipe.length, context or run.recipe.length)
-        return _InStates(run.program(backend, device), tokens, output, segment)
-    if not cache:
-        return _InWindow(run.program(backend, device), tokens, output, context, say)
-    try:
-        graph = incremental(run.graph, tokens, (output,))
-    except AttnError as problem:
-        (found,) = problem.diagnostics
-        at = f" ({found.primary.span.source.name}:{found.primary.span.line})" if found.primary else ""
-        say(f"the whole text is read again for each token: {found.notes[0] if found.notes else found.message}{at}")
-        return _InWindow(run.program(backend, device), tokens, output, context, say)
-    return _InMemories(run.program(backend, device, graph), tokens, output, context, length, say)
+        segment, program = min(run.recipe.length, context or run.recipe.length), run.program(backend, device)
+        kept = f"`{run.graph.states[0].address}` {_STAYS}"
+        return Opening(lambda length: _InStates(program, tokens, output, segment), None, kept)
+    said = _once(say)
+    graph: Graph | None = None
+    if cache:
+        try:
+            graph = incremental(run.graph, tokens, (output,))
+        except AttnError as problem:
+            say(f"the whole text is read again for each token: {reason(problem)}")
+    program = run.program(backend, device, graph)
+    if graph is None:
+        return Opening(lambda length: _InWindow(program, tokens, output, context, said), context, None, say)
+    running = running_states(graph, tokens)
+    stays = f"`{running[0]}` {_STAYS}" if running else None
+    return Opening(lambda length: _InMemories(program, tokens, output, context, length, said), context, stays, say)
+
+
+_STAYS = "does not go back to what it was some tokens ago"
+
+
+def _once(say: Say) -> Say:
+    """`say` that does not say the same again."""
+    heard: set[str] = set()
+
+    def said(text: str) -> None:
+        if text not in heard:
+            heard.add(text)
+            say(text)
+
+    return said
+
+
+def reason(problem: AttnError) -> str:
+    """Why there is no incremental graph, and where."""
+    (found,) = problem.diagnostics
+    at = f" ({found.primary.span.source.name}:{found.primary.span.line})" if found.primary else ""
+    return f"{found.notes[0] if found.notes else found.message}{at}"
 
 
 class Reading:
@@ -63,59 +111,138 @@ class Reading:
         """The logits after these further tokens, of which each row has at least one, `[rows, vocab]`."""
         raise NotImplementedError(type(self).__name__)
 
+    def each(self, tokens: Sequence[Sequence[int]]) -> Array:
+        """The logits after each of these further tokens, `[rows, n, vocab]`: n of each row, where there is `room`."""
+        raise NotImplementedError(type(self).__name__)
+
+    def room(self) -> int:
+        """How many tokens `each` takes so that every one sees what it sees in a call of its own."""
+        raise NotImplementedError(type(self).__name__)
+
+    def go_back(self, counts: Sequence[int]) -> None:
+        """Forget the last tokens of each row, so many of each: fewer than one call has read."""
+        raise NotImplementedError(type(self).__name__)
+
+    def choose(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone."""
+        raise NotImplementedError(type(self).__name__)
+
     def run(self, row: Sequence[int], states: Mapping[str, Array] | None = None) -> tuple[Array, Mapping[str, Array]]:
-        """The logits after a row of tokens, `[1, vocab]`, and the states for the next call."""
+        """The logits after each of a row of tokens, `[n, vocab]`, and the states for the next call."""
         results = self.program.run({self.input: np.array([row])}, [self.output], states=states)
-        return last_place(self.program.graph, self.input, self.output, results[self.output]), results.states
+        return at_places(self.program.graph, self.input, self.output, results[self.output])[0], results.states
+
+
+def begins(length: int, context: int | None) -> int:
+    """The first token that a model still sees of a text of this length. Past its context it forgets the older half at
+    once and then goes on, so that what is left is read again once in half a context, and not for each token. What a
+    token sees depends on its place alone, and not on how the text was split into calls."""
+    if context is None or length <= context:
+        return 0
+    step = max(context // 2, 1)
+    return -(-(length - context) // step) * step
 
 
 class ContextWindow:
-    """What a model sees of texts that go on: the last `context` tokens. `say` is told when the first one falls away."""
+    """What a model sees of texts that go on, as `begins` says. `say` is told when some of it falls away."""
 
     def __init__(self, context: int | None, say: Say, besides: str = "") -> None:
         self.context, self.say, self.besides = context, say, besides
         self.texts: list[list[int]] = []
-        self.slid = False
+
+    def starts(self) -> list[int]:
+        return [begins(len(text), self.context) for text in self.texts]
 
     def add(self, tokens: Sequence[Sequence[int]]) -> bool:
         """Let the texts go on; whether one of them is not what it was with more behind it."""
+        before = self.starts()
         self.texts = [[*old, *new] for old, new in zip(self.texts or [[]] * len(tokens), tokens, strict=True)]
-        if self.context is None or max(map(len, self.texts)) <= self.context:
-            return False
-        if not self.slid:
+        moved = bool(before) and self.starts() != before
+        if moved:
             what = f"the text is past the model's context of {self.context:,} tokens"
-            self.say(f"{what}: the oldest are dropped from here on{self.besides}")
-            self.slid = True
-        self.texts = [text[-self.context :] for text in self.texts]
-        return True
+            self.say(f"{what}: each time that it is full, the older half is dropped{self.besides}")
+        return moved
+
+    def seen(self) -> list[list[int]]:
+        return [text[start:] for text, start in zip(self.texts, self.starts(), strict=True)]
+
+    def room(self) -> int:
+        if self.context is None:
+            return SEGMENT
+        return min(start + self.context - len(text) for text, start in zip(self.texts, self.starts(), strict=True))
+
+    def go_back(self, counts: Sequence[int]) -> bool:
+        """Forget the last tokens of each; whether one of them is to begin earlier again."""
+        before = self.starts()
+        self.texts = [text[: len(text) - count] for text, count in zip(self.texts, counts, strict=True)]
+        return self.starts() != before
+
+    def choose(self, rows: Sequence[int]) -> None:
+        self.texts = [list(self.texts[row]) for row in rows]
 
 
 class _InMemories(Reading):
-    """By the incremental graph: the new tokens alone. Past the model's `context`, all of the text that it holds."""
+    """By the incremental graph: the new tokens alone. Past the model's `context`, what is left of the text is read
+    again each time that some of it is dropped."""
 
     def __init__(self, program: Program, tokens: str, output: str, context: int | None, length: int, say: Say) -> None:
         super().__init__(program, tokens, output)
-        self.window = ContextWindow(context, say, ", and the others are read again for each token")
+        self.window = ContextWindow(context, say, ", and the other is read again")
         self.length = length if context is None else min(length, context)
         self.reader: Reader | None = None
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         if self.window.add(tokens) or self.reader is None:
+            tokens = self.window.seen()
             self.reader = Reader(self.program, self.input, self.output, self.length, rows=len(tokens))
-            tokens = self.window.texts
         return self.reader.read(tokens)
+
+    def each(self, tokens: Sequence[Sequence[int]]) -> Array:
+        if self.reader is None or len(tokens[0]) == 1:
+            return self.after(tokens)[:, None]
+        self.window.add(tokens)
+        return self.reader.read_each(tokens)
+
+    def room(self) -> int:
+        if self.reader is None:
+            return 1
+        return min(self.window.room(), self.length - max(map(len, self.reader.texts)), self.reader.segment)
+
+    def go_back(self, counts: Sequence[int]) -> None:
+        if self.window.go_back(counts) or self.reader is None:
+            self.reader = None
+        else:
+            self.reader.go_back([len(text) for text in self.window.seen()])
+
+    def choose(self, rows: Sequence[int]) -> None:
+        self.window.choose(rows)
+        if self.reader is not None:
+            self.reader.choose(rows)
 
 
 class _InWindow(Reading):
-    """All of the text that the model's `context` holds, for each token anew."""
+    """All of the text that the model sees, for each call anew."""
 
     def __init__(self, program: Program, tokens: str, output: str, context: int | None, say: Say) -> None:
         super().__init__(program, tokens, output)
         self.window = ContextWindow(context, say)
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
+        return self.each(tokens)[:, -1]
+
+    def each(self, tokens: Sequence[Sequence[int]]) -> Array:
         self.window.add(tokens)
-        return np.concatenate([self.run(text)[0] for text in self.window.texts])
+        places = min(map(len, tokens))
+        return np.stack([self.run(text)[0][-places:] for text in self.window.seen()])
+
+    def room(self) -> int:
+        return self.window.room()
+
+    def go_back(self, counts: Sequence[int]) -> None:
+        self.window.go_back(counts)
+
+    def choose(self, rows: Sequence[int]) -> None:
+        self.window.choose(rows)
 
 
 class _InStates(Reading):
@@ -127,10 +254,16 @@ class _InStates(Reading):
         self.states: Mapping[str, Array] | None = None
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
+        return self.each(tokens)[:, -1]
+
+    def each(self, tokens: Sequence[Sequence[int]]) -> Array:
         (row,) = tokens
         for start in range(0, len(row), self.segment):
             logits, self.states = self.run(row[start : start + self.segment], self.states)
-        return logits
+        return logits[None]
+
+    def room(self) -> int:
+        return 1
 
 
-__all__ = ["Reading", "keeps_rows", "open_reading"]
+__all__ = ["Opening", "Reading", "Say", "begins", "keeps_rows", "opening", "reason"]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
+from attndsl.decoding.sequences import chunks
 from attndsl.diagnostics import error
-from attndsl.generation.continuing import Reading, keeps_rows, open_reading
+from attndsl.generation.continuing import Say, keeps_rows, opening
 from attndsl.generation.fits import require_fit
+from attndsl.generation.writing import TokenChoice, Told, written
 from attndsl.graph import Graph, OutputInfo
-from attndsl.graph.limits import most
 from attndsl.objectives.base import Use
 from attndsl.objectives.predictions import prediction_output
 from attndsl.runs.run import Run
+
+PROMPTS = 32  # are read at once
 
 
 def generate(
@@ -28,51 +31,133 @@ def generate(
     backend: str | None = None,
     device: str | None = None,
     cache: bool = True,
-    say: Callable[[str], None] = lambda text: None,
+    draft: Run | None = None,
+    say: Say = lambda text: None,
 ) -> Iterator[str]:
     """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
     The prompt is read once, and then each token by itself (`attndsl.generation.continuing`). A model of which that is
-    not possible reads the whole text anew for each token, and so does any if there is to be no `cache`. A prompt longer
-    than its context is cut to its end, and past the context the oldest tokens fall away; `say` is told each once.
+    not possible reads the whole text anew for each token, and so does any if there is to be no `cache`. Past the
+    model's context the older part of the text falls away. With a smaller model for a `draft`, several tokens are read
+    in one pass, and the text stays the same (`attndsl.generation.writing`). `say` is told each of these once.
     Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742, E0744 (the run does
-    not go on with a text).
+    not go on with a text), E0762 (a draft that does not fit).
     """
-    require_fit(run, "generate", Use.CONTINUE)
     sampling = Sampling(temperature, top_k, top_p, seed)
-    if tokens < 0:
-        raise error("E0740", f"`tokens` cannot be {tokens}", help="give the number of tokens to add, 0 or more")
-    tokenizer = run.tokenizer
-    assert tokenizer is not None  # as with every objective of texts
-    shown = run.recipe.objective.roles["tokens"]
-    output = next_token_logits(run.graph, shown, tokenizer.vocab)
-    context = most(run.graph, shown)
-    window = encode_prompt(tokenizer, prompt)
-    if context is not None and len(window) > context and not keeps_rows(run.graph):
-        say(f"the prompt has {len(window):,} tokens, and the model sees {context:,}: only its end is used")
-        window = window[-context:]
-    reading = open_reading(run, output.name, len(window) + tokens, backend=backend, device=device, cache=cache, say=say)
-    return _pieces(tokenizer, reading, window, tokens, sampling)
+    writer = _Writer(run, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
+    encoded = encode_prompt(writer.tokenizer, prompt)
+    writer.opening.announce([len(encoded)])
+    return writer.pieces(encoded)
 
 
-def _pieces(
-    tokenizer: Tokenizer, reading: Reading, prompt: Sequence[int], tokens: int, sampling: Sampling
-) -> Iterator[str]:
-    streamer, new = tokenizer.streamer(prompt), prompt
-    end = tokenizer.separator  # where it is not a character that texts are full of
-    if tokenizer.kind in ("bytes", "chars") and end not in tokenizer.special.values():
-        end = None
-    for index in range(tokens):
-        # A model's table may be larger than the tokenizer (padding): the further numbers mean nothing.
-        token = sampling.choose(reading.after([new])[0, : tokenizer.vocab], index)
-        if token == end:
-            break
-        new = [token]
-        if piece := streamer.push(token):
+def generate_each(
+    run: Run,
+    prompts: Sequence[str],
+    tokens: int = 256,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    backend: str | None = None,
+    device: str | None = None,
+    cache: bool = True,
+    draft: Run | None = None,
+    say: Say = lambda text: None,
+) -> list[str]:
+    """What follows each of `prompts`, as `generate` writes it; they are read as one batch, nothing is padded, and each
+    draws from random numbers of its own, the first from those of a single text. Raises what `generate` raises."""
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    writer = _Writer(run, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
+    encoded = [encode_prompt(writer.tokenizer, prompt) for prompt in prompts]
+    writer.opening.announce([*map(len, encoded)])
+    size = 1 if keeps_rows(run.graph) else PROMPTS
+    return [text for piece in chunks(len(encoded), size) for text in writer.texts(encoded, piece)]
+
+
+class _Writer:
+    """How a run goes on with texts."""
+
+    def __init__(
+        self,
+        run: Run,
+        tokens: int,
+        sampling: Sampling,
+        draft: Run | None,
+        *,
+        backend: str | None,
+        device: str | None,
+        cache: bool,
+        say: Say,
+    ) -> None:
+        require_fit(run, "generate", Use.CONTINUE)
+        if tokens < 0:
+            raise error("E0740", f"`tokens` cannot be {tokens}", help="give the number of tokens to add, 0 or more")
+        assert run.tokenizer is not None  # as with every objective of texts
+        self.tokenizer, self.tokens, self.say = run.tokenizer, tokens, say
+        end = self.tokenizer.separator  # where it is not a character that texts are full of
+        if self.tokenizer.kind in ("bytes", "chars") and end not in self.tokenizer.special.values():
+            end = None
+        self.choice, self.told = TokenChoice(sampling, self.tokenizer.vocab, end), Told()
+        self.opening = opening(run, self._logits(run), backend=backend, device=device, cache=cache, say=say)
+        self.drafting = None
+        if draft is not None:
+            require_draft(run, draft)
+            self.drafting = opening(draft, self._logits(draft), backend=backend, device=device, cache=cache)
+            for each, name in ((self.opening, run.folder), (self.drafting, draft.folder)):
+                if each.stays:
+                    raise error("E0762", f"`{name}` cannot take back what it has read", note=each.stays, help=_LEAVE)
+
+    def _logits(self, run: Run) -> str:
+        return next_token_logits(run.graph, run.recipe.objective.roles["tokens"], self.choice.vocab).name
+
+    def pieces(self, prompt: Sequence[int]) -> Iterator[str]:
+        """The text behind a prompt, piece by piece."""
+        streamer = self.tokenizer.streamer(prompt)
+        for _, token in self._written([prompt]):
+            if piece := streamer.push(token):
+                yield piece
+        if piece := streamer.finish():
             yield piece
-    if piece := streamer.finish():
-        yield piece
+        self._tell()
+
+    def texts(self, prompts: Sequence[Sequence[int]], those: range) -> list[str]:
+        """The texts behind some of the prompts."""
+        streamers = [self.tokenizer.streamer(prompts[place]) for place in those]
+        found = ["" for _ in those]
+        for row, token in self._written([prompts[place] for place in those], those.start):
+            found[row] += streamers[row].push(token)
+        if those.stop == len(prompts):
+            self._tell()
+        return [text + streamer.finish() for text, streamer in zip(found, streamers, strict=True)]
+
+    def _written(self, prompts: Sequence[Sequence[int]], first: int = 0) -> Iterator[tuple[int, int]]:
+        length = max(map(len, prompts)) + self.tokens
+        drafting = self.drafting.begin(length) if self.drafting else None
+        reading = self.opening.begin(length)
+        return written(reading, prompts, self.tokens, self.choice, drafting=drafting, first=first, told=self.told)
+
+    def _tell(self) -> None:
+        if self.drafting:
+            self.say(str(self.told))
+
+
+_LEAVE = "leave `--draft` out"
+
+
+def require_draft(run: Run, draft: Run) -> None:
+    """That `draft` goes on with texts, and in the same tokens (E0744, E0762)."""
+    require_fit(draft, "generate", Use.CONTINUE)
+    mine, other = run.tokenizer, draft.tokenizer
+    assert mine is not None
+    assert other is not None
+    if mine.fingerprint != other.fingerprint or mine.vocab != other.vocab:
+        raise error(
+            "E0762", f"`{draft.folder}` does not draft for `{run.folder}`: their tokens are not the same",
+            note=f"the one has {other.vocab:,} tokens (`{other.kind}`), the other {mine.vocab:,} (`{mine.kind}`)",
+            help="train both with one tokenizer: `--set tokenizer=bytes`",
+        )  # fmt: skip
 
 
 def next_token_logits(graph: Graph, tokens: str, vocab: int) -> OutputInfo:

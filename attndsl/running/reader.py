@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attndsl.graph import Graph
@@ -16,12 +16,25 @@ SEGMENT = 256  # so many tokens of a row are read in one call, at most
 BLOCK = 64  # of memories as long as a text whole blocks of so many slots are read
 
 
-def last_place(graph: Graph, tokens: str, output: str, array: Array) -> Array:
-    """What an output says at the last place of its texts, `[rows, …]`, whatever the order of its axes."""
+def at_places(graph: Graph, tokens: str, output: str, array: Array) -> Array:
+    """What an output says at the places of its texts, `[rows, T, …]`, whatever the order of its axes."""
     type = next(info.value.type for info in graph.outputs if info.name == output)
     axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
-    found: Array = np.moveaxis(array, [type.index(axis) for axis in axes], range(len(axes)))[:, -1]
+    found: Array = np.moveaxis(array, [type.index(axis) for axis in axes], range(len(axes)))
     return found
+
+
+def running_states(graph: Graph, tokens: str, sources: Collection[str] = ()) -> list[str]:
+    """The states of an incremental graph that hold a sum, what a recurrence carries, or the last inputs alone: they do
+    not go back. `sources` are what does not depend on the text."""
+    axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
+    memories = slots(graph, {axes[-1].name: 1}).keys()
+    kept = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
+    return [
+        info.name
+        for info in kept
+        if info.name not in (PAST, *sources) and not any(a.size.symbols & memories for a in info.value.type.axes)
+    ]
 
 
 class Reader:
@@ -49,13 +62,7 @@ class Reader:
         begin = {tokens: np.zeros((rows, self.segment), np.int64)}
         holds = slots(graph, {axes[-1].name: 1})
         self.windows = [name for name, least in holds.items() if least > 1]
-        kept = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
-        self.runs_on = [
-            info.name
-            for info in kept
-            if info.name not in (PAST, *(sources or ()))
-            and not any(axis.size.symbols & holds.keys() for axis in info.value.type.axes)
-        ]
+        self.runs_on = running_states(graph, tokens, (sources or {}).keys())
         self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length), sources)
 
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
@@ -64,7 +71,13 @@ class Reader:
         for start in range(0, max(map(len, tokens)), self.segment):
             pieces = [new[start : start + self.segment] for new in tokens]
             found = self._call(pieces)
-        return found
+        return found[:, -1]
+
+    def read_each(self, tokens: Sequence[Sequence[int]]) -> Array:
+        """The output after each of these further tokens, `[rows, n, …]`: n of each row, `segment` at most."""
+        assert {len(new) for new in tokens} == {len(tokens[0])}
+        assert len(tokens[0]) <= self.segment
+        return self._call(tokens)
 
     def _call(self, pieces: Sequence[Sequence[int]]) -> Array:
         lengths = [len(piece) for piece in pieces]
@@ -76,7 +89,7 @@ class Reader:
         longest = max(given.shape[1], *map(len, self.texts))
         in_use = slots_in_use(self.program.graph, -(-longest // BLOCK) * BLOCK)
         results, self.stacks = self.program.advance(inputs, self.stacks, [self.output], in_use)
-        return last_place(self.program.graph, self.tokens, self.output, results[self.output])
+        return at_places(self.program.graph, self.tokens, self.output, results[self.output])
 
     def go_back(self, lengths: Sequence[int]) -> None:
         """Forget all but the first `lengths` tokens of each text: drafts that were not taken. `ValueError` for a model
@@ -129,4 +142,4 @@ class Prefixes:
         return Reader(self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources)
 
 
-__all__ = ["Prefixes", "Reader", "last_place"]
+__all__ = ["Prefixes", "Reader", "at_places", "running_states"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from attndsl.generation import Run, load_run
+from attndsl.records import replace
 from attndsl.training import train
 from attndsl.training.console import Silent
 
@@ -57,6 +58,14 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
 @pytest.fixture
 def run(make_run: Callable[[str], Run]) -> Run:
     return make_run("bytes")
+
+
+def stirred(run: Run, size: float = 1.0) -> Run:
+    """The run with weights drawn anew, so large that it says something else after every token."""
+    draw = np.random.default_rng(1)
+    sizes = {a: size * (4 if a.startswith("wpe") else 1) for a in run.weights}  # what a place says goes before a token
+    weights = {a: sizes[a] * draw.standard_normal(each.shape).astype(each.dtype) for a, each in run.weights.items()}
+    return replace(run, weights=weights)
 
 
 # ---------------------------------------------------------------------------------------------- runs of every kind

@@ -12,12 +12,12 @@ import pytest
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import Beam
-from attndsl.generation import Run, generate, load_run
-from attndsl.generation.continuing import open_reading
+from attndsl.generation import Run, generate, generate_each, load_run
+from attndsl.generation.continuing import begins, opening
 from attndsl.generation.respond import respond
 from attndsl.training import train
 from attndsl.training.console import Silent
-from tests.generation.conftest import A_TEXT, SPEC
+from tests.generation.conftest import A_TEXT, SPEC, stirred
 
 SEES_ALL = SPEC.replace("mask=causal", "mask=full")
 
@@ -51,14 +51,58 @@ def test_a_prompt_is_read_once_and_then_each_token(run: Run, read: list[int]) ->
     assert read == [4, 5, 6, 7]
 
 
-def test_past_the_context_all_that_it_holds_is_read_again(run: Run, read: list[int]) -> None:
-    list(generate(run, "If the w", 8, temperature=0, backend="numpy"))
-    assert read == [8, 1, 1, 1, 1, 12, 12, 12]
+def test_past_the_context_the_older_half_is_dropped_and_the_other_read_again(run: Run, read: list[int]) -> None:
+    list(generate(run, "If the w", 14, temperature=0, backend="numpy"))
+    assert read == [8, 1, 1, 1, 1, 7, 1, 1, 1, 1, 1, 7, 1, 1]
+    read.clear()
+    list(generate(run, "If the world", 3, temperature=0, backend="numpy", cache=False))
+    assert read == [12, 7, 8]
+
+
+@pytest.mark.parametrize("context", [1, 2, 3, 7, 12])
+def test_a_model_sees_at_least_half_of_its_context_and_never_more(context: int) -> None:
+    for length in range(1, 5 * context):
+        seen = length - begins(length, context)
+        assert min(length, context // 2 + 1 if context > 1 else 1) <= seen <= context
+
+
+PROMPTS = ["If", "Now is the time for all", "T", "The worl"]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_prompts_of_different_lengths_give_each_the_text_that_it_gives_alone(
+    make_run: Callable[[str], Run], cache: bool
+) -> None:
+    """Past the context too, where each row drops what is too old when it is time for that."""
+    options = {"temperature": 0, "backend": "numpy", "cache": cache}
+    run = stirred(make_run("chars"))
+    alone = ["".join(generate(run, prompt, 15, **options)) for prompt in PROMPTS]
+    assert len(set(alone)) == 4
+    assert generate_each(run, PROMPTS, 15, **options) == alone
+
+
+def test_each_of_several_texts_draws_from_numbers_of_its_own(run: Run) -> None:
+    found = generate_each(run, ["If"] * 3, 9, seed=5, backend="numpy")
+    assert len(set(found)) == 3
+    assert found == generate_each(run, ["If"] * 3, 9, seed=5, backend="numpy", cache=False)
+    assert found[0] == "".join(generate(run, "If", 9, seed=5, backend="numpy"))
+
+
+def test_texts_that_end_leave_the_others(make_run: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each text ends at a token of its own; those that go on are what they are alone."""
+    run = stirred(make_run("chars"))
+    options = {"temperature": 0, "backend": "numpy"}
+    ends = int(run.tokenizer.encode(generate_each(run, PROMPTS, 15, **options)[0][3])[0])
+    monkeypatch.setattr(run.tokenizer, "separator", ends)
+    monkeypatch.setattr(run.tokenizer, "kind", "words")
+    alone = ["".join(generate(run, prompt, 15, **options)) for prompt in PROMPTS]
+    assert len(set(map(len, alone))) > 1
+    assert generate_each(run, PROMPTS, 15, **options) == alone
 
 
 def test_rows_of_different_lengths_are_read_together(run: Run) -> None:
     texts = [list(b"If"), list(b"Now is"), list(b"T")]
-    readings = [open_reading(run, "logits", 10, backend="numpy", cache=cache) for cache in (True, False)]
+    readings = [opening(run, "logits", backend="numpy", cache=cache).begin(10) for cache in (True, False)]
     for _ in range(4):
         found, expected = (reading.after(texts) for reading in readings)
         np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -16,13 +16,14 @@ from attndsl.attention_maps.run import attend
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.generation import Run, generate, load_run
+from attndsl.generation.continuing import begins
 from attndsl.generation.generate import next_token_logits
 from attndsl.graph.limits import most
 from attndsl.runs.checkpoint import save_tensors
 from attndsl.storage.whole import write_text
 from attndsl.training import train
 from attndsl.training.console import Silent
-from tests.generation.conftest import A_TEXT, SPEC
+from tests.generation.conftest import A_TEXT, SPEC, stirred
 
 Make = Callable[[str], Run]
 needs_tokenizers = pytest.mark.skipif(
@@ -47,11 +48,13 @@ def test_an_empty_prompt_begins_a_text(make_run: Make, tokenizer: str) -> None:
 
 
 def test_greedy_text_follows_the_logits(run: Run) -> None:
-    """Token by token from the whole of the logits, also where the window has begun to slide."""
+    """Token by token from the whole of the logits, also where the older half has been dropped."""
+    run = stirred(run)
     program = run.program("numpy")
     window = list(b"If the")
     for _ in range(12):
-        logits = program.run({"tokens": np.array([window[-12:]])}, ["logits"])["logits"]
+        seen = window[begins(len(window), 12) :]
+        logits = program.run({"tokens": np.array([seen])}, ["logits"])["logits"]
         window.append(int(np.argmax(logits[0, -1])))
     expected = bytes(window[6:]).decode(errors="replace")
     assert "".join(generate(run, "If the", 12, temperature=0, backend="numpy")) == expected
@@ -89,7 +92,9 @@ def test_no_tokens_are_no_text(run: Run) -> None:
 @needs_tokenizers
 def test_the_end_of_a_text_ends_it(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("bpe:300")
-    monkeypatch.setattr("attndsl.decoding.sampling.Sampling.choose", lambda self, logits, index: 65 if index < 3 else 0)
+    monkeypatch.setattr(
+        "attndsl.decoding.sampling.Sampling.choose", lambda self, logits, index, row: 65 if index < 3 else 0
+    )
     assert run.tokenizer.separator == 0
     assert len(list(generate(run, "x", 20, backend="numpy"))) == 3
 
