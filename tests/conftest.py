@@ -11,6 +11,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"
+os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # what is computed in tests is not to depend on timings
 
 
 def _cuda() -> bool:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.elaborate.spec import Spec
 from attndsl.records import dataclass
 from attndsl.running.backends import Backend
+from attndsl.running.machine import processor
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_bytes, write_json
 from attndsl.syntax import tree
@@ -141,12 +141,4 @@ def versions(backend: Backend) -> dict[str, str]:
     import attndsl
 
     found = {"attndsl": attndsl.__version__, "python": platform.python_version(), **backend.versions()}
-    return found | {"machine": f"{platform.system()} {platform.machine()}", "processor": _processor()}
-
-
-def _processor() -> str:
-    try:
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        match = None
-    return match[1].strip() if match else platform.processor()
+    return found | {"machine": f"{platform.system()} {platform.machine()}", "processor": processor()}

@@ -65,6 +65,11 @@ class PyTorch(Backend):
 
         return taken_apart(graph)
 
+    def versions(self) -> dict[str, str]:
+        from attndsl.backends.pytorch.kernels import KINDS, measured
+
+        return super().versions() | {"kernels": ", ".join(f"{k}: {name}" for k, name in measured(KINDS).items())}
+
     def default_device(self) -> str:
         import torch
 

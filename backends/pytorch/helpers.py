@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def _recurrent(kernel: str, module: str) -> str:
     """A function that calls one of torch's kernels with a single state, as `nn.MODULE` does."""
@@ -30,6 +32,46 @@ def {name}1d(x: Tensor, kernel: Tensor, bias: Tensor | None = None, **options) -
 
 # Functions by name. Texts, not code: the file that uses one must stand without attndsl.
 FUNCTIONS: dict[str, str] = {
+    "linear": '''
+# Which kernel is the fastest for a product of float32 matrices, by how much is multiplied: "plain" is the one that
+# torch calls by itself. It depends on the machine; attndsl times them and sets it.
+KERNELS = {"small product": "plain", "one row": "plain", "few rows": "plain", "many rows": "plain"}
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear`, by oneDNN where that is the faster one."""
+    rows, work = x.numel() // max(x.shape[-1], 1), x.numel() * len(weight)
+    kind = "small product" if work < 2**19 else "one row" if rows == 1 else "few rows" if rows <= 16 else "many rows"
+    fits = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and work
+    if KERNELS[kind] == "plain" or not fits or torch.is_autocast_enabled("cpu"):
+        return F.linear(x, weight, bias)
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return product(x, weight, bias)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@torch.library.custom_op("attndsl::product", mutates_args=())
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """oneDNN's product, as an operator that has a gradient and can be compiled."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def gradients_of_product(ctx, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    x, weight = ctx.saved_tensors
+    x, rows = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
+    for_x = for_weight = None
+    if ctx.needs_input_grad[0]:
+        for_x = product(upstream, weight.t(), None)
+    if ctx.needs_input_grad[1]:  # laid out like the weight
+        for_weight = product(rows.t(), x.t(), None) if weight.is_contiguous() else product(x.t(), rows.t(), None).t()
+    return for_x, for_weight, rows.sum(0) if ctx.needs_input_grad[2] else None
+
+
+product.register_fake(F.linear)
+product.register_autograd(
+    gradients_of_product, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[:2])
+)
+''',
     "softmax": '''
 def softmax(x: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
     """Softmax over the entries that `where` allows; zeros in a row that has none but -inf."""
@@ -261,7 +303,7 @@ class Linear(nn.Module):
         self.bias = bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.t(), self.bias)
+        return linear(x, self.weight.t(), self.bias)
 ''',
     "Embedding": '''
 class Embedding(nn.Module):
@@ -300,3 +342,14 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.scale.shape, self.scale, self.eps)
 ''',
 }
+
+# What any of these texts defines at its top: names that nothing else in a file may have.
+DEFINED = frozenset(
+    name for text in (*FUNCTIONS.values(), *LAYERS.values())
+    for name in re.findall(r"^(?:def |class )?(\w+)", text, re.MULTILINE)
+)  # fmt: skip
+
+
+def called_by(kind: str) -> frozenset[str]:
+    """The functions that a layer of this class calls."""
+    return frozenset(re.findall(r"(?<![.\w])(\w+)\(", LAYERS[kind])) & FUNCTIONS.keys()

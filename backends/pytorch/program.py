@@ -14,6 +14,7 @@ import torch
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.compiling import compiled
+from attndsl.backends.pytorch.kernels import measured
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
 from attndsl.backends.pytorch.taps import addresses_in_order
@@ -78,7 +79,7 @@ class TorchProgram:
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
-        namespace = _execute(written, self.graph.name)
+        namespace = _execute(written, self.graph.name, self.device)
         with torch.device("meta"):
             module = namespace[written.model]()
         module = module.to(self.torch_dtype).to_empty(device=self.device).eval()
@@ -258,7 +259,7 @@ class TorchProgram:
             return self.module, self.written
         if self._plain is None:
             written = write(self.graph, exact=True)
-            module = self._sharing(_execute(written, self.graph.name)[written.model])
+            module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
             self._plain = compiled(module) if self._compile else module, written
         return self._plain
 
@@ -318,7 +319,7 @@ class TorchProgram:
         parameters are this one's."""
         if addresses not in self._watched:
             written = write(self.graph, addresses)
-            namespace = _execute(written, self.graph.name)
+            namespace = _execute(written, self.graph.name, self.device)
             module = self._sharing(namespace[written.model])
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]
@@ -340,12 +341,15 @@ class TorchProgram:
 # ---------------------------------------------------------------- the file, run
 
 
-def _execute(written: WrittenFile, title: str) -> dict[str, Any]:
-    """The names that the file defines. The text is kept where tracebacks and debuggers look for it."""
+def _execute(written: WrittenFile, title: str, device: torch.device) -> dict[str, Any]:
+    """The names that the file defines, with the kernels that are the fastest there. The text is kept where tracebacks
+    and debuggers look for it."""
     name = f"<attndsl {title} {next(_numbers)}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"__name__": f"attndsl_{title}", "__file__": name}
     exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
+    if device.type == "cpu" and "KERNELS" in namespace:
+        namespace["KERNELS"].update(measured(namespace["KERNELS"]))
     return namespace
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from attndsl.addresses import Box, Indices, intersection, loops_of
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
-from attndsl.backends.pytorch.helpers import FUNCTIONS, INITIALIZERS, LAYERS
+from attndsl.backends.pytorch.helpers import DEFINED, FUNCTIONS, INITIALIZERS, LAYERS, called_by
 from attndsl.backends.pytorch.lines import Line, WrittenArgument, header, parted
 from attndsl.backends.pytorch.loops import reads_index
 from attndsl.backends.pytorch.lowerings import LOWERINGS
@@ -84,7 +84,7 @@ class File:
         self.tables: dict[str, tuple[int, ...]] = {}
         self.claimed: set[tuple[str, Box]] = set()
         self.classes: list[list[Line]] = []
-        self.names = Names(IMPORTED | set(LAYERS))
+        self.names = Names(IMPORTED | DEFINED)
         self.model = self.names.free(class_name(graph.name))
         self._constant_names = {name: self.names.free(constant_name(name)) for name in graph.sizes}
         self.reserved = frozenset(
@@ -92,7 +92,7 @@ class File:
                 *IMPORTED,
                 *self._constant_names.values(),
                 *map(identifier, graph.free_sizes),
-                *FUNCTIONS,
+                *DEFINED,
                 "results",
                 "outputs",
                 "states",
@@ -158,6 +158,8 @@ class File:
 
     def _layer_class(self, kind: str) -> str:
         self.kinds_used.add(kind)
+        for name in called_by(kind):
+            self.helper(name)
         return kind
 
     def has_parameters(self, path: str, writer: Writer) -> bool:

@@ -86,7 +86,7 @@ def lower_linear(site: Site) -> Expr:
         product = wide_product(site)
         return binary(product, "+", bias[0], SUM) if bias else product
     matrix = weight.text if op.out_first else weight.call("t").text
-    return function("F.linear", x.text, matrix, *(b.text for b in bias))
+    return function(site.function.helper("linear"), x.text, matrix, *(b.text for b in bias))
 
 
 def lower_embedding(site: Site) -> Expr:
