@@ -212,8 +212,10 @@ def _answers(trained: Run, args: Any) -> int:
     sources = (
         read_examples(trained, args.data) if args.data is not None else [p.removesuffix("\n") for p in args.prompt]
     )
-    options = {"backend": args.backend, "device": args.device, "cache": args.cache == "on"}
+    notes: list[str] = []
+    options = {"backend": args.backend, "device": args.device, "cache": args.cache == "on", "say": notes.append}
     answers = respond(trained, sources, args.tokens, beam=beam, sampling=sampling, **options)
+    _tell(notes)
     for answer in answers:
         _write((" ".join(answer.split("\n")) if args.data is not None else answer) + "\n")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import Beam, Hypothesis, beam_search, sample
 from attndsl.diagnostics import AttnError, error
+from attndsl.generation.continuing import Say, reason
 from attndsl.generation.fits import batches, objective_of, require_examples, require_fit
 from attndsl.objectives.base import Use
 from attndsl.objectives.predictions import require_output
@@ -37,10 +38,12 @@ def respond(
     backend: str | None = None,
     device: str | None = None,
     cache: bool = True,
+    say: Say = lambda text: None,
 ) -> list[str]:
     """What the model says to each of `sources` (texts, or rows with the column for them): by beam search with `beam`,
     else as `sampling` chooses (None: the most likely token each time), in at most `tokens` tokens, and no more than the
-    model takes. Each source is read once, and each token of an answer, unless there is to be no `cache`.
+    model takes. Each source is read once, and each token of an answer, unless there is to be no `cache`; where a model
+    does not allow that, `say` is told why.
 
     Raises E0744 where the run is not of an encoder-decoder, E0749 (no source), E0740 (values), E0741 (a source that is
     not text, logits that are not numbers), E0752 (a source that is longer than the model takes), E0753 (no output says
@@ -53,7 +56,7 @@ def respond(
         )
     objective = objective_of(run)
     require_examples(objective, sources)
-    asked = _once_read(run, objective, backend, device) if cache else None
+    asked = _once_read(run, objective, backend, device, say) if cache else None
     program = run.program(backend, device) if asked is None else None
     sampling = sampling or Sampling(temperature=0)
     most = min(tokens, objective.limit("target") or tokens)
@@ -74,15 +77,16 @@ def respond(
 
 
 def _once_read(
-    run: Run, objective: Objective, backend: str | None, device: str | None
+    run: Run, objective: Objective, backend: str | None, device: str | None, say: Say
 ) -> Callable[[Mapping[str, Array], int], Logits] | None:
     """What makes the function that is asked for logits, of the inputs of a batch and the length of its longest answer:
-    by the incremental graph; None where there is none."""
+    by the incremental graph; None where there is none, and `say` is told why."""
     target, vocab = objective.input("target"), objective.tokenizer.vocab
     output = require_output(objective.graph, target, vocab, {info.name for info in objective.graph.inputs})
     try:
         made = derived(run.graph, target, (output.name,))
-    except AttnError:
+    except AttnError as problem:
+        say(f"the source and the whole answer are read again for each token: {reason(problem)}")
         return None
     step = run.program(backend, device, made.graph)
     sources = run.program(backend, device, made.sources) if made.sources is not None else None

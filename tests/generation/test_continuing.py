@@ -17,7 +17,7 @@ from attndsl.generation.continuing import begins, opening
 from attndsl.generation.respond import respond
 from attndsl.training import train
 from attndsl.training.console import Silent
-from tests.generation.conftest import A_TEXT, SPEC, stirred
+from tests.generation.conftest import A_TEXT, KINDS, SPEC, stirred
 
 SEES_ALL = SPEC.replace("mask=causal", "mask=full")
 
@@ -137,3 +137,17 @@ def test_answers_are_those_without_a_cache(
     assert set(read) == {1}
     assert found == respond(run, SOURCES, 9, backend="numpy", cache=False, **options)
     assert max(read) > 4
+
+
+def test_answers_that_cannot_be_read_on_are_read_again_and_it_says_why(tmp_path: Path, read: list[int]) -> None:
+    spec = tmp_path / "all.attn"
+    spec.write_text(KINDS.read_text().replace("attention(heads, mask=causal, ", "attention(heads, "))
+    options = {"settings": {"steps": 1}, "backend": "numpy", "console": Silent()}
+    train(f"{spec}:Translator", [{"source": "1 a", "target": "001"}] * 8, tmp_path / "run", **options)
+    heard: list[str] = []
+    read.clear()
+    assert len(respond(load_run(tmp_path / "run"), ["1 a"], 3, backend="numpy", say=heard.append)) == 1
+    assert read == [1, 2, 3]
+    assert len(heard) == 1
+    assert heard[0].startswith("the source and the whole answer are read again for each token: `attention` stands in")
+    assert "all.attn:128" in heard[0]

@@ -31,8 +31,10 @@ class Clock:
         """The clock of the input `tokens`, whose last axis is time. `NotCausal` where its length is not free."""
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
         free = [axis for axis in axes if axis.size in map(Size.symbol, axis.size.symbols - graph.sizes.keys())]
-        if not axes or len(free) < len(axes):
-            raise NotCausal(f"the axes of `{tokens}` are not sizes that a call is free to choose")
+        fixed = [axis for axis in axes if axis not in free]
+        if fixed or not axes:
+            length = f"always {fixed[0].size} long" if fixed else "a single number"
+            raise NotCausal(f"`{tokens}` is {length}, and a text that goes on is as long as a call says")
         return Clock(axes[-1], axes[:-1])
 
     @property
