@@ -40,8 +40,8 @@ def running_states(graph: Graph, tokens: str, sources: Collection[str] = ()) -> 
 class Reader:
     """A batch of texts, each as long as it is. `program` runs a graph that `attndsl.passes.incremental` made, whose
     input `tokens` are `int[rows, T]`; `length` is how many tokens a text may come to have. Nothing is read twice, and
-    the memories are allocated once: those for windows as long as the window and what is read in one call. `sources` are
-    what the graph of the model's other inputs gives, a row for each text."""
+    the memories are allocated once: those for windows as long as the window and what is read in one call, or as a text
+    that is shorter. `sources` are what the graph of the model's other inputs gives, a row for each text."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Reader:
         sources: Mapping[str, Array] | None = None,
     ) -> None:
         self.program, self.tokens, self.output = program, tokens, output
-        self.segment = max(min(segment, length), 1)
+        self.length, self.segment = length, max(min(segment, length), 1)
         self.texts: list[list[int]] = [[] for _ in range(rows)]
         graph = program.graph
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
@@ -87,6 +87,8 @@ class Reader:
             text += piece
         inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
         longest = max(given.shape[1], *map(len, self.texts))
+        if self.windows and longest > self.length:
+            raise ValueError(f"the memories were made for texts of up to {self.length:,} tokens, and not {longest:,}")
         in_use = slots_in_use(self.program.graph, -(-longest // BLOCK) * BLOCK)
         results, self.stacks = self.program.advance(inputs, self.stacks, [self.output], in_use)
         return at_places(self.program.graph, self.tokens, self.output, results[self.output])

@@ -12,18 +12,19 @@ from attndsl.sizes import Size
 
 def slots(graph: Graph, sizes: Mapping[str, int], length: int = 0) -> dict[str, int]:
     """How long the memories of an incremental graph must be, by the names of their sizes, for calls of these `sizes`
-    and texts of up to `length` tokens: those of all positions as long as a text, others as long as a call needs."""
+    and texts of up to `length` tokens: those of all positions as long as a text, those for a window as long as a call
+    needs, or as a text that is shorter (0: of any length)."""
     return {
-        name: max(needed, length if whole else 0)
+        name: max(needed, length) if whole else min(needed, length or needed)
         for name, whole, right in _memory_sizes(graph)
         if (needed := right.known({**graph.sizes, **sizes})) is not None
     }
 
 
 def slots_in_use(graph: Graph, length: int) -> dict[str, int]:
-    """How many slots of the memories of all positions hold something in texts of up to `length` tokens, by the names
-    of their sizes. A memory for a window is in use as a whole."""
-    return {name: length for name, whole, _ in _memory_sizes(graph) if whole}
+    """How many slots of the memories hold something in texts of up to `length` tokens, by the names of their sizes:
+    position p stands in slot p, also in a memory for a window that is no shorter than the text."""
+    return {name: length for name, _, _ in _memory_sizes(graph)}
 
 
 def _memory_sizes(graph: Graph) -> Iterator[tuple[str, bool, Size]]:

@@ -189,6 +189,18 @@ def test_a_memory_for_a_window_is_as_long_as_the_window_and_a_call() -> None:
         pair.part.run({"tokens": np.zeros((1, 5), int)}, states=pair.part.run({"tokens": np.zeros((1, 4), int)}).states)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_memory_for_a_window_is_as_long_as_a_short_text(backend: str) -> None:
+    pair = Pair(model("x += attention(x, heads, mask=causal & window(20)) as a"), backend)
+    (text,) = texts_of(pair.graph, (9,), seed=1)
+    reader = pair.reader(1, 9, segment=4)
+    assert sorted(np.asarray(reader.stacks["a.keys"]).shape) == [1, 2, 4, 9]
+    for at, expected in enumerate(pair.said([text])[0]):
+        assert abs(reader.read([text[at : at + 1]])[0] - expected).max() < 1e-9
+    with pytest.raises(ValueError, match="up to 9 tokens"):
+        reader.read([[1]])
+
+
 def test_a_full_memory_takes_no_more() -> None:
     pair = Pair(model(BODIES["causal"]))
     reader = pair.reader(1, 4)

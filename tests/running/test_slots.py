@@ -30,7 +30,9 @@ def test_slots_that_are_not_in_use_are_left_alone(backend: str) -> None:
     assert (np.asarray(part[keys])[:, 6:] == 7.0).all()
 
 
-def test_a_window_is_in_use_as_a_whole() -> None:
+def test_a_memory_for_a_window_is_no_longer_than_the_text() -> None:
     graph = incremental(shipped("gemma3"))
-    assert slots_in_use(graph, 5) == {"C": 5}
-    assert slots(graph, {"T": 1}, 5).keys() == {"C", "W"}
+    assert slots_in_use(graph, 5) == {"C": 5, "W": 5}
+    band, segment = 3, 4
+    assert slots(graph, {"T": segment}, 100) == {"C": 100, "W": band - 1 + segment}
+    assert slots(graph, {"T": segment}, 5) == {"C": 5, "W": 5}
