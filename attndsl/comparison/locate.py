@@ -8,7 +8,7 @@ where the difference shows first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.addresses import filled
@@ -16,9 +16,12 @@ from attndsl.comparison import tolerance
 from attndsl.comparison.expose import ValuePlace, exposed, graph_of, places
 from attndsl.comparison.report import VALUES, ComparedArray, Divergence
 from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest
+from attndsl.comparison.tolerance import Work
+from attndsl.comparison.work import work_of
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, INT, Graph, Node
 from attndsl.lazy import Array, np
+from attndsl.records import dataclass, replace
 from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -34,9 +37,9 @@ def locate(
     sizes = check_inputs(sides.graph, inputs)
     # Values are looked up where the candidate computes them, which may be in the graph after the passes; a candidate
     # that is the passes themselves shares with the plain graph the values that the author named.
-    if sides.after_passes:
+    if sides.rewrites:
         graph = sides.graph
-    elif sides.candidate.optimizes:
+    elif sides.way.optimizes and sides.way.backend.optimizes:
         from attndsl.passes import optimize
 
         graph = exposed(optimize(sides.graph)[0])
@@ -45,55 +48,73 @@ def locate(
     reference = sides.reference(graph, weights)
     single = sides.single(graph, weights)
     judged = sides.judged(graph, weights)
-    found = None
+    work, found = work_of(sides.graph, sizes), None
     if any(not row.ok and row.kind in VALUES for row in rows):
+
+        def both(addresses: tuple[str, ...]) -> Iterator[tuple[Array, Array, Array]]:
+            """What each address is, what it is in float32, and what the candidate makes of it."""
+            dumps = [program.run(inputs, (), dump=addresses) for program in (reference, single, judged)]
+            return ((as_held(exact, sides.dtype), cost, given) for exact, cost, given in _together(addresses, dumps))
+
+        shown = {name for value in _values(judged.graph) for name in value}
+        last = {
+            place.address: place for place in places(graph, inputs, sizes)
+        }  # a variable that is made anew keeps its name
+        candidates = [place for place in last.values() if place.value.names[-1] in shown]
         around = greatest((*inputs.values(), *weights.values()))
-        found = _first_value(sides, graph, reference, single, judged, inputs, sizes, around)
+        found = first_value(candidates, sizes, both, sides.dtype, around, work)
+        if found is not None and not sides.rewrites:
+            place = last[found.place.address]
+            by_itself = _differs_by_itself(sides, graph, place, reference, inputs, sizes, work)
+            return replace(found.divergence, differs_by_itself=by_itself)
     if found is None and any(not row.ok and row.kind not in VALUES for row in rows):
-        found = _first_gradient(sides, graph, reference, inputs, sizes)
-    return found
+        return _first_gradient(sides, graph, reference, inputs, sizes, work)
+    return found.divergence if found is not None else None
 
 
-def _first_value(
-    sides: Sides,
-    graph: Graph,
-    reference: Program,
-    single: Program,
-    judged: Program,
-    inputs: dict[str, Array],
-    sizes: dict[str, int],
-    around: float,
-) -> Divergence | None:
-    shown = {name for value in _values(judged.graph) for name in value}
-    last = {
-        place.address: place for place in places(graph, inputs, sizes)
-    }  # a variable that is made anew keeps its name
-    candidates = [place for place in last.values() if place.value.names[-1] in shown]
+def _together(addresses: Sequence[str], dumps: Sequence[Mapping[str, Array]]) -> Iterator[tuple[Array, ...]]:
+    return (tuple(dump[address] for dump in dumps) for address in addresses)
+
+
+Look = Callable[[tuple[str, ...]], Iterable[tuple[Array, Array, Array]]]
+"""Of each address what is right, that in float32, and what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstValue:
+    """The place of the first value that differs, and what is said of it."""
+
+    place: ValuePlace
+    divergence: Divergence
+
+
+def first_value(
+    candidates: Sequence[ValuePlace], sizes: Mapping[str, int], look: Look, dtype: str, around: float, work: Work
+) -> FirstValue | None:
+    """The first of these places, in the order of computation, at which `look` finds two values that differ by more than
+    is allowed; `around` is the greatest magnitude among inputs and parameters."""
     for group in _groups(candidates, sizes):
-        addresses = tuple(place.address for place in group)
-        exact, cost, found = (program.run(inputs, (), dump=addresses) for program in (reference, single, judged))
-        for place in group:
-            true = as_held(exact[place.address], sides.dtype)
-            off = distance(true, found[place.address])
-            allowed = _allowed(place, sides.dtype, true, cost[place.address], around)
+        seen = look(tuple(place.address for place in group))
+        for place, (true, cost, found) in zip(group, seen, strict=True):
+            off, allowed = distance(true, found), _allowed(place, dtype, true, cost, around, work)
             if off > allowed:
-                culprit = _differs_by_itself(sides, graph, place, reference, inputs, sizes)
-                return Divergence(
+                said = Divergence(
                     address=_readable(place),
                     operation=place.node.op.name,
                     absolute=off,
                     tolerance=allowed,
                     in_gradient=False,
                     spans=_spans(place.node),
-                    differs_by_itself=culprit,
+                    differs_by_itself=False,
                 )
+                return FirstValue(place, said)
     return None
 
 
-def _allowed(place: ValuePlace, dtype: str, true: Array, cost: Array, around: float) -> float:
+def _allowed(place: ValuePlace, dtype: str, true: Array, cost: Array, around: float, work: Work) -> float:
     if place.value.type.dtype in (INT, BOOL):
         return 0.0
-    return tolerance.for_output(dtype, largest(true), distance(true, cost), max(around, largest(true)))
+    return tolerance.for_output(dtype, largest(true), distance(true, cost), max(around, largest(true)), work)
 
 
 def _values(graph: Graph) -> Iterator[tuple[str, ...]]:
@@ -102,7 +123,7 @@ def _values(graph: Graph) -> Iterator[tuple[str, ...]]:
             yield value.names
 
 
-def _groups(found: Sequence[ValuePlace], sizes: dict[str, int]) -> Iterator[list[ValuePlace]]:
+def _groups(found: Sequence[ValuePlace], sizes: Mapping[str, int]) -> Iterator[list[ValuePlace]]:
     """Places in order, so many at a time that their values fit into memory."""
     group: list[ValuePlace] = []
     held = 0
@@ -141,10 +162,16 @@ def _operands(graph: Graph, place: ValuePlace, reference: Program, inputs: dict[
 
 
 def _differs_by_itself(
-    sides: Sides, graph: Graph, place: ValuePlace, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+    sides: Sides,
+    graph: Graph,
+    place: ValuePlace,
+    reference: Program,
+    inputs: dict[str, Array],
+    sizes: dict[str, int],
+    work: Work,
 ) -> bool:
     """Whether the operation gives something else on the same operands."""
-    if sides.after_passes or not place.node.inputs:
+    if not place.node.inputs:
         return False
     arrays = _operands(graph, place, reference, inputs)
     if arrays is None:
@@ -155,18 +182,18 @@ def _differs_by_itself(
     except AttnError:
         return False
     exact = as_held(exact, sides.dtype)
-    return distance(exact, found) > _allowed(place, sides.dtype, exact, cost, greatest(arrays.values()))
+    return distance(exact, found) > _allowed(place, sides.dtype, exact, cost, greatest(arrays.values()), work)
 
 
 def _first_gradient(
-    sides: Sides, graph: Graph, reference: Program, inputs: dict[str, Array], sizes: dict[str, int]
+    sides: Sides, graph: Graph, reference: Program, inputs: dict[str, Array], sizes: dict[str, int], work: Work
 ) -> Divergence | None:
     """The last operation whose gradient differs by itself: the first that the backward pass gets wrong."""
     tried: set[Node] = set()
     for place in reversed(list(places(graph, inputs, sizes))):
         node = place.node
         floats = [f"x{i}" for i, value in enumerate(node.inputs) if value.type.is_float]
-        if node in tried or not floats or not place.value.type.is_float or sides.after_passes:
+        if node in tried or not floats or not place.value.type.is_float or sides.rewrites:
             continue
         tried.add(node)
         arrays = _operands(graph, place, reference, inputs)
@@ -186,7 +213,7 @@ def _first_gradient(
         for name in floats:
             true = as_held(exact[name], sides.dtype)
             off, own = distance(true, found[name]), distance(true, cost[name])
-            allowed = tolerance.for_gradient(sides.dtype, largest(true), own, overall, largest(cotangents["y"]))
+            allowed = tolerance.for_gradient(sides.dtype, largest(true), own, overall, largest(cotangents["y"]), work)
             if off > allowed:
                 return Divergence(_readable(place), node.op.name, off, allowed, True, _spans(node), True)
     return None

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import TYPE_CHECKING
 
 from attndsl.comparison import tolerance
 from attndsl.comparison.draws import draw, handed_in
 from attndsl.comparison.report import VALUES, ComparedArray, Comparison
-from attndsl.comparison.sides import Sides, as_held, distance, greatest, largest, rounded
+from attndsl.comparison.sides import (
+    Sides,
+    as_held,
+    chosen_way,
+    distance,
+    greatest,
+    largest,
+    reference_by_name,
+    rounded,
+)
+from attndsl.comparison.work import work_of
 from attndsl.graph import BOOL, INT, Graph
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
 from attndsl.running.states import stacks_of
+from attndsl.running.ways import Way
 
 if TYPE_CHECKING:
+    from attndsl.running.backends import Backend
     from attndsl.running.program import Program
 
 Arrays = dict[tuple[str, str], "Array"]  # by kind and name
@@ -44,59 +55,75 @@ def compare(
     something does, the result names the first place. Raises AttnError for what a user got wrong: sizes, weights, a
     backend that is not there (E0723) or not installed (E0810).
     """
-    from attndsl.running.initial import initial_parameters
-    from attndsl.running.inputs import check_inputs, example_inputs
-
-    given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
-    bound = check_inputs(graph, given)
-    graph, draws = handed_in(graph)
-    sides = Sides.of(graph, candidate, reference, dtype, device)
-    given = {**given, **draw(draws, bound, dtype, seed)}
-    given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
-    drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
-    shared = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
-
-    right_side = sides.reference(graph, shared)
-    if graph.states:  # a call that goes on says more than one that begins
-        stacks = stacks_of(graph, right_side.run(given).states)
-        given |= {name: rounded(array, dtype) for name, array in stacks.items()}
-    trial = _Trial(graph, given, seed, gradients, frozenset(info.name for info in draws))
-    exact, found = trial.run(right_side), trial.run(sides.judged(graph, shared))
-    cost = exact if dtype == "float64" else trial.run(sides.single(graph, shared))
-    exact = {key: as_held(array, dtype) for key, array in exact.items()}
-    values = {name: array for (kind, name), array in exact.items() if kind == "output"}
-    states = {address: array for (kind, address), array in exact.items() if kind == "state"}
-    upstream = trial.cotangents({**values, **stacks_of(graph, states)})
-    scales = greatest((*given.values(), *shared.values())), greatest(upstream.values())
-    rows = tuple(_rows(graph, dtype, exact, found, cost, *scales))
-    divergence = None
-    if not all(row.ok for row in rows):
-        from attndsl.comparison.locate import locate
-
-        divergence = locate(sides, given, shared, rows)
-    right, judged = sides.names
-    return Comparison(
-        model=graph.name + (f":{graph.variant}" if graph.variant else ""),
-        reference=right,
-        candidate=judged,
-        dtype=dtype,
-        sizes={name: bound[name] for name in graph.free_sizes if name in bound},
-        rows=rows,
-        divergence=divergence,
+    right = reference_by_name(reference)
+    trial = Trial(
+        graph, right, weights=weights, inputs=inputs, gradients=gradients, dtype=dtype, seed=seed, sizes=sizes
     )
+    return trial.against(chosen_way(candidate, right), device)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """What every side is asked for."""
+class Trial:
+    """A model with all that it is run on, and what is right then, by the backend `right` at its finest; the arguments
+    are those of `compare`. Any number of ways can be held against it."""
 
-    graph: Graph
-    inputs: dict[str, Array]
-    seed: int
-    gradients: bool
-    draws: frozenset[str]  # inputs that the author does not know
+    def __init__(
+        self,
+        graph: Graph,
+        right: Backend,
+        *,
+        weights: Mapping[str, Array] | None = None,
+        inputs: Mapping[str, Array] | None = None,
+        gradients: bool = False,
+        dtype: str = "float32",
+        seed: int = 0,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        from attndsl.running.initial import initial_parameters
+        from attndsl.running.inputs import check_inputs, example_inputs
+
+        given = dict(inputs) if inputs is not None else example_inputs(graph, sizes, seed=seed)
+        self.sizes = check_inputs(graph, given)
+        self.graph, draws = handed_in(graph)
+        self.draws = frozenset(info.name for info in draws)  # inputs that the author does not know
+        self.right, self.dtype, self.seed, self.gradients = right, dtype, seed, gradients
+        given = {**given, **draw(draws, self.sizes, dtype, seed)}
+        given = {name: rounded(np.asarray(array), dtype) for name, array in given.items()}
+        drawn = weights if weights is not None else dict(initial_parameters(graph, seed))
+        self.weights = {address: rounded(np.asarray(array), dtype) for address, array in drawn.items()}
+        sides = Sides(self.graph, right, Way(right), dtype, right.default_device())
+        reference = sides.reference(self.graph, self.weights)
+        if graph.states:  # a call that goes on says more than one that begins
+            stacks = stacks_of(graph, reference.run(given).states)
+            given |= {name: rounded(array, dtype) for name, array in stacks.items()}
+        self.inputs = given
+        exact = self.run(reference)
+        self.cost = exact if dtype == "float64" else self.run(sides.single(self.graph, self.weights))
+        self.exact = {key: as_held(array, dtype) for key, array in exact.items()}
+
+    def against(self, way: Way, device: str | None = None) -> Comparison:
+        """How far what `way` gives is from what is right, and the first place where it is too far. Raises what
+        `Backend.require` raises."""
+        device = way.backend.require(dtype=self.dtype, device=device)
+        sides = Sides(self.graph, self.right, way, self.dtype, device)
+        rows = tuple(self._rows(self.run(sides.judged(self.graph, self.weights)), way.error))
+        divergence = None
+        if not all(row.ok for row in rows):
+            from attndsl.comparison.locate import locate
+
+            divergence = locate(sides, self.inputs, self.weights, rows)
+        right, judged = sides.names
+        return Comparison(
+            model=self.graph.name + (f":{self.graph.variant}" if self.graph.variant else ""),
+            reference=right,
+            candidate=judged,
+            dtype=self.dtype,
+            sizes={name: self.sizes[name] for name in self.graph.free_sizes if name in self.sizes},
+            rows=rows,
+            divergence=divergence,
+        )
 
     def run(self, program: Program) -> Arrays:
+        """Everything that a side gives."""
         results = program.run(self.inputs)
         found = {("output", name): array for name, array in results.items()}
         found |= {("state", address): array for address, array in results.states.items()}
@@ -117,36 +144,39 @@ class _Trial:
             found[name] = np.asarray(drawn) / max(np.size(drawn), 1)
         return found
 
+    def _rows(self, found: Arrays, error: float) -> Iterator[ComparedArray]:
+        """`error` is what the way that gave `found` states of itself, besides rounding."""
+        exact = self.exact
+        if exact.keys() != found.keys():
+            names = ", ".join(sorted(name for _, name in exact.keys() ^ found.keys()))
+            raise AssertionError(f"the two sides give different arrays: {names}")
+        whole = {("output", info.name) for info in self.graph.outputs if info.value.type.dtype in (INT, BOOL)}
+        whole |= {
+            ("state", a) for info in self.graph.states if info.type.dtype in (INT, BOOL) for a in info.addresses()
+        }
+        values = {name: array for (kind, name), array in exact.items() if kind == "output"}
+        states = {address: array for (kind, address), array in exact.items() if kind == "state"}
+        upstream = greatest(self.cotangents({**values, **stacks_of(self.graph, states)}).values())
+        given = greatest((*self.inputs.values(), *self.weights.values()))
+        overall = max((largest(array) for (kind, _), array in exact.items() if kind not in VALUES), default=0.0)
+        noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
+        around = max(given, greatest(array for (kind, _), array in exact.items() if kind in VALUES))
+        work = work_of(self.graph, self.sizes)
+        for (kind, name), true in exact.items():
+            difference, size, own = (
+                distance(true, found[kind, name]),
+                largest(true),
+                distance(true, self.cost[kind, name]),
+            )
+            if (kind, name) in whole:
+                allowed = 0.0
+            elif kind in VALUES:
+                allowed = tolerance.for_output(self.dtype, size, own, around, work) + error * size
+            else:
+                allowed = tolerance.for_gradient(self.dtype, size, own, overall, upstream, work) + error * overall
+            relative = None if size <= noise and kind not in VALUES else _relative(difference, size)
+            yield ComparedArray(kind, name, tuple(np.shape(true)), difference, relative, allowed)
 
-def _rows(
-    graph: Graph, dtype: str, exact: Arrays, found: Arrays, cost: Arrays, given: float, upstream: float
-) -> list[ComparedArray]:
-    """`given` is the greatest magnitude among inputs and parameters, `upstream` among the gradients by the outputs."""
-    if exact.keys() != found.keys():
-        names = ", ".join(sorted(name for _, name in exact.keys() ^ found.keys()))
-        raise AssertionError(f"the two sides give different arrays: {names}")
-    whole = {("output", info.name) for info in graph.outputs if info.value.type.dtype in (INT, BOOL)}
-    whole |= {("state", a) for info in graph.states if info.type.dtype in (INT, BOOL) for a in info.addresses()}
-    overall = max((largest(array) for (kind, _), array in exact.items() if kind not in VALUES), default=0.0)
-    noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
-    around = max(given, greatest(array for (kind, _), array in exact.items() if kind in VALUES))
-    rows = []
-    for (kind, name), true in exact.items():
-        difference, size, own = distance(true, found[kind, name]), largest(true), distance(true, cost[kind, name])
-        if (kind, name) in whole:
-            allowed = 0.0
-        elif kind in VALUES:
-            allowed = tolerance.for_output(dtype, size, own, around)
-        else:
-            allowed = tolerance.for_gradient(dtype, size, own, overall, upstream)
-        relative = (
-            None
-            if size <= noise and kind not in VALUES
-            else difference / size
-            if size
-            else 0.0
-            if not difference
-            else inf
-        )
-        rows.append(ComparedArray(kind, name, tuple(np.shape(true)), difference, relative, allowed))
-    return rows
+
+def _relative(difference: float, size: float) -> float:
+    return difference / size if size else inf if difference else 0.0

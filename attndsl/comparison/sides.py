@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import Graph
@@ -11,6 +11,7 @@ from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.running import backends
 from attndsl.running.backends import Backend
+from attndsl.running.ways import Way
 
 if TYPE_CHECKING:
     from attndsl.running.program import Program
@@ -24,35 +25,36 @@ def candidates() -> tuple[str, ...]:
     return (*backends.backends(), PASSES)
 
 
+def after_passes(right: Backend, besides: str = "after the passes", **options: Any) -> Way:
+    """The way to run a graph as `attndsl.passes.optimize` makes it, with its `options`."""
+
+    def rewrite(graph: Graph) -> Graph:
+        from attndsl.passes import optimize
+
+        return optimize(graph, **options)[0]
+
+    return Way(right, besides, rewrite=rewrite)
+
+
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """How to make the programs that are held against each other, of `graph` or of a part of it."""
+    """How to make the programs that are held against each other, of `graph` or of a part of it: the reference, and a
+    way of running it that is judged."""
 
     graph: Graph
     right: Backend
-    candidate: Backend
-    after_passes: bool  # whether the candidate is given the graph after the passes
+    way: Way
     dtype: str
     device: str
 
-    @staticmethod
-    def of(graph: Graph, candidate: str | None, reference: str | None, dtype: str, device: str | None) -> Sides:
-        """The sides by their names; by default what is right, and the best of the others. Raises E0723 where there is
-        no such backend, and what `Backend.require` raises where it cannot do what is asked."""
-        right = backends.find(reference) if reference is not None else backends.reference()
-        right.require(dtype=_finest(right))
-        after_passes = candidate == PASSES
-        if after_passes:
-            judged = right
-        elif candidate is not None:
-            judged = backends.find(candidate, also=(PASSES,))
-        else:
-            judged = backends.preferred(lambda each: each is not right)
-        return Sides(graph, right, judged, after_passes, dtype, judged.require(dtype=dtype, device=device))
+    @property
+    def rewrites(self) -> bool:
+        """Whether the candidate is given another graph, so that it has values and operators of its own."""
+        return self.way.rewrite is not None
 
     def reference(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
         """What is right: the reference at its finest."""
-        return self.right.program(graph, dtype=_finest(self.right), parameters=weights)
+        return self.right.program(graph, dtype=finest(self.right), parameters=weights)
 
     def single(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
         """What float32 costs: the reference in float32."""
@@ -60,21 +62,33 @@ class Sides:
 
     def judged(self, graph: Graph, weights: Mapping[str, Array]) -> Program:
         """The candidate."""
-        if self.after_passes:
-            from attndsl.passes import optimize
-
-            graph = optimize(graph)[0]
-        return self.candidate.program(graph, dtype=self.dtype, device=self.device, parameters=weights)
+        return self.way.program(graph, dtype=self.dtype, device=self.device, parameters=weights)
 
     @property
     def names(self) -> tuple[str, str]:
         """What the reference and the candidate are called."""
-        right = self.right.described(_finest(self.right), self.right.default_device())
-        judged = self.candidate.described(self.dtype, self.device)
-        return right, f"{judged} after the passes" if self.after_passes else judged
+        right = self.right.described(finest(self.right), self.right.default_device())
+        return right, self.way.described(self.dtype, self.device)
 
 
-def _finest(backend: Backend) -> str:
+def chosen_way(candidate: str | None, right: Backend) -> Way:
+    """What is judged, by its name; by default the best backend that is not `right`. Raises E0723 where there is no such
+    backend."""
+    if candidate == PASSES:
+        return after_passes(right)
+    if candidate is not None:
+        return Way(backends.find(candidate, also=(PASSES,)))
+    return Way(backends.preferred(lambda each: each is not right))
+
+
+def reference_by_name(name: str | None) -> Backend:
+    """The backend called `name`, by default what is right, at its finest. Raises what `Backend.require` raises."""
+    right = backends.find(name) if name is not None else backends.reference()
+    right.require(dtype=finest(right))
+    return right
+
+
+def finest(backend: Backend) -> str:
     return min(backend.dtypes, key=EPSILON.__getitem__)
 
 

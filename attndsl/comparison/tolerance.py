@@ -3,9 +3,11 @@
 The reference is NumPy in float64, the candidate any backend in any precision. Both compute the same sums in another
 order, and the candidate rounds more coarsely; nothing else may differ.
 
-**float64.** Outputs agree within 1e-10 of the largest value, gradients within 1e-8 of the largest value in the same
-gradient. A float64 sum of a million terms is good to about 1e-13, so both leave room for depth and for cancellation,
-and are still five orders of magnitude below what any real mistake (another eps, a scale, a missing mask) makes.
+**float64.** Rounding grows with the square root of a sum's terms and with the number of operations one after the other
+(`Work`, counted by `attndsl.comparison.work`): an output may be off by `SPREAD` times the product of these, in units of
+the last place of its largest value, and by 1e-10 of that at most; a gradient, which passes all operations twice, by
+`SPREAD` squared times it, and by 1e-8 of the largest value in the same gradient at most. Both are orders of magnitude
+below what any real mistake (another eps, a scale, a missing mask) makes.
 
 **Lower precisions.** How much a model amplifies rounding differs from model to model, so it is measured: NumPy runs in
 float32 as well, and its distance from float64 is what float32 costs *here*. A candidate may be `MULTIPLE` times as
@@ -36,31 +38,47 @@ from __future__ import annotations
 
 import math
 
+from attndsl.records import dataclass
+
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 OUTPUT_FLOAT64 = 1e-10
 GRADIENT_FLOAT64 = 1e-8
+SPREAD = 16.0
 MULTIPLE = 16.0
 FLOOR = 32.0
 NOISE = {"float64": 256.0, "float32": 4.0, "float16": 4.0, "bfloat16": 4.0}
 
 
-def for_output(dtype: str, largest: float, cost: float, around: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What rounding has to do with: the most terms in one sum, and the most operations one after the other."""
+
+    terms: int
+    depth: int
+
+    @property
+    def rounding(self) -> float:
+        """How far it takes float64, relative to the largest value."""
+        return EPSILON["float64"] * self.depth * math.sqrt(self.terms)
+
+
+def for_output(dtype: str, largest: float, cost: float, around: float, work: Work) -> float:
     """What an output may be off by. `largest` is its greatest magnitude, `cost` the greatest difference between NumPy
     in float32 and in float64 (not used for float64), `around` the greatest magnitude of a float among outputs, inputs
-    and parameters."""
+    and parameters, `work` what is done to them."""
     noise = _noise(dtype, around)
     if dtype == "float64":
-        return OUTPUT_FLOAT64 * largest + noise
+        return min(SPREAD * work.rounding, OUTPUT_FLOAT64) * largest + noise
     return min(_measured(dtype, largest, cost), max(math.sqrt(EPSILON[dtype]) * largest, noise))
 
 
-def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstream: float) -> float:
+def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstream: float, work: Work) -> float:
     """What a gradient may be off by; `overall` is the greatest magnitude in any gradient of the model, `upstream` in
     those by its outputs."""
     noise = _noise(dtype, max(overall, upstream))
     if dtype == "float64":
-        return GRADIENT_FLOAT64 * largest + noise
+        return min(SPREAD**2 * work.rounding, GRADIENT_FLOAT64) * largest + noise
     bound = max(math.cbrt(EPSILON[dtype]) * largest, noise)
     return min(_measured(dtype, largest, cost), bound) + _noise(dtype, overall)
 

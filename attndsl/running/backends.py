@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attndsl.passes import Miss
     from attndsl.running.program import Program
     from attndsl.running.trainer import Trainer, Training
+    from attndsl.running.ways import Way
 
 GROUP = "attndsl.backends"
 """The folder of the backends that come with attndsl, and the group of entry points by which others are found."""
@@ -98,6 +99,11 @@ class Backend:
     def taken_apart(self, graph: Graph) -> Sequence[Miss]:
         """The operators of an optimised graph that it computes by their parts though others have one call for them, and
         why."""
+        return ()
+
+    def ways(self) -> Sequence[Way]:
+        """The ways in which it can run a graph besides its usual one: without its passes, compiled, by another kernel.
+        All give the same, which `attndsl verify` shows."""
         return ()
 
     def default_device(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
 from attndsl.running.backends import Backend, Emitted
+from attndsl.running.ways import Way
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
@@ -46,6 +48,14 @@ class PyTorch(Backend):
         from attndsl.backends.pytorch.program import TorchProgram
 
         return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
+
+    def ways(self) -> Sequence[Way]:
+        from attndsl.backends.pytorch.program import TorchProgram
+
+        return (
+            Way(self, "without passes", make=partial(TorchProgram, passes=False), optimizes=False),
+            Way(self, "compiled", make=partial(TorchProgram, compile=True), is_slow=True),
+        )
 
     def make_trainer(
         self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool

@@ -17,6 +17,7 @@ from attndsl.comparison import tolerance as allowed
 from attndsl.comparison.draws import draw, handed_in
 from attndsl.comparison.expose import exposed, places
 from attndsl.comparison.sides import Sides, distance, largest, rounded
+from attndsl.comparison.work import work_of
 from attndsl.elaborate import load
 from attndsl.graph import Graph, Region
 from attndsl.graph.verify import verify
@@ -271,14 +272,35 @@ def test_distance(left, right, expected):
     assert distance(np.array(left), np.array(right)) == expected
 
 
+DEEP = allowed.Work(terms=10**6, depth=10**6)
+SHALLOW = allowed.Work(terms=16, depth=10)
+
+
 def test_the_promised_tolerances_of_float64():
-    assert allowed.for_output("float64", 0.5, 0.0, 1.0) == pytest.approx(0.5e-10, rel=2e-3)
-    assert allowed.for_output("float64", 100.0, 0.0, 100.0) == pytest.approx(1e-8, rel=2e-3)
-    assert allowed.for_output("float64", 1e-9, 0.0, 1.0) < 1e-12
-    assert allowed.for_gradient("float64", 2.0, 0.0, 2.0, 2.0) == pytest.approx(2e-8, rel=1e-4)
+    """Whatever is computed they are not more than this."""
+    assert allowed.for_output("float64", 0.5, 0.0, 1.0, DEEP) == pytest.approx(0.5e-10, rel=2e-3)
+    assert allowed.for_output("float64", 100.0, 0.0, 100.0, DEEP) == pytest.approx(1e-8, rel=2e-3)
+    assert allowed.for_output("float64", 1e-9, 0.0, 1.0, DEEP) < 1e-12
+    assert allowed.for_gradient("float64", 2.0, 0.0, 2.0, 2.0, DEEP) == pytest.approx(2e-8, rel=1e-4)
 
 
-KINDS = (lambda d, *of: allowed.for_output(d, *of, 1.0), lambda d, *of: allowed.for_gradient(d, *of, 1.0, 1.0))
+def test_what_sums_less_is_allowed_less():
+    assert allowed.for_output("float64", 1.0, 0.0, 1.0, SHALLOW) < 3e-13
+    assert allowed.for_gradient("float64", 1.0, 0.0, 1.0, 1.0, SHALLOW) < 3e-12
+
+
+def test_the_work_of_a_graph_is_its_longest_sum_and_all_its_layers():
+    one, two = (load("gpt_nano", {"depth": depth, "width": 64, "heads": 2}) for depth in (3, 6))
+    sizes = check_inputs(one, example_inputs(one))
+    assert work_of(one, sizes).terms == 1024  # the vocabulary is the longest sum, of its cross entropy
+    grown = work_of(two, check_inputs(two, example_inputs(two))).depth - work_of(one, sizes).depth
+    assert grown > 3 * 20
+
+
+KINDS = (
+    lambda d, *of: allowed.for_output(d, *of, 1.0, DEEP),
+    lambda d, *of: allowed.for_gradient(d, *of, 1.0, 1.0, DEEP),
+)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["output", "gradient"])
