@@ -54,6 +54,12 @@ VERBS: dict[str, Verb] = {
             RUN,
         ),
         Verb(
+            "verify",
+            "show that a model is right: every pass, backend, gradient and way to call it",
+            "verify gpt2",
+            RUN,
+        ),
+        Verb(
             "train",
             "train a model on text, tables or pictures",
             "train gpt_nano --data book.txt --out runs/book",

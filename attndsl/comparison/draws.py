@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from attndsl import ops
 from attndsl.comparison.tolerance import EPSILON
-from attndsl.graph import FLOAT, Axis, Graph, InputInfo, Node, Region, Type, Value
+from attndsl.graph import Axis, Graph, InputInfo, Node, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.lazy import Array, np
 from attndsl.ops.arrays import generator
+from attndsl.ops.base import Op
 from attndsl.ops.control import Repeat, Scan
 from attndsl.records import replace
 
@@ -18,16 +19,16 @@ Loops = tuple[tuple[Axis, Value], ...]
 """The loops around a node, the outermost first: an axis as long as it has rounds, and the index of the round."""
 
 
-def handed_in(graph: Graph) -> tuple[Graph, tuple[InputInfo, ...]]:
-    """The same graph, in which every `uniform` is read from an input of its own, a further axis in front for each loop
-    that it is in; and these inputs."""
+def handed_in(graph: Graph, kind: type[Op] = ops.Uniform) -> tuple[Graph, tuple[InputInfo, ...]]:
+    """The same graph, in which what every op of a kind gives is read from an input of its own, a further axis in front
+    for each loop that it is in; and these inputs, in the order in which the ops stand."""
     drawn: list[InputInfo] = []
 
     def rebuilt(region: Region, loops: Loops) -> Region:
         nodes: list[Node] = []
         for node in region.nodes:
-            if isinstance(node.op, ops.Uniform):
-                nodes += read(node, node.op, loops)
+            if isinstance(node.op, kind):
+                nodes += read(node, loops)
             else:
                 regions = tuple(rebuilt(body, (*loops, rounds(node, body, len(loops)))) for body in node.regions)
                 nodes.append(replace(node, regions=regions) if regions else node)
@@ -38,9 +39,10 @@ def handed_in(graph: Graph) -> tuple[Graph, tuple[InputInfo, ...]]:
         size = node.op.count if isinstance(node.op, Repeat) else node.op.axis.size
         return Axis(f"~{depth}", size), body.parameters[0]
 
-    def read(node: Node, op: ops.Uniform, loops: Loops) -> list[Node]:
-        given = Value(Type(FLOAT, (*(axis for axis, _ in loops), *op.axes)))
-        drawn.append(InputInfo(f"~uniform{len(drawn)}", given))
+    def read(node: Node, loops: Loops) -> list[Node]:
+        type = node.output.type
+        given = Value(Type(type.dtype, (*(axis for axis, _ in loops), *type.axes)))
+        drawn.append(InputInfo(f"~{kind.name}{len(drawn)}", given))
         builder = Builder(node.scope, node.span, node.site)
         value = given
         for axis, index in loops:

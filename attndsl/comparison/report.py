@@ -73,11 +73,6 @@ class Comparison:
 
     def to_json(self) -> dict[str, object]:
         """Plain data; differences that are infinite, or relative to noise, are null."""
-
-        def finite(value: float | None) -> float | None:
-            return value if value is not None and math.isfinite(value) else None
-
-        found = self.divergence
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -98,18 +93,28 @@ class Comparison:
                 }
                 for row in self.rows
             ],
-            "divergence": None
-            if found is None
-            else {
-                "address": found.address,
-                "operation": found.operation,
-                "max_absolute": finite(found.absolute),
-                "tolerance": found.tolerance,
-                "in_gradient": found.in_gradient,
-                "operation_differs_alone": found.differs_by_itself,
-                "places": [str(span) for span in found.spans],
-            },
+            "divergence": divergence_json(self.divergence),
         }
+
+
+def divergence_json(found: Divergence | None) -> dict[str, object] | None:
+    """The first place that differs, as plain data."""
+    if found is None:
+        return None
+    return {
+        "address": found.address,
+        "operation": found.operation,
+        "max_absolute": finite(found.absolute),
+        "tolerance": found.tolerance,
+        "in_gradient": found.in_gradient,
+        "operation_differs_alone": found.differs_by_itself,
+        "places": [str(span) for span in found.spans],
+    }
+
+
+def finite(value: float | None) -> float | None:
+    """What JSON can say."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def table(comparison: Comparison) -> str:
@@ -125,9 +130,9 @@ def table(comparison: Comparison) -> str:
             (
                 f"{row.kind} {row.name}{many}",
                 shape,
-                _number(row.absolute),
-                _number(row.relative),
-                _number(row.tolerance),
+                number(row.absolute),
+                number(row.relative),
+                number(row.tolerance),
                 "ok" if row.ok else "DIFFERS",
             )
         )
@@ -140,15 +145,16 @@ def table(comparison: Comparison) -> str:
     differing = sum(not row.ok for row in c.rows)
     lines += ["", f"{len(c.rows)} arrays agree" if c.ok else f"{differing} of {len(c.rows)} arrays differ"]
     if c.divergence is not None:
-        lines += _told(c.divergence)
+        lines += said(c.divergence)
     return "\n".join(lines)
 
 
-def _told(found: Divergence) -> list[str]:
+def said(found: Divergence) -> list[str]:
+    """The first place that differs, in words."""
     what = "gradient" if found.in_gradient else "value"
     lines = [
         f"the first {what} that differs: {found.address} ({found.operation}), "
-        f"by {_number(found.absolute)} where {_number(found.tolerance)} is allowed"
+        f"by {number(found.absolute)} where {number(found.tolerance)} is allowed"
     ]
     for i, span in enumerate(found.spans):
         lines.append(f"  {'at' if i == 0 else 'in'} {span}: {span.source.line(span.line).strip()}")
@@ -157,7 +163,8 @@ def _told(found: Divergence) -> list[str]:
     return lines
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A difference, with two digits."""
     if value is None:
         return "noise"
     return f"{value:.1e}" if value else "0"

@@ -83,6 +83,13 @@ def for_gradient(dtype: str, largest: float, cost: float, overall: float, upstre
     return min(_measured(dtype, largest, cost), bound) + _noise(dtype, overall)
 
 
+def for_slope(scale: float, value: float) -> float:
+    """What a finite difference in float64 may be off by: `scale` is how large the slope is along a direction like this,
+    `value` that of the function. The best step is off by the cube root of epsilon squared (4e-11) and by what the next
+    derivatives are; its root (6e-6) is allowed, and the rounding of the function over the smallest step."""
+    return math.cbrt(EPSILON["float64"]) * scale + NOISE["float64"] * math.pow(EPSILON["float64"], 0.75) * abs(value)
+
+
 def _noise(dtype: str, around: float) -> float:
     return NOISE[dtype] * EPSILON[dtype] * around
 

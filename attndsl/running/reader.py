@@ -69,17 +69,18 @@ class Reader:
         """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each
         text begins with at least one."""
         for start in range(0, max(map(len, tokens)), self.segment):
-            pieces = [new[start : start + self.segment] for new in tokens]
-            found = self._call(pieces)
+            found = self.call([new[start : start + self.segment] for new in tokens], [self.output])[self.output]
         return found[:, -1]
 
     def read_each(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after each of these further tokens, `[rows, n, …]`: n of each row, `segment` at most."""
         assert {len(new) for new in tokens} == {len(tokens[0])}
         assert len(tokens[0]) <= self.segment
-        return self._call(tokens)
+        return self.call(tokens, [self.output])[self.output]
 
-    def _call(self, pieces: Sequence[Sequence[int]]) -> Array:
+    def call(self, pieces: Sequence[Sequence[int]], outputs: Sequence[str]) -> dict[str, Array]:
+        """These outputs of one call, `[rows, n, …]`, at all positions of the longest piece, of at most `segment`
+        tokens: in a row with fewer, what stands behind them is as at the last one."""
         lengths = [len(piece) for piece in pieces]
         given = np.zeros((len(pieces), max(*lengths, 1)), np.int64)
         for row, (piece, text) in enumerate(zip(pieces, self.texts, strict=True)):
@@ -90,8 +91,8 @@ class Reader:
         if self.windows and longest > self.length:
             raise ValueError(f"the memories were made for texts of up to {self.length:,} tokens, and not {longest:,}")
         in_use = slots_in_use(self.program.graph, -(-longest // BLOCK) * BLOCK)
-        results, self.stacks = self.program.advance(inputs, self.stacks, [self.output], in_use)
-        return at_places(self.program.graph, self.tokens, self.output, results[self.output])
+        results, self.stacks = self.program.advance(inputs, self.stacks, outputs, in_use)
+        return {name: at_places(self.program.graph, self.tokens, name, array) for name, array in results.items()}
 
     def go_back(self, lengths: Sequence[int]) -> None:
         """Forget all but the first `lengths` tokens of each text: drafts that were not taken. `ValueError` for a model

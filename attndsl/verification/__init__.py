@@ -1,0 +1,59 @@
+"""Claims that must hold of any model, tried on one: what a reviewer is shown.
+
+Given a graph; gives a `Verification`, a finding for each claim: how far two numbers that should be equal are apart, and
+how far they may be (`attndsl.comparison.tolerance`), or why the claim says nothing of this model. `CLAIMS` has all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from attndsl.graph import Graph
+from attndsl.lazy import Array
+from attndsl.verification import calls, reading, slopes, ways
+from attndsl.verification.case import Case
+from attndsl.verification.reducing import Changes
+from attndsl.verification.report import SCHEMA, Finding, Verification, table
+
+CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    ways.fused,
+    ways.each_pass,
+    ways.every_backend,
+    ways.every_attention,
+    ways.every_loss,
+    ways.fewer_bits,
+    slopes.finite_differences,
+    calls.batch,
+    calls.padding,
+    reading.read_on,
+)
+
+
+def verify(
+    graph: Graph,
+    *,
+    weights: Mapping[str, Array] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    compiled: bool = False,
+    padding: Sequence[str] = (),
+    reduced: Changes | None = None,
+    told: Callable[[Finding], None] | None = None,
+) -> Verification:
+    """Try every claim on `graph`, with `weights` by address (default: initial values, moved away from round numbers)
+    and example inputs at `sizes`. `padding` names the inputs that are false where there is nothing but padding;
+    `reduced` is what the caller has made smaller, to be reported. `told` hears of every finding as it comes. Raises
+    AttnError for sizes and weights that do not fit."""
+    case = Case(graph, weights=weights, sizes=sizes, seed=seed, compiled=compiled, padding=padding)
+    findings: list[Finding] = []
+    for claim in CLAIMS:
+        for found in claim(case):
+            findings.append(found)
+            if told is not None:
+                told(found)
+    name = graph.name + (f":{graph.variant}" if graph.variant else "")
+    free = {size: case.double.sizes[size] for size in graph.free_sizes if size in case.double.sizes}
+    return Verification(name, free, dict(reduced or {}), graph.parameter_count, tuple(findings))
+
+
+__all__ = ["CLAIMS", "SCHEMA", "Case", "Finding", "Verification", "table", "verify"]

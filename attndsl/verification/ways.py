@@ -1,0 +1,108 @@
+"""Claims about ways of running a model: whichever is taken, it gives what the reference gives on the plain graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attndsl.comparison.report import Comparison
+from attndsl.comparison.sides import after_passes
+from attndsl.ops import Attention
+from attndsl.passes import optimize
+from attndsl.passes.expand import Expand
+from attndsl.passes.pipeline import PIPELINE
+from attndsl.records import replace
+from attndsl.running.ways import ATTENTION, BACKENDS, LOSS, WEIGHTS, Way
+from attndsl.verification.case import Case
+from attndsl.verification.report import OK, Finding, worst
+
+
+def fused(case: Case) -> Iterator[Finding]:
+    """What passes put together is what its parts give."""
+    claim = "fused = expanded"
+    parts = (*PIPELINE, Expand())
+    for way in (after_passes(case.right), after_passes(case.right, "fused and taken apart again", passes=parts)):
+        yield finding(claim, case.double.against(way))
+
+
+def each_pass(case: Case) -> Iterator[Finding]:
+    """Each pass with no other than those that it needs, and all but each pass and those that need it."""
+    claim, names = "each pass on and off", dict.fromkeys(step.name for step in PIPELINE)
+    needed = {name: _closure(name, {step.name: step.after for step in PIPELINE}) for name in names}
+    chosen = {"alone": needed, "left out": {name: {n for n in names if name not in needed[n]} for name in names}}
+    for what, kept in chosen.items():
+        ways = [
+            after_passes(case.right, f"{name} {what}", passes=tuple(p for p in PIPELINE if p.name in kept[name]))
+            for name in names
+        ]
+        found = worst(finding(claim, case.double.against(way)) for way in ways)
+        how = f"{case.right.title} float64, {len(names)} passes, each {what}" if found.status == OK else found.how
+        yield replace(found, how=how)
+
+
+def _closure(name: str, after: Mapping[str, Sequence[str]]) -> set[str]:
+    """A pass, and all that must come before it."""
+    return {name}.union(*(_closure(other, after) for other in after[name]))
+
+
+def every_backend(case: Case) -> Iterator[Finding]:
+    """Every backend gives what the reference gives, in either precision, in each of its ways."""
+    claim = "NumPy = PyTorch"
+    for backend in case.others:
+        if not backend.installed:
+            yield Finding(claim, backend.title, reason=f"not installed: `{backend.install}`")
+            continue
+        for trial in (case.double, case.single):
+            if trial.dtype in backend.dtypes:
+                yield finding(claim, trial.against(Way(backend)))
+        for way in (way for way in backend.ways() if way.claim == BACKENDS):
+            yield from _by(claim, case, way)
+
+
+def every_attention(case: Case) -> Iterator[Finding]:
+    """Every kernel for attention gives what the dense mask gives."""
+    claim = "every attention kernel = dense mask"
+    if not any(isinstance(node.op, Attention) for node in optimize(case.graph)[0].body.walk()):
+        yield Finding(claim, "", reason="there is no attention in it")
+        return
+    yield from _of_claim(claim, case, ATTENTION, "no backend has another kernel for it here")
+
+
+def every_loss(case: Case) -> Iterator[Finding]:
+    """A loss head in pieces gives what the whole of it gives."""
+    yield from _of_claim("chunked loss = plain", case, LOSS, "no backend computes a loss in pieces here")
+
+
+def fewer_bits(case: Case) -> Iterator[Finding]:
+    """Weights in fewer bits give what they give in full, within the error that is stated."""
+    yield from _of_claim("weights in fewer bits", case, WEIGHTS, "no backend keeps weights in fewer bits here")
+
+
+def _of_claim(claim: str, case: Case, kind: str, without: str) -> Iterator[Finding]:
+    ways = [way for backend in case.readers for way in backend.ways() if way.claim == kind]
+    for way in ways:
+        yield from _by(claim, case, way)
+    if not ways:
+        yield Finding(claim, "", reason=without)
+
+
+def _by(claim: str, case: Case, way: Way) -> Iterator[Finding]:
+    title = f"{way.backend.title} {way.besides}"
+    if way.is_slow and not case.compiled:
+        yield Finding(claim, title, reason="takes a while; `--compile` runs it")
+        return
+    reason = way.unfit(case.graph)
+    if reason is not None:
+        yield Finding(claim, title, reason=reason)
+        return
+    for trial in (case.double, case.single):
+        if trial.dtype in (way.dtypes or way.backend.dtypes):
+            yield finding(claim, trial.against(way))
+
+
+def finding(claim: str, comparison: Comparison) -> Finding:
+    """The array of a comparison that is nearest to what is allowed, or furthest beyond it."""
+    found = worst(
+        Finding(claim, comparison.candidate, row.absolute, row.tolerance, "", f"{row.kind} {row.name}")
+        for row in comparison.rows
+    )
+    return replace(found, divergence=comparison.divergence)
