@@ -74,6 +74,19 @@ SPELLED = """
   weight = softmax(where(seen, score, -inf), over=S)
   x += dot(weight, v, over=S)
 """
+LATENT = """
+  c, turned = split(linear(x, 6, bias=false, init=normal(0.6)) as down, over=6 -> [rank=4, two=2])
+  up = linear(c |> rms_norm as n, heads * 7, bias=false, init=normal(0.6)) as up
+  up = rearrange(up, [T, heads * 7] -> [heads, T, both=7])
+  k_plain, v = split(up, over=both -> [plain=3, value=4])
+  q = linear(x, heads * 5, init=normal(0.6)) as q |> rearrange([T, heads * 5] -> [heads, T, both=5])
+  q_plain, q_turned = split(q, over=both -> [plain=3, two=2])
+  turn = TURN
+  q = concat(q_plain, turn(q_turned), over=[plain, two] -> each)
+  k = concat(k_plain, turn(turned), over=[plain, two] -> each)
+  y = attend(q, rearrange(k, [T] -> [S]), rearrange(v, [T] -> [S]), mask=causal)
+  x += linear(rearrange(y, [heads, T, value] -> [T, heads * value]), width, init=normal(0.5)) as out
+"""
 BODIES = {
     "causal": "x += attention(x, heads, mask=causal) as a",
     "spelled by hand": SPELLED,
@@ -87,6 +100,11 @@ BODIES = {
     "a soft cap": "x += attention(x, heads, mask=causal, cap=3) as a",
     "a sink": "x += attention(x, heads, mask=causal, sink=true) as a",
     "documents": "ends = cumsum(int(tokens == 0), over=T)\nx += attention(x, heads, mask=causal & same(ends)) as a",
+    "a head without positions": "x += attention(x, 1, bias=false, mask=causal & window(6), init=normal(0.5)) as a",
+    "a latent": LATENT.replace("TURN", "rotary"),
+    "a latent without a norm, turned in pairs": LATENT.replace(" |> rms_norm as n", "").replace(
+        "TURN", "rotary(interleaved=true)"
+    ),
     "a running mean": "count = range(T) + 1\n x += cumsum(x, over=T) / count",
     "a scan": "y = scan t in T with h: [B, width] = 0.5 {\n"
     "h = tanh(0.9 * h + linear(x[T=t], width) as step)\n emit h\n}\n x += y",
@@ -170,10 +188,33 @@ def test_what_is_kept_has_named_axes_and_its_layers() -> None:
         "h.*.attn.keys: float[B, S=C, attn_heads=heads, attn_head=width/heads] in 12 layers",
         "h.*.attn.values: float[B, S=C, attn_heads=heads, attn_value=width/heads] in 12 layers",
     ]
+    assert kept(incremental(elaborate(open_spec("deepseek_v3"), {})))[1:] == [
+        "layer.*.attn.attend.keys: float[B, S=C, latent=rank+turned] in 61 layers",
+    ]  # and not 128 times as many numbers for each head's keys and values
     lines = kept(incremental(shipped("gemma3")))
     assert [(line.partition("S=")[2][0], line.rpartition(" in ")[2]) for line in lines[1:]] == [
         ("W", "2 layers"), ("W", "2 layers"), ("C", "1 layers"), ("C", "1 layers"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "sizes"),
+    [
+        ("a latent", {"attend.keys": [6]}),
+        ("a latent without a norm, turned in pairs", {"attend.keys": [6]}),
+        ("a head without positions", {"a.keys": [8]}),
+        ("causal", {"a.keys": [2, 4], "a.values": [2, 4]}),
+    ],
+)
+def test_the_narrowest_that_keys_and_values_are_made_of_is_kept(what: str, sizes: dict[str, list[int]]) -> None:
+    """Where that makes a query's work no greater than it makes the memory smaller."""
+    graph = incremental(model(BODIES[what]))
+    found = {
+        info.address: sorted(int(a.size.known(graph.sizes)) for a in info.type.axes if a.size.known(graph.sizes))
+        for info in graph.states
+        if info.address != "past"
+    }
+    assert found == sizes
 
 
 def test_a_memory_for_a_window_is_as_long_as_the_window_and_a_call() -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.graph import INT, Graph, InputInfo, OutputInfo, Value
+from attndsl.graph import INT, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.dce import DeadCode
@@ -31,6 +31,7 @@ from attndsl.passes.hoist import Hoist
 from attndsl.passes.incremental.clock import Clock, NotCausal
 from attndsl.passes.incremental.demands import NEW, Demands
 from attndsl.passes.incremental.emission import BodyWriter
+from attndsl.passes.incremental.latent import AttendToLatent
 from attndsl.passes.incremental.memories import Memories
 from attndsl.passes.incremental.positions import NEW_TOKENS, PAST, Positions
 from attndsl.passes.incremental.sources import source_graph
@@ -65,6 +66,7 @@ def derived(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | No
     plain, _ = optimize(graph, passes=passes)
     try:
         clock = Clock.of(plain, tokens)
+        plain, _ = optimize(plain, passes=(AttendToLatent(clock), DeadCode()))
         wanted = [info for info in plain.own_outputs if _is_wanted(info, clock, outputs)]
         if not wanted:
             raise NotCausal(f"no output has the axes of `{tokens}`")
@@ -95,11 +97,15 @@ def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Derived:
 
 def kept(graph: Graph) -> list[str]:
     """What a graph keeps from call to call, a line for each state, with its type."""
-    found: dict[str, str] = {}
+    found: dict[tuple[str, Type], list[int]] = {}
     for info in graph.states:
-        layers = "" if not info.layers else " in " + ", ".join(f"{len(indices)} layers" for indices in info.layers)
-        found[f"{info.address} {info.type} {layers}"] = f"{info.address}: {info.type}{layers}"
-    return list(found.values())
+        counts = [len(indices) for indices in info.layers]
+        known = found.setdefault((info.address, info.type), [])
+        known[:] = [a + b for a, b in zip(known, counts, strict=True)] if known else counts
+    return [
+        f"{address}: {type}" + (" in " + ", ".join(f"{count} layers" for count in counts) if counts else "")
+        for (address, type), counts in found.items()
+    ]
 
 
 def _is_wanted(info: OutputInfo, clock: Clock, outputs: Sequence[str] | None) -> bool:

@@ -24,6 +24,7 @@ from attndsl.ops import (
     Rename,
     Repeat,
     Scan,
+    Slice,
     Softmax,
     Take,
     Transpose,
@@ -169,8 +170,15 @@ class Demands:
                 self._ask(value, of_it, called or needs[asked])
 
     def is_kept(self, value: Value, asked: Asked) -> bool:
-        """Whether the value's positions are remembered where all of them are asked for."""
-        return bool(asked) and value not in self.fixed and self.clock.times(value.type.axes) == (asked[0].axis,)
+        """Whether the value's positions are remembered where all of them are asked for; what is a part of a value that
+        is remembered itself is taken from that."""
+        if not asked or value in self.fixed or self.clock.times(value.type.axes) != (asked[0].axis,):
+            return False
+        maker = self.producers.get(value)
+        if maker is None or not isinstance(maker.op, Slice):
+            return True
+        whole = maker.inputs[0]
+        return asked not in self.owners[whole].needs.get(whole, ())
 
     def operands(self, node: Node, asked: Asked) -> list[tuple[Value, Asked]]:
         """How much of its operands a node reads, where its result is asked for so."""
