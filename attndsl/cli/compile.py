@@ -119,4 +119,5 @@ def _explain(backend: Backend, args: Any) -> str:
 
         return "\n".join(["kept from call to call", *(f"  {line}" for line in kept(incremental(graph)))])
     graph, reports = optimize(graph)
-    return explain(reports, backend.taken_apart(graph), backend.title).rstrip("\n")
+    forms = backend.attention_forms(graph)
+    return explain(reports, backend.taken_apart(graph), backend.title, forms).rstrip("\n")

@@ -85,28 +85,29 @@ class LinearSum:
 
     def __str__(self) -> str:
         """What is added first, then what is subtracted, the constant last."""
-        signed = [(_times_text(atom, coefficient), _negative(coefficient)) for atom, coefficient in self.terms]
+        signed = [(_times_text(atom, coefficient), negative(coefficient)) for atom, coefficient in self.terms]
         signed.sort(key=lambda term: term[1])
         if self.constant != ZERO or not signed:
-            constant = -self.constant if _negative(self.constant) else self.constant
-            signed.append((str(constant), _negative(self.constant)))
+            constant = -self.constant if negative(self.constant) else self.constant
+            signed.append((str(constant), negative(self.constant)))
         text = ""
-        for shown, negative in signed:
-            text += (" - " if negative else " + ") + shown if text else "-" * negative + shown
+        for shown, minus in signed:
+            text += (" - " if minus else " + ") + shown if text else "-" * minus + shown
         return text
 
 
-def _negative(size: Size) -> bool:
+def negative(size: Size) -> bool:
+    """Whether a size is written with a minus in front: of one and its negative exactly one is."""
     return str(size).startswith("-")
 
 
 def _leads_negative(number: LinearSum) -> bool:
     """Of a number and its negative exactly one is so."""
-    return _negative(number.terms[0][1] if number.terms else number.constant)
+    return negative(number.terms[0][1] if number.terms else number.constant)
 
 
 def _times_text(atom: Atom, coefficient: Size) -> str:
-    factor = -coefficient if _negative(coefficient) else coefficient
+    factor = -coefficient if negative(coefficient) else coefficient
     if factor == ONE:
         return str(atom)
     return f"{factor.bracketed()}*" + (f"({atom})" if isinstance(atom, Function) and " " in str(atom) else str(atom))
@@ -128,18 +129,21 @@ class Compare:
     difference: LinearSum
 
     def __str__(self) -> str:
+        return " ".join(map(str, self.sides()))
+
+    def sides(self) -> tuple[LinearSum, str, LinearSum | Size]:
+        """The same as one would write it: what is compared with what, and how."""
         constant = self.difference.constant
-        added = LinearSum(tuple((a, c) for a, c in self.difference.terms if not _negative(c)))
-        taken = LinearSum(tuple((a, -c) for a, c in self.difference.terms if _negative(c)))
+        added = LinearSum(tuple((a, c) for a, c in self.difference.terms if not negative(c)))
+        taken = LinearSum(tuple((a, -c) for a, c in self.difference.terms if negative(c)))
         if constant == ZERO and (taken.terms or self.relation != "<="):
-            return f"{added} {self.relation} {taken}"
+            return added, self.relation, taken
         if self.relation == "<=" and constant == ONE and added.terms and taken.terms:
-            return f"{added} < {taken}"
+            return added, "<", taken
         rest = LinearSum(self.difference.terms)
         if not added.terms:
-            flipped = {"<=": ">=", "<": ">"}.get(self.relation, self.relation)
-            return f"{taken} {flipped} {constant}"
-        return f"{rest} < {ONE - constant}" if self.relation == "<=" else f"{rest} {self.relation} {-constant}"
+            return taken, {"<=": ">=", "<": ">"}.get(self.relation, self.relation), constant
+        return (rest, "<", ONE - constant) if self.relation == "<=" else (rest, self.relation, -constant)
 
 
 @dataclass(frozen=True, slots=True)

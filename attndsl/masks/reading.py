@@ -35,7 +35,7 @@ def replaced(formula: Formula, values: Mapping[Index, LinearSum]) -> Formula:
         case Some(parts):
             return either(*(replaced(part, values) for part in parts))
         case Compare(relation, difference):
-            number = _replaced(difference, values)
+            number = replaced_number(difference, values)
             if whole(number) and not whole(difference):
                 return formula  # x <= x does not hold where x is NaN: the comparison is left as it is
             return compare(relation, number, LinearSum())
@@ -47,7 +47,8 @@ def replaced(formula: Formula, values: Mapping[Index, LinearSum]) -> Formula:
             return formula
 
 
-def _replaced(number: LinearSum, values: Mapping[Index, LinearSum]) -> LinearSum:
+def replaced_number(number: LinearSum, values: Mapping[Index, LinearSum]) -> LinearSum:
+    """The number with indices replaced by others."""
     total = LinearSum((), number.constant)
     for atom, coefficient in number.terms:
         total = total + _atom_replaced(atom, values).times(coefficient)
@@ -60,14 +61,15 @@ def _atom_replaced(atom: Atom, values: Mapping[Index, LinearSum]) -> LinearSum:
             return values.get(atom, LinearSum.of(atom))
         case Function(name, arguments):
             return function(
-                name, *(_replaced(a, values) if isinstance(a, LinearSum) else replaced(a, values) for a in arguments)
+                name,
+                *(replaced_number(a, values) if isinstance(a, LinearSum) else replaced(a, values) for a in arguments),
             )
         case Read():
             return LinearSum.of(_read_elsewhere(atom, values))
 
 
 def _read_elsewhere(read: Read, values: Mapping[Index, LinearSum]) -> Read:
-    return Read(read.name, read.value, tuple(_replaced(index, values) for index in read.indices))
+    return Read(read.name, read.value, tuple(replaced_number(index, values) for index in read.indices))
 
 
 def atoms(item: LinearSum | Formula) -> frozenset[Atom]:

@@ -64,9 +64,14 @@ def optimize(
 # ---------------------------------------------------------------- in words
 
 
-def explain(reports: Iterable[PassReport], taken_apart: Iterable[Miss] = (), backend: str = "") -> str:
+def explain(
+    reports: Iterable[PassReport],
+    taken_apart: Iterable[Miss] = (),
+    backend: str = "",
+    forms: Iterable[Rewrite] = (),
+) -> str:
     """What was rewritten and what nearly was, with places: one line for each, housekeeping summed up. `taken_apart` are
-    the operators that `backend` computes by their parts all the same."""
+    the operators that `backend` computes by their parts all the same, `forms` say how it computes attentions."""
     reports = tuple(reports)
     lines: list[str] = []
     fused = [rewrite for report in reports if not report.housekeeping for rewrite in report.rewrites]
@@ -82,6 +87,10 @@ def explain(reports: Iterable[PassReport], taken_apart: Iterable[Miss] = (), bac
     if apart:
         lines.append(f"computed by its parts on {backend}")
         lines += [line for miss in apart for line in _miss(miss)]
+    forms = tuple(forms)
+    if forms:
+        lines.append(f"attention on {backend}")
+        lines += [f"  {_place(form.at)}{_path(form.scope)}: {form.detail}" for form in forms]
     by_pass: dict[str, list[Rewrite]] = {}
     for report in reports:
         if report.housekeeping:

@@ -21,7 +21,7 @@ from attndsl.lazy import Array
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
-    from attndsl.passes import Miss
+    from attndsl.passes import Miss, Rewrite
     from attndsl.running.program import Program
     from attndsl.running.trainer import Trainer, Training
     from attndsl.running.ways import Way
@@ -104,6 +104,10 @@ class Backend:
     def ways(self) -> Sequence[Way]:
         """The ways in which it can run a graph besides its usual one: without its passes, compiled, by another kernel.
         All give the same, which `attndsl verify` shows."""
+        return ()
+
+    def attention_forms(self, graph: Graph) -> Sequence[Rewrite]:
+        """How it computes the attentions of an optimised graph, and why so."""
         return ()
 
     def default_device(self) -> str:

@@ -42,6 +42,7 @@ class Sdpa(Op):
     biased: bool
     empty_rows: bool  # whether mask and bias may leave a query nothing to attend to
     dropout: float
+    blocks: bool = False  # whether the mask is one by blocks of queries (`blocks.BlockMask`)
     # Where q's heads were taken apart into (key's head, group) and the result's put together again: the axes that they
     # are in q and in the result.
     split: Axis | None = None
@@ -132,14 +133,16 @@ def _query_axis(query_only: list[Axis], where: Type | None, bias: Type | None) -
 
 def lower_sdpa(site: Site) -> Expr:
     op = site.op
-    outer, heads = _heads(op)
-    own = (*heads, op.groups) if op.groups else heads
+    outer, shared = heads(op)
+    own = (*shared, op.groups) if op.groups else shared
     row = (op.queries,) if op.queries else ()
     q = _arranged(site, 0, (outer, (op.split,) if op.split else own, row, (op.contract,)))
-    k = _arranged(site, 1, (outer, heads, (op.keys,), (op.contract,)))
-    v = _arranged(site, 2, (outer, heads, (op.keys,), (op.values,)))
-    rest = [_arranged(site, i, (outer, own, row, (op.keys,)), broadcast=True) for i in range(3, len(site.arguments))]
-    where = rest.pop(0) if op.masked else None
+    k = _arranged(site, 1, (outer, shared, (op.keys,), (op.contract,)))
+    v = _arranged(site, 2, (outer, shared, (op.keys,), (op.values,)))
+    slots = (outer, own, row, (op.keys,))
+    first = 3 + op.blocks
+    rest = [_arranged(site, i, slots, broadcast=True) for i in range(first, len(site.arguments))]
+    where = rest.pop(0) if op.masked and not op.blocks else None
     bias = rest.pop(0) if op.biased else None
 
     keywords = []
@@ -152,12 +155,18 @@ def lower_sdpa(site: Site) -> Expr:
     if op.groups:
         keywords.append("enable_gqa=True")
     operands = [q.text, k.text, v.text]
-    if op.empty_rows and not op.causal:
+    torchs = "F.scaled_dot_product_attention"
+    if op.blocks:
+        name = site.function.helper("attend_in_blocks")
+        whole = op.biased or op.empty_rows
+        operands = [site.function.helper("attend") if whole else torchs, *operands, site.arguments[3].text]
+        keywords = ([f"bias={bias}"] if bias is not None else []) + keywords
+    elif op.empty_rows and not op.causal:
         name = site.function.helper("attend")
         operands += [where.text] if where is not None else []
         keywords = ([f"bias={bias}"] if bias is not None else []) + keywords
     else:
-        name = "F.scaled_dot_product_attention"
+        name = torchs
         if where is not None or bias is not None:
             keywords.insert(0, f"attn_mask={where or bias}")
     attended = function(name, *operands, *keywords)
@@ -167,7 +176,7 @@ def lower_sdpa(site: Site) -> Expr:
 Slots = tuple[tuple[Axis, ...], ...]  # the axes that each of torch's four stands for
 
 
-def _heads(op: Sdpa) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+def heads(op: Sdpa) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """Torch's kernels want [batch, heads] before [length, width]: which axes become the one, and which the other."""
     if op.groups is None and len(op.batch) == 1:
         return op.batch, ()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
-    from attndsl.passes import Miss
+    from attndsl.passes import Miss, Rewrite
     from attndsl.running.trainer import Training
 
 
@@ -79,6 +79,11 @@ class PyTorch(Backend):
         from attndsl.backends.pytorch.kernels import KINDS, measured
 
         return super().versions() | {"kernels": ", ".join(f"{k}: {name}" for k, name in measured(KINDS).items())}
+
+    def attention_forms(self, graph: Graph) -> Sequence[Rewrite]:
+        from attndsl.backends.pytorch.rules import attention_forms
+
+        return attention_forms(graph)
 
     def default_device(self) -> str:
         import torch

@@ -102,6 +102,9 @@ class Writer:
     def helper(self, name: str) -> str:
         return self.file.helper(name)
 
+    def define(self, name: str, arguments: str, doc: str, body: str) -> str:
+        return self.file.define(name, arguments, doc, body)
+
     def math(self) -> str:
         return self.file.math()
 

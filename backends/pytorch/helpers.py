@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from attndsl.backends.pytorch.block_helpers import BLOCK_FUNCTIONS
+
 
 def _recurrent(kernel: str, module: str) -> str:
     """A function that calls one of torch's kernels with a single state, as `nn.MODULE` does."""
@@ -111,6 +113,7 @@ def attend(
         seen = seen.masked_fill(nothing, 0.0)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options).masked_fill(nothing, 0.0)
 ''',
+    **BLOCK_FUNCTIONS,
     "dropout": '''
 def dropout(x: Tensor, rate: Tensor | float, training: bool, shared: tuple[int, ...] = ()) -> Tensor:
     """Dropout at a rate that may be a tensor, with one draw along the dimensions that are shared."""

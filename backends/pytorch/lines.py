@@ -42,6 +42,11 @@ class WrittenArgument:
     optional: bool = False
     host: bool = False  # a Python number
     wide: bool = False  # a tensor in float32 at least
+    blocks: bool = False  # a mask by blocks of queries, which is no tensor
+
+    @property
+    def kind(self) -> str:
+        return "int" if self.host else "tuple" if self.blocks else "Tensor"
 
 
 def header(writer: Writer) -> tuple[list[Line], list[str]]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, convolution, memories, movement, recurrent_kernels, special
+from attndsl.backends.pytorch import attention, blocks, convolution, memories, movement, recurrent_kernels, special
 from attndsl.backends.pytorch.expressions import (
     BIT_AND,
     BIT_OR,
@@ -370,6 +370,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     # What the rules in `attndsl.backends.pytorch.rules` make of several of these.
     attention.Sdpa: attention.lower_sdpa,
     attention.MaskedBias: attention.lower_masked_bias,
+    blocks.BlockMask: blocks.lower_block_mask,
     convolution.Conv: convolution.lower_convolution,
     memories.WriteInPlace: movement.writing("scatter_"),
     special.Linear: special.lower_linear,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from attndsl import ops
 from attndsl.backends.pytorch import attention, convolution, recurrent_kernels
+from attndsl.backends.pytorch.blocks import BlockMask, block_mask, in_words, tensors
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.special import Embedding, GroupedLinear, Linear, Relu
-from attndsl.graph import FLOAT, Axis, Graph, Node, Type, Value
+from attndsl.graph import BOOL, FLOAT, Axis, Graph, Node, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
 from attndsl.ops.convolution import Sliding
 from attndsl.passes.algebra import Algebra
-from attndsl.passes.base import Miss, Refusal
+from attndsl.passes.base import Miss, Refusal, Rewrite, rewritten
 from attndsl.passes.expand import expanded
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, Match, Put, Rule, simple
@@ -200,6 +201,18 @@ def taken_apart(graph: Graph) -> list[Miss]:
     return [*found, *recurrent_kernels.misses(graph.body)]
 
 
+def attention_forms(graph: Graph) -> list[Rewrite]:
+    """How each attention of an optimised graph is computed that torch has a call for, and why so."""
+    algebra, found = Algebra(Rewriter(graph)), list[Rewrite]()
+    for node in graph.body.walk():
+        planned = _planned(algebra, node) if isinstance(node.op, ops.Attention) else ""
+        if not isinstance(planned, str):
+            mask = _in_blocks(algebra, node, planned)
+            said = f"in one call: {mask}" if isinstance(mask, str) else in_words(mask, algebra.sizes)
+            found.append(rewritten("attention", said, node))
+    return found
+
+
 def _attention(algebra: Algebra, node: Node) -> Found:
     """Torch's attention where it says the same, else its parts."""
     op = node.op
@@ -209,10 +222,38 @@ def _attention(algebra: Algebra, node: Node) -> Found:
         return expanded(node)
     where, bias, _ = op.extra(*node.inputs[3:])
     q, k, v = (_untransposed(algebra, value) for value in node.inputs[:3])
+    mask = _in_blocks(algebra, node, planned)
+    if isinstance(mask, BlockMask):
+        return _with_block_mask(planned, mask, (q, k, v), bias, node.output.type)
     if where is None or bias is None or planned.empty_rows or not planned.masked:
         extra = [value for value in (where if planned.masked else None, bias) if value is not None]
         return Put(planned, (q, k, v, *extra), inferred=False)
     return _with_masked_bias(planned, (q, k, v), where, bias, node.output.type)
+
+
+def _in_blocks(algebra: Algebra, node: Node, planned: attention.Sdpa) -> BlockMask | str:
+    """The mask of an attention by blocks of queries, or why it is taken whole."""
+    op = node.op
+    assert isinstance(op, ops.Attention)
+    where, _, _ = op.extra(*node.inputs[3:])
+    if where is None or not planned.masked:
+        return "torch's own causal form leaves out what is above the diagonal" if planned.causal else "there is no mask"
+    outer, heads = attention.heads(planned)
+    own = (*heads, planned.groups) if planned.groups else heads
+    return block_mask(where, algebra.producers, op, planned.queries, outer, own, algebra.sizes)
+
+
+def _with_block_mask(
+    planned: attention.Sdpa, mask: BlockMask, operands: tuple[Value, ...], bias: Value | None, type: Type
+) -> Match:
+    """The mask of each block is made where the mask was, and the attention is computed block by block."""
+
+    def rewrite(out: Builder) -> Value:
+        blocks = out.emit(mask, *tensors(mask.formula), type=Type(BOOL))
+        more = () if bias is None else (bias,)
+        return out.emit(replace(planned, blocks=True), *operands, blocks, *more, type=type)
+
+    return Match("attention in blocks", rewrite)
 
 
 LOWEST = -65504.0  # of float16, the narrowest dtype that a module may have

@@ -52,6 +52,11 @@ class WrittenFunction(Protocol):
         """A function of `attndsl.backends.pytorch.helpers`, to be written into the file."""
         ...
 
+    def define(self, name: str, arguments: str, doc: str, body: str) -> str:
+        """A function of the file's own, of one statement; what it is called. One that is there already is not written
+        again."""
+        ...
+
     def math(self) -> str:
         """The module `math`."""
         ...

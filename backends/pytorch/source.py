@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from attndsl.addresses import Box, Indices, intersection, loops_of
+from attndsl.backends.pytorch.blocks import BlockMask
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import DEFINED, FUNCTIONS, INITIALIZERS, LAYERS, called_by
@@ -73,6 +74,7 @@ class File:
         specialized = specialize(graph, self.taps, exact=exact)
         self.body = specialized.body
         self.wide = specialized.wide
+        self.blocks = {node.output for node in self.body.walk() if isinstance(node.op, BlockMask)}
         self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}
         self.tree = parameter_tree(graph)
         self.hosts: dict[Value, Node] = {}
@@ -83,6 +85,7 @@ class File:
         self.constants: dict[str, str] = {}
         self.tables: dict[str, tuple[int, ...]] = {}
         self.claimed: set[tuple[str, Box]] = set()
+        self.functions: dict[tuple[str, str, str], str] = {}
         self.classes: list[list[Line]] = []
         self.names = Names(IMPORTED | DEFINED)
         self.model = self.names.free(class_name(graph.name))
@@ -110,6 +113,12 @@ class File:
         self.helpers.add(name)
         self.uses_math = self.uses_math or "math." in FUNCTIONS[name]
         return name
+
+    def define(self, name: str, arguments: str, doc: str, body: str) -> str:
+        text = arguments, doc, body
+        if text not in self.functions:
+            self.functions[text] = self.names.free(name)
+        return self.functions[text]
 
     def math(self) -> str:
         self.uses_math = True
@@ -248,7 +257,8 @@ class File:
             else:
                 said = writer.read(value).text if value in outer else ""
                 name = inner.fresh(said if said.isidentifier() else inner.wish(value, None))
-            inner.arguments.append(WrittenArgument(name, value.type, wide=value in self.wide))
+            wide, blocks = value in self.wide, value in self.blocks
+            inner.arguments.append(WrittenArgument(name, value.type, wide=wide, blocks=blocks))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
         return inner
@@ -271,7 +281,7 @@ class File:
         assert body is not None
         assignments = self.layers.assignments(body, f"{path}.*.", (*inner.around(path), rounds))
         everywhere = range(any_op(node).count.value(self.graph.sizes))
-        arguments = ", ".join(f"{v.name}: {'int' if v.host else 'Tensor'}" for v in (*inner.arguments, *extra))
+        arguments = ", ".join(f"{v.name}: {v.kind}" for v in (*inner.arguments, *extra))
         result = (
             "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
         )
@@ -294,6 +304,7 @@ class File:
         functions = [n for n in (*(n for n in FUNCTIONS if n not in INITIALIZERS), *INITIALIZERS) if n in self.helpers]
         sections += [_lines(FUNCTIONS[name]) for name in functions]
         sections += [_lines(LAYERS[kind]) for kind in LAYERS if kind in self.kinds_used]
+        sections += [_defined(name, *text) for text, name in self.functions.items()]
         sections += [*self.classes, model.lines]
         text = "\n".join(line.text for section in sections for line in section)
         lines = [*self._docstring(), Line("from __future__ import annotations"), Line("")]
@@ -342,6 +353,12 @@ def _init(assignments: Iterable[str], arguments: Sequence[str] = ()) -> list[Lin
     for text in assignments:
         lines += [Line(line) for line in wrapped(text, 2)]
     return lines
+
+
+def _defined(name: str, arguments: str, doc: str, body: str) -> list[Line]:
+    said = _filled(f'"""{doc}"""'.split(" "), WIDTH - 4)
+    texts = [*wrapped(f"def {name}{arguments}:", 0), *("    " + text for text in said), *wrapped(body, 1)]
+    return [Line(text) for text in texts]
 
 
 def _lines(text: str) -> list[Line]:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from attndsl.backends.pytorch.attention import MaskedBias
+from attndsl.backends.pytorch.blocks import BlockMask
 from attndsl.backends.pytorch.calls import Layer, call_layers
 from attndsl.backends.pytorch.memories import in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
@@ -40,7 +41,7 @@ def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = Fals
         graph = replace(graph, body=with_kernels(graph.body, taps))
     rewriter = Rewriter(graph, kept=taps)
     apply(rewriter, RULES)
-    hoist(rewriter, (MaskedBias,))
+    hoist(rewriter, (MaskedBias, BlockMask))
     drop_dead(rewriter)
     layers = call_layers(rewriter)
     rewritten = rewriter.finish(named=False)

@@ -42,6 +42,9 @@ class _Anywhere:
     def helper(self, name: str) -> str:
         return name
 
+    def define(self, name: str, arguments: str, doc: str, body: str) -> str:
+        return f"{name}{arguments} {body}"
+
     def math(self) -> str:
         return "math"
 

@@ -1,0 +1,70 @@
+"""The functions for attention in blocks that a written file may need."""
+
+from __future__ import annotations
+
+BLOCK = 256  # queries or keys: with more, more is computed that need not be; with fewer, calls cost more than products
+
+BLOCK_FUNCTIONS: dict[str, str] = {
+    "block_mask": f'''
+def block_mask(
+    seen, near, shape, *data: Tensor, stride: int = 1, by_data: bool = False, size: int = {BLOCK}, device=None
+) -> tuple:
+    """The mask `seen`, of `shape` [batch, heads, queries, keys], in blocks of neighbours: for each block of
+    queries, which blocks of keys it sees, and the mask between them. `near` has ranges that hold all keys that
+    the queries from one to another see. Where a query sees every n-th key alone (`stride`), neighbours are n
+    apart. In front are the orders of queries and keys, if they have one, and how many keys each block has. With
+    `by_data`, blocks in which nothing is seen are left out.
+    """
+    batch, heads, queries, keys = shape
+    b = torch.arange(batch, device=device)[:, None, None, None]
+    h = torch.arange(heads, device=device)[:, None, None]
+    q, k = torch.arange(queries, device=device), torch.arange(keys, device=device)
+    if queries <= size:
+        return None, None, [keys], [([0], seen(*data, b, h, q[:, None], k))]
+    stride = stride if queries >= size * stride else 1  # else a block would have fewer queries than is worth it
+    orders = [torch.cat([x[start::stride] for start in range(stride)]) if stride > 1 else None for x in (q, k)]
+    lengths, blocks, step = [], [], size * stride
+    for start in range(stride):
+        places = k[start::stride].split(size)
+        for low in range(start, queries, step):
+            spans = [
+                range(max(span.start - start, 0), min(span.stop, keys) - start)
+                for span in near(low, min(low + step, queries) - 1, keys)
+            ]
+            found = {{n for span in spans if span for n in range(span[0] // step, span[-1] // step + 1)}}
+            numbers = sorted(found) or [0]
+            rows = q[low : low + step : stride, None]
+            mask = seen(*data, b, h, rows, torch.cat([places[n] for n in numbers]))
+            if by_data and not torch.compiler.is_compiling():
+                parts = mask.split([len(places[n]) for n in numbers], -1)
+                kept = [i for i, part in enumerate(parts) if part.any()] or [0]
+                numbers, mask = [numbers[i] for i in kept], torch.cat([parts[i] for i in kept], -1)
+            blocks.append(([len(lengths) + n for n in numbers], mask))
+        lengths += map(len, places)
+    return *orders, lengths, blocks
+''',
+    "attend_in_blocks": '''
+def attend_in_blocks(
+    attention, q: Tensor, k: Tensor, v: Tensor, mask: tuple, bias: Tensor | None = None, **options
+) -> Tensor:
+    """`attention` for one block of queries after the other (`block_mask`), each with the keys that it sees."""
+    order, key_order, lengths, blocks = mask
+    rows = [seen.shape[-2] for _, seen in blocks]
+    if bias is not None:
+        bias = bias.expand(*bias.shape[:-2], q.shape[-2], k.shape[-2])
+    if order is not None:
+        q, k, v = q[..., order, :], k[..., key_order, :], v[..., key_order, :]
+        bias = None if bias is None else bias[..., order, :][..., key_order]
+    biases = [None] * len(rows) if bias is None else bias.split(rows, -2)
+    k, v = k.split(lengths, -2), v.split(lengths, -2)
+    parts = []
+    for queries, (near, seen), row in zip(q.split(rows, -2), blocks, biases):
+        keys, values = (torch.cat([x[n] for n in near], -2) for x in (k, v))
+        if row is not None:
+            row = row.split(lengths, -1)
+            options["bias"] = torch.cat([row[n] for n in near], -1)
+        parts.append(attention(queries, keys, values, seen, **options))
+    y = torch.cat(parts, -2)
+    return y if order is None else y[..., order.argsort(), :]
+''',
+}
