@@ -217,6 +217,17 @@ def add_dtype(parser: Parser, meaning: str) -> None:
     parser.add_argument("--dtype", choices=tuple(known), default="float32", help=meaning)
 
 
+def add_weights_as(parser: Parser) -> None:
+    from attndsl.running.weights_as import WEIGHTS_AS
+
+    parser.add_argument(
+        "--weights-as",
+        choices=WEIGHTS_AS,
+        help="keep the matrices in fewer bits, which is faster where a token is made at a time: bfloat16 rounds, int8 "
+        "has a scale for each channel (default: float32)",
+    )
+
+
 def add_weights(parser: Parser) -> None:
     parser.add_argument(
         "--weights",

@@ -22,6 +22,7 @@ from attndsl.cli.arguments import (
     add_spec,
     add_warnings,
     add_weights,
+    add_weights_as,
     path,
 )
 from attndsl.lazy import Array, np
@@ -36,6 +37,7 @@ def configure(parser: Parser) -> None:
     )
     add_sizes(parser, "sizes of the example inputs, where --inputs is not given")
     add_weights(parser)
+    add_weights_as(parser)
     add_output(parser, "write the outputs to this .npz file")
     parser.add_argument("--state-in", metavar="FILE", type=path, help="begin with the states in this file")
     parser.add_argument("--state-out", metavar="FILE", type=path, help="write the states to this file (safetensors)")
@@ -65,7 +67,14 @@ def run(args: Any) -> int:
     # Before parameters are drawn, which may take a while.
     inputs = read_inputs(file, graph) if file else example_inputs(graph, args.sizes or None, seed=args.seed)
     backend = backends.chosen(args.backend)
-    program = backend.program(graph, dtype=args.dtype, device=args.device, parameters=weights, seed=args.seed)
+    program = backend.program(
+        graph,
+        dtype=args.dtype,
+        device=args.device,
+        parameters=weights,
+        seed=args.seed,
+        weights_as=args.weights_as,
+    )
     states = None
     if args.state_in or args.state_out:
         from attndsl.running.state_files import read_states, write_states

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, add_settings, path
+from attndsl.cli.arguments import Parser, Usage, add_settings, add_weights_as, path
 
 if TYPE_CHECKING:
     from attndsl.generation import Run
@@ -22,6 +22,7 @@ def add_model(parser: Parser) -> None:
         help="a published folder with weights, config.json and tokenizer.json; RUN is the name of its spec then: bert",
     )
     add_settings(parser, "change a hyperparameter that the weights do not depend on (may be repeated)")
+    add_weights_as(parser)
 
 
 def add_examples(parser: Parser, *, several: bool = True) -> None:
@@ -50,14 +51,15 @@ def add_examples(parser: Parser, *, several: bool = True) -> None:
 def open_model(args: Any) -> Run:
     """The run, or the spec with published weights that stands in for one."""
     from attndsl.generation import load_run
+    from attndsl.records import replace
 
     if args.weights is None:
-        return load_run(args.run, args.settings)
+        return replace(load_run(args.run, args.settings), weights_as=args.weights_as)
     if Path(args.run).is_dir():
         raise Usage(f"`{args.run}` is a folder, and with --weights RUN is the name of a spec", "for example `bert`")
     from attndsl.generation.published import open_published
 
-    return open_published(args.run, args.weights, args.settings)
+    return replace(open_published(args.run, args.weights, args.settings), weights_as=args.weights_as)
 
 
 def examples_of(run: Run, args: Any) -> list[Any]:

@@ -138,12 +138,17 @@ class Backend:
         parameters: Mapping[str, Array] | None = None,
         seed: int = 0,
         compile: bool = False,
+        weights_as: str | None = None,
     ) -> Program:
         """A program of `graph` (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`;
-        without a `device` it is the best there is. Raises E0806 (parameters that do not fit into memory), E0807
-        (parameters of another model), E0810 to E0812 (see `require`)."""
+        without a `device` it is the best there is; with `weights_as` its matrices are kept in fewer
+        bits (`attndsl.running.weights_as`). Raises E0806 (parameters that do not fit into memory), E0807 (parameters of
+        another model), E0810 to E0812 (see `require`)."""
         place = self.require(dtype=dtype, device=device, compile=compile)
-        return self.make_program(graph, dtype=dtype, device=place, parameters=parameters, seed=seed, compile=compile)
+        program = self.make_program(graph, dtype=dtype, device=place, parameters=parameters, seed=seed, compile=compile)
+        if weights_as is not None:
+            program.store(weights_as)
+        return program
 
     def trainer(
         self,

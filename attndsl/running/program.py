@@ -42,6 +42,11 @@ class Program(Protocol):
         """Replace all parameters; the addresses and shapes must be exactly the graph's (checked before any is set)."""
         ...
 
+    def store(self, kind: str) -> None:
+        """Keep the matrices as `kind`, one of `attndsl.running.weights_as.WEIGHTS_AS`, and compute with them as they
+        are rounded then, from here on."""
+        ...
+
     def run(
         self,
         inputs: Mapping[str, Array],

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer."""
+    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer. With `weights_as`
+    programs keep the matrices in fewer bits (`attndsl.running.weights_as`)."""
 
     folder: Path
     graph: Graph
@@ -39,12 +40,13 @@ class Run:
     recipe: Recipe
     step: int
     facts: Mapping[str, Any]
+    weights_as: str | None = None
 
     def program(self, backend: str | None = None, device: str | None = None, graph: Graph | None = None) -> Program:
         """The model with the run's weights, or another `graph` of its parameters, on the backend that it was trained
         with unless said otherwise (the default where that is not installed). Raises E0723, E0810, E0811."""
         chosen = backends.find(backend) if backend is not None else backends.usable(self.facts.get("backend"))
-        return chosen.program(graph or self.graph, device=device, parameters=self.weights)
+        return chosen.program(graph or self.graph, device=device, parameters=self.weights, weights_as=self.weights_as)
 
 
 def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) -> Run:

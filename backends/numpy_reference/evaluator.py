@@ -18,7 +18,7 @@ from attndsl.backends.numpy_reference.dump import Watch
 from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, plan, taken
 from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Label, error
-from attndsl.graph import FLOAT, Graph, Node, Type, Value
+from attndsl.graph import FLOAT, FLOAT32, Graph, Node, Type, Value
 from attndsl.ops.base import Call
 from attndsl.ops.control import OneOf, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
@@ -30,6 +30,7 @@ from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import in_use, kept, slot_places
 from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
+from attndsl.running.weights_as import matrices, require_known, rounded
 
 Array = np.ndarray[Any, Any]
 Entry = tuple[Array, "int | None"]  # a value's array, and its slot on the tape where a gradient may flow through it
@@ -52,6 +53,7 @@ class NumpyProgram:
         self.graph = graph
         self.dtype = dtype
         self.arrays: dict[str, Array] = {}  # the parameters by address
+        self.weights_as = FLOAT32
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plans: dict[object, Plan] = {}
         if parameters is None:
@@ -73,7 +75,15 @@ class NumpyProgram:
         addresses = (address for info in self.graph.parameters for address in info.addresses())
         with np.errstate(over="ignore"):  # what is too large is infinite, as everywhere
             self.arrays = {address: np.array(arrays[address], self.dtype) for address in addresses}
+        self.store(self.weights_as)
         self.shared = shared_stacks(self.graph, arrays)
+
+    def store(self, kind: str) -> None:
+        """Round the matrices to what `kind` holds (`attndsl.running.weights_as`). Raises E0812 for another kind."""
+        require_known(kind)
+        self.weights_as = kind
+        for address, axes in matrices(self.graph).items() if kind != FLOAT32 else ():
+            self.arrays[address][...] = rounded(self.arrays[address], axes, kind)
 
     # ------------------------------------------------------------ running
 

@@ -17,6 +17,7 @@ from attndsl.backends.pytorch.compiling import compiled
 from attndsl.backends.pytorch.kernels import measured
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
+from attndsl.backends.pytorch.stored import Matrix, stored
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
@@ -29,6 +30,7 @@ from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import in_use, kept
 from attndsl.running.states import empty_stacks, shared_stacks, with_states
+from attndsl.running.weights_as import matrices, require_known, rounded
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -69,6 +71,8 @@ class TorchProgram:
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self.stacks = Stacks(graph)
+        self.weights_as = FLOAT32
+        self._stored: dict[str, Matrix] = {}  # the matrices that are kept in fewer bits, by address
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
@@ -89,16 +93,42 @@ class TorchProgram:
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by address, in the graph's order."""
-        named = dict(self.module.named_parameters())
+        named = {**dict(self.module.named_parameters()), **self._stored}
         return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
-        changes nothing then. Values are copied into the module's own memory: what a file is mapped to may lie so that
-        torch's sums come out with other last bits."""
+        """Replace all parameters, kept as they were (`store`); raises E0807 with every address that is missing, unknown
+        or of another shape, and changes nothing then. Values are copied into the module's own memory: what a file is
+        mapped to may lie so that torch's sums come out with other last bits."""
         check_parameters(arrays, self.graph)
+        for address in self._stored:
+            _put(self.module, address, torch.nn.Parameter(torch.empty(arrays[address].shape, device=self.device)))
+        self._stored = {}
         self._set((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
+        self.store(self.weights_as)
         self.shared = shared_stacks(self.graph, arrays)
+
+    def store(self, kind: str) -> None:
+        """Keep the matrices as `kind` (`attndsl.running.weights_as`), and compute with them as they are kept then: for
+        use, since no gradient leads to them. A program in another dtype than float32, or compiled, rounds them and
+        keeps them as it did. Raises E0812 for another kind."""
+        require_known(kind)
+        self.weights_as = kind
+        if kind == FLOAT32:
+            return
+        summed = matrices(self.graph)
+        small = self.torch_dtype == torch.float32 and not self._compile
+        named = dict(self.module.named_parameters())
+        for address, axes in summed.items():
+            array = to_array(named[address])
+            matrix = stored(kind, array, axes, self.device) if small else None
+            if matrix is not None:
+                self._stored[address] = matrix
+                _put(self.module, address, matrix)
+            else:
+                with torch.no_grad():
+                    named[address].copy_(to_tensor(rounded(array, axes, kind), shared=True))
+        self._plain, self._watched = None, {}
 
     def _set(self, pairs: Any) -> None:
         named = dict(self.module.named_parameters())
@@ -183,6 +213,8 @@ class TorchProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        if self._stored:
+            raise error("E0812", f"no gradient leads to weights that are kept as `{self.weights_as}`")
         inputs = {**self.shared, **inputs}
         names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         given = self.tensors(inputs)
@@ -267,7 +299,7 @@ class TorchProgram:
         """A module of this class, whose parameters are this program's."""
         with torch.device("meta"):
             module = kind()
-        _share(self.module, module)
+        _share({**dict(self.module.named_parameters()), **self._stored}, module)
         return module
 
     def _forward(
@@ -353,13 +385,23 @@ def _execute(written: WrittenFile, title: str, device: torch.device) -> dict[str
     return namespace
 
 
-def _share(origin: Any, module: Any) -> None:
-    """Give `module`, whose parameters have the same names, the parameters of `origin`."""
-    for address, value in origin.named_parameters():
-        path, _, name = address.rpartition(".")
-        holder = module
-        for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
-            holder = holder._modules[step]
+def _share(parameters: Mapping[str, Any], module: Any) -> None:
+    """Give `module` these parameters, by their addresses."""
+    for address, value in parameters.items():
+        _put(module, address, value)
+
+
+def _put(module: Any, address: str, value: Any) -> None:
+    """Let a parameter of a module be this: an `nn.Parameter`, or a matrix that is kept in fewer bits."""
+    path, _, name = address.rpartition(".")
+    holder = module
+    for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
+        holder = holder._modules[step]
+    holder.__dict__.pop(name, None)
+    if isinstance(value, Matrix):
+        holder._parameters.pop(name, None)
+        holder.__dict__[name] = value
+    else:
         holder._parameters[name] = value
 
 
