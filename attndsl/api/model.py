@@ -225,16 +225,19 @@ class Model:
         device: str | None = None,
         seed: int = 0,
         compile: bool = False,
+        weights_as: str | None = None,
     ) -> Program:
         """The model on a backend, by its name (`attndsl.running.backends`; the best that is installed where none is
         named): NumPy arrays go in and come out, checked against the spec (`attndsl.running.program.Program`). Without a
-        `device` it computes on the best that the backend has here. `weights` and the rest as in `torch`."""
+        `device` it computes on the best that the backend has here. `weights` and the rest as in `torch`; with
+        `weights_as`, `"bfloat16"` or `"int8"`, its matrices are kept in fewer bits."""
         chosen = backends.chosen(backend)
         place = chosen.require(dtype=dtype_name(dtype), device=device, compile=compile)  # before the weights are read
         arrays = self._arrays(weights)
         return chosen.program(
-            self.graph, dtype=dtype_name(dtype), device=place, seed=seed, parameters=arrays, compile=compile
-        )
+            self.graph, dtype=dtype_name(dtype), device=place, seed=seed, parameters=arrays, compile=compile,
+            weights_as=weights_as,
+        )  # fmt: skip
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
         """The parameters by address; None where they are to be drawn."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.api.given import merged, python_warnings
 from attndsl.diagnostics import AttnError, Diagnostic, error
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 
 if TYPE_CHECKING:
     from attndsl.api.model import Model
@@ -147,6 +147,14 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         return f"<attndsl.TrainedModel {self.folder} · {self.graph.name} after {self.step:,} steps>"
+
+    def with_weights_as(self, kind: str) -> TrainedModel:
+        """The same model with its matrices kept in fewer bits, for all that it is used for: `"bfloat16"` rounds them,
+        `"int8"` has a scale for each channel, and a text is written faster so. Raises E0812 for another kind."""
+        from attndsl.running.weights_as import require_known
+
+        require_known(kind)
+        return TrainedModel(replace(self.run, weights_as=kind), self.outcome)
 
     # ------------------------------------------------------------ using it
 

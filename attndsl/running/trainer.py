@@ -81,6 +81,11 @@ class Trainer(Protocol):
         """Outputs of the model by name, with dropout off."""
         ...
 
+    def store(self, kind: str) -> None:
+        """Keep the matrices as `kind`, as a program does (`attndsl.running.program.Program.store`): for what is measured
+        from here on, since nothing can be trained so."""
+        ...
+
     def finite(self) -> bool:
         """Whether every number in the parameters is one."""
         ...

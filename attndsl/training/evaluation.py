@@ -11,6 +11,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.objectives.likelihood import with_cross_entropy
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.recipe import Recipe
+from attndsl.records import replace
 from attndsl.running import backends
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import open_record
@@ -32,10 +33,13 @@ def evaluate_run(
     backend: str | None = None,
     device: str | None = None,
     console: Console | None = None,
+    weights_as: str | None = None,
 ) -> tuple[Metric, ...]:
     """The metrics of the run's weights on the data that it held out; empty where these are too few. `settings` change
     hyperparameters that no parameter's shape depends on (how long a memory is) and keys of the recipe that say how it
     is measured (`length`, `batch`, `evaluate_batches`). `data` are the run's, where they came from Python.
+    With `weights_as` the matrices are kept in fewer bits (`attndsl.running.weights_as`), and each metric has beside it
+    what it is with those of float32.
 
     Raises E0732 and E0733 (no run, damaged), E0734 (other data, another tokenizer), E0807 (other parameters), and what
     checking the spec raises. Nothing is written.
@@ -57,4 +61,10 @@ def evaluate_run(
     place = chosen.require(device=device)
     trainer = trainer_at(scored, recipe, chosen, place, False, console, weights)
     session = Session(folder, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step)
-    return measure(session, evaluate(session))
+    metrics = measure(session, evaluate(session))
+    if weights_as is None:
+        return metrics
+    trainer.store(weights_as)
+    fewer = measure(session, evaluate(session))
+    against = "with float32 weights"
+    return tuple(replace(now, baseline=then.value, against=against) for now, then in zip(fewer, metrics, strict=True))

@@ -101,6 +101,9 @@ class NumpyTrainer:
         self.program.shared = dict(self.carried.shared)
         return self.program.run(batch, names)
 
+    def store(self, kind: str) -> None:
+        self.program.store(kind)
+
     def finite(self) -> bool:
         return all(bool(np.isfinite(value).all()) for value in self.values.values())
 

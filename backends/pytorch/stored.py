@@ -19,6 +19,7 @@ from attndsl.lazy import Array, np
 from attndsl.running.weights_as import BFLOAT16, INT8, int8
 
 FEW_ROWS = 32  # torch's kernel for int8 takes as long for two rows as twice for one: it is for few of them
+LANES = 16  # and reads so many numbers at once, with no rest
 
 
 class Matrix:
@@ -113,7 +114,7 @@ class Int8(Matrix):
         self.shape, self.values, self.scale = values.shape, values, scale.bfloat16()
 
     def product(self, rows: Tensor) -> Tensor:
-        if rows.shape[0] <= FEW_ROWS and rows.device.type == "cpu":
+        if rows.shape[0] <= FEW_ROWS and rows.shape[1] % LANES == 0 and rows.device.type == "cpu":
             return torch._weight_int8pack_mm(rows, self.values, self.scale)
         return F.linear(rows, self.values.bfloat16()) * self.scale
 

@@ -166,6 +166,9 @@ class TorchTrainer:
         self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
         return self.program.run(batch, names)
 
+    def store(self, kind: str) -> None:
+        self.program.store(kind)
+
     def finite(self) -> bool:
         flags = [value.isfinite().all() for value in self.values.values()]
         return not flags or bool(torch.stack(flags).all())  # together: one wait for the device

@@ -68,6 +68,15 @@ def test_settings_that_the_weights_do_not_depend_on(run: Path) -> None:
     assert attndsl.open_run(run, M=9).graph.hyperparameters["M"] == 9
 
 
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_what_fewer_bits_cost(run: Path, backend: str) -> None:
+    (loss, *_) = evaluate_run(run, backend=backend, weights_as="int8")
+    assert loss.against == "with float32 weights"
+    assert loss.baseline == pytest.approx(measured(run)["loss per token"], rel=1e-5)
+    assert loss.value is not None
+    assert 0 < abs(loss.value - loss.baseline) < 0.02 * loss.baseline
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "said"),
     [
