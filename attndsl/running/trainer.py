@@ -82,8 +82,8 @@ class Trainer(Protocol):
         ...
 
     def store(self, kind: str) -> None:
-        """Keep the matrices as `kind`, as a program does (`attndsl.running.program.Program.store`): for what is measured
-        from here on, since nothing can be trained so."""
+        """Keep the matrices as `kind`, as a program does (`attndsl.running.program.Program.store`): for what is
+        measured from here on, since nothing can be trained so."""
         ...
 
     def finite(self) -> bool:

@@ -4,14 +4,14 @@ What is meant is the same on every backend: a matrix is multiplied with as if it
 else stays as it is. `bfloat16` rounds to the nearest number of 8 bits of precision. `int8` takes a scale for each
 channel of the product's output, and whole multiples of it from -127 to 127: `w = scale * q` (symmetric, per channel;
 Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018). A
-number is off by half a scale at most, which is about 1/254 of the largest number of its channel; in bfloat16 by 1/256 of
-itself. Names and files of parameters do not change.
+number is off by half a scale, which is about 1/254 of the largest number of its channel; in bfloat16 by 1/256 of itself
+at most. Names and files of parameters do not change.
 """
 
 from __future__ import annotations
 
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.graph import FLOAT, FLOAT32, Axis, Graph, Node, Region, Value
+from attndsl.graph import FLOAT, FLOAT32, Axis, Graph, Region, Value
 from attndsl.lazy import Array, np
 from attndsl.ops import Dot, Take
 from attndsl.ops.generators import Parameter
@@ -51,23 +51,21 @@ def _products(region: Region, held: dict[Value, str], summed: dict[str, set[tupl
         elif isinstance(node.op, Take) and node.inputs[0] in held:
             held[node.output] = held[node.inputs[0]]  # one of several matrices, or rows of a table
         elif isinstance(node.op, (Dot, GroupedDot)):
-            for value in _factors(node):
+            for value in node.inputs[:2]:
                 if value in held:
                     summed.setdefault(held[value], set()).add(node.op.over)
         for inner in node.regions:
             _products(inner, held, summed)
 
 
-def _factors(node: Node) -> tuple[Value, ...]:
-    return node.inputs[:2]
-
-
 def int8(array: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
     """Whole numbers, and the scale of each channel, as a bfloat16 holds it: int8 of the same shape, and float32 with
-    axes of length 1 where the product sums. A channel of zeros has the scale 1."""
+    axes of length 1 where the product sums. A channel of zeros, or next to
+    zeros, has the scale 1."""
     array = np.asarray(array, np.float32)
     largest = np.abs(array).max(axis=summed, keepdims=True, initial=0)
-    scale = bfloat16(np.where(largest > 0, largest / 127, 1).astype(np.float32))
+    scale = bfloat16(largest / 127)
+    scale[scale == 0] = 1
     found: Array = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
     return found, scale
 

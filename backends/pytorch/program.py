@@ -93,8 +93,13 @@ class TorchProgram:
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by address, in the graph's order."""
-        named = {**dict(self.module.named_parameters()), **self._stored}
+        named = self._named()
         return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
+
+    def _named(self) -> dict[str, Any]:
+        """The parameters by address, those that are kept in fewer bits as copies in float32."""
+        named = dict(self.module.named_parameters())
+        return {**named, **{address: matrix.dense() for address, matrix in self._stored.items()}}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Replace all parameters, kept as they were (`store`); raises E0807 with every address that is missing, unknown
@@ -116,12 +121,17 @@ class TorchProgram:
         self.weights_as = kind
         if kind == FLOAT32:
             return
-        summed = matrices(self.graph)
-        small = self.torch_dtype == torch.float32 and not self._compile
-        named = dict(self.module.named_parameters())
+        summed, named = matrices(self.graph), dict(self.module.named_parameters())
+        small = {
+            address
+            for info in self.graph.parameters
+            if info.address in self.written.matrices and self.torch_dtype == torch.float32 and not self._compile
+            for address in info.addresses()
+            if not self.written.matrices[info.address] or summed.get(address) == (1,)  # rows lie together
+        }
         for address, axes in summed.items():
             array = to_array(named[address])
-            matrix = stored(kind, array, axes, self.device) if small else None
+            matrix = stored(kind, array, axes, self.device) if address in small else None
             if matrix is not None:
                 self._stored[address] = matrix
                 _put(self.module, address, matrix)
@@ -296,10 +306,12 @@ class TorchProgram:
         return self._plain
 
     def _sharing(self, kind: Any) -> Any:
-        """A module of this class, whose parameters are this program's."""
+        """A module of this class, whose parameters are this program's; of those that are kept in fewer bits, copies in
+        float32."""
         with torch.device("meta"):
             module = kind()
-        _share({**dict(self.module.named_parameters()), **self._stored}, module)
+        for address, value in self._named().items():
+            _put(module, address, value)
         return module
 
     def _forward(
@@ -385,14 +397,8 @@ def _execute(written: WrittenFile, title: str, device: torch.device) -> dict[str
     return namespace
 
 
-def _share(parameters: Mapping[str, Any], module: Any) -> None:
-    """Give `module` these parameters, by their addresses."""
-    for address, value in parameters.items():
-        _put(module, address, value)
-
-
 def _put(module: Any, address: str, value: Any) -> None:
-    """Let a parameter of a module be this: an `nn.Parameter`, or a matrix that is kept in fewer bits."""
+    """Let a parameter of a module be this: a tensor, or a matrix that is kept in fewer bits."""
     path, _, name = address.rpartition(".")
     holder = module
     for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
@@ -402,7 +408,7 @@ def _put(module: Any, address: str, value: Any) -> None:
         holder._parameters.pop(name, None)
         holder.__dict__[name] = value
     else:
-        holder._parameters[name] = value
+        holder._parameters[name] = value if isinstance(value, torch.nn.Parameter) else torch.nn.Parameter(value)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -19,11 +19,13 @@ from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter
 from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
 from attndsl.backends.pytorch.recurrent_kernels import turned_parameters
 from attndsl.backends.pytorch.site import Site
+from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear
 from attndsl.backends.pytorch.specialize import any_op, specialize
 from attndsl.backends.pytorch.taps import tapped_values
 from attndsl.backends.pytorch.variables import Variables
 from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
-from attndsl.ops import Repeat
+from attndsl.ops import Op, Repeat
+from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 from attndsl.values import shown_setting
@@ -32,7 +34,9 @@ from attndsl.values import shown_setting
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenFile:
     """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
-    `outputs`, the node behind each line, and the values that are recorded, with the names under which they are."""
+    `outputs`, the node behind each line, the values that are recorded, with the names under which they are, and the
+    `matrices`: the addresses of parameters that are read by products with rows alone, or by lookups of rows too (then
+    True)."""
 
     source: str
     model: str
@@ -40,6 +44,7 @@ class WrittenFile:
     selectable: bool
     nodes: dict[int, Node]
     taps: dict[Value, str]
+    matrices: dict[str, bool]
 
 
 def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
@@ -323,7 +328,26 @@ class File:
             lines += [Line(""), Line(""), *section]
         nodes = {i: line.node for i, line in enumerate(lines, 1) if line.node is not None}
         source = "\n".join(line.text for line in lines) + "\n"
-        return WrittenFile(source, self.model, model.arguments, model.selectable, nodes, self.taps)
+        return WrittenFile(source, self.model, model.arguments, model.selectable, nodes, self.taps, self._matrices())
+
+    def _matrices(self) -> dict[str, bool]:
+        """What `WrittenFile` says of them."""
+        read: dict[str, set[type[Op]]] = {}
+        held: dict[Value, str] = {}
+        for node in self.body.walk():
+            match node.op:
+                case Parameter(address):
+                    held[node.output] = address
+                case LayerCall(path, "Linear"):
+                    read.setdefault(f"{path}.weight", set()).add(Linear)
+                case LayerCall(path, "Embedding"):
+                    read.setdefault(f"{path}.table", set()).add(Embedding)
+            for place, value in enumerate(node.inputs):
+                if value in held:
+                    expected = isinstance(node.op, Linear) and place == 1 and node.output not in self.wide
+                    looked_up = isinstance(node.op, Embedding) and place == 0
+                    read.setdefault(held[value], set()).add(type(node.op) if expected or looked_up else Op)
+        return {address: Embedding in by for address, by in read.items() if Linear in by and Op not in by}
 
     def _docstring(self) -> list[Line]:
         graph = self.graph
