@@ -10,6 +10,7 @@ nobody keeps a list of names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from attndsl.lazy import Array
@@ -127,6 +128,7 @@ class Op:
     fails: ClassVar[bool] = False  # raises an error for some ints (E0801, E0805): is computed only where a spec asks
 
     # How it runs.
+    by_rows: ClassVar[bool] = False  # along each axis but `over`, a part of the result needs that part of the operands
     differentiable: ClassVar[bool] = True
     keeps: ClassVar[tuple[int, ...] | None] = None  # what the gradient reads (see `kept`); None: everything
     view: ClassVar[bool] = False  # the result shares the first operand's memory
@@ -155,6 +157,15 @@ class Op:
     def mirrored(self) -> Op | None:
         """The op that gives the same with its two operands exchanged, if there is one."""
         return self if self.commutative else None
+
+    def rows(self, output: Type, *, training: bool) -> tuple[Axis, ...]:
+        """The first axes of the result along which each part is computed by itself: for that part of the operands
+        `evaluate` gives that part of the result, and `gradient` the same part of what it gives for an operand that has
+        these axes, and a summand of what it gives for another."""
+        alone = self.pointwise or self.by_rows
+        if not alone or (self.fails and not output.is_float):  # an error looks at all elements
+            return ()
+        return tuple(takewhile(lambda axis: axis not in self.goes_over, output.axes))
 
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         """The places of the operands that the gradient reads, and `OUTPUT` if it reads the result, where it is asked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
 from attndsl.lazy import Array, np
 from attndsl.ops import rules
@@ -16,10 +17,6 @@ from attndsl.ops.reductions import Mean, Softmax
 from attndsl.records import dataclass, replace
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type, widest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 _GELU = math.sqrt(2 / math.pi)
 _ROOT_2 = math.sqrt(2)
@@ -46,19 +43,11 @@ class Fused(Op):
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         """That of the decomposition."""
-        return self._run(call, arrays)[1].array
+        return _Run(self, call, arrays).forward()
 
     def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
         """That of the decomposition, which is computed once more up to its last step."""
-        runner, result, operands = self._run(call, arrays)
-        result.known = output
-        runner.backward(result, upstream)
-        return tuple(operand.gradient for operand in operands)
-
-    def _run(self, call: Call, arrays: tuple[Array, ...]) -> tuple[_Runner, _Made, list[_Made]]:
-        runner = _Runner(call)
-        operands = [_Made(call.inputs[i], call.needs(i), known=array) for i, array in enumerate(arrays)]
-        return runner, self.expand(runner, *operands), operands
+        return _Run(self, call, arrays).backward(upstream, output)
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Those of the decomposition."""
@@ -67,53 +56,87 @@ class Fused(Op):
         return counter.flops
 
 
-@dataclass(eq=False, slots=True)
-class _Made:
-    """A value while a decomposition runs, and the gradient that has come back to it."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An op of a decomposition. Values have numbers, first the operands, then the results in order: it reads those in
+    `reads`, and `dead` are read by no later one."""
 
-    type: Type
-    needed: bool  # whether a gradient is asked for
-    made: Callable[[], Array] | None = None  # what computes it, where it is not `known` yet
-    known: Array | None = None
-    gradient: Array | None = None
-
-    @property
-    def array(self) -> Array:
-        if self.known is None:
-            assert self.made is not None
-            self.known = self.made()
-        return self.known
+    op: Op
+    reads: tuple[int, ...]
+    types: tuple[Type, ...]
+    output: Type
+    dead: tuple[int, ...] = ()
 
 
-class _Runner:
-    """Applies ops to arrays, each when somebody reads its result, and remembers them for the way back."""
+class _Recorder:
+    """Writes down what is applied to values that are numbers."""
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.steps: list[tuple[Op, Call, tuple[_Made, ...], _Made]] = []
+    def __init__(self, types: tuple[Type, ...]) -> None:
+        self.types = list(types)
+        self.steps: list[_Step] = []
 
-    def emit(self, op: Op, *inputs: _Made) -> _Made:
-        types = tuple([value.type for value in inputs])
-        output, needed = op.infer(*types), tuple([value.needed for value in inputs])
-        call = replace(self.call, inputs=types, output=output, needed=needed)
-        made = _Made(
-            output,
-            op.differentiable and output.is_float and any(needed),
-            lambda: np.asarray(op.evaluate(call, *(value.array for value in inputs))),
-        )
-        self.steps.append((op, call, inputs, made))
-        return made
+    def emit(self, op: Op, *inputs: int) -> int:
+        types = tuple([self.types[i] for i in inputs])
+        self.steps.append(_Step(op, inputs, types, op.infer(*types)))
+        self.types.append(self.steps[-1].output)
+        return len(self.types) - 1
 
-    def backward(self, result: _Made, upstream: Array) -> None:
-        """Hand the gradient of `result` on to all that it was made of."""
-        result.gradient = upstream
-        for op, call, inputs, made in reversed(self.steps):
-            if made.gradient is None or not made.needed:
+
+@lru_cache(maxsize=1024)
+def _steps(op: Fused, types: tuple[Type, ...]) -> tuple[_Step, ...]:
+    """The decomposition of `op` for operands of these types. Its last step gives the result."""
+    recorder = _Recorder(types)
+    result = op.expand(recorder, *range(len(types)))
+    assert result == len(recorder.types) - 1
+    seen: set[int] = set()
+    steps: list[_Step] = []
+    for step in reversed(recorder.steps):
+        steps.append(replace(step, dead=tuple(set(step.reads) - seen)))
+        seen.update(step.reads)
+    return tuple(reversed(steps))
+
+
+class _Run:
+    """A decomposition at work on arrays."""
+
+    def __init__(self, op: Fused, call: Call, arrays: tuple[Array, ...]) -> None:
+        self.call, self.count = call, len(arrays)
+        self.steps = tuple(enumerate(_steps(op, call.inputs), self.count))  # by the number of what each gives
+        self.values: dict[int, Array] = dict(enumerate(arrays))
+
+    def forward(self) -> Array:
+        """The result. What no later step reads is forgotten on the way."""
+        for number, step in self.steps:
+            self.take(number, step)
+            for i in step.dead:
+                del self.values[i]
+        return self.values[self.steps[-1][0]]
+
+    def take(self, number: int, step: _Step) -> None:
+        call = replace(self.call, inputs=step.types, output=step.output, needed=())
+        self.values[number] = np.asarray(step.op.evaluate(call, *[self.values[i] for i in step.reads]))
+
+    def backward(self, upstream: Array, output: Array) -> tuple[Array | None, ...]:
+        """The gradients of the operands, given that of the result and the result."""
+        needed = [self.call.needs(i) for i in range(self.count)]
+        for _, step in self.steps:
+            needed.append(step.op.differentiable and step.output.is_float and any(needed[i] for i in step.reads))
+        for number, step in self.steps[:-1]:
+            self.take(number, step)
+        last, _ = self.steps[-1]
+        self.values[last] = output
+        gradients = {last: upstream}
+        for number, step in reversed(self.steps):
+            found, result = gradients.pop(number, None), self.values.pop(number)
+            if found is None or not needed[number]:
                 continue
-            shares = op.gradient(call, made.gradient, made.array, *(value.array for value in inputs))
-            for value, share in zip(inputs, shares, strict=True):
-                if share is not None and value.needed:
-                    value.gradient = share if value.gradient is None else value.gradient + share
+            asked = tuple([needed[i] for i in step.reads])
+            call = replace(self.call, inputs=step.types, output=step.output, needed=asked)
+            shares = step.op.gradient(call, found, result, *[self.values[i] for i in step.reads])
+            for i, share in zip(step.reads, shares, strict=True):
+                if share is not None and needed[i]:
+                    gradients[i] = gradients[i] + share if i in gradients else share
+        return tuple([gradients.get(i) for i in range(self.count)])
 
 
 class _Counter:
@@ -247,6 +270,7 @@ class LayerNorm(Fused):
     name = "layer_norm"
     operands = ("x", "scale?", "shift?")
     keeps = (0, 1)
+    by_rows = True
     role = "norm"
     over: tuple[Axis, ...]
     eps: float
@@ -280,6 +304,7 @@ class RMSNorm(Fused):
     name = "rms_norm"
     operands = ("x", "scale?")
     keeps = (0, 1)
+    by_rows = True
     role = "norm"
     over: tuple[Axis, ...]
     eps: float
@@ -303,6 +328,7 @@ class Gelu(Fused):
     name = "gelu"
     operands = ("x",)
     keeps = (0,)
+    by_rows = True
     role = "activation"
     approximate: bool = False
 
@@ -333,6 +359,7 @@ class Silu(Fused):
     name = "silu"
     operands = ("x",)
     keeps = (0,)
+    by_rows = True
     role = "activation"
 
     def infer(self, x: Type) -> Type:

@@ -186,6 +186,10 @@ class Dropout(Op):
     site: str
     shared: tuple[Axis, ...] = ()
 
+    def rows(self, output: Type, *, training: bool) -> tuple[Axis, ...]:
+        """All of them where nothing is drawn."""
+        return () if training else output.axes
+
     def infer(self, x: Type, *rate: Type) -> Type:
         rules.number(x, 0, self.name)
         rules.has(x, self.shared, 0, self.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import collect, places, spread
@@ -28,6 +30,9 @@ class Rename(Moved):
     name = "rename"
     old: Axis
     new: Axis
+
+    def rows(self, output: Type, *, training: bool) -> tuple[Axis, ...]:
+        return tuple(takewhile(lambda axis: axis != self.new, output.axes))
 
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.old,), 0, self.name)

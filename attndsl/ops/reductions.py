@@ -20,6 +20,7 @@ P = TypeVar("P")  # values of a graph, types, or arrays with theirs
 class Reduction(Single):
     """Combines all elements along the axes `over`, which the result lacks."""
 
+    by_rows = True
     called = True
     over: tuple[Axis, ...]
 
@@ -213,6 +214,7 @@ class Softmax(Op):
     which a NaN or +inf counts is NaN wherever it counts."""
 
     name = "softmax"
+    by_rows = True
     operands = ("x", "where?", "sink?")
     role = "activation"
     noun = "weights"
@@ -279,6 +281,7 @@ class LogSoftmax(Single):
 
     name = "log_softmax"
     called = True
+    by_rows = True
     keeps = (OUTPUT,)
     over: tuple[Axis, ...]
 
@@ -310,6 +313,7 @@ class LogSumExp(Single):
 
     name = "logsumexp"
     called = True
+    by_rows = True
     keeps = (0, OUTPUT)
     over: tuple[Axis, ...]
 

@@ -6,6 +6,7 @@ runs here obeys the language's rules for shapes and dtypes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,12 +15,13 @@ import numpy as np
 
 from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.backend import BACKEND
+from attndsl.backends.numpy_reference.blocks import Block, at, blocks, evaluate, for_each, gradient, hollow
 from attndsl.backends.numpy_reference.dump import Watch
-from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, plan, taken
+from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, Step, plan, taken
 from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import FLOAT, FLOAT32, Graph, Node, Type, Value
-from attndsl.ops.base import Call
+from attndsl.ops.base import OUTPUT, Call
 from attndsl.ops.control import OneOf, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
 from attndsl.records import dataclass, field, replace
@@ -265,20 +267,62 @@ class _Execution:
         """Run a plan, and give its results. `values` holds what it reads, and is used up."""
         self.see(plan.region.parameters, values)
         for step in plan.steps:
-            node = step.node
-            try:
-                if isinstance(node.op, Repeat | Scan):
-                    self.loop(node.op, step, values)
-                elif isinstance(node.op, OneOf):
-                    values[node.output] = values[taken(node.op, node, self.missing, self.call.training)]
-                else:
-                    values[node.output] = self.apply(node, [values[value] for value in node.inputs])
-            except AttnError as problem:
-                raise _placed(problem, node) from None
-            self.see(node.outputs, values)
-            for value in step.dead:
-                values.pop(value, None)  # a stack that nothing reads is not made
+            if step.rows and self.tape is None and len(pieces := self.blocks(step)) > 1:
+                self.chain(step, pieces, values)
+                continue
+            for planned in step.nodes:
+                self.node(planned, values)
+                for value in planned.dead:
+                    values.pop(value, None)  # a stack that nothing reads is not made
         return [values[value] for value in plan.results]
+
+    def node(self, planned: PlannedNode, values: dict[Value, Entry]) -> None:
+        """Run one node, and set its outputs in `values`."""
+        node = planned.node
+        try:
+            if isinstance(node.op, Repeat | Scan):
+                self.loop(node.op, planned, values)
+            elif isinstance(node.op, OneOf):
+                values[node.output] = values[taken(node.op, node, self.missing, self.call.training)]
+            else:
+                values[node.output] = self.apply(node, [values[value] for value in node.inputs])
+        except AttnError as problem:
+            raise _placed(problem, node) from None
+        self.see(node.outputs, values)
+
+    def blocks(self, step: Step) -> list[Block]:
+        """The blocks on which a chain is run, so large that the largest value of each is as large as it should be."""
+        elements = max(math.prod(self.call.shape(planned.node.output.type)) for planned in step.nodes)
+        return blocks(self.call, step.rows, elements)
+
+    def chain(self, step: Step, pieces: Sequence[Block], values: dict[Value, Entry]) -> None:
+        """Run nodes together, block by block. Only what is read later is ever there as a whole."""
+        calls = [self.told(planned.node) for planned in step.nodes]
+        given = {v: values[v][0] for planned in step.nodes for v in planned.node.inputs if v in values}
+        made: dict[Value, Array] = {}
+        for value in step.made:
+            spare = step.spare.get(value)
+            made[value] = (
+                given[spare] if spare else np.empty(self.call.shape(value.type), self.call.dtype(value.type.dtype))
+            )
+
+        def work(number: int, block: Block) -> None:
+            local: dict[Value, Array] = {}
+            for planned, call in zip(step.nodes, calls, strict=True):
+                node = planned.node
+                arrays = [local[v] if v in local else given[v][at(block, v.type.axes)] for v in node.inputs]
+                local[node.output] = self.compute(node, call, arrays, block)
+                for value in planned.dead:
+                    local.pop(value, None)
+            for value, array in made.items():
+                array[at(block, value.type.axes)] = local[value]
+
+        for_each(pieces, work)
+        for planned in step.nodes:
+            for value in planned.dead:
+                values.pop(value, None)
+        values.update({value: (array, None) for value, array in made.items()})
+        self.see(step.made, values)
 
     def see(self, made: tuple[Value, ...], values: Mapping[Value, Entry]) -> None:
         """Keep those that are watched."""
@@ -291,25 +335,39 @@ class _Execution:
         if isinstance(node.op, Parameter):
             return self.parameter(node.op)
         arrays, slots = [array for array, _ in operands], tuple(slot for _, slot in operands)
-        call = replace(
-            self.call,
-            inputs=tuple(value.type for value in node.inputs),
-            output=node.output.type,
-            needed=tuple(slot is not None for slot in slots),
-        )
-        result = self.checked(node, call, np.asarray(self.program.evaluate(node, call, arrays)))
-        flows = node.op.differentiable and call.output.is_float and any(call.needed)
-        if self.tape is None or not flows:
+        call = self.told(node, tuple(slot is not None for slot in slots))
+        compute = partial(self.compute, node, call)
+        if self.tape is None:
+            return compute(arrays), None
+        rows = () if node.op.view else node.op.rows(call.output, training=call.training)
+        pieces = blocks(call, rows, math.prod(call.shape(call.output))) if rows else [{}]
+        result = evaluate(compute, call, pieces, arrays)
+        if not (node.op.differentiable and call.output.is_float and any(call.needed)):
             return result, None
         place = node.op.part(call, *arrays)
         if place is not None:
-            rest = (None,) * (len(arrays) - 1)
-            return result, self.tape.record(slots, lambda up: (PartialGradient(place, up, arrays[0].shape), *rest))
-        return result, self.tape.record(slots, lambda upstream: node.op.gradient(call, upstream, result, *arrays))
+            rest, shape = (None,) * (len(arrays) - 1), arrays[0].shape
+            return result, self.tape.record(slots, lambda up: (PartialGradient(place, up, shape), *rest))
+        looked = node.op.kept(call.needed)
+        read = [array if i in looked else hollow(array) for i, array in enumerate(arrays)]
+        output = result if OUTPUT in looked else hollow(result)
+        if len(pieces) > 1 and looked:  # else it only passes on what it gets
+            return result, self.tape.record(slots, lambda up: gradient(node.op, call, pieces, up, output, read))
+        return result, self.tape.record(slots, lambda up: node.op.gradient(call, up, output, *read))
 
-    def checked(self, node: Node, call: Call, result: Array) -> Array:
-        """A result that is not what the checker said is a mistake of this program, never of its user."""
+    def told(self, node: Node, needed: tuple[bool, ...] = ()) -> Call:
+        """What a node's op is told."""
+        types = tuple([value.type for value in node.inputs])
+        return replace(self.call, inputs=types, output=node.output.type, needed=needed)
+
+    def compute(self, node: Node, call: Call, arrays: Sequence[Array], block: Block | None = None) -> Array:
+        """The result of a primitive, or a block of it. If it is not what the checker said, that is a mistake of this
+        program, never of its user."""
+        result = np.asarray(self.program.evaluate(node, call, arrays))
         shape, dtype = call.shape(call.output), call.dtype(call.output.dtype)
+        if block:
+            lengths = zip(call.output.axes, shape, strict=True)
+            shape = tuple([(s := block[axis]).stop - s.start if axis in block else length for axis, length in lengths])
         if result.shape != shape or result.dtype != dtype:
             wrong = f"{result.dtype}{list(result.shape)} where {dtype}{list(shape)} ({call.output}) was inferred"
             raise AssertionError(f"{node.op} gave {wrong}, from {', '.join(map(str, call.inputs))}")

@@ -1,10 +1,14 @@
-"""What of a region is to be run for the results that are asked for, and when its values can be forgotten."""
+"""What of a region is to be run for the results that are asked for, what of it together, and when its values can be
+forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
-from attndsl.graph import Node, Region, Value
+from attndsl.backends.numpy_reference.chains import Chain, chains
+from attndsl.graph import Axis, Node, Region, Value
 from attndsl.ops.control import OneOf, Repeat, Scan
 from attndsl.records import dataclass
 
@@ -20,15 +24,32 @@ class PlannedNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """Nodes that may be run together on one block after the other along `rows` (if there are none, it is one node). Of
+    what they make, `made` is read later. `spare` are values that nothing else ever reads, in whose memory a result may
+    be written."""
+
+    nodes: tuple[PlannedNode, ...]
+    rows: tuple[Axis, ...]
+    made: tuple[Value, ...]
+    spare: Mapping[Value, Value]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The steps that lead to `results`, and what they read from outside: of the region's parameters, and of the values
     around it (`captured`)."""
 
     region: Region
     results: tuple[Value, ...]
-    steps: tuple[PlannedNode, ...]
+    steps: tuple[Step, ...]
     reads: frozenset[Value]
     captured: frozenset[Value]
+
+    @property
+    def nodes(self) -> Iterator[PlannedNode]:
+        """All nodes, in the order in which they run."""
+        return chain.from_iterable(step.nodes for step in self.steps)
 
 
 def plan(
@@ -44,22 +65,61 @@ def plan(
     are read."""
     results = (*results, *(value for node in region.nodes for value in node.outputs if value in watched))
     alive = set(results)
-    steps: list[PlannedNode] = []
+    needed: list[tuple[Node, set[Value]]] = []
+    bodies: dict[Node, tuple[Plan, ...]] = {}
     for node in reversed(region.nodes):
-        needed = any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)
-        if not needed:
+        if not (any(value in alive for value in node.outputs) or any(_makes(body, watched) for body in node.regions)):
             continue
-        bodies = tuple(
+        bodies[node] = tuple(
             [plan(body, _asked(node, body, alive), watched, missing, training=training) for body in node.regions]
         )
         reads = {taken(node.op, node, missing, training)} if isinstance(node.op, OneOf) else set(node.inputs)
-        reads.update(*[body.captured for body in bodies])
-        steps.append(
-            PlannedNode(node, tuple([value for value in (*reads, *node.outputs) if value not in alive]), bodies)
-        )
-        alive.difference_update(node.outputs)
+        reads.update(*[body.captured for body in bodies[node]])
+        needed.append((node, reads))
         alive |= reads
-    return Plan(region, results, tuple(steps[::-1]), frozenset(alive), frozenset(alive.difference(region.parameters)))
+    needed.reverse()
+    steps = _steps(chains(needed, training=training), dict(needed), bodies, results)
+    alive.difference_update(*[node.outputs for node, _ in needed])
+    return Plan(region, results, steps, frozenset(alive), frozenset(alive.difference(region.parameters)))
+
+
+def _steps(
+    found: list[Chain],
+    reads: Mapping[Node, set[Value]],
+    bodies: Mapping[Node, tuple[Plan, ...]],
+    results: Collection[Value],
+) -> tuple[Step, ...]:
+    """The chains, with what is dead after each of their nodes."""
+    products = {node.output for node in reads if node.op.contracts}
+    readers = Counter(value for each in found for value in set().union(*[reads[node] for node in each.nodes]))
+    alive = set(results)
+    steps: list[Step] = []
+    for each in reversed(found):
+        made = tuple([value for node in each.nodes for value in node.outputs if value in alive])
+        nodes: list[PlannedNode] = []
+        dying: list[Value] = []
+        for node in reversed(each.nodes):
+            dead = tuple([value for value in (*reads[node], *node.outputs) if value not in alive])
+            nodes.append(PlannedNode(node, dead, bodies[node]))
+            dying += [value for value in dead if value in products and readers[value] == 1]
+            alive |= reads[node]
+        steps.append(Step(tuple(nodes[::-1]), each.rows, made, _spare(each.rows, made, dying)))
+    return tuple(steps[::-1])
+
+
+def _spare(rows: tuple[Axis, ...], made: Collection[Value], dying: list[Value]) -> dict[Value, Value]:
+    """For a value that is made, one that dies, and is as large in each block."""
+    found: dict[Value, Value] = {}
+    for value in made if rows else ():
+        for other in dying:
+            if _layout(value, rows) == _layout(other, rows) and other not in found.values():
+                found[value] = other
+                break
+    return found
+
+
+def _layout(value: Value, rows: tuple[Axis, ...]) -> tuple[object, ...]:
+    return (value.type.dtype, *[(axis.size, axis if axis in rows else None) for axis in value.type.axes])
 
 
 def taken(op: OneOf, node: Node, missing: Collection[Value], training: bool) -> Value:

@@ -69,7 +69,9 @@ class NumpyTrainer:
                 scalars[name] = scalars.get(name, 0.0) + float(found[output])
             for address in self.frozen:
                 del gradients[address]
-            sums = gradients if not sums else {address: sums[address] + each for address, each in gradients.items()}
+            for address, gradient in gradients.items() if sums else ():
+                sums[address] += gradient
+            sums = sums or gradients
         total, share = scalars.pop(self.recipe.minimize), 1.0
         norm = math.sqrt(math.fsum(float(np.dot(g.reshape(-1), g.reshape(-1))) for g in sums.values()))
         if not math.isfinite(total) or not math.isfinite(norm):

@@ -83,8 +83,8 @@ def test_only_what_is_taken_is_computed() -> None:
     state = next(info.value for info in graph.inputs if info.name == "state")
     for missing, expected in (((), False), ((state,), True)):
         found = plan(graph.body, graph.body.results, missing=missing)
-        assert any(isinstance(step.node.op, Exp) for step in found.steps) is expected
-        assert any(isinstance(step.node.op, Given) for step in found.steps)
+        assert any(isinstance(step.node.op, Exp) for step in found.nodes) is expected
+        assert any(isinstance(step.node.op, Given) for step in found.nodes)
         assert (state in found.reads) is not expected
 
 

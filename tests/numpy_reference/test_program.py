@@ -286,13 +286,13 @@ def test_plan_runs_what_is_needed_and_forgets_what_is_dead() -> None:
     graph = decoder()
     logits = graph.outputs[0].value
     whole, part = (plan(graph.body, [o.value for o in graph.outputs]), plan(graph.body, [logits]))
-    assert len(part.steps) < len(whole.steps) == len(graph.body.nodes)
+    assert len(list(part.nodes)) < len(list(whole.nodes)) == len(graph.body.nodes)
     tokens, targets = (info.value for info in graph.inputs)
     assert tokens in part.reads
     assert targets not in part.reads
     assert targets in whole.reads
     made, dead = set(whole.reads), set()
-    for step in whole.steps:
+    for step in whole.nodes:
         assert made.issuperset(step.node.inputs)
         made.update(step.node.outputs)
         assert not dead.intersection(step.node.inputs)

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attndsl.backends.numpy_reference.blocks import Block, at, gradient
 from attndsl.drawing.kinds import LOOKS
 from attndsl.elaborate.called import READERS, attributes_of
 from attndsl.ops import OPS, OUTPUT, SYMBOLS, Call, Constant, Op
-from attndsl.types import Type
+from attndsl.types import Axis, Type
 from tests.samples.ops import SAMPLES, Sample
 
 ALL = [sample for samples in SAMPLES.values() for sample in samples]
@@ -214,3 +215,37 @@ def test_what_may_raise_an_error_says_so() -> None:
         if any(text in inspect.getsource(op) for text in ("in_range(", "_no_zero(", '"E0801"', '"E0805"'))
     }
     assert said == found - {"size_of"}
+
+
+ROWS = [(s, t) for s in ALL for t in (False, True) if s.types and s.op.rows(s.output, training=t)]
+
+
+@pytest.mark.parametrize(("sample", "training"), ROWS, ids=str)
+def test_rows_are_computed_one_by_one(sample: Sample, training: bool) -> None:
+    """Of each part of the operands the op makes that part of the result, and of the gradients that part or a summand;
+    what is put together is the whole."""
+    told = Call(sample.types, sample.output, sample.sizes, "float64", training=training)
+    arrays = sample.arrays("float64")
+    whole = value(sample, *arrays, told=told)
+    axis = sample.op.rows(sample.output, training=training)[-1]
+    pieces = [{axis: slice(i, i + 1)} for i in range(whole.shape[sample.output.index(axis)])]
+
+    def part(array: np.ndarray, axes: tuple[Axis, ...], block: Block) -> np.ndarray:
+        return array[at(block, axes)]
+
+    for block in pieces:
+        parts = [part(array, type.axes, block) for array, type in zip(arrays, sample.types, strict=True)]
+        np.testing.assert_allclose(value(sample, *parts, told=told), part(whole, sample.output.axes, block), rtol=1e-13)
+    if sample in GRADIENTS and pieces:
+        upstream = np.random.default_rng(3).standard_normal(whole.shape)
+        expected = sample.op.gradient(told, upstream, whole, *arrays)
+        for one, other in zip(expected, gradient(sample.op, told, pieces, upstream, whole, arrays), strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample", having("contracts"))
+def test_products_are_new_arrays(sample: Sample) -> None:
+    arrays = sample.arrays("float64")
+    assert not any(np.shares_memory(value(sample, *arrays), array) for array in arrays)
