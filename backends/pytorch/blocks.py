@@ -49,6 +49,7 @@ from attndsl.ops.base import Op
 from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 
+MASK_FUNCTIONS = SEEN, NEAR = "seen", "near"
 LENGTH = 8192  # for which it is said how much is computed, where the spec leaves the length open
 
 
@@ -179,14 +180,14 @@ def lower_block_mask(site: Site) -> Expr:
     text = _Text(write, {"q": "q", "k": "k", **axes}, names)
     given = "".join(f"{name}: Tensor, " for name in names.values())
     seen = write.define(
-        "seen",
+        SEEN,
         f"({given}b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor",
         f"Whether query q attends to key k: {op.formula}.",
         f"return {text.formula(op.formula)}",
     )
     ranges = ", ".join(map(text.range, op.ranges.ranges))
     near = write.define(
-        "near",
+        NEAR,
         "(first: int, last: int, keys: int) -> list[range]",
         "Ranges of keys that hold all those to which queries `first` to `last` attend.",
         f"return [{ranges}]",
@@ -281,4 +282,4 @@ def _first(pair: tuple[bool, Expr]) -> bool:
     return pair[0]
 
 
-__all__ = ["BlockMask", "block_mask", "lower_block_mask", "share", "symbols", "tensors"]
+__all__ = ["MASK_FUNCTIONS", "BlockMask", "block_mask", "lower_block_mask", "share", "symbols", "tensors"]

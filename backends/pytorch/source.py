@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from attndsl.addresses import Box, Indices, intersection, loops_of
-from attndsl.backends.pytorch.blocks import BlockMask
+from attndsl.backends.pytorch.blocks import MASK_FUNCTIONS, BlockMask
 from attndsl.backends.pytorch.expressions import WIDTH, Expr, wrapped
 from attndsl.backends.pytorch.functions import Writer
 from attndsl.backends.pytorch.helpers import DEFINED, FUNCTIONS, INITIALIZERS, LAYERS, called_by
@@ -107,6 +107,9 @@ class File:
                 "wide",
             }
         )
+        taken = Names(self.names.taken | self.reserved)
+        self._own_names = {name: [taken.free(name) for _ in self.blocks] for name in MASK_FUNCTIONS}
+        self.reserved = self.reserved.union(*self._own_names.values())
         turned = turned_parameters(self.body)
         self.layers = Layers(
             graph, specialized.layers, turned, self._shape, self.helper, self._layer_class, self._lower
@@ -122,7 +125,7 @@ class File:
     def define(self, name: str, arguments: str, doc: str, body: str) -> str:
         text = arguments, doc, body
         if text not in self.functions:
-            self.functions[text] = self.names.free(name)
+            self.functions[text] = self._own_names[name].pop(0)
         return self.functions[text]
 
     def math(self) -> str:

@@ -144,6 +144,23 @@ def test_documents_need_no_order(tmp_path, monkeypatch):
     agree(graph, inputs)
 
 
+def test_names_of_the_spec(tmp_path, monkeypatch):
+    """The functions of a mask are called as nothing in the spec is."""
+    blocks_of(4, monkeypatch)
+    spec = """
+    model M(width=4) {
+      input near: [B, T, width]
+      input seen: [B, U, width]
+      seen_2 = near * 2
+      near_2 = seen + 1
+      output y = dot(softmax(dot(seen_2, near_2, over=width), over=U, where=window(3)[q=T, k=U]), near_2, over=U)
+      output z = dot(softmax(dot(near, near_2, over=width), over=U, where=local(2)[q=T, k=U]), near_2, over=U)
+    }
+    """
+    graph = graph_of(tmp_path, [], spec)
+    assert agree(graph, inputs_of(graph, 9)).count("= attend_in_blocks(") == 2
+
+
 def test_compiled(tmp_path, monkeypatch):
     """In one graph, at several lengths."""
     import torch
