@@ -38,6 +38,7 @@ class CumSum(Along):
 
     __slots__ = ()
     name = "cumsum"
+    linear = ((0,),)
     keeps = ()
 
     def forward(self, call: Call, x: Array) -> Array:

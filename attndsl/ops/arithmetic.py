@@ -79,6 +79,7 @@ class Add(Binary):
 
     __slots__ = ()
     name = "add"
+    linear = ((0, 1),)
     symbol = "+"
     ufunc = "add"
     associative = True
@@ -100,6 +101,7 @@ class Sub(Binary):
 
     __slots__ = ()
     name = "sub"
+    linear = ((0, 1),)
     symbol = "-"
     ufunc = "subtract"
     identity = 0
@@ -119,6 +121,7 @@ class Mul(Binary):
 
     __slots__ = ()
     name = "mul"
+    linear = ((0,), (1,))
     symbol = "*"
     associative = True
     identity = 1
@@ -149,6 +152,7 @@ class Div(Binary):
 
     __slots__ = ()
     name = "div"
+    linear = ((0,),)
     symbol = "/"
     ufunc = "true_divide"
     identity = 1
@@ -299,6 +303,7 @@ class Where(Op):
     """`left` where the condition holds, else `right`; both numbers or both bools. All three align."""
 
     name = "where"
+    linear = ((1, 2),)
     operands = ("condition", "left", "right")
     pointwise = True
     keeps = (0,)

@@ -9,7 +9,7 @@ nobody keeps a list of names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -123,6 +123,7 @@ class Op:
     associative: ClassVar[bool] = False  # apart from rounding
     identity: ClassVar[float | bool | None] = None  # as the right operand it changes nothing (nor as the left, if
     # the op is commutative)
+    linear: ClassVar[tuple[tuple[int, ...], ...]] = ()  # operands in which it is linear together, the others fixed
     contracts: ClassVar[bool] = False  # sums products: what hardware is built for
     needs_elements: ClassVar[bool] = False  # has no value over an axis of length 0
     fails: ClassVar[bool] = False  # raises an error for some ints (E0801, E0805): is computed only where a spec asks
@@ -166,6 +167,10 @@ class Op:
         if not alone or (self.fails and not output.is_float):  # an error looks at all elements
             return ()
         return tuple(takewhile(lambda axis: axis not in self.goes_over, output.axes))
+
+    def is_linear(self, operands: Collection[int]) -> bool:
+        """Whether it is linear in these of its operands together, the others being fixed."""
+        return any(set(operands) <= set(together) for together in self.linear)
 
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         """The places of the operands that the gradient reads, and `OUTPUT` if it reads the result, where it is asked

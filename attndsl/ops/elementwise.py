@@ -222,6 +222,7 @@ class Neg(NumberFunction):
 
     __slots__ = ()
     name = "neg"
+    linear = ((0,),)
     ufunc = "negative"
     keeps = ()
 

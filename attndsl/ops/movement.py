@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import takewhile
 
 from attndsl.lazy import Array, np
@@ -17,6 +18,7 @@ class Moved(Single):
     """The elements of its operand, which the axes count in another way."""
 
     __slots__ = ()
+    linear = ((0,),)
     keeps = ()
     view = True
     moves = True
@@ -179,6 +181,9 @@ class Concat(Op):
         dtype = widest(*(type.dtype for type in inputs)) if first.is_float else first.dtype
         return rules.unique(dtype, rules.replaced(first.axes, self.axes[0], (self.target,)), self.name)
 
+    def is_linear(self, operands: Collection[int]) -> bool:
+        return True
+
     def _orders(self, call: Call) -> list[tuple[int, ...]]:
         """For each operand the transposition into the result's layout."""
         layout = call.output.axes
@@ -206,6 +211,7 @@ class Flip(Single):
     """The elements along `over` in reverse."""
 
     name = "flip"
+    linear = ((0,),)
     keeps = ()
     called = True
     moves = True

@@ -16,6 +16,7 @@ class Picked(Single):
     """What stands in one place of its operand."""
 
     __slots__ = ()
+    linear = ((0,),)
     keeps = ()
     view = True
     moves = True
@@ -96,6 +97,7 @@ class Take(Op):
     error; it never wraps around."""
 
     name = "take"
+    linear = ((0,),)
     fails = True
     operands = ("table", "index")
     keeps = (1,)

@@ -53,6 +53,7 @@ class Sum(Reduction):
 
     __slots__ = ()
     name = "sum"
+    linear = ((0,),)
     keeps = ()
     noun = "total"
 
@@ -73,6 +74,7 @@ class Mean(Reduction):
 
     __slots__ = ()
     name = "mean"
+    linear = ((0,),)
     keeps = ()
 
     def result(self, x: Type) -> str:

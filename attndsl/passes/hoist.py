@@ -53,7 +53,7 @@ def _empty(
             free[node.output] = node
             continue
         movable = isinstance(node.op, kinds) and not place.bodies and _same_in_every_step(node)
-        movable = movable and (runs or not _may_fail(node))
+        movable = movable and (runs or not may_fail(node))
         if not movable or any(value in inside for value in node.inputs):
             inside.update(node.outputs)
             continue
@@ -81,7 +81,8 @@ def _runs(rewriter: Rewriter, loop: Node) -> bool:
     return rounds > 0 and len(cases) == len(loop.regions)
 
 
-def _may_fail(node: Node) -> bool:
+def may_fail(node: Node) -> bool:
+    """Whether a node may raise an error."""
     return node.op.fails and not (node.op.pointwise and any(value.type.is_float for value in node.inputs))
 
 

@@ -9,6 +9,7 @@ from attndsl.graph import Graph, Node
 from attndsl.graph.verify import verify as verify_graph
 from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
 from attndsl.passes.canonicalise import Canonicalise
+from attndsl.passes.chunk_scans import ChunkScans
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.dce import DeadCode
 from attndsl.passes.fold import ConstantFolding
@@ -20,7 +21,7 @@ from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.hoist import Hoist
 from attndsl.passes.rewrite import Rewriter
 
-PIPELINE: tuple[Pass, ...] = (
+RECOGNISED: tuple[Pass, ...] = (
     ConstantFolding(),
     CommonSubexpressions(),
     Canonicalise(),
@@ -36,6 +37,9 @@ PIPELINE: tuple[Pass, ...] = (
     CommonSubexpressions(),
     DeadCode(),
 )
+"""The operators that are recognised, loops step by step."""
+
+PIPELINE: tuple[Pass, ...] = (*RECOGNISED, ChunkScans(), CommonSubexpressions(), DeadCode())
 
 
 def optimize(

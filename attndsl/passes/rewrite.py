@@ -87,6 +87,14 @@ class Rewriter:
         """Who reads a value, as often as it does: the owner of a body that gives it back, None for the model itself."""
         return [node for reader, count in self._readers.get(value, {}).items() for node in [_reader(reader)] * count]
 
+    def now(self, place: NodePlace) -> Node:
+        """The node at a place, with its bodies as they are by now."""
+        assert place.node is not None
+        regions = tuple(
+            Region(body.region.parameters, tuple(map(self.now, body.places())), body.results) for body in place.bodies
+        )
+        return replace(place.node, regions=regions) if regions else place.node
+
     def readers(self, value: Value) -> list[NodePlace]:
         """The places of the nodes that read a value."""
         return [reader for reader in self._readers.get(value, ()) if isinstance(reader, NodePlace)]
@@ -140,14 +148,33 @@ class Rewriter:
 
     def insert(self, node: Node, before: NodePlace) -> Value:
         """Put a new node in front of a place; its value."""
+        self._insert(node, before)
+        return node.output
+
+    def _insert(self, node: Node, before: NodePlace) -> None:
         place = NodePlace(node, before.body)
         place.before, place.after = before.before, before
         before.before.after = before.before = place
         assert before.node is not None
         self._serial += 1
-        self.order[node.output] = (self.order.get(before.node.outputs[0], 0) - 1) // CELL * CELL + self._serial
+        place_in_order = (self.order.get(before.node.outputs[0], 0) - 1) // CELL * CELL + self._serial
+        self.order.update(dict.fromkeys(node.outputs, place_in_order))
+        place.bodies = tuple([self._read(inner, place) for inner in node.regions])
         self._settle(place, node)
-        return node.output
+
+    def put_all(self, node: Node, nodes: Iterable[Node], values: Iterable[Value]) -> None:
+        """Put `nodes` in the place of one; `values` stand for what it makes, in order."""
+        place = self.places[node]
+        for new in nodes:
+            self._insert(new, place)
+        for old, value in zip(node.outputs, values, strict=True):
+            if old.type != value.type:
+                raise AssertionError(f"a pass replaces {old.type} by {value.type}")
+            self._rewire(old, value)
+        self._unlink(place)
+        for new in nodes:
+            self._unread += new.outputs
+        self._sweep()
 
     def put(self, node: Node, new: Node) -> None:
         """Put `new` in the place of `node`; it makes the same values (fewer, where nothing reads the others)."""

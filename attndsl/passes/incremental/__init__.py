@@ -35,7 +35,7 @@ from attndsl.passes.incremental.latent import AttendToLatent
 from attndsl.passes.incremental.memories import Memories
 from attndsl.passes.incremental.positions import NEW_TOKENS, PAST, Positions
 from attndsl.passes.incremental.sources import source_graph
-from attndsl.passes.pipeline import PIPELINE, optimize
+from attndsl.passes.pipeline import RECOGNISED, optimize
 from attndsl.records import dataclass, replace
 
 
@@ -62,7 +62,7 @@ def derived(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | No
         return _by_any(graph, outputs)
     if graph.states and len(graph.shared_states) < len(graph.states):
         return Derived(graph)  # it reads on by states of its own
-    passes = (Decide(), *PIPELINE)
+    passes = (Decide(), *RECOGNISED)
     plain, _ = optimize(graph, passes=passes)
     try:
         clock = Clock.of(plain, tokens)

@@ -1,0 +1,60 @@
+"""Sums of products of tensors, in the order that makes the smallest ones on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from attndsl.graph import Axis, Value
+from attndsl.graph.builder import Builder
+from attndsl.ops import Dot, Mul, Rename, Sum
+
+
+def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis]) -> Value:
+    """The product of `values`, of which there is one at least, summed over the axes `sums`. What is summed over is
+    summed over as soon as may be: the axes that the fewest of them have come first."""
+    left = list(values)
+    waiting = set(sums)
+    while waiting:
+        label = min(waiting, key=lambda axis: (sum(axis in v.type.axes for v in left), axis.name))
+        group = [value for value in left if label in value.type.axes]
+        rest = [value for value in left if label not in value.type.axes]
+        elsewhere = {axis for value in rest for axis in value.type.axes}
+        left = [*rest, _reduced(out, group, waiting - elsewhere)]
+        waiting = {axis for axis in waiting if any(axis in value.type.axes for value in left)}
+    return _joined(out, left, 1)[0]
+
+
+def _reduced(out: Builder, group: list[Value], sums: set[Axis]) -> Value:
+    """The product of values, summed over what no others have."""
+    pair = _joined(out, group, 2)
+    if len(pair) == 1:
+        return out.emit(Sum(tuple(axis for axis in pair[0].type.axes if axis in sums)), pair[0])
+    for i, value in enumerate(pair):  # what only one of the two has is summed over before
+        alone = tuple(axis for axis in value.type.axes if axis in sums and axis not in pair[1 - i].type.axes)
+        pair[i] = out.emit(Sum(alone), value) if alone else value
+    return out.emit(Dot(tuple(axis for axis in pair[0].type.axes if axis in sums)), *pair)
+
+
+def _joined(out: Builder, values: list[Value], most: int) -> list[Value]:
+    """Multiplied with one another until there are at most so many, those first of which one has the axes of the other."""
+    values = list(values)
+    while len(values) > most:
+        pairs = [(i, j) for i in range(len(values)) for j in range(i)]
+        i, j = min(pairs, key=lambda pair: _growth(values[pair[0]], values[pair[1]]))
+        one, other = values.pop(i), values.pop(j)
+        if one.type.rank > other.type.rank:
+            one, other = other, one
+        values.append(out.emit(Mul(), other, one))
+    return values
+
+
+def _growth(one: Value, other: Value) -> tuple[int, int]:
+    both = len({*one.type.axes, *other.type.axes})
+    return both - max(one.type.rank, other.type.rank), both
+
+
+def renamed(out: Builder, value: Value, labels: Sequence[Axis]) -> Value:
+    """The value with its axes called so, in their order."""
+    for old, new in zip(value.type.axes, labels, strict=True):
+        value = value if old == new else out.emit(Rename(old, new), value)
+    return value
