@@ -158,7 +158,9 @@ class _Chunks:
         """A value of all steps by chunks and places in them; the places behind the last step have `fill`."""
         out, time = self.out, self.time
         rest = tuple(self.padding if axis == time else axis for axis in value.type.axes)
-        padded = out.emit(Concat((time, self.padding), self.whole), value, out.emit(Broadcast(rest), self._number(fill)))
+        padded = out.emit(
+            Concat((time, self.padding), self.whole), value, out.emit(Broadcast(rest), self._number(fill))
+        )
         return out.emit(Unflatten(self.whole, (self.chunks, self.places)), padded)
 
     def _factor(self, factor: Factor) -> Value:

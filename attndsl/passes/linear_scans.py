@@ -112,7 +112,9 @@ def _state(node: Node, state: Value, end: Value) -> LinearState:
             kept.append(term)
         else:
             (maker,) = (each for each in node.regions[0].nodes if end in each.outputs)
-            raise Refusal("its elements take part in the next ones of others: the state is multiplied with a matrix", maker)
+            raise Refusal(
+                "its elements take part in the next ones of others: the state is multiplied with a matrix", maker
+            )
     return LinearState(state.type, tuple(kept), tuple(added))
 
 
