@@ -54,10 +54,10 @@ class AllSteps:
                 raise Refusal(f"`{node.op.name}` is not computed for all steps at once", node)
         operands = [self.of(operand) for operand in node.inputs]
         varies = [operand in self.varying for operand in node.inputs]
-        if isinstance(node.op, Take) and node.op.over == self.axis and varies == [False, True]:
-            if operands[1] is self.known.get(self.index):
-                self.varying.add(value)
-                return operands[0]
+        taken = isinstance(node.op, Take) and node.op.over == self.axis and varies == [False, True]
+        if taken and operands[1] is self.known.get(self.index):
+            self.varying.add(value)
+            return operands[0]
         if not any(varies):
             return self.out.emit(node.op, *operands)
         self.varying.add(value)

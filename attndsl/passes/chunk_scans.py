@@ -1,4 +1,4 @@
-"""Scans that are linear in what they carry, in chunks: within a chunk all steps at once, from chunk to chunk a short scan.
+"""Scans that are linear in what they carry, in chunks: within one all steps at once, from one to the next a short scan.
 
 A step makes `h' = a * h + b`, where a and b do not depend on h, and what is read of a state is linear in it. What does
 not depend on the state is computed for all steps at once. With h at the start of a chunk, the state after step t of it
@@ -262,8 +262,8 @@ class _Chunks:
     def _stepwise(
         self, number: int, state: LinearState, decay: Value
     ) -> tuple[Value, Value, Value, Value, dict[tuple[int, int], Value]]:
-        """The steps of all chunks side by side, each chunk from zero: the products of `a`, what the chunk adds, and what
-        is read of that."""
+        """The steps of all chunks side by side, each chunk from zero: the products of `a`, what a chunk adds, and what is
+        read of that."""
         out, readouts = self.out, dict(self.scan.of_state(number))
         axes = (*state.type.axes[:1], self.chunks, *state.type.axes[1:])
         first = out.emit(Broadcast(decay.type.without(self.places).axes), self._number(1.0))

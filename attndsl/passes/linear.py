@@ -54,8 +54,8 @@ Form = tuple[Term, ...]
 
 
 class Forms:
-    """The forms of the values of a body in `atoms`. `moving` are the values that depend on what is carried; `mark` tells
-    the labels that one of several such tables sums over from those of another."""
+    """The forms of the values of a body in `atoms`. `moving` are the values that depend on what is carried; `mark`
+    tells the labels that one of several such tables sums over from those of another."""
 
     def __init__(self, scan: Node, atoms: Collection[Value], mark: str) -> None:
         (self.region,) = scan.regions

@@ -28,7 +28,7 @@ class LinearState:
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """A product of a state with factors, summed over labels: of the state as a step leaves it (`after`), or finds it."""
+    """A product of a state with factors, summed over labels: of the state that a step leaves (`after`), or finds."""
 
     state: int
     after: bool
@@ -37,8 +37,8 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearScan:
-    """A scan whose states are linear in themselves. `readouts` are the values of the body that are linear in the states,
-    and all that its emissions need of these."""
+    """A scan whose states are linear in themselves. `readouts` are values of the body that are linear in the states, and
+    all that its emissions need of these."""
 
     node: Node
     states: tuple[LinearState, ...]
@@ -112,9 +112,7 @@ def _state(node: Node, state: Value, end: Value) -> LinearState:
             kept.append(term)
         else:
             (maker,) = (each for each in node.regions[0].nodes if end in each.outputs)
-            raise Refusal(
-                "its elements take part in the next ones of others: the state is multiplied with a matrix", maker
-            )
+            raise Refusal("what it carries is multiplied with a matrix", maker)
     return LinearState(state.type, tuple(kept), tuple(added))
 
 

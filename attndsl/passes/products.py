@@ -36,7 +36,7 @@ def _reduced(out: Builder, group: list[Value], sums: set[Axis]) -> Value:
 
 
 def _joined(out: Builder, values: list[Value], most: int) -> list[Value]:
-    """Multiplied with one another until there are at most so many, those first of which one has the axes of the other."""
+    """Multiplied with one another until at most so many are left, those first of which one has the axes of the other."""
     values = list(values)
     while len(values) > most:
         pairs = [(i, j) for i in range(len(values)) for j in range(i)]

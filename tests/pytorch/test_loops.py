@@ -178,7 +178,7 @@ model M(width=4, depth=2) {
       h = tanh(linear(x[T=t], width) as a + h)
       repeat m in 2 { h = h * linear(h, width) as q }
       k = scan u in T with g: [B, width] = h {
-        g = g * x[T=u] + x[T=t]
+        g = tanh(g * x[T=u] + x[T=t])
         emit g
       }
       emit sum(k, over=T)
