@@ -14,6 +14,8 @@ alone, so that it may be anything: 0, negative, or so small that the products ar
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from attndsl.graph import FLOAT32, INT, Axis, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
@@ -96,12 +98,13 @@ class _Chunks:
         self.steps = AllSteps(self.out, node)
         taken = {a.name for n in scan.region.walk() for v in (*n.inputs, *n.outputs) for a in v.type.axes}
         time = self.time = scan.axis
-        length = Size.of(CHUNK).minimum(time.size).maximum(ONE)
-        self.chunks = _free("chunks", (time.size + length - 1) // length, taken)
-        self.places = _free("places", length, taken)
+        length, count = _divided(time.size, scan.sizes)
+        self.chunks, self.places = _free("chunks", count, taken), _free("places", length, taken)
         self.sources = _free("sources", length, taken)
-        self.whole = _free("whole", self.chunks.size * length, taken)
+        self.whole = time if count * length == time.size else _free("whole", count * length, taken)
         self.padding = _free("padding", self.whole.size - time.size, taken)
+        self.order = (self.places, self.sources, *(axis for state in scan.states for axis in state.type.axes))
+        self.common = scan.common
         self.chunked: dict[Factor, Value] = {}
         self.decays: dict[object, tuple[Value, ...]] = {}
 
@@ -148,6 +151,9 @@ class _Chunks:
         factors = [self._all(factor) for factor in term.factors] or [self._number(1.0)]
         return self._signed(contracted(self.out, factors, term.sums - {*term.labels}), term)
 
+    def _contracted(self, values: list[Value], sums: Collection[Axis]) -> Value:
+        return contracted(self.out, values, sums, self.order)
+
     def _signed(self, value: Value, term: Term) -> Value:
         return self.out.emit(Neg(), value) if term.sign < 0 else value
 
@@ -157,10 +163,14 @@ class _Chunks:
     def _in_chunks(self, value: Value, fill: float) -> Value:
         """A value of all steps by chunks and places in them; the places behind the last step have `fill`."""
         out, time = self.out, self.time
+        before = tuple(axis for axis in value.type.axes if axis in self.common)
+        behind = tuple(axis for axis in value.type.axes if axis not in (*before, time))
+        value = laid_out(out, value, (*before, time, *behind))
+        if self.whole == time:
+            return out.emit(Unflatten(time, (self.chunks, self.places)), value)
         rest = tuple(self.padding if axis == time else axis for axis in value.type.axes)
-        padded = out.emit(
-            Concat((time, self.padding), self.whole), value, out.emit(Broadcast(rest), self._number(fill))
-        )
+        padding = out.emit(Broadcast(rest), self._number(fill))
+        padded = out.emit(Concat((time, self.padding), self.whole), value, padding)
         return out.emit(Unflatten(self.whole, (self.chunks, self.places)), padded)
 
     def _factor(self, factor: Factor) -> Value:
@@ -181,7 +191,7 @@ class _Chunks:
         rest = [axis for axis in value.type.axes if axis not in (self.chunks, self.places)]
         value = laid_out(self.out, value, (*rest[:1], self.chunks, self.places, *rest[1:]))
         value = self.out.emit(Flatten((self.chunks, self.places), self.whole), value)
-        return self.out.emit(Slice(self.whole, ZERO, self.time), value)
+        return value if self.whole == self.time else self.out.emit(Slice(self.whole, ZERO, self.time), value)
 
     # ------------------------------------------------------------ states
 
@@ -191,7 +201,7 @@ class _Chunks:
         if self.scan.by_matrix(state, {a for a in decay.type.axes if a not in (self.chunks, self.places)}):
             after, before, rows_after, rows_before, total, to_end = self._decays(state, decay)
             added = [
-                self._signed(contracted(self.out, [to_end, *self._at_sources(term)], {self.sources, *term.sums}), term)
+                self._signed(self._contracted([to_end, *self._at_sources(term)], {self.sources, *term.sums}), term)
                 for term in state.added
             ]
             start, end = self._carried(number, state, total, added)
@@ -246,24 +256,35 @@ class _Chunks:
     def _carried(self, number: int, state: LinearState, total: Value, added: list[Value]) -> tuple[Value, Value]:
         """The state at the start of each chunk, and at the end."""
         first = self._as(self.scan.node.inputs[number], state.type.with_dtype(FLOAT32))
+        flat = state.type.rank > 1  # so that the stack of all chunks has them in front
+        size = ONE
+        for axis in state.type.axes:
+            size = size * axis.size
+        elements = _free("elements", size, {axis.name for axis in state.type.axes})
+        if flat:
+            first = self.out.emit(Flatten(state.type.axes, elements), first)
 
         def step(body: Builder, chunk: Value, h: Value) -> tuple[list[Value], list[Value]]:
             def of(value: Value) -> Value:
                 return body.emit(Take(self.chunks), value, chunk) if self.chunks in value.type.axes else value
 
-            next = body.emit(Mul(), h, of(total))
+            shaped = body.emit(Unflatten(elements, state.type.axes), h) if flat else h
+            next = body.emit(Mul(), shaped, of(total))
             for each in added:
                 next = body.emit(Add(), next, of(each))
-            return [laid_out(body, next, state.type.axes)], [h]
+            next = laid_out(body, next, state.type.axes)
+            return [body.emit(Flatten(state.type.axes, elements), next) if flat else next], [h]
 
         end, start = self._loop("chunks", self.chunks, [first], step)
-        return start, end
+        if not flat:
+            return start, end
+        return tuple(self.out.emit(Unflatten(elements, state.type.axes), value) for value in (start, end))  # type: ignore[return-value]
 
     def _stepwise(
         self, number: int, state: LinearState, decay: Value
     ) -> tuple[Value, Value, Value, Value, dict[tuple[int, int], Value]]:
-        """The steps of all chunks side by side, each chunk from zero: the products of `a`, what a chunk adds, and what is
-        read of that."""
+        """The steps of all chunks side by side, each chunk from zero: the products of `a`, what a chunk adds, and what
+        is read of that."""
         out, readouts = self.out, dict(self.scan.of_state(number))
         axes = (*state.type.axes[:1], self.chunks, *state.type.axes[1:])
         first = out.emit(Broadcast(decay.type.without(self.places).axes), self._number(1.0))
@@ -315,7 +336,7 @@ class _Chunks:
         read = [self._factor(factor) for factor in term.factors]
         for added in state.added:
             values = [*read, named(rows), *map(named, self._at_sources(added))]
-            share = contracted(self.out, values, {*term.sums, *added.sums, self.sources})
+            share = self._contracted(values, {*term.sums, *added.sums, self.sources})
             share = self._signed(share, added)
             total = share if total is None else self.out.emit(Add(), total, share)
         return self._number(0.0) if total is None else total
@@ -336,12 +357,22 @@ class _Chunks:
                 for value in (made.after if each.after else made.before, made.start)
             ]
             read = [self._factor(factor) for factor in term.factors]
-            share = contracted(self.out, [*read, *carried], term.sums)
+            share = self._contracted([*read, *carried], term.sums)
             share = self._signed(self.out.emit(Add(), made.local[self.scan.key(root, place)], share), term)
             by_chunks = share if by_chunks is None else self.out.emit(Add(), by_chunks, share)
         found = None if by_chunks is None else self._unchunked(by_chunks)
         both = [value for value in (found, plain) if value is not None]
         return both[0] if len(both) == 1 else self.out.emit(Add(), *both)
+
+
+def _divided(steps: Size, sizes: Mapping[str, int]) -> tuple[Size, Size]:
+    """How long a chunk is, and how many there are: the last one may be longer than what is left of the steps."""
+    known = steps.known(sizes)
+    if known is not None and known > 0:
+        length = Size.of(min(CHUNK, known))
+        return length, steps / length if known % CHUNK == 0 or known < CHUNK else (steps + length - 1) // length
+    length = Size.of(CHUNK).minimum(steps).maximum(ONE)
+    return length, (steps + length - 1) // length
 
 
 def _free(name: str, size: Size, taken: set[str]) -> Axis:

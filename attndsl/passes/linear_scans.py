@@ -37,8 +37,8 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearScan:
-    """A scan whose states are linear in themselves. `readouts` are values of the body that are linear in the states, and
-    all that its emissions need of these."""
+    """A scan whose states are linear in themselves. `readouts` are values of the body that are linear in the states,
+    and all that its emissions need of these."""
 
     node: Node
     states: tuple[LinearState, ...]
@@ -73,6 +73,14 @@ class LinearScan:
         states, ends = region.parameters[1:], region.results[: op.carried]
         found = tuple(_state(node, state, end) for state, end in zip(states, ends, strict=True))
         return LinearScan(node, found, _Readouts(node, found, sizes).found(), sizes)
+
+    @property
+    def common(self) -> set[Axis]:
+        """The axes of all that is added to states and that reads them: batches of products of matrices."""
+        terms = [term for state in self.states for term in state.added]
+        terms += [each.term for read in self.readouts.values() for each in read if isinstance(each, Readout)]
+        axes = [{*factor.labels} for term in terms for factor in term.factors if len(factor.labels) > 1]
+        return set.intersection(*axes) if axes else set()
 
     def key(self, root: Value, place: int) -> tuple[int, int]:
         return list(self.readouts).index(root), place

@@ -9,9 +9,10 @@ from attndsl.graph.builder import Builder
 from attndsl.ops import Dot, Mul, Rename, Sum
 
 
-def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis]) -> Value:
+def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis], order: Sequence[Axis] = ()) -> Value:
     """The product of `values`, of which there is one at least, summed over the axes `sums`. What is summed over is
-    summed over as soon as may be: the axes that the fewest of them have come first."""
+    summed over as soon as may be: the axes that the fewest of them have come first. Of those that only one side of a
+    product of matrices has, the first ones in `order` are its rows."""
     left = list(values)
     waiting = set(sums)
     while waiting:
@@ -19,12 +20,12 @@ def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis]) ->
         group = [value for value in left if label in value.type.axes]
         rest = [value for value in left if label not in value.type.axes]
         elsewhere = {axis for value in rest for axis in value.type.axes}
-        left = [*rest, _reduced(out, group, waiting - elsewhere)]
+        left = [*rest, _reduced(out, group, waiting - elsewhere, order)]
         waiting = {axis for axis in waiting if any(axis in value.type.axes for value in left)}
     return _joined(out, left, 1)[0]
 
 
-def _reduced(out: Builder, group: list[Value], sums: set[Axis]) -> Value:
+def _reduced(out: Builder, group: list[Value], sums: set[Axis], order: Sequence[Axis]) -> Value:
     """The product of values, summed over what no others have."""
     pair = _joined(out, group, 2)
     if len(pair) == 1:
@@ -32,11 +33,18 @@ def _reduced(out: Builder, group: list[Value], sums: set[Axis]) -> Value:
     for i, value in enumerate(pair):  # what only one of the two has is summed over before
         alone = tuple(axis for axis in value.type.axes if axis in sums and axis not in pair[1 - i].type.axes)
         pair[i] = out.emit(Sum(alone), value) if alone else value
+    ranks = {axis: rank for rank, axis in reversed(list(enumerate(order)))}
+    first, second = (
+        min((ranks.get(axis, len(ranks)) for axis in {*one.type.axes} - {*other.type.axes}), default=len(ranks))
+        for one, other in (pair, pair[::-1])
+    )
+    if second < first:
+        pair.reverse()
     return out.emit(Dot(tuple(axis for axis in pair[0].type.axes if axis in sums)), *pair)
 
 
 def _joined(out: Builder, values: list[Value], most: int) -> list[Value]:
-    """Multiplied with one another until at most so many are left, those first of which one has the axes of the other."""
+    """Multiplied with one another until at most so many are left, those first of which one has the other's axes."""
     values = list(values)
     while len(values) > most:
         pairs = [(i, j) for i in range(len(values)) for j in range(i)]
