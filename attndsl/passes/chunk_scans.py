@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from attndsl.graph import FLOAT32, INT, Axis, Type, Value
+from attndsl.graph import FLOAT, FLOAT32, INT, Axis, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
@@ -46,6 +46,7 @@ from attndsl.passes.products import contracted, renamed
 from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass, field
 from attndsl.sizes import ONE, ZERO, Size
+from attndsl.types import widest
 
 CHUNK = 64
 """The most steps of a chunk: work within chunks grows with it, the number of chunks falls."""
@@ -105,6 +106,7 @@ class _Chunks:
         self.padding = _free("padding", self.whole.size - time.size, taken)
         self.order = (self.places, self.sources, *(axis for state in scan.states for axis in state.type.axes))
         self.common = scan.common
+        self.dtype = widest(*(state.type.dtype for state in scan.states), FLOAT)
         self.chunked: dict[Factor, Value] = {}
         self.decays: dict[object, tuple[Value, ...]] = {}
 
@@ -139,8 +141,8 @@ class _Chunks:
         out, value = self.out, self.steps.of(factor.value)
         if factor.kind == "not":
             value = out.emit(Not(), value)
-        if value.type.dtype != FLOAT32:
-            value = out.emit(Cast(FLOAT32), value)
+        if value.type.dtype not in (self.dtype, FLOAT32):
+            value = out.emit(Cast(self.dtype), value)
         if factor.kind == "over":
             value = out.emit(Div(), out.emit(Constant(1.0)), value)
         own = dict(zip(factor.value.type.axes, factor.labels, strict=True))
@@ -149,7 +151,7 @@ class _Chunks:
     def _product(self, term: Term) -> Value:
         """The factors of a term in all steps, multiplied and summed."""
         factors = [self._all(factor) for factor in term.factors] or [self._number(1.0)]
-        return self._signed(contracted(self.out, factors, term.sums - {*term.labels}), term)
+        return self._signed(contracted(self.out, factors, term.sums), term)
 
     def _contracted(self, values: list[Value], sums: Collection[Axis]) -> Value:
         return contracted(self.out, values, sums, self.order)
@@ -158,7 +160,8 @@ class _Chunks:
         return self.out.emit(Neg(), value) if term.sign < 0 else value
 
     def _number(self, number: float) -> Value:
-        return self.out.emit(Cast(FLOAT32), self.out.emit(Constant(number)))
+        value = self.out.emit(Constant(number))
+        return value if value.type.dtype == self.dtype else self.out.emit(Cast(self.dtype), value)
 
     def _in_chunks(self, value: Value, fill: float) -> Value:
         """A value of all steps by chunks and places in them; the places behind the last step have `fill`."""
@@ -232,7 +235,7 @@ class _Chunks:
             out = self.out
             both = (self.places, self.sources)
             same = out.emit(Eq(), out.emit(Range(self.places)), out.emit(Range(self.sources)))
-            unit = out.emit(Cast(FLOAT32), laid_out(out, same, both))
+            unit = out.emit(Cast(self.dtype), laid_out(out, same, both))
             rest = decay.type.without(self.places).axes
             first = out.emit(Broadcast(rest), self._number(1.0))
             rows = out.emit(Broadcast((*rest, self.sources)), self._number(0.0))
@@ -255,7 +258,7 @@ class _Chunks:
 
     def _carried(self, number: int, state: LinearState, total: Value, added: list[Value]) -> tuple[Value, Value]:
         """The state at the start of each chunk, and at the end."""
-        first = self._as(self.scan.node.inputs[number], state.type.with_dtype(FLOAT32))
+        first = self._as(self.scan.node.inputs[number], state.type.with_dtype(self.dtype))
         flat = state.type.rank > 1  # so that the stack of all chunks has them in front
         size = ONE
         for axis in state.type.axes:

@@ -1,13 +1,13 @@
 """How values of a scan's body depend on what it carries: as sums of products, or not linearly.
 
 A *form* is a sum of terms; a term is a product of an atom (a value that is carried, before a step or after it; none in
-what is only added) with factors, summed over some labels. A label is an axis; one that is summed over has a name of its
-own, so that `S - (S k) k` can have the axis of k twice. Which op is linear in which operand, the op itself says.
+what is only added) with factors, summed over some labels. A label is an axis; one that is summed over gets another name
+where the axis is needed again, as that of k in `S - (S k) k`. Which op is linear in which operand, the op itself says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from attndsl.graph import Axis, Node, Value
 from attndsl.ops import Add, Broadcast, Constant, Div, Dot, Mul, Neg, Rename, Sub, Sum, Transpose, Where
@@ -46,8 +46,9 @@ class Term:
         factors = tuple(replace(factor, labels=moved(factor.labels)) for factor in self.factors)
         return replace(self, labels=moved(self.labels), factors=factors)
 
-    def has(self, label: Axis) -> bool:
-        return label in self.labels or any(label in factor.labels for factor in self.factors)
+    def every(self) -> set[Axis]:
+        """All of its labels."""
+        return {*self.labels, *(label for factor in self.factors for label in factor.labels)}
 
 
 Form = tuple[Term, ...]
@@ -63,7 +64,7 @@ class Forms:
         self.atoms = frozenset(atoms)
         self.moving = moving(scan)
         self.known: dict[Value, Form] = {}
-        self.mark, self.summed = mark, 0
+        self.mark, self.renamed = mark, 0
 
     def of(self, value: Value) -> Form:
         """The form of a value. Raises `Refusal` where it is not linear."""
@@ -113,41 +114,44 @@ class Forms:
         if isinstance(op, Neg):
             return tuple(replace(term, sign=-term.sign) for term in self.of(inputs[0]))
         if isinstance(op, Rename):
-            return tuple(term.relabelled(op.old, op.new) for term in self.of(inputs[0]))
+            return tuple(self.apart(t, {op.new}).relabelled(op.old, op.new) for t in self.of(inputs[0]))
         if isinstance(op, Transpose | Broadcast):
             return self.of(inputs[0])
         if isinstance(op, Where):
             condition, *branches = inputs
             kinds = zip(("where", "not"), branches, strict=True)
-            return tuple(
-                replace(term, factors=(*term.factors, Factor(condition, condition.type.axes, kind)))
-                for kind, branch in kinds
-                for term in self.of(branch)
-            )
+            return tuple(self._with(term, condition, kind) for kind, branch in kinds for term in self.of(branch))
         if isinstance(op, Div):
-            below = Factor(inputs[1], inputs[1].type.axes, "over")
-            return tuple(replace(term, factors=(*term.factors, below)) for term in self.of(inputs[0]))
+            return tuple(self._with(term, inputs[1], "over") for term in self.of(inputs[0]))
         if isinstance(op, Sum):
             return self._summed(self.of(inputs[0]), op.over, node)
-        product = tuple(_times(left, right) for left in self.of(inputs[0]) for right in self.of(inputs[1]))
+        product = tuple(self._times(left, right) for left in self.of(inputs[0]) for right in self.of(inputs[1]))
         return self._summed(product, op.over, node) if isinstance(op, Dot) else product
 
-    def _summed(self, form: Form, over: Iterable[Axis], node: Node) -> Form:
-        for axis in over:
-            self.summed += 1
-            label = axis.named(f"{axis.name}'{self.mark}{self.summed}")
-            if not all(term.has(axis) for term in form):
-                raise Refusal(f"`{node.op.name}` is over an axis that not all of its terms have", node)
-            form = tuple(replace(t.relabelled(axis, label), sums=t.sums | {label}) for t in form)
-        return form
+    def _summed(self, form: Form, over: tuple[Axis, ...], node: Node) -> Form:
+        if any(axis in term.sums or axis not in term.every() for term in form for axis in over):
+            raise Refusal(f"`{node.op.name}` is over an axis that not all of its terms have", node)
+        return tuple(replace(term, sums=term.sums | {*over}) for term in form)
 
+    def apart(self, term: Term, labels: Collection[Axis]) -> Term:
+        """The same term, summed over no label that has the name of one of `labels`."""
+        for label in term.sums & {*labels}:
+            self.renamed += 1
+            new = label.named(f"{label.name}'{self.mark}{self.renamed}")
+            term = replace(term.relabelled(label, new), sums=term.sums - {label} | {new})
+        return term
 
-def _times(left: Term, right: Term) -> Term:
-    """The product of two terms, of which at most one has an atom; labels that are summed over are different in both."""
-    holder = left if left.atom is not None else right
-    return Term(
-        holder.atom, holder.labels, (*left.factors, *right.factors), left.sums | right.sums, left.sign * right.sign
-    )
+    def _with(self, term: Term, value: Value, kind: str) -> Term:
+        term = self.apart(term, value.type.axes)
+        return replace(term, factors=(*term.factors, Factor(value, value.type.axes, kind)))
+
+    def _times(self, left: Term, right: Term) -> Term:
+        """The product of two terms, of which at most one has an atom."""
+        left = self.apart(left, right.every())
+        right = self.apart(right, left.every())
+        holder = left if left.atom is not None else right
+        factors, sums = (*left.factors, *right.factors), left.sums | right.sums
+        return Term(holder.atom, holder.labels, factors, sums, left.sign * right.sign)
 
 
 def moving(scan: Node) -> set[Value]:

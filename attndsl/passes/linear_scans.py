@@ -113,9 +113,10 @@ def _state(node: Node, state: Value, end: Value) -> LinearState:
         raise Refusal("it carries what is no float")
     kept: list[Term] = []
     added: list[Term] = []
-    for term in Forms(node, (state,), "s").of(end):
+    forms = Forms(node, (state,), "s")
+    for term in forms.of(end):
         if term.atom is None:
-            added.append(term)
+            added.append(forms.apart(term, term.sums))
         elif term.labels == state.type.axes and not term.sums & {*term.labels}:
             kept.append(term)
         else:

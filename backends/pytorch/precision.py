@@ -4,7 +4,8 @@ In bfloat16 a number has eight bits. What is added up over thousands of steps lo
 divided by a small root. Two things are therefore computed more precisely, together with all elementwise arithmetic,
 sums and running sums that lead to them, back to products with parameters, lookups and inputs:
 
-- what a scan carries from step to step, products of that with data, and the sums and products that its results go into;
+- what a scan carries from step to step and gives, products of that with data, and the sums and products that these go
+  into;
 - running sums and products, and the elementwise arithmetic that they go into;
 - norms that torch has no kernel for: the root of a sum or mean, what is divided by it, and what scales and shifts that.
 
@@ -82,11 +83,12 @@ class _Search:
         states = (*region.parameters[1:], *node.outputs[:count])
         self.found.update(value for value in states if value.type.is_float)
         self._lead((*node.inputs, *region.results[:count]))
+        self._follow((*region.parameters[1:], *region.results[:count]), ())
         products = (inner for inner in region.walk() if isinstance(inner.op, ops.Dot))
         self._lead(inner.output for inner in products if any(value in self.found for value in inner.inputs))
         emitted = zip(node.outputs[count:], region.results[count:], strict=True)
         self.found.update(stack for stack, value in emitted if value in self.found)
-        self._follow(node.outputs, AFFINE)
+        self._follow(node.outputs, (*AFFINE, ops.Dot))
 
     def _follow(self, values: Iterable[Value], through: tuple[type[Op], ...]) -> None:
         """Compute precisely what those of `values` that are precise go into, by ops of the kinds `through`."""

@@ -249,3 +249,18 @@ def test_rows_are_computed_one_by_one(sample: Sample, training: bool) -> None:
 def test_products_are_new_arrays(sample: Sample) -> None:
     arrays = sample.arrays("float64")
     assert not any(np.shares_memory(value(sample, *arrays), array) for array in arrays)
+
+
+@pytest.mark.parametrize("sample", [s for s in ALL if s.op.linear and s.output.is_float], ids=str)
+def test_ops_are_linear_in_what_they_name(sample: Sample) -> None:
+    """The result for sums of operands is the sum of the results, the other operands being the same."""
+    rng, fixed = np.random.default_rng(0), sample.arrays("float64")
+    for together in sample.op.linear:
+        moved = [i for i in together if i < len(fixed)]
+        if not all(sample.types[i].is_float for i in moved):
+            continue
+        other = [rng.standard_normal(a.shape) if i in moved else a for i, a in enumerate(fixed)]
+        both = [a + 2 * b if i in moved else a for i, (a, b) in enumerate(zip(fixed, other, strict=True))]
+        wanted = value(sample, *fixed) + 2 * value(sample, *other)
+        np.testing.assert_allclose(value(sample, *both), wanted, rtol=1e-9, atol=1e-12)
+        assert sample.op.is_linear(moved)
