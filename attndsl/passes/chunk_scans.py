@@ -40,7 +40,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.all_steps import AllSteps
 from attndsl.passes.base import Pass, PassReport, Refusal, rewritten
-from attndsl.passes.linear import Factor, Term
+from attndsl.passes.linear import TermFactor, ProductTerm
 from attndsl.passes.linear_scans import LinearScan, LinearState, Readout
 from attndsl.passes.products import contracted, renamed
 from attndsl.passes.rewrite import Rewriter
@@ -107,7 +107,7 @@ class _Chunks:
         self.order = (self.places, self.sources, *(axis for state in scan.states for axis in state.type.axes))
         self.common = scan.common
         self.dtype = widest(*(state.type.dtype for state in scan.states), FLOAT)
-        self.chunked: dict[Factor, Value] = {}
+        self.chunked: dict[TermFactor, Value] = {}
         self.decays: dict[object, tuple[Value, ...]] = {}
 
     def write(self) -> list[Value]:
@@ -136,7 +136,7 @@ class _Chunks:
             value = self.out.emit(Cast(type.dtype), value)
         return laid_out(self.out, value, type.axes)
 
-    def _all(self, factor: Factor) -> Value:
+    def _all(self, factor: TermFactor) -> Value:
         """A factor in all steps, its axes named by its labels."""
         out, value = self.out, self.steps.of(factor.value)
         if factor.kind == "not":
@@ -148,7 +148,7 @@ class _Chunks:
         own = dict(zip(factor.value.type.axes, factor.labels, strict=True))
         return renamed(out, value, [own.get(axis, axis) for axis in value.type.axes])
 
-    def _product(self, term: Term) -> Value:
+    def _product(self, term: ProductTerm) -> Value:
         """The factors of a term in all steps, multiplied and summed."""
         factors = [self._all(factor) for factor in term.factors] or [self._number(1.0)]
         return self._signed(contracted(self.out, factors, term.sums), term)
@@ -156,7 +156,7 @@ class _Chunks:
     def _contracted(self, values: list[Value], sums: Collection[Axis]) -> Value:
         return contracted(self.out, values, sums, self.order)
 
-    def _signed(self, value: Value, term: Term) -> Value:
+    def _signed(self, value: Value, term: ProductTerm) -> Value:
         return self.out.emit(Neg(), value) if term.sign < 0 else value
 
     def _number(self, number: float) -> Value:
@@ -176,14 +176,14 @@ class _Chunks:
         padded = out.emit(Concat((time, self.padding), self.whole), value, padding)
         return out.emit(Unflatten(self.whole, (self.chunks, self.places)), padded)
 
-    def _factor(self, factor: Factor) -> Value:
+    def _factor(self, factor: TermFactor) -> Value:
         if factor not in self.chunked:
             value = self._all(factor)
             timed = self.time in value.type.axes
             self.chunked[factor] = self._in_chunks(value, 0.0) if timed else value
         return self.chunked[factor]
 
-    def _factors(self, term: Term) -> list[Value]:
+    def _factors(self, term: ProductTerm) -> list[Value]:
         """What is added in a step, by chunks: nothing behind the last step."""
         found = [self._factor(factor) for factor in term.factors]
         if not any(self.places in value.type.axes for value in found):
@@ -250,7 +250,7 @@ class _Chunks:
             self.decays[key] = (*stacks, total, to_end)
         return self.decays[key]
 
-    def _at_sources(self, term: Term) -> list[Value]:
+    def _at_sources(self, term: ProductTerm) -> list[Value]:
         return [
             renamed(self.out, value, [self.sources if axis == self.places else axis for axis in value.type.axes])
             for value in self._factors(term)
@@ -344,12 +344,12 @@ class _Chunks:
             total = share if total is None else self.out.emit(Add(), total, share)
         return self._number(0.0) if total is None else total
 
-    def _read(self, root: Value, terms: tuple[Term | Readout, ...], states: list[_State]) -> Value:
+    def _read(self, root: Value, terms: tuple[ProductTerm | Readout, ...], states: list[_State]) -> Value:
         """What is read in all steps."""
         by_chunks: Value | None = None
         plain: Value | None = None
         for place, each in enumerate(terms):
-            if isinstance(each, Term):
+            if isinstance(each, ProductTerm):
                 share = self._product(each)
                 plain = share if plain is None else self.out.emit(Add(), plain, share)
                 continue

@@ -20,7 +20,7 @@ ARRANGED = (Add, Broadcast, Div, Dot, Mul, Neg, Rename, Sub, Sum, Transpose, Whe
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class TermFactor:
     """A value, with the label of each of its axes: itself, or 1 where a condition holds ("where") or does not ("not"),
     or one over it ("over")."""
 
@@ -30,16 +30,16 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class ProductTerm:
     """`sign` times the product of an atom and factors, summed over `sums`."""
 
     atom: Value | None
     labels: tuple[Axis, ...]
-    factors: tuple[Factor, ...]
+    factors: tuple[TermFactor, ...]
     sums: frozenset[Axis] = frozenset()
     sign: int = 1
 
-    def relabelled(self, old: Axis, new: Axis) -> Term:
+    def relabelled(self, old: Axis, new: Axis) -> ProductTerm:
         def moved(labels: tuple[Axis, ...]) -> tuple[Axis, ...]:
             return tuple(new if label == old else label for label in labels)
 
@@ -51,7 +51,7 @@ class Term:
         return {*self.labels, *(label for factor in self.factors for label in factor.labels)}
 
 
-Form = tuple[Term, ...]
+Form = tuple[ProductTerm, ...]
 
 
 class Forms:
@@ -75,9 +75,9 @@ class Forms:
     def _form(self, value: Value) -> Form:
         axes = value.type.axes
         if value in self.atoms:
-            return (Term(value, axes, ()),)
+            return (ProductTerm(value, axes, ()),)
         if value not in self.moving and not self.is_spread(value):
-            return (Term(None, (), (Factor(value, axes),)),)
+            return (ProductTerm(None, (), (TermFactor(value, axes),)),)
         node = self.makers.get(value)
         if node is None:
             raise Refusal("another carried value takes part in what is carried")
@@ -96,7 +96,7 @@ class Forms:
             return all(operand in self.makers for operand in node.inputs)
         return any(map(self.is_spread, node.inputs))
 
-    def _is_zero(self, factor: Factor) -> bool:
+    def _is_zero(self, factor: TermFactor) -> bool:
         node = self.makers.get(factor.value)
         return not factor.kind and node is not None and isinstance(node.op, Constant) and node.op.value == 0
 
@@ -133,7 +133,7 @@ class Forms:
             raise Refusal(f"`{node.op.name}` is over an axis that not all of its terms have", node)
         return tuple(replace(term, sums=term.sums | {*over}) for term in form)
 
-    def apart(self, term: Term, labels: Collection[Axis]) -> Term:
+    def apart(self, term: ProductTerm, labels: Collection[Axis]) -> ProductTerm:
         """The same term, summed over no label that has the name of one of `labels`."""
         for label in term.sums & {*labels}:
             self.renamed += 1
@@ -141,17 +141,17 @@ class Forms:
             term = replace(term.relabelled(label, new), sums=term.sums - {label} | {new})
         return term
 
-    def _with(self, term: Term, value: Value, kind: str) -> Term:
+    def _with(self, term: ProductTerm, value: Value, kind: str) -> ProductTerm:
         term = self.apart(term, value.type.axes)
-        return replace(term, factors=(*term.factors, Factor(value, value.type.axes, kind)))
+        return replace(term, factors=(*term.factors, TermFactor(value, value.type.axes, kind)))
 
-    def _times(self, left: Term, right: Term) -> Term:
+    def _times(self, left: ProductTerm, right: ProductTerm) -> ProductTerm:
         """The product of two terms, of which at most one has an atom."""
         left = self.apart(left, right.every())
         right = self.apart(right, left.every())
         holder = left if left.atom is not None else right
         factors, sums = (*left.factors, *right.factors), left.sums | right.sums
-        return Term(holder.atom, holder.labels, factors, sums, left.sign * right.sign)
+        return ProductTerm(holder.atom, holder.labels, factors, sums, left.sign * right.sign)
 
 
 def moving(scan: Node) -> set[Value]:

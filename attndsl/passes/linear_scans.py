@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attndsl.graph import Axis, Node, Region, Type, Value
 from attndsl.ops import Dot, Scan, Sum
 from attndsl.passes.base import Refusal
-from attndsl.passes.linear import Forms, Term, moving
+from attndsl.passes.linear import Forms, ProductTerm, moving
 from attndsl.records import dataclass
 from attndsl.types import FLOATS
 
@@ -22,8 +22,8 @@ class LinearState:
     """A step makes `sum of kept * h + sum of added` of it; each term of `kept` multiplies it element by element."""
 
     type: Type
-    kept: tuple[Term, ...]
-    added: tuple[Term, ...]
+    kept: tuple[ProductTerm, ...]
+    added: tuple[ProductTerm, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Readout:
 
     state: int
     after: bool
-    term: Term
+    term: ProductTerm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class LinearScan:
 
     node: Node
     states: tuple[LinearState, ...]
-    readouts: Mapping[Value, tuple[Term | Readout, ...]]
+    readouts: Mapping[Value, tuple[ProductTerm | Readout, ...]]
     sizes: Mapping[str, int]
 
     @property
@@ -111,8 +111,8 @@ class LinearScan:
 def _state(node: Node, state: Value, end: Value) -> LinearState:
     if state.type.dtype not in FLOATS:
         raise Refusal("it carries what is no float")
-    kept: list[Term] = []
-    added: list[Term] = []
+    kept: list[ProductTerm] = []
+    added: list[ProductTerm] = []
     forms = Forms(node, (state,), "s")
     for term in forms.of(end):
         if term.atom is None:
@@ -141,7 +141,7 @@ class _Readouts:
         self.forms = Forms(node, self.atoms, "r")
         self.whole = self._whole()
         self.seen: set[Value] = set()
-        self.made: dict[Value, tuple[Term | Readout, ...]] = {}
+        self.made: dict[Value, tuple[ProductTerm | Readout, ...]] = {}
 
     def _whole(self) -> set[Value]:
         """The values with all elements of a state."""
@@ -155,7 +155,7 @@ class _Readouts:
         axes = {axis for value in node.inputs if value in whole for axis in value.type.axes}
         return isinstance(node.op, Dot | Sum) and not axes.isdisjoint(node.op.over)
 
-    def found(self) -> Mapping[Value, tuple[Term | Readout, ...]]:
+    def found(self) -> Mapping[Value, tuple[ProductTerm | Readout, ...]]:
         for value in self.region.results[len(self.states) :]:
             self._look(value)
         return self.made
@@ -191,7 +191,7 @@ class _Readouts:
         if elements > MOST_KEPT and not any({*state.type.axes} <= {*value.type.axes} for value in emitted):
             raise Refusal("what is read of its state is not linear, and the states of all steps are too large to keep")
 
-    def _readout(self, term: Term) -> Term | Readout:
+    def _readout(self, term: ProductTerm) -> ProductTerm | Readout:
         if term.atom is None:
             return term
         state, after = self.atoms[term.atom]
