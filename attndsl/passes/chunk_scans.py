@@ -40,7 +40,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.all_steps import AllSteps
 from attndsl.passes.base import Pass, PassReport, Refusal, rewritten
-from attndsl.passes.linear import TermFactor, ProductTerm
+from attndsl.passes.linear import Factor, ProductTerm
 from attndsl.passes.linear_scans import LinearScan, LinearState, Readout
 from attndsl.passes.products import contracted, renamed
 from attndsl.passes.rewrite import Rewriter
@@ -107,7 +107,7 @@ class _Chunks:
         self.order = (self.places, self.sources, *(axis for state in scan.states for axis in state.type.axes))
         self.common = scan.common
         self.dtype = widest(*(state.type.dtype for state in scan.states), FLOAT)
-        self.chunked: dict[TermFactor, Value] = {}
+        self.chunked: dict[Factor, Value] = {}
         self.decays: dict[object, tuple[Value, ...]] = {}
 
     def write(self) -> list[Value]:
@@ -136,7 +136,7 @@ class _Chunks:
             value = self.out.emit(Cast(type.dtype), value)
         return laid_out(self.out, value, type.axes)
 
-    def _all(self, factor: TermFactor) -> Value:
+    def _all(self, factor: Factor) -> Value:
         """A factor in all steps, its axes named by its labels."""
         out, value = self.out, self.steps.of(factor.value)
         if factor.kind == "not":
@@ -176,7 +176,7 @@ class _Chunks:
         padded = out.emit(Concat((time, self.padding), self.whole), value, padding)
         return out.emit(Unflatten(self.whole, (self.chunks, self.places)), padded)
 
-    def _factor(self, factor: TermFactor) -> Value:
+    def _factor(self, factor: Factor) -> Value:
         if factor not in self.chunked:
             value = self._all(factor)
             timed = self.time in value.type.axes

@@ -20,7 +20,7 @@ ARRANGED = (Add, Broadcast, Div, Dot, Mul, Neg, Rename, Sub, Sum, Transpose, Whe
 
 
 @dataclass(frozen=True, slots=True)
-class TermFactor:
+class Factor:
     """A value, with the label of each of its axes: itself, or 1 where a condition holds ("where") or does not ("not"),
     or one over it ("over")."""
 
@@ -35,7 +35,7 @@ class ProductTerm:
 
     atom: Value | None
     labels: tuple[Axis, ...]
-    factors: tuple[TermFactor, ...]
+    factors: tuple[Factor, ...]
     sums: frozenset[Axis] = frozenset()
     sign: int = 1
 
@@ -77,7 +77,7 @@ class Forms:
         if value in self.atoms:
             return (ProductTerm(value, axes, ()),)
         if value not in self.moving and not self.is_spread(value):
-            return (ProductTerm(None, (), (TermFactor(value, axes),)),)
+            return (ProductTerm(None, (), (Factor(value, axes),)),)
         node = self.makers.get(value)
         if node is None:
             raise Refusal("another carried value takes part in what is carried")
@@ -96,7 +96,7 @@ class Forms:
             return all(operand in self.makers for operand in node.inputs)
         return any(map(self.is_spread, node.inputs))
 
-    def _is_zero(self, factor: TermFactor) -> bool:
+    def _is_zero(self, factor: Factor) -> bool:
         node = self.makers.get(factor.value)
         return not factor.kind and node is not None and isinstance(node.op, Constant) and node.op.value == 0
 
@@ -143,7 +143,7 @@ class Forms:
 
     def _with(self, term: ProductTerm, value: Value, kind: str) -> ProductTerm:
         term = self.apart(term, value.type.axes)
-        return replace(term, factors=(*term.factors, TermFactor(value, value.type.axes, kind)))
+        return replace(term, factors=(*term.factors, Factor(value, value.type.axes, kind)))
 
     def _times(self, left: ProductTerm, right: ProductTerm) -> ProductTerm:
         """The product of two terms, of which at most one has an atom."""
