@@ -2,8 +2,12 @@
 
 --prompt gives the beginning (`--prompt -` reads it from stdin). --temperature 0 takes the most likely token each time;
 the same seed gives the same text. The prompt is read once, and then each token by itself; where a model does not allow
-that, the reason is reported on stderr. So is that a text is past the model's context: each time that it is full, the
-older half is dropped, and the other is read again.
+that, the reason is reported on stderr.
+
+So is what happens past the model's context. Where positions count by their distances alone (rotations, biases by
+distance, none at all), it slides along the text: each token sees the last ones, as many as the context has, and nothing
+is read again. Else, each time that the context is full, the older half of what it holds is dropped, and the other is
+read again.
 
 Several prompts (--prompt again and again, or --data with one on each line) are read as one batch, and each text is
 printed when all are finished: a text from --data in one line. Prompts may be of different lengths; nothing is padded,

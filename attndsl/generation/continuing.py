@@ -12,7 +12,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
-from attndsl.passes.incremental import incremental
+from attndsl.passes.incremental import incremental, sliding
 from attndsl.records import dataclass
 from attndsl.running.program import Program
 from attndsl.running.reader import SEGMENT, Reader, at_places, running_states
@@ -28,55 +28,67 @@ def keeps_rows(graph: Graph) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a trained model reads texts on: `begin` gives a reading of texts of up to so many tokens. `context` is how
-    many of these the model sees, where there is an end to it, and `stays` why it does not go back, if it does not."""
+    """How a trained model reads texts on: `begin` gives a reading, as often as one is needed. `context` is how many
+    tokens of a text the model reads at most, where that is less than all, and `stays` why it does not go back, if it
+    does not."""
 
-    begin: Callable[[int], Reading]
+    begin: Callable[[], Reading]
     context: int | None = None
     stays: str | None = None
-    say: Say = lambda text: None
 
-    def announce(self, lengths: Sequence[int]) -> None:
+    def announce(self, lengths: Sequence[int], say: Say) -> None:
         """Say of which prompts, of these lengths, the model does not see all."""
         long = [length for length in lengths if begins(length, self.context)]
         if long:
-            what = "the prompt has" if len(lengths) == 1 else f"{len(long):,} prompts are too long, the longest has"
-            seen = max(long) - begins(max(long), self.context)
-            self.say(
-                f"{what} {max(long):,} tokens, and the model sees {self.context:,}: only its last {seen:,} are used"
-            )
+            which = "the prompt" if len(lengths) == 1 else "the longest prompt"
+            used = max(long) - begins(max(long), self.context)
+            what = f"{which} has {max(long):,} tokens, and the model sees {self.context:,}"
+            say(f"{what}: only its last {used:,} are used")
 
 
 def opening(
     run: Run,
     output: str,
+    length: int,
     *,
     backend: str | None = None,
     device: str | None = None,
     cache: bool = True,
     say: Say = lambda text: None,
 ) -> Opening:
-    """How a trained model reads texts on, for the logits `output`. `say` is told once what is not as one may expect:
-    that the whole text is read again for each token, and why; that some of it has fallen away."""
+    """How a trained model reads texts of up to `length` tokens on, for the logits `output`. `say` is told once what is
+    not as one may expect: that the whole text is read again for each token, and why; that some of it falls away."""
     tokens = run.recipe.objective.roles["tokens"]
     context = most(run.graph, tokens)
     if keeps_rows(run.graph):
         segment, program = min(run.recipe.length, context or run.recipe.length), run.program(backend, device)
         kept = f"`{run.graph.states[0].address}` {_STAYS}"
-        return Opening(lambda length: _InStates(program, tokens, output, segment), None, kept)
-    said = _once(say)
-    graph: Graph | None = None
-    if cache:
-        try:
+        return Opening(lambda: _InStates(program, tokens, output, segment), None, kept)
+    whole, graph = run.graph, None
+    try:
+        if context is not None and length > context and (slid := _slid(run.graph, tokens, output, context)):
+            say(f"the text may get longer than the model's context: each token sees the last {context:,}")
+            (whole, graph), context = slid, None
+        elif cache:
             graph = incremental(run.graph, tokens, (output,))
-        except AttnError as problem:
-            say(f"the whole text is read again for each token: {reason(problem)}")
-    program = run.program(backend, device, graph)
-    if graph is None:
-        return Opening(lambda length: _InWindow(program, tokens, output, context, said), context, None, say)
-    running = running_states(graph, tokens)
+    except AttnError as problem:
+        say(f"the whole text is read again for each token: {reason(problem)}")
+    said = _once(say)
+    if graph is None or not cache:
+        program = run.program(backend, device, whole)
+        return Opening(lambda: _InWindow(program, tokens, output, context, said), context)
+    program, running = run.program(backend, device, graph), running_states(graph, tokens)
     stays = f"`{running[0]}` {_STAYS}" if running else None
-    return Opening(lambda length: _InMemories(program, tokens, output, context, length, said), context, stays, say)
+    return Opening(lambda: _InMemories(program, tokens, output, context, length, said), context, stays)
+
+
+def _slid(graph: Graph, tokens: str, output: str, context: int) -> tuple[Graph, Graph] | None:
+    """The graph whose context slides along a text, and that which reads the text on; None where there is none."""
+    made = sliding(graph, tokens, (output,), context)
+    try:
+        return (made, incremental(made, tokens, (output,))) if made is not None else None
+    except AttnError:
+        return None
 
 
 _STAYS = "does not go back to what it was some tokens ago"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
@@ -45,10 +46,8 @@ def generate(
     not go on with a text), E0762 (a draft that does not fit).
     """
     sampling = Sampling(temperature, top_k, top_p, seed)
-    writer = _Writer(run, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
-    encoded = encode_prompt(writer.tokenizer, prompt)
-    writer.opening.announce([len(encoded)])
-    return writer.pieces(encoded)
+    writer = _Writer(run, [prompt], tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
+    return writer.pieces()
 
 
 def generate_each(
@@ -69,11 +68,9 @@ def generate_each(
     """What follows each of `prompts`, as `generate` writes it; they are read as one batch, nothing is padded, and each
     draws from random numbers of its own, the first from those of a single text. Raises what `generate` raises."""
     sampling = Sampling(temperature, top_k, top_p, seed)
-    writer = _Writer(run, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
-    encoded = [encode_prompt(writer.tokenizer, prompt) for prompt in prompts]
-    writer.opening.announce([*map(len, encoded)])
+    writer = _Writer(run, prompts, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
     size = 1 if keeps_rows(run.graph) else PROMPTS
-    return [text for piece in chunks(len(encoded), size) for text in writer.texts(encoded, piece)]
+    return [text for piece in chunks(len(prompts), size) for text in writer.texts(piece)]
 
 
 class _Writer:
@@ -82,6 +79,7 @@ class _Writer:
     def __init__(
         self,
         run: Run,
+        prompts: Sequence[str],
         tokens: int,
         sampling: Sampling,
         draft: Run | None,
@@ -100,11 +98,16 @@ class _Writer:
         if self.tokenizer.kind in ("bytes", "chars") and end not in self.tokenizer.special.values():
             end = None
         self.choice, self.told = TokenChoice(sampling, self.tokenizer.vocab, end), Told()
-        self.opening = opening(run, self._logits(run), backend=backend, device=device, cache=cache, say=say)
+        self.prompts = [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
+        lengths = [len(prompt) for prompt in self.prompts]
+        read = max(lengths, default=0) + max(tokens - 1, 0)  # the last token is not
+        place: dict[str, Any] = {"backend": backend, "device": device, "cache": cache}
+        self.opening = opening(run, self._logits(run), read, say=say, **place)
+        self.opening.announce(lengths, say)
         self.drafting = None
         if draft is not None:
             require_draft(run, draft)
-            self.drafting = opening(draft, self._logits(draft), backend=backend, device=device, cache=cache)
+            self.drafting = opening(draft, self._logits(draft), read, **place)
             for each, name in ((self.opening, run.folder), (self.drafting, draft.folder)):
                 if each.stays:
                     raise error("E0762", f"`{name}` cannot take back what it has read", note=each.stays, help=_LEAVE)
@@ -112,31 +115,33 @@ class _Writer:
     def _logits(self, run: Run) -> str:
         return next_token_logits(run.graph, run.recipe.objective.roles["tokens"], self.choice.vocab).name
 
-    def pieces(self, prompt: Sequence[int]) -> Iterator[str]:
-        """The text behind a prompt, piece by piece."""
-        streamer = self.tokenizer.streamer(prompt)
-        for _, token in self._written([prompt]):
+    def pieces(self) -> Iterator[str]:
+        """The text behind the first prompt, piece by piece."""
+        streamer = self.tokenizer.streamer(self.prompts[0])
+        for _, token in self._written(range(1)):
             if piece := streamer.push(token):
                 yield piece
         if piece := streamer.finish():
             yield piece
         self._tell()
 
-    def texts(self, prompts: Sequence[Sequence[int]], those: range) -> list[str]:
+    def texts(self, those: range) -> list[str]:
         """The texts behind some of the prompts."""
-        streamers = [self.tokenizer.streamer(prompts[place]) for place in those]
+        streamers = [self.tokenizer.streamer(self.prompts[place]) for place in those]
         found = ["" for _ in those]
-        for row, token in self._written([prompts[place] for place in those], those.start):
+        for row, token in self._written(those):
             found[row] += streamers[row].push(token)
-        if those.stop == len(prompts):
+        if those.stop == len(self.prompts):
             self._tell()
         return [text + streamer.finish() for text, streamer in zip(found, streamers, strict=True)]
 
-    def _written(self, prompts: Sequence[Sequence[int]], first: int = 0) -> Iterator[tuple[int, int]]:
-        length = max(map(len, prompts)) + self.tokens
-        drafting = self.drafting.begin(length) if self.drafting else None
-        reading = self.opening.begin(length)
-        return written(reading, prompts, self.tokens, self.choice, drafting=drafting, first=first, told=self.told)
+    def _written(self, those: range) -> Iterator[tuple[int, int]]:
+        drafting = self.drafting.begin() if self.drafting else None
+        prompts = [self.prompts[place] for place in those]
+        return written(
+            self.opening.begin(), prompts, self.tokens, self.choice, drafting=drafting, first=those.start,
+            told=self.told,
+        )  # fmt: skip
 
     def _tell(self) -> None:
         if self.drafting:

@@ -13,7 +13,7 @@ from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.decoding.sampling import Sampling
 from attndsl.decoding.sequences import Beam
 from attndsl.generation import Run, generate, generate_each, load_run
-from attndsl.generation.continuing import begins, opening
+from attndsl.generation.continuing import _slid, begins, opening
 from attndsl.generation.respond import respond
 from attndsl.training import train
 from attndsl.training.console import Silent
@@ -59,6 +59,38 @@ def test_past_the_context_the_older_half_is_dropped_and_the_other_read_again(run
     assert read == [12, 7, 8]
 
 
+DISTANCES = SPEC.replace(" + embedding(range(T), context, width) as wpe", "").replace(
+    "mask=causal", "mask=causal, position=rotary"
+)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_context_slides_where_positions_count_by_their_distances(
+    tmp_path: Path, read: list[int], backend: str
+) -> None:
+    (tmp_path / "rotary.attn").write_text(DISTANCES)
+    options = {"settings": {"steps": 1, "tokenizer": "chars"}, "backend": "numpy", "console": Silent()}
+    train(str(tmp_path / "rotary.attn"), A_TEXT, tmp_path / "run", **options)
+    run = stirred(load_run(tmp_path / "run"))
+    heard: list[str] = []
+    read.clear()
+    options = {"temperature": 1.5, "seed": 2, "backend": backend}
+    text = "".join(generate(run, "If the w", 30, say=heard.append, **options))
+    assert heard == ["the text may get longer than the model's context: each token sees the last 12"]
+    if backend == "numpy":
+        assert read == [8, *[1] * 29]
+    assert text == "".join(generate(run, "If the w", 30, cache=False, **options))
+    texts = [text[-20:], "To", "If the world is all"]
+    alone = ["".join(generate(run, prompt, 20, temperature=0, backend=backend)) for prompt in texts]
+    assert generate_each(run, texts, 20, temperature=0, backend=backend) == alone
+    program, tokens = run.program(), run.tokenizer.encode(text).tolist()
+    inside = program.run({"tokens": np.array([tokens[:12]])}, ["logits"])["logits"]
+    slid, _ = _slid(run.graph, "tokens", "logits", 12)
+    np.testing.assert_allclose(
+        run.program(graph=slid).run({"tokens": np.array([tokens])})["logits"][:, :12], inside, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("context", [1, 2, 3, 7, 12])
 def test_a_model_sees_at_least_half_of_its_context_and_never_more(context: int) -> None:
     for length in range(1, 5 * context):
@@ -102,7 +134,7 @@ def test_texts_that_end_leave_the_others(make_run: Callable[[str], Run], monkeyp
 
 def test_rows_of_different_lengths_are_read_together(run: Run) -> None:
     texts = [list(b"If"), list(b"Now is"), list(b"T")]
-    readings = [opening(run, "logits", backend="numpy", cache=cache).begin(10) for cache in (True, False)]
+    readings = [opening(run, "logits", 10, backend="numpy", cache=cache).begin() for cache in (True, False)]
     for _ in range(4):
         found, expected = (reading.after(texts) for reading in readings)
         np.testing.assert_allclose(found, expected, atol=1e-4)

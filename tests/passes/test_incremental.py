@@ -16,7 +16,7 @@ from attndsl.graph import Graph
 from attndsl.graph.reader import parse_text
 from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
-from attndsl.passes.incremental import derived, incremental, kept
+from attndsl.passes.incremental import derived, incremental, kept, sliding
 from attndsl.running import backends
 from attndsl.running.reader import Reader
 from tests.passes.splits import Pair, at_every_position, gap, shared_states, texts_of
@@ -271,6 +271,58 @@ def test_the_text_of_the_graph_can_be_read_back(name: str) -> None:
 def test_a_model_that_keeps_states_of_its_rows_reads_on_already() -> None:
     graph = elaborate(open_spec("rnn_lm"), {})
     assert incremental(graph) is graph
+
+
+# ---------------------------------------------------------------- past the context
+
+BY_PLACES = {"gpt1", "gpt2", "gpt3", "gpt_nano"}
+COUNTING = {"a place table", "a running mean", "a scan that knows where it is"}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_context_of_a_shipped_decoder_slides_unless_places_count(name: str) -> None:
+    assert (sliding(shipped(name), "tokens", ("logits",), 24) is None) == (name in BY_PLACES)
+
+
+@pytest.mark.parametrize("what", sorted(BODIES))
+def test_a_context_slides_unless_places_count(what: str) -> None:
+    graph = sliding(model(BODIES[what]), "tokens", ("logits",), 5)
+    assert (graph is None) == (what in COUNTING)
+
+
+ABSOLUTE = {
+    "a sinusoid": "x = sinusoidal(x)\nx += attention(x, heads, mask=causal) as a",
+    "the first position is seen by all": "x += attention(x, heads, mask=causal & (global(1) | window(3))) as a",
+    "chunks": "x += attention(x, heads, mask=causal & blocks) as a",
+    "a slope by place": "x += attention(x, heads, mask=causal, position=late) as a",
+    "counted": "n = cumsum(1 + 0 * range(T), over=T)\nx += embedding(n, context, width, init=normal(0.5)) as place",
+}
+
+
+OF_PLACES = """
+bias late(q, k) = 0.1 * k * q
+mask blocks(q, k) = q // 4 == k // 4
+"""
+
+
+@pytest.mark.parametrize("what", ABSOLUTE)
+def test_a_context_does_not_slide_where_places_count(what: str) -> None:
+    text = OF_PLACES + MODEL.format(body=ABSOLUTE[what], inputs="")
+    assert sliding(elaborate(open_text(text), {}), "tokens", ("logits",), 5) is None
+
+
+@pytest.mark.parametrize("what", ["rotary", "alibi", "buckets", "cases", "documents", "experts", "a latent", "a sink"])
+def test_what_slides_sees_the_context_and_is_read_on(what: str) -> None:
+    """What one layer says at a place is what it says of the last positions alone."""
+    slid = sliding(model(BODIES[what]), "tokens", ("logits",), 5)
+    assert slid is not None
+    assert not [rule for rule in slid.constraints if "T" in rule.symbols]
+    pair = Pair(slid)
+    assert gap(pair, (23, 40, 6), seed=5, back=what not in RUNNING) < 1e-9
+    if what in ("rotary", "alibi", "buckets", "a latent", "a sink"):
+        (text,) = texts_of(slid, (20,), seed=1)
+        plain = Pair(model(BODIES[what]))
+        assert abs(pair.said([text])[0][-1] - plain.said([text[-5:]])[0][-1]).max() < 1e-9
 
 
 # ---------------------------------------------------------------- what is refused

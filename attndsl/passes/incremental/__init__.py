@@ -34,6 +34,7 @@ from attndsl.passes.incremental.emission import BodyWriter
 from attndsl.passes.incremental.latent import AttendToLatent
 from attndsl.passes.incremental.memories import Memories
 from attndsl.passes.incremental.positions import NEW_TOKENS, PAST, Positions
+from attndsl.passes.incremental.sliding import sliding
 from attndsl.passes.incremental.sources import source_graph
 from attndsl.passes.pipeline import RECOGNISED, optimize
 from attndsl.records import dataclass, replace
@@ -159,4 +160,4 @@ def _refusal(graph: Graph, problem: NotCausal) -> AttnError:
     )  # fmt: skip
 
 
-__all__ = ["NEW_TOKENS", "PAST", "Derived", "derived", "incremental", "kept"]
+__all__ = ["NEW_TOKENS", "PAST", "Derived", "derived", "incremental", "kept", "sliding"]
