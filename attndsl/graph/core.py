@@ -7,13 +7,13 @@ a pass builds new ones (`attndsl.passes.rewrite`) and never edits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING
 
 from attndsl.addresses import Box, addresses_in, rounds
 from attndsl.diagnostics import Span
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Type
 
@@ -235,6 +235,15 @@ class Graph:
         """The sizes that the inputs bind, in the order in which they first occur."""
         axes = (axis for info in self.inputs for axis in info.value.type.axes)
         return tuple(dict.fromkeys(name for axis in axes for name in sorted(axis.size.symbols - self.sizes.keys())))
+
+    def giving(self, names: Collection[str]) -> Graph:
+        """The graph with these of its own outputs alone, and its states. What only the others need is dead code."""
+        kept = {*names, *self.state_names}
+        pairs = [pair for pair in zip(self.outputs, self.body.results, strict=True) if pair[0].name in kept]
+        if len(pairs) == len(self.outputs):
+            return self
+        body = replace(self.body, results=tuple(value for _, value in pairs))
+        return replace(self, outputs=tuple(info for info, _ in pairs), body=body)
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """What flows from where to where, as a graph of networkx: see `attndsl.graph.flow.to_networkx`."""

@@ -17,9 +17,9 @@ from attndsl.ops import (
     elementwise,
     fused,
     generators,
-    grouped,
     movement,
     pieces,
+    products,
     reductions,
 )
 from attndsl.ops.along import *
@@ -35,14 +35,14 @@ from attndsl.ops.convolution import *
 from attndsl.ops.elementwise import *
 from attndsl.ops.fused import *
 from attndsl.ops.generators import *
-from attndsl.ops.grouped import *
 from attndsl.ops.movement import *
 from attndsl.ops.pieces import *
+from attndsl.ops.products import *
 from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
     elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
-    grouped, convolution,
+    products, convolution,
 )  # fmt: skip
 
 

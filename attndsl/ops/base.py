@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attndsl.lazy import Array
 from attndsl.records import dataclass, field
@@ -75,6 +75,7 @@ class Call:
     step: int = 0
     indices: tuple[int, ...] = ()
     needed: tuple[bool, ...] = ()  # whether a gradient is asked for, by operand; empty: for all
+    aside: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # by `evaluate`, for `gradient`
     lengths: dict[Size, int] = field(default_factory=dict, compare=False, repr=False)  # what `length` found, to share
 
     def length(self, size: Size) -> int:

@@ -5,6 +5,6 @@ and of what came close and was refused, with the reason.
 """
 
 from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
-from attndsl.passes.pipeline import PIPELINE, explain, optimize
+from attndsl.passes.pipeline import LOSSES, PIPELINE, explain, optimize
 
-__all__ = ["PIPELINE", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]
+__all__ = ["LOSSES", "PIPELINE", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]

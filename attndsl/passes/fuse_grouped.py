@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from attndsl.graph import FLOAT, Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import ArgSort, Dot, GroupedDot, Rename, Take, Transpose
-from attndsl.ops.grouped import matches
+from attndsl.ops.products import matches
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal
 from attndsl.passes.rules import Match, Rule, RulePass

@@ -16,6 +16,7 @@ from attndsl.passes.fold import ConstantFolding
 from attndsl.passes.fuse_activation import FuseActivation
 from attndsl.passes.fuse_attention import FuseAttention
 from attndsl.passes.fuse_convolution import FuseConvolution
+from attndsl.passes.fuse_cross_entropy import FuseCrossEntropy
 from attndsl.passes.fuse_grouped import FuseGrouped
 from attndsl.passes.fuse_norm import FuseNorm
 from attndsl.passes.hoist import Hoist
@@ -32,6 +33,7 @@ RECOGNISED: tuple[Pass, ...] = (
     FuseActivation(),
     FuseAttention(),
     FuseGrouped(),
+    FuseCrossEntropy(),
     ConstantFolding(),
     Hoist(),
     CommonSubexpressions(),
@@ -40,6 +42,17 @@ RECOGNISED: tuple[Pass, ...] = (
 """The operators that are recognised, loops step by step."""
 
 PIPELINE: tuple[Pass, ...] = (*RECOGNISED, ChunkScans(), CommonSubexpressions(), DeadCode())
+
+LOSSES: tuple[Pass, ...] = (
+    ConstantFolding(),
+    CommonSubexpressions(),
+    Canonicalise(),
+    CommonSubexpressions(),
+    DeadCode(),
+    FuseCrossEntropy(),
+    DeadCode(),
+)
+"""For a backend that computes operator by operator: what saves it memory and no operation."""
 
 
 def optimize(

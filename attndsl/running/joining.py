@@ -14,7 +14,7 @@ as a linear combination of terms, and each term of each batch gets a weight, by 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -89,9 +89,12 @@ class JoinedBatches:
             info.name for info in self._plain.own_outputs if info.name in self.names and info.needs <= batch.keys()
         )
 
-    def prepared(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], dict[str, str]]:
-        """What to run: the batches, and for each scalar output that they allow the output whose values add up to it."""
-        names = self.scalars(batches[0])
+    def prepared(
+        self, batches: Sequence[Batch], without: Collection[str] = ()
+    ) -> tuple[Sequence[Batch], dict[str, str]]:
+        """What to run: the batches, and for each scalar output that they allow, `without` some, the output whose values
+        add up to it."""
+        names = [name for name in self.scalars(batches[0]) if name not in without]
         if len(batches) == 1:
             return batches, {name: name for name in names}
         return self.weighted(batches), {name: self.names[name] for name in names}

@@ -7,7 +7,7 @@ loop tells it nothing but batches and step numbers, and everything that it needs
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attndsl.graph import Graph, ParameterInfo
@@ -66,10 +66,18 @@ class Trainer(Protocol):
     device: str
     threads: int
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
+    def step(
+        self,
+        batches: Sequence[Mapping[str, Array]],
+        step: int,
+        *,
+        goes_on: bool = False,
+        without: Collection[str] = (),
+    ) -> StepResult:
         """One step of the optimizer on all `batches` together, as if they were one (`attndsl.running.joining`); `step`
         counts from 0. Where the text of each `goes_on`, so do the states of its rows (`attndsl.running.carrying`), with
-        no gradient into the step before: truncated backpropagation through time."""
+        no gradient into the step before: truncated backpropagation through time. The model's other scalars are computed
+        as well, `without` those that nobody asks for."""
         ...
 
     def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:

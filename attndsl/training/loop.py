@@ -128,6 +128,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
     speed = _Speed()
+    unasked = {name for name in (session.cross_entropy,) if name is not None}  # the log has it of evaluations alone
     try:
         with _asked_to_stop() as asked:
             while step < recipe.steps:
@@ -135,7 +136,8 @@ def run_session(session: Session, console: Console) -> Outcome:
                 quantities = recipe.quantities(step)
                 given = {name: np.asarray(value) for name, value in quantities.items()}
                 parts = [objective.training(session.train, step, part) | given for part in range(recipe.accumulate)]
-                result = trainer.step(parts, step, goes_on=objective.goes_on(session.train, step))
+                on = objective.goes_on(session.train, step)
+                result = trainer.step(parts, step, goes_on=on, without=unasked)
                 if not math.isfinite(result.loss) or not (math.isfinite(result.grad_norm) or result.skipped):
                     drop_unproved(session, step)
                     what = (

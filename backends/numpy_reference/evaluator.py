@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from attndsl.graph import FLOAT, FLOAT32, Graph, Node, Type, Value
 from attndsl.ops.base import OUTPUT, Call
 from attndsl.ops.control import OneOf, Repeat, Scan, stacked_at
 from attndsl.ops.generators import Parameter
+from attndsl.passes import LOSSES, optimize
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, chosen_outputs
@@ -58,6 +60,7 @@ class NumpyProgram:
         self.weights_as = FLOAT32
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plans: dict[object, Plan] = {}
+        self._giving: dict[frozenset[str], NumpyProgram] = {}
         if parameters is None:
             for address, array in initial_parameters(graph, seed):
                 self.arrays[address] = array.astype(dtype, copy=False)
@@ -86,6 +89,18 @@ class NumpyProgram:
         self.weights_as = kind
         for address, axes in matrices(self.graph).items() if kind != FLOAT32 else ():
             self.arrays[address][...] = rounded(self.arrays[address], axes, kind)
+
+    def giving(self, names: Sequence[str]) -> NumpyProgram:
+        """A program with these very parameters that gives these outputs alone. A loss whose logits nobody asks for goes
+        over its rows in chunks (`LinearCrossEntropy`)."""
+        asked = frozenset(names)
+        if asked not in self._giving:
+            graph, _ = optimize(self.graph.giving(asked), passes=LOSSES)
+            program = self._giving[asked] = copy(self)
+            program.graph, program._plans, program._giving = graph, {}, {}
+        program = self._giving[asked]
+        program.arrays, program.shared = self.arrays, self.shared
+        return program
 
     # ------------------------------------------------------------ running
 
@@ -358,7 +373,7 @@ class _Execution:
     def told(self, node: Node, needed: tuple[bool, ...] = ()) -> Call:
         """What a node's op is told."""
         types = tuple([value.type for value in node.inputs])
-        return replace(self.call, inputs=types, output=node.output.type, needed=needed)
+        return replace(self.call, inputs=types, output=node.output.type, needed=needed, aside={})
 
     def compute(self, node: Node, call: Call, arrays: Sequence[Array], block: Block | None = None) -> Array:
         """The result of a primitive, or a block of it. If it is not what the checker said, that is a mistake of this

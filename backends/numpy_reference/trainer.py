@@ -4,7 +4,7 @@ order of the graph."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,12 +51,20 @@ class NumpyTrainer:
     def _as_kept(self, array: Array) -> Array:
         return array.astype(self.precision) if array.dtype.kind == "f" else array
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
+    def step(
+        self,
+        batches: Sequence[Mapping[str, Array]],
+        step: int,
+        *,
+        goes_on: bool = False,
+        without: Collection[str] = (),
+    ) -> StepResult:
         scalars, sums = dict[str, float](), dict[str, Array]()
-        parts, names = self.joined.prepared(batches)
+        parts, names = self.joined.prepared(batches, without)
         loss, seed = names[self.recipe.minimize], self.recipe.seed
+        program = self.program.giving(tuple(names.values()))
         for part, batch in enumerate(parts):
-            found, gradients, _ = self.program.gradients(
+            found, gradients, _ = program.gradients(
                 {**batch, **self.carried.given(batch, part, goes_on=goes_on)},
                 {loss: np.ones(())},
                 tuple(names.values()),
@@ -93,9 +101,10 @@ class NumpyTrainer:
     def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
         parts, names = self.joined.prepared(batches)
         carried, found = self.carried.for_evaluation(), []
+        program = self.program.giving(tuple(names.values()))
         for number, batch in enumerate(parts):
             given = {**batch, **carried.given(batch, goes_on=in_order and number > 0)}
-            found.append(self.program.outputs(given, tuple(names.values())))
+            found.append(program.outputs(given, tuple(names.values())))
             carried.keep({**found[-1], **carried.shared})
         return {name: math.fsum(float(each[output]) for each in found) for name, output in names.items()}
 

@@ -52,7 +52,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-@torch.library.custom_op("attndsl::product", mutates_args=())
+@torch.library.custom_op(__name__.replace(".", "_") + "::product", mutates_args=())
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """oneDNN's product, as an operator that has a gradient and can be compiled."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
@@ -171,7 +171,7 @@ def wide_einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:
         return torch.einsum(equation, x, y)
 ''',
     "grouped_linear": '''
-@torch.library.custom_op("attndsl::rows_by_group", mutates_args=())
+@torch.library.custom_op(__name__.replace(".", "_") + "::rows_by_group", mutates_args=())
 def rows_by_group(x: Tensor, table: Tensor, index: Tensor) -> Tensor:
     """Rows of x times the matrices of `table` that the ascending `index` names."""
     product = x.new_empty(len(x), table.shape[2])
@@ -180,7 +180,7 @@ def rows_by_group(x: Tensor, table: Tensor, index: Tensor) -> Tensor:
     return product
 
 
-@torch.library.custom_op("attndsl::sums_by_group", mutates_args=())
+@torch.library.custom_op(__name__.replace(".", "_") + "::sums_by_group", mutates_args=())
 def sums_by_group(x: Tensor, y: Tensor, index: Tensor, groups: int) -> Tensor:
     """The gradient of `rows_by_group` for its table, where y is that for its result."""
     table = x.new_empty(groups, x.shape[1], y.shape[1])
@@ -221,6 +221,111 @@ def grouped_linear(x: Tensor, table: Tensor, index: Tensor, ordered: bool = Fals
         return rows_by_group(x, table, index)
     order = index.argsort(stable=True)
     return rows_by_group(x[order], table, index[order])[order.argsort()]
+''',
+    "linear_cross_entropy": '''
+@torch.library.custom_op(__name__.replace(".", "_") + "::chunked_cross_entropy", mutates_args=())
+def chunked_cross_entropy(
+    x: Tensor, matrix: Tensor, target: Tensor, bias: Tensor | None, share: Tensor | None, counted: Tensor | None,
+    smoothing: float, cap: float, dtype: torch.dtype, for_x: bool, for_matrix: bool, for_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The loss, that of each row, and the gradients for x [rows, in], matrix [in, classes] and bias, of what is asked
+    for. A chunk of rows goes through all of it before the next: its logits are all that there are at a time."""
+    rows, classes, wide = len(x), matrix.shape[1], torch.promote_types(dtype, torch.float32)
+    if rows and not 0 <= int(target.min()) <= int(target.max()) < classes:
+        raise IndexError(f"a target is out of range: there are {classes} classes")
+    lost = x.new_zeros(rows, dtype=wide)
+    of_x = torch.zeros_like(x) if for_x else x.new_empty(0)
+    of_matrix = torch.zeros_like(matrix, dtype=wide) if for_matrix else x.new_empty(0)
+    of_bias = x.new_zeros(classes, dtype=wide) if for_bias else x.new_empty(0)
+    narrow = matrix.to(dtype)
+    which = torch.arange(rows, device=x.device) if counted is None else counted.nonzero().squeeze(1)
+    for some in which.split(max(2**24 // max(classes, 1), 1)):
+        part, right = x[some].to(dtype), target[some].unsqueeze(1)
+        z = part @ narrow
+        z = (z if bias is None else z.add_(bias.to(dtype))).to(wide)
+        if cap:
+            slope = 1 - z.div_(cap).tanh_().square()
+            z.mul_(cap)
+        torch.log_softmax(z, 1, out=z)
+        likely = z.gather(1, right).squeeze(1)
+        if smoothing:
+            likely = (1 - smoothing) * likely + smoothing * z.mean(1)
+        lost[some] = -likely
+        if not (for_x or for_matrix or for_bias):
+            continue
+        z.exp_().scatter_add_(1, right, z.new_full(right.shape, smoothing - 1))  # the gradient of the logits
+        if smoothing:
+            z.sub_(smoothing / classes)
+        if cap:
+            z.mul_(slope)
+        z = z.to(dtype)
+        scale = None if share is None else share[some].to(dtype).unsqueeze(1)
+        if for_x:
+            back = z @ narrow.t()
+            of_x[some] = (back if scale is None else back.mul_(scale)).to(x.dtype)
+        part = part if scale is None else part * scale
+        if for_matrix and dtype == wide:
+            of_matrix.addmm_(part.t(), z)
+        elif for_matrix:
+            of_matrix.add_(part.t() @ z)
+        if for_bias:
+            of_bias.add_((z if scale is None else z * scale).sum(0))
+    loss = lost.sum() if share is None else (lost[which] * share[which]).sum()
+    return loss, lost, of_x, of_matrix.to(matrix.dtype), of_bias if bias is None else of_bias.to(bias.dtype)
+
+
+def kept_gradients(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[:6])
+    ctx.options, ctx.gradients = inputs[6:], output[1:]
+
+
+def scaled_gradients(ctx, upstream: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    x, matrix, target, bias, share, counted = ctx.saved_tensors
+    gradients, ctx.gradients = ctx.gradients, None
+    if gradients is None:  # backward once more: what there was belongs to those who asked first
+        gradients = chunked_cross_entropy(*ctx.saved_tensors, *ctx.options)[1:]
+    lost, *found = gradients
+    of_x, of_matrix, of_bias = (
+        each.mul_(upstream) if wanted else None for each, wanted in zip(found, ctx.options[3:], strict=True)
+    )
+    of_share = (lost * upstream).to(share.dtype) if ctx.needs_input_grad[4] else None
+    return of_x, of_matrix, None, of_bias, of_share, None, *[None] * len(ctx.options)
+
+
+def shapes_of_gradients(x, matrix, target, bias, share, counted, smoothing, cap, dtype, for_x, for_matrix, for_bias):
+    wide, nothing = torch.promote_types(dtype, torch.float32), x.new_empty(0)
+    of_bias = bias.new_empty(bias.shape) if for_bias else nothing
+    return (
+        x.new_empty((), dtype=wide), x.new_empty(len(x), dtype=wide), torch.empty_like(x) if for_x else nothing,
+        torch.empty_like(matrix) if for_matrix else nothing, of_bias,
+    )
+
+
+chunked_cross_entropy.register_fake(shapes_of_gradients)
+chunked_cross_entropy.register_autograd(scaled_gradients, setup_context=kept_gradients)
+
+
+def linear_cross_entropy(
+    x: Tensor,
+    matrix: Tensor,
+    target: Tensor,
+    bias: Tensor | None = None,
+    share: Tensor | None = None,
+    counted: Tensor | None = None,
+    smoothing: float = 0.0,
+    cap: float = 0.0,
+) -> Tensor:
+    """The cross entropy of `target` [...], added up, where the logits are x [..., in] @ matrix [in, classes], which are
+    never made for all rows at once (Hsu et al., 2024; Wijmans et al., 2024). It has no second derivative."""
+    autocast, dtype = torch.is_autocast_enabled(x.device.type), x.dtype
+    if autocast and dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(x.device.type)
+    wanted = (torch.is_grad_enabled() and value is not None and value.requires_grad for value in (x, matrix, bias))
+    share, counted = (None if v is None else v.expand(target.shape).reshape(-1) for v in (share, counted))
+    loss, *_ = chunked_cross_entropy(
+        x.reshape(-1, x.shape[-1]), matrix, target.reshape(-1), bias, share, counted, smoothing, cap, dtype, *wanted
+    )
+    return loss if autocast else loss.to(x.dtype)
 ''',
     "conv1d": _along_one_axis("conv"),
     "conv_transpose1d": _along_one_axis("conv_transpose"),

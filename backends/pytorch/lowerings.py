@@ -367,6 +367,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.RMSNorm: special.lower_rms_norm,
     ops.Gelu: special.lower_gelu,
     ops.Silu: special.lower_silu,
+    ops.LinearCrossEntropy: special.lower_cross_entropy,
     # What the rules in `attndsl.backends.pytorch.rules` make of several of these.
     attention.Sdpa: attention.lower_sdpa,
     attention.MaskedBias: attention.lower_masked_bias,

@@ -71,10 +71,12 @@ class TorchProgram:
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self.stacks = Stacks(graph)
+        self._passes = passes
         self.weights_as = FLOAT32
         self._stored: dict[str, Matrix] = {}  # the matrices that are kept in fewer bits, by address
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
+        self._narrow: dict[frozenset[str], tuple[Any, WrittenFile]] = {}
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
         if parameters is None:
             self._set(initial_parameters(graph, seed))
@@ -274,7 +276,21 @@ class TorchProgram:
         the results have those for the next call."""
         names = chosen_outputs(self.graph, outputs, inputs)
         given = {**self.tensors(inputs), **(states or {})}
-        return self._forward(self.module, self.written, given, names, training, seed, step)
+        return self._forward(*self._asked(names), given, names, training, seed, step)
+
+    def _asked(self, names: Sequence[str]) -> tuple[Any, WrittenFile]:
+        """What runs where these outputs alone are asked for: a module that has no others, so that what only these need
+        is dead, and a loss whose logits nobody asks for goes over its rows in chunks (`LinearCrossEntropy`)."""
+        asked = frozenset(names)
+        if asked not in self._narrow:
+            graph = self.graph.giving(asked)
+            if graph is self.graph or not self._passes:
+                self._narrow[asked] = self.module, self.written
+            else:
+                written = write(optimize(graph)[0])
+                module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
+                self._narrow[asked] = compiled(module) if self._compile else module, written
+        return self._narrow[asked]
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
         """The inputs, checked (`attndsl.running.inputs.check_inputs`), as tensors on the program's device."""
@@ -387,10 +403,12 @@ class TorchProgram:
 
 def _execute(written: WrittenFile, title: str, device: torch.device) -> dict[str, Any]:
     """The names that the file defines, with the kernels that are the fastest there. The text is kept where tracebacks
-    and debuggers look for it."""
-    name = f"<attndsl {title} {next(_numbers)}>"
+    and debuggers look for it. Each has a name of its own as a module, by which torch knows its operators: those of
+    another file of the same name would take their place."""
+    number = next(_numbers)
+    name = f"<attndsl {title} {number}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {"__name__": f"attndsl_{title}", "__file__": name}
+    namespace: dict[str, Any] = {"__name__": f"attndsl_{title}_{number}", "__file__": name}
     exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
     if device.type == "cpu" and "KERNELS" in namespace:
         namespace["KERNELS"].update(measured(namespace["KERNELS"]))

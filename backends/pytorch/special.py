@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attndsl.backends.pytorch.expressions import SUM, Expr, binary, function, letters, number
+from attndsl.backends.pytorch.expressions import SUM, Expr, aligned, binary, function, letters, number, permuted
 from attndsl.backends.pytorch.site import Site
+from attndsl.graph import BOOL, INT
 from attndsl.ops.base import Op
 from attndsl.records import dataclass
 
@@ -143,3 +144,20 @@ def lower_gelu(site: Site) -> Expr:
 
 def lower_silu(site: Site) -> Expr:
     return function("F.silu", site.floating(0).text)
+
+
+def lower_cross_entropy(site: Site) -> Expr:
+    op, axes = site.op, tuple(type.axes for type in site.types)
+    operands = [
+        permuted(site.floating(0), axes[0], (*op.rows, op.contract)).text,
+        permuted(site.floating(1), axes[1], (op.contract, op.over)).text,
+        permuted(site.tensor(site.arguments[2], INT), axes[2], op.rows).text,
+    ]
+    keywords = []
+    for name, place in zip(("bias", "share", "counted"), op.extra(*range(3, len(axes))), strict=True):
+        if place is not None:
+            value = site.tensor(site.arguments[place], BOOL) if name == "counted" else site.floating(place)
+            laid = value if name == "bias" else aligned(value, axes[place], op.rows)
+            keywords.append(f"{name}={laid}")
+    keywords += [f"{name}={number(value)}" for name, value in (("smoothing", op.smoothing), ("cap", op.cap)) if value]
+    return function(site.function.helper("linear_cross_entropy"), *operands, *keywords)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,17 @@ class TorchTrainer:
     def _keep(self, carried: CarriedStates, found: Mapping[str, Any], part: int = 0) -> None:
         carried.keep({name: self._as_kept(found[name]) for name in self.program.graph.state_names}, part)
 
-    def step(self, batches: Sequence[Mapping[str, Array]], step: int, *, goes_on: bool = False) -> StepResult:
+    def step(
+        self,
+        batches: Sequence[Mapping[str, Array]],
+        step: int,
+        *,
+        goes_on: bool = False,
+        without: Collection[str] = (),
+    ) -> StepResult:
         for value in self.trained.values():
             value.grad = None
-        parts, names = self.joined.prepared(batches)
+        parts, names = self.joined.prepared(batches, without)
         rows = []
         for part, batch in enumerate(parts):
             states = self.carried.given(batch, part, goes_on=goes_on)

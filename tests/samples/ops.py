@@ -17,9 +17,9 @@ from attndsl.ops import (
     elementwise,
     fused,
     generators,
-    grouped,
     movement,
     pieces,
+    products,
     reductions,
 )
 from attndsl.ops import arithmetic as a
@@ -485,8 +485,8 @@ def _written(over: Axis) -> list[Sample]:
 def _grouped() -> list[Sample]:
     index, sorted_ = {2: integers(0, 5)}, {2: fixed([1, 1, 4])}
 
-    def product(over: str = "D", *, ordered: bool = False) -> grouped.GroupedDot:
-        return grouped.GroupedDot(axes(over), axis("V"), ordered)
+    def product(over: str = "D", *, ordered: bool = False) -> products.GroupedDot:
+        return products.GroupedDot(axes(over), axis("V"), ordered)
 
     return [
         sample(product(), "float T D", "float V D H", "int T", makers=index),
@@ -499,6 +499,33 @@ def _grouped() -> list[Sample]:
         sample(product("D S"), "float T S D", "float V D R S H", "int T", makers=index, label="over two axes to two"),
         sample(product(), "float T D", "float V D H", "int T", makers=index, label="no rows", T=0),
         sample(product(), "int T D", "float V D H", "int T", makers=index, label="of ints"),
+    ]
+
+
+def _cross_entropies() -> list[Sample]:
+    target, rows = {2: integers(0, SIZES["V"])}, ("float B T D", "float D V", "int B T")
+    few: Mapping[int, Maker] = {**target, 3: fixed([[True, False, False], [False, True, False]])}
+    all_out: Mapping[int, Maker] = {**target, 3: fixed(False)}
+
+    def lost(along: str = "B T", **options: object) -> products.LinearCrossEntropy:
+        return products.LinearCrossEntropy(axis("D"), axis("V"), axes(along), **options)  # type: ignore[arg-type]
+
+    everything = lost(smoothing=0.2, cap=1.5, biased=True, weighted=True, masked=True)
+    shares = {**target, 4: uniform(0.5, 2)}
+    return [
+        sample(lost(), *rows, makers=target),
+        sample(lost(), "float B T D", "float V D", "int B T", makers=target, label="with a table of classes"),
+        sample(lost(), "float D T B", "float D V", "int B T", makers=target, label="laid out otherwise"),
+        sample(lost("B"), "float B D", "float V D", "int B", makers=target),
+        sample(lost(biased=True), *rows, "float V", makers=target, label="biased"),
+        sample(lost(cap=1.5), *rows, makers=target, label="capped"),
+        sample(lost(smoothing=0.1), *rows, makers=target, label="smoothed"),
+        sample(lost(weighted=True), *rows, "float T", makers=target, label="weighted by one axis"),
+        sample(lost(masked=True), *rows, "bool B T", makers=few, label="of few rows"),
+        sample(lost(masked=True), *rows, "bool B T", makers=all_out, label="of none of the rows"),
+        sample(lost(), *rows, makers=target, label="without rows", T=0),
+        sample(everything, *rows, "float V", "float T B", "bool B T", makers=shares, label="with everything"),
+        sample(lost(), "int B T D", "float D V", "int B T", makers=target, label="of ints"),
     ]
 
 
@@ -582,6 +609,7 @@ def _table() -> dict[str, list[Sample]]:
         *_generators(),
         *_fused(),
         *_grouped(),
+        *_cross_entropies(),
         *_convolutions(),
     ):
         table.setdefault(found.op.name, []).append(found)

@@ -1,19 +1,28 @@
-"""Products of rows with one of several matrices each: what the experts of a mixture compute."""
+"""Products that are not made whole: those of rows with one of several matrices each, which the experts of a mixture
+compute, and those with a matrix of many classes whose cross entropy alone is asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attndsl.lazy import Array, np
+from attndsl.ops.arithmetic import Add, Div, Mul, Sub, Where
 from attndsl.ops.arrays import as_float, contract, places
 from attndsl.ops.base import Call, Op
 from attndsl.ops.contraction import Dot
+from attndsl.ops.elementwise import Neg, Tanh
 from attndsl.ops.fused import Emitter, Fused, V
+from attndsl.ops.generators import Constant
 from attndsl.ops.pieces import Take, in_range
+from attndsl.ops.reductions import LogSoftmax, Mean, Sum
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
+
+if TYPE_CHECKING:
+    from attndsl.ops.chunks import Walk
 
 _ROW = Axis("row", Size.symbol("row"))  # the axes of the index as one
 
@@ -144,4 +153,96 @@ def matches(dot: Dot, x: Type, take: Op, table: Type, index: Type) -> str | None
     return None if own.axes else "what is taken is a vector: no matrix is shared by several rows"
 
 
-__all__ = ["GroupedDot", "matches"]
+@dataclass(frozen=True, slots=True)
+class LinearCrossEntropy(Fused):
+    """The cross entropy of classes whose logits are products with a matrix, added up over all rows (the elements of
+    `target`):
+
+        -sum(share * take(log_softmax(cap * tanh((dot(x, matrix, over=contract) + bias) / cap), over=over), target))
+
+    over the rows where `counted` is true. `bias` [over], `share` and `counted` are operands if `biased`, `weighted`,
+    `masked`; a `cap` of 0 is none. With `smoothing` s the target distribution is mixed with the uniform one: each row
+    counts (1 - s) times what it has above and s times the mean of its log-probabilities (Szegedy et al., 2016).
+
+    The logits are never there for all rows at once: a chunk of rows goes through loss and gradients before the next
+    one, so that backward nothing is left to do but to scale these (Hsu et al., 2024, Liger kernels; Wijmans et al.,
+    2024, cut cross-entropy). Rows that are not counted are left out."""
+
+    name = "linear_cross_entropy"
+    operands = ("x", "matrix", "target", "bias?", "share?", "counted?")
+    contracts = True
+    fails = True
+    noun = "lost"
+    keeps = (0, 1, 2, 3, 4, 5)
+    contract: Axis
+    over: Axis
+    rows: tuple[Axis, ...]
+    smoothing: float = 0.0
+    cap: float = 0.0
+    biased: bool = False
+    weighted: bool = False
+    masked: bool = False
+
+    def extra(self, *extra: V) -> tuple[V | None, V | None, V | None]:
+        """`bias`, `share` and `counted` among the operands after the target, None where there is none."""
+        rest = iter(extra)
+        bias, share, counted = (next(rest) if there else None for there in (self.biased, self.weighted, self.masked))
+        return bias, share, counted
+
+    def infer(self, x: Type, matrix: Type, target: Type, *extra: Type) -> Type:
+        return self.expand(_Types(), x, matrix, target, *extra)
+
+    def expand(self, builder: Emitter[V], *values: V) -> V:
+        x, matrix, target, *extra = values
+        bias, share, counted = self.extra(*extra)
+        logits = builder.emit(Dot((self.contract,)), x, matrix)
+        if bias is not None:
+            logits = builder.emit(Add(), logits, bias)
+        if self.cap:
+            cap = builder.emit(Constant(self.cap))
+            logits = builder.emit(Mul(), builder.emit(Tanh(), builder.emit(Div(), logits, cap)), cap)
+        likely = builder.emit(LogSoftmax((self.over,)), logits)
+        lost = builder.emit(Neg(), builder.emit(Take(self.over), likely, target))
+        if self.smoothing:
+            lost = builder.emit(Mul(), lost, builder.emit(Constant(1 - self.smoothing)))
+            mean = builder.emit(Mean((self.over,)), likely)
+            lost = builder.emit(Sub(), lost, builder.emit(Mul(), mean, builder.emit(Constant(self.smoothing))))
+        if share is not None:
+            lost = builder.emit(Mul(), lost, share)
+        if counted is not None:
+            lost = builder.emit(Where(), counted, lost, builder.emit(Constant(0)))
+        return builder.emit(Sum(self.rows), lost)
+
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        """The loss. What its gradients are where that of the loss is 1 comes from the same walk over the chunks."""
+        if not _finite(arrays):
+            return Fused.evaluate(self, call, *arrays)
+        walk = call.aside["walk"] = self._walk(call, arrays)
+        return walk.loss()
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """That of the parts where a number is not finite: in a row that is not counted, it is NaN there."""
+        if "walk" not in call.aside and not _finite(arrays):
+            return Fused.gradient(self, call, upstream, output, *arrays)
+        walk: Walk = call.aside.pop("walk", None) or self._walk(call, arrays)
+        return walk.gradients(upstream)
+
+    def _walk(self, call: Call, arrays: Sequence[Array]) -> Walk:
+        from attndsl.ops.chunks import Walk
+
+        in_range(arrays[2], call.length(self.over.size), self.over)
+        return Walk(self, call, arrays)
+
+
+def _finite(arrays: Sequence[Array]) -> bool:
+    return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays)
+
+
+class _Types:
+    """Applies ops to types."""
+
+    def emit(self, op: Op, *inputs: Type) -> Type:
+        return op.infer(*inputs)
+
+
+__all__ = ["GroupedDot", "LinearCrossEntropy", "matches"]
