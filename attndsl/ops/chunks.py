@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 IN_ONE_CHUNK = 1 << 24
 """Logits that are in memory at a time (64 MB of float32): those of as many rows as have no more."""
-_IN_ONE_SUM = 1 << 12  # classes for which the gradient of the matrix is added to at a time
+IN_ONE_SUM = 1 << 12  # classes for which the gradient of the matrix is added to at a time
 
 
 class Walk:
@@ -96,8 +96,8 @@ class Walk:
 
     def _add(self, total: Array, x: Array, z: Array) -> None:
         """Add x.T @ z to the gradient of the matrix, some classes at a time: the product is never there as a whole."""
-        for start in range(0, z.shape[1], _IN_ONE_SUM):
-            some = slice(start, start + _IN_ONE_SUM)
+        for start in range(0, z.shape[1], IN_ONE_SUM):
+            some = slice(start, start + IN_ONE_SUM)
             if self.turned:
                 total[some] += z[:, some].T @ x
             else:

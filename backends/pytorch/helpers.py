@@ -241,8 +241,7 @@ def chunked_cross_entropy(
     which = torch.arange(rows, device=x.device) if counted is None else counted.nonzero().squeeze(1)
     for some in which.split(max(2**24 // max(classes, 1), 1)):
         part, right = x[some].to(dtype), target[some].unsqueeze(1)
-        z = part @ narrow
-        z = (z if bias is None else z.add_(bias.to(dtype))).to(wide)
+        z = linear(part, narrow.t(), None if bias is None else bias.to(dtype)).to(wide)
         if cap:
             slope = 1 - z.div_(cap).tanh_().square()
             z.mul_(cap)
@@ -261,7 +260,7 @@ def chunked_cross_entropy(
         z = z.to(dtype)
         scale = None if share is None else share[some].to(dtype).unsqueeze(1)
         if for_x:
-            back = z @ narrow.t()
+            back = linear(z, narrow)
             of_x[some] = (back if scale is None else back.mul_(scale)).to(x.dtype)
         part = part if scale is None else part * scale
         if for_matrix and dtype == wide:
@@ -458,6 +457,7 @@ DEFINED = frozenset(
 )  # fmt: skip
 
 
-def called_by(kind: str) -> frozenset[str]:
-    """The functions that a layer of this class calls."""
-    return frozenset(re.findall(r"(?<![.\w])(\w+)\(", LAYERS[kind])) & FUNCTIONS.keys()
+def called_by(name: str) -> frozenset[str]:
+    """The functions that another one, or a layer of this class, calls."""
+    text = LAYERS[name] if name in LAYERS else FUNCTIONS[name]
+    return frozenset(re.findall(r"(?<![.\w])(\w+)\(", text)) & FUNCTIONS.keys() - {name}

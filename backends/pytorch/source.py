@@ -118,7 +118,7 @@ class File:
     # ------------------------------------------------------------ what functions ask for
 
     def helper(self, name: str) -> str:
-        self.helpers.add(name)
+        self.helpers |= {name, *called_by(name)}
         self.uses_math = self.uses_math or "math." in FUNCTIONS[name]
         return name
 
