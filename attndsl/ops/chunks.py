@@ -26,7 +26,7 @@ class Walk:
     def __init__(self, op: LinearCrossEntropy, call: Call, arrays: Sequence[Array]) -> None:
         self.op, self.call, self.count = op, call, len(arrays)
         self.at = dict(zip(("bias", "share", "counted"), op.extra(*range(3, len(arrays))), strict=True))
-        self.order = places(call.inputs[0].axes, (*op.rows, op.contract))
+        self.order = places(call.inputs[0].axes, (*op.along, op.contract))
         x = as_float(call, arrays[0]).transpose(self.order)
         self.shape = x.shape
         self.x = x.reshape(-1, x.shape[-1])
@@ -51,7 +51,7 @@ class Walk:
     def _by_row(self, arrays: Sequence[Array], place: int) -> Array:
         """An operand as one with an element for each row."""
         shape = self.shape[:-1]
-        return np.broadcast_to(spread(arrays[place], self.call.inputs[place].axes, self.op.rows), shape).reshape(-1)
+        return np.broadcast_to(spread(arrays[place], self.call.inputs[place].axes, self.op.along), shape).reshape(-1)
 
     # ------------------------------------------------------------ a chunk
 
@@ -123,5 +123,5 @@ class Walk:
             found[bias] = self.of_bias * upstream
         if share is not None and self.call.needs(share):
             by_row = (self.lost * upstream).reshape(self.shape[:-1])  # 0 where a row is not counted
-            found[share] = collect(by_row, self.op.rows, self.call.inputs[share].axes)
+            found[share] = collect(by_row, self.op.along, self.call.inputs[share].axes)
         return tuple(found)

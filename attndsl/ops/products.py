@@ -155,7 +155,7 @@ def matches(dot: Dot, x: Type, take: Op, table: Type, index: Type) -> str | None
 
 @dataclass(frozen=True, slots=True)
 class LinearCrossEntropy(Fused):
-    """The cross entropy of classes whose logits are products with a matrix, added up over all rows (the elements of
+    """The cross entropy of classes whose logits are products with a matrix, added up over all rows (along the axes of
     `target`):
 
         -sum(share * take(log_softmax(cap * tanh((dot(x, matrix, over=contract) + bias) / cap), over=over), target))
@@ -176,7 +176,7 @@ class LinearCrossEntropy(Fused):
     keeps = (0, 1, 2, 3, 4, 5)
     contract: Axis
     over: Axis
-    rows: tuple[Axis, ...]
+    along: tuple[Axis, ...]
     smoothing: float = 0.0
     cap: float = 0.0
     biased: bool = False
@@ -211,7 +211,7 @@ class LinearCrossEntropy(Fused):
             lost = builder.emit(Mul(), lost, share)
         if counted is not None:
             lost = builder.emit(Where(), counted, lost, builder.emit(Constant(0)))
-        return builder.emit(Sum(self.rows), lost)
+        return builder.emit(Sum(self.along), lost)
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         """The loss. What its gradients are where that of the loss is 1 comes from the same walk over the chunks."""

@@ -15,7 +15,7 @@ from attndsl.graph import FLOAT, FLOAT32, Axis, Graph, Region, Value
 from attndsl.lazy import Array, np
 from attndsl.ops import Dot, Take
 from attndsl.ops.generators import Parameter
-from attndsl.ops.grouped import GroupedDot
+from attndsl.ops.products import GroupedDot
 
 BFLOAT16, INT8 = "bfloat16", "int8"
 WEIGHTS_AS = (FLOAT32, BFLOAT16, INT8)

@@ -149,15 +149,15 @@ def lower_silu(site: Site) -> Expr:
 def lower_cross_entropy(site: Site) -> Expr:
     op, axes = site.op, tuple(type.axes for type in site.types)
     operands = [
-        permuted(site.floating(0), axes[0], (*op.rows, op.contract)).text,
+        permuted(site.floating(0), axes[0], (*op.along, op.contract)).text,
         permuted(site.floating(1), axes[1], (op.contract, op.over)).text,
-        permuted(site.tensor(site.arguments[2], INT), axes[2], op.rows).text,
+        permuted(site.tensor(site.arguments[2], INT), axes[2], op.along).text,
     ]
     keywords = []
     for name, place in zip(("bias", "share", "counted"), op.extra(*range(3, len(axes))), strict=True):
         if place is not None:
             value = site.tensor(site.arguments[place], BOOL) if name == "counted" else site.floating(place)
-            laid = value if name == "bias" else aligned(value, axes[place], op.rows)
+            laid = value if name == "bias" else aligned(value, axes[place], op.along)
             keywords.append(f"{name}={laid}")
     keywords += [f"{name}={number(value)}" for name, value in (("smoothing", op.smoothing), ("cap", op.cap)) if value]
     return function(site.function.helper("linear_cross_entropy"), *operands, *keywords)
