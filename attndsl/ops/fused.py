@@ -236,6 +236,36 @@ class Attention(Fused):
         where, bias, sink = (next(rest) if there else None for there in (self.masked, self.biased, self.sunk))
         return where, bias, sink
 
+    def evaluate(self, call: Call, *arrays: Array) -> Array:
+        """That of the decomposition, by blocks of queries."""
+        from attndsl.ops.query_blocks import blocks, parts
+
+        found = blocks(self, call, arrays)
+        if not found:
+            return Fused.evaluate(self, call, *arrays)
+        result = np.empty(call.shape(call.output), call.dtype(call.output.dtype))
+        for block in found:
+            result[block.of(call.output)] = Fused.evaluate(self, call, *parts(block, call.inputs, arrays))
+        return result
+
+    def gradient(self, call: Call, upstream: Array, output: Array, *arrays: Array) -> tuple[Array | None, ...]:
+        """That of the decomposition, by blocks of queries: what these give for a key is added up."""
+        from attndsl.ops.query_blocks import blocks, parts
+
+        found = blocks(self, call, arrays, upstream)
+        if not found:
+            return Fused.gradient(self, call, upstream, output, *arrays)
+        totals: list[Array | None] = [None] * len(arrays)
+        for block in found:
+            here = block.of(call.output)
+            shares = Fused.gradient(self, call, upstream[here], output[here], *parts(block, call.inputs, arrays))
+            for i, share in enumerate(shares):
+                if share is not None:
+                    total = totals[i]
+                    total = totals[i] = np.zeros(arrays[i].shape, share.dtype) if total is None else total
+                    total[block.of(call.inputs[i])] += share
+        return tuple(totals)
+
     def expand(self, builder: Emitter[V], *values: V) -> V:
         q, k, v, *extra = values
         where, bias, sink = self.extra(*extra)
