@@ -40,16 +40,27 @@ FUNCTIONS: dict[str, str] = {
 KERNELS = {"small product": "plain", "one row": "plain", "few rows": "plain", "many rows": "plain"}
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`F.linear`, by oneDNN where that is the faster one."""
+# What may be computed of a product as it is written: what oneDNN calls it, and the same afterwards.
+ACTIVATIONS = {
+    "none": ("none", "", lambda x: x),
+    "relu": ("relu", "", F.relu),
+    "silu": ("swish", "", F.silu),
+    "gelu": ("gelu", "none", F.gelu),
+    "gelu_tanh": ("gelu", "tanh", lambda x: F.gelu(x, approximate="tanh")),
+}
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "none") -> Tensor:
+    """`F.linear` and an activation, by oneDNN where that is the faster one."""
     rows, work = x.numel() // max(x.shape[-1], 1), x.numel() * len(weight)
     kind = "small product" if work < 2**19 else "one row" if rows == 1 else "few rows" if rows <= 16 else "many rows"
     fits = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and work
+    name, form, afterwards = ACTIVATIONS[act]
     if KERNELS[kind] == "plain" or not fits or torch.is_autocast_enabled("cpu"):
-        return F.linear(x, weight, bias)
+        return afterwards(F.linear(x, weight, bias))
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return product(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return afterwards(product(x, weight, bias))
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], form)
 
 
 @torch.library.custom_op(__name__.replace(".", "_") + "::product", mutates_args=())
@@ -402,15 +413,15 @@ class Layer(nn.Module):
 ''',
     "Linear": '''
 class Linear(nn.Module):
-    """x @ weight + bias, where the weight is [in, out]."""
+    """x @ weight + bias, where the weight is [in, out], and an activation of that."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None = None) -> None:
         super().__init__()
         self.weight = weight
         self.bias = bias
 
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight.t(), self.bias)
+    def forward(self, x: Tensor, act: str = "none") -> Tensor:
+        return linear(x, self.weight.t(), self.bias, act)
 ''',
     "Embedding": '''
 class Embedding(nn.Module):

@@ -19,14 +19,14 @@ from attndsl.passes.rules import Found, Match, Put, Rule, simple
 from attndsl.records import replace
 
 
-def _only_use(algebra: Algebra, value: Value, op: type[Op]) -> Node | None:
-    """The node that makes `value`, if it is an `op` and nothing reads it but what is looked at; renames between them
-    are passed over."""
+def only_use(algebra: Algebra, value: Value, *kinds: type[Op]) -> Node | None:
+    """The node that makes `value`, if it is of these kinds and nothing reads it but what is looked at; renames between
+    them are passed over."""
     node = algebra.producers.get(value)
     while node is not None and isinstance(node.op, ops.Rename) and algebra.rewriter.used_once(value):
         value = node.inputs[0]
         node = algebra.producers.get(value)
-    return node if node is not None and isinstance(node.op, op) and algebra.rewriter.used_once(value) else None
+    return node if node is not None and isinstance(node.op, kinds) and algebra.rewriter.used_once(value) else None
 
 
 def _untransposed(algebra: Algebra, value: Value) -> Value:
@@ -47,7 +47,7 @@ def _linear(algebra: Algebra, node: Node) -> Found:
 def _biased(algebra: Algebra, node: Node) -> Found:
     """A linear layer plus a vector along what it gives."""
     for product, bias in (node.inputs, node.inputs[::-1]):
-        match _only_use(algebra, product, Linear):
+        match only_use(algebra, product, Linear):
             case Node(op=linear, inputs=(x, weight), scope=scope) if (
                 bias.type == Type(FLOAT, product.type.axes[-1:]) and node.output.type == product.type
             ):
@@ -325,7 +325,7 @@ def _channels_renamed(algebra: Algebra, node: Node) -> Found:
 def _convolution_biased(algebra: Algebra, node: Node) -> Found:
     """A convolution plus a vector along its channels."""
     for y, bias in (node.inputs, node.inputs[::-1]):
-        match _only_use(algebra, y, convolution.Conv):
+        match only_use(algebra, y, convolution.Conv):
             case Node(op=convolution.Conv() as op, inputs=(x, kernel), output=made, scope=scope) if (
                 bias.type.dtype == FLOAT and set(node.output.type.axes) == set(made.type.axes)
             ):

@@ -12,11 +12,12 @@ from attndsl.records import dataclass
 @dataclass(frozen=True, slots=True)
 class Linear(Op):
     """x times a matrix along x's last axis, plus a bias if there is one. The matrix is [in, out], or [out, in] if
-    `out_first` (a token table used as the last layer)."""
+    `out_first` (a token table used as the last layer). `act` is the activation that follows (`epilogues.py`)."""
 
     name = "torch.linear"
     operands = ("x", "weight", "bias?")
     out_first: bool = False
+    act: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,15 @@ class Relu(Op):
 
 @dataclass(frozen=True, slots=True)
 class LayerCall(Op):
-    """The layer at `path` applied to an operand: its class (`kind`, in `helpers.LAYERS`) has the parameters."""
+    """The layer at `path` applied to an operand: its class (`kind`, in `helpers.LAYERS`) has the parameters. `act` is
+    the activation that follows (`epilogues.py`)."""
 
     name = "torch.layer"
     reads_parameters = True
     operands = ("x",)
     path: str
     kind: str
+    act: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,11 @@ def lower_linear(site: Site) -> Expr:
         product = wide_product(site)
         return binary(product, "+", bias[0], SUM) if bias else product
     matrix = weight.text if op.out_first else weight.call("t").text
-    return function(site.function.helper("linear"), x.text, matrix, *(b.text for b in bias))
+    return function(site.function.helper("linear"), x.text, matrix, *(b.text for b in bias), *_activation(op.act))
+
+
+def _activation(act: str) -> list[str]:
+    return [f'act="{act}"'] if act else []
 
 
 def lower_embedding(site: Site) -> Expr:
@@ -111,7 +118,7 @@ def lower_relu(site: Site) -> Expr:
 
 
 def lower_layer_call(site: Site) -> Expr:
-    return function(site.function.layer(site.op.path), site.arguments[0].text)
+    return function(site.function.layer(site.op.path), site.arguments[0].text, *_activation(site.op.act))
 
 
 def _norm(site: Site, name: str, affine: tuple[str | None, ...]) -> Expr:

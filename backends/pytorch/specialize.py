@@ -9,6 +9,7 @@ from typing import Any
 from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.blocks import BlockMask
 from attndsl.backends.pytorch.calls import Layer, call_layers
+from attndsl.backends.pytorch.epilogues import epilogues
 from attndsl.backends.pytorch.memories import in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
 from attndsl.backends.pytorch.rules import RULES
@@ -47,6 +48,8 @@ def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = Fals
     rewritten = rewriter.finish(named=False)
     body, wide = widened(rewritten.body)
     narrowed = Rewriter(replace(rewritten, body=body), kept=taps)
+    if not exact:
+        apply(narrowed, epilogues(wide))
     drop_dead(narrowed)
     finished = narrowed.finish(named=False).body
     return Specialized(finished if exact or taps else in_place(graph, finished), layers, wide)

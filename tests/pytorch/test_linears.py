@@ -122,3 +122,42 @@ def test_compiled(linear: Callable[..., Any]) -> None:
         torch.autograd.grad(found.sum(), operands), torch.autograd.grad(right.sum(), operands), strict=True
     ):
         torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_activations(linear: Callable[..., Any], gradient: bool) -> None:
+    import torch
+
+    operands = _operands((20, 4))
+    activations = linear.__globals__["ACTIVATIONS"]  # type: ignore[attr-defined]
+    for act, (_, _, afterwards) in activations.items():
+        with torch.set_grad_enabled(gradient):
+            torch.testing.assert_close(linear(*operands, act=act), afterwards(linear(*operands)))
+
+
+SPELLINGS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "silu": "silu", "relu": "relu"}
+
+
+@pytest.mark.parametrize("act", SPELLINGS)
+def test_an_activation_becomes_a_part_of_the_layer_before_it(act: str) -> None:
+    import numpy as np
+
+    from attndsl.backends.numpy_reference import NumpyProgram
+    from attndsl.backends.pytorch import TorchProgram
+    from attndsl.elaborate import elaborate, open_text
+
+    text = f"model M(width=8) {{ input x: [T, width]\n output y = x |> mlp(3 * width, act={act}) as mlp }}"
+    graph = elaborate(open_text(text), {})
+    program = TorchProgram(graph, seed=1)
+    assert f'self.mlp.up(x, act="{SPELLINGS[act]}")' in program.source
+    x = {"x": np.random.default_rng(1).standard_normal((5, 8), np.float32)}
+    expected = NumpyProgram(graph, seed=1).run(x)["y"]
+    np.testing.assert_allclose(program.run(x)["y"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_read_elsewhere_too_stays_a_value_of_its_own() -> None:
+    from attndsl.backends.pytorch import generate_source
+    from attndsl.elaborate import elaborate, open_text
+
+    text = "model M(width=8) { input x: [T, width]\n y = linear(x, width) as up\n output z = relu(y) + y }"
+    assert "act=" not in generate_source(elaborate(open_text(text), {})).rpartition("class M(")[2]
