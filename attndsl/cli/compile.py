@@ -8,7 +8,8 @@
 --emit python     the PyTorch module, a file that runs without attndsl
 --emit dot        the graph in Graphviz's language
 
---explain says which patterns were rewritten, where, and why others were not.
+--explain says which patterns were rewritten, where, and why others were not; and by which kernels the products are
+computed on this machine, which is timed once.
 """
 
 from __future__ import annotations
@@ -120,4 +121,5 @@ def _explain(backend: Backend, args: Any) -> str:
         return "\n".join(["kept from call to call", *(f"  {line}" for line in kept(incremental(graph)))])
     graph, reports = optimize(graph)
     forms = backend.attention_forms(graph)
-    return explain(reports, backend.taken_apart(graph), backend.title, forms).rstrip("\n")
+    lines = backend.kernels(graph) if backend.installed else ()
+    return "\n".join([explain(reports, backend.taken_apart(graph), backend.title, forms).rstrip("\n"), *lines])

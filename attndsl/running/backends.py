@@ -110,6 +110,11 @@ class Backend:
         """How it computes the attentions of an optimised graph, and why so."""
         return ()
 
+    def kernels(self, graph: Graph) -> Sequence[str]:
+        """With what it computes an optimised graph's products on this machine's processor, in words: a heading and
+        lines below it. It may time them, and is asked only where all `packages` are there."""
+        return ()
+
     def default_device(self) -> str:
         """The best device that this machine has. Called only where all `packages` are there."""
         return self.devices[0]

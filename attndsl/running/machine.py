@@ -39,8 +39,7 @@ class Machine:
         """The fastest of the kernels called `names`, which `kernels` makes when they are to be timed. The first is what
         needs no reason: another is taken if it is 5 % faster."""
         first, *others = names
-        wanted = os.environ.get(PIN)
-        if wanted:
+        if wanted := pinned():
             return wanted if wanted in others else first
         seconds = self.seconds(kind, names, kernels) if others else {}
         return min(seconds, key=lambda name: seconds[name] * (1 if name == first else _MARGIN), default=first)
@@ -80,9 +79,14 @@ def timed(kernels: Kernels) -> dict[str, float]:
     return {name: found[0] for name, found in least.items()} if steady else {}
 
 
+def pinned() -> str:
+    """What the environment asks for; empty where it leaves the choice to what is measured."""
+    return os.environ.get(PIN, "")
+
+
 def check_pin(known: Iterable[str]) -> None:
     """Raise E0816 where ATTNDSL_KERNELS names none of the `known` kernels."""
-    wanted, known = os.environ.get(PIN), list(known)
+    wanted, known = pinned(), list(known)
     if wanted and wanted not in known:
         helps = (*did_you_mean(wanted, known), f"there are {', '.join(f'`{name}`' for name in known)}")
         raise error("E0816", f"{PIN} asks for kernels called `{wanted}`", help=helps)

@@ -85,6 +85,12 @@ class PyTorch(Backend):
 
         return attention_forms(graph)
 
+    def kernels(self, graph: Graph) -> Sequence[str]:
+        from attndsl.backends.pytorch.kernels import explained
+        from attndsl.backends.pytorch.source import generate_source
+
+        return explained(generate_source(graph))
+
     def default_device(self) -> str:
         import torch
 

@@ -15,21 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attndsl.records import dataclass
-from attndsl.running.machine import Kernels, Machine, check_pin
+from attndsl.running.machine import PIN, Kernels, Machine, check_pin, pinned
 
 PLAIN, ONEDNN = "plain", "onednn"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of work: what it is called in the file, the kernels for it, the plain one first, and what makes samples of
-    it for them; the floating-point operations that a sample takes, and the bytes that it reads."""
+    """A kind of work: what it is called in the file, and in words; the kernels for it, the plain one first, and what
+    makes samples of it for them. `amount` is what a sample does of what bounds it (`bound`, a key of `PEAKS`)."""
 
     name: str
+    said: str
     kernels: Callable[[], tuple[str, ...]]
     samples: Callable[[], Kernels]
-    operations: int
-    bytes: int
+    bound: str
+    amount: float
 
 
 def products() -> tuple[str, ...]:
@@ -60,19 +61,48 @@ def _layers(rows: int, width: int, layers: int) -> Kernels:
     return {PLAIN: partial(run, F.linear), ONEDNN: partial(run, onednn)}
 
 
-def _products(name: str, rows: int, width: int, layers: int) -> Kind:
+def _products(name: str, said: str, rows: int, width: int, layers: int, *, bound: str) -> Kind:
     weights = 8 * width * width * layers
-    return Kind(name, products, partial(_layers, rows, width, layers), 2 * rows * weights, 4 * weights)
+    amount = {ARITHMETIC: 2 * rows * weights, READING: 4 * weights}[bound]
+    return Kind(name, said, products, partial(_layers, rows, width, layers), bound, amount)
 
 
+ARITHMETIC, READING = "arithmetic", "reading"
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        _products("small product", 16, 64, layers=4),
-        _products("one row", 1, 512, layers=8),  # 64 MiB of weights: as in a model, none is in a cache
-        _products("few rows", 8, 512, layers=8),
-        _products("many rows", 256, 512, layers=1),
+        _products("small product", "fewer than 524,288 multiplications", 16, 64, layers=4, bound=ARITHMETIC),
+        # 64 MiB of weights: as in a model, none is in a cache when it is read again.
+        _products("one row", "as in reading on token by token", 1, 512, layers=8, bound=READING),
+        _products("few rows", "up to 16, as for several beams or texts", 8, 512, layers=8, bound=READING),
+        _products("many rows", "as in training, or for a whole text", 256, 512, layers=1, bound=ARITHMETIC),
     )
+}
+
+
+def _square() -> Kernels:
+    x = torch.full((1024, 1024), 0.01)
+    sides = {PLAIN: lambda: F.linear(x, x), ONEDNN: lambda: onednn(x, x, x[0])}
+    return {name: sides[name] for name in products()}
+
+
+def _sum() -> Kernels:
+    return {PLAIN: torch.full((1 << 25,), 0.01).sum}
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What bounds the speed of a product: the unit of it, and what shows how much of it this machine has."""
+
+    unit: str
+    said: str
+    samples: Callable[[], Kernels]
+    amount: float
+
+
+PEAKS = {
+    ARITHMETIC: Peak("GFLOP/s", "a product of 1024 x 1024 numbers with as many", _square, 2 * 1024**3),
+    READING: Peak("GB/s", "the sum of 128 MiB", _sum, 4 * (1 << 25)),
 }
 
 
@@ -90,3 +120,39 @@ def measured(kinds: Iterable[str]) -> dict[str, str]:
     """The fastest kernel of each kind. Raises E0816 where ATTNDSL_KERNELS asks for kernels that there are not."""
     check_pin(dict.fromkeys(name for kind in KINDS.values() for name in kind.kernels()))
     return {name: machine().fastest(name, KINDS[name].kernels(), KINDS[name].samples) for name in kinds}
+
+
+def explained(source: str) -> list[str]:
+    """What the kernels are that a written file uses on this machine, and how far from its limits they are, in lines."""
+    kinds = [kind for kind in KINDS.values() if f'"{kind.name}": ' in source]
+    if not kinds:
+        return []
+    chosen = measured(kind.name for kind in kinds)
+    if pinned():
+        title = f"products of float32 matrices on a CPU, by the kernels that {PIN} asks for"
+        return [title, *(f"  {kind.name} ({kind.said}): {chosen[kind.name]}" for kind in kinds)]
+    lines = [f"products of float32 matrices on a CPU, as timed here ({machine().name})"]
+    peaks = {bound: _rate(f"peak of {bound}", peak.amount, peak.samples) for bound, peak in PEAKS.items()}
+    for bound, peak in PEAKS.items():
+        if peaks[bound] is not None:
+            lines.append(f"  {bound} at the most: {peaks[bound]:,.0f} {peak.unit} ({peak.said})")
+    lines += [
+        f"  {kind.name} ({kind.said}): {_explained(kind, chosen[kind.name], peaks[kind.bound])}" for kind in kinds
+    ]
+    return [*lines, f"  {PLAIN} is what torch calls by itself; {PIN}={PLAIN} asks for it"]
+
+
+def _rate(name: str, amount: float, samples: Callable[[], Kernels]) -> float | None:
+    """Thousand millions a second, at best; None where the machine is too busy to tell."""
+    seconds = machine().seconds(name, list(samples()), samples)
+    return amount / min(seconds.values()) / 1e9 if seconds else None
+
+
+def _explained(kind: Kind, chosen: str, peak: float | None) -> str:
+    seconds = machine().seconds(kind.name, kind.kernels(), kind.samples) if len(kind.kernels()) > 1 else {}
+    if not seconds:
+        return f"{chosen}, as there is no other" if len(kind.kernels()) < 2 else f"{chosen}, as nothing could be timed"
+    rate = kind.amount / seconds[chosen] / 1e9
+    share = f", {rate / peak:.0%} of that" if peak else ""
+    others = (f"{seconds[name] / seconds[chosen]:.2f} times as fast as {name}" for name in seconds if name != chosen)
+    return f"{chosen}, {' and '.join(others)}; {rate:,.0f} {PEAKS[kind.bound].unit}{share}"

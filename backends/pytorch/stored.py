@@ -146,6 +146,8 @@ def _pointwise(x: Tensor, matrix: Matrix, bias: Tensor | None, after: str, numbe
             return found.relu_()
         case "gelu":
             return F.gelu(found, approximate=algorithm)
+        case "swish":
+            return F.silu(found)
     raise NotImplementedError(f"a product and then {after}")
 
 
