@@ -13,8 +13,8 @@ import pytest
 from attndsl.decoding.sampling import Sampling
 from attndsl.diagnostics import AttnError
 from attndsl.generation import Run, generate, generate_each, load_run
-from attndsl.generation.continuing import Reading
-from attndsl.generation.writing import TokenChoice, Told, written
+from attndsl.generation.continuing import Reading, opening
+from attndsl.generation.writing import AT_ONCE, TokenChoice, Told, written
 from attndsl.records import replace
 from attndsl.training import train
 from attndsl.training.console import Silent
@@ -26,6 +26,7 @@ WINDOWED = SPEC.replace("mask=causal", "mask=causal & window(4)").replace(
 )
 SPECS = {
     "large": SPEC.replace("depth=1", "depth=2").replace("width=16", "width=24"),
+    "long": SPEC.replace("context=12", "context=60"),
     "a smaller context": SPEC.replace("context=12", "context=7"),
     "a window": WINDOWED,
     "a recurrence": RECURRENT + LOSS,
@@ -85,6 +86,28 @@ def test_fewer_passes_are_made(runs: Callable[..., Run]) -> None:
     run = runs("large")
     "".join(generate(run, "I", 11, temperature=0, backend="numpy", draft=run, say=heard.append))
     assert heard == ["11 tokens in 3 passes of the model: 8 of 8 drafted tokens were taken (100%)"]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(0), Sampling(1.0, seed=3)])
+def test_every_draft_goes_on_with_the_text_as_it_is(runs: Callable[..., Run], sampling: Sampling) -> None:
+    """What is taken is as much as a draft that always reads the whole text gets right."""
+    run = runs("long")
+    draft = stirred_a_little(run)
+    prompt, length = [1, 2, 3], 50
+    choice = TokenChoice(sampling, run.tokenizer.vocab)
+    reading, drafting = (opening(each, "logits", 60, backend="numpy").begin() for each in (run, draft))
+    told = Told()
+    text = [token for _, token in written(reading, [prompt], length, choice, drafting=drafting, told=told)]
+    logits = draft.program("numpy").run({"tokens": np.array([[*prompt, *text]])}, ["logits"])["logits"][0]
+    right = [choice.next(logits[len(prompt) - 1 + at], at, 0) == token for at, token in enumerate(text)]
+    place, expected = 1, Told(length, 1)
+    while place < length:
+        count = min(AT_ONCE, length - place - 1)
+        taken = (*right[place : place + count], False).index(False)
+        expected.passes, expected.drafted = expected.passes + 1, expected.drafted + count
+        expected.taken, place = expected.taken + taken, place + taken + 1
+    assert told == expected
+    assert 0.2 < told.taken / told.drafted < 0.95
 
 
 @pytest.mark.torch

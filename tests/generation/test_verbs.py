@@ -70,6 +70,27 @@ def test_generate_goes_on_with_a_text_as_before(attndsl, run_of, folder):
     assert done.out == "Now" + "".join(generate(run, "Now", 5, temperature=0, backend="numpy")) + "\n"
 
 
+def test_generate_goes_on_with_several_texts(attndsl, run_of, folder):
+    run, options = run_of("next_token"), {"temperature": 0, "backend": "numpy"}
+    argv = ("generate", folder("next_token"), "--tokens", 5, "--temperature", 0, *NUMPY)
+    texts = [prompt + "".join(generate(run, prompt, 5, **options)) for prompt in ("Now", "Once upon")]
+    done = attndsl(*argv, "--prompt", "Now", "--prompt", "Once upon")
+    assert done.out == "".join(text.removesuffix("\n") + "\n" for text in texts)
+    Path("lines.txt").write_text("Now\n\nOnce upon\n")
+    done = attndsl(*argv, "--data", "lines.txt")
+    assert done.out.splitlines() == [" ".join(text.split("\n")) for text in texts]
+    done = attndsl(*argv, "--data", "lines.txt", "--prompt", "Now")
+    assert (done.code, "`--prompt` and `--data` are given" in done.err) == (2, True)
+
+
+def test_generate_answers_several_sources(attndsl, run_of, folder):
+    expected = respond(run_of("sequence_to_sequence"), ["1 apples", "23"], backend="numpy")
+    done = attndsl("generate", folder("sequence_to_sequence"), "--prompt", "1 apples", "--prompt", "23", *NUMPY)
+    assert done.out.split("\n") == [*expected, ""], done.err
+    done = attndsl("generate", folder("sequence_to_sequence"), "--prompt", "1", "--draft", folder("next_token"), *NUMPY)
+    assert (done.code, "`--draft` is for a model that continues a text" in done.err) == (2, True)
+
+
 def test_a_failure_on_the_way_begins_a_line(attndsl, folder, monkeypatch):
     def failing(*_: object, **__: object):
         yield " then"
