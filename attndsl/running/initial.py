@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, error
@@ -12,6 +14,7 @@ from attndsl.graph.initial import Draw, LoopIndex, written_out
 from attndsl.lazy import Array, np
 from attndsl.ops import Call
 from attndsl.ops.arrays import generator
+from attndsl.running.trainer import processor_threads
 from attndsl.storage.arrays import machine_bytes
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 BOOKKEEPING = 1024
 """Bytes that a parameter takes beside its values: its address, the array around it, a place in several tables."""
+
+MANY = 1_000_000
+"""Parameters that are worth several threads."""
 
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -30,13 +36,32 @@ def initial_parameters(graph: Graph, seed: int = 0) -> Iterator[tuple[str, Array
     """
     require_memory(graph, "float32")
 
-    def draw() -> Iterator[tuple[str, Array]]:
+    def draws() -> Iterator[tuple[str, Callable[[], Array]]]:
         for info in graph.parameters:
             start = written_out(info.initializer, info.type, info.stacked)
             for address, indices in zip(info.addresses(), info.indices(), strict=True):
-                yield address, initial_value(start, graph.sizes, indices, generator("initial", seed, address))
+                draw = generator("initial", seed, address)
+                yield address, partial(initial_value, start, graph.sizes, indices, draw)
 
-    return draw()
+    threads = processor_threads()
+    if threads == 1 or graph.parameter_count < MANY:
+        return ((address, draw()) for address, draw in draws())
+    return _ahead(draws(), threads)
+
+
+def _ahead(draws: Iterator[tuple[str, Callable[[], Array]]], threads: int) -> Iterator[tuple[str, Array]]:
+    """What is drawn, in order; while one is looked at, as many are being drawn as there are threads."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    begun: deque[tuple[str, Future[Array]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for address, draw in draws:
+            begun.append((address, pool.submit(draw)))
+            if len(begun) > threads:
+                address, found = begun.popleft()
+                yield address, found.result()
+        for address, found in begun:
+            yield address, found.result()
 
 
 def initial_value(

@@ -19,6 +19,7 @@ from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
 from attndsl.backends.pytorch.stored import Matrix, stored
 from attndsl.backends.pytorch.taps import addresses_in_order
+from attndsl.backends.pytorch.unfilled import unfilled
 from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
 from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
 from attndsl.lazy import np
@@ -86,9 +87,11 @@ class TorchProgram:
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
         namespace = _execute(written, self.graph.name, self.device)
-        with torch.device("meta"):
+        with unfilled():
             module = namespace[written.model]()
-        module = module.to(self.torch_dtype).to_empty(device=self.device).eval()
+        for address, value in list(module.named_parameters()):
+            _put(module, address, torch.empty(value.shape, dtype=self.torch_dtype, device=self.device))
+        module.eval()
         return compiled(module) if self._compile else module
 
     # ------------------------------------------------------------ parameters
@@ -324,7 +327,7 @@ class TorchProgram:
     def _sharing(self, kind: Any) -> Any:
         """A module of this class, whose parameters are this program's; of those that are kept in fewer bits, copies in
         float32."""
-        with torch.device("meta"):
+        with unfilled():
             module = kind()
         for address, value in self._named().items():
             _put(module, address, value)

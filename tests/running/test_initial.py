@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.graph import Axis, Graph, Initializer, Type
 from attndsl.graph.initial import written_out
 from attndsl.ops.arrays import generator
+from attndsl.running import initial
 from attndsl.running.initial import initial_parameters, initial_value, parameter_bytes
 from attndsl.sizes import Size
 from attndsl.storage.arrays import machine_bytes
@@ -99,3 +101,16 @@ def test_what_cannot_fit_is_refused_at_once() -> None:
 def test_what_fits_is_not_refused() -> None:
     graph = decoder()
     assert parameter_bytes(graph, "float32") == sum(array.nbytes for _, array in initial_parameters(graph))
+
+
+def test_several_threads_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initial, "MANY", 0)
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(list(initial_parameters(decoder(), 7)))
+    assert [address for address, _ in found[0]] == [address for address, _ in found[1]]
+    for (_, one), (_, other) in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    next(initial_parameters(decoder(), 7))  # who stops early leaves no thread behind
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
