@@ -90,7 +90,8 @@ class TorchProgram:
         with unfilled():
             module = namespace[written.model]()
         for address, value in list(module.named_parameters()):
-            _put(module, address, torch.empty(value.shape, dtype=self.torch_dtype, device=self.device))
+            laid = torch.empty_strided(value.shape, value.stride(), dtype=self.torch_dtype, device=self.device)
+            _put(module, address, laid)
         module.eval()
         return compiled(module) if self._compile else module
 
