@@ -94,10 +94,11 @@ def read_input(graph: Graph) -> str:
 def pieces_of(
     lengths: Sequence[int], draw: numpy.random.Generator, segment: int
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """How far each row has been read, and how many tokens it reads next: at least one at first, then any number."""
+    """How far each row has been read, and how many tokens it reads next: at least one at first, then any number, and
+    every now and then as many as a call takes."""
     read = [0] * len(lengths)
     while any(done < length for done, length in zip(read, lengths, strict=True)):
-        steps = [int(draw.integers(0 if done else 1, segment + 1)) for done in read]
+        steps = [min(int(draw.integers(0 if done else 1, 4 * segment // 3)), segment) for done in read]
         steps = [min(step, length - done) for step, done, length in zip(steps, read, lengths, strict=True)]
         if any(steps):
             yield list(read), steps
