@@ -6,6 +6,11 @@
 
 Each is checked, run by NumPy as it is and after the passes, and by PyTorch with and without them, gradients too, in
 float64. Whatever differs, crashes or is refused is printed with the number that makes the same program again.
+
+    python scripts/programs.py --causal --count 10000
+
+writes programs whose texts can be read on, and reads them in random pieces: rows of different lengths, going back, all
+that was read before in memories. Those that are not causal must be refused (E0761), or be right.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.programs.holding import differences
+from tests.programs.reading import REFUSED, reading_differences
 from tests.programs.writer import Program
 
 
@@ -27,19 +33,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first program's number (default 0)")
     parser.add_argument("--show", type=int, metavar="NUMBER", help="print this program and what is wrong with it")
     parser.add_argument("--no-torch", action="store_true", help="NumPy alone")
+    parser.add_argument("--causal", action="store_true", help="read texts in pieces")
     asked = parser.parse_args(arguments)
+    make = Program.causal if asked.causal else Program.random
+    look = reading_differences if asked.causal else differences
     if asked.show is not None:
-        program = Program.random(asked.show)
+        program = make(asked.show)
         print(program.text, program.sizes, f"poison {program.poison}", sep="\n")
-        print("\n".join(differences(program, torch=not asked.no_torch)) or "nothing is wrong")
+        print("\n".join(look(program, torch=not asked.no_torch)) or "nothing is wrong")
         return 0
-    begun, wrong = time.process_time(), 0
+    begun, wrong, refused = time.process_time(), 0, 0
     for seed in range(asked.seed, asked.seed + asked.count):
-        for what in differences(Program.random(seed), torch=not asked.no_torch)[:1]:
+        for what in look(make(seed), torch=not asked.no_torch)[:1]:
+            if what == REFUSED:
+                refused += 1
+                continue
             wrong += 1
             print(f"{seed}: {what}", flush=True)
     seconds = time.process_time() - begun
-    print(f"{asked.count} programs from {asked.seed} on, {wrong} wrong, in {seconds:.0f} s of processor time")
+    counted = f"{asked.count} programs from {asked.seed} on, {wrong} wrong"
+    counted += f", {refused} refused as not causal" if asked.causal else ""
+    print(f"{counted}, in {seconds:.0f} s of processor time")
     return 1 if wrong else 0
 
 

@@ -41,7 +41,8 @@ class Reader:
     """A batch of texts, each as long as it is. `program` runs a graph that `attndsl.passes.incremental` made, whose
     input `tokens` are `int[rows, T]`; `length` is how many tokens a text may come to have. Nothing is read twice, and
     the memories are allocated once: those for windows as long as the window and what is read in one call, or as a text
-    that is shorter. `sources` are what the graph of the model's other inputs gives, a row for each text."""
+    that is shorter. `sources` are what the graph of the model's other inputs gives, a row for each text; `besides` what
+    else a call of `segment` tokens is given."""
 
     def __init__(
         self,
@@ -53,13 +54,14 @@ class Reader:
         rows: int = 1,
         segment: int = SEGMENT,
         sources: Mapping[str, Array] | None = None,
+        besides: Mapping[str, Array] | None = None,
     ) -> None:
         self.program, self.tokens, self.output = program, tokens, output
         self.length, self.segment = length, max(min(segment, length), 1)
         self.texts: list[list[int]] = [[] for _ in range(rows)]
         graph = program.graph
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
-        begin = {tokens: np.zeros((rows, self.segment), np.int64)}
+        begin = {**(besides or {}), tokens: np.zeros((rows, self.segment), np.int64)}
         holds = slots(graph, {axes[-1].name: 1})
         self.windows = [name for name, least in holds.items() if least > 1]
         self.runs_on = running_states(graph, tokens, (sources or {}).keys())
@@ -78,15 +80,18 @@ class Reader:
         assert len(tokens[0]) <= self.segment
         return self.call(tokens, [self.output])[self.output]
 
-    def call(self, pieces: Sequence[Sequence[int]], outputs: Sequence[str]) -> dict[str, Array]:
+    def call(
+        self, pieces: Sequence[Sequence[int]], outputs: Sequence[str], besides: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """These outputs of one call, `[rows, n, …]`, at all positions of the longest piece, of at most `segment`
-        tokens: in a row with fewer, what stands behind them is as at the last one."""
+        tokens: in a row with fewer, what stands behind them is as at the last one. `besides` is what the model is
+        given with these tokens."""
         lengths = [len(piece) for piece in pieces]
         given = np.zeros((len(pieces), max(*lengths, 1)), np.int64)
         for row, (piece, text) in enumerate(zip(pieces, self.texts, strict=True)):
             given[row, : max(len(piece), 1)] = list(piece) or text[-1:]
             text += piece
-        inputs = {self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
+        inputs = {**(besides or {}), self.tokens: given, NEW_TOKENS: np.array(lengths, np.int64)}
         longest = max(given.shape[1], *map(len, self.texts))
         if self.windows and longest > self.length:
             raise ValueError(f"the memories were made for texts of up to {self.length:,} tokens, and not {longest:,}")

@@ -66,7 +66,7 @@ class Bodies(Sight):
         """A value of the call before; it is written from all that is in sight, or not at all."""
         pick, n = self.choice, self.made
         t = self.some(pick.choice(("float", "float", "float", "int", "bool")))
-        if t is None or len(t.axes) > MOST_AXES:
+        if t is None or len(t.axes) > MOST_AXES or self.is_causal:  # what keeps states reads texts on by itself
             return False
         self.made += 1
         first = pick.choice(("zeros", "ones", "2"))
@@ -137,7 +137,7 @@ class Bodies(Sight):
         pick, n, time, over = self.choice, self.made, t.axes[-2], t.axes[:-2]
         state = ", ".join((*over, "hidden"))
         start = pick.choice(("0.0", "0.5"))
-        source = f"flip({t.name}, over={time})" if pick.random() < 0.3 else t.name
+        source = f"flip({t.name}, over={time})" if pick.random() < 0.3 and self.together((time,)) else t.name
         self.put(f"a{n} = {source}")
         with self.body(f"e{n} = scan t{n} in {time} with s{n}: [{state}] = {start}"):
             now = Tensor(f"s{n}", "float", (*over, "hidden"))

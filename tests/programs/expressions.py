@@ -40,19 +40,21 @@ class Expressions(Sight):
 
     @construct(4)
     def reduction(self) -> bool:
-        t = self.some(fits=lambda t: len(t.axes) > 0)
+        t = self.some(fits=lambda t: len(self.together(t.axes)) > 0)
         if t is None:
             return False
-        over = self.choice.sample(t.axes, self.choice.randint(1, min(2, len(t.axes))))
+        axes = self.together(t.axes)
+        over = self.choice.sample(axes, self.choice.randint(1, min(2, len(axes))))
         kind = self.choice.choice(("sum", "mean", "max", "min", "sum", "mean", "logsumexp"))
         return self.bind(tuple(a for a in t.axes if a not in over), f"{kind}({t.name}, over=[{', '.join(over)}])")
 
     @construct(3)
     def softmax(self) -> bool:
-        t = self.some(fits=lambda t: len(t.axes) > 0)
+        t = self.some(fits=lambda t: len(self.together(t.axes)) > 0)
         if t is None:
             return False
-        over = self.choice.sample(t.axes, self.choice.choice((1, 1, min(2, len(t.axes)))))
+        axes = self.together(t.axes)
+        over = self.choice.sample(axes, self.choice.choice((1, 1, min(2, len(axes)))))
         mask = self.some("bool", lambda m: set(over) & set(m.axes) and set(m.axes) <= set(t.axes))
         where = f", where={mask.name}" if mask is not None and self.choice.random() < 0.7 else ""
         kinds = ("softmax", "log_softmax", *(("cumsum", "flip") if len(over) == 1 else ()))
@@ -61,10 +63,10 @@ class Expressions(Sight):
 
     @construct(3)
     def slice(self) -> bool:
-        t = self.some(fits=lambda t: any(plain(a) for a in t.axes))
+        t = self.some(fits=lambda t: any(plain(a) for a in self.together(t.axes)))
         if t is None:
             return False
-        axis = self.choice.choice([a for a in t.axes if plain(a)])
+        axis = self.choice.choice([a for a in self.together(t.axes) if plain(a)])
         rest = tuple(a for a in t.axes if a != axis)
         kind = self.choice.choice(("first", "last", "tail", "head"))
         if kind in ("first", "last"):
@@ -77,10 +79,10 @@ class Expressions(Sight):
 
     @construct(3)
     def dot(self) -> bool:
-        t = self.some(fits=lambda t: len(t.axes) > 0)
+        t = self.some(fits=lambda t: len(self.together(t.axes)) > 0)
         if t is None:
             return False
-        axis = self.choice.choice(t.axes)
+        axis = self.choice.choice(self.together(t.axes))
         u = self.some(fits=lambda u: axis in u.axes)
         assert u is not None
         axes = tuple(a for a in union(t.axes, u.axes) if a != axis)
@@ -100,16 +102,17 @@ class Expressions(Sight):
         order = self.choice.sample(t.axes, len(t.axes))
         kinds.append((tuple(order), f"[{', '.join(t.axes)}] -> [{', '.join(order)}]"))
         a, b = t.axes[:2]
-        kinds.append(((f"{a}*{b}", *t.axes[2:]), f"[{a}, {b}] -> [{a} * {b}]"))
+        if len(self.together((a, b))) == 2:
+            kinds.append(((f"{a}*{b}", *t.axes[2:]), f"[{a}, {b}] -> [{a} * {b}]"))
         axes, pattern = self.choice.choice(kinds)
         return len(set(axes)) == len(axes) and self.bind(axes, f"rearrange({t.name}, {pattern})")
 
     @construct(2, deepest=1)
     def concat(self) -> bool:
-        t = self.some(fits=lambda t: any(a in FREE for a in t.axes))
+        t = self.some(fits=lambda t: any(a in FREE for a in self.together(t.axes)))
         if t is None or self.indent > 1:
             return False
-        axis = self.choice.choice([a for a in t.axes if a in FREE])
+        axis = self.choice.choice([a for a in self.together(t.axes) if a in FREE])
         u = self.some(fits=lambda u: axis in u.axes and set(u.axes) <= set(t.axes))
         assert u is not None
         name = f"J{self.made}"
@@ -138,6 +141,8 @@ class Expressions(Sight):
     def positions(self) -> bool:
         a, b = self.choice.sample((*FREE, "width", "heads"), 2)
         kind = self.choice.choice(("range", "difference", "average", "positions"))
+        if kind == "range" and not self.together((b,)):  # how long a text is, is not known position by position
+            return False
         if kind == "range":
             return self.bind((a,), f"float(range({a})) / ({b} + 1)")
         if kind == "positions":
@@ -180,19 +185,19 @@ class Expressions(Sight):
             d = self.some("bool")
             assert d is not None
             return self.bind(union(c.axes, d.axes), f"{c.name} {pick.choice(('and', 'or'))} not {d.name}", "bool")
-        if kind == "any" and c.axes:
-            axis = pick.choice(c.axes)
+        if kind == "any" and self.together(c.axes):
+            axis = pick.choice(self.together(c.axes))
             return self.bind(
                 tuple(a for a in c.axes if a != axis), f"{pick.choice(('any', 'all'))}({c.name}, over=[{axis}])", "bool"
             )
         if kind == "cast":
             t = pick.choice((i, c))
             return self.bind(t.axes, f"float({t.name}) * 0.5")
-        if kind == "argmax" and i.axes:
-            axis = pick.choice(i.axes)
+        if kind == "argmax" and self.together(i.axes):
+            axis = pick.choice(self.together(i.axes))
             return self.bind(tuple(a for a in i.axes if a != axis), f"argmax({i.name}, over=[{axis}])", "int")
         return (
             kind == "count"
-            and bool(c.axes)
+            and bool(self.together(c.axes[-1:]))
             and self.bind(c.axes[:-1], f"sum(int({c.name}), over=[{c.axes[-1]}])", "int")
         )

@@ -109,10 +109,11 @@ def _unlike(right: Outcome, found: Outcome) -> list[str]:
     if right.keys() != found.keys():
         return [f"other names: {sorted(right.keys() ^ found.keys())}"]
     scale = max((_largest(array) for name, array in right.items() if name.startswith("gradient")), default=1.0)
-    return [what for name in right if (what := _apart(name, right[name], found[name], scale))]
+    return [what for name in right if (what := apart(name, right[name], found[name], scale))]
 
 
-def _apart(name: str, right: Array, found: Array, overall: float) -> str:
+def apart(name: str, right: Array, found: Array, overall: float = 1.0) -> str:
+    """How two arrays that should be equal differ, in words; nothing where they do not."""
     if np.shape(right) != np.shape(found):
         return f"`{name}` has the shape {np.shape(found)} instead of {np.shape(right)}"
     right, found = np.asarray(right, "float64"), np.asarray(found, "float64")

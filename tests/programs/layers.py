@@ -36,6 +36,8 @@ WEIGHTS = (
     "softmax(score, over=S) * seen[q=T, k=S]", "exp(log_softmax(score, over=S))",
     "softmax(score, over=S)", "softmax(score, over=S, where=seen[q=T, k=S], sink=0.5)",
 )  # fmt: skip
+MASKED_WEIGHTS = tuple(weight for weight in WEIGHTS if "where" in weight)
+"""Those in which what a mask hides has no part at all."""
 ADAPTIVE = """block adaptive(x: [*, D], by: [D]) -> [*, D] {
   return x * (1 + 0.3 * tanh(by))
 }"""
@@ -74,7 +76,8 @@ class Layers(Sight):
 
     def declare_layer(self) -> None:
         name = f"f{len(self.layers)}"
-        kind = self.choice.choice(("linear(width)", "mlp(hidden)", "layer_norm", "attention(heads)", "deep"))
+        attention = "attention(heads, mask=causal)" if self.is_causal else "attention(heads)"
+        kind = self.choice.choice(("linear(width)", "mlp(hidden)", "layer_norm", attention, "deep"))
         if kind == "deep":  # a layer that holds a repeat of its own
             self.declare(DEEP)
             kind = f"deep({self.choice.choice((1, 2))})"
@@ -118,6 +121,17 @@ class Layers(Sight):
         t = self.some(fits=lambda t: t.axes[-1:] == ("width",))
         return t is not None and bool(self.kept) and self.bind(t.axes, f"{t.name} |> {pick.choice(self.kept)}")
 
+    def times(self, axis: str) -> tuple[str, ...]:
+        """The axes along which there may be keys for queries along `axis`."""
+        if not self.apart:
+            return FREE
+        return {"T": ("T", "S"), "S": ("S",)}.get(axis, ())
+
+    def mask_of(self, queries: str, keys: str, batch: bool) -> str:
+        """A mask; where each position is to depend on those before it alone, a causal one."""
+        text = self.mask(batch)
+        return f"({text}) & causal" if self.is_causal and queries == keys == "T" else text
+
     def mask(self, batch: bool) -> str:
         options = [*self.masks, *STANDARD_MASKS] + ["same_number(n)", "keys(valid)"] * batch
         parts = [self.filled(self.choice.choice(options)) for _ in range(self.choice.choice((1, 1, 2, 3)))]
@@ -143,10 +157,14 @@ class Layers(Sight):
         t = self.some(fits=lambda t: t.axes[-1:] == ("width",) and t.axes[-2:-1] in [(a,) for a in FREE])
         if t is None:
             return False
-        over = t.axes[:-2]
-        memory = self.some(fits=lambda m: m.axes in [(*over, time, "width") for time in FREE])
+        over, time = t.axes[:-2], t.axes[-2]
+        if not self.times(time):
+            return False
+        memory = self.some(fits=lambda m: m.axes in [(*over, other, "width") for other in self.times(time)])
         cross = memory is not None and pick.random() < 0.3
-        options = [f"mask={self.mask(t.axes[:-1] == ('B', 'T') and not cross)}"] if pick.random() < 0.8 else []
+        keys = memory.axes[-2] if memory is not None and cross else time
+        mask = self.mask_of(time, keys, t.axes[:-1] == ("B", "T") and not cross)
+        options = [f"mask={mask}"] if pick.random() < 0.8 or "causal" in mask else []
         position = pick.choice((*self.biases, *ROTATIONS, "relative", "none", "none"))
         if position.startswith("rotary") and pick.random() < 0.8:
             options.append("head=2")
@@ -169,11 +187,13 @@ class Layers(Sight):
         if q is None:
             return False
         over = q.axes[:-2]
-        k = self.some(fits=lambda t: t.axes in [(*over, *time, "width") for time in times])
-        assert k is not None
+        k = self.some(fits=lambda t: t.axes in [(*over, time, "width") for time in self.times(q.axes[-2])])
+        if k is None:
+            return False
         v = self.some(fits=lambda t: t.axes[:-1] == k.axes[:-1] and t.axes[-1] not in FREE)
         assert v is not None
-        options = [f"mask={self.mask(q.axes[:-1] == k.axes[:-1] == ('B', 'T'))}"] * (pick.random() < 0.7)
+        mask = self.mask_of(q.axes[-2], k.axes[-2], q.axes[:-1] == k.axes[:-1] == ("B", "T"))
+        options = [f"mask={mask}"] * (pick.random() < 0.7 or "causal" in mask)
         options += pick.sample(("scale=0.5", "cap=1.5", "sink=0.3 * sum(g, over=width)"), pick.randint(0, 2))
         given = ", ".join((q.name, k.name, v.name, *options))
         return self.bind((*q.axes[:-1], v.axes[-1]), f"attend({given})")
@@ -186,27 +206,36 @@ class Layers(Sight):
         if t is None:
             return False
         if "spelled" not in "".join(self.declarations):
-            score, weight = pick.choice(SCORES), pick.choice(WEIGHTS)
+            score, weight = pick.choice(SCORES), pick.choice(MASKED_WEIGHTS if self.is_causal else WEIGHTS)
             self.declarations.append(SPELLED.replace("SCORE", score).replace("WEIGHT", weight))
-        memory = self.some(fits=lambda m: m.axes == (*t.axes[:-2], "S" if time == "T" else "T", "width"))
-        given = f"{t.name}, {memory.name}" if memory is not None and pick.random() < 0.4 else t.name
-        return self.bind(t.axes, f"spelled({given}, heads, {self.mask(False)}) as l{self.made}")
+        other = "S" if time == "T" else "T"
+        memory = self.some(fits=lambda m: m.axes == (*t.axes[:-2], other, "width") and other in self.times(time))
+        cross = memory is not None and pick.random() < 0.4
+        given = f"{t.name}, {memory.name}" if memory is not None and cross else t.name
+        mask = self.mask_of(time, other if cross else time, False)
+        return self.bind(t.axes, f"spelled({given}, heads, {mask}) as l{self.made}")
 
     @construct(2)
     def convolution(self) -> bool:
         t = self.some(fits=lambda t: len(t.axes) >= 2 and t.axes[-1] in ("width", "hidden") and t.axes[-2] in FREE)
         if t is None:
             return False
-        kind = self.choice.choice(
-            (
-                f"conv({t.axes[-1]}, 3, pad=1)",
-                "depthwise(3, pad=1)",
-                "conv(heads, 1)",
-                "max_pool(3, stride=1, pad=1)",
-                f"conv({t.axes[-1]}, 3, before=2, groups={t.axes[-1]})",
-                f"conv_transpose({t.axes[-1]}, 3, pad=1)",
-            )
+        backwards = (
+            "conv(heads, 1)",
+            f"conv({t.axes[-1]}, 3, before=2, groups={t.axes[-1]})",
+            "depthwise(3, before=4, dilation=2)",
+            f"conv({t.axes[-1]}, 2, before=1)",
         )
+        kinds = (
+            *backwards,
+            f"conv({t.axes[-1]}, 3, pad=1)",
+            "depthwise(3, pad=1)",
+            "max_pool(3, stride=1, pad=1)",
+            f"conv_transpose({t.axes[-1]}, 3, pad=1)",
+        )
+        if t.axes[-2] == "B" and self.apart:
+            return False
+        kind = self.choice.choice(kinds if self.together((t.axes[-2],)) else backwards)
         last = "heads" if "heads, 1" in kind else t.axes[-1]
         if last in t.axes[:-1]:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -57,6 +58,16 @@ class Sight:
     depth: int = 1
     steps: int = 1  # how many there are in the list of that name
     loops: tuple[str, ...] = ()  # indices of the repeats around
+    apart: frozenset[str] = frozenset()  # axes whose elements are not taken together
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether each position along `T` is to depend on itself and those before it alone."""
+        return "T" in self.apart
+
+    def together(self, axes: tuple[str, ...]) -> tuple[str, ...]:
+        """Those axes along which elements may be taken together."""
+        return tuple(axis for axis in axes if self.apart.isdisjoint(re.findall(r"\w+", axis)))
 
     def put(self, line: str) -> None:
         self.lines.append("  " * self.indent + line)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tests.programs.bodies import Bodies
 from tests.programs.expressions import Expressions
 from tests.programs.layers import Layers
+from tests.programs.running import Running
 from tests.programs.sight import FREE, Tensor
 
 
@@ -29,6 +30,14 @@ class Program:
     poison: float
 
     @classmethod
+    def causal(cls, seed: int) -> Program:
+        """A program whose texts can be read on; one in ten is like any other, so that most of these cannot."""
+        choice = random.Random(f"causal {seed}")
+        sizes = {"B": choice.choice((1, 2, 3)), "T": choice.choice((1, 5, 9, 14)), "S": choice.choice((1, 2, 4))}
+        writer = Writer(choice, apart=frozenset("BT") if choice.random() < 0.9 else frozenset())
+        return cls(seed, writer.model(), sizes, 0.0)
+
+    @classmethod
     def random(cls, seed: int) -> Program:
         choice = random.Random(seed)
         sizes = {name: choice.choice((0, 1, 1, 2, 3, 3, 4, 5)) for name in FREE}
@@ -36,7 +45,7 @@ class Program:
         return cls(seed, Writer(choice).model(), sizes, poison)
 
 
-class Writer(Expressions, Layers, Bodies):
+class Writer(Expressions, Layers, Bodies, Running):
     """Grows a model statement by statement."""
 
     def model(self) -> str:
@@ -51,7 +60,7 @@ class Writer(Expressions, Layers, Bodies):
             ("x", "float", ("B", "T", "width")), ("m", "float", ("B", "S", "width")), ("g", "float", ("width",)),
             ("n", "int", ("B", "T")), ("valid", "bool", ("B", "T")), ("seen", "bool", ("B", "S")),
         ):  # fmt: skip
-            bound = " where n < vocab" if name == "n" else ""
+            bound = " where n < vocab, T <= longest" if name == "n" else ""
             tensor = Tensor(name, dtype, axes)
             self.put(f"input {name}: {tensor.type}{bound}")
             self.seen.append(tensor)
@@ -59,21 +68,28 @@ class Writer(Expressions, Layers, Bodies):
             self.seen.append(Tensor("o", "float", ("B", "T", "width")))
             self.put("input o: float[B, T, width] optional = 0.5 * x + g")
         self.put("head = width / heads")
+        if self.is_causal:
+            self.bind(("B", "T", "width"), "x + embedding(n, vocab, width, init=normal(0.5)) as token")
         for _ in range(pick.randint(0, 2)):
             self.declare_layer()
         for _ in range(pick.randint(4, 11)):
             self.statement()
         self._outputs()
         body = "\n".join(self.lines)
-        return "\n".join([*self.declarations, f"model M({head}, vocab=7) {{", body, "}", ""])
+        return "\n".join([*self.declarations, f"model M({head}, vocab=7, longest=16) {{", body, "}", ""])
 
     def _outputs(self) -> None:
         floats = [tensor for tensor in self.seen if tensor.dtype == "float" and tensor.name not in ("x", "m", "g")]
-        for place, tensor in enumerate([self._float("x"), *floats][-3:]):
+        if self.is_causal:
+            floats = [tensor for tensor in floats if {"B", "T"} <= {*tensor.axes}]
+            self.put("output token = v0")
+        for place, tensor in enumerate([self._float("v0" if self.is_causal else "x"), *floats][-3:]):
             axes = self.choice.sample(tensor.axes, len(tensor.axes))
             type = f": [{', '.join(axes)}]" if self.choice.random() < 0.4 else ""
             self.put(f"output out{place}{type} = {tensor.name} * 1")
         whole = [tensor for tensor in self.seen if tensor.dtype != "float" and tensor.name.startswith("v")]
+        if self.is_causal:
+            whole = [tensor for tensor in whole if {"B", "T"} <= {*tensor.axes}]
         if whole:
             self.put(f"output whole = {whole[-1].name}")
 

@@ -112,7 +112,7 @@ def kept(graph: Graph) -> list[str]:
 def _is_wanted(info: OutputInfo, clock: Clock, outputs: Sequence[str] | None) -> bool:
     if outputs is not None:
         return info.name in outputs
-    return not info.needs and clock.time in info.value.type.axes
+    return not info.needs and {clock.time, *clock.rows} <= {*info.value.type.axes}
 
 
 def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> tuple[Graph, Graph | None]:
