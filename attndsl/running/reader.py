@@ -146,7 +146,9 @@ class Prefixes:
 
     def _begin(self, rows: Array) -> Reader:
         places = row_places(self.program.graph)
-        sources = {name: array.take(rows, places[name]) for name, array in self.sources.items()}
+        sources = {
+            name: array.take(rows, places[name]) if name in places else array for name, array in self.sources.items()
+        }
         return Reader(self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources)
 
 

@@ -154,10 +154,12 @@ def _label(info: StateInfo) -> Label | None:
 
 def row_places(graph: Graph) -> dict[str, int]:
     """Where the rows stand in the states of an incremental graph, by name: along the first axis of the one that says
-    how far each has been read."""
+    how far each has been read. What is the same for all rows is left out."""
     infos = [info for info in graph.inputs if info.name in graph.state_names and not info.optional]
     rows = infos[0].value.type.axes[:1] if infos else ()
-    return {info.name: info.value.type.axes.index(axis) for info in infos for axis in rows}
+    return {
+        info.name: info.value.type.axes.index(axis) for info in infos for axis in rows if axis in info.value.type.axes
+    }
 
 
 def empty_stacks(

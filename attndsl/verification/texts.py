@@ -111,7 +111,8 @@ class Texts:
         counts = [min(int(draw.integers(0, 3)), longest - at, reader.segment) for at in read]
         if any(counts):
             drafts = [draw.integers(0, words, count).tolist() for count in counts]
-            reader.call(drafts, self.outputs, self.given([at // 2 for at in read], counts))
+            elsewhere = [at // 2 if count else at for at, count in zip(read, counts, strict=True)]
+            reader.call(drafts, self.outputs, self.given(elsewhere, counts))
             reader.go_back(read)
 
 

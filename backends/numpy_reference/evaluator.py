@@ -28,7 +28,7 @@ from attndsl.ops.generators import Parameter
 from attndsl.passes import LOSSES, optimize
 from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters, require_memory
-from attndsl.running.inputs import check_inputs, chosen_outputs
+from attndsl.running.inputs import check_inputs, check_shapes, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
@@ -129,7 +129,7 @@ class NumpyProgram:
         dump: Sequence[str] = (),
     ) -> dict[str, Array]:
         """The same, with states among the inputs and the outputs, all layers of each in one array."""
-        execution = self._execution(inputs, training, seed, step, dump)
+        execution = self._execution(inputs, check_inputs(self.graph, inputs), training, seed, step, dump)
         names = chosen_outputs(self.graph, outputs, inputs)
         found = {name: array for name, (array, _) in execution.top(names).items()} | execution.watch.collected()
         return {name: self._own(array, execution) for name, array in found.items()}
@@ -152,7 +152,11 @@ class NumpyProgram:
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """The outputs by name, and the states for the next call."""
         views = in_use(slot_places(self.graph), stacks, slots or {})
-        found = self.outputs({**inputs, **views}, outputs)
+        check_inputs(self.graph, inputs)
+        given = {**inputs, **views}
+        execution = self._execution(given, check_shapes(self.graph, given, rules=False))
+        names = chosen_outputs(self.graph, outputs, inputs)
+        found = {name: self._own(array, execution) for name, (array, _) in execution.top(names).items()}
         return {name: found[name] for name in outputs}, kept(self.graph.state_names, stacks, views, found)
 
     def native(self, array: Array) -> Array:
@@ -182,7 +186,7 @@ class NumpyProgram:
         """The outputs named in `cotangents`, and those in `also`; the gradients of sum(output * cotangent) over the
         first by parameter address; the same by float input. What they do not depend on has a gradient of zeros."""
         inputs = {**self.shared, **inputs}
-        execution = self._execution(inputs, training, seed, step)
+        execution = self._execution(inputs, check_inputs(self.graph, inputs), training, seed, step)
         execution.tape = tape = Tape()
         names = chosen_outputs(self.graph, (*cotangents, *also), inputs)
         floats = self.graph.own_inputs  # no gradient flows into the call before this one
@@ -225,9 +229,14 @@ class NumpyProgram:
         return node.op.evaluate(call, *arrays)
 
     def _execution(
-        self, inputs: Mapping[str, Array], training: bool, seed: int, step: int, dump: Sequence[str] = ()
+        self,
+        inputs: Mapping[str, Array],
+        sizes: dict[str, int],
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+        dump: Sequence[str] = (),
     ) -> _Execution:
-        sizes = check_inputs(self.graph, inputs)
         call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step)
         with np.errstate(over="ignore"):
             arrays = {

@@ -66,7 +66,7 @@ class Bodies(Sight):
         """A value of the call before; it is written from all that is in sight, or not at all."""
         pick, n = self.choice, self.made
         t = self.some(pick.choice(("float", "float", "float", "int", "bool")))
-        if t is None or len(t.axes) > MOST_AXES or self.is_causal:  # what keeps states reads texts on by itself
+        if t is None or len(t.axes) > MOST_AXES or self.is_text:  # what keeps states reads texts on by itself
             return False
         self.made += 1
         first = pick.choice(("zeros", "ones", "2"))

@@ -139,7 +139,7 @@ class Expressions(Sight):
 
     @construct(2)
     def positions(self) -> bool:
-        a, b = self.choice.sample((*FREE, "width", "heads"), 2)
+        a, b = self.choice.sample((*self.counted, "width", "heads"), 2)
         kind = self.choice.choice(("range", "difference", "average", "positions"))
         if kind == "range" and not self.together((b,)):  # how long a text is, is not known position by position
             return False
@@ -172,14 +172,9 @@ class Expressions(Sight):
                 i.axes, pick.choice(("{} + 1", "{} % 3", "{} // 2", "-{}", "minimum({}, 2)")).format(i.name), "int"
             )
         if kind == "compare":
-            other = pick.choice(
-                (
-                    "2",
-                    f"range({pick.choice(i.axes)})"
-                    if i.axes and plain(i.axes[-1]) and "cut" not in str(i.axes)
-                    else "1",
-                )
-            )
+            axes = [a for a in i.axes if plain(a) and (a not in FREE or a in self.counted)]
+            simple = bool(axes) and plain(i.axes[-1]) and "cut" not in str(i.axes)
+            other = pick.choice(("2", f"range({pick.choice(axes)})" if simple else "1"))
             return self.bind(i.axes, f"{i.name} {pick.choice(('<', '>=', '==', '!='))} {other}", "bool")
         if kind == "logic":
             d = self.some("bool")

@@ -144,7 +144,7 @@ class Layers(Sight):
 
     @construct(2)
     def index_function(self) -> bool:
-        a, b = self.choice.sample(FREE, 2)
+        a, b = self.choice.sample(self.counted, 2)
         if self.choice.random() < 0.4:
             bias = self.choice.choice(self.biases[:2])
             return self.bind(("heads", a, b), f"{bias}[q={a}, k={b}]")

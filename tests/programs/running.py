@@ -10,11 +10,11 @@ class Running(Sight):
 
     def of_the_text(self) -> Tensor | None:
         """Something at each position of a text."""
-        return self.some(fits=lambda t: t.axes == ("B", "T", "width")) if self.is_causal else None
+        return self.some(fits=lambda t: t.axes == ("B", "T", "width")) if self.is_text else None
 
     @construct(2)
     def running_sum(self) -> bool:
-        t = self.some(self.choice.choice(("float", "int")), lambda t: "T" in t.axes) if self.is_causal else None
+        t = self.some(self.choice.choice(("float", "int")), lambda t: "T" in t.axes) if self.is_text else None
         if t is None:
             return False
         if t.dtype == "int":
@@ -34,8 +34,8 @@ class Running(Sight):
         if t is None:
             return False
         size, kind = self.choice.choice((1, 2, 3)), self.choice.choice(("sum", "max", "mean"))
-        looked = f"windows({t.name}, over=T -> [T, R], size={size}, before={size - 1}, after=0)"
-        return self.bind(t.axes, f"{kind}({looked}, over=R)")
+        looked = f"windows({t.name}, over=T -> [T, R{self.made}], size={size}, before={size - 1}, after=0)"
+        return self.bind(t.axes, f"{kind}({looked}, over=R{self.made})")
 
     @construct(2, deepest=2)
     def experts(self) -> bool:
@@ -44,7 +44,7 @@ class Running(Sight):
 
     @construct(2)
     def places(self) -> bool:
-        if not self.is_causal:
+        if not self.is_text:
             return False
         return self.bind(("T", "width"), f"embedding(range(T), longest, width, init=normal(0.5)) as l{self.made}")
 

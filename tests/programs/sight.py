@@ -61,9 +61,19 @@ class Sight:
     apart: frozenset[str] = frozenset()  # axes whose elements are not taken together
 
     @property
+    def is_text(self) -> bool:
+        """Whether the rows of a batch are texts by themselves, which are to be read on."""
+        return "B" in self.apart
+
+    @property
     def is_causal(self) -> bool:
         """Whether each position along `T` is to depend on itself and those before it alone."""
         return "T" in self.apart
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The axes along which it may matter where an element stands: not which row a text is in."""
+        return tuple(axis for axis in FREE if not (self.is_text and axis == "B"))
 
     def together(self, axes: tuple[str, ...]) -> tuple[str, ...]:
         """Those axes along which elements may be taken together."""

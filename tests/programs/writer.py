@@ -31,10 +31,10 @@ class Program:
 
     @classmethod
     def causal(cls, seed: int) -> Program:
-        """A program whose texts can be read on; one in ten is like any other, so that most of these cannot."""
+        """A program whose texts can be read on; one in ten takes positions together, and most of these cannot."""
         choice = random.Random(f"causal {seed}")
         sizes = {"B": choice.choice((1, 2, 3)), "T": choice.choice((1, 5, 9, 14)), "S": choice.choice((1, 2, 4))}
-        writer = Writer(choice, apart=frozenset("BT") if choice.random() < 0.9 else frozenset())
+        writer = Writer(choice, apart=frozenset("BT" if choice.random() < 0.9 else "B"))
         return cls(seed, writer.model(), sizes, 0.0)
 
     @classmethod
@@ -68,7 +68,7 @@ class Writer(Expressions, Layers, Bodies, Running):
             self.seen.append(Tensor("o", "float", ("B", "T", "width")))
             self.put("input o: float[B, T, width] optional = 0.5 * x + g")
         self.put("head = width / heads")
-        if self.is_causal:
+        if self.is_text:
             self.bind(("B", "T", "width"), "x + embedding(n, vocab, width, init=normal(0.5)) as token")
         for _ in range(pick.randint(0, 2)):
             self.declare_layer()
@@ -80,15 +80,15 @@ class Writer(Expressions, Layers, Bodies, Running):
 
     def _outputs(self) -> None:
         floats = [tensor for tensor in self.seen if tensor.dtype == "float" and tensor.name not in ("x", "m", "g")]
-        if self.is_causal:
+        if self.is_text:
             floats = [tensor for tensor in floats if {"B", "T"} <= {*tensor.axes}]
             self.put("output token = v0")
-        for place, tensor in enumerate([self._float("v0" if self.is_causal else "x"), *floats][-3:]):
+        for place, tensor in enumerate([self._float("v0" if self.is_text else "x"), *floats][-3:]):
             axes = self.choice.sample(tensor.axes, len(tensor.axes))
             type = f": [{', '.join(axes)}]" if self.choice.random() < 0.4 else ""
             self.put(f"output out{place}{type} = {tensor.name} * 1")
         whole = [tensor for tensor in self.seen if tensor.dtype != "float" and tensor.name.startswith("v")]
-        if self.is_causal:
+        if self.is_text:
             whole = [tensor for tensor in whole if {"B", "T"} <= {*tensor.axes}]
         if whole:
             self.put(f"output whole = {whole[-1].name}")
