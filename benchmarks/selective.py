@@ -1,30 +1,27 @@
 """What a selective scan costs on PyTorch, forward and backward, written step by step and run in chunks by the compiler.
 
-    python benchmarks/selective.py [--numpy]
+    python benchmarks/selective.py [--numpy] [--processor]
 
 The scan is that of Mamba-2 (Dao and Gu, 2024) in the size of its smallest model: 24 heads of 64, a state of 128, two
 groups, 2,048 steps. Held against it are the chunked form of `transformers` (in chunks of 64, and of 256 as it comes),
 the same chunked by hand in the language, and the loop over steps, once. All run in turn; printed are medians. With
-`--numpy`: NumPy in chunks, and the loop over steps there.
+`--numpy`: NumPy in chunks, and the loop over steps there. With `--processor`: processor time.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from in_turn import Side, in_turn, machine, table
 from transformers.models.mamba2.modeling_mamba2 import mamba2_chunk_scan
 
 import attndsl
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.backends.pytorch import TorchProgram
-from attndsl.graph import Graph
 from attndsl.passes import optimize
 from attndsl.passes.incremental import RECOGNISED
 
@@ -78,8 +75,7 @@ BY_HAND = HEAD.replace("T=2048", "T=2048, C=64") + """
   y: [B, N, C, groups, each, head] = inside + dot(q, starts, over=state) * exp(total)
   y = rearrange(y, [B, N, C, groups, each, head] -> [B, T, groups, each, head])
 """ + TAIL  # fmt: skip
-ROUNDS, STEPS = 9, 2048
-Run = Callable[[dict[str, Any]], Any]
+STEPS = 2048
 
 
 def published(parameters: dict[str, torch.Tensor], chunk: int, given: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -95,63 +91,53 @@ def inputs() -> dict[str, torch.Tensor]:
     return {name: torch.randn(shape, generator=generator).requires_grad_() for name, shape in shapes.items()}
 
 
-def timed(run: Run, given: dict[str, torch.Tensor]) -> tuple[float, float, torch.Tensor]:
-    start = time.perf_counter()
-    y = run(given)
-    middle = time.perf_counter()
-    y.backward(torch.ones_like(y))
-    return 1e6 * (middle - start) / STEPS, 1e6 * (time.perf_counter() - start) / STEPS, y.detach()
-
-
 def on_torch() -> None:
     graph = attndsl.parse(BY_STEPS).graph
     ours, by_hand = TorchProgram(graph), TorchProgram(attndsl.parse(BY_HAND).graph)
     loop = TorchProgram(optimize(graph, passes=RECOGNISED)[0], passes=False)
-    parameters = dict(ours.module.named_parameters())
     for other in (by_hand, loop):
         other.load(ours.parameters())
-    sides: dict[str, Run] = {
-        "in chunks, by the compiler": lambda given: ours.module(**given)["z"],
-        "in chunks, by hand in the language": lambda given: by_hand.module(**given)["z"],
-        "`transformers`, chunks of 64": partial(published, parameters, 64),
-        "`transformers`, chunks of 256": partial(published, parameters, 256),
+    parameters, given = dict(ours.module.named_parameters()), inputs()
+    runs = {
+        "in chunks by the compiler": lambda: ours.module(**given)["z"],
+        "chunked by hand in the language": lambda: by_hand.module(**given)["z"],
+        "transformers, chunks of 64": partial(published, parameters, 64, given),
+        "transformers, chunks of 256": partial(published, parameters, 256, given),
     }
-    given = inputs()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    found: dict[str, torch.Tensor] = {}
-    for _ in range(ROUNDS + 2):
-        for name, run in sides.items():
-            forward, both, found[name] = timed(run, given)
-            times[name].append((forward, both))
-    first = times["in chunks, by the compiler"]
-    for name, pairs in times.items():
-        forward, both = (statistics.median(pair[i] for pair in pairs[2:]) for i in range(2))
-        ratio = statistics.median(p[1] / q[1] for p, q in zip(pairs[2:], first[2:], strict=True))
-        off = (found[name] - found["in chunks, by the compiler"]).abs().max().item()
-        print(f"{name:36} forward {forward:6.1f}, with backward {both:6.1f} µs a token; {ratio:.2f}x; off by {off:.0e}")
-    forward, both, y = timed(lambda given: loop.module(**given)["z"], given)
-    off = (y - found["in chunks, by the compiler"]).abs().max().item()
-    print(f"{'step by step, once':36} forward {forward:6.1f}, with backward {both:6.1f} µs a token; off by {off:.0e}")
+    step_by_step = loop.module(**given)["z"]
+    for name, run in runs.items():
+        print(f"{name}: off the loop by {(run() - step_by_step).abs().max().item():.0e}")
+
+    def forward(run: Side) -> None:
+        with torch.no_grad():
+            run()
+
+    def both(run: Side) -> None:
+        run().sum().backward()  # type: ignore[attr-defined]
+
+    for what, how in (("forward", forward), ("forward and backward", both)):
+        times = in_turn({name: partial(how, run) for name, run in runs.items()}, clock=CLOCK)
+        table(f"selective scan, {what}", times, "transformers, chunks of 64", amount=STEPS)
+    times = in_turn({"step by step": partial(both, lambda: loop.module(**given)["z"])}, 1, clock=CLOCK, warm=0)
+    table("once, forward and backward", times, "step by step", amount=STEPS)
 
 
 def on_numpy() -> None:
     graph = attndsl.parse(BY_STEPS).graph
     given = {name: value.detach().numpy() for name, value in inputs().items()}
+    upstream = {"z": np.ones((1, STEPS, 24, 64), np.float32)}
+    sides = {"in chunks": optimize(graph)[0], "step by step": optimize(graph, passes=RECOGNISED)[0]}
+    for name, side in sides.items():
+        program, rounds = NumpyProgram(side, seed=0), 3 if name == "in chunks" else 1
+        for what, run in {
+            "forward": partial(program.run, given),
+            "forward and backward": partial(program.gradients, given, upstream),
+        }.items():
+            table(f"NumPy, {what}", in_turn({name: run}, rounds, clock=CLOCK, warm=0), name, amount=STEPS)
 
-    def timed(graph: Graph) -> tuple[float, float]:
-        program = NumpyProgram(graph, seed=0)
-        start = time.perf_counter()
-        z = program.run(given)["z"]
-        middle = time.perf_counter()
-        program.gradients(given, {"z": np.ones_like(z)})
-        return 1e6 * (middle - start) / STEPS, 1e6 * (time.perf_counter() - middle) / STEPS
 
-    chunks = [timed(optimize(graph)[0]) for _ in range(5)]
-    forward, both = (statistics.median(pair[i] for pair in chunks) for i in range(2))
-    print(f"NumPy, in chunks: forward {forward:.0f}, forward and backward {both:.0f} µs a token")
-    forward, both = timed(optimize(graph, passes=RECOGNISED)[0])
-    print(f"NumPy, step by step, once: forward {forward:.0f}, forward and backward {both:.0f} µs a token")
-
+CLOCK = time.process_time if "--processor" in sys.argv[1:] else time.perf_counter
 
 if __name__ == "__main__":
+    print(machine())
     on_numpy() if "--numpy" in sys.argv[1:] else on_torch()

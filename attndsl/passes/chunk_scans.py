@@ -156,6 +156,9 @@ class _Chunks:
     def _contracted(self, values: list[Value], sums: Collection[Axis]) -> Value:
         return contracted(self.out, values, sums, self.order)
 
+    def _called(self, value: Value, name: str) -> Value:
+        return self.out.rename(value, (f"{self.out.scope}.{name}",))
+
     def _signed(self, value: Value, term: ProductTerm) -> Value:
         return self.out.emit(Neg(), value) if term.sign < 0 else value
 
@@ -181,6 +184,8 @@ class _Chunks:
             value = self._all(factor)
             timed = self.time in value.type.axes
             self.chunked[factor] = self._in_chunks(value, 0.0) if timed else value
+            for name in self.steps.of(factor.value).names[:1] if timed else ():
+                self._called(self.chunked[factor], name.rpartition(".")[2])
         return self.chunked[factor]
 
     def _factors(self, term: ProductTerm) -> list[Value]:
@@ -225,7 +230,7 @@ class _Chunks:
             value = self.out.emit(Add(), value, term)
         if self.time not in value.type.axes:
             value = self.out.emit(Broadcast((self.time, *value.type.axes)), value)
-        return self._in_chunks(value, 1.0)
+        return self._called(self._in_chunks(value, 1.0), "decay")
 
     def _decays(self, state: LinearState, decay: Value) -> tuple[Value, ...]:
         """The products of `a`: from the start of a chunk to a step and before it, from each step to another and before
@@ -233,7 +238,7 @@ class _Chunks:
         key = tuple((term.factors, term.sign) for term in state.kept)
         if key not in self.decays:
             out = self.out
-            both = (self.places, self.sources)
+            both = (self.sources, self.places)
             same = out.emit(Eq(), out.emit(Range(self.places)), out.emit(Range(self.sources)))
             unit = out.emit(Cast(self.dtype), laid_out(out, same, both))
             rest = decay.type.without(self.places).axes
@@ -247,7 +252,9 @@ class _Chunks:
                 return [next, here], [next, product, here, row]
 
             total, to_end, *stacks = self._loop("decays", self.places, [first, rows], step)
-            self.decays[key] = (*stacks, total, to_end)
+            made = (*stacks, total, to_end)
+            names = ("since_start", "before", "fades", "fades_before", "total", "to_end")
+            self.decays[key] = tuple(map(self._called, made, names))
         return self.decays[key]
 
     def _at_sources(self, term: ProductTerm) -> list[Value]:
@@ -278,7 +285,7 @@ class _Chunks:
             next = laid_out(body, next, state.type.axes)
             return [body.emit(Flatten(state.type.axes, elements), next) if flat else next], [h]
 
-        end, start = self._loop("chunks", self.chunks, [first], step)
+        end, start = map(self._called, self._loop("chunks", self.chunks, [first], step), ("end", "starts"))
         if not flat:
             return start, end
         return tuple(self.out.emit(Unflatten(elements, state.type.axes), value) for value in (start, end))  # type: ignore[return-value]
@@ -314,6 +321,10 @@ class _Chunks:
             return [made, next], emitted
 
         total, sums, after, before, *read = self._loop("places", self.places, [first, zero], step)
+        for value, name in ((total, "total"), (sums, "added"), (after, "since_start"), (before, "before")):
+            self._called(value, name)
+        for value in read:
+            self._called(value, "within")
         return after, before, total, sums, dict(zip(readouts, read, strict=True))
 
     def _loop(self, what: str, axis: Axis, first: list[Value], step: object) -> tuple[Value, ...]:
@@ -340,7 +351,7 @@ class _Chunks:
         for added in state.added:
             values = [*read, named(rows), *map(named, self._at_sources(added))]
             share = self._contracted(values, {*term.sums, *added.sums, self.sources})
-            share = self._signed(share, added)
+            share = self._called(self._signed(share, added), "within")
             total = share if total is None else self.out.emit(Add(), total, share)
         return self._number(0.0) if total is None else total
 
@@ -360,7 +371,7 @@ class _Chunks:
                 for value in (made.after if each.after else made.before, made.start)
             ]
             read = [self._factor(factor) for factor in term.factors]
-            share = self._contracted([*read, *carried], term.sums)
+            share = self._called(self._contracted([*read, *carried], term.sums), "from_before")
             share = self._signed(self.out.emit(Add(), made.local[self.scan.key(root, place)], share), term)
             by_chunks = share if by_chunks is None else self.out.emit(Add(), by_chunks, share)
         found = None if by_chunks is None else self._unchunked(by_chunks)

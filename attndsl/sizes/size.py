@@ -200,6 +200,16 @@ class Size:
         except (KeyError, ValueError, ZeroDivisionError):
             return None
 
+    def has(self, function: Atom) -> bool:
+        """Whether a symbol or a function is in it, inside functions too."""
+        return _mentions(function, (self,))
+
+    @property
+    def compares(self) -> bool:
+        """Whether the larger or smaller of two sizes is in it."""
+        atoms = [atom for monomial in self.terms for atom, _ in monomial if isinstance(atom, Opaque)]
+        return any(a.function in ("min", "max") or any(size.compares for size in a.arguments) for a in atoms)
+
     def substitute(self, replacements: Mapping[str, Size] | Mapping[Atom, Size]) -> Size:
         """The size with others in the place of symbols, and of functions of them."""
         known: Mapping[Atom, Size] = replacements  # type: ignore[assignment]

@@ -58,6 +58,8 @@ class Writer:
     asked: dict[Value, str] = field(default_factory=dict)  # when what a loop stacks is needed, if not always
     loops: list[Loop] = field(default_factory=list)  # in place, around what is being written, the outermost first
     uses_wide: bool = False
+    lengths: dict[Size, str] = field(default_factory=dict)  # variables of sizes with long formulas
+    definitions: list[str] = field(default_factory=list)  # and what they are
     cited: set[tuple[Source, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -66,9 +68,28 @@ class Writer:
     # ------------------------------------------------------------ what lowerings ask for
 
     def size(self, size: Size) -> Expr:
-        return size_expression(size, self.symbol)
+        name = self._named(size)
+        return Expr(name) if name else size_expression(self._by_names(size), self.symbol)
+
+    def _named(self, size: Size) -> str | None:
+        """The variable of a size that an axis has a name for, where the formula is long."""
+        if size not in self.lengths and size in self.file.lengths:
+            text = size_expression(self._by_names(size), self.symbol).text
+            self.lengths[size] = self.fresh(identifier(self.file.lengths[size]))
+            self.definitions.append(f"{self.lengths[size]} = {text}")
+        return self.lengths.get(size)
+
+    def _by_names(self, size: Size) -> Size:
+        """A size by the names of others that it has as functions in it."""
+        for other in self.file.lengths:
+            ((monomial, coefficient),) = other.terms.items() if len(other.terms) == 1 else (((), 0),)
+            if coefficient == 1 and len(monomial) == 1 and other != size and size.has(monomial[0][0]):
+                size = size.substitute({monomial[0][0]: Size.symbol(f"={self._named(other)}")})
+        return size
 
     def symbol(self, symbol: str) -> str:
+        if symbol.startswith("="):
+            return symbol[1:]
         if symbol in self.file.graph.sizes:
             return self.file.constant(symbol)
         self.sizes[symbol] = identifier(symbol)

@@ -88,6 +88,7 @@ def _header(writer: Writer) -> tuple[list[Line], list[str]]:
         found = _from_optional(writer, symbol, wanted)
         if found is not None:
             lines.append(Line(f"{'    ' * 2}{wanted.pop(symbol)} = {found.text}"))
+    lines += [Line(f"{'    ' * 2}{text}") for text in writer.definitions]
     if writer.uses_wide:
         lines.append(Line(f"        wide = torch.promote_types({writer.dtype()}, torch.float32)"))
     return lines, list(wanted)

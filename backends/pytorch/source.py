@@ -92,6 +92,7 @@ class File:
         self.claimed: set[tuple[str, Box]] = set()
         self.functions: dict[tuple[str, str, str], str] = {}
         self.classes: list[list[Line]] = []
+        self.lengths = _lengths(self.body)
         self.names = Names(IMPORTED | DEFINED)
         self.model = self.names.free(class_name(graph.name))
         self._constant_names = {name: self.names.free(constant_name(name)) for name in graph.sizes}
@@ -416,3 +417,13 @@ def _snake(name: str) -> str:
 def _shortened(rounds: Sequence[int]) -> str:
     shown = ", ".join(map(str, rounds[:6]))
     return f"{shown}, …" if len(rounds) > 6 else shown
+
+
+def _lengths(body: Region) -> dict[Size, str]:
+    """The sizes that are the larger or smaller of others and that an axis has a name for."""
+    found: dict[Size, str] = {}
+    for node in body.walk():
+        for axis in (axis for value in node.outputs for axis in value.type.axes):
+            if axis.size.compares and axis.name != str(axis.size):
+                found.setdefault(axis.size, axis.name)
+    return found
