@@ -135,7 +135,7 @@ class Forms:
 
     def apart(self, term: ProductTerm, labels: Collection[Axis]) -> ProductTerm:
         """The same term, summed over no label that has the name of one of `labels`."""
-        for label in term.sums & {*labels}:
+        for label in sorted(term.sums & {*labels}, key=str):
             self.renamed += 1
             new = label.named(f"{label.name}'{self.mark}{self.renamed}")
             term = replace(term.relabelled(label, new), sums=term.sums - {label} | {new})

@@ -6,15 +6,18 @@ from collections.abc import Collection, Sequence
 
 from attndsl.graph import Axis, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import Dot, Mul, Rename, Sum
+from attndsl.ops import Cast, Dot, Mul, Rename, SizeOf, Sum
 
 
 def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis], order: Sequence[Axis] = ()) -> Value:
-    """The product of `values`, of which there is one at least, summed over the axes `sums`. What is summed over is
-    summed over as soon as may be: the axes that the fewest of them have come first. Of those that only one side of a
-    product of matrices has, the first ones in `order` are its rows."""
+    """The product of `values`, of which there is one at least, summed over the axes `sums`, whether they have these or
+    not: as soon as may be, over the axes that the fewest of them have first. Of those that only one side of a product of
+    matrices has, the first ones in `order` are its rows."""
     left = list(values)
-    waiting = set(sums)
+    waiting = {axis for axis in sums if any(axis in value.type.axes for value in left)}
+    for axis in sorted(sums, key=str):
+        if axis not in waiting:  # all are alike along it
+            left.append(out.emit(Cast(left[0].type.dtype), out.emit(SizeOf(axis.size))))
     while waiting:
         label = min(waiting, key=lambda axis: (sum(axis in v.type.axes for v in left), axis.name))
         group = [value for value in left if label in value.type.axes]

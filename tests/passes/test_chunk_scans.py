@@ -62,6 +62,13 @@ SCANS = {
     "retention (Sun et al., 2023)": MATRIX % "S: [B, values, keys] = 0.7 * S + v[T=t] * k[T=t]",
     "gated linear attention (Yang et al., 2024)": MATRIX % "S: [B, values, keys] = g[T=t] * S + v[T=t] * k[T=t]",
     "differences of two products": MATRIX % "S: [B, values, keys] = S / (1 + g[T=t]) - v[T=t] * k[T=t] + 0.1 * v[T=t]",
+    "a sum over an axis that what is added lacks": """
+  output y = scan t in T with S: [B, values, keys] = 0.5 {
+    S: [B, values, keys] = 0.9 * S + k[T=t]
+    emit sum(S, over=values)
+  }
+}
+""",
     "what a step finds, and adds itself (Peng et al., 2023)": """
   output y = scan t in T with S: [B, values, keys] = 0.1 {
     kv: [B, values, keys] = v[T=t] * k[T=t]
