@@ -11,7 +11,7 @@ from attndsl.ops import Cast, Dot, Mul, Rename, SizeOf, Sum
 
 def contracted(out: Builder, values: Sequence[Value], sums: Collection[Axis], order: Sequence[Axis] = ()) -> Value:
     """The product of `values`, of which there is one at least, summed over the axes `sums`, whether they have these or
-    not: as soon as may be, over the axes that the fewest of them have first. Of those that only one side of a product of
+    not: as soon as may be, first over the axes that the fewest have. Of those that only one side of a product of
     matrices has, the first ones in `order` are its rows."""
     left = list(values)
     waiting = {axis for axis in sums if any(axis in value.type.axes for value in left)}
