@@ -46,6 +46,12 @@ def configure(parser: Parser) -> None:
         choices=(*_STAGES, *emitted),
         help="what to print (default: what the backend runs, optimized or graph; its source for -o FILE.py)",
     )
+    devices = dict.fromkeys(device for each in known.values() if each.emits is not None for device in each.devices)
+    parser.add_argument(
+        "--device",
+        choices=tuple(devices),
+        help="the device that a source is written for (default: the backend's first)",
+    )
     parser.add_argument("--explain", action="store_true", help="list what was rewritten and what was not, and why")
     add_output(parser, "write to this file instead of printing")
 
@@ -94,7 +100,7 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
 
         return str(draw(graph))
     if stage not in _STAGES:
-        return backend.source(graph)
+        return backend.source(graph, args.device)
     from attndsl.graph.text import to_text
 
     if stage == "optimized":
@@ -106,7 +112,7 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
 
         graph = incremental(graph)
         if backend.emits is not None and (args.output or "").endswith(backend.emits.ending):
-            return backend.source(graph)
+            return backend.source(graph, args.device)
     return to_text(graph)
 
 

@@ -92,8 +92,9 @@ class Backend:
         """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`."""
         raise NotImplementedError(type(self).__name__)
 
-    def source(self, graph: Graph) -> str:
-        """The text that runs `graph` without attndsl, where it `emits` one."""
+    def source(self, graph: Graph, device: str | None = None) -> str:
+        """The text that runs `graph` without attndsl, where it `emits` one, written for one of its `devices` (None: the
+        first)."""
         raise NotImplementedError(type(self).__name__)
 
     def taken_apart(self, graph: Graph) -> Sequence[Miss]:

@@ -43,6 +43,7 @@ class Sdpa(Op):
     empty_rows: bool  # whether mask and bias may leave a query nothing to attend to
     dropout: float
     blocks: bool = False  # whether the mask is one by blocks of queries (`blocks.BlockMask`)
+    flex: bool = False  # and FlexAttention's
     # Where q's heads were taken apart into (key's head, group) and the result's put together again: the axes that they
     # are in q and in the result.
     split: Axis | None = None
@@ -121,6 +122,11 @@ def plan(
     )
 
 
+def fits_flex(op: Sdpa) -> bool:
+    """Whether FlexAttention can compute an attention in blocks: it has no dropout, and no kernel for narrow heads."""
+    return not (op.dropout or op.biased) and op.head is not None and op.head >= 16
+
+
 def _query_axis(query_only: list[Axis], where: Type | None, bias: Type | None) -> Axis | None:
     """Of the axes that only the query has, the one along which queries differ in what they see."""
     for type in (where, bias):
@@ -156,7 +162,9 @@ def lower_sdpa(site: Site) -> Expr:
         keywords.append("enable_gqa=True")
     operands = [q.text, k.text, v.text]
     torchs = "F.scaled_dot_product_attention"
-    if op.blocks:
+    if op.flex:
+        name, operands = site.function.helper("flex_attend"), [*operands, site.arguments[3].text]
+    elif op.blocks:
         name = site.function.helper("attend_in_blocks")
         whole = op.biased or op.empty_rows
         operands = [site.function.helper("attend") if whole else torchs, *operands, site.arguments[3].text]

@@ -64,11 +64,11 @@ class PyTorch(Backend):
 
         return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
 
-    def source(self, graph: Graph) -> str:
-        from attndsl.backends.pytorch.source import generate_source
+    def source(self, graph: Graph, device: str | None = None) -> str:
+        from attndsl.backends.pytorch.source import write
         from attndsl.passes import optimize
 
-        return generate_source(optimize(graph)[0])
+        return write(optimize(graph)[0], device=device or self.devices[0]).source
 
     def taken_apart(self, graph: Graph) -> Sequence[Miss]:
         from attndsl.backends.pytorch.rules import taken_apart

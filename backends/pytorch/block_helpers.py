@@ -43,6 +43,19 @@ def block_mask(
         lengths += map(len, places)
     return *orders, lengths, blocks
 ''',
+    "flex_mask": '''
+def flex_mask(seen, shape, *data: Tensor, device=None) -> BlockMask:
+    """The mask `seen`, of `shape` [batch, heads, queries, keys], in blocks: FlexAttention leaves out the empty ones."""
+    return create_block_mask(lambda b, h, q, k: seen(*data, b, h, q, k), *shape, device=device)
+''',
+    "flex_attend": '''
+@torch.compile(dynamic=False)
+def flex_attend(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask, **options) -> Tensor:
+    """FlexAttention, with a kernel that is made for the mask."""
+    if torch.is_autocast_enabled(q.device.type):
+        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
+    return flex_attention(q, k, v, block_mask=mask, **options)
+''',
     "attend_in_blocks": '''
 def attend_in_blocks(
     attention, q: Tensor, k: Tensor, v: Tensor, mask: tuple, bias: Tensor | None = None, **options

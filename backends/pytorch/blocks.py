@@ -67,6 +67,7 @@ class BlockMask(Op):
     keys: Axis
     batch: Axis | None
     heads: Axis | None
+    flex: bool = False  # whether it is one of FlexAttention's
 
 
 def block_mask(
@@ -185,6 +186,13 @@ def lower_block_mask(site: Site) -> Expr:
         f"Whether query q attends to key k: {op.formula}.",
         f"return {text.formula(op.formula)}",
     )
+    shape = [("1" if axis is None else write.size(axis.size).text) for axis in (op.batch, op.heads)]
+    shape += [write.size(axis.size).text for axis in (op.queries, op.keys)]
+    arguments = [f"({', '.join(shape)})"]
+    arguments += [site.tensor(x, t.dtype).text for x, t in zip(site.arguments, site.types, strict=True)]
+    device = f"device={write.device()}"
+    if op.flex:
+        return function(write.helper("flex_mask"), seen, *arguments, device)
     ranges = ", ".join(map(text.range, op.ranges.ranges))
     near = write.define(
         NEAR,
@@ -192,13 +200,9 @@ def lower_block_mask(site: Site) -> Expr:
         "Ranges of keys that hold all those to which queries `first` to `last` attend.",
         f"return [{ranges}]",
     )
-    shape = [("1" if axis is None else write.size(axis.size).text) for axis in (op.batch, op.heads)]
-    shape += [write.size(axis.size).text for axis in (op.queries, op.keys)]
-    arguments = [seen, near, f"({', '.join(shape)})"]
-    arguments += [site.tensor(x, t.dtype).text for x, t in zip(site.arguments, site.types, strict=True)]
     keywords = [f"stride={write.size(op.ranges.stride)}"] if op.ranges.stride != ONE else []
     keywords += ["by_data=True"] if op.ranges.same else []
-    return function(write.helper("block_mask"), *arguments, *keywords, f"device={write.device()}")
+    return function(write.helper("block_mask"), seen, near, *arguments, *keywords, device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,11 +42,11 @@ class WrittenArgument:
     optional: bool = False
     host: bool = False  # a Python number
     wide: bool = False  # a tensor in float32 at least
-    blocks: bool = False  # a mask by blocks of queries, which is no tensor
+    blocks: str = ""  # of a mask by blocks of queries, which is no tensor: its class
 
     @property
     def kind(self) -> str:
-        return "int" if self.host else "tuple" if self.blocks else "Tensor"
+        return "int" if self.host else self.blocks or "Tensor"
 
 
 def header(writer: Writer) -> tuple[list[Line], list[str]]:

@@ -68,7 +68,8 @@ MODULE_ATTRIBUTES = frozenset(
 )
 
 BUILTINS = frozenset(name for name in dir(builtins) if name.islower())
-IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self"])
+FLEX = ("BlockMask", "create_block_mask", "flex_attention")  # what is imported for FlexAttention
+IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self", *FLEX])
 
 
 def identifier(text: str) -> str:

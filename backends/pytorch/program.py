@@ -67,7 +67,7 @@ class TorchProgram:
             require_memory(graph, dtype)
         require_rounds(graph)
         self._compile = compile
-        self.written = write(optimize(graph)[0] if passes else graph)
+        self.written = write(optimize(graph)[0] if passes else graph, device=self.device.type)
         self.source = self.written.source
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
@@ -291,7 +291,7 @@ class TorchProgram:
             if graph is self.graph or not self._passes:
                 self._narrow[asked] = self.module, self.written
             else:
-                written = write(optimize(graph)[0])
+                written = write(optimize(graph)[0], device=self.device.type)
                 module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
                 self._narrow[asked] = compiled(module) if self._compile else module, written
         return self._narrow[asked]
@@ -382,7 +382,7 @@ class TorchProgram:
         """The values at `addresses`: a second module, written from the graph as it was checked, that records them. Its
         parameters are this one's."""
         if addresses not in self._watched:
-            written = write(self.graph, addresses)
+            written = write(self.graph, addresses, device=self.device.type)
             namespace = _execute(written, self.graph.name, self.device)
             module = self._sharing(namespace[written.model])
             self._watched[addresses] = written, module, namespace["recorded"]

@@ -209,6 +209,7 @@ def attention_forms(graph: Graph) -> list[Rewrite]:
         if not isinstance(planned, str):
             mask = _in_blocks(algebra, node, planned)
             said = f"in one call: {mask}" if isinstance(mask, str) else in_words(mask, algebra.sizes)
+            said += "; on CUDA by FlexAttention" * (not isinstance(mask, str) and attention.fits_flex(planned))
             found.append(rewritten("attention", said, node))
     return found
 
@@ -254,6 +255,18 @@ def _with_block_mask(
         return out.emit(replace(planned, blocks=True), *operands, blocks, *more, type=type)
 
     return Match("attention in blocks", rewrite)
+
+
+def with_flex(rewriter: Rewriter) -> None:
+    """Attention in blocks by FlexAttention, where it can say it: without dropout and biases, and with heads that are
+    not too narrow for its kernel."""
+    for place in list(rewriter.walk()):
+        match place.node:
+            case Node(op=attention.Sdpa(blocks=True) as op, inputs=(_, _, _, where)) as node if attention.fits_flex(op):
+                mask = rewriter.producers[where]
+                assert isinstance(mask.op, BlockMask)
+                rewriter.put(mask, replace(mask, op=replace(mask.op, flex=True)))
+                rewriter.put(node, replace(node, op=replace(op, flex=True)))
 
 
 LOWEST = -65504.0  # of float16, the narrowest dtype that a module may have

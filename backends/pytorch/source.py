@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.loops import reads_index
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter_tree
-from attndsl.backends.pytorch.names import IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.names import FLEX, IMPORTED, Names, class_name, constant_name, identifier
 from attndsl.backends.pytorch.recurrent_kernels import turned_parameters
 from attndsl.backends.pytorch.site import Site
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear
@@ -52,10 +52,11 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
     return write(graph, taps).source
 
 
-def write(graph: Graph, taps: Sequence[str] = (), *, exact: bool = False) -> WrittenFile:
-    """`graph` as a Python file. Addresses in `taps` that name no value of the graph raise E0808. If `exact`, the file
-    gives what the graph's operators mean for infinities and NaN too, without torch's fused kernels."""
-    return File(graph, taps, exact).write()
+def write(graph: Graph, taps: Sequence[str] = (), *, exact: bool = False, device: str = "cpu") -> WrittenFile:
+    """`graph` as a Python file, for the kind of device on which it is to run fast; it runs on every one. Addresses in
+    `taps` that name no value of the graph raise E0808. If `exact`, the file gives what the graph's operators mean for
+    infinities and NaN too, without torch's fused kernels."""
+    return File(graph, taps, exact, device).write()
 
 
 @dataclass(eq=False)
@@ -73,13 +74,14 @@ class Block:
 class File:
     """The file being written, and what it turns out to need."""
 
-    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool) -> None:
+    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool, device: str) -> None:
         self.graph = graph
         self.taps = tapped_values(graph, taps)
-        specialized = specialize(graph, self.taps, exact=exact)
+        specialized = specialize(graph, self.taps, exact=exact, device=device)
         self.body = specialized.body
         self.wide = specialized.wide
-        self.blocks = {node.output for node in self.body.walk() if isinstance(node.op, BlockMask)}
+        masks = [node for node in self.body.walk() if isinstance(node.op, BlockMask)]
+        self.blocks = {node.output: "BlockMask" if any_op(node).flex else "tuple" for node in masks}
         self.parameters: dict[str, ParameterInfo] = {info.address: info for info in graph.parameters}
         self.tree = parameter_tree(graph)
         self.hosts: dict[Value, Node] = {}
@@ -266,7 +268,7 @@ class File:
             else:
                 said = writer.read(value).text if value in outer else ""
                 name = inner.fresh(said if said.isidentifier() else inner.wish(value, None))
-            wide, blocks = value in self.wide, value in self.blocks
+            wide, blocks = value in self.wide, self.blocks.get(value, "")
             inner.arguments.append(WrittenArgument(name, value.type, wide=wide, blocks=blocks))
             inner.values[value] = Expr(name)
             inner.holders[name] = value
@@ -322,6 +324,8 @@ class File:
         if "F." in text:
             lines.append(Line("import torch.nn.functional as F"))
         lines.append(Line("from torch import Tensor, nn"))
+        if "flex_mask" in self.helpers:
+            lines.append(Line(f"from torch.nn.attention.flex_attention import {', '.join(FLEX)}"))
         if not any("torch." in line.text for section in sections for line in section):
             lines = [line for line in lines if line.text != "import torch"]
         constants = [f"{self.constants[n]} = {self.graph.sizes[n]}" for n in self.graph.sizes if n in self.constants]

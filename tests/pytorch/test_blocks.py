@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from attndsl.backends.pytorch.block_helpers import BLOCK
 from attndsl.backends.pytorch.helpers import FUNCTIONS
 from attndsl.elaborate import load
 from attndsl.graph import Graph
+from attndsl.passes import optimize
 from tests.masks.test_masks import SPEC, Masks
 
 pytestmark = pytest.mark.torch
@@ -176,3 +178,45 @@ def test_compiled(tmp_path, monkeypatch):
         found = compiled(**program.tensors(inputs))
         for name, array in meant.run(inputs).items():
             np.testing.assert_allclose(found[name], array, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "mask", ["window(3)", "causal & strided(3)", "past_document(doc)", "window(3) & (not local(1))"]
+)
+def test_flex_attention(mask, tmp_path):
+    """What is written for CUDA, run by FlexAttention's reference on the CPU (which has no gradient)."""
+    import torch
+
+    from attndsl.backends.pytorch.source import write
+
+    call = f"attention(x, heads, head=16, mask={mask}, kv_heads=kv) as a"
+    graph, _ = optimize(graph_of(tmp_path, [call], HEADS))
+    written = write(graph, device="cuda")
+    assert "block_mask=mask" in written.source
+    source = written.source.replace("@torch.compile(dynamic=False)\n", "")
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    module = namespace[written.model]().double()
+    meant = NumpyProgram(graph, dtype="float64")
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in meant.parameters().items()})
+    inputs = inputs_of(graph, 21)
+    with torch.no_grad():
+        found = module(**{name: torch.from_numpy(array) for name, array in inputs.items()})
+    np.testing.assert_allclose(found["y0"], meant.run(inputs)["y0"], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("mask", ["window(40)", "causal & strided(3)", "past_document(doc)"])
+def test_on_cuda(mask, tmp_path):
+    """Outputs and gradients by FlexAttention's kernels."""
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = graph_of(tmp_path, [f"attention(x, heads, head=16, mask={mask}, kv_heads=kv) as a"], HEADS)
+    mine, meant = TorchProgram(graph, device="cuda"), NumpyProgram(graph)
+    mine.load(meant.parameters())
+    assert "flex_attention(" in mine.source
+    inputs = inputs_of(graph, 300)
+    upstream = {"y0": np.random.default_rng(1).standard_normal((2, 300, 8))}
+    for found, right in zip(mine.gradients(inputs, upstream), meant.gradients(inputs, upstream), strict=True):
+        for name, array in right.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
