@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataclasses import MISSING, Field, dataclass, field, fields, replace
+    from dataclasses import is_dataclass as is_record
 else:
     MISSING = object()
 
@@ -33,6 +34,10 @@ else:
     def fields(record):
         """The fields of a record or of its class, in order."""
         return tuple(record.__record_fields__.values())
+
+    def is_record(item):
+        """Whether it has `fields`: what `is_dataclass` says too, after making the standard library's fields."""
+        return hasattr(item, "__record_fields__")
 
     def replace(record, /, **changes):
         """The same record with other values in some fields."""
@@ -217,4 +222,4 @@ else:
             return getattr(made, self.name)
 
 
-__all__: list[Any] = ["MISSING", "Field", "dataclass", "field", "fields", "replace"]
+__all__: list[Any] = ["MISSING", "Field", "dataclass", "field", "fields", "is_record", "replace"]

@@ -125,3 +125,9 @@ def test_a_cycle_is_shown_as_one() -> None:
     knot = Knot()
     knot.next = knot
     assert repr(knot).endswith("Knot(next=...)")
+
+
+def test_is_record_says_what_is_dataclass_says() -> None:
+    _, derived = declared(records)
+    for item in (derived(1), derived, 3, "text", (derived(1),)):
+        assert records.is_record(item) == dataclasses.is_dataclass(item)

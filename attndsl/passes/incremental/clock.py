@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 
 from attndsl.graph import Axis, Graph, Node
 from attndsl.ops import Convolution, Op, Windows
-from attndsl.records import dataclass, fields
+from attndsl.records import dataclass, fields, is_record
 from attndsl.sizes import ONE, ZERO, Size
 
 
@@ -82,5 +81,5 @@ def _named(item: object) -> Iterator[Axis | Size]:
     elif isinstance(item, tuple):
         for each in item:
             yield from _named(each)
-    elif is_dataclass(item) and not isinstance(item, type):  # an op, and what it is made of: a convolution's windows
+    elif is_record(item) and not isinstance(item, type):  # an op, and what it is made of: a convolution's windows
         yield from _named(tuple(getattr(item, field.name) for field in fields(item)))
