@@ -61,12 +61,20 @@ def stirred_a_little(run: Run) -> Run:
     return replace(run, weights={name: array + 0.1 * other.weights[name] for name, array in run.weights.items()})
 
 
-OPTIONS = [{"temperature": 0}, {"seed": 3}, {"seed": 4, "top_k": 5, "temperature": 1.5}]
+OPTIONS = [{"temperature": 0}, {"seed": 4, "top_k": 5, "temperature": 1.5}]
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("drafts", ["itself", "nearly itself", "tiny", "a smaller context", "a window"])
-@pytest.mark.parametrize("writes", ["large", "a window"])
+@pytest.mark.parametrize(
+    ("writes", "drafts"),
+    [
+        ("large", "itself"),
+        ("large", "nearly itself"),
+        ("large", "a smaller context"),
+        ("a window", "nearly itself"),
+        ("a window", "tiny"),
+    ],
+)
 def test_the_text_is_the_one_without_a_draft(
     runs: Callable[..., Run], run: Run, writes: str, drafts: str, options: dict[str, Any]
 ) -> None:
@@ -111,14 +119,13 @@ def test_every_draft_goes_on_with_the_text_as_it_is(runs: Callable[..., Run], sa
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("options", OPTIONS)
-def test_several_texts_are_drafted_together(runs: Callable[..., Run], options: dict[str, Any]) -> None:
+def test_several_texts_are_drafted_together(runs: Callable[..., Run]) -> None:
     """Of which each takes another share of its draft."""
     prompts = ["If", "Now is the time for all", "T", "The worl"]
     run = runs("large")
     for backend in ("numpy", "torch"):
-        found = generate_each(run, prompts, 20, backend=backend, draft=stirred_a_little(run), **options)
-        assert found == generate_each(run, prompts, 20, backend=backend, **options)
+        found = generate_each(run, prompts, 16, seed=3, backend=backend, draft=stirred_a_little(run))
+        assert found == generate_each(run, prompts, 16, seed=3, backend=backend)
 
 
 class Chance(Reading):
@@ -146,12 +153,12 @@ class Chance(Reading):
 
 
 def test_what_is_sampled_is_distributed_as_the_model_says_whatever_drafts() -> None:
-    """Pairs of tokens one after the other: 9 kinds, in 12,000 draws; chi-squared of 8 degrees below its 0.999
+    """Pairs of tokens one after the other: 9 kinds, in 6,000 draws; chi-squared of 6 degrees below its 0.999
     quantile."""
     model, draft = Chance([[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]]), Chance([[0.2, 0.5, 0.3]])
     told = Told()
     choice = TokenChoice(Sampling(seed=1), 3)
-    rows, length = 400, 31
+    rows, length = 200, 31
     texts = written_texts(written(model, [[0]] * rows, length, choice, drafting=draft, told=told), rows)
     assert 0.4 < told.taken / told.drafted < 0.7
     assert texts == written_texts(written(model, [[0]] * rows, length, choice), rows)
@@ -161,7 +168,7 @@ def test_what_is_sampled_is_distributed_as_the_model_says_whatever_drafts() -> N
         for one, other in pairwise(text):
             counts[one, other] += 1
     expected = counts.sum(axis=1, keepdims=True) * shares
-    assert ((counts - expected) ** 2 / expected).sum() < 26.1
+    assert ((counts - expected) ** 2 / expected).sum() < 22.5
 
 
 def written_texts(found: Iterator[tuple[int, int]], rows: int) -> list[list[int]]:
