@@ -1,10 +1,12 @@
-"""GPT-2 beside `transformers`: one forward pass, one training step, side by side in one run.
+"""GPT-2 beside `transformers` and a model by hand (`by_hand.py`): forward passes and training steps, side by side.
 
-    python benchmarks/gpt2.py                 the 124M model forward, a 6 x 384 model in training
-    python benchmarks/gpt2.py --compile       with torch.compile on both sides too
+    python benchmarks/gpt2.py forward     the 124M model, 1 x 512 and 8 x 128
+    python benchmarks/gpt2.py small       a training step of a 6 x 384 model, 12 x 256
+    python benchmarks/gpt2.py training    a training step of the 124M model, 4 x 256
+    … --compile                           with torch.compile too
 
-Both sides have the same weights and inputs, and first have to agree. Each round takes all sides in turn; printed are
-medians and their ratio to `transformers` run eagerly (above 1: faster than it).
+`transformers` and attndsl have the same weights and inputs, and first have to agree. Each round takes all sides in
+turn; printed are medians and their ratio to `transformers` run eagerly (above 1: faster than it).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from by_hand import GPT, Size
 from in_turn import in_turn, machine, table
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -24,9 +27,7 @@ from attndsl.elaborate import load, open_spec
 from attndsl.passes import optimize
 from attndsl.weights import load_weights, settings_for
 
-
-def side_by_side(title: str, sides: dict[str, Callable[[], object]], rounds: int, tokens: int) -> None:
-    table(title, in_turn(sides, rounds), "transformers, eager", amount=tokens)
+BASE = "transformers, eager"
 
 
 def models(config: GPT2Config) -> tuple[GPT2LMHeadModel, TorchProgram, NumpyProgram]:
@@ -43,37 +44,42 @@ def models(config: GPT2Config) -> tuple[GPT2LMHeadModel, TorchProgram, NumpyProg
 
 def forward(compiled: bool) -> None:
     theirs, ours, reference = models(GPT2Config())
-    tokens = torch.randint(0, 50257, (1, 512), generator=torch.Generator().manual_seed(1))
     module = ours.module.eval()
-    array = tokens.numpy()
-    sides: dict[str, Callable[[], object]] = {
-        "transformers, eager": lambda: theirs(tokens).logits,
-        "attndsl, PyTorch": lambda: module(tokens)["logits"],
-        "attndsl, NumPy": lambda: reference.run({"tokens": array}, ["logits"]),
-    }
-    if compiled:
-        fast, rival = torch.compile(module), torch.compile(theirs)
-        sides["transformers, compiled"] = lambda: rival(tokens).logits
-        sides["attndsl, compiled"] = lambda: fast(tokens)["logits"]
-    with torch.inference_mode():
+    fast, rival = (torch.compile(module), torch.compile(theirs)) if compiled else (module, theirs)
+
+    def at(rows: int, length: int) -> None:
+        tokens = torch.randint(0, 50257, (rows, length), generator=torch.Generator().manual_seed(1))
+        array = tokens.numpy()
+        sides: dict[str, Callable[[], object]] = {
+            BASE: lambda: theirs(tokens).logits,
+            "attndsl, PyTorch": lambda: module(tokens)["logits"],
+            "attndsl, NumPy": lambda: reference.run({"tokens": array}, ["logits"]),
+        }
+        if compiled:
+            sides["transformers, compiled"] = lambda: rival(tokens).logits
+            sides["attndsl, compiled"] = lambda: fast(tokens)["logits"]
         difference = (theirs(tokens).logits - module(tokens)["logits"]).abs().max().item()
-        print(f"largest difference in logits: {difference:.1e}")
-        side_by_side("GPT-2 124M, forward, 1 x 512, float32", sides, 5, 512)
+        assert difference < 1e-3, difference
+        title = f"GPT-2 124M, forward, {rows} x {length}, float32 (largest difference in logits: {difference:.1e})"
+        table(title, in_turn(sides, 5), BASE, amount=tokens.numel())
+
+    with torch.inference_mode():
+        at(1, 512)
+        at(8, 128)
 
 
-def training(compiled: bool) -> None:
-    config = GPT2Config(n_layer=6, n_embd=384, n_head=6, n_positions=256, vocab_size=8192, resid_pdrop=0.0,
-                        embd_pdrop=0.0, attn_pdrop=0.0)  # fmt: skip
+def training(title: str, size: Size, rows: int, length: int, compiled: bool, numpy: bool) -> None:
+    config = GPT2Config(n_layer=size.depth, n_embd=size.width, n_head=size.heads, n_positions=size.context,
+                        vocab_size=size.vocab, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)  # fmt: skip
     theirs, ours, reference = models(config)
-    rng = np.random.default_rng(2)
-    array = rng.integers(0, 8192, (12, 257))
+    array = np.random.default_rng(2).integers(0, size.vocab, (rows, length + 1))
     inputs = {"tokens": array[:, :-1], "targets": array[:, 1:]}
     tokens, targets = (torch.from_numpy(np.ascontiguousarray(a)) for a in inputs.values())
-    module = ours.module.train()
+    module, by_hand = ours.module.train(), GPT(size)
     theirs.train()
 
     def step(model: torch.nn.Module, loss: Callable[[torch.nn.Module], torch.Tensor]) -> Callable[[], object]:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, foreach=True)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
         def run() -> None:
             loss(model).backward()
@@ -89,24 +95,39 @@ def training(compiled: bool) -> None:
     def of_ours(model: torch.nn.Module) -> torch.Tensor:
         return model(tokens, targets)["loss"]
 
+    def of_hand(model: torch.nn.Module) -> torch.Tensor:
+        return model(tokens, targets)
+
     sides = {
-        "transformers, eager": step(theirs, of_theirs),
+        BASE: step(theirs, of_theirs),
+        "by hand": step(by_hand, of_hand),
         "attndsl, PyTorch": step(module, of_ours),
-        "attndsl, NumPy (no update)": lambda: reference.loss_and_gradients(inputs, "loss"),
     }
+    if numpy:
+        sides["attndsl, NumPy (no update)"] = lambda: reference.loss_and_gradients(inputs, "loss")
     if compiled:
         sides["transformers, compiled"] = step(torch.compile(theirs), of_theirs)
+        sides["by hand, compiled"] = step(torch.compile(by_hand), of_hand)
         sides["attndsl, compiled"] = step(torch.compile(module), of_ours)
-    side_by_side("6 x 384, training, 12 x 256, float32", sides, 3, 12 * 256)
+    with torch.no_grad():
+        difference = (of_theirs(theirs) - of_ours(module)).abs().item()
+    assert difference < 1e-4, difference
+    table(f"{title}, {rows} x {length}, float32", in_turn(sides, 5), BASE, amount=rows * length)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("forward", "small", "training"))
     parser.add_argument("--compile", action="store_true")
-    compiled = parser.parse_args().compile
+    args = parser.parse_args()
     print(machine())
-    forward(compiled)
-    training(compiled)
+    if args.what == "forward":
+        forward(args.compile)
+    elif args.what == "small":
+        size = Size(vocab=8192, context=256, depth=6, width=384, heads=6)
+        training("6 x 384, training", size, 12, 256, args.compile, numpy=True)
+    else:
+        training("GPT-2 124M, training", Size(), 4, 256, args.compile, numpy=False)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "no
     rows, work = x.numel() // max(x.shape[-1], 1), x.numel() * len(weight)
     kind = "small product" if work < 2**19 else "one row" if rows == 1 else "few rows" if rows <= 16 else "many rows"
     fits = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and work
+    fits = fits and (weight.is_contiguous() or weight.t().is_contiguous())  # a part of a larger one takes oneDNN long
     name, form, afterwards = ACTIVATIONS[act]
     if KERNELS[kind] == "plain" or not fits or torch.is_autocast_enabled("cpu"):
         return afterwards(F.linear(x, weight, bias))
@@ -71,7 +72,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def gradients_of_product(ctx, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     x, weight = ctx.saved_tensors
-    x, rows = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
+    x, rows = x.reshape(-1, x.shape[-1]).contiguous(), upstream.reshape(-1, upstream.shape[-1]).contiguous()
     for_x = for_weight = None
     if ctx.needs_input_grad[0]:
         for_x = product(upstream, weight.t(), None)

@@ -35,6 +35,10 @@ class Matrix:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def is_contiguous(self) -> bool:
+        """It is no part of a larger one."""
+        return True
+
     def t(self) -> Matrix:
         """The same, transposed: not a copy."""
         turned: Matrix = object.__new__(type(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -97,6 +97,27 @@ def test_whatever_lies_otherwise_in_memory(linear: Callable[..., Any]) -> None:
         torch.testing.assert_close(linear(other, weight, bias), F.linear(other, weight, bias))
     for matrix in (torch.ones(6, 4)[::2], torch.ones(3, 8)[:, ::2], torch.ones(1, 4).expand(3, 4)):
         torch.testing.assert_close(linear(x, matrix, bias), F.linear(x, matrix, bias))
+
+
+def test_onednn_is_given_whole_matrices(linear: Callable[..., Any]) -> None:
+    """Parts of larger ones as a weight take it a thousand times as long."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Watch(TorchDispatchMode):
+        weights: ClassVar[list[Any]] = []
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if str(function).startswith("attndsl.product"):
+                self.weights.append(args[1])
+            return function(*args, **(kwargs or {}))
+
+    x = torch.ones(8, 3, 4, requires_grad=True)
+    whole, part = torch.ones(4, 3, requires_grad=True), torch.ones(4, 6, requires_grad=True)
+    with Watch():
+        (linear(x[:, 1], part[:, :3].t()) + linear(x[:, 2], whole.t())).sum().backward()
+    assert all(weight.is_contiguous() or weight.t().is_contiguous() for weight in Watch.weights)
+    assert torch.equal(whole.grad, part.grad[:, :3])
 
 
 def test_other_precisions_are_left_to_torch(linear: Callable[..., Any]) -> None:
