@@ -292,3 +292,12 @@ def test_a_known_length_needs_no_padding() -> None:
         )
         assert padded == (length == "100")
         assert max(both(graph, drawn(graph, int(length)))) < 1e-12
+
+
+def test_lengths_of_chunks_have_names_in_written_modules() -> None:
+    pytest.importorskip("torch")
+    from attndsl.backends.pytorch import TorchProgram
+
+    source = TorchProgram(spec(HEAD + SCANS["retention (Sun et al., 2023)"])).source
+    assert "        places = max(1, min(64, T))\n" in source
+    assert source.count("min(64, T)") == 1
