@@ -120,9 +120,10 @@ model M(width=8) {
   h = dot(x, w, over=width)
   output y = tanh(h + b) * 2 + b
   output z = h
+  output first = h[T=0]
 }
 """
-    for wanted, spared in ((["y"], True), (["y", "z"], False)):
+    for wanted, spared in ((["y"], True), (["y", "z"], False), (["y", "first"], False)):
         graph = written(text)
         found = plan(graph.body, [o.value for o in graph.outputs if o.name in wanted])
         (chain,) = [step for step in found.steps if step.rows]
