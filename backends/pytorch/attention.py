@@ -28,7 +28,7 @@ class Sdpa(Op):
     the queries that share a key's head, if there are several; `queries` is None for a single query."""
 
     name = "torch.sdpa"
-    operands = ("q", "k", "v", "where?", "bias?")
+    operands = ("q", "k", "v", "where?", "bias?", "sink?")
     contract: Axis
     keys: Axis
     values: Axis
@@ -42,6 +42,8 @@ class Sdpa(Op):
     biased: bool
     empty_rows: bool  # whether mask and bias may leave a query nothing to attend to
     dropout: float
+    cap: float = 0.0
+    sunk: bool = False
     blocks: bool = False  # whether the mask is one by blocks of queries (`blocks.BlockMask`)
     flex: bool = False  # and FlexAttention's
     # Where q's heads were taken apart into (key's head, group) and the result's put together again: the axes that they
@@ -78,8 +80,6 @@ def plan(
 ) -> Sdpa | str:
     """The call that says what `op` says, or why there is none. `head` is the contracted axis's length, if known; `low`
     says that the bias may be -inf."""
-    if op.cap or op.sunk:
-        return f"`F.scaled_dot_product_attention` has no {'soft cap' if op.cap else 'sink'}"
     if len(op.contract) != 1:
         return "the score is contracted over several axes"
     dtypes = {q.dtype, k.dtype, v.dtype}
@@ -104,7 +104,8 @@ def plan(
         groups = others[0]
     else:
         batch += others
-    causal = op.mask.causal and op.mask.queries == queries and bias is None
+    bare = bias is None and not op.cap and not op.sunk
+    causal = op.mask.causal and op.mask.queries == queries and bare
     return Sdpa(
         contract,
         op.over,
@@ -119,12 +120,14 @@ def plan(
         bias is not None,
         low or (where is not None and op.mask.may_be_empty),
         op.dropout,
+        op.cap,
+        op.sunk,
     )
 
 
 def fits_flex(op: Sdpa) -> bool:
     """Whether FlexAttention can compute an attention in blocks: it has no dropout, and no kernel for narrow heads."""
-    return not (op.dropout or op.biased) and op.head is not None and op.head >= 16
+    return not (op.dropout or op.biased or op.cap or op.sunk) and op.head is not None and op.head >= 16
 
 
 def _query_axis(query_only: list[Axis], where: Type | None, bias: Type | None) -> Axis | None:
@@ -150,6 +153,7 @@ def lower_sdpa(site: Site) -> Expr:
     rest = [_arranged(site, i, slots, broadcast=True) for i in range(first, len(site.arguments))]
     where = rest.pop(0) if op.masked and not op.blocks else None
     bias = rest.pop(0) if op.biased else None
+    sink = _arranged(site, len(site.arguments) - 1, (outer, own, row, ()), broadcast=True) if op.sunk else None
 
     keywords = []
     if op.causal:
@@ -167,7 +171,10 @@ def lower_sdpa(site: Site) -> Expr:
     elif op.blocks:
         name = site.function.helper("attend_in_blocks")
         whole = op.biased or op.empty_rows
-        operands = [site.function.helper("attend") if whole else torchs, *operands, site.arguments[3].text]
+        one = "score_attention" if op.cap or op.sunk else "attend" if whole else ""
+        operands = [site.function.helper(one) if one else torchs, *operands, site.arguments[3].text]
+        keywords += [f"cap={number(op.cap)}"] if op.cap else []
+        keywords += [f"sink={sink}"] if sink is not None else []
         keywords = ([f"bias={bias}"] if bias is not None else []) + keywords
     elif op.empty_rows and not op.causal:
         name = site.function.helper("attend")

@@ -56,6 +56,30 @@ def flex_attend(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask, **options) -> 
         q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
     return flex_attention(q, k, v, block_mask=mask, **options)
 ''',
+    "score_attention": '''
+def score_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, *, sink: Tensor | None = None, **options
+) -> Tensor:
+    """Attention with a soft cap, or with a sink in each softmax. The scores are not kept for the backward pass."""
+    if torch.is_grad_enabled():
+        return checkpoint(from_scores, q, k, v, mask, sink, use_reentrant=False, **options)
+    return from_scores(q, k, v, mask, sink, **options)
+
+
+def from_scores(q, k, v, mask, sink, bias=None, dropout_p=0.0, scale=None, cap=None, enable_gqa=False) -> Tensor:
+    if enable_gqa:
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    scores = q @ k.transpose(-2, -1) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if cap is not None:
+        scores = cap * torch.tanh(scores / cap)
+    if bias is not None:
+        scores = scores + bias
+    if sink is None:
+        weights = softmax(scores, -1, where=mask)
+    else:
+        weights = sunk_softmax(scores, sink.expand(*scores.shape[:-1], 1), -1, where=mask)
+    return F.dropout(weights, dropout_p) @ v
+''',
     "attend_in_blocks": '''
 def attend_in_blocks(
     attention, q: Tensor, k: Tensor, v: Tensor, mask: tuple, bias: Tensor | None = None, **options
@@ -69,10 +93,15 @@ def attend_in_blocks(
         q, k, v = q[..., order, :], k[..., key_order, :], v[..., key_order, :]
         bias = None if bias is None else bias[..., order, :][..., key_order]
     biases = [None] * len(rows) if bias is None else bias.split(rows, -2)
-    k, v = k.split(lengths, -2), v.split(lengths, -2)
+    starts = [sum(lengths[:n]) for n in range(len(lengths) + 1)]
+    k_blocks, v_blocks = k.split(lengths, -2), v.split(lengths, -2)
     parts = []
     for queries, (near, seen), row in zip(q.split(rows, -2), blocks, biases):
-        keys, values = (torch.cat([x[n] for n in near], -2) for x in (k, v))
+        first, last = near[0], near[-1]
+        if last - first < len(near) and (len(near) > 4 or not torch.is_grad_enabled()):
+            keys, values = (x[..., starts[first] : starts[last + 1], :] for x in (k, v))
+        else:  # few: the gradient of a part of k is as long as k, those of blocks put together are not
+            keys, values = (torch.cat([x[n] for n in near], -2) for x in (k_blocks, v_blocks))
         if row is not None:
             row = row.split(lengths, -1)
             options["bias"] = torch.cat([row[n] for n in near], -1)

@@ -69,7 +69,7 @@ MODULE_ATTRIBUTES = frozenset(
 
 BUILTINS = frozenset(name for name in dir(builtins) if name.islower())
 FLEX = ("BlockMask", "create_block_mask", "flex_attention")  # what is imported for FlexAttention
-IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self", *FLEX])
+IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self", "checkpoint", *FLEX])
 
 
 def identifier(text: str) -> str:

@@ -172,10 +172,10 @@ def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
     """The call of torch's that says what an attention says, or why there is none."""
     op = node.op
     assert isinstance(op, ops.Attention)
-    where, bias, _ = op.extra(*node.inputs[3:])
+    where, bias, sink = op.extra(*node.inputs[3:])
     # Axes are found by name, so an order that only attention asked for need not be made.
     q, k, v = (_untransposed(algebra, value).type for value in node.inputs[:3])
-    return attention.plan(
+    planned = attention.plan(
         op,
         q,
         k,
@@ -185,6 +185,13 @@ def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
         head=op.contract[0].size.known(algebra.sizes),
         low=bias is not None and _may_be_low(algebra, bias),
     )
+    if isinstance(planned, str) or not (op.cap or op.sunk):
+        return planned
+    lacking = f"`F.scaled_dot_product_attention` has no {'soft cap' if op.cap else 'sink'}"
+    if sink is not None and (planned.queries in sink.type.axes or sink.type.dtype != FLOAT):
+        return lacking
+    mask = _in_blocks(algebra, node, planned)
+    return planned if isinstance(mask, BlockMask) else f"{lacking}, and there are no blocks: {mask}"
 
 
 def taken_apart(graph: Graph) -> list[Miss]:
@@ -221,11 +228,12 @@ def _attention(algebra: Algebra, node: Node) -> Found:
     planned = _planned(algebra, node)
     if isinstance(planned, str):
         return expanded(node)
-    where, bias, _ = op.extra(*node.inputs[3:])
+    where, bias, sink = op.extra(*node.inputs[3:])
     q, k, v = (_untransposed(algebra, value) for value in node.inputs[:3])
     mask = _in_blocks(algebra, node, planned)
     if isinstance(mask, BlockMask):
-        return _with_block_mask(planned, mask, (q, k, v), bias, node.output.type)
+        more = tuple(value for value in (bias, sink) if value is not None)
+        return _with_block_mask(planned, mask, (q, k, v), more, node.output.type)
     if where is None or bias is None or planned.empty_rows or not planned.masked:
         extra = [value for value in (where if planned.masked else None, bias) if value is not None]
         return Put(planned, (q, k, v, *extra), inferred=False)
@@ -245,13 +253,12 @@ def _in_blocks(algebra: Algebra, node: Node, planned: attention.Sdpa) -> BlockMa
 
 
 def _with_block_mask(
-    planned: attention.Sdpa, mask: BlockMask, operands: tuple[Value, ...], bias: Value | None, type: Type
+    planned: attention.Sdpa, mask: BlockMask, operands: tuple[Value, ...], more: tuple[Value, ...], type: Type
 ) -> Match:
     """The mask of each block is made where the mask was, and the attention is computed block by block."""
 
     def rewrite(out: Builder) -> Value:
         blocks = out.emit(mask, *tensors(mask.formula), type=Type(BOOL))
-        more = () if bias is None else (bias,)
         return out.emit(replace(planned, blocks=True), *operands, blocks, *more, type=type)
 
     return Match("attention in blocks", rewrite)

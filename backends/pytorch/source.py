@@ -121,8 +121,9 @@ class File:
     # ------------------------------------------------------------ what functions ask for
 
     def helper(self, name: str) -> str:
-        self.helpers |= {name, *called_by(name)}
-        self.uses_math = self.uses_math or "math." in FUNCTIONS[name]
+        found = {name, *called_by(name)}
+        self.helpers |= found
+        self.uses_math = self.uses_math or any("math." in FUNCTIONS[each] for each in found)
         return name
 
     def define(self, name: str, arguments: str, doc: str, body: str) -> str:
@@ -324,6 +325,8 @@ class File:
         if "F." in text:
             lines.append(Line("import torch.nn.functional as F"))
         lines.append(Line("from torch import Tensor, nn"))
+        if "score_attention" in self.helpers:
+            lines.append(Line("from torch.utils.checkpoint import checkpoint"))
         if "flex_mask" in self.helpers:
             lines.append(Line(f"from torch.nn.attention.flex_attention import {', '.join(FLEX)}"))
         if not any("torch." in line.text for section in sections for line in section):

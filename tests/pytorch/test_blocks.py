@@ -126,6 +126,9 @@ CALLS = [
     "attention(x, heads, mask=window(3), kv_heads=kv)", "attention(x, heads, mask=past_document(doc), kv_heads=kv)",
     "attention(x, heads, mask=window(3), position=bucketed(heads, buckets=8, reach=6))",
     "attention(x, heads, mask=window(3), position=rotary())",
+    "attention(x, heads, mask=window(3), cap=2, kv_heads=kv)", "attention(x, heads, mask=causal, sink=true)",
+    "attention(x, heads, mask=past_document(doc), sink=true, cap=1.5, kv_heads=kv)",
+    "attention(x, heads, mask=window(3), cap=2, position=bucketed(heads, buckets=8, reach=6), scale=0.3)",
     "attention(x, heads, mask=window(5) & strided(2), position=bucketed(heads, buckets=8, reach=6), kv_heads=kv)",
 ]  # fmt: skip
 
