@@ -49,7 +49,7 @@ from attndsl.ops.base import Op
 from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 
-MASK_FUNCTIONS = SEEN, NEAR = "seen", "near"
+MASK_FUNCTIONS = SEEN, NEAR = "attends", "keys_near"  # what hardly an input is called
 LENGTH = 8192  # for which it is said how much is computed, where the spec leaves the length open
 
 

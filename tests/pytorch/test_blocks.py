@@ -154,12 +154,12 @@ def test_names_of_the_spec(tmp_path, monkeypatch):
     blocks_of(4, monkeypatch)
     spec = """
     model M(width=4) {
-      input near: [B, T, width]
-      input seen: [B, U, width]
-      seen_2 = near * 2
-      near_2 = seen + 1
-      output y = dot(softmax(dot(seen_2, near_2, over=width), over=U, where=window(3)[q=T, k=U]), near_2, over=U)
-      output z = dot(softmax(dot(near, near_2, over=width), over=U, where=local(2)[q=T, k=U]), near_2, over=U)
+      input attends: [B, T, width]
+      input keys_near: [B, U, width]
+      attends_2 = attends * 2
+      near_2 = keys_near + 1
+      output y = dot(softmax(dot(attends_2, near_2, over=width), over=U, where=window(3)[q=T, k=U]), near_2, over=U)
+      output z = dot(softmax(dot(attends, near_2, over=width), over=U, where=local(2)[q=T, k=U]), near_2, over=U)
     }
     """
     graph = graph_of(tmp_path, [], spec)
