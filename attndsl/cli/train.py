@@ -52,6 +52,12 @@ def configure(parser: Parser) -> None:
         default=None,
         help="compile the model with torch.compile: slower to start, faster to run",
     )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute each layer once more for the gradients: less memory, a third more work; the same as "
+        "--set recompute=true",
+    )
     parser.add_argument("--resume", metavar="RUN", type=path, help="resume this run instead of starting a new one")
 
 
@@ -70,6 +76,8 @@ def run(args: Any) -> int:
     settings = dict(args.settings)
     if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
         raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
+    if args.recompute and settings.setdefault("recompute", "true") != "true":
+        raise Usage(f"`--recompute` and `--set recompute={settings['recompute']}` contradict each other")
     outcome = train(
         args.spec,
         args.data,

@@ -96,6 +96,7 @@ class Recipe:
     accumulate: int = 1
     length: int = 0
     precision: str = "float32"
+    recompute: bool = False
     steps: int = 1000
     evaluate: int = 100
     evaluate_batches: int = 16

@@ -15,6 +15,7 @@ SETTINGS: Mapping[str, Option] = {
     "accumulate": Option("int", 1, "batches that make one step, as if they were one", 1, 1_000_000),
     "length": Option("int", 0, "the most tokens of a window or row (unless given, the model's `context`)", 1, 10**9),
     "precision": Option("word", "float32", "what is computed in; parameters are kept in float32", words=PRECISIONS),
+    "recompute": Option("bool", False, "compute a `repeat`'s layers once more for the gradients, and keep none of it"),
     "steps": Option("int", 1000, "steps of training", 1, 10**12),
     "evaluate": Option("int", 100, "steps from one evaluation on held-out data to the next (0: at the end only)", 0),
     "evaluate_batches": Option("int", 16, "batches in an evaluation", 1),

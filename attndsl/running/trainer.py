@@ -48,6 +48,12 @@ class Training(Protocol):
     def precision(self) -> str: ...
 
     @property
+    def recompute(self) -> bool:
+        """Whether the bodies of repeats are computed again for the gradients (Chen et al., 2016): of each round stays
+        in memory what it was given, and nothing that it made on the way. The numbers drawn are the same."""
+        ...
+
+    @property
     def seed(self) -> int: ...
 
     def rate(self, step: int) -> float:

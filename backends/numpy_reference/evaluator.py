@@ -51,6 +51,7 @@ class NumpyProgram:
         self.dtype = dtype
         self.arrays: dict[str, Array] = {}  # the parameters by address
         self.weights_as = FLOAT32
+        self.recompute = False  # whether the bodies of repeats are run again for their gradients
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plans: dict[object, Plan] = {}
         self._giving: dict[frozenset[str], NumpyProgram] = {}

@@ -184,6 +184,8 @@ class Execution:
         carried = [values[value] for value in node.inputs]
         emitted: dict[Value, list[Entry]] = {v: [] for v in node.outputs[op.carried :] if v not in step.dead}
         outer_call, outer_loops = self.call, self.loops
+        nested = any(isinstance(each.op, Repeat) for region in node.regions for each in region.walk())
+        recompute = self.program.recompute and self.tape is not None and isinstance(op, Repeat) and not nested
         for i in reversed(rounds) if backwards else rounds:
             self.call = replace(outer_call, indices=(*outer_call.indices, i))
             if isinstance(op, Repeat):
@@ -191,7 +193,7 @@ class Execution:
             body = step.bodies[cases[i] if cases else 0]
             inner = {value: values[value] for value in body.captured}
             inner.update(zip(body.region.parameters, [(np.asarray(i, np.int64), None), *carried], strict=True))
-            results = self.run(body, inner)
+            results = self.again(body, inner) if recompute else self.run(body, inner)
             carried = results[: op.carried]
             for stack, entry in zip(emitted.values(), results[op.carried :], strict=False):
                 stack.append(entry)
@@ -199,6 +201,35 @@ class Execution:
         values.update(zip(node.outputs, carried, strict=False))
         for value, entries in emitted.items():
             values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+
+    def again(self, body: Plan, given: dict[Value, Entry]) -> list[Entry]:
+        """Run a body, and keep nothing of it but what it was given: for its gradients it is run again."""
+        tape, call, loops = self.tape, self.call, self.loops
+        assert tape is not None
+        self.tape = None
+        arrays = [array for array, _ in self.run(body, {value: (array, None) for value, (array, _) in given.items()})]
+        self.tape = tape
+
+        def gradients(upstreams: list[Array | None]) -> list[tuple[int, Array]]:
+            around = self.call, self.loops, self.leaves
+            inner = self.tape = Tape()
+            self.call, self.loops, self.leaves = call, loops, {}
+            slots = {value: inner.slot() for value, (_, slot) in given.items() if slot is not None}
+            found = self.run(body, {value: (array, slots.get(value)) for value, (array, _) in given.items()})
+            own, self.tape = self.leaves, tape
+            self.call, self.loops, self.leaves = around
+            shares = inner.backward(
+                [(s, up) for (_, s), up in zip(found, upstreams, strict=True) if s is not None and up is not None]
+            )
+            targets = {slot: given[value][1] for value, slot in slots.items()}
+            for address, slot in own.items():
+                if address not in self.leaves:
+                    self.leaves[address] = tape.slot()
+                targets[slot] = self.leaves[address]
+            return [(target, shares[slot]) for slot, target in targets.items() if target is not None and slot in shares]
+
+        made = tape.record_together(len(arrays), gradients)
+        return [(a, slot if a.dtype.kind == "f" else None) for a, slot in zip(arrays, made, strict=True)]
 
     def stack(self, entries: list[Entry], type: Type) -> Entry:
         """Emissions side by side along the axis of the steps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ class PartialGradient(NamedTuple):
     shape: tuple[int, ...]
 
 
+Gradients = Callable[[list["Array | None"]], "Iterable[tuple[int, Array | PartialGradient]]"]
+"""From the gradients of several results, None for one that has none, to pairs of a slot and a share of its gradient."""
+
 Gradient = Callable[[Array], Sequence["Array | PartialGradient | None"]]
 
 
@@ -28,7 +31,7 @@ class Tape:
 
     def __init__(self) -> None:
         self.slots = 0
-        self.entries: list[tuple[int, tuple[int | None, ...], Gradient]] = []
+        self.entries: list[tuple[int, tuple[int | None, ...], Gradient] | tuple[tuple[int, ...], Gradients]] = []
 
     def slot(self) -> int:
         self.slots += 1
@@ -39,6 +42,12 @@ class Tape:
         slot = self.slot()
         self.entries.append((slot, inputs, gradient))
         return slot
+
+    def record_together(self, count: int, gradients: Gradients) -> tuple[int, ...]:
+        """The slots of so many results of one computation."""
+        slots = tuple(self.slot() for _ in range(count))
+        self.entries.append((slots, gradients))
+        return slots
 
     def backward(self, seeds: Sequence[tuple[int, Array]]) -> dict[int, Array]:
         """The gradients in the slots that no entry made, the leaves. The tape is used up, so that what it holds is
@@ -67,7 +76,14 @@ class Tape:
         for slot, seed in seeds:
             add(slot, seed)
         while self.entries:
-            slot, inputs, gradient = self.entries.pop()
+            entry = self.entries.pop()
+            if len(entry) == 2:
+                slots, together = entry
+                upstreams = [gradients.pop(slot, None) for slot in slots]
+                for made, part in together(upstreams) if any(each is not None for each in upstreams) else ():
+                    add(made, part)
+                continue
+            slot, inputs, gradient = entry
             upstream = gradients.pop(slot, None)
             if upstream is None:
                 continue

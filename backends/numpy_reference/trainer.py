@@ -37,6 +37,7 @@ class NumpyTrainer:
         self.joined = JoinedBatches(graph)
         joined, dtype = self.joined.graph, self.precision
         self.program = self.program_type(joined, dtype=dtype, parameters=parameters, seed=recipe.seed)
+        self.program.recompute = recipe.recompute
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = decaying(graph)
         self.frozen = recipe.frozen(self.values)

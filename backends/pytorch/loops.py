@@ -181,7 +181,11 @@ def _write_calls(writer: Writer, node: Node) -> None:
     item = writer.fresh(block.variable)
     index = [writer.fresh("i")] if block.indexed else []
     parts = [writer.fresh(f"{writer.read(value).text}_{item}") for value, _ in elements]
-    call = function(item, *index, *names, *parts, *further).text
+    operands = (*index, *names, *parts, *further)
+    call = function(item, *operands).text
+    if writer.file.recompute and writer.file.recomputed.isdisjoint(n for r in plain.regions for n in r.walk()):
+        writer.file.recomputed.add(plain)
+        call = function("checkpoint", item, *operands, "use_reentrant=False").text
     each = {item: layers}
     if block.indexed:
         count = writer.size(any_op(node).count).text

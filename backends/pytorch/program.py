@@ -44,7 +44,9 @@ class TorchProgram:
 
     `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
     With `compile`, it is compiled (`attndsl.backends.pytorch.compiling`). The graph is optimised first unless `passes`
-    is False. Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
+    is False. If it is to `recompute`, the layers of repeats are computed again for the gradients
+    (`torch.utils.checkpoint`). Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no
+    such dtype).
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TorchProgram:
         seed: int = 0,
         compile: bool = False,
         passes: bool = True,
+        recompute: bool = False,
     ) -> None:
         BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
@@ -67,7 +70,8 @@ class TorchProgram:
             require_memory(graph, dtype)
         require_rounds(graph)
         self._compile = compile
-        self.written = write(optimize(graph)[0] if passes else graph, device=self.device.type)
+        self._recompute = recompute
+        self.written = write(optimize(graph)[0] if passes else graph, device=self.device.type, recompute=recompute)
         self.source = self.written.source
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
@@ -291,7 +295,7 @@ class TorchProgram:
             if graph is self.graph or not self._passes:
                 self._narrow[asked] = self.module, self.written
             else:
-                written = write(optimize(graph)[0], device=self.device.type)
+                written = write(optimize(graph)[0], device=self.device.type, recompute=self._recompute)
                 module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
                 self._narrow[asked] = compiled(module) if self._compile else module, written
         return self._narrow[asked]

@@ -52,11 +52,14 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
     return write(graph, taps).source
 
 
-def write(graph: Graph, taps: Sequence[str] = (), *, exact: bool = False, device: str = "cpu") -> WrittenFile:
+def write(
+    graph: Graph, taps: Sequence[str] = (), *, exact: bool = False, device: str = "cpu", recompute: bool = False
+) -> WrittenFile:
     """`graph` as a Python file, for the kind of device on which it is to run fast; it runs on every one. Addresses in
     `taps` that name no value of the graph raise E0808. If `exact`, the file gives what the graph's operators mean for
-    infinities and NaN too, without torch's fused kernels."""
-    return File(graph, taps, exact, device).write()
+    infinities and NaN too, without torch's fused kernels; if `recompute`, the layers of repeats are computed again for
+    the gradients."""
+    return File(graph, taps, exact, device, recompute).write()
 
 
 @dataclass(eq=False)
@@ -74,8 +77,10 @@ class Block:
 class File:
     """The file being written, and what it turns out to need."""
 
-    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool, device: str) -> None:
+    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool, device: str, recompute: bool) -> None:
         self.graph = graph
+        self.recompute = recompute
+        self.recomputed: set[Node] = set()  # repeats whose layers are
         self.taps = tapped_values(graph, taps)
         specialized = specialize(graph, self.taps, exact=exact, device=device)
         self.body = specialized.body
@@ -329,6 +334,8 @@ class File:
             lines.append(Line("from torch.utils.checkpoint import checkpoint"))
         if "flex_mask" in self.helpers:
             lines.append(Line(f"from torch.nn.attention.flex_attention import {', '.join(FLEX)}"))
+        if self.recomputed:
+            lines.append(Line("from torch.utils.checkpoint import checkpoint"))
         if not any("torch." in line.text for section in sections for line in section):
             lines = [line for line in lines if line.text != "import torch"]
         constants = [f"{self.constants[n]} = {self.graph.sizes[n]}" for n in self.graph.sizes if n in self.constants]

@@ -49,7 +49,13 @@ class TorchTrainer:
         kept = "float64" if recipe.precision == "float64" else "float32"
         self.joined = JoinedBatches(graph)
         self.program = TorchProgram(
-            self.joined.graph, dtype=kept, device=device, parameters=parameters, seed=recipe.seed, compile=compile
+            self.joined.graph,
+            dtype=kept,
+            device=device,
+            parameters=parameters,
+            seed=recipe.seed,
+            compile=compile,
+            recompute=recipe.recompute,
         )
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())

@@ -518,6 +518,9 @@ def _cross_entropies() -> list[Sample]:
         sample(lost(), "float D T B", "float D V", "int B T", makers=target, label="laid out otherwise"),
         sample(lost("B"), "float B D", "float V D", "int B", makers=target),
         sample(lost(biased=True), *rows, "float V", makers=target, label="biased"),
+        sample(
+            lost(biased=True), "float B T D", "float V D", "int B T", "float V", makers=target, label="biased table"
+        ),
         sample(lost(cap=1.5), *rows, makers=target, label="capped"),
         sample(lost(smoothing=0.1), *rows, makers=target, label="smoothed"),
         sample(lost(weighted=True), *rows, "float T", makers=target, label="weighted by one axis"),
