@@ -3,8 +3,8 @@
 A backend names a *kind* of work and its *kernels*, functions that do a sample of it. `Machine.fastest` times them in
 turn, and keeps what it found in a file in the user's cache folder (`measured.json`), under what the times depend on:
 the processor, the threads, the versions. A file that is damaged is measured anew, and one that cannot be written is
-done without. The environment variable ATTNDSL_KERNELS names the kernel to take instead, wherever there is one of that
-name; other kinds take their first then, and nothing is timed.
+done without; nothing is kept while the machine is busy. The environment variable ATTNDSL_KERNELS names the kernel to
+take instead, wherever there is one of that name; other kinds take their first then, and nothing is timed.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Machine:
         return self._known[kind]
 
     def _keep(self) -> None:
+        if busy():
+            return  # some of what was timed may have been kept waiting, and some not
         found = {**_read(self.file), self.name: {kind: seconds for kind, seconds in self._known.items() if seconds}}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,11 @@ def timed(kernels: Kernels) -> dict[str, float]:
     least = {name: sorted(found)[:2] for name, found in times.items()}
     steady = all(len(found) == 2 and found[1] < found[0] * _STEADY for found in least.values())
     return {name: found[0] for name, found in least.items()} if steady else {}
+
+
+def busy() -> bool:
+    """Whether more is waiting for the processors than there are of them, by the average of the last minute."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
 
 
 def pinned() -> str:

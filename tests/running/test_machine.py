@@ -18,6 +18,7 @@ FAST, SLOW = 1 / 1024, 1 / 512  # seconds
 @pytest.fixture(autouse=True)
 def _not_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(machine.PIN)
+    monkeypatch.setattr(machine, "busy", lambda: False)
 
 
 class Clock:
@@ -63,6 +64,15 @@ def test_kept_by_machine_and_kind(tmp_path: Path, clock: Clock) -> None:
     assert Machine("two", file=file).fastest("kind", ("a", "b"), slow) == "a"
     assert Machine("one", file=file).fastest("kind", ("a", "b"), slow) == "b"
     assert Machine("one", file=file).fastest("kind", ("a", "c"), clock.kernels(a=SLOW, c=FAST)) == "c"
+
+
+def test_nothing_is_kept_while_more_waits_than_there_are_processors(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "busy", lambda: True)
+    file = tmp_path / "measured"
+    assert Machine(file=file).fastest("kind", ("a", "b"), clock.kernels(a=SLOW, b=FAST)) == "b"
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
