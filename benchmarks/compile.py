@@ -29,7 +29,7 @@ def module_of(sizes: dict[str, float], *, compile: bool) -> torch.nn.Module:
 
 def step(module: torch.nn.Module, rows: int, length: int, vocab: int) -> None:
     text = torch.randint(0, vocab, (rows, length + 1), generator=torch.Generator().manual_seed(0))
-    loss = module(text[:, :-1].contiguous(), text[:, 1:].contiguous(), outputs=("loss",))["loss"]
+    loss = module(text[:, :-1].contiguous(), text[:, 1:].contiguous())["loss"]
     loss.backward()
     module.zero_grad()
 
