@@ -172,8 +172,8 @@ FAULTS = (
     Fault(
         "fused-gradient",
         "attndsl/ops/fused.py",
-        "value.gradient = share if value.gradient is None else value.gradient + share",
-        "value.gradient = share",
+        "gradients[i] = gradients[i] + share if i in gradients else share",
+        "gradients[i] = share",
         "tests/ops",
         "of a value that a fused operator reads twice, one gradient is lost",
     ),
@@ -236,8 +236,8 @@ FAULTS = (
     Fault(
         "beam-of-ends",
         "attndsl/decoding/sequences.py",
-        "order = _first(totals, width + len(self.alive))",
-        "order = _first(totals, width)",
+        "order = largest(totals, width + len(self.alive))",
+        "order = largest(totals, width)",
         "tests/generation/test_sequences.py",
         "an extension that ends takes the place of one that would live on",
     ),

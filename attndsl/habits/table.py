@@ -220,7 +220,7 @@ HYPERPARAMETERS: dict[str, str] = {
 VERBS: dict[str, str] = {
     **dict.fromkeys(("fit", "finetune", "fine-tune", "pretrain", "resume"), "train"),
     **dict.fromkeys(("sample", "complete", "translate", "decode", "chat"), "generate"),
-    **dict.fromkeys(("validate", "verify", "lint", "parse", "typecheck"), "check"),
+    **dict.fromkeys(("validate", "lint", "parse", "typecheck"), "check"),
     **dict.fromkeys(("draw", "plot", "diagram", "visualize", "visualise"), "render"),
     **dict.fromkeys(("build", "emit", "codegen", "transpile"), "compile"),
     **dict.fromkeys(("cat", "print", "source"), "show"),

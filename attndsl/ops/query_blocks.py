@@ -24,7 +24,7 @@ FEWEST = 64  # queries of a block: with fewer, products are slow
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class QueryBlock:
     """Some of the queries, and the keys that they may see."""
 
     queries: Axis
@@ -38,7 +38,7 @@ class Block:
         return tuple([parts.get(axis, slice(None)) for axis in type.axes])
 
 
-def blocks(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array | None = None) -> list[Block]:
+def blocks(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array | None = None) -> list[QueryBlock]:
     """The blocks of an attention; none where it is computed as a whole. With `upstream`, they are those of its
     gradient."""
     queries = _queries(op, call)
@@ -57,9 +57,9 @@ def blocks(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array
     if count <= step:
         return []
     sees = where is not None and differ and op.over in call.inputs[where].axes and _small(op, call, arrays, upstream)
-    found: list[Block] = []
+    found: list[QueryBlock] = []
     for start in range(0, count, step):
-        block = Block(queries, op.over, slice(start, min(start + step, count)), slice(0, keys))
+        block = QueryBlock(queries, op.over, slice(start, min(start + step, count)), slice(0, keys))
         if sees and where is not None:
             block = _seeing(block, arrays[where], call.inputs[where])
         found.append(block)
@@ -73,12 +73,12 @@ def _queries(op: Attention, call: Call) -> Axis | None:
     return op.mask.queries if op.mask.queries in own else own[-1] if own else None
 
 
-def _seeing(block: Block, where: Array, type: Type) -> Block:
+def _seeing(block: QueryBlock, where: Array, type: Type) -> QueryBlock:
     """The block with the keys from the first to the last that any of its queries sees."""
     others = tuple(i for i, axis in enumerate(type.axes) if axis != block.keys)
     seen = np.flatnonzero(where[block.of(type)].any(axis=others))
     columns = slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, min(1, block.columns.stop))
-    return Block(block.queries, block.keys, block.rows, columns)
+    return QueryBlock(block.queries, block.keys, block.rows, columns)
 
 
 def _small(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array | None) -> bool:
@@ -94,10 +94,10 @@ def _small(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array
     return most < float(np.finfo(call.float_dtype).max) / max(abs(op.scale), 1.0)
 
 
-def parts(block: Block, types: tuple[Type, ...], arrays: tuple[Array, ...]) -> Iterator[Array]:
+def parts(block: QueryBlock, types: tuple[Type, ...], arrays: tuple[Array, ...]) -> Iterator[Array]:
     """What a block reads of each operand."""
     for type, array in zip(types, arrays, strict=True):
         yield array[block.of(type)]
 
 
-__all__ = ["Block", "blocks", "parts"]
+__all__ = ["QueryBlock", "blocks", "parts"]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array
-from attndsl.verification import calls, reading, slopes, ways
+from attndsl.verification import calls, reading_on, slopes, ways
 from attndsl.verification.case import Case
+from attndsl.verification.findings import SCHEMA, Finding, Verification, table
 from attndsl.verification.reducing import Changes
-from attndsl.verification.report import SCHEMA, Finding, Verification, table
 
 CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     ways.fused,
@@ -25,7 +25,7 @@ CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     slopes.finite_differences,
     calls.batch,
     calls.padding,
-    reading.read_on,
+    reading_on.read_on,
 )
 
 

@@ -17,7 +17,7 @@ from attndsl.records import dataclass, replace
 from attndsl.running.inputs import check_inputs
 from attndsl.running.program import Program
 from attndsl.verification.case import Case
-from attndsl.verification.report import FAILED, OK, Finding, worst
+from attndsl.verification.findings import FAILED, OK, Finding, worst
 
 BATCH = "batch = singles"
 
@@ -27,7 +27,7 @@ Cut = Mapping[str, slice]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartialCall:
     """A call that says a part of what another one says: what that one says at `inside`, and it itself at `own`."""
 
     inputs: Arrays
@@ -54,7 +54,7 @@ def cut_inputs(graph: Graph, inputs: Arrays, cut: Cut) -> dict[str, Array]:
 
 
 def told_apart(
-    claim: str, how: str, case: Case, graph: Graph, whole: Arrays, parts: Sequence[Part], outputs: Sequence[str]
+    claim: str, how: str, case: Case, graph: Graph, whole: Arrays, parts: Sequence[PartialCall], outputs: Sequence[str]
 ) -> Finding:
     """Whether `whole` says what the `parts` say, of these outputs."""
     sizes = check_inputs(graph, whole)
@@ -81,7 +81,7 @@ def told_apart(
 
 
 def _first(
-    case: Case, graph: Graph, whole: Arrays, parts: Sequence[Part], sizes: Mapping[str, int], around: float
+    case: Case, graph: Graph, whole: Arrays, parts: Sequence[PartialCall], sizes: Mapping[str, int], around: float
 ) -> Divergence | None:
     """The first value of the graph of which a part is not what it is by itself."""
     shown = exposed(graph)
@@ -104,7 +104,7 @@ def _first(
     return found.divergence if found is not None else None
 
 
-def _is_told(type: Type, parts: Sequence[Part]) -> bool:
+def _is_told(type: Type, parts: Sequence[PartialCall]) -> bool:
     """Whether a part of a value of this type can be told by itself."""
     cuts = [part.inside for part in parts] + [part.own for part in parts]
     return all(part_of(np.zeros((0,) * type.rank), type, cut) is not None for cut in cuts)
@@ -133,7 +133,7 @@ def _one_by_one(case: Case, rows: str) -> Finding:
         reason = f"no output has the axis `{rows}`" if count > 1 else f"`{rows}` is {count}"
         return Finding(BATCH, "", reason=reason)
     cuts = [{rows: slice(i, i + 1)} for i in range(count)]
-    parts = [Part(cut_inputs(graph, inputs, cut), cut, {}) for cut in cuts]
+    parts = [PartialCall(cut_inputs(graph, inputs, cut), cut, {}) for cut in cuts]
     how = f"{case.right.title} float64, {count} rows along {rows}"
     found = told_apart(BATCH, how, case, graph, inputs, parts, outputs)
     if found.status == FAILED and (reason := takes_rows_together(graph, rows)):
@@ -219,7 +219,7 @@ def _padded(
         whole[name][row] = False
         whole[name][row, real] = True
         cut = {rows: slice(row, row + 1), time: real}
-        parts.append(Part(cut_inputs(graph, inputs, cut), cut, {}))
+        parts.append(PartialCall(cut_inputs(graph, inputs, cut), cut, {}))
     how = f"{case.right.title} float64, `{name}`, texts of {' and '.join(map(str, lengths))}, padding {side} them"
     found = told_apart(claim, how, case, graph, whole, parts, outputs)
     if found.status == FAILED and side == "before" and (reason := counts_from_the_first(graph, time)):
@@ -246,4 +246,4 @@ def _at(node: object) -> str:
 
 Check = Callable[[Case], Iterator[Finding]]
 
-__all__ = ["Check", "Part", "Program", "batch", "padding", "told_apart"]
+__all__ = ["Check", "PartialCall", "Program", "batch", "padding", "told_apart"]

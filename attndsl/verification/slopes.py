@@ -13,7 +13,7 @@ from attndsl.lazy import Array, np
 from attndsl.ops import Scan, StopGradient
 from attndsl.running.states import stacks_of
 from attndsl.verification.case import Case
-from attndsl.verification.report import Finding
+from attndsl.verification.findings import Finding
 
 CLAIM = "gradients = finite differences"
 DIRECTIONS = 3

@@ -13,7 +13,7 @@ from attndsl.passes.pipeline import PIPELINE
 from attndsl.records import replace
 from attndsl.running.ways import ATTENTION, BACKENDS, LOSS, WEIGHTS, Way
 from attndsl.verification.case import Case
-from attndsl.verification.report import OK, Finding, worst
+from attndsl.verification.findings import OK, Finding, worst
 
 
 def fused(case: Case) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import numpy as np
 from attndsl.addresses import filled
 from attndsl.backends.numpy_reference.blocks import Block, at, blocks, evaluate, for_each, gradient, hollow
 from attndsl.backends.numpy_reference.dump import Watch
-from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, Step, taken
+from attndsl.backends.numpy_reference.plan import Plan, PlannedNode, PlannedStep, taken
 from attndsl.backends.numpy_reference.tape import PartialGradient, Tape
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import Node, Type, Value
@@ -85,12 +85,12 @@ class Execution:
             raise _placed(problem, node) from None
         self.see(node.outputs, values)
 
-    def blocks(self, step: Step) -> list[Block]:
+    def blocks(self, step: PlannedStep) -> list[Block]:
         """The blocks on which a chain is run, so large that the largest value of each is as large as it should be."""
         elements = max(math.prod(self.call.shape(planned.node.output.type)) for planned in step.nodes)
         return blocks(self.call, step.rows, elements)
 
-    def chain(self, step: Step, pieces: Sequence[Block], values: dict[Value, Entry]) -> None:
+    def chain(self, step: PlannedStep, pieces: Sequence[Block], values: dict[Value, Entry]) -> None:
         """Run nodes together, block by block. Only what is read later is ever there as a whole."""
         calls = [self.told(planned.node) for planned in step.nodes]
         given = {v: values[v][0] for planned in step.nodes for v in planned.node.inputs if v in values}

@@ -24,7 +24,7 @@ class PlannedNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedStep:
     """Nodes that may be run together on one block after the other along `rows` (if there are none, it is one node). Of
     what they make, `made` is read later. `spare` are values that nothing else ever reads, in whose memory a result may
     be written."""
@@ -42,7 +42,7 @@ class Plan:
 
     region: Region
     results: tuple[Value, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedStep, ...]
     reads: frozenset[Value]
     captured: frozenset[Value]
 
@@ -88,12 +88,12 @@ def _steps(
     reads: Mapping[Node, set[Value]],
     bodies: Mapping[Node, tuple[Plan, ...]],
     results: Collection[Value],
-) -> tuple[Step, ...]:
+) -> tuple[PlannedStep, ...]:
     """The chains, with what is dead after each of their nodes."""
     products = {node.output for node in reads if node.op.contracts}
     readers = Counter(value for each in found for value in set().union(*[reads[node] for node in each.nodes]))
     alive = set(results)
-    steps: list[Step] = []
+    steps: list[PlannedStep] = []
     for each in reversed(found):
         made = tuple([value for node in each.nodes for value in node.outputs if value in alive])
         nodes: list[PlannedNode] = []
@@ -103,7 +103,7 @@ def _steps(
             nodes.append(PlannedNode(node, dead, bodies[node]))
             dying += [value for value in dead if value in products and readers[value] == 1]
             alive |= reads[node]
-        steps.append(Step(tuple(nodes[::-1]), each.rows, made, _spare(each.rows, made, dying)))
+        steps.append(PlannedStep(tuple(nodes[::-1]), each.rows, made, _spare(each.rows, made, dying)))
     return tuple(steps[::-1])
 
 

@@ -21,7 +21,7 @@ PLAIN, ONEDNN = "plain", "onednn"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KernelChoice:
     """A kind of work: what it is called in the file, and in words; the kernels for it, the plain one first, and what
     makes samples of it for them. `amount` is what a sample does of what bounds it (`bound`, a key of `PEAKS`)."""
 
@@ -61,14 +61,14 @@ def _layers(rows: int, width: int, layers: int) -> Kernels:
     return {PLAIN: partial(run, F.linear), ONEDNN: partial(run, onednn)}
 
 
-def _products(name: str, said: str, rows: int, width: int, layers: int, *, bound: str) -> Kind:
+def _products(name: str, said: str, rows: int, width: int, layers: int, *, bound: str) -> KernelChoice:
     weights = 8 * width * width * layers
     amount = {ARITHMETIC: 2 * rows * weights, READING: 4 * weights}[bound]
-    return Kind(name, said, products, partial(_layers, rows, width, layers), bound, amount)
+    return KernelChoice(name, said, products, partial(_layers, rows, width, layers), bound, amount)
 
 
 ARITHMETIC, READING = "arithmetic", "reading"
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, KernelChoice] = {
     kind.name: kind
     for kind in (
         _products("small product", "fewer than 524,288 multiplications", 16, 64, layers=4, bound=ARITHMETIC),
@@ -148,7 +148,7 @@ def _rate(name: str, amount: float, samples: Callable[[], Kernels]) -> float | N
     return amount / min(seconds.values()) / 1e9 if seconds else None
 
 
-def _explained(kind: Kind, chosen: str, peak: float | None) -> str:
+def _explained(kind: KernelChoice, chosen: str, peak: float | None) -> str:
     seconds = machine().seconds(kind.name, kind.kernels(), kind.samples) if len(kind.kernels()) > 1 else {}
     if not seconds:
         return f"{chosen}, as there is no other" if len(kind.kernels()) < 2 else f"{chosen}, as nothing could be timed"

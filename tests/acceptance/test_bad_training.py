@@ -251,7 +251,7 @@ def test_a_prompt_longer_than_the_context(attndsl: Callable, place: Path) -> Non
     done = attndsl("generate", "run", "--prompt", "x" * 40, "--tokens", "4", "--temperature", "0")
     assert done.code == 0
     assert done.out.startswith("x" * 40)
-    assert "note: the prompt has 40 tokens, and the model sees 16: only its end is used" in done.err
+    assert "note: the prompt has 40 tokens, and the model sees 16: only its last 16 are used" in done.err
     short = attndsl("generate", "run", "--prompt", "x" * 16, "--tokens", "4", "--temperature", "0")
     assert done.out.removeprefix("x" * 24) == short.out
 

@@ -54,6 +54,7 @@ VERBS_OF_SPECS = {
     "compile": ["--emit", "graph"],
     "run": ["--backend", "numpy"],
     "compare": ["--against", "passes"],
+    "verify": [],
     "train": ["--data", "text.txt", "--backend", "numpy"],
 }
 

@@ -19,7 +19,7 @@ from attndsl.passes.incremental import demands
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
 from attndsl.sizes import Size
-from attndsl.verification import Case, Finding, Verification, calls, reading, slopes, verify, ways
+from attndsl.verification import Case, Finding, Verification, calls, reading_on, slopes, verify, ways
 from attndsl.verification.padding import padding_inputs
 from attndsl.verification.reducing import ENOUGH, reduced, structure
 
@@ -131,9 +131,9 @@ def test_a_window_that_is_kept_too_short_is_found(monkeypatch: pytest.MonkeyPatc
         return None if window is None else window - 1
 
     body = "x += attention(x, heads, mask=causal & window(4)) as a"
-    assert all(finding.status == "OK" for finding in found(reading.read_on, body))
+    assert all(finding.status == "OK" for finding in found(reading_on.read_on, body))
     monkeypatch.setattr(demands.Demands, "window", short)
-    for finding in found(reading.read_on, body):
+    for finding in found(reading_on.read_on, body):
         assert finding.status == "FAIL"
         assert "output logits of a text of" in finding.name
 
@@ -169,7 +169,7 @@ def test_the_command_fails_and_says_where(attndsl: Callable[..., Any], tmp_path:
 @pytest.mark.parametrize(
     ("claim", "body", "reason"),
     [
-        (reading.read_on, "x += attention(x, heads) as a", "come after them (<text>:5)"),
+        (reading_on.read_on, "x += attention(x, heads) as a", "come after them (<text>:5)"),
         (calls.batch, "x -= mean(x, over=B)", "takes rows together, along `B` (<text>:5)"),
         (ways.every_attention, "x = tanh(x)", "no attention"),
     ],

@@ -17,7 +17,7 @@ from attndsl.running.inputs import example_inputs
 from attndsl.running.reader import BLOCK
 from attndsl.running.slots import slots
 from attndsl.verification.case import Case
-from attndsl.verification.report import Finding, worst
+from attndsl.verification.findings import Finding, worst
 from attndsl.verification.texts import Heard, Texts, read_input
 
 if TYPE_CHECKING:
