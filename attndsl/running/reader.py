@@ -101,13 +101,13 @@ class Reader:
 
     def go_back(self, lengths: Sequence[int]) -> None:
         """Forget all but the first `lengths` tokens of each text: drafts that were not taken. `ValueError` for a model
-        that keeps sums or the states of a recurrence, and where a window would have to be as it was more than
-        `segment` tokens ago."""
+        that keeps sums or the states of a recurrence, and where a window would have to be as it was `segment` tokens
+        ago: what the last token saw that is left may be asked for again."""
         back = max(len(text) - length for text, length in zip(self.texts, lengths, strict=True))
         if back and self.runs_on:
             raise ValueError(f"`{self.runs_on[0]}` does not go back")
-        if back > self.segment and self.windows:
-            raise ValueError(f"the memories for windows go back by {self.segment} tokens at most, and not {back}")
+        if back >= self.segment and self.windows:
+            raise ValueError(f"the memories for windows go back by {self.segment - 1} tokens at most, and not {back}")
         self.texts = [text[:length] for text, length in zip(self.texts, lengths, strict=True)]
         self.stacks = {**self.stacks, PAST: self.program.native(np.array(lengths, np.int64))}
 

@@ -175,7 +175,7 @@ def empty_stacks(
     infos = [i for i in graph.inputs if i.name in states and not i.optional and i.name not in (known or {})]
     if not infos:
         return {}
-    sizes = check_shapes(graph, inputs)
+    sizes = check_shapes(graph, {**inputs, **(known or {})})
     sizes = {**sizes, **slots(graph, sizes), **(lengths or {})}
     dtypes = {FLOAT: dtype, INT: "int64", BOOL: "bool"}
     return {i.name: np.zeros(i.value.type.shape(sizes), dtypes.get(i.value.type.dtype, "float32")) for i in infos}

@@ -108,7 +108,8 @@ class Texts:
     def _read_something_else(self, reader: Reader, read: Sequence[int], draw: numpy.random.Generator) -> None:
         """Read up to two tokens that are not what follows, where there is room for them, and go back."""
         longest, words = max(self.lengths), int(self.inputs[self.tokens].max(initial=0)) + 1
-        counts = [min(int(draw.integers(0, 3)), longest - at, reader.segment) for at in read]
+        most = reader.segment - bool(reader.windows)
+        counts = [min(int(draw.integers(0, 3)), longest - at, most) for at in read]
         if any(counts):
             drafts = [draw.integers(0, words, count).tolist() for count in counts]
             elsewhere = [at // 2 if count else at for at, count in zip(read, counts, strict=True)]

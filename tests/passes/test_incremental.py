@@ -168,6 +168,30 @@ def test_what_does_not_go_back_says_so() -> None:
             reader.go_back([length])
 
 
+def test_a_window_goes_back_by_less_than_a_call() -> None:
+    """What the last token that is left saw is still there: a row that reads nothing new says the same again."""
+    pair = Pair(model("x += attention(x, heads, mask=causal & window(2)) as a"))
+    texts = texts_of(pair.graph, (6,), seed=1)
+    for segment, length in ((3, 4), (2, 5)):
+        reader = pair.reader(1, 9, segment=segment)
+        said = reader.read([texts[0][:length]])
+        reader.read([texts[0][length:]])
+        reader.go_back([length])
+        assert abs(reader.call([[]], ["logits"])["logits"][:, -1] - said).max() < 1e-9
+    reader.read([[1, 2]])
+    with pytest.raises(ValueError, match="by 1 tokens at most, and not 2"):
+        reader.go_back([length])
+
+
+def test_what_a_source_alone_says_the_length_of_is_made_with_it() -> None:
+    """Numbers and positions along its axis, though nobody reads the source."""
+    graph = model("x += 0.1 * sum(range(S) / (S + 1), over=S)", "input source: float[B, S, width]")
+    made = derived(graph)
+    assert made.sources is not None
+    assert [info.name for info in made.sources.own_inputs] == ["source"]
+    assert [info.name for info in made.graph.own_inputs] == ["tokens", "new"]
+
+
 def test_beams_are_rows_in_another_order() -> None:
     pair = Pair(shipped("gemma3"))
     texts = texts_of(pair.graph, (9, 6, 7), seed=1)
@@ -354,6 +378,14 @@ def test_what_is_not_causal_is_refused_with_its_line_and_the_reason(body: str) -
     assert at in found.primary.span.text
     assert found.primary.span.line == 6
     assert reason in found.notes[0]
+
+
+def test_what_attends_to_positions_alone_is_refused() -> None:
+    """No memory says how many there are."""
+    body = "at = embedding(range(T), context, width)\n x += attend(at, at, at, mask=causal & window(2))"
+    with pytest.raises(AttnError) as problem:
+        incremental(model(body))
+    assert "positions alone are attended to" in problem.value.diagnostics[0].notes[0]
 
 
 def test_a_model_with_an_input_of_that_name_says_so() -> None:

@@ -75,6 +75,11 @@ class Clock:
                 yield each
 
 
+def sizes_of(op: Op) -> set[str]:
+    """The names of the sizes that an op's attributes have to do with."""
+    return {name for each in _named(op) for name in (each.size if isinstance(each, Axis) else each).symbols}
+
+
 def _named(item: object) -> Iterator[Axis | Size]:
     if isinstance(item, (Axis, Size)):
         yield item

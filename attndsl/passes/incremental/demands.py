@@ -30,7 +30,7 @@ from attndsl.ops import (
     Transpose,
     Windows,
 )
-from attndsl.passes.incremental.clock import Clock, NotCausal
+from attndsl.passes.incremental.clock import Clock, NotCausal, sizes_of
 from attndsl.passes.incremental.routes import Routes
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
@@ -73,6 +73,8 @@ class Demands:
         self.routes = Routes(clock)
         self.refused: dict[Node, str] = {}
         self.fixed: set[Value] = set()  # what does not depend on what is read
+        own = {name for axis in (clock.time, *clock.rows) for name in axis.size.symbols}
+        self.foreign = {*graph.free_sizes} - own  # the sizes that other inputs alone say
         self.steps: set[Value] = set()  # the indices of scans along time
         times = {info.value for info in graph.inputs if clock.times(info.value.type.axes)}
         self.moving = moving(graph.body, clock, times)  # what depends on the text, or on positions in it
@@ -95,6 +97,7 @@ class Demands:
             if reason is not None:
                 self.refused[node] = reason
             alike = not isinstance(node.op, (Attention, Convolution, CumSum, Windows))
+            alike = alike and self.foreign.isdisjoint(sizes_of(node.op))
             if not node.regions and alike and self.fixed.issuperset(node.inputs):
                 self.fixed.update(node.outputs)
             for inner in node.regions:

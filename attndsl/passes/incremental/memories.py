@@ -98,6 +98,9 @@ class Memories:
                 yield replace(rule, left=rule.left.substitute(there), right=rule.right.substitute(there))
             else:
                 yield rule
+        held = {name for memory in self.memories.values() for axis in memory.type.axes for name in axis.size.symbols}
+        if not held.issuperset(self.positions.capacities.values()):
+            raise NotCausal("positions alone are attended to, and nothing is kept that says how many there are")
         span = self.graph.span
         if span is None:
             return

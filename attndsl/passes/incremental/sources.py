@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from attndsl.graph import Graph, Node, OutputInfo, Region, Type, Value, captured
+from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Type, Value, captured
 from attndsl.graph.builder import Builder
 from attndsl.ops import Broadcast, Cast, Constant, Repeat, Scan
 from attndsl.ops.control import Given, stacked_at
+from attndsl.passes.incremental.clock import sizes_of
 from attndsl.passes.incremental.memories import Memory
 from attndsl.records import replace
 from attndsl.types import Axis
@@ -31,6 +32,11 @@ def source_graph(graph: Graph, wanted: Mapping[Value, Memory]) -> Graph | None:
     kept, _ = _needed(nodes, results)
     read = {value for node in kept for value in (*node.inputs, *_captured(node))} | {*results}
     inputs = tuple(info for info in graph.inputs if info.value in read)
+    counted = {name for node in Region((), tuple(kept), ()).walk() for name in sizes_of(node.op)}
+    for info in graph.own_inputs:  # what says how long something is, where nobody reads its elements
+        lacking = counted & {*graph.free_sizes} - {name for each in inputs for name in _sizes_in(each)}
+        if lacking & _sizes_in(info):
+            inputs += (info,)
     names = (*(memory.name for memory in found), *stay)
     outputs = tuple(OutputInfo(name, value) for name, value in zip(names, results, strict=True))
     body = Region(tuple(info.value for info in inputs), tuple(kept), results)
@@ -38,6 +44,10 @@ def source_graph(graph: Graph, wanted: Mapping[Value, Memory]) -> Graph | None:
     known = free | graph.sizes.keys()
     rules = tuple(rule for rule in graph.constraints if rule.symbols <= known)
     return replace(graph, inputs=inputs, outputs=outputs, states=graph.shared_states, constraints=rules, body=body)
+
+
+def _sizes_in(info: InputInfo) -> set[str]:
+    return {name for axis in info.value.type.axes for name in axis.size.symbols}
 
 
 def _captured(node: Node) -> Iterable[Value]:
