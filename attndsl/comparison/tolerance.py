@@ -47,6 +47,9 @@ GRADIENT_FLOAT64 = 1e-8
 SPREAD = 16.0
 MULTIPLE = 16.0
 FLOOR = 32.0
+KEPT_AS = {"bfloat16": 2.0**-6, "int8": 2.0**-6}
+"""By how much of the largest value results may be off, besides, where matrices are kept so and what is right is given
+the same rounded ones: what they are multiplied with is rounded to 8 bits too."""
 NOISE = {"float64": 256.0, "float32": 4.0, "float16": 4.0, "bfloat16": 4.0}
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
+from attndsl.comparison import tolerance
+from attndsl.comparison.measure import Trial
 from attndsl.comparison.report import Comparison
 from attndsl.comparison.sides import after_passes
-from attndsl.ops import Attention
+from attndsl.graph import Graph
+from attndsl.ops import Attention, LinearCrossEntropy
 from attndsl.passes import optimize
+from attndsl.passes.dce import DeadCode
 from attndsl.passes.expand import Expand
 from attndsl.passes.pipeline import PIPELINE
 from attndsl.records import replace
 from attndsl.running.ways import ATTENTION, BACKENDS, LOSS, WEIGHTS, Way
+from attndsl.running.weights_as import matrices, rounded
 from attndsl.verification.case import Case
 from attndsl.verification.findings import OK, Finding, worst
 
@@ -68,20 +74,49 @@ def every_attention(case: Case) -> Iterator[Finding]:
 
 
 def every_loss(case: Case) -> Iterator[Finding]:
-    """A loss head in pieces gives what the whole of it gives."""
-    yield from _of_claim("chunked loss = plain", case, LOSS, "no backend computes a loss in pieces here")
+    """A loss whose logits nobody asks for, in chunks of rows, is what it is as a whole."""
+    claim = "chunked loss = plain"
+    alone = scalars_alone(case.graph)
+    if not any(isinstance(node.op, LinearCrossEntropy) for node in optimize(alone)[0].body.walk()):
+        yield Finding(claim, "", reason="no loss is a cross entropy of logits that a matrix gives")
+        return
+    trial = Trial(
+        alone, case.right, weights=case.weights, gradients=True, dtype="float64", seed=case.seed, sizes=case.asked
+    )
+    yield finding(claim, trial.against(after_passes(case.right)))
+    for backend in case.readers:
+        if backend is not case.right:
+            yield finding(claim, trial.against(Way(backend)))
+    yield from _of_claim(claim, case, LOSS, "")
+
+
+def scalars_alone(graph: Graph) -> Graph:
+    """The graph for its outputs without axes, and its states."""
+    chosen = tuple(info for info in graph.outputs if not info.value.type.axes or info.name in graph.state_names)
+    body = replace(graph.body, results=tuple(info.value for info in chosen))
+    return DeadCode().run(replace(graph, outputs=chosen, body=body))[0]
 
 
 def fewer_bits(case: Case) -> Iterator[Finding]:
-    """Weights in fewer bits give what they give in full, within the error that is stated."""
-    yield from _of_claim("weights in fewer bits", case, WEIGHTS, "no backend keeps weights in fewer bits here")
+    """Weights that are kept in fewer bits give what their rounded values give."""
+    claim, summed = "weights in fewer bits", matrices(case.graph)
+    if not summed:
+        yield Finding(claim, "", reason="no parameter is multiplied with as a matrix alone")
+        return
+    for kind, error in tolerance.KEPT_AS.items():
+        kept = {a: rounded(array, summed[a], kind) if a in summed else array for a, array in case.weights.items()}
+        trial = Trial(case.graph, case.right, weights=kept, dtype="float32", seed=case.seed, sizes=case.asked)
+        for backend in case.readers:
+            make = partial(backend.program, weights_as=kind)
+            yield finding(claim, trial.against(Way(backend, f"with weights as {kind}", make=make, error=error)))
+    yield from _of_claim(claim, case, WEIGHTS, "")
 
 
 def _of_claim(claim: str, case: Case, kind: str, without: str) -> Iterator[Finding]:
     ways = [way for backend in case.readers for way in backend.ways() if way.claim == kind]
     for way in ways:
         yield from _by(claim, case, way)
-    if not ways:
+    if not ways and without:
         yield Finding(claim, "", reason=without)
 
 

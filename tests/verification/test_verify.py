@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from attndsl.comparison import tolerance
 from attndsl.elaborate import elaborate, open_spec, open_text, shipped
 from attndsl.graph import Graph
 from attndsl.ops import Tanh
@@ -18,6 +19,7 @@ from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.incremental import demands
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
+from attndsl.running.weights_as import WEIGHTS_AS
 from attndsl.sizes import Size
 from attndsl.verification import Case, Finding, Verification, calls, reading_on, slopes, verify, ways
 from attndsl.verification.padding import padding_inputs
@@ -65,6 +67,21 @@ def test_every_way_of_a_backend_is_tried() -> None:
     hows = [finding.how + finding.reason for finding in found(ways.every_backend, CAUSAL)]
     for what in ("float64", "float32", "without passes", "--compile"):
         assert any(what in how for how in hows), what
+
+
+def test_every_way_of_keeping_weights_has_a_bound() -> None:
+    assert {*tolerance.KEPT_AS} == {*WEIGHTS_AS} - {"float32"}
+    findings = found(ways.fewer_bits, CAUSAL)
+    assert all(finding.status == "OK" for finding in findings)
+    assert {kind for kind in tolerance.KEPT_AS for finding in findings if kind in finding.how} == {*tolerance.KEPT_AS}
+
+
+def test_a_loss_is_asked_for_alone() -> None:
+    losses = list(ways.every_loss(Case(reduced(open_spec("gpt_nano"), {"depth": 1, "width": 16, "vocab": 64})[0])))
+    assert losses[0].tolerance > 0
+    assert all(finding.status == "OK" for finding in losses)
+    (without,) = found(ways.every_loss, CAUSAL)
+    assert "no loss" in without.reason
 
 
 @pytest.mark.slow
