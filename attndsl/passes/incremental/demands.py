@@ -33,7 +33,7 @@ from attndsl.ops import (
 from attndsl.passes.incremental.clock import Clock, NotCausal, sizes_of
 from attndsl.passes.incremental.routes import Routes
 from attndsl.records import dataclass, field
-from attndsl.sizes import Size
+from attndsl.sizes import ONE, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,9 @@ class Demands:
             known = "" if found.after is None else f", up to {found.after} behind them"
             raise NotCausal(f"its queries see positions along `{keys.name}` that come after them{known}", node)
         before = found.before
-        return None if before is None or before.symbols - self.graph.sizes.keys() else before + 1
+        if before is None or before.symbols - self.graph.sizes.keys():
+            return None
+        return before + 1 if before.value(self.graph.sizes) >= 0 else ONE  # where nothing is allowed
 
     def _reach(self, node: Node) -> Reach:
         op = node.op
