@@ -96,7 +96,7 @@ BODIES = {
     "alibi": "x += attention(x, heads, mask=causal, position=alibi(heads)) as a",
     "alibi in a window": "x += attention(x, heads, mask=causal & window(4), position=alibi(heads)) as a",
     "rotary": "x += attention(x, heads, mask=causal, position=rotary) as a",
-    "nothing at all": "x += attention(x, heads, mask=causal & not window(3) & window(2)) as a",
+    "nothing at all": "x += attention(x, heads, mask=causal & (not window(3)) & window(2)) as a",
     "buckets": "x += attention(x, heads, mask=causal, position=bucketed(heads)) as a",
     "a soft cap": "x += attention(x, heads, mask=causal, cap=3) as a",
     "a sink": "x += attention(x, heads, mask=causal, sink=true) as a",
