@@ -106,10 +106,10 @@ class TorchProgram:
         named = self._named()
         return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
 
-    def _named(self) -> dict[str, Any]:
-        """The parameters by address, those that are kept in fewer bits as copies in float32."""
-        named = dict(self.module.named_parameters())
-        return {**named, **{address: matrix.dense() for address, matrix in self._stored.items()}}
+    def _named(self, but: Collection[str] = ()) -> dict[str, Any]:
+        """The parameters by address, but for some; those that are kept in fewer bits as copies in float32."""
+        dense = {address: matrix.dense() for address, matrix in self._stored.items() if address not in but}
+        return {**dict(self.module.named_parameters()), **dense}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Replace all parameters, kept as they were (`store`); raises E0807 with every address that is missing, unknown
@@ -118,7 +118,7 @@ class TorchProgram:
         check_parameters(arrays, self.graph)
         for address in self._stored:
             _put(self.module, address, torch.nn.Parameter(torch.empty(arrays[address].shape, device=self.device)))
-        self._stored = {}
+        self._stored, self._narrow = {}, {}
         self._set((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
         self.store(self.weights_as)
         self.shared = shared_stacks(self.graph, arrays)
@@ -132,13 +132,7 @@ class TorchProgram:
         if kind == FLOAT32:
             return
         summed, named = matrices(self.graph), dict(self.module.named_parameters())
-        small = {
-            address
-            for info in self.graph.parameters
-            if info.address in self.written.matrices and self.torch_dtype == torch.float32 and not self._compile
-            for address in info.addresses()
-            if not self.written.matrices[info.address] or summed.get(address) == (1,)  # rows lie together
-        }
+        small = self._read_as_matrices(self.written) if self.torch_dtype == torch.float32 and not self._compile else ()
         for address, axes in summed.items():
             array = to_array(named[address])
             matrix = stored(kind, array, axes, self.device) if address in small else None
@@ -148,7 +142,18 @@ class TorchProgram:
             else:
                 with torch.no_grad():
                     named[address].copy_(to_tensor(rounded(array, axes, kind), shared=True))
-        self._plain, self._watched = None, {}
+        self._plain, self._watched, self._narrow = None, {}, {}
+
+    def _read_as_matrices(self, written: WrittenFile) -> set[str]:
+        """The parameters of which a file takes a `Matrix` as well; one in which rows are looked up lies by rows."""
+        summed = matrices(self.graph)
+        return {
+            address
+            for info in self.graph.parameters
+            if info.address in written.matrices
+            for address in info.addresses()
+            if not written.matrices[info.address] or summed.get(address) == (1,)
+        }
 
     def _set(self, pairs: Any) -> None:
         named = dict(self.module.named_parameters())
@@ -296,7 +301,7 @@ class TorchProgram:
                 self._narrow[asked] = self.module, self.written
             else:
                 written = write(optimize(graph)[0], device=self.device.type, recompute=self._recompute)
-                module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
+                module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
                 self._narrow[asked] = compiled(module) if self._compile else module, written
         return self._narrow[asked]
 
@@ -325,17 +330,20 @@ class TorchProgram:
             return self.module, self.written
         if self._plain is None:
             written = write(self.graph, exact=True)
-            module = self._sharing(_execute(written, self.graph.name, self.device)[written.model])
+            module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
             self._plain = compiled(module) if self._compile else module, written
         return self._plain
 
-    def _sharing(self, kind: Any) -> Any:
-        """A module of this class, whose parameters are this program's; of those that are kept in fewer bits, copies in
-        float32."""
+    def _sharing(self, kind: Any, written: WrittenFile) -> Any:
+        """A module of this class of the file, whose parameters are this program's; copies in float32 of those that are
+        kept in fewer bits, where the file reads them otherwise than as matrices."""
         with unfilled():
             module = kind()
-        for address, value in self._named().items():
+        taken = self._read_as_matrices(written) & self._stored.keys()
+        for address, value in self._named(but=taken).items():
             _put(module, address, value)
+        for address in taken:
+            _put(module, address, self._stored[address])
         return module
 
     def _forward(
@@ -388,7 +396,7 @@ class TorchProgram:
         if addresses not in self._watched:
             written = write(self.graph, addresses, device=self.device.type)
             namespace = _execute(written, self.graph.name, self.device)
-            module = self._sharing(namespace[written.model])
+            module = self._sharing(namespace[written.model], written)
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]
         recorded.clear()
