@@ -13,6 +13,7 @@ from attndsl.running.slots import slots, slots_in_use
 from attndsl.running.states import row_places
 
 SEGMENT = 256  # so many tokens of a row are read in one call, at most
+ALONE = 32  # the last of more tokens than so many is read in a call of its own
 BLOCK = 64  # of memories as long as a text whole blocks of so many slots are read
 
 
@@ -63,6 +64,7 @@ class Reader:
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
         begin = {**(besides or {}), tokens: np.zeros((rows, self.segment), np.int64)}
         holds = slots(graph, {axes[-1].name: 1})
+        self.as_long = slots_in_use(graph, 0).keys()
         self.windows = [name for name, least in holds.items() if least > 1]
         self.runs_on = running_states(graph, tokens, (sources or {}).keys())
         self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length), sources)
@@ -70,9 +72,16 @@ class Reader:
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each
         text begins with at least one."""
+        if max(map(len, tokens)) > ALONE:
+            self._pass([new[:-1] for new in tokens])
+            tokens = [new[-1:] for new in tokens]
+        return self.call(tokens, [self.output])[self.output][:, -1]
+
+    def _pass(self, tokens: Sequence[Sequence[int]]) -> None:
+        """Read further tokens, after which nothing is asked: that the last layer says nothing there saves more than a
+        call of its own for what follows costs."""
         for start in range(0, max(map(len, tokens)), self.segment):
-            found = self.call([new[start : start + self.segment] for new in tokens], [self.output])[self.output]
-        return found[:, -1]
+            self.call([new[start : start + self.segment] for new in tokens], [])
 
     def read_each(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after each of these further tokens, `[rows, n, …]`: n of each row, `segment` at most."""
@@ -95,7 +104,7 @@ class Reader:
         longest = max(given.shape[1], *map(len, self.texts))
         if self.windows and longest > self.length:
             raise ValueError(f"the memories were made for texts of up to {self.length:,} tokens, and not {longest:,}")
-        in_use = slots_in_use(self.program.graph, -(-longest // BLOCK) * BLOCK)
+        in_use = dict.fromkeys(self.as_long, -(-longest // BLOCK) * BLOCK)
         results, self.stacks = self.program.advance(inputs, self.stacks, outputs, in_use)
         return {name: at_places(self.program.graph, self.tokens, name, array) for name, array in results.items()}
 
