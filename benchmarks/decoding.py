@@ -12,7 +12,6 @@ torch sums as many numbers in the same run.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from converted import converted
 from in_turn import Times, in_turn, machine
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -34,14 +34,6 @@ ROUNDS = 5
 Writer = Callable[[int], list[int]]
 
 
-def write_tokenizer(folder: Path, vocab: int) -> None:
-    """A tokenizer whose tokens are `t0`, `t1`, …, as CTranslate2 asks for one."""
-    names = {f"t{number}": number for number in range(vocab - 1)} | {"<|endoftext|>": vocab - 1}
-    (folder / "vocab.json").write_text(json.dumps(names))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer"}))
-
-
 def of_transformers(model: GPT2LMHeadModel, prompt: list[int]) -> Writer:
     start = torch.tensor([prompt])
 
@@ -54,14 +46,13 @@ def of_transformers(model: GPT2LMHeadModel, prompt: list[int]) -> Writer:
     return write
 
 
-def of_ctranslate2(folder: Path, prompt: list[int], kind: str) -> Writer | None:
-    try:
-        import ctranslate2
-    except ImportError:
+def of_ctranslate2(folder: Path, config: GPT2Config, prompt: list[int], kind: str) -> Writer | None:
+    made = converted(folder, config, kind)
+    if made is None:
         return None
-    made = folder / f"ctranslate2-{kind}"
-    ctranslate2.converters.TransformersConverter(str(folder)).convert(str(made), quantization=kind)
-    generator = ctranslate2.Generator(str(made), device="cpu", compute_type=kind, intra_threads=torch.get_num_threads())
+    import ctranslate2
+
+    generator = ctranslate2.Generator(made, device="cpu", compute_type=kind, intra_threads=torch.get_num_threads())
     start = [[f"t{token}" for token in prompt]]
 
     def write(tokens: int) -> list[int]:
@@ -88,10 +79,6 @@ def of_ours(program: Any, prompt: list[int]) -> Writer:
     return write
 
 
-def bandwidth(times: Times, numbers: int) -> float:
-    return 4 * numbers / times.median("bandwidth")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--late", action="store_true", help="tokens 900 to 1,000")
@@ -105,18 +92,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         theirs.save_pretrained(folder)
-        write_tokenizer(folder, config.vocab_size)
         sections = open_spec("gpt2").weights
         graph = load("gpt2", settings_for(name, sections))
         arrays = load_weights(name, graph, sections)
         incremental_graph = incremental(graph, "tokens", ("logits",))
         writers: dict[str, Writer | None] = {
             "transformers": of_transformers(theirs, prompt),
-            "CTranslate2": of_ctranslate2(folder, prompt, "float32"),
+            "CTranslate2": of_ctranslate2(folder, config, prompt, "float32"),
             "attndsl": of_ours(TorchProgram(incremental_graph, parameters=arrays), prompt),
         }
         if "int8" in args.weights_as:
-            writers["CTranslate2, int8"] = of_ctranslate2(folder, prompt, "int8_float32")
+            writers["CTranslate2, int8"] = of_ctranslate2(folder, config, prompt, "int8_float32")
     for kind in args.weights_as:
         program = TorchProgram(incremental_graph, parameters=arrays)
         program.store(kind)

@@ -96,6 +96,17 @@ def largest(values: Array, count: int) -> Array:
     return order
 
 
+def log_totals(logits: Array) -> Array:
+    """What logits `[rows, vocab]` are above the logarithms of their probabilities: `[rows]` in float64. Raises E0741
+    where a logit is not a number, or none of a row is finite."""
+    most = logits.max(1, keepdims=True)  # NaN where there is one
+    if not np.isfinite(most).all():
+        require_numbers(logits[int(np.argmin(np.isfinite(most)))])
+    shares = logits - most
+    found: Array = most[:, 0].astype(np.float64) + np.log(np.exp(shares, out=shares).sum(1, dtype=np.float64))
+    return found
+
+
 def log_probabilities(logits: Array) -> Array:
     """`[vocab]` in float64. Raises E0741 where a logit is not a number, or none is finite."""
     require_numbers(logits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from attndsl.decoding.sampling import Sampling, largest, log_probabilities
+from attndsl.decoding.sampling import Sampling, largest, log_probabilities, log_totals
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass
@@ -104,10 +104,13 @@ def beam_search(
         if not asked:
             break
         prefixes = np.stack([np.concatenate([prefix, np.array(h.tokens, dtype=np.int64)]) for _, h in asked])
-        answers = iter(logits(prefixes, np.array([row for row, _ in asked], dtype=np.int64)))
+        answers = logits(prefixes, np.array([row for row, _ in asked], dtype=np.int64))
+        totals = log_totals(answers)
         for state in states:
-            if state.alive:
-                state.extend(np.stack([log_probabilities(next(answers)) for _ in state.alive]))
+            count = len(state.alive)
+            if count:
+                state.extend(answers[:count], totals[:count])
+            answers, totals = answers[count:], totals[count:]
     return [state.result() for state in states]
 
 
@@ -119,16 +122,19 @@ class _Row:
         self.alive = [Hypothesis((), 0.0, 0.0, False)]
         self.finished: list[Hypothesis] = []
 
-    def extend(self, said: Array) -> None:
-        """Go on by a token: `said` has the log-probabilities `[alive, vocab]`."""
+    def extend(self, logits: Array, above: Array) -> None:
+        """Go on by a token, by the logits `[alive, vocab]`, which are so much `above` log-probabilities."""
         width = self.beam.width
-        totals = (np.array([h.log_probability for h in self.alive])[:, None] + said).ravel()
-        # Every hypothesis has one extension that ends, so the best `width` that go on are among these.
-        order = largest(totals, width + len(self.alive))
+        # Every hypothesis has one extension that ends, so the best `width` that go on are among so many.
+        count = width + len(self.alive)
+        best = [np.sort(largest(each, count)) for each in logits]
+        before = np.array([h.log_probability for h in self.alive]) - above
+        sums = np.concatenate([start + each[at] for start, each, at in zip(before, logits, best, strict=True)])
+        extensions = [(parent, int(token)) for parent, tokens in enumerate(best) for token in tokens]
         survivors: list[Hypothesis] = []
-        for rank, place in enumerate(order.tolist()):
-            parent, token = divmod(place, said.shape[1])
-            total, tokens = float(totals[place]), self.alive[parent].tokens
+        for rank, place in enumerate(largest(sums, count).tolist()):
+            parent, token = extensions[place]
+            total, tokens = float(sums[place]), self.alive[parent].tokens
             if total == -math.inf:
                 break
             if token == self.end:

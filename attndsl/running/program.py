@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attndsl.graph import Graph
@@ -91,8 +91,16 @@ class Program(Protocol):
         """A state of ints as the backend keeps it."""
         ...
 
-    def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
-        """The states of these rows, in this order; a row may be there several times (the beams of a search)."""
+    def chosen_rows(
+        self,
+        stacks: Mapping[str, Any],
+        rows: Sequence[int],
+        slots: Mapping[str, int] | None = None,
+        stay: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """The states of these rows, in this order; a row may be there several times (the beams of a search). Those that
+        it is given are used up. `slots` is as for `advance`; of the states in `stay` each row is known to be as the one
+        that it follows."""
         ...
 
     def gradients(

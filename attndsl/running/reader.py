@@ -42,8 +42,8 @@ class Reader:
     """A batch of texts, each as long as it is. `program` runs a graph that `attndsl.passes.incremental` made, whose
     input `tokens` are `int[rows, T]`; `length` is how many tokens a text may come to have. Nothing is read twice, and
     the memories are allocated once: those for windows as long as the window and what is read in one call, or as a text
-    that is shorter. `sources` are what the graph of the model's other inputs gives, a row for each text; `besides` what
-    else a call of `segment` tokens is given."""
+    that is shorter. `sources` are what the graph of the model's other inputs gives, a row for each text, and texts of
+    one of the `owners` have the same; `besides` what else a call of `segment` tokens is given."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Reader:
         segment: int = SEGMENT,
         sources: Mapping[str, Array] | None = None,
         besides: Mapping[str, Array] | None = None,
+        owners: Sequence[int] | None = None,
     ) -> None:
         self.program, self.tokens, self.output = program, tokens, output
         self.length, self.segment = length, max(min(segment, length), 1)
@@ -64,7 +65,9 @@ class Reader:
         axes = next(info.value.type.axes for info in graph.inputs if info.name == tokens)
         begin = {**(besides or {}), tokens: np.zeros((rows, self.segment), np.int64)}
         holds = slots(graph, {axes[-1].name: 1})
-        self.as_long = slots_in_use(graph, 0).keys()
+        self.sources = frozenset(sources or ())
+        self.owners = list(range(rows) if owners is None else owners)
+        self.memories = slots_in_use(graph, 0).keys()
         self.windows = [name for name, least in holds.items() if least > 1]
         self.runs_on = running_states(graph, tokens, (sources or {}).keys())
         self.stacks: dict[str, Any] = program.begin(begin, slots(graph, {axes[-1].name: self.segment}, length), sources)
@@ -72,16 +75,21 @@ class Reader:
     def read(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after these further tokens, `[rows, …]`: of a row without any, that after its last one. Each
         text begins with at least one."""
-        if max(map(len, tokens)) > ALONE:
-            self._pass([new[:-1] for new in tokens])
-            tokens = [new[-1:] for new in tokens]
-        return self.call(tokens, [self.output])[self.output][:, -1]
+        *before, last = self._calls(tokens)
+        for pieces in before:
+            self.call(pieces, [])
+        return self.call(last, [self.output])[self.output][:, -1]
 
-    def _pass(self, tokens: Sequence[Sequence[int]]) -> None:
-        """Read further tokens, after which nothing is asked: that the last layer says nothing there saves more than a
-        call of its own for what follows costs."""
-        for start in range(0, max(map(len, tokens)), self.segment):
-            self.call([new[start : start + self.segment] for new in tokens], [])
+    def _calls(self, tokens: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
+        """These further tokens as pieces for calls. The last of many tokens is a call of its own: what the last layer
+        says at the others is not asked for, and that saves more."""
+        alone = max(map(len, tokens)) > ALONE and all(
+            old or len(new) > 1 for old, new in zip(self.texts, tokens, strict=True)
+        )
+        firsts = [new[:-1] for new in tokens] if alone else tokens
+        starts = range(0, max(map(len, firsts)), self.segment)
+        calls = [[new[start : start + self.segment] for new in firsts] for start in starts]
+        return [*calls, [new[-1:] for new in tokens]] if alone else calls
 
     def read_each(self, tokens: Sequence[Sequence[int]]) -> Array:
         """The output after each of these further tokens, `[rows, n, …]`: n of each row, `segment` at most."""
@@ -104,8 +112,7 @@ class Reader:
         longest = max(given.shape[1], *map(len, self.texts))
         if self.windows and longest > self.length:
             raise ValueError(f"the memories were made for texts of up to {self.length:,} tokens, and not {longest:,}")
-        in_use = dict.fromkeys(self.as_long, -(-longest // BLOCK) * BLOCK)
-        results, self.stacks = self.program.advance(inputs, self.stacks, outputs, in_use)
+        results, self.stacks = self.program.advance(inputs, self.stacks, outputs, self._in_use(longest))
         return {name: at_places(self.program.graph, self.tokens, name, array) for name, array in results.items()}
 
     def go_back(self, lengths: Sequence[int]) -> None:
@@ -122,8 +129,14 @@ class Reader:
 
     def choose(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order; a row may be there several times (the beams of a search)."""
-        self.texts = [list(self.texts[row]) for row in rows]
-        self.stacks = self.program.chosen_rows(self.stacks, rows)
+        owners = [self.owners[row] for row in rows]
+        stay = self.sources if owners == self.owners[: len(rows)] else ()
+        self.stacks = self.program.chosen_rows(self.stacks, rows, self._in_use(max(map(len, self.texts))), stay)
+        self.texts, self.owners = [list(self.texts[row]) for row in rows], owners
+
+    def _in_use(self, length: int) -> dict[str, int]:
+        """How many slots of the memories hold texts of this length, in whole blocks."""
+        return dict.fromkeys(self.memories, -(-length // BLOCK) * BLOCK)
 
 
 class Prefixes:
@@ -158,7 +171,9 @@ class Prefixes:
         sources = {
             name: array.take(rows, places[name]) if name in places else array for name, array in self.sources.items()
         }
-        return Reader(self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources)
+        return Reader(
+            self.program, self.tokens, self.output, self.length, rows=len(rows), sources=sources, owners=rows.tolist()
+        )
 
 
 __all__ = ["Prefixes", "Reader", "at_places", "running_states"]

@@ -3,7 +3,7 @@ must be, and how many of them are in use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attndsl.graph import Graph
@@ -74,4 +74,31 @@ def kept(
     return found
 
 
-__all__ = ["in_use", "kept", "slot_places", "slots", "slots_in_use"]
+def chosen(
+    places: Mapping[str, int],
+    memories: Mapping[str, Mapping[str, int]],
+    stacks: Mapping[str, Any],
+    rows: Sequence[int],
+    slots: Mapping[str, int],
+    stay: Collection[str],
+    several: Callable[[str, Any], Any],
+) -> dict[str, Any]:
+    """The states whose rows stand at these `places`, with these of their rows, in this order. Where there are no more
+    of them than before they are written over: of a memory only what is in use, of rows only those that move, and
+    nothing of the states in `stay`. Where there are more, `several` makes each anew."""
+    places = {name: place for name, place in places.items() if name in stacks}
+    if any(stacks[name].shape[place] < len(rows) for name, place in places.items()):
+        return {**stacks, **{name: several(name, stacks[name]) for name in places}}
+    moved = [(to, origin) for to, origin in enumerate(rows) if to != origin]
+    found = dict(stacks)
+    for name, place in places.items():
+        before, stack = (slice(None),) * place, stacks[name]
+        if moved and name not in stay:
+            (view,) = in_use({name: memories.get(name, {})}, {name: stack}, slots).values()
+            to, origins = (list(each) for each in zip(*moved, strict=True))
+            view[(*before, to)] = view[(*before, origins)]
+        found[name] = stack[(*before, slice(len(rows)))]
+    return found
+
+
+__all__ = ["chosen", "in_use", "kept", "slot_places", "slots", "slots_in_use"]

@@ -6,7 +6,7 @@ runs here obeys the language's rules for shapes and dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -26,7 +26,7 @@ from attndsl.running.inputs import check_inputs, check_shapes, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.slots import in_use, kept, slot_places
+from attndsl.running.slots import chosen, in_use, kept, slot_places
 from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 from attndsl.running.weights_as import matrices, require_known, rounded
 
@@ -135,7 +135,8 @@ class NumpyProgram:
         sources: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """States for texts of which nothing has been read, as `advance` takes them."""
-        return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **self.shared, **(sources or {})}
+        given = {name: array.copy() for name, array in (sources or {}).items()}
+        return {**empty_stacks(self.graph, inputs, slots, self.dtype, sources), **self.shared, **given}
 
     def advance(
         self,
@@ -157,9 +158,20 @@ class NumpyProgram:
         """A state of ints as it is kept here."""
         return np.asarray(array, np.int64)
 
-    def chosen_rows(self, stacks: Mapping[str, Array], rows: Sequence[int]) -> dict[str, Array]:
+    def chosen_rows(
+        self,
+        stacks: Mapping[str, Array],
+        rows: Sequence[int],
+        slots: Mapping[str, int] | None = None,
+        stay: Collection[str] = (),
+    ) -> dict[str, Array]:
         """States of these rows, in this order; a row may be there several times."""
-        return {**stacks, **{name: stacks[name].take(rows, place) for name, place in row_places(self.graph).items()}}
+        places = row_places(self.graph)
+
+        def several(name: str, stack: Array) -> Array:
+            return stack.take(rows, places[name])
+
+        return chosen(places, slot_places(self.graph), stacks, rows, slots or {}, stay, several)
 
     def _own(self, array: Array, execution: Execution) -> Array:
         """The array, or a copy where writing to it would change a parameter or an input, or is not possible."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from attndsl.running.inputs import check_inputs, chosen_outputs
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
-from attndsl.running.slots import in_use, kept
+from attndsl.running.slots import chosen, in_use, kept
 from attndsl.running.states import empty_stacks, shared_stacks, with_states
 from attndsl.running.weights_as import matrices, require_known, rounded
 
@@ -197,7 +197,7 @@ class TorchProgram:
         infos = {state.name: state for state in self.graph.states}
         dtypes = {name: self._dtypes.get(info.type.dtype, torch.int64) for name, info in infos.items()}
         given = {**self.shared, **(sources or {})}
-        stacks = {name: to_tensor(array, dtypes[name], self.device) for name, array in given.items()}
+        stacks = {name: self.stacks.laid(name, array, dtypes[name], self.device) for name, array in given.items()}
         for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
             stacks[name] = self.stacks.empty(name, array, dtypes[name], self.device)
         return stacks
@@ -223,9 +223,20 @@ class TorchProgram:
         """A state of ints as a tensor."""
         return to_tensor(array, torch.int64, self.device)
 
-    def chosen_rows(self, stacks: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    def chosen_rows(
+        self,
+        stacks: Mapping[str, Any],
+        rows: Sequence[int],
+        slots: Mapping[str, int] | None = None,
+        stay: Collection[str] = (),
+    ) -> dict[str, Any]:
         """States of these rows, in this order; a row may be there several times."""
-        return self.stacks.chosen(stacks, rows)
+        places, memories = self.stacks.rows, self.stacks.slots
+
+        def several(name: str, stack: Any) -> Any:
+            return self.stacks.several(name, stack, rows)
+
+        return chosen(places, memories, stacks, rows, slots or {}, stay, several)
 
     def gradients(
         self,

@@ -36,3 +36,22 @@ def test_a_memory_for_a_window_is_no_longer_than_the_text() -> None:
     band, segment = 3, 4
     assert slots(graph, {"T": segment}, 100) == {"C": 100, "W": band - 1 + segment}
     assert slots(graph, {"T": segment}, 5) == {"C": 5, "W": 5}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "pytorch"])
+def test_chosen_rows_are_written_where_others_were(backend: str) -> None:
+    program = backends.find(backend).program(incremental(shipped("gpt2")), dtype="float64")
+    texts = np.array([[1, 2, 3], [5, 6, 7], [4, 4, 4]])
+    keys, values = "h.*.attn.keys", "h.*.attn.values"
+    _, stacks = program.advance({"tokens": texts}, program.begin({"tokens": texts}, {"C": 9}), [])
+    before = np.asarray(stacks[keys]).copy()
+    memory, kept = stacks[keys], np.asarray(stacks[values]).copy()
+    chosen = program.chosen_rows(stacks, [2, 1], {"C": 3}, stay=[values])
+    np.testing.assert_array_equal(chosen[keys], before[[2, 1]])
+    np.testing.assert_array_equal(chosen[values], kept[:2])
+    assert np.shares_memory(np.asarray(chosen[keys]), np.asarray(memory))
+    more = program.chosen_rows(chosen, [1, 0, 0, 1], {"C": 3})
+    np.testing.assert_array_equal(more[keys], before[[1, 2, 2, 1]])
+    if backend == "pytorch":
+        layers = more[keys].movedim(3, 0)
+        assert layers[0].transpose(1, 2).is_contiguous()  # laid out as before
