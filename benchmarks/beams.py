@@ -2,8 +2,8 @@
 
     python benchmarks/beams.py                    T5-small, and a Transformer of Marian's sizes
 
-All have the same random weights, which `transformers` draws, and the same sources; each hypothesis is written to its full
-length, since random weights end none.
+All have the same random weights, which `transformers` draws, and the same sources; each hypothesis is written to its
+full length, since random weights end none.
 """
 
 from __future__ import annotations
