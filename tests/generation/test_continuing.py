@@ -26,13 +26,18 @@ SEES_ALL = SPEC.replace("mask=causal", "mask=full")
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tokens each call reads of a row."""
     found: list[int] = []
-    outputs = NumpyProgram.outputs
 
-    def counted(self: NumpyProgram, inputs: Mapping[str, Any], *rest: Any) -> Any:
-        found.extend(inputs[name].shape[1] for name in ("tokens", "target") if name in inputs)
-        return outputs(self, inputs, *rest)
+    def count(name: str) -> None:
+        of_program = getattr(NumpyProgram, name)
 
-    monkeypatch.setattr(NumpyProgram, "outputs", counted)
+        def counted(self: NumpyProgram, inputs: Mapping[str, Any], *rest: Any) -> Any:
+            found.extend(inputs[name].shape[1] for name in ("tokens", "target") if name in inputs)
+            return of_program(self, inputs, *rest)
+
+        monkeypatch.setattr(NumpyProgram, name, counted)
+
+    count("outputs")
+    count("advance")
     return found
 
 
