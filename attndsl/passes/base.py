@@ -10,6 +10,10 @@ from attndsl.graph import Graph, Node
 from attndsl.passes.rewrite import Rewriter
 from attndsl.records import dataclass
 
+PAST, NEW_TOKENS = "past", "new"
+"""Of a graph that reads texts on: the state that says how many tokens of each row have been read, and the input that
+says how many of a call's are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:

@@ -39,7 +39,7 @@ from attndsl.ops import (
     Unflatten,
 )
 from attndsl.passes.all_steps import AllSteps
-from attndsl.passes.base import Pass, PassReport, Refusal, rewritten
+from attndsl.passes.base import PAST, Pass, PassReport, Refusal, rewritten
 from attndsl.passes.linear import Factor, ProductTerm
 from attndsl.passes.linear_scans import LinearScan, LinearState, Readout
 from attndsl.passes.products import contracted, renamed
@@ -62,7 +62,7 @@ class ChunkScans(Pass):
 
     def rewrite(self, rewriter: Rewriter) -> PassReport:
         done, misses = [], []
-        if rewriter.exact or "past" in rewriter.graph.state_names:
+        if rewriter.exact or PAST in rewriter.graph.state_names:
             return self.report(())
         for place in list(rewriter.walk()):
             if place.node is None or not isinstance(place.node.op, Scan):

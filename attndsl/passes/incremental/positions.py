@@ -21,12 +21,10 @@ from attndsl.ops import (
     Take,
     Transpose,
 )
+from attndsl.passes.base import NEW_TOKENS, PAST
 from attndsl.passes.incremental.clock import Clock
 from attndsl.passes.incremental.demands import Past
 from attndsl.sizes import Size
-
-PAST, NEW_TOKENS = "past", "new"
-"""The state that says how many tokens of each row have been read, and the input that says how many of a call's are."""
 
 
 class Positions:
