@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from in_turn import in_turn, machine, table
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, ViTConfig, ViTModel
+from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
 
 from attndsl.backends.pytorch import TorchProgram
 from attndsl.elaborate import load, open_spec
@@ -44,11 +44,13 @@ class First(nn.Module):
 def models(name: str) -> tuple[First, TorchProgram, Tensor]:
     torch.manual_seed(0)
     if name == "bert":
-        theirs, x = BertModel(BertConfig()).eval(), torch.randint(0, 30522, (8, 128))
+        published = theirs = BertModel(BertConfig()).eval()
+        x = torch.randint(0, 30522, (8, 128))
     else:
-        theirs, x = ViTModel(ViTConfig()).eval(), torch.randn(8, 3, 224, 224)
+        published = ViTForImageClassification(ViTConfig()).eval()  # our model has the classifier, which is not run
+        theirs, x = published.vit, torch.randn(8, 3, 224, 224)
     with tempfile.TemporaryDirectory() as folder:
-        theirs.save_pretrained(folder)
+        published.save_pretrained(folder)
         sections = open_spec(name).weights
         graph = load(name, settings_for(folder, sections))
         ours = TorchProgram(graph, parameters=load_weights(folder, graph, sections))

@@ -204,7 +204,7 @@ FAULTS = (
     Fault(
         "biased-causal",
         "backends/pytorch/attention.py",
-        "causal = op.mask.causal and op.mask.queries == queries and bias is None",
+        "causal = op.mask.causal and op.mask.queries == queries and bare",
         "causal = op.mask.causal and op.mask.queries == queries",
         "tests/pytorch/test_attention.py",
         "a causal mask with a bias is given to PyTorch as `is_causal` alone",
@@ -236,8 +236,8 @@ FAULTS = (
     Fault(
         "beam-of-ends",
         "attndsl/decoding/sequences.py",
-        "order = largest(totals, width + len(self.alive))",
-        "order = largest(totals, width)",
+        "count = width + len(self.alive)",
+        "count = width",
         "tests/generation/test_sequences.py",
         "an extension that ends takes the place of one that would live on",
     ),

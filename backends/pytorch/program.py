@@ -335,9 +335,11 @@ class TorchProgram:
 
     def _form(self, inputs: Mapping[str, Array]) -> tuple[Any, WrittenFile]:
         """What runs: the module; or, where a number that it is given is not finite, one without fused operators.
-        Torch's kernels for those leave out, or multiply with zero, what a mask hides, each as it likes."""
-        floats = (np.asarray(array) for array in inputs.values())
-        if self._finite and all(np.isfinite(array).all() for array in floats if array.dtype.kind == "f"):
+        Torch's kernels for those leave out, or multiply with zero, what a mask hides, each as it likes. So it is where
+        an axis is empty: what reduces over it may be infinite."""
+        arrays = [np.asarray(array) for array in inputs.values()]
+        finite = self._finite and all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
+        if finite and all(array.size for array in arrays):
             return self.module, self.written
         if self._plain is None:
             written = write(self.graph, exact=True)

@@ -165,7 +165,7 @@ class Layers(Sight):
         keys = memory.axes[-2] if memory is not None and cross else time
         mask = self.mask_of(time, keys, t.axes[:-1] == ("B", "T") and not cross)
         options = [f"mask={mask}"] if pick.random() < 0.8 or "causal" in mask else []
-        position = pick.choice((*self.biases, *ROTATIONS, "relative", "none", "none"))
+        position = pick.choice((*self.biases, *ROTATIONS, "relative", "relative", "none", "none"))
         if position.startswith("rotary") and pick.random() < 0.8:
             options.append("head=2")
             options.append(f"position={position}")

@@ -184,6 +184,8 @@ def test_it_is_told_what_torch_has_no_call_for(attndsl, tmp_path) -> None:
     done = attndsl("compile", str(tmp_path / "m.attn"), "--explain")
     told = done.out[done.out.index("computed by its parts on PyTorch") :].splitlines()[1:3]
     assert [line.partition(".attn")[2] for line in told] == [
-        ":3 in attention: attention: `F.scaled_dot_product_attention` has no soft cap",
-        ":4 in attention_2: attention: `F.scaled_dot_product_attention` has no sink",
+        ":3 in attention: attention: `F.scaled_dot_product_attention` has no soft cap, and there are no blocks: "
+        "there is no mask",
+        ":4 in attention_2: attention: `F.scaled_dot_product_attention` has no sink, and there are no blocks: "
+        "there is no mask",
     ]

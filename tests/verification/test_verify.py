@@ -59,7 +59,8 @@ def test_a_right_model_is_shown_to_be_one() -> None:
         "fused = expanded", "each pass on and off", "gradients = finite differences", "batch = singles",
         "left = right padding", "incremental = full",
     }  # fmt: skip
-    assert all(0 < finding.tolerance < 1e-5 for finding in told if not finding.reason)
+    exact = [finding for finding in told if not finding.reason and finding.claim != "weights in fewer bits"]
+    assert all(0 < finding.tolerance < 1e-5 for finding in exact)
 
 
 @pytest.mark.torch
