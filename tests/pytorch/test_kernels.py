@@ -24,6 +24,7 @@ def times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
     given = {"plain": 0.25, "onednn": 0.125}
     monkeypatch.delenv(PIN)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(machine, "busy", lambda: False)
     monkeypatch.setattr(machine, "timed", lambda kernels: {name: given[name] for name in kernels if given})
     kernels._machine.cache_clear()
     yield given
