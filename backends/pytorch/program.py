@@ -312,8 +312,7 @@ class TorchProgram:
                 self._narrow[asked] = self.module, self.written
             else:
                 written = write(optimize(graph)[0], device=self.device.type, recompute=self._recompute)
-                module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
-                self._narrow[asked] = compiled(module) if self._compile else module, written
+                self._narrow[asked] = self._another(written)
         return self._narrow[asked]
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -343,9 +342,13 @@ class TorchProgram:
             return self.module, self.written
         if self._plain is None:
             written = write(self.graph, exact=True)
-            module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
-            self._plain = compiled(module) if self._compile else module, written
+            self._plain = self._another(written)
         return self._plain
+
+    def _another(self, written: WrittenFile) -> tuple[Any, WrittenFile]:
+        """The module of another file, with this program's parameters."""
+        module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
+        return compiled(module) if self._compile else module, written
 
     def _sharing(self, kind: Any, written: WrittenFile) -> Any:
         """A module of this class of the file, whose parameters are this program's; copies in float32 of those that are
