@@ -301,7 +301,8 @@ def _require_own(algebra: Algebra, root: Node, nodes: tuple[Node, ...], over: Ax
     if not what:
         what = "the losses of single rows"
     if reader is None:
-        said = f"{what} are an output, too: where that is asked for, they are made for all rows at once"
+        alone = "in chunks where only the loss is asked for, as in training"
+        said = f"{what} are an output, too: made for all rows at once where that is asked for, {alone}"
         raise Refusal(said, algebra.producers[value], 4)
     raise Refusal(f"{what} are read by something else, too: they are made for all rows at once", reader, 4)
 

@@ -104,7 +104,8 @@ class Forms:
         op, inputs = node.op, node.inputs
         moved = [i for i, value in enumerate(inputs) if value in self.moving]
         if node.regions or not op.is_linear(moved):
-            raise Refusal(f"it is not linear in what it carries: `{op.name}`", node)
+            both = " of two values that depend on it" if len(moved) > 1 else ""
+            raise Refusal(f"its steps run one after another, not in chunks: `{op.name}`{both} is not linear", node)
         if not isinstance(op, ARRANGED):
             raise Refusal(f"what it carries is taken apart by `{op.name}`", node)
         if isinstance(op, Add | Sub):

@@ -226,11 +226,12 @@ def test_strong_decay_in_single_precision(name: str, fade: str) -> None:
 
 
 MISSES = {
-    "h = tanh(h + x[T=t])": "it is not linear in what it carries: `tanh`",
-    "h = h * h + x[T=t]": "it is not linear in what it carries: `mul`",
+    "h = tanh(h + x[T=t])": "its steps run one after another, not in chunks: `tanh` is not linear",
+    "h = h * h + x[T=t]": "its steps run one after another, not in chunks: "
+    "`mul` of two values that depend on it is not linear",
     "h = linear(h, width) + x[T=t]": "what it carries is multiplied with a matrix",
     "h = 0.5 * h + flip(h, over=width)": "what it carries is taken apart by `flip`",
-    "h = float(0.5 * h) + x[T=t]": "it is not linear in what it carries: `cast`",
+    "h = float(0.5 * h) + x[T=t]": "its steps run one after another, not in chunks: `cast` is not linear",
     "h = 0.5 * h + dropout(x[T=t], 0.5)": "`dropout` is not computed for all steps at once",
 }
 
