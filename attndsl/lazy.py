@@ -37,9 +37,11 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from lsprotocol import types as lsp
 
     Array = np.ndarray[Any, Any]
 else:
     np, Array = _Lazy("numpy"), Any
+    lsp = _Lazy("lsprotocol.types")
 
-__all__ = ["Array", "lazily", "np"]
+__all__ = ["Array", "lazily", "lsp", "np"]

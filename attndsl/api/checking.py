@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Diagnostic, few_suggestions, warn
+from attndsl.diagnostics import AttnError, Diagnostic, collected, few_suggestions, warn
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.lints import lint
 from attndsl.values import hyperparameters_of
@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from attndsl.elaborate.settings import Setting
     from attndsl.graph import Graph
 
+    Elaborated = Callable[[Spec, Mapping[str, Setting]], Graph]
+
+
+def examine(
+    opened: Callable[[], Spec], settings: Mapping[str, Setting], elaborated: Elaborated = elaborate
+) -> tuple[Graph | None, tuple[Diagnostic, ...]]:
+    """What `check_spec` says of the spec that `opened` gives, as data: the graph where nothing is wrong, and every
+    mistake and warning. The command line and the language server tell this and nothing else."""
+    try:
+        with collected() as found:
+            graph = check_spec(opened(), settings, elaborated)
+    except AttnError as problem:
+        return None, problem.diagnostics
+    return graph, tuple(found)
+
 
 def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
     """The graph of the spec called `name`, of which every section has been checked (see `check_spec`)."""
@@ -22,14 +37,14 @@ def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
 
 
 @few_suggestions()
-def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None) -> Graph:
-    """The graph of `spec`, of which every section has been checked.
+def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None, elaborated: Elaborated = elaborate) -> Graph:
+    """The graph of `spec`, of which every section has been checked; `elaborated` makes it.
 
     Raises `AttnError` with a diagnostic for every mistake found. The weights section and the recipe are checked only
     if the model has no mistakes, and warnings (`attndsl.diagnostics.warn`) are given only if the whole spec has none.
     That a `weights` section does not fit the model is a warning.
     """
-    graph = elaborate(spec, settings or {})
+    graph = elaborated(spec, settings or {})
     found: list[Diagnostic] = []
     misfits: list[Diagnostic] = []
     if spec.weights:

@@ -3,17 +3,20 @@
 Each mistake is reported with its place, what it conflicts with, and how to fix it where that is known: the first
 twenty, and how many more there are. `attndsl explain E0203` explains a code. For a spec without mistakes the number of
 the model's parameters at these hyperparameters is printed. What is allowed but was hardly meant is a warning, or an
-error with --strict.
+error with --strict. `-` reads a spec from stdin, as editors pass on what is not saved yet.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import Parser, add_json, add_settings, add_spec, add_warnings
-from attndsl.diagnostics import AttnError, collected
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
 
 SCHEMA = "attndsl.check/1"
+STDIN = "-"
 
 
 def configure(parser: Parser) -> None:
@@ -39,14 +42,13 @@ def run(args: Any) -> int:
 
 
 def _check(spec: str, args: Any) -> dict[str, Any]:
-    from attndsl.api.checking import check
+    from attndsl.api.checking import examine
     from attndsl.cli.failures import Warnings, with_settings
+    from attndsl.elaborate import open_spec
 
-    try:
-        with collected() as found:
-            graph = check(spec, args.settings)
-    except AttnError as problem:
-        return {"spec": spec, "ok": False, "diagnostics": with_settings(problem.diagnostics, args.settings)}
+    graph, found = examine(lambda: _from_stdin() if spec == STDIN else open_spec(spec), args.settings)
+    if graph is None:
+        return {"spec": spec, "ok": False, "diagnostics": with_settings(found, args.settings)}
     diagnostics = Warnings(args).judged(found)
     if not all(it.is_warning for it in diagnostics):
         return {"spec": spec, "ok": False, "diagnostics": diagnostics}
@@ -60,6 +62,16 @@ def _check(spec: str, args: Any) -> dict[str, Any]:
         "hyperparameters": dict(graph.hyperparameters),
         "sizes_from_inputs": list(graph.free_sizes),
     }
+
+
+def _from_stdin() -> Spec:
+    import sys
+
+    from attndsl.elaborate import open_text
+    from attndsl.syntax.reading import decode
+
+    source = decode(sys.stdin.buffer.read(), "<stdin>")
+    return open_text(source.text, name=source.name)
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ class Verb(NamedTuple):
         return importlib.import_module(f"attndsl.cli.{self.name}")
 
 
-READ, RUN, LEARN, USE = "read a spec", "run a model", "train a model", "use a trained model"
+READ, WRITE, RUN, LEARN, USE = "read a spec", "write a spec", "run a model", "train a model", "use a trained model"
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
             READ,
         ),
         Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
+        Verb("lsp", "serve an editor, which starts this: diagnostics, types, completion", "lsp", WRITE),
         Verb(
             "compile",
             "print the graph, or the PyTorch module that it becomes",

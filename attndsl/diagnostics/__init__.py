@@ -19,13 +19,23 @@ from attndsl.diagnostics.diagnostic import (
     warn,
     warning,
 )
-from attndsl.diagnostics.suggestions import did_you_mean, few_suggestions, first_of, listed, nearest, quoted, shortened
+from attndsl.diagnostics.suggestions import (
+    Fix,
+    did_you_mean,
+    few_suggestions,
+    first_of,
+    listed,
+    nearest,
+    quoted,
+    shortened,
+)
 
 __all__ = [
     "MOST_TOLD",
     "WARNING",
     "AttnError",
     "Diagnostic",
+    "Fix",
     "Label",
     "Source",
     "Span",

@@ -11,6 +11,7 @@ from; the command line prints what it hears, a `Model` keeps it, and where nobod
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
+from attndsl.diagnostics.suggestions import Fix
 from attndsl.records import dataclass, replace
 
 ERROR, WARNING = "error", "warning"
@@ -27,7 +29,10 @@ MOST_TOLD = 20
 
 
 class Source:
-    """A text that spans point into: a file's contents with the name that it goes by in messages."""
+    """A text that spans point into: a file's contents with the name that it goes by in messages; or a part of a file
+    (`attndsl.syntax.parts`), which begins `start` characters after the beginning of the `whole`."""
+
+    start = 0
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -35,6 +40,11 @@ class Source:
 
     def __repr__(self) -> str:
         return f"Source({self.name!r})"
+
+    @property
+    def whole(self) -> Source:
+        """The file that this is a part of: itself."""
+        return self
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -81,6 +91,18 @@ class Span:
         """From the start of this span to the end of `other`, in the same source."""
         return Span(self.source, self.start, max(self.end, other.end))
 
+    @property
+    def in_file(self) -> Span:
+        """The same characters, of the whole file."""
+        source = self.source
+        return (
+            self if source.whole is source else Span(source.whole, self.start + source.start, self.end + source.start)
+        )
+
+    def beside(self, other: Span) -> bool:
+        """Whether both are of one file."""
+        return self.source.whole is other.source.whole
+
     def __str__(self) -> str:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
@@ -106,6 +128,19 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
     severity: str = ERROR
+
+    @property
+    def fixes(self) -> Iterator[tuple[str, Span, str]]:
+        """The helps that say exactly what to write: the help, the place that it is for, and what to write there."""
+        if self.primary is None:
+            return
+        span = self.primary.span
+        for help in self.helps:
+            if isinstance(help, Fix):
+                places = [it.start() for it in re.finditer(rf"(?<!\w){re.escape(help.wrong)}(?!\w)", span.text)]
+                if span.text == help.wrong or len(places) == 1:
+                    start = span.start + (0 if span.text == help.wrong else places[0])
+                    yield str(help), Span(span.source, start, start + len(help.wrong)), help.instead
 
     @property
     def is_warning(self) -> bool:

@@ -62,11 +62,12 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Diagnostics as data for `json.dumps`.
 
     ``{"schema": "attndsl.diagnostics/1", "diagnostics": [{"severity", "code", "message", "primary", "secondary",
-    "notes", "helps"}, …], "more": 0}`` where `severity` is error or warning (errors come first), `primary` a label or
-    null, `secondary` a list of labels, `notes` and `helps` lists of strings. A label is ``{"file", "start", "end",
-    "text"}``; `start` and `end` (which is after the last character) are ``{"line", "column", "offset"}``, lines and
-    columns counted from 1, offsets from 0, all in Unicode characters. There are at most `MOST_TOLD` diagnostics, and
-    `more` says how many there are beside them.
+    "notes", "helps", "fixes"}, …], "more": 0}`` where `severity` is error or warning (errors come first), `primary` a
+    label or null, `secondary` a list of labels, `notes` and `helps` lists of strings; `fixes` are the helps that a
+    program can carry out, ``{"help", "place", "write"}``: `write` goes where the label `place` is. A label is
+    ``{"file", "start", "end", "text"}``; `start` and `end` (which is after the last character) are ``{"line",
+    "column", "offset"}``, lines and columns counted from 1, offsets from 0, all in Unicode characters. There are at
+    most `MOST_TOLD` diagnostics, and `more` says how many there are beside them.
     """
     shown, more = _told(diagnostics)
 
@@ -75,7 +76,7 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
         return {"line": line, "column": column, "offset": offset}
 
     def label(it: Label) -> dict[str, Any]:
-        span = it.span
+        span = it.span.in_file
         return {
             "file": span.source.name,
             "start": position(span.source, span.start),
@@ -93,7 +94,8 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
                 "primary": label(d.primary) if d.primary else None,
                 "secondary": [label(it) for it in d.secondary],
                 "notes": list(d.notes),
-                "helps": list(d.helps),
+                "helps": [str(help) for help in d.helps],
+                "fixes": [{"help": help, "place": label(Label(at)), "write": text} for help, at, text in d.fixes],
             }
             for d in shown
         ],

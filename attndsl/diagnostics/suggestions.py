@@ -130,10 +130,23 @@ def shortened(text: str, most: int = 60) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+class Fix(str):
+    """A help line that an editor can carry out: write `instead` in the place of `wrong`."""
+
+    wrong: str
+    instead: str
+
+    @classmethod
+    def of(cls, line: str, wrong: str, instead: str) -> Fix:
+        fix = cls(line)
+        fix.wrong, fix.instead = wrong, instead
+        return fix
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
     """A help line for an unknown name, as a tuple that may be empty."""
     found = nearest(name, candidates)
-    return (f"did you mean `{found}`?",) if found else ()
+    return (Fix.of(f"did you mean `{found}`?", name, found),) if found else ()
 
 
 def quoted(name: str) -> str:

@@ -173,12 +173,12 @@ def _called_from(
     becomes the place, and the block's line a note."""
     moved = []
     for d in problem.diagnostics:
-        inside = d.primary is not None and d.primary.span.source is span.source
+        inside = d.primary is not None and d.primary.span.beside(span)
         if d.primary is None or (inside and (standard or span.start <= d.primary.span.start < span.end)):
             moved.append(d)
         elif standard and frame.viewpoint.in_user_file:
             where = f"in `{block.name.text}` ({d.primary.span}): `{shortened(d.primary.span.text)}`"
-            labels = tuple(s for s in d.secondary if s.span.source is span.source)
+            labels = tuple(s for s in d.secondary if s.span.beside(span))
             helps = d.helps or tuple(
                 f"write it without quotes: `{name}={value.value.text}`"
                 for name, value in given.settings.items()

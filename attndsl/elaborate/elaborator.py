@@ -141,7 +141,7 @@ class Elaborator(Elaboration):
         if not self.problems:
             inputs.check_defaults(self)
         if self.problems:
-            raise AttnError(*sorted(self.problems, key=lambda d: d.primary.span.start if d.primary else -1))
+            raise AttnError(*sorted(self.problems, key=lambda d: d.primary.span.in_file.start if d.primary else -1))
 
     def _body(self) -> tuple[tuple[InputInfo, ...], Region, tuple[OutputInfo, ...], tuple[StateInfo, ...]]:
         """The inputs, the body from them to the outputs, the outputs with the inputs that each needs, and the states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from os.path import isdir, isfile  # which say no, where those of Path raise, to a name that no file can have
 from pathlib import Path
@@ -102,9 +102,10 @@ class FileScope:
 
 
 class Library:
-    """The files read for one run, each once."""
+    """The files read for one run, each once. `read` gives the tree of a user's file, or raises what is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path], tree.File] | None = None) -> None:
+        self._read = read or (lambda path: _parse(_source(path)))
         self._scopes: dict[Path, FileScope] = {}
         self._found: dict[Path, FileScope] = {}  # the same, as they are asked for
         self._opening: list[tuple[Path, Span | None]] = []
@@ -145,7 +146,10 @@ class Library:
         self._opening.append((key, asked))
         try:
             is_standard = key.parent == (specs_folder() / "std").resolve()
-            file = _standard_file(key) if is_standard and source is None else _parse(source or _source(path))
+            if source is not None:
+                file = _parse(source)
+            else:
+                file = _standard_file(key) if is_standard else self._read(path)
             scope = FileScope(path, file, self, is_standard)
             self._declare(scope)
         finally:

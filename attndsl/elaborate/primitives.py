@@ -203,7 +203,7 @@ def _softmax_mask(g: PrimitiveCall, over: tuple[Axis, ...]) -> Evaluated | None:
 
 
 def _label(argument: Evaluated, g: PrimitiveCall) -> tuple[Label, ...]:
-    return (Label(argument.span, str(g.type(0))),) if argument.span.source is g.span.source else ()
+    return (Label(argument.span, str(g.type(0))),) if argument.span.beside(g.span) else ()
 
 
 def _dot(g: PrimitiveCall) -> CompileTimeValue:

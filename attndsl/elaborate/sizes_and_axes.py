@@ -48,7 +48,7 @@ def size_of(
         if n.value is not None and not n.is_bool and n.value == n.value // 1:
             given = frame.lookup(span.text)  # a hyperparameter of a block is written where the block is called
             written = span if given is None else given.span
-            if frame.viewpoint.site is not None and frame.viewpoint.site.source is not written.source:
+            if frame.viewpoint.site is not None and not frame.viewpoint.site.beside(written):
                 help.append("write `int(…)` around what is given as a size")
             else:
                 help.append(f"write `{int(n.value)}`" if written.text == str(n) else f"write `int({written.text})`")

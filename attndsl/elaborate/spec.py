@@ -80,7 +80,7 @@ def open_spec(name: str) -> Spec:
                 ),
             )
     scope = Library().open(path)
-    return _choose(name, scope, wanted)
+    return choose(name, scope, wanted)
 
 
 @few_suggestions()
@@ -91,12 +91,13 @@ def open_text(text: str, wanted: str = "", name: str = "<text>") -> Spec:
     Raises `AttnError` with every error of syntax or declaration in it (E0502 and E0503 for what is not in it).
     """
     source = decode(text.encode("utf-8", "surrogatepass"), name)
-    spec = _choose(name, Library().open(Path(name), source=source), wanted)
+    spec = choose(name, Library().open(Path(name), source=source), wanted)
     shown = spec.variant.name.text if spec.variant else ""
     return replace(spec, name=f"{spec.model.name.text}:{shown}" if shown else spec.model.name.text)
 
 
-def _choose(name: str, scope: FileScope, wanted: str) -> Spec:
+def choose(name: str, scope: FileScope, wanted: str) -> Spec:
+    """The model of a file that is `wanted`, by itself or by a variant; its only one where nothing is said."""
     models = scope.models
     if not models:
         raise error(

@@ -249,7 +249,7 @@ def _origin(frame: Frame, argument: Evaluated) -> Label:
     """Where an operand comes from: the statement that made it, if it is a plain name."""
     if isinstance(argument.expression, tree.Name):
         binding = frame.lookup(argument.expression.text)
-        if binding is not None and binding.span.source is argument.span.source:
+        if binding is not None and binding.span.beside(argument.span):
             return Label(binding.span, f"`{argument.expression.text}` is {_shape(argument)} since here")
     return Label(argument.span, _shape(argument))
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
+from attndsl.diagnostics import Fix
 from attndsl.habits import notations
 from attndsl.habits.table import ARGUMENTS, CALLS, LAST_AXIS, MODULES, NAMES, NUMPY_LIKE, OPTIONS, STATEMENTS
 from attndsl.habits.written import ForeignText, bracketed, items, operand_before, quoted, read, split
@@ -30,7 +31,7 @@ class KnownNames(Protocol):
 def called_here(name: str, habits: Mapping[str, str], known: Container[str]) -> tuple[str, ...]:
     """A help line that says what `name` is called here, where that is among the known; a tuple that may be empty."""
     here = habits.get(name)
-    return (f"it is called `{here}` here",) if here is not None and here in known else ()
+    return (Fix.of(f"it is called `{here}` here", name, here),) if here is not None and here in known else ()
 
 
 def advise(text: str, start: int, names: KnownNames, receiver: str = "") -> str:
@@ -51,7 +52,7 @@ def advise(text: str, start: int, names: KnownNames, receiver: str = "") -> str:
             return ""  # a member of something that is not known
     is_foreign = bool(receiver) or len(path) < len(found.path)
     if not is_foreign and path[0] in NAMES:
-        return f"write `{NAMES[path[0]]}`"
+        return Fix.of(f"write `{NAMES[path[0]]}`", path[0], NAMES[path[0]])
     call = ForeignCall(found, names, receiver)
     row, why = CALLS.get(call.name), ""
     if row is not None:

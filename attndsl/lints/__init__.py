@@ -31,7 +31,8 @@ def lint(spec: Spec, graph: Graph, settings: Mapping[str, Setting]) -> None:
 
 
 def _place(found: Diagnostic) -> tuple[str, int]:
-    return (found.primary.span.source.name, found.primary.span.start) if found.primary else ("", 0)
+    at = found.primary.span.in_file if found.primary else None
+    return (at.source.name, at.start) if at else ("", 0)
 
 
 __all__ = ["lint"]

@@ -140,11 +140,12 @@ def _keeps(node: Node, axis: Axis) -> bool:
 
 def _is_typed(spec: Spec, place: Span | None) -> bool:
     """Whether the statement at a place says the type of its result."""
-    files = [scope.file for scope in spec.scope.library.user_files() if place and scope.source is place.source]
     return place is not None and any(
         isinstance(node, tree.Assign) and node.type is not None and node.span.start <= place.start < node.span.end
-        for file in files
-        for node in tree.walk(file)
+        for scope in spec.scope.library.user_files()
+        for declaration in scope.file.declarations
+        if declaration.span.source is place.source
+        for node in tree.walk(declaration)
     )
 
 

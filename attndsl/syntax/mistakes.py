@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import Diagnostic, Label, Source, Span, shortened
+from attndsl.diagnostics import Diagnostic, Fix, Label, Source, Span, shortened
 from attndsl.habits import MARKS, STATEMENTS, WORDS, advise_product, advise_statement
 from attndsl.syntax import mistaken_habits as habits
 from attndsl.syntax import mistaken_words as words
@@ -78,6 +78,10 @@ def missing_mark(parser: Parsing, token: Token, mark: str) -> Diagnostic:
     return Diagnostic("E0011", f"`{mark}` is missing", Label(span, before))
 
 
+def _write(wrong: str, instead: str) -> Fix:
+    return Fix.of(f"write `{instead}`", wrong, instead)
+
+
 def _indent(text: str, offset: int) -> int:
     line = text.rfind("\n", 0, offset) + 1
     return len(text[line:]) - len(text[line:].lstrip(" \t"))
@@ -112,14 +116,14 @@ def _characters(place: ParserPlace) -> Diagnostic | None:
         line_end = text.find("\n", token.end)
         stop = end + 1 if 0 <= end < (line_end if line_end >= 0 else len(text)) else token.end
         quoted = text[token.start + 1 : stop - 1]
-        helps = [f'write `"{quoted}"`']
+        helps: list[str] = [_write(text[token.start : stop], f'"{quoted}"')]
         if quoted.isidentifier() and text[: token.start].endswith("="):
             helps.append(f"a block, a mask or a position has no quotes: `{quoted}`")
         return place.say("E0012", "strings go in double quotes", Span(source, token.start, stop), help=helps)
     if token.text == ";":
         return place.say("E0012", "`;` means nothing here", help="a statement ends with its line: leave it out")
     if token.text in MARKS:
-        return place.say("E0012", f"`{token.text}` means nothing here", help=f"write `{MARKS[token.text]}`")
+        return place.say("E0012", f"`{token.text}` means nothing here", help=_write(token.text, MARKS[token.text]))
     if token.text == "@":
         if place.at_start:
             return place.say("E0012", "`@` means nothing here", help=STATEMENTS["@"])
@@ -144,13 +148,13 @@ def _fraction(place: ParserPlace) -> Diagnostic | None:
             span = place.span(token.start - len(number.group()), token.start + digits.end())
             return place.say("E0014", f"`{span.text}` is not a number", span)
         span = place.span(token.start, token.start + digits.end())
-        return place.say("E0014", f"`{span.text}` is not a number", span, help=f"write `0{span.text}`")
+        return place.say("E0014", f"`{span.text}` is not a number", span, help=_write(span.text, f"0{span.text}"))
     number = re.search(r"(?<![\w.])\d[\d_.]*$", text[max(0, token.start - 40) : token.start])
     if number is None:
         return None
     span = place.span(token.start - len(number.group()))
     if place.kind == "DOT":
-        return place.say("E0014", f"`{span.text}` is not a number", span, help=f"write `{span.text}0`")
+        return place.say("E0014", f"`{span.text}` is not a number", span, help=_write(span.text, f"{span.text}0"))
     if place.kind == "NAME":
         help = (
             "digits are grouped as in `50_257`"
@@ -218,11 +222,19 @@ def _brackets(place: ParserPlace) -> Diagnostic | None:
 
 def _equals(place: ParserPlace) -> Diagnostic | None:
     if place.kind == "EQUALS" and "EQUAL" in place.expected:
-        return place.say("E0016", "`=` gives a name its value, and is not allowed here", help="to compare, write `==`")
+        return place.say(
+            "E0016",
+            "`=` gives a name its value, and is not allowed here",
+            help=Fix.of("to compare, write `==`", "=", "=="),
+        )
     if place.kind == "EQUAL" and "EQUALS" in place.expected:
-        return place.say("E0016", "`==` compares, and is not allowed here", help="to give a name its value, write `=`")
+        return place.say(
+            "E0016",
+            "`==` compares, and is not allowed here",
+            help=Fix.of("to give a name its value, write `=`", "==", "="),
+        )
     if place.kind == "EQUALS" and place.text[: place.before].endswith(":") and place.before == place.token.start:
-        return place.say("E0016", "there is no `:=`", place.span(place.before - 1), help="write `=`")
+        return place.say("E0016", "there is no `:=`", place.span(place.before - 1), help=_write(":=", "="))
     return None
 
 
@@ -258,10 +270,15 @@ def _operator_spelling(place: ParserPlace) -> Diagnostic | None:
         instead = MARKS[2 * token.text]
         span = place.span(token.start - 1)
         also = "" if place.kind == "TIMES" else f" (or `{token.text}` between masks)"
-        return place.say("E0010", f"there is no operator `{span.text}`", span, help=f"write `{instead}`{also}")
+        return place.say(
+            "E0010",
+            f"there is no operator `{span.text}`",
+            span,
+            help=Fix.of(f"write `{instead}`{also}", span.text, instead),
+        )
     if place.kind == "MORE" and place.text[: token.start].endswith("<"):
         return place.say(
-            "E0010", "there is no operator `<>`", place.span(token.start - 1), help=f"write `{MARKS['<>']}`"
+            "E0010", "there is no operator `<>`", place.span(token.start - 1), help=_write("<>", MARKS["<>"])
         )
     if place.kind == "PLUS" and "MINUS" in place.expected:
         return place.say("E0010", "`+` goes between two values", help="leave it out" if place.parts else ())

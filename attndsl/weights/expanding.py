@@ -245,9 +245,9 @@ def told_with_uses(raised: AttnError, uses: tuple[Span, ...]) -> AttnError:
 
 
 def _with_uses(it: Diagnostic, uses: tuple[Span, ...]) -> Diagnostic:
-    own = [span for span in uses if span.source is uses[-1].source]
+    own = [span for span in uses if span.beside(uses[-1])]
     used = [Label(span, "used here") for span in uses]
-    if it.primary is None or it.primary.span.source is own[0].source:
+    if it.primary is None or it.primary.span.beside(own[0]):
         return replace(it, secondary=(*it.secondary, *used))
     there = Label(it.primary.span, it.primary.text or "of these maps")
     others = [label for label in used if label.span is not own[0]]

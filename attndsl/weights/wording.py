@@ -47,9 +47,8 @@ def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     of the others."""
     found: dict[object, list[Diagnostic]] = {}
     for number, each in enumerate(diagnostics):
-        where = (
-            (each.primary.span.source.name, each.primary.span.start, each.primary.span.end) if each.primary else number
-        )
+        at = each.primary.span.in_file if each.primary else None
+        where = number if at is None else (at.source.name, at.start, at.end)
         found.setdefault((each.code, where), []).append(each)
     combined = []
     for first, *others in found.values():

@@ -330,6 +330,7 @@ def test_json():
                 ],
                 "notes": ["a note"],
                 "helps": ["a help"],
+                "fixes": [],
             },
             {
                 "severity": "error",
@@ -339,6 +340,7 @@ def test_json():
                 "secondary": [],
                 "notes": [],
                 "helps": [],
+                "fixes": [],
             },
         ],
         "more": 0,

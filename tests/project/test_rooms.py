@@ -13,7 +13,7 @@ ROOMS = (
     # What everything stands on.
     "records", "addresses", "lazy", "shipped", "diagnostics", "habits", "sizes", "storage", "choices",
     # From text to graph.
-    "types", "syntax", "ops", "graph", "values", "elaborate",
+    "types", "syntax", "highlighting", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
     "masks", "passes", "inspection", "drawing",
     # Running one.
@@ -22,7 +22,7 @@ ROOMS = (
     "data", "decoding", "objectives", "recipe", "lints", "weights", "runs", "training", "generation", "verification",
     "attention_maps",
     # For people.
-    "api", "__init__", "cli", "__main__",
+    "api", "editing", "__init__", "language_server", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""Renaming: every place that means the thing and no other, or the reason why not."""
+
+from __future__ import annotations
+
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+from attndsl.editing import Refused, Workspace, rename
+from attndsl.shipped import SHIPPED
+
+_spec = util.spec_from_file_location("marked", Path(__file__).with_name("marked.py"))
+assert _spec is not None and _spec.loader is not None  # noqa: PT018
+marked = util.module_from_spec(_spec)
+_spec.loader.exec_module(marked)
+
+
+def renamed(text: str, offset: int, name: str) -> str:
+    """The text after the edits."""
+    workspace = Workspace()
+    workspace.write(marked.PATH, text)
+    for edit in reversed(rename(workspace, marked.PATH, offset, name)):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "lines"),
+    [
+        ("wide(4)", "wi‸de(4)", "broad", {9, 15}),
+        ("depth=2", "de‸pth=2", "layers", {2, 6, 20}),
+        ("x = wte", "‸x = wte", "stream", {5, 7, 9, 11}),  # and not the `x` of the block
+        ("wte = ", "w‸te = ", "tok", {4, 5, 11}),
+        ("model M(", "model ‸M(", "Model", {2, 20, 22}),
+        ("M:small", "M:sm‸all", "tiny", {20}),
+        ("wide(factor)", "wide(fac‸tor)", "times", {15, 16}),
+        ("input tokens", "input tok‸ens", "ids", {3, 5, 23}),
+        ("[*, D])", "[*, ‸D])", "E", {15, 16, 17}),
+    ],
+)
+def test_all_places_that_mean_it_change(old: str, new: str, name: str, lines: set[int]) -> None:
+    text, offset = marked.model_with(old, new)
+    after = renamed(text, offset, name)
+    changed = {n for n, (a, b) in enumerate(zip(text.splitlines(), after.splitlines(), strict=True), 1) if a != b}
+    assert changed == lines
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "why"),
+    [
+        ("attention(heads", "att‸ention(heads", "attend", "declared in std/attention.attn"),
+        ("x = wte", "‸x = wte", "tokens", "`M` has a `tokens` already"),
+        ("y = linear", "‸y = linear", "if", "`if` is not a name"),
+        ("y = linear", "‸y = linear", "2y", "`2y` is not a name"),
+        ("depth=2", "depth=‸2", "n", "nothing here that has a name"),
+    ],
+)
+def test_what_cannot_be_called_so_is_refused(old: str, new: str, name: str, why: str) -> None:
+    text, offset = marked.model_with(old, new)
+    with pytest.raises(Refused, match=why):
+        renamed(text, offset, name)
+
+
+@pytest.mark.parametrize(("name", "new"), [("heads", "n_heads"), ("wte", "tokens_table"), ("ln_f", "last_norm")])
+def test_a_hyperparameter_or_layer_is_renamed_in_all_sections_of_its_model(name: str, new: str) -> None:
+    text = SHIPPED.joinpath("specs", "gpt2.attn").read_text(encoding="utf-8")
+    after = renamed(text, text.index(f"layer {name}") + 6 if name == "wte" else text.index(name), new)
+    quoted_or_told = text.count(f'"{name}') + text.count(f"of {name}")  # published names, a comment
+    assert after.count(new) == text.count(name) - quoted_or_told
