@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from attndsl.elaborate import load  # noqa: E402
-from attndsl.training.curve import HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks  # noqa: E402
+from attndsl.runs.curve import HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks  # noqa: E402
 
 FIGURES = ROOT / "docs" / "language_models.json"
 PLOT = ROOT / "docs" / "language_models.svg"

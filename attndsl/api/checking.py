@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os.path import isdir
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Diagnostic, collected, few_suggestions, warn
@@ -32,8 +34,22 @@ def examine(
 
 
 def check(name: str, settings: Mapping[str, Setting] | None = None) -> Graph:
-    """The graph of the spec called `name`, of which every section has been checked (see `check_spec`)."""
+    """The graph of the spec called `name`, of which every section has been checked (see `check_spec`); `name` may
+    be the folder of a run (`of_run`)."""
+    name, settings = of_run(name, settings)
     return check_spec(open_spec(name), settings)
+
+
+def of_run(name: str, settings: Mapping[str, Setting] | None = None) -> tuple[str, Mapping[str, Setting]]:
+    """The spec and the settings of the run in the folder `name`, `settings` among them; both as they are where there is
+    no run. Raises E0732 where its record is damaged."""
+    if isdir(name):
+        from attndsl.runs.record import is_run, open_record
+
+        if is_run(name):
+            record = open_record(Path(name))
+            return record.spec, {**record.settings, **(settings or {})}
+    return name, settings or {}
 
 
 @few_suggestions()

@@ -132,7 +132,8 @@ def add_spec(parser: Parser, *, several: bool = False) -> None:
         metavar="SPEC",
         type=path,
         nargs="+" if several else None,
-        help="a file (my.attn), a shipped spec (gpt2), or a variant of either (gpt2:medium, my.attn:large)",
+        help="a file (my.attn), a shipped spec (gpt2), a variant of either (gpt2:medium, my.attn:large), or the folder "
+        "of a run",
     )
 
 

@@ -42,11 +42,12 @@ def run(args: Any) -> int:
 
 
 def _check(spec: str, args: Any) -> dict[str, Any]:
-    from attndsl.api.checking import examine
+    from attndsl.api.checking import examine, of_run
     from attndsl.cli.failures import Warnings, with_settings
     from attndsl.elaborate import open_spec
 
-    graph, found = examine(lambda: _from_stdin() if spec == STDIN else open_spec(spec), args.settings)
+    name, settings = of_run(spec, args.settings)
+    graph, found = examine(lambda: _from_stdin() if spec == STDIN else open_spec(name), settings)
     if graph is None:
         return {"spec": spec, "ok": False, "diagnostics": with_settings(found, args.settings)}
     diagnostics = Warnings(args).judged(found)

@@ -88,10 +88,11 @@ def _runs(backend: Backend) -> str:
 
 def _emit(stage: str, backend: Backend, args: Any) -> str:
     if stage == "tree":
+        from attndsl.api.checking import of_run
         from attndsl.elaborate import open_spec
         from attndsl.syntax.printer import to_outline
 
-        return to_outline(open_spec(args.spec).file)
+        return to_outline(open_spec(of_run(args.spec)[0]).file)
     from attndsl.cli.models import load_graph
 
     graph = load_graph(args.spec, args.settings)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def load_graph(spec: str, settings: Mapping[str, str]) -> Graph:
-    """The checked graph of a spec, whose warnings are told."""
+    """The checked graph of a spec, or of a run's, whose warnings are told."""
+    from attndsl.api.checking import of_run
     from attndsl.elaborate import elaborate, open_spec
 
+    spec, merged = of_run(spec, settings)
     opened = open_spec(spec)
-    graph = elaborate(opened, settings)
-    lint(opened, graph, settings)
+    graph = elaborate(opened, merged)
+    lint(opened, graph, merged)
     return graph
 
 
@@ -29,11 +31,16 @@ def load_with_weights(
 ) -> tuple[Graph, dict[str, Array] | None]:
     """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights say what the
     hyperparameters are (a run's record, a published configuration, a file of ours), these are taken; a `--set` that
-    contradicts them is an error."""
-    if weights is None:
-        return load_graph(spec, settings), None
+    contradicts them is an error. A run that is named instead of a spec comes with its own weights."""
+    from attndsl.api.checking import of_run
     from attndsl.elaborate import elaborate, open_spec
     from attndsl.runs.given_weights import check_run, read_weights, settings_with
+
+    named = spec
+    spec, _ = of_run(named)
+    if weights is None and spec == named:
+        return load_graph(spec, settings), None
+    weights = weights or named
 
     opened = open_spec(spec)
     graph = elaborate(opened, settings_with(weights, opened, settings))

@@ -66,6 +66,12 @@ VERBS: dict[str, Verb] = {
             "train gpt_nano --data book.txt --out runs/book",
             LEARN,
         ),
+        Verb(
+            "runs",
+            "compare training runs: settings, cost, losses, curves",
+            "runs runs/ --sort best --plot curves.svg",
+            LEARN,
+        ),
         Verb("evaluate", "measure a trained model on its held-out data", "evaluate runs/book --set length=64", LEARN),
         Verb("export", "export a trained model for other tools", "export runs/book --to huggingface book-hf", LEARN),
         Verb("generate", "write text with a trained model", 'generate runs/book --prompt "Once upon"', USE),

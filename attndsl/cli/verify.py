@@ -44,25 +44,27 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
+    from attndsl.api.checking import of_run
     from attndsl.cli.models import load_graph, load_with_weights
     from attndsl.elaborate import open_spec
     from attndsl.verification import verify
     from attndsl.verification.padding import padding_inputs
     from attndsl.verification.reducing import reduced
 
+    spec, settings = of_run(args.spec, args.settings)
     if args.weights is not None or args.whole:
         graph, weights = load_with_weights(args.spec, args.settings, args.weights)
         changes = None
     else:
         load_graph(args.spec, args.settings)  # its warnings are told
-        weights, (graph, changes) = None, reduced(open_spec(args.spec), args.settings)
+        weights, (graph, changes) = None, reduced(open_spec(spec), settings)
     verification = verify(
         graph,
         weights=weights,
         sizes=args.sizes or None,
         seed=args.seed,
         compiled=args.compile,
-        padding=padding_inputs(open_spec(args.spec), graph),
+        padding=padding_inputs(open_spec(spec), graph),
         reduced=changes,
     )
     if args.json:

@@ -12,12 +12,11 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import Array
 from attndsl.records import dataclass
 from attndsl.running.state import parameters_in
-from attndsl.runs.record import WEIGHTS
+from attndsl.runs.record import CHECKPOINTS, WEIGHTS
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import remove_partial
 
-FOLDER = "checkpoints"
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 _FACTS = "attndsl"
@@ -38,7 +37,7 @@ class Checkpoint:
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    return run / FOLDER / f"step-{step:06d}.safetensors"
+    return run / CHECKPOINTS / f"step-{step:06d}.safetensors"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Array], **facts: object) -> None:
@@ -62,7 +61,7 @@ def save_checkpoint(run: Path, step: int, state: Mapping[str, Array], keep: int 
 
 def list_checkpoints(run: Path) -> list[tuple[int, Path]]:
     """Steps and files, oldest first."""
-    folder = run / FOLDER
+    folder = run / CHECKPOINTS
     found = [
         (int(match[1]), path) for path in folder.glob("step-*.safetensors") if (match := _NAME.fullmatch(path.name))
     ]
@@ -76,7 +75,7 @@ def load_checkpoint(path: Path, step: int) -> Checkpoint:
 
 def newest_checkpoint(run: Path, after: int = -1) -> tuple[Checkpoint | None, list[AttnError]]:
     """The newest that can be read, of those behind step `after`, and what is wrong with the newer ones that cannot."""
-    remove_partial(run / FOLDER)
+    remove_partial(run / CHECKPOINTS)
     problems: list[AttnError] = []
     for step, path in reversed(list_checkpoints(run)):
         if step <= after:

@@ -51,6 +51,28 @@ def locked(run: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_locked(run: Path) -> bool:
+    """Whether a process trains the run now. Nothing is kept from one that is about to."""
+    path = run / FILE
+    try:
+        import fcntl
+
+        if not path.stat().st_size:  # it says so itself that none does
+            return False
+        handle = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
 def _taken(run: Path, path: Path) -> AttnError:
     """E0739, with what the other process has written about itself."""
     try:

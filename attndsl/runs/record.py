@@ -19,21 +19,20 @@ import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
-from attndsl.elaborate.settings import Setting
-from attndsl.elaborate.spec import Spec
 from attndsl.records import dataclass
-from attndsl.running.backends import Backend
-from attndsl.running.machine import processor
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_bytes, write_json
-from attndsl.syntax import tree
-from attndsl.syntax.parser import parse_file
+
+if TYPE_CHECKING:
+    from attndsl.elaborate.settings import Setting
+    from attndsl.elaborate.spec import Spec
+    from attndsl.running.backends import Backend
 
 FORMAT = 1
-RECORD, SPEC, WEIGHTS, CURVE = "run.json", "spec", "weights.safetensors", "loss.svg"
+RECORD, SPEC, WEIGHTS, CURVE, CHECKPOINTS = "run.json", "spec", "weights.safetensors", "loss.svg", "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,9 @@ def copy_spec(spec: Spec, folder: Path) -> dict[str, Any]:
 
 def spec_files(spec: Spec) -> list[Path]:
     """The file of a spec, then those that it imports by path, each once."""
+    from attndsl.syntax import tree
+    from attndsl.syntax.parser import parse_file
+
     found = [spec.scope.path.resolve()]
     trees = [spec.file]
     for number, file in enumerate(trees):
@@ -139,6 +141,7 @@ def spec_files(spec: Spec) -> list[Path]:
 def versions(backend: Backend) -> dict[str, str]:
     """The versions that the last bits of a run depend on."""
     import attndsl
+    from attndsl.running.machine import processor
 
     found = {"attndsl": attndsl.__version__, "python": platform.python_version(), **backend.versions()}
     return found | {"machine": f"{platform.system()} {platform.machine()}", "processor": processor()}

@@ -20,15 +20,16 @@ from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
 from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
+from attndsl.runs.curve import loss_curve
 from attndsl.runs.lock import locked
+from attndsl.runs.log import Line, RunLog
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
 from attndsl.storage.whole import write_text
 from attndsl.training.console import Console, Plain
-from attndsl.training.curve import loss_curve
 from attndsl.training.divergence import became, diverged, drop_unproved
-from attndsl.training.log import Line, RunLog
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
+from attndsl.training.work import TrainingWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class _Progress:
     evaluations: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.0
     positions: int = 0
+    flops: int = 0
 
     @staticmethod
     def of(lines: Sequence[Line]) -> _Progress:
@@ -113,7 +115,7 @@ class _Progress:
             if "loss" in line:
                 progress.training.append((line["step"], line["loss"]))
                 progress.loss, progress.seconds = line["loss"], line["seconds"]
-                progress.positions = line.get("tokens", 0)
+                progress.positions, progress.flops = line.get("tokens", 0), line.get("flops", 0)
             elif "held_out" in line:
                 progress.evaluations.append((line["step"], line["held_out"]))
         return progress
@@ -127,7 +129,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     log = RunLog(session.run)
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
-    speed = _Speed()
+    speed, work = _Speed(), TrainingWork(session.graph)
     unasked = {name for name in (session.cross_entropy,) if name is not None}  # the log has it of evaluations alone
     try:
         with _asked_to_stop() as asked:
@@ -147,13 +149,15 @@ def run_session(session: Session, console: Console) -> Outcome:
                 step += 1
                 worked = sum(objective.positions(batch) for batch in parts)
                 progress.positions += worked
+                progress.flops += sum(work.of(batch) for batch in parts)
                 progress.loss = result.loss
                 progress.training.append((step, result.loss))
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
                 line |= {"scalars": shown} if (shown := _others(session, result.scalars)) else {}
                 line |= {"scheduled": quantities} if quantities else {}
-                line |= {"tokens": progress.positions, "seconds": round(time.monotonic() - begun, 3)}
+                line |= {"tokens": progress.positions, "flops": progress.flops}
+                line["seconds"] = round(time.monotonic() - begun, 3)
                 log.write({**line, "skipped": True} if result.skipped else line)
                 console.step(step, result.loss, speed.after_step(worked))
                 last = step == recipe.steps

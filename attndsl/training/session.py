@@ -23,6 +23,7 @@ from attndsl.running import backends
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
+from attndsl.runs.log import Line, cut_log
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, remove_partial
@@ -30,7 +31,6 @@ from attndsl.training.body import TrainedBody, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
-from attndsl.training.log import Line, cut_log
 from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
 from attndsl.values import storable
 

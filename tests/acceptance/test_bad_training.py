@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from attndsl.training.log import read_log
+from attndsl.runs.log import read_log
 from tests.acceptance.conftest import RECIPE, SMALL, TRAIN, assert_told, everything
 
 Refused = Callable[..., str]

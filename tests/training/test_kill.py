@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from attndsl.runs.log import read_log
 from attndsl.runs.record import RECORD, WEIGHTS
 from attndsl.training import train
 from attndsl.training.console import Silent
-from attndsl.training.log import read_log
 
 SETTINGS = {"steps": 120, "checkpoint": 4, "evaluate": 10, "evaluate_batches": 1}
 

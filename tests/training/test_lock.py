@@ -13,8 +13,8 @@ import pytest
 
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.runs.lock import locked
+from attndsl.runs.log import read_log
 from attndsl.training import Outcome
-from attndsl.training.log import read_log
 
 Train = Callable[..., Outcome]
 

@@ -17,11 +17,11 @@ from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
+from attndsl.runs.log import read_log
 from attndsl.runs.record import RECORD
 from attndsl.storage.whole import PARTIAL, write_text
 from attndsl.training import Outcome, train
 from attndsl.training.console import Plain, Silent
-from attndsl.training.log import read_log
 
 Train = Callable[..., Outcome]
 

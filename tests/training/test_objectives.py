@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from attndsl.objectives import OBJECTIVES
+from attndsl.runs.log import read_log
 from attndsl.runs.record import WEIGHTS
 from attndsl.training import train
 from attndsl.training.console import Silent
-from attndsl.training.log import read_log
 from tests.training.objective_models import (
     CAPTIONED,
     PAIRS,

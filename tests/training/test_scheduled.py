@@ -13,8 +13,8 @@ from attndsl.elaborate import load
 from attndsl.recipe.fitting import check_recipe
 from attndsl.recipe.recipe import read_recipe
 from attndsl.running import backends
+from attndsl.runs.log import read_log
 from attndsl.training import Outcome
-from attndsl.training.log import read_log
 from attndsl.values import hyperparameters_of
 
 Train = Callable[..., Outcome]

@@ -18,11 +18,11 @@ from attndsl.elaborate import load
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.states import stacks_of
 from attndsl.runs.checkpoint import furthest_parameters, list_checkpoints, load_checkpoint, save_checkpoint
+from attndsl.runs.log import read_log
 from attndsl.runs.run import load_run
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
 from attndsl.training.data import CACHE, TrainingData, open_data
-from attndsl.training.log import read_log
 from tests.training.test_kill import check
 
 ELMAN = """

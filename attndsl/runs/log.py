@@ -2,15 +2,17 @@
 checkpoint.
 
 Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `scalars` (the model's other
-scalar outputs by name, where it has any), `tokens` (seen so far, padding included; images, of a model of images) and
-`seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised), `held_out_cross_entropy` (of the
-answers, in nats, where an output says them), `held_out_scalars` and, where every token of a text counts,
-`held_out_per_byte`.
+scalar outputs by name, where it has any), `scheduled` (inputs that follow the training), `tokens` (seen so far, padding
+included; images, of a model of images), `flops` (spent so far: three times those of the forward pass, since the
+backward pass takes two) and `seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised),
+`held_out_cross_entropy` (of the answers, in nats, where an output says them), `held_out_scalars` and, where every token
+of a text counts, `held_out_per_byte`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,6 +56,15 @@ def read_log(run: Path) -> list[Line]:
         if isinstance(line, dict) and isinstance(line.get("step"), int):
             lines.append(line)
     return lines
+
+
+def numbers(line: Line) -> Iterator[tuple[str, float]]:
+    """What a line says beside its step, each number by name; those of a group behind its name: `scalars.balance`."""
+    for name, value in line.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{each}", number) for each, number in value.items())
+        elif name != "step" and isinstance(value, (int, float)):
+            yield name, value
 
 
 def cut_log(run: Path, step: int) -> list[Line]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attndsl.runs.curve import HEIGHT, POINTS, WIDTH, loss_curve, smoothed, thinned, ticks
+from attndsl.runs.log import cut_log, read_log
 from attndsl.training.console import duration
-from attndsl.training.curve import HEIGHT, POINTS, WIDTH, loss_curve, smoothed, thinned, ticks
-from attndsl.training.log import cut_log, read_log
 
 CURVE = [(float(step), 10.0 / step + 1) for step in range(1, 200)]
 
