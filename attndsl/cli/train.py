@@ -44,6 +44,13 @@ def configure(parser: Parser) -> None:
         "--steps", type=natural, metavar="N", help="the total number of steps; the same as --set steps=N"
     )
     add_settings(parser)
+    parser.add_argument(
+        "--settings",
+        dest="file",
+        metavar="FILE",
+        type=path,
+        help="settings from a TOML file (lr = 3e-4), or those of a run, given back; --set changes them",
+    )
     add_warnings(parser)
     add_backend(parser)
     parser.add_argument(
@@ -74,6 +81,10 @@ def run(args: Any) -> int:
     if args.resume is None and not args.data:
         raise Usage("`--data` is missing: say what to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)
+    if args.file is not None:
+        from attndsl.training.settings_file import read_settings
+
+        settings = {**read_settings(args.file), **settings}
     if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
         raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
     if args.recompute and settings.setdefault("recompute", "true") != "true":

@@ -67,6 +67,12 @@ VERBS: dict[str, Verb] = {
             LEARN,
         ),
         Verb(
+            "sweep",
+            "train with every combination of some settings and seeds",
+            "sweep gpt_nano --data book.txt --set lr=3e-4,1e-3 --seeds 3 --jobs 2",
+            LEARN,
+        ),
+        Verb(
             "runs",
             "compare training runs: settings, cost, losses, curves",
             "runs runs/ --sort best --plot curves.svg",

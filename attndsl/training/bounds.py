@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attndsl.data.tokenizers import Bytes
 from attndsl.diagnostics import error
@@ -27,14 +27,19 @@ class Configured:
     settings: Mapping[str, Setting]
 
 
-def configure(spec: Spec, settings: Mapping[str, Setting], given: Mapping[str, Setting] | None = None) -> Configured:
+def configure(
+    spec: Spec,
+    settings: Mapping[str, Setting],
+    given: Mapping[str, Setting] | None = None,
+    elaborated: Callable[[Spec, Mapping[str, Setting]], Graph] = elaborate,
+) -> Configured:
     """The model and the recipe; `settings` are a user's, for either, and `given` the model's alone, which give way to
-    them. Raises what checking the spec raises, E0720, E0721."""
+    them; `elaborated` makes graphs. Raises what checking the spec raises, E0720, E0721."""
     # Which settings are the model's is known only once the model is: at its defaults first.
-    plain = elaborate(spec, given or {})
+    plain = elaborated(spec, given or {})
     model, training = split_settings(settings, plain.hyperparameters)
     model = {**(given or {}), **model}
-    graph = elaborate(spec, model) if model else plain
+    graph = elaborated(spec, model) if model else plain
     return Configured(graph, read_recipe(spec.train, hyperparameters_of(graph)).override(training), model)
 
 

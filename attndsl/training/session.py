@@ -66,11 +66,11 @@ def begin(
 ) -> Session:
     """Make a new run folder at `out`; with `weights`, from a body that was trained before. Raises what checking the
     spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
-    _require_new(out)
+    require_new(out)
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
     body = open_body(weights, opened, settings) if weights is not None else TrainedBody()
     made = configure(opened, settings, body.settings)
-    _check_chosen(opened, made)
+    check_chosen(opened, made)
     lint(opened, made.graph, made.settings)
     chosen = backends.chosen(backend)
     device = chosen.require(device=device, compile=compile)
@@ -91,6 +91,7 @@ def begin(
         facts = {
             "spec": copy_spec(opened, staging / SPEC),
             "settings": dict(made.settings),
+            "given": dict(settings),
             "hyperparameters": {name: storable(value) for name, value in graph.hyperparameters.items()},
             "parameters": graph.parameter_count,
             "recipe": recipe.to_json(),
@@ -165,7 +166,7 @@ def go_on(
 # ---------------------------------------------------------------------------------------------- parts of both
 
 
-def _require_new(out: Path) -> None:
+def require_new(out: Path) -> None:
     """That `out` is a place for a new run (E0731)."""
     if is_run(out):
         raise error(
@@ -178,7 +179,7 @@ def _require_new(out: Path) -> None:
         raise error("E0731", f"`{out}` is not empty", help="give `--out` a folder that is new or empty")
 
 
-def _check_chosen(spec: Spec, made: Configured) -> None:
+def check_chosen(spec: Spec, made: Configured) -> None:
     """That the recipe fits the model. Where the spec has recipes for its variants alone, and none was chosen, the
     message names them."""
     try:
