@@ -113,7 +113,8 @@ def verdict(groups: Sequence[Seeds]) -> str:
     head = f"Lowest on held-out data: {best.name} ({lowest.shown(column)})."
     if any(its.deviation is None for _, its in judged):
         return f"{head} With one seed for each nothing says how far equal settings lie apart: `--seeds 3` does."
-    larger, within = [], []
+    larger: list[str] = []
+    within: list[str] = []
     for group, its in others:
         apart, spread = its.mean - lowest.mean, (its.deviation or 0.0) + (lowest.deviation or 0.0)
         (larger if apart > spread else within).append(f"{group.name} (by {apart:.4f}, spread {spread:.4f})")

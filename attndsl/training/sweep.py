@@ -59,7 +59,7 @@ class Sweep:
 
 
 def split_values(text: str) -> list[str]:
-    """The values in `1e-3, 3e-4`; commas in brackets and quotes belong to a value (`[0.9, 0.95], adamw(lr=1, decay=0)`)."""
+    """The values in `1e-3, 3e-4`; commas in brackets and quotes belong to a value (`[0.9, 0.95]`, `sgd(lr=1)`)."""
     values, depth, quote, begun = [], 0, "", 0
     for place, character in enumerate(text):
         if quote:

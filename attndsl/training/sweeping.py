@@ -60,7 +60,7 @@ def run_sweep(sweep: Sweep, jobs: int, console: Console) -> Progress:
                 else:
                     working[run] = _start(sweep, run, jobs)
             for run in [run for run, process in working.items() if process.poll() is not None]:
-                process = working.pop(run)
+                del working[run]
                 if _state(sweep, run) == FINISHED:
                     done += 1
                     history = read_history(sweep.folder / run.name)
