@@ -330,6 +330,7 @@ class Model:
         backend: str | None = None,
         device: str | None = None,
         compile: bool = False,
+        log: Sequence[str] = (),
         quiet: bool = False,
         **changes: Setting,
     ) -> TrainedModel:
@@ -343,13 +344,15 @@ class Model:
             attndsl.load("bert:classifier").train([{"text": "…", "label": "good"}, …], weights="runs/body")
 
         `weights` is a body to start from, whatever its head was; without, the weights that the model was loaded with,
-        if any. Ctrl-C ends the run after the current step; `attndsl.resume(out)` resumes it. With `quiet` nothing
-        is printed. Raises E07xx (see `attndsl explain`).
+        if any. Ctrl-C ends the run after the current step; `attndsl.resume(out)` resumes it. `log=["csv"]` writes
+        the log in that form too, or as `"tensorboard"` reads it. With `quiet` nothing is printed. Raises E07xx (see
+        `attndsl explain`).
         """
         from attndsl.api.trained import train
 
         given = {**self.settings, **merged(settings, changes)}
         start = weights if weights is not None else self.weights
         return train(
-            self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, quiet=quiet
-        )
+            self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, log=log,
+            quiet=quiet,
+        )  # fmt: skip

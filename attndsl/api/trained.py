@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.api.given import merged, python_warnings
+from attndsl.api.history import TrainingHistory
 from attndsl.diagnostics import AttnError, Diagnostic, error
 from attndsl.records import dataclass, replace
 
@@ -63,6 +65,7 @@ def train(
     backend: str | None,
     device: str | None,
     compile: bool,
+    log: Sequence[str],
     quiet: bool,
 ) -> TrainedModel:
     """See `Model.train`."""
@@ -72,7 +75,7 @@ def train(
     return _used(
         training.train(
             spec, data, folder, settings=settings, weights=weights, backend=backend, device=device, compile=compile,
-            console=_console(quiet),
+            log=log, console=_console(quiet),
         )
     )  # fmt: skip
 
@@ -137,6 +140,13 @@ class TrainedModel:
         return {str(metric["name"]): metric["value"] for metric in self.run.facts.get("metrics", ())}
 
     @property
+    def history(self) -> TrainingHistory:
+        """The log of its training, as arrays by name. Raises E0732 where it was not trained here."""
+        from attndsl.runs.history import read_history
+
+        return TrainingHistory(read_history(self.folder))
+
+    @property
     def model(self) -> Model:
         """The model at the run's hyperparameters, with its weights: `.model.torch()`, `.model.draw()`."""
         from attndsl.api.loading import load
@@ -155,6 +165,18 @@ class TrainedModel:
 
         require_known(kind)
         return TrainedModel(replace(self.run, weights_as=kind), self.outcome)
+
+    def _repr_html_(self) -> str:
+        """What it is, how good, and its curve."""
+        from attndsl.runs.record import is_run
+
+        head = f"<b>{escape(self.graph.name)}</b> · {self.graph.parameter_count:,} parameters"
+        if not is_run(self.folder):
+            return f"<div>{head} · {escape(str(self.folder))}</div>"
+        history = self.history
+        kept = (f"{escape(name)} {value:.4g}" for name, value in self.metrics.items() if value is not None)
+        facts = " · ".join((f"{history.record.state} after {self.step:,} steps", *kept))
+        return f"<div>{head} · {escape(str(self.folder))}<br><small>{facts}</small>{history._repr_html_()}</div>"
 
     # ------------------------------------------------------------ using it
 

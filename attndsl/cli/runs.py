@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from attndsl.runs.overview import Column
 
 SCHEMA = "attndsl.runs/1"
-AGAINST = ("steps", "tokens", "flops", "time")
 
 
 def configure(parser: Parser) -> None:
+    from attndsl.runs.plot import AGAINST
+
     parser.add_argument(
         "places", metavar="RUN|FOLDER", type=path, nargs="*", default=["runs"],
         help="runs, and folders with runs somewhere in them (default: runs)",
@@ -41,7 +42,9 @@ def configure(parser: Parser) -> None:
         "--curve", metavar="NAME", default="loss",
         help="what is drawn: a number of the log, such as scalars.balance, grad_norm, held_out (default: loss)",
     )  # fmt: skip
-    parser.add_argument("--against", choices=AGAINST, default="steps", help="what it is drawn over (default: steps)")
+    parser.add_argument(
+        "--against", choices=tuple(AGAINST), default="steps", help="what it is drawn over (default: steps)"
+    )
     parser.add_argument("--csv", action="store_true", help="print all columns as CSV")
     add_json(parser)
 

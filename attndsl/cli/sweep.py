@@ -31,6 +31,8 @@ GIVEN = ("spec", "data", "out", "seeds", "random", "jobs", "weights", "backend",
 
 
 def configure(parser: Parser) -> None:
+    from attndsl.training.logs import LOGS
+
     parser.add_argument("spec", metavar="SPEC", type=path, nargs="?", help="a spec, or a .toml file that says it all")
     parser.add_argument("--data", metavar="PATH", type=path, nargs="+", help="what to train on, as for `attndsl train`")
     add_settings(parser, "a setting with the values to try, separated by commas (may be repeated)")
@@ -41,6 +43,10 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--resume", metavar="FOLDER", type=path, help="go on with this sweep")
     parser.add_argument("--weights", metavar="PATH", type=path, help="start each run from these weights")
     add_backend(parser)
+    parser.add_argument(
+        "--log", choices=tuple(LOGS), action="append", default=[],
+        help="write the runs' logs in this form too, as `attndsl train` does (may be repeated)",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", default=None, help="compile the models with torch.compile")
     add_warnings(parser)
     add_json(parser)
@@ -86,6 +92,7 @@ def _planned(args: Any, console: Console) -> Sweep:
     if not args.data:
         raise Usage("`--data` is missing: say what to train on", f"attndsl sweep {args.spec} --data book.txt --set …")
     options = [f"--{name}={value}" for name in ("weights", "backend", "device") if (value := getattr(args, name))]
+    options += [f"--log={form}" for form in args.log]
     options += ["--compile"] if args.compile else []
     name = args.spec.replace(":", "-").rpartition("/")[2].removesuffix(".attn")
     out = Path(args.out) if args.out else Path("runs") / f"{name}-sweep"

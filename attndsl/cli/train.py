@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 def configure(parser: Parser) -> None:
+    from attndsl.training.logs import LOGS
+
     parser.add_argument(
         "spec", metavar="SPEC", type=path, nargs="?", help="a file, a shipped spec or a variant (not with --resume)"
     )
@@ -65,6 +67,14 @@ def configure(parser: Parser) -> None:
         help="compute each layer once more for the gradients: less memory, a third more work; the same as "
         "--set recompute=true",
     )
+    parser.add_argument(
+        "--log",
+        metavar="FORM",
+        choices=tuple(LOGS),
+        action="append",
+        default=[],
+        help="write the log as csv or for tensorboard too, in the run's folder (may be repeated)",
+    )
     parser.add_argument("--resume", metavar="RUN", type=path, help="resume this run instead of starting a new one")
 
 
@@ -81,14 +91,14 @@ def run(args: Any) -> int:
     if args.resume is None and not args.data:
         raise Usage("`--data` is missing: say what to train on", f"attndsl train {args.spec} --data book.txt")
     settings = dict(args.settings)
-    if args.file is not None:
-        from attndsl.training.settings_file import read_settings
-
-        settings = {**read_settings(args.file), **settings}
     if args.steps is not None and settings.setdefault("steps", str(args.steps)) != str(args.steps):
         raise Usage(f"`--steps {args.steps}` and `--set steps={settings['steps']}` contradict each other")
     if args.recompute and settings.setdefault("recompute", "true") != "true":
         raise Usage(f"`--recompute` and `--set recompute={settings['recompute']}` contradict each other")
+    if args.file is not None:
+        from attndsl.training.settings_file import read_settings
+
+        settings = {**read_settings(args.file), **settings}
     outcome = train(
         args.spec,
         args.data,
@@ -99,6 +109,7 @@ def run(args: Any) -> int:
         device=args.device,
         resume=args.resume,
         compile=args.compile,
+        log=args.log,
         console=console_for(sys.stdout),
     )
     for line in _ending(outcome):

@@ -15,8 +15,8 @@ from attndsl.recipe.recipe import KEYS, Recipe, option_owners
 def check_recipe(recipe: Recipe, graph: Graph) -> None:
     """That the graph has what the recipe speaks of: an input of the right type for every role, the scalar to minimise,
     no further input that must be given, and room for the windows; and that the special tokens that the objective needs
-    are named. Raises E0722, E0735 (a special token without a name), E0736 (`freeze` matches nothing), or what the
-    model's own constraint says."""
+    are named. Raises E0722, E0735 (a special token without a name), E0736 (`freeze` or `rates` matches nothing), or
+    what the model's own constraint says."""
     inputs = {info.name: info for info in graph.inputs}
     at, objective = recipe.spans, recipe.objective
     for role in (*objective.about.required, *objective.about.optional):
@@ -41,7 +41,9 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
     _check_scheduled(recipe, inputs)
     _check_special(recipe)
     _check_joint(recipe)
-    recipe.frozen(address for info in graph.parameters for address in info.addresses())
+    addresses = [address for info in graph.parameters for address in info.addresses()]
+    recipe.frozen(addresses)
+    recipe.factors(addresses)
     failed = [
         c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
     ]

@@ -31,8 +31,8 @@ def _settings(plain: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             required = names(OBJECTIVES.require(value["kind"]).required)
             yield name, _call(value["kind"], value["roles"], required)
             yield from ((f"{name}.{option}", given) for option, given in value["options"].items())
-        elif name == "special":
-            yield from ((f"{name}.{role}", given) for role, given in value.items())
+        elif name in ("special", "rates"):
+            yield from ((f"{name}.{each}", given) for each, given in value.items())
         elif name == "scheduled":
             for each, ramp in value.items():
                 yield f"{name}.{each}", _call(ramp["kind"], {k: v for k, v in ramp.items() if k != "kind"})

@@ -16,7 +16,7 @@ def frozen(patterns: Sequence[str], addresses: Iterable[str], span: Span | None 
     for pattern in patterns:
         matched = fnmatch.filter(known, pattern)
         if not matched:
-            raise _freezes_nothing(pattern, known, span)
+            raise matches_nothing("freeze", pattern, known, span)
         found.update(matched)
     if known and len(found) == len(known):
         raise error(
@@ -26,7 +26,8 @@ def frozen(patterns: Sequence[str], addresses: Iterable[str], span: Span | None 
     return frozenset(found)
 
 
-def _freezes_nothing(pattern: str, known: list[str], span: Span | None) -> AttnError:
+def matches_nothing(setting: str, pattern: str, known: list[str], span: Span | None) -> AttnError:
+    """E0736: a pattern of `freeze` or `rates` that speaks of no parameter."""
     layers = {".".join(address.split(".")[:n]) for address in known for n in range(1, address.count(".") + 1)}
     near = nearest(pattern.rstrip("*").rstrip("."), {*known, *layers})
     if near is not None:
@@ -34,4 +35,4 @@ def _freezes_nothing(pattern: str, known: list[str], span: Span | None) -> AttnE
     else:
         first = sorted({address.partition(".")[0] for address in known})
         help = f"the parameters begin with {', '.join(first)}; `attndsl inspect` lists them"
-    return error("E0736", f"`freeze` has the pattern `{pattern}`, which no parameter matches", span, help=help)
+    return error("E0736", f"`{setting}` has the pattern `{pattern}`, which no parameter matches", span, help=help)

@@ -48,7 +48,7 @@ from attndsl.values import Plain, to_python
 if TYPE_CHECKING:
     from attndsl.recipe.ramps import Ramp
 
-KEYS = ("batches", "special", "scheduled", "optimizer", "schedule", *SETTINGS)
+KEYS = ("batches", "special", "scheduled", "optimizer", "schedule", "rates", *SETTINGS)
 
 
 def _no_setting(name: str, span: Span | None = None) -> AttnError:
@@ -105,6 +105,7 @@ class Recipe:
     held_out: float = 0.05
     freeze: tuple[str, ...] = ()
     seed: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)  # factors of the learning rate, by patterns over addresses
     scheduled: Mapping[str, Ramp] = field(default_factory=dict)  # how inputs follow the training, by their names
     # Where each setting was written, "" for the section; None for one that was replaced from outside the spec.
     spans: Mapping[str, Span | None] = field(default_factory=dict, compare=False, repr=False)
@@ -125,6 +126,15 @@ class Recipe:
         from attndsl.recipe.freezing import frozen
 
         return frozen(self.freeze, addresses, self.spans.get("freeze"))
+
+    def factors(self, addresses: Iterable[str]) -> dict[str, float]:
+        """By what the learning rate is multiplied for those of the `addresses` of parameters that `rates` speaks of.
+        Raises E0736 where a pattern matches none."""
+        if not self.rates:
+            return {}
+        from attndsl.recipe.rates import factors
+
+        return factors(self.rates, addresses, self.spans.get("rates"))
 
     def override(self, settings: Mapping[str, object]) -> Recipe:
         """The recipe with some settings replaced: `{"batch": "4", "lr": "1e-3", "optimizer": "sgd", "floor": 0,
@@ -155,6 +165,11 @@ class Recipe:
 
             scheduled = with_ramp(self.scheduled, option, value) if dot else read_scheduled(written_alone(name, value))
             return self._replace(owner, scheduled=scheduled)
+        if name == "rates" or (dot and owner == "rates"):
+            from attndsl.recipe.rates import read_rates, with_rate  # most recipes have none
+
+            rates = with_rate(self.rates, option, value) if dot else read_rates(written_alone(name, value))
+            return self._replace(owner, rates=rates)
         if dot and owner in ("batches", "special"):
             return self._replace(owner, **self._with_part(owner, option, value))
         if name in CHOICES:
@@ -190,6 +205,7 @@ class Recipe:
         """As plain values; `from_json` reads it back."""
         plain: dict[str, Any] = {"batches": self.objective.to_json(), "special": self.special.to_json()}
         plain |= {name: getattr(self, name).to_json() for name in CHOICES}
+        plain |= {"rates": dict(self.rates)} if self.rates else {}
         plain |= {"scheduled": {name: ramp.to_json() for name, ramp in self.scheduled.items()}}
         return plain | {name: getattr(self, name) for name in SETTINGS}
 
@@ -204,6 +220,8 @@ class Recipe:
             settings["objective"] = read_objective_json(plain["batches"])
         if "special" in plain:
             settings["special"] = make_special(plain["special"])
+        if plain.get("rates"):
+            settings["rates"] = dict(plain["rates"])
         if plain.get("scheduled"):
             from attndsl.recipe.ramps import ramps_from_json
 
@@ -252,6 +270,10 @@ def _read(name: str, written: Written) -> dict[str, Any]:
         from attndsl.recipe.ramps import read_scheduled  # most recipes have none
 
         return {"scheduled": read_scheduled(written)}
+    if name == "rates":
+        from attndsl.recipe.rates import read_rates  # most recipes have none
+
+        return {"rates": read_rates(written)}
     if name == "tokenizer":
         return {"tokenizer": read_tokenizer(written)}
     if name in CHOICES:

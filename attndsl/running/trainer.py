@@ -64,6 +64,10 @@ class Training(Protocol):
         """Those of the `addresses` of parameters that keep their values."""
         ...
 
+    def factors(self, addresses: Iterable[str]) -> Mapping[str, float]:
+        """By what the rate is multiplied for some of the `addresses`; for all others by 1."""
+        ...
+
 
 class Trainer(Protocol):
     """One model being trained. `precision` is what is computed in, `device` where, `threads` on how many."""

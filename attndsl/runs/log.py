@@ -12,9 +12,9 @@ of a text counts, `held_out_per_byte`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_text
@@ -23,11 +23,20 @@ FILE = "log.jsonl"
 Line = dict[str, Any]
 
 
-class RunLog:
-    """Appends lines to a run's log; each is in the file (though perhaps not on the disk) when `write` returns."""
+class LogForm(Protocol):
+    """The log in another form, told of each line as it is written."""
 
-    def __init__(self, run: Path) -> None:
-        self.path = run / FILE
+    def write(self, line: Line) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class RunLog:
+    """Appends lines to a run's log; each is in the file (though perhaps not on the disk) when `write` returns. The
+    `others` are told of it too."""
+
+    def __init__(self, run: Path, others: Sequence[LogForm] = ()) -> None:
+        self.path, self.others = run / FILE, others
         with file_errors("write", self.path):
             self.file: TextIO = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
 
@@ -35,9 +44,13 @@ class RunLog:
         with file_errors("write", self.path):
             self.file.write(json.dumps(line) + "\n")
             self.file.flush()
+        for other in self.others:
+            other.write(line)
 
     def close(self) -> None:
         self.file.close()
+        for other in self.others:
+            other.close()
 
 
 def read_log(run: Path) -> list[Line]:

@@ -13,18 +13,20 @@ from attndsl.graph.limits import bounding, vocabulary
 from attndsl.objectives.roles import TARGETS, TOKENS
 from attndsl.recipe.fitting import split_settings
 from attndsl.recipe.recipe import Recipe, read_recipe
-from attndsl.records import dataclass
+from attndsl.records import dataclass, replace
 from attndsl.training.data import TrainingData
 from attndsl.values import hyperparameters_of
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A model at its settings: those of the model (`settings`), and the recipe for it."""
+    """A model at its settings: those of the model (`settings`), and the recipe for it, which was `written` before
+    settings changed it."""
 
     graph: Graph
     recipe: Recipe
     settings: Mapping[str, Setting]
+    written: Recipe
 
 
 def configure(
@@ -40,7 +42,8 @@ def configure(
     model, training = split_settings(settings, plain.hyperparameters)
     model = {**(given or {}), **model}
     graph = elaborated(spec, model) if model else plain
-    return Configured(graph, read_recipe(spec.train, hyperparameters_of(graph)).override(training), model)
+    written = read_recipe(spec.train, hyperparameters_of(graph))
+    return Configured(graph, written.override(training), model, written)
 
 
 def fitted(
@@ -63,7 +66,7 @@ def fitted(
             _refuse(what, name, bound, limit, count, of_body=bound in given and bound not in chosen)
     changed = {name: value for name, value in decided.items() if made.graph.hyperparameters.get(name) != value}
     if not changed:
-        return Configured(made.graph, made.recipe, {**made.settings, **decided})
+        return replace(made, settings={**made.settings, **decided})
     return configure(spec, settings, {**given, **decided})
 
 

@@ -27,6 +27,7 @@ from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
 from attndsl.storage.whole import write_text
 from attndsl.training.console import Console, Plain
 from attndsl.training.divergence import became, diverged, drop_unproved
+from attndsl.training.logs import LOGS
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
 from attndsl.training.work import TrainingWork
@@ -60,6 +61,7 @@ def train(
     device: str | None = None,
     resume: str | Path | None = None,
     compile: bool | None = None,
+    log: Sequence[str] = (),
     console: Console | None = None,
 ) -> Outcome:
     """Train `spec`, a name or an opened one, on `data` into the new folder `out`, or go on with the run `resume`.
@@ -68,7 +70,8 @@ def train(
     what Python has of rows (`attndsl.data.table`). `weights` is a body to start from: a run's folder, a published one,
     or a file. `settings` are the model's hyperparameters and the recipe's keys by name (`{"depth": 4, "batch": 16,
     "lr": 1e-3, "steps": 500, "tokenizer": "bpe:1024"}`). The backend is PyTorch where it is installed, the device CUDA
-    where there is one, unless given. A first Ctrl-C ends the run after the step at hand, with a checkpoint.
+    where there is one, unless given. `log` has further forms in which the log is written, `csv` and `tensorboard`.
+    A first Ctrl-C ends the run after the step at hand, with a checkpoint.
 
     Raises `AttnError`: what checking the spec raises, what reading weights raises, and E07xx (see `attndsl explain`).
     """
@@ -76,7 +79,7 @@ def train(
     given = dict(settings or {})
     if resume is not None:
         with locked(Path(resume)):
-            session = go_on(Path(resume), given, data, backend, device, compile, console)
+            session = go_on(Path(resume), given, data, backend, device, compile, console, log)
             return run_session(session, console)
     if spec is None or data is None:
         missing = "a spec" if spec is None else "data"
@@ -91,7 +94,7 @@ def train(
         else Path("runs")
         / (spec if isinstance(spec, str) else spec.name).replace(":", "-").rpartition("/")[2].removesuffix(".attn")
     )
-    session = begin(spec, data, folder, given, backend, device, bool(compile), console, weights)
+    session = begin(spec, data, folder, given, backend, device, bool(compile), console, weights, log)
     with locked(session.run):
         return run_session(session, console)
 
@@ -126,7 +129,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     recipe, trainer, objective = session.recipe, session.trainer, session.objective
     progress = _Progress.of(session.lines)
     step, interrupted = session.step, False
-    log = RunLog(session.run)
+    log = RunLog(session.run, [LOGS[kind](session.run, session.lines) for kind in session.logs])
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
     speed, work = _Speed(), TrainingWork(session.graph)

@@ -17,6 +17,7 @@ from attndsl.objectives import Objective, make_objective
 from attndsl.objectives.likelihood import with_cross_entropy
 from attndsl.objectives.roles import Data
 from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.outlook import cautions, outlook
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
@@ -31,6 +32,7 @@ from attndsl.training.body import TrainedBody, open_body
 from attndsl.training.bounds import Configured, configure, fitted, new_sizes
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, TrainingData, absolute, load_data, open_data, shown
+from attndsl.training.logs import require_logs
 from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
 from attndsl.values import storable
 
@@ -38,7 +40,7 @@ from attndsl.values import storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
     """Everything the loop needs; `step` steps are done already, and `lines` is the log of them. `train` and `held_out`
-    are the data as the objective prepared them."""
+    are the data as the objective prepared them; `logs` says in which other forms the log is written."""
 
     run: Path
     graph: Graph
@@ -51,6 +53,7 @@ class Session:
     cross_entropy: str | None = None  # the trainer's output for it
     step: int = 0
     lines: tuple[Line, ...] = ()
+    logs: tuple[str, ...] = ()
 
 
 def begin(
@@ -63,10 +66,12 @@ def begin(
     compile: bool,
     console: Console,
     weights: str | os.PathLike[str] | None = None,
+    logs: Sequence[str] = (),
 ) -> Session:
     """Make a new run folder at `out`; with `weights`, from a body that was trained before. Raises what checking the
     spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
     require_new(out)
+    require_logs(logs)
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
     body = open_body(weights, opened, settings) if weights is not None else TrainedBody()
     made = configure(opened, settings, body.settings)
@@ -86,6 +91,7 @@ def begin(
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
     scored, cross_entropy = with_cross_entropy(objective)
     trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters)
+    tell_outlook(made.written, recipe, graph, console)
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     with file_errors("create", out), new_folder(out) as staging:
         facts = {
@@ -100,6 +106,7 @@ def begin(
             "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
             **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
             **machine_facts(chosen, trainer, compile),
+            "log": list(logs),
             "resumed": [],
         }
         if found.tokenizer is not None:
@@ -108,7 +115,7 @@ def begin(
         write_record(staging, facts)
         if weights is not None:  # what a run that is killed before its first checkpoint begins from again
             save_checkpoint(staging, 0, trainer.state())
-    return Session(out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy)
+    return Session(out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, logs=tuple(logs))
 
 
 def go_on(
@@ -119,12 +126,15 @@ def go_on(
     device: str | None,
     compile: bool | None,
     console: Console,
+    logs: Sequence[str] = (),
 ) -> Session:
     """Take up a run where its newest checkpoint left it (from the start, where it has none). Only settings of the
     training may change, and not those that decide the tokens. E0732 (no run), E0733 (damaged), E0734 (changed)."""
     record = open_record(run)
-    remove_partial(run)
     facts = dict(record.facts)
+    facts["log"] = list(logs or facts.get("log", ()))
+    require_logs(facts["log"])
+    remove_partial(run)
     before = Recipe.from_json(facts["recipe"])
     graph = load(record.spec, record.settings)
     model, training = split_settings(settings, graph.hyperparameters)
@@ -150,6 +160,7 @@ def go_on(
     machine = machine_facts(chosen, trainer, compile)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
+    tell_outlook(before, recipe, graph, console)
     step = _take_up(run, trainer, console)
     lines = cut_log(run, step or 0)
     facts["recipe"] = recipe.to_json()
@@ -159,8 +170,9 @@ def go_on(
         f"`{run}` has no checkpoint yet: starting again" if step is None else f"resuming `{run}` after {step:,} steps"
     )
     return Session(
-        run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines)
-    )
+        run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines),
+        tuple(facts["log"]),
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- parts of both
@@ -201,6 +213,14 @@ def prepared(
     already."""
     objective = accompany(make_objective(recipe, graph, data.tokenizer, data.labels), run)
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
+
+
+def tell_outlook(before: Recipe, recipe: Recipe, graph: Graph, console: Console) -> None:
+    """Say how the learning rate will move, and warn of what became of a recipe for another length."""
+    for line in outlook(recipe, (address for info in graph.parameters for address in info.addresses())):
+        console.say(line)
+    for caution in cautions(before, recipe):
+        console.warn(caution)
 
 
 def require_same(before: Recipe, now: Recipe, changed: list[str], what: str = "a resumed run") -> None:

@@ -41,6 +41,7 @@ class NumpyTrainer:
         self.values = self.program.arrays  # its very arrays: what is written into them is what it computes with
         self.decayed = decaying(graph)
         self.frozen = recipe.frozen(self.values)
+        self.factors = recipe.factors(self.values)
         self.shapes = {address: value.shape for address, value in self.values.items()}
         self.kept = {
             address: {name: np.zeros(shape, self.precision) for name, shape in shapes.items()}
@@ -95,7 +96,7 @@ class NumpyTrainer:
                 value = self.values[address]
                 if share != 1.0:
                     gradient = gradient * value.dtype.type(share)
-                one = Step(rate, self.updates, address in self.decayed)
+                one = Step(rate * self.factors.get(address, 1.0), self.updates, address in self.decayed)
                 self.recipe.optimizer.update(np, value, gradient, self.kept[address], one)
         return StepResult(total, norm, scalars=scalars)
 

@@ -65,7 +65,10 @@ class TorchTrainer:
         self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
         for address in self.frozen:
             self.values[address].requires_grad_(False)
-        self.decayed = decaying(graph)
+        decayed, factors = decaying(graph), recipe.factors(self.values)
+        self.groups: dict[tuple[bool, float], list[str]] = {}  # what is moved alike: whether it decays, how fast
+        for address in self.trained:
+            self.groups.setdefault((address in decayed, factors.get(address, 1.0)), []).append(address)
         self.shapes = {address: tuple(value.shape) for address, value in self.values.items()}
         self.kept = {
             address: {name: self.values[address].new_zeros(shape) for name, shape in shapes.items()}
@@ -136,10 +139,9 @@ class TorchTrainer:
         self.updates += 1
         optimizer = self.recipe.optimizer
         fused = fused_update(optimizer)
-        for decay in (True, False):
-            step = Step(rate, self.updates, decay)
-            addresses = [address for address in self.trained if (address in self.decayed) == decay]
-            if fused is not None and addresses:
+        for (decay, factor), addresses in self.groups.items():
+            step = Step(rate * factor, self.updates, decay)
+            if fused is not None:
                 fused(
                     [self.trained[address] for address in addresses],
                     [self.kept[address] for address in addresses],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from attndsl.objectives import OBJECTIVES, Objective
 from attndsl.objectives.choice import choose_objective
 from attndsl.optimizers import OPTIMIZERS
 from attndsl.recipe.fitting import check_recipe, split_settings
+from attndsl.recipe.outlook import cautions, outlook
 from attndsl.recipe.ramps import RAMPS
 from attndsl.recipe.reading import typed
 from attndsl.recipe.recipe import Recipe, read_recipe
@@ -427,3 +429,47 @@ def test_an_unknown_kind_is_never_another() -> None:
         with pytest.raises(AttnError) as problem:
             Recipe.from_json(plain)
         assert problem.value.diagnostics[0].code == "E0720"
+
+
+# ---------------------------------------------------------------- learning rates: groups, and what is said of them
+
+
+def test_groups_are_written_set_and_kept() -> None:
+    recipe = Recipe(length=8).override({"rates": 'groups("wte.*", 0.1, "h.*", 3)', "rates.h.0.*": "0"})
+    assert recipe.rates == {"wte.*": 0.1, "h.*": 3.0, "h.0.*": 0.0}
+    assert recipe.factors(["wte.table", "h.0.w", "h.1.w", "other"]) == {"wte.table": 0.1, "h.0.w": 3.0, "h.1.w": 3.0}
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    for wrong in ("h.*", 'groups("h.*")', 'groups(0.1, "h.*")', 'groups("h.*", -1)', 'groups("h.*", x=1)'):
+        with pytest.raises(AttnError, match="E0721"):
+            Recipe().override({"rates": wrong})
+    with pytest.raises(AttnError, match=r"E0736.*\n.*`wte\.\*`|E0736"):
+        recipe.factors(["h.0.w"])
+
+
+def test_what_the_learning_rate_will_do_is_said() -> None:
+    recipe = Recipe().override({"lr": 1e-2, "steps": 200, "warmup": 20, "rates": 'groups("h.*", 0.5)'})
+    line, group = outlook(recipe, ["h.0.w", "h.1.w", "x"])
+    assert "over 200 steps (adamw, warmup_cosine)" in line
+    assert f"{recipe.rate(0):.3g} in the first" in line
+    assert "0.01 after a warm-up of 20" in line
+    assert f"{recipe.rate(199):.3g} in the last" in line
+    drawn = re.search("[▁▂▃▄▅▆▇█]+", line)
+    assert drawn is not None
+    assert drawn[0].index("█") in (2, 3)
+    assert drawn[0][-1] in "▁▂"
+    assert group.strip() == "times 0.5 for h.0.w and 1 more"
+    for name, chosen in SCHEDULES.items():
+        options = {"width": 8} if name == "noam" else {}
+        for steps in (1, 2, 10**12):
+            assert list(outlook(Recipe(schedule=chosen(options), steps=steps), []))
+
+
+def test_a_recipe_that_is_cut_short_is_warned_of() -> None:
+    long = Recipe().override({"steps": 10_000, "warmup": 2000})
+    short = long.override({"steps": 100})
+    (said,) = cautions(long, short)
+    assert said == "the recipe is for 10,000 steps, and this training has 100: the warm-up of 2,000 steps became 10"
+    assert list(cautions(long, long)) == []
+    assert list(cautions(long, long.override({"lr": 1}))) == []
+    (said,) = cautions(short, short.override({"warmup": 100}))
+    assert said.startswith("the training ends in its warm-up")

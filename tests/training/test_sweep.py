@@ -193,7 +193,8 @@ def test_a_file_says_what_the_command_line_does_not(attndsl) -> None:
     assert sweep.common == {"steps": "1", "lr": "1e-4", "betas": "[0.9, 0.95]", "batches.segments": "false"}
     assert read_history(Path("from-file") / "run").settings["betas"] == [0.9, 0.95]
     for text, said in (("spec = 1", "is a text in quotes"), ("seds = 1", "did you mean"), ("x", "is not TOML"),
-                       ('data = "a"', "does not say which spec"), ('spec = "a"\n[set]\nlr = 1979-05-27', "is no setting"),
+                       ('data = "a"', "does not say which spec"),
+                       ('spec = "a"\n[set]\nlr = 1979-05-27', "is no setting"),
                        ('spec = "a"\nseeds = 0', "at least 1")):  # fmt: skip
         Path("wrong.toml").write_text(text)
         done = attndsl("sweep", "wrong.toml", "--data", A_TEXT)
