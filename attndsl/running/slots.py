@@ -89,16 +89,33 @@ def chosen(
     places = {name: place for name, place in places.items() if name in stacks}
     if any(stacks[name].shape[place] < len(rows) for name, place in places.items()):
         return {**stacks, **{name: several(name, stacks[name]) for name in places}}
-    moved = [(to, origin) for to, origin in enumerate(rows) if to != origin]
+    moves, aside = moves_of(rows)
     found = dict(stacks)
     for name, place in places.items():
         before, stack = (slice(None),) * place, stacks[name]
-        if moved and name not in stay:
+        if moves and name not in stay:
             (view,) = in_use({name: memories.get(name, {})}, {name: stack}, slots).values()
-            to, origins = (list(each) for each in zip(*moved, strict=True))
-            view[(*before, to)] = view[(*before, origins)]
+            copies = {row: view[(*before, [row])] for row in aside}
+            for to, origin in moves:
+                read = copies[origin] if origin in copies else view[(*before, slice(origin, origin + 1))]
+                view[(*before, slice(to, to + 1))] = read
         found[name] = stack[(*before, slice(len(rows)))]
     return found
 
 
-__all__ = ["chosen", "in_use", "kept", "slot_places", "slots", "slots_in_use"]
+def moves_of(rows: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """How rows come to stand in this order, as (to, origin), one after the other: none is written over before the last
+    read of it, but for those of which a copy has to be put aside first, as they go round in rings."""
+    left = {to: origin for to, origin in enumerate(rows) if to != origin}
+    moves: list[tuple[int, int]] = []
+    aside: list[int] = []
+    while left:
+        read = set(left.values()).difference(aside)
+        free = [to for to in left if to not in read]
+        moves += [(to, left.pop(to)) for to in free]
+        if not free:
+            aside.append(next(iter(left)))
+    return moves, aside
+
+
+__all__ = ["chosen", "in_use", "kept", "moves_of", "slot_places", "slots", "slots_in_use"]

@@ -193,7 +193,9 @@ class Writer:
         scopes = self.file.graph.scopes
         # The outermost name says most; of two at one depth, a variable's says more than a layer's.
         for name in sorted(self.file.variables.names(value) or also, key=lambda n: (n.count("."), n in scopes)):
-            last = name.rpartition(".")[2]
+            before, _, last = name.rpartition(".")
+            if last.isdigit() and (whose := before.rpartition(".")[2]).isidentifier():
+                return identifier(f"{whose}_{last}")  # one of several: `memory_0`
             if last != "*":
                 return identifier(last)
         if node is not None:

@@ -180,7 +180,8 @@ def _write_calls(writer: Writer, node: Node) -> None:
     layers = writer.layer(path)
     item = writer.fresh(block.variable)
     index = [writer.fresh("i")] if block.indexed else []
-    parts = [writer.fresh(f"{writer.read(value).text}_{item}") for value, _ in elements]
+    own = block.arguments[len(index) + len(names) :]
+    parts = [writer.fresh(name) for name, _ in zip(own, elements, strict=False)]
     operands = (*index, *names, *parts, *further)
     call = function(item, *operands).text
     if writer.file.recompute and writer.file.recomputed.isdisjoint(n for r in plain.regions for n in r.walk()):

@@ -373,6 +373,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     attention.MaskedBias: attention.lower_masked_bias,
     blocks.BlockMask: blocks.lower_block_mask,
     convolution.Conv: convolution.lower_convolution,
+    memories.SlotIndex: movement.lower_slot_index,
     memories.WriteInPlace: movement.writing("scatter_"),
     special.Linear: special.lower_linear,
     special.Embedding: special.lower_embedding,

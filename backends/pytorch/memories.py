@@ -13,7 +13,7 @@ from attndsl import ops
 from attndsl.graph import Graph, Node, Region, Value, captured
 from attndsl.ops.base import Op
 from attndsl.records import dataclass, replace
-from attndsl.types import Axis
+from attndsl.types import Axis, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,22 @@ class WriteInPlace(Op):
     noun = "memory"
     operands = ("memory", "values", "index")
     over: Axis
+
+
+@dataclass(frozen=True, slots=True)
+class SlotIndex(Op):
+    """The index of a `write`, with an element for each number that is written: as `scatter` takes it."""
+
+    name = "torch.slot_index"
+    noun = "index"
+    operands = ("index",)
+
+
+def slot_index(memory: Type, index: Type, over: Axis) -> Type:
+    """The type of a `SlotIndex`: the memory's axes, with those that the index brings in place of `over`."""
+    place = memory.axes.index(over)
+    new = [axis for axis in index.axes if axis not in memory.axes or axis == over]
+    return Type(index.dtype, (*memory.axes[:place], *new, *memory.axes[place + 1 :]))
 
 
 def in_place(graph: Graph, body: Region) -> Region:
@@ -100,4 +116,4 @@ def _readers(region: Region, value: Value) -> list[Node]:
     return readers + [n for n in region.nodes if any(value in captured(inner) for inner in n.regions)]
 
 
-__all__ = ["WriteInPlace", "in_place", "writes"]
+__all__ = ["SlotIndex", "WriteInPlace", "in_place", "slot_index", "writes"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attndsl.backends.pytorch.expressions import Expr, dim, function, index, permuted
 from attndsl.backends.pytorch.site import Site
-from attndsl.graph import BOOL, INT
+from attndsl.graph import BOOL, INT, Axis
 
 
 def lower_unflatten(site: Site) -> Expr:
@@ -112,6 +112,20 @@ def _element(site: Site) -> Expr:
     return index(x, [place if axis == over else ":" for axis in table])
 
 
+def _along(site: Site, i: int, layout: Sequence[Axis]) -> Expr:
+    """The index that is operand i, along these axes."""
+    at = site.types[i].axes
+    found = permuted(site.tensor(site.arguments[i], INT), at, [axis for axis in layout if axis in at])
+    found = index(found, [":" if axis in at else "None" for axis in layout])
+    if len(at) == len(layout):
+        return found
+    return found.call("expand", *("-1" if axis in at else site.function.size(axis.size).text for axis in layout))
+
+
+def lower_slot_index(site: Site) -> Expr:
+    return _along(site, 0, site.output.axes)
+
+
 def writing(method: str) -> Callable[[Site], Expr]:
     """A scatter, which refuses indices that are out of range, along the axis that is written."""
 
@@ -122,10 +136,7 @@ def writing(method: str) -> Callable[[Site], Expr]:
         new = [axis for axis in at if axis not in shared]
         layout = [*memory[:place], *new, *memory[place + 1 :]]
         x = permuted(site.tensor(site.arguments[1], site.types[1].dtype), values, layout)
-        i = permuted(site.tensor(site.arguments[2], INT), at, [axis for axis in layout if axis in at])
-        i = index(i, [":" if axis in at else "None" for axis in layout])
-        if len(at) < len(layout):
-            i = i.call("expand", *("-1" if axis in at else site.function.size(axis.size).text for axis in layout))
+        i = _along(site, 2, layout)
         if len(new) != 1:
             where = (str(place), str(place + len(new) - 1)) if new else (str(place),)
             x, i = (each.call("flatten" if new else "unsqueeze", *where) for each in (x, i))

@@ -15,6 +15,7 @@ from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.compiling import compiled
 from attndsl.backends.pytorch.kernels import measured
+from attndsl.backends.pytorch.layouts import inner_axes, lying
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
 from attndsl.backends.pytorch.stored import Matrix, stored
@@ -193,14 +194,25 @@ class TorchProgram:
         slots: Mapping[str, int] | None = None,
         sources: Mapping[str, Array] | None = None,
     ) -> dict[str, Any]:
-        """States for texts of which nothing has been read, as `advance` takes them."""
+        """States for texts of which nothing has been read, as `advance` takes them. Matrices are laid out as they are
+        the fastest for so many texts (`attndsl.backends.pytorch.layouts`)."""
         infos = {state.name: state for state in self.graph.states}
         dtypes = {name: self._dtypes.get(info.type.dtype, torch.int64) for name, info in infos.items()}
         given = {**self.shared, **(sources or {})}
         stacks = {name: self.stacks.laid(name, array, dtypes[name], self.device) for name, array in given.items()}
         for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
             stacks[name] = self.stacks.empty(name, array, dtypes[name], self.device)
+        self._lay(max(stacks[name].shape[at] for name, at in self.stacks.rows.items() if name in stacks))
         return stacks
+
+    def _lay(self, rows: int) -> None:
+        """Lay the matrices out as they are the fastest for so many rows. Other modules have the same parameters."""
+        if self.device.type != "cpu" or self.torch_dtype != torch.float32 or self._compile:
+            return
+        named = dict(self.module.named_parameters())
+        for address, inner in inner_axes(self.graph, self.written.matrices, rows).items():
+            if address in named:
+                named[address].data = lying(named[address].data, inner)
 
     def advance(
         self,

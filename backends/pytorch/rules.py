@@ -6,6 +6,7 @@ from attndsl import ops
 from attndsl.backends.pytorch import attention, convolution, recurrent_kernels
 from attndsl.backends.pytorch.blocks import BlockMask, block_mask, in_words, tensors
 from attndsl.backends.pytorch.lowerings import LOWERINGS
+from attndsl.backends.pytorch.memories import SlotIndex, slot_index
 from attndsl.backends.pytorch.special import Embedding, GroupedLinear, Linear, Relu
 from attndsl.graph import BOOL, FLOAT, Axis, Graph, Node, Type, Value
 from attndsl.graph.builder import Builder
@@ -354,6 +355,20 @@ def _convolution_biased(algebra: Algebra, node: Node) -> Found:
     return None
 
 
+def _slots(algebra: Algebra, node: Node) -> Found:
+    """A write whose index has an element for each number, made once for all layers that write at the same places."""
+    assert isinstance(node.op, ops.Write)
+    memory, values, index = node.inputs
+    type = slot_index(memory.type, index.type, node.op.over)
+    if set(type.axes) == set(index.type.axes):
+        return None
+
+    def rewrite(out: Builder) -> Value:
+        return out.emit(node.op, memory, values, out.emit(SlotIndex(), index, type=type, names=("slots",)))
+
+    return Match("an index for each number", rewrite)
+
+
 def _without_a_lowering(algebra: Algebra, node: Node) -> Found:
     """A fused operator for which nothing is written here is computed by its parts."""
     return None if type(node.op) in LOWERINGS else expanded(node)
@@ -374,5 +389,6 @@ RULES: tuple[Rule, ...] = (
     simple("convolution", (ops.Flatten,), _channels_joined),
     simple("convolution", (ops.Rename,), _channels_renamed),
     simple("convolution", (ops.Add,), _convolution_biased),
+    simple("slots", (ops.Write,), _slots),
     simple("expanded", (ops.Fused,), _without_a_lowering),
 )

@@ -64,12 +64,13 @@ def write(
 
 @dataclass(eq=False)
 class Block:
-    """The classes of a repeat's modules, and what their `forward` takes behind the carried values and the captured
-    ones."""
+    """The classes of a repeat's modules, the names of what their `forward` takes (of the first, if there are several),
+    and what it takes behind the carried values and the captured ones."""
 
     names: list[str]
     variable: str
     indexed: bool
+    arguments: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
 
@@ -254,6 +255,7 @@ class File:
             results = ", ".join(inner.tensor(value).text for value in region.results)
             inner.add(f"return {results}" if results else "return ()")
             writers.append(inner)
+        block.arguments = [argument.name for argument in writers[0].arguments]
         block.foreign = list(dict.fromkeys(address for inner in writers for address in inner.foreign))
         missing = list(dict.fromkeys(symbol for inner in writers for symbol in header(inner)[1]))
         block.sizes = [Size.symbol(symbol) for symbol in missing]

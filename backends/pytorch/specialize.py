@@ -10,7 +10,7 @@ from attndsl.backends.pytorch.attention import MaskedBias
 from attndsl.backends.pytorch.blocks import BlockMask
 from attndsl.backends.pytorch.calls import Layer, call_layers
 from attndsl.backends.pytorch.epilogues import epilogues
-from attndsl.backends.pytorch.memories import in_place
+from attndsl.backends.pytorch.memories import SlotIndex, in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
 from attndsl.backends.pytorch.rules import RULES, with_flex
 from attndsl.backends.pytorch.widening import widened
@@ -44,7 +44,7 @@ def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = Fals
     apply(rewriter, RULES)
     if device == "cuda":
         with_flex(rewriter)
-    hoist(rewriter, (MaskedBias, BlockMask))
+    hoist(rewriter, (MaskedBias, BlockMask, SlotIndex))
     drop_dead(rewriter)
     layers = call_layers(rewriter)
     rewritten = rewriter.finish(named=False)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attndsl.decoding.sampling import largest
 from attndsl.diagnostics import AttnError
 from attndsl.generation import Sampling
 
@@ -111,3 +112,10 @@ def test_logits_that_are_no_numbers(logits: list[float]) -> None:
 
 def test_a_token_may_be_ruled_out() -> None:
     assert {Sampling(seed=s).choose(np.array([-math.inf, 0.0]), 0) for s in range(20)} == {1}
+
+
+@given(st.integers(0, 2**31), st.integers(1, 200), st.integers(1, 12), st.integers(1, 6))
+def test_the_largest_of_many(seed: int, length: int, count: int, different: int) -> None:
+    values = np.random.default_rng(seed).integers(0, different * length // 4 + 1, length).astype(np.float32)
+    expected = np.lexsort((np.arange(length), -values))[:count]
+    assert largest(values, count).tolist() == expected.tolist()

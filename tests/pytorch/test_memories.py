@@ -38,7 +38,8 @@ def test_a_call_with_states_does_not_change_them() -> None:
 
 def test_each_layer_is_given_its_part_as_a_view() -> None:
     source = generate_source(incremental(shipped("gpt2")))
-    assert "for block, h_attn_keys_block, h_attn_values_block in zip(" in source
+    assert "for block, keys, values in zip(self.h, h_attn_keys.unbind(3), h_attn_values.unbind(3)):" in source
+    assert source.count(".expand(") == 1, "all layers write at the same places"
     assert "keys = keys.scatter_(1, " in source
     assert "torch.stack" not in source
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from attndsl.passes.incremental import incremental
 from attndsl.running import backends
-from attndsl.running.slots import slots, slots_in_use
+from attndsl.running.slots import moves_of, slots, slots_in_use
 from tests.passes.test_incremental import shipped
 
 pytestmark = pytest.mark.torch
@@ -55,3 +57,15 @@ def test_chosen_rows_are_written_where_others_were(backend: str) -> None:
     if backend == "pytorch":
         layers = more[keys].movedim(3, 0)
         assert layers[0].transpose(1, 2).is_contiguous()  # laid out as before
+
+
+def test_rows_move_one_after_the_other() -> None:
+    for rows in (each for count in range(1, 5) for each in product(range(4), repeat=count)):
+        moves, aside = moves_of(rows)
+        found, copies = list(range(4)), {row: row for row in aside}
+        for to, origin in moves:
+            found[to] = copies.get(origin, found[origin])
+        assert found[: len(rows)] == list(rows)
+        assert len(moves) == sum(to != origin for to, origin in enumerate(rows))
+        assert len(aside) <= len(rows) // 2, "at most one for each ring"
+    assert moves_of([1, 2, 3, 3]) == ([(0, 1), (1, 2), (2, 3)], [])

@@ -43,7 +43,8 @@ class Positions:
         self.end = emit(Add(), self.past, self.new, names=("read",))
         self.last = emit(Sub(), self.end, emit(Constant(1)))
         last_new = emit(Sub(), self.new, emit(Constant(1)))
-        place = emit(Transpose((*clock.rows, clock.time)), emit(Minimum(), emit(Range(clock.time)), last_new))
+        first = emit(Minimum(), emit(Range(clock.time)), last_new)
+        place = emit(Transpose((*clock.rows, clock.time)), first, names=("offset",))
         self.place = emit(Maximum(), place, emit(Constant(0)), names=("place",))  # of the token that each stands for
         self.positions = emit(Add(), self.past, place, names=("position",))
         self.ends = emit(Add(), place, emit(Constant(1)))  # of how many new tokens each is the last one
@@ -82,7 +83,7 @@ class Positions:
         positions = self.along(self.positions, past.axis)
         if past.window is None:
             return positions
-        return self.builder.emit(Mod(), positions, self.builder.emit(SizeOf(self.slots(past).size)))
+        return self.builder.emit(Mod(), positions, self.builder.emit(SizeOf(self.slots(past).size)), names=("slot",))
 
     def _held(self, past: Past) -> Value:
         """The positions in the slots for a window, below 0 where there has been nothing yet: the latest that belongs
@@ -90,7 +91,7 @@ class Positions:
         emit, slots = self.builder.emit, self.slots(past)
         last = emit(Broadcast((*self.clock.rows, slots)), self.last)
         behind = emit(Mod(), emit(Sub(), last, emit(Range(slots))), emit(SizeOf(slots.size)))
-        return emit(Sub(), last, behind)
+        return emit(Sub(), last, behind, names=("held",))
 
     def all_positions(self, past: Past) -> Value:
         """The positions in the slots; where there is nothing yet, some position."""
