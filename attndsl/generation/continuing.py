@@ -7,6 +7,7 @@ it by itself, one text at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph
@@ -59,27 +60,51 @@ def opening(
     """How a trained model reads texts of up to `length` tokens on, for the logits `output`. `say` is told once what is
     not as one may expect: that the whole text is read again for each token, and why; that some of it falls away."""
     tokens = run.recipe.objective.roles["tokens"]
-    context = most(run.graph, tokens)
-    if keeps_rows(run.graph):
-        segment, program = min(run.recipe.length, context or run.recipe.length), run.program(backend, device)
-        kept = f"`{run.graph.states[0].address}` {_STAYS}"
+
+    def make(graph: Graph) -> Program:
+        return run.program(backend, device, graph)
+
+    return opening_of(run.graph, make, tokens, output, length, segment=run.recipe.length, cache=cache, say=say)
+
+
+def opening_of(
+    model: Graph,
+    make: Callable[[Graph], Program],
+    tokens: str,
+    output: str,
+    length: int,
+    *,
+    segment: int = SEGMENT,
+    at_once: int = SEGMENT,
+    cache: bool = True,
+    say: Say = lambda text: None,
+) -> Opening:
+    """The same of any model of the input `tokens`: `make` gives a program of a graph of its parameters. One that keeps
+    states reads `segment` tokens at a time, any other one `at_once`, at most."""
+    context = most(model, tokens)
+    if keeps_rows(model):
+        segment, program = min(segment, context or segment), make(model)
+        kept = f"`{model.states[0].address}` {_STAYS}"
         return Opening(lambda: _InStates(program, tokens, output, segment), None, kept)
-    whole, graph = run.graph, None
+    whole, graph = model, None
     try:
-        if context is not None and length > context and (slid := _slid(run.graph, tokens, output, context)):
+        if context is not None and length > context and (slid := _slid(model, tokens, output, context)):
             say(f"the text may get longer than the model's context: each token sees the last {context:,}")
             (whole, graph), context = slid, None
         elif cache:
-            graph = incremental(run.graph, tokens, (output,))
+            graph = incremental(model, tokens, (output,))
     except AttnError as problem:
         say(f"the whole text is read again for each token: {reason(problem)}")
     said = _once(say)
     if graph is None or not cache:
-        program = run.program(backend, device, whole)
+        program = make(whole)
         return Opening(lambda: _InWindow(program, tokens, output, context, said), context)
-    program, running = run.program(backend, device, graph), running_states(graph, tokens)
+    program, running = make(graph), running_states(graph, tokens)
     stays = f"`{running[0]}` {_STAYS}" if running else None
-    return Opening(lambda: _InMemories(program, tokens, output, context, length, said), context, stays)
+    reader = partial(
+        Reader, program, tokens, output, length if context is None else min(length, context), segment=at_once
+    )
+    return Opening(lambda: _InMemories(program, tokens, output, context, reader, said), context, stays)
 
 
 def _slid(graph: Graph, tokens: str, output: str, context: int) -> tuple[Graph, Graph] | None:
@@ -197,16 +222,24 @@ class _InMemories(Reading):
     """By the incremental graph: the new tokens alone. Past the model's `context`, what is left of the text is read
     again each time that some of it is dropped."""
 
-    def __init__(self, program: Program, tokens: str, output: str, context: int | None, length: int, say: Say) -> None:
+    def __init__(
+        self,
+        program: Program,
+        tokens: str,
+        output: str,
+        context: int | None,
+        begin: Callable[..., Reader],
+        say: Say,
+    ) -> None:
         super().__init__(program, tokens, output)
         self.window = ContextWindow(context, say, ", and the other is read again")
-        self.length = length if context is None else min(length, context)
+        self.begin = begin  # of so many `rows`
         self.reader: Reader | None = None
 
     def after(self, tokens: Sequence[Sequence[int]]) -> Array:
         if self.window.add(tokens) or self.reader is None:
             tokens = self.window.seen()
-            self.reader = Reader(self.program, self.input, self.output, self.length, rows=len(tokens))
+            self.reader = self.begin(rows=len(tokens))
         return self.reader.read(tokens)
 
     def each(self, tokens: Sequence[Sequence[int]]) -> Array:
@@ -218,7 +251,8 @@ class _InMemories(Reading):
     def room(self) -> int:
         if self.reader is None:
             return 1
-        return min(self.window.room(), self.length - max(map(len, self.reader.texts)), self.reader.segment)
+        longest = max(map(len, self.reader.texts))
+        return min(self.window.room(), self.reader.length - longest, self.reader.segment)
 
     def go_back(self, counts: Sequence[int]) -> None:
         if self.window.go_back(counts) or self.reader is None:
@@ -278,4 +312,4 @@ class _InStates(Reading):
         return 1
 
 
-__all__ = ["Opening", "Reading", "Say", "begins", "keeps_rows", "opening", "reason"]
+__all__ = ["Opening", "Reading", "Say", "begins", "keeps_rows", "opening", "opening_of", "reason"]

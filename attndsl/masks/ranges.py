@@ -7,8 +7,9 @@ the kind is left out, so the ranges may hold more keys than are seen, and never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from attndsl.graph import Value
 from attndsl.masks.index import Compare, Every, Formula, Function, Index, LinearSum, Read, Some, Truth, function
 from attndsl.masks.reading import atoms, not_negative, replaced_number
 from attndsl.records import dataclass
@@ -35,12 +36,12 @@ class KeyRange:
 @dataclass(frozen=True, slots=True)
 class KeyRanges:
     """All keys that queries from `FIRST` to `LAST` can see are in `ranges`, and as far from each of these queries as a
-    multiple of `stride`. `same`: whether a query sees only what some data have in common with it (a document), so that
-    there may be fewer still."""
+    multiple of `stride`. `same` are data of which a query sees only what has one of them in common with it (the number
+    of a document), so that there may be fewer still."""
 
     ranges: tuple[KeyRange, ...]
     stride: Size = ONE
-    same: bool = False
+    same: tuple[Value, ...] = ()
 
     @property
     def everything(self) -> bool:
@@ -177,20 +178,22 @@ class _Reader:
                 return n if inner in (distance, distance.times(Size.of(-1))) else None
         return None
 
-    def same(self, formula: Formula) -> bool:
-        """Whether a query sees only keys at which some data are what they are at the query."""
+    def same(self, formula: Formula) -> tuple[Value, ...]:
+        """The data of which a query sees only keys at which one of them is what it is at the query."""
         if isinstance(formula, Every):
-            return any(map(self.same, formula.parts))
+            return _once(value for part in formula.parts for value in self.same(part))
         if isinstance(formula, Some):
-            return all(map(self.same, formula.parts))
+            found = [self.same(part) for part in formula.parts]
+            return _once(value for part in found for value in part) if all(found) else ()
         match formula:
             case Compare("==", LinearSum(((Read() as a, one), (Read() as b, other)), constant)) if (
                 one == -other and constant == Size.of(0) and a.value is b.value
             ):
                 sides = [self.query in atoms(LinearSum.of(read)) for read in (a, b)]
                 keys = [self.key in atoms(LinearSum.of(read)) for read in (a, b)]
-                return sides in ([True, False], [False, True]) and keys == sides[::-1]
-        return False
+                if sides in ([True, False], [False, True]) and keys == sides[::-1]:
+                    return (a.value,)
+        return ()
 
 
 def seen_keys(found: KeyRanges, first: int, last: int, keys: int, sizes: Mapping[str, int]) -> list[range]:
@@ -217,6 +220,10 @@ def seen_keys(found: KeyRanges, first: int, last: int, keys: int, sizes: Mapping
 def _within(a: KeyRange, b: KeyRange) -> bool:
     """Whether all that bounds b bounds a as well."""
     return all(set(of_b) <= set(of_a) for of_b, of_a in ((b.low, a.low), (b.high, a.high), (b.where, a.where)))
+
+
+def _once(values: Iterable[Value]) -> tuple[Value, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _joined(a: KeyRange, b: KeyRange) -> KeyRange:

@@ -53,7 +53,7 @@ def blocks(op: Attention, call: Call, arrays: tuple[Array, ...], upstream: Array
         a_query *= call.length(axis.size)
     differ = where is not None and queries in call.inputs[where].axes
     step = max(FEWEST, SCORES // max(a_query, 1))
-    step = min(step, SEEING) if differ else step
+    step = call.block or (min(step, SEEING) if differ else step)
     if count <= step:
         return []
     sees = where is not None and differ and op.over in call.inputs[where].axes and _small(op, call, arrays, upstream)

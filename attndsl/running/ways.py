@@ -18,6 +18,10 @@ BACKENDS, ATTENTION, LOSS, WEIGHTS = "backends", "attention", "loss", "weights"
 """The claims of `attndsl verify` that ways belong to: the same on every backend, by every kernel for attention, by
 every form of the loss head, and within what is stated of weights in fewer bits."""
 
+QUERY_BLOCKS = {"in blocks of one query": 1, "in blocks of three queries": 3}
+"""So few queries for attention at a time that short texts too have blocks that are left out. With one, each key that is
+left out wrongly is missed; with three, blocks are put together and the last one is smaller."""
+
 Rewrite = Callable[[Graph], Graph]
 Unfit = Callable[[Graph], str | None]
 
@@ -68,4 +72,4 @@ class Way:
         return f"{said} {self.besides}" if self.besides else said
 
 
-__all__ = ["ATTENTION", "BACKENDS", "LOSS", "WEIGHTS", "Rewrite", "Way", "fits"]
+__all__ = ["ATTENTION", "BACKENDS", "LOSS", "QUERY_BLOCKS", "WEIGHTS", "Rewrite", "Way", "fits"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array
-from attndsl.verification import calls, reading_on, slopes, ways
+from attndsl.verification import attentions, calls, reading_on, rows, slopes, ways
 from attndsl.verification.case import Case
 from attndsl.verification.findings import SCHEMA, Finding, Verification, table
 from attndsl.verification.reducing import Changes
@@ -19,12 +19,13 @@ CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     ways.fused,
     ways.each_pass,
     ways.every_backend,
-    ways.every_attention,
+    attentions.every_attention,
     ways.every_loss,
     ways.fewer_bits,
     slopes.finite_differences,
     calls.batch,
-    calls.padding,
+    rows.padding,
+    rows.packed,
     reading_on.read_on,
 )
 

@@ -1,9 +1,9 @@
-"""Claims about calls: what a call says of several things at once is what calls say of each by itself. Rows of a batch,
-texts with padding behind or before them, documents packed into one row."""
+"""What a call says of several things at once must be what calls say of each by itself: how that is tried, and the claim
+about the rows of a batch (`rows` has those about what else stands in a row)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.comparison import tolerance
 from attndsl.comparison.expose import exposed, places
@@ -12,12 +12,11 @@ from attndsl.comparison.report import Divergence
 from attndsl.comparison.sides import distance, greatest, largest
 from attndsl.graph import Graph, Type
 from attndsl.lazy import Array, np
-from attndsl.ops import Range, Scan
 from attndsl.records import dataclass, replace
 from attndsl.running.inputs import check_inputs
-from attndsl.running.program import Program
 from attndsl.verification.case import Case
-from attndsl.verification.findings import FAILED, OK, Finding, worst
+from attndsl.verification.findings import OK, Finding, worst
+from attndsl.verification.order import takes_rows_together
 
 BATCH = "batch = singles"
 
@@ -132,13 +131,12 @@ def _one_by_one(case: Case, rows: str) -> Finding:
     if not outputs or count < 2:
         reason = f"no output has the axis `{rows}`" if count > 1 else f"`{rows}` is {count}"
         return Finding(BATCH, "", reason=reason)
+    if reason := takes_rows_together(graph, rows, outputs):
+        return Finding(BATCH, "", reason=reason)
     cuts = [{rows: slice(i, i + 1)} for i in range(count)]
     parts = [PartialCall(cut_inputs(graph, inputs, cut), cut, {}) for cut in cuts]
     how = f"{case.right.title} float64, {count} rows along {rows}"
-    found = told_apart(BATCH, how, case, graph, inputs, parts, outputs)
-    if found.status == FAILED and (reason := takes_rows_together(graph, rows)):
-        return Finding(BATCH, "", reason=reason)
-    return found
+    return told_apart(BATCH, how, case, graph, inputs, parts, outputs)
 
 
 def rows_of(graph: Graph) -> tuple[str, ...]:
@@ -160,90 +158,9 @@ def told_outputs(case: Case, inputs: Arrays, sizes: Sequence[str]) -> list[str]:
     ]
 
 
-def takes_rows_together(graph: Graph, rows: str) -> str:
-    """Where a model takes the rows of a batch together, if it does."""
-    for node in graph.body.walk():
-        over = (node.op.axis,) if isinstance(node.op, Scan) else node.op.goes_over
-        along = [axis for axis in over if str(axis.size) == rows]
-        if along:
-            return f"`{node.op.name}` takes rows together, along `{along[0].name}`{_at(node)}"
-    return ""
-
-
-# ---------------------------------------------------------------- padding
-
-
-def padding(case: Case) -> Iterator[Finding]:
-    """What stands where an input says that nothing does changes nothing, behind a text or before it."""
-    claim = "left = right padding"
-    graph, trial = case.double.graph, case.double
-    if not case.padding:
-        yield Finding(claim, "", reason="no input says what is padding")
-    for name in case.padding:
-        type = next(info.value.type for info in graph.inputs if info.name == name)
-        rows, time = (str(axis.size) for axis in type.axes)
-        if not {rows, time} <= {*graph.free_sizes}:
-            yield Finding(claim, "", reason=f"`{name}` is of a fixed length, {type.axes[-1].size}")
-            continue
-        length, count = trial.sizes[time], trial.sizes[rows]
-        inputs = {n: array for n, array in trial.inputs.items() if n in needed_inputs(graph)} | {
-            name: np.ones(type.shape(trial.sizes), bool)
-        }
-        lengths = [max(1, length - (length // 2) * i // max(count - 1, 1)) for i in range(count)]
-        outputs = told_outputs(case, inputs, (rows, time))
-        for side in ("behind", "before"):
-            yield _padded(claim, case, name, inputs, (rows, time), lengths, outputs, side)
-
-
 def needed_inputs(graph: Graph) -> set[str]:
     """Those that are not optional."""
     return {info.name for info in graph.own_inputs if not info.optional}
 
 
-def _padded(
-    claim: str,
-    case: Case,
-    name: str,
-    inputs: dict[str, Array],
-    sizes: tuple[str, str],
-    lengths: Sequence[int],
-    outputs: Sequence[str],
-    side: str,
-) -> Finding:
-    graph, (rows, time) = case.double.graph, sizes
-    total = case.double.sizes[time]
-    whole = {**inputs, name: inputs[name].copy()}
-    parts = []
-    for row, length in enumerate(lengths):
-        real = slice(0, length) if side == "behind" else slice(total - length, total)
-        whole[name][row] = False
-        whole[name][row, real] = True
-        cut = {rows: slice(row, row + 1), time: real}
-        parts.append(PartialCall(cut_inputs(graph, inputs, cut), cut, {}))
-    how = f"{case.right.title} float64, `{name}`, texts of {' and '.join(map(str, lengths))}, padding {side} them"
-    found = told_apart(claim, how, case, graph, whole, parts, outputs)
-    if found.status == FAILED and side == "before" and (reason := counts_from_the_first(graph, time)):
-        found = Finding(claim, f"padding before texts, `{name}`", reason=reason)
-    return found
-
-
-def counts_from_the_first(graph: Graph, time: str) -> str:
-    """Why a model says something else of a text that begins later: where it counts positions from the first on, or
-    begins there."""
-    for node in graph.body.walk():
-        if isinstance(node.op, Scan) and str(node.op.axis.size) == time:
-            return f"a scan along `{node.op.axis.name}` begins with the first position{_at(node)}"
-    for node in graph.body.walk():
-        if isinstance(node.op, Range) and str(node.op.axis.size) == time:
-            return f"positions are counted from the first on{_at(node)}"
-    return ""
-
-
-def _at(node: object) -> str:
-    at = getattr(node, "at", None)
-    return f" ({at.source.name}:{at.line})" if at is not None else ""
-
-
-Check = Callable[[Case], Iterator[Finding]]
-
-__all__ = ["Check", "PartialCall", "Program", "batch", "padding", "told_apart"]
+__all__ = ["PartialCall", "batch", "cut_inputs", "needed_inputs", "told_apart", "told_outputs"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attndsl.comparison import tolerance
 from attndsl.comparison.sides import distance, greatest, largest
 from attndsl.diagnostics import AttnError
+from attndsl.generation.continuing import reason
 from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
@@ -18,13 +19,13 @@ from attndsl.running.reader import BLOCK
 from attndsl.running.slots import slots
 from attndsl.verification.case import Case
 from attndsl.verification.findings import Finding, worst
+from attndsl.verification.past_context import CLAIM, past_context
 from attndsl.verification.texts import Heard, Texts, read_input
 
 if TYPE_CHECKING:
     from attndsl.comparison.tolerance import Work
     from attndsl.running.backends import Backend
 
-CLAIM = "incremental = full"
 LONGEST = BLOCK + 16  # tokens of a text: memories are read in more than one block
 SEGMENT = 12  # tokens that a call takes
 
@@ -35,7 +36,7 @@ def read_on(case: Case) -> Iterator[Finding]:
     try:
         made = derived(graph)
     except AttnError as problem:
-        yield Finding(CLAIM, "", reason=reason_of(problem))
+        yield Finding(CLAIM, "", reason=reason(problem))
         return
     if made.graph is graph:
         yield Finding(CLAIM, "", reason="it keeps states of its rows by itself, from call to call")
@@ -44,6 +45,7 @@ def read_on(case: Case) -> Iterator[Finding]:
     expected = texts.whole(case.program(graph))
     for backend in case.readers:
         yield held(case, texts, expected, backend)
+    yield from past_context(case, texts)
 
 
 def texts_of(case: Case, made: Derived) -> Texts:
@@ -72,23 +74,16 @@ def held(case: Case, texts: Texts, expected: Sequence[Mapping[str, Array]], back
 
 
 def _finding(texts: Texts, expected: Sequence[Mapping[str, Array]], work: Work, around: float, heard: Heard) -> Finding:
-    size = largest(expected[heard.row][heard.output])
+    size = largest(expected[heard.text][heard.output])
     exact = heard.expected.dtype.kind != "f"
     allowed = 0.0 if exact else tolerance.for_output("float64", size, 0.0, max(around, size), work)
-    where = f"output {heard.output} of a text of {texts.lengths[heard.row]} tokens, read up to the {heard.end}th"
+    where = f"output {heard.output} of a text of {texts.lengths[heard.text]} tokens, read up to the {heard.end}th"
     return Finding(CLAIM, "", distance(heard.expected, heard.found), allowed, "", where)
 
 
 def window_of(graph: Graph, texts: Texts) -> int:
     """How many positions the longest window of an incremental graph sees; 0 without any."""
     return max(slots(graph, {texts.time: 1}).values(), default=0)
-
-
-def reason_of(problem: AttnError) -> str:
-    """Why a graph cannot read on, with the line."""
-    found = problem.diagnostics[0]
-    at = f" ({found.primary.span.source.name}:{found.primary.span.line})" if found.primary else ""
-    return f"{found.notes[0] if found.notes else found.message}{at}"
 
 
 __all__ = ["CLAIM", "read_on", "texts_of"]

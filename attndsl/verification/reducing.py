@@ -44,18 +44,27 @@ def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -
     free, now = {name for name in before if name not in settings}, graph
     chosen: dict[str, Setting] = dict(settings)
     repeats = {str(node.op.count) for node in graph.body.walk() if isinstance(node.op, Repeat)}
-    while graph.parameter_count > enough and free:
+    waiting: set[str] = set()  # what could not be smaller yet: a context, before the window in it is
+    waited: set[str] = set()
+    while graph.parameter_count > enough and (free or waiting):
+        if not free:
+            free, waiting = waiting, set()
         values = counts(now)
         name = max(free, key=lambda each: (largest(values[each]), each))
         least = FEWEST if name in repeats or largest(before[name]) <= 2 * NARROW else NARROW
+        is_refused = False
         for value in _smaller(values[name], least):
             made = _made(spec, {**chosen, name: value}, shape, limits)
             counted = made is not None and made.parameter_count < now.parameter_count
             if made is not None and (now.parameter_count > enough if counted else largest(value) >= SHORT):
                 chosen[name], now = value, made
                 break
+            is_refused |= made is None
         else:
             free.remove(name)
+            if is_refused and name not in waited:
+                waiting.add(name)
+                waited.add(name)
     return now, {name: (before[name], value) for name, value in counts(now).items() if value != before[name]}
 
 

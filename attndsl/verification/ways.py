@@ -9,14 +9,13 @@ from attndsl.comparison import tolerance
 from attndsl.comparison.measure import Trial
 from attndsl.comparison.report import Comparison
 from attndsl.comparison.sides import after_passes
-from attndsl.graph import Graph
-from attndsl.ops import Attention, LinearCrossEntropy
+from attndsl.ops import LinearCrossEntropy
 from attndsl.passes import optimize
 from attndsl.passes.dce import DeadCode
 from attndsl.passes.expand import Expand
 from attndsl.passes.pipeline import PIPELINE
 from attndsl.records import replace
-from attndsl.running.ways import ATTENTION, BACKENDS, LOSS, WEIGHTS, Way
+from attndsl.running.ways import BACKENDS, LOSS, WEIGHTS, Way
 from attndsl.running.weights_as import matrices, rounded
 from attndsl.verification.case import Case
 from attndsl.verification.findings import OK, Finding, worst
@@ -60,23 +59,14 @@ def every_backend(case: Case) -> Iterator[Finding]:
         for trial in (case.double, case.single):
             if trial.dtype in backend.dtypes:
                 yield finding(claim, trial.against(Way(backend)))
-        for way in (way for way in backend.ways() if way.claim == BACKENDS):
-            yield from _by(claim, case, way)
-
-
-def every_attention(case: Case) -> Iterator[Finding]:
-    """Every kernel for attention gives what the dense mask gives."""
-    claim = "every attention kernel = dense mask"
-    if not any(isinstance(node.op, Attention) for node in optimize(case.graph)[0].body.walk()):
-        yield Finding(claim, "", reason="there is no attention in it")
-        return
-    yield from _of_claim(claim, case, ATTENTION, "no backend has another kernel for it here")
+    yield from by_ways(claim, case, BACKENDS)
 
 
 def every_loss(case: Case) -> Iterator[Finding]:
     """A loss whose logits nobody asks for, in chunks of rows, is what it is as a whole."""
     claim = "chunked loss = plain"
-    alone = scalars_alone(case.graph)
+    scalars = [info.name for info in case.graph.own_outputs if not info.value.type.axes]
+    alone = DeadCode().run(case.graph.giving(scalars))[0]
     if not any(isinstance(node.op, LinearCrossEntropy) for node in optimize(alone)[0].body.walk()):
         yield Finding(claim, "", reason="no loss is a cross entropy of logits that a matrix gives")
         return
@@ -87,14 +77,7 @@ def every_loss(case: Case) -> Iterator[Finding]:
     for backend in case.readers:
         if backend is not case.right:
             yield finding(claim, trial.against(Way(backend)))
-    yield from _of_claim(claim, case, LOSS, "")
-
-
-def scalars_alone(graph: Graph) -> Graph:
-    """The graph for its outputs without axes, and its states."""
-    chosen = tuple(info for info in graph.outputs if not info.value.type.axes or info.name in graph.state_names)
-    body = replace(graph.body, results=tuple(info.value for info in chosen))
-    return DeadCode().run(replace(graph, outputs=chosen, body=body))[0]
+    yield from by_ways(claim, case, LOSS)
 
 
 def fewer_bits(case: Case) -> Iterator[Finding]:
@@ -109,29 +92,22 @@ def fewer_bits(case: Case) -> Iterator[Finding]:
         for backend in case.readers:
             make = partial(backend.program, weights_as=kind)
             yield finding(claim, trial.against(Way(backend, f"with weights as {kind}", make=make, error=error)))
-    yield from _of_claim(claim, case, WEIGHTS, "")
+    yield from by_ways(claim, case, WEIGHTS)
 
 
-def _of_claim(claim: str, case: Case, kind: str, without: str) -> Iterator[Finding]:
-    ways = [way for backend in case.readers for way in backend.ways() if way.claim == kind]
-    for way in ways:
-        yield from _by(claim, case, way)
-    if not ways and without:
-        yield Finding(claim, "", reason=without)
-
-
-def _by(claim: str, case: Case, way: Way) -> Iterator[Finding]:
-    title = f"{way.backend.title} {way.besides}"
-    if way.is_slow and not case.compiled:
-        yield Finding(claim, title, reason="takes a while; `--compile` runs it")
-        return
-    reason = way.unfit(case.graph)
-    if reason is not None:
-        yield Finding(claim, title, reason=reason)
-        return
-    for trial in (case.double, case.single):
-        if trial.dtype in (way.dtypes or way.backend.dtypes):
-            yield finding(claim, trial.against(way))
+def by_ways(claim: str, case: Case, kind: str, trials: Sequence[Trial] = ()) -> Iterator[Finding]:
+    """The ways of all backends that belong to this kind of claim, each on these trials (by default the case's own)."""
+    for way in (way for backend in case.readers for way in backend.ways() if way.claim == kind):
+        title = f"{way.backend.title} {way.besides}"
+        reason = way.unfit(case.graph)
+        if way.is_slow and not case.compiled:
+            reason = "takes a while; `--compile` runs it"
+        if reason is not None:
+            yield Finding(claim, title, reason=reason)
+            continue
+        for trial in trials or (case.double, case.single):
+            if trial.dtype in (way.dtypes or way.backend.dtypes):
+                yield finding(claim, trial.against(way))
 
 
 def finding(claim: str, comparison: Comparison) -> Finding:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import Array
 from attndsl.running.backends import Backend
+from attndsl.running.ways import ATTENTION, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
@@ -39,12 +41,32 @@ class NumPy(Backend):
 
         return NumpyProgram(graph, dtype=dtype, parameters=parameters, seed=seed)
 
+    def ways(self) -> Sequence[Way]:
+        return [
+            Way(self, name, ATTENTION, make=partial(_in_blocks, block), rewrite=_optimized)
+            for name, block in QUERY_BLOCKS.items()
+        ]
+
     def make_trainer(
         self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
     ) -> NumpyTrainer:
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 
         return NumpyTrainer(graph, recipe, parameters=parameters)
+
+
+def _optimized(graph: Graph) -> Graph:
+    from attndsl.passes import optimize
+
+    return optimize(graph)[0]
+
+
+def _in_blocks(
+    block: int, graph: Graph, *, dtype: str, device: str, parameters: Mapping[str, Array] | None
+) -> NumpyProgram:
+    from attndsl.backends.numpy_reference.evaluator import NumpyProgram
+
+    return NumpyProgram(graph, dtype=dtype, parameters=parameters, block=block)
 
 
 BACKEND = NumPy()

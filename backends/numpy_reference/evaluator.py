@@ -34,7 +34,8 @@ Array = np.ndarray[Any, Any]
 
 
 class NumpyProgram:
-    """A graph with parameters (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`."""
+    """A graph with parameters (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`. Fused
+    attention takes `block` queries at a time (0: as many as suit the processor)."""
 
     def __init__(
         self,
@@ -43,12 +44,14 @@ class NumpyProgram:
         dtype: str = "float32",
         parameters: Mapping[str, Array] | None = None,
         seed: int = 0,
+        block: int = 0,
     ) -> None:
         BACKEND.require(dtype=dtype)
         require_memory(graph, dtype)
         require_rounds(graph)
         self.graph = graph
         self.dtype = dtype
+        self.block = block
         self.arrays: dict[str, Array] = {}  # the parameters by address
         self.weights_as = FLOAT32
         self.recompute = False  # whether the bodies of repeats are run again for their gradients
@@ -243,7 +246,7 @@ class NumpyProgram:
         step: int = 0,
         dump: Sequence[str] = (),
     ) -> Execution:
-        call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step)
+        call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step, block=self.block)
         with np.errstate(over="ignore"):
             arrays = {
                 info.name: np.asarray(inputs[info.name]).astype(call.dtype(info.value.type.dtype), copy=False)

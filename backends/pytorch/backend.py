@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
 from attndsl.running.backends import Backend, Emitted
-from attndsl.running.ways import Way
+from attndsl.running.ways import ATTENTION, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.passes import Miss, Rewrite
     from attndsl.running.trainer import Training
+
+_ON_CPU = {"MATH": "torch's plain kernel", "FLASH_ATTENTION": "torch's flash kernel"}
+SDPA: dict[str, dict[str, str]] = {
+    "cpu": _ON_CPU,
+    "cuda": _ON_CPU | {"EFFICIENT_ATTENTION": "torch's memory-efficient kernel", "CUDNN_ATTENTION": "cuDNN's kernel"},
+}
+"""The kernels that torch has for `F.scaled_dot_product_attention` on a device, by their names there
+(`torch.nn.attention.SDPBackend`), and in words."""
 
 
 class PyTorch(Backend):
@@ -52,10 +60,38 @@ class PyTorch(Backend):
     def ways(self) -> Sequence[Way]:
         from attndsl.backends.pytorch.program import TorchProgram
 
+        kernels = SDPA[self.default_device()]
         return (
             Way(self, "without passes", make=partial(TorchProgram, passes=False), optimizes=False),
             Way(self, "compiled", make=partial(TorchProgram, compile=True), is_slow=True),
+            *(
+                Way(self, name, ATTENTION, make=partial(TorchProgram, block=block), unfit=self._not_in_blocks)
+                for name, block in QUERY_BLOCKS.items()
+            ),
+            *(
+                Way(self, f"by {said}", ATTENTION, make=partial(TorchProgram, sdpa=name), unfit=self._no_call)
+                for name, said in kernels.items()
+            ),
+            Way(self, "by FlexAttention", ATTENTION, unfit=self._not_flex, dtypes=("float32",)),
         )
+
+    def _not_in_blocks(self, graph: Graph) -> str | None:
+        from attndsl.backends.pytorch.rules import not_in_blocks
+        from attndsl.passes import optimize
+
+        return not_in_blocks(optimize(graph)[0])
+
+    def _not_flex(self, graph: Graph) -> str | None:
+        from attndsl.backends.pytorch.rules import not_in_blocks
+        from attndsl.passes import optimize
+
+        if self.default_device() != "cuda":
+            return "it needs CUDA, which is not here"
+        return not_in_blocks(optimize(graph)[0], flex=True)
+
+    def _no_call(self, graph: Graph) -> str | None:
+        called = "F.scaled_dot_product_attention" in self.source(graph)
+        return None if called else "no attention of it is torch's own call"
 
     def make_trainer(
         self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool

@@ -68,6 +68,7 @@ class BlockMask(Op):
     batch: Axis | None
     heads: Axis | None
     flex: bool = False  # whether it is one of FlexAttention's
+    size: int = BLOCK  # queries in a block
 
 
 def block_mask(
@@ -202,6 +203,7 @@ def lower_block_mask(site: Site) -> Expr:
     )
     keywords = [f"stride={write.size(op.ranges.stride)}"] if op.ranges.stride != ONE else []
     keywords += ["by_data=True"] if op.ranges.same else []
+    keywords += [f"size={op.size}"] if op.size != BLOCK else []
     return function(write.helper("block_mask"), seen, near, *arguments, *keywords, device)
 
 

@@ -46,8 +46,10 @@ class TorchProgram:
     `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
     With `compile`, it is compiled (`attndsl.backends.pytorch.compiling`). The graph is optimised first unless `passes`
     is False. If it is to `recompute`, the layers of repeats are computed again for the gradients
-    (`torch.utils.checkpoint`). Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no
-    such dtype).
+    (`torch.utils.checkpoint`). Attention goes by blocks of `block` queries, if not of as many as suit the device, and
+    torch's own is computed by the kernel `sdpa` (a name of `torch.nn.attention.SDPBackend`), and by the plain one where
+    that does not do; without, torch chooses. Raises E0806 (parameters that do not fit into memory), E0811 (no
+    such device), E0812 (no such dtype).
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class TorchProgram:
         compile: bool = False,
         passes: bool = True,
         recompute: bool = False,
+        block: int | None = None,
+        sdpa: str | None = None,
     ) -> None:
         BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
@@ -71,13 +75,13 @@ class TorchProgram:
             require_memory(graph, dtype)
         require_rounds(graph)
         self._compile = compile
-        self._recompute = recompute
-        self.written = write(optimize(graph)[0] if passes else graph, device=self.device.type, recompute=recompute)
+        self._recompute, self._block, self._sdpa = recompute, block, sdpa
+        self._passes = passes
+        self.written = self._write(graph)
         self.source = self.written.source
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
         self.stacks = Stacks(graph)
-        self._passes = passes
         self.weights_as = FLOAT32
         self._stored: dict[str, Matrix] = {}  # the matrices that are kept in fewer bits, by address
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
@@ -88,6 +92,11 @@ class TorchProgram:
             self._set(initial_parameters(graph, seed))
         else:
             self.load(parameters)
+
+    def _write(self, graph: Graph) -> WrittenFile:
+        """The file that runs this graph."""
+        made = optimize(graph)[0] if self._passes else graph
+        return write(made, device=self.device.type, recompute=self._recompute, block=self._block)
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
@@ -323,8 +332,7 @@ class TorchProgram:
             if graph is self.graph or not self._passes:
                 self._narrow[asked] = self.module, self.written
             else:
-                written = write(optimize(graph)[0], device=self.device.type, recompute=self._recompute)
-                self._narrow[asked] = self._another(written)
+                self._narrow[asked] = self._another(self._write(graph))
         return self._narrow[asked]
 
     def tensors(self, inputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -405,6 +413,7 @@ class TorchProgram:
             _placed(written),
             out_of_memory(self.graph, self.device),
             _float_dtype(self.torch_dtype),
+            _by_kernel(self._sdpa),
             seeded(seed, step, self.device) if training else _nothing(),
         ):
             results = call(**arguments)
@@ -491,6 +500,18 @@ def seeded(seed: int, step: int, device: Any) -> Iterator[None]:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
+
+
+@contextmanager
+def _by_kernel(name: str | None) -> Iterator[None]:
+    """Attention that is torch's own call, by one of its kernels, and by the plain one where that does not do."""
+    if name is None:
+        yield
+        return
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel([getattr(SDPBackend, name), SDPBackend.MATH]):
+        yield
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attndsl import ops
 from attndsl.backends.pytorch import attention, convolution, recurrent_kernels
 from attndsl.backends.pytorch.blocks import BlockMask, block_mask, in_words, tensors
@@ -211,15 +213,36 @@ def taken_apart(graph: Graph) -> list[Miss]:
 
 def attention_forms(graph: Graph) -> list[Rewrite]:
     """How each attention of an optimised graph is computed that torch has a call for, and why so."""
-    algebra, found = Algebra(Rewriter(graph)), list[Rewrite]()
-    for node in graph.body.walk():
-        planned = _planned(algebra, node) if isinstance(node.op, ops.Attention) else ""
+    found = list[Rewrite]()
+    for node, planned, mask in _plans(graph):
         if not isinstance(planned, str):
-            mask = _in_blocks(algebra, node, planned)
-            said = f"in one call: {mask}" if isinstance(mask, str) else in_words(mask, algebra.sizes)
+            said = f"in one call: {mask}" if isinstance(mask, str) else in_words(mask, graph.sizes)
             said += "; on CUDA by FlexAttention" * (not isinstance(mask, str) and attention.fits_flex(planned))
             found.append(rewritten("attention", said, node))
     return found
+
+
+def not_in_blocks(graph: Graph, *, flex: bool = False) -> str | None:
+    """Why no attention of an optimised graph goes by blocks of queries; None where one does. With `flex`, by
+    FlexAttention."""
+    reason = "there is no attention in it"
+    for _, planned, mask in _plans(graph):
+        if isinstance(planned, str) or isinstance(mask, str):
+            reason = str(mask)
+        elif not flex or attention.fits_flex(planned):
+            return None
+        else:
+            reason = "FlexAttention has no dropout, no bias, and no kernel for narrow heads"
+    return reason
+
+
+def _plans(graph: Graph) -> Iterator[tuple[Node, attention.Sdpa | str, BlockMask | str]]:
+    """The attentions of an optimised graph, each with torch's call and its mask by blocks, or why there is none."""
+    algebra = Algebra(Rewriter(graph))
+    for node in graph.body.walk():
+        if isinstance(node.op, ops.Attention):
+            planned = _planned(algebra, node)
+            yield node, planned, planned if isinstance(planned, str) else _in_blocks(algebra, node, planned)
 
 
 def _attention(algebra: Algebra, node: Node) -> Found:
@@ -265,15 +288,19 @@ def _with_block_mask(
     return Match("attention in blocks", rewrite)
 
 
-def with_flex(rewriter: Rewriter) -> None:
-    """Attention in blocks by FlexAttention, where it can say it: without dropout and biases, and with heads that are
-    not too narrow for its kernel."""
+def by_blocks(rewriter: Rewriter, size: int | None, *, flex: bool) -> None:
+    """Attention in blocks of `size` queries; if None, of as many as suit the device: by FlexAttention if there is such
+    (`flex`) and it can say it, without dropout and biases, and with heads that are not too narrow for its kernel."""
     for place in list(rewriter.walk()):
         match place.node:
-            case Node(op=attention.Sdpa(blocks=True) as op, inputs=(_, _, _, where)) as node if attention.fits_flex(op):
-                mask = rewriter.producers[where]
-                assert isinstance(mask.op, BlockMask)
-                rewriter.put(mask, replace(mask, op=replace(mask.op, flex=True)))
+            case Node(op=BlockMask() as mask) as node if size is not None:
+                rewriter.put(node, replace(node, op=replace(mask, size=size)))
+            case Node(op=attention.Sdpa(blocks=True) as op, inputs=(_, _, _, where)) as node if (
+                size is None and flex and attention.fits_flex(op)
+            ):
+                made = rewriter.producers[where]
+                assert isinstance(made.op, BlockMask)
+                rewriter.put(made, replace(made, op=replace(made.op, flex=True)))
                 rewriter.put(node, replace(node, op=replace(op, flex=True)))
 
 

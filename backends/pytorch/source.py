@@ -53,13 +53,19 @@ def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
 
 
 def write(
-    graph: Graph, taps: Sequence[str] = (), *, exact: bool = False, device: str = "cpu", recompute: bool = False
+    graph: Graph,
+    taps: Sequence[str] = (),
+    *,
+    exact: bool = False,
+    device: str = "cpu",
+    recompute: bool = False,
+    block: int | None = None,
 ) -> WrittenFile:
     """`graph` as a Python file, for the kind of device on which it is to run fast; it runs on every one. Addresses in
     `taps` that name no value of the graph raise E0808. If `exact`, the file gives what the graph's operators mean for
     infinities and NaN too, without torch's fused kernels; if `recompute`, the layers of repeats are computed again for
-    the gradients."""
-    return File(graph, taps, exact, device, recompute).write()
+    the gradients; if `block`, attention goes by blocks of so many queries and not of as many as suit the device."""
+    return File(graph, taps, exact, device, recompute, block).write()
 
 
 @dataclass(eq=False)
@@ -78,12 +84,14 @@ class Block:
 class File:
     """The file being written, and what it turns out to need."""
 
-    def __init__(self, graph: Graph, taps: Sequence[str], exact: bool, device: str, recompute: bool) -> None:
+    def __init__(
+        self, graph: Graph, taps: Sequence[str], exact: bool, device: str, recompute: bool, block: int | None
+    ) -> None:
         self.graph = graph
         self.recompute = recompute
         self.recomputed: set[Node] = set()  # repeats whose layers are
         self.taps = tapped_values(graph, taps)
-        specialized = specialize(graph, self.taps, exact=exact, device=device)
+        specialized = specialize(graph, self.taps, exact=exact, device=device, block=block)
         self.body = specialized.body
         self.wide = specialized.wide
         masks = [node for node in self.body.walk() if isinstance(node.op, BlockMask)]

@@ -12,7 +12,7 @@ from attndsl.backends.pytorch.calls import Layer, call_layers
 from attndsl.backends.pytorch.epilogues import epilogues
 from attndsl.backends.pytorch.memories import SlotIndex, in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
-from attndsl.backends.pytorch.rules import RULES, with_flex
+from attndsl.backends.pytorch.rules import RULES, by_blocks
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.passes.dce import drop_dead
@@ -33,17 +33,19 @@ class Specialized:
     wide: frozenset[Value]
 
 
-def specialize(graph: Graph, taps: Collection[Value] = (), *, exact: bool = False, device: str = "cpu") -> Specialized:
+def specialize(
+    graph: Graph, taps: Collection[Value] = (), *, exact: bool = False, device: str = "cpu", block: int | None = None
+) -> Specialized:
     """The body of `graph`, rewritten for that kind of device. Values in `taps` are still made. If `exact`, it gives
-    what its operators mean for infinities and NaN too, and no fused operator is left."""
+    what its operators mean for infinities and NaN too, and no fused operator is left. `block` is the queries in a block
+    of attention, if not as many as suit the device."""
     if exact:
         graph, _ = Expand().run(graph)
     else:
         graph = replace(graph, body=with_kernels(graph.body, taps))
     rewriter = Rewriter(graph, kept=taps)
     apply(rewriter, RULES)
-    if device == "cuda":
-        with_flex(rewriter)
+    by_blocks(rewriter, block, flex=device == "cuda")
     hoist(rewriter, (MaskedBias, BlockMask, SlotIndex))
     drop_dead(rewriter)
     layers = call_layers(rewriter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +10,9 @@ import pytest
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.elaborate import load
 from attndsl.graph import Graph
-from attndsl.ops import Attention, Fused, query_blocks
+from attndsl.ops import Attention, Fused
 from attndsl.passes import optimize
 from tests.masks.test_masks import SPEC, Masks
-
-Small = Callable[[int], None]
-
-
-@pytest.fixture
-def of_queries(monkeypatch: pytest.MonkeyPatch) -> Small:
-    """Makes blocks of so many queries."""
-
-    def set_to(count: int) -> None:
-        for name in ("SEEING", "FEWEST"):
-            monkeypatch.setattr(query_blocks, name, count)
-        monkeypatch.setattr(query_blocks, "SCORES", 1)
-
-    return set_to
 
 
 def fused(folder: Path, calls: list[str]) -> Graph:
@@ -46,9 +31,9 @@ def inputs(length: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def both(graph: Graph, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Outputs and gradients by name."""
-    program = NumpyProgram(graph, dtype="float64")
+def both(graph: Graph, given: dict[str, np.ndarray], block: int = 0) -> dict[str, np.ndarray]:
+    """Outputs and gradients by name, with blocks of so many queries."""
+    program = NumpyProgram(graph, dtype="float64", block=block)
     outputs = program.run(given)
     random = np.random.default_rng(2)
     upstream = {name: random.standard_normal(outputs[name].shape) for name in outputs}
@@ -62,29 +47,26 @@ def hold(found: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize(("seed", "size", "length"), [(0, 4, 13), (1, 5, 20), (2, 2, 3), (3, 1, 6)])
-def test_random_masks(seed: int, size: int, length: int, tmp_path: Path, of_queries: Small) -> None:
+def test_random_masks(seed: int, size: int, length: int, tmp_path: Path) -> None:
     masks = Masks(seed)
     graph = fused(tmp_path, [f"score(x * {i}, mask={masks.text()})" for i in range(2, 25)])
     whole = both(graph, inputs(length))
-    of_queries(size)
-    hold(both(graph, inputs(length)), whole)
+    hold(both(graph, inputs(length), size), whole)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e200])
-def test_what_is_not_finite(poison: float, tmp_path: Path, of_queries: Small) -> None:
+def test_what_is_not_finite(poison: float, tmp_path: Path) -> None:
     """Hidden or not, it comes out where it did."""
     graph = fused(tmp_path, ["score(x, mask=window(2))", "score(memory, x, mask=window(2))"])
     given = inputs(9)
     given["x"][0, 5, 1] = poison
     whole = both(graph, given)
-    of_queries(3)
-    hold(both(graph, given), whole)
+    hold(both(graph, given, 3), whole)
 
 
-def test_keys_are_left_out(tmp_path: Path, of_queries: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 20 keys a block of four queries, each of which sees three, is given six at most."""
     graph = fused(tmp_path, ["score(x, mask=window(3))"])
-    of_queries(4)
     keys: list[int] = []
     evaluate = Fused.evaluate
 
@@ -93,5 +75,5 @@ def test_keys_are_left_out(tmp_path: Path, of_queries: Small, monkeypatch: pytes
         return evaluate(op, call, *arrays)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Fused, "evaluate", seen)
-    NumpyProgram(graph).run(inputs(20))
+    NumpyProgram(graph, block=4).run(inputs(20))
     assert keys == [4, 6, 6, 6, 6]

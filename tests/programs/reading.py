@@ -76,8 +76,6 @@ def _unlike(
     for call, heard in enumerate(texts.read(reader, expected, draw)):
         for each in heard:
             if what := apart(each.output, each.expected, each.found):
-                at = (
-                    f"row {each.row} of {texts.lengths}, call {call} of {reader.segment} tokens, up to the {each.end}th"
-                )
+                at = f"text {each.text} of {texts.lengths}, call {call} of {reader.segment} tokens, to the {each.end}th"
                 return [f"{what}; {at}"]
     return []

@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
-from attndsl.backends.pytorch.block_helpers import BLOCK
-from attndsl.backends.pytorch.helpers import FUNCTIONS
 from attndsl.elaborate import load
 from attndsl.graph import Graph
 from attndsl.passes import optimize
 from tests.masks.test_masks import SPEC, Masks
 
 pytestmark = pytest.mark.torch
-
-
-def blocks_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write files with blocks of `size` queries."""
-    text = FUNCTIONS["block_mask"].replace(f"size: int = {BLOCK}", f"size: int = {size}")
-    assert text != FUNCTIONS["block_mask"]
-    monkeypatch.setitem(FUNCTIONS, "block_mask", text)
 
 
 def graph_of(folder: Path, calls: list[str], spec: str = SPEC) -> Graph:
@@ -47,11 +38,11 @@ def inputs_of(graph: Graph, length: int, others: int = 7) -> dict[str, np.ndarra
     return arrays
 
 
-def agree(graph: Graph, inputs: dict[str, np.ndarray]) -> str:
-    """The source, whose outputs and gradients are those of the reference."""
+def agree(graph: Graph, inputs: dict[str, np.ndarray], block: int) -> str:
+    """The source with blocks of so many queries, whose outputs and gradients are those of the reference."""
     from attndsl.backends.pytorch import TorchProgram
 
-    mine, meant = TorchProgram(graph, dtype="float64"), NumpyProgram(graph, dtype="float64")
+    mine, meant = TorchProgram(graph, dtype="float64", block=block), NumpyProgram(graph, dtype="float64")
     random = np.random.default_rng(1)
     wanted = meant.run(inputs)
     upstream = {name: random.standard_normal(wanted[name].shape) for name in wanted}
@@ -63,13 +54,12 @@ def agree(graph: Graph, inputs: dict[str, np.ndarray]) -> str:
 
 @pytest.mark.parametrize(("seed", "size", "length"), [(0, 4, 13), (1, 5, 20), (2, 3, 4), (3, 2, 11)])
 @pytest.mark.parametrize("memory", ["x", "memory"])
-def test_random_masks(seed, size, length, memory, tmp_path, monkeypatch):
-    blocks_of(size, monkeypatch)
+def test_random_masks(seed, size, length, memory, tmp_path):
     keyed = ("keys(valid)", "document(doc)", "other_document(doc)") if memory == "memory" else ()
     masks = Masks(100 + seed)
     texts = [text for text in (masks.text() for _ in range(30)) if not any(each in text for each in keyed)]
     graph = graph_of(tmp_path, [f"score(x * {i}, {memory}, mask={text})" for i, text in enumerate(texts, 2)])
-    source = agree(graph, inputs_of(graph, length))
+    source = agree(graph, inputs_of(graph, length), size)
     assert source.count("attend_in_blocks(") > 5
 
 
@@ -81,11 +71,10 @@ MASKS = [
 
 
 @pytest.mark.parametrize("size", [1, 4, 16])
-def test_shapes_of_masks(size, tmp_path, monkeypatch):
+def test_shapes_of_masks(size, tmp_path):
     """The masks that people use, with blocks that do not divide the length and one that holds it."""
-    blocks_of(size, monkeypatch)
     graph = graph_of(tmp_path, [f"score(x * {i}, mask={mask})" for i, mask in enumerate(MASKS, 2)])
-    source = agree(graph, inputs_of(graph, 15))
+    source = agree(graph, inputs_of(graph, 15), size)
     assert source.count("= attend_in_blocks(") == len(MASKS), source
 
 
@@ -97,7 +86,6 @@ def test_blocks_are_left_out(mask, tmp_path, monkeypatch):
 
     from attndsl.backends.pytorch import TorchProgram
 
-    blocks_of(8, monkeypatch)
     graph = graph_of(tmp_path, [f"score(x, mask={mask})"])
     inputs = inputs_of(graph, 200)
     counted = []
@@ -108,7 +96,7 @@ def test_blocks_are_left_out(mask, tmp_path, monkeypatch):
         return original(q, k, *rest, **options)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", counting)
-    TorchProgram(graph, dtype="float64").run(inputs)
+    TorchProgram(graph, dtype="float64", block=8).run(inputs)
     monkeypatch.undo()
     most = {"window(9)": (8 + 2 * 8) * 200, "causal & strided(4)": 200 * 200 / 4, "past_document(doc)": 200 * 200 / 2.2}
     assert torch.tensor(counted).sum() <= most[mask] < 200 * 200
@@ -134,24 +122,21 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_with_heads(call, tmp_path, monkeypatch):
-    blocks_of(4, monkeypatch)
+def test_with_heads(call, tmp_path):
     graph = graph_of(tmp_path, [f"{call} as a"], HEADS)
     inputs = inputs_of(graph, 11)
-    assert "attend_in_blocks(" in agree(graph, inputs)
+    assert "attend_in_blocks(" in agree(graph, inputs, 4)
 
 
-def test_documents_need_no_order(tmp_path, monkeypatch):
-    blocks_of(4, monkeypatch)
+def test_documents_need_no_order(tmp_path):
     graph = graph_of(tmp_path, ["score(x, mask=document(doc))"])
     inputs = inputs_of(graph, 30)
     inputs["doc"] = np.random.default_rng(0).permuted(inputs["doc"], axis=1)
-    agree(graph, inputs)
+    agree(graph, inputs, 4)
 
 
-def test_names_of_the_spec(tmp_path, monkeypatch):
+def test_names_of_the_spec(tmp_path):
     """The functions of a mask are called as nothing in the spec is."""
-    blocks_of(4, monkeypatch)
     spec = """
     model M(width=4) {
       input attends: [B, T, width]
@@ -163,18 +148,17 @@ def test_names_of_the_spec(tmp_path, monkeypatch):
     }
     """
     graph = graph_of(tmp_path, [], spec)
-    assert agree(graph, inputs_of(graph, 9)).count("= attend_in_blocks(") == 2
+    assert agree(graph, inputs_of(graph, 9), 4).count("= attend_in_blocks(") == 2
 
 
-def test_compiled(tmp_path, monkeypatch):
+def test_compiled(tmp_path):
     """In one graph, at several lengths."""
     import torch
 
     from attndsl.backends.pytorch import TorchProgram
 
-    blocks_of(8, monkeypatch)
     graph = graph_of(tmp_path, ["score(x, mask=window(5))", "score(x * 2, mask=past_document(doc))"])
-    program, meant = TorchProgram(graph, dtype="float64"), NumpyProgram(graph, dtype="float64")
+    program, meant = TorchProgram(graph, dtype="float64", block=8), NumpyProgram(graph, dtype="float64")
     compiled = torch.compile(program.module, fullgraph=True, backend="aot_eager")
     for length in (20, 27):
         inputs = inputs_of(graph, length)

@@ -4,24 +4,43 @@ model."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.comparison import tolerance
 from attndsl.elaborate import elaborate, open_spec, open_text, shipped
+from attndsl.generation import continuing
 from attndsl.graph import Graph
-from attndsl.ops import Tanh
+from attndsl.masks.index import LinearSum
+from attndsl.masks.ranges import KeyRange
+from attndsl.ops import Tanh, query_blocks
 from attndsl.passes.base import Pass, PassReport
-from attndsl.passes.incremental import demands
+from attndsl.passes.incremental import PAST, demands
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
+from attndsl.running import backends
+from attndsl.running.reader import Reader
+from attndsl.running.ways import ATTENTION, QUERY_BLOCKS
 from attndsl.running.weights_as import WEIGHTS_AS
 from attndsl.sizes import Size
-from attndsl.verification import Case, Finding, Verification, calls, reading_on, slopes, verify, ways
+from attndsl.verification import (
+    Case,
+    Finding,
+    Verification,
+    attentions,
+    calls,
+    reading_on,
+    rows,
+    slopes,
+    verify,
+    ways,
+)  # fmt: skip
 from attndsl.verification.padding import padding_inputs
 from attndsl.verification.reducing import ENOUGH, reduced, structure
 
@@ -52,7 +71,9 @@ def found(claim: Callable[[Case], Iterator[Finding]], body: str) -> list[Finding
 
 def test_a_right_model_is_shown_to_be_one() -> None:
     told: list[Finding] = []
-    verification = verify(graph(CAUSAL), padding=("valid",), told=told.append)
+    verification = verify(
+        graph("x += attention(x, heads, mask=causal & keys(valid)) as a"), padding=("valid",), told=told.append
+    )
     assert verification.ok, verification
     assert list(verification.findings) == told
     assert {finding.claim for finding in told} >= {
@@ -153,16 +174,116 @@ def test_a_window_that_is_kept_too_short_is_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(demands.Demands, "window", short)
     for finding in found(reading_on.read_on, body):
         assert finding.status == "FAIL"
-        assert "output logits of a text of" in finding.name
+        assert "output logits" in finding.name
+
+
+WINDOW = "x += attention(x, heads, mask=causal & window(4)) as a"
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_block_that_ends_a_key_too_early_is_found(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the rows about blocks, and by no other; on either side."""
+    right = query_blocks._seeing
+
+    def short(*given: Any) -> Any:
+        block = right(*given)
+        keys = block.columns
+        cut = (slice(keys.start + 1, keys.stop), slice(keys.start, keys.stop - 1))[side]
+        return replace(block, columns=cut) if keys.stop - keys.start > 1 else block
+
+    monkeypatch.setattr(query_blocks, "_seeing", short)
+    wrong = {finding.how: finding.status for finding in found(attentions.every_attention, WINDOW)}
+    assert {how for how, status in wrong.items() if status == "FAIL"} == {
+        f"NumPy {dtype} {name}" for dtype in ("float64", "float32") for name in QUERY_BLOCKS
+    }
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("body", "shift"),
+    [(WINDOW, (1, 0)), (WINDOW, (0, -1)), ("x += attention(x, heads, mask=strided(3)) as a", (0, -1))],
+)
+def test_a_range_that_is_off_by_one_is_found(
+    body: str, shift: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attndsl.backends.pytorch import blocks
+
+    right = blocks._Text.range
+
+    def shifted(self: Any, keys: KeyRange) -> str:
+        low, high = (
+            tuple(bound + LinearSum.of(by) for bound in side)
+            for side, by in zip((keys.low, keys.high), shift, strict=True)
+        )
+        return right(self, replace(keys, low=low, high=high))
+
+    monkeypatch.setattr(blocks._Text, "range", shifted)
+    failed = {finding.how for finding in found(attentions.every_attention, body) if finding.status == "FAIL"}
+    assert {"PyTorch float64 on cpu in blocks of one query", "PyTorch float32 on cpu in blocks of one query"} <= failed
+
+
+def test_every_kernel_is_tried_that_leaves_something_out() -> None:
+    hows = [finding.how for finding in found(attentions.every_attention, WINDOW) if finding.status == "OK"]
+    for backend in backends.backends().values():
+        for way in backend.ways() if backend.installed else ():
+            if way.claim == ATTENTION and "FlexAttention" not in way.besides:
+                assert sum(how.startswith(backend.title) and how.endswith(way.besides) for how in hows) == 2
+
+
+READ_ON = "x += attention(x, heads, mask=causal) as a\n x += attention(x, heads, mask=causal & window(4)) as b"
+COUNTED = f"x += embedding(range(T), context, width) as at\n {READ_ON}"
+
+
+def wrong_readings(body: str) -> list[str]:
+    return [finding.how for finding in found(reading_on.read_on, body) if finding.status == "FAIL"]
+
+
+@pytest.mark.parametrize("body", [READ_ON, COUNTED])
+def test_texts_are_read_on_past_the_context(body: str) -> None:
+    findings = found(reading_on.read_on, body)
+    assert all(finding.status == "OK" for finding in findings)
+    form = "the last 48 seen" if body == READ_ON else "the older half of 48 dropped"
+    assert sum(f"past the context, {form}" in finding.how for finding in findings) == len(findings) / 2
+
+
+def test_beams_that_are_mixed_up_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = NumpyProgram.chosen_rows
+
+    def mixed(self: NumpyProgram, stacks: Any, rows: Sequence[int], *rest: Any) -> Any:
+        past = right(self, {PAST: stacks[PAST].copy()}, rows)
+        return {**right(self, stacks, rows[::-1], *rest), **past}
+
+    monkeypatch.setattr(NumpyProgram, "chosen_rows", mixed)
+    wrong = wrong_readings(READ_ON)
+    assert [("NumPy" in how, "past the context" in how) for how in wrong] == [(True, False), (True, True)]
+
+
+def test_a_draft_of_which_too_much_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By texts that fit, and by those past the context."""
+    right = Reader.go_back
+
+    def too_far(self: Reader, lengths: Sequence[int]) -> None:
+        right(self, lengths)
+        self.stacks = {**self.stacks, PAST: self.program.native(np.array(lengths) - 1)}
+
+    monkeypatch.setattr(Reader, "go_back", too_far)
+    assert len(wrong_readings(READ_ON)) == 2 * len(backends.backends())
+
+
+def test_a_context_that_slides_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = continuing.sliding
+    monkeypatch.setattr(continuing, "sliding", lambda *given: right(*given[:-1], given[-1] - 1))
+    assert sum("past the context" in how for how in wrong_readings(READ_ON)) == len(backends.backends())
 
 
 def test_padding_that_is_attended_to_is_found_with_its_line() -> None:
     """By a model whose author forgot the mask."""
-    behind, *_ = found(calls.padding, "x += attention(x, heads) as a")
+    behind, before = found(rows.padding, "x += attention(x, heads) as a")
     assert behind.status == "FAIL"
     assert behind.divergence is not None
     assert behind.divergence.spans[0].line == 5
-    masked = found(calls.padding, "x += attention(x, heads, mask=keys(valid)) as a")
+    assert before.status == "FAIL"
+    masked = found(rows.padding, "x += attention(x, heads, mask=keys(valid)) as a")
     assert [finding.status for finding in masked] == ["OK", "OK"]
 
 
@@ -176,9 +297,9 @@ def test_the_command_fails_and_says_where(attndsl: Callable[..., Any], tmp_path:
     plain = json.loads(attndsl("verify", path, "--json").out)
     assert plain["schema"] == "attndsl.verify/1"
     assert plain["ok"] is False
-    (wrong,) = (each for each in plain["findings"] if each["status"] == "FAIL")
-    assert wrong["claim"] == "left = right padding"
-    assert wrong["divergence"]["places"][0].endswith("m.attn:5:8")
+    wrong = [each for each in plain["findings"] if each["status"] == "FAIL"]
+    assert [each["claim"] for each in wrong] == ["left = right padding"] * 2
+    assert all(each["divergence"]["places"][0].endswith("m.attn:5:8") for each in wrong)
 
 
 # ---------------------------------------------------------------- what is not to be had
@@ -189,7 +310,8 @@ def test_the_command_fails_and_says_where(attndsl: Callable[..., Any], tmp_path:
     [
         (reading_on.read_on, "x += attention(x, heads) as a", "come after them (<text>:5)"),
         (calls.batch, "x -= mean(x, over=B)", "takes rows together, along `B` (<text>:5)"),
-        (ways.every_attention, "x = tanh(x)", "no attention"),
+        (attentions.every_attention, "x = tanh(x)", "no attention"),
+        (rows.packed, CAUSAL, "no mask of an attention tells documents apart"),
     ],
 )
 def test_what_a_claim_says_nothing_of_has_its_reason(
@@ -200,11 +322,71 @@ def test_what_a_claim_says_nothing_of_has_its_reason(
     assert reason in finding.reason
 
 
-def test_padding_before_a_text_moves_what_counts_positions() -> None:
-    body = "x += embedding(range(T), context, width) as at\n x += attention(x, heads, mask=keys(valid)) as a"
-    behind, before = found(calls.padding, body)
+ATTEND = "x += attention(x, heads, mask=keys(valid)) as a"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (f"x += embedding(range(T), context, width) as at\n {ATTEND}", "counted from the first on (<text>:5)"),
+        ("x = recurrent(gru_cell(width))(x) as r", "a scan along `T` begins with the first position"),
+        ("x = cumsum(x, over=T)", "`cumsum` along `T` begins with the first position (<text>:5)"),
+    ],
+)
+def test_padding_before_a_text_moves_what_begins_with_the_first_position(body: str, reason: str) -> None:
+    """So it is said, and nothing is run."""
+    behind, before = found(rows.padding, body)
     assert behind.status == "OK"
-    assert "positions are counted from the first on (<text>:5)" in before.reason
+    assert reason in before.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"x += embedding(cumsum(int(valid), over=T), context + 1, width) as at\n {ATTEND}",
+        "x = recurrent(gru_cell(width))(x, valid=valid) as r",
+        "x += attention(x, heads, mask=keys(valid), position=rotary) as a",
+    ],
+)
+def test_padding_before_a_text_changes_nothing_where_the_spec_leaves_it_out(body: str) -> None:
+    assert [finding.status for finding in found(rows.padding, body)] == ["OK", "OK"]
+
+
+def test_a_failure_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found to be wrong stays wrong, whatever else the model does along time or rows."""
+    body = "x = where(valid, recurrent(gru_cell(width))(x, valid=valid) as r, x)\n x += attention(x, heads) as a"
+    assert [finding.status for finding in found(rows.padding, body)] == ["FAIL", "FAIL"]
+
+
+PACKED = TEXT.replace(
+    "input valid", "input doc: int[B, T] where doc < 9\n  input at: int[B, T] where at < context\n  input valid"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("x += attention(x, heads, mask=causal & same(doc), position=rotary) as a", "OK"),
+        ("x += embedding(at, context, width) as p\n x += attention(x, heads, mask=same(doc)) as a", "OK"),
+        ("x += attention(x, heads, mask=same(doc)) as a\n x += attention(x, heads, mask=causal) as b", "FAIL"),
+        ("x += embedding(range(T), context, width) as p\n x += attention(x, heads, mask=same(doc)) as a",
+         "positions are counted from the first on (<text>:7)"),
+        ("x += attention(x, heads, mask=same(doc)) as a\n x = recurrent(gru_cell(width))(x) as r", "a scan along `T`"),
+    ],
+)  # fmt: skip
+def test_documents_in_one_row_are_what_they_are_alone(body: str, status: str) -> None:
+    model = elaborate(open_text(PACKED.format(body=body)), {})
+    assert rows.document_inputs(model) == ("doc",)
+    (finding,) = rows.packed(Case(model))
+    assert finding.status == status or status in finding.reason
+
+
+def test_packed_documents_stand_one_behind_the_other() -> None:
+    for seed in range(20):
+        numbers = rows.packed_documents(np.full((4, 9), 5), seed)
+        assert (np.diff(numbers, axis=1) >= 0).all()
+        assert (numbers < 6).all()
+        assert all(2 <= len(set(row)) <= 4 for row in numbers.tolist())
 
 
 def test_gradients_that_are_stopped_stay_where_they_are() -> None:
