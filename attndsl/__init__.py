@@ -14,6 +14,7 @@ message for each mistake, with its place and how to fix it; what is allowed but 
     model.torch(), model.source()                                     a `torch.nn.Module`, and its text
     model.numpy(), model.run({"tokens": ids})                         run, with arrays by the names of the spec
     model.compare(gradients=True)                                     compared with NumPy, array by array
+    model.verify()                                                    shown to be right, claim by claim
     model.train("book.txt", "runs/book", steps=200)                   trained; `attndsl.open_run` reads a run again
 
     attndsl.load("gpt2", weights="folder/")      a published model: its sizes and its parameters

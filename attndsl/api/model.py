@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.inspection import Report
     from attndsl.running.program import Program, Results
+    from attndsl.verification import Verification
 
     Path_ = str | os.PathLike[str]
     Weights = Path_ | Mapping[str, Array]
@@ -315,6 +316,32 @@ class Model:
         return compare(
             self.graph, candidate=against, reference=reference, weights=self._arrays(weights), inputs=inputs,
             gradients=gradients, dtype=dtype, device=device, seed=seed, sizes=sizes,
+        )  # fmt: skip
+
+    def verify(
+        self,
+        weights: Weights | None = None,
+        *,
+        whole: bool = False,
+        compile: bool = False,
+        seed: int = 0,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Verification:
+        """Try all that must hold of it (`attndsl verify`): every pass, backend and kernel, gradients, each way to call
+        it. The result prints as a table; `.ok` says whether all holds, `.findings` has a line for each claim, with the
+        first value that differs or the reason why the claim says nothing of this model.
+
+            found = attndsl.load("gpt2").verify()
+            assert found.ok, found
+
+        A large model is made smaller first, the same operations in the same order, but with `weights` (as in `torch`)
+        and if `whole`. `sizes` are those of the example inputs; with `compile` compiled programs are tried too. Raises
+        E0802 and E0803 for sizes that do not fit."""
+        from attndsl.verification import verify_spec
+
+        return verify_spec(
+            self.spec, self.graph, self.settings, weights=self._arrays(weights), whole=whole, sizes=sizes, seed=seed,
+            compiled=compile,
         )  # fmt: skip
 
     # ------------------------------------------------------------ training it

@@ -148,7 +148,8 @@ class TrainedModel:
 
     @property
     def model(self) -> Model:
-        """The model at the run's hyperparameters, with its weights: `.model.torch()`, `.model.draw()`."""
+        """The model at the run's hyperparameters, with its weights: `.model.torch()`, `.model.draw()`,
+        `.model.verify()`."""
         from attndsl.api.loading import load
         from attndsl.runs.record import open_record
 

@@ -137,6 +137,17 @@ def add_spec(parser: Parser, *, several: bool = False) -> None:
     )
 
 
+def add_tried(parser: Parser) -> None:
+    """What a verb is told that tries a model on examples."""
+    add_spec(parser)
+    add_settings(parser)
+    add_warnings(parser)
+    add_sizes(parser, "sizes of the example inputs")
+    add_weights(parser)
+    add_seed(parser)
+    add_json(parser)
+
+
 def add_settings(parser: Parser, help: str = "set a hyperparameter (may be repeated)") -> None:
     parser.add_argument(
         "--set",

@@ -3,7 +3,8 @@ every parameter's gradient, with the greatest absolute and relative difference a
 
 Without options PyTorch is compared with NumPy. Where they differ the exit code is 1, and the first value that differs
 is named with its line in the spec. With --against passes, NumPy on the optimized graph is compared with NumPy on the
-plain one. Random numbers of a model are drawn once, for both.
+plain one. Random numbers of a model are drawn once, for both. A run's folder in place of SPEC is the model that was
+trained there, with its weights.
 
 In float64 an output may be off by 1e-10 of its largest value, a gradient by 1e-8. In a lower precision 16 times what
 float32 costs NumPy here is allowed, in proportion to the dtype's spacing, and 32 units of the largest value's last
@@ -16,30 +17,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from attndsl.cli.arguments import (
-    Parser,
-    add_device,
-    add_dtype,
-    add_json,
-    add_seed,
-    add_settings,
-    add_sizes,
-    add_spec,
-    add_warnings,
-    add_weights,
-    path,
-)
+from attndsl.cli.arguments import Parser, add_device, add_dtype, add_tried, path
 
 
 def configure(parser: Parser) -> None:
     from attndsl.comparison.sides import candidates
     from attndsl.running import backends
 
-    add_spec(parser)
-    add_settings(parser)
-    add_warnings(parser)
-    add_sizes(parser, "sizes of the example inputs")
-    add_weights(parser)
+    add_tried(parser)
     parser.add_argument(
         "--inputs", metavar="IN.npz", type=path, help="arrays, named after the inputs (default: examples)"
     )
@@ -61,13 +46,11 @@ def configure(parser: Parser) -> None:
     )
     add_dtype(parser, "the precision of the backend under test (default: float32)")
     add_device(parser)
-    add_seed(parser)
-    add_json(parser)
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.models import inputs_file, load_with_weights, read_inputs
-    from attndsl.comparison import compare, table
+    from attndsl.cli.models import inputs_file, load_with_weights, read_inputs, tell
+    from attndsl.comparison import compare
 
     file = inputs_file(args.inputs, args.sizes)
     graph, weights = load_with_weights(args.spec, args.settings, args.weights)
@@ -83,10 +66,4 @@ def run(args: Any) -> int:
         seed=args.seed,
         sizes=args.sizes or None,
     )
-    if args.json:
-        import json
-
-        print(json.dumps(comparison.to_json(), indent=2, ensure_ascii=False))
-    else:
-        print(table(comparison))
-    return 0 if comparison.ok else 1
+    return tell(comparison, as_json=args.json)

@@ -10,6 +10,7 @@ from attndsl.lazy import Array
 from attndsl.lints import lint
 
 if TYPE_CHECKING:
+    from attndsl.comparison.report import Shown
     from attndsl.graph import Graph
     from attndsl.storage.arrays import ArrayFile
 
@@ -47,6 +48,17 @@ def load_with_weights(
     lint(opened, graph, settings)
     check_run(weights, opened, graph)
     return graph, read_weights(weights, opened, graph)
+
+
+def tell(found: Shown, *, as_json: bool) -> int:
+    """Print what was found; the exit code."""
+    if as_json:
+        import json
+
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(found)
+    return 0 if found.ok else 1
 
 
 def inputs_file(path: str | None, sizes: Mapping[str, int]) -> ArrayFile | None:

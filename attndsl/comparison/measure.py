@@ -113,7 +113,7 @@ class Trial:
             divergence = locate(sides, self.inputs, self.weights, rows)
         right, judged = sides.names
         return Comparison(
-            model=self.graph.name + (f":{self.graph.variant}" if self.graph.variant else ""),
+            model=self.graph.title,
             reference=right,
             candidate=judged,
             dtype=self.dtype,

@@ -50,8 +50,27 @@ class Divergence:
     differs_by_itself: bool  # whether the operation differs on the same operands, by itself
 
 
+class Shown:
+    """What was found, which prints as a table."""
+
+    __slots__ = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it should be."""
+        raise NotImplementedError(type(self).__name__)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data, with a versioned schema; differences that are infinite, or relative to noise, are null."""
+        raise NotImplementedError(type(self).__name__)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table as it is, since its columns are aligned."""
+        return f"<pre>{escape(str(self))}</pre>"
+
+
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Shown):
     model: str
     reference: str
     candidate: str
@@ -67,12 +86,7 @@ class Comparison:
     def __str__(self) -> str:
         return table(self)
 
-    def _repr_html_(self) -> str:
-        """For notebooks: the table as it is, since its columns are aligned."""
-        return f"<pre>{escape(table(self))}</pre>"
-
     def to_json(self) -> dict[str, object]:
-        """Plain data; differences that are infinite, or relative to noise, are null."""
         return {
             "schema": SCHEMA,
             "model": self.model,

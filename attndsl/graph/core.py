@@ -225,6 +225,11 @@ class Graph:
         return tuple(info for info in self.inputs if info.name not in states)
 
     @property
+    def title(self) -> str:
+        """Its name, with the variant's: `GPT2:medium`."""
+        return self.name + (f":{self.variant}" if self.variant else "")
+
+    @property
     def own_outputs(self) -> tuple[OutputInfo, ...]:
         """The outputs that are no states."""
         states = self.state_names

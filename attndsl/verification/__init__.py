@@ -7,13 +7,19 @@ how far they may be (`attndsl.comparison.tolerance`), or why the claim says noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array
 from attndsl.verification import attentions, calls, reading_on, rows, slopes, ways
 from attndsl.verification.case import Case
 from attndsl.verification.findings import SCHEMA, Finding, Verification, table
-from attndsl.verification.reducing import Changes
+from attndsl.verification.padding import padding_inputs
+from attndsl.verification.reducing import Changes, reduced
+
+if TYPE_CHECKING:
+    from attndsl.elaborate.settings import Setting
+    from attndsl.elaborate.spec import Spec
 
 CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     ways.fused,
@@ -28,6 +34,29 @@ CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     rows.packed,
     reading_on.read_on,
 )
+
+
+def verify_spec(
+    spec: Spec,
+    graph: Graph,
+    settings: Mapping[str, Setting],
+    *,
+    weights: Mapping[str, Array] | None = None,
+    whole: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    compiled: bool = False,
+    told: Callable[[Finding], None] | None = None,
+) -> Verification:
+    """Verify the model of `spec` at `settings`, whose graph is `graph`: as it is with `weights` or if `whole`, else at
+    smaller sizes, which are told. The rest is as in `verify`."""
+    changes: Changes | None = None
+    if weights is None and not whole:
+        graph, changes = reduced(spec, settings)
+    padding = padding_inputs(spec, graph)
+    return verify(
+        graph, weights=weights, sizes=sizes, seed=seed, compiled=compiled, padding=padding, reduced=changes, told=told
+    )
 
 
 def verify(
@@ -52,9 +81,8 @@ def verify(
             findings.append(found)
             if told is not None:
                 told(found)
-    name = graph.name + (f":{graph.variant}" if graph.variant else "")
     free = {size: case.double.sizes[size] for size in graph.free_sizes if size in case.double.sizes}
-    return Verification(name, free, dict(reduced or {}), graph.parameter_count, tuple(findings))
+    return Verification(graph.title, free, dict(reduced or {}), graph.parameter_count, tuple(findings))
 
 
-__all__ = ["CLAIMS", "SCHEMA", "Case", "Finding", "Verification", "table", "verify"]
+__all__ = ["CLAIMS", "SCHEMA", "Case", "Finding", "Verification", "table", "verify", "verify_spec"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 
-from attndsl.comparison.report import Divergence, divergence_json, finite, number, said
+from attndsl.comparison.report import Divergence, Shown, divergence_json, finite, number, said
 from attndsl.records import dataclass
 from attndsl.verification.reducing import Changes
 
@@ -60,7 +59,7 @@ def worst(findings: Iterable[Finding]) -> Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Shown):
     """`sizes` are the hyperparameters and lengths at which a model was verified; `reduced` those of them that are
     smaller than the model's own, with these."""
 
@@ -76,10 +75,6 @@ class Verification:
 
     def __str__(self) -> str:
         return table(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the table as it is, since its columns are aligned."""
-        return f"<pre>{escape(table(self))}</pre>"
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -37,7 +37,7 @@ class Heard(NamedTuple):
     found: Array
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """A row of a reader: which text it reads, how many of its tokens it has read, and how many it reads next."""
 
     text: int
@@ -76,13 +76,13 @@ class Texts:
         if source is not None:
             sources = source.run({name: array for name, array in self.inputs.items() if name in self.sources}).copy()
         length = max(self.lengths)
-        besides = self.given([Row(text, 0, min(segment, length)) for text in range(len(self.lengths))])
+        besides = self.given([TextRow(text, 0, min(segment, length)) for text in range(len(self.lengths))])
         return Reader(
             step, self.tokens, self.outputs[0], length, rows=len(self.lengths), segment=segment, sources=sources,
             besides=besides,
         )  # fmt: skip
 
-    def given(self, rows: Sequence[Row]) -> dict[str, Array]:
+    def given(self, rows: Sequence[TextRow]) -> dict[str, Array]:
         """What the model is given besides its tokens, at the positions that a call reads; behind those that it reads
         of a row, what stands there, which it must not look at."""
         first = np.array([row.read if row.new else max(row.read - 1, 0) for row in rows])
@@ -110,7 +110,7 @@ class Texts:
         forgotten. A few times it goes on with other rows (`beams`)."""
         tokens = self.inputs[self.tokens]
         back = 0.0 if reader.runs_on else back
-        rows, turns = [Row(text) for text in range(len(self.lengths))], BEAMS
+        rows, turns = [TextRow(text) for text in range(len(self.lengths))], BEAMS
         while any(row.read < self.lengths[row.text] for row in rows):
             if turns and all(row.read for row in rows) and draw.random() < 0.7:
                 chosen, turns = self.beams(rows, draw), turns - 1
@@ -128,14 +128,14 @@ class Texts:
                 for name in self.outputs
                 for row, found in zip(rows, said[name], strict=True)
             ]
-            rows = [Row(row.text, row.read + row.new) for row in rows]
+            rows = [TextRow(row.text, row.read + row.new) for row in rows]
 
-    def _heard(self, name: str, row: Row, expected: Sequence[Mapping[str, Array]], found: Array) -> Heard:
+    def _heard(self, name: str, row: TextRow, expected: Sequence[Mapping[str, Array]], found: Array) -> Heard:
         end = row.read + row.new
         right = expected[row.text][name][row.read if row.new else end - 1 : end]
         return Heard(name, row.text, end, right, found[: max(row.new, 1)])
 
-    def beams(self, rows: Sequence[Row], draw: numpy.random.Generator) -> list[int]:
+    def beams(self, rows: Sequence[TextRow], draw: numpy.random.Generator) -> list[int]:
         """The rows to go on with: one more or fewer than there are, or as many; any, some of them several times, rather
         those that go on, and among them the one that has most before it."""
         left = [self.lengths[row.text] - row.read for row in rows]
@@ -144,16 +144,16 @@ class Texts:
         chosen[int(draw.integers(0, len(chosen)))] = np.argmax(left)
         return [int(origin) for origin in chosen]
 
-    def _with_steps(self, rows: Sequence[Row], segment: int, draw: numpy.random.Generator) -> list[Row]:
+    def _with_steps(self, rows: Sequence[TextRow], segment: int, draw: numpy.random.Generator) -> list[TextRow]:
         """How many tokens each row reads next: at least one at first, then any number, and every now and then as many
         as a call takes."""
         steps = [min(int(draw.integers(0 if row.read else 1, 4 * segment // 3 + 2)), segment) for row in rows]
         return [
-            Row(row.text, row.read, min(step, self.lengths[row.text] - row.read))
+            TextRow(row.text, row.read, min(step, self.lengths[row.text] - row.read))
             for row, step in zip(rows, steps, strict=True)
         ]
 
-    def _read_something_else(self, reader: Reader, rows: Sequence[Row], draw: numpy.random.Generator) -> None:
+    def _read_something_else(self, reader: Reader, rows: Sequence[TextRow], draw: numpy.random.Generator) -> None:
         """Read up to two tokens that are not what follows, where there is room for them, and go back."""
         longest, words = max(self.lengths), int(self.inputs[self.tokens].max(initial=0)) + 1
         most = reader.segment - bool(reader.windows)
@@ -161,7 +161,7 @@ class Texts:
         if any(counts):
             drafts = [draw.integers(0, words, count).tolist() for count in counts]
             elsewhere = [
-                Row(row.text, row.read // 2 if count else row.read, count)
+                TextRow(row.text, row.read // 2 if count else row.read, count)
                 for row, count in zip(rows, counts, strict=True)
             ]
             reader.call(drafts, self.outputs, self.given(elsewhere))

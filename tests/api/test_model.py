@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import html
 import json
 import os
 import pydoc
@@ -270,6 +271,16 @@ def test_compare_is_a_table_that_notebooks_show():
     assert "arrays agree" in str(found)
     assert found._repr_html_() == f"<pre>{found}</pre>"
     assert small().compare("passes", dtype="float64").ok
+
+
+@pytest.mark.torch
+def test_a_model_is_verified_and_the_table_is_shown():
+    model = attndsl.parse("model M(n=3) {\n input x: [B, n]\n output y = tanh(linear(x, n) as up)\n}")
+    found = model.verify(sizes={"B": 3})
+    assert found.ok
+    assert found.sizes == {"B": 3}
+    assert found._repr_html_() == f"<pre>{html.escape(str(found))}</pre>"
+    assert str(found).endswith("claims hold")
 
 
 # ---------------------------------------------------------------- what is said

@@ -105,3 +105,29 @@ def test_what_cannot_be_done_is_told(attndsl, argv, code):
     assert done.code == 1
     assert f"error[{code}]" in done.err
     assert not Path("new").exists()
+
+
+def test_a_run_is_verified_with_its_weights(attndsl, monkeypatch):
+    """By `verify` and by Python: the graph of the run, as large as it is."""
+    from attndsl import open_run, verification
+
+    tried = []
+
+    def told(graph, **options):
+        tried.append((graph, options))
+        return verification.Verification(graph.title, {}, dict(options["reduced"] or {}), graph.parameter_count, ())
+
+    monkeypatch.setattr(verification, "verify", told)
+    assert attndsl("verify", "run").code == 0
+    assert open_run("run").model.verify().ok
+    for graph, options in tried:
+        assert graph.hyperparameters["width"] == 16
+        assert options["reduced"] is None
+        np.testing.assert_array_equal(options["weights"]["wte.table"], open_run("run").weights["wte.table"])
+    assert len(tried) == 2
+
+
+def test_a_run_is_compared(attndsl):
+    done = attndsl("compare", "run", "--against", "passes", "--size", "B=1,T=4")
+    assert done.code == 0, done.err
+    assert "arrays agree" in done.out

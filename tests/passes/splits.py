@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from attndsl.graph import Graph
-from attndsl.passes.incremental import incremental
+from attndsl.passes.incremental import Derived, incremental
 from attndsl.running import backends
 from attndsl.running.program import Program
 from attndsl.running.reader import Reader
+from attndsl.verification.case import moved
+from attndsl.verification.texts import Texts
 
 Array = np.ndarray[Any, Any]
 
@@ -22,13 +24,12 @@ class Pair:
     def __init__(self, graph: Graph, backend: str = "numpy", tokens: str = "tokens", output: str = "logits") -> None:
         self.graph, self.tokens, self.output = graph, tokens, output
         self.incremental = incremental(graph, tokens, (output,))
-        self.whole: Program = backends.find("numpy").program(graph, dtype="float64", seed=1)
-        draw = np.random.default_rng(2)
-        moved = {
-            name: array + 0.2 * draw.standard_normal(array.shape) for name, array in self.whole.parameters().items()
-        }
-        self.whole.load(moved := moved | shared_states(graph))
-        self.part: Program = backends.find(backend).program(self.incremental, dtype="float64", parameters=moved)
+        parameters = moved(graph, 2)
+
+        def program(backend: str, graph: Graph) -> Program:
+            return backends.find(backend).program(graph, dtype="float64", parameters=parameters)
+
+        self.whole, self.part = program("numpy", graph), program(backend, self.incremental)
 
     def said(self, texts: Sequence[Sequence[int]]) -> list[Array]:
         """What the model says at each position of whole texts, each by itself."""
@@ -38,46 +39,19 @@ class Pair:
         return Reader(self.part, self.tokens, self.output, length, rows=rows, segment=segment)
 
 
-def shared_states(graph: Graph) -> dict[str, Array]:
-    """What training may have made of the states that all texts share, by address."""
-    draw = np.random.default_rng(4)
-    return {
-        address: draw.uniform(0.5, 2, info.type.shape(graph.sizes))
-        for info in graph.shared_states
-        for address in info.addresses()
-    }
-
-
 def texts_of(graph: Graph, lengths: Sequence[int], seed: int, vocab: int = 0) -> list[list[int]]:
     draw = np.random.default_rng(seed)
     return [draw.integers(0, vocab or graph.sizes["vocab"], length).tolist() for length in lengths]
 
 
-def gap(pair: Pair, lengths: Sequence[int], seed: int, *, segment: int = 5, back: bool = True, most: int = 7) -> float:
-    """The largest difference between what is said of texts that are read in random pieces, and of whole ones. Rows have
-    pieces of different lengths, some none; now and then some go back, having read something else."""
+def gap(pair: Pair, lengths: Sequence[int], seed: int, *, segment: int = 5) -> float:
+    """The largest difference between what is said of texts that are read in random pieces, and of whole ones."""
     draw = np.random.default_rng(seed)
-    texts = texts_of(pair.graph, lengths, seed)
-    expected = pair.said(texts)
-    reader = pair.reader(len(texts), max(lengths), segment)
-    read, worst = [0] * len(texts), 0.0
-    while any(done < len(text) for done, text in zip(read, texts, strict=True)):
-        steps = [int(draw.integers(0 if done else 1, most + 1)) for done in read]
-        steps = [min(step, len(text) - done) for step, done, text in zip(steps, read, texts, strict=True)]
-        if back and draw.random() < 0.3:  # a draft, which is not what follows
-            drafts = [draw.integers(0, pair.graph.sizes["vocab"], min(step, 2)).tolist() for step in steps]
-            if all(read) and any(drafts):
-                reader.read(drafts)
-                reader.go_back(read)
-        pieces = [text[done : done + step] for text, done, step in zip(texts, read, steps, strict=True)]
-        if not any(pieces):
-            continue
-        found = reader.read(pieces)
-        read = [done + step for done, step in zip(read, steps, strict=True)]
-        worst = max(
-            worst, *(float(abs(f - e[done - 1]).max()) for f, e, done in zip(found, expected, read, strict=True))
-        )
-    return worst
+    tokens = draw.integers(0, pair.graph.sizes["vocab"], (len(lengths), max(lengths)))
+    texts = Texts(pair.graph, Derived(pair.incremental), {pair.tokens: tokens}, lengths)
+    reader, expected = texts.reader(pair.part, None, segment), texts.whole(pair.whole)
+    calls = texts.read(reader, expected, draw)
+    return max(float(abs(heard.expected - heard.found).max()) for call in calls for heard in call)
 
 
 def at_every_position(pair: Pair, text: Sequence[int], cuts: Sequence[int]) -> float:
