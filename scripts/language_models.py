@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from attndsl.elaborate import load  # noqa: E402
-from attndsl.runs.curve import HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks  # noqa: E402
+from attndsl.runs.curve import Curve, chart  # noqa: E402
 
 FIGURES = ROOT / "docs" / "language_models.json"
 PLOT = ROOT / "docs" / "language_models.svg"
@@ -37,7 +37,6 @@ BUDGET = 1_000_000
 """The number of parameters that each comes as near to as its widths allow."""
 RECIPE = {"steps": 400, "batch": 16, "length": 64, "tokenizer": "bpe(1024)", "evaluate": 100, "evaluate_batches": 180}
 """Of what is held out, nearly all is read in an evaluation."""
-COLORS = ("#1f4e79", "#c2410c", "#00593f", "#0e7490", "#7a4b00", "#4b2f7a", "#8a1538", "#6b6b6b")
 
 Settings = dict[str, Any]
 
@@ -65,8 +64,6 @@ MODELS: dict[str, tuple[str, Callable[[int], Settings], Settings]] = {
     "GPT": ("gpt_nano", gpt, {}),
 }
 """The spec, its hyperparameters at a width, and what else is set in its recipe."""
-FRESH = ("LSTM, states not carried", "LSTM, windows from anywhere")
-"""Begin each segment with zeros."""
 
 
 def sized(name: str) -> tuple[Settings, int]:
@@ -110,41 +107,10 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def plot(figures: dict[str, Any]) -> str:
-    """Loss per byte on held-out text over the steps, a line for each model, named where it ends."""
-    wide, high = WIDTH + 150, HEIGHT
-    points = [point for each in figures.values() for point in each["held_out"]]
-    right, values = max(x for x, _ in points), [y for _, y in points]
-    y_ticks, x_ticks = ticks(min(values), max(values)), ticks(0, right)
-    low, top = min(*values, *y_ticks), max(*values, *y_ticks)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return LEFT + (WIDTH - LEFT - RIGHT) * x / right, TOP + (high - TOP - 56) * (top - y) / (top - low)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="13" fill="#222">',
-        f'<rect width="{wide}" height="{high}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="24" font-size="16" font-weight="bold">Loss per byte on held-out text (nats)</text>',
-    ]
-    for value in y_ticks:
-        _, y = place(0, value)
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e4e4e4"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4.5:.1f}" text-anchor="end">{value:.1f}</text>')
-    for value in x_ticks:
-        x, _ = place(value, low)
-        parts.append(f'<text x="{x:.1f}" y="{high - 36}" text-anchor="middle">{value:.0f}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{high - 14}" text-anchor="middle">steps</text>')
+    """Loss per byte on held-out text over the steps, a curve for each model, the best first."""
     names = sorted(figures, key=lambda name: figures[name]["held_out"][-1][1])
-    label = 0.0
-    for name in names:
-        color = COLORS[list(MODELS).index(name)]
-        line = [place(x, y) for x, y in figures[name]["held_out"]]
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in line)
-        dashes = ' stroke-dasharray="6 4"' if name in FRESH else ""
-        parts.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>')
-        label = max(line[-1][1] + 4.5, label + 16)
-        parts.append(f'<text x="{line[-1][0] + 8:.1f}" y="{label:.1f}" fill="{color}">{name}</text>')
-    return "\n".join([*parts, "</svg>", ""])
+    curves = [Curve(name, points=[tuple(point) for point in figures[name]["held_out"]]) for name in names]
+    return chart("Loss per byte on held-out text", curves, y="nats")
 
 
 def render(figures: dict[str, Any]) -> None:

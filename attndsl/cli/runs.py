@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from attndsl.runs.overview import Column
 
 SCHEMA = "attndsl.runs/1"
+SPARED = ("FLOPs", "at step", "tokens/s", "parameters", "step", "spec", "best")
+"""What a narrow terminal is not shown, in this order, as far as is needed."""
 
 
 def configure(parser: Parser) -> None:
@@ -86,11 +88,24 @@ def _cells(histories: list[History], columns: list[Column]) -> tuple[list[str], 
 
 
 def _table(histories: list[History], columns: list[Column]) -> None:
-    from attndsl.cli.using import print_table
+    from shutil import get_terminal_size
+
+    from attndsl.cli.using import print_table, table_width
     from attndsl.runs.overview import remarks
     from attndsl.runs.texts import changes
 
-    print_table(*_cells(histories, columns), numbers=[each.name for each in columns if each.is_numeric(histories)])
+    numbers = [each.name for each in columns if each.is_numeric(histories)]
+    left_out: list[str] = []
+    cells = _cells(histories, columns)
+    if sys.stdout.isatty():
+        room = get_terminal_size().columns
+        for name in SPARED:
+            if table_width(*cells) > room and name in cells[0]:
+                left_out.append(name)
+                cells = _cells(histories, [each for each in columns if each.name not in left_out])
+    print_table(*cells, numbers=numbers)
+    if left_out:
+        print(f"for want of room without {', '.join(left_out)}: `--csv` and `--json` have all")
     for line in (*changes(histories), *remarks(histories)):
         print(line)
 
@@ -100,6 +115,7 @@ def _json(histories: list[History], columns: list[Column], unreadable: list[Unre
 
     from attndsl.diagnostics.report import to_json
     from attndsl.runs.history import BROKEN, differing
+    from attndsl.runs.overview import remarks
     from attndsl.runs.texts import changes
 
     def plain(each: History) -> dict[str, Any]:
@@ -114,6 +130,7 @@ def _json(histories: list[History], columns: list[Column], unreadable: list[Unre
         "schema": SCHEMA,
         "differing": differing(histories),
         "texts": list(changes(histories)),
+        "remarks": remarks(histories),
         "runs": [plain(each) for each in histories],
         "broken": broken,
     }
@@ -137,6 +154,7 @@ def _draw(args: Any, histories: list[History], columns: list[Column]) -> None:
 
     from attndsl.cli.paths import write_text
     from attndsl.diagnostics import error
+    from attndsl.runs.overview import remarks
     from attndsl.runs.plot import page, plot
     from attndsl.runs.texts import changes
 
@@ -146,8 +164,9 @@ def _draw(args: Any, histories: list[History], columns: list[Column]) -> None:
         raise error("E0902", f"curves are drawn as .svg or .html, not as `{name}`", help="end its name in `.svg`")
     if not histories:
         return
-    svg = plot(histories, args.curve, args.against)
-    drawn = svg if kind == ".svg" else page(svg, *_cells(histories, columns), [*changes(histories)])
+    drawn = plot(histories, args.curve, args.against)
+    if kind == ".html":
+        drawn = page(drawn, *_cells(histories, columns), [*changes(histories), *remarks(histories)])
     write_text(drawn, args.plot)
     print(f"drew {args.plot}", file=sys.stderr if args.json or args.csv else sys.stdout)
 

@@ -91,7 +91,8 @@ def _planned(args: Any, console: Console) -> Sweep:
         values = {**_from_file(args), **values}
     if not args.data:
         raise Usage("`--data` is missing: say what to train on", f"attndsl sweep {args.spec} --data book.txt --set …")
-    options = [f"--{name}={value}" for name in ("weights", "backend", "device") if (value := getattr(args, name))]
+    options = [f"--{name}={value}" for name in ("backend", "device") if (value := getattr(args, name))]
+    options += [f"--weights={Path(args.weights).absolute()}"] if args.weights else []
     options += [f"--log={form}" for form in args.log]
     options += ["--compile"] if args.compile else []
     name = args.spec.replace(":", "-").rpartition("/")[2].removesuffix(".attn")

@@ -148,3 +148,8 @@ def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers:
     for row in rows:
         table.add_row(*map(Text, row))  # as text: markup in what a model says is not markup
     Console().print(table)
+
+
+def table_width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many characters `print_table` takes for a line on a terminal."""
+    return sum(max(map(len, column)) + 3 for column in zip(headings, *rows, strict=True)) + 1

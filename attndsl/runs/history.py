@@ -39,8 +39,9 @@ class History:
 
     @property
     def spec(self) -> str:
-        """The spec as it was asked for, by its last part: `gpt2:medium`, `my.attn`."""
-        return str(self.record.facts["spec"]["name"]).rpartition("/")[2]
+        """The file of the spec and its variant, as a name: `gpt2:medium`, `my`."""
+        spec = self.record.facts["spec"]
+        return Path(spec["file"]).stem + (f":{spec['variant']}" if spec["variant"] else "")
 
     @property
     def model(self) -> str:

@@ -118,9 +118,8 @@ def verdict(groups: Sequence[Seeds]) -> str:
     for group, its in others:
         apart, spread = its.mean - lowest.mean, (its.deviation or 0.0) + (lowest.deviation or 0.0)
         (larger if apart > spread else within).append(f"{group.name} (by {apart:.4f}, spread {spread:.4f})")
-    said = [f"The difference exceeds the spread over seeds from {_listed(larger)}."] if larger else []
-    said += [f"It does not from {_listed(within)}."] if within and larger else []
-    said += [f"No difference exceeds the spread over seeds: {_listed(within)}."] if not larger else []
+    said = [f"Above it by more than the spread over seeds: {_listed(larger)}."] if larger else []
+    said += [f"Within the spread over seeds: {_listed(within)}."] if within else []
     return " ".join((head, *said))
 
 

@@ -101,7 +101,7 @@ def test_only_what_differs_is_a_column(attndsl) -> None:
     assert "mlp(8 * width" in done.out
     alone = rows(attndsl("runs", "runs/high").out)
     assert alone[0][:3] == ["run", "spec", "parameters"]
-    assert alone[1][:3] == ["runs/high", "tiny.attn", "7,664"]
+    assert alone[1][:3] == ["runs/high", "tiny", "7,664"]
 
 
 def test_runs_are_sorted_and_filtered_by_any_column(attndsl) -> None:
@@ -128,6 +128,18 @@ def test_json_and_csv_have_everything(attndsl) -> None:
     assert [float(row["lr"]) for row in table] == [run["settings"]["lr"] for run in found["runs"]]
     assert [float(row["best"]) for row in table] == [run["best"] for run in found["runs"]]
     assert {row["heads"] for row in table} == {"2"}
+
+
+def test_a_narrow_terminal_is_shown_whole_cells(attndsl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for room, left_out in ((200, False), (70, True)):
+        monkeypatch.setenv("COLUMNS", str(room))
+        done = attndsl("runs")
+        assert "more/longer" in done.out
+        assert "finished" in done.out
+        assert "…" not in done.out
+        assert ("for want of room without FLOPs, at step" in done.out) == left_out
+        assert ("tokens/s" in done.out.split("\n")[1]) != left_out
 
 
 def test_no_heavy_module_is_loaded() -> None:
@@ -181,7 +193,7 @@ def test_runs_of_different_models_are_shown_without_their_hyperparameters(attnds
     assert "spec" in heading
     assert "tokenizer" in heading
     assert "width" not in heading
-    assert "runs of different models (tiny.attn, other.attn)" in done.out
+    assert "runs of different models (tiny, other)" in done.out
     assert "these runs differ in `tokenizer`: their losses" in done.out
 
 

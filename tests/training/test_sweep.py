@@ -128,8 +128,8 @@ def test_a_difference_is_one_when_it_exceeds_the_spread(attndsl) -> None:
     assert a.deviation is not None
     assert b.deviation is not None
     apart = b.mean - a.mean > a.deviation + b.deviation
-    assert ("The difference exceeds the spread over seeds from lr=0.0001" in verdict(groups)) == apart
-    assert ("No difference exceeds" in verdict(groups)) == (not apart)
+    assert ("Above it by more than the spread over seeds: lr=0.0001" in verdict(groups)) == apart
+    assert ("Within the spread over seeds: lr=0.0001" in verdict(groups)) == (not apart)
     single = by_settings(runs[::2])
     assert "`--seeds 3` does" in verdict(single)
     assert verdict(groups[:1]) == ""
@@ -168,6 +168,22 @@ def test_a_sweep_that_is_stopped_goes_on_as_if_it_had_not_been(attndsl) -> None:
                     "--set", "warmup=2", *QUICK)  # fmt: skip
     assert alone.code == 0, alone.err
     assert losses(first) == losses(Path("whole"))
+
+
+def test_a_run_that_somebody_else_trains_is_waited_for(attndsl) -> None:
+    """As those are that go on after the sweep itself was killed."""
+    argv = ["sweep", "tiny.attn", "--data", A_TEXT, "--set", "lr=1e-2", "--set", "steps=40", "--out", "orphan", *QUICK]
+    sweep = subprocess.Popen([sys.executable, "-m", "attndsl", *argv], stdout=subprocess.DEVNULL)
+    run = Path("orphan") / "run"
+    for _ in range(1200):
+        if losses(run):
+            break
+        time.sleep(0.05)
+    sweep.kill()
+    sweep.wait()
+    assert attndsl("sweep", "--resume", "orphan").code == 0
+    assert read_history(run).state == "finished"
+    assert json.loads((run / "run.json").read_text())["resumed"] == []
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(attndsl) -> None:
