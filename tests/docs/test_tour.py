@@ -125,8 +125,9 @@ def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, att
             continue
         if "--steps" in arguments:
             del arguments[arguments.index("--steps") :][:2]
-        done = attndsl(*arguments, "--steps", "2")
+        done = attndsl(*arguments, "--steps", "2", "--set", "evaluate_batches=1")
         assert done.code == 0, f"{command}\n{done.err}"
+        assert re.search(r"^on held-out data:$", done.out, re.MULTILINE), command
     assert len(list(tmp_path.glob("runs/*/weights.safetensors"))) == len(
         [command for command in TRAININGS if command.verb == "train"]
     )
