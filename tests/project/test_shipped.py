@@ -1,4 +1,5 @@
-"""Every shipped spec, at a reduced size: both backends and the passes agree, in every precision, at every odd size."""
+"""Every shipped spec, at a reduced size: both backends agree at every odd size. `verify` does the rest, in
+tests/verification: other precisions, every pass, every kernel."""
 
 from __future__ import annotations
 
@@ -35,19 +36,18 @@ def _sizes(graph: Graph, batch: int, length: int) -> dict[str, int]:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
     ("spec", "depth", "batch", "length"),
     [
         (spec, *numbers)
         for spec in SPECS
-        for numbers in ((2, 2, 9), (0, 2, 5), (1, 1, 1), (1, 1, 12), (3, 3, 1))
+        for numbers in ((0, 2, 5), (1, 1, 1), (1, 1, 12), (3, 3, 1))
         if numbers[0] > 0 or spec not in NEED_A_LAYER
     ],
 )
-def test_pytorch_agrees_with_numpy(spec, depth, batch, length, dtype):
+def test_pytorch_agrees_with_numpy(spec, depth, batch, length):
     graph = _small(spec, depth)
-    found = compare(graph, gradients=True, dtype=dtype, sizes=_sizes(graph, batch, length))
+    found = compare(graph, gradients=True, dtype="float64", sizes=_sizes(graph, batch, length))
     assert found.ok, table(found)
     assert {row.kind for row in found.rows} >= {"output", "gradient"}
 
@@ -56,13 +56,6 @@ def test_pytorch_agrees_with_numpy(spec, depth, batch, length, dtype):
 def test_what_needs_a_layer_says_so(spec):
     with pytest.raises(AttnError, match="needs a layer"):
         _small(spec, 0)
-
-
-@pytest.mark.parametrize("spec", SPECS)
-def test_the_passes_keep_every_value_and_gradient(spec):
-    graph = _small(spec, 2)
-    found = compare(graph, candidate="passes", gradients=True, dtype="float64", sizes=_sizes(graph, 2, 9))
-    assert found.ok, table(found)
 
 
 @pytest.mark.parametrize("spec", SPECS)
