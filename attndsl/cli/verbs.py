@@ -38,6 +38,12 @@ VERBS: dict[str, Verb] = {
             READ,
         ),
         Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
+        Verb(
+            "completion",
+            "complete verbs, specs, options and their values in a shell",
+            "completion bash >> ~/.bashrc",
+            WRITE,
+        ),
         Verb("lsp", "serve an editor, which starts this: diagnostics, types, completion", "lsp", WRITE),
         Verb(
             "compile",
