@@ -117,9 +117,12 @@ def _names_of(declaration: tree.Declaration) -> Iterator[str]:
 def _references(declaration: tree.Declaration, old: str, *, bound: bool) -> Iterator[Span]:
     """Where a declaration names a block; where a variable has the same name, only what is applied is the block."""
     called = {id(node) for node in _callees(declaration)}
+    maps = isinstance(declaration, (tree.Weights, tree.Maps))  # what is applied there are maps
     for node in tree.walk(declaration):
-        if isinstance(node, tree.Name) and node.text == old and (not bound or id(node) in called):
-            yield node.span
+        if isinstance(node, tree.Name) and node.text == old:
+            is_block = id(node) not in called if maps else not bound or id(node) in called
+            if is_block:
+                yield node.span
 
 
 def _callees(declaration: tree.Tree) -> Iterator[tree.Tree]:

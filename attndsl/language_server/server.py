@@ -4,7 +4,6 @@ for its check, completion goes by the last one, and everything else waits too.""
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,8 @@ from attndsl.editing import (
     is_known,
     rename,
     renamed_at,
+    warm,
 )
-from attndsl.elaborate import shipped
 from attndsl.language_server import saying
 from attndsl.language_server.places import location_of, offset_at, path_of, path_to_uri, position_at, range_of
 from attndsl.lazy import lsp
@@ -95,7 +94,7 @@ def make_server() -> LanguageServer:
 
     @server.feature(lsp.INITIALIZED)
     async def initialized(params: lsp.InitializedParams) -> None:
-        await session.apart(_warm)
+        await session.apart(warm)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: lsp.DidOpenTextDocumentParams) -> None:
@@ -173,19 +172,6 @@ def make_server() -> LanguageServer:
         return list(saying.outline((await session.analysis(params.text_document.uri)).file))
 
     return server
-
-
-def _warm() -> None:
-    """Read the standard library and check a spec before anybody asks, and spare the collector what stays anyway."""
-    texts = Workspace()
-    path = shipped()["gpt2"]
-    text = path.read_text(encoding="utf-8")
-    texts.write(path, text)
-    analysis = texts.analysis(path)
-    completions(analysis, text, text.index("layer_norm"))
-    hover(analysis, text.index("layer_norm"))
-    gc.collect()
-    gc.freeze()
 
 
 __all__ = ["make_server"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import Diagnostic, warning
@@ -25,7 +26,7 @@ def names(spec: Spec, settings: Mapping[str, Setting]) -> Iterator[Diagnostic]:
     for scope in spec.scope.library.user_files():
         for declaration in scope.file.declarations:
             if isinstance(declaration, (tree.Block, tree.IndexFunction)):
-                yield from _block(declaration, scope)
+                yield from _found(_read(declaration), scope)
     yield from _declared(spec.file, " ".join(str(value) for value in settings.values()))
 
 
@@ -51,7 +52,9 @@ def _sections(spec: Spec) -> Iterator[tree.Tree]:
     yield from (part for it in spec.weights for part in (*it.around, *it.maps, *it.entries))
 
 
-def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[Diagnostic]:
+@lru_cache(maxsize=1000)  # an editor asks again and again about trees that did not change
+def _read(node: tree.Block | tree.IndexFunction) -> BodyReader:
+    """A block, mask or bias, read by itself."""
     reader = BodyReader()
     if isinstance(node, tree.Block):
         reader.signature((*node.hyperparameters, *node.tensors))
@@ -63,7 +66,7 @@ def _block(node: tree.Block | tree.IndexFunction, scope: FileScope) -> Iterator[
             reader.expression(variable)
             reader.assign(variable.name, "other")
     reader.statements(node.body)
-    yield from _found(reader, scope)
+    return reader
 
 
 def _found(reader: BodyReader, scope: FileScope) -> Iterator[Diagnostic]:
@@ -109,11 +112,9 @@ def _declared(file: tree.File, settings: str) -> Iterator[Diagnostic]:
         missing.pop(word, None)
     for declaration in sorted(file.declarations, key=lambda it: not isinstance(it, tree.Model)):  # they use most
         itself = declaration.name.text if isinstance(declaration, (tree.Block, tree.IndexFunction)) else ""
-        for name in _used(declaration) if missing else ():
-            if name in missing and name != itself:
-                del missing[name]
-            if not missing:
-                break
+        for name in _words(declaration) if missing else ():
+            if name != itself:
+                missing.pop(name, None)
     for unused, kind in missing.values():
         yield from unread(unused, kind)
 
@@ -131,6 +132,11 @@ def _own(file: tree.File) -> Iterator[tuple[tree.Identifier, str]]:
             yield declaration.name, "maps"
         elif isinstance(declaration, tree.Weights):
             yield from ((group.name, "maps") for group in declaration.maps)
+
+
+@lru_cache(maxsize=1000)
+def _words(declaration: tree.Declaration) -> frozenset[str]:
+    return frozenset(_used(declaration))
 
 
 def _used(node: tree.Tree) -> Iterator[str]:

@@ -26,7 +26,16 @@ MOST_OF_OURS = 132
 
 
 @pytest.mark.parametrize(
-    "argv", [["check", "gpt2"], ["check", "gpt3:175b"], ["list"], ["show", "gpt2"], ["explain", "E0203"], ["--help"]]
+    "argv",
+    [
+        ["check", "gpt2"],
+        ["check", "gpt3:175b"],
+        ["list"],
+        ["show", "gpt2"],
+        ["explain", "E0203"],
+        ["--help"],
+        ["completion", "words", "inspect", "gpt2", "--set", ""],
+    ],
 )
 def test_a_light_verb_loads_no_heavy_module(argv):
     script = (
