@@ -211,9 +211,10 @@ class TrainedModel:
 
         return generate_each(self.run, prompts, tokens, **self._continuing(options))
 
-    def _continuing(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        known = ("temperature", "top_k", "top_p", "seed", "backend", "device", "cache", "draft", "say")
-        _require_known(options, known, "generate")
+    def _continuing(self, options: Mapping[str, Any]) -> Any:
+        from attndsl.generation.generate import Options
+
+        _require_known(options, tuple(Options.__annotations__), "generate")
         return {name: value.run if isinstance(value, TrainedModel) else value for name, value in options.items()}
 
     def _pictures(self, examples: Sequence[Any], **options: Any) -> Array:

@@ -36,6 +36,7 @@ from attndsl.cli.using import add_model, open_model
 
 if TYPE_CHECKING:
     from attndsl.generation import Run
+    from attndsl.generation.generate import Options
 
 
 def configure(parser: Parser) -> None:
@@ -124,7 +125,7 @@ def _goes_on(trained: Run, args: Any) -> int:
     from attndsl.generation.examples import read_examples
 
     notes: list[str] = []
-    options = {
+    options: Options = {
         "temperature": 1.0 if args.temperature is None else args.temperature,
         "top_k": args.top_k,
         "top_p": args.top_p,
@@ -145,7 +146,7 @@ def _goes_on(trained: Run, args: Any) -> int:
     return 0
 
 
-def _streams(trained: Run, prompt: str, tokens: int, notes: list[str], options: dict[str, Any]) -> int:
+def _streams(trained: Run, prompt: str, tokens: int, notes: list[str], options: Options) -> int:
     """Print a prompt, and what follows it as it comes."""
     from attndsl.generation import generate
 

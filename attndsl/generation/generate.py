@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from attndsl.data.tokenizers import Tokenizer
 from attndsl.decoding.sampling import Sampling
@@ -20,21 +20,23 @@ from attndsl.runs.run import Run
 PROMPTS = 32  # are read at once
 
 
-def generate(
-    run: Run,
-    prompt: str = "",
-    tokens: int = 256,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int = 0,
-    backend: str | None = None,
-    device: str | None = None,
-    cache: bool = True,
-    draft: Run | None = None,
-    say: Say = lambda text: None,
-) -> Iterator[str]:
+class Options(TypedDict, total=False):
+    """How a run goes on with texts, besides how many tokens: how they are chosen (`Sampling`), where it computes,
+    whether there is a `cache` of what has been read, a smaller model for a `draft`, and who is told (`say`) what is not
+    as one may expect."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int
+    backend: str | None
+    device: str | None
+    cache: bool
+    draft: Run | None
+    say: Say
+
+
+def generate(run: Run, prompt: str = "", tokens: int = 256, **options: Unpack[Options]) -> Iterator[str]:
     """What follows `prompt`: at most `tokens` tokens, as text that is whole (a character whose bytes are not all there
     yet is held back), until the model ends the text. An empty prompt stands for the beginning of a text.
 
@@ -45,30 +47,13 @@ def generate(
     Raises E0740 (values), E0741 (a prompt that is not text, logits that are not numbers), E0742, E0744 (the run does
     not go on with a text), E0762 (a draft that does not fit).
     """
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    writer = _Writer(run, [prompt], tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
-    return writer.pieces()
+    return _Writer(run, [prompt], tokens, **options).pieces()
 
 
-def generate_each(
-    run: Run,
-    prompts: Sequence[str],
-    tokens: int = 256,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int = 0,
-    backend: str | None = None,
-    device: str | None = None,
-    cache: bool = True,
-    draft: Run | None = None,
-    say: Say = lambda text: None,
-) -> list[str]:
+def generate_each(run: Run, prompts: Sequence[str], tokens: int = 256, **options: Unpack[Options]) -> list[str]:
     """What follows each of `prompts`, as `generate` writes it; they are read as one batch, nothing is padded, and each
     draws from random numbers of its own, the first from those of a single text. Raises what `generate` raises."""
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    writer = _Writer(run, prompts, tokens, sampling, draft, backend=backend, device=device, cache=cache, say=say)
+    writer = _Writer(run, prompts, tokens, **options)
     size = 1 if keeps_rows(run.graph) else PROMPTS
     return [text for piece in chunks(len(prompts), size) for text in writer.texts(piece)]
 
@@ -81,14 +66,18 @@ class _Writer:
         run: Run,
         prompts: Sequence[str],
         tokens: int,
-        sampling: Sampling,
-        draft: Run | None,
         *,
-        backend: str | None,
-        device: str | None,
-        cache: bool,
-        say: Say,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        backend: str | None = None,
+        device: str | None = None,
+        cache: bool = True,
+        draft: Run | None = None,
+        say: Say = lambda text: None,
     ) -> None:
+        sampling = Sampling(temperature, top_k, top_p, seed)
         require_fit(run, "generate", Use.CONTINUE)
         if tokens < 0:
             raise error("E0740", f"`tokens` cannot be {tokens}", help="give the number of tokens to add, 0 or more")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,15 +10,14 @@ import torch
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.backends.pytorch.compiling import compiled
-from attndsl.backends.pytorch.kernels import measured
-from attndsl.backends.pytorch.layouts import inner_axes, lying
+from attndsl.backends.pytorch.executing import by_kernel, execute, float_dtype, nothing, out_of_memory, placed, seeded
+from attndsl.backends.pytorch.parameters import Parameters, put
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
-from attndsl.backends.pytorch.stored import Matrix, stored
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.backends.pytorch.unfilled import unfilled
-from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error
-from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph, Node
+from attndsl.diagnostics import did_you_mean, error
+from attndsl.graph import BOOL, FLOAT, FLOAT32, Graph
 from attndsl.lazy import np
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters, require_memory
@@ -32,12 +27,9 @@ from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import chosen, in_use, kept
 from attndsl.running.states import empty_stacks, shared_stacks, with_states
-from attndsl.running.weights_as import matrices, require_known, rounded
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
-
-_numbers = count(1)
 
 
 class TorchProgram:
@@ -81,15 +73,15 @@ class TorchProgram:
         self.source = self.written.source
         with out_of_memory(graph, self.device):
             self.module = self._make(self.written)
+        plain = self.torch_dtype == torch.float32 and not compile
+        self.held = Parameters(graph, self.module, self.written.matrices, self.device, plain=plain)
         self.stacks = Stacks(graph)
-        self.weights_as = FLOAT32
-        self._stored: dict[str, Matrix] = {}  # the matrices that are kept in fewer bits, by address
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None
         self._narrow: dict[frozenset[str], tuple[Any, WrittenFile]] = {}
         self._watched: dict[tuple[str, ...], tuple[WrittenFile, Any, dict[str, list[Any]]]] = {}
         if parameters is None:
-            self._set(initial_parameters(graph, seed))
+            self.held.fill(initial_parameters(graph, seed))
         else:
             self.load(parameters)
 
@@ -100,12 +92,12 @@ class TorchProgram:
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
-        namespace = _execute(written, self.graph.name, self.device)
+        namespace = execute(written, self.graph.name, self.device)
         with unfilled():
             module = namespace[written.model]()
         for address, value in list(module.named_parameters()):
             laid = torch.empty_strided(value.shape, value.stride(), dtype=self.torch_dtype, device=self.device)
-            _put(module, address, laid)
+            put(module, address, laid)
         module.eval()
         return compiled(module) if self._compile else module
 
@@ -113,65 +105,26 @@ class TorchProgram:
 
     def parameters(self) -> dict[str, Array]:
         """Copies of the parameters by address, in the graph's order."""
-        named = self._named()
-        return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
-
-    def _named(self, but: Collection[str] = ()) -> dict[str, Any]:
-        """The parameters by address, but for some; those that are kept in fewer bits as copies in float32."""
-        dense = {address: matrix.dense() for address, matrix in self._stored.items() if address not in but}
-        return {**dict(self.module.named_parameters()), **dense}
+        return self.held.arrays()
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Replace all parameters, kept as they were (`store`); raises E0807 with every address that is missing, unknown
-        or of another shape, and changes nothing then. Values are copied into the module's own memory: what a file is
-        mapped to may lie so that torch's sums come out with other last bits."""
+        or of another shape, and changes nothing then."""
         check_parameters(arrays, self.graph)
-        for address in self._stored:
-            _put(self.module, address, torch.nn.Parameter(torch.empty(arrays[address].shape, device=self.device)))
-        self._stored, self._narrow = {}, {}
-        self._set((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
-        self.store(self.weights_as)
+        self.held.load(arrays)
+        self._forget()
         self.shared = shared_stacks(self.graph, arrays)
 
     def store(self, kind: str) -> None:
         """Keep the matrices as `kind` (`attndsl.running.weights_as`), and compute with them as they are kept then: for
         use, since no gradient leads to them. A program in another dtype than float32, or compiled, rounds them and
         keeps them as it did. Raises E0812 for another kind."""
-        require_known(kind)
-        self.weights_as = kind
-        if kind == FLOAT32:
-            return
-        summed, named = matrices(self.graph), dict(self.module.named_parameters())
-        small = self._read_as_matrices(self.written) if self.torch_dtype == torch.float32 and not self._compile else ()
-        for address, axes in summed.items():
-            array = to_array(named[address])
-            matrix = stored(kind, array, axes, self.device) if address in small else None
-            if matrix is not None:
-                self._stored[address] = matrix
-                _put(self.module, address, matrix)
-            else:
-                with torch.no_grad():
-                    named[address].copy_(to_tensor(rounded(array, axes, kind), shared=True))
+        self.held.store(kind)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Other modules may have other parameters now."""
         self._plain, self._watched, self._narrow = None, {}, {}
-
-    def _read_as_matrices(self, written: WrittenFile) -> set[str]:
-        """The parameters of which a file takes a `Matrix` as well; one in which rows are looked up lies by rows."""
-        summed = matrices(self.graph)
-        return {
-            address
-            for info in self.graph.parameters
-            if info.address in written.matrices
-            for address in info.addresses()
-            if not written.matrices[info.address] or summed.get(address) == (1,)
-        }
-
-    def _set(self, pairs: Any) -> None:
-        named = dict(self.module.named_parameters())
-        self._finite = True  # the parameters
-        with torch.no_grad():
-            for address, array in pairs:
-                named[address].copy_(to_tensor(np.asarray(array), shared=True))
-                self._finite &= bool(np.isfinite(array).all())
 
     # ------------------------------------------------------------ running
 
@@ -211,17 +164,8 @@ class TorchProgram:
         stacks = {name: self.stacks.laid(name, array, dtypes[name], self.device) for name, array in given.items()}
         for name, array in empty_stacks(self.graph, inputs, slots, known=sources).items():
             stacks[name] = self.stacks.empty(name, array, dtypes[name], self.device)
-        self._lay(max(stacks[name].shape[at] for name, at in self.stacks.rows.items() if name in stacks))
+        self.held.lay(max(stacks[name].shape[at] for name, at in self.stacks.rows.items() if name in stacks))
         return stacks
-
-    def _lay(self, rows: int) -> None:
-        """Lay the matrices out as they are the fastest for so many rows. Other modules have the same parameters."""
-        if self.device.type != "cpu" or self.torch_dtype != torch.float32 or self._compile:
-            return
-        named = dict(self.module.named_parameters())
-        for address, inner in inner_axes(self.graph, self.written.matrices, rows).items():
-            if address in named:
-                named[address].data = lying(named[address].data, inner)
 
     def advance(
         self,
@@ -234,7 +178,7 @@ class TorchProgram:
         names = chosen_outputs(self.graph, outputs, inputs)
         views = in_use(self.stacks.slots, stacks, slots or {})
         with torch.no_grad():
-            call, written = (self.module, self.written) if self._finite else self._form({"": np.array(np.inf)})
+            call, written = (self.module, self.written) if self.held.finite else self._form({"": np.array(np.inf)})
             results = self._forward(call, written, {**self.tensors(inputs), **views}, names, False, 0, 0)
         states = self.graph.state_names
         found = {name: to_array(results[name]) for name in names if name not in states}
@@ -270,8 +214,8 @@ class TorchProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
-        if self._stored:
-            raise error("E0812", f"no gradient leads to weights that are kept as `{self.weights_as}`")
+        if self.held.stored:
+            raise error("E0812", f"no gradient leads to weights that are kept as `{self.held.kind}`")
         inputs = {**self.shared, **inputs}
         names = chosen_outputs(self.graph, tuple(cotangents), inputs)
         given = self.tensors(inputs)
@@ -357,7 +301,7 @@ class TorchProgram:
         Torch's kernels for those leave out, or multiply with zero, what a mask hides, each as it likes. So it is where
         an axis is empty: what reduces over it may be infinite."""
         arrays = [np.asarray(array) for array in inputs.values()]
-        finite = self._finite and all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
+        finite = self.held.finite and all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
         if finite and all(array.size for array in arrays):
             return self.module, self.written
         if self._plain is None:
@@ -367,19 +311,14 @@ class TorchProgram:
 
     def _another(self, written: WrittenFile) -> tuple[Any, WrittenFile]:
         """The module of another file, with this program's parameters."""
-        module = self._sharing(_execute(written, self.graph.name, self.device)[written.model], written)
+        module = self._sharing(execute(written, self.graph.name, self.device)[written.model], written)
         return compiled(module) if self._compile else module, written
 
     def _sharing(self, kind: Any, written: WrittenFile) -> Any:
-        """A module of this class of the file, whose parameters are this program's; copies in float32 of those that are
-        kept in fewer bits, where the file reads them otherwise than as matrices."""
+        """A module of this class of the file, whose parameters are this program's."""
         with unfilled():
             module = kind()
-        taken = self._read_as_matrices(written) & self._stored.keys()
-        for address, value in self._named(but=taken).items():
-            _put(module, address, value)
-        for address in taken:
-            _put(module, address, self._stored[address])
+        self.held.share(module, written.matrices)
         return module
 
     def _forward(
@@ -410,11 +349,11 @@ class TorchProgram:
         if call.training != training:
             call.train(training)
         with (
-            _placed(written),
+            placed(written),
             out_of_memory(self.graph, self.device),
-            _float_dtype(self.torch_dtype),
-            _by_kernel(self._sdpa),
-            seeded(seed, step, self.device) if training else _nothing(),
+            float_dtype(self.torch_dtype),
+            by_kernel(self._sdpa),
+            seeded(seed, step, self.device) if training else nothing(),
         ):
             results = call(**arguments)
         return {**results[0], **results[1]} if kept else results
@@ -432,7 +371,7 @@ class TorchProgram:
         parameters are this one's."""
         if addresses not in self._watched:
             written = write(self.graph, addresses, device=self.device.type)
-            namespace = _execute(written, self.graph.name, self.device)
+            namespace = execute(written, self.graph.name, self.device)
             module = self._sharing(namespace[written.model], written)
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]
@@ -451,128 +390,4 @@ class TorchProgram:
         return {address: found[address] for address in addresses}
 
 
-# ---------------------------------------------------------------- the file, run
-
-
-def _execute(written: WrittenFile, title: str, device: torch.device) -> dict[str, Any]:
-    """The names that the file defines, with the kernels that are the fastest there. The text is kept where tracebacks
-    and debuggers look for it. Each has a name of its own as a module, by which torch knows its operators: those of
-    another file of the same name would take their place."""
-    number = next(_numbers)
-    name = f"<attndsl {title} {number}>"
-    linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {"__name__": f"attndsl_{title}_{number}", "__file__": name}
-    exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
-    if device.type == "cpu" and "KERNELS" in namespace:
-        namespace["KERNELS"].update(measured(namespace["KERNELS"]))
-    return namespace
-
-
-def _put(module: Any, address: str, value: Any) -> None:
-    """Let a parameter of a module be this: a tensor, or a matrix that is kept in fewer bits."""
-    path, _, name = address.rpartition(".")
-    holder = module
-    for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
-        holder = holder._modules[step]
-    holder.__dict__.pop(name, None)
-    if isinstance(value, Matrix):
-        holder._parameters.pop(name, None)
-        holder.__dict__[name] = value
-    else:
-        holder._parameters[name] = value if isinstance(value, torch.nn.Parameter) else torch.nn.Parameter(value)
-
-
-def step_seed(seed: int, step: int) -> int:
-    """The seed of torch's generator at a step: a hash, so that neighbouring steps draw nothing alike."""
-    digest = hashlib.blake2b(f"{seed} {step}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-@contextmanager
-def seeded(seed: int, step: int, device: Any) -> Iterator[None]:
-    """What is drawn inside depends on (seed, step) alone, and the generators outside do not notice."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(step_seed(seed, step))
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _by_kernel(name: str | None) -> Iterator[None]:
-    """Attention that is torch's own call, by one of its kernels, and by the plain one where that does not do."""
-    if name is None:
-        yield
-        return
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    with sdpa_kernel([getattr(SDPBackend, name), SDPBackend.MATH]):
-        yield
-
-
-@contextmanager
-def _float_dtype(dtype: Any) -> Iterator[None]:
-    """For models without a parameter or float input to take their dtype from."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-# ---------------------------------------------------------------- what may go wrong
-
-
-@contextmanager
-def out_of_memory(graph: Graph, device: Any) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as problem:
-        text = str(problem)
-        full = isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in text
-        if not full:
-            raise
-        raise error(
-            "E0814",
-            f"`{graph.name}` ran out of memory on {device}",
-            graph.span,
-            note=text.strip().split("\n")[0],
-            help="make the batch or the sequence shorter, take a smaller variant, or compute in bfloat16",
-        ) from None
-
-
-@contextmanager
-def _placed(written: WrittenFile) -> Iterator[None]:
-    """An index out of range, and an int divided by zero, said at the line of the spec that they come from."""
-    try:
-        yield
-    except (ArithmeticError, IndexError, RuntimeError) as problem:
-        text = str(problem)
-        node = _failed(written, problem)
-        at = Label(node.at) if node is not None and node.at is not None else None
-        if isinstance(problem, ArithmeticError):
-            raise AttnError(Diagnostic("E0805", text, at)) from None
-        beyond = ("out of bounds", "Class values must be", "indexing axis dim should be positive")
-        index = isinstance(problem, IndexError) or any(said in text for said in beyond)
-        if not index and "ZeroDivisionError" not in text:
-            raise
-        code, said = ("E0801", "an index is out of range") if index else ("E0805", "an int is divided by zero")
-        raise AttnError(Diagnostic(code, said, at, notes=(f"torch: {text.splitlines()[0]}",))) from None
-
-
-def _failed(written: WrittenFile, problem: BaseException) -> Node | None:
-    """The node behind the innermost line of the written file that the problem passed through."""
-    found, trace = None, problem.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.startswith("<attndsl "):
-            found = written.nodes.get(trace.tb_lineno) or found
-        trace = trace.tb_next
-    return found
-
-
-__all__ = ["TorchProgram", "seeded", "step_seed"]
+__all__ = ["TorchProgram"]

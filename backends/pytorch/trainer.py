@@ -11,8 +11,9 @@ import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.autocast import mixed
+from attndsl.backends.pytorch.executing import out_of_memory
 from attndsl.backends.pytorch.optimizers import fused_update
-from attndsl.backends.pytorch.program import TorchProgram, out_of_memory
+from attndsl.backends.pytorch.program import TorchProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
 from attndsl.running.carrying import CarriedStates

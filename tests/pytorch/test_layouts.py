@@ -37,7 +37,7 @@ def test_what_lies_otherwise_says_the_same() -> None:
     before = TorchProgram(program.graph, seed=3)
     for address, array in before.parameters().items():
         np.testing.assert_array_equal(program.parameters()[address], array, address)
-    before._lay = lambda rows: None  # type: ignore[method-assign]
+    before.held.lay = lambda rows: None  # type: ignore[method-assign]
     other = Reader(before, "tokens", "logits", 8)
     for piece in ([1, 2, 3], [4], [5]):
         np.testing.assert_allclose(reader.read([piece]), other.read([piece]), rtol=1e-5, atol=1e-6)

@@ -56,10 +56,10 @@ def test_matrices_are_kept_in_fewer_bits_and_read_so(kind: str) -> None:
     graph = incremental(shipped("gpt2"))
     program = TorchProgram(graph)
     program.store(kind)
-    assert program._stored.keys() == matrices(graph).keys()
-    assert not program._stored.keys() & dict(program.module.named_parameters()).keys()
+    assert program.held.stored.keys() == matrices(graph).keys()
+    assert not program.held.stored.keys() & dict(program.module.named_parameters()).keys()
     program.run({"tokens": np.array([[1, 2], [3, 4]])}, ["logits"])
-    assert {matrix.values.dtype for matrix in program._stored.values()} == {getattr(torch, kind)}
+    assert {matrix.values.dtype for matrix in program.held.stored.values()} == {getattr(torch, kind)}
 
 
 @pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1])
@@ -90,7 +90,7 @@ def test_what_cannot_be_kept_so_is_rounded() -> None:
     assert "layer.0.experts.up.weight" in dict(program.module.named_parameters())
     doubles = TorchProgram(graph, dtype="float64")
     doubles.store("int8")
-    assert not doubles._stored
+    assert not doubles.held.stored
     for address, array in program.parameters().items():
         np.testing.assert_array_equal(array, doubles.parameters()[address].astype(np.float32), address)
 
@@ -101,7 +101,7 @@ def test_other_parameters_are_kept_as_before_and_have_no_gradients() -> None:
     program.store("int8")
     first = program.parameters()
     program.load({address: array * 2 for address, array in first.items()})
-    assert program._stored
+    assert program.held.stored
     np.testing.assert_array_equal(program.parameters()["wte.table"], first["wte.table"] * 2)
     inputs = example_inputs(graph, {"B": 1, "T": 3})
     watched = program.run(inputs, ["logits"], dump=["h.0.attn"])  # by a module of its own, with the same matrices

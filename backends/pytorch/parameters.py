@@ -1,0 +1,121 @@
+"""The parameters of a program: tensors that all its modules have in common, in the order that its kernels read the
+fastest, and the matrices among them that are kept in fewer bits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from attndsl.backends.pytorch.arrays import to_array, to_tensor
+from attndsl.backends.pytorch.layouts import inner_axes, lying
+from attndsl.backends.pytorch.stored import Matrix, stored
+from attndsl.graph import FLOAT32, Graph
+from attndsl.lazy import Array, np
+from attndsl.running.weights_as import matrices, require_known, rounded
+
+
+class Parameters:
+    """Those of `module`, by address. `read` are what its file reads as matrices (`WrittenFile.matrices`); only where
+    they are `plain`, float32 and not compiled, are they kept otherwise than the module has made them. `finite` is
+    whether all numbers are, `kind` what the matrices are kept as, and `stored` has those that are kept so."""
+
+    def __init__(
+        self, graph: Graph, module: Any, read: Mapping[str, bool], device: torch.device, *, plain: bool
+    ) -> None:
+        self.graph, self.module, self.read, self.device, self.plain = graph, module, read, device, plain
+        self.finite, self.kind = True, FLOAT32
+        self.stored: dict[str, Matrix] = {}
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies by address, in the graph's order."""
+        named = self._named()
+        return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
+
+    def _named(self, but: Collection[str] = ()) -> dict[str, Any]:
+        """All by address, but for some; those that are kept in fewer bits as copies in float32."""
+        dense = {address: matrix.dense() for address, matrix in self.stored.items() if address not in but}
+        return {**dict(self.module.named_parameters()), **dense}
+
+    def fill(self, pairs: Iterable[tuple[str, Array]]) -> None:
+        """Set these. Values are copied into the module's own memory: what a file is mapped to may lie so that torch's
+        sums come out with other last bits."""
+        named = dict(self.module.named_parameters())
+        self.finite = True
+        with torch.no_grad():
+            for address, array in pairs:
+                named[address].copy_(to_tensor(np.asarray(array), shared=True))
+                self.finite &= bool(np.isfinite(array).all())
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Set all, and keep them as they were kept."""
+        for address in self.stored:
+            put(self.module, address, torch.nn.Parameter(torch.empty(arrays[address].shape, device=self.device)))
+        self.stored = {}
+        self.fill((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
+        self.store(self.kind)
+
+    def store(self, kind: str) -> None:
+        """Keep the matrices as `kind`; those that cannot be kept so are rounded."""
+        require_known(kind)
+        self.kind = kind
+        if kind == FLOAT32:
+            return
+        named = dict(self.module.named_parameters())
+        small = self._as_matrices(self.read) if self.plain else ()
+        for address, axes in matrices(self.graph).items():
+            array = to_array(named[address])
+            matrix = stored(kind, array, axes, self.device) if address in small else None
+            if matrix is not None:
+                self.stored[address] = matrix
+                put(self.module, address, matrix)
+            else:
+                with torch.no_grad():
+                    named[address].copy_(to_tensor(rounded(array, axes, kind), shared=True))
+
+    def _as_matrices(self, read: Mapping[str, bool]) -> set[str]:
+        """The parameters of which a file takes a `Matrix` as well; one in which rows are looked up lies by rows."""
+        summed = matrices(self.graph)
+        return {
+            address
+            for info in self.graph.parameters
+            if info.address in read
+            for address in info.addresses()
+            if not read[info.address] or summed.get(address) == (1,)
+        }
+
+    def share(self, module: Any, read: Mapping[str, bool]) -> None:
+        """Let the module of another file have these parameters; copies in float32 of those that are kept in fewer bits,
+        where that file reads them otherwise than as matrices."""
+        taken = self._as_matrices(read) & self.stored.keys()
+        for address, value in self._named(but=taken).items():
+            put(module, address, value)
+        for address in taken:
+            put(module, address, self.stored[address])
+
+    def lay(self, rows: int) -> None:
+        """Lay the matrices out as they are read the fastest for so many rows, in all modules that have them."""
+        if self.device.type != "cpu" or not self.plain:
+            return
+        named = dict(self.module.named_parameters())
+        for address, inner in inner_axes(self.graph, self.read, rows).items():
+            if address in named:
+                named[address].data = lying(named[address].data, inner)
+
+
+def put(module: Any, address: str, value: Any) -> None:
+    """Let a parameter of a module be this: a tensor, or a matrix that is kept in fewer bits."""
+    path, _, name = address.rpartition(".")
+    holder = module
+    for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`
+        holder = holder._modules[step]
+    holder.__dict__.pop(name, None)
+    if isinstance(value, Matrix):
+        holder._parameters.pop(name, None)
+        holder.__dict__[name] = value
+    else:
+        holder._parameters[name] = value if isinstance(value, torch.nn.Parameter) else torch.nn.Parameter(value)
+
+
+__all__ = ["Parameters", "put"]
