@@ -30,6 +30,7 @@ VERBS: dict[str, Verb] = {
         Verb("check", "check that specs are right, and count their parameters", "check gpt2 my.attn", READ),
         Verb("list", "list the shipped specs and their variants", "list", READ),
         Verb("show", "print a shipped spec's text, to read or to start from", "show gpt2 > my.attn", READ),
+        Verb("fmt", "put files into the one layout of specs", "fmt my.attn", READ),
         Verb("explain", "explain the code of a message, with a wrong and a right program", "explain E0203", READ),
         Verb(
             "inspect",

@@ -33,6 +33,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        if target.exists():
+            partial.chmod(target.stat().st_mode)  # whoever may read or run it still may
         os.replace(partial, target)
         sync_folder(target.parent)
     finally:

@@ -28,11 +28,11 @@ _WEIGHTS_ENTRY = re.compile(r'(?:(?:prefix|ignore)[ \t]+)?"')
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
-def parse(source: Source) -> tuple[File, list[Diagnostic]]:
+def parse(source: Source, tokens: list[Token] | None = None) -> tuple[File, list[Diagnostic]]:
     """The tree of a text, and every mistake in it, in the order of the text.
 
     With mistakes the tree holds the statements and declarations that could be read. A text beyond the limits of
-    `attndsl.syntax.limits` gives an empty tree and the one diagnostic that says so.
+    `attndsl.syntax.limits` gives an empty tree and the one diagnostic that says so. The tokens are added to `tokens`.
     """
     if len(source.text) > MAX_BYTES:
         return File(Span(source, 0, 0), (), None), [too_large(source.name, len(source.text))]
@@ -40,7 +40,7 @@ def parse(source: Source) -> tuple[File, list[Diagnostic]]:
     if brackets.refusal is not None:
         return File(Span(source, 0, len(source.text)), (), None), [brackets.refusal]
     parser = Parsing(source, brackets)
-    file = parser.run()
+    file = parser.run([] if tokens is None else tokens)
     found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
     if not found and brackets.may_be_deep and (refusal := too_deep(file)):
         return File(file.span, (), None), [refusal]
@@ -109,10 +109,11 @@ class Parsing:
         self.last_mistake = -1
         self.indented = False  # whether a body was found that is set off by indentation instead of braces
 
-    def run(self) -> File:
+    def run(self, tokens: list[Token]) -> File:
         rows, accept = self.tables.rows, self.tables.accept
         while True:
             token = self.lexer.next(rows[self.states[-1]])
+            tokens.append(token)
             if not self.feed(token):
                 self.recover(token)
             elif self.states[-1] == accept:

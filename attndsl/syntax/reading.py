@@ -10,12 +10,15 @@ from attndsl.syntax.limits import MAX_BYTES, too_large
 
 
 def read_source(path: str, name: str | None = None) -> Source:
-    """The text of the file at `path`, which messages will call `name` (or its path).
-
-    Raises `AttnError` when it does not exist, is not a regular file, cannot be read, is too large (then nothing is
-    read) or is not UTF-8 text.
-    """
+    """The text of the file at `path`, which messages will call `name` (or its path). Raises as `read_bytes` and
+    `decode` do."""
     name = path if name is None else name
+    return decode(read_bytes(path, name), name)
+
+
+def read_bytes(path: str, name: str) -> bytes:
+    """What the file at `path` holds. Raises `AttnError` when it does not exist, is not a regular file, cannot be read
+    or is too large (then nothing is read)."""
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -34,7 +37,7 @@ def read_source(path: str, name: str | None = None) -> Source:
         raise error("E0001", message, help="check the path and its permissions") from None
     if len(data) > MAX_BYTES:  # it grew in between
         raise AttnError(too_large(name, len(data)))
-    return decode(data, name)
+    return data
 
 
 def decode(data: bytes, name: str) -> Source:

@@ -13,7 +13,7 @@ ROOMS = (
     # What everything stands on.
     "records", "addresses", "lazy", "shipped", "diagnostics", "habits", "sizes", "storage", "choices",
     # From text to graph.
-    "types", "syntax", "highlighting", "ops", "graph", "values", "elaborate",
+    "types", "syntax", "highlighting", "formatting", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
     "masks", "passes", "inspection", "drawing",
     # Running one.
