@@ -48,7 +48,9 @@ def declare_input(node: tree.InputDecl, frame: Frame) -> None:
     value = frame.builder.parameter(Value(type, (node.name.text,) if node.default is None else ()))
     used, default, number = value, None, None
     if node.default is not None:
-        default = " ".join(node.default.span.text.split())
+        from attndsl.syntax.printer import to_text  # few inputs have one
+
+        default = to_text(node.default)
         used, number = _or_default(value, node, node.default, frame)
     frame.bind(node.name.text, used, node.name.span)
     bounds: list[Bound] = []

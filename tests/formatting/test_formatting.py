@@ -36,7 +36,7 @@ def test_every_example_of_the_documents_can_be_formatted():
     assert {place: what for place, what in found.items() if what} == {}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_random_program_stays_what_it_is(seed):
     text = Program.random(seed).text
     assert violations(text) == []
