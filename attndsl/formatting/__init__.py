@@ -1,13 +1,13 @@
 """One layout for `.attn` texts.
 
-A text is laid out from its tokens alone: what is written stays as it is written, and only what stands between the
-tokens changes. So the graph stays the same, and comments stay before, behind or between the tokens where they stood.
+Given a text that parses; gives the same text with other spaces and ends of lines. It is laid out from its tokens alone,
+which stay as they are written: so the graph stays the same, and comments stay between the tokens where they stood.
 """
 
 from __future__ import annotations
 
 from attndsl.diagnostics import AttnError, Source
-from attndsl.formatting.reading import read
+from attndsl.formatting.lexemes import read
 from attndsl.formatting.writing import write
 from attndsl.syntax.lexer import Token
 from attndsl.syntax.limits import room_to_recurse

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from attndsl.formatting.reading import Piece
+from attndsl.formatting.lexemes import Lexeme
 
 WIDTH = 120
-"""Lines are no longer than this, where they can be broken."""
+"""BodyLines are no longer than this, where they can be broken."""
 
 
 class Space(NamedTuple):
@@ -20,7 +20,7 @@ class Break(NamedTuple):
     """A space, or the end of a line."""
 
 
-class Group(NamedTuple):
+class Grouped(NamedTuple):
     """On one line, or with each of its own breaks as the end of a line."""
 
     parts: Sequence[Doc]
@@ -39,14 +39,14 @@ class Next(NamedTuple):
 
 
 class Nest(NamedTuple):
-    """Lines that start in it are indented by `by`."""
+    """BodyLines that start in it are indented by `by`."""
 
     by: int
     part: Doc
 
 
 class Align(NamedTuple):
-    """Lines that start in it start below its own start; where that is more than `within` from the margin, `by` from the
+    """BodyLines that start in it start below its own start; where that is more than `within` from the margin, `by` from the
     margin instead, and then a `fresh` one begins with a new line."""
 
     part: Doc
@@ -55,20 +55,20 @@ class Align(NamedTuple):
     fresh: bool = False
 
 
-class Written(NamedTuple):
+class LaidOut(NamedTuple):
     """A line of the result, and the comment at its end."""
 
     code: str
     comment: str = ""
 
 
-class Block(NamedTuple):
-    """Lines of their own."""
+class BodyLines(NamedTuple):
+    """BodyLines of their own."""
 
-    lines: Sequence[Written]
+    lines: Sequence[LaidOut]
 
 
-Doc = Piece | Space | Break | Group | Fill | Next | Nest | Align | Block | Sequence["Doc"]
+Doc = Lexeme | Space | Break | Grouped | Fill | Next | Nest | Align | BodyLines | Sequence["Doc"]
 
 
 class Layout:
@@ -76,12 +76,12 @@ class Layout:
 
     def __init__(self, margin: int) -> None:
         self.margin = margin
-        self.lines: list[Written] = []
+        self.lines: list[LaidOut] = []
         self.line = " " * margin
-        self.ended = False  # whether a comment ended the line, so that the next piece starts another one
+        self.ended = False  # whether a comment ended the line, so that the next lexeme starts another one
         self.waiting: list[tuple[int, bool, Doc]] = []  # margin, whether breaks stay spaces, what is to be laid out
 
-    def lay_out(self, doc: Doc) -> list[Written]:
+    def lay_out(self, doc: Doc) -> list[LaidOut]:
         """The lines of a document."""
         self.waiting.append((self.margin, False, doc))
         while self.waiting:
@@ -92,8 +92,8 @@ class Layout:
 
     def _step(self, margin: int, flat: bool, doc: Doc) -> None:
         match doc:
-            case Piece():
-                self._piece(margin, doc)
+            case Lexeme():
+                self._lexeme(margin, doc)
             case Space():
                 self._space()
             case Break():
@@ -101,7 +101,7 @@ class Layout:
                     self._space()
                 else:
                     self._end(margin)
-            case Group():
+            case Grouped():
                 self._push(margin, flat or self._fits(margin, doc.parts), doc.parts)
             case Fill():
                 self._push(margin, flat, [*doc.parts[:1], *map(Next, doc.parts[1:])])
@@ -115,7 +115,7 @@ class Layout:
                 self.waiting.append((margin + doc.by, flat, doc.part))
             case Align():
                 self._align(margin, flat, doc)
-            case Block():
+            case BodyLines():
                 if not self.ended:
                     self._end(0)
                 self.lines += doc.lines
@@ -126,16 +126,16 @@ class Layout:
     def _push(self, margin: int, flat: bool, parts: Sequence[Doc]) -> None:
         self.waiting.extend((margin, flat, part) for part in reversed(parts))
 
-    def _piece(self, margin: int, piece: Piece) -> None:
-        comments = [it for it in piece.above if it]
+    def _lexeme(self, margin: int, lexeme: Lexeme) -> None:
+        comments = [it for it in lexeme.above if it]
         if comments and not self.ended and self.line.strip():
             self._end(margin)
-        self.lines += [Written(" " * margin + comment) for comment in comments]
+        self.lines += [LaidOut(" " * margin + comment) for comment in comments]
         if comments or self.ended:
             self.line, self.ended = " " * margin, False
-        self.line += " " * piece.pad + piece.text
-        if piece.behind:
-            self.lines.append(Written(self.line.rstrip(), piece.behind))
+        self.line += " " * lexeme.pad + lexeme.text
+        if lexeme.behind:
+            self.lines.append(LaidOut(self.line.rstrip(), lexeme.behind))
             self.ended = True
 
     def _space(self) -> None:
@@ -144,7 +144,7 @@ class Layout:
 
     def _end(self, margin: int) -> None:
         if not self.ended:
-            self.lines.append(Written(self.line.rstrip()))
+            self.lines.append(LaidOut(self.line.rstrip()))
             self.line = " " * margin
 
     def _align(self, margin: int, flat: bool, doc: Align) -> None:
@@ -163,12 +163,12 @@ class Layout:
         room = WIDTH - (margin if self.ended else len(self.line))
         first, ended = True, False
         for leaf in _leaves(doc, flat=True):
-            if isinstance(leaf, Piece):
+            if isinstance(leaf, Lexeme):
                 if ended or (any(leaf.above) and not first):
                     return False
                 room -= leaf.pad + len(leaf.text)
                 first, ended = False, bool(leaf.behind)
-            elif isinstance(leaf, Block):
+            elif isinstance(leaf, BodyLines):
                 return room >= 0
             else:
                 room -= 1
@@ -177,7 +177,7 @@ class Layout:
         for margin, leaf in self._following():
             if ended or room < 0:
                 break
-            if isinstance(leaf, Piece) and not any(leaf.above):
+            if isinstance(leaf, Lexeme) and not any(leaf.above):
                 room -= leaf.pad + len(leaf.text)
                 ended = bool(leaf.behind)
             elif isinstance(leaf, Space):
@@ -192,14 +192,14 @@ class Layout:
                 yield margin, leaf
 
 
-Leaf = Piece | Space | Break | Align | Block
+Leaf = Lexeme | Space | Break | Align | BodyLines
 
 
 def _leaves(doc: Doc, flat: bool) -> Iterator[Leaf]:
     """What is written for `doc`, in order; a break only where it is not `flat`, and outside of groups, which stay on
     one line if they can."""
     match doc:
-        case Piece() | Space() | Block():
+        case Lexeme() | Space() | BodyLines():
             yield doc
         case Break():
             yield Space() if flat else doc
@@ -212,7 +212,7 @@ def _leaves(doc: Doc, flat: bool) -> Iterator[Leaf]:
             yield from _leaves(doc.part, flat)
         case Fill():
             yield from _leaves([*doc.parts[:1], *map(Next, doc.parts[1:])], flat)
-        case Group():
+        case Grouped():
             yield from _leaves(doc.parts, flat=True)
         case _:
             for part in doc:

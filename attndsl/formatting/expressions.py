@@ -1,12 +1,12 @@
-"""Pieces → documents: where a statement may be broken, from its loosest places to its tightest."""
+"""Lexemes → documents: where a statement may be broken, from its loosest places to its tightest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from attndsl.formatting.docs import Align, Break, Doc, Fill, Group, Nest, Space
-from attndsl.formatting.reading import OPERAND_ENDS, Braces, Brackets, Item, Line, Piece, first_of, last_of
+from attndsl.formatting.docs import Align, Break, Doc, Fill, Grouped, Nest, Space
+from attndsl.formatting.lexemes import OPERAND_ENDS, Braces, Item, Lexeme, Listed, Sentence, first_of, last_of
 
 ARROWS = frozenset({"BOTH_WAYS", "TAKES", "ARROW"})
 _GIVES = ARROWS | {"EQUALS", "PLUS_EQUALS", "MINUS_EQUALS", "TIMES_EQUALS", "DIVIDE_EQUALS"}
@@ -36,13 +36,13 @@ _LISTED_BELOW = frozenset({"VARIANT", "WEIGHTS", "MAPS"})
 """Declarations whose entries may stand beside each other, and below each other."""
 
 
-def statement(line: Line, braces: Callable[[Braces], Doc]) -> Doc:
+def statement(line: Sentence, braces: Callable[[Braces], Doc]) -> Doc:
     """The document of a line; `braces` gives that of what stands in braces."""
     return _Writer(line.owner, braces).value(line.items, bracketed=False)
 
 
-def gap(before: Piece, after: Piece) -> bool:
-    """Whether a space goes between two pieces."""
+def gap(before: Lexeme, after: Lexeme) -> bool:
+    """Whether a space goes between two lexemes."""
     if before.unary or before.kind in ("LPAR", "LSQB", "DOT") or after.kind in _NOT_AFTER_SPACE:
         return False
     if before.tight or after.tight:
@@ -65,7 +65,7 @@ class _Writer:
         clauses = _split(items, lambda _, item: _kind(item) in _CLAUSES)
         if len(clauses) > 1:
             first, *rest = (self.value(clause, bracketed) for clause in clauses)
-            return Group([first, Nest(_STEP, [[Break(), clause] for clause in rest])])
+            return Grouped([first, Nest(_STEP, [[Break(), clause] for clause in rest])])
         sign = next((n for n, item in enumerate(items) if n and _kind(item) in _GIVES), len(items) - 1)
         if sign == len(items) - 1:
             return self._list(items, bracketed)
@@ -77,14 +77,14 @@ class _Writer:
         given = self._tight(left) if several else self._list(left, bracketed)
         if any(_kind(it) == "COMMA" for it in right):
             return _apart((left, given), ([sign], first_of(sign)), (right, self._list(right, bracketed)))
-        again = _split(right, lambda _, item: isinstance(item, Piece) and item.kind == "EQUALS" and not item.tight)
+        again = _split(right, lambda _, item: isinstance(item, Lexeme) and item.kind == "EQUALS" and not item.tight)
         right, *more = again
         value = self.value(right, bracketed)
         if self.owner in ("WEIGHTS", "MAPS") and _kind(sign) in ARROWS and not bracketed:
-            return Group([given, Nest(_LIST, [Break(), first_of(sign), Space(), value])])
+            return Grouped([given, Nest(_LIST, [Break(), first_of(sign), Space(), value])])
         doc = _apart((left, given), ([sign], first_of(sign)), (right, value))
         steps: list[Doc] = [[Break(), first_of(it[0]), Space(), self._list(it[1:], bracketed)] for it in more]
-        return Group([doc, Nest(_STEP, steps)]) if steps else doc
+        return Grouped([doc, Nest(_STEP, steps)]) if steps else doc
 
     def _with_braces(self, chunk: Sequence[Item], bracketed: bool) -> Doc:
         *head, last = chunk
@@ -102,7 +102,7 @@ class _Writer:
 
     def _entry(self, entry: Sequence[Item], bracketed: bool) -> Doc:
         *rest, last = entry
-        if rest and isinstance(last, Piece) and last.kind == "COMMA":
+        if rest and isinstance(last, Lexeme) and last.kind == "COMMA":
             return [self.value(rest, bracketed), last]
         return self.value(entry, bracketed)
 
@@ -113,7 +113,7 @@ class _Writer:
         docs: list[Doc] = []
         for stage in stages:
             docs += [Break(), first_of(stage[0]), Space(), self._choice(stage[1:], bracketed)]
-        return Group([self._choice(first, bracketed), Space(), Align(docs[1:], within=20, by=_STEP, fresh=True)])
+        return Grouped([self._choice(first, bracketed), Space(), Align(docs[1:], within=20, by=_STEP, fresh=True)])
 
     def _choice(self, items: Sequence[Item], bracketed: bool) -> Doc:
         first, *others = _split(items, lambda before, item: _kind(item) == "ELSE" and not isinstance(before, Braces))
@@ -121,7 +121,7 @@ class _Writer:
             docs: list[Doc] = [self._choice(first, bracketed)]
             for word, *other in others:
                 docs.append(Nest(_STEP, [Break(), first_of(word), Space(), self._choice(other, bracketed)]))
-            return Group(docs)
+            return Grouped(docs)
         sides = _split(items, lambda before, item: _kind(item) == "IF" and _kind(before) != "ELSE")
         if len(sides) > 1:
             then, (sign, *condition) = sides
@@ -141,15 +141,15 @@ class _Writer:
             operator = first_of(part[0])
             stays = operator.kind in _NEVER_FIRST and not (bracketed and kinds is not _COMPARISONS)
             docs += [Space() if stays else Break(), operator, Space(), self._operators(part[1:], level + 1, bracketed)]
-        return Group([self._operators(first, level + 1, bracketed), Nest(_STEP, docs)])
+        return Grouped([self._operators(first, level + 1, bracketed), Nest(_STEP, docs)])
 
     def _tight(self, items: Sequence[Item]) -> Doc:
-        return _apart(*(([it], self._brackets(it) if isinstance(it, Brackets) else first_of(it)) for it in items))
+        return _apart(*(([it], self._brackets(it) if isinstance(it, Listed) else first_of(it)) for it in items))
 
-    def _brackets(self, brackets: Brackets) -> Doc:
+    def _brackets(self, brackets: Listed) -> Doc:
         parts = [self._entry(part, bracketed=True) for part in brackets.parts]
         doc: list[Doc] = [brackets.open, Align(Fill(parts), within=24, by=_LIST), brackets.close]
-        return Group(doc) if brackets.open.kind == "LSQB" else doc
+        return Grouped(doc) if brackets.open.kind == "LSQB" else doc
 
 
 def _apart(*parts: tuple[Sequence[Item], Doc]) -> Doc:
@@ -161,11 +161,11 @@ def _apart(*parts: tuple[Sequence[Item], Doc]) -> Doc:
 
 
 def _is_binary(before: Item, operator: Item) -> bool:
-    return last_of(before).kind in OPERAND_ENDS and not (isinstance(operator, Piece) and operator.unary)
+    return last_of(before).kind in OPERAND_ENDS and not (isinstance(operator, Lexeme) and operator.unary)
 
 
 def _kind(item: Item) -> str:
-    return item.kind if isinstance(item, Piece) else ""
+    return item.kind if isinstance(item, Lexeme) else ""
 
 
 def _split(items: Sequence[Item], starts: Callable[[Item, Item], bool]) -> list[Sequence[Item]]:

@@ -1,4 +1,4 @@
-"""Lines of pieces → text."""
+"""BodyLines of lexemes → text."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from attndsl.formatting.columns import columns
-from attndsl.formatting.docs import WIDTH, Block, Doc, Layout, Space, Written
+from attndsl.formatting.docs import WIDTH, BodyLines, Doc, LaidOut, Layout, Space
 from attndsl.formatting.expressions import ARROWS, statement
-from attndsl.formatting.reading import DOCS, Braces, Brackets, Item, Line, Piece, Text, first_of, last_of
+from attndsl.formatting.lexemes import DOCS, Braces, FileText, Item, Lexeme, Listed, Sentence, first_of, last_of
 
 INDENT = 2
 BEFORE_COMMENT = 2
 """Spaces between what is written on a line and the comment behind it, at least."""
 
 
-def write(text: Text) -> str:
+def write(text: FileText) -> str:
     """The text, each line with its end."""
     _part_declarations(text.lines)
     return "".join(line + "\n" for line in _with_comments(_body(text.lines, 0, text.end)))
@@ -24,42 +24,42 @@ def write(text: Text) -> str:
 # ---------------------------------------------------------------- the lines of a body
 
 
-def _body(lines: Sequence[Line], margin: int, end: Piece) -> list[Written]:
+def _body(lines: Sequence[Sentence], margin: int, end: Lexeme) -> list[LaidOut]:
     """The lines of a body, at `margin`, with the comments before its `end`."""
     _align(lines, margin)
-    written: list[Written] = []
+    written: list[LaidOut] = []
     for line in lines:
         written += _above(line.first, margin)
         written += _line(line, margin)
     written += _above(end, margin)
-    while written and written[-1] == Written(""):
+    while written and written[-1] == LaidOut(""):
         written.pop()
-    while written and written[0] == Written(""):
+    while written and written[0] == LaidOut(""):
         del written[0]
     return written
 
 
-def _above(piece: Piece, margin: int) -> list[Written]:
+def _above(lexeme: Lexeme, margin: int) -> list[LaidOut]:
     """The comments and empty lines above, which are no longer there then."""
-    found = [Written(" " * margin + comment if comment else "") for comment in piece.above]
-    piece.above = []
+    found = [LaidOut(" " * margin + comment if comment else "") for comment in lexeme.above]
+    lexeme.above = []
     return found
 
 
-def _line(line: Line, margin: int) -> list[Written]:
+def _line(line: Sentence, margin: int) -> list[LaidOut]:
     if line.first.kind in DOCS:
-        return [Written(" " * margin + _doc(it)) for it in line.first.text.split("\n")]
+        return [LaidOut(" " * margin + _doc(it)) for it in line.first.text.split("\n")]
     short = _short(line, margin)
     if short is not None:
         return [short]
 
     def expanded(body: Braces) -> Doc:
-        return [body.open, Block(_body(body.lines, margin + INDENT, body.close)), body.close]
+        return [body.open, BodyLines(_body(body.lines, margin + INDENT, body.close)), body.close]
 
     return Layout(margin).lay_out(statement(line, expanded))
 
 
-def _short(line: Line, margin: int) -> Written | None:
+def _short(line: Sentence, margin: int) -> LaidOut | None:
     """The line where it takes one, braces and all."""
     if not all(it.in_a_line for it in _braces(line.items)):
         return None
@@ -82,7 +82,7 @@ def _braces(items: Iterable[Item]) -> Iterable[Braces]:
     for item in items:
         if isinstance(item, Braces):
             yield item
-        elif isinstance(item, Brackets):
+        elif isinstance(item, Listed):
             for part in item.parts:
                 yield from _braces(part)
 
@@ -90,11 +90,11 @@ def _braces(items: Iterable[Item]) -> Iterable[Braces]:
 # ---------------------------------------------------------------- declarations
 
 
-def _part_declarations(lines: Sequence[Line]) -> None:
+def _part_declarations(lines: Sequence[Sentence]) -> None:
     """Put an empty line between declarations, except between those of a kind that take one line each and stand
     together, and none between one and its `///` lines."""
-    before: Line | None = None
-    doc: Piece | None = None
+    before: Sentence | None = None
+    doc: Lexeme | None = None
     for line in lines:
         first = line.first
         if first.kind == "FILE_DOC":
@@ -111,17 +111,17 @@ def _part_declarations(lines: Sequence[Line]) -> None:
         before, doc = line, None
 
 
-def _alike(one: Line, other: Line) -> bool:
+def _alike(one: Sentence, other: Sentence) -> bool:
     return one.first.kind == other.first.kind and _short(one, 0) is not None and _short(other, 0) is not None
 
 
 # ---------------------------------------------------------------- columns
 
 
-def _align(lines: Sequence[Line], margin: int) -> None:
+def _align(lines: Sequence[Sentence], margin: int) -> None:
     """Put what is alike on lines that follow each other in one column: the `=` of a recipe, the arrows of a `weights`
     section, the braces of variants."""
-    run: list[Line] = []
+    run: list[Sentence] = []
     for line in lines:
         if run and (line.first.above or _place(line, margin) is None):
             _align_run(run, margin)
@@ -131,11 +131,11 @@ def _align(lines: Sequence[Line], margin: int) -> None:
     _align_run(run, margin)
 
 
-def _align_run(run: Sequence[Line], margin: int) -> None:
+def _align_run(run: Sequence[Sentence], margin: int) -> None:
     cells: list[tuple[int, int]] = []
     for line in run:
         place = _place(line, margin)
-        head = Layout(margin).lay_out(statement(Line(line.items[:place], line.owner), _on_one_line))
+        head = Layout(margin).lay_out(statement(Sentence(line.items[:place], line.owner), _on_one_line))
         whole = _short(line, margin)
         left = len(head[-1].code)
         cells.append((left, _width(whole) - left if whole else 1))
@@ -143,7 +143,7 @@ def _align_run(run: Sequence[Line], margin: int) -> None:
         first_of(line.items[_place(line, margin) or 0]).pad = column - left
 
 
-def _place(line: Line, margin: int) -> int | None:
+def _place(line: Sentence, margin: int) -> int | None:
     """Where the part of a line is that goes under the one of the line before."""
     kinds = [first_of(item).kind for item in line.items]
     found: frozenset[str] = frozenset()
@@ -158,11 +158,11 @@ def _place(line: Line, margin: int) -> int | None:
     return None if is_first else place
 
 
-def _width(line: Written) -> int:
+def _width(line: LaidOut) -> int:
     return len(line.code) + (BEFORE_COMMENT + len(line.comment) if line.comment else 0)
 
 
-def _with_comments(lines: Sequence[Written]) -> list[str]:
+def _with_comments(lines: Sequence[LaidOut]) -> list[str]:
     """The lines with the comments behind them, which are in one column on lines that follow each other."""
     found: list[str] = []
     for commented, run in groupby(lines, lambda line: bool(line.comment)):

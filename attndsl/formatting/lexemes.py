@@ -1,4 +1,4 @@
-"""Tokens → pieces: each token with the comments and empty lines around it, in lines, brackets and braces."""
+"""Tokens → lexemes: each token with the comments and empty lines around it, in lines, brackets and braces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOCS = ("DOC", "FILE_DOC")
 
 
 @dataclass(slots=True)
-class Piece:
+class Lexeme:
     """A token. `above` are the comments that stand on lines of their own before it, "" for an empty line among them."""
 
     kind: str
@@ -38,27 +38,27 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Brackets:
+class Listed:
     """`( … )` or `[ … ]`, in parts; each but the last ends with its comma."""
 
-    open: Piece
+    open: Lexeme
     parts: list[list[Item]]
-    close: Piece
+    close: Lexeme
 
 
 @dataclass(slots=True)
 class Braces:
     """`{ … }`. `owner` is the first word of the declaration."""
 
-    open: Piece
-    lines: list[Line]
-    close: Piece
+    open: Lexeme
+    lines: list[Sentence]
+    close: Lexeme
     owner: str
 
     @property
     def in_a_line(self) -> bool:
         """Whether it may stand on one line: it was written so, or has nothing in it."""
-        inside = [self.close, *(piece for line in self.lines for piece in line.pieces())]
+        inside = [self.close, *(lexeme for line in self.lines for lexeme in line.lexemes())]
         return (
             len(self.lines) <= 1
             and not (self.open.behind or any(it.starts or any(it.above) for it in inside))
@@ -67,58 +67,58 @@ class Braces:
         )
 
 
-Item = Piece | Brackets | Braces
+Item = Lexeme | Listed | Braces
 
 
 @dataclass(slots=True)
-class Line:
+class Sentence:
     """A statement, a declaration, an entry, or the `///` lines before one."""
 
     items: list[Item]
     owner: str
 
     @property
-    def first(self) -> Piece:
-        return next(self.pieces())
+    def first(self) -> Lexeme:
+        return next(self.lexemes())
 
-    def pieces(self) -> Iterator[Piece]:
-        return _pieces(self.items)
+    def lexemes(self) -> Iterator[Lexeme]:
+        return _lexemes(self.items)
 
 
-def _pieces(items: list[Item]) -> Iterator[Piece]:
+def _lexemes(items: list[Item]) -> Iterator[Lexeme]:
     for item in items:
         match item:
-            case Piece():
+            case Lexeme():
                 yield item
-            case Brackets():
+            case Listed():
                 yield item.open
                 for part in item.parts:
-                    yield from _pieces(part)
+                    yield from _lexemes(part)
                 yield item.close
             case Braces():
                 yield item.open
                 for line in item.lines:
-                    yield from line.pieces()
+                    yield from line.lexemes()
                 yield item.close
 
 
 @dataclass(slots=True)
-class Text:
+class FileText:
     """The lines of a file, and its end, which may have comments above."""
 
-    lines: list[Line]
-    end: Piece
+    lines: list[Sentence]
+    end: Lexeme
 
 
-def read(text: str, tokens: list[Token]) -> Text:
+def read(text: str, tokens: list[Token]) -> FileText:
     """The lines of a text without mistakes."""
     reader = _Reader(_with_comments(text, tokens))
     lines = reader.lines("", END)
-    return Text(lines, reader.pieces[reader.at])
+    return FileText(lines, reader.lexemes[reader.at])
 
 
-def _with_comments(text: str, tokens: list[Token]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _with_comments(text: str, tokens: list[Token]) -> list[Lexeme]:
+    lexemes: list[Lexeme] = []
     end, line, starts = 0, 0, True
     for token in tokens:
         if token.kind == NEWLINE:
@@ -126,21 +126,21 @@ def _with_comments(text: str, tokens: list[Token]) -> list[Piece]:
             continue
         between = text[end : token.start].split("\n")
         behind = between[0].strip()
-        if pieces:
-            pieces[-1].behind = behind
-        above = [it.strip() for it in between[1 if pieces else 0 : -1]]
+        if lexemes:
+            lexemes[-1].behind = behind
+        above = [it.strip() for it in between[1 if lexemes else 0 : -1]]
         # A comment is never in the last of these lines: a token stands there, or the text ends.
-        if token.kind == END and between[1 if pieces else 0 :]:
+        if token.kind == END and between[1 if lexemes else 0 :]:
             above.append(between[-1].strip())
         line += len(between) - 1
-        opens_body = bool(pieces) and pieces[-1].kind == "LBRACE"
+        opens_body = bool(lexemes) and lexemes[-1].kind == "LBRACE"
         above = _one_empty_line(above) if starts or opens_body else [it for it in above if it]
         written = token.text.rstrip() if token.kind in DOCS else token.text
-        pieces.append(Piece(token.kind, written, above, starts=starts, line=line))
+        lexemes.append(Lexeme(token.kind, written, above, starts=starts, line=line))
         line += token.text.count("\n")
         starts = token.kind in DOCS
         end = token.end
-    return pieces
+    return lexemes
 
 
 def _one_empty_line(above: list[str]) -> list[str]:
@@ -148,47 +148,47 @@ def _one_empty_line(above: list[str]) -> list[str]:
 
 
 class _Reader:
-    def __init__(self, pieces: list[Piece]) -> None:
-        self.pieces = pieces
+    def __init__(self, lexemes: list[Lexeme]) -> None:
+        self.lexemes = lexemes
         self.at = 0
 
-    def take(self) -> Piece:
+    def take(self) -> Lexeme:
         self.at += 1
-        return self.pieces[self.at - 1]
+        return self.lexemes[self.at - 1]
 
-    def lines(self, owner: str, until: str) -> list[Line]:
-        found: list[Line] = []
-        while self.pieces[self.at].kind != until:
-            found.append(self.line(owner or self.pieces[self.at].kind))
+    def lines(self, owner: str, until: str) -> list[Sentence]:
+        found: list[Sentence] = []
+        while self.lexemes[self.at].kind != until:
+            found.append(self.line(owner or self.lexemes[self.at].kind))
         return found
 
-    def line(self, owner: str) -> Line:
+    def line(self, owner: str) -> Sentence:
         items: list[Item] = []
         while True:
             items.append(self.item(owner, items))
-            following = self.pieces[self.at]
+            following = self.lexemes[self.at]
             if following.starts or following.kind in (END, "RBRACE"):
-                return Line(_without_last_comma(items), owner)
+                return Sentence(_without_last_comma(items), owner)
 
     def item(self, owner: str, before: list[Item]) -> Item:
-        piece = self.take()
-        piece.unary = piece.kind == "MINUS" and not (before and last_of(before[-1]).kind in OPERAND_ENDS)
-        if piece.text in ("(", "["):
-            return self.brackets(piece, owner)
-        if piece.text == "{":
-            return Braces(piece, self.lines(owner, "RBRACE"), self.take(), owner)
-        piece.tight = owner == "VARIANT" and piece.kind == "EQUALS"
-        return piece
+        lexeme = self.take()
+        lexeme.unary = lexeme.kind == "MINUS" and not (before and last_of(before[-1]).kind in OPERAND_ENDS)
+        if lexeme.text in ("(", "["):
+            return self.brackets(lexeme, owner)
+        if lexeme.text == "{":
+            return Braces(lexeme, self.lines(owner, "RBRACE"), self.take(), owner)
+        lexeme.tight = owner == "VARIANT" and lexeme.kind == "EQUALS"
+        return lexeme
 
-    def brackets(self, open: Piece, owner: str) -> Brackets:
+    def brackets(self, open: Lexeme, owner: str) -> Listed:
         closing = CLOSING[open.text]
         parts: list[list[Item]] = []
         part: list[Item] = []
         typed = False
-        while self.pieces[self.at].text != closing or self.pieces[self.at].kind == "STRING":
+        while self.lexemes[self.at].text != closing or self.lexemes[self.at].kind == "STRING":
             item = self.item(owner, part)
             part.append(item)
-            if not isinstance(item, Piece):
+            if not isinstance(item, Lexeme):
                 continue
             if item.kind == "COLON":
                 item.tight = open.text == "["
@@ -202,23 +202,23 @@ class _Reader:
             parts.append(part)
         elif parts:
             parts[-1] = _without_last_comma(parts[-1])
-        return Brackets(open, parts, self.take())
+        return Listed(open, parts, self.take())
 
 
-def first_of(item: Item) -> Piece:
-    """The first piece of an item."""
-    return item if isinstance(item, Piece) else item.open
+def first_of(item: Item) -> Lexeme:
+    """The first lexeme of an item."""
+    return item if isinstance(item, Lexeme) else item.open
 
 
-def last_of(item: Item) -> Piece:
-    """The last piece of an item."""
-    return item if isinstance(item, Piece) else item.close
+def last_of(item: Item) -> Lexeme:
+    """The last lexeme of an item."""
+    return item if isinstance(item, Lexeme) else item.close
 
 
 def _without_last_comma(items: list[Item]) -> list[Item]:
     """The items without a comma at their end; its comments go to what stands before it."""
     comma = items[-1]
-    if len(items) == 1 or not isinstance(comma, Piece) or comma.kind != "COMMA":
+    if len(items) == 1 or not isinstance(comma, Lexeme) or comma.kind != "COMMA":
         return items
     before = last_of(items[-2])
     comments = [before.behind, *comma.above, comma.behind]
