@@ -9,7 +9,7 @@ from typing import NamedTuple
 from attndsl.formatting.lexemes import Lexeme
 
 WIDTH = 120
-"""BodyLines are no longer than this, where they can be broken."""
+"""Lines are no longer than this, where they can be broken."""
 
 
 class Space(NamedTuple):
@@ -39,14 +39,14 @@ class Next(NamedTuple):
 
 
 class Nest(NamedTuple):
-    """BodyLines that start in it are indented by `by`."""
+    """Lines that start in it are indented by `by`."""
 
     by: int
     part: Doc
 
 
 class Align(NamedTuple):
-    """BodyLines that start in it start below its own start; where that is more than `within` from the margin, `by` from the
+    """Lines that start in it start below its own start; where that is more than `within` from the margin, `by` from the
     margin instead, and then a `fresh` one begins with a new line."""
 
     part: Doc
@@ -63,7 +63,7 @@ class LaidOut(NamedTuple):
 
 
 class BodyLines(NamedTuple):
-    """BodyLines of their own."""
+    """Lines of their own."""
 
     lines: Sequence[LaidOut]
 

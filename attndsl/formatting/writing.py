@@ -1,4 +1,4 @@
-"""BodyLines of lexemes → text."""
+"""Lines of lexemes → text."""
 
 from __future__ import annotations
 
