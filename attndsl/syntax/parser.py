@@ -40,7 +40,7 @@ def parse(source: Source, tokens: list[Token] | None = None) -> tuple[File, list
     if brackets.refusal is not None:
         return File(Span(source, 0, len(source.text)), (), None), [brackets.refusal]
     parser = Parsing(source, brackets)
-    file = parser.run([] if tokens is None else tokens)
+    file = parser.run(tokens)
     found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
     if not found and brackets.may_be_deep and (refusal := too_deep(file)):
         return File(file.span, (), None), [refusal]
@@ -109,11 +109,12 @@ class Parsing:
         self.last_mistake = -1
         self.indented = False  # whether a body was found that is set off by indentation instead of braces
 
-    def run(self, tokens: list[Token]) -> File:
+    def run(self, tokens: list[Token] | None = None) -> File:
         rows, accept = self.tables.rows, self.tables.accept
         while True:
             token = self.lexer.next(rows[self.states[-1]])
-            tokens.append(token)
+            if tokens is not None:
+                tokens.append(token)
             if not self.feed(token):
                 self.recover(token)
             elif self.states[-1] == accept:
