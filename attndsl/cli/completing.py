@@ -74,7 +74,7 @@ def _values(action: Action, before: list[str], current: str) -> Words:
         yield from ((str(choice), "") for choice in action.choices)
     elif action.metavar == "SPEC":
         yield from _specs(current)
-    elif action.metavar == "RUN":
+    elif action.metavar in ("RUN", "FOLDER", "RUN|FOLDER"):
         yield from _runs(current)
     elif action.metavar == "NAME=VALUE":
         yield from _settings(before)
@@ -99,6 +99,7 @@ def _specs(current: str) -> Words:
                 yield path_, "a file"
             elif entry.is_dir():
                 yield f"{path_}/", "a folder"
+    yield from _runs(current)
 
 
 def _runs(current: str) -> Words:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import gc
 
-from attndsl.editing.completion import Suggestion, completions, is_known
+from attndsl.editing.completion import completions, is_known
 from attndsl.editing.hovering import hover
 from attndsl.editing.inlays import Inlay, inlays
+from attndsl.editing.offers import Suggestion
 from attndsl.editing.renaming import Edit, Refused, rename, renamed_at
 from attndsl.editing.things import definition
 from attndsl.editing.workspace import Analysis, Workspace

@@ -49,6 +49,8 @@ def _code(analysis: Analysis, thing: Thing) -> list[str]:
         lines.append(shortened(thing.parameter.span.text, 100) + whose)
     elif thing.declared is not None:
         lines.append(signature(thing.declared))
+    elif thing.said is not None:
+        lines.append(thing.said[0])
     elif thing.rule is not None:
         operands = ["x", "y", "z"][: thing.rule.operands[0]]
         lines.append(f"{thing.name}({', '.join([*operands, *(f'{name}=…' for name in thing.rule.keywords)])})")
@@ -107,6 +109,8 @@ def _flops(count: int) -> str:
 
 
 def _doc(thing: Thing) -> str:
+    if thing.said is not None:
+        return thing.said[1]
     if thing.declared is not None and thing.parameter is None:
         return thing.declared.doc or ""
     if thing.rule is not None:

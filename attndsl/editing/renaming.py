@@ -55,7 +55,30 @@ def rename(workspace: Workspace, path: Path, offset: int, name: str) -> list[Edi
     spans = list(dict.fromkeys(span.in_file for span in _places(analysis, offset, name)))
     edits = [Edit(path, span.start, span.end, name) for span in sorted(spans, key=lambda span: span.start)]
     _hold(analysis, edits)
-    return edits
+    return [*edits, *_elsewhere(workspace, analysis, offset, name)]
+
+
+def _elsewhere(workspace: Workspace, analysis: Analysis, offset: int, name: str) -> Iterator[Edit]:
+    """The places in the files beside this one that import the block, mask or bias at an offset."""
+    thing = thing_at(analysis, offset)
+    owner = analysis.declaration_at(thing.defined.in_file.start) if thing is not None and thing.defined else None
+    if thing is None or not isinstance(owner, (tree.Block, tree.IndexFunction)) or owner.name.span != thing.defined:
+        return
+    for path in sorted(analysis.path.parent.glob("*.attn")) if analysis.path.parent.is_dir() else ():
+        file = workspace.tree_of(path) if path != analysis.path else None
+        for use in (d for d in file.declarations if isinstance(d, tree.Use)) if file is not None else ():
+            if use.is_std or (path.parent / use.path).resolve() != analysis.path.resolve():
+                continue
+            imported = {a.text: (a, b) for a, b in use.names}
+            if use.names and thing.name not in imported:
+                continue
+            here, renamed = imported.get(thing.name, (None, None))
+            spans = [here.span] if here is not None else []
+            for declaration in file.declarations if file is not None and renamed is None else ():
+                bound = thing.name in set(_names_of(declaration))
+                spans += _references(declaration, thing.name, bound=bound)
+            places = dict.fromkeys(span.in_file for span in spans)
+            yield from (Edit(path, span.start, span.end, name) for span in places)
 
 
 def _hold(analysis: Analysis, edits: list[Edit]) -> None:

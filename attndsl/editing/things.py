@@ -41,7 +41,8 @@ def _down(node: tree.Tree | None, offset: int) -> Iterator[tree.Tree]:
 class Thing:
     """What a name stands for. `at` is where it is written, `defined` where it comes from. Of a block, mask or bias
     there is what is `declared`, of an argument the `parameter` that it is for, of a primitive its `rule`; `value` is
-    what it is at compile time, where it was elaborated; `call` where it is applied; `path` of a layer its address."""
+    what it is at compile time, where it was elaborated; `call` where it is applied; `path` of a layer its address;
+    `said` how a word of a recipe is written, and what it means."""
 
     name: str
     at: Span
@@ -52,6 +53,7 @@ class Thing:
     value: CompileTimeValue | None = None
     call: Span | None = None
     path: str = ""
+    said: tuple[str, str] | None = None
 
 
 def thing_at(analysis: Analysis, offset: int) -> Thing | None:
@@ -66,6 +68,8 @@ def thing_at(analysis: Analysis, offset: int) -> Thing | None:
     if isinstance(parent, tree.Attribute) and leaf is parent.name:
         return _member(analysis, parent, declaration)
     if isinstance(parent, tree.Argument) and leaf is parent.name:
+        if isinstance(declaration, tree.Train):
+            return _recipe_word(leaf, around)
         return _argument(analysis, leaf, parent, around)
     model = analysis.scope.models.get(leaf.text) if analysis.scope is not None else None
     if isinstance(parent, (tree.Model, tree.Variant, tree.Weights, tree.Train)) and model is not None:
@@ -218,6 +222,15 @@ def _argument(
     return Thing(leaf.text, leaf.span, parameter.name.span if parameter else None, owner, parameter)
 
 
+def _recipe_word(leaf: tree.Identifier | tree.Name, around: Sequence[tree.Tree]) -> Thing:
+    """The name of a setting of a recipe, or of an option of what it chooses."""
+    from attndsl.editing.recipes import described
+
+    call = next((it for it in around if isinstance(it, tree.Call)), None)
+    owner = call.callee.text if call is not None and isinstance(call.callee, tree.Name) else ""
+    return Thing(leaf.text, leaf.span, said=described(leaf.text, owner))
+
+
 def _in_section(
     analysis: Analysis, leaf: tree.Identifier | tree.Name, parent: tree.Tree, section: tree.Weights | tree.Train
 ) -> Thing:
@@ -226,6 +239,11 @@ def _in_section(
     model = scope.models.get(section.model.text) if scope is not None else None
     if scope is None or model is None:
         return Thing(leaf.text, leaf.span)
+    if isinstance(section, tree.Train):
+        from attndsl.editing.recipes import described, kind_named
+
+        if kind_named(leaf.text) is not None:
+            return Thing(leaf.text, leaf.span, said=described(leaf.text))
     if isinstance(parent, tree.Call) and leaf is parent.callee:
         own = {group.name.text: group.name.span for group in getattr(section, "maps", ())}
         maps = scope.maps.get(leaf.text) or find_standard_maps(leaf.text)

@@ -166,6 +166,12 @@ class Workspace:
     def was_checked(self, path: Path) -> bool:
         return self._open[path].analysis is not None
 
+    def tree_of(self, path: Path) -> tree.File | None:
+        """What could be read of a file, open or not; None where there is none."""
+        with suppress(AttnError, OSError):
+            return self._read_partly(path)
+        return None
+
     # ---------------------------------------------------------------- checking
 
     def _analyse(self, document: _Document) -> Analysis:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRIGGERS = (">", " ", "(", ",", "=", "[", ".", ":")
-PAUSE = 0.05
+PAUSE = 0.1
 """Seconds without a change after which a text is checked."""
 
 
@@ -91,6 +91,7 @@ def make_server() -> LanguageServer:
     server = LanguageServer("attndsl", __version__, text_document_sync_kind=lsp.TextDocumentSyncKind.Incremental)
     session = EditorSession(server)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 20 * MAX_DEPTH))  # for every thread, from the beginning
+    sys.setswitchinterval(0.0005)  # an answer does not wait for a check's turn to end
 
     @server.feature(lsp.INITIALIZED)
     async def initialized(params: lsp.InitializedParams) -> None:
@@ -162,9 +163,11 @@ def make_server() -> LanguageServer:
             raise JsonRpcInvalidParams(str(reason)) from None
         changes: dict[str, list[lsp.TextEdit]] = {}
         for edit in edits:
-            source = Source("", session.texts.text(edit.path))
+            tree = session.texts.tree_of(edit.path)
+            assert tree is not None
+            source = tree.span.source
             place = lsp.Range(position_at(source, edit.start), position_at(source, edit.end))
-            changes.setdefault(uri, []).append(lsp.TextEdit(place, edit.text))
+            changes.setdefault(path_to_uri(edit.path), []).append(lsp.TextEdit(place, edit.text))
         return lsp.WorkspaceEdit(changes=dict(changes))
 
     @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)

@@ -53,6 +53,9 @@ def known() -> Workspace:
         ("input tokens: int", "input tokens: ‸", "int float bool", "x causal"),
         # Sections.
         ("{ depth=1 }", "{ depth=1, ‸ }", "vocab width heads", "depth B tokens"),
+        ("optimizer = adamw", "optimizer = ‸", "adamw sgd lion", "warmup_cosine next_token clip"),
+        ("batches = next_token", "batches = ‸", "next_token classify", "adamw"),
+        ("adamw(lr=1e-3)", "adamw(lr=1e-3, ‸)", "betas= decay=", "lr= warmup="),
         ("train M {", "train M:‸ {", "small", "M depth"),
         ("variant M:small", "variant ‸", "M", "small depth"),
         ("  optimizer", "  ‸\n  optimizer", "schedule clip tokens", "batches layer"),

@@ -37,6 +37,10 @@ _spec.loader.exec_module(marked)
         ("= wte(tok", "= w‸te(tok", ["→ float[B, T, width]", "`wte`: 6,400 parameters", "One row of a table"]),
         ("next_token(tok", "next_token(‸tok", ["tokens: int[B, T]"]),
         ("{ depth=1", "{ de‸pth=1", ["depth=2  # of M"]),
+        ("= adamw", "= ada‸mw", ["adamw(lr=0.0006, betas=[0.9, 0.95]", "decoupled weight decay"]),
+        ("(lr=1e-3", "(l‸r=1e-3", ["lr: a number"]),
+        ("  optimizer", "  cl‸ip = 1.0\n  optimizer", ["clip: a number", "the largest norm"]),
+        ("= next_token", "= next‸_token", ["next_token(tokens, targets, segments=auto)"]),
     ],
 )
 def test_hover_says_what_stands_there(old: str, new: str, said: list[str]) -> None:

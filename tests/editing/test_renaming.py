@@ -62,6 +62,29 @@ def test_what_cannot_be_called_so_is_refused(old: str, new: str, name: str, why:
         renamed(text, offset, name)
 
 
+def test_files_beside_it_that_import_a_block_are_edited_too(tmp_path: Path) -> None:
+    texts = {
+        "lib.attn": "block twice()(x: [*]) -> [*] {\n  return 2 * x\n}\n",
+        "all.attn": 'use "lib.attn"\nmodel M() {\n  input x: [B]\n  output y = x |> twice\n}\n',
+        "one.attn": 'use "lib.attn": twice\nmodel M() {\n  input x: [B]\n  output y = twice(x)\n}\n',
+        "as.attn": 'use "lib.attn": twice as double\nmodel M() {\n  input x: [B]\n  output y = double(x)\n}\n',
+        "own.attn": "block twice()(x: [*]) -> [*] {\n  return 2 * x\n}\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    workspace = Workspace()
+    workspace.write(tmp_path / "lib.attn", texts["lib.attn"])
+    edits = rename(workspace, tmp_path / "lib.attn", texts["lib.attn"].index("twice"), "thrice")
+    for edit in sorted(edits, key=lambda it: -it.start):
+        name = edit.path.name
+        texts[name] = texts[name][: edit.start] + edit.text + texts[name][edit.end :]
+    assert [name for name, text in texts.items() if "twice" in text] == ["own.attn"]
+    for name in ("all.attn", "one.attn"):
+        workspace.write(tmp_path / name, texts[name])
+        workspace.write(tmp_path / "lib.attn", texts["lib.attn"])
+        assert workspace.analysis(tmp_path / name).diagnostics == ()
+
+
 @pytest.mark.parametrize(("name", "new"), [("heads", "n_heads"), ("wte", "tokens_table"), ("ln_f", "last_norm")])
 def test_a_hyperparameter_or_layer_is_renamed_in_all_sections_of_its_model(name: str, new: str) -> None:
     text = SHIPPED.joinpath("specs", "gpt2.attn").read_text(encoding="utf-8")
