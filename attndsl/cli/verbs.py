@@ -30,7 +30,6 @@ VERBS: dict[str, Verb] = {
         Verb("check", "check that specs are right, and count their parameters", "check gpt2 my.attn", READ),
         Verb("list", "list the shipped specs and their variants", "list", READ),
         Verb("show", "print a shipped spec's text, to read or to start from", "show gpt2 > my.attn", READ),
-        Verb("fmt", "put files into the one layout of specs", "fmt my.attn", READ),
         Verb("explain", "explain the code of a message, with a wrong and a right program", "explain E0203", READ),
         Verb(
             "inspect",
@@ -39,13 +38,14 @@ VERBS: dict[str, Verb] = {
             READ,
         ),
         Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
+        Verb("fmt", "put files into the one layout of specs", "fmt my.attn", WRITE),
+        Verb("lsp", "serve an editor, which starts this: diagnostics, types, completion", "lsp", WRITE),
         Verb(
             "completion",
             "complete verbs, specs, options and their values in a shell",
             "completion bash >> ~/.bashrc",
             WRITE,
         ),
-        Verb("lsp", "serve an editor, which starts this: diagnostics, types, completion", "lsp", WRITE),
         Verb(
             "compile",
             "print the graph, or the PyTorch module that it becomes",

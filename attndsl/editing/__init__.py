@@ -13,6 +13,7 @@ import gc
 from attndsl.editing.completion import completions, is_known
 from attndsl.editing.hovering import hover
 from attndsl.editing.inlays import Inlay, inlays
+from attndsl.editing.layout import formatting
 from attndsl.editing.offers import Suggestion
 from attndsl.editing.renaming import Edit, Refused, rename, renamed_at
 from attndsl.editing.things import definition
@@ -43,6 +44,7 @@ __all__ = [
     "Workspace",
     "completions",
     "definition",
+    "formatting",
     "hover",
     "inlays",
     "is_known",

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from attndsl import __version__
-from attndsl.diagnostics import Source
+from attndsl.diagnostics import Source, Span
 from attndsl.editing import (
     Analysis,
     Refused,
     Workspace,
     completions,
     definition,
+    formatting,
     hover,
     inlays,
     is_known,
@@ -169,6 +170,13 @@ def make_server() -> LanguageServer:
             place = lsp.Range(position_at(source, edit.start), position_at(source, edit.end))
             changes.setdefault(path_to_uri(edit.path), []).append(lsp.TextEdit(place, edit.text))
         return lsp.WorkspaceEdit(changes=dict(changes))
+
+    @server.feature(lsp.TEXT_DOCUMENT_FORMATTING)
+    async def laid_out(params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
+        path = path_of(params.text_document.uri)
+        source = Source(str(path), session.texts.text(path))
+        edits = await session.apart(lambda: formatting(path, source.text))
+        return [lsp.TextEdit(range_of(Span(source, edit.start, edit.end)), edit.text) for edit in edits]
 
     @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     async def outlined(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:

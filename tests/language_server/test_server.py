@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from attndsl.formatting import format_text
 from attndsl.shipped import SHIPPED
 
 pytest.importorskip("pygls")
@@ -184,6 +185,27 @@ def test_every_question_has_its_answer(editor: Editor, tmp_path: Path) -> None:
     )
     refused = editor.ask("textDocument/rename", **at(uri, text, "linear"), newName="dense")
     assert "declared in std/linear.attn" in refused["message"]
+
+
+def test_formatting_edits_the_lines_that_differ(editor: Editor, tmp_path: Path) -> None:
+    text = TEXT.replace("embeding", "embedding").replace("  output logits = x", "  output   logits=x   # 𝕏 last")
+    uri, _ = editor.open(tmp_path / "f.attn", text)
+    options = {"tabSize": 2, "insertSpaces": True}
+    edits = editor.ask("textDocument/formatting", textDocument={"uri": uri}, options=options)
+    assert edited(text, edits) == format_text(text, "f.attn")
+    assert {edit["range"]["start"]["line"] for edit in edits} == {3}
+    uri, _ = editor.open(tmp_path / "g.attn", text.replace("(tokens", "tokens"))
+    assert editor.ask("textDocument/formatting", textDocument={"uri": uri}, options=options) == []
+
+
+def test_every_kind_of_suggestion_is_one_of_the_protocols(editor: Editor) -> None:
+    from lsprotocol.types import CompletionItemKind
+
+    from attndsl.editing.offers import KINDS
+    from attndsl.language_server import saying
+
+    assert set(saying._KINDS) == set(KINDS)
+    assert all(hasattr(CompletionItemKind, name) for name in saying._KINDS.values())
 
 
 def test_completion_goes_by_what_is_being_typed(editor: Editor, tmp_path: Path) -> None:
