@@ -29,10 +29,14 @@ def slots_in_use(graph: Graph, length: int) -> dict[str, int]:
 
 def _memory_sizes(graph: Graph) -> Iterator[tuple[str, bool, Size]]:
     """The sizes that memories alone have: their names, whether a slot is there for each position of a text, and what
-    they have to be at least."""
+    they have to be at least. A model may ask as much of other sizes, which its inputs have, or what is kept of these
+    once and given back as it is."""
+    states, results = graph.state_names, {info.name: info.value for info in graph.outputs}
+    given = [info for info in graph.inputs if info.name not in states or results.get(info.name) is info.value]
+    others = {name for info in given for axis in info.value.type.axes for name in axis.size.symbols}
     for rule in graph.constraints:
         name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)
-        if rule.relation == ">=" and name is not None:
+        if rule.relation == ">=" and name is not None and name not in others:
             yield name, rule.right.constant is None and len(rule.right.terms) == 1, rule.right
 
 

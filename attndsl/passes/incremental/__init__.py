@@ -19,10 +19,10 @@ writes the nodes and `memories` the states. What it cannot do is said with the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attndsl.diagnostics import AttnError, error
-from attndsl.graph import INT, Graph, InputInfo, OutputInfo, Type, Value
+from attndsl.graph import INT, Graph, InputInfo, OutputInfo, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.dce import DeadCode
@@ -128,6 +128,7 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> tuple[Gra
     results += [replace(info, value=writer.value(info.value)) for info in shared]
     for memory, value in writer.written.items():
         memory.end = value
+    taken += [_taken(info, writer) for info in _lengths(graph, writer, taken)]
     taken += memories.inputs()
     results += memories.outputs()
     body = builder.region(tuple(info.value for info in taken), tuple(info.value for info in results))
@@ -140,6 +141,29 @@ def _made(graph: Graph, clock: Clock, wanted: Sequence[OutputInfo]) -> tuple[Gra
         body=body,
     )
     return made, source_graph(graph, memories.sources)
+
+
+def _lengths(graph: Graph, writer: BodyWriter, taken: Sequence[InputInfo]) -> Iterator[InputInfo]:
+    """Inputs that say how long something is, where nobody reads their elements: those along time are given, to be
+    taken; the smallest of others are kept as sources."""
+    memories = writer.memories
+    types = [value.type for node in Region((), tuple(writer.builder.nodes), ()).walk() for value in node.outputs]
+    types += [memory.type for memory in memories.memories.values()]
+    known = {*graph.sizes, *memories.positions.capacities.values(), *_sizes(info.value.type for info in taken)}
+    for info in sorted(graph.own_inputs, key=lambda info: info.value.type.rank):
+        known |= _sizes(memory.type for memory in memories.sources.values())
+        own = _sizes([info.value.type])
+        if not own & (_sizes(types) - known):
+            continue
+        if writer.clock.time in info.value.type.axes:
+            known |= own
+            yield info
+        else:
+            writer.source(info.value)
+
+
+def _sizes(types: Iterable[Type]) -> set[str]:
+    return {name for type in types for axis in type.axes for name in axis.size.symbols}
 
 
 def _taken(info: InputInfo, writer: BodyWriter) -> InputInfo:

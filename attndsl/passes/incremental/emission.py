@@ -63,13 +63,13 @@ class BodyWriter:
             if found is not None:
                 return found
             if value in self.demands.sources and self.demands.owners[value] is writer.body:
-                return writer._source(value)
+                return writer.source(value)
             writer = writer.outer
         raise AssertionError(f"{value.type} is read, and was not asked for")
 
-    def _source(self, value: Value) -> Value:
+    def source(self, value: Value) -> Value:
         """What was made once of other inputs, for all calls."""
-        called = self.demands.sources[value] or self._call(value)
+        called = self.demands.sources.get(value) or self._call(value)
         memory = self.memory(called, value.type)
         self.memories.sources[value] = memory
         self.values[value, NEW] = self.start(memory)
