@@ -19,7 +19,8 @@ from attndsl.graph.verify import verify
 from attndsl.passes.incremental import derived, incremental, kept, sliding
 from attndsl.running import backends
 from attndsl.running.reader import Reader
-from attndsl.verification.case import moved
+from attndsl.verification.case import Case, moved
+from attndsl.verification.reading_on import read_on
 from tests.passes.splits import Pair, at_every_position, gap, texts_of
 
 SMALL = {"vocab": 11, "context": 24, "depth": 2, "width": 8}
@@ -325,6 +326,23 @@ ABSOLUTE = {
     "a slope by place": "x += attention(x, heads, mask=causal, position=late) as a",
     "counted": "n = cumsum(1 + 0 * range(T), over=T)\nx += embedding(n, context, width, init=normal(0.5)) as place",
 }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "all: bool[T, S] = full[q=T, k=S]\n y: float[B, T, width, S] = where(all, x, x)\n x = mean(y, over=S)",
+        "y: float[B, T, width, S] = where(seen, x, x)\n x = max(cumsum(y, over=T), over=S)",
+    ],
+)
+def test_what_only_says_how_long_something_is_is_kept(body: str) -> None:
+    """Nobody reads the elements of `seen`; how many there are, of which there must be one, is no length of a memory."""
+    graph = model(body, "input more: float[B, S, width]\n  input seen: bool[B, S]")
+    made = derived(graph)
+    assert made.sources is not None
+    assert [info.name for info in made.sources.own_inputs] == ["seen"]
+    findings = list(read_on(Case(graph)))
+    assert findings[0].status == findings[1].status == "OK", findings
 
 
 OF_PLACES = """
