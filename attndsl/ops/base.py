@@ -75,7 +75,7 @@ class Call:
     step: int = 0
     indices: tuple[int, ...] = ()
     needed: tuple[bool, ...] = ()  # whether a gradient is asked for, by operand; empty: for all
-    block: int = 0  # how many queries attention takes at a time, if not as many as suit the processor
+    block: int = 0  # how many queries attention, and rows a loss head, takes at a time; 0: what suits the processor
     aside: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # by `evaluate`, for `gradient`
     lengths: dict[Size, int] = field(default_factory=dict, compare=False, repr=False)  # what `length` found, to share
 

@@ -43,7 +43,7 @@ class Walk:
         self.of_matrix = np.zeros(matrix.shape, self.x.dtype) if call.needs(1) else None
         self.of_bias = np.zeros(self.matrix.shape[1], self.x.dtype) if bias is not None and call.needs(bias) else None
         number = len(self.x) if self.which is None else len(self.which)
-        step = max(IN_ONE_CHUNK // max(self.matrix.shape[1], 1), 1)
+        step = call.block or max(IN_ONE_CHUNK // max(self.matrix.shape[1], 1), 1)
         for start in range(0, number, step):
             some = slice(start, min(start + step, number))
             self._chunk(some if self.which is None else self.which[some])

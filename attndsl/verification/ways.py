@@ -77,7 +77,7 @@ def every_loss(case: Case) -> Iterator[Finding]:
     for backend in case.readers:
         if backend is not case.right:
             yield finding(claim, trial.against(Way(backend)))
-    yield from by_ways(claim, case, LOSS)
+    yield from by_ways(claim, case, LOSS, (trial,))
 
 
 def fewer_bits(case: Case) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.lazy import Array
 from attndsl.running.backends import Backend
-from attndsl.running.ways import ATTENTION, QUERY_BLOCKS, Way
+from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
@@ -43,8 +43,11 @@ class NumPy(Backend):
 
     def ways(self) -> Sequence[Way]:
         return [
-            Way(self, name, ATTENTION, make=partial(_in_blocks, block), rewrite=_optimized)
-            for name, block in QUERY_BLOCKS.items()
+            *(
+                Way(self, name, ATTENTION, make=partial(_in_blocks, block), rewrite=_optimized)
+                for name, block in QUERY_BLOCKS.items()
+            ),
+            Way(self, "a row at a time", LOSS, make=partial(_in_blocks, 1), rewrite=_optimized),
         ]
 
     def make_trainer(

@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 
 class NumpyProgram:
     """A graph with parameters (`attndsl.running.program.Program`). Without `parameters` they are drawn by `seed`. Fused
-    attention takes `block` queries at a time (0: as many as suit the processor)."""
+    attention takes `block` queries at a time, a loss head so many rows (0: what suits the processor)."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
 from attndsl.running.backends import Backend, Emitted
-from attndsl.running.ways import ATTENTION, QUERY_BLOCKS, Way
+from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
@@ -72,6 +72,7 @@ class PyTorch(Backend):
                 Way(self, f"by {said}", ATTENTION, make=partial(TorchProgram, sdpa=name), unfit=self._no_call)
                 for name, said in kernels.items()
             ),
+            Way(self, "a row at a time", LOSS, make=partial(TorchProgram, block=1)),
             Way(self, "by FlexAttention", ATTENTION, unfit=self._not_flex, dtypes=("float32",)),
         )
 

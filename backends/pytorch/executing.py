@@ -20,10 +20,11 @@ from attndsl.graph import Graph, Node
 _numbers = count(1)
 
 
-def execute(written: WrittenFile, title: str, device: torch.device) -> dict[str, Any]:
+def execute(written: WrittenFile, title: str, device: torch.device, block: int | None = None) -> dict[str, Any]:
     """The names that the file defines, with the kernels that are the fastest there. The text is kept where tracebacks
     and debuggers look for it. Each has a name of its own as a module, by which torch knows its operators: those of
-    another file of the same name would take their place."""
+    another file of the same name would take their place. A loss head takes `block` logits at a time, if that is given,
+    and one row at least."""
     number = next(_numbers)
     name = f"<attndsl {title} {number}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
@@ -31,6 +32,8 @@ def execute(written: WrittenFile, title: str, device: torch.device) -> dict[str,
     exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
     if device.type == "cpu" and "KERNELS" in namespace:
         namespace["KERNELS"].update(measured(namespace["KERNELS"]))
+    if block is not None and "LOGITS" in namespace:
+        namespace["LOGITS"] = block
     return namespace
 
 

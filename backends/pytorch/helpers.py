@@ -235,6 +235,9 @@ def grouped_linear(x: Tensor, table: Tensor, index: Tensor, ordered: bool = Fals
     return rows_by_group(x[order], table, index[order])[order.argsort()]
 ''',
     "linear_cross_entropy": '''
+LOGITS = 2**24  # that are in memory at a time
+
+
 @torch.library.custom_op(__name__.replace(".", "_") + "::chunked_cross_entropy", mutates_args=())
 def chunked_cross_entropy(
     x: Tensor, matrix: Tensor, target: Tensor, bias: Tensor | None, share: Tensor | None, counted: Tensor | None,
@@ -251,7 +254,7 @@ def chunked_cross_entropy(
     of_bias = x.new_zeros(classes, dtype=wide) if for_bias else x.new_empty(0)
     narrow = matrix.to(dtype)
     which = torch.arange(rows, device=x.device) if counted is None else counted.nonzero().squeeze(1)
-    for some in which.split(max(2**24 // max(classes, 1), 1)):
+    for some in which.split(max(LOGITS // max(classes, 1), 1)):
         part, right = x[some].to(dtype), target[some].unsqueeze(1)
         z = linear(part, narrow.t(), None if bias is None else bias.to(dtype)).to(wide)
         if cap:

@@ -38,10 +38,10 @@ class TorchProgram:
     `source` is the text that runs, `module` the `nn.Module` that it makes; its `state_dict()` has the same addresses.
     With `compile`, it is compiled (`attndsl.backends.pytorch.compiling`). The graph is optimised first unless `passes`
     is False. If it is to `recompute`, the layers of repeats are computed again for the gradients
-    (`torch.utils.checkpoint`). Attention goes by blocks of `block` queries, if not of as many as suit the device, and
-    torch's own is computed by the kernel `sdpa` (a name of `torch.nn.attention.SDPBackend`), and by the plain one where
-    that does not do; without, torch chooses. Raises E0806 (parameters that do not fit into memory), E0811 (no
-    such device), E0812 (no such dtype).
+    (`torch.utils.checkpoint`). Attention goes by blocks of `block` queries, if not of as many as suit the device, and a
+    loss head by chunks of so many logits, one row at least; torch's own attention is computed by the kernel `sdpa` (a
+    name of `torch.nn.attention.SDPBackend`), and by the plain one where that does not do; without, torch chooses.
+    Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class TorchProgram:
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
-        namespace = execute(written, self.graph.name, self.device)
+        namespace = execute(written, self.graph.name, self.device, self._block)
         with unfilled():
             module = namespace[written.model]()
         for address, value in list(module.named_parameters()):
@@ -311,7 +311,7 @@ class TorchProgram:
 
     def _another(self, written: WrittenFile) -> tuple[Any, WrittenFile]:
         """The module of another file, with this program's parameters."""
-        module = self._sharing(execute(written, self.graph.name, self.device)[written.model], written)
+        module = self._sharing(execute(written, self.graph.name, self.device, self._block)[written.model], written)
         return compiled(module) if self._compile else module, written
 
     def _sharing(self, kind: Any, written: WrittenFile) -> Any:
@@ -371,7 +371,7 @@ class TorchProgram:
         parameters are this one's."""
         if addresses not in self._watched:
             written = write(self.graph, addresses, device=self.device.type)
-            namespace = execute(written, self.graph.name, self.device)
+            namespace = execute(written, self.graph.name, self.device, self._block)
             module = self._sharing(namespace[written.model], written)
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]

@@ -19,7 +19,7 @@ from attndsl.generation import continuing
 from attndsl.graph import Graph
 from attndsl.masks.index import LinearSum
 from attndsl.masks.ranges import KeyRange
-from attndsl.ops import Tanh, query_blocks
+from attndsl.ops import Tanh, chunks, query_blocks
 from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.incremental import PAST, demands
 from attndsl.passes.rewrite import Rewriter
@@ -102,6 +102,7 @@ def test_a_loss_is_asked_for_alone() -> None:
     losses = list(ways.every_loss(Case(reduced(open_spec("gpt_nano"), {"depth": 1, "width": 16, "vocab": 64})[0])))
     assert losses[0].tolerance > 0
     assert all(finding.status == "OK" for finding in losses)
+    assert sum(finding.how.endswith("a row at a time") for finding in losses) == len(backends.backends())
     (without,) = found(ways.every_loss, CAUSAL)
     assert "no loss" in without.reason
 
@@ -274,6 +275,14 @@ def test_a_context_that_slides_too_early_is_found(monkeypatch: pytest.MonkeyPatc
     right = continuing.sliding
     monkeypatch.setattr(continuing, "sliding", lambda *given: right(*given[:-1], given[-1] - 1))
     assert sum("past the context" in how for how in wrong_readings(READ_ON)) == len(backends.backends())
+
+
+def test_a_chunk_of_a_loss_that_ends_a_row_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = chunks.Walk._chunk
+    monkeypatch.setattr(chunks.Walk, "_chunk", lambda self, rows: len(rows) == 1 == rows[0] or right(self, rows))
+    case = Case(reduced(open_spec("gpt_nano"), {"depth": 1, "width": 16, "vocab": 64})[0])
+    failed = [finding.how for finding in ways.every_loss(case) if finding.status == "FAIL"]
+    assert failed == ["NumPy float64 a row at a time"]
 
 
 def test_padding_that_is_attended_to_is_found_with_its_line() -> None:
