@@ -1,4 +1,5 @@
-"""Draw every shipped family into docs/ (needs Graphviz): `python scripts/drawings.py` (a test says when it is due)."""
+"""Draw every shipped family into docs/, and the two models of docs/changes.md (needs Graphviz):
+`python scripts/drawings.py` (a test says when it is due)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from html import unescape
 from pathlib import Path
 
 from attndsl.drawing import picture
-from attndsl.elaborate import load, shipped
+from attndsl.drawing.output import write_scene
+from attndsl.drawing.scene import Scene
+from attndsl.elaborate import elaborate, load, open_text, shipped
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 
@@ -27,6 +30,17 @@ def graph_of(name: str) -> Graph:
     return load(*SHOWN.get(name, (name, {})))
 
 
+def changes() -> Scene:
+    """What docs/changes.md shows: GPT-2, and the model that is written there."""
+    from attndsl.differences import differences, scene_of_both
+
+    found = re.search(r"^```attn file longer.attn\n(.*?)^```$", (DOCS / "changes.md").read_text("utf-8"), re.M | re.S)
+    assert found is not None
+    before, after = load("gpt2", {}), elaborate(open_text(found[1], name="longer.attn"), {})
+    names = ("gpt2", "longer.attn")
+    return scene_of_both(before, after, differences(before, after).matching, names)
+
+
 def texts(svg: str) -> Counter[str]:
     """Everything that is written in a drawing, with how often. (Where it stands is up to the version of Graphviz.)"""
     found = re.findall(r"<(?:text|desc|title)\b[^>]*>(.*?)</(?:text|desc|title)>", svg, re.DOTALL)
@@ -38,6 +52,7 @@ def main() -> int:
         path = DOCS / f"{name}.svg"
         path.write_text(str(picture(graph_of(name))), encoding="utf-8")
         print(f"drew {path}")
+    write_scene(changes, DOCS / "diff.svg")
     return 0
 
 

@@ -19,6 +19,14 @@ INK, GREY = "#1a1a1a", "#4a4a4a"
 LEGEND_COLUMNS = 4
 LABEL_SIZE = 12
 
+MARKS: dict[str, dict[str, str]] = {
+    "kept": {"fillcolor": "#f7f7f7", "color": "#b8b8b8", "fontcolor": "#6b6b6b", "penwidth": "1"},
+    "gone": {"fillcolor": "#ffffff", "color": "#a01818", "fontcolor": "#a01818", "penwidth": "1.4", "class": "gone"},
+    "new": {"color": "#0b5d1e", "penwidth": "4"},
+    "changed": {"color": "#0b4f79", "penwidth": "4"},
+}
+"""What became of a box or an arrow in a drawing of two models; SVG strikes out the text of what is gone."""
+
 ARROWS: dict[str, dict[str, str]] = {
     "flow": {"weight": "20"},
     "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
@@ -79,7 +87,7 @@ class _Looked:
             self.arrows.setdefault(tail[shared - 1], []).append(arrow)
             if arrow.kind in ("flow", "memory") and not arrow.is_across:
                 self.ways_out.update(tail[shared:])
-        self.attributes = {arrow: _arrow(arrow, self) for arrow in scene.arrows}
+        self.attributes = {arrow: _marked_arrow(_arrow(arrow, self), arrow.mark) for arrow in scene.arrows}
 
     @property
     def has_labels(self) -> bool:
@@ -94,7 +102,7 @@ def _frame(dot: Digraph, looked: _Looked, frame: SceneFrame) -> None:
     """The boxes and frames directly inside `frame`, in the order of the graph."""
     for inner in looked.inside.get(frame, ()):
         if isinstance(inner, Box):
-            dot.node(inner.id, **_box(inner), **({"group": inner.spine} if inner.spine else {}))
+            dot.node(inner.id, **_marked(_box(inner), inner.mark), **({"group": inner.spine} if inner.spine else {}))
             continue
         with dot.subgraph(name=f"cluster {inner.id}") as sub:
             sub.attr(**_border(inner, looked))
@@ -139,6 +147,13 @@ def _box(box: Box) -> dict[str, str]:
     return attributes
 
 
+def _marked(attributes: dict[str, str], mark: str) -> dict[str, str]:
+    found = attributes | MARKS.get(mark, {})
+    if mark == "gone" and "style" in found:
+        found["style"] += ",dashed"
+    return found
+
+
 def _look(kind: str) -> dict[str, str]:
     look = LOOKS[kind]
     attributes = {
@@ -177,6 +192,17 @@ def _arrow(arrow: Arrow, looked: _Looked) -> dict[str, str]:
         leaves = len(arrow.tail.frame.chain()) > len(arrow.head.frame.chain())
         return attributes | _beside(arrow.label, "head" if leaves else "tail")
     return attributes | {"label": f"  {arrow.label} "}
+
+
+def _marked_arrow(attributes: dict[str, str], mark: str) -> dict[str, str]:
+    match mark:
+        case "new" | "changed":
+            return attributes | {"color": MARKS["new"]["color"], "penwidth": "3"}
+        case "gone":
+            return attributes | {"color": MARKS["gone"]["color"], "style": "dashed", "weight": "0"}
+        case "kept":
+            return attributes | {"color": "#a8a8a8", "fontcolor": "#6b6b6b"}
+    return attributes
 
 
 def _is_alone(arrow: Arrow, looked: _Looked) -> bool:

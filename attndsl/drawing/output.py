@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -96,10 +96,12 @@ def picture(
             "E0902", f"a diagram cannot be drawn as `{format}`",
             help=did_you_mean(format, FORMATS) or f"there are {listed(FORMATS)}",
         )  # fmt: skip
-    scene = scene_of(graph, depth=depth, expand=expand, sizes=sizes)
+    return Drawing(format, _drawn(scene_of(graph, depth=depth, expand=expand, sizes=sizes), format))
+
+
+def _drawn(scene: Scene, format: str) -> bytes:
     source = to_dot(scene).source
-    data = source.encode() if format == "dot" else _clean(_lay_out(source, format, scene), format, scene)
-    return Drawing(format, data)
+    return source.encode() if format == "dot" else _clean(_lay_out(source, format, scene), format, scene)
 
 
 def render(
@@ -115,6 +117,12 @@ def render(
     The file is written whole or not at all. Raises E0902 for another ending, E0905 where it cannot be written, E0901
     where nothing on the machine can lay the diagram out, and what `scene_of` raises.
     """
+    write_scene(lambda: scene_of(graph, depth=depth, expand=expand, sizes=sizes), path)
+
+
+def write_scene(scene: Callable[[], Scene], path: str | Path) -> None:
+    """Draw what `scene` gives into the file at `path`, as `render` does. Where nothing can be written there,
+    `scene` is not called."""
     path = Path(path)
     format = path.suffix.lower().removeprefix(".")
     if format not in FORMATS:
@@ -125,7 +133,7 @@ def render(
             help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
     _require_folder(path)
-    _write(path, picture(graph, format, depth=depth, expand=expand, sizes=sizes).data)
+    _write(path, _drawn(scene(), format))
 
 
 def _require_folder(path: Path) -> None:
@@ -186,6 +194,8 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
         f'\n<title id="attndsl-title">{escape(scene.title)}</title>'
         f'\n<desc id="attndsl-desc">{escape(scene.description)}</desc>'
     )
+    if 'class="node gone"' in text:
+        head += "\n<style>.gone text { text-decoration: line-through }</style>"
     text = re.sub(
         r"<svg\b([^>]*)>",
         lambda m: f'<svg role="img" aria-labelledby="attndsl-title attndsl-desc"{m[1]}>{head}', text, count=1,

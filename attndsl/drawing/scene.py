@@ -21,6 +21,7 @@ class Box:
     path: str = ""  # the layer's address, for tooltips and for ties to its parameters
     optional: bool = False
     spine: str = ""  # boxes of one spine stand exactly below each other
+    mark: str = ""  # in a drawing of two models: kept, gone, new or changed
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +50,7 @@ class Arrow:
     kind: str
     label: str = ""
     is_across: bool = False  # between stacks that stand side by side
+    mark: str = ""
     is_carried: bool = False  # what a body is given before its first round, and in each round has made anew
 
     @property

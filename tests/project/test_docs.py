@@ -38,6 +38,12 @@ def test_every_family_is_drawn_as_it_is(name):
         assert written == DRAWINGS.texts(str(picture(graph))), "run `python scripts/drawings.py`"
 
 
+def test_two_models_are_drawn_as_their_page_shows_them():
+    written = DRAWINGS.texts((ROOT / "docs" / "diff.svg").read_text(encoding="utf-8"))
+    scene = DRAWINGS.changes()
+    assert {scene.title, scene.description} <= written.keys(), "run `python scripts/drawings.py`"
+
+
 def test_the_figure_of_attention_is_the_measured_one():
     alignment = script("alignment")
     figures = json.loads(alignment.FIGURES.read_text(encoding="utf-8"))
