@@ -57,7 +57,7 @@ def run(args: Any) -> int:
 
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        from attndsl.differences.report import told
+        from attndsl.differences.telling import told
 
         print(told(found))
     return 1 if found.reaching(args.fail_on) else 0

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from attndsl.differences.classes import CLASSES
-from attndsl.differences.layers import BODY, Part, parts_of
+from attndsl.differences.layers import BODY, ComparedLayer, parts_of
 from attndsl.differences.matching import Matching, match
 from attndsl.graph import Graph, InputInfo, ParameterInfo
 from attndsl.graph.text import initial_text, type_text
@@ -137,7 +137,7 @@ class _Comparing:
         if says(
             str(it)
             for graph in graphs
-            for it in (*map(_limit, graph.constraints), *(b for i in graph.inputs for b in i.bounds))
+            for it in (*map(_limit, graph.constraints), *(b.limit for i in graph.inputs for b in i.bounds))
         ):
             return "shape"
         worst = min((CLASSES.index(it.kind) for it in others), default=len(CLASSES) - 1)
@@ -158,10 +158,10 @@ class _Comparing:
             ):
                 yield self.one_sided(part, 1)
 
-    def is_there(self, path: str, parts: dict[str, Part], matched: dict[str, str]) -> bool:
+    def is_there(self, path: str, parts: dict[str, ComparedLayer], matched: dict[str, str]) -> bool:
         return path in matched or path not in parts
 
-    def one_sided(self, part: Part, side: int) -> Change:
+    def one_sided(self, part: ComparedLayer, side: int) -> Change:
         count = sum(
             it.copies * it.type.count(self.graphs[side].sizes)
             for it in self.graphs[side].parameters
@@ -171,7 +171,7 @@ class _Comparing:
         what = ("removed", "added")[side]
         return Change("weights" if count else "numerics", what, part.path, f"{what}: {said}")
 
-    def kept(self, one: Part, other: Part) -> Iterator[Change]:
+    def kept(self, one: ComparedLayer, other: ComparedLayer) -> Iterator[Change]:
         where = other.path or BODY
         has_parameters = any(it.address.startswith(f"{other.path}.") for it in self.graphs[1].parameters)
         if one.path in self.matching.moved or (one.path in self.matching.renamed and one.path):
@@ -301,7 +301,7 @@ def _limit(limit: Constraint) -> str:
 
 
 def _called(before: Graph, after: Graph) -> dict[str, str]:
-    """What hyperparameters and sizes of the second model are called in the first, where one name is gone for one that is
+    """What hyperparameters and sizes of the second model are called in the first, where one name is gone and another is
     new: hyperparameters of the same value, sizes in the same place."""
     one, other = before.hyperparameters, after.hyperparameters
     gone = [name for name in one if name not in other]
@@ -317,7 +317,7 @@ def _called(before: Graph, after: Graph) -> dict[str, str]:
     return found
 
 
-def _computed(one: Part, other: Part) -> str:
+def _computed(one: ComparedLayer, other: ComparedLayer) -> str:
     """What is in one and not in the other: blocks if there are any, else operations, else what these are told."""
     for left, right in (
         (Counter(one.blocks), Counter(other.blocks)),

@@ -19,7 +19,7 @@ ROTATIONS = frozenset({"rotary"})
 
 
 @dataclass(slots=True)
-class Part:
+class ComparedLayer:
     """A layer: all that is computed in it and in no layer inside it. `path` is "" for what is in none."""
 
     path: str
@@ -46,7 +46,7 @@ class Part:
         return self.path.removesuffix(".*").rpartition(".")[2]
 
 
-def parts_of(graph: Graph, say: Callable[[str], str]) -> dict[str, Part]:
+def parts_of(graph: Graph, say: Callable[[str], str]) -> dict[str, ComparedLayer]:
     """The layers of a graph by their paths, in the order in which they are first computed. `say` puts the names of
     sizes into texts as they are to be compared."""
     return _Reading(graph, say).parts
@@ -57,7 +57,7 @@ class _Reading:
         self.graph = graph
         self.say = say
         self.owners = {p.address.rpartition(".")[0] for p in graph.parameters}
-        self.parts: dict[str, Part] = {"": Part("", "model")}
+        self.parts: dict[str, ComparedLayer] = {"": ComparedLayer("", "model")}
         self.makers: dict[Value, Node] = {n: node for node in graph.body.walk() for n in node.outputs}
         self.inputs: Mapping[Value, str] = {info.value: f"input {info.name}" for info in graph.inputs}
         self.carried: dict[Value, str] = {}
@@ -69,11 +69,11 @@ class _Reading:
         for part in self.parts.values():
             self.describe(part)
 
-    def part(self, scope: str) -> Part:
+    def part(self, scope: str) -> ComparedLayer:
         path = self.owner(scope)
         if path not in self.parts:
             info = self.graph.scopes.get(path)
-            self.parts[path] = Part(path, info.kind if info is not None else "scope")
+            self.parts[path] = ComparedLayer(path, info.kind if info is not None else "scope")
         return self.parts[path]
 
     def owner(self, scope: str) -> str:
@@ -116,14 +116,14 @@ class _Reading:
         part.computes[said] += 1
         part.operations[bare] += 1
         for region in node.regions:
-            inside = self.parts.setdefault(body, Part(body, "scope"))
+            inside = self.parts.setdefault(body, ComparedLayer(body, "scope"))
             for value in region.results:
                 inside.computes[f"gives {self.operand(value, inside)}"] += 1
 
     def body_of(self, node: Node) -> str:
         return node.op.path if isinstance(node.op, Repeat | Scan) else node.scope
 
-    def operand(self, value: Value, part: Part) -> str:
+    def operand(self, value: Value, part: ComparedLayer) -> str:
         maker = self.makers.get(value)
         if maker in self.masking:
             return "mask"
@@ -140,7 +140,7 @@ class _Reading:
     def type(self, value: Value) -> str:
         return self.say(type_text(value.type))
 
-    def describe(self, part: Part) -> None:
+    def describe(self, part: ComparedLayer) -> None:
         masks: dict[str, None] = {}
         for node in part.nodes:
             if isinstance(node.op, Softmax) and _is_masked(node):
@@ -193,7 +193,7 @@ def _short(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}{zlib.adler32(text.encode()):08x}"
 
 
-def children(parts: Mapping[str, Part], path: str) -> Iterator[Part]:
+def children(parts: Mapping[str, ComparedLayer], path: str) -> Iterator[ComparedLayer]:
     for part in parts.values():
         if part.path and part.above == path:
             yield part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attndsl.differences.layers import Part, children
+from attndsl.differences.layers import ComparedLayer, children
 from attndsl.records import dataclass, field
 
 
@@ -17,7 +17,7 @@ class Matching:
     moved: set[str] = field(default_factory=set)
 
 
-def match(before: Mapping[str, Part], after: Mapping[str, Part]) -> Matching:
+def match(before: Mapping[str, ComparedLayer], after: Mapping[str, ComparedLayer]) -> Matching:
     """Match the layers of two models."""
     found = Matching({"": ""})
     _below("", "", before, after, found)
@@ -25,7 +25,9 @@ def match(before: Mapping[str, Part], after: Mapping[str, Part]) -> Matching:
     return found
 
 
-def _below(one: str, other: str, before: Mapping[str, Part], after: Mapping[str, Part], found: Matching) -> None:
+def _below(
+    one: str, other: str, before: Mapping[str, ComparedLayer], after: Mapping[str, ComparedLayer], found: Matching
+) -> None:
     """Match what is in two layers that are matched: those of one name, then those that compute the same, then what is
     left where one of a kind is on each side."""
     left, right = list(children(before, one)), list(children(after, other))
@@ -45,7 +47,7 @@ def _below(one: str, other: str, before: Mapping[str, Part], after: Mapping[str,
         _below(a.path.removesuffix(".*"), b.path.removesuffix(".*"), before, after, found)
 
 
-def _elsewhere(before: Mapping[str, Part], after: Mapping[str, Part], found: Matching) -> None:
+def _elsewhere(before: Mapping[str, ComparedLayer], after: Mapping[str, ComparedLayer], found: Matching) -> None:
     """Match layers that compute the same in different places."""
     taken = set(found.same.values())
     for path, part in before.items():
@@ -61,7 +63,7 @@ def _elsewhere(before: Mapping[str, Part], after: Mapping[str, Part], found: Mat
             taken.update(found.same.values())
 
 
-def _deep(part: Part, parts: Mapping[str, Part]) -> object:
+def _deep(part: ComparedLayer, parts: Mapping[str, ComparedLayer]) -> object:
     """What a layer computes, those inside it included, whatever it is called."""
     own = part.path.removesuffix(".*")
     inside = [_deep(each, parts) for each in children(parts, own) if each.path != part.path]

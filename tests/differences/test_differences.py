@@ -11,7 +11,7 @@ import pytest
 
 import attndsl
 from attndsl.differences import CLASSES, Differences, differences, scene_of_both
-from attndsl.differences.report import told
+from attndsl.differences.telling import told
 from attndsl.formatting import format_text
 from attndsl.graph import Graph
 from tests.programs.writer import Program
