@@ -3,7 +3,8 @@
 A backend names a *kind* of work and its *kernels*, functions that do a sample of it. `Machine.fastest` times them in
 turn, and keeps what it found in a file in the user's cache folder (`measured.json`), under what the times depend on:
 the processor, the threads, the versions. A file that is damaged is measured anew, and one that cannot be written is
-done without; nothing is kept while the machine is busy. The environment variable ATTNDSL_KERNELS names the kernel to
+done without. What is found while the machine is busy serves this process alone: the least of several times in turn
+compares well also then, but may fall into a moment that was better for one. The environment variable ATTNDSL_KERNELS names the kernel to
 take instead, wherever there is one of that name; other kinds take their first then, and nothing is timed.
 """
 
@@ -23,7 +24,7 @@ from attndsl.storage.whole import replacing
 
 PIN = "ATTNDSL_KERNELS"
 Kernels = Mapping[str, Callable[[], object]]
-_ROUNDS, _SECONDS = 9, 0.15  # at most, for a kind
+_ROUNDS, _SECONDS, _LONGEST = 9, 0.15, 0.6  # at most, for a kind; and where no time was met twice
 _MARGIN, _STEADY = 1.05, 1.1
 
 
@@ -41,21 +42,22 @@ class Machine:
         first, *others = names
         if wanted := pinned():
             return wanted if wanted in others else first
-        seconds = self.seconds(kind, names, kernels) if others else {}
-        return min(seconds, key=lambda name: seconds[name] * (1 if name == first else _MARGIN), default=first)
+        if not others:
+            return first
+        seconds = self.seconds(kind, names, kernels)
+        return min(seconds, key=lambda name: seconds[name] * (1 if name == first else _MARGIN))
 
     def seconds(self, kind: str, names: Sequence[str], kernels: Callable[[], Kernels]) -> Mapping[str, float]:
-        """What a sample of this kind takes by each of these kernels; nothing where the machine is too busy to tell,
-        which is asked again by the next process."""
-        if kind not in self._known or self._known[kind].keys() not in (set(), set(names)):
-            self._known[kind] = timed(kernels())
-            self._keep()
+        """What a sample of this kind takes by each of these kernels."""
+        if kind not in self._known or self._known[kind].keys() != set(names):
+            self._known[kind], steady = timed(kernels())
+            if steady and not busy():
+                self._keep(kind)
         return self._known[kind]
 
-    def _keep(self) -> None:
-        if busy():
-            return  # some of what was timed may have been kept waiting, and some not
-        found = {**_read(self.file), self.name: {kind: seconds for kind, seconds in self._known.items() if seconds}}
+    def _keep(self, kind: str) -> None:
+        found = _read(self.file)
+        found.setdefault(self.name, {})[kind] = self._known[kind]
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.file) as stream:
@@ -64,21 +66,20 @@ class Machine:
             pass  # the next process measures again
 
 
-def timed(kernels: Kernels) -> dict[str, float]:
-    """The least time of each, in seconds: all in turn, so that what else the machine does meets all alike. Nothing
-    where that is so much that no second run as fast is found in the time there is."""
+def timed(kernels: Kernels) -> tuple[dict[str, float], bool]:
+    """The least time of each, in seconds, and whether each was nearly met twice, so that nothing else was in its way.
+    All in turn, so that what else the machine does meets all alike."""
     times: dict[str, list[float]] = {name: [] for name in kernels}
     began = time.perf_counter()
-    for _ in range(_ROUNDS):
+    while True:
         for name, run in kernels.items():
             start = time.perf_counter()
             run()
-            times[name].append(time.perf_counter() - start)
-        if time.perf_counter() - began > _SECONDS:
-            break
-    least = {name: sorted(found)[:2] for name, found in times.items()}
-    steady = all(len(found) == 2 and found[1] < found[0] * _STEADY for found in least.values())
-    return {name: found[0] for name, found in least.items()} if steady else {}
+            times[name] = sorted((*times[name], time.perf_counter() - start))
+        rounds, passed = len(next(iter(times.values()))), time.perf_counter() - began
+        steady = rounds > 1 and all(found[1] < found[0] * _STEADY for found in times.values())
+        if passed > _LONGEST or (steady and (passed > _SECONDS or rounds >= _ROUNDS)):
+            return {name: found[0] for name, found in times.items()}, steady
 
 
 def busy() -> bool:

@@ -421,7 +421,7 @@ class Linear(nn.Module):
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.weight = weight
+        self.weight = turned(weight)
         self.bias = bias
 
     def forward(self, x: Tensor, act: str = "none") -> Tensor:

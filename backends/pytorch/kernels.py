@@ -135,25 +135,22 @@ def explained(source: str) -> list[str]:
     lines = [f"products of float32 matrices on a CPU, as timed here ({machine().name})"]
     peaks = {bound: _rate(f"peak of {bound}", peak.amount, peak.samples) for bound, peak in PEAKS.items()}
     for bound, peak in PEAKS.items():
-        if peaks[bound] is not None:
-            lines.append(f"  {bound} at the most: {peaks[bound]:,.0f} {peak.unit} ({peak.said})")
+        lines.append(f"  {bound} at the most: {peaks[bound]:,.0f} {peak.unit} ({peak.said})")
     lines += [
         f"  {kind.name} ({kind.said}): {_explained(kind, chosen[kind.name], peaks[kind.bound])}" for kind in kinds
     ]
     return [*lines, f"  {PLAIN} is what torch calls by itself; {PIN}={PLAIN} asks for it"]
 
 
-def _rate(name: str, amount: float, samples: Callable[[], Kernels]) -> float | None:
-    """Thousand millions a second, at best; None where the machine is too busy to tell."""
-    seconds = machine().seconds(name, list(samples()), samples)
-    return amount / min(seconds.values()) / 1e9 if seconds else None
+def _rate(name: str, amount: float, samples: Callable[[], Kernels]) -> float:
+    """Thousand millions a second, at best."""
+    return amount / min(machine().seconds(name, list(samples()), samples).values()) / 1e9
 
 
-def _explained(kind: KernelChoice, chosen: str, peak: float | None) -> str:
-    seconds = machine().seconds(kind.name, kind.kernels(), kind.samples) if len(kind.kernels()) > 1 else {}
-    if not seconds:
-        return f"{chosen}, as there is no other" if len(kind.kernels()) < 2 else f"{chosen}, as nothing could be timed"
+def _explained(kind: KernelChoice, chosen: str, peak: float) -> str:
+    if len(kind.kernels()) < 2:
+        return f"{chosen}, as there is no other"
+    seconds = machine().seconds(kind.name, kind.kernels(), kind.samples)
     rate = kind.amount / seconds[chosen] / 1e9
-    share = f", {rate / peak:.0%} of that" if peak else ""
     others = (f"{seconds[name] / seconds[chosen]:.2f} times as fast as {name}" for name in seconds if name != chosen)
-    return f"{chosen}, {' and '.join(others)}; {rate:,.0f} {PEAKS[kind.bound].unit}{share}"
+    return f"{chosen}, {' and '.join(others)}; {rate:,.0f} {PEAKS[kind.bound].unit}, {rate / peak:.0%} of that"

@@ -58,8 +58,8 @@ class Matrix:
         raise NotImplementedError(type(self).__name__)
 
     def dense(self) -> Tensor:
-        """The matrix in float32, as it stands."""
-        return self.unpacked().t().contiguous() if self.flipped else self.unpacked()
+        """The matrix in float32, as it stands, laid out as in a `Linear`."""
+        return self.unpacked().t() if self.flipped else self.unpacked()
 
     @classmethod
     def __torch_function__(

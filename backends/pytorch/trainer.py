@@ -72,7 +72,7 @@ class TorchTrainer:
             self.groups.setdefault((address in decayed, factors.get(address, 1.0)), []).append(address)
         self.shapes = {address: tuple(value.shape) for address, value in self.values.items()}
         self.kept = {
-            address: {name: self.values[address].new_zeros(shape) for name, shape in shapes.items()}
+            address: {name: _zeros(self.values[address], shape) for name, shape in shapes.items()}
             for address, shapes in kept_shapes(recipe.optimizer, self.shapes, self.frozen).items()
         }
         self.updates = 0
@@ -216,3 +216,9 @@ class TorchTrainer:
                     tensor.copy_(to_tensor(state[f"optimizer/{name}/{address}"]))
         if self.precision == "float16" and "scale" in state:
             self.scale, self.held = float(state["scale"][0]), int(state["scale"][1])
+
+
+def _zeros(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """What is kept beside a parameter, before the first update. What has its shape has its layout, too: torch's fused
+    kernels go through the memory of both alike."""
+    return torch.zeros_like(value) if shape == value.shape else value.new_zeros(shape)
