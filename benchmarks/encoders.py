@@ -54,6 +54,7 @@ def models(name: str) -> tuple[First, TorchProgram, Tensor]:
         sections = open_spec(name).weights
         graph = load(name, settings_for(folder, sections))
         ours = TorchProgram(graph, parameters=load_weights(folder, graph, sections))
+    ours.store("float32")  # for use alone, as `attndsl embed` does
     return First(theirs), ours, x
 
 

@@ -44,6 +44,8 @@ def models(config: GPT2Config) -> tuple[GPT2LMHeadModel, TorchProgram, NumpyProg
 
 def forward(compiled: bool) -> None:
     theirs, ours, reference = models(GPT2Config())
+    if not compiled:
+        ours.store("float32")  # for use alone, as `attndsl generate` does
     module = ours.module.eval()
     fast, rival = (torch.compile(module), torch.compile(theirs)) if compiled else (module, theirs)
 

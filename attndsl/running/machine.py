@@ -4,8 +4,8 @@ A backend names a *kind* of work and its *kernels*, functions that do a sample o
 turn, and keeps what it found in a file in the user's cache folder (`measured.json`), under what the times depend on:
 the processor, the threads, the versions. A file that is damaged is measured anew, and one that cannot be written is
 done without. What is found while the machine is busy serves this process alone: the least of several times in turn
-compares well also then, but may fall into a moment that was better for one. The environment variable ATTNDSL_KERNELS names the kernel to
-take instead, wherever there is one of that name; other kinds take their first then, and nothing is timed.
+compares well also then, but one may have met a better moment. The environment variable ATTNDSL_KERNELS names the kernel
+to take instead, wherever there is one of that name; other kinds take their first then, and nothing is timed.
 """
 
 from __future__ import annotations

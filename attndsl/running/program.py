@@ -43,8 +43,8 @@ class Program(Protocol):
         ...
 
     def store(self, kind: str) -> None:
-        """Keep the matrices as `kind`, one of `attndsl.running.weights_as.WEIGHTS_AS`, and compute with them as they
-        are rounded then, from here on."""
+        """Keep the matrices for use alone as `kind`, one of `attndsl.running.weights_as.WEIGHTS_AS`, and compute with
+        them as they are rounded then, from here on; those in float32 as the backend reads them the fastest."""
         ...
 
     def run(

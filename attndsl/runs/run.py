@@ -11,7 +11,7 @@ from attndsl.data.tokenizers import Tokenizer, load_tokenizer
 from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import load, with_optional
 from attndsl.elaborate.settings import Setting
-from attndsl.graph import Graph
+from attndsl.graph import FLOAT32, Graph
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, replace
 from attndsl.running import backends
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer. With `weights_as`
-    programs keep the matrices in fewer bits (`attndsl.running.weights_as`)."""
+    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer. Programs keep the
+    matrices for use (`Program.store`): as `weights_as`, or else in float32."""
 
     folder: Path
     graph: Graph
@@ -46,7 +46,8 @@ class Run:
         """The model with the run's weights, or another `graph` of its parameters, on the backend that it was trained
         with unless said otherwise (the default where that is not installed). Raises E0723, E0810, E0811."""
         chosen = backends.find(backend) if backend is not None else backends.usable(self.facts.get("backend"))
-        return chosen.program(graph or self.graph, device=device, parameters=self.weights, weights_as=self.weights_as)
+        kept = self.weights_as or FLOAT32
+        return chosen.program(graph or self.graph, device=device, parameters=self.weights, weights_as=kept)
 
 
 def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) -> Run:

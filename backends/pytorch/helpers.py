@@ -116,6 +116,9 @@ def attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, bias: Tensor | None = None, **options
 ) -> Tensor:
     """Scaled dot-product attention in which a query that may attend to nothing gets zeros from every kernel."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if bias is None and q.device.type == "cpu" and not traced and mask.all():
+        return F.scaled_dot_product_attention(q, k, v, **options)
     if bias is None:
         nothing = ~mask.any(-1, keepdim=True)
         seen = mask | nothing  # a row of nothing but -inf is NaN to some kernels, if only in the gradient

@@ -35,7 +35,8 @@ class KernelChoice:
 
 def products() -> tuple[str, ...]:
     """The kernels of products of float32 matrices."""
-    there = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    names = ("_linear_pointwise", "_reorder_linear_weight")
+    there = torch._C._has_mkldnn and all(hasattr(torch.ops.mkldnn, name) for name in names)
     return (PLAIN, ONEDNN) if there else (PLAIN,)
 
 
@@ -121,6 +122,12 @@ def measured(kinds: Iterable[str]) -> dict[str, str]:
     """The fastest kernel of each kind. Raises E0816 where ATTNDSL_KERNELS asks for kernels that there are not."""
     check_pin(dict.fromkeys(name for kind in KINDS.values() for name in kind.kernels()))
     return {name: machine().fastest(name, KINDS[name].kernels(), KINDS[name].samples) for name in kinds}
+
+
+def packs(device: torch.device) -> bool:
+    """Whether oneDNN is the fastest there for any number of rows, so that a matrix may lie as it alone can read it."""
+    rows = [kind for kind in KINDS if kind != "small product"]
+    return device.type == "cpu" and set(measured(rows).values()) == {ONEDNN}
 
 
 def explained(source: str) -> list[str]:

@@ -1,5 +1,5 @@
 """The parameters of a program: tensors that all its modules have in common, in the order that its kernels read the
-fastest, and the matrices among them that are kept in fewer bits."""
+fastest, and the matrices among them that are kept otherwise, for use alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
+from attndsl.backends.pytorch.kernels import packs
 from attndsl.backends.pytorch.layouts import inner_axes, lying
 from attndsl.backends.pytorch.stored import Matrix, stored
 from attndsl.graph import FLOAT32, Graph
@@ -19,13 +20,15 @@ from attndsl.running.weights_as import matrices, require_known, rounded
 class Parameters:
     """Those of `module`, by address. `read` are what its file reads as matrices (`WrittenFile.matrices`); only where
     they are `plain`, float32 and not compiled, are they kept otherwise than the module has made them. `finite` is
-    whether all numbers are, `kind` what the matrices are kept as, and `stored` has those that are kept so."""
+    whether all numbers are, `kind` what the matrices are kept as for use (None: as in training), and `stored` has those
+    that are kept so."""
 
     def __init__(
         self, graph: Graph, module: Any, read: Mapping[str, bool], device: torch.device, *, plain: bool
     ) -> None:
         self.graph, self.module, self.read, self.device, self.plain = graph, module, read, device, plain
-        self.finite, self.kind = True, FLOAT32
+        self.finite = True
+        self.kind: str | None = None
         self.stored: dict[str, Matrix] = {}
 
     def arrays(self) -> dict[str, Array]:
@@ -34,7 +37,7 @@ class Parameters:
         return {a: to_array(named[a]) for info in self.graph.parameters for a in info.addresses()}
 
     def _named(self, but: Collection[str] = ()) -> dict[str, Any]:
-        """All by address, but for some; those that are kept in fewer bits as copies in float32."""
+        """All by address, but for some; those that are kept otherwise as copies."""
         dense = {address: matrix.dense() for address, matrix in self.stored.items() if address not in but}
         return {**dict(self.module.named_parameters()), **dense}
 
@@ -50,31 +53,42 @@ class Parameters:
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Set all, and keep them as they were kept."""
-        for address in self.stored:
-            put(self.module, address, torch.nn.Parameter(torch.empty(arrays[address].shape, device=self.device)))
-        self.stored = {}
+        self.unstore()
         self.fill((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
-        self.store(self.kind)
+        if self.kind is not None:
+            self.store(self.kind)
 
     def store(self, kind: str) -> None:
         """Keep the matrices as `kind`; those that cannot be kept so are rounded."""
         require_known(kind)
+        self.unstore()
         self.kind = kind
-        if kind == FLOAT32:
-            return
-        named = dict(self.module.named_parameters())
-        small = self._as_matrices(self.read) if self.plain else ()
-        for address, axes in matrices(self.graph).items():
+        summed, named = matrices(self.graph), dict(self.module.named_parameters())
+        kept = self._kept_as(kind) if self.plain else set()
+        for address in kept if kind == FLOAT32 else summed:
             array = to_array(named[address])
-            matrix = stored(kind, array, axes, self.device) if address in small else None
+            matrix = stored(kind, array, summed[address], self.device) if address in kept else None
             if matrix is not None:
                 self.stored[address] = matrix
                 put(self.module, address, matrix)
-            else:
+            elif kind != FLOAT32:
                 with torch.no_grad():
-                    named[address].copy_(to_tensor(rounded(array, axes, kind), shared=True))
+                    named[address].copy_(to_tensor(rounded(array, summed[address], kind), shared=True))
 
-    def _as_matrices(self, read: Mapping[str, bool]) -> set[str]:
+    def unstore(self) -> None:
+        """Make parameters of the matrices again."""
+        for address, matrix in self.stored.items():
+            put(self.module, address, matrix.dense())
+        self.stored = {}
+
+    def _kept_as(self, kind: str) -> set[str]:
+        """The parameters that may be kept as matrices of this kind."""
+        if kind != FLOAT32:
+            return self._as_matrices(self.read)
+        # One in which rows are looked up as well would be there twice.
+        return self._as_matrices(self.read, tables=False) if packs(self.device) else set()
+
+    def _as_matrices(self, read: Mapping[str, bool], *, tables: bool = True) -> set[str]:
         """The parameters of which a file takes a `Matrix` as well; one in which rows are looked up lies by rows."""
         summed = matrices(self.graph)
         return {
@@ -82,12 +96,12 @@ class Parameters:
             for info in self.graph.parameters
             if info.address in read
             for address in info.addresses()
-            if not read[info.address] or summed.get(address) == (1,)
+            if not read[info.address] or (tables and summed.get(address) == (1,))
         }
 
     def share(self, module: Any, read: Mapping[str, bool]) -> None:
-        """Let the module of another file have these parameters; copies in float32 of those that are kept in fewer bits,
-        where that file reads them otherwise than as matrices."""
+        """Let the module of another file have these parameters; copies of those that are kept otherwise, where that file
+        does not read them as matrices."""
         taken = self._as_matrices(read) & self.stored.keys()
         for address, value in self._named(but=taken).items():
             put(module, address, value)
@@ -105,7 +119,7 @@ class Parameters:
 
 
 def put(module: Any, address: str, value: Any) -> None:
-    """Let a parameter of a module be this: a tensor, or a matrix that is kept in fewer bits."""
+    """Let a parameter of a module be this: a tensor, or a matrix that is kept otherwise."""
     path, _, name = address.rpartition(".")
     holder = module
     for step in path.split(".") if path else ():  # not by `get_submodule`: a layer may be called `forward`

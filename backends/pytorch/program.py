@@ -117,8 +117,9 @@ class TorchProgram:
 
     def store(self, kind: str) -> None:
         """Keep the matrices as `kind` (`attndsl.running.weights_as`), and compute with them as they are kept then: for
-        use, since no gradient leads to them. A program in another dtype than float32, or compiled, rounds them and
-        keeps them as it did. Raises E0812 for another kind."""
+        use, since no gradient leads to them. In float32 they are laid out as products read them the fastest. A program
+        in another dtype than float32, or compiled, rounds them and keeps them as it did. Raises E0812 for another
+        kind."""
         self.held.store(kind)
         self._forget()
 
@@ -214,6 +215,9 @@ class TorchProgram:
     ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """The outputs named in `cotangents`; the gradients of sum(output * cotangent) over them by parameter address;
         the same by float input. What the outputs do not depend on has a gradient of zeros."""
+        if self.held.stored and self.held.kind == FLOAT32:
+            self.held.unstore()
+            self._forget()
         if self.held.stored:
             raise error("E0812", f"no gradient leads to weights that are kept as `{self.held.kind}`")
         inputs = {**self.shared, **inputs}

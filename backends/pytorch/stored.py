@@ -1,4 +1,5 @@
-"""Matrices that a module multiplies with, kept in fewer bits (`attndsl.running.weights_as`).
+"""Matrices that a module multiplies with, kept for use alone: in fewer bits (`attndsl.running.weights_as`), or laid out
+as products read them the fastest.
 
 They stand where a module has its parameters, and are no tensors: torch asks them what a function does that is given one
 (`__torch_function__`). Those are products with rows, and lookups of rows (`attndsl.backends.pytorch.source.WrittenFile`
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from attndsl.backends.pytorch.arrays import to_tensor
+from attndsl.backends.pytorch.kernels import ONEDNN, products
+from attndsl.graph import FLOAT32
 from attndsl.lazy import Array, np
 from attndsl.running.weights_as import BFLOAT16, INT8, int8
 
@@ -45,6 +48,22 @@ class Matrix:
         turned.__dict__.update(self.__dict__, flipped=not self.flipped, shape=self.shape[::-1])
         return turned
 
+    def linear(self, x: Tensor, bias: Tensor | None, after: str = "none", algorithm: str = "") -> Tensor:
+        """x [..., in] @ matrix.T + bias, and what oneDNN is asked to do `after` that: [..., out]."""
+        assert not self.flipped, "rows are multiplied with the transpose of a matrix [in, out]"
+        found = self.product(x.reshape(-1, x.shape[-1]).bfloat16()).view(*x.shape[:-1], -1)
+        found = found.to(x.dtype) if bias is None else torch.add(bias, found)
+        match after:
+            case "none":
+                return found
+            case "relu":
+                return found.relu_()
+            case "gelu":
+                return F.gelu(found, approximate=algorithm)
+            case "swish":
+                return F.silu(found)
+        raise NotImplementedError(f"a product and then {after}")
+
     def product(self, rows: Tensor) -> Tensor:
         """rows [N, in] @ matrix.T, in bfloat16: [N, out]."""
         raise NotImplementedError(type(self).__name__)
@@ -69,6 +88,23 @@ class Matrix:
         return NotImplemented if kernel is None else kernel(*args, **kwargs or {})
 
 
+class Packed(Matrix):
+    """A matrix in float32, in blocks as oneDNN reads it fastest, of however many rows a product is."""
+
+    def __init__(self, values: Tensor, flipped: bool) -> None:
+        super().__init__(values.shape, flipped)
+        self.values = _blocks(values)
+
+    def linear(self, x: Tensor, bias: Tensor | None, after: str = "none", algorithm: str = "") -> Tensor:
+        assert not self.flipped, "rows are multiplied with the transpose of a matrix [in, out]"
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x.float(), self.values, bias, after, [], algorithm)
+        return found.to(x.dtype)
+
+    def unpacked(self) -> Tensor:
+        dense: Tensor = self.values.to_dense()
+        return dense
+
+
 class BFloat16(Matrix):
     """A matrix in bfloat16, laid out as oneDNN reads it."""
 
@@ -76,7 +112,7 @@ class BFloat16(Matrix):
         super().__init__(values.shape, flipped)
         values = values.bfloat16()
         self.packed = values.device.type == "cpu" and _packs()
-        self.values = torch.ops.mkldnn._reorder_linear_weight(values.contiguous(), 16) if self.packed else values
+        self.values = _blocks(values) if self.packed else values
         self._table: Tensor | None = None
 
     def product(self, rows: Tensor) -> Tensor:
@@ -121,6 +157,8 @@ def stored(kind: str, array: Array, summed: tuple[int, ...], device: torch.devic
         return None
     flipped = summed == (0,)
     turned = array.T if flipped else array
+    if kind == FLOAT32:
+        return Packed(to_tensor(turned, torch.float32, shared=True), flipped) if array.size else None
     if kind == BFLOAT16:
         return BFloat16(to_tensor(turned, torch.float32, device), flipped)
     assert kind == INT8, kind
@@ -129,30 +167,22 @@ def stored(kind: str, array: Array, summed: tuple[int, ...], device: torch.devic
 
 
 def _packs() -> bool:
-    """Whether torch has oneDNN's products with packed matrices of bfloat16 here."""
-    ops = torch.ops.mkldnn
-    names = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
-    return torch._C._has_mkldnn and all(hasattr(ops, name) for name in names) and ops._is_mkldnn_bf16_supported()
+    """Whether oneDNN multiplies matrices of bfloat16 here."""
+    return ONEDNN in products() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _blocks(values: Tensor) -> Tensor:
+    """The same in blocks: as for 16 rows, which serve one row and a thousand as well."""
+    blocks: Tensor = torch.ops.mkldnn._reorder_linear_weight(values.contiguous(), 16)
+    return blocks
 
 
 def _linear(x: Tensor, matrix: Matrix, bias: Tensor | None = None) -> Tensor:
-    assert not matrix.flipped, "rows are multiplied with the transpose of a matrix [in, out]"
-    found = matrix.product(x.reshape(-1, x.shape[-1]).bfloat16()).view(*x.shape[:-1], -1)
-    return found.to(x.dtype) if bias is None else torch.add(bias, found)
+    return matrix.linear(x, bias)
 
 
 def _pointwise(x: Tensor, matrix: Matrix, bias: Tensor | None, after: str, numbers: Any, algorithm: str) -> Tensor:
-    found = _linear(x, matrix, bias)
-    match after:
-        case "none":
-            return found
-        case "relu":
-            return found.relu_()
-        case "gelu":
-            return F.gelu(found, approximate=algorithm)
-        case "swish":
-            return F.silu(found)
-    raise NotImplementedError(f"a product and then {after}")
+    return matrix.linear(x, bias, after, algorithm)
 
 
 def _embedding(index: Tensor, matrix: Matrix, **_: Any) -> Tensor:
