@@ -281,7 +281,9 @@ def chunked_cross_entropy(
             back = linear(z, narrow)
             of_x[some] = (back if scale is None else back.mul_(scale)).to(x.dtype)
         part = part if scale is None else part * scale
-        if for_matrix and dtype == wide:
+        if for_matrix and KERNELS["many rows"] != "plain" and x.device.type == "cpu" and dtype == torch.float32:
+            add_product(of_matrix, part, z)
+        elif for_matrix and dtype == wide:
             of_matrix.addmm_(part.t(), z)
         elif for_matrix:
             of_matrix.add_(part.t() @ z)
@@ -289,6 +291,15 @@ def chunked_cross_entropy(
             of_bias.add_((z if scale is None else z * scale).sum(0))
     loss = lost.sum() if share is None else (lost[which] * share[which]).sum()
     return loss, lost, of_x, of_matrix.to(matrix.dtype), of_bias if bias is None else of_bias.to(bias.dtype)
+
+
+def add_product(total: Tensor, x: Tensor, y: Tensor) -> None:
+    """total += x.T @ y, for a few rows of the total after others: their product is small, and takes no new memory."""
+    if not total.is_contiguous():
+        total, x, y = total.t(), y, x
+    step = max(2**22 // max(total.shape[1], 1), 1)
+    for part, columns in zip(total.split(step), x.split(step, 1), strict=True):
+        part.add_(linear(columns.t(), y.t()))
 
 
 def kept_gradients(ctx, inputs, output) -> None:

@@ -20,13 +20,13 @@ ROWS, WIDTH, CLASSES = 7, 5, 11
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """The helper, with chunks of two rows."""
+    """The helper, with chunks of two rows, whose products are added to two rows of the table's gradient at a time."""
     module = ModuleType(f"helper_{next(NUMBERS)}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     module.__dict__.update(torch=torch, F=F, Tensor=torch.Tensor)
     text = "\n".join(FUNCTIONS[name] for name in ("linear", "linear_cross_entropy"))
-    assert "2**24" in text
-    exec(text.replace("2**24", str(2 * CLASSES)), module.__dict__)
+    assert "2**24" in text and "2**22" in text
+    exec(text.replace("2**24", str(2 * CLASSES)).replace("2**22", str(2 * WIDTH)), module.__dict__)
     found: Callable[..., Any] = module.__dict__["linear_cross_entropy"]
     return found
 
@@ -67,6 +67,15 @@ def test_chunks_of_rows_give_what_all_rows_give(lost, options, table):
     for each, right in zip(gradients(3 * found, of), gradients(3 * meant, of), strict=True):
         torch.testing.assert_close(each, right)
         assert each.stride() == right.stride()
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("kernel", ["plain", "onednn"])
+def test_every_kernel_gives_the_same(lost, kernel, table):
+    of = operands(torch.float32, table=table)
+    lost.__globals__["KERNELS"].update({"many rows": kernel})
+    for mine, right in zip(gradients(lost(**given(of)), of), gradients(plain(of), of), strict=True):
+        torch.testing.assert_close(mine, right)
 
 
 def test_backward_again_gives_the_same(lost):
