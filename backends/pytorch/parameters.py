@@ -100,8 +100,8 @@ class Parameters:
         }
 
     def share(self, module: Any, read: Mapping[str, bool]) -> None:
-        """Let the module of another file have these parameters; copies of those that are kept otherwise, where that file
-        does not read them as matrices."""
+        """Let the module of another file have these parameters; copies of those that are kept otherwise, where that
+        file does not read them as matrices."""
         taken = self._as_matrices(read) & self.stored.keys()
         for address, value in self._named(but=taken).items():
             put(module, address, value)
