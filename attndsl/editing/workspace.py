@@ -177,13 +177,15 @@ class Workspace:
     def _analyse(self, document: _Document) -> Analysis:
         with few_suggestions():
             file, problems = document.parse()
-            partial = Library(self._read_partly if problems else self._read)
             scope: FileScope | None = None
             diagnostics: tuple[Diagnostic, ...] = tuple(problems)
             try:
-                scope = partial.open(document.path)
+                scope = Library(self._read_partly if problems else self._read).open(document.path)
             except AttnError as problem:
                 diagnostics = diagnostics or problem.diagnostics
+                problems = list(diagnostics)
+                with suppress(AttnError):
+                    scope = _Lenient(self._read_partly).open(document.path)
             names = list(scope.models) if scope is not None else []
             found: list[Modelled] = []
 
@@ -246,6 +248,14 @@ class Workspace:
 
     def _read_partly(self, path: Path) -> tree.File:
         return self._document(path).parse()[0]
+
+
+class _Lenient(Library):
+    """Takes of files that contradict themselves what can be taken."""
+
+    def _declare(self, scope: FileScope) -> None:
+        with suppress(AttnError):
+            super()._declare(scope)
 
 
 def _in_file(diagnostic: Diagnostic) -> Diagnostic:

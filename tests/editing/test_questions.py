@@ -133,6 +133,22 @@ def test_lines_end_with_the_type_of_what_they_make() -> None:
     assert found == {5: wide, 7: wide, 8: wide, 9: wide, 11: "float[B, T, vocab]", 16: "float[B, T, 4*width]", 17: wide}
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ("block wide(n)(x: [*]) -> [*] {\n  return x\n}\n", "E0107"),
+        ('use "nowhere.attn"\n', "E0501"),
+        ("variant N:tiny { depth=1 }\n", "E0101"),
+    ],
+)
+def test_declarations_that_contradict_one_another_leave_the_rest_answered(more: str, code: str) -> None:
+    analysis = marked.analysed(marked.MODEL + more)
+    assert [it.code for it in analysis.diagnostics] == [code]
+    said = hover(analysis, marked.MODEL.index("x |> layer"))
+    assert said is not None
+    assert "x: float[B, T, width]" in said
+
+
 def test_what_could_not_be_read_leaves_the_rest_answered() -> None:
     text, offset = marked.model_with("y = linear(x, factor * D) |> gelu", "y = linear(x, factor *‸ |> gelu")
     analysis = marked.analysed(text)
