@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from attndsl.diagnostics import Span
 from attndsl.editing.workspace import Analysis
@@ -23,7 +24,8 @@ class Inlay:
     text: str
 
 
-def inlays(analysis: Analysis) -> list[Inlay]:
+@lru_cache(maxsize=4)  # an editor asks for the lines that it shows, each time that it shows others
+def inlays(analysis: Analysis) -> tuple[Inlay, ...]:
     """The types of the tensors that lines end with; of a pipe over several lines, of each of its stages."""
     found: dict[int, tuple[int, Inlay]] = {}
     typed = set(_typed(analysis))
@@ -39,7 +41,7 @@ def inlays(analysis: Analysis) -> list[Inlay]:
             if known is None or span.start < known[0]:
                 inlay = Inlay(line, rest.end() + span.source.start, str(value.type))
                 found[line] = (span.start, inlay)
-    return [inlay for _, (_, inlay) in sorted(found.items())]
+    return tuple(inlay for _, (_, inlay) in sorted(found.items()))
 
 
 def _typed(analysis: Analysis) -> Iterator[int]:

@@ -91,3 +91,10 @@ def test_a_hyperparameter_or_layer_is_renamed_in_all_sections_of_its_model(name:
     after = renamed(text, text.index(f"layer {name}") + 6 if name == "wte" else text.index(name), new)
     quoted_or_told = text.count(f'"{name}') + text.count(f"of {name}")  # published names, a comment
     assert after.count(new) == text.count(name) - quoted_or_told
+
+
+def test_what_would_say_something_else_is_refused() -> None:
+    """The text of a published name, `"{norm in [ln_1, ln_2]}."`, names the layer too, and no edit reaches it."""
+    text = SHIPPED.joinpath("specs", "gpt2.attn").read_text(encoding="utf-8")
+    with pytest.raises(Refused, match="would not mean the same: .*ln_1"):
+        renamed(text, text.index("as ln_1") + 3, "first_norm")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Token
 
+from attndsl import __version__
 from attndsl.diagnostics import Source
 from attndsl.highlighting.colours import rules
 from attndsl.highlighting.lexer import TOKENS, AttnLexer
@@ -109,3 +110,4 @@ def test_the_extension_names_what_there_is() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert setting[1]["default"] in project["scripts"]
     assert 'args: ["lsp"]' in own
+    assert package["version"] == __version__
