@@ -121,7 +121,7 @@ class Library:
 
     def user_files(self) -> Iterator[FileScope]:
         """The files that were read so far and are not the standard library's."""
-        return (scope for scope in self._scopes.values() if not scope.is_standard)
+        return (scope for scope in tuple(self._scopes.values()) if not scope.is_standard)
 
     def open(self, path: Path, asked: Span | None = None, source: Source | None = None) -> FileScope:
         """The scope of the file at `path`, or of a `source` that is taken to lie there; `asked` is the `use` that wants

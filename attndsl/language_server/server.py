@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRIGGERS = (">", " ", "(", ",", "=", "[", ".", ":")
-PAUSE = 0.1
+PAUSE = 0.2
 """Seconds without a change after which a text is checked."""
 
 

@@ -96,5 +96,5 @@ def test_a_hyperparameter_or_layer_is_renamed_in_all_sections_of_its_model(name:
 def test_what_would_say_something_else_is_refused() -> None:
     """The text of a published name, `"{norm in [ln_1, ln_2]}."`, names the layer too, and no edit reaches it."""
     text = SHIPPED.joinpath("specs", "gpt2.attn").read_text(encoding="utf-8")
-    with pytest.raises(Refused, match="would not mean the same: .*ln_1"):
+    with pytest.raises(Refused, match=r"would not mean the same: .*ln_1"):
         renamed(text, text.index("as ln_1") + 3, "first_norm")
