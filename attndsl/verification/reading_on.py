@@ -12,7 +12,7 @@ from attndsl.generation.continuing import reason
 from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
-from attndsl.passes.incremental import Derived, derived
+from attndsl.passes.incremental import Derived, derived_by_each
 from attndsl.records import replace
 from attndsl.running.inputs import example_inputs
 from attndsl.running.reader import BLOCK
@@ -20,7 +20,7 @@ from attndsl.running.slots import slots
 from attndsl.verification.case import Case
 from attndsl.verification.findings import Finding, worst
 from attndsl.verification.past_context import CLAIM, past_context
-from attndsl.verification.texts import Heard, Texts, read_input
+from attndsl.verification.texts import Heard, Texts
 
 if TYPE_CHECKING:
     from attndsl.comparison.tolerance import Work
@@ -34,23 +34,24 @@ def read_on(case: Case) -> Iterator[Finding]:
     """Texts read in pieces, on every backend."""
     graph = case.graph
     try:
-        made = derived(graph)
+        found = derived_by_each(graph)
     except AttnError as problem:
         yield Finding(CLAIM, "", reason=reason(problem))
         return
-    if made.graph is graph:
+    if found[0].graph is graph:
         yield Finding(CLAIM, "", reason="it keeps states of its rows by itself, from call to call")
         return
-    texts = texts_of(case, made)
-    expected = texts.whole(case.program(graph))
-    for backend in case.readers:
-        yield held(case, texts, expected, backend)
-    yield from past_context(case, texts)
+    for made in found:
+        texts = texts_of(case, made)
+        expected = texts.whole(case.program(graph))
+        for backend in case.readers:
+            yield held(case, texts, expected, backend)
+        yield from past_context(case, texts)
 
 
 def texts_of(case: Case, made: Derived) -> Texts:
     """Examples of texts, some as short as a token, others as long as `LONGEST`, or as the context."""
-    tokens = read_input(made.graph)
+    tokens = made.tokens
     longest = min(most(case.graph, tokens) or LONGEST, LONGEST)
     lengths = sorted({1, 2, max(longest // 3, 1), max(longest - 3, 1), longest})
     rows, time = next(info.value.type.axes for info in case.graph.inputs if info.name == tokens)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from attndsl.graph import INT, Graph, Type
+from attndsl.graph import Graph, Type
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import NEW_TOKENS, Derived
 from attndsl.running.program import Program
@@ -51,7 +51,7 @@ class Texts:
 
     def __init__(self, graph: Graph, made: Derived, inputs: Mapping[str, Array], lengths: Sequence[int]) -> None:
         self.graph, self.made, self.lengths = graph, made, list(lengths)
-        self.tokens = read_input(made.graph)
+        self.tokens = made.tokens
         types = {info.name: info.value.type for info in graph.inputs}
         self.axes = types[self.tokens].axes
         self.rows, self.time = (str(axis.size) for axis in self.axes)
@@ -168,9 +168,4 @@ class Texts:
             reader.go_back([row.read for row in rows])
 
 
-def read_input(graph: Graph) -> str:
-    """The input of tokens of an incremental graph."""
-    return next(info.name for info in graph.own_inputs if info.value.type.dtype == INT and info.name != NEW_TOKENS)
-
-
-__all__ = ["Heard", "Texts", "read_input"]
+__all__ = ["Heard", "Texts"]

@@ -48,7 +48,7 @@ def gap(pair: Pair, lengths: Sequence[int], seed: int, *, segment: int = 5) -> f
     """The largest difference between what is said of texts that are read in random pieces, and of whole ones."""
     draw = np.random.default_rng(seed)
     tokens = draw.integers(0, pair.graph.sizes["vocab"], (len(lengths), max(lengths)))
-    texts = Texts(pair.graph, Derived(pair.incremental), {pair.tokens: tokens}, lengths)
+    texts = Texts(pair.graph, Derived(pair.incremental, pair.tokens), {pair.tokens: tokens}, lengths)
     reader, expected = texts.reader(pair.part, None, segment), texts.whole(pair.whole)
     calls = texts.read(reader, expected, draw)
     return max(float(abs(heard.expected - heard.found).max()) for call in calls for heard in call)

@@ -390,6 +390,19 @@ def test_documents_in_one_row_are_what_they_are_alone(body: str, status: str) ->
     assert finding.status == status or status in finding.reason
 
 
+def test_documents_are_read_on_by_each_input_that_could_be_the_text() -> None:
+    body = "x += attention(x, heads, mask=causal & same(doc), position=rotary) as a"
+    findings = list(reading_on.read_on(Case(elaborate(open_text(PACKED.format(body=body)), {}))))
+    read = [finding for finding in findings if "tokens in" in finding.how]
+    assert len(read) == 2 * len(backends.backends())
+    assert all(finding.status == "OK" for finding in read)
+
+
+def test_a_mask_that_leaves_documents_tells_none_apart() -> None:
+    body = "x += attention(x, heads, mask=causal & (same(doc) | window(2))) as a"
+    assert rows.document_inputs(elaborate(open_text(PACKED.format(body=body)), {})) == ()
+
+
 def test_packed_documents_stand_one_behind_the_other() -> None:
     for seed in range(20):
         numbers = rows.packed_documents(np.full((4, 9), 5), seed)

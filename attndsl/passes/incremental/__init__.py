@@ -42,10 +42,11 @@ from attndsl.records import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """`graph` reads a text on. Where the model has other inputs too, `sources` makes of them, once for each, what
-    `graph` takes of it as states: its outputs by their names."""
+    """`graph` reads a text of the input `tokens` on. Where the model has other inputs too, `sources` makes of them,
+    once for each, what `graph` takes of it as states: its outputs by their names."""
 
     graph: Graph
+    tokens: str
     sources: Graph | None = None
 
 
@@ -62,7 +63,7 @@ def derived(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | No
     if tokens is None:
         return _by_any(graph, outputs)
     if graph.states and len(graph.shared_states) < len(graph.states):
-        return Derived(graph)  # it reads on by states of its own
+        return Derived(graph, tokens)  # it reads on by states of its own
     passes = (Decide(), *RECOGNISED)
     plain, _ = optimize(graph, passes=passes)
     try:
@@ -75,10 +76,21 @@ def derived(graph: Graph, tokens: str | None = None, outputs: Sequence[str] | No
     except NotCausal as problem:
         raise _refusal(graph, problem) from None
     tidy = (CommonSubexpressions(), Hoist(), CommonSubexpressions(), DeadCode())
-    return Derived(optimize(made, passes=tidy)[0], None if sources is None else optimize(sources, passes=tidy)[0])
+    kept = None if sources is None else optimize(sources, passes=tidy)[0]
+    return Derived(optimize(made, passes=tidy)[0], tokens, kept)
 
 
 def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Derived:
+    found = derived_by_each(graph, outputs)
+    if len(found) > 1 and any(made.graph is not graph for made in found):
+        names = ", ".join(made.tokens for made in found)
+        raise _refusal(graph, NotCausal(f"it is causal by several inputs: {names}"))
+    return found[0]
+
+
+def derived_by_each(graph: Graph, outputs: Sequence[str] | None = None) -> list[Derived]:
+    """What `derived` gives of each input by which the model is causal, of those that it reads. Raises E0761 where it is
+    by none."""
     names = [info.name for info in graph.own_inputs if info.value.type.dtype == INT and not info.optional]
     if not names:
         raise _refusal(graph, NotCausal("it has no input of tokens, `int[B, T]`"))
@@ -89,11 +101,10 @@ def _by_any(graph: Graph, outputs: Sequence[str] | None) -> Derived:
             found.append(derived(graph, name, outputs))
         except AttnError as problem:
             problems.append(problem)
-    if len(found) > 1 and any(made.graph is not graph for made in found):
-        raise _refusal(graph, NotCausal(f"it is causal by several inputs: {', '.join(names)}"))
     if not found:
         raise problems[-1]
-    return found[0]
+    read = [made for made in found if made.tokens in {info.name for info in made.graph.inputs}]
+    return read or found
 
 
 def kept(graph: Graph) -> list[str]:
@@ -184,4 +195,4 @@ def _refusal(graph: Graph, problem: NotCausal) -> AttnError:
     )  # fmt: skip
 
 
-__all__ = ["NEW_TOKENS", "PAST", "Derived", "derived", "incremental", "kept", "sliding"]
+__all__ = ["NEW_TOKENS", "PAST", "Derived", "derived", "derived_by_each", "incremental", "kept", "sliding"]
