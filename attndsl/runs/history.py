@@ -17,13 +17,16 @@ from attndsl.recipe.flat import as_settings
 from attndsl.records import dataclass
 from attndsl.runs.lock import is_locked
 from attndsl.runs.log import Line, numbers, read_log
-from attndsl.runs.record import SPEC, WEIGHTS, Record, open_record
+from attndsl.runs.record import RECORD, SPEC, WEIGHTS, Record, open_record
 from attndsl.storage.refusals import file_errors
 
 RUNNING, FINISHED, STOPPED, BROKEN = "running", "finished", "stopped", "broken"
 STATES = (RUNNING, FINISHED, STOPPED, BROKEN)
 HELD_OUT = ("held_out_cross_entropy", "held_out")
 """How well the answers of held-out data are said, where an output says them, else what was minimised."""
+
+MAY_LACK = ("rates.", "scheduled.", "special.")
+"""Groups of settings of which a recipe has as many as it likes."""
 
 Points = list[tuple[int, float]]
 
@@ -140,7 +143,15 @@ def read_history(folder: Path) -> History:
             help="restore it from a copy, or train again with another `--out`",
         )  # fmt: skip
     state = RUNNING if is_locked(folder) else FINISHED if is_over else STOPPED
-    return History(folder, record, lines, state)
+    history = History(folder, record, lines, state)
+    try:
+        _ = history.settings, history.spec, history.model, history.parameters, history.metrics
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise error(
+            "E0732", f"`{folder / RECORD}` is damaged: something is missing in it",
+            help="restore it from a copy, or train again with another `--out`",
+        ) from None  # fmt: skip
+    return history
 
 
 def columns(lines: Sequence[Line]) -> dict[str, list[float]]:
@@ -154,16 +165,22 @@ def columns(lines: Sequence[Line]) -> dict[str, list[float]]:
 
 def differing(histories: Sequence[History]) -> list[str]:
     """The settings in which runs differ, in the order of the first that has each. Hyperparameters are held against
-    those of the same model, and all else against what other runs have of it: what a run alone has comes of what else it
-    is, of its model or its optimizer."""
-    found: dict[str, bool] = {}
-    seen: dict[tuple[str, str], object] = {}
-    for each in histories:
-        own = each.record.facts.get("hyperparameters", {})
-        for name, value in each.settings.items():
-            key = (name, each.model if name in own else "")
-            found[name] = found.get(name, False) or seen.setdefault(key, value) != value
-    return [name for name, differs in found.items() if differs]
+    those of the same model, and so are `MAY_LACK`, which a run without them has not; all else against what other runs
+    have of it: what a run alone has comes of what else it is, of its optimizer."""
+    names = dict.fromkeys(name for each in histories for name in each.settings)
+    found: list[str] = []
+    for name in names:
+        seen: dict[str, object] = {}
+        for each in histories:
+            lacks = name not in each.settings
+            if lacks and not name.startswith(MAY_LACK):
+                continue
+            apart = lacks or name.startswith(MAY_LACK) or name in each.record.facts.get("hyperparameters", {})
+            value = each.settings.get(name)
+            if seen.setdefault(each.model if apart else "", value) != value:
+                found.append(name)
+                break
+    return found
 
 
 def _text(path: Path) -> str:

@@ -22,7 +22,8 @@ def read_settings(path: str | Path) -> dict[str, Setting]:
         place = place.parent
     if is_run(place):
         record = open_record(place)
-        model = {name: value for name, value in record.settings.items() if name in record.facts["given"]}
+        given = record.facts.get("given", {})  # the others were decided by the data
+        model = {name: value for name, value in record.settings.items() if name in given}
         recipe: dict[str, Any] = as_settings(record.facts["recipe"])
         return {**model, **recipe}
     return flat(read_toml(place), place)

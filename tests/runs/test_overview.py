@@ -104,6 +104,17 @@ def test_only_what_differs_is_a_column(attndsl) -> None:
     assert alone[1][:3] == ["runs/high", "tiny", "7,664"]
 
 
+def test_what_a_recipe_has_more_than_another_differs(attndsl, tmp_path: Path) -> None:
+    shutil.copytree("runs/high", tmp_path / "grouped")
+    record = json.loads((tmp_path / "grouped" / "run.json").read_text())
+    record["recipe"]["rates"] = {"wte.*": 0.1}
+    (tmp_path / "grouped" / "run.json").write_text(json.dumps(record))
+    for runs in ((tmp_path / "grouped", "runs/high"), ("runs/high", tmp_path / "grouped")):
+        heading, *lines = rows(attndsl("runs", *runs).out)
+        assert heading[1] == "rates.wte.*"
+        assert {line[1] for line in lines} == {"0.1", "–"}
+
+
 def test_runs_are_sorted_and_filtered_by_any_column(attndsl) -> None:
     ordered = json.loads(attndsl("runs", "--json", "--sort=-best").out)["runs"]
     assert [run["best"] for run in ordered] == sorted((run["best"] for run in ordered), reverse=True)
@@ -156,22 +167,24 @@ def test_no_heavy_module_is_loaded() -> None:
 
 
 def test_a_broken_run_is_named_beside_the_table_of_the_rest(attndsl, tmp_path: Path) -> None:
-    for name in ("good", "no-record", "no-spec", "no-weights", "bad-record"):
+    for name in ("good", "no-record", "no-spec", "no-weights", "bad-record", "less-record"):
         shutil.copytree("runs/high", tmp_path / name)
     (tmp_path / "no-record" / "run.json").unlink()
     shutil.rmtree(tmp_path / "no-spec" / "spec")
     (tmp_path / "no-weights" / "weights.safetensors").unlink()
     (tmp_path / "bad-record" / "run.json").write_text('{"format": 1')
+    record = json.loads((tmp_path / "good" / "run.json").read_text())
+    (tmp_path / "less-record" / "run.json").write_text(json.dumps({**record, "recipe": {"optimizer": {}}}))
     (tmp_path / "empty").mkdir()
     done = attndsl("runs", tmp_path)
     assert done.code == 0
     assert len(rows(done.out)) == 2
     said = {line.split(": broken: ")[0].rpartition("/")[2]: line for line in done.err.splitlines()}
-    assert said.keys() == {"no-record", "no-spec", "no-weights", "bad-record"}
+    assert said.keys() == {"no-record", "no-spec", "no-weights", "bad-record", "less-record"}
     assert "it has no `spec/tiny.attn`" in said["no-spec"]
     assert "it has no `weights.safetensors`" in said["no-weights"]
     assert "is damaged" in said["bad-record"]
-    assert len(json.loads(attndsl("runs", tmp_path, "--json").out)["broken"]) == 4
+    assert len(json.loads(attndsl("runs", tmp_path, "--json").out)["broken"]) == 5
     for nothing in (tmp_path / "empty", tmp_path / "nowhere", "tiny.attn"):
         done = attndsl("runs", nothing)
         assert (done.code, "error[E0732]" in done.err) == (1, True)
