@@ -48,6 +48,7 @@ class EditorSession:
         self.texts = Workspace()
         self.thread_for_checks = ThreadPoolExecutor(1, "check")
         self.waiting: dict[Path, asyncio.Task[None]] = {}
+        self.uris: dict[Path, str] = {}  # what the editor calls the open texts
 
     async def apart(self, task: Callable[[], T]) -> T:
         """Run something that takes its time where it holds up nobody."""
@@ -62,17 +63,27 @@ class EditorSession:
     def take(self, uri: str) -> None:
         """A text is there, or another one: check it, and tell, once nobody types."""
         path = path_of(uri)
+        self.uris[path] = uri
         self.texts.write(path, self.server.workspace.get_text_document(uri).source)
         if path in self.waiting:
             self.waiting[path].cancel()
         self.waiting[path] = asyncio.ensure_future(self._check(uri, path))
 
+    def leave(self, uri: str) -> None:
+        """The editor shows a text no more, nor anything about it."""
+        path = path_of(uri)
+        if path in self.waiting:
+            self.waiting.pop(path).cancel()
+        self.uris.pop(path, None)
+        self.texts.close(path)
+        self.server.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri=uri, diagnostics=[]))
+
     async def _check(self, uri: str, path: Path) -> None:
         await asyncio.sleep(PAUSE if self.texts.was_checked(path) else 0)
         await self.tell(uri)
-        for other in list(self.texts.paths()):
-            if other != path and self.texts.known(other) is None:
-                await self.tell(path_to_uri(other))
+        for other, name in list(self.uris.items()):
+            if other != path and other in self.texts.paths() and self.texts.known(other) is None:
+                await self.tell(name)
 
     async def tell(self, uri: str) -> None:
         """Publish the diagnostics of a text, unless it has changed since."""
@@ -108,9 +119,7 @@ def make_server() -> LanguageServer:
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:
-        uri = params.text_document.uri
-        session.texts.close(path_of(uri))
-        server.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri=uri, diagnostics=[]))
+        session.leave(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_HOVER)
     async def hovered(params: lsp.HoverParams) -> lsp.Hover | None:

@@ -208,6 +208,20 @@ def test_every_kind_of_suggestion_is_one_of_the_protocols(editor: Editor) -> Non
     assert all(hasattr(CompletionItemKind, name) for name in saying._KINDS.values())
 
 
+def test_a_text_that_is_closed_is_forgotten_and_can_be_opened_again(editor: Editor, tmp_path: Path) -> None:
+    uri, found = editor.open(tmp_path / "h.attn", TEXT)
+    assert found
+    editor.send(method="textDocument/didClose", params={"textDocument": {"uri": uri}})
+    assert editor.diagnostics(uri) == []
+    assert editor.open(tmp_path / "h.attn", TEXT) == (uri, found)
+
+
+def test_a_text_that_is_not_saved_yet_is_checked_under_its_own_name(editor: Editor) -> None:
+    item = {"uri": "untitled:Untitled-1", "languageId": "attn", "version": 1, "text": TEXT}
+    editor.send(method="textDocument/didOpen", params={"textDocument": item})
+    assert [it["code"] for it in editor.diagnostics("untitled:Untitled-1")] == ["E0101"]
+
+
 def test_completion_goes_by_what_is_being_typed(editor: Editor, tmp_path: Path) -> None:
     text = TEXT.replace("embeding", "embedding")
     uri, _ = editor.open(tmp_path / "e.attn", text)
