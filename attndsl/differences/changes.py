@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from attndsl.differences.classes import CLASSES
-from attndsl.differences.layers import BODY, ComparedLayer, parts_of
+from attndsl.differences.layers import BODY, ENTERS, ComparedLayer, parts_of
 from attndsl.differences.matching import Matching, match
 from attndsl.graph import Graph, InputInfo, ParameterInfo
 from attndsl.graph.text import initial_text, type_text
@@ -186,7 +186,7 @@ class _Comparing:
             yield Change(
                 "numerics", "position", where, f"position {_listed(one.positions)} → {_listed(other.positions)}"
             )
-        reads = Counter({self.matching.same.get(k, k): n for k, n in one.reads.items()})
+        reads = Counter({self.there(name): count for name, count in one.reads.items()})
         gone, new = (sorted(set(a) - set(b)) for a, b in ((reads, other.reads), (other.reads, reads)))
         inherited = (gone, new) == self.rewired.get(other.above)
         self.rewired[other.path.removesuffix(".*")] = (gone, new)
@@ -202,6 +202,11 @@ class _Comparing:
             text = _computed(one, other)
             if text or not (gone or new):
                 yield Change("numerics", "computes", where, text or "the same operations are put together otherwise")
+
+    def there(self, source: str) -> str:
+        """What a layer of the first model reads, by its name in the second."""
+        path = source.removeprefix(ENTERS)
+        return source.removesuffix(path) + self.matching.same.get(path, path)
 
     # ------------------------------------------------------------ parameters and states
 

@@ -13,8 +13,9 @@ from attndsl.masks.facts import Mask, mask_facts
 from attndsl.ops import Parameter, Repeat, Scan, Softmax
 from attndsl.records import dataclass, field
 
+ENTERS = "what enters "
 BODY = "the model's body"
-_SITE = re.compile(r', (?:site|path|address)="[^"]*"')
+_SITE = re.compile(r'(?:, |(?<=\())(?:site|path|address)="[^"]*"')
 ROTATIONS = frozenset({"rotary"})
 
 
@@ -133,7 +134,7 @@ class _Reading:
             return self.hashes.get(value, "parameter")
         source = self.inputs.get(value) or (self.owner(maker.scope) if maker is not None else None)
         if source is None:
-            source = f"what enters {self.carried.get(value) or BODY}"
+            source = f"{ENTERS}{self.carried.get(value) or BODY}"
         part.reads[source or BODY] += 1
         return self.type(value)
 

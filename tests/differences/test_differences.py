@@ -79,6 +79,7 @@ CASES: dict[str, str | dict[str, object]] = {
         " |> layer_norm(eps) as ln_f", "", put("as mlp\n", "as mlp\n    x = layer_norm(x, eps) as ln_f\n")
     ),
     "a layer of another name": put("as attn", "as self_attention"),
+    "a repeat of another name": put("repeat h in", "repeat block in"),
     "the hyperparameter of another name": re.sub(r"\beps\b", "epsilon", MODEL),
     "sizes of other names": re.sub(r"\bT\b", "N", re.sub(r"\bwidth\b", "dim", MODEL)),
     "the model of another name": put("model M", "model N"),
