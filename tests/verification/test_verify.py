@@ -339,6 +339,10 @@ ATTEND = "x += attention(x, heads, mask=keys(valid)) as a"
     [
         (f"x += embedding(range(T), context, width) as at\n {ATTEND}", "counted from the first on (<text>:5)"),
         ("x = recurrent(gru_cell(width))(x) as r", "a scan along `T` begins with the first position"),
+        (
+            "y = scan t in T with h: [B, width] = 0.0 {\n h = where(tokens[T=t] > 2, x[T=t], h)\n emit h\n }\n x += y",
+            "a scan along `T` begins with the first position",
+        ),
         ("x = cumsum(x, over=T)", "`cumsum` along `T` begins with the first position (<text>:5)"),
     ],
 )
