@@ -41,9 +41,8 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
     _check_scheduled(recipe, inputs)
     _check_special(recipe)
     _check_joint(recipe)
-    addresses = [address for info in graph.parameters for address in info.addresses()]
-    recipe.frozen(addresses)
-    recipe.factors(addresses)
+    for patterns in (recipe.frozen, recipe.factors):  # most recipes have neither, and there may be a billion addresses
+        patterns(address for info in graph.parameters for address in info.addresses())
     failed = [
         c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
     ]
