@@ -8,10 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"
 os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # what is computed in tests is not to depend on timings
+
+settings.register_profile("suite", deadline=None)  # a busy machine is not a mistake of the code
+settings.load_profile("suite")
 
 
 def _cuda() -> bool:

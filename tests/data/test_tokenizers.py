@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attndsl.data.tokenizers import (
@@ -49,7 +49,6 @@ def test_bytes_come_back(text: str) -> None:
 
 
 @given(text=texts)
-@settings(deadline=None)
 @needs_tokenizers
 def test_pairs_come_back(pairs: Published, text: str) -> None:
     tokens = pairs.encode(text)
@@ -58,7 +57,6 @@ def test_pairs_come_back(pairs: Published, text: str) -> None:
 
 
 @given(text=st.text(st.sampled_from("aß語🙂 \n"), max_size=30))
-@settings(deadline=None)
 @needs_tokenizers
 def test_pairs_stream_whole_characters(pairs: Published, text: str) -> None:
     pieces = streamed(pairs, pairs.encode(text).tolist())

@@ -107,7 +107,7 @@ def test_wordpiece_reads_back_as_a_sentence() -> None:
 
 
 @given(st.text("ab c\n(", max_size=30).filter(lambda text: not text.startswith(" ")))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_unigram_comes_back(text: str) -> None:
     assert UNIGRAM.decode(UNIGRAM.encode(text).tolist()) == text
 

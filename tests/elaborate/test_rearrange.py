@@ -69,7 +69,7 @@ def _reference(case: Case, x: Array) -> Array:
     return moved.reshape(*(case.lengths(group) for group in case.after), *rest)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_as_reshape_and_transpose(case: Case) -> None:
     before, after = _terms(case, case.before, "a"), _terms(case, case.after, "b")

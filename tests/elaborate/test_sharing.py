@@ -32,7 +32,7 @@ def results(program) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return np.asarray(outputs["y"]), gradients
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(strategies.integers(0, 10**6))
 def test_a_program_is_what_it_is_written_out(seed: int) -> None:
     written = program(seed)
@@ -57,7 +57,7 @@ def test_a_program_is_what_it_is_written_out(seed: int) -> None:
 
 
 @pytest.mark.torch
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(strategies.integers(0, 10**6))
 @example(1706)  # a body by case and index whose list is longer than a line
 @example(1406)  # a number made of an outer index, read by an inner repeat that has a class

@@ -201,7 +201,7 @@ sizes = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sizes)
 def test_sizes_round_trip(size: Size):
     again = parse_size(str(size))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attndsl import ops
@@ -32,7 +32,6 @@ def test_collect_is_the_adjoint_of_spread(inner: list[str], more: list[str], dat
     np.testing.assert_allclose((spread(x, few, many) * y).sum(), (x * collect(y, many, few)).sum())
 
 
-@settings(deadline=None)
 @given(subsets, subsets, st.data())
 def test_contract_is_the_sum_of_products(left: list[str], right: list[str], data: st.DataObject) -> None:
     shared = [name for name in left if name in right]

@@ -199,7 +199,7 @@ def affine(draw: st.DrawFn) -> str:
     return f"{HEAD}  {', '.join(names)} = scan t in T with {', '.join(states)} {{\n{body}\n  }}\n{outputs}\n}}\n"
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(affine(), st.sampled_from([1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 83]))
 def test_random_linear_scans(text: str, length: int) -> None:
     graph = spec(text)

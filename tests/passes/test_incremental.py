@@ -151,7 +151,7 @@ def test_what_is_causal_is_read_on(what: str, backend: str) -> None:
 
 
 @given(st.integers(1, 14), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_position_is_as_in_one_call(length: int, data: st.DataObject) -> None:
     what = data.draw(st.sampled_from(["causal", "documents", "a scan", "cases", "a place table"]))
     pair = PAIRS.setdefault(what, Pair(model(BODIES[what])))

@@ -84,7 +84,7 @@ def built(choices: list[tuple[int, list[int]]]) -> Graph:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps)
 def test_types_and_numbers_stay(choices: list[tuple[int, list[int]]]) -> None:
     before = built(choices)

@@ -50,7 +50,7 @@ def _sizes() -> st.SearchStrategy[Size]:
     return st.recursive(leaves, extend, max_leaves=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_sizes())
 def test_sizes_as_python_have_the_value_of_the_size(size: Size) -> None:
     try:

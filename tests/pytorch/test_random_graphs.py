@@ -135,7 +135,7 @@ def _built(first: list[Step], inside: list[Step], last: list[Step], kind: int) -
     )  # fmt: skip
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=[p for p in Phase if p is not Phase.explain])
+@settings(max_examples=EXAMPLES, phases=[p for p in Phase if p is not Phase.explain])
 @given(steps, steps, steps, st.integers(0, 4), st.booleans())
 def test_source_computes_what_numpy_computes(
     first: list[Step], inside: list[Step], last: list[Step], kind: int, passes: bool

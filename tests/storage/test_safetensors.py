@@ -16,7 +16,7 @@ from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.weights import load_weights, save_weights
 from tests.weights.models import GPT2, arrays_for, codes, gpt2_graph, section_of
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def file_of(path: Path, header: object, data: bytes = b"") -> Path:

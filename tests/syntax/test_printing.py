@@ -182,7 +182,7 @@ def _compound(inside):
 expressions = st.recursive(leaves, _compound, max_leaves=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(expressions)
 def test_any_expression_comes_back(expression):
     text = to_text(expression)

@@ -145,7 +145,7 @@ LINES = ["\n", "\r\n", "\t", "{\n", "}\n", "model M {\n", "x = 1\n", "///doc\n",
 FRAGMENTS = st.sampled_from([*KEYWORDS, *RESERVED, *SIGNS.split(" "), *LINES, *LINES])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=60))
 def test_any_text_is_parsed_or_refused(fragments):
     source = Source("t", " ".join(fragments))
@@ -158,7 +158,7 @@ def test_any_text_is_parsed_or_refused(fragments):
     assert to_json(found)["schema"] == "attndsl.diagnostics/1"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_cut_and_shuffled_examples_are_parsed_or_refused(data):
     text = EXAMPLES[data.draw(st.sampled_from(sorted(EXAMPLES)))]
