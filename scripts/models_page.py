@@ -13,7 +13,6 @@ import argparse
 import gc
 import hashlib
 import json
-import re
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from attndsl.elaborate import Spec, open_spec, shipped  # noqa: E402
 from attndsl.graph import Graph  # noqa: E402
 from attndsl.inspection import inspect  # noqa: E402
 from attndsl.syntax import tree  # noqa: E402
+from attndsl.syntax.printer import to_text  # noqa: E402
 from tests.parity.harness import ALLOWED, Family, Trial, families  # noqa: E402
 from tests.parity.rows import Row, measure, spec_lines  # noqa: E402
 from tests.parity.variants import (  # noqa: E402
@@ -112,10 +112,9 @@ def differences(rows: Sequence[Row]) -> Differences:
 
 
 def digest(spec: Spec, graph: Graph | None = None) -> str:
-    """Of what a comparison speaks of: a model and its weights sections, without comments, and the hyperparameters of a
-    variant. What was measured of something else has to be measured again."""
-    parts = [spec.model.span.text, *(section.span.text for section in spec.weights)]
-    text = "\n".join(" ".join(re.sub(r"#.*", "", part).split()) for part in parts)
+    """Of what a comparison speaks of: a model and its weights sections, whatever their layout, and the hyperparameters
+    of a variant. What was measured of something else has to be measured again."""
+    text = "\n".join(to_text(part) for part in (spec.model, *spec.weights))
     if graph is not None:
         text += json.dumps(hyperparameters(graph), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
