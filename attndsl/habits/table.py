@@ -225,7 +225,6 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("build", "emit", "codegen", "transpile"), "compile"),
     **dict.fromkeys(("cat", "print", "source"), "show"),
     **dict.fromkeys(("summary", "summarize", "params", "info", "describe"), "inspect"),
-    **dict.fromkeys(("diff",), "compare"),
     **dict.fromkeys(("classify", "infer"), "predict"),
     **dict.fromkeys(("eval", "test"), "evaluate"),
     **dict.fromkeys(("encode", "embeddings"), "embed"),

@@ -180,6 +180,7 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/elaborate/index_functions.py": "what combines index functions",
     "attndsl/habits/table.py": "what functions are called in other libraries",
     "attndsl/drawing/captions.py": "words in the names of blocks",
+    "attndsl/highlighting/colours.py": "operators that are words of the grammar",
 }
 
 
