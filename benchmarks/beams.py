@@ -89,6 +89,8 @@ def of_ours(folder: Path, spec: str, sources: Any, start: int) -> Callable[[], l
     made = derived(graph, "target", ("logits",))
     assert made.sources is not None
     step, read = (TorchProgram(each, parameters=arrays) for each in (made.graph, made.sources))
+    for program in (step, read):
+        program.store("float32")  # for use alone, as `attndsl generate` does
     vocab = graph.sizes["vocab"]
 
     def write() -> list[list[int]]:

@@ -99,13 +99,12 @@ def main() -> None:
         writers: dict[str, Writer | None] = {
             "transformers": of_transformers(theirs, prompt),
             "CTranslate2": of_ctranslate2(folder, config, prompt, "float32"),
-            "attndsl": of_ours(TorchProgram(incremental_graph, parameters=arrays), prompt),
         }
         if "int8" in args.weights_as:
             writers["CTranslate2, int8"] = of_ctranslate2(folder, config, prompt, "int8_float32")
-    for kind in args.weights_as:
+    for kind in ("float32", *args.weights_as):
         program = TorchProgram(incremental_graph, parameters=arrays)
-        program.store(kind)
+        program.store(kind)  # for use alone, as `attndsl generate` does
         writers[f"attndsl, {kind}"] = of_ours(program, prompt)
     there = {side: write for side, write in writers.items() if write is not None}
     expected = there["transformers"](8)
