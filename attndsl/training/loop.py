@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +28,7 @@ from attndsl.training.divergence import became, diverged, drop_unproved
 from attndsl.training.logs import LOGS
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
+from attndsl.training.signals import stops_go_to
 from attndsl.training.work import TrainingWork
 
 
@@ -269,17 +268,8 @@ class _Speed:
 def _asked_to_stop() -> Iterator[_Asked]:
     """While it lasts, a first Ctrl-C (or SIGTERM) is only remembered; a second one interrupts as ever."""
     asked = _Asked()
-    if threading.current_thread() is not threading.main_thread():
+    with stops_go_to(asked.receive):
         yield asked
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, asked.receive)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Asked:

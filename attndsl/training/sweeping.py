@@ -20,6 +20,7 @@ from attndsl.runs.history import FINISHED, RUNNING, History, read_history
 from attndsl.runs.record import is_run
 from attndsl.storage.refusals import file_errors
 from attndsl.training.console import Console, duration
+from attndsl.training.signals import stops_go_to
 from attndsl.training.sweep import PlannedRun, Sweep, commands
 
 LOGS = "output"
@@ -116,14 +117,10 @@ def _told_to_stop(working: dict[PlannedRun, subprocess.Popen[bytes]]) -> Iterato
     """While it lasts, a first Ctrl-C (or SIGTERM) is passed on to the processes, which save what they have; a second
     one ends them. None outlives what starts them, unless that is killed."""
     told = _Told(working)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, told.receive)
     try:
-        yield told
+        with stops_go_to(told.receive):
+            yield told
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         for process in working.values():
             process.kill()
 
