@@ -188,7 +188,7 @@ def add_sizes(parser: Parser, meaning: str) -> None:
     parser.add_argument("--size", dest="sizes", metavar="B=2,T=128", action=_Sizes, default={}, help=meaning)
 
 
-def add_json(parser: Parser) -> None:
+def add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for other programs (with a versioned schema)")
 
 

@@ -9,6 +9,7 @@ from attndsl.records import dataclass
 from attndsl.values import storable
 
 SCHEMA = "attndsl.inspect/1"
+BODIES = ("repeat", "scan", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,17 @@ class LayerReport:
     activation_bytes: int
     children: tuple[LayerReport, ...] = ()
     repeats: int | None = None  # for a repeat or scan: how often its body runs
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether tables have a row for it: an author named it, it has parameters, or it is a body of others. What
+        others cost is in the layer around them."""
+        return self.labelled or self.parameters_total > 0 or self.kind in BODIES
+
+    @property
+    def said_kind(self) -> str:
+        """The block that it is a call of, where that says more than its name; else nothing."""
+        return "" if self.kind in BODIES or self.kind == self.name else self.kind
 
     def walk(self) -> Iterator[LayerReport]:
         """This layer and everything in it, each before its children."""
@@ -136,6 +148,21 @@ class Report:
     shared: tuple[Sharing, ...]
     totals: Totals
     states: tuple[StateReport, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name, with the variant's: `GPT2:medium`."""
+        return self.model if self.variant is None else f"{self.model}:{self.variant}"
+
+    @property
+    def listed(self) -> tuple[LayerReport, ...]:
+        """The layers at the top that tables have rows for."""
+        return tuple(layer for layer in self.layers if layer.is_listed)
+
+    @property
+    def unlisted(self) -> tuple[LayerReport, ...]:
+        """The others at the top, which tables sum up in a last row."""
+        return tuple(layer for layer in self.layers if not layer.is_listed)
 
     def walk(self) -> Iterator[LayerReport]:
         for layer in self.layers:

@@ -9,7 +9,6 @@ from attndsl.records import dataclass
 from attndsl.values import shown_setting
 
 GAP = "  "
-BODIES = ("repeat", "scan", "scope")
 ELSE = "everything else"
 HEADINGS = ("layer", "output", "shape", "parameters", "total", "FLOPs", "kept")
 
@@ -44,8 +43,7 @@ def memory(size: int) -> str:
 
 
 def _header(report: Report, width: int) -> list[str]:
-    title = report.model if report.variant is None else f"{report.model}:{report.variant}"
-    lines = [_cut(title, width)]
+    lines = [_cut(report.title, width)]
     if report.doc:
         lines += _wrap(first_sentence(report.doc).split(), "", width)
     settings = [f"{name} = {shown_setting(value)}" for name, value in report.hyperparameters.items()]
@@ -127,17 +125,12 @@ def _table(report: Report, width: int) -> list[str]:
 def _lines(report: Report, exact: bool) -> Iterator[_Line]:
     """The rows of the table. What is not listed at the top is summed up in a last row, so that the columns add up."""
     shared = {item.address.rpartition(".")[0] for item in report.shared}
-    listed = tuple(layer for layer in report.layers if _is_listed(layer))
-    yield from _branch(listed, "", shared, exact)
-    rest = [layer for layer in report.layers if not _is_listed(layer)]
+    yield from _branch(report.listed, "", shared, exact)
+    rest = report.unlisted
     flops, kept = sum(layer.flops for layer in rest), sum(layer.activation_bytes for layer in rest)
     if flops or kept:
         cells = ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else "")
         yield _Line(ELSE, cells)
-
-
-def _is_listed(layer: LayerReport) -> bool:
-    return layer.labelled or layer.parameters_total > 0 or layer.kind in BODIES
 
 
 def _branch(
@@ -148,7 +141,7 @@ def _branch(
         label = "" if is_top else indent + ("└ " if last else "├ ")
         label += layer.name + (f" × {layer.repeats:,}" if layer.repeats is not None else "")
         label += "*" if layer.path in shared else ""
-        label += "" if layer.kind in BODIES or layer.kind == layer.name else f" {layer.kind}"
+        label += f" {layer.said_kind}" if layer.said_kind else ""
         yield _Line(
             label,
             (
@@ -161,7 +154,7 @@ def _branch(
                 memory(layer.activation_bytes) if layer.activation_bytes else "",
             ),
         )  # fmt: skip
-        inner = tuple(child for child in layer.children if _is_listed(child))
+        inner = tuple(child for child in layer.children if child.is_listed)
         yield from _branch(inner, "" if is_top else indent + ("  " if last else "│ "), shared, exact, False)
 
 

@@ -65,7 +65,7 @@ def test_version(attndsl):
         (["check", "gpt2", "--set", "depth"], ["--set name=value"]),
         (["check", "gpt2", "--set", "depth=1", "--set", "depth=2"], ["`--set depth` is given twice"]),
         (["inspect", "gpt2", "--size", "B=two"], ["`--size B=two`", "--size B=2,T=128"]),
-        (["inspect", "gpt2", "extra"], ["unexpected argument `extra`"]),
+        (["show", "gpt2", "extra"], ["unexpected argument `extra`"]),
         (["explain", "E9999"], ["there is no code `E9999`"]),
         (["inspect", "gpt2", "--size", "B=" + "9" * 5000], ["`--size B`", "longer than 4,611,686,018,427,387,903"]),
         (["run", "gpt2", "--size", "B=1", "--inputs", "in.npz"], ["`--size` is for example inputs"]),

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("check gp", "gpt2 gpt_nano", "bert gpt2:small"),
         ("check gpt2:", "gpt2:small gpt2:xl", "gpt2"),
         ("check gpt2 be", "bert", "gpt2"),  # it takes several
-        ("inspect gpt2 ", "", "bert gpt2"),  # and this one
+        ("render gpt2 ", "", "bert gpt2"),  # and this one does not
         ("inspect gpt2 --s", "--set --size --strict", "--json"),
         ("inspect gpt2 --strict --st", "", "--strict"),
         ("inspect gpt2 --set depth=2 --se", "--set", ""),  # it may be repeated
