@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
@@ -109,10 +109,10 @@ def cases(node: Node) -> list[tuple[int, str]]:
     indices: dict[int, list[int]] = {}
     for index, case in enumerate(op.cases):
         indices.setdefault(case, []).append(index)
-    return [(case, f"{op.label} = {_indices(those)}") for case, those in indices.items()]
+    return [(case, f"{op.label} = {indices_said(those)}") for case, those in indices.items()]
 
 
-def _indices(indices: list[int]) -> str:
+def indices_said(indices: Sequence[int]) -> str:
     """`0, 2, 4, … 10`, `3 to 11`, `1, 5, 6`."""
     steps = {b - a for a, b in pairwise(indices)}
     if len(indices) > 2 and steps == {1}:

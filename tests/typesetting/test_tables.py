@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,8 @@ def well_formed(latex: str) -> None:
         assert depth >= 0
     assert depth == 0
     for table in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", latex, re.DOTALL):
-        columns = len(re.match(r"\\begin\{tabular\}\{([lr]+)\}", table)[1])
+        (layout,) = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", table)
+        columns = len(layout)
         rows = [line for line in table.splitlines() if line.endswith(r"\\")]
         assert rows
         assert all(len(re.findall(r"(?<!\\)&", row)) == columns - 1 for row in rows)
@@ -86,7 +88,7 @@ def test_the_columns_of_one_model_add_up(spec: str) -> None:
     assert layers.groups[-1][0][3].text == f"{report.totals.parameters:,}"
 
 
-def test_two_models_of_one_name_are_told_apart_by_their_specs(tmp_path) -> None:
+def test_two_models_of_one_name_are_told_apart_by_their_specs(tmp_path: Path) -> None:
     mine = tmp_path / "mine.attn"
     mine.write_text(open_spec("gpt_nano").source.text.replace("width=256", "width=128"), encoding="utf-8")
     (sizes, _) = paper_tables(reports("gpt_nano", str(mine)))
