@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.inspection import Report
     from attndsl.running.program import Program, Results
+    from attndsl.typesetting import Equations
     from attndsl.verification import Verification
 
     Path_ = str | os.PathLike[str]
@@ -141,6 +142,13 @@ class Model:
         from attndsl.inspection import render_tree
 
         return render_tree(self.inspect(sizes), width=width)
+
+    def equations(self) -> Equations:
+        """What it computes, as formulas: its own equations and a definition for each block. A notebook shows them;
+        `attndsl.typesetting.equations_in_markdown` and `equations_in_latex` give their text."""
+        from attndsl.typesetting import equations
+
+        return equations(self.graph)
 
     def draw(
         self,

@@ -29,10 +29,17 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Equations:
+    """The model's own equations, and the definitions of the blocks that it calls. A notebook shows them."""
+
     title: str
     doc: str
     model: Definition
     blocks: tuple[Definition, ...]
+
+    def _repr_markdown_(self) -> str:
+        from attndsl.typesetting.documents import equations_in_markdown
+
+        return equations_in_markdown(self)
 
 
 def equations(graph: Graph) -> Equations:

@@ -15,12 +15,14 @@ from attndsl.elaborate import primitives
 from attndsl.inspection import inspect
 from attndsl.ops import reductions
 from attndsl.running import backends
+from attndsl.typesetting import elements
 from tests.conftest import Finished
 from tests.docs.contributing import Shown, read_page
 from tests.ops import test_samples as all_samples
 from tests.ops import test_traits as all_traits
 from tests.running import test_operators as all_operators
 from tests.samples import ops as sample_ops
+from tests.typesetting import test_equations as all_equations
 
 PAGE = read_page("add-a-primitive.md")
 NAME = "vector_norm"
@@ -28,7 +30,7 @@ NAME = "vector_norm"
 
 @pytest.fixture(scope="module")
 def added() -> Iterator[type[ops.Op]]:
-    """The page's primitive, as if it stood in the three files that the page names; taken out again afterwards."""
+    """The page's primitive, as if it stood in the four files that the page names; taken out again afterwards."""
     patch = pytest.MonkeyPatch()
     before = {id(module): set(vars(module)) for module in (reductions, lowerings)}
     exec(PAGE.files["attndsl/ops/reductions.py"], vars(reductions))
@@ -38,6 +40,8 @@ def added() -> Iterator[type[ops.Op]]:
     exec(PAGE.files["backends/pytorch/lowerings.py"], vars(lowerings))
     ((key, lowering),) = eval(f"{{{PAGE.files['LOWERINGS']}}}", vars(lowerings)).items()
     patch.setitem(lowerings.LOWERINGS, key, lowering)
+    ((key, formula),) = eval(f"{{{PAGE.files['RULES']}}}", vars(elements)).items()
+    patch.setitem(elements.RULES, key, formula)
     listing = {**vars(sample_ops), "r": reductions, "found": []}
     exec(PAGE.files["tests/samples/ops.py"], listing)
     patch.setitem(sample_ops.SAMPLES, op.name, listing["found"])
@@ -62,6 +66,8 @@ def test_it_is_known_by_its_class_alone(added: type[ops.Op]) -> None:
     all_samples.test_every_op_has_samples()
     all_samples.test_ops_are_documented_values()
     all_traits.test_declarations_are_complete(NAME)
+    all_equations.test_every_primitive_has_one_rule(NAME)
+    all_equations.test_every_sample_of_a_primitive_is_a_formula(NAME)
 
 
 def test_what_holds_of_all_primitives_holds_of_it(added: type[ops.Op]) -> None:
