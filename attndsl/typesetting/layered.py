@@ -117,15 +117,25 @@ class Layered:
                 yield self.call(path, run)
 
     def call(self, path: str, nodes: Sequence[Node]) -> CalledLayer:
+        """These nodes as a call. Its operands come in the order in which something is computed of them; that an axis
+        gets another name, or another place, is nothing that is computed."""
         own = set(_all(nodes))
         made = {value for node in nodes for value in node.outputs}
+        results = [value for node in nodes for value in node.outputs if self.readers.get(value, set()) - own]
+        results = results or list(nodes[-1].outputs)
+        sources: dict[Value, Value] = {}
         read: dict[Value, None] = {}
+        moved: dict[Value, None] = {}
         for node in nodes:
             inner = (value for region in node.regions for value in captured(region))
-            others = (v for v in (*node.inputs, *inner) if v not in made)
-            read.update(dict.fromkeys(v for v in others if self.is_given(v, path)))
-        results = [value for node in nodes for value in node.outputs if self.readers.get(value, set()) - own]
-        return CalledLayer(path, tuple(nodes), tuple(read), tuple(results or nodes[-1].outputs))
+            values = [sources.get(value, value) for value in (*node.inputs, *inner)]
+            given = [value for value in values if value not in made and self.is_given(value, path)]
+            if node.op.moves and len(values) == 1:
+                sources[node.output] = values[0]
+                moved.update(dict.fromkeys(given))
+            else:
+                read.update(dict.fromkeys(given))
+        return CalledLayer(path, tuple(nodes), tuple({**read, **moved}), tuple(results))
 
 
 def _all(nodes: Iterable[Node]) -> Iterator[Node]:

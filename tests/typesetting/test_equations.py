@@ -174,6 +174,12 @@ def test_formulas_come_from_what_is_computed_and_not_from_names() -> None:
     assert not any("softmax_" in line.right for each in every(found) for line in each.lines)
 
 
+def test_operands_come_in_the_order_in_which_they_are_used() -> None:
+    """Queries before keys, though it is the keys whose axis gets another name first."""
+    rows = dict(block(equations(load("deepseek_v3", {})), "latent_attention"))
+    assert r"\mathrm{attend}\left(q, k, v\right)" in rows.values()
+
+
 def test_two_forms_of_a_block_are_told_apart() -> None:
     found = equations(load("rnn_lm", {}))
     assert {"linear", "linear'"} <= {each.kind for each in found.blocks}
