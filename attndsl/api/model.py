@@ -157,15 +157,21 @@ class Model:
         depth: int | None = None,
         expand: str | Sequence[str] | None = None,
         sizes: Mapping[str, int] | None = None,
+        landscape: bool = False,
+        without: Sequence[str] = (),
+        fit: str = "",
     ) -> Drawing:
         """Its diagram as svg, png, pdf or dot; `str(…)` of it is the text of an SVG, and a notebook shows it.
 
-        `depth` opens so many levels of layers, `expand` the layer at an address (`"h.attn"`), or several. Raises E0901
-        where Graphviz is missing, E0902 (another format), E0903 (no such layer).
+        `depth` opens so many levels of layers, `expand` the layer at an address (`"h.attn"`), or several. It runs from
+        left to right where it is `landscape`; `without` leaves parts out (`"loss"`, `"legend"`, `"title"`, `"shapes"`);
+        `fit` makes it fit a `"slide"` or a `"column"` of a paper. Raises E0901 where Graphviz is missing, E0902
+        (another format), E0903 (no such layer), E0907 (no such part or page).
         """
-        from attndsl.drawing import picture
+        from attndsl.drawing import Style, picture
 
-        return picture(self.graph, format, depth=depth, expand=expand, sizes=sizes)
+        style = Style(landscape, frozenset(without), fit)
+        return picture(self.graph, format, depth=depth, expand=expand, sizes=sizes, style=style)
 
     def save_drawing(
         self,
@@ -174,11 +180,16 @@ class Model:
         depth: int | None = None,
         expand: str | Sequence[str] | None = None,
         sizes: Mapping[str, int] | None = None,
+        landscape: bool = False,
+        without: Sequence[str] = (),
+        fit: str = "",
     ) -> None:
-        """Draw it into a file, in the format of its suffix: .svg, .png, .pdf or .dot."""
-        from attndsl.drawing import render
+        """Draw it into a file, in the format of its suffix: .svg, .png, .pdf or .dot. The options are those of
+        `draw`."""
+        from attndsl.drawing import Style, render
 
-        render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes)
+        style = Style(landscape, frozenset(without), fit)
+        render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes, style=style)
 
     def source(self) -> str:
         """The PyTorch module as the text of a Python file that imports nothing but torch (`--emit python`)."""

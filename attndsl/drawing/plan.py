@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attndsl.drawing import captions
+from attndsl.diagnostics import Span
+from attndsl.drawing import captions, facts
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.states import DrawnStates
-from attndsl.graph import INT, Graph, Node, Region, Type, Value, captured
-from attndsl.ops import Constant, Dot, Parameter, Scan, Take
+from attndsl.drawing.style import PLAIN, Style
+from attndsl.graph import INT, Graph, Node, OutputInfo, Region, Type, Value, captured
+from attndsl.ops import Attention, Constant, Dot, Parameter, Scan, Take
 from attndsl.records import dataclass, field
 
 
@@ -49,8 +51,11 @@ class PlacedBody:
 
 
 class Planner:
-    def __init__(self, graph: Graph, levels: Levels, sizes: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, levels: Levels, sizes: Mapping[str, int] | None = None, style: Style = PLAIN
+    ) -> None:
         self.graph = graph
+        self.style = style
         self.sizes = sizes
         self.levels = levels
         root = SceneFrame("root", "root", "")
@@ -75,16 +80,18 @@ class Planner:
     def plan(self) -> Scene:
         body = PlacedBody(self.graph.body, self.scene.root, "")
         for info in self.graph.own_inputs:
-            lines = (info.name, self.shape(info.value.type), *captions.optional(info))
+            lines = self.with_shape(info.name, info.value.type, *captions.optional(info))
             box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
+            box.address, box.line = info.name, _line(info.span)
             self.sources[info.value] = (Origin(box, info.value),)
         self.nodes(body)
         for at, value in enumerate(body.region.results):
             self.write_state(body.region, at, self.sources.get(value, ()))
-        for output in self.graph.own_outputs:
-            lines = (output.name, self.shape(output.value.type))
+        for output in self.shown_outputs():
+            lines = self.with_shape(output.name, output.value.type)
             optional = bool(output.needs)
             box = self.box("output", lines, self.scene.root, f"output {output.name}", optional=optional)
+            box.address, box.line = output.name, _line(output.span)
             self.connect(self.sources.get(output.value, ()), box)
         for call in self.calls:
             self.describe(call)
@@ -92,8 +99,16 @@ class Planner:
             self.scene.notes.append("dropout not drawn")
         return self.scene
 
+    def shown_outputs(self) -> list[OutputInfo]:
+        """Without the loss, what is not a number alone: losses are, and what is counted beside them."""
+        outputs = list(self.graph.own_outputs)
+        return outputs if self.style.shows("loss") else [o for o in outputs if o.value.type.axes] or outputs
+
     def shape(self, type: Type) -> str:
-        return captions.shape(type, self.sizes)
+        return captions.shape(type, self.sizes) if self.style.shows("shapes") else ""
+
+    def with_shape(self, name: str, type: Type, *more: str) -> tuple[str, ...]:
+        return tuple(line for line in (name, self.shape(type), *more) if line)
 
     # ------------------------------------------------------------ nodes
 
@@ -176,6 +191,7 @@ class Planner:
         call = self.open_calls.get(key)
         if call is None or (call is not self.last_call and call.box in self.consumed):
             call = ClosedCall(self.box("block", (), frame, path, path=path), path)
+            call.box.address, call.box.line = path, _line(self.graph.scopes[path].span or node.at)
             self.calls.append(call)
             self.open_calls[key] = call
         self.last_call = call
@@ -225,7 +241,8 @@ class Planner:
         frame, _ = self.place(node.scope, body)
         address = self.states.addresses[name]
         label = ".".join(address.split(".")[-2 if captions.last(address).isdigit() else -1 :])
-        box = self.box("state", (label, self.shape(node.output.type)), frame, address)
+        box = self.box("state", self.with_shape(label, node.output.type), frame, address)
+        box.address, box.line = address, _line(node.at)
         self.states.boxes[name] = box
         self.sources[node.output] = (Origin(box, node.output),)
 
@@ -289,6 +306,7 @@ class Planner:
                 self.sources[node.output] = (Origin(inner, node.output),)
                 return
         box = self.box(kind, (node.op.sign,), frame, node.op.name)
+        box.address, box.line = _address(node), _line(node.at)
         for side in sides:
             self.connect(side, box)
         self.end_call()
@@ -321,7 +339,12 @@ class Planner:
         self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
 
     def mask_of(self, node: Node) -> tuple[str, ...]:
-        """The names of the masks that go into a softmax."""
+        """The names of the masks that go into a softmax. Of fused attention it is said what the mask does: the passes
+        share nodes between masks, so that where they were written says little."""
+        if isinstance(node.op, Attention) and node.op.masked and not node.op.mask.data:
+            seen = facts.reach([node], self.graph.sizes)
+            if node.op.mask.causal or node.op.mask.window is not None or seen:
+                return ("causal",) if node.op.mask.causal else (f"window · {seen}" if node.op.mask.window else seen,)
         found: list[Node] = []
         waiting = [value for value in node.inputs if value.type.dtype == "bool"]
         while waiting:
@@ -334,6 +357,7 @@ class Planner:
     def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: SceneFrame) -> None:
         """A box for one operation."""
         box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
+        box.address, box.line = _address(node), _line(node.at)
         for value in node.inputs:
             self.connect(self.sources.get(value, ()), box, node.scope)
         self.end_call()
@@ -400,12 +424,32 @@ class Planner:
         positions = () if info.kind in biases else (*biases, *self.levels.positions_in(call.path))
         parameters = self.read.get(call.box, []) if is_input_free else []
         label = captions.last(call.path)
+        more, seen = self.special(call), facts.reach(call.nodes, self.graph.sizes)
         call.box.lines = (
-            *((label,) if info.labelled and label != details else ()), details,
-            *((f"mask: {', '.join(masks)}",) if masks else ()),
+            *((label,) if info.labelled and label != details else ()), details, *more,
+            *((f"mask: {', '.join(masks)}{f' · {seen}' * bool(seen)}",) if masks else ()),
             *((f"position: {', '.join(positions)}",) if positions else ()),
             *((f"with {', '.join(dict.fromkeys(map(captions.last, parameters)))}",) if parameters else ()),
         )  # fmt: skip
+
+    def special(self, call: ClosedCall) -> tuple[str, ...]:
+        """What is special of a layer of its kind."""
+        match call.box.kind:
+            case "attention":
+                return facts.attention(call.nodes, call.path, self.levels)
+            case "feed-forward" | "experts":
+                return facts.feed_forward(call.nodes, call.path, self.levels)
+        return ()
+
+
+def _line(span: Span | None) -> int:
+    return span.line if span is not None else 0
+
+
+def _address(node: Node) -> str:
+    """What a spec calls the result of an operation, else the layer in which it stands."""
+    names = [name for value in node.outputs for name in value.names]
+    return names[-1] if names else node.scope
 
 
 def _count_uses(graph: Graph) -> dict[Value, int]:

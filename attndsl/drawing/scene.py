@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from attndsl.drawing.style import PLAIN, Style
 from attndsl.records import dataclass, field
 
 
@@ -18,9 +19,11 @@ class Box:
     kind: str
     lines: tuple[str, ...]
     frame: SceneFrame
-    path: str = ""  # the layer's address, for tooltips and for ties to its parameters
+    path: str = ""  # the layer's address, for ties to its parameters
     optional: bool = False
     spine: str = ""  # boxes of one spine stand exactly below each other
+    address: str = ""  # of what it stands for: a layer, a state, an input; for what reads an SVG file
+    line: int = 0  # of the spec, where it was written; 0: nowhere
     mark: str = ""  # in a drawing of two models: kept, gone, new or changed
 
 
@@ -72,6 +75,7 @@ class Scene:
     ties: list[tuple[str, Box]] = field(default_factory=list)  # a parameter's address, and a box that uses it again
     heads: list[Box] = field(default_factory=list)  # the inputs of stacks that stand side by side, from left to right
     notes: list[str] = field(default_factory=list)
+    style: Style = PLAIN
 
     def ends(self) -> tuple[dict[Box, list[Arrow]], dict[Box, list[Arrow]]]:
         """The arrows into each box, and those out of it."""

@@ -42,7 +42,7 @@ def test_gpt2_is_drawn_as_in_the_papers() -> None:
         "h.*.ln_1": ("norm", ("ln_1", "layer norm")),
         "h.*.attn": ("attention", ("attn", "attention · 12 heads", "mask: causal")),
         "h.*.ln_2": ("norm", ("ln_2", "layer norm")),
-        "h.*.mlp": ("feed-forward", ("mlp",)),
+        "h.*.mlp": ("feed-forward", ("mlp", "3,072 wide · gelu tanh")),
         "ln_f": ("norm", ("ln_f", "layer norm")),
         "cross_entropy": ("loss", ("cross entropy",)),
     }
@@ -112,9 +112,18 @@ def test_bodies_that_differ_and_scans_have_frames_of_their_own() -> None:
         ("case", "h = 1, 3, 5, 7"),
         ("scan", "t over T"),
     ]
-    assert box(scene, "h.*.attn").lines == ("attn", "attention · 4 heads", "mask: causal, window", "position: alibi")
+    assert box(scene, "h.*.attn").lines == (
+        "attn",
+        "attention · 4 heads",
+        "mask: causal, window · 16 keys",
+        "position: alibi",
+    )
     assert arrows(scene, "state") == {("t.tanh", "t entry")}
-    assert box(scene, "h.*.gate").lines == ("gate", "gate (feed-forward)")  # the kind is said, not only coloured
+    assert box(scene, "h.*.gate").lines == (
+        "gate",
+        "gate (feed-forward)",
+        "64 wide · sigmoid",
+    )  # the kind is said, not only coloured
 
 
 def test_heads_are_counted_and_groups_of_them() -> None:
@@ -421,7 +430,7 @@ def test_a_mixture_of_experts_shows_its_router_and_how_many_there_are() -> None:
     scene = scene_of(graph("mixtral"))
     found = {b.id.removeprefix("layer.*."): (b.kind, b.lines) for b in scene.boxes if b.path.startswith("layer.")}
     assert found["router"] == ("linear", ("router",))
-    assert found["experts"] == ("experts", ("experts", "routed · 8 experts"))
+    assert found["experts"] == ("experts", ("experts", "routed · 8 experts", "14,336 wide · silu"))
     assert {("layer.*.router", "layer.*.experts"), ("layer.*.norm_2", "layer.*.experts")} <= arrows(scene, "flow")
     opened = scene_of(graph("mixtral"), expand="layer.experts")
     inside = {b.id: b.kind for b in opened.boxes if b.path.startswith("layer.*.experts.")}
@@ -435,7 +444,7 @@ def test_a_mixture_of_experts_shows_its_router_and_how_many_there_are() -> None:
     assert balance.kind == "block"
     together = scene_of(open_graph("x |> experts(4, 2, mlp(8), shared=mlp(8)) as moe"))
     (whole,) = [b for b in together.boxes if b.path == "moe"]
-    assert (whole.kind, whole.lines) == ("experts", ("moe", "experts"))
+    assert (whole.kind, whole.lines) == ("experts", ("moe", "experts", "8 wide · relu"))
 
 
 def open_graph(expression: str) -> Graph:

@@ -1,0 +1,145 @@
+"""What a layer's box says beyond its name: of attention its norms, cap, sink and the reach of its mask; of a
+feed-forward layer its inner width and what bends it. All of it is read off the nodes, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attndsl.drawing import captions
+from attndsl.drawing.levels import Levels
+from attndsl.graph import Axis, Node, Value
+from attndsl.masks import Mask, mask_facts
+from attndsl.ops import (
+    Add,
+    Attention,
+    Broadcast,
+    Cast,
+    Constant,
+    Div,
+    Dot,
+    MaskFacts,
+    Mul,
+    Rename,
+    Softmax,
+    Sub,
+    Tanh,
+    Transpose,
+    Where,
+)
+from attndsl.sizes import Size
+
+_OF_A_SCORE = (Add, Sub, Mul, Div, Where, Cast, Rename, Transpose, Broadcast, Tanh)
+
+
+def attention(nodes: Iterable[Node], path: str, levels: Levels) -> tuple[str, ...]:
+    """The lines of an attention's box about what is special: `norm: q_norm, k_norm`, `cap 50 · sink`."""
+    nodes = list(nodes)
+    attends = [node for node in nodes if isinstance(node.op, Attention) or node in levels.recognised.attending]
+    if not attends:
+        return ()
+    makers = {value: node for node in nodes for value in node.outputs}
+    norms = dict.fromkeys(captions.last(inner) for inner in levels.layers_in(path, "norm"))
+    said = list(dict.fromkeys(text for node in attends for text in _score(node, makers)))
+    return (*((f"norm: {', '.join(norms)}",) if norms else ()), *((" · ".join(said),) if said else ()))
+
+
+def _score(node: Node, makers: Mapping[Value, Node]) -> Iterable[str]:
+    if isinstance(node.op, Attention):
+        cap: float | None = node.op.cap or None
+        sunk = node.op.sunk
+    else:
+        assert isinstance(node.op, Softmax)
+        cap, sunk = _cap(node.inputs[0], makers), node.op.sink
+    if cap is not None:
+        yield f"cap {captions.number(cap)}"
+    if sunk:
+        yield "sink"
+
+
+def _cap(score: Value, makers: Mapping[Value, Node]) -> float | None:
+    """c, where what becomes a score goes through c * tanh(... / c)."""
+    waiting, seen = [score], {score}
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or not isinstance(node.op, _OF_A_SCORE):
+            continue
+        if isinstance(node.op, Mul):
+            tops = [makers[value].op for value in node.inputs if value in makers]
+            numbers = [op.value for op in tops if isinstance(op, Constant)]
+            if numbers and any(isinstance(op, Tanh) for op in tops):
+                return float(numbers[0])
+        for value in node.inputs:
+            if value not in seen:
+                seen.add(value)
+                waiting.append(value)
+    return None
+
+
+def reach(nodes: Iterable[Node], sizes: Mapping[str, int]) -> str:
+    """How far the mask of an attention reaches, if that is a number: `512 keys`, `blocks of 64`; else nothing."""
+    nodes = list(nodes)
+    for node in nodes:
+        facts = _mask(node, nodes)
+        if facts is not None and (said := _reach(facts, sizes)):
+            return said
+    return ""
+
+
+def _mask(node: Node, nodes: list[Node]) -> MaskFacts | None:
+    if isinstance(node.op, Attention):
+        return node.op.mask if node.op.masked else None
+    if not isinstance(node.op, Softmax):
+        return None
+    where, _ = node.op.parts(*node.inputs[1:])
+    if where is None or len(node.op.goes_over) != 1:
+        return None
+    makers = {value: maker for maker in nodes for value in maker.outputs}
+    keys: Axis = node.op.goes_over[0]
+    queries = [axis for axis in node.output.type.axes if axis != keys]
+    return mask_facts([Mask(where)], makers, queries, keys)[1]
+
+
+def _reach(facts: MaskFacts, sizes: Mapping[str, int]) -> str:
+    def number(size: Size | None) -> int | None:
+        return size.value(sizes) if size is not None and size.symbols <= sizes.keys() else None
+
+    before, after = number(facts.before), number(facts.after)
+    if before is not None and after is not None:
+        return f"{before + after + 1:,} keys"
+    for size, words in ((facts.block, "blocks of {:,}"), (facts.prefix, "first {:,} seen by all")):
+        if (many := number(size)) is not None:
+            return words.format(many)
+    return ""
+
+
+def feed_forward(nodes: Iterable[Node], path: str, levels: Levels) -> tuple[str, ...]:
+    """The inner width and the activations, as a line that may be missing: `3,072 wide · gelu`."""
+    nodes, sizes = list(nodes), levels.graph.sizes
+    own = levels.recognised.parameters(nodes)
+    products = [node for node in nodes if isinstance(node.op, Dot) and any(value in own for value in node.inputs)]
+    inner = products[-1].op.goes_over if products and _follows(products[-1], products, nodes) else ()
+    known = bool(inner) and all(axis.size.symbols <= sizes.keys() for axis in inner)
+    width = (f"{_product(inner, sizes):,} wide",) if known else ()
+    bends = dict.fromkeys(levels.graph.scopes[p].kind.replace("_", " ") for p in levels.layers_in(path, "activation"))
+    if not bends:
+        bends = dict.fromkeys(node.op.name for node in nodes if node.op.role == "activation")
+    line = " · ".join((*width, *bends))
+    return (line,) if line else ()
+
+
+def _follows(last: Node, products: list[Node], nodes: list[Node]) -> bool:
+    """Whether what one product makes goes into the last one."""
+    made = {value for node in products if node is not last for value in node.outputs}
+    for node in nodes:
+        if node is last:
+            return any(value in made for value in node.inputs)
+        if any(value in made for value in node.inputs):
+            made.update(node.outputs)
+    return False
+
+
+def _product(axes: Iterable[Axis], sizes: Mapping[str, int]) -> int:
+    found = 1
+    for axis in axes:
+        found *= axis.size.value(sizes)
+    return found
