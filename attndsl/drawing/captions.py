@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
+from textwrap import wrap
 
 from attndsl.diagnostics import Source
 from attndsl.graph import Axis, Graph, InputInfo, Node, Type
@@ -109,7 +110,7 @@ def cases(node: Node) -> list[tuple[int, str]]:
     indices: dict[int, list[int]] = {}
     for index, case in enumerate(op.cases):
         indices.setdefault(case, []).append(index)
-    return [(case, f"{op.label} = {indices_said(those)}") for case, those in indices.items()]
+    return [(case, "\n".join(wrap(f"{op.label} = {indices_said(those)}", 24))) for case, those in indices.items()]
 
 
 def indices_said(indices: Sequence[int]) -> str:

@@ -84,13 +84,10 @@ class _Looked:
             self.inside.setdefault(box.frame, {})[box] = None
         ranks = {kind: rank for rank, kind in enumerate(("flow", "skip", "memory", "mask", "state", "tie"))}
         self.arrows: dict[SceneFrame, list[Arrow]] = {}  # by the innermost frame round both ends
-        self.ways_out: Counter[SceneFrame] = Counter()  # how many plain arrows leave each frame
         for arrow in sorted(scene.arrows, key=lambda arrow: ranks[arrow.kind]):
             tail, head = arrow.tail.frame.chain(), arrow.head.frame.chain()
             shared = sum(one is other for one, other in zip(tail, head, strict=False))
             self.arrows.setdefault(tail[shared - 1], []).append(arrow)
-            if arrow.kind in ("flow", "memory") and not arrow.is_across:
-                self.ways_out.update(tail[shared:])
         self.attributes = {arrow: _marked_arrow(_arrow(arrow, self), arrow.mark) for arrow in scene.arrows}
 
     @property
@@ -109,7 +106,7 @@ def _frame(dot: Digraph, looked: _Looked, frame: SceneFrame) -> None:
             dot.node(inner.id, **_marked(_box(inner), inner.mark), **({"group": inner.spine} if inner.spine else {}))
             continue
         with dot.subgraph(name=f"cluster {inner.id}") as sub:
-            sub.attr(**_border(inner, looked))
+            sub.attr(**_border(inner))
             _frame(sub, looked, inner)
     heads = looked.scene.heads
     if frame is looked.scene.root and len(heads) > 1:
@@ -120,11 +117,10 @@ def _frame(dot: Digraph, looked: _Looked, frame: SceneFrame) -> None:
         dot.edge(arrow.tail.id, arrow.head.id, **looked.attributes[arrow])
 
 
-def _border(frame: SceneFrame, looked: _Looked) -> dict[str, str]:
-    """How a frame is drawn. Its title stands on the right: below, unless several arrows lead out there."""
-    place = "b" if looked.ways_out[frame] < 2 else "t"
+def _border(frame: SceneFrame) -> dict[str, str]:
+    """How a frame is drawn. The title of one that is repeated stands in its upper right corner."""
     shared = {
-        "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": place,
+        "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "t",
         "penwidth": "1",
     }  # fmt: skip
     if frame.kind in ("repeat", "scan"):
@@ -133,7 +129,7 @@ def _border(frame: SceneFrame, looked: _Looked) -> dict[str, str]:
         return shared | {"fontsize": "13", "style": "rounded,dashed", "color": "#8a8a8a"}
     if frame.kind == "layer":
         return shared | {"fontsize": "14", "style": "rounded,filled", "fillcolor": "#fffdf5", "color": "#7a4b00"}
-    return shared | {"fontsize": "17", "style": "rounded", "color": "#a0a0a0", "labelloc": "t", "labeljust": "l"}
+    return shared | {"fontsize": "17", "style": "rounded", "color": "#a0a0a0", "labeljust": "l"}
 
 
 def _box(box: Box) -> dict[str, str]:
@@ -182,7 +178,7 @@ def _arrow(arrow: Arrow, looked: _Looked) -> dict[str, str]:
         attributes["constraint"] = "false"  # calls of one layer: neither comes first
     if arrow.is_across:
         attributes["constraint"] = "false"  # the stacks stand side by side
-    if arrow.kind == "skip":
+    if arrow.kind == "skip" and not looked.scene.style.is_sideways:  # where Graphviz does not get along with ports
         attributes |= {"headport": "ne", "tailport": "e" if arrow.tail.kind == "fork" else "se"}
     if not arrow.label or arrow.tail.kind == "input" or arrow.kind == "skip":
         return attributes

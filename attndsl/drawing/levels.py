@@ -39,6 +39,7 @@ class Levels:
             for path in self.chain(node.scope):
                 self._nodes.setdefault(path, []).append(node)
         self._learned = {path for info in graph.parameters for path in self.chain(info.address.rpartition(".")[0])}
+        self._stacks = {node.op.path for node in graph.body.walk() if isinstance(node.op, Repeat)}
         self._kinds: dict[str, str] = {}
         self._moving: dict[str, bool] = {}
         self._inside: dict[str, list[str]] = {}
@@ -62,8 +63,8 @@ class Levels:
         inside = self._inside.get(path, ())
         if not inside:
             return False
-        if any(self.graph.scopes[inner].kind == "repeat" for inner in inside):
-            return True  # a stack of layers
+        if not self._stacks.isdisjoint(inside):
+            return True
         layers = [p for p in self.chain(path) if self.graph.scopes[p].kind not in FRAMES]
         return len(layers) <= self.depth
 

@@ -163,8 +163,29 @@ def _require_folder(path: Path) -> None:
 def _lay_out(source: str, format: str, scene: Scene) -> bytes:
     """Laid out by `dot`; then its ways are led anew, and drawn as they are (`nop2` lays nothing out)."""
     run = _graphviz if shutil.which("dot") else _package(format)
-    placed = run(source, "dot", "dot").decode()
+    placed = _placed(run, source)
     return run(scene.style.fitted(route(placed, scene)), "nop2", format)
+
+
+def _placed(run: Callable[[str, str, str], bytes], source: str) -> str:
+    """What `dot` makes of the diagram. Now and then it finds no ranks for frames, labels and straight lines together
+    ("trouble in init_rank"), or no way round the boxes ("triangulation failed"); then it is asked for less: ranks
+    without regard to frames, no boxes in straight lines, straight arrows."""
+    crooked = re.sub(r'\bgroup="[^"]*"', "", source)
+    attempts = (source, _ranked_anew(source), crooked, _ranked_anew(crooked))
+    problems = []
+    for attempt in (*attempts, *(each.replace("splines=spline", "splines=line") for each in attempts)):
+        try:
+            return run(attempt, "dot", "dot").decode()
+        except AttnError as problem:
+            problems.append(problem)
+            if not any(word in str(problem) for word in ("init_rank", "triangulation", "Pshortestpath", "lost ")):
+                break
+    raise problems[0]
+
+
+def _ranked_anew(source: str) -> str:
+    return source.replace("graph [", "graph [newrank=true ", 1)
 
 
 def _graphviz(source: str, engine: str, format: str) -> bytes:

@@ -11,47 +11,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from attndsl.drawing.kinds import is_circle
+from attndsl.drawing.labels import place
+from attndsl.drawing.layout import EDGE, INCH, NODE, POSITION, Area, Point, frame_areas, node_areas, number, plain
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
-from attndsl.records import dataclass
 
 RADIUS, ROOM, LEAST = 9.0, 15.0, 6.0  # of corners; between a lane and what it passes; the same, where it is tight
-ARROWHEAD, OUTLINE, INCH = 7.5, 4.0, 72.0
-LETTER = 6.0  # a label's width for each of its letters
-
-Point = tuple[float, float]
-
-_ID = r'(?:"(?:[^"\\]|\\.)*"|[\w.]+)'
-_ATTRIBUTES = r'\[(?P<attributes>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\];'
-_NODE = re.compile(rf"^\s*(?P<id>{_ID})\s+{_ATTRIBUTES}", re.MULTILINE)
-_EDGE = re.compile(rf"^\s*(?P<tail>{_ID})(?::\w+)* -> (?P<head>{_ID})(?::\w+)*\s+{_ATTRIBUTES}", re.MULTILINE)
-_CLUSTER = re.compile(rf"subgraph (?P<id>{_ID}) \{{\s*graph {_ATTRIBUTES}")
-_MEASURE = re.compile(r'\b(pos|width|height|peripheries)=(?:"([^"]*)"|([^\s,\]]+))')
-_LABEL = re.compile(r'\b(lp|tail_lp)="[^"]*"')
-_POSITION = re.compile(r'\bpos="[^"]*"')
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A rectangle, in points; up is positive."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    @property
-    def middle(self) -> Point:
-        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
-
-    def meets(self, start: Point, end: Point, room: float = 3.0) -> bool:
-        """Whether a horizontal or vertical line comes nearer than `room`."""
-        (x0, y0), (x1, y1) = start, end
-        return (
-            min(x0, x1) < self.right + room
-            and max(x0, x1) > self.left - room
-            and min(y0, y1) < self.top + room
-            and max(y0, y1) > self.bottom - room
-        )
+ARROWHEAD, OUTLINE = 7.5, 4.0
 
 
 def route(text: str, scene: Scene) -> str:
@@ -65,16 +30,14 @@ def route(text: str, scene: Scene) -> str:
             ways[arrow.tail.id, arrow.head.id] = way, arrow
 
     def led(match: re.Match[str]) -> str:
-        ends = _plain(match["tail"]), _plain(match["head"])
+        ends = plain(match["tail"]), plain(match["head"])
         if ends not in ways:
             return match[0]
         way, arrow = ways[ends]
-        placed = _LABEL.sub(rf'\1="{_number(_beside(way, arrow))}"', match[0])
-        return _POSITION.sub(
-            f'pos="{_spline(way, has_tip=arrow.kind != "tie" and arrow.head.kind != "fork")}"', placed, count=1
-        )
+        shape = _spline(layout.real(way), has_tip=arrow.kind != "tie" and arrow.head.kind != "fork")
+        return POSITION.sub(f'pos="{shape}"', match[0], count=1)
 
-    return _NODE.sub(_without_outlines, _EDGE.sub(led, text))
+    return NODE.sub(_without_outlines, place(EDGE.sub(led, text)))
 
 
 def _without_outlines(match: re.Match[str]) -> str:
@@ -93,27 +56,24 @@ class _Layout:
 
     def __init__(self, text: str, scene: Scene) -> None:
         self.scene = scene
-        self.areas: dict[str, Area] = {}
-        usual: dict[str, str] = {}  # what most nodes have is written once
-        for match in _NODE.finditer(text):
-            found = usual | {m[1]: m[2] or m[3] for m in _MEASURE.finditer(match["attributes"])}
-            if match["id"] == "node":
-                usual = found
-            elif "pos" in found:
-                x, y = map(float, found["pos"].split(","))
-                w, h = (INCH / 2 * float(found[name]) for name in ("width", "height"))
-                self.areas[_plain(match["id"])] = Area(x - w, y - h, x + w, y + h)
-        self.borders: dict[str, Area] = {}
-        for match in _CLUSTER.finditer(text):
-            if box := re.search(r'\bbb="([^"]*)"', match["attributes"]):
-                left, bottom, right, top = map(float, box[1].split(","))
-                self.borders[_plain(match["id"]).removeprefix("cluster ")] = Area(left, bottom, right, top)
+        self.is_sideways = scene.style.is_sideways
+        """Then everything here is turned, so that the main way leads down."""
+        self.areas = {name: self._upright(area) for name, area in node_areas(text).items()}
+        self.borders = {name.removeprefix("cluster "): self._upright(area) for name, area in frame_areas(text).items()}
         self.lanes: dict[tuple[str, str], tuple[float, ...]] = {}  # how far left and right Graphviz's way goes
-        for match in _EDGE.finditer(text):
-            if pos := _POSITION.search(match["attributes"]):
-                xs = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", pos[0])]
-                self.lanes[_plain(match["tail"]), _plain(match["head"])] = min(xs), max(xs)
+        for match in EDGE.finditer(text):
+            if pos := POSITION.search(match["attributes"]):
+                points = re.findall(r"(-?[\d.]+),(-?[\d.]+)", pos[0])
+                xs = [float(point[self.is_sideways]) for point in points]
+                self.lanes[plain(match["tail"]), plain(match["head"])] = min(xs), max(xs)
         self.entered: set[Box] = set()  # from the right
+
+    def _upright(self, area: Area) -> Area:
+        return area.turned if self.is_sideways else area
+
+    def real(self, way: list[Point]) -> list[Point]:
+        """A way as it is drawn."""
+        return [(-y, x) for x, y in way] if self.is_sideways else way
 
     def way(self, arrow: Arrow) -> list[Point] | None:
         """The corners of an arrow's new way, both ends included; None where Graphviz's stays."""
@@ -250,27 +210,7 @@ def _spline(way: list[Point], *, has_tip: bool = True) -> str:
         straight(enter)
         curve += [_towards(enter, corner, 0.55 * radius), _towards(leave, corner, 0.55 * radius), leave]
     straight(points[-1])
-    return (f"e,{_number(tip)} " if has_tip else "") + " ".join(map(_number, curve))
-
-
-def _beside(way: list[Point], arrow: Arrow) -> Point:
-    """The middle of an arrow's label: near its start, to the right of a way down, above a way aside; of a tie's, in the
-    middle."""
-    (x, y), (lane, below), *_ = way
-    across = 5 + LETTER * len(arrow.label) / 2
-    if len(way) == 2:
-        return x + across, (y + below) / 2
-    if arrow.kind == "tie":
-        return lane + across, (y + way[2][1]) / 2
-    if arrow.head.kind == "fork" and len(way) == 3:
-        return lane + across, (y + way[2][1]) / 2
-    if x == lane:
-        return x + across, y - 9
-    return x + across if lane > x else x - across, y + 9
-
-
-def _number(point: Point) -> str:
-    return f"{point[0]:.2f},{point[1]:.2f}"
+    return (f"e,{number(tip)} " if has_tip else "") + " ".join(map(number, curve))
 
 
 def _distance(a: Point, b: Point) -> float:
@@ -281,7 +221,3 @@ def _towards(start: Point, end: Point, length: float) -> Point:
     whole = _distance(start, end)
     part = length / whole if whole else 0.0
     return start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part
-
-
-def _plain(id: str) -> str:
-    return id[1:-1].replace('\\"', '"') if id.startswith('"') else id

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from attndsl.drawing.dot import to_dot
+from attndsl.drawing.layout import Area
 from attndsl.drawing.output import scene_of
-from attndsl.drawing.route import Area, _Layout, route
+from attndsl.drawing.route import _Layout, route
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.elaborate import load
 

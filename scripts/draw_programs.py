@@ -1,0 +1,44 @@
+"""Draw random programs, closed and open, plain and optimised, and say which cannot be drawn or have a label over
+something (needs Graphviz): `python scripts/draw_programs.py COUNT [FIRST]`. The tests draw a few."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from attndsl.diagnostics import AttnError
+from attndsl.drawing import Style, picture
+from attndsl.elaborate import elaborate, open_text
+from attndsl.passes import optimize
+from tests.drawing.test_labels import covered
+from tests.programs.writer import Program
+
+
+def failures(number: int) -> Iterator[str]:
+    """What is wrong with the drawings of a program."""
+    graph = elaborate(open_text(Program.random(number).text), {})
+    for what, drawn in (("plain", graph), ("optimised", optimize(graph)[0])):
+        for depth, style in ((0, Style()), (2, Style()), (0, Style(landscape=True))):
+            try:
+                over = covered(str(picture(drawn, depth=depth, style=style)))
+            except AttnError as problem:
+                over = [str(problem)]
+            yield from (f"program {number}, {what}, depth {depth}, {style}: {each}" for each in over)
+
+
+def main() -> int:
+    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    found = 0
+    for number in range(first, first + count):
+        for failure in failures(number):
+            found += 1
+            print(failure, flush=True)
+    print(f"{count} programs, {found} failures")
+    return found > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
