@@ -201,9 +201,15 @@ def _place_titles(text: str) -> str:
         strip = Area(border.right, border.bottom, right, border.top)
         beside = [a for a in areas.values() if a.overlaps(strip)]
         beside += [a for other, a in borders.items() if other not in around and a.overlaps(strip)]
+        below = Area(title.left, border.bottom + NEAR, title.right, border.bottom + NEAR + title.top - title.bottom)
         if not beside and not any(new.holds(point) for way in ways for point in way):
             borders |= grown
             moved[name] = new.middle
+        elif not any(below.overlaps(area) for area in areas.values()):
+            crossing = [x for way in ways for x, y in way if below.bottom < y < below.top]
+            slide = _free_shift(below, border, crossing)
+            if slide is not None:
+                moved[name] = below.middle[0] + slide, below.middle[1]
     return _redrawn(text, borders, moved) if moved else text
 
 

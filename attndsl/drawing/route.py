@@ -67,6 +67,7 @@ class _Layout:
                 xs = [float(point[self.is_sideways]) for point in points]
                 self.lanes[plain(match["tail"]), plain(match["head"])] = min(xs), max(xs)
         self.entered: set[Box] = set()  # from the right
+        self.taken: list[list[Point]] = []  # ways back
 
     def _upright(self, area: Area) -> Area:
         return area.turned if self.is_sideways else area
@@ -82,7 +83,9 @@ class _Layout:
         if arrow.is_across:
             return self.across(arrow)
         if arrow.kind == "tie":
-            return self.tie(arrow)
+            return self.tie(arrow) or self.beside(arrow)
+        if arrow.kind == "state":
+            return self.beside(arrow)
         if arrow.kind != "flow" or arrow.tail.id not in self.areas or arrow.head.id not in self.areas:
             return None
         tail, head = self.areas[arrow.tail.id], self.areas[arrow.head.id]
@@ -173,6 +176,45 @@ class _Layout:
         entry = end + ROOM if to_left else end - ROOM
         ways += [[*down, (lane, y), (entry, y), (entry, head.top)] for y in _steps(head.top + RADIUS + LEAST, 10)]
         return next((way for way in ways if self._is_free(way, arrow)), None)
+
+    def beside(self, arrow: Arrow) -> list[Point] | None:
+        """Out of the tail's side, up or down in the nearest free lane of the frame around both, and into the head's
+        side: the way back of a state."""
+        tail, head = self.areas.get(arrow.tail.id), self.areas.get(arrow.head.id)
+        if tail is None or head is None:
+            return None
+        shared = [f for f in arrow.tail.frame.chain() if f in arrow.head.frame.chain()][-1]
+        border = self.borders.get(shared.id) or self.borders["page"]
+        around = {frame.id for box in (arrow.tail, arrow.head) for frame in box.frame.chain()}
+        others = [area for name, area in self.borders.items() if name not in around and name != "page"]
+        for step in range(2, 60):
+            for lane in (max(tail.right, head.right) + 6 * step, min(tail.left, head.left) - 6 * step):
+                is_right = lane > tail.right
+                start = (tail.right if is_right else tail.left, tail.middle[1])
+                end = (head.right if is_right else head.left, head.middle[1])
+                if arrow.head.kind == "fork":
+                    end = head.middle
+                way = [start, (lane, start[1]), (lane, end[1]), end]
+                if (
+                    border.left + LEAST < lane < border.right - LEAST
+                    and abs(start[1] - end[1]) > 2 * RADIUS
+                    and not any(area.meets(a, b, 0) for area in others for a, b in pairwise(way))
+                    and self._is_alone(way)
+                    and self._is_free(way, arrow)
+                ):
+                    self.taken.append(way)
+                    return way
+        return None
+
+    def _is_alone(self, way: list[Point]) -> bool:
+        """Whether no other arrow that was led anew runs along the same line."""
+        mine = [Area(min(x, u) - 4, min(y, v) - 4, max(x, u) + 4, max(y, v) + 4) for (x, y), (u, v) in pairwise(way)]
+        return not any(
+            area.meets(start, end, 0) and (start[0] == end[0]) == (area.right - area.left < area.top - area.bottom)
+            for other in self.taken
+            for start, end in pairwise(other)
+            for area in mine
+        )
 
     def _inside(self, frame: SceneFrame) -> Iterator[Area]:
         """What stands in a frame: boxes, and the borders of further frames."""

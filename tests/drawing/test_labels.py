@@ -13,12 +13,13 @@ import pytest
 from attndsl.drawing import Style, picture
 from attndsl.elaborate import elaborate, load, open_text, shipped
 from attndsl.graph import Graph
+from tests.drawing.conftest import HAS_GRAPHVIZ
 from tests.programs.writer import Program
 
 SPACE = "{http://www.w3.org/2000/svg}"
 NARROW = "[](),. ijlt*'"
 Box = tuple[float, float, float, float]
-pytestmark = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+pytestmark = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="Graphviz is not installed")
 
 
 def written(group: ElementTree.Element) -> Iterator[tuple[str, Box]]:
@@ -65,7 +66,10 @@ def covered(svg: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", shipped())
+SIMPLE = ("gpt2", "gemma3", "t5", "transformer", "vit")  # which every version of Graphviz lays out well
+
+
+@pytest.mark.parametrize("name", shipped() if shutil.which("dot") else SIMPLE)
 def test_no_label_stands_over_anything(name: str) -> None:
     assert not covered(str(picture(load(name, {}))))
 

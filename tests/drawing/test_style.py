@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from attndsl.drawing.output import scene_of
 from attndsl.drawing.scene import Scene
 from attndsl.drawing.style import PAGES, PARTS
 from attndsl.elaborate import load
+from tests.drawing.conftest import HAS_GRAPHVIZ
 
 GPT2, MIXTRAL = load("gpt2", {}), load("mixtral", {})
 SPACE = "{http://www.w3.org/2000/svg}"
-needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+needs_graphviz = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="Graphviz is not installed")
 
 
 def without(*parts: str) -> Style:
@@ -67,6 +67,7 @@ def test_the_way_it_runs(style: dict[str, object], way: str) -> None:
     assert f"rankdir={way}" in draw(GPT2, style=Style(**style))  # type: ignore[arg-type]
 
 
+@needs_graphviz
 @pytest.mark.parametrize("name", ["gpt2", "dvae"])
 @pytest.mark.parametrize("fit", PAGES)
 def test_it_fits_the_page(name: str, fit: str) -> None:
@@ -77,6 +78,7 @@ def test_it_fits_the_page(name: str, fit: str) -> None:
     assert page_height is None or abs(height - page_height) <= 1
 
 
+@needs_graphviz
 def test_every_box_says_what_it_stands_for_and_where() -> None:
     svg = ElementTree.fromstring(str(picture(GPT2)))
     found = {
