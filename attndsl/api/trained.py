@@ -304,14 +304,10 @@ class AttentionDrawing:
     maps: Maps
 
     def save(self, path: Path_) -> None:
-        """Write a page with everything (.html), or a picture (.svg)."""
-        from attndsl.attention_maps import to_html, to_svg
-        from attndsl.storage.whole import write_text
+        """Write a page with everything (.html), or a picture (.svg, .png)."""
+        from attndsl.attention_maps import save
 
-        write = {".html": to_html, ".htm": to_html, ".svg": to_svg}.get(Path(path).suffix.lower())
-        if write is None:
-            raise error("E0902", f"attention is drawn as .html or .svg, not as `{Path(path).name}`")
-        write_text(Path(path), write(self.maps))
+        save(self.maps, Path(path))
 
     def _repr_html_(self) -> str:
         from attndsl.attention_maps import to_svg

@@ -11,8 +11,7 @@ from html import escape
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
-from attndsl.attention_maps.svg import describe, head_title, legend, symbol, thumbnail
-from attndsl.lazy import Array
+from attndsl.attention_maps.svg import colours, describe, head_title, legend, symbol, thumbnail
 from attndsl.shipped import SHIPPED
 
 
@@ -21,7 +20,8 @@ def to_html(maps: Maps, how: str = "attndsl attend") -> str:
     maps.require_size()
     title = f"Attention of {maps.model}"
     shown = f'<p class="shown">{escape(_readable(maps.shown))}</p>' if maps.shown else ""
-    drawn = [_section(maps, group, number) for number, group in enumerate(maps.groups)]
+    most = maps.most
+    drawn = [_section(maps, most, group, number) for number, group in enumerate(maps.groups)]
     return "\n".join(
         [
             "<!doctype html>",
@@ -31,6 +31,7 @@ def to_html(maps: Maps, how: str = "attndsl attend") -> str:
             f'<meta name="description" content="{escape(describe(maps))}">',
             f"<style>\n{_own('page.css')}</style></head>",
             f"<body><header><h1>{escape(title)}</h1>{shown}<p>{escape(legend(maps))}</p>",
+            f'<svg width="260" height="32" aria-hidden="true">{"".join(colours(maps, maps.most, 10, 2))}</svg>',
             f"<noscript><p>Without JavaScript the maps stay small; <code>{escape(how)} --layer 0 --head 0 -o map.svg"
             "</code> draws one large.</p></noscript></header>",
             f'<svg width="0" height="0" style="position: absolute" aria-hidden="true">{symbol(maps)}</svg>',
@@ -46,20 +47,20 @@ def to_html(maps: Maps, how: str = "attndsl attend") -> str:
     )
 
 
-def _section(maps: Maps, group: MapGroup, number: int) -> str:
+def _section(maps: Maps, most: float, group: MapGroup, number: int) -> str:
     heads = max((layer.heads for layer in group.layers), key=len)
     columns = "".join(f'<th scope="col">head {escape(head)}</th>' for head in heads)
-    rows = "\n".join(_row(maps, layer, f"{number} {at}") for at, layer in enumerate(group.layers))
+    rows = "\n".join(_row(maps, most, layer, f"{number} {at}") for at, layer in enumerate(group.layers))
     return (
         f'<section><h2>{escape(group.title)}</h2><div class="wide"><table>\n<thead><tr><td></td>{columns}</tr></thead>'
         f"\n<tbody>\n{rows}\n</tbody></table></div></section>"
     )
 
 
-def _row(maps: Maps, layer: LayerMap, place: str) -> str:
+def _row(maps: Maps, most: float, layer: LayerMap, place: str) -> str:
     cells = []
     for head in range(len(layer.heads)):
-        elements, wide, high = thumbnail(maps, layer.weights[head])
+        elements, wide, high = thumbnail(maps, layer.weights[head], most)
         said = escape(head_title(maps, layer, head))
         cells.append(
             f'<td><button type="button" data-map="{place} {head}" title="{said}">'
@@ -75,7 +76,6 @@ def _data(maps: Maps) -> str:
         [
             {
                 "titles": [head_title(maps, layer, head) for head in range(len(layer.heads))],
-                "most": [_most(maps, weights) for weights in layer.weights],
                 "rows": [label(text) for text in layer.rows.labels],
                 "columns": [label(text) for text in layer.columns.labels],
                 "picture": bool(len(layer.weights)) and maps.over_picture(layer.weights[0]) is not None,
@@ -87,18 +87,13 @@ def _data(maps: Maps) -> str:
     shape = maps.picture.pixels.shape[:2] if maps.picture is not None else None
     facts = {
         "groups": groups,
+        "most": round(maps.most, 6),
         "sums": palette.sum(axis=1).tolist(),
         "veiled": raster.MOST,
         "grid": maps.grid,
         "picture": shape,
     }
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _most(maps: Maps, weights: Array) -> float:
-    """The weight that the darkest pixel stands for."""
-    over = maps.over_picture(weights)
-    return round(float((weights if over is None else over).max(initial=0)), 6)
 
 
 def _readable(text: str) -> str:

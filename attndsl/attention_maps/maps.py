@@ -99,6 +99,17 @@ class Maps:
                 help="give a shorter text, or choose with `--layer` and `--head`",
             )  # fmt: skip
 
+    @property
+    def most(self) -> float:
+        """The largest weight of all maps that are shown: what the darkest colour stands for in each of them."""
+        shown = [
+            found if (found := self.over_picture(weights)) is not None else weights
+            for group in self.groups
+            for layer in group.layers
+            for weights in layer.weights
+        ]
+        return max((float(each.max(initial=0.0)) for each in shown), default=0.0)
+
     def _counts(self) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
         return [g.layers for g in self.groups], [layer.heads for g in self.groups for layer in g.layers]
 

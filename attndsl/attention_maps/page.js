@@ -12,7 +12,7 @@
     return element;
   };
 
-  // The weights behind a small map, read back from its pixels: from 0 to 1, as shares of the largest.
+  // The weights behind a small map, read back from its pixels: from 0 to 1, as shares of the largest of all.
   const read = (address) => new Promise((resolve) => {
     const image = new Image();
     image.onload = () => {
@@ -94,7 +94,7 @@
         across.forEach((text, i) => text.classList.toggle("at", inside && i === column));
         mark.setAttribute("visibility", inside ? "visible" : "hidden");
         if (!inside) { reading.textContent = ""; return; }
-        const weight = (share(found, layer, row, column) * layer.most[head]).toFixed(3);
+        const weight = (share(found, layer, row, column) * data.most).toFixed(3);
         reading.textContent = layer.picture
           ? `patch ${row},${column}: ${weight}`
           : `${layer.rows[row]} → ${layer.columns[column]}: ${weight}`;
@@ -128,5 +128,7 @@
       show(button);
     });
   }
+  const first = document.querySelector("button[data-map]");
+  if (first) show(first);  // tokens can be read before anything is pointed at
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") leave(); });
 })();

@@ -23,27 +23,24 @@ def palette() -> Array:
     return np.round(colours).astype(np.uint8)
 
 
-def levels(weights: Array) -> tuple[Array, float]:
-    """Weights of any shape as levels from 0 to 255 of the largest of them, and that."""
-    most = float(weights.max(initial=0.0))
+def levels(weights: Array, most: float) -> Array:
+    """Weights of any shape as levels from 0 to 255, which `most` is."""
     if most <= 0:
-        return np.zeros(weights.shape, np.uint8), 0.0
-    return np.round(np.clip(weights, 0, None) * (255 / most)).astype(np.uint8), most
+        return np.zeros(weights.shape, np.uint8)
+    found: Array = np.round(np.clip(weights, 0, most) * (255 / most)).astype(np.uint8)
+    return found
 
 
-def heat(weights: Array) -> str:
-    """The address of a picture of weights `[rows, columns]`: white for 0, dark for the largest."""
-    found, _ = levels(weights)
-    return _address(png_bytes(found[:, :, None], 3, palette()))
+def heat(weights: Array, most: float) -> str:
+    """The address of a picture of weights `[rows, columns]`: white for 0, dark for `most`."""
+    return _address(png_bytes(levels(weights, most)[:, :, None], 3, palette()))
 
 
-def veil(weights: Array) -> str:
-    """The address of a picture of weights `[rows, columns]` to lay over another: clear for 0, glowing for the
-    largest."""
-    found, _ = levels(weights)
+def veil(weights: Array, most: float) -> str:
+    """The address of a picture of weights `[rows, columns]` to lay over another: clear for 0, glowing for `most`."""
     pixels = np.empty((*weights.shape, 4), np.uint8)
     pixels[:, :, :3] = GLOW
-    pixels[:, :, 3] = np.round(found * MOST)
+    pixels[:, :, 3] = np.round(levels(weights, most) * MOST)
     return _address(png_bytes(pixels, 6))
 
 

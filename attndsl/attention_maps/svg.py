@@ -7,9 +7,10 @@ from xml.sax.saxutils import escape
 
 from attndsl.attention_maps import raster
 from attndsl.attention_maps.maps import LayerMap, MapGroup, Maps, label
-from attndsl.lazy import Array
+from attndsl.lazy import Array, np
 
 THUMB, GAP, MARGIN = 96, 8, 24
+READ, READABLE = 9, 40  # the size of the smallest letters that are read with ease; up to so many tokens are written
 WIDEST = 512  # pixels of a picture that are kept
 CELLS = 4096  # up to so many are drawn one by one, and tell their weight
 FONT = "font-family=\"ui-sans-serif, 'Helvetica Neue', Arial, sans-serif\""
@@ -18,6 +19,7 @@ FONT = "font-family=\"ui-sans-serif, 'Helvetica Neue', Arial, sans-serif\""
 def to_svg(maps: Maps) -> str:
     """The text of an SVG file. One head of one layer (in each group) is drawn large. Raises E0747."""
     maps.require_size()
+    most = maps.most
     parts: list[str] = []
     y, width = MARGIN + 20.0, 320.0
     parts.append(_text(MARGIN, y, f"{maps.model}: attention", 18, weight=600))
@@ -29,20 +31,33 @@ def to_svg(maps: Maps) -> str:
         y += 34
         parts.append(_text(MARGIN, y, group.title, 15, weight=600))
         y += 14
-        drawn, wide, high = _large(maps, group.layers[0], y) if single else _overview(maps, group, y)
+        drawn, wide, high = _large(maps, group.layers[0], most, y) if single else _overview(maps, group, most, y)
         parts += drawn
         y, width = y + high, max(width, wide)
-    parts.append(_text(MARGIN, y + 22, legend(maps), 12, fill="#555"))
+    parts += [_text(MARGIN, y + 22, legend(maps), 12, fill="#555"), *colours(maps, most, MARGIN, y + 32)]
     width = max(width, MARGIN + _wide(legend(maps), 12), MARGIN + _wide(_short(maps.shown, 110), 13))
-    return _document(maps, parts, width + MARGIN, y + 22 + MARGIN)
+    return _document(maps, parts, width + MARGIN, y + 64 + MARGIN)
 
 
 def legend(maps: Maps) -> str:
     """How the maps are to be read, in a sentence."""
     if maps.grid is not None:
         who = "the class token" if maps.before else "all patches on average"
-        return f"Where {who} looks: clear is 0, glowing the largest weight of each head."
-    return "Rows attend to columns: white is 0, dark the largest weight of each head; a row sums to 1."
+        return f"Where {who} looks: clear is 0, glowing {maps.most:.3g}, the largest weight shown."
+    return f"Rows attend to columns: white is 0, dark {maps.most:.3g}, the largest weight shown; a row sums to 1."
+
+
+def colours(maps: Maps, most: float, x: float, y: float) -> list[str]:
+    """The elements of the one scale of all maps: its colours, and the weights that they stand for, up to `most`."""
+    ramp = np.linspace(0, 1, 256)[None]
+    drawn = raster.veil(ramp, 1) if maps.grid is not None else raster.heat(ramp, 1)
+    box = f'x="{x:g}" y="{y:g}" width="240" height="12"'
+    marks = [(0, "start"), (0.5, "middle"), (1, "end")]
+    return [
+        _image(drawn, box),
+        f'<rect {box} fill="none" stroke="#888"/>',
+        *(_text(x + 240 * at, y + 25, f"{at * most:.3g}", 11, fill="#555", anchor=end) for at, end in marks),
+    ]
 
 
 def head_title(maps: Maps, layer: LayerMap, head: int) -> str:
@@ -59,18 +74,20 @@ def head_title(maps: Maps, layer: LayerMap, head: int) -> str:
     return f"{name}: the largest weight is {weights[row, column]:.2f}{whose}"
 
 
-def thumbnail(maps: Maps, weights: Array, x: float = 0, y: float = 0, size: float = THUMB) -> tuple[str, float, float]:
-    """The elements that show a head's weights `[queries, keys]` small, and how wide and high they are. A picture is
-    used by its name, `#picture`."""
+def thumbnail(
+    maps: Maps, weights: Array, most: float, x: float = 0, y: float = 0, size: float = THUMB
+) -> tuple[str, float, float]:
+    """The elements that show a head's weights `[queries, keys]` small, and how wide and high they are. The darkest
+    colour is `most`. A picture is used by its name, `#picture`."""
     over = maps.over_picture(weights)
     rows, columns = weights.shape if over is None or maps.picture is None else maps.picture.pixels.shape[:2]
     scale = size / max(rows, columns)
     wide, high = max(columns * scale, 4), max(rows * scale, 4)
     box = f'x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}"'
     if over is None:
-        return _image(raster.heat(weights), box), wide, high
+        return _image(raster.heat(weights, most), box), wide, high
     # Drawn from the same symbol at every size, so that a file holds the picture once.
-    return f'<use href="#picture" {box}/>' + _image(raster.veil(over), box), wide, high
+    return f'<use href="#picture" {box}/>' + _image(raster.veil(over, most), box), wide, high
 
 
 def symbol(maps: Maps) -> str:
@@ -86,34 +103,59 @@ def symbol(maps: Maps) -> str:
     )
 
 
-def _overview(maps: Maps, group: MapGroup, top: float) -> tuple[list[str], float, float]:
-    """A row for each layer, a column for each head."""
+def _overview(maps: Maps, group: MapGroup, most: float, top: float) -> tuple[list[str], float, float]:
+    """A row for each layer, a column for each head. Where there are few tokens, they stand on the sides of the maps."""
     parts: list[str] = []
-    left, y = MARGIN + 10 + max(_wide(layer.path, 11) for layer in group.layers), top + 18
-    most = max(len(layer.heads) for layer in group.layers)
+    first = group.layers[0]
+    longest = max(first.weights.shape[1:])
+    is_labelled = longest <= READABLE and maps.over_picture(first.weights[0]) is None
+    size = max(THUMB, READ * longest) if is_labelled else THUMB
+    down = 8 + max((_wide(label(text), READ) for text in first.rows.labels), default=0) if is_labelled else 0.0
+    across = 8 + max((_wide(label(text), READ) for text in first.columns.labels), default=0) if is_labelled else 0.0
+    left, y = MARGIN + 10 + max(_wide(layer.path, 11) for layer in group.layers) + down, top + 18
     heads = max((layer.heads for layer in group.layers), key=len)
-    for column in range(most):
-        x = left + column * (THUMB + GAP)
-        parts.append(_text(x + THUMB / 2, top + 12, f"head {heads[column]}", 11, fill="#555", anchor="middle"))
+    step = size + GAP
+    for column, name in enumerate(heads):
+        parts.append(_text(left + column * step + size / 2, top + 12, f"head {name}", 11, fill="#555", anchor="middle"))
     for layer in group.layers:
         tallest = 0.0
-        parts.append(_text(left - 10, y + 14, layer.path, 11, fill="#333", anchor="end"))
+        y += across
+        parts.append(_text(left - 10 - down, y + 14, layer.path, 11, fill="#333", anchor="end"))
         for head in range(len(layer.heads)):
-            x = left + head * (THUMB + GAP)
-            drawn, wide, high = thumbnail(maps, layer.weights[head], x, y)
+            x = left + head * step
+            drawn, wide, high = thumbnail(maps, layer.weights[head], most, x, y, size)
             frame = f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="{high:g}" fill="none" stroke="#bbb"/>'
             parts.append(f"<g><title>{escape(head_title(maps, layer, head))}</title>{drawn}{frame}</g>")
+            if is_labelled:
+                parts += _across(layer, x, y, wide / layer.weights.shape[2], READ)
+                parts += _down(layer, x, y, high / layer.weights.shape[1], READ) if head == 0 else []
             tallest = max(tallest, high)
         y += tallest + GAP
-    return parts, left + most * (THUMB + GAP), y - top
+    return parts, left + len(heads) * step, y - top
 
 
-def _large(maps: Maps, layer: LayerMap, top: float) -> tuple[list[str], float, float]:
+def _down(layer: LayerMap, x: float, y: float, cell: float, font: float) -> list[str]:
+    """The tokens that attend, left of a map whose corner is at x, y."""
+    return [
+        _text(x - 6, y + (i + 0.5) * cell + 0.35 * font, label(text), font, anchor="end")
+        for i, text in enumerate(layer.rows.labels)
+    ]
+
+
+def _across(layer: LayerMap, x: float, y: float, cell: float, font: float) -> list[str]:
+    """The tokens that are attended to, above a map."""
+    return [
+        _text(x + (i + 0.5) * cell + 0.35 * font, y - 6, label(text), font, turned=True)
+        for i, text in enumerate(layer.columns.labels)
+    ]
+
+
+def _large(maps: Maps, layer: LayerMap, most: float, top: float) -> tuple[list[str], float, float]:
     weights = layer.weights[0]
     said = head_title(maps, layer, 0)
     parts, least = [_text(MARGIN, top + 12, said, 12, fill="#555")], MARGIN + _wide(said, 12)
     if maps.over_picture(weights) is not None:
-        drawn, wide, high = thumbnail(maps, weights, MARGIN, top + 24, 384)
+        drawn, wide, high = thumbnail(maps, weights, most, MARGIN, top + 24, 384)
         return [*parts, drawn, *_patches(maps, layer, top + 24, wide, high)], max(least, MARGIN + wide), high + 32
     rows, columns = weights.shape
     cell = min(28.0, max(6.0, 640 / max(rows, columns)))
@@ -121,23 +163,15 @@ def _large(maps: Maps, layer: LayerMap, top: float) -> tuple[list[str], float, f
     left = MARGIN + 8 + max((_wide(label(text), font) for text in layer.rows.labels), default=0)
     head = 8 + max((_wide(label(text), font) for text in layer.columns.labels), default=0)
     y = top + 24 + head
-    parts += [
-        _text(left - 6, y + (i + 0.5) * cell + 0.35 * font, label(text), font, anchor="end")
-        for i, text in enumerate(layer.rows.labels)
-    ]
-    parts += [
-        _text(left + (i + 0.5) * cell + 0.35 * font, y - 6, label(text), font, turned=True)
-        for i, text in enumerate(layer.columns.labels)
-    ]
+    parts += [*_down(layer, left, y, cell, font), *_across(layer, left, y, cell, font)]
     box = f'x="{left:g}" y="{y:g}" width="{columns * cell:g}" height="{rows * cell:g}"'
-    parts += _cells(layer, left, y, cell) if weights.size <= CELLS else [_image(raster.heat(weights), box)]
+    parts += _cells(layer, most, left, y, cell) if weights.size <= CELLS else [_image(raster.heat(weights, most), box)]
     parts.append(f'<rect {box} fill="none" stroke="#888"/>')
     return parts, max(least, left + columns * cell), head + 32 + rows * cell
 
 
-def _cells(layer: LayerMap, left: float, top: float, cell: float) -> list[str]:
+def _cells(layer: LayerMap, most: float, left: float, top: float, cell: float) -> list[str]:
     weights = layer.weights[0]
-    most = float(weights.max()) or 1.0
     found = []
     for row, from_ in enumerate(layer.rows.labels):
         for column, to in enumerate(layer.columns.labels):
@@ -145,7 +179,7 @@ def _cells(layer: LayerMap, left: float, top: float, cell: float) -> list[str]:
             what = f"{label(from_)} → {label(to)}: {weight:.3f}"
             found.append(
                 f'<rect x="{left + column * cell:g}" y="{top + row * cell:g}" width="{cell:g}" height="{cell:g}" '
-                f'fill="{raster.colour(max(0.0, weight / most))}"><title>{escape(what)}</title></rect>'
+                f'fill="{raster.colour(max(0.0, weight / most) if most else 0.0)}"><title>{escape(what)}</title></rect>'
             )
     return found
 

@@ -1,7 +1,8 @@
 """Draw what a trained model attends to: the attention weights of every layer and head, as heat maps.
 
 -o attention.html writes one page that needs nothing else: all layers and heads, the one that is pointed at large, with
-the tokens on both sides. -o attention.svg writes the same as a picture; with --layer and --head, one map large. A
+the tokens on both sides. -o attention.svg or .png writes the same as a picture; with --layer and --head, one map large.
+All maps have one scale of colours. A
 translator is given --prompt, its source, and --target (without it, what the model writes is shown): the source against
 itself, the target against itself, the target against the source. A model of pictures is given --image: where the class
 token looks.
@@ -25,17 +26,19 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--layer", type=natural, metavar="N", help="only this layer, counted from 0")
     parser.add_argument("--head", type=natural, metavar="N", help="only this head, counted from 0")
-    add_output(parser, "the file to write: .html for a page with all of them, .svg for a picture", required=True)
+    add_output(
+        parser, "the file to write: .html for a page with all of them, .svg or .png for a picture", required=True
+    )
     add_backend(parser, default="the one that the run was trained with")
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.paths import checked, write_text
+    from attndsl.attention_maps import ENDINGS, save
+    from attndsl.cli.paths import checked
 
-    ending = Path(args.output).suffix.lower()
-    if ending not in (".html", ".htm", ".svg"):
-        raise Usage(f"`{args.output}` is neither .html nor .svg", "for example `-o attention.html`")
-    checked(args.output)  # before anything is computed
+    if Path(args.output).suffix.lower() not in ENDINGS:
+        raise Usage(f"`{args.output}` is none of .html, .svg and .png", "for example `-o attention.html`")
+    place = checked(args.output)  # before anything is computed
     args.text += [args.prompt] if args.prompt is not None else []
     if len(args.text) + len(args.image) > 1:
         raise Usage("one text or picture at a time can be drawn", "leave the others out")
@@ -45,14 +48,13 @@ def run(args: Any) -> int:
     (example, *more) = examples_of(trained, args)
     if more:
         raise Usage(f"`{args.image[0]}` holds {len(more) + 1:,} pictures, and one at a time can be drawn")
-    from attndsl.attention_maps import to_html, to_svg
     from attndsl.attention_maps.run import attend
 
     target = typed(args.target) if args.target is not None else None
     maps = attend(trained, example, target, backend=args.backend, device=args.device)
     maps = maps.chosen(args.layer, args.head)
     how = f"attndsl attend {args.run} …"
-    write_text(to_svg(maps) if ending == ".svg" else to_html(maps, how), args.output)
+    save(maps, place, how)
     for group in maps.groups:
         heads = max(len(layer.heads) for layer in group.layers)
         print(f"{group.title}: {_count(len(group.layers), 'layer')} of {_count(heads, 'head')}")

@@ -90,11 +90,13 @@ def test_what_it_attends_to_is_drawn(sorter, tmp_path):
     drawing = sorter.attend("up 3")
     drawing.save(tmp_path / "a.html")
     drawing.save(tmp_path / "a.svg")
+    drawing.save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == drawing._repr_html_()
     assert "<svg" in drawing._repr_html_()
     assert "<html" in (tmp_path / "a.html").read_text(encoding="utf-8")
     with pytest.raises(AttnError, match="E0902"):
-        drawing.save(tmp_path / "a.png")
+        drawing.save(tmp_path / "a.jpg")
 
 
 def test_a_run_is_opened_again_and_is_a_model(sorter):

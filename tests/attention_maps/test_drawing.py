@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import struct
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from attndsl.attention_maps import Maps, Picture, Tokens, attention_maps, raster, to_html, to_svg
+from attndsl.attention_maps import Maps, Picture, Tokens, attention_maps, raster, to_html, to_png, to_svg
 from attndsl.attention_maps.maps import LONGEST, _grid, label
 from attndsl.attention_maps.run import seen
 from attndsl.backends.numpy_reference import NumpyProgram
@@ -230,10 +231,10 @@ def test_levels_can_be_told_by_the_sum_of_the_channels():
 
 def test_pixels_are_weights():
     weights = np.random.default_rng(1).random((5, 7)).astype(np.float32)
-    pixels, palette = pixels_of(raster.heat(weights))
+    pixels, palette = pixels_of(raster.heat(weights, weights.max()))
     np.testing.assert_array_equal(palette, raster.palette())
     np.testing.assert_allclose(pixels[:, :, 0] / 255 * weights.max(), weights, atol=weights.max() / 500)
-    veil, _ = pixels_of(raster.veil(weights))
+    veil, _ = pixels_of(raster.veil(weights, weights.max()))
     assert (veil[:, :, :3] == raster.GLOW).all()
     np.testing.assert_allclose(veil[:, :, 3] / 255 / raster.MOST * weights.max(), weights, atol=weights.max() / 200)
     shown = np.random.default_rng(1).integers(0, 256, (3, 4, 3)).astype(np.uint8)
@@ -241,7 +242,7 @@ def test_pixels_are_weights():
 
 
 def test_weights_of_zero_are_white():
-    pixels, palette = pixels_of(raster.heat(np.zeros((2, 2))))
+    pixels, palette = pixels_of(raster.heat(np.zeros((2, 2)), 0.0))
     assert not pixels.any()
     assert palette[0].tolist() == [255, 255, 255]
 
@@ -256,13 +257,41 @@ def test_an_svg_shows_all_and_says_what_it_is(graph_of):
     named = {e.attrib["id"]: e.text for e in root if e.tag in (SVG + "title", SVG + "desc")}
     assert named.keys() == set(root.attrib["aria-labelledby"].split())
     assert "2 layers, 6 heads" in named["attention-desc"]
-    images = root.findall(f".//{SVG}image")
+    *images, scale = root.findall(f".//{SVG}image")
     assert len(images) == 6
+    assert pixels_of(scale.attrib["href"])[0].ravel().tolist() == list(range(256))
     weights = [w for layer in maps.groups[0].layers for w in layer.weights]
     for image, expected in zip(images, weights, strict=True):
         pixels, _ = pixels_of(image.attrib["href"])
-        np.testing.assert_array_equal(pixels[:, :, 0], raster.levels(expected)[0])
+        np.testing.assert_array_equal(pixels[:, :, 0], raster.levels(expected, maps.most))
+    said = [e.text for e in root.iter(SVG + "text")]
+    assert {"0", f"{maps.most / 2:.3g}", f"{maps.most:.3g}"} <= set(said)
+    for token in NASTY:
+        assert said.count(label(token)) == 2 + 6  # left of each layer, above each map
     assert any('<b>"fox"</b> &' in (e.text or "") for e in root.iter(SVG + "text"))
+
+
+@pytest.mark.parametrize("kind", ["text", "picture"])
+def test_a_png_shows_what_the_svg_does(graph_of, kind):
+    image = pytest.importorskip("PIL.Image")
+    maps = text_maps(graph_of(DECODER)) if kind == "text" else picture_maps(graph_of(EYES))
+    root = ElementTree.fromstring(to_svg(maps))
+    drawn = image.open(io.BytesIO(to_png(maps)))
+    assert drawn.size == tuple(round(2 * float(root.attrib[side])) for side in ("width", "height"))
+    pixels = np.asarray(drawn)
+    if kind == "text":
+        weights = maps.groups[0].layers[1].weights[2]
+        place = root.findall(f".//{SVG}image")[5].attrib
+        x, y, wide = (2 * float(place[name]) for name in ("x", "y", "width"))
+        cell = wide / len(weights)
+        for row, column in ((0, 0), (12, 3), (3, 12), (12, 12)):
+            shown = pixels[int(y + (row + 0.5) * cell), int(x + (column + 0.5) * cell)]
+            share = weights[row, column] / maps.most
+            np.testing.assert_allclose(shown, raster.palette()[round(255 * float(share))], atol=2)
+    written = [e for e in root.iter(SVG + "text") if e.text and e.attrib.get("text-anchor") == "middle"]
+    for element in written:  # there is something dark where a text stands
+        x, y = (round(2 * float(element.attrib[name])) for name in ("x", "y"))
+        assert pixels[y - 14 : y + 2, x - 10 : x + 10].min() < 128
 
 
 def test_one_head_is_drawn_large_with_its_tokens(graph_of):
@@ -278,11 +307,12 @@ def test_one_head_is_drawn_large_with_its_tokens(graph_of):
     np.testing.assert_allclose(np.reshape(told, weights.shape), weights, atol=0.0006)
     darkest = cells[int(weights.argmax())]
     assert darkest.attrib["fill"] == raster.colour(1.0)
+    assert float(weights.max()) == maps.most
 
 
 def test_a_long_text_is_one_picture_instead_of_cells(graph_of):
     root = ElementTree.fromstring(to_svg(text_maps(graph_of(DECODER), ["x"] * 100).chosen(0, 0)))
-    (image,) = root.findall(f".//{SVG}image")
+    image, _ = root.findall(f".//{SVG}image")
     assert pixels_of(image.attrib["href"])[0].shape == (100, 100, 1)
 
 
@@ -329,7 +359,7 @@ def test_a_page_shows_every_head_without_a_script(graph_of):
     buttons = [a for tag, a in page.tags if tag == "button"]
     images = [a for tag, a in page.tags if tag == "image"]
     assert [b["data-map"] for b in buttons] == [f"0 {layer} {head}" for layer in range(2) for head in range(3)]
-    assert len(images) == 6
+    assert len(images) == 1 + 6  # the scale, and the maps
     assert all(a["aria-label"] for tag, a in page.tags if tag == "svg" and a.get("role") == "img")
     assert "<i>the fox</i>" in page.text["p"]
     assert [t.strip() for t in page.text["th"]].count("head 2") == 1
@@ -354,8 +384,7 @@ def test_tokens_cannot_leave_the_data_of_a_page(graph_of):
     facts = json.loads(data)
     assert facts["groups"][0][1]["rows"] == [label(token) for token in NASTY]
     assert facts["sums"] == raster.palette().sum(axis=1).tolist()
-    for layer, said in zip(maps.groups[0].layers, facts["groups"][0], strict=True):
-        np.testing.assert_allclose(said["most"], layer.weights.max(axis=(1, 2)), atol=1e-6)
+    np.testing.assert_allclose(facts["most"], max(layer.weights.max() for layer in maps.groups[0].layers), atol=1e-6)
     assert text.count("</script>") == 2
     text.encode("utf-8")
 
@@ -367,7 +396,7 @@ def test_a_page_of_a_picture_says_the_largest_weight_over_the_picture(graph_of):
     (layer,) = maps.groups[0].layers
     assert facts["grid"] == [4, 4]
     assert facts["picture"] == [8, 8]
-    np.testing.assert_allclose(facts["groups"][0][0]["most"], layer.weights[:, 0, 1:].max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(facts["most"], layer.weights[:, 0, 1:].max(), atol=1e-6)
 
 
 @pytest.mark.parametrize(

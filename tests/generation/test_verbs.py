@@ -308,7 +308,7 @@ def test_what_cannot_be_done_is_told(attndsl, folder, verb, kind, argv, code):
         ("predict", "classify", []),
         ("predict", "classify", ["--text", "x", "--data", "y"]),
         ("predict", "classify", ["--pair", "x"]),
-        ("attend", "classify", ["--text", "x", "-o", "a.png"]),
+        ("attend", "classify", ["--text", "x", "-o", "a.jpg"]),
         ("attend", "classify", ["--text", "x", "--text", "y", "-o", "a.svg"]),
         ("attend", "classify", ["--text", "x", "--target", "y", "-o", "a.svg"]),
         ("attend", "classify", ["--text", "x"]),
