@@ -15,8 +15,8 @@ from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.states import DrawnStates
 from attndsl.drawing.style import PLAIN, Style
-from attndsl.graph import INT, Graph, Node, OutputInfo, Region, Type, Value, captured
-from attndsl.ops import Attention, Constant, Dot, Parameter, Scan, Take
+from attndsl.graph import INT, Axis, Graph, Node, OutputInfo, Region, Type, Value, captured
+from attndsl.ops import Attention, Concat, Constant, Dot, Flatten, Parameter, Scan, Take, Unflatten
 from attndsl.records import dataclass, field
 
 
@@ -74,6 +74,7 @@ class Planner:
         self.taken: dict[str, int] = {}
         self.made: dict[Value, Node] = {}  # by operations outside closed layers
         self.read: dict[Box, list[str]] = {}  # parameters that are not a layer's own
+        self.inner: dict[Value, tuple[Axis, ...]] = {}  # of what was taken apart, the parts that vary fastest
         self.hidden_dropout = False
         self.states = DrawnStates(graph)
 
@@ -274,7 +275,10 @@ class Planner:
         is_index = not node.output.type.is_float and not finds
         reads_table = isinstance(node.op, Take) and bool(self.sources.get(node.inputs[0]))
         self.made[node.output] = node
-        if node.op.role == "none" or is_index or not (streams or reads_table):
+        if (cut := self.patches(node)) and streams:
+            sides = " × ".join(self.size(axis) for axis in cut)
+            self.make(node, "operation", (f"patches of {sides}",), frame)
+        elif node.op.role == "none" or is_index or not (streams or reads_table):
             self.fold(node)
         elif node.op.sign and len(streams) == 2:
             self.circle(node, frame)
@@ -327,7 +331,33 @@ class Planner:
         text = f"{sign} {what}" if other is node.inputs[1] else f"{what} {sign}"
         self.make(node, "operation", (text,), frame)
 
+    def patches(self, node: Node) -> tuple[Axis, ...]:
+        """The sides of the patches that a node makes of a picture: it joins the inner parts of several axes."""
+        parts = self.inner.get(node.inputs[0], ()) if node.inputs else ()
+        if isinstance(node.op, Unflatten):
+            parts = (*parts, node.op.parts[-1])
+        if node.op.view and node.op.moves:
+            self.inner[node.output] = parts
+        cut = tuple(axis for axis in node.op.parts if axis in parts) if isinstance(node.op, Flatten) else ()
+        return cut if len(cut) > 1 else ()
+
+    def size(self, axis: Axis) -> str:
+        known = axis.size.symbols <= self.graph.sizes.keys()
+        return str(axis.size.value(self.graph.sizes)) if known else str(axis.size)
+
+    def tokens(self, node: Node, frame: SceneFrame) -> None:
+        """What is learned and joined to a stream, such as a class token, is a box beside it."""
+        for value in node.inputs:
+            learned = self.sources.get(value, ())
+            if learned and not any(s.box for s in learned):
+                names = dict.fromkeys(captions.last(s.address) for s in learned)
+                box = self.box("embedding", (", ".join(names), "learned"), frame, learned[0].address)
+                box.address, box.line = learned[0].address, _line(node.at)
+                self.sources[value] = (Origin(box, value),)
+
     def operation(self, node: Node, frame: SceneFrame) -> None:
+        if isinstance(node.op, Concat):
+            self.tokens(node, frame)
         parameters = [s.address for value in node.inputs for s in self.sources.get(value, ()) if not s.box]
         kind = node.op.role
         if isinstance(node.op, Dot) and parameters:
