@@ -3,13 +3,16 @@
 --to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says; with the run's
                         tokenizer.json, where it has one
 --to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
+--to onnx FILE          one file of ONNX, for ONNX Runtime and others: the model in use, with dynamic axes by the names
+                        of their sizes and the parameters by their addresses; with --incremental a graph that reads
+                        a text on, whose states are inputs and, with `.next` behind their names, outputs
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, path
+from attndsl.cli.arguments import Parser, Usage, path, positive
 from attndsl.diagnostics import error
 
 if TYPE_CHECKING:
@@ -20,13 +23,20 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", type=path, help="the folder that `attndsl train` wrote")
-    parser.add_argument("--to", required=True, choices=("huggingface", "safetensors"), help="for whom")
+    parser.add_argument("--to", required=True, choices=("huggingface", "onnx", "safetensors"), help="for whom")
     parser.add_argument("path", metavar="PATH", type=path, help="the folder or file to write")
     parser.add_argument(
         "--force",
         action="store_true",
         help="write into a folder that holds other files, or overwrite a file that is not an earlier export",
     )
+    onnx = parser.add_argument_group("of ONNX")
+    onnx.add_argument("--incremental", action="store_true", help="the graph that reads a text on, token by token")
+    onnx.add_argument(
+        "--inputs", metavar="NAMES", default="", help="the optional inputs that the file takes, as `valid,targets`"
+    )
+    onnx.add_argument("--outputs", metavar="NAMES", help="what it gives (default: all that these inputs allow)")
+    onnx.add_argument("--opset", metavar="N", type=positive, help="the version of ONNX's operators (default: 23)")
 
 
 def run(args: Any) -> int:
@@ -35,6 +45,8 @@ def run(args: Any) -> int:
     from attndsl.runs.record import open_record
     from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
+    if args.to != "onnx" and (args.incremental or args.inputs or args.outputs is not None or args.opset is not None):
+        raise Usage("`--incremental`, `--inputs`, `--outputs` and `--opset` are for `--to onnx`")
     trained = load_run(args.run)
     left: tuple[str, ...] = ()
     if args.to == "safetensors":
@@ -43,6 +55,17 @@ def run(args: Any) -> int:
         target = checked(args.path)
         check_replaceable(target, force=args.force)
         save_weights(target, trained.weights, trained.graph)
+    elif args.to == "onnx":
+        from attndsl.cli.paths import checked
+        from attndsl.onnx_export import OPSET, export_onnx
+
+        _, *others = export_onnx(
+            checked(args.path), trained.graph, trained.weights,
+            inputs=_names(args.inputs), outputs=None if args.outputs is None else _names(args.outputs),
+            opset=args.opset or OPSET, incremental=args.incremental, force=args.force,
+        )  # fmt: skip
+        for file in others:
+            print(f"wrote {file}, which belongs to it")
     else:
         section = _section(open_spec(open_record(trained.folder).spec), args.to)
         labels = trained.facts.get("labels") or ()
@@ -55,6 +78,10 @@ def run(args: Any) -> int:
     for address in left:
         print(f"left out: the state `{address}`, which has no name in {args.to}")
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in map(str.strip, text.split(",")) if name]
 
 
 # What `transformers` calls the token of each role.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,16 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], grap
         raise unwritable(path, problem) from None
 
 
-def check_replaceable(path: Path, *, force: bool = False) -> None:
-    """That nothing is at `path` but what `save_weights` wrote there earlier (or a device, which loses nothing); E0612
+def is_saved(path: Path) -> bool:
+    """Whether a file is one that `save_weights` wrote."""
+    return _metadata(path).get("format") == FORMAT
+
+
+def check_replaceable(path: Path, *, force: bool = False, is_earlier: Callable[[Path], bool] = is_saved) -> None:
+    """That nothing is at `path` but an earlier export, as `is_earlier` says (or a device, which loses nothing); E0612
     if not, unless `force` is set."""
     target, replaceable = place_of(path)
-    if force or not target.exists() or not replaceable or _metadata(target).get("format") == FORMAT:
+    if force or not target.exists() or not replaceable or is_earlier(target):
         return
     raise error(
         "E0612",

@@ -19,8 +19,8 @@ ROOMS = (
     # Running one.
     "optimizers", "running", "backends.numpy_reference", "backends.pytorch", "comparison",
     # Training one, and using what was trained.
-    "data", "decoding", "objectives", "recipe", "lints", "weights", "runs", "training", "generation", "verification",
-    "attention_maps",
+    "data", "decoding", "objectives", "recipe", "lints", "weights", "onnx_export", "runs", "training", "generation",
+    "verification", "attention_maps",
     # For people.
     "api", "editing", "__init__", "language_server", "cli", "__main__",
 )  # fmt: skip

@@ -1,0 +1,141 @@
+"""A graph's nodes, one after the other, as nodes of ONNX.
+
+A `repeat` is unrolled: each round has its own parameters and its own names, as other tools expect. A `scan` is a
+`Loop`, since its length is known when the file runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attndsl.graph import Node, Region, Type, Value
+from attndsl.onnx_export import fused, movement, pointwise, reductions
+from attndsl.onnx_export.lengths import Lengths
+from attndsl.onnx_export.pointwise import Rule
+from attndsl.onnx_export.site import TENSOR_TYPES, OnnxSite, in_order
+from attndsl.onnx_export.writer import OnnxWriter, Tensor, dtype_of
+from attndsl.ops import Op, Repeat, Scan
+from attndsl.ops.control import stacked_at
+
+RULES: dict[type[Op], Rule] = {**pointwise.RULES, **movement.RULES, **reductions.RULES, **fused.RULES}
+
+WITHOUT_RULE = {
+    "given": "which inputs the file takes is decided before it is written",
+    "in_training": "the file is of the model in use",
+    "repeat": "a body: unrolled, or a loop",
+    "scan": "a body: a loop",
+}
+"""The ops that need none, and why."""
+
+
+class OnnxBody:
+    """Writes regions. `values` are the names of what has been written."""
+
+    def __init__(self, writer: OnnxWriter, lengths: Lengths) -> None:
+        self.writer, self.lengths = writer, lengths
+        self.values: dict[Value, str] = {}
+        self._last: tuple[str, list[Value]] | None = None  # the last result, and all values that are this one
+
+    def apply(self, op: Op, inputs: tuple[Tensor, ...], output: Type) -> str:
+        """The name of what `op` gives."""
+        return RULES[type(op)](OnnxSite(self.writer, self.lengths, op, inputs, output, self.apply))
+
+    def region(self, region: Region, given: Iterable[str]) -> list[str]:
+        """Write a body, and give the names of its results."""
+        self.values.update(zip(region.parameters, given, strict=True))
+        for node in region.nodes:
+            self.writer.node = node
+            if isinstance(node.op, Repeat) and self.lengths.number(node.op.count) is not None:
+                self._unrolled(node, node.op)
+            elif isinstance(node.op, Repeat | Scan):
+                self._loop(node, node.op)
+            else:
+                self._node(node)
+        return [self.values[value] for value in region.results]
+
+    def _node(self, node: Node) -> None:
+        inputs = tuple(Tensor(self.values[value], value.type) for value in node.inputs)
+        name = self.apply(node.op, inputs, node.output.type)
+        if self._last is None or self._last[0] != name:
+            self._last = name, []
+        self._last[1].append(node.output)
+        if node.output.names:
+            name = self.writer.named(name, self.writer.address(node.output.names[-1]))
+            self._last = name, self._last[1]
+        self.values.update(dict.fromkeys(self._last[1], name))
+
+    # ------------------------------------------------------------ loops
+
+    def _unrolled(self, node: Node, op: Repeat) -> None:
+        writer, outer = self.writer, self.writer.loops
+        carried = [self.values[value] for value in node.inputs]
+        stacks: list[list[str]] = [[] for _ in op.stacked]
+        for i in range(self.lengths.number(op.count) or 0):
+            writer.loops = {**outer, op.path: i}
+            body = node.regions[op.cases[i] if op.cases else 0]
+            results = self.region(body, [writer.constant(i, "int64"), *carried])
+            carried = results[: op.carried]
+            for stack, name in zip(stacks, results[op.carried :], strict=True):
+                stack.append(name)
+        writer.loops, writer.node = outer, node
+        self.values.update(zip(node.outputs, carried, strict=False))
+        for value, names in zip(node.outputs[op.carried :], stacks, strict=True):
+            self.values[value] = self._stacked(value.type, names)
+
+    def _stacked(self, type: Type, names: list[str]) -> str:
+        """Emissions side by side along the axis of the rounds."""
+        emit, at = self.writer.emit, max(type.rank - 2, 0)
+        if not names:
+            zero = self.writer.constant(0, dtype_of(type))
+            return emit("Expand", zero, self.lengths.shape([axis.size for axis in type.axes]))
+        return emit("Concat", *[emit("Unsqueeze", name, self.writer.ints(at)) for name in names], axis=at)
+
+    def _loop(self, node: Node, op: Repeat | Scan) -> None:
+        from onnx import helper
+
+        writer, (body,) = self.writer, node.regions
+        size = op.count if isinstance(op, Repeat) else op.axis.size
+        rounds = self.lengths.scalar(size)
+        backwards = isinstance(op, Scan) and op.reverse
+        path = writer.address(op.path)
+        i, go, *carried = (writer.fresh(f"{path}/{word}") for word in ("i", "go", *["carried"] * len(node.inputs)))
+        with writer.body() as nodes:
+            index = i
+            if backwards:
+                index = writer.emit("Sub", writer.emit("Sub", rounds, writer.constant(1, "int64")), i)
+            results = self.region(body, [index, *carried])
+            writer.node = node
+            results = [writer.emit("Identity", name) for name in (go, *results)]
+        types = [value.type for value in body.results]
+        taken = [helper.make_tensor_value_info(i, TENSOR_TYPES["int64"], [])]
+        taken += [helper.make_tensor_value_info(go, TENSOR_TYPES["bool"], [])]
+        taken += [self.info(name, value.type) for name, value in zip(carried, node.inputs, strict=True)]
+        given = [helper.make_tensor_value_info(results[0], TENSOR_TYPES["bool"], [])]
+        given += [self.info(name, type) for name, type in zip(results[1:], types, strict=True)]
+        graph = helper.make_graph(nodes, writer.fresh(f"{path}/body"), taken, given)
+        first = (rounds, writer.constant(True, "bool"), *(self.values[value] for value in node.inputs))
+        names = writer.several("Loop", first, len(node.outputs), body=graph)
+        self.values.update(zip(node.outputs, names, strict=True))
+        for value, name in zip(node.outputs[op.carried :], names[op.carried :], strict=True):
+            self.values[value] = self._laid(op, value.type, name, backwards)
+
+    def _laid(self, op: Repeat | Scan, type: Type, name: str, backwards: bool) -> str:
+        """A stack of emissions, which `Loop` gives with the rounds in front and in their order."""
+        at = stacked_at(Type(type.dtype, type.axes[1:]))
+        site = OnnxSite(self.writer, self.lengths, op, (), type, self.apply)
+        if backwards:
+            name = movement.flipped(site, name, 0)
+        order = (type.axes[at], *type.axes[:at], *type.axes[at + 1 :])
+        return in_order(site, site.reshaped(name, order), order, type.axes)  # no rounds, no lengths of a round
+
+    # ------------------------------------------------------------ declarations
+
+    def info(self, name: str, type: Type) -> Any:
+        """A value's declaration: axes that are not known by the name of their size."""
+        from onnx import helper
+
+        known = [(self.lengths.number(axis.size), str(axis.size)) for axis in type.axes]
+        return helper.make_tensor_value_info(
+            name, TENSOR_TYPES[dtype_of(type)], [said if number is None else number for number, said in known]
+        )
