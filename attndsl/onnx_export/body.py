@@ -7,18 +7,18 @@ A `repeat` is unrolled: each round has its own parameters and its own names, as 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from attndsl.graph import Node, Region, Type, Value
-from attndsl.onnx_export import fused, movement, pointwise, reductions
+from attndsl.onnx_export import fused, movement, pointwise, products, reductions
 from attndsl.onnx_export.lengths import Lengths
+from attndsl.onnx_export.loops import looped
 from attndsl.onnx_export.pointwise import Rule
-from attndsl.onnx_export.site import TENSOR_TYPES, OnnxSite, in_order
+from attndsl.onnx_export.site import OnnxSite, in_order
 from attndsl.onnx_export.writer import OnnxWriter, Tensor, dtype_of
 from attndsl.ops import Op, Repeat, Scan
 from attndsl.ops.control import stacked_at
 
-RULES: dict[type[Op], Rule] = {**pointwise.RULES, **movement.RULES, **reductions.RULES, **fused.RULES}
+RULES: dict[type[Op], Rule] = {**pointwise.RULES, **movement.RULES, **reductions.RULES, **products.RULES, **fused.RULES}
 
 WITHOUT_RULE = {
     "given": "which inputs the file takes is decided before it is written",
@@ -92,30 +92,19 @@ class OnnxBody:
         return emit("Concat", *[emit("Unsqueeze", name, self.writer.ints(at)) for name in names], axis=at)
 
     def _loop(self, node: Node, op: Repeat | Scan) -> None:
-        from onnx import helper
-
         writer, (body,) = self.writer, node.regions
-        size = op.count if isinstance(op, Repeat) else op.axis.size
-        rounds = self.lengths.scalar(size)
+        rounds = self.lengths.scalar(op.count if isinstance(op, Repeat) else op.axis.size)
         backwards = isinstance(op, Scan) and op.reverse
-        path = writer.address(op.path)
-        i, go, *carried = (writer.fresh(f"{path}/{word}") for word in ("i", "go", *["carried"] * len(node.inputs)))
-        with writer.body() as nodes:
-            index = i
+
+        def step(i: str, carried: list[str]) -> list[Tensor]:
             if backwards:
-                index = writer.emit("Sub", writer.emit("Sub", rounds, writer.constant(1, "int64")), i)
-            results = self.region(body, [index, *carried])
+                i = writer.emit("Sub", writer.emit("Sub", rounds, writer.constant(1, "int64")), i)
+            results = self.region(body, [i, *carried])
             writer.node = node
-            results = [writer.emit("Identity", name) for name in (go, *results)]
-        types = [value.type for value in body.results]
-        taken = [helper.make_tensor_value_info(i, TENSOR_TYPES["int64"], [])]
-        taken += [helper.make_tensor_value_info(go, TENSOR_TYPES["bool"], [])]
-        taken += [self.info(name, value.type) for name, value in zip(carried, node.inputs, strict=True)]
-        given = [helper.make_tensor_value_info(results[0], TENSOR_TYPES["bool"], [])]
-        given += [self.info(name, type) for name, type in zip(results[1:], types, strict=True)]
-        graph = helper.make_graph(nodes, writer.fresh(f"{path}/body"), taken, given)
-        first = (rounds, writer.constant(True, "bool"), *(self.values[value] for value in node.inputs))
-        names = writer.several("Loop", first, len(node.outputs), body=graph)
+            return [Tensor(name, value.type) for name, value in zip(results, body.results, strict=True)]
+
+        first = [Tensor(self.values[value], value.type) for value in node.inputs]
+        names = looped(writer, self.lengths, writer.address(op.path), rounds, first, step)
         self.values.update(zip(node.outputs, names, strict=True))
         for value, name in zip(node.outputs[op.carried :], names[op.carried :], strict=True):
             self.values[value] = self._laid(op, value.type, name, backwards)
@@ -128,14 +117,3 @@ class OnnxBody:
             name = movement.flipped(site, name, 0)
         order = (type.axes[at], *type.axes[:at], *type.axes[at + 1 :])
         return in_order(site, site.reshaped(name, order), order, type.axes)  # no rounds, no lengths of a round
-
-    # ------------------------------------------------------------ declarations
-
-    def info(self, name: str, type: Type) -> Any:
-        """A value's declaration: axes that are not known by the name of their size."""
-        from onnx import helper
-
-        known = [(self.lengths.number(axis.size), str(axis.size)) for axis in type.axes]
-        return helper.make_tensor_value_info(
-            name, TENSOR_TYPES[dtype_of(type)], [said if number is None else number for number, said in known]
-        )

@@ -119,8 +119,8 @@ def _model(graph: Graph, body: OnnxBody, taken: Mapping[str, Value], results: Ma
     made = helper.make_graph(
         nodes,
         graph.title,
-        [body.info(name, value.type) for name, value in taken.items()],
-        [body.info(name, value.type) for name, value in results.items()],
+        [body.lengths.declared(name, value.type) for name, value in taken.items()],
+        [body.lengths.declared(name, value.type) for name, value in results.items()],
         [numpy_helper.from_array(array, name) for name, array in constants.items() if name not in large],
         graph.doc,
     )

@@ -148,6 +148,5 @@ RULES: dict[type[ops.Op], Rule] = {
     ops.Silu: by_parts,
     ops.Convolution: by_parts,
     ops.TransposedConvolution: by_parts,
-    ops.GroupedDot: by_parts,
     ops.LinearCrossEntropy: by_parts,
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from attndsl.graph import Type
-from attndsl.onnx_export.writer import OnnxWriter
+from attndsl.onnx_export.writer import TENSOR_TYPES, OnnxWriter, dtype_of
 from attndsl.sizes import Opaque, Size, solve
 from attndsl.types import Axis
 
@@ -82,6 +83,14 @@ class Lengths:
             with self.writer.outermost():
                 self._shapes[key] = self.writer.emit("Concat", *map(self.vector, key), axis=0)
         return self._shapes[key]
+
+    def declared(self, name: str, type: Type) -> Any:
+        """A value's declaration: its dtype, and its axes; what is not known, by the name of its size."""
+        from onnx import helper
+
+        known = [(self.number(axis.size), str(axis.size)) for axis in type.axes]
+        shape = [said if number is None else number for number, said in known]
+        return helper.make_tensor_value_info(name, TENSOR_TYPES[dtype_of(type)], shape)
 
     # ------------------------------------------------------------ written
 

@@ -1,12 +1,14 @@
-"""Rules for what combines the elements along axes, normalises along them, or runs along one; and for products."""
+"""Rules for what combines the elements along axes, normalises along them, or runs along one."""
 
 from __future__ import annotations
 
 import math
 
 from attndsl import ops
+from attndsl.onnx_export.loops import looped
 from attndsl.onnx_export.pointwise import Rule
-from attndsl.onnx_export.site import OnnxSite, in_order, length_of
+from attndsl.onnx_export.site import OnnxSite, in_order
+from attndsl.onnx_export.writer import Tensor, dtype_of
 from attndsl.types import FLOAT, INT
 
 INFINITE = -math.inf
@@ -74,25 +76,17 @@ def cumsum(site: OnnxSite) -> str:
 
 def cumprod(site: OnnxSite) -> str:
     """A loop over the places: opsets before 26 have no running product."""
-    from onnx import TensorProto, helper
-
     (at,) = site.places((site.op.over,))
-    writer, x, rest = site.writer, site.as_(0, site.output.dtype), site.inputs[0].type.without(site.op.over)
-    kind = TensorProto.FLOAT if site.output.is_float else TensorProto.INT64
-    one = site.constant(1, "float32" if site.output.is_float else "int64")
+    x, rest = site.as_(0, site.output.dtype), site.output.without(site.op.over)
+    one = site.constant(1, dtype_of(site.output))
     first = site.emit("Expand", one, site.lengths.shape([axis.size for axis in rest.axes]))
-    i, go, so_far = (writer.fresh(f"{writer.scope}/{word}") for word in ("i", "go", "so far"))
-    with writer.body() as nodes:
-        here = site.emit("Mul", so_far, site.emit("Gather", x, i, axis=at))
-        results = [site.emit("Identity", name) for name in (go, here, here)]
-    taken = [helper.make_tensor_value_info(i, TensorProto.INT64, [])]
-    taken += [helper.make_tensor_value_info(go, TensorProto.BOOL, [])]
-    taken += [helper.make_tensor_value_info(so_far, kind, [None] * rest.rank)]
-    kinds = (TensorProto.BOOL, kind, kind)
-    given = [helper.make_tensor_value_info(n, k, None) for n, k in zip(results, kinds, strict=True)]
-    body = helper.make_graph(nodes, writer.fresh(f"{writer.scope}/body"), taken, given)
+
+    def step(i: str, carried: list[str]) -> list[Tensor]:
+        here = Tensor(site.emit("Mul", carried[0], site.emit("Gather", x, i, axis=at)), rest)
+        return [here, here]
+
     rounds = site.lengths.scalar(site.op.over.size)
-    _, stacked = writer.several("Loop", (rounds, site.constant(True, "bool"), first), 2, body=body)
+    _, stacked = looped(site.writer, site.lengths, site.writer.scope, rounds, [Tensor(first, rest)], step)
     order = (site.op.over, *rest.axes)
     return in_order(site, site.reshaped(stacked, order), order, site.output.axes)  # no rounds, no lengths of a round
 
@@ -102,33 +96,6 @@ def argsort(site: OnnxSite) -> str:
     count = site.lengths.vector(site.op.over.size)
     largest = int(site.op.descending)
     return site.writer.several("TopK", (site.x(), count), 2, axis=at, largest=largest, sorted=1)[1]
-
-
-# ---------------------------------------------------------------- products
-
-
-def dot(site: OnnxSite) -> str:
-    """One `MatMul`, with as few transpositions and reshapings as the layouts allow."""
-    left, right = (tensor.axes for tensor in site.inputs)
-    out = site.output.axes
-    batch = [a for a in left if a in right and a in out]
-    summed = [a for a in left if a in right and a not in out]
-    rows = [a for a in left if a not in right]
-    columns = [a for a in right if a not in left]
-    dtype = site.output.dtype
-    a = in_order(site, site.as_(0, dtype), left, (*batch, *rows, *summed))
-    b = in_order(site, site.as_(1, dtype), right, (*batch, *summed, *columns))
-    product = (*batch, *rows, *columns)
-    # Both sides are made matrices: ONNX Runtime 1.32 multiplies a transposed matrix and a vector wrongly.
-    simple = len(summed) == len(columns) == 1 and (len(rows) == 1 or bool(rows and not batch))
-    if not simple:
-        inner = length_of(summed)
-        a = site.reshaped(a, (*batch, length_of(rows), inner))
-        b = site.reshaped(b, (*batch, inner, length_of(columns)))
-    made = site.emit("MatMul", a, b)
-    if not simple:
-        made = site.reshaped(made, product)
-    return in_order(site, made, product, out)
 
 
 RULES: dict[type[ops.Op], Rule] = {
@@ -146,5 +113,4 @@ RULES: dict[type[ops.Op], Rule] = {
     ops.CumSum: cumsum,
     ops.CumProd: cumprod,
     ops.ArgSort: argsort,
-    ops.Dot: dot,
 }

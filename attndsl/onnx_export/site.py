@@ -7,13 +7,12 @@ from typing import Any
 
 from attndsl.graph import Axis, Type
 from attndsl.onnx_export.lengths import Lengths
-from attndsl.onnx_export.writer import OnnxWriter, Tensor, dtype_of
+from attndsl.onnx_export.writer import TENSOR_TYPES, OnnxWriter, Tensor, dtype_of
 from attndsl.ops import Op
 from attndsl.records import dataclass
 from attndsl.sizes import ONE
 
 Apply = Callable[[Op, tuple[Tensor, ...], Type], str]
-TENSOR_TYPES = {"float32": 1, "int64": 7, "bool": 9}  # onnx.TensorProto's numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from attndsl.lazy import Array, np
 from attndsl.records import dataclass
 from attndsl.types import BOOL, INT, Axis
 
+TENSOR_TYPES = {"float32": 1, "int64": 7, "bool": 9}
+"""The numbers of dtypes in a file (`onnx.TensorProto.DataType`)."""
+
 DTYPES = {INT: "int64", BOOL: "bool"}
 OPSET = 23
 """The version of ONNX's operators that is written unless another one is asked for: the first with `Attention` and
