@@ -259,6 +259,30 @@ class Model:
             weights_as=weights_as,
         )  # fmt: skip
 
+    def save_onnx(
+        self,
+        path: Path_,
+        weights: Weights | None = None,
+        *,
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] | None = None,
+        opset: int | None = None,
+        incremental: bool = False,
+        force: bool = False,
+    ) -> None:
+        """Write the model in use as a file of ONNX, as `attndsl export --to onnx` does: with its required inputs and
+        the optional ones in `inputs`, and with `outputs` (None: all that these allow). `weights` as in `torch`;
+        `incremental` writes the graph that reads a text on. Raises E0708 without the package `onnx`, E0652 where the
+        opset cannot say the model, E0803 for a name that it lacks, E0612 where something else is in its place."""
+        from attndsl.onnx_export import OPSET, export_onnx
+        from attndsl.running.initial import initial_parameters
+
+        arrays = self._arrays(weights)
+        export_onnx(
+            path, self.graph, dict(initial_parameters(self.graph, 0)) if arrays is None else arrays,
+            inputs=inputs, outputs=outputs, opset=opset or OPSET, incremental=incremental, force=force,
+        )  # fmt: skip
+
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
         """The parameters by address; None where they are to be drawn."""
         if isinstance(weights, Mapping):

@@ -15,7 +15,7 @@ from attndsl.graph import Graph
 from attndsl.onnx_export import export_onnx, to_onnx
 from attndsl.onnx_export.file import written
 from attndsl.onnx_export.saving import write_model
-from tests.acceptance.test_shipped_specs import SIZES, inputs_of, reduced, weights_of
+from tests.acceptance.test_shipped_specs import REDUCED, SIZES, inputs_of, reduced, weights_of
 from tests.onnx_export.runtime import results, session
 
 AVERAGED = """
@@ -78,6 +78,17 @@ def test_an_encoder_is_a_file_of_its_own(tmp_path: Path) -> None:
     step, sources = (session(str(file)) for file in files)
     assert [each.name for each in sources.get_inputs()] == ["source", "valid"]
     assert {each.name for each in sources.get_outputs()} <= {each.name for each in step.get_inputs()}
+
+
+def test_a_model_in_python_is_saved(tmp_path: Path) -> None:
+    import attndsl
+
+    model = attndsl.load("gpt2", {**REDUCED["gpt2"], "depth": 1})
+    model.save_onnx(tmp_path / "gpt2.onnx", weights_of(model.graph))
+    given = inputs_of(model.graph, SIZES["usual"])
+    found = results(session(str(tmp_path / "gpt2.onnx")), given)["logits"]
+    wanted = model.run(given, backend="numpy", weights=weights_of(model.graph))["logits"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("trained", [False, True])
