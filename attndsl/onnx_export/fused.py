@@ -146,7 +146,6 @@ RULES: dict[type[ops.Op], Rule] = {
     ops.RMSNorm: norm("RMSNormalization"),
     ops.Gelu: gelu,
     ops.Silu: by_parts,
-    ops.Convolution: by_parts,
     ops.TransposedConvolution: by_parts,
     ops.LinearCrossEntropy: by_parts,
 }

@@ -61,4 +61,37 @@ def grouped_dot(site: OnnxSite) -> str:
     return in_order(site, site.reshaped(made, axes), axes, site.output.axes)
 
 
-RULES: dict[type[ops.Op], Rule] = {ops.Dot: dot, ops.GroupedDot: grouped_dot}
+SPATIAL = 3  # the most axes that ONNX Runtime has a `Conv` over
+
+
+def convolution(site: OnnxSite) -> str:
+    """`Conv`, where windows are of known steps, and no axis is shared by x and the kernel that stays."""
+    op: ops.Convolution = site.op
+    x, kernel = (tensor.axes for tensor in site.inputs)
+    spatial = op.goes_over
+    steps = [
+        [site.lengths.number(size) for size in sizes]
+        for sizes in zip(*((w.stride, w.dilation, w.before, w.after) for w in op.windows), strict=True)
+    ]
+    strides, dilations, before, after = steps
+    alone = not any(axis in kernel for axis in x if axis not in op.channels)
+    if not alone or len(spatial) > SPATIAL or any(None in step for step in steps):
+        return site.expanded()
+    batch = [axis for axis in x if axis not in (*spatial, *op.channels)]
+    own = [axis for axis in kernel if axis not in (*op.offsets, *op.channels)]
+    row, inner, outer = (length_of(axes) for axes in (batch, op.channels, own))
+    image = in_order(site, site.floating(0), x, (*batch, *op.channels, *spatial))
+    image = site.reshaped(image, (row, inner, *spatial))
+    weight = in_order(site, site.floating(1), kernel, (*own, *op.channels, *op.offsets))
+    weight = site.reshaped(weight, (outer, inner, *op.offsets))
+    pads = [*before, *after]
+    made = site.emit("Conv", image, weight, strides=strides, dilations=dilations, pads=pads)
+    axes = (*batch, *own, *(window.positions for window in op.windows))
+    return in_order(site, site.reshaped(made, axes), axes, site.output.axes)
+
+
+RULES: dict[type[ops.Op], Rule] = {
+    ops.Dot: dot,
+    ops.GroupedDot: grouped_dot,
+    ops.Convolution: convolution,
+}

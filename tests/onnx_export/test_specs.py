@@ -62,6 +62,8 @@ def kinds(name: str, **options: Any) -> list[str]:
         ("t5", "Attention", 6),  # with a bias; none of the source is hidden
         ("gpt2", "LayerNormalization", 5),
         ("gpt2", "Gelu", 2),
+        ("dvae", "Conv", 39),
+        ("mixtral", "Loop", 6),  # an expert after the other
         ("rnn_lm", "Loop", 2),
     ],
 )
