@@ -11,6 +11,10 @@ float64. Whatever differs, crashes or is refused is printed with the number that
 
 writes programs whose texts can be read on, and reads them in random pieces: rows of different lengths, going back, all
 that was read before in memories. Those that are not causal must be refused (E0761), or be right.
+
+    python scripts/programs.py --onnx
+
+runs them in ONNX Runtime instead, in float32.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,17 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--show", type=int, metavar="NUMBER", help="print this program and what is wrong with it")
     parser.add_argument("--no-torch", action="store_true", help="NumPy alone")
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
+    parser.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
     asked = parser.parse_args(arguments)
     make = Program.causal if asked.causal else Program.random
-    look = reading_differences if asked.causal else differences
+    look: Any = partial(reading_differences if asked.causal else differences, torch=not asked.no_torch)
+    if asked.onnx:
+        from tests.onnx_export.programs import onnx_differences as look
     if asked.show is not None:
         program = make(asked.show)
         print(program.text, program.sizes, f"poison {program.poison}", sep="\n")
-        print("\n".join(look(program, torch=not asked.no_torch)) or "nothing is wrong")
+        print("\n".join(look(program)) or "nothing is wrong")
         return 0
     begun, wrong, refused = time.process_time(), 0, 0
     for seed in range(asked.seed, asked.seed + asked.count):
-        for what in look(make(seed), torch=not asked.no_torch)[:1]:
+        for what in look(make(seed))[:1]:
             if what == REFUSED:
                 refused += 1
                 continue

@@ -113,9 +113,11 @@ class _Sides:
         return (self.batch, (*self.heads, *self.groups), self.queries, (self.keys,))
 
     def take(self, site: OnnxSite, extra: list[int]) -> bool:
-        """Whether what is said of scores has none of the axes that are made of several."""
+        """Whether what is said of scores has none of the axes that are made of several; and, as ONNX Runtime wants it,
+        those of queries and keys."""
         alone = [part[0] for part in self.scores if len(part) == 1]
-        return all(axis in alone for i in extra for axis in site.inputs[i].axes)
+        said = {axis for i in extra for axis in site.inputs[i].axes}
+        return not extra or {*self.queries, self.keys} <= said <= {*alone}
 
 
 def _four(site: OnnxSite, at: int, parts: tuple[tuple[Axis, ...], ...]) -> str:

@@ -18,6 +18,9 @@ from attndsl.onnx_export.saving import write_model
 from tests.acceptance.test_shipped_specs import REDUCED, SIZES, inputs_of, reduced, weights_of
 from tests.onnx_export.runtime import results, session
 
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
 AVERAGED = """
 model Averaged(width=4) {
   input x: [B, width]

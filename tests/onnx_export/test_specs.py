@@ -22,6 +22,9 @@ from attndsl.verification.texts import Heard, Texts
 from tests.acceptance.test_shipped_specs import NAMES, REDUCED, SIZES, compare, inputs_of, reduced, weights_of
 from tests.onnx_export.runtime import OnnxProgram
 
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
 OPEN = {"gpt1": {"head": '"none"'}, "phi3": {"scaling": '"none"'}}
 """What is set otherwise where texts are read on."""
 

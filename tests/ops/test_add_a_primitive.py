@@ -13,6 +13,8 @@ from attndsl import ops
 from attndsl.backends.pytorch import lowerings
 from attndsl.elaborate import primitives
 from attndsl.inspection import inspect
+from attndsl.onnx_export import body as onnx_body
+from attndsl.onnx_export import reductions as onnx_reductions
 from attndsl.ops import reductions
 from attndsl.running import backends
 from attndsl.typesetting import elements
@@ -30,7 +32,7 @@ NAME = "vector_norm"
 
 @pytest.fixture(scope="module")
 def added() -> Iterator[type[ops.Op]]:
-    """The page's primitive, as if it stood in the four files that the page names; taken out again afterwards."""
+    """The page's primitive, as if it stood in the five files that the page names; taken out again afterwards."""
     patch = pytest.MonkeyPatch()
     before = {id(module): set(vars(module)) for module in (reductions, lowerings)}
     exec(PAGE.files["attndsl/ops/reductions.py"], vars(reductions))
@@ -40,8 +42,10 @@ def added() -> Iterator[type[ops.Op]]:
     exec(PAGE.files["backends/pytorch/lowerings.py"], vars(lowerings))
     ((key, lowering),) = eval(f"{{{PAGE.files['LOWERINGS']}}}", vars(lowerings)).items()
     patch.setitem(lowerings.LOWERINGS, key, lowering)
-    ((key, formula),) = eval(f"{{{PAGE.files['RULES']}}}", vars(elements)).items()
+    ((key, formula),) = eval(f"{{{PAGE.files['attndsl/typesetting/elements.py']}}}", vars(elements)).items()
     patch.setitem(elements.RULES, key, formula)
+    ((key, rule),) = eval(f"{{{PAGE.files['attndsl/onnx_export/reductions.py']}}}", vars(onnx_reductions)).items()
+    patch.setitem(onnx_body.RULES, key, rule)
     listing = {**vars(sample_ops), "r": reductions, "found": []}
     exec(PAGE.files["tests/samples/ops.py"], listing)
     patch.setitem(sample_ops.SAMPLES, op.name, listing["found"])
@@ -88,6 +92,19 @@ def test_what_holds_of_all_primitives_holds_of_it(added: type[ops.Op]) -> None:
             all_operators.test_a_gradient_is_the_operators(backend, sample)
             if sample.smooth:
                 all_samples.test_gradients_agree_with_differences(sample)
+
+
+def test_its_rule_for_onnx_is_right(added: type[ops.Op]) -> None:
+    from tests.onnx_export import test_rules
+
+    test_rules.test_every_operator_has_a_rule_or_a_reason_for_none()
+    for needed in ("onnx", "onnxruntime"):
+        pytest.importorskip(needed)
+    from tests.onnx_export import test_operators as all_rules
+
+    for sample in sample_ops.SAMPLES[NAME]:
+        for known in (True, False):
+            all_rules.test_a_result_is_what_the_operator_means(sample, known)
 
 
 @pytest.mark.parametrize("shown", PAGE.commands, ids=lambda shown: " ".join(shown.arguments[:3]))

@@ -1,0 +1,19 @@
+"""Some random programs in ONNX Runtime. `python scripts/programs.py --onnx` runs more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.onnx_export.programs import onnx_differences
+from tests.programs.writer import Program
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+COUNT, AT_ONCE = 60, 20
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, AT_ONCE))
+def test_a_program_gives_what_it_gives_on_numpy(first: int) -> None:
+    wrong = {seed: found for seed in range(first, first + AT_ONCE) if (found := onnx_differences(Program.random(seed)))}
+    assert not wrong, "\n".join(f"{seed}: {found[0]}" for seed, found in wrong.items())
