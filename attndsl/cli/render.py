@@ -1,15 +1,17 @@
 """Draw an architecture as papers do: blocks, residual arrows, a frame marked × 12 around a repeated body.
 
-The ending of the output file decides the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes.
---optimized draws what is left after the passes, with the operations that they have fused.
+The ending of the output file decides the format: .svg, .png, .pdf or .dot. The same spec gives the same bytes. .html
+writes a page that needs nothing else, with layers that open and close by a click, and the text, the table of layers and
+the masks beside it. --optimized draws what is left after the passes, with the operations that they have fused.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from attndsl.cli.arguments import Parser, add_output, add_settings, add_sizes, add_spec, add_warnings, natural
-from attndsl.drawing.style import PAGES, PARTS
+from attndsl.drawing.style import PAGES, PARTS, Style
 
 
 def configure(parser: Parser) -> None:
@@ -17,7 +19,7 @@ def configure(parser: Parser) -> None:
     add_settings(parser)
     add_warnings(parser)
     add_sizes(parser, "sizes that the inputs bind: shapes on the edges are then numbers")
-    add_output(parser, "the file to draw into: FILE.svg, .png, .pdf or .dot", required=True)
+    add_output(parser, "the file to draw into: FILE.svg, .png, .pdf, .dot or .html", required=True)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--depth",
@@ -48,21 +50,35 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Any) -> int:
-    from attndsl.cli.models import load_graph
-    from attndsl.drawing import Style, render
+    style = Style(args.landscape, frozenset(PARTS if args.plain else args.without), args.fit or "")
+    if Path(args.output).suffix.lower() in (".html", ".htm"):
+        _write_page(args, style)
+    else:
+        from attndsl.cli.models import load_graph
+        from attndsl.drawing import render
 
-    graph = load_graph(args.spec, args.settings)
-    if args.optimized:
-        from attndsl.passes import optimize
+        graph = load_graph(args.spec, args.settings)
+        if args.optimized:
+            from attndsl.passes import optimize
 
-        graph, _ = optimize(graph)
-    render(
-        graph,
-        args.output,
-        depth=args.depth,
-        expand=tuple(args.expand),
-        sizes=args.sizes or None,
-        style=Style(args.landscape, frozenset(PARTS if args.plain else args.without), args.fit or ""),
-    )
+            graph, _ = optimize(graph)
+        depth, expand = args.depth, tuple(args.expand)
+        render(graph, args.output, depth=depth, expand=expand, sizes=args.sizes or None, style=style)
     print(f"drew {args.output}")
     return 0
+
+
+def _write_page(args: Any, style: Style) -> None:
+    from attndsl.api.checking import of_run
+    from attndsl.cli.paths import checked, write_text
+    from attndsl.diagnostics import warn
+    from attndsl.model_page import FollowedSpec, standalone
+
+    checked(args.output)
+    examined = FollowedSpec(*of_run(args.spec, args.settings)).now
+    if examined.graph is not None:
+        warn(*examined.diagnostics)
+    text = standalone(
+        examined, args.sizes, depth=args.depth, expand=tuple(args.expand), style=style, optimized=args.optimized
+    )
+    write_text(text, args.output)

@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
         ),
         Verb("render", "draw the architecture as papers do", "render gpt2 -o gpt2.svg", READ),
         Verb("diff", "say what changes in meaning from one model to another", "diff HEAD:my.attn my.attn", READ),
+        Verb("watch", "follow a file in a browser: diagram, layers, masks, errors", "watch my.attn", WRITE),
         Verb("fmt", "put files into the one layout of specs", "fmt my.attn", WRITE),
         Verb("lsp", "serve an editor, which starts this: diagnostics, types, completion", "lsp", WRITE),
         Verb(

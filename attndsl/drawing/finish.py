@@ -133,7 +133,15 @@ def _repeat_masks(scene: Scene) -> None:
             if number == 0:
                 box.frame = frame
                 continue
-            arrow.tail = Box(f"{box.id} #{number + 1}", box.kind, box.lines, frame, optional=box.optional)
+            arrow.tail = Box(
+                f"{box.id} #{number + 1}",
+                box.kind,
+                box.lines,
+                frame,
+                optional=box.optional,
+                address=box.address,
+                at=box.at,
+            )
             scene.boxes.insert(scene.boxes.index(box) + number, arrow.tail)
 
 

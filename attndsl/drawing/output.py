@@ -108,7 +108,7 @@ def picture(
             "E0902", f"a diagram cannot be drawn as `{format}`",
             help=did_you_mean(format, FORMATS) or f"there are {listed(FORMATS)}",
         )  # fmt: skip
-    return Drawing(format, _drawn(scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style), format))
+    return Drawing(format, drawn(scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style), format))
 
 
 def _source(scene: Scene) -> str:
@@ -116,7 +116,8 @@ def _source(scene: Scene) -> str:
     return found
 
 
-def _drawn(scene: Scene, format: str) -> bytes:
+def drawn(scene: Scene, format: str) -> bytes:
+    """A scene in one of `FORMATS`. Raises E0901, E0906."""
     source = _source(scene)
     return source.encode() if format == "dot" else _clean(_lay_out(source, format, scene), format, scene)
 
@@ -151,7 +152,7 @@ def write_scene(scene: Callable[[], Scene], path: str | Path) -> None:
             help=f"for example `{path.with_suffix('.svg') if path.name else 'model.svg'}`",
         )  # fmt: skip
     _require_folder(path)
-    _write(path, _drawn(scene(), format))
+    _write(path, drawn(scene(), format))
 
 
 def _require_folder(path: Path) -> None:
@@ -267,7 +268,7 @@ def _addressed(svg: str, scene: Scene) -> str:
         box = boxes.get(unescape(match["title"], {"&#45;": "-", "&quot;": '"', "&#39;": "'"}))
         if box is None or not box.address:
             return match[0]
-        line = f' data-line="{box.line}"' if box.line else ""
+        line = f' data-line="{box.at.in_file.line}"' if box.at is not None else ""
         return f'{match["group"]} data-address={quoteattr(box.address)} data-kind="{box.kind}"{line}>\n<title>'
 
     return re.sub(r'(?P<group><g id="[^"]*" class="node[^"]*")>\n<title>(?=(?P<title>.*?)</title>)', said, svg)

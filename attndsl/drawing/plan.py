@@ -82,17 +82,16 @@ class Planner:
         body = PlacedBody(self.graph.body, self.scene.root, "")
         for info in self.graph.own_inputs:
             lines = self.with_shape(info.name, info.value.type, *captions.optional(info))
-            box = self.box("input", lines, self.scene.root, f"input {info.name}", optional=info.optional)
-            box.address, box.line = info.name, _line(info.span)
+            box = self.box("input", lines, self.scene.root, f"input {info.name}", info.name, info.span)
+            box.optional = info.optional
             self.sources[info.value] = (Origin(box, info.value),)
         self.nodes(body)
         for at, value in enumerate(body.region.results):
             self.write_state(body.region, at, self.sources.get(value, ()))
         for output in self.shown_outputs():
             lines = self.with_shape(output.name, output.value.type)
-            optional = bool(output.needs)
-            box = self.box("output", lines, self.scene.root, f"output {output.name}", optional=optional)
-            box.address, box.line = output.name, _line(output.span)
+            box = self.box("output", lines, self.scene.root, f"output {output.name}", output.name, output.span)
+            box.optional = bool(output.needs)
             self.connect(self.sources.get(output.value, ()), box)
         for call in self.calls:
             self.describe(call)
@@ -142,7 +141,7 @@ class Planner:
                 return frame, path
             key = (body.region, path)
             if key not in self.frames:
-                self.frames[key] = SceneFrame(self.name(path), *self.levels.frame_text(path), frame)
+                self.frames[key] = SceneFrame(self.name(path), *self.levels.frame_text(path), frame, path)
             frame = self.frames[key]
         return frame, None
 
@@ -191,8 +190,8 @@ class Planner:
         key = (body.region, path)
         call = self.open_calls.get(key)
         if call is None or (call is not self.last_call and call.box in self.consumed):
-            call = ClosedCall(self.box("block", (), frame, path, path=path), path)
-            call.box.address, call.box.line = path, _line(self.graph.scopes[path].span or node.at)
+            call = ClosedCall(self.box("block", (), frame, path, path, node.at), path)
+            call.box.path = path
             self.calls.append(call)
             self.open_calls[key] = call
         self.last_call = call
@@ -242,8 +241,7 @@ class Planner:
         frame, _ = self.place(node.scope, body)
         address = self.states.addresses[name]
         label = ".".join(address.split(".")[-2 if captions.last(address).isdigit() else -1 :])
-        box = self.box("state", self.with_shape(label, node.output.type), frame, address)
-        box.address, box.line = address, _line(node.at)
+        box = self.box("state", self.with_shape(label, node.output.type), frame, address, address, node.at)
         self.states.boxes[name] = box
         self.sources[node.output] = (Origin(box, node.output),)
 
@@ -309,8 +307,7 @@ class Planner:
                 self.connect((source for other in others for source in other), inner)
                 self.sources[node.output] = (Origin(inner, node.output),)
                 return
-        box = self.box(kind, (node.op.sign,), frame, node.op.name)
-        box.address, box.line = _address(node), _line(node.at)
+        box = self.box(kind, (node.op.sign,), frame, node.op.name, _address(node), node.at)
         for side in sides:
             self.connect(side, box)
         self.end_call()
@@ -351,8 +348,8 @@ class Planner:
             learned = self.sources.get(value, ())
             if learned and not any(s.box for s in learned):
                 names = dict.fromkeys(captions.last(s.address) for s in learned)
-                box = self.box("embedding", (", ".join(names), "learned"), frame, learned[0].address)
-                box.address, box.line = learned[0].address, _line(node.at)
+                at = learned[0].address
+                box = self.box("embedding", (", ".join(names), "learned"), frame, at, at, node.at)
                 self.sources[value] = (Origin(box, value),)
 
     def operation(self, node: Node, frame: SceneFrame) -> None:
@@ -386,8 +383,8 @@ class Planner:
 
     def make(self, node: Node, kind: str, lines: tuple[str, ...], frame: SceneFrame) -> None:
         """A box for one operation."""
-        box = self.box(kind, lines, frame, f"{node.scope}.{node.op.name}" if node.scope else node.op.name)
-        box.address, box.line = _address(node), _line(node.at)
+        name = f"{node.scope}.{node.op.name}" if node.scope else node.op.name
+        box = self.box(kind, lines, frame, name, _address(node), node.at)
         for value in node.inputs:
             self.connect(self.sources.get(value, ()), box, node.scope)
         self.end_call()
@@ -406,9 +403,15 @@ class Planner:
         return base if self.taken[base] == 1 else f"{base} #{self.taken[base]}"
 
     def box(
-        self, kind: str, lines: tuple[str, ...], frame: SceneFrame, base: str, *, path: str = "", optional: bool = False
+        self,
+        kind: str,
+        lines: tuple[str, ...],
+        frame: SceneFrame,
+        base: str,
+        address: str = "",
+        at: Span | None = None,
     ) -> Box:
-        box = Box(self.name(base), kind, lines, frame, path, optional)
+        box = Box(self.name(base), kind, lines, frame, address=address, at=at)
         self.scene.boxes.append(box)
         return box
 
@@ -470,10 +473,6 @@ class Planner:
             case "feed-forward" | "experts":
                 return facts.feed_forward(call.nodes, call.path, self.levels)
         return ()
-
-
-def _line(span: Span | None) -> int:
-    return span.line if span is not None else 0
 
 
 def _address(node: Node) -> str:

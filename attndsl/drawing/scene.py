@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from attndsl.diagnostics import Span
 from attndsl.drawing.style import PLAIN, Style
 from attndsl.records import dataclass, field
 
@@ -23,14 +24,15 @@ class Box:
     optional: bool = False
     spine: str = ""  # boxes of one spine stand exactly below each other
     address: str = ""  # of what it stands for: a layer, a state, an input; for what reads an SVG file
-    line: int = 0  # of the spec, where it was written; 0: nowhere
+    at: Span | None = None  # where it was written, in the author's own file if known
     mark: str = ""  # in a drawing of two models: kept, gone, new or changed
 
 
 @dataclass(slots=True, eq=False)
 class SceneFrame:
     """A border round other things: a repeated body, a scope, or a layer that is drawn open. The outermost has no
-    `parent` and no border. `path` is the address of what is in a repeated body."""
+    `parent` and no border. `path` is the address of what is in a repeated body, or of the layer that is
+    open."""
 
     id: str
     kind: str

@@ -63,6 +63,13 @@ def open_spec(name: str) -> Spec:
 
     Raises `AttnError` (E05xx) where there is none, and with every error of syntax or declaration in it.
     """
+    path, wanted = place_of(name)
+    return choose(name, Library().open(path), wanted)
+
+
+def place_of(name: str) -> tuple[Path, str]:
+    """Where the spec called `name` lies, and the variant or model of it that is meant (empty: none is named). A path
+    need not be that of a file; E0501 where it is no path either."""
     text, _, wanted = name, "", ""
     if not isfile(name) and ":" in name:
         text, _, wanted = name.rpartition(":")
@@ -79,8 +86,7 @@ def open_spec(name: str) -> Spec:
                     f"shipped specs: {', '.join(shipped())}; or give a path to a .attn file",
                 ),
             )
-    scope = Library().open(path)
-    return choose(name, scope, wanted)
+    return path, wanted
 
 
 @few_suggestions()

@@ -56,30 +56,39 @@ def _header(report: Report, width: int) -> list[str]:
 
 
 def _totals(report: Report, width: int) -> list[str]:
-    totals = report.totals
-    rows = (
-        ("parameters", f"{totals.parameters:,}", f"{memory(totals.parameter_bytes)} in float32"),
-        (
-            "forward",
-            f"{quantity(totals.flops)}FLOPs" if totals.flops >= 1000 else f"{totals.flops} FLOPs",
-            f"{quantity(totals.contraction_flops)}FLOPs of it in matrix products; a multiply-add counts as two",
-        ),
-        ("kept", memory(totals.activation_bytes), KEPT_CONVENTION),
-    )
+    rows = totals(report)
     first = max(len(name) for name, _, _ in rows)
     second = max(len(value) for _, value, _ in rows)
     lines = []
     for name, value, remark in rows:
         lines += _wrap(remark.split(), f"{name:<{first}}{GAP}{value:>{second}}{GAP}", width)
+    for said in remarks(report):
+        lines += _wrap(said.split(), "", width)
+    return lines
+
+
+def totals(report: Report) -> tuple[tuple[str, str, str], ...]:
+    """What the whole model takes: what is counted, how much, and how it is counted."""
+    all = report.totals
+    return (
+        ("parameters", f"{all.parameters:,}", f"{memory(all.parameter_bytes)} in float32"),
+        (
+            "forward",
+            f"{quantity(all.flops)}FLOPs" if all.flops >= 1000 else f"{all.flops} FLOPs",
+            f"{quantity(all.contraction_flops)}FLOPs of it in matrix products; a multiply-add counts as two",
+        ),
+        ("kept", memory(all.activation_bytes), KEPT_CONVENTION),
+    )
+
+
+def remarks(report: Report) -> Iterator[str]:
+    """What is kept from call to call, and which parameters are shared."""
     for state in report.states:
         layers = f" in each of {state.copies} layers" if state.copies > 1 else ""
         shape = "×".join(map(str, state.shape)) or "scalar"
-        text = f"state {state.address}: {state.dtype}[{', '.join(state.axes)}]{layers}, {shape}, {memory(state.bytes)}"
-        lines += _wrap(text.split(), "", width)
+        yield f"state {state.address}: {state.dtype}[{', '.join(state.axes)}]{layers}, {shape}, {memory(state.bytes)}"
     for item in report.shared:
-        users = ", ".join(item.used_by)
-        lines += _wrap(f"* {item.address} is shared, counted once; also read by: {users}".split(), "", width)
-    return lines
+        yield f"* {item.address} is shared, counted once; also read by: {', '.join(item.used_by)}"
 
 
 def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list[str]:
@@ -98,14 +107,17 @@ def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class LayerRow:
+    """A layer's, named by `path` (empty: what is summed up): `cells` are under the `HEADINGS` after the first."""
+
+    path: str
     label: str
     cells: tuple[str, ...]
 
 
 def _table(report: Report, width: int) -> list[str]:
     for exact in (True, False):  # parameters to the digit, unless that takes too much room
-        lines = list(_lines(report, exact))
+        lines = list(table_rows(report, exact))
         rest = [max(map(len, column)) for column in zip(HEADINGS[1:], *(line.cells for line in lines), strict=True)]
         layer = max([len(HEADINGS[0]), *(len(line.label) for line in lines)])
         missing = layer + sum(rest) + len(GAP) * len(rest) - width
@@ -122,27 +134,29 @@ def _table(report: Report, width: int) -> list[str]:
     ]
 
 
-def _lines(report: Report, exact: bool) -> Iterator[_Line]:
-    """The rows of the table. What is not listed at the top is summed up in a last row, so that the columns add up."""
+def table_rows(report: Report, exact: bool = True) -> Iterator[LayerRow]:
+    """The rows of the table, parameters to the digit where `exact`. What is not listed at the top is summed up in a
+    last row, so that the columns add up."""
     shared = {item.address.rpartition(".")[0] for item in report.shared}
     yield from _branch(report.listed, "", shared, exact)
     rest = report.unlisted
     flops, kept = sum(layer.flops for layer in rest), sum(layer.activation_bytes for layer in rest)
     if flops or kept:
         cells = ("", "", "", "", quantity(flops) if flops else "", memory(kept) if kept else "")
-        yield _Line(ELSE, cells)
+        yield LayerRow("", ELSE, cells)
 
 
 def _branch(
     layers: tuple[LayerReport, ...], indent: str, shared: set[str], exact: bool, is_top: bool = True
-) -> Iterator[_Line]:
+) -> Iterator[LayerRow]:
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1
         label = "" if is_top else indent + ("└ " if last else "├ ")
         label += layer.name + (f" × {layer.repeats:,}" if layer.repeats is not None else "")
         label += "*" if layer.path in shared else ""
         label += f" {layer.said_kind}" if layer.said_kind else ""
-        yield _Line(
+        yield LayerRow(
+            layer.path,
             label,
             (
                 f"[{', '.join(layer.output)}]" if layer.output else "",

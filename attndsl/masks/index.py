@@ -205,7 +205,7 @@ def function(name: str, *arguments: LinearSum | Formula) -> LinearSum:
     values = [None if number.terms else number.constant.constant for number in numbers]
     whole_numbers = [int(n) for n in values if n is not None and n.denominator == 1]
     if len(whole_numbers) == len(arguments) and not (name in ("//", "%") and whole_numbers[1] == 0):
-        return LinearSum.of(_COMPUTED[name](*whole_numbers))
+        return LinearSum.of(COMPUTED[name](*whole_numbers))
     if name in ("//", "%"):
         if values[1] == 1:
             return numbers[0] if name == "//" else LinearSum()
@@ -220,7 +220,7 @@ def function(name: str, *arguments: LinearSum | Formula) -> LinearSum:
     return LinearSum.of(Function(name, tuple(numbers)))
 
 
-_COMPUTED: dict[str, Callable[..., int]] = {
+COMPUTED: dict[str, Callable[..., int]] = {
     "//": lambda a, b: a // b,
     "%": lambda a, b: a % b,
     "*": lambda a, b: a * b,

@@ -15,6 +15,7 @@ from attndsl.graph import Axis, Graph, Node
 from attndsl.graph.builder import Builder
 from attndsl.masks import Mask, mask_facts
 from attndsl.masks.index import Every, Formula, Function, Holds, Index, LinearSum, Negated, Read, Some, Truth
+from attndsl.masks.sampled import ALLOWED, FROM_DATA, SampledMask, sampled
 from attndsl.ops import Add, Constant, Le, MaskFacts, Range, Softmax
 from attndsl.passes import optimize
 from attndsl.passes.rewrite import Rewriter
@@ -171,6 +172,30 @@ def check(formula: Formula, facts: MaskFacts, dense: np.ndarray, length: int) ->
         assert (dense == dense[:1]).all()
 
 
+def check_picture(picture: SampledMask, facts: MaskFacts, dense: np.ndarray) -> None:
+    """That each sign of a picture is what the mask [B, T, S] says there, in all rows of a batch alike where it is not
+    left to data."""
+    assert len(picture.rows) == (1 if facts.queries is None else dense.shape[1])
+    for q, row in enumerate(picture.rows):
+        assert len(row) == dense.shape[2]
+        for k, sign in enumerate(row):
+            if sign == FROM_DATA:
+                assert facts.data
+            else:
+                assert (dense[:, q, k] == (sign == ALLOWED)).all()
+
+
+def test_of_a_long_text_some_places_are_shown(tmp_path):
+    graph = graph_of(tmp_path, "window(30)")
+    _, _, softmax, queries = described(graph)
+    assert isinstance(softmax.op, Softmax)
+    sizes = {**graph.sizes, "B": 1, "T": 120, "U": 1}
+    picture = sampled(softmax.inputs[1], Rewriter(graph).producers, [queries], softmax.op.over[0], sizes)
+    assert (picture.formula, picture.steps) == ("k <= q and q - k < 30", (3, 3))
+    expected = ["".join("01"[k <= q < k + 30] for k in range(0, 120, 3)) for q in range(0, 120, 3)]
+    assert list(picture.rows) == expected
+
+
 class Masks:
     """Random masks, as text."""
 
@@ -210,7 +235,10 @@ def test_random_masks(seed, memory, tmp_path):
         assert isinstance(softmax.op, Softmax)
         queries = [axis for axis in softmax.output.type.axes if axis.name == "T"]
         formula, facts = mask_facts([Mask(softmax.inputs[1])], producers, queries, softmax.op.over[0], graph.sizes)
-        check(formula, facts, dense_mask(graph, softmax, 5), 5)
+        dense = dense_mask(graph, softmax, 5)
+        check(formula, facts, dense, 5)
+        sizes = {**graph.sizes, "B": 2, "T": 5, "U": 3}
+        check_picture(sampled(softmax.inputs[1], producers, queries, softmax.op.over[0], sizes), facts, dense)
         known += len(held(facts) - {"data"}) > 0
     assert known > 5, "some of them are simple enough for something to be known"
 

@@ -22,7 +22,7 @@ ROOMS = (
     "data", "decoding", "objectives", "recipe", "lints", "weights", "onnx_export", "runs", "training", "generation",
     "verification", "attention_maps",
     # For people.
-    "api", "editing", "__init__", "language_server", "cli", "__main__",
+    "api", "editing", "model_page", "__init__", "language_server", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -1,0 +1,160 @@
+// The diagram: what Graphviz drew, with boxes that open, frames that close, and a window onto it that zooms and moves.
+const diagram = (() => {
+  const pane = document.getElementById("diagram");
+  let svg = null, view = null, whole = null, part = null, isFitted = true, asNumbers = false;
+  const parts = [];  // of the drawing: {group, title, path, line, words}
+
+  /* Show a view; `toward` is the address of a layer to look at. */
+  function show(next, toward) {
+    view = next;
+    const read = new DOMParser().parseFromString(view.svg, "image/svg+xml").documentElement;
+    pane.replaceChildren(document.importNode(read, true));
+    svg = pane.firstChild;
+    const [x, y, w, h] = svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
+    whole = { x, y, w, h };
+    svg.removeAttribute("width");
+    svg.removeAttribute("height");
+    parts.length = 0;
+    for (const group of svg.querySelectorAll("g.node, g.cluster")) equip(group);
+    say();
+    if (isFitted || !part) fit(); else look(part);
+    if (toward) goTo(parts.find((it) => it.path === toward));
+  }
+
+  function equip(group) {
+    const title = group.querySelector("title").textContent;
+    const told = view.boxes[title] || view.frames[title];
+    if (!told) return;
+    const isBox = title in view.boxes;
+    const what = { group, title, path: told.path, line: told.line, words: (told.lines || []).join(" ") };
+    parts.push(what);
+    const place = told.line ? `line ${told.line}` : "";
+    const hint = isBox && told.path ? "a click opens it" : told.closes ? "a click on its name closes it" : "";
+    group.querySelector("title").textContent = [told.path || title, place, hint].filter(Boolean).join(" · ");
+    if (isBox) {
+      if (told.path) press(group, "opens", () => page.open(told.path), what);
+      else group.addEventListener("click", () => page.choose(what, "diagram"));
+    } else if (told.closes) {
+      for (const text of group.querySelectorAll("text")) press(text, "closes", () => page.close(told.path), what);
+    }
+  }
+
+  /* What can be pressed, by a pointer or by Enter; with Alt it is chosen only. */
+  function press(element, kind, act, what) {
+    element.classList.add(kind);
+    element.setAttribute("tabindex", "0");
+    element.setAttribute("role", "button");
+    element.setAttribute("aria-expanded", String(kind === "closes"));
+    const go = (event) => { page.choose(what, "diagram"); if (!event.altKey) act(); event.preventDefault(); };
+    element.addEventListener("click", go);
+    element.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") go(event); });
+  }
+
+  /* Say shapes by the names of their axes, or by numbers. */
+  function say() {
+    for (const group of svg.querySelectorAll("g.node, g.edge")) {
+      const named = group.dataset.title || (group.dataset.title = titleOf(group));
+      const numbers = view.numbers[named];
+      for (const text of numbers ? group.querySelectorAll("text") : []) {
+        const names = text.dataset.names || (text.dataset.names = text.textContent);
+        const said = Object.keys(numbers).find((it) => names.trim() === it);
+        if (said !== undefined) text.textContent = asNumbers ? names.replace(said, () => numbers[said]) : names;
+      }
+    }
+  }
+
+  function titleOf(group) {
+    const known = parts.find((it) => it.group === group);
+    return known ? known.title : group.querySelector("title").textContent;
+  }
+
+  // ---------------------------------------------------------------- the window
+
+  function look(at) {
+    part = at;
+    svg.setAttribute("viewBox", `${at.x} ${at.y} ${at.w} ${at.h}`);
+  }
+
+  function fit() {
+    isFitted = true;
+    look({ ...whole });
+  }
+
+  /* Zoom by a factor, with a point (in the drawing) that stays where it is. */
+  function zoom(factor, point) {
+    if (!svg) return;
+    const wide = Math.min(Math.max(part.w / factor, whole.w / 60), whole.w * 3), ratio = wide / part.w;
+    const at = point || { x: part.x + part.w / 2, y: part.y + part.h / 2 };
+    isFitted = false;
+    look({ x: at.x - (at.x - part.x) * ratio, y: at.y - (at.y - part.y) * ratio, w: wide, h: part.h * ratio });
+  }
+
+  function pointOf(event) {
+    const matrix = svg.getScreenCTM().inverse();
+    return new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
+  }
+
+  /* Bring a part of the drawing into the middle, large enough to read. */
+  function goTo(what) {
+    if (!what) return;
+    const box = what.group.getBBox();
+    const matrix = svg.getScreenCTM().inverse().multiply(what.group.getScreenCTM());
+    const middle = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2).matrixTransform(matrix);
+    const size = new DOMPoint(box.width * matrix.a, box.height * matrix.d);
+    const shape = pane.clientWidth / Math.max(pane.clientHeight, 1);
+    const high = Math.max(size.y * 1.15, size.x * 1.15 / shape, Math.min(whole.h, pane.clientHeight));
+    isFitted = false;
+    look({ x: middle.x - high * shape / 2, y: middle.y - high / 2, w: high * shape, h: high });
+  }
+
+  pane.addEventListener("wheel", (event) => {
+    if (!svg) return;
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY * 0.0016), pointOf(event));
+  }, { passive: false });
+
+  let from = null, moved = false;
+  pane.addEventListener("pointerdown", (event) => {
+    if (svg && event.button === 0) { from = { x: event.clientX, y: event.clientY, part: { ...part } }; moved = false; }
+  });
+  window.addEventListener("pointermove", (event) => {
+    if (!from) return;
+    const right = event.clientX - from.x, down = event.clientY - from.y;
+    if (!moved && Math.hypot(right, down) < 5) return;
+    moved = true;
+    isFitted = false;
+    pane.classList.add("dragged");
+    const scale = svg.getScreenCTM().a;
+    look({ ...from.part, x: from.part.x - right / scale, y: from.part.y - down / scale });
+  });
+  window.addEventListener("pointerup", () => { from = null; pane.classList.remove("dragged"); });
+  pane.addEventListener("click", (event) => { if (moved) { event.stopPropagation(); moved = false; } }, true);
+  pane.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.key === "+" || event.key === "=") zoom(1.25);
+    else if (event.key === "-") zoom(0.8);
+    else if (event.key === "0") fit();
+  });
+  document.getElementById("in").addEventListener("click", () => zoom(1.25));
+  document.getElementById("out").addEventListener("click", () => zoom(0.8));
+  document.getElementById("fit").addEventListener("click", () => svg && fit());
+
+  return {
+    show,
+    get view() { return view; },
+    get parts() { return parts; },
+    goTo,
+    sayNumbers(yes) { asNumbers = yes; if (svg) say(); },
+    /* Instead of a diagram: why there is none. */
+    tell(text) {
+      const said = document.createElement("p");
+      said.textContent = text;
+      said.style.padding = "3rem 1rem";
+      said.style.whiteSpace = "pre-wrap";
+      pane.replaceChildren(said);
+      svg = view = null;
+      parts.length = 0;
+    },
+    mark(kind, are) { for (const it of parts) it.group.classList.toggle(kind, are(it)); },
+  };
+})();
