@@ -33,10 +33,16 @@ class SampledMask:
 
 
 def sampled(
-    value: Value, producers: Mapping[Value, Node], queries: Sequence[Axis], keys: Axis, sizes: Mapping[str, int]
+    value: Value,
+    producers: Mapping[Value, Node],
+    queries: Sequence[Axis],
+    keys: Axis,
+    known: Mapping[str, int],
+    sizes: Mapping[str, int],
 ) -> SampledMask:
-    """The mask `value` along the last of `queries` that it has, and along `keys`, at these sizes."""
-    formula, facts = mask_facts([Mask(value)], producers, queries, keys)
+    """The mask `value` along the last of `queries` that it has, and along `keys`, at these sizes. The formula has
+    numbers for those that are `known`, whatever the inputs are."""
+    formula, facts = mask_facts([Mask(value)], producers, queries, keys, known)
     query_step, down = _positions(facts.queries, sizes)
     key_step, across = _positions(keys, sizes)
     rows = tuple("".join(_sign(_holds(formula, {"q": q, "k": k}, sizes)) for k in across) for q in down)

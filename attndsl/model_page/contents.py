@@ -10,6 +10,7 @@ from attndsl.diagnostics import AttnError, Source
 from attndsl.diagnostics.report import to_json
 from attndsl.graph import BOOL, Axis, Graph, Node
 from attndsl.inspection import inspect
+from attndsl.inspection.attending import Weighing
 from attndsl.inspection.report import Report
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.inspection.table import HEADINGS, remarks, table_rows, totals
@@ -72,7 +73,7 @@ def _model(examined: Examined, graph: Graph, report: Report) -> Data:
         "remarks": list(remarks(report)),
         "headings": HEADINGS,
         "layers": [
-            {"path": row.path, "label": row.label, "cells": row.cells, "line": lines.get(row.path, 0)}
+            {"path": row.path, "label": row.label, "cells": row.cells, "line": _line(row.path, lines)}
             for row in table_rows(report)
         ],
         "masks": _masks(graph, values, lines),
@@ -119,12 +120,13 @@ def _same(one: Source, other: Source) -> bool:
 
 
 def _masks(graph: Graph, sizes: Mapping[str, int], lines: Mapping[str, int]) -> list[Data]:
-    """Every mask that a softmax has, those that say the same together."""
+    """Every mask of attention that masks something, those that say the same together."""
     found: dict[SampledMask, list[str]] = {}
     makers = {value: node for node in graph.body.walk() for value in node.outputs}
     for node, queries, keys in _masked(graph):
-        picture = sampled(node.inputs[1], makers, queries, keys, sizes)
-        found.setdefault(picture, []).append(node.scope)
+        picture = sampled(node.inputs[1], makers, queries, keys, graph.sizes, sizes)
+        if picture.formula != "true":
+            found.setdefault(picture, []).append(node.scope)
     return [
         {
             "formula": picture.formula,
@@ -138,11 +140,14 @@ def _masks(graph: Graph, sizes: Mapping[str, int], lines: Mapping[str, int]) -> 
 
 
 def _masked(graph: Graph) -> Iterator[tuple[Node, list[Axis], Axis]]:
-    """The softmaxes with a mask, each with the axes of its queries and of its keys."""
+    """The softmaxes with a mask that attend, each with the axes of its queries and of its keys: what is attended to has
+    no axis of queries."""
+    weighing = Weighing(graph)
     for node in graph.body.walk():
         if isinstance(node.op, Softmax) and len(node.inputs) > 1 and node.inputs[1].type.dtype == BOOL:
-            keys = node.op.over[0]
-            yield node, [axis for axis in node.inputs[1].type.axes if axis != keys], keys
+            weighed, keys = weighing.axes(node), node.op.over[0]
+            if weighed is not None:
+                yield node, [axis for axis in node.output.type.axes if axis != keys and axis not in weighed], keys
 
 
 def _line(path: str, lines: Mapping[str, int]) -> int:

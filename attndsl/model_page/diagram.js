@@ -25,14 +25,14 @@ const diagram = (() => {
     const title = group.querySelector("title").textContent;
     const told = view.boxes[title] || view.frames[title];
     if (!told) return;
-    const isBox = title in view.boxes;
+    const isBox = title in view.boxes, opens = isBox && told.path && page.opens(told.path);
     const what = { group, title, path: told.path, line: told.line, words: (told.lines || []).join(" ") };
     parts.push(what);
     const place = told.line ? `line ${told.line}` : "";
-    const hint = isBox && told.path ? "a click opens it" : told.closes ? "a click on its name closes it" : "";
+    const hint = opens ? "a click opens it" : told.closes ? "a click on its name closes it" : "";
     group.querySelector("title").textContent = [told.path || title, place, hint].filter(Boolean).join(" · ");
     if (isBox) {
-      if (told.path) press(group, "opens", () => page.open(told.path), what);
+      if (opens) press(group, "opens", () => page.open(told.path), what);
       else group.addEventListener("click", () => page.choose(what, "diagram"));
     } else if (told.closes) {
       for (const text of group.querySelectorAll("text")) press(text, "closes", () => page.close(told.path), what);

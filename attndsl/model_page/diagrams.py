@@ -16,6 +16,8 @@ View = dict[str, Any]
 Opened = tuple[str, ...]
 
 DEEPEST = 99  # levels of layers
+MOST = 64
+"""Diagrams that a page brings with it: those of the outer layers, where there are more."""
 
 
 class Diagrams:
@@ -70,10 +72,11 @@ class Diagrams:
         return self.begin(DEEPEST)
 
     def one_by_one(self) -> Iterator[Opened]:
-        """Nothing open, and each layer by itself, with those around it: all that one click after the other leads to."""
+        """Nothing open, and each layer by itself, with those around it: all that one click after the other leads to, as
+        far as `MOST` of them go."""
         waiting: list[Opened] = [()]
         seen: set[Opened] = set()
-        while waiting:
+        while waiting and len(seen) < MOST:
             opened = waiting.pop(0)
             if opened in seen:
                 continue

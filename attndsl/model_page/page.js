@@ -215,6 +215,8 @@ const page = (() => {
   }
 
   return {
+    /* Whether there is a diagram with this layer open. */
+    opens: (path) => data.follows || Object.values(data.views).some((it) => it.open.includes(path)),
     choose,
     chooseLine,
     open: (path) => draw([...open, path], path, path),

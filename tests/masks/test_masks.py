@@ -190,7 +190,7 @@ def test_of_a_long_text_some_places_are_shown(tmp_path):
     _, _, softmax, queries = described(graph)
     assert isinstance(softmax.op, Softmax)
     sizes = {**graph.sizes, "B": 1, "T": 120, "U": 1}
-    picture = sampled(softmax.inputs[1], Rewriter(graph).producers, [queries], softmax.op.over[0], sizes)
+    picture = sampled(softmax.inputs[1], Rewriter(graph).producers, [queries], softmax.op.over[0], graph.sizes, sizes)
     assert (picture.formula, picture.steps) == ("k <= q and q - k < 30", (3, 3))
     expected = ["".join("01"[k <= q < k + 30] for k in range(0, 120, 3)) for q in range(0, 120, 3)]
     assert list(picture.rows) == expected
@@ -238,7 +238,9 @@ def test_random_masks(seed, memory, tmp_path):
         dense = dense_mask(graph, softmax, 5)
         check(formula, facts, dense, 5)
         sizes = {**graph.sizes, "B": 2, "T": 5, "U": 3}
-        check_picture(sampled(softmax.inputs[1], producers, queries, softmax.op.over[0], sizes), facts, dense)
+        check_picture(
+            sampled(softmax.inputs[1], producers, queries, softmax.op.over[0], graph.sizes, sizes), facts, dense
+        )
         known += len(held(facts) - {"data"}) > 0
     assert known > 5, "some of them are simple enough for something to be known"
 

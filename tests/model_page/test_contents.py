@@ -14,7 +14,7 @@ from attndsl.cli import main
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load, shipped
 from attndsl.inspection import inspect
-from attndsl.model_page import Diagrams, FollowedSpec, contents, standalone
+from attndsl.model_page import Diagrams, FollowedSpec, contents, diagrams, standalone
 from attndsl.model_page.contents import LinesNow
 
 draws = pytest.mark.skipif(
@@ -64,6 +64,24 @@ def test_a_page_has_the_text_the_layers_and_the_masks(file: Path) -> None:
     assert mask["layers"] == [{"path": "h.*.attn", "line": 4}]
 
 
+def test_a_mask_is_seen_from_its_queries() -> None:
+    """Padding is the same for every query; a batch is no queries. What masks nothing is no mask."""
+    masks = {name: contents(FollowedSpec(name).now)["model"]["masks"] for name in ("transformer:nano", "vit:nano")}
+    assert [(mask["formula"], len(mask["rows"])) for mask in masks["transformer:nano"]] == [
+        ("valid[B, k]", 1),
+        ("k <= q", 32),
+    ]
+    assert masks["vit:nano"] == []
+
+
+def test_a_model_of_many_layers_brings_some_of_them_open() -> None:
+    now = FollowedSpec("dvae:nano").now
+    assert now.graph is not None
+    opened = list(Diagrams(now.graph, {}).one_by_one())
+    assert len(opened) == len(set(opened)) <= diagrams.MOST
+    assert opened[0] == ()
+
+
 def test_what_is_said_is_what_check_says(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(BROKEN)
     assert main(["check", str(file), "--json"]) == 1
@@ -92,7 +110,7 @@ def test_the_last_model_that_was_right_stays_where_its_lines_are_now(file: Path)
     (said,) = found["diagnostics"]
     assert (said["code"], said["primary"]["start"]["line"]) == ("E0101", 6)
     lines = {row["path"]: row["line"] for row in found["model"]["layers"]}
-    assert (lines["h.*.attn"], lines["h.*.ln"], lines["h.*.mlp"]) == (5, 0, 7), "the line of `ln` is another one now"
+    assert (lines["h.*.attn"], lines["h.*.ln"], lines["h.*.mlp"]) == (5, 4, 7), "of `ln` the line is another one now"
     file.unlink()
     assert looked(followed)
     assert [it.code for it in followed.now.diagnostics] == ["E0001"]
