@@ -5,8 +5,8 @@ What passes fuse is what its parts give; each pass changes nothing; NumPy, PyTor
 kernel for attention is the dense mask; a gradient is what finite differences are; a row of a batch is what it is alone;
 padding changes nothing, and documents in one row are what they are in rows of their own; a text that is read on in
 pieces is what it is as a whole, with drafts that are rejected, as beams, and past the context. Where a claim does not
-hold the exit code is 1, and the first value that differs is named with its line in the spec. Where it says nothing of a
-model the reason is given.
+hold the exit code is 1, and the first value that differs is named with its line in the spec; where it could not be
+tried since something raised an error, that. Where it says nothing of a model the reason is given.
 
 A large model is verified at smaller sizes, which are told: the same operations in the same order, with two or more
 layers, heads and experts. --whole takes it as it is, as does --weights; what --set says stays. A run's folder in place

@@ -6,14 +6,14 @@ how far they may be (`attndsl.comparison.tolerance`), or why the claim says noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array
 from attndsl.verification import attentions, calls, reading_on, rows, slopes, ways
 from attndsl.verification.case import Case
-from attndsl.verification.findings import SCHEMA, Finding, Verification, table
+from attndsl.verification.findings import SCHEMA, Claim, Finding, Verification, table
 from attndsl.verification.padding import padding_inputs
 from attndsl.verification.reducing import Changes, reduced
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attndsl.elaborate.settings import Setting
     from attndsl.elaborate.spec import Spec
 
-CLAIMS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+CLAIMS: tuple[Claim, ...] = (
     ways.fused,
     ways.each_pass,
     ways.every_backend,
@@ -72,16 +72,18 @@ def verify(
 ) -> Verification:
     """Try every claim on `graph`, with `weights` by address (default: initial values, moved away from round numbers)
     and example inputs at `sizes`. `padding` names the inputs that are false where there is nothing but padding;
-    `reduced` is what the caller has made smaller, to be reported. `told` hears of every finding as it comes. Raises
-    AttnError for sizes and weights that do not fit."""
+    `reduced` is what the caller has made smaller, to be reported. `told` hears of every finding as it comes. A claim
+    that raises an error does not hold, and says which. Raises AttnError for sizes and weights that do not fit."""
     case = Case(graph, weights=weights, sizes=sizes, seed=seed, compiled=compiled, padding=padding)
+    at = case.sizes
+    case.program(graph)
     findings: list[Finding] = []
     for claim in CLAIMS:
         for found in claim(case):
             findings.append(found)
             if told is not None:
                 told(found)
-    free = {size: case.double.sizes[size] for size in graph.free_sizes if size in case.double.sizes}
+    free = {size: at[size] for size in graph.free_sizes if size in at}
     return Verification(graph.title, free, dict(reduced or {}), graph.parameter_count, tuple(findings))
 
 

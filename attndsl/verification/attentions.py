@@ -13,15 +13,16 @@ from attndsl.passes import optimize
 from attndsl.running.inputs import example_inputs, example_sizes
 from attndsl.running.ways import ATTENTION
 from attndsl.verification.case import Case
-from attndsl.verification.findings import Finding
+from attndsl.verification.findings import Finding, claimed
 from attndsl.verification.rows import document_inputs, packed_documents
-from attndsl.verification.ways import by_ways, finding
+from attndsl.verification.ways import by_ways, held
 
 CLAIM = "every attention kernel = dense mask"
 LENGTHS = (40, 24)
 """Of texts, the first that a model takes: so long that windows are left behind, and blocks of queries left out."""
 
 
+@claimed(CLAIM)
 def every_attention(case: Case) -> Iterator[Finding]:
     """Every kernel for attention gives what the dense mask gives, on texts that are longer than windows."""
     found = attentions(case.graph)
@@ -29,7 +30,7 @@ def every_attention(case: Case) -> Iterator[Finding]:
         yield Finding(CLAIM, "", reason="there is no attention in it")
         return
     trials = [trial(case, found, dtype) for dtype in ("float64", "float32")]
-    yield finding(CLAIM, trials[0].against(after_passes(case.right)))
+    yield held(CLAIM, trials[0], after_passes(case.right))
     yield from by_ways(CLAIM, case, ATTENTION, trials)
 
 

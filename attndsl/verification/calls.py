@@ -15,7 +15,7 @@ from attndsl.lazy import Array, np
 from attndsl.records import dataclass, replace
 from attndsl.running.inputs import check_inputs
 from attndsl.verification.case import Case
-from attndsl.verification.findings import OK, Finding, worst
+from attndsl.verification.findings import OK, Finding, claimed, worst
 from attndsl.verification.order import takes_rows_together
 
 BATCH = "batch = singles"
@@ -112,6 +112,7 @@ def _is_told(type: Type, parts: Sequence[PartialCall]) -> bool:
 # ---------------------------------------------------------------- rows
 
 
+@claimed(BATCH)
 def batch(case: Case) -> Iterator[Finding]:
     """Each row of a batch is what it is alone."""
     sizes = rows_of(case.double.graph)

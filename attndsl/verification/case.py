@@ -14,6 +14,7 @@ from attndsl.lazy import Array, np
 from attndsl.ops.arrays import generator
 from attndsl.running import backends
 from attndsl.running.initial import initial_parameters
+from attndsl.running.inputs import check_inputs, example_inputs
 from attndsl.verification.reducing import few_places
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Case:
     def program(self, graph: Graph, backend: Backend | None = None) -> Program:
         """A program of `graph` with the case's weights, in float64."""
         return (backend or self.right).program(graph, dtype=finest(self.right), parameters=self.weights)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Those that claims are tried at. Raises AttnError where what was asked for breaks a constraint."""
+        return check_inputs(self.graph, example_inputs(self.graph, self.asked, seed=self.seed))
 
     def work(self, sizes: Mapping[str, int]) -> Work:
         return work_of(self.graph, sizes)

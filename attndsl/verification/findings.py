@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attndsl.comparison.report import Divergence, Shown, divergence_json, finite, number, said
 from attndsl.records import dataclass
 from attndsl.verification.reducing import Changes
+
+if TYPE_CHECKING:
+    from attndsl.verification.case import Case
 
 SCHEMA = "attndsl.verify/1"
 
@@ -18,7 +26,7 @@ class Finding:
     """One line of the table. `claim` is what should hold, `how` says what was run to see whether it does, `difference`
     is the largest between two numbers that should be equal and `tolerance` what it may be. Where the claim says nothing
     of a model there is a `reason` instead. `divergence` is the first value that differs, `name` the array in which the
-    difference is."""
+    difference is. What could not be run has an `error`, and does not hold."""
 
     claim: str
     how: str
@@ -27,20 +35,25 @@ class Finding:
     reason: str = ""
     name: str = ""
     divergence: Divergence | None = None
+    error: str = ""
 
     @property
     def status(self) -> str:
         if self.reason:
             return NOT_APPLICABLE
+        if self.error:
+            return FAILED
         return OK if self.difference <= self.tolerance else FAILED
 
     @property
     def share(self) -> float:
         """How much of what is allowed the difference is."""
+        if self.error:
+            return inf
         return self.difference / self.tolerance if self.tolerance else self.difference
 
     def to_json(self) -> dict[str, object]:
-        shown = not self.reason
+        shown = not (self.reason or self.error)
         return {
             "claim": self.claim,
             "how": self.how,
@@ -48,9 +61,37 @@ class Finding:
             "max_absolute": finite(self.difference) if shown else None,
             "tolerance": self.tolerance if shown else None,
             "reason": self.reason or None,
+            "error": self.error or None,
             "array": self.name or None,
             "divergence": divergence_json(self.divergence),
         }
+
+
+Claim = Callable[["Case"], Iterator[Finding]]
+
+
+def claimed(name: str) -> Callable[[Claim], Claim]:
+    """Makes a claim of what tries it: where that raises an error, the claim does not hold of this model."""
+
+    def named(tried: Claim) -> Claim:
+        @wraps(tried)
+        def guarded(case: Case) -> Iterator[Finding]:
+            try:
+                yield from tried(case)
+            except Exception as problem:
+                yield crashed(name, "", problem)
+
+        return guarded
+
+    return named
+
+
+def crashed(claim: str, how: str, problem: Exception) -> Finding:
+    """What to say of a claim that could not be tried since an error was raised: the error, and where it comes from."""
+    kind, message = type(problem).__name__, " ".join(str(problem).split())
+    place = traceback.extract_tb(problem.__traceback__)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in place)
+    return Finding(claim, how, error=f"{kind}: {message}{where}" if message else f"{kind}{where}")
 
 
 def worst(findings: Iterable[Finding]) -> Finding:
@@ -123,7 +164,7 @@ def rows(findings: tuple[Finding, ...]) -> list[str]:
             what = f"{each.how}: {each.reason}" if each.how else each.reason
             lines.append(f"{claim:{claims}}  not applicable: {what}")
             continue
-        shown = f"{number(each.difference):>10}  {number(each.tolerance):>8}"
+        shown = f"{'':>10}  {'':>8}" if each.error else f"{number(each.difference):>10}  {number(each.tolerance):>8}"
         lines.append(f"{claim:{claims}}  {each.how:{hows}}  {shown}  {each.status}")
         if each.status == FAILED:
             lines += [f"  {line}" for line in _where(each)]
@@ -131,9 +172,24 @@ def rows(findings: tuple[Finding, ...]) -> list[str]:
 
 
 def _where(finding: Finding) -> list[str]:
+    if finding.error:
+        return [finding.error]
     if finding.divergence is not None:
         return said(finding.divergence)
     return [f"in {finding.name}"] if finding.name else []
 
 
-__all__ = ["FAILED", "NOT_APPLICABLE", "OK", "SCHEMA", "Finding", "Verification", "head", "table", "worst"]
+__all__ = [
+    "FAILED",
+    "NOT_APPLICABLE",
+    "OK",
+    "SCHEMA",
+    "Claim",
+    "Finding",
+    "Verification",
+    "claimed",
+    "crashed",
+    "head",
+    "table",
+    "worst",
+]

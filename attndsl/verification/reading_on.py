@@ -18,7 +18,7 @@ from attndsl.running.inputs import example_inputs
 from attndsl.running.reader import BLOCK
 from attndsl.running.slots import slots
 from attndsl.verification.case import Case
-from attndsl.verification.findings import Finding, worst
+from attndsl.verification.findings import Finding, claimed, worst
 from attndsl.verification.past_context import CLAIM, past_context
 from attndsl.verification.texts import Heard, Texts
 
@@ -30,6 +30,7 @@ LONGEST = BLOCK + 16  # tokens of a text: memories are read in more than one blo
 SEGMENT = 12  # tokens that a call takes
 
 
+@claimed(CLAIM)
 def read_on(case: Case) -> Iterator[Finding]:
     """Texts read in pieces, on every backend."""
     graph = case.graph

@@ -13,12 +13,13 @@ from attndsl.ops import Attention, Given
 from attndsl.ops.movement import Moved
 from attndsl.verification.calls import PartialCall, cut_inputs, needed_inputs, told_apart, told_outputs
 from attndsl.verification.case import Case
-from attndsl.verification.findings import Finding
+from attndsl.verification.findings import Finding, claimed
 from attndsl.verification.order import counts_from_the_first, in_use
 
 PADDING, PACKED = "left = right padding", "packed = separate documents"
 
 
+@claimed(PADDING)
 def padding(case: Case) -> Iterator[Finding]:
     """What stands where an input says that nothing does changes nothing, behind a text or before it."""
     graph, trial = case.double.graph, case.double
@@ -71,6 +72,7 @@ def _padded(
 # ---------------------------------------------------------------- documents
 
 
+@claimed(PACKED)
 def packed(case: Case) -> Iterator[Finding]:
     """Documents that are packed into one row are what they are in rows of their own."""
     graph = case.double.graph

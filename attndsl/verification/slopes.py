@@ -13,7 +13,7 @@ from attndsl.lazy import Array, np
 from attndsl.ops import Scan, StopGradient
 from attndsl.running.states import stacks_of
 from attndsl.verification.case import Case
-from attndsl.verification.findings import Finding
+from attndsl.verification.findings import Finding, claimed
 
 CLAIM = "gradients = finite differences"
 DIRECTIONS = 3
@@ -105,6 +105,7 @@ def stops_in_a_scan(graph: Graph) -> bool:
     return any(isinstance(node.op, StopGradient) for inner in scans for node in inner.walk())
 
 
+@claimed(CLAIM)
 def finite_differences(case: Case) -> Iterator[Finding]:
     """Directions at random, through everything at once; where one is wrong, each parameter by itself."""
     if stops_in_a_scan(case.graph):

@@ -18,20 +18,27 @@ from attndsl.records import replace
 from attndsl.running.ways import BACKENDS, LOSS, WEIGHTS, Way
 from attndsl.running.weights_as import matrices, rounded
 from attndsl.verification.case import Case
-from attndsl.verification.findings import OK, Finding, worst
+from attndsl.verification.findings import OK, Finding, claimed, crashed, worst
+
+FUSED = "fused = expanded"
+EACH_PASS = "each pass on and off"
+EVERY_BACKEND = "NumPy = PyTorch"
+EVERY_LOSS = "chunked loss = plain"
+FEWER_BITS = "weights in fewer bits"
 
 
+@claimed(FUSED)
 def fused(case: Case) -> Iterator[Finding]:
     """What passes put together is what its parts give."""
-    claim = "fused = expanded"
     parts = (*PIPELINE, Expand())
     for way in (after_passes(case.right), after_passes(case.right, "fused and taken apart again", passes=parts)):
-        yield finding(claim, case.double.against(way))
+        yield held(FUSED, case.double, way)
 
 
+@claimed(EACH_PASS)
 def each_pass(case: Case) -> Iterator[Finding]:
     """Each pass with no other than those that it needs, and all but each pass and those that need it."""
-    claim, names = "each pass on and off", dict.fromkeys(step.name for step in PIPELINE)
+    names = dict.fromkeys(step.name for step in PIPELINE)
     needed = {name: _closure(name, {step.name: step.after for step in PIPELINE}) for name in names}
     chosen = {"alone": needed, "left out": {name: {n for n in names if name not in needed[n]} for name in names}}
     for what, kept in chosen.items():
@@ -39,7 +46,7 @@ def each_pass(case: Case) -> Iterator[Finding]:
             after_passes(case.right, f"{name} {what}", passes=tuple(p for p in PIPELINE if p.name in kept[name]))
             for name in names
         ]
-        found = worst(finding(claim, case.double.against(way)) for way in ways)
+        found = worst(held(EACH_PASS, case.double, way) for way in ways)
         how = f"{case.right.title} float64, {len(names)} passes, each {what}" if found.status == OK else found.how
         yield replace(found, how=how)
 
@@ -49,50 +56,51 @@ def _closure(name: str, after: Mapping[str, Sequence[str]]) -> set[str]:
     return {name}.union(*(_closure(other, after) for other in after[name]))
 
 
+@claimed(EVERY_BACKEND)
 def every_backend(case: Case) -> Iterator[Finding]:
     """Every backend gives what the reference gives, in either precision, in each of its ways."""
-    claim = "NumPy = PyTorch"
     for backend in case.others:
         if not backend.installed:
-            yield Finding(claim, backend.title, reason=f"not installed: `{backend.install}`")
+            yield Finding(EVERY_BACKEND, backend.title, reason=f"not installed: `{backend.install}`")
             continue
         for trial in (case.double, case.single):
             if trial.dtype in backend.dtypes:
-                yield finding(claim, trial.against(Way(backend)))
-    yield from by_ways(claim, case, BACKENDS)
+                yield held(EVERY_BACKEND, trial, Way(backend))
+    yield from by_ways(EVERY_BACKEND, case, BACKENDS)
 
 
+@claimed(EVERY_LOSS)
 def every_loss(case: Case) -> Iterator[Finding]:
     """A loss whose logits nobody asks for, in chunks of rows, is what it is as a whole."""
-    claim = "chunked loss = plain"
     scalars = [info.name for info in case.graph.own_outputs if not info.value.type.axes]
     alone = DeadCode().run(case.graph.giving(scalars))[0]
     if not any(isinstance(node.op, LinearCrossEntropy) for node in optimize(alone)[0].body.walk()):
-        yield Finding(claim, "", reason="no loss is a cross entropy of logits that a matrix gives")
+        yield Finding(EVERY_LOSS, "", reason="no loss is a cross entropy of logits that a matrix gives")
         return
     trial = Trial(
         alone, case.right, weights=case.weights, gradients=True, dtype="float64", seed=case.seed, sizes=case.asked
     )
-    yield finding(claim, trial.against(after_passes(case.right)))
+    yield held(EVERY_LOSS, trial, after_passes(case.right))
     for backend in case.readers:
         if backend is not case.right:
-            yield finding(claim, trial.against(Way(backend)))
-    yield from by_ways(claim, case, LOSS, (trial,))
+            yield held(EVERY_LOSS, trial, Way(backend))
+    yield from by_ways(EVERY_LOSS, case, LOSS, (trial,))
 
 
+@claimed(FEWER_BITS)
 def fewer_bits(case: Case) -> Iterator[Finding]:
     """Weights that are kept in fewer bits give what their rounded values give."""
-    claim, summed = "weights in fewer bits", matrices(case.graph)
+    summed = matrices(case.graph)
     if not summed:
-        yield Finding(claim, "", reason="no parameter is multiplied with as a matrix alone")
+        yield Finding(FEWER_BITS, "", reason="no parameter is multiplied with as a matrix alone")
         return
     for kind, error in tolerance.KEPT_AS.items():
         kept = {a: rounded(array, summed[a], kind) if a in summed else array for a, array in case.weights.items()}
         trial = Trial(case.graph, case.right, weights=kept, dtype="float32", seed=case.seed, sizes=case.asked)
         for backend in case.readers:
             make = partial(backend.program, weights_as=kind)
-            yield finding(claim, trial.against(Way(backend, f"with weights as {kind}", make=make, error=error)))
-    yield from by_ways(claim, case, WEIGHTS)
+            yield held(FEWER_BITS, trial, Way(backend, f"with weights as {kind}", make=make, error=error))
+    yield from by_ways(FEWER_BITS, case, WEIGHTS)
 
 
 def by_ways(claim: str, case: Case, kind: str, trials: Sequence[Trial] = ()) -> Iterator[Finding]:
@@ -107,7 +115,15 @@ def by_ways(claim: str, case: Case, kind: str, trials: Sequence[Trial] = ()) -> 
             continue
         for trial in trials or (case.double, case.single):
             if trial.dtype in (way.dtypes or way.backend.dtypes):
-                yield finding(claim, trial.against(way))
+                yield held(claim, trial, way)
+
+
+def held(claim: str, trial: Trial, way: Way) -> Finding:
+    """What a trial finds of a way: how far it is off, or the error that it raises."""
+    try:
+        return finding(claim, trial.against(way))
+    except Exception as problem:
+        return crashed(claim, f"{way.backend.title} {trial.dtype} {way.besides}".rstrip(), problem)
 
 
 def finding(claim: str, comparison: Comparison) -> Finding:

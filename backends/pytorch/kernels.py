@@ -110,7 +110,8 @@ PEAKS = {
 
 @cache
 def _machine(threads: int) -> Machine:
-    return Machine(f"{torch.backends.cpu.get_cpu_capability()}", f"{threads} threads", f"torch {torch.__version__}")
+    at = f"{threads} thread{'s' if threads > 1 else ''}"
+    return Machine(f"{torch.backends.cpu.get_cpu_capability()}", at, f"torch {torch.__version__}")
 
 
 def machine() -> Machine:

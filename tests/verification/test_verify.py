@@ -14,6 +14,7 @@ import pytest
 
 from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.comparison import tolerance
+from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec, open_text, shipped
 from attndsl.generation import continuing
 from attndsl.graph import Graph
@@ -309,6 +310,45 @@ def test_the_command_fails_and_says_where(attndsl: Callable[..., Any], tmp_path:
     wrong = [each for each in plain["findings"] if each["status"] == "FAIL"]
     assert [each["claim"] for each in wrong] == ["left = right padding"] * 2
     assert all(each["divergence"]["places"][0].endswith("m.attn:5:8") for each in wrong)
+
+
+def test_a_claim_that_raises_an_error_does_not_hold_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Any], tmp_path: Path
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("nothing\nto divide by")
+
+    monkeypatch.setattr(slopes, "stopped", broken)
+    monkeypatch.setattr(demands.Demands, "window", broken)
+    path = tmp_path / "m.attn"
+    path.write_text(TEXT.format(body="x += attention(x, heads, mask=causal & window(4) & keys(valid)) as a"))
+    done = attndsl("verify", path)
+    assert done.code == 1
+    assert done.out.count("  ZeroDivisionError: nothing to divide by (test_verify.py:") == 2
+    assert "2 of " in done.out.splitlines()[-1]
+    findings = json.loads(attndsl("verify", path, "--json").out)["findings"]
+    wrong = [each for each in findings if each["status"] == "FAIL"]
+    assert [each["claim"] for each in wrong] == [slopes.CLAIM, reading_on.CLAIM]
+    assert all(each["error"].startswith("ZeroDivisionError") and each["max_absolute"] is None for each in wrong)
+
+
+def test_a_way_that_raises_an_error_does_not_keep_others_from_being_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(WrongPass, "rewrite", broken)
+    monkeypatch.setattr(ways, "PIPELINE", (*ways.PIPELINE, WrongPass()))
+    alone, left_out = found(ways.each_pass, CAUSAL)
+    assert "wrong alone" in alone.how
+    assert left_out.how.endswith("left out")
+    for finding in (alone, left_out):
+        assert finding.status == "FAIL"
+        assert finding.error.startswith("ZeroDivisionError (test_verify.py:")
+
+
+def test_sizes_that_do_not_fit_are_no_finding() -> None:
+    with pytest.raises(AttnError, match="context"):
+        verify(graph(CAUSAL), sizes={"T": 49})
 
 
 # ---------------------------------------------------------------- what is not to be had
