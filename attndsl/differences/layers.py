@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from attndsl.drawing.captions import biases
-from attndsl.graph import BOOL, Graph, Node, Region, Value
+from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.text import op_text, type_text
+from attndsl.inspection.attending import attending, mask_of
 from attndsl.masks.facts import Mask, mask_facts
-from attndsl.ops import Parameter, Repeat, Scan, Softmax
+from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.records import dataclass, field
 
 ENTERS = "what enters "
@@ -64,6 +65,7 @@ class _Reading:
         self.carried: dict[Value, str] = {}
         self.hashes: dict[Value, str] = {}
         self.masking = _masking(graph.body)
+        self.attending = attending(graph)
         for node in graph.body.walk():
             self.part(node.scope).nodes.append(node)
         self.region(graph.body, "")
@@ -144,10 +146,9 @@ class _Reading:
     def describe(self, part: ComparedLayer) -> None:
         masks: dict[str, None] = {}
         for node in part.nodes:
-            if isinstance(node.op, Softmax) and _is_masked(node):
-                where, over = node.inputs[1], node.op.over[0]
-                queries = [axis for axis in where.type.axes if axis != over]
-                formula, _ = mask_facts([Mask(where)], self.makers, queries, over)
+            if (mask := mask_of(node)) is not None:
+                queries, keys = self.attending.get(node, ()), node.op.goes_over[0]
+                formula, _ = mask_facts([Mask(mask)], self.makers, queries, keys)
                 masks[self.say(str(formula))] = None
         part.masks = tuple(masks)
         inside = [
@@ -160,31 +161,29 @@ class _Reading:
 
 
 def _masking(body: Region) -> set[Node]:
-    """The operations that nothing but masks is made of."""
+    """The operations that nothing but masks is made of, and those whose results nobody reads."""
     makers = {value: node for node in body.walk() for value in node.outputs}
-    readers: dict[Value, int] = {}
+    readers = Counter(body.results)
     for node in body.walk():
-        for value in node.inputs:
-            readers[value] = readers.get(value, 0) + 1
+        readers.update(node.inputs)
         for region in node.regions:
-            for value in region.results:
-                readers[value] = readers.get(value, 0) + 1
-    for value in body.results:
-        readers[value] = readers.get(value, 0) + 1
-    waiting = [n.inputs[1] for n in body.walk() if _is_masked(n)]
+            readers.update(region.results)
+    unread = [node for node in body.walk() if not any(readers[value] for value in node.outputs)]
+    waiting = [mask for node in body.walk() if (mask := mask_of(node)) is not None]
     found: set[Node] = set()
-    while waiting:
-        value = waiting.pop()
-        readers[value] -= 1
-        maker = makers.get(value)
-        if readers[value] == 0 and maker is not None and not maker.regions and not isinstance(maker.op, Parameter):
-            found.add(maker)
-            waiting += maker.inputs
+    while waiting or unread:
+        if not unread:
+            value = waiting.pop()
+            readers[value] -= 1
+            maker = makers.get(value)
+            if maker is None or any(readers[output] for output in maker.outputs):
+                continue
+            unread.append(maker)
+        node = unread.pop()
+        if node not in found and not node.regions and not isinstance(node.op, Parameter):
+            found.add(node)
+            waiting += node.inputs
     return found
-
-
-def _is_masked(node: Node) -> bool:
-    return isinstance(node.op, Softmax) and len(node.inputs) > 1 and node.inputs[1].type.dtype == BOOL
 
 
 def _short(text: str) -> str:

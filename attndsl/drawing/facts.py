@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from attndsl.drawing import captions
 from attndsl.drawing.levels import Levels
 from attndsl.graph import Axis, Node, Value
+from attndsl.inspection.attending import mask_of
 from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
     Add,
@@ -75,28 +76,24 @@ def _cap(score: Value, makers: Mapping[Value, Node]) -> float | None:
     return None
 
 
-def reach(nodes: Iterable[Node], sizes: Mapping[str, int]) -> str:
+def reach(nodes: Iterable[Node], levels: Levels) -> str:
     """How far the mask of an attention reaches, if that is a number: `512 keys`, `blocks of 64`; else nothing."""
     nodes = list(nodes)
     for node in nodes:
-        facts = _mask(node, nodes)
-        if facts is not None and (said := _reach(facts, sizes)):
+        facts = _mask(node, nodes, levels.recognised.attending)
+        if facts is not None and (said := _reach(facts, levels.graph.sizes)):
             return said
     return ""
 
 
-def _mask(node: Node, nodes: list[Node]) -> MaskFacts | None:
+def _mask(node: Node, nodes: list[Node], attending: Mapping[Node, tuple[Axis, ...]]) -> MaskFacts | None:
     if isinstance(node.op, Attention):
         return node.op.mask if node.op.masked else None
-    if not isinstance(node.op, Softmax):
-        return None
-    where, _ = node.op.parts(*node.inputs[1:])
-    if where is None or len(node.op.goes_over) != 1:
+    mask = mask_of(node)
+    if mask is None or node not in attending:
         return None
     makers = {value: maker for maker in nodes for value in maker.outputs}
-    keys: Axis = node.op.goes_over[0]
-    queries = [axis for axis in node.output.type.axes if axis != keys]
-    return mask_facts([Mask(where)], makers, queries, keys)[1]
+    return mask_facts([Mask(mask)], makers, attending[node], node.op.goes_over[0])[1]
 
 
 def _reach(facts: MaskFacts, sizes: Mapping[str, int]) -> str:

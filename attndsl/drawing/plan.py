@@ -369,7 +369,7 @@ class Planner:
         """The names of the masks that go into a softmax. Of fused attention it is said what the mask does: the passes
         share nodes between masks, so that where they were written says little."""
         if isinstance(node.op, Attention) and node.op.masked and not node.op.mask.data:
-            seen = facts.reach([node], self.graph.sizes)
+            seen = facts.reach([node], self.levels)
             if node.op.mask.causal or node.op.mask.window is not None or seen:
                 return ("causal",) if node.op.mask.causal else (f"window · {seen}" if node.op.mask.window else seen,)
         found: list[Node] = []
@@ -457,7 +457,7 @@ class Planner:
         positions = () if info.kind in biases else (*biases, *self.levels.positions_in(call.path))
         parameters = self.read.get(call.box, []) if is_input_free else []
         label = captions.last(call.path)
-        more, seen = self.special(call), facts.reach(call.nodes, self.graph.sizes)
+        more, seen = self.special(call), facts.reach(call.nodes, self.levels)
         call.box.lines = (
             *((label,) if info.labelled and label != details else ()), details, *more,
             *((f"mask: {', '.join(masks)}{f' · {seen}' * bool(seen)}",) if masks else ()),

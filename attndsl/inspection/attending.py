@@ -18,11 +18,21 @@ _BETWEEN = (  # what may stand between the softmax and the sum
 _Scored = tuple[Value, "Axis | None"]  # a value along an axis; None: whatever its axes are
 
 
-def attending(graph: Graph) -> frozenset[Node]:
-    """The softmaxes that attend, whatever bodies they stand in."""
+def attending(graph: Graph) -> dict[Node, tuple[Axis, ...]]:
+    """The softmaxes that attend, whatever bodies they stand in, in the order of computation. Each with the axes along
+    which it may have queries: those that neither are the keys' nor belong to what is attended to (as a batch does)."""
     weighing = Weighing(graph)
-    softmaxes = (node for node in graph.body.walk() if isinstance(node.op, ops.Softmax))
-    return frozenset(node for node in softmaxes if weighing.axes(node) is not None)
+    found: dict[Node, tuple[Axis, ...]] = {}
+    for node in graph.body.walk():
+        if isinstance(node.op, ops.Softmax) and (weighed := weighing.axes(node)) is not None:
+            others = weighed | set(node.op.goes_over)
+            found[node] = tuple(axis for axis in node.output.type.axes if axis not in others)
+    return found
+
+
+def mask_of(node: Node) -> Value | None:
+    """What says where the scores of a softmax count; None where all do, and for any other node."""
+    return node.op.parts(*node.inputs[1:])[0] if isinstance(node.op, ops.Softmax) else None
 
 
 class Weighing:

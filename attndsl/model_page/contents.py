@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Source
 from attndsl.diagnostics.report import to_json
-from attndsl.graph import BOOL, Axis, Graph, Node
+from attndsl.graph import Graph
 from attndsl.inspection import inspect
-from attndsl.inspection.attending import Weighing
+from attndsl.inspection.attending import attending, mask_of
 from attndsl.inspection.report import Report
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.inspection.table import HEADINGS, remarks, table_rows, totals
 from attndsl.masks.sampled import SampledMask, sampled
 from attndsl.model_page.examined import Examined
-from attndsl.ops import Repeat, Scan, Softmax
+from attndsl.ops import Repeat, Scan
 from attndsl.values import shown_setting
 
 SCHEMA = "attndsl.page/1"
@@ -123,8 +123,11 @@ def _masks(graph: Graph, sizes: Mapping[str, int], lines: Mapping[str, int]) -> 
     """Every mask of attention that masks something, those that say the same together."""
     found: dict[SampledMask, list[str]] = {}
     makers = {value: node for node in graph.body.walk() for value in node.outputs}
-    for node, queries, keys in _masked(graph):
-        picture = sampled(node.inputs[1], makers, queries, keys, graph.sizes, sizes)
+    for node, queries in attending(graph).items():
+        mask, (keys,) = mask_of(node), node.op.goes_over
+        if mask is None:
+            continue
+        picture = sampled(mask, makers, queries, keys, graph.sizes, sizes)
         if picture.formula != "true":
             found.setdefault(picture, []).append(node.scope)
     return [
@@ -137,17 +140,6 @@ def _masks(graph: Graph, sizes: Mapping[str, int], lines: Mapping[str, int]) -> 
         }
         for picture, paths in found.items()
     ]
-
-
-def _masked(graph: Graph) -> Iterator[tuple[Node, list[Axis], Axis]]:
-    """The softmaxes with a mask that attend, each with the axes of its queries and of its keys: what is attended to has
-    no axis of queries."""
-    weighing = Weighing(graph)
-    for node in graph.body.walk():
-        if isinstance(node.op, Softmax) and len(node.inputs) > 1 and node.inputs[1].type.dtype == BOOL:
-            weighed, keys = weighing.axes(node), node.op.over[0]
-            if weighed is not None:
-                yield node, [axis for axis in node.output.type.axes if axis != keys and axis not in weighed], keys
 
 
 def _line(path: str, lines: Mapping[str, int]) -> int:

@@ -74,6 +74,9 @@ CASES: dict[str, str | dict[str, object]] = {
         " + embedding(range(T), context, width) as wpe", "", put("mask=causal", "mask=causal, position=alibi(heads)")
     ),
     "a window": put("mask=causal", "mask=window(4)"),
+    "padding": put(
+        "mask=causal", "mask=causal and keys(valid)", put("  layer wte", "  input valid: bool[B, T]\n  layer wte")
+    ),
     "grouped queries": put("mask=causal", "mask=causal, kv_heads=1"),
     "a layer in another block": put(
         " |> layer_norm(eps) as ln_f", "", put("as mlp\n", "as mlp\n    x = layer_norm(x, eps) as ln_f\n")
