@@ -106,7 +106,7 @@ def _word(place: ParserPlace, start: int, end: int, words: Iterable[str], what: 
     elif found:
         help = f"did you mean `{found}`?"
     else:
-        help = "what can start one: " + ", ".join(f"`{word}`" for word in words)
+        help = "what can start one: " + ", ".join(f"`{word}`" for word in sorted(words))
     return place.say("E0015", f"`{span.text}` does not start {what}", span, help=help)
 
 

@@ -38,7 +38,7 @@ def parse(source: Source, tokens: list[Token] | None = None) -> tuple[File, list
         return File(Span(source, 0, 0), (), None), [too_large(source.name, len(source.text))]
     brackets = survey(source)
     if brackets.refusal is not None:
-        return File(Span(source, 0, len(source.text)), (), None), [brackets.refusal]
+        return File(Span(source, 0, len(source.text)), (), None), _or_something_else(source, [brackets.refusal])
     parser = Parsing(source, brackets)
     file = parser.run(tokens)
     found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
@@ -48,7 +48,17 @@ def parse(source: Source, tokens: list[Token] | None = None) -> tuple[File, list
         from attndsl.syntax import mistakes
 
         found.append(mistakes.nothing_declared(source))
-    return file, found
+    return file, _or_something_else(source, found)
+
+
+def _or_something_else(source: Source, found: list[Diagnostic]) -> list[Diagnostic]:
+    """Mistakes, or that the text is no spec."""
+    if not found:
+        return found
+    from attndsl.syntax.foreign import something_else  # only a text with a mistake pays for it
+
+    told = something_else(source, len(found))
+    return [told] if told is not None else found
 
 
 def parse_file(path: str) -> File:

@@ -45,6 +45,7 @@ def decode(data: bytes, name: str) -> Source:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as problem:
+        _refuse_binary(data, name)
         at = len(data[: problem.start].decode("utf-8"))
         source = Source(name, data.decode("utf-8", errors="replace"))
         raise error(
@@ -57,6 +58,7 @@ def decode(data: bytes, name: str) -> Source:
         ) from None
     at = text.find("\0")
     if at >= 0:
+        _refuse_binary(data, name)
         source = Source(name, text)
         raise error(
             "E0002",
@@ -65,6 +67,14 @@ def decode(data: bytes, name: str) -> Source:
             note=f"at byte {len(text[:at].encode()):,}, on line {source.position(at)[0]}",
         )
     return Source(name, text.removeprefix("\ufeff"))
+
+
+def _refuse_binary(data: bytes, name: str) -> None:
+    from attndsl.syntax.foreign import binary
+
+    told = binary(data, name)
+    if told is not None:
+        raise AttnError(told)
 
 
 def _neighbours(folder: str) -> list[str]:

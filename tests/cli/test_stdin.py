@@ -36,3 +36,10 @@ def test_what_is_no_text_is_told_as_such() -> None:
     done = check(b"model M() {\n  \xff\n}\n")
     assert done.returncode == 1
     assert "error[E0002]: `<stdin>` is not UTF-8 text" in done.stderr
+
+
+def test_what_is_no_spec_is_told_once() -> None:
+    done = check(b"import torch\n\nclass Net:\n    pass\n" * 20)
+    assert done.returncode == 1
+    assert done.stderr.count("error[") == 1
+    assert "error[E0006]: `<stdin>` is not a spec, but Python" in done.stderr

@@ -136,6 +136,14 @@ def test_a_mistake_is_shown_with_its_fix_and_the_fix_mends_it(editor: Editor, tm
     assert [it["code"] for it in editor.change(uri, text)] == ["W0101"] * 3  # heads, factor and the block
 
 
+def test_what_is_no_spec_is_told_once(editor: Editor, tmp_path: Path) -> None:
+    uri, found = editor.open(
+        tmp_path / "net.attn", "import torch\nfrom torch import nn\n\n\ndef f(x):\n    return x\n" * 9
+    )
+    assert [it["code"] for it in found] == ["E0006"]
+    assert [it["code"] for it in editor.change(uri, TEXT)] == ["E0101"]
+
+
 def test_a_conflict_is_shown_with_both_places(editor: Editor, tmp_path: Path) -> None:
     text = "model M() {\n  input x: [B]\n  output y = x\n}\nmodel M() {\n  input x: [B]\n  output y = x\n}\n"
     uri, found = editor.open(tmp_path / "b.attn", text)
