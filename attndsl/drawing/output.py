@@ -40,7 +40,7 @@ def scene_of(
     values = None
     if sizes:
         values = dict(graph.sizes) | {choice.name: choice.value for choice in choose_sizes(graph, sizes)}
-    scene = finish(Planner(graph, levels, values, style).plan(), style)
+    scene = finish(Planner(levels, values, style).plan(), style)
     scene.description = describe(scene, graph)
     return scene
 

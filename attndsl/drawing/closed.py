@@ -1,0 +1,60 @@
+"""What a closed layer's box says, once all its nodes are known."""
+
+from __future__ import annotations
+
+from attndsl.drawing import captions, facts
+from attndsl.drawing.canvas import Canvas
+from attndsl.drawing.kinds import LOOKS
+from attndsl.drawing.levels import Levels
+from attndsl.drawing.scene import Box
+from attndsl.graph import Node
+from attndsl.records import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class ClosedCall:
+    """One application of a layer that is drawn closed."""
+
+    box: Box
+    path: str
+    nodes: list[Node] = field(default_factory=list)
+
+
+def describe(call: ClosedCall, canvas: Canvas) -> None:
+    """The kind and the text of a layer's box."""
+    graph, recognised = canvas.graph, canvas.levels.recognised
+    info = graph.scopes[call.path]
+    is_bias = info.kind in captions.biases(call.nodes)  # a layer made of nothing else
+    kind = recognised.kind(call.nodes, canvas.levels.kinds_in(call.path))
+    mixture = recognised.mixtures.get(call.path)
+    call.box.kind = "position" if is_bias else "experts" if mixture is not None else kind
+    is_input_free = call.box not in canvas.reached
+    if is_input_free and call.box.kind in ("activation", "block"):
+        call.box.kind = "position"  # depends on nothing but parameters and sizes
+    block = info.kind.replace("_", " ")
+    word = LOOKS[call.box.kind].word
+    what = block if call.box.kind == "block" or captions.evokes(info.kind, call.box.kind) else f"{block} ({word})"
+    heads = captions.heads(call.nodes, graph.sizes) if call.box.kind == "attention" else ()
+    many = () if mixture is None else (captions.several(mixture, graph.sizes),)
+    details = " · ".join((what, *heads, *many))
+    masks, biases = captions.masks(call.nodes), captions.biases(call.nodes)
+    positions = () if info.kind in biases else (*biases, *canvas.levels.positions_in(call.path))
+    parameters = canvas.read.get(call.box, []) if is_input_free else []
+    label = captions.last(call.path)
+    more, seen = _special(call, canvas.levels), facts.reach(call.nodes, canvas.levels)
+    call.box.lines = (
+        *((label,) if info.labelled and label != details else ()), details, *more,
+        *((f"mask: {', '.join(masks)}{f' · {seen}' * bool(seen)}",) if masks else ()),
+        *((f"position: {', '.join(positions)}",) if positions else ()),
+        *((f"with {', '.join(dict.fromkeys(map(captions.last, parameters)))}",) if parameters else ()),
+    )  # fmt: skip
+
+
+def _special(call: ClosedCall, levels: Levels) -> tuple[str, ...]:
+    """What is special of a layer of its kind."""
+    match call.box.kind:
+        case "attention":
+            return facts.attention(call.nodes, call.path, levels)
+        case "feed-forward" | "experts":
+            return facts.feed_forward(call.nodes, call.path, levels)
+    return ()
