@@ -1,4 +1,4 @@
-"""All that can be said about a spec before a tensor exists: its model, its weights section, its recipe for training."""
+"""All that can be said about a spec before a tensor exists: its model, its weights section, its recipe, its layouts."""
 
 from __future__ import annotations
 
@@ -79,6 +79,14 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None, elabor
         except AttnError as problem:
             # With another head, say, the spec is as right as before; `train` says that it needs another recipe.
             found += [wrong for wrong in problem.diagnostics if not settings or wrong.code != "E0722"]
+    if spec.layouts:
+        from attndsl.layouts import read_layout
+
+        for layout in spec.layouts:
+            try:
+                read_layout(layout, graph)
+            except AttnError as problem:
+                found += problem.diagnostics
     if found:
         raise AttnError(*found)
     warn(*misfits)

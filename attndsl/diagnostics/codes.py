@@ -25,6 +25,7 @@ RANGES = {
     "E07": "data, training, generation",
     "E08": "running: inputs, memory, backends",
     "E09": "inspecting and drawing",
+    "E10": "layouts over devices",
     "W01": "warnings of a spec",
     "W06": "warnings of weights",
 }

@@ -115,7 +115,7 @@ def _places(analysis: Analysis, offset: int, name: str) -> Iterator[Span]:
                 yield section.variant.span
     elif isinstance(owner, tree.Model) and owner.name.span == defined:
         yield defined
-        sections = (d for d in file.declarations if isinstance(d, (tree.Variant, tree.Weights, tree.Train)))
+        sections = (d for d in file.declarations if isinstance(d, tree.Section))
         yield from (section.model.span for section in sections if section.model.text == old)
     elif isinstance(owner, (tree.Block, tree.IndexFunction)) and owner.name.span == defined:
         if name in {n for d in file.declarations for n in _names_of(d)}:
@@ -178,7 +178,7 @@ def _from_outside(analysis: Analysis, owner: tree.Declaration, old: str, defined
     is_parameter = any(p.name.span == defined for p in parameters)
     for declaration in analysis.file.declarations:
         if isinstance(owner, tree.Model):
-            section = isinstance(declaration, (tree.Variant, tree.Weights, tree.Train))
+            section = isinstance(declaration, tree.Section)
             if section and getattr(declaration, "model").text == owner.name.text:  # noqa: B009
                 yield from _in_section(declaration, old, is_parameter=is_parameter)
         elif is_parameter:

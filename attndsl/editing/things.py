@@ -72,14 +72,14 @@ def thing_at(analysis: Analysis, offset: int) -> Thing | None:
             return _recipe_word(leaf, around)
         return _argument(analysis, leaf, parent, around)
     model = analysis.scope.models.get(leaf.text) if analysis.scope is not None else None
-    if isinstance(parent, (tree.Model, tree.Variant, tree.Weights, tree.Train)) and model is not None:
+    if isinstance(parent, (tree.Model, tree.Section)) and model is not None:
         return Thing(leaf.text, leaf.span, model.name.span, model)
     if isinstance(parent, tree.Variant) and leaf is parent.name:
         return Thing(leaf.text, leaf.span, leaf.span)
     if isinstance(parent, tree.Train) and leaf is parent.variant and analysis.scope is not None:
         own = (v for v in analysis.scope.variants if v.model.text == parent.model.text and v.name.text == leaf.text)
         return Thing(leaf.text, leaf.span, next((v.name.span for v in own), None))
-    if isinstance(declaration, (tree.Weights, tree.Train)):
+    if isinstance(declaration, (tree.Weights, tree.Train, tree.Layout)):
         return _in_section(analysis, leaf, parent, declaration)
     return _named(analysis, leaf, around, declaration)
 
@@ -232,9 +232,9 @@ def _recipe_word(leaf: tree.Identifier | tree.Name, around: Sequence[tree.Tree])
 
 
 def _in_section(
-    analysis: Analysis, leaf: tree.Identifier | tree.Name, parent: tree.Tree, section: tree.Weights | tree.Train
+    analysis: Analysis, leaf: tree.Identifier | tree.Name, parent: tree.Tree, section: tree.Section
 ) -> Thing:
-    """A name in a `weights` or `train` section: a hyperparameter, a layer, an input or output, maps."""
+    """A name in a `weights` or `train` section or a layout: a hyperparameter, a layer, an input or output, maps."""
     scope = analysis.scope
     model = scope.models.get(section.model.text) if scope is not None else None
     if scope is None or model is None:

@@ -87,6 +87,7 @@ class FileScope:
     variants: list[tree.Variant] = field(default_factory=list)
     weights: list[tree.Weights] = field(default_factory=list)
     trains: list[tree.Train] = field(default_factory=list)
+    layouts: list[tree.Layout] = field(default_factory=list)
 
     @property
     def source(self) -> Source:
@@ -185,6 +186,8 @@ class Library:
                 scope.variants.append(declaration)
             elif isinstance(declaration, tree.Weights):
                 scope.weights.append(declaration)
+            elif isinstance(declaration, tree.Layout):
+                scope.layouts.append(declaration)
             else:
                 scope.trains.append(declaration)
         for names in _lists(scope):
@@ -192,7 +195,7 @@ class Library:
             for name in names:
                 found += _twice(first, name.text, name.span, f"`{name.text}` is given twice", "given")
         seen: dict[tuple[str, str], Span] = {}
-        later: list[tree.Variant | tree.Weights | tree.Train] = [*scope.variants, *scope.weights, *scope.trains]
+        later: list[tree.Section] = [*scope.variants, *scope.weights, *scope.trains, *scope.layouts]
         for section in later:
             if section.model.text not in scope.models:
                 found.append(
@@ -206,7 +209,7 @@ class Library:
                     )
                 )
             kind = type(section).__name__.lower()
-            what = section.name if isinstance(section, tree.Variant) else section.model
+            what = section.name if isinstance(section, (tree.Variant, tree.Layout)) else section.model
             if isinstance(section, tree.Weights):
                 what = section.origin
             elif isinstance(section, tree.Train) and section.variant is not None:

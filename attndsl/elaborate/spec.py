@@ -38,6 +38,10 @@ class Spec:
         return tuple(w for w in self.scope.weights if w.model.text == self.model.name.text)
 
     @property
+    def layouts(self) -> tuple[tree.Layout, ...]:
+        return tuple(it for it in self.scope.layouts if it.model.text == self.model.name.text)
+
+    @property
     def train(self) -> tree.Train | None:
         """The recipe of the variant that was asked for (`train NAME:VARIANT`), else that of the model; None without."""
         own = [t for t in self.scope.trains if t.model.text == self.model.name.text]

@@ -55,7 +55,7 @@ class Align(NamedTuple):
     fresh: bool = False
 
 
-class LaidOut(NamedTuple):
+class ArrangedLine(NamedTuple):
     """A line of the result, and the comment at its end."""
 
     code: str
@@ -65,23 +65,23 @@ class LaidOut(NamedTuple):
 class BodyLines(NamedTuple):
     """Lines of their own."""
 
-    lines: Sequence[LaidOut]
+    lines: Sequence[ArrangedLine]
 
 
 Doc = Lexeme | Space | Break | Grouped | Fill | Next | Nest | Align | BodyLines | Sequence["Doc"]
 
 
-class Layout:
+class Arrangement:
     """A statement, laid out on lines that start at `margin`."""
 
     def __init__(self, margin: int) -> None:
         self.margin = margin
-        self.lines: list[LaidOut] = []
+        self.lines: list[ArrangedLine] = []
         self.line = " " * margin
         self.ended = False  # whether a comment ended the line, so that the next lexeme starts another one
         self.waiting: list[tuple[int, bool, Doc]] = []  # margin, whether breaks stay spaces, what is to be laid out
 
-    def lay_out(self, doc: Doc) -> list[LaidOut]:
+    def lay_out(self, doc: Doc) -> list[ArrangedLine]:
         """The lines of a document."""
         self.waiting.append((self.margin, False, doc))
         while self.waiting:
@@ -130,12 +130,12 @@ class Layout:
         comments = [it for it in lexeme.above if it]
         if comments and not self.ended and self.line.strip():
             self._end(margin)
-        self.lines += [LaidOut(" " * margin + comment) for comment in comments]
+        self.lines += [ArrangedLine(" " * margin + comment) for comment in comments]
         if comments or self.ended:
             self.line, self.ended = " " * margin, False
         self.line += " " * lexeme.pad + lexeme.text
         if lexeme.behind:
-            self.lines.append(LaidOut(self.line.rstrip(), lexeme.behind))
+            self.lines.append(ArrangedLine(self.line.rstrip(), lexeme.behind))
             self.ended = True
 
     def _space(self) -> None:
@@ -144,7 +144,7 @@ class Layout:
 
     def _end(self, margin: int) -> None:
         if not self.ended:
-            self.lines.append(LaidOut(self.line.rstrip()))
+            self.lines.append(ArrangedLine(self.line.rstrip()))
             self.line = " " * margin
 
     def _align(self, margin: int, flat: bool, doc: Align) -> None:

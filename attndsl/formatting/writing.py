@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from attndsl.formatting.columns import columns
-from attndsl.formatting.docs import WIDTH, BodyLines, Doc, LaidOut, Layout, Space
+from attndsl.formatting.docs import WIDTH, ArrangedLine, Arrangement, BodyLines, Doc, Space
 from attndsl.formatting.expressions import ARROWS, statement
 from attndsl.formatting.lexemes import DOCS, Braces, FileText, Item, Lexeme, Listed, Sentence, first_of, last_of
 
@@ -24,31 +24,31 @@ def write(text: FileText) -> str:
 # ---------------------------------------------------------------- the lines of a body
 
 
-def _body(lines: Sequence[Sentence], margin: int, end: Lexeme) -> list[LaidOut]:
+def _body(lines: Sequence[Sentence], margin: int, end: Lexeme) -> list[ArrangedLine]:
     """The lines of a body, at `margin`, with the comments before its `end`."""
     _align(lines, margin)
-    written: list[LaidOut] = []
+    written: list[ArrangedLine] = []
     for line in lines:
         written += _above(line.first, margin)
         written += _line(line, margin)
     written += _above(end, margin)
-    while written and written[-1] == LaidOut(""):
+    while written and written[-1] == ArrangedLine(""):
         written.pop()
-    while written and written[0] == LaidOut(""):
+    while written and written[0] == ArrangedLine(""):
         del written[0]
     return written
 
 
-def _above(lexeme: Lexeme, margin: int) -> list[LaidOut]:
+def _above(lexeme: Lexeme, margin: int) -> list[ArrangedLine]:
     """The comments and empty lines above, which are no longer there then."""
-    found = [LaidOut(" " * margin + comment if comment else "") for comment in lexeme.above]
+    found = [ArrangedLine(" " * margin + comment if comment else "") for comment in lexeme.above]
     lexeme.above = []
     return found
 
 
-def _line(line: Sentence, margin: int) -> list[LaidOut]:
+def _line(line: Sentence, margin: int) -> list[ArrangedLine]:
     if line.first.kind in DOCS:
-        return [LaidOut(" " * margin + _doc(it)) for it in line.first.text.split("\n")]
+        return [ArrangedLine(" " * margin + _doc(it)) for it in line.first.text.split("\n")]
     short = _short(line, margin)
     if short is not None:
         return [short]
@@ -56,14 +56,14 @@ def _line(line: Sentence, margin: int) -> list[LaidOut]:
     def expanded(body: Braces) -> Doc:
         return [body.open, BodyLines(_body(body.lines, margin + INDENT, body.close)), body.close]
 
-    return Layout(margin).lay_out(statement(line, expanded))
+    return Arrangement(margin).lay_out(statement(line, expanded))
 
 
-def _short(line: Sentence, margin: int) -> LaidOut | None:
+def _short(line: Sentence, margin: int) -> ArrangedLine | None:
     """The line where it takes one, braces and all."""
     if not all(it.in_a_line for it in _braces(line.items)):
         return None
-    written = Layout(margin).lay_out(statement(line, _on_one_line))
+    written = Arrangement(margin).lay_out(statement(line, _on_one_line))
     return written[0] if len(written) == 1 and len(written[0].code) <= WIDTH else None
 
 
@@ -135,7 +135,7 @@ def _align_run(run: Sequence[Sentence], margin: int) -> None:
     cells: list[tuple[int, int]] = []
     for line in run:
         place = _place(line, margin)
-        head = Layout(margin).lay_out(statement(Sentence(line.items[:place], line.owner), _on_one_line))
+        head = Arrangement(margin).lay_out(statement(Sentence(line.items[:place], line.owner), _on_one_line))
         whole = _short(line, margin)
         left = len(head[-1].code)
         cells.append((left, _width(whole) - left if whole else 1))
@@ -158,11 +158,11 @@ def _place(line: Sentence, margin: int) -> int | None:
     return None if is_first else place
 
 
-def _width(line: LaidOut) -> int:
+def _width(line: ArrangedLine) -> int:
     return len(line.code) + (BEFORE_COMMENT + len(line.comment) if line.comment else 0)
 
 
-def _with_comments(lines: Sequence[LaidOut]) -> list[str]:
+def _with_comments(lines: Sequence[ArrangedLine]) -> list[str]:
     """The lines with the comments behind them, which are in one column on lines that follow each other."""
     found: list[str] = []
     for commented, run in groupby(lines, lambda line: bool(line.comment)):

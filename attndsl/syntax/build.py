@@ -358,6 +358,39 @@ class TreeBuilder(ExpressionBuilder):
         chosen = self.identifier(variant) if variant is not None else None
         return tree.Train(span, self.identifier(model), chosen, tuple(settings))
 
+    # ---------------------------------------------------------------- layouts
+
+    def layout(self, span: Span, children: Children) -> tree.Layout:
+        name, model, mesh, rules = children
+        return tree.Layout(span, self.identifier(name), self.identifier(model), mesh, rules)
+
+    def mesh(self, span: Span, children: Children) -> tuple[tree.MeshDimension, ...]:
+        return tuple(children)
+
+    def mesh_dimension(self, span: Span, children: Children) -> tree.MeshDimension:
+        name, size = children
+        if not isinstance(size.value, int) or size.value < 1:
+            self.complain(
+                "E0010",
+                f"a mesh cannot have {size.span.text} devices along `{name.text}`",
+                size.span,
+                help=f"write how many there are, as in `{name.text}=2`",
+            )
+        return tree.MeshDimension(span, self.identifier(name), size)
+
+    def layout_body(self, span: Span, children: Children) -> tuple[tree.Placing | tree.ParameterPlacing, ...]:
+        return tuple(children)
+
+    def placing(self, span: Span, children: Children) -> tree.Placing:
+        axes, dimension = children
+        return tree.Placing(span, axes, self.identifier(dimension))
+
+    def placed_parameters(self, span: Span, children: Children) -> tree.ParameterPlacing:
+        return tree.ParameterPlacing(span, self.identifier(children[0]))
+
+    def whole_parameters(self, span: Span, children: Children) -> tree.ParameterPlacing:
+        return tree.ParameterPlacing(span, None)
+
     # ---------------------------------------------------------------- statements
 
     def body(self, span: Span, children: Children) -> tuple[tree.Statement, ...]:

@@ -132,6 +132,16 @@ def _declaration(node: tree.Declaration) -> list[str]:
         case tree.Train():
             name = f"{node.model.text}:{node.variant.text}" if node.variant else node.model.text
             return [f"train {name} {{", *(f"{INDENT}{_argument(it, ' = ')}" for it in node.settings), "}"]
+        case tree.Layout():
+            mesh = ", ".join(f"{it.name.text}={_expression(it.size, PIPE, '')}" for it in node.mesh)
+            head = f"layout {node.name.text} for {node.model.text} over ({mesh}) {{"
+            return [*_doc(node.doc, ""), head, *(INDENT + _placing(it) for it in node.rules), "}"]
+
+
+def _placing(node: tree.Placing | tree.ParameterPlacing) -> str:
+    if isinstance(node, tree.Placing):
+        return f"{', '.join(_expression(axis, PIPE, '') for axis in node.axes)} on {node.dimension.text}"
+    return "parameters whole" if node.dimension is None else f"parameters on {node.dimension.text}"
 
 
 def _lists(node: tree.Block) -> str:

@@ -597,8 +597,43 @@ class Train(Tree):
     settings: tuple[Argument, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MeshDimension(Tree):
+    """`data=2`: a dimension of a mesh of devices, and how many there are along it."""
+
+    name: Identifier
+    size: Number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placing(Tree):
+    """`heads, 4*width on model`: axes, each by its name or its size, and the mesh dimension on which they lie."""
+
+    axes: tuple[Expr, ...]
+    dimension: Identifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParameterPlacing(Tree):
+    """`parameters on data` (divided over this mesh dimension too), or `parameters whole` (then `dimension` is None)."""
+
+    dimension: Identifier | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout(Tree):
+    """`layout tensor for GPT2 over (data=2, model=4) { B on data; … }`, a line for each rule."""
+
+    name: Identifier
+    model: Identifier
+    mesh: tuple[MeshDimension, ...]
+    rules: tuple[Placing | ParameterPlacing, ...]
+    doc: str | None = None
+
+
 Declared = Block | IndexFunction  # what is given arguments
-Declaration = Use | Block | IndexFunction | Model | Variant | Maps | Weights | Train
+Section = Variant | Weights | Train | Layout  # what is said of a model, beside it
+Declaration = Use | Block | IndexFunction | Model | Maps | Section
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,100 @@
+"""Layouts: which axes of a model lie on which dimension of a mesh of devices.
+
+"Layouts do not affect results, only performance" (Shazeer et al., 2018, Mesh-TensorFlow, arXiv 1811.02084, section 3).
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from attndsl.diagnostics import Span
+from attndsl.records import dataclass
+from attndsl.sizes import Size
+from attndsl.types import Axis
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Devices in a grid whose dimensions have names, with how many there are along each. Ranks count them with the last
+    dimension fastest, so that its neighbours are on one machine."""
+
+    dimensions: tuple[tuple[str, int], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.dimensions)
+
+    @property
+    def devices(self) -> int:
+        """How many there are in all."""
+        return prod(size for _, size in self.dimensions)
+
+    def size(self, name: str) -> int:
+        """How many devices there are along a dimension; `KeyError` where there is none of this name."""
+        return dict(self.dimensions)[name]
+
+    def coordinates(self, rank: int) -> dict[str, int]:
+        """Where a device stands along each dimension."""
+        found: dict[str, int] = {}
+        for name, size in reversed(self.dimensions):
+            rank, found[name] = divmod(rank, size)
+        return {name: found[name] for name in self.names}
+
+    def rank(self, coordinates: dict[str, int]) -> int:
+        """The device that stands there."""
+        found = 0
+        for name, size in self.dimensions:
+            found = found * size + coordinates[name]
+        return found
+
+    def groups(self, name: str) -> tuple[tuple[int, ...], ...]:
+        """The ranks that differ along one dimension only, in its order: those that meet in its collectives."""
+        found: dict[tuple[int, ...], list[int]] = {}
+        for rank in range(self.devices):
+            place = self.coordinates(rank)
+            found.setdefault(tuple(at for other, at in place.items() if other != name), []).append(rank)
+        return tuple(map(tuple, found.values()))
+
+    def __str__(self) -> str:
+        return f"({', '.join(f'{name}={size}' for name, size in self.dimensions)})"
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPattern:
+    """Which axes a rule means: those of this name, and those of this size (None: what is written is no size)."""
+
+    text: str
+    size: Size | None = None
+    span: Span | None = None
+
+    def matches(self, axis: Axis) -> bool:
+        return axis.name == self.text or (self.size is not None and axis.size == self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRule:
+    """`heads, 4*width on model`."""
+
+    axes: tuple[AxisPattern, ...]
+    dimension: str
+    span: Span | None = None
+
+    def __str__(self) -> str:
+        return f"{', '.join(axis.text for axis in self.axes)} on {self.dimension}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Rules over a mesh. They are read in order: of a value's axes, the first rule that has one places it on that mesh
+    dimension, and a later rule for the same one applies where it is still free. `parameters` is the dimension over
+    which parameters are divided as well, with their gradients and the optimizer's states (None: they are whole)."""
+
+    name: str
+    mesh: Mesh
+    rules: tuple[PlacementRule, ...]
+    parameters: str | None = None
+    span: Span | None = None
+
+    def __str__(self) -> str:
+        lines = [*map(str, self.rules), f"parameters on {self.parameters}" if self.parameters else "parameters whole"]
+        return "".join([f"layout {self.name} over {self.mesh} {{\n", *(f"  {line}\n" for line in lines), "}\n"])

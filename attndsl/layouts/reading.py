@@ -1,0 +1,176 @@
+"""Layouts as they are written: in a spec, or behind `--layout`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
+from attndsl.graph import Axis, Graph
+from attndsl.layouts.core import AxisPattern, Layout, Mesh, PlacementRule
+from attndsl.sizes import Size
+from attndsl.syntax import tree
+from attndsl.syntax.parser import parse
+from attndsl.values import Evaluator, Number, Plain
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+
+DATA = "data"
+_NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((?P<sizes>[^()]*)\))?\s*")
+_SIZES = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*")
+HOW = (
+    "name a layout of the spec, with other sizes if need be: `tensor(data=8)`; or write one: "
+    "`data=2, model=4; B on data; heads on model`"
+)
+
+
+def choose_layout(text: str, spec: Spec, graph: Graph) -> Layout:
+    """What stands behind `--layout`: the name of a layout of `spec`, perhaps with other sizes of its mesh
+    (`tensor(data=8)`), or a mesh and rules (`data=2, model=4; B on data; heads on model`).
+
+    Raises E1001 and E1002, and E00xx for what is not written as a layout is.
+    """
+    named = _NAMED.fullmatch(text)
+    if named is not None:
+        return _declared(named[1], named["sizes"], spec, graph)
+    mesh, *rules = text.split(";")
+    body = "\n".join(f"  {rule.strip()}" for rule in rules if rule.strip())
+    name = spec.model.name.text
+    source = Source("--layout", f"layout given for {name} over ({mesh.strip()}) {{\n{body}\n}}\n")
+    file, problems = parse(source)
+    if problems:
+        raise AttnError(*problems)
+    match file.declarations:
+        case (tree.Layout() as declaration,):
+            return read_layout(declaration, graph)
+    raise error("E0010", f"`{text}` is more than a layout", help=HOW)
+
+
+def _declared(name: str, sizes: str | None, spec: Spec, graph: Graph) -> Layout:
+    names = [it.name.text for it in spec.layouts]
+    found = next((it for it in spec.layouts if it.name.text == name), None)
+    if found is None:
+        known = f"its layouts: {', '.join(names)}" if names else "it declares none"
+        message = f"`{spec.model.name.text}` has no layout `{name}`"
+        raise error("E1001", message, help=(*did_you_mean(name, names), f"{known}; {HOW}"))
+    others: dict[str, int] = {}
+    for part in (sizes or "").split(","):
+        given = _SIZES.fullmatch(part)
+        if given is not None and int(given[2]) > 0:
+            others[given[1]] = int(given[2])
+        elif part.strip():
+            raise error("E1001", f"`{part.strip()}` is not a size of a mesh", help=HOW)
+    return read_layout(found, graph, others)
+
+
+def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int] | None = None) -> Layout:
+    """A declared layout, for a model at its hyperparameters; `others` are sizes that stand in place of those written.
+
+    Raises E1001 for a dimension that the mesh does not have, E1002 for axes that the model does not have, E1003 for an
+    axis that is placed twice on one dimension.
+    """
+    others = others or {}
+    seen: set[str] = set()
+    for it in declaration.mesh:
+        if it.name.text in seen:
+            raise error("E1003", f"the mesh has `{it.name.text}` twice", it.span, help="give one of them another name")
+        seen.add(it.name.text)
+    mesh = Mesh(tuple((it.name.text, others.get(it.name.text, int(it.size.value))) for it in declaration.mesh))
+    for name in others:
+        _known(name, mesh, None)
+    axes = _Axes(graph)
+    rules: list[PlacementRule] = []
+    parameters: list[tree.ParameterPlacing] = []
+    for line in declaration.rules:
+        if line.dimension is not None:
+            _known(line.dimension.text, mesh, line.dimension.span)
+        if isinstance(line, tree.ParameterPlacing):
+            parameters.append(line)
+        else:
+            rules.append(PlacementRule(tuple(map(axes.pattern, line.axes)), line.dimension.text, line.span))
+    _once(rules)
+    for line in parameters[1:]:
+        raise error("E1003", "it is said twice where the parameters lie", line.span)
+    if parameters:
+        over = parameters[0].dimension.text if parameters[0].dimension is not None else None
+    else:
+        over = batch_dimension(rules, graph)
+    return Layout(declaration.name.text, mesh, tuple(rules), over, declaration.span)
+
+
+def default_layout(graph: Graph, devices: int) -> Layout:
+    """Without a layout: the rows of a batch, and the parameters, are divided over all devices."""
+    batch = next((info.value.type.axes[0] for info in graph.own_inputs if info.value.type.axes), None)
+    rules = () if batch is None else (PlacementRule((AxisPattern(batch.name, batch.size),), DATA),)
+    return Layout("data", Mesh(((DATA, devices),)), rules, DATA if rules else None)
+
+
+def batch_dimension(rules: list[PlacementRule], graph: Graph) -> str | None:
+    """The mesh dimension on which the first axis of the inputs lies."""
+    for info in graph.own_inputs:
+        for axis in info.value.type.axes[:1]:
+            for rule in rules:
+                if any(pattern.matches(axis) for pattern in rule.axes):
+                    return rule.dimension
+    return None
+
+
+def _known(name: str, mesh: Mesh, span: Span | None) -> None:
+    if name not in mesh.names:
+        helps = did_you_mean(name, mesh.names) or (f"its dimensions: {', '.join(mesh.names)}",)
+        raise error("E1001", f"the mesh {mesh} has no dimension `{name}`", span, help=helps)
+
+
+def _once(rules: list[PlacementRule]) -> None:
+    seen: dict[tuple[str, str], AxisPattern] = {}
+    for rule in rules:
+        for pattern in rule.axes:
+            first = seen.setdefault((pattern.text, rule.dimension), pattern)
+            if first is not pattern:
+                message = f"`{pattern.text}` is placed twice on `{rule.dimension}`"
+                raise error("E1003", message, pattern.span, help="leave one of them out: the first that fits decides")
+
+
+class _Axes(Evaluator):
+    """The axes of a model, as rules name them: by a name, or by a size, in which names are hyperparameters and sizes of
+    inputs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.axes = frozenset(_axes(graph))
+
+    def pattern(self, node: tree.Expr) -> AxisPattern:
+        """Raises E1002 where no axis of the model is meant."""
+        text = " ".join(node.span.text.split())
+        named = isinstance(node, tree.Name) and any(axis.name == node.text for axis in self.axes)
+        try:
+            value = self.evaluate(node)
+        except AttnError:
+            if not named:
+                raise
+            value = None
+        size = value.size if isinstance(value, Number) else None
+        pattern = AxisPattern(text, size, node.span)
+        if not any(map(pattern.matches, self.axes)):
+            names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
+            helps = did_you_mean(text, names) or (f"its axes: {', '.join(names)}",)
+            raise error("E1002", f"`{self.graph.name}` has no axis `{text}`", node.span, help=helps)
+        return pattern
+
+    def find(self, node: tree.Name) -> Plain | None:
+        if node.text in self.graph.sizes or node.text in self.graph.free_sizes:
+            return Number(self.graph.sizes.get(node.text), Size.symbol(node.text))
+        return None
+
+    def unknown(self, node: tree.Name) -> AttnError:
+        names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
+        helps = did_you_mean(node.text, names) or (f"its axes: {', '.join(names)}",)
+        return error("E1002", f"`{self.graph.name}` has no axis `{node.text}`", node.span, help=helps)
+
+
+def _axes(graph: Graph) -> Iterator[Axis]:
+    given = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
+    made = (value.type for node in graph.body.walk() for value in node.outputs)
+    return (axis for type in (*given, *made) for axis in type.axes)
