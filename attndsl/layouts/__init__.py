@@ -1,6 +1,6 @@
 """How a model is laid out over devices: which of its axes lie on which dimension of a mesh."""
 
 from attndsl.layouts.core import AxisPattern, Layout, Mesh, PlacementRule
-from attndsl.layouts.reading import choose_layout, default_layout, read_layout
+from attndsl.layouts.declared import choose_layout, default_layout, read_layout
 
 __all__ = ["AxisPattern", "Layout", "Mesh", "PlacementRule", "choose_layout", "default_layout", "read_layout"]

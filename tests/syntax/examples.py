@@ -179,4 +179,15 @@ train Decoder {
 }
 train Decoder:1.3b { batch = 512 }
 """,
+    "layouts": """
+layout tensor for Decoder over (data=2, model=1_6,) {
+  B on data
+  heads, 4 * width on model
+  parameters on data
+}
+/// As few lines as that.
+layout rows for Decoder over (on=2) { parameters, B on on
+  parameters whole }
+layout nothing for Decoder over (on=2) { }
+""",
 }

@@ -9,7 +9,22 @@ from attndsl.syntax.printer import to_outline, to_text
 
 DECLARATIONS = ["model", "block", "mask", "bias", "variant", "weights", "train", "use"]
 STATEMENTS = ["layer", "param", "state", "scope", "repeat", "scan", "input", "output", "require"]
-KEYWORDS = [*DECLARATIONS, *STATEMENTS, "config", "prefix", "ignore", "in", "where", "optional", "with", "from"]
+KEYWORDS = [
+    *DECLARATIONS,
+    *STATEMENTS,
+    "config",
+    "prefix",
+    "ignore",
+    "in",
+    "where",
+    "optional",
+    "with",
+    "from",
+    "for",
+    "on",
+    "parameters",
+    "whole",
+]
 """Words that are keywords only where they start something."""
 
 
