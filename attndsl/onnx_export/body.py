@@ -15,7 +15,7 @@ from attndsl.onnx_export.loops import looped
 from attndsl.onnx_export.pointwise import Rule
 from attndsl.onnx_export.site import OnnxSite, in_order
 from attndsl.onnx_export.writer import OnnxWriter, Tensor, dtype_of
-from attndsl.ops import Op, Repeat, Scan
+from attndsl.ops import OPS, Op, Repeat, Scan
 from attndsl.ops.control import stacked_at
 
 RULES: dict[type[Op], Rule] = {**pointwise.RULES, **movement.RULES, **reductions.RULES, **products.RULES, **fused.RULES}
@@ -25,6 +25,7 @@ WITHOUT_RULE = {
     "in_training": "the file is of the model in use",
     "repeat": "a body: unrolled, or a loop",
     "scan": "a body: a loop",
+    **{name: "the file is of one device" for name, op in OPS.items() if op.across_devices},
 }
 """The ops that need none, and why."""
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from attndsl.ops import (
     along,
     arithmetic,
+    collectives,
     comparison,
     contraction,
     control,
@@ -28,6 +29,7 @@ from attndsl.ops.base import OUTPUT as OUTPUT
 from attndsl.ops.base import Call as Call
 from attndsl.ops.base import Mismatch as Mismatch
 from attndsl.ops.base import Op as Op
+from attndsl.ops.collectives import *
 from attndsl.ops.comparison import *
 from attndsl.ops.contraction import *
 from attndsl.ops.control import *
@@ -42,7 +44,7 @@ from attndsl.ops.reductions import *
 
 MODULES: tuple[ModuleType, ...] = (
     elementwise, arithmetic, comparison, reductions, along, contraction, movement, pieces, generators, control, fused,
-    products, convolution,
+    products, convolution, collectives,
 )  # fmt: skip
 
 

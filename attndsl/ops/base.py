@@ -21,6 +21,8 @@ from attndsl.types import BOOL, INT, Axis, Type
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attndsl.ops.collectives import Communicator
+
 
 class Typed(Protocol):
     """A value, as far as an op looks at it."""
@@ -75,6 +77,7 @@ class Call:
     step: int = 0
     indices: tuple[int, ...] = ()
     needed: tuple[bool, ...] = ()  # whether a gradient is asked for, by operand; empty: for all
+    communicator: Communicator | None = field(default=None, compare=False, repr=False)  # None: this device is alone
     block: int = 0  # how many queries attention, and rows a loss head, takes at a time; 0: what suits the processor
     aside: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # by `evaluate`, for `gradient`
     lengths: dict[Size, int] = field(default_factory=dict, compare=False, repr=False)  # what `length` found, to share
@@ -139,6 +142,7 @@ class Op:
     free: ClassVar[bool] = False  # costs nothing to make again: it is known by what it is
     reads_parameters: ClassVar[bool] = False
     bodies: ClassVar[bool] = False  # a node of it has regions
+    across_devices: ClassVar[bool] = False  # asks which device this is, or what others have (`attndsl.layouts`)
 
     # How it is shown.
     role: ClassVar[str] = "operation"  # the kind of its box in a diagram; "none": whoever reads it reads its operand

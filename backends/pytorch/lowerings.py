@@ -387,6 +387,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
 
 # Operators that have no expression of their own: what becomes of them.
 WITHOUT_LOWERING: dict[type[Op], str] = {
+    **{op: "what devices do together runs on the reference alone" for op in ops.OPS.values() if op.across_devices},
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
     ops.Given: "an `if … is None:` (`choices.py`)",

@@ -29,6 +29,7 @@ def gradients(sample: Sample, dtype: str, **options: object) -> tuple[list[np.nd
 
 def test_every_op_has_samples() -> None:
     elsewhere = {name for name, op in OPS.items() if op.bodies} | {Parameter.name}  # in tests.samples.graphs
+    elsewhere |= {name for name, op in OPS.items() if op.across_devices}  # in tests.ops.test_collectives
     assert OPS.keys() == SAMPLES.keys() | elsewhere
     assert not SAMPLES.keys() & elsewhere
 
