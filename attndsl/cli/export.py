@@ -1,7 +1,7 @@
 """Export a trained model for other tools.
 
 --to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says; with the run's
-                        tokenizer.json, where it has one
+                        tokenizer, where it reads text
 --to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
 --to onnx FILE          one file of ONNX, for ONNX Runtime and others: the model in use, with dynamic axes by the names
                         of their sizes and the parameters by their addresses; with --incremental a graph that reads
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import Parser, Usage, path, positive
@@ -71,7 +72,7 @@ def run(args: Any) -> int:
         labels = trained.facts.get("labels") or ()
         left = export_huggingface(
             args.path, trained.graph, trained.weights, section,
-            labels=labels, ids=_ids(trained), tokenizer=_tokenizer(trained), force=args.force,
+            labels=labels, ids=_ids(trained), beside=_tokenizer(trained), force=args.force,
         )  # fmt: skip
     size = f"{trained.graph.parameter_count:,} parameters"
     print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
@@ -84,13 +85,17 @@ def _names(text: str) -> list[str]:
     return [name for name in map(str.strip, text.split(",")) if name]
 
 
-# What `transformers` calls the token of each role.
-_KEYS = {"pad": "pad_token_id", "begin": "bos_token_id", "end": "eos_token_id", "start": "decoder_start_token_id"}
+# What `transformers` calls the token of each role, in a model's configuration (with `_id` behind it) and in a
+# tokenizer's.
+_OF_TOKENIZERS = {
+    "pad": "pad_token", "begin": "bos_token", "end": "eos_token", "unknown": "unk_token", "mask": "mask_token",
+}  # fmt: skip
+_KEYS = {**_OF_TOKENIZERS, "start": "decoder_start_token"}
 
 
-def _ids(run: Run) -> dict[str, int]:
+def _ids(run: Run) -> dict[str, int | None]:
     """The run's special tokens by the keys of a published configuration. Models that write have a first and a last
-    token; what an encoder-decoder's decoder is shown first is `start`, or what stands in for it."""
+    token, or none; what an encoder-decoder's decoder is shown first is `start`, or what stands in for it."""
     from attndsl.data.special import stands_for
     from attndsl.objectives.base import Use
 
@@ -98,16 +103,23 @@ def _ids(run: Run) -> dict[str, int]:
     wanted = ["pad"]
     if run.recipe.objective.about.use not in (Use.PREDICT, Use.EMBED):
         wanted += ["begin", "end"]
-    found = {_KEYS[role]: special[role] for role in wanted if role in special}
+    # Without `null`, what `transformers` would take is the number of GPT-2's own token.
+    found = {f"{_KEYS[role]}_id": special.get(role) for role in wanted if role in special or role != "pad"}
     start = stands_for("start", dict.fromkeys(special, True)) if "target" in roles else None
-    return found | ({_KEYS["start"]: special[start]} if start is not None else {})
+    return found | ({f"{_KEYS['start']}_id": special[start]} if start is not None else {})
 
 
-def _tokenizer(run: Run) -> str | None:
-    """The text of the run's `tokenizer.json`; None where it has bytes or characters for tokens."""
-    from attndsl.data.tokenizers.published import Published
-
-    return run.tokenizer.text if isinstance(run.tokenizer, Published) else None
+def _tokenizer(run: Run) -> dict[str, str]:
+    """The files from which `transformers` makes the run's tokenizer, by name: `tokenizer.json`, and the roles of its
+    special tokens; none where it reads no text."""
+    if run.tokenizer is None:
+        return {}
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    roles = {_OF_TOKENIZERS[role]: name for role, name in run.tokenizer.names.items() if role in _OF_TOKENIZERS}
+    return {
+        "tokenizer.json": run.tokenizer.to_file(),
+        "tokenizer_config.json": json.dumps({**kind, **roles}, ensure_ascii=False, indent=2),
+    }
 
 
 def _section(spec: Spec, origin: str) -> tree.Weights:

@@ -25,7 +25,6 @@ from attndsl.weights.stacks import reading
 from attndsl.weights.wording import unwritable
 
 EXPORTED = ("config.json", "model.safetensors")
-TOKENIZER = "tokenizer.json"
 EXPORTER = {"format": "pt", "exported_by": FORMAT}
 
 
@@ -73,14 +72,14 @@ def export_huggingface(
     section: tree.Weights,
     *,
     labels: Sequence[str] = (),
-    ids: Mapping[str, int] | None = None,
-    tokenizer: str | None = None,
+    ids: Mapping[str, int | None] | None = None,
+    beside: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> tuple[str, ...]:
     """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
     `labels` are the names of a classifier's classes, `ids` further keys of the configuration with tokens in them
-    (`{"pad_token_id": 0}`), `tokenizer` the text of a `tokenizer.json`, which is written beside. Gives the addresses of
-    the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
+    (`{"pad_token_id": 0}`), `beside` the texts of further files by name, such as `tokenizer.json`. Gives the addresses
+    of the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
     these files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
@@ -104,7 +103,7 @@ def export_huggingface(
         published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
     dtypes = {np.dtype(array.dtype).name for array in published.values()}
     config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
-    _write_folder(target, config, published, tokenizer)
+    _write_folder(target, config, published, beside or {})
     written = {address for item in items for address, _ in item.form.leaves()}
     kept = [(info.address, arrays.keys() & set(info.addresses())) for info in graph.shared_states]
     return tuple(address for address, found in kept if found - written)
@@ -119,7 +118,7 @@ def _check_target(target: Path, force: bool) -> None:
     except OSError as problem:
         raise unwritable(target, problem) from None
     published = _metadata(target / "model.safetensors") if "model.safetensors" in present else {}
-    ours = {*EXPORTED, published.get("tokenizer", "")}
+    ours = {*EXPORTED, *_beside(published)}
     if force or not present or (present <= ours and published.get("exported_by") == FORMAT):
         return
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
@@ -139,22 +138,28 @@ def _metadata(path: Path) -> Mapping[str, str]:
         return {}
 
 
+def _beside(metadata: Mapping[str, str]) -> list[str]:
+    """The names of the files that an earlier export wrote beside its weights."""
+    return [name for name in metadata.get("beside", "").split("/") if name]
+
+
 def _write_folder(
-    target: Path, config: Mapping[str, Any], published: Mapping[str, Array], tokenizer: str | None
+    target: Path, config: Mapping[str, Any], published: Mapping[str, Array], beside: Mapping[str, str]
 ) -> None:
-    """A new folder appears whole; in one that exists each file is replaced whole, the weights first. They say whether
-    the tokenizer beside them came with them."""
+    """A new folder appears whole; in one that exists each file is replaced whole, the weights first. They say what
+    came with them, so that it goes with them."""
     try:
         fresh = not target.is_dir() or not any(target.iterdir())
         with new_folder(target) if fresh else nullcontext(target) as place:
-            earlier = not fresh and _metadata(place / "model.safetensors").get("tokenizer") == TOKENIZER
-            extra = {"tokenizer": TOKENIZER} if tokenizer is not None else {}
+            earlier = [] if fresh else _beside(_metadata(place / "model.safetensors"))
+            extra = {"beside": "/".join(beside)} if beside else {}
             write_tensors(place / "model.safetensors", published, EXPORTER | extra)
-            if tokenizer is not None:
-                with replacing(place / TOKENIZER) as stream:
-                    stream.write(tokenizer.encode("utf-8"))
-            elif earlier:  # it is another model's now
-                (place / TOKENIZER).unlink(missing_ok=True)
+            for name, text in beside.items():
+                with replacing(place / name) as stream:
+                    stream.write(text.encode("utf-8"))
+            for name in earlier:
+                if name not in beside:  # it is another model's now
+                    (place / name).unlink(missing_ok=True)
             with replacing(place / "config.json") as stream:
                 stream.write(write_json(config))
     except OSError as problem:

@@ -11,6 +11,7 @@ import pytest
 
 Runs = Callable[..., Path]
 KINDS = Path(__file__).resolve().parents[1] / "generation" / "kinds.attn"
+FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 SMALL = ("--set", "batch=4", "--set", "width=16", "--set", "hidden=16", "--set", "head=4", "--backend", "numpy")
 
 
@@ -41,7 +42,7 @@ def test_an_export_has_the_runs_special_tokens(attndsl: Any, dates: Runs) -> Non
     assert special["pad"] != 0  # what `transformers` would take
     assert config["pad_token_id"] == config["decoder_start_token_id"] == special["pad"]
     assert config["eos_token_id"] == special["end"]
-    assert sorted(path.name for path in Path("hf").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in Path("hf").iterdir()) == FILES
 
 
 @pytest.mark.skipif(not __import__("importlib.util").util.find_spec("tokenizers"), reason="tokenizers is not installed")
@@ -50,10 +51,8 @@ def test_an_export_has_the_runs_tokenizer(attndsl: Any, dates: Runs) -> None:
     for _ in range(2):  # an earlier export is replaced, its tokenizer with it
         assert attndsl("export", "run", "--to", "huggingface", "hf").code == 0
         assert Path("hf/tokenizer.json").read_bytes() == (run / "tokenizer.json").read_bytes()
-    dates("letters")
-    assert attndsl("export", "letters", "--to", "huggingface", "hf").code == 0
-    assert sorted(path.name for path in Path("hf").iterdir()) == ["config.json", "model.safetensors"]
-    Path("hf/tokenizer.json").write_text("{}", encoding="utf-8")  # somebody's own
+    assert sorted(path.name for path in Path("hf").iterdir()) == FILES
+    Path("hf/README.md").write_text("mine", encoding="utf-8")
     assert "error[E0612]" in attndsl("export", "run", "--to", "huggingface", "hf").err
 
 
@@ -77,6 +76,34 @@ def test_an_exported_run_starts_with_its_own_token(attndsl: Any, dates: Runs) ->
     said = found[1 : found.index(end)] if end in found else found[1:]
     (ours,) = respond(run, ["12 of May"], 6, backend="numpy")
     assert ours == run.tokenizer.decode(said, skip_special=True)
+
+
+@pytest.mark.oracle
+@pytest.mark.torch
+@pytest.mark.parametrize("tokenizer", ["bytes", "bpe:270"])
+def test_an_exported_run_of_gpt_nano_writes_what_the_run_writes(
+    attndsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: str
+) -> None:
+    """Text in, text out: by the folder's own tokenizer, whatever it was in the run."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text("What is löng may be said in short words. " * 99, encoding="utf-8")
+    sizes = [
+        word for name in ("depth=1", "heads=2", "context=64", f"tokenizer={tokenizer}") for word in ("--set", name)
+    ]
+    done = attndsl(
+        "train", "gpt_nano", "--data", "book.txt", "--out", "run", "--steps", "2", *sizes, *SMALL[:4], *SMALL[-2:]
+    )
+    assert done.code == 0, done.err
+    assert attndsl("export", "run", "--to", "huggingface", "hf").code == 0
+    model, reader = AutoModelForCausalLM.from_pretrained("hf"), AutoTokenizer.from_pretrained("hf")
+    prompt = "löng words"
+    row = torch.tensor([reader(prompt)["input_ids"]])
+    written = model.generate(row, max_new_tokens=8, do_sample=False, attention_mask=torch.ones_like(row))[0]
+    ours = attndsl("generate", "run", "--prompt", prompt, "--tokens", 8, "--temperature", 0, "--backend", "numpy")
+    assert ours.out.strip("\n") == reader.decode(written.tolist()).strip("\n")
 
 
 def test_training_with_masks_ends_with_how_to_fill_one(

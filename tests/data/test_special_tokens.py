@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from attndsl.data.special import SpecialTokens, sentinel
-from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
+from attndsl.data.tokenizers import (
+    Published,
+    Tokenizer,
+    TokenizerChoice,
+    load_tokenizer,
+    make_tokenizer,
+    read_published,
+)
 from attndsl.diagnostics import AttnError
 
 needs_tokenizers = pytest.mark.skipif(
@@ -72,6 +79,20 @@ def test_for_characters_the_unknown_one_is_the_one_they_have() -> None:
     assert tokenizer.special["unknown"] == 0
     assert tokenizer.special["pad"] == plain.vocab
     assert tokenizer.encode("語").tolist() == [0]
+
+
+@needs_tokenizers
+@pytest.mark.parametrize("special", [SPECIAL, None], ids=["special tokens", "none"])
+@pytest.mark.parametrize("kind", ["bytes", "chars", "bpe:330"])
+def test_as_a_file_they_are_the_same(kind: str, special: SpecialTokens | None) -> None:
+    tokenizer = made(kind, special)
+    file = Published(tokenizer.to_file(), special=special)
+    assert (file.vocab, file.special, file.sentinels) == (tokenizer.vocab, tokenizer.special, tokenizer.sentinels)
+    for text in (*TEXTS, "", "  two\tspaces \r\n", "語é[MASK] \ufffd <extra_id_0>", "["):
+        for whole in (False, True):
+            tokens = tokenizer.encode(text, special=whole)
+            np.testing.assert_array_equal(file.encode(text, special=whole), tokens)
+        assert file.decode(tokens.tolist()) == tokenizer.decode(tokens.tolist())
 
 
 def test_two_roles_can_share_a_token() -> None:

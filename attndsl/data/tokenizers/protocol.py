@@ -20,8 +20,8 @@ class Tokenizer(Protocol):
     `file`.
 
     `begin` stands before an empty prompt, `separator` between documents; either may be None. `special` gives the token
-    of each role (`{"pad": 0, "mask": 4}`), `sentinels` those of `<extra_id_0>`, `<extra_id_1>`, …. `fingerprint`
-    changes when its numbers for a text would.
+    of each role (`{"pad": 0, "mask": 4}`) and `names` what it is called, `sentinels` those of `<extra_id_0>`,
+    `<extra_id_1>`, …. `fingerprint` changes when its numbers for a text would.
     """
 
     kind: str
@@ -29,6 +29,7 @@ class Tokenizer(Protocol):
     begin: int | None
     separator: int | None
     special: Mapping[str, int]
+    names: Mapping[str, str]
     sentinels: tuple[int, ...]
     fingerprint: str
 
@@ -66,6 +67,10 @@ class Tokenizer(Protocol):
 
     def streamer(self, after: Sequence[int] = ()) -> Streamer:
         """For text as it comes, following the tokens `after`."""
+        ...
+
+    def to_file(self) -> str:
+        """The same as the text of a `tokenizer.json`, as the `tokenizers` package reads it."""
         ...
 
     def save(self, folder: Path) -> None:

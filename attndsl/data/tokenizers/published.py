@@ -67,6 +67,7 @@ class Published:
         given = self._asked or guessed
         self._require(given, numbers, name)
         self.special: Mapping[str, int] = {role: numbers[getattr(given, role)] for role in given.order}
+        self.names: Mapping[str, str] = {role: str(getattr(given, role)) for role in given.order}
         self.sentinels = tuple(numbers[sentinel(number)] for number in range(given.sentinels))
         self.begin = self.special.get("begin", numbers.get(str(guessed.begin)))
         self.separator = self.special.get("end", numbers.get(str(guessed.end)))
@@ -186,6 +187,9 @@ class Published:
 
     def streamer(self, after: Sequence[int] = ()) -> Streamer:
         return _WindowStreamer(self, after)
+
+    def to_file(self) -> str:
+        return self.text
 
     def save(self, folder: Path) -> None:
         write_text(folder / TOKENIZER_FILE, self.text)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attndsl.data.special import SpecialTokens, sentinel
 from attndsl.data.tokenizers.protocol import CHARACTERS_FILE, Streamer, begins_word, ends_sentence, save_special
+from attndsl.data.tokenizers.published import byte_characters
 from attndsl.lazy import Array, np
 from attndsl.storage.whole import write_json
 
@@ -31,6 +32,7 @@ class _Simple:
         names = [name for name in (*special.names, *special.last) if name not in taken]
         self._numbers: dict[str, int] = {**taken, **{name: own + place for place, name in enumerate(names)}}
         self._names = names
+        self.names: Mapping[str, str] = {role: str(getattr(special, role)) for role in special.order}
         self.vocab = own + len(names)
         self.special: Mapping[str, int] = {role: self._numbers[getattr(special, role)] for role in special.order}
         self.sentinels = tuple(self._numbers[sentinel(number)] for number in range(special.sentinels))
@@ -68,6 +70,20 @@ class _Simple:
 
     def _tokens_of(self, character: str) -> int:
         return 1
+
+    def _file(self, split: Mapping[str, object], model: Mapping[str, object], decoder: Mapping[str, object]) -> str:
+        """A `tokenizer.json` whose special tokens are this tokenizer's."""
+        plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        added = [{"id": self._numbers[name], "content": name, **plain} for name in self._names]
+        parts: dict[str, object] = {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": added,
+            "normalizer": None,
+        }
+        parts |= {"pre_tokenizer": split, "post_processor": None, "decoder": decoder, "model": model}
+        return json.dumps(parts, ensure_ascii=False, indent=1)
 
     def word_starts(self) -> Array:
         return self._flags(begins_word, True)
@@ -113,6 +129,12 @@ class Bytes(_Simple):
 
     def streamer(self, after: Sequence[int] = ()) -> Streamer:
         return _ByteStreamer(self)
+
+    def to_file(self) -> str:
+        """Byte pairs (as in GPT-2) of which none is merged."""
+        vocab = {character: byte for byte, character in enumerate(byte_characters())}
+        split = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+        return self._file(split, {"type": "BPE", "vocab": vocab, "merges": []}, split)
 
     def save(self, folder: Path) -> None:
         """Nothing to keep but the special tokens."""
@@ -167,6 +189,15 @@ class Characters(_Simple):
 
     def streamer(self, after: Sequence[int] = ()) -> Streamer:
         return _CharacterStreamer(self)
+
+    def to_file(self) -> str:
+        """Words of one character each."""
+        unknown = self.names.get("unknown", "\ufffd")
+        vocab = {unknown: 0, **{character: place for place, character in enumerate(self.characters, 1)}}
+        split = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False}
+        shown = {"type": "Replace", "pattern": {"String": unknown}, "content": "\ufffd"}
+        decoder = {"type": "Sequence", "decoders": [shown, {"type": "Fuse"}]}
+        return self._file(split, {"type": "WordLevel", "vocab": vocab, "unk_token": unknown}, decoder)
 
     def save(self, folder: Path) -> None:
         write_json(folder / CHARACTERS_FILE, {"tokenizer": "chars", "characters": self.characters})
