@@ -21,7 +21,7 @@ def failures(number: int) -> Iterator[str]:
     """What is wrong with the drawings of a program."""
     graph = elaborate(open_text(Program.random(number).text), {})
     for what, drawn in (("plain", graph), ("optimised", optimize(graph)[0])):
-        for depth, style in ((0, Style()), (2, Style()), (0, Style(landscape=True))):
+        for depth, style in ((0, Style()), (2, Style()), (1, Style(unrolled=True)), (0, Style(landscape=True))):
             try:
                 over = covered(str(picture(drawn, depth=depth, style=style)))
             except AttnError as problem:

@@ -46,11 +46,14 @@ def configure(parser: Parser) -> None:
         "repeated)",
     )
     parser.add_argument("--plain", action="store_true", help="leave out all of these")
+    parser.add_argument(
+        "--unrolled", action="store_true", help="draw a scan as its first two steps and its last one, not folded"
+    )
     parser.add_argument("--optimized", action="store_true", help="draw the graph that the passes make")
 
 
 def run(args: Any) -> int:
-    style = Style(args.landscape, frozenset(PARTS if args.plain else args.without), args.fit or "")
+    style = Style(args.landscape, frozenset(PARTS if args.plain else args.without), args.fit or "", args.unrolled)
     if Path(args.output).suffix.lower() in (".html", ".htm"):
         _write_page(args, style)
     else:

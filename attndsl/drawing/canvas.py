@@ -13,7 +13,7 @@ from attndsl.drawing import captions
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import Style
-from attndsl.graph import Axis, Node, Type, Value
+from attndsl.graph import BOOL, Axis, Node, Type, Value
 from attndsl.records import dataclass
 
 
@@ -86,8 +86,11 @@ class Canvas:
         self.scene.boxes.append(box)
         return box
 
-    def connect(self, sources: Iterable[Origin], head: Box, path: str = "") -> None:
-        """Arrows from `sources` to `head`; a parameter of a layer other than the one at `path` gives a tie."""
+    def connect(
+        self, sources: Iterable[Origin], head: Box, path: str = "", label: str = "", kind: str = "flow"
+    ) -> None:
+        """Arrows of a `kind` from `sources` to `head`, with shapes unless a `label` is given; a parameter of a layer
+        other than the one at `path` gives a tie."""
         for source in sources:
             if source.box is head:
                 continue
@@ -100,13 +103,20 @@ class Canvas:
                 continue
             self.consumed.add(source.box)
             self.reached.add(head)
-            kind = "mask" if source.value.type.dtype == "bool" else "flow"
-            arrow = Arrow(source.box, head, kind, self.shape(source.value.type))
-            if kind == "flow" and arrow.enters:
+            arrow = Arrow(source.box, head, kind, label or self.shape(source.value.type))
+            if kind == "flow" and source.value.type.dtype == BOOL:
+                arrow.kind = "mask"
+            elif kind == "flow" and arrow.enters:
                 arrow.kind = "memory"
             if (source.box, head, arrow.kind) not in self._arrows:
                 self._arrows.add((source.box, head, arrow.kind))
                 self.scene.arrows.append(arrow)
+
+    def back(self, sources: Iterable[Origin], state: Box, when: str) -> None:
+        """The way back to a state, from what it becomes."""
+        for source in sources:
+            if source.box is not None and source.box is not state:
+                self.scene.arrows.append(Arrow(source.box, state, "state", when))
 
     def fold(self, node: Node, *, shows: bool = True) -> None:
         """No box: whoever reads the result reads what it was made from, in its new shape if it `shows`."""

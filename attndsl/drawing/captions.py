@@ -13,6 +13,7 @@ from textwrap import wrap
 from attndsl.diagnostics import Source
 from attndsl.graph import Axis, Graph, InputInfo, Node, Type
 from attndsl.ops import Dot, Repeat, Scan, Softmax
+from attndsl.records import dataclass
 from attndsl.values import shown_setting
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
@@ -101,16 +102,42 @@ def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
     return f"{label}× {node.op.count.value(sizes):,}"
 
 
-def cases(node: Node) -> list[tuple[int, str]]:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A time that a body is drawn: which one, what its frame says (nothing: it has no frame of its own), and the kind
+    of the arrows by which the rounds before hand on to it."""
+
+    body: int = 0
+    title: str = ""
+    kind: str = "case"
+    enters: str = "flow"
+
+
+def cases(node: Node) -> list[Round]:
     """The bodies of a repeat or scan in the order in which they first run, with the iterations that each is for (no
-    text where there is one body)."""
+    title where there is one body)."""
     op = node.op
     if not isinstance(op, Repeat) or op.cases is None or len(node.regions) == 1:
-        return [(0, "")]
+        return [Round()]
     indices: dict[int, list[int]] = {}
     for index, case in enumerate(op.cases):
         indices.setdefault(case, []).append(index)
-    return [(case, "\n".join(wrap(f"{op.label} = {indices_said(those)}", 24))) for case, those in indices.items()]
+    return [Round(case, "\n".join(wrap(f"{op.label} = {indices_said(those)}", 24))) for case, those in indices.items()]
+
+
+def steps(op: Scan, sizes: Mapping[str, int]) -> list[Round]:
+    """The first two steps of a scan and its last one, in the order in which they run; all where there are not more than
+    three."""
+    size = op.axis.size
+    count = size.value(sizes) if size.symbols <= sizes.keys() else None
+    order = (-1, -2, 0) if op.reverse else (0, 1, -1)  # from the end where they are negative
+    if count is None:
+        places = [str(size + at) if at < 0 else str(at) for at in order]
+    else:
+        places = list(dict.fromkeys(str(at % count) for at in order)) if count else []
+    leaps = count is None or count > 3
+    enters = "flow", "next", "later" if leaps else "next"
+    return [Round(0, f"{op.label} = {at}", "step", how) for at, how in zip(places, enters, strict=False)]
 
 
 def indices_said(indices: Sequence[int]) -> str:

@@ -57,4 +57,6 @@ def _special(call: ClosedCall, levels: Levels) -> tuple[str, ...]:
             return facts.attention(call.nodes, call.path, levels)
         case "feed-forward" | "experts":
             return facts.feed_forward(call.nodes, call.path, levels)
+        case "recurrent":
+            return facts.recurrent(call.nodes)
     return ()

@@ -32,8 +32,10 @@ ARROWS: dict[str, dict[str, str]] = {
     "skip": {"weight": "1"},  # with none, its curve bends inwards between the boxes that it goes round
     "memory": {"weight": "3", "color": "#0b4f79", "penwidth": "2"},
     "mask": {"weight": "1", "style": "dotted", "penwidth": "1.6"},
-    "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
     "state": {"constraint": "false", "style": "dashed"},
+    "next": {"constraint": "false"},
+    "later": {"constraint": "false", "style": "dotted", "penwidth": "1.6"},
+    "tie": {"weight": "1", "style": "dashed", "dir": "none", "color": "#8f3f10", "fontcolor": "#8f3f10"},
 }
 
 
@@ -82,7 +84,7 @@ class _Looked:
             for outer, inner in pairwise(box.frame.chain()):
                 self.inside.setdefault(outer, {})[inner] = None
             self.inside.setdefault(box.frame, {})[box] = None
-        ranks = {kind: rank for rank, kind in enumerate(("flow", "skip", "memory", "mask", "state", "tie"))}
+        ranks = {kind: rank for rank, kind in enumerate(ARROWS)}
         self.arrows: dict[SceneFrame, list[Arrow]] = {}  # by the innermost frame round both ends
         for arrow in sorted(scene.arrows, key=lambda arrow: ranks[arrow.kind]):
             tail, head = arrow.tail.frame.chain(), arrow.head.frame.chain()
@@ -125,7 +127,7 @@ def _border(frame: SceneFrame) -> dict[str, str]:
     }  # fmt: skip
     if frame.kind in ("repeat", "scan"):
         return shared | {"fontsize": "19", "style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#6b6b6b"}
-    if frame.kind == "case":
+    if frame.kind in ("case", "step"):
         return shared | {"fontsize": "13", "style": "rounded,dashed", "color": "#8a8a8a"}
     if frame.kind == "layer":
         return shared | {"fontsize": "14", "style": "rounded,filled", "fillcolor": "#fffdf5", "color": "#7a4b00"}
@@ -256,6 +258,10 @@ def _legend(dot: Digraph, scene: Scene) -> None:
         lines.insert(0, "dotted arrow: mask")
     if any(a.kind == "memory" for a in scene.arrows):
         lines.insert(0, "thick arrow: read by every repetition")
+    if any(frame.kind == "step" for frame in scene.frames):
+        lines.insert(0, "all steps use the same parameters")
+    if any(a.kind == "later" for a in scene.arrows):
+        lines.insert(0, "dotted: over steps that are not drawn")
     if not kinds and not lines:
         return
     heads = {a.tail for a in scene.arrows if a.kind != "tie"}

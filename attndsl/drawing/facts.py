@@ -1,5 +1,6 @@
 """What a layer's box says beyond its name: of attention its norms, cap, sink and the reach of its mask; of a
-feed-forward layer its inner width and what bends it. All of it is read off the nodes, whoever wrote them."""
+feed-forward layer its inner width and what bends it; of a recurrent one its gates. All of it is read off the nodes,
+whoever wrote them."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from attndsl.ops import (
     MaskFacts,
     Mul,
     Rename,
+    Sigmoid,
     Softmax,
     Sub,
     Tanh,
@@ -133,6 +135,51 @@ def _follows(last: Node, products: list[Node], nodes: list[Node]) -> bool:
         if any(value in made for value in node.inputs):
             made.update(node.outputs)
     return False
+
+
+def recurrent(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The gates of a recurrent layer, as a line that may be missing: `gates: f, i, o`, or `2 gates` where not all have
+    names."""
+    nodes = list(nodes)
+    reading = readers(nodes)
+    gates = [node for node in nodes if is_gate(node, reading)]
+    names = list(dict.fromkeys(gate_name(node) for node in gates))
+    if not gates:
+        return ()
+    return (f"gates: {', '.join(names)}" if all(names) else f"{len(gates)} gate{'s' * (len(gates) != 1)}",)
+
+
+def readers(nodes: Iterable[Node]) -> dict[Value, list[Node]]:
+    """The nodes that read each value."""
+    found: dict[Value, list[Node]] = {}
+    for node in nodes:
+        for value in node.inputs:
+            found.setdefault(value, []).append(node)
+    return found
+
+
+def is_gate(node: Node, reading: Mapping[Value, list[Node]]) -> bool:
+    """Whether a node says how much of something passes: it lies between 0 and 1, and itself or what it lacks to 1 is
+    multiplied with something else than what it was made from (x * sigmoid(x) is a curve)."""
+    if not isinstance(node.op, Sigmoid):
+        return False
+    multiplies, waiting = False, [node.output]
+    while waiting:
+        value = waiting.pop()
+        for reader in reading.get(value, ()):
+            if isinstance(reader.op, Mul) and node.inputs[0] not in reader.inputs:
+                multiplies = True
+            elif reader.op.view or (isinstance(reader.op, Sub) and reader.inputs[1] is value):
+                waiting += reader.outputs
+            else:
+                return False
+    return multiplies
+
+
+def gate_name(node: Node) -> str:
+    """What a spec calls a gate: its value, or what it is made from."""
+    names = node.output.names or node.inputs[0].names
+    return captions.last(names[-1]) if names else ""
 
 
 def _product(axes: Iterable[Axis], sizes: Mapping[str, int]) -> int:

@@ -10,7 +10,7 @@ from itertools import count, pairwise
 import networkx
 
 from attndsl.drawing.kinds import is_circle
-from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
+from attndsl.drawing.scene import BODIES, Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import PLAIN, Style
 
 
@@ -19,6 +19,7 @@ def finish(scene: Scene, style: Style = PLAIN) -> Scene:
     scene.style = style
     _prune(scene)
     _remove_idle_forks(scene)
+    _join_states(scene)
     _place_shared(scene)
     _move_out(scene)
     _repeat_masks(scene)
@@ -84,10 +85,30 @@ def _remove_idle_forks(scene: Scene) -> None:
 
 def _joined(fork: Box, into: Arrow, out: Arrow) -> Arrow:
     """One arrow instead of those before and behind a fork."""
-    is_entry = fork.frame.kind in ("repeat", "scan", "case") and fork.frame not in into.tail.frame.chain()
+    is_entry = fork.frame.kind in BODIES and fork.frame not in into.tail.frame.chain()
     kind = out.kind if out.kind != "flow" else into.kind
     carried = is_entry or into.is_carried or out.is_carried
     return Arrow(into.tail, out.head, kind, into.label, is_carried=carried)
+
+
+def _join_states(scene: Scene) -> None:
+    """Several states that one box of an unrolled scan hands on to another run as one arrow, with the names of all;
+    parts of one state (`states.0`, `states.1`) have one name."""
+    names: dict[tuple[Box, Box, str], dict[str, None]] = {}
+    for arrow in scene.arrows:
+        if arrow.kind in ("next", "later"):
+            stem, _, last = arrow.label.rpartition(".")
+            name = stem if stem and last.isdigit() else arrow.label
+            names.setdefault((arrow.tail, arrow.head, arrow.kind), {})[name] = None
+    kept = []
+    for arrow in scene.arrows:
+        if arrow.kind in ("next", "later"):
+            found = names.pop((arrow.tail, arrow.head, arrow.kind), None)
+            if found is None:
+                continue
+            arrow.label = ", ".join(found)
+        kept.append(arrow)
+    scene.arrows = kept
 
 
 def _place_shared(scene: Scene) -> None:
@@ -98,7 +119,7 @@ def _place_shared(scene: Scene) -> None:
         for box in boxes if len(boxes) > 1 else ():
             readers = [a.head.frame.chain() for a in out[box] if a.head.kind != "output"]
             frame = _common(readers) if readers else box.frame
-            while frame.kind in ("repeat", "scan", "case", "layer") and frame.parent is not None:
+            while frame.kind in (*BODIES, "layer") and frame.parent is not None:
                 frame = frame.parent
             if box.frame in frame.chain():
                 box.frame = frame
@@ -112,7 +133,7 @@ def _move_out(scene: Scene) -> None:
         while (
             box.path
             and box.frame.parent is not None
-            and box.frame.kind in ("repeat", "scan", "case")
+            and box.frame.kind in BODIES
             and not box.path.startswith(f"{box.frame.path}.")
             and not any(arrow.tail.frame is box.frame or arrow.is_carried for arrow in into[box])
         ):
@@ -128,7 +149,7 @@ def _repeat_masks(scene: Scene) -> None:
     for box in [box for box in scene.boxes if box.kind == "input"]:
         for number, arrow in enumerate([a for a in scene.arrows if a.tail is box and a.kind == "mask"]):
             frame = arrow.head.frame
-            while frame.kind in ("repeat", "scan", "case", "layer") and frame.parent is not None:
+            while frame.kind in (*BODIES, "layer") and frame.parent is not None:
                 frame = frame.parent
             if number == 0:
                 box.frame = frame
@@ -282,7 +303,14 @@ def _tie(scene: Scene) -> None:
     for key, boxes in calls.items():
         chain = boxes + [box for box in users.get(key, ()) if box not in boxes]
         for first, second in pairwise(chain):
-            scene.arrows.append(Arrow(first, second, "tie", users.get(key, {}).get(second, "")))
+            if not _are_steps(first, second):
+                scene.arrows.append(Arrow(first, second, "tie", users.get(key, {}).get(second, "")))
+
+
+def _are_steps(first: Box, second: Box) -> bool:
+    """Whether two boxes stand in different steps of a scan: the legend says that all have the same parameters."""
+    one, two = ([frame for frame in box.frame.chain() if frame.kind == "step"] for box in (first, second))
+    return any(a.parent is b.parent and a is not b for a in one for b in two)
 
 
 def _calls(scene: Scene) -> dict[tuple[str, SceneFrame | None], list[Box]]:

@@ -40,6 +40,7 @@ LOOKS: dict[str, Look] = {
     "convolution": Look("convolution", "#cfeaf0", "#0b5c6b", rings=2),
     "recurrent": Look("recurrent", "#e3d9f2", "#4b2f7a", thickness=2.4),
     "activation": Look("activation", "#cdebdd", "#00593f"),
+    "gate": Look("gate", "#cdebdd", "#00593f", rings=2),
     "dropout": Look("dropout", "#ffffff", "#6b6b6b", style="rounded,filled,dashed"),
     "state": Look("state", "#fff3df", "#7a4b00", shape="cylinder", style="filled"),
     "loss": Look("loss", "#e6e6e6", "#333333", rings=2),

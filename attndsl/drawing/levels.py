@@ -26,7 +26,14 @@ def plain(path: str) -> str:
 class Levels:
     """Looks at the scopes of a graph with so many levels of layers open, and those on the way to `expand`."""
 
-    def __init__(self, graph: Graph, depth: int | None = None, expand: str | Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        depth: int | None = None,
+        expand: str | Sequence[str] | None = None,
+        *,
+        unrolled: bool = False,
+    ) -> None:
         if depth is not None and depth < 0:
             raise error("E0904", f"the depth of a diagram cannot be negative: {depth}", help="0 opens no layer")
         self.graph = graph
@@ -40,6 +47,12 @@ class Levels:
                 self._nodes.setdefault(path, []).append(node)
         self._learned = {path for info in graph.parameters for path in self.chain(info.address.rpartition(".")[0])}
         self._stacks = {node.op.path for node in graph.body.walk() if isinstance(node.op, Repeat)}
+        self._unrolled = {
+            path
+            for node in graph.body.walk()
+            if unrolled and isinstance(node.op, Scan)
+            for path in self.chain(node.op.path)
+        }
         self._kinds: dict[str, str] = {}
         self._moving: dict[str, bool] = {}
         self._inside: dict[str, list[str]] = {}
@@ -58,7 +71,7 @@ class Levels:
         return found
 
     def is_open(self, path: str) -> bool:
-        if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened:
+        if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened or path in self._unrolled:
             return True
         inside = self._inside.get(path, ())
         if not inside:

@@ -14,6 +14,7 @@ class Operations:
         self.canvas = canvas
         self.graph = canvas.graph
         self.uses = _count_uses(canvas.graph)
+        self.readers = facts.readers(canvas.graph.body.walk())
         self.constants: dict[Value, object] = {}
         self.made: dict[Value, Node] = {}
         self.inner: dict[Value, tuple[Axis, ...]] = {}  # of what was taken apart, the parts that vary fastest
@@ -108,6 +109,8 @@ class Operations:
         elif isinstance(node.op, Take) and parameters:
             kind = "embedding"
         lines = captions.operation(node, tuple(captions.short(a, node.scope) for a in parameters))
+        if facts.is_gate(node, self.readers):
+            kind, lines = "gate", (f"gate {facts.gate_name(node)}".strip(), *lines)
         masks = self.mask_of(node)
         self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
 

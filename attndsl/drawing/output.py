@@ -36,7 +36,7 @@ def scene_of(
 ) -> Scene:
     """What is to be drawn. Raises E0903 where `expand` names no layer, E0904 for a negative depth, and what
     `choose_sizes` raises for `sizes`."""
-    levels = Levels(graph, depth, expand)
+    levels = Levels(graph, depth, expand, unrolled=style.unrolled)
     values = None
     if sizes:
         values = dict(graph.sizes) | {choice.name: choice.value for choice in choose_sizes(graph, sizes)}

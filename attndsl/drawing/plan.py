@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attndsl.diagnostics import Span
 from attndsl.drawing import captions
 from attndsl.drawing.canvas import Canvas, Origin, Sources
 from attndsl.drawing.closed import ClosedCall, describe
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.operations import Operations
-from attndsl.drawing.scene import Arrow, Scene, SceneFrame
+from attndsl.drawing.scene import Box, Scene, SceneFrame
 from attndsl.drawing.states import DrawnStates
 from attndsl.drawing.style import PLAIN, Style
-from attndsl.graph import Node, OutputInfo, Region, captured
+from attndsl.graph import Node, OutputInfo, Region, Value, captured
 from attndsl.ops import Parameter, Scan
 from attndsl.records import dataclass
 
@@ -37,11 +38,11 @@ class Planner:
         self.canvas = Canvas(levels, sizes, style)
         self.operations = Operations(self.canvas)
         self.states = DrawnStates(self.graph)
-        self.frames: dict[tuple[Region, str], SceneFrame] = {}
+        self.frames: dict[tuple[PlacedBody, str], SceneFrame] = {}
         self.calls: list[ClosedCall] = []
-        self.open_calls: dict[tuple[Region, str], ClosedCall] = {}
+        self.open_calls: dict[tuple[PlacedBody, str], ClosedCall] = {}
         self.last_call: ClosedCall | None = None
-        self.views: dict[tuple[Region, str], list[Node]] = {}  # of what comes into a layer, before it reads them
+        self.views: dict[tuple[PlacedBody, str], list[Node]] = {}  # of what comes into a layer, before it reads them
 
     def plan(self) -> Scene:
         body = PlacedBody(self.graph.body, self.canvas.scene.root, "")
@@ -99,7 +100,7 @@ class Planner:
                 return frame, None
             if not self.levels.is_open(path):
                 return frame, path
-            key = (body.region, path)
+            key = (body, path)
             if key not in self.frames:
                 self.frames[key] = SceneFrame(self.canvas.name(path), *self.levels.frame_text(path), frame, path)
             frame = self.frames[key]
@@ -120,7 +121,7 @@ class Planner:
         is_moved = node.op.role == "none" and not self.levels.only_moves(path)
         if is_moved and not self.reads_own(node, path, body):
             self.canvas.fold(node, shows=False)  # a view of what comes in: whoever reads it reads that
-            self.views.setdefault((body.region, path), []).append(node)
+            self.views.setdefault((body, path), []).append(node)
             return
         call = self.call(node, path, frame, body)
         reads = dict.fromkeys(node.inputs)
@@ -128,7 +129,7 @@ class Planner:
             reads.update(dict.fromkeys(captured(region)))
         for value in reads:
             self.canvas.connect(self.canvas.of(value), call.box, call.path)
-        call.nodes += [*self.views.pop((body.region, path), ()), node]
+        call.nodes += [*self.views.pop((body, path), ()), node]
         for region in node.regions:
             for inner in region.walk():
                 call.nodes.append(inner)
@@ -140,14 +141,14 @@ class Planner:
 
     def reads_own(self, node: Node, path: str, body: PlacedBody) -> bool:
         """Whether a node reads what the layer around it has made (or a parameter of it)."""
-        call = self.open_calls.get((body.region, path))
+        call = self.open_calls.get((body, path))
         sources = [s for value in node.inputs for s in self.canvas.of(value)]
         return any(s.box is None or (call is not None and s.box is call.box) for s in sources)
 
     def call(self, node: Node, path: str, frame: SceneFrame, body: PlacedBody) -> ClosedCall:
         """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
         nodes come after others', and after something has read its first result."""
-        key = (body.region, path)
+        key = (body, path)
         call = self.open_calls.get(key)
         if call is None or (call is not self.last_call and call.box in self.canvas.consumed):
             call = ClosedCall(self.canvas.box("block", (), frame, path, path, node.at), path)
@@ -163,43 +164,60 @@ class Planner:
             self.last_call = None
 
     def body(self, node: Node, frame: SceneFrame) -> None:
-        """A repeat or scan: a frame with its body (each distinct one) inside."""
+        """A repeat or scan: a frame with its body (each distinct one) inside, or with the steps of an unrolled scan."""
         path = self.levels.path_of_body(node)
-        base = SceneFrame(
-            self.canvas.name(path), node.op.name, captions.body_title(node, path, self.graph.sizes), frame, path
-        )
+        scan = node.op if isinstance(node.op, Scan) else None
+        unrolled = scan is not None and self.style.unrolled
+        title = captions.body_title(node, path, self.graph.sizes)
+        base = SceneFrame(self.canvas.name(path), node.op.name, title, frame, path)
         carried = [self.canvas.of(value) for value in node.inputs]
         emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
-        for number, case in captions.cases(node):
-            inner = SceneFrame(self.canvas.name(f"{path} case {number}"), "case", case, base, path) if case else base
-            region = node.regions[number]
-            steps = region.parameters[len(region.parameters) - len(carried) :]
-            forks = []
-            for value, before in zip(steps, carried, strict=True):
-                fork = self.canvas.box("fork", (), inner, f"{path} entry")
-                self.canvas.connect(before, fork)
-                self.canvas.sources[value] = (Origin(fork, value),)
-                forks.append(fork)
+        for at, round in enumerate(
+            captions.steps(scan, self.graph.sizes) if scan and unrolled else captions.cases(node)
+        ):
+            region, inner = node.regions[round.body], base
+            if round.title:
+                name = self.canvas.name(f"{path} {round.kind} {at if unrolled else round.body}")
+                inner = SceneFrame(name, round.kind, round.title, base, path)
+            entered = region.parameters[len(region.parameters) - len(carried) :]
+            entries = []
+            for value, before in zip(entered, carried, strict=True):
+                entries.append(self.state(value, inner, node.at) if scan and not unrolled else self.entry(path, inner))
+                label = self.name_of(value, inner) if unrolled else ""
+                self.canvas.connect(before, entries[-1], label=label, kind=round.enters)
+                self.canvas.sources[value] = (Origin(entries[-1], value),)
             self.last_call = None
             self.nodes(PlacedBody(region, inner, path))
             carried = [self.canvas.of(value) for value in region.results[: len(carried)]]
-            emitted = [self.canvas.of(value) for value in region.results[len(carried) :]]
-            for at, after in enumerate(emitted):
-                if self.write_state(region, len(carried) + at, after):
-                    emitted[at] = ()
-            if isinstance(node.op, Scan):
-                for fork, after in zip(forks, carried, strict=True):
-                    self.canvas.scene.arrows += [Arrow(s.box, fork, "state", "next step") for s in after if s.box]
+            for number, value in enumerate(region.results[len(carried) :]):
+                after = self.canvas.of(value)
+                written = self.write_state(region, len(carried) + number, after)
+                emitted[number] = () if written else (*emitted[number], *after) if unrolled else after
+            for entry, after in zip(entries, carried, strict=True) if scan and not unrolled else ():
+                self.canvas.back(after, entry, "next step")
         self.last_call = None
-        for value, after in zip(node.outputs, [*carried, *emitted], strict=True):
-            if not any(s.box for s in after):
-                self.canvas.sources[value] = after
-                continue
-            way_out = self.canvas.box(
-                "fork", (), frame, f"{path} exit"
-            )  # all who read the result read that of the last layer
-            self.canvas.connect(tuple(Origin(s.box, value, s.address) for s in after), way_out)
-            self.canvas.sources[value] = (Origin(way_out, value),)
+        self.leave(node, [*carried, *emitted], frame, path)
+
+    def leave(self, node: Node, results: list[Sources], frame: SceneFrame, path: str) -> None:
+        """All who read the result of a body read that of the last layer, from one point."""
+        for value, after in zip(node.outputs, results, strict=True):
+            self.canvas.sources[value] = after
+            if any(source.box for source in after):
+                way_out = self.canvas.box("fork", (), frame, f"{path} exit")
+                self.canvas.connect(tuple(Origin(s.box, value, s.address) for s in after), way_out)
+                self.canvas.sources[value] = (Origin(way_out, value),)
+
+    def entry(self, path: str, frame: SceneFrame) -> Box:
+        return self.canvas.box("fork", (), frame, f"{path} entry")
+
+    def state(self, value: Value, frame: SceneFrame, at: Span | None) -> Box:
+        """What a scan carries from step to step: a box that the next step comes back to."""
+        name = self.name_of(value, frame)
+        lines = self.canvas.with_shape(name, value.type)
+        return self.canvas.box("state", lines, frame, f"{frame.path} state {name}", f"{frame.path}.{name}", at)
+
+    def name_of(self, value: Value, frame: SceneFrame) -> str:
+        return captions.short(value.names[0], frame.path) if value.names else "state"
 
     def read_state(self, node: Node, body: PlacedBody) -> None:
         """A state at entry: a box in the frame of what reads it."""
@@ -220,7 +238,6 @@ class Planner:
         """Whether a result of a body is what a state becomes; draw the way back to its box."""
         name = self.states.written.get((region, at))
         box = self.states.boxes.get(name) if name is not None else None
-        for source in sources if box is not None else ():
-            if source.box is not None and source.box is not box:
-                self.canvas.scene.arrows.append(Arrow(source.box, box, "state", "next call"))  # type: ignore[arg-type]
+        if box is not None:
+            self.canvas.back(sources, box, "next call")
         return name is not None

@@ -81,7 +81,9 @@ class _Layout:
         if arrow.kind == "skip":
             return self.skip(arrow)
         if arrow.is_across:
-            return self.across(arrow)
+            return self.across(arrow, *_apart(arrow, 1))
+        if arrow.kind in ("next", "later"):
+            return self.across(arrow, *_apart(arrow))
         if arrow.kind == "tie":
             return self.tie(arrow) or self.beside(arrow)
         if arrow.kind == "state":
@@ -144,13 +146,13 @@ class _Layout:
             return area.middle[0], area.bottom - min(0.4 * gap, 12)
         return (area.right, area.middle[1]) if not is_circle(arrow.tail.kind) else None
 
-    def across(self, arrow: Arrow) -> list[Point] | None:
-        """From a stack's result to the right, up or down between the stacks, and into the side of what reads it."""
+    def across(self, arrow: Arrow, before: SceneFrame, behind: SceneFrame) -> list[Point] | None:
+        """From a stack's result (or a step's state) to the right, up or down between it and the one behind, and into
+        the side of what reads it."""
         tail, head = self.areas.get(arrow.tail.id), self.areas.get(arrow.head.id)
         if tail is None or head is None:
             return None
-        left = self.borders.get(arrow.tail.frame.chain()[min(1, len(arrow.tail.frame.chain()) - 1)].id)
-        right = self.borders.get(arrow.head.frame.chain()[1].id)
+        left, right = self.borders.get(before.id), self.borders.get(behind.id)
         first = left.right if left else tail.right
         if right is None or first >= right.left:
             return None
@@ -230,6 +232,14 @@ class _Layout:
             self.areas[b.id] for b in self.scene.boxes if b not in (arrow.tail, arrow.head) and b.id in self.areas
         ]
         return not any(area.meets(start, end) for area in others for start, end in pairwise(way))
+
+
+def _apart(arrow: Arrow, depth: int | None = None) -> tuple[SceneFrame, SceneFrame]:
+    """The frames round an arrow's ends at a depth: by default the outermost that are not round both."""
+    tail, head = arrow.tail.frame.chain(), arrow.head.frame.chain()
+    if depth is None:
+        depth = sum(one is other for one, other in zip(tail, head, strict=False))
+    return tail[min(depth, len(tail) - 1)], head[min(depth, len(head) - 1)]
 
 
 def _steps(start: float, count: int) -> list[float]:

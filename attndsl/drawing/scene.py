@@ -8,6 +8,9 @@ from attndsl.diagnostics import Span
 from attndsl.drawing.style import PLAIN, Style
 from attndsl.records import dataclass, field
 
+BODIES = ("repeat", "scan", "case", "step")
+"""Kinds of frames that are round bodies: what stands in them is there for several rounds, or for one of several."""
+
 
 @dataclass(slots=True, eq=False)
 class Box:
@@ -48,7 +51,8 @@ class SceneFrame:
 @dataclass(slots=True, eq=False)
 class Arrow:
     """`kind`: `flow`; `skip` (goes round what another way leads through); `memory` (from outside into a repeated
-    body); `mask` (a boolean); `tie` (parameters used again: no direction); `state` (to a scan's next step)."""
+    body); `mask` (a boolean); `tie` (parameters used again: no direction); `state` (back to a state, for the next step
+    or call); `next` (to the next step of an unrolled scan) and `later` (over steps that are not drawn)."""
 
     tail: Box
     head: Box
@@ -61,9 +65,10 @@ class Arrow:
     @property
     def enters(self) -> bool:
         """Whether it brings something into a repeated body that is the same in each round."""
-        outside = self.tail.frame.chain()
-        inside = [f for f in self.head.frame.chain() if f.kind in ("repeat", "scan") and f not in outside]
-        return bool(inside) and self.head.kind != "fork" and not self.is_carried
+        outside, chain = self.tail.frame.chain(), self.head.frame.chain()
+        unrolled = [frame.parent for frame in chain if frame.kind == "step"]
+        inside = [f for f in chain if f.kind in ("repeat", "scan") and f not in outside and f not in unrolled]
+        return bool(inside) and self.head.kind not in ("fork", "state") and not self.is_carried
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""How a diagram is to look: which way it runs, what is left out, what page it has to fit."""
+"""How a diagram is to look: which way it runs, what is left out, what page it has to fit, how scans are drawn."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ PAGES: dict[str, tuple[float, float | None]] = {"slide": (960.0, 540.0), "column
 @dataclass(frozen=True, slots=True)
 class Style:
     """`landscape`: from left to right. `without`: some of `PARTS`. `fit`: one of `PAGES`; a slide runs from left to
-    right. Raises E0907 for a part or a page that there is not."""
+    right. `unrolled`: a scan is drawn as its first two steps and its last one. Raises E0907 for a part or a page that
+    there is not."""
 
     landscape: bool = False
     without: frozenset[str] = field(default_factory=frozenset)
     fit: str = ""
+    unrolled: bool = False
 
     def __post_init__(self) -> None:
         for part in sorted(self.without):

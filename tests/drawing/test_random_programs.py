@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from attndsl.drawing import Style
 from attndsl.drawing.dot import to_dot
 from attndsl.drawing.output import scene_of
 from attndsl.elaborate import elaborate, open_text
@@ -14,8 +15,8 @@ from tests.programs.writer import Program
 def test_random_programs_are_drawn(first: int) -> None:
     for number in range(first, first + 20):
         graph = elaborate(open_text(Program.random(number).text), {})
-        for depth in (0, 2):
-            scene = scene_of(graph, depth=depth)
+        for depth, style in ((0, Style()), (2, Style(unrolled=True))):
+            scene = scene_of(graph, depth=depth, style=style)
             drawn = {box.id for box in scene.boxes if box.kind == "output"}
             assert drawn == {f"output {info.name}" for info in graph.own_outputs}
             assert "digraph" in to_dot(scene).source

@@ -118,7 +118,7 @@ def test_bodies_that_differ_and_scans_have_frames_of_their_own() -> None:
         "mask: causal, window · 16 keys",
         "position: alibi",
     )
-    assert arrows(scene, "state") == {("t.tanh", "t entry")}
+    assert arrows(scene, "state") == {("t.tanh", "t state s")}
     assert box(scene, "h.*.gate").lines == (
         "gate",
         "gate (feed-forward)",
