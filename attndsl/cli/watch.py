@@ -8,6 +8,7 @@ and shows its line; a click on a line shows its box; sizes are chosen on the pag
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def run(args: Any) -> int:
     try:
         serve(server, _tell)
     except KeyboardInterrupt:
+        gc.freeze()  # else Python looks through the whole model before it goes
         print("\nended", flush=True)
     return 0
 

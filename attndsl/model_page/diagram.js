@@ -1,7 +1,8 @@
 // The diagram: what Graphviz drew, with boxes that open, frames that close, and a window onto it that zooms and moves.
 const diagram = (() => {
   const pane = document.getElementById("diagram");
-  let svg = null, view = null, whole = null, part = null, isFitted = true, asNumbers = false;
+  const READABLE = 0.8;  // pixels to a point, at least, unless the whole is asked for
+  let svg = null, view = null, whole = null, part = null, isBegun = true, asNumbers = false;
   const parts = [];  // of the drawing: {group, title, path, line, words}
 
   /* Show a view; `toward` is the address of a layer to look at. */
@@ -17,7 +18,7 @@ const diagram = (() => {
     parts.length = 0;
     for (const group of svg.querySelectorAll("g.node, g.cluster")) equip(group);
     say();
-    if (isFitted || !part) fit(); else look(part);
+    if (isBegun || !part) begin(); else look(part);
     if (toward) goTo(parts.find((it) => it.path === toward));
   }
 
@@ -58,9 +59,22 @@ const diagram = (() => {
       for (const text of numbers ? group.querySelectorAll("text") : []) {
         const names = text.dataset.names || (text.dataset.names = text.textContent);
         const said = Object.keys(numbers).find((it) => names.trim() === it);
-        if (said !== undefined) text.textContent = asNumbers ? names.replace(said, () => numbers[said]) : names;
+        if (said === undefined) continue;
+        if (asNumbers && group.classList.contains("edge")) hold(text, group.querySelector("path"));
+        text.textContent = asNumbers ? names.replace(said, () => numbers[said]) : names;
       }
     }
+  }
+
+  /* Let a label grow away from its arrow. */
+  function hold(text, way) {
+    if (!way || text.getAttribute("text-anchor") !== "middle") return;
+    const box = text.getBBox(), middle = box.x + box.width / 2, length = way.getTotalLength();
+    const points = [...Array(41).keys()].map((it) => way.getPointAtLength(length * it / 40));
+    const far = (it) => Math.hypot(it.x - middle, it.y - box.y - box.height / 2);
+    const nearest = points.reduce((best, it) => (far(it) < far(best) ? it : best)), isRight = nearest.x < middle;
+    text.setAttribute("text-anchor", isRight ? "start" : "end");
+    text.setAttribute("x", isRight ? box.x : box.x + box.width);
   }
 
   function titleOf(group) {
@@ -75,9 +89,39 @@ const diagram = (() => {
     svg.setAttribute("viewBox", `${at.x} ${at.y} ${at.w} ${at.h}`);
   }
 
+  /* The whole, or its beginning where the whole would be too small to read. */
+  function begin() {
+    isBegun = true;
+    const shape = pane.clientWidth / Math.max(pane.clientHeight, 1);
+    const high = Math.min(Math.max(whole.h, whole.w / shape), pane.clientHeight / READABLE), wide = high * shape;
+    const x = wide >= whole.w ? whole.x + (whole.w - wide) / 2
+      : Math.min(Math.max(top() - wide / 2, whole.x), whole.x + whole.w - wide);
+    look({ x, y: whole.y + Math.min(0, (whole.h - high) / 2), w: wide, h: high });
+  }
+
+  /* The middle of what stands at the top. */
+  function top() {
+    const areas = [...svg.querySelectorAll("g.node")].map(areaOf), first = Math.min(...areas.map((it) => it.y));
+    const above = areas.filter((it) => it.y < first + 50);
+    return (Math.min(...above.map((it) => it.x)) + Math.max(...above.map((it) => it.x + it.w))) / 2;
+  }
+
+  /* Where a group is, in the drawing. */
+  function areaOf(group) {
+    const box = group.getBBox(), matrix = svg.getScreenCTM().inverse().multiply(group.getScreenCTM());
+    const corner = new DOMPoint(box.x, box.y).matrixTransform(matrix);
+    return { x: corner.x, y: corner.y, w: box.width * matrix.a, h: box.height * matrix.d };
+  }
+
   function fit() {
-    isFitted = true;
+    isBegun = false;
     look({ ...whole });
+  }
+
+  function move(right, down) {
+    isBegun = false;
+    const scale = svg.getScreenCTM().a;
+    look({ ...part, x: part.x + right / scale, y: part.y + down / scale });
   }
 
   /* Zoom by a factor, with a point (in the drawing) that stays where it is. */
@@ -85,7 +129,7 @@ const diagram = (() => {
     if (!svg) return;
     const wide = Math.min(Math.max(part.w / factor, whole.w / 60), whole.w * 3), ratio = wide / part.w;
     const at = point || { x: part.x + part.w / 2, y: part.y + part.h / 2 };
-    isFitted = false;
+    isBegun = false;
     look({ x: at.x - (at.x - part.x) * ratio, y: at.y - (at.y - part.y) * ratio, w: wide, h: part.h * ratio });
   }
 
@@ -97,20 +141,20 @@ const diagram = (() => {
   /* Bring a part of the drawing into the middle, large enough to read. */
   function goTo(what) {
     if (!what) return;
-    const box = what.group.getBBox();
-    const matrix = svg.getScreenCTM().inverse().multiply(what.group.getScreenCTM());
-    const middle = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2).matrixTransform(matrix);
-    const size = new DOMPoint(box.width * matrix.a, box.height * matrix.d);
-    const shape = pane.clientWidth / Math.max(pane.clientHeight, 1);
-    const high = Math.max(size.y * 1.15, size.x * 1.15 / shape, Math.min(whole.h, pane.clientHeight));
-    isFitted = false;
-    look({ x: middle.x - high * shape / 2, y: middle.y - high / 2, w: high * shape, h: high });
+    const box = areaOf(what.group), shape = pane.clientWidth / Math.max(pane.clientHeight, 1);
+    const least = Math.max(box.h * 1.15, box.w * 1.15 / shape, Math.min(whole.h, pane.clientHeight));
+    const high = Math.min(least, pane.clientHeight / READABLE), above = Math.max(high - box.h, high * 0.1) / 2;
+    isBegun = false;
+    look({ x: box.x + box.w / 2 - high * shape / 2, y: box.y - above, w: high * shape, h: high });
   }
 
   pane.addEventListener("wheel", (event) => {
     if (!svg) return;
     event.preventDefault();
-    zoom(Math.exp(-event.deltaY * 0.0016), pointOf(event));
+    const unit = [1, 20, pane.clientHeight][event.deltaMode];
+    if (event.ctrlKey || event.metaKey) zoom(Math.exp(-event.deltaY * unit * 0.004), pointOf(event));
+    else if (event.shiftKey && !event.deltaX) move(event.deltaY * unit, 0);
+    else move(event.deltaX * unit, event.deltaY * unit);
   }, { passive: false });
 
   let from = null, moved = false;
@@ -122,7 +166,7 @@ const diagram = (() => {
     const right = event.clientX - from.x, down = event.clientY - from.y;
     if (!moved && Math.hypot(right, down) < 5) return;
     moved = true;
-    isFitted = false;
+    isBegun = false;
     pane.classList.add("dragged");
     const scale = svg.getScreenCTM().a;
     look({ ...from.part, x: from.part.x - right / scale, y: from.part.y - down / scale });
@@ -130,7 +174,9 @@ const diagram = (() => {
   window.addEventListener("pointerup", () => { from = null; pane.classList.remove("dragged"); });
   pane.addEventListener("click", (event) => { if (moved) { event.stopPropagation(); moved = false; } }, true);
   pane.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey) return;
+    if (event.ctrlKey || event.metaKey || !svg) return;
+    const ways = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
+    if (event.key in ways) { move(...ways[event.key]); event.preventDefault(); }
     if (event.key === "+" || event.key === "=") zoom(1.25);
     else if (event.key === "-") zoom(0.8);
     else if (event.key === "0") fit();

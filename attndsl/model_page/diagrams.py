@@ -11,6 +11,7 @@ from attndsl.drawing.scene import Scene
 from attndsl.drawing.style import PLAIN, Style
 from attndsl.graph import Graph
 from attndsl.model_page.contents import LinesNow
+from attndsl.records import replace
 
 View = dict[str, Any]
 Opened = tuple[str, ...]
@@ -27,7 +28,7 @@ class Diagrams:
     def __init__(self, graph: Graph, sizes: Mapping[str, int], style: Style = PLAIN) -> None:
         self.graph = graph
         self.sizes = sizes
-        self.style = style
+        self.style = replace(style, without=style.without | {"title"})  # the page has one of its own
         self._scenes: dict[Opened, Scene] = {}
         self._drawn: dict[Opened, View] = {}
 

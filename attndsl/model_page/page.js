@@ -2,7 +2,7 @@
 const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
-  let contents = data.contents, open = data.open, everything = data.everything || [], sizes = null, asked = 0, asking = 0;
+  let contents = data.contents, open = data.open, everything = data.everything || [], sizes = null, asked = 0, asking = 0, worst = "";
 
   // ---------------------------------------------------------------- contents
 
@@ -19,6 +19,9 @@ const page = (() => {
     notice(!contents.is_current && model ? "Diagram, layers and masks are those of the last text without errors."
       : contents.sizes_problem);
     panels.showText(contents);
+    const first = JSON.stringify(contents.diagnostics.find((it) => it.severity === "error") || "");
+    if (first !== worst && errors) document.querySelector("#text .said.error").scrollIntoView({ block: "nearest" });
+    worst = first;
     if (model) {
       panels.showLayers(model);
       panels.showMasks(model);
@@ -78,10 +81,14 @@ const page = (() => {
     const turn = ++asked;
     let view;
     if (data.follows) {
+      const late = setTimeout(() => { at("drawn").hidden = false; }, 300);
       try {
         view = await (await fetch(withSizes(`view?open=${encodeURIComponent(wanted.join(" "))}`))).json();
       } catch {
         return;
+      } finally {
+        clearTimeout(late);
+        if (turn === asked) at("drawn").hidden = true;
       }
     } else view = nearest(wanted, needs, lacks);
     if (turn !== asked || !view) return;

@@ -32,6 +32,7 @@ const panels = (() => {
     lines.forEach((line, index) => {
       const row = make("div", undefined, "code");
       row.dataset.line = index + 1;
+      row.style.setProperty("--hang", `${line.match(/^ */)[0].length + 2}ch`);
       fill(row, line, marks.get(index + 1) || []);
       row.addEventListener("click", () => page.chooseLine(index + 1));
       shown.push(row, ...(said.get(index + 1) || []).map((it) => saying(it, false)));
@@ -85,6 +86,7 @@ const panels = (() => {
     for (const layer of model.layers) {
       const row = make("tr");
       row.append(make("td", layer.label), ...layer.cells.map((text) => make("td", text)));
+      row.cells[1].title = layer.cells[0];
       if (layer.path) {
         row.dataset.path = layer.path;
         row.dataset.line = layer.line;
@@ -96,7 +98,7 @@ const panels = (() => {
     const top = make("thead");
     top.append(head);
     table.append(top, body);
-    at("layers").replaceChildren(table);
+    at("layers").replaceChildren(table, ...model.remarks.map((it) => make("p", it, "soft")));
   }
 
   // ---------------------------------------------------------------- masks
@@ -146,7 +148,6 @@ const panels = (() => {
     shown.push(make("h2", "hyperparameters"), pairs(model.hyperparameters));
     shown.push(make("h2", "sizes of the inputs"), pairs(model.sizes.map((it) => [it.name, `${it.value.toLocaleString("en")}${it.reason ? ` (${it.reason})` : ""}`])));
     shown.push(make("h2", "in all"), pairs(model.totals.map(([name, value, remark]) => [name, `${value}   ${remark}`])));
-    shown.push(...model.remarks.map((it) => make("p", it)));
     at("model").replaceChildren(...shown);
   }
 

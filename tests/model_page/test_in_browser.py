@@ -92,10 +92,14 @@ def uses(browser: Browser) -> None:
     whole = browser.run(f"return {box}")
     browser.click("#in")
     assert browser.run(f"return {box}")[2] < whole[2]
-    browser.run(
-        "document.querySelector('#diagram').dispatchEvent(new WheelEvent('wheel', {deltaY: 400, bubbles: true}))"
-    )
-    assert browser.run(f"return {box}")[2] > whole[2]
+    turn = "document.querySelector('#diagram').dispatchEvent(new WheelEvent('wheel', {deltaY: 400, ctrlKey: %s}))"
+    browser.run(turn % "true")
+    wide = browser.run(f"return {box}")
+    assert wide[2] > whole[2]
+    browser.run(turn % "false")
+    down = browser.run(f"return {box}")
+    assert (down[0], down[2:]) == (wide[0], wide[2:])
+    assert down[1] > wide[1]
     browser.click("#fit")
     assert browser.run(f"return {box}") == whole
     # Search.
@@ -148,6 +152,14 @@ def test_a_page_that_is_a_file(browser: Browser, tmp_path: Path) -> None:
     browser.run("location.hash = 'h.*.mlp.up'")
     browser.wait(f"{CHOSEN} === '6'")
     assert browser.run("return document.querySelector('#diagram .is-chosen title').textContent").startswith("h.*.mlp ·")
+    # Of a large one the beginning is seen, so that it can be read, until the whole is asked for.
+    scale = "document.querySelector('#diagram svg').getScreenCTM().a"
+    assert main(["render", str(spec), "-o", str(output), "--depth", "9"]) == 0
+    shown(browser, output.as_uri())
+    assert browser.run(f"return {scale}") >= 0.79
+    assert browser.run("return document.querySelector('#diagram svg').viewBox.baseVal.y") == 0
+    browser.click("#fit")
+    assert browser.run(f"return {scale}") < 0.79
     # It asks for nothing: there is nothing beside the file itself.
     assert browser.run("return performance.getEntriesByType('resource').map((it) => it.name)") == []
     refused = "return fetch('http://127.0.0.1:9/').then(() => 'reached', (problem) => String(problem))"
@@ -166,6 +178,11 @@ def test_a_page_that_follows_a_file(browser: Browser, server: PageServer) -> Non
     browser.write("#sizes input[name=T]", "5\ue007")
     browser.wait("document.querySelector('#diagram').textContent.includes('[1, 5, 8]')")
     assert "1×5×8" in browser.run("return document.querySelector('#layers').textContent")
+    # Labels of arrows grow away from them.
+    assert browser.run(
+        "return [...document.querySelectorAll('#diagram g.edge text')].every((it) => it.textContent[0] !== '['"
+        " || it.getAttribute('text-anchor') !== 'middle')"
+    )
     # A text that is wrong: the error in place, the model of before beside it, with the lines that it has now.
     path.write_text(BROKEN)
     browser.wait("document.querySelector('#state').textContent === '1 error'")
@@ -179,6 +196,11 @@ def test_a_page_that_follows_a_file(browser: Browser, server: PageServer) -> Non
     assert browser.run(f"return {CHOSEN}") == "5"
     path.unlink()
     browser.wait(f"{said}.textContent.includes('E0001')")
+    # There again by another name, as editors save.
+    beside = path.with_name("beside")
+    beside.write_text(GOOD)
+    beside.replace(path)
+    browser.wait("document.querySelector('#state').textContent === 'ok'")
     # Right again: another model, with the same layers open.
     path.write_text(
         GOOD.replace("layer_norm as ln", "layer_norm as ln |> dropout(0.1)").replace("2 * width", "4 * width")

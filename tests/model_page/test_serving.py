@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -98,12 +99,17 @@ def test_the_page_may_ask_its_server_and_nobody_else(server: PageServer) -> None
     assert b"connect-src 'self'" in page
 
 
-def test_a_page_hears_of_what_changes(server: PageServer) -> None:
+def test_every_page_hears_of_what_changes(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
     first = data(server, "/contents?now")
     assert (first["version"], first["is_current"]) == (1, True)
     assert ask(server, "/contents?since=1")[0] == 204
-    change(server, BROKEN)
-    second = data(server, "/contents?since=1&sizes=B=2,T=5")
+    with ThreadPoolExecutor() as pool, monkeypatch.context() as patient:
+        patient.setattr(serving, "PATIENCE", 60)
+        tabs = [pool.submit(data, server, f"/contents?since=1&sizes=B={size},T=5") for size in (1, 2)]
+        change(server, BROKEN)
+        first, second = (tab.result() for tab in tabs)
+    assert first["version"] == second["version"]
+    assert [size["value"] for size in first["model"]["sizes"]] == [1, 5]
     assert (second["version"], second["is_current"], second["text"]) == (2, False, BROKEN)
     assert [size["value"] for size in second["model"]["sizes"]] == [2, 5]
 
