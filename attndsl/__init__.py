@@ -16,6 +16,7 @@ message for each mistake, with its place and how to fix it; what is allowed but 
     model.compare(gradients=True)                                     compared with NumPy, array by array
     model.verify()                                                    shown to be right, claim by claim
     model.train("book.txt", "runs/book", steps=200)                   trained; `attndsl.open_run` reads a run again
+    model.sweep("book.txt", lr=[1e-3, 3e-4], seeds=3)                 trained with each, and compared
 
     attndsl.load("gpt2", weights="folder/")      a published model: its sizes and its parameters
     attndsl.parse("model M(…) { … }")            a spec as a string
@@ -36,6 +37,7 @@ from attndsl.lazy import lazily
 if TYPE_CHECKING:
     from attndsl.api.loading import load, parse
     from attndsl.api.model import Model
+    from attndsl.api.swept import SweptModel, open_sweep
     from attndsl.api.trained import TrainedModel, open_run, resume
     from attndsl.elaborate import open_spec, shipped
 
@@ -44,11 +46,13 @@ __all__ = [
     "AttnError",
     "Diagnostic",
     "Model",
+    "SweptModel",
     "TrainedModel",
     "__version__",
     "load",
     "open_run",
     "open_spec",
+    "open_sweep",
     "parse",
     "resume",
     "shipped",
@@ -59,6 +63,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "load": "api.loading", "parse": "api.loading", "Model": "api.model",
+        "SweptModel": "api.swept", "open_sweep": "api.swept",
         "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
         "open_spec": "elaborate", "shipped": "elaborate",
     },

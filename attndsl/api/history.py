@@ -7,6 +7,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from attndsl.api.frames import as_frame
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 
@@ -49,14 +50,7 @@ class TrainingHistory(Mapping[str, Array]):
 
     def frame(self) -> Any:
         """The same as a `pandas.DataFrame`, with the steps as its index. Raises E0708 where pandas is not installed."""
-        try:
-            import pandas
-        except ImportError:
-            raise error(
-                "E0708", "a table of the history needs the package `pandas`, which is not installed",
-                help=("install it with `pip install pandas`", "or use the arrays: `history[\"loss\"]`"),
-            ) from None  # fmt: skip
-        return pandas.DataFrame(dict(self)).set_index("step")
+        return as_frame(self, ["step"], "a table of the history", 'history["loss"]')
 
     def curve(self, name: str = "loss", against: str = "steps") -> str:
         """An SVG with one of the numbers over `"steps"`, `"tokens"`, `"flops"` or `"time"`, on held-out data too where

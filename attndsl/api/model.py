@@ -28,6 +28,7 @@ from attndsl.lazy import Array
 from attndsl.running import backends
 
 if TYPE_CHECKING:
+    from attndsl.api.swept import SweptModel
     from attndsl.api.trained import TrainedModel
     from attndsl.comparison import Comparison
     from attndsl.diagnostics import Diagnostic
@@ -425,4 +426,43 @@ class Model:
         return train(
             self.spec, data, out, given, weights=start, backend=backend, device=device, compile=compile, log=log,
             quiet=quiet,
+        )  # fmt: skip
+
+    def sweep(
+        self,
+        data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        out: Path_ | None = None,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        seeds: int = 1,
+        random: int | None = None,
+        jobs: int = 1,
+        weights: Path_ | None = None,
+        backend: str | None = None,
+        device: str | None = None,
+        compile: bool = False,
+        log: Sequence[str] = (),
+        quiet: bool = False,
+        **values: Any,
+    ) -> SweptModel:
+        """Train it with every combination of some settings, each with so many `seeds`, as `attndsl sweep` does, into
+        the new folder `out` (default: `runs/NAME-sweep`). A list has the values to try; what is no list is that of all
+        runs, and so is a list of one list:
+
+            swept = model.sweep("book.txt", lr=[1e-3, 3e-4], norm=["layer_norm", "rms_norm"], seeds=3, jobs=2)
+            swept["last"], swept["last.deviation"]          # arrays, a place for each combination
+            swept.best().generate("Once upon")
+
+        With `random=20` so many combinations are drawn, also from ranges: `lr="log(1e-4, 1e-2)"`. Each run is a process
+        of its own, `jobs` at a time, so `data` are paths or `"example:NAME"`. All combinations are checked before the
+        first run starts: raises what is wrong with any of them, E0726, E0731, E07xx. Ctrl-C stops the runs with
+        checkpoints; `attndsl.open_sweep(out).resume()` goes on. `weights`, `log` and the rest as in `train`.
+        """
+        from attndsl.api.swept import sweep
+
+        given = {name: [value] for name, value in self.settings.items()}
+        return sweep(
+            self.spec, data, out, {**given, **merged(settings, values)}, seeds=seeds, random=random, jobs=jobs,
+            weights=weights if weights is not None else self.weights, backend=backend, device=device, compile=compile,
+            log=log, quiet=quiet,
         )  # fmt: skip

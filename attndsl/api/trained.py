@@ -52,7 +52,7 @@ def resume(
     to E0734."""
     from attndsl.training import train
 
-    return _used(train(resume=os.fspath(path), settings=merged(settings, changes), console=_console(quiet)))
+    return _used(train(resume=os.fspath(path), settings=merged(settings, changes), console=console(quiet)))
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
     return _used(
         training.train(
             spec, data, folder, settings=settings, weights=weights, backend=backend, device=device, compile=compile,
-            log=log, console=_console(quiet),
+            log=log, console=console(quiet),
         )
     )  # fmt: skip
 
@@ -87,10 +87,11 @@ def _used(outcome: Outcome) -> TrainedModel:
     return TrainedModel(load_run(outcome.run), outcome)
 
 
-def _console(quiet: bool) -> Console | None:
-    from attndsl.training.console import Silent
+def console(quiet: bool) -> Console:
+    """Where a training that was started from Python says what it does."""
+    from attndsl.training.console import Plain, Silent
 
-    return Silent() if quiet else None
+    return Silent() if quiet else Plain()
 
 
 class TrainedModel:

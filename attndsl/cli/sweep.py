@@ -84,26 +84,25 @@ def run(args: Any) -> int:
 
 def _planned(args: Any, console: Console) -> Sweep:
     """The sweep that the words of the command line and its file ask for."""
-    from attndsl.training.sweep import plan, split_values
+    from attndsl.training.grid import split_values
+    from attndsl.training.sweep import default_folder, plan
 
     values = {name: split_values(value) for name, value in args.settings.items()}
     if args.spec.endswith(".toml"):
         values = {**_from_file(args), **values}
     if not args.data:
         raise Usage("`--data` is missing: say what to train on", f"attndsl sweep {args.spec} --data book.txt --set …")
-    options = [f"--{name}={value}" for name in ("backend", "device") if (value := getattr(args, name))]
-    options += [f"--weights={Path(args.weights).absolute()}"] if args.weights else []
-    options += [f"--log={form}" for form in args.log]
-    options += ["--compile"] if args.compile else []
-    name = args.spec.replace(":", "-").rpartition("/")[2].removesuffix(".attn")
-    out = Path(args.out) if args.out else Path("runs") / f"{name}-sweep"
-    return plan(args.spec, args.data, out, values, seeds=args.seeds or 1, tries=args.random, options=options,
-                console=console)  # fmt: skip
+    out = Path(args.out) if args.out else default_folder(args.spec)
+    return plan(
+        args.spec, args.data, out, values, seeds=args.seeds or 1, tries=args.random, weights=args.weights,
+        backend=args.backend, device=args.device, compile=bool(args.compile), logs=args.log, console=console,
+    )  # fmt: skip
 
 
 def _from_file(args: Any) -> dict[str, list[str]]:
     """What the file says goes where the command line says nothing. Raises E0725."""
     from attndsl.diagnostics import did_you_mean, error, listed
+    from attndsl.training.grid import as_values
     from attndsl.training.settings_file import flat, read_toml
 
     file = Path(args.spec)
@@ -125,18 +124,7 @@ def _from_file(args: Any) -> dict[str, list[str]]:
             setattr(args, name, [value] if name == "data" and isinstance(value, str) else value)
     if args.spec == str(file):
         raise error("E0725", f"`{file}` does not say which spec", help='write `spec = "gpt_nano"`')
-    return {name: _texts(value) for name, value in flat(said.get("set", {}), file).items()}
-
-
-def _texts(value: Any) -> list[str]:
-    """The values of a setting as they are typed."""
-
-    def text(each: Any) -> str:
-        if isinstance(each, list):
-            return f"[{', '.join(map(text, each))}]"
-        return ("true" if each else "false") if isinstance(each, bool) else str(each)
-
-    return [text(each) for each in value] if isinstance(value, list) else [text(value)]
+    return {name: as_values(value) for name, value in flat(said.get("set", {}), file).items()}
 
 
 def _what(sweep: Sweep) -> str:

@@ -127,13 +127,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers:
     if sys.stdout.isatty():
         _print_rich(headings, rows, numbers)
         return
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        cells = [
-            cell.rjust(width) if heading in numbers else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, headings, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    from attndsl.inspection.table import aligned
+
+    print("\n".join(aligned(headings, rows, numbers)))
 
 
 def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from attndsl.data.special import stands_for
-from attndsl.diagnostics import AttnError, Label, did_you_mean, error, nearest
+from attndsl.diagnostics import AttnError, Diagnostic, Label, did_you_mean, error, nearest
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import FLOAT, Graph, InputInfo, Type
 from attndsl.objectives.roles import Role
@@ -171,16 +171,31 @@ def split_settings(
     settings: Mapping[str, Setting], hyperparameters: Mapping[str, object]
 ) -> tuple[dict[str, Setting], dict[str, Setting]]:
     """Settings of the model and of its training apart: a hyperparameter's name is the model's, `train.batch` and every
-    other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused."""
+    other key of a recipe the training's. What neither knows goes to the one with the nearest name, to be refused.
+    Raises E0402 for names that are near none."""
     keys = {*KEYS, *option_owners()} if settings else set()
+    strange: list[str] = []
     model: dict[str, Setting] = {}
     training: dict[str, Setting] = {}
     for name, value in settings.items():
         known = name in hyperparameters or name.partition(".")[0] in keys
         likely = name if known else _likely(name, [*hyperparameters, *keys])
+        if not known and likely == name and not name.startswith("train."):
+            strange.append(name)
         own = name.startswith("train.") or likely.partition(".")[0] in keys
         (training if own and likely not in hyperparameters else model)[name] = value
+    if strange:
+        raise AttnError(*(_strange(name, hyperparameters) for name in strange))
     return model, training
+
+
+def _strange(name: str, hyperparameters: Mapping[str, object]) -> Diagnostic:
+    return Diagnostic(
+        "E0402",
+        f"`{name}` is neither a hyperparameter of the model nor a setting of its training",
+        None,
+        helps=(f"the model has {', '.join(hyperparameters)}", f"its training has {', '.join(sorted(KEYS))}"),
+    )
 
 
 def _likely(name: str, known: Collection[str]) -> str:

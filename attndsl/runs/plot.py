@@ -49,14 +49,18 @@ def _along(history: History, points: Points, against: str) -> list[Point]:
 
 def page(svg: str, headings: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
     """The plot above the table, as a page that needs nothing else."""
-    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
-    body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     said = f"<pre>{escape(chr(10).join(notes))}</pre>" if notes else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Runs</title>\n'
         "<style>body { font: 15px Helvetica, Arial, sans-serif; margin: 2em; color: #222 }\n"
         "table { border-collapse: collapse } th, td { padding: .3em .8em; border-bottom: 1px solid #ddd; "
         "text-align: left; white-space: nowrap } svg { max-width: 100%; height: auto }</style></head>\n"
-        f'<body>\n{svg}\n<div style="overflow-x: auto"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n'
-        f"</tbody></table></div>{said}</body></html>\n"
+        f"<body>\n{svg}\n{html_table(headings, rows)}{said}</body></html>\n"
     )
+
+
+def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that scrolls where it is wider than its place."""
+    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
+    body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div style="overflow-x: auto"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'

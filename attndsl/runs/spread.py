@@ -101,6 +101,23 @@ def to_json(groups: Sequence[Seeds]) -> list[dict[str, Any]]:
     return found
 
 
+def columns(groups: Sequence[Seeds]) -> dict[str, list[Any]]:
+    """The same as columns of one length, a row for each group: its settings, the number of its `runs`, and of each
+    number the mean (`last`) and the standard deviation (`last.deviation`); None where there is none."""
+    plain = to_json(groups)
+    settings = dict.fromkeys(name for each in groups for name in each.settings)
+    numbers = dict.fromkeys(name for each in plain for name in each["numbers"])
+    found: dict[str, list[Any]] = {name: [each.settings[name] for each in groups] for name in settings}
+    found["runs"] = [len(each.runs) for each in groups]
+    for name in numbers:
+        its = [each["numbers"].get(name, {}) for each in plain]
+        found |= {
+            name: [each.get("mean") for each in its],
+            f"{name}.deviation": [each.get("deviation") for each in its],
+        }
+    return found
+
+
 def verdict(groups: Sequence[Seeds]) -> str:
     """Which settings are the best, and from which others they differ by more than the seeds do: by more than the sum of
     the two standard deviations, so that mean ± deviation of the two do not meet."""

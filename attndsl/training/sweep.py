@@ -5,10 +5,8 @@ Given values for settings; gives a `Sweep`, a plan of runs that is known to be r
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
-import random
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,19 +18,20 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.lints import lint
 from attndsl.records import dataclass, replace
+from attndsl.running import backends
 from attndsl.runs.record import SPEC, copy_spec
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, write_json
+from attndsl.training.body import TrainedBody, open_body
 from attndsl.training.bounds import Configured, configure
 from attndsl.training.console import Console
 from attndsl.training.data import CACHE, load_data
+from attndsl.training.grid import MOST, combinations, is_range, require_apart
+from attndsl.training.logs import require_logs
 from attndsl.training.session import check_chosen, require_new
 
 PLAN = "sweep.json"
 FORMAT = 1
-MOST = 10_000
-"""Runs of a sweep: more is a mistake."""
-_RANGE = re.compile(r"(log|uniform)\(\s*([^\s,]+)\s*,\s*([^\s,]+)\s*\)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,78 +57,42 @@ class Sweep:
     options: Sequence[str] = ()
 
 
-def split_values(text: str) -> list[str]:
-    """The values in `1e-3, 3e-4`; commas in brackets and quotes belong to a value (`[0.9, 0.95]`, `sgd(lr=1)`)."""
-    values, depth, quote, begun = [], 0, "", 0
-    for place, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-        elif character == "," and depth == 0:
-            values.append(text[begun:place].strip())
-            begun = place + 1
-    return [value for value in (*values, text[begun:].strip()) if value]
-
-
-def combinations(values: Mapping[str, Sequence[str]], tries: int | None, seed: int = 0) -> list[dict[str, str]]:
-    """Every combination of the values; or so many `tries`, drawn from them without repeating one. A value may be a
-    range to draw from, `log(1e-4, 1e-2)` or `uniform(0, 0.5)`. Raises E0726 where nothing is to be drawn from a range,
-    and for more than `MOST`."""
-    ranged = [name for name, its in values.items() if any(map(_RANGE.fullmatch, its))]
-    if tries is None:
-        if ranged:
-            raise error(
-                "E0726", f"`{ranged[0]}` is a range, and a grid has no end of its values",
-                help="say how many to draw: `--random 20`, or name the values",
-            )  # fmt: skip
-        count = math.prod(len(its) for its in values.values())
-        if count > MOST:
-            raise error("E0726", f"the grid has {count:,} combinations", help="draw some of them: `--random 20`")
-        return [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
-    draw, found = random.Random(seed), dict[tuple[str, ...], None]()
-    for _ in range(20 * tries):  # a small grid may have no more than were drawn already
-        if len(found) < tries:
-            found.setdefault(tuple(_drawn(draw.choice(its), draw) for its in values.values()))
-    return [dict(zip(values, each, strict=True)) for each in found]
-
-
-def _drawn(value: str, draw: random.Random) -> str:
-    match = _RANGE.fullmatch(value)
-    if match is None:
-        return value
-    try:
-        low, high = float(match[2]), float(match[3])
-        logarithmic = match[1] == "log"
-        if not low < high or (logarithmic and low <= 0):
-            raise ValueError
-    except ValueError:
-        raise error(
-            "E0726", f"`{value}` is not a range", help="write `log(1e-4, 1e-2)` (above zero) or `uniform(0, 0.5)`"
-        ) from None
-    drawn = math.exp(draw.uniform(math.log(low), math.log(high))) if logarithmic else draw.uniform(low, high)
-    return f"{drawn:.3g}"
+def default_folder(spec: str) -> Path:
+    """Where a sweep of the spec of this name is written."""
+    return Path("runs") / f"{spec.replace(':', '-').rpartition('/')[2].removesuffix('.attn')}-sweep"
 
 
 def plan(
-    spec: str,
-    data: Sequence[str],
+    spec: str | Spec,
+    data: Any,
     folder: Path,
     values: Mapping[str, Sequence[str]],
     *,
     seeds: int = 1,
     tries: int | None = None,
-    options: Sequence[str] = (),
+    weights: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
+    device: str | None = None,
+    compile: bool = False,
+    logs: Sequence[str] = (),
     console: Console,
 ) -> Sweep:
-    """Make the folder of a new sweep. All combinations are checked first: names, values, the model that they give, its
-    recipe, the data. Raises what is wrong with any of them, E0726, E0731; nothing is written then."""
+    """Make the folder of a new sweep: of files of `data`, since each run is a process of its own. All combinations are
+    checked first: names, values, the model that they give, its recipe, the weights to begin from, the data. Raises what
+    is wrong with any of them, E0726, E0731; nothing is written then."""
+    _require_no_sweep(folder)
     require_new(folder)
-    common = {name: its[0] for name, its in values.items() if len(its) == 1 and not _RANGE.fullmatch(its[0])}
+    require_logs(logs)
+    files = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    if not all(isinstance(each, (str, os.PathLike)) for each in files):
+        raise error(
+            "E0726", "a sweep reads its data from files, and these are Python's",
+            help="write them to a table, .jsonl or .npz, and give its path: each run is a process of its own",
+        )  # fmt: skip
+    if backend is not None or device is not None or compile:
+        backends.chosen(backend).require(device=device, compile=compile)
+    require_apart(values)
+    common = {name: its[0] for name, its in values.items() if len(its) == 1 and not is_range(its[0])}
     axes = {name: its for name, its in values.items() if name not in common}
     if seeds > 1 and "seed" in values:
         raise error(
@@ -138,15 +101,40 @@ def plan(
     found = combinations(axes, tries)
     if len(found) * seeds > MOST:
         raise error("E0726", f"these are {len(found) * seeds:,} runs", help=f"a sweep has {MOST:,} at most")
-    opened = open_spec(spec)
-    made = check_all(opened, common, found)
+    opened = spec if isinstance(spec, Spec) else open_spec(spec)
+    made = check_all(opened, common, found, weights)
+    first = {**common, **found[0]}
+    recipe, tokenizer = _body(weights, opened, first).tokenizer_for(made[0].recipe, first)
     with file_errors("create", folder), new_folder(folder) as staging:
-        load_data(list(data), made[0].recipe, staging / CACHE, console.say)  # which the runs find there
+        paths = [os.fspath(each) for each in files]
+        load_data(paths, recipe, staging / CACHE, console.say, tokenizer)  # which the runs find there
         kept = copy_spec(opened, staging / SPEC)
-        runs = _runs(found, seeds)
-        sweep = Sweep(folder, _kept(folder, kept), list(data), common, axes, seeds, runs, list(options))
+        options = _options(weights, backend, device, compile, logs)
+        sweep = Sweep(folder, _kept(folder, kept), paths, common, axes, seeds, _runs(found, seeds), options)
         write_json(staging / PLAN, _to_json(sweep, kept))
     return sweep
+
+
+def _require_no_sweep(folder: Path) -> None:
+    if (folder / PLAN).is_file():
+        raise error(
+            "E0731", f"`{folder}` already holds a sweep",
+            help=(f"resume it: `attndsl sweep --resume {folder}`", "or start another with a different `--out`"),
+        )  # fmt: skip
+
+
+def _options(
+    weights: str | os.PathLike[str] | None, backend: str | None, device: str | None, compile: bool, logs: Sequence[str]
+) -> list[str]:
+    """What each run is told beside its data and settings."""
+    options = [f"--{name}={value}" for name, value in (("backend", backend), ("device", device)) if value is not None]
+    options += [f"--weights={Path(weights).absolute()}"] if weights is not None else []
+    options += [f"--log={form}" for form in logs]
+    return [*options, "--compile"] if compile else options
+
+
+def _body(weights: str | os.PathLike[str] | None, spec: Spec, settings: Mapping[str, Setting]) -> TrainedBody:
+    return open_body(weights, spec, settings) if weights is not None else TrainedBody()
 
 
 def _runs(found: Sequence[Mapping[str, str]], seeds: int) -> list[PlannedRun]:
@@ -165,7 +153,12 @@ def _kept(folder: Path, kept: Mapping[str, Any]) -> str:
     return f"{folder / SPEC / kept['file']}:{kept['variant'] or kept['model']}"
 
 
-def check_all(spec: Spec, common: Mapping[str, str], found: Sequence[Mapping[str, str]]) -> list[Configured]:
+def check_all(
+    spec: Spec,
+    common: Mapping[str, str],
+    found: Sequence[Mapping[str, str]],
+    weights: str | os.PathLike[str] | None = None,
+) -> list[Configured]:
     """The model and the recipe of each combination. Every mistake is told once, with the first combination that has it;
     raises `AttnError` with all of them."""
     graphs: dict[tuple[tuple[str, str], ...], Graph] = {}
@@ -182,7 +175,8 @@ def check_all(spec: Spec, common: Mapping[str, str], found: Sequence[Mapping[str
     problems: dict[tuple[str, str], tuple[Diagnostic, list[Mapping[str, str]]]] = {}
     for settings in found:
         try:
-            configured = configure(spec, {**common, **settings}, elaborated=elaborated)
+            given = {**common, **settings}
+            configured = configure(spec, given, _body(weights, spec, given).settings, elaborated)
             check_chosen(spec, configured)
             made.append(configured)
         except AttnError as problem:

@@ -140,6 +140,12 @@ class _Told:
                 process.send_signal(signal.SIGINT if self.times == 1 else signal.SIGKILL)
 
 
+def finished(sweep: Sweep) -> list[History]:
+    """The runs of the sweep that are finished, in the order in which they are planned."""
+    folders = (sweep.folder / run.name for run in sweep.runs if _state(sweep, run) == FINISHED)
+    return [read_history(folder) for folder in folders]
+
+
 def in_order(sweep: Sweep, histories: Sequence[History]) -> list[History]:
     """Histories as the sweep plans them, whichever was finished first."""
     places = {run.name: number for number, run in enumerate(sweep.runs)}

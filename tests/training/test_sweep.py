@@ -17,8 +17,9 @@ from attndsl.diagnostics import AttnError
 from attndsl.runs.history import read_history
 from attndsl.runs.log import read_log
 from attndsl.runs.spread import Spread, by_settings, verdict
+from attndsl.training.grid import combinations, split_values
 from attndsl.training.settings_file import read_settings
-from attndsl.training.sweep import combinations, open_sweep, split_values
+from attndsl.training.sweep import open_sweep
 from tests.training.conftest import A_TEXT, TINY
 
 QUICK = ("--set", "evaluate_batches=1", "--backend", "numpy")
@@ -94,6 +95,19 @@ def test_every_mistake_is_told_before_the_first_run(attndsl) -> None:
     for words, code in ((("--data", "nowhere.txt"), "E0701"), (("--data", A_TEXT, "--out", "swept"), "E0731")):
         done = attndsl("sweep", "tiny.attn", "--set", "lr=1,2", "--out", "wrong", *words)
         assert (done.code, f"error[{code}]" in done.err) == (1, True), done.err
+        assert not Path("wrong").exists()
+    for words, said in (
+        (("--set", "lr=1e-2,1e-3,1e-2"), "`lr` has the value `1e-2` twice"),
+        (("--set", "lr=lgo(1e-4,1e-2)", "--random", "3"), "did you mean `log`?"),
+        (("--set", "nomr=1,2"), "`nomr` is neither a hyperparameter of the model nor a setting of its training"),
+        (("--set", "learning_rate=1,2"), "it is called `lr` here"),
+        (("--set", "n_layer=1,2"), "it is called `depth` here"),
+        (("--set", "optimizer=adma,sgd"), "did you mean `adam`?"),
+        (("--set", "lr=1e-2,1e-3", "--weights", "nowhere"), "there are no weights at"),
+        (("--set", "lr=1e-2,1e-3", "--out", "swept"), "resume it: `attndsl sweep --resume swept`"),
+    ):
+        done = attndsl("sweep", "tiny.attn", "--data", A_TEXT, "--out", "wrong", *words)
+        assert (done.code, said in done.err) == (1, True), done.err
         assert not Path("wrong").exists()
     assert attndsl("sweep", "tiny.attn", "--set", "lr=1,2").code == 2
     assert attndsl("sweep", "--resume", "swept", "--set", "lr=1").code == 2
@@ -234,3 +248,50 @@ def test_settings_come_from_a_file_or_from_a_run(attndsl) -> None:
     Path("wrong.toml").write_text("lr: 3")
     for wrong in ("wrong.toml", "."):
         assert "error[E0725]" in attndsl("train", "tiny.attn", *words, "--settings", wrong, "--out", "no").err
+
+
+# ---------------------------------------------------------------- from Python
+
+
+def test_python_has_the_sweep_of_the_command_line(attndsl) -> None:
+    import attndsl as package
+
+    swept = package.open_sweep("swept")
+    plain = json.loads(attndsl("sweep", "--resume", "swept", "--json").out)
+    assert swept["lr"].tolist() == [1e-2, 1e-4]
+    assert swept["runs"].tolist() == [2, 2]
+    assert {len(array) for array in swept.values()} == {2}
+    for place, combination in enumerate(plain["combinations"]):
+        for name, its in combination["numbers"].items():
+            assert (swept[name][place], swept[f"{name}.deviation"][place]) == (its["mean"], its["deviation"])
+    assert swept.verdict == plain["verdict"]
+    assert swept.verdict in str(swept)
+    assert swept.is_finished
+    best = swept.best()
+    assert best is not None
+    assert best.history.record.last == min(run.history.record.last for run in swept.runs())
+    shown = swept._repr_html_()
+    assert shown.count("<tr>") == 3
+    assert swept.verdict in shown
+    with pytest.raises(AttnError, match="E0732"):
+        package.open_sweep("nowhere")
+
+
+def test_a_model_is_swept_and_goes_on_from_python() -> None:
+    import attndsl as package
+
+    model = package.parse(TINY, heads=1)
+    given = {"steps": 2, "evaluate_batches": 1, "betas": [[0.9, 0.95]], "batches.segments": False}
+    swept = model.sweep(A_TEXT, "python", given, backend="numpy", quiet=True, lr=[1e-2, 1e-3])
+    assert open_sweep(Path("python")).common == {
+        "heads": "1", "steps": "2", "evaluate_batches": "1", "betas": "[0.9, 0.95]", "batches.segments": "false"
+    }  # fmt: skip
+    assert swept["lr"].tolist() == [1e-2, 1e-3]
+    assert all(each != each for each in swept["last.deviation"])  # one seed says nothing of it
+    assert swept.histories[0].settings["heads"] == 1
+    assert not swept.failed
+    with pytest.raises(AttnError, match="E0726"):
+        model.sweep([("a", "b")], "none", lr=[1, 2])
+    with pytest.raises(AttnError, match="did you mean `lr`"):
+        model.sweep(A_TEXT, "none", lrr=[1, 2])
+    assert not Path("none").exists()
