@@ -3,10 +3,21 @@
 Given two checked graphs; gives the changes between them, each with its class, and a drawing of both in one picture.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from attndsl.differences.changes import Change, Differences, differences
-from attndsl.differences.classes import CLASSES
-from attndsl.differences.picture import scene_of_both
+from attndsl.lazy import lazily
+
+if TYPE_CHECKING:
+    from attndsl.differences.changes import Change, Differences, differences
+    from attndsl.differences.classes import CLASSES
+    from attndsl.differences.picture import scene_of_both
 
 __all__ = ["CLASSES", "Change", "Differences", "differences", "scene_of_both"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Change": "changes", "Differences": "changes", "differences": "changes", "CLASSES": "classes",
+        "scene_of_both": "picture",
+    },
+)  # fmt: skip

@@ -4,7 +4,20 @@ Given a graph, and how deep to look into its layers; gives a `Scene` of boxes, f
 of a DOT file, which Graphviz makes an SVG, PDF or PNG file of.
 """
 
-from attndsl.drawing.output import FORMATS, Drawing, draw, picture, render
-from attndsl.drawing.style import Style
+from typing import TYPE_CHECKING
+
+from attndsl.lazy import lazily
+
+if TYPE_CHECKING:
+    from attndsl.drawing.output import FORMATS, Drawing, draw, picture, render
+    from attndsl.drawing.style import Style
 
 __all__ = ["FORMATS", "Drawing", "Style", "draw", "picture", "render"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "FORMATS": "output", "Drawing": "output", "draw": "output", "picture": "output", "render": "output",
+        "Style": "style",
+    },
+)  # fmt: skip

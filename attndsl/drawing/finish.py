@@ -3,12 +3,11 @@ round a sublayer, where shared layers stand, and ties to the parameters that are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count, pairwise
 
-import networkx
-
+from attndsl.drawing.flow import Flow
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import BODIES, Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import PLAIN, Style
@@ -30,20 +29,10 @@ def finish(scene: Scene, style: Style = PLAIN) -> Scene:
     return scene
 
 
-def _flow(scene: Scene, arrows: Iterable[Arrow]) -> networkx.DiGraph:
-    """The boxes, and which of them `arrows` lead to."""
-    flow = networkx.DiGraph()
-    flow.add_nodes_from(scene.boxes)
-    flow.add_edges_from((arrow.tail, arrow.head) for arrow in arrows)
-    return flow
-
-
 def _prune(scene: Scene) -> None:
     """Take away what no output depends on. An input stays, used or not, unless it is there for the loss alone, and that
     is not shown."""
-    flow = _flow(scene, scene.arrows)
-    outputs = [box for box in scene.boxes if box.kind == "output"]
-    needed = {box for layer in networkx.bfs_layers(flow.reverse(copy=False), outputs) for box in layer}
+    needed = Flow(scene.boxes, scene.arrows).leading_to(box for box in scene.boxes if box.kind == "output")
     read = {arrow.tail for arrow in scene.arrows} if not scene.style.shows("loss") else set()
     scene.boxes = [box for box in scene.boxes if box in needed or (box.kind == "input" and box not in read)]
     scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
@@ -179,19 +168,19 @@ def _common(chains: list[tuple[SceneFrame, ...]]) -> SceneFrame:
 def _mark_skips(scene: Scene) -> None:
     """An arrow into a circle is a skip where its tail reaches the circle another way too: where the diagram says as
     much about what depends on what without it."""
-    flow = _flow(scene, (arrow for arrow in scene.arrows if arrow.kind != "state"))
-    place = {box: number for number, box in enumerate(networkx.topological_sort(flow))}
+    flow = Flow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind != "state"))
+    place = {box: number for number, box in enumerate(flow.ordered())}
     for arrow in scene.arrows:
         if arrow.kind == "flow" and is_circle(arrow.head.kind) and _goes_round(arrow, flow, place):
             arrow.kind = "skip"
 
 
-def _goes_round(arrow: Arrow, flow: networkx.DiGraph, place: dict[Box, int]) -> bool:
+def _goes_round(arrow: Arrow, flow: Flow, place: dict[Box, int]) -> bool:
     """Whether another way leads from an arrow's tail to its head; what lies before the tail is not looked at."""
-    waiting = [box for box in flow.pred[arrow.head] if box is not arrow.tail]
+    waiting = [box for box in flow.before[arrow.head] if box is not arrow.tail]
     seen = set(waiting)
     while waiting:
-        for box in flow.pred[waiting.pop()]:
+        for box in flow.before[waiting.pop()]:
             if box is arrow.tail:
                 return True
             if box not in seen and place[box] > place[arrow.tail]:
@@ -202,8 +191,8 @@ def _goes_round(arrow: Arrow, flow: networkx.DiGraph, place: dict[Box, int]) -> 
 
 def _find_spines(scene: Scene) -> None:
     """The longest ways through the diagram along plain arrows, longest first: each is drawn as a straight line."""
-    flow = _flow(scene, (arrow for arrow in scene.arrows if arrow.kind == "flow"))
-    ordered = list(networkx.topological_sort(flow))
+    flow = Flow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind == "flow"))
+    ordered = flow.ordered()
     place, number = ({box: i for i, box in enumerate(boxes)} for boxes in (ordered, scene.boxes))
     free = set(scene.boxes)
     length: dict[Box, int] = {}
@@ -212,7 +201,7 @@ def _find_spines(scene: Scene) -> None:
     def measure(box: Box) -> None:
         length[box] = 1000 if box.kind == "output" and not box.optional else 1  # lead to what is always computed
         best[box] = None
-        for head in flow.succ[box]:
+        for head in flow.after[box]:
             if head in free and length[head] + 1 > length[box]:
                 length[box], best[box] = length[head] + 1, head
 
@@ -231,7 +220,7 @@ def _find_spines(scene: Scene) -> None:
         while step is not None:
             step.spine = f"spine {spine}"
             free.discard(step)
-            for box in flow.pred[step]:
+            for box in flow.before[step]:
                 heappush(shorter, -place[box])
             step = best[step]
         while shorter:
@@ -241,7 +230,7 @@ def _find_spines(scene: Scene) -> None:
                 measure(box)
             if length[box] != before:
                 heappush(longest, (-length[box], number[box]))
-                for tail in flow.pred[box]:
+                for tail in flow.before[box]:
                     heappush(shorter, -place[tail])
 
 

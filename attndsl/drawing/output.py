@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from html import escape, unescape
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr, unescape
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.drawing.dot import to_dot
@@ -253,8 +253,8 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
     text = re.sub(r"<!DOCTYPE.*?>\s*", "", text, flags=re.DOTALL)
     text = _addressed(text, scene)
     head = (
-        f'\n<title id="attndsl-title">{escape(scene.title)}</title>'
-        f'\n<desc id="attndsl-desc">{escape(scene.description)}</desc>'
+        f'\n<title id="attndsl-title">{escape(scene.title, quote=False)}</title>'
+        f'\n<desc id="attndsl-desc">{escape(scene.description, quote=False)}</desc>'
     )
     if 'class="node gone"' in text:
         head += "\n<style>.gone text { text-decoration: line-through }</style>"
@@ -271,11 +271,11 @@ def _addressed(svg: str, scene: Scene) -> str:
     boxes = {box.id: box for box in scene.boxes}
 
     def said(match: re.Match[str]) -> str:
-        box = boxes.get(unescape(match["title"], {"&#45;": "-", "&quot;": '"', "&#39;": "'"}))
+        box = boxes.get(unescape(match["title"]))
         if box is None or not box.address:
             return match[0]
         line = f' data-line="{box.at.in_file.line}"' if box.at is not None else ""
-        return f'{match["group"]} data-address={quoteattr(box.address)} data-kind="{box.kind}"{line}>\n<title>'
+        return f'{match["group"]} data-address="{escape(box.address)}" data-kind="{box.kind}"{line}>\n<title>'
 
     return re.sub(r'(?P<group><g id="[^"]*" class="node[^"]*")>\n<title>(?=(?P<title>.*?)</title>)', said, svg)
 

@@ -4,7 +4,20 @@ Given a graph; gives one that computes the same in fewer or better steps, and fo
 and of what came close and was refused, with the reason.
 """
 
-from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
-from attndsl.passes.pipeline import LOSSES, PIPELINE, explain, optimize
+from typing import TYPE_CHECKING
+
+from attndsl.lazy import lazily
+
+if TYPE_CHECKING:
+    from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
+    from attndsl.passes.pipeline import LOSSES, PIPELINE, explain, optimize
 
 __all__ = ["LOSSES", "PIPELINE", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Miss": "base", "Pass": "base", "PassReport": "base", "Rewrite": "base",
+        "LOSSES": "pipeline", "PIPELINE": "pipeline", "explain": "pipeline", "optimize": "pipeline",
+    },
+)  # fmt: skip

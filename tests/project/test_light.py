@@ -35,6 +35,11 @@ MOST_OF_OURS = 132
         ["explain", "E0203"],
         ["--help"],
         ["completion", "words", "inspect", "gpt2", "--set", ""],
+        ["inspect", "gpt2"],
+        ["diff", "gpt2", "gpt2"],
+        ["show", "gpt2", "--equations"],
+        ["render", "--help"],
+        ["watch", "--help"],
     ],
 )
 def test_a_light_verb_loads_no_heavy_module(argv):
