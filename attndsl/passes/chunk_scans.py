@@ -6,50 +6,43 @@ is
 
     P[t] h + sum over s <= t of L[t, s] b[s]        P[t] the product of a up to t, L[t, s] that from s + 1 to t
 
-(Dao and Gu, 2024, section 6; Yang et al., 2024, section 4). Where a is alike along axes of the state, and what is read
-sums over none of the others, the sum is a product of matrices (`L * dot(q, k)` with what is added); else the steps of
-all chunks are made side by side, one place of the chunks after the other. Products of a are made by multiplication
+(Dao and Gu, 2024, section 6; Yang et al., 2024, section 4). Where b does depend on what a step reads of the state, as
+in a delta rule, what is read is solved for first (`feedback.py`). Where a is alike along axes of the state, and what is
+read sums over none of the others, the sum is a product of matrices (`L * dot(q, k)` with what is added); else the steps
+of all chunks are made side by side, one place of the chunks after the other. Products of a are made by multiplication
 alone, so that it may be anything: 0, negative, or so small that the products are 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 
-from attndsl.graph import FLOAT, FLOAT32, INT, Axis, Type, Value
+from attndsl.graph import Axis, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops import (
     Add,
     Broadcast,
     Cast,
-    Concat,
-    Constant,
-    Div,
     Eq,
     Flatten,
     Mul,
-    Neg,
-    Not,
     Range,
+    Rename,
     Scan,
-    Slice,
     Sub,
     Take,
-    Transpose,
     Unflatten,
 )
-from attndsl.passes.all_steps import AllSteps
 from attndsl.passes.base import PAST, Pass, PassReport, Refusal, rewritten
+from attndsl.passes.by_chunks import CHUNK, ByChunks, free_axis, laid_out
+from attndsl.passes.feedback import Feedback
 from attndsl.passes.linear import Factor, ProductTerm
 from attndsl.passes.linear_scans import LinearScan, LinearState, Readout
 from attndsl.passes.products import contracted, renamed
 from attndsl.passes.rewrite import Rewriter
+from attndsl.passes.triangles import Triangle
 from attndsl.records import dataclass, field
-from attndsl.sizes import ONE, ZERO, Size
-from attndsl.types import widest
-
-CHUNK = 64
-"""The most steps of a chunk: work within chunks grows with it, the number of chunks falls."""
+from attndsl.sizes import ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ class ChunkScans(Pass):
             except Refusal as refusal:
                 misses.append(refusal.miss("scan", place.node))
                 continue
-            done.append(rewritten("scan", f"linear in what it carries: in chunks of {CHUNK}", place.node))
+            done.append(rewritten("scan", f"{writer.scan.kind}: in chunks of {CHUNK}", place.node))
             rewriter.put_all(place.node, writer.out.nodes, values)
         return self.report(done, misses)
 
@@ -90,25 +83,18 @@ class _State:
     local: dict[tuple[int, int], Value] = field(default_factory=dict)  # what is read of what the chunk adds, by readout
 
 
-class _Chunks:
-    """Writes what stands for a scan."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fed:
+    """What is fed back, by chunks: `local + factor * start`, of which `written` is what it adds to the end."""
 
-    def __init__(self, scan: LinearScan) -> None:
-        self.scan, node = scan, scan.node
-        self.out = Builder(node.scope, node.span, node.site)
-        self.steps = AllSteps(self.out, node)
-        taken = {a.name for n in scan.region.walk() for v in (*n.inputs, *n.outputs) for a in v.type.axes}
-        time = self.time = scan.axis
-        length, count = _divided(time.size, scan.sizes)
-        self.chunks, self.places = _free("chunks", count, taken), _free("places", length, taken)
-        self.sources = _free("sources", length, taken)
-        self.whole = time if count * length == time.size else _free("whole", count * length, taken)
-        self.padding = _free("padding", self.whole.size - time.size, taken)
-        self.order = (self.places, self.sources, *(axis for state in scan.states for axis in state.type.axes))
-        self.common = scan.common
-        self.dtype = widest(*(state.type.dtype for state in scan.states), FLOAT)
-        self.chunked: dict[Factor, Value] = {}
-        self.decays: dict[object, tuple[Value, ...]] = {}
+    source: Feedback
+    local: Value
+    factor: Value
+    written: Value
+
+
+class _Chunks(ByChunks):
+    """Writes what stands for a scan."""
 
     def write(self) -> list[Value]:
         """What stands for the outputs of the scan, in order."""
@@ -124,83 +110,6 @@ class _Chunks:
             ends.append(self._as(self.steps.of(value), output.type))
         return ends
 
-    # ------------------------------------------------------------ values of all steps, and of chunks
-
-    def _with_time(self, type: Type) -> Type:
-        at = min(1, type.rank)
-        return Type(type.dtype, (*type.axes[:at], self.time, *type.axes[at:]))
-
-    def _as(self, value: Value, type: Type) -> Value:
-        """A value as one of another precision and layout."""
-        if value.type.dtype != type.dtype:
-            value = self.out.emit(Cast(type.dtype), value)
-        return laid_out(self.out, value, type.axes)
-
-    def _all(self, factor: Factor) -> Value:
-        """A factor in all steps, its axes named by its labels."""
-        out, value = self.out, self.steps.of(factor.value)
-        if factor.kind == "not":
-            value = out.emit(Not(), value)
-        if value.type.dtype not in (self.dtype, FLOAT32):
-            value = out.emit(Cast(self.dtype), value)
-        if factor.kind == "over":
-            value = out.emit(Div(), out.emit(Constant(1.0)), value)
-        own = dict(zip(factor.value.type.axes, factor.labels, strict=True))
-        return renamed(out, value, [own.get(axis, axis) for axis in value.type.axes])
-
-    def _product(self, term: ProductTerm) -> Value:
-        """The factors of a term in all steps, multiplied and summed."""
-        factors = [self._all(factor) for factor in term.factors] or [self._number(1.0)]
-        return self._signed(contracted(self.out, factors, term.sums), term)
-
-    def _contracted(self, values: list[Value], sums: Collection[Axis]) -> Value:
-        return contracted(self.out, values, sums, self.order)
-
-    def _called(self, value: Value, name: str) -> Value:
-        return self.out.rename(value, (f"{self.out.scope}.{name}",))
-
-    def _signed(self, value: Value, term: ProductTerm) -> Value:
-        return self.out.emit(Neg(), value) if term.sign < 0 else value
-
-    def _number(self, number: float) -> Value:
-        value = self.out.emit(Constant(number))
-        return value if value.type.dtype == self.dtype else self.out.emit(Cast(self.dtype), value)
-
-    def _in_chunks(self, value: Value, fill: float) -> Value:
-        """A value of all steps by chunks and places in them; the places behind the last step have `fill`."""
-        out, time = self.out, self.time
-        before = tuple(axis for axis in value.type.axes if axis in self.common)
-        behind = tuple(axis for axis in value.type.axes if axis not in (*before, time))
-        value = laid_out(out, value, (*before, time, *behind))
-        if self.whole == time:
-            return out.emit(Unflatten(time, (self.chunks, self.places)), value)
-        rest = tuple(self.padding if axis == time else axis for axis in value.type.axes)
-        padding = out.emit(Broadcast(rest), self._number(fill))
-        padded = out.emit(Concat((time, self.padding), self.whole), value, padding)
-        return out.emit(Unflatten(self.whole, (self.chunks, self.places)), padded)
-
-    def _factor(self, factor: Factor) -> Value:
-        if factor not in self.chunked:
-            value = self._all(factor)
-            timed = self.time in value.type.axes
-            self.chunked[factor] = self._in_chunks(value, 0.0) if timed else value
-            for name in self.steps.of(factor.value).names[:1] if timed else ():
-                self._called(self.chunked[factor], name.rpartition(".")[2])
-        return self.chunked[factor]
-
-    def _factors(self, term: ProductTerm) -> list[Value]:
-        """What is added in a step, by chunks: nothing behind the last step."""
-        found = [self._factor(factor) for factor in term.factors]
-        if not any(self.places in value.type.axes for value in found):
-            found.append(self._in_chunks(self.out.emit(Broadcast((self.time,)), self._number(1.0)), 0.0))
-        return found
-
-    def _unchunked(self, value: Value) -> Value:
-        rest = [axis for axis in value.type.axes if axis not in (self.chunks, self.places)]
-        value = laid_out(self.out, value, (*rest[:1], self.chunks, self.places, *rest[1:]))
-        value = self.out.emit(Flatten((self.chunks, self.places), self.whole), value)
-        return value if self.whole == self.time else self.out.emit(Slice(self.whole, ZERO, self.time), value)
-
     # ------------------------------------------------------------ states
 
     def _state(self, number: int, state: LinearState) -> tuple[_State, Value]:
@@ -208,14 +117,16 @@ class _Chunks:
         decay = self._decay(state)
         if self.scan.by_matrix(state, {a for a in decay.type.axes if a not in (self.chunks, self.places)}):
             after, before, rows_after, rows_before, total, to_end = self._decays(state, decay)
-            added = [
-                self._signed(self._contracted([to_end, *self._at_sources(term)], {self.sources, *term.sums}), term)
-                for term in state.added
-            ]
-            start, end = self._carried(number, state, total, added)
+            added = [self._up_to_end(term, to_end, {self.sources}) for term in state.added]
+            fed = self._fed(state, before, rows_before, to_end) if state.fed else []
+            start, end = self._carried(number, state, total, added, fed)
             made = _State(decay, after, before, start)
             for key, readout in self.scan.of_state(number):
-                made.local[key] = self._within(state, readout, rows_after if readout.after else rows_before)
+                rows = rows_after if readout.after else rows_before
+                made.local[key] = self._within(state, readout.term, state.every_added, rows, {self.sources})
+        elif state.fed:
+            axis = next(axis for each in state.fed for axis in each.over if axis in decay.type.axes)
+            raise Refusal(f"what it carries is multiplied with a matrix, and fades differently along `{axis.name}`")
         else:
             after, before, total, sums, local = self._stepwise(number, state, decay)
             start, end = self._carried(number, state, total, [sums])
@@ -263,14 +174,49 @@ class _Chunks:
             for value in self._factors(term)
         ]
 
-    def _carried(self, number: int, state: LinearState, total: Value, added: list[Value]) -> tuple[Value, Value]:
-        """The state at the start of each chunk, and at the end."""
+    def _up_to_end(self, term: ProductTerm, to_end: Value, sums: Collection[Axis]) -> Value:
+        """What a term adds to the state at the end of a chunk, summed over the labels `sums` besides."""
+        return self._signed(self._contracted([to_end, *self._at_sources(term)], {*sums, *term.sums}), term)
+
+    def _fed(self, state: LinearState, before: Value, rows: Value, to_end: Value) -> list[_Fed]:
+        """What is fed back. Each step reads of what earlier ones of its chunk add, and they have read before: a
+        triangle, which is solved for what does not depend on the start of the chunk, and for the factor of that."""
+        blocks = [
+            [self._within(state, one.read, [t.negated() for t in other.written], rows, ()) for other in state.fed]
+            for one in state.fed
+        ]
+        triangle = Triangle(self.out, self.places, self.sources, blocks)
+        local = triangle.solved(
+            [self._within(state, each.read, state.added, rows, {self.sources}) for each in state.fed]
+        )
+        factors = triangle.solved(
+            [
+                self._contracted([*map(self._factor, each.read.factors), before], each.read.sums - {*each.read.labels})
+                for each in state.fed
+            ]
+        )
+        found = list[_Fed]()
+        for each, own, factor in zip(state.fed, local, factors, strict=True):
+            written = self._sum([self._up_to_end(term, to_end, ()) for term in each.written])
+            found.append(_Fed(each, self._called(own, "read_within"), factor, self._called(written, "writes")))
+        return found
+
+    def _sum(self, values: list[Value]) -> Value:
+        total = values[0]
+        for value in values[1:]:
+            total = self.out.emit(Add(), total, value)
+        return total
+
+    def _carried(
+        self, number: int, state: LinearState, total: Value, added: list[Value], fed: Sequence[_Fed] = ()
+    ) -> tuple[Value, Value]:
+        """The state at the start of each chunk, and at the end. What is fed back is known then, too."""
         first = self._as(self.scan.node.inputs[number], state.type.with_dtype(self.dtype))
         flat = state.type.rank > 1  # so that the stack of all chunks has them in front
         size = ONE
         for axis in state.type.axes:
             size = size * axis.size
-        elements = _free("elements", size, {axis.name for axis in state.type.axes})
+        elements = free_axis("elements", size, {axis.name for axis in state.type.axes})
         if flat:
             first = self.out.emit(Flatten(state.type.axes, elements), first)
 
@@ -282,10 +228,24 @@ class _Chunks:
             next = body.emit(Mul(), shaped, of(total))
             for each in added:
                 next = body.emit(Add(), next, of(each))
+            read = []
+            for one in fed:
+                names = dict(zip(state.type.axes, one.source.read.labels, strict=True))
+                seen = renamed(body, shaped, [names[axis] for axis in state.type.axes])
+                reads = {*seen.type.axes} - {*state.type.axes}
+                found = body.emit(Add(), of(one.local), contracted(body, [of(one.factor), seen], reads))
+                axes = one.source.value.type.axes
+                read.append(laid_out(body, found, (*axes[:1], self.places, *axes[1:])))
+                found = body.emit(Rename(self.places, self.sources), read[-1])
+                next = body.emit(Add(), next, contracted(body, [of(one.written), found], {self.sources}))
             next = laid_out(body, next, state.type.axes)
-            return [body.emit(Flatten(state.type.axes, elements), next) if flat else next], [h]
+            return [body.emit(Flatten(state.type.axes, elements), next) if flat else next], [h, *read]
 
-        end, start = map(self._called, self._loop("chunks", self.chunks, [first], step), ("end", "starts"))
+        end, start, *read = self._loop("chunks", self.chunks, [first], step)
+        self._called(end, "end"), self._called(start, "starts")
+        for each, value in zip(fed, read, strict=True):
+            own = each.source.value
+            self.chunked[Factor(own, own.type.axes)] = self._called(value, "read")
         if not flat:
             return start, end
         return tuple(self.out.emit(Unflatten(elements, state.type.axes), value) for value in (start, end))  # type: ignore[return-value]
@@ -327,33 +287,28 @@ class _Chunks:
             self._called(value, "within")
         return after, before, total, sums, dict(zip(readouts, read, strict=True))
 
-    def _loop(self, what: str, axis: Axis, first: list[Value], step: object) -> tuple[Value, ...]:
-        """A scan along `axis`; `step` gives what is carried on, and what is emitted."""
-        body = Builder(self.out.scope, self.out.span, self.out.site)
-        index, carried = Value(Type(INT)), [Value(value.type) for value in first]
-        next, emitted = step(body, index, *carried)  # type: ignore[operator]
-        region = body.region((index, *carried), (*next, *emitted))
-        op = Scan(f"{self.scan.op.path}.{what}", axis, len(first), False, (axis,) * len(emitted))
-        types = op.outputs(tuple(value.type for value in first), (region,))
-        return self.out.emit_regions(op, tuple(first), (region,), types)
-
     # ------------------------------------------------------------ what is read
 
-    def _within(self, state: LinearState, readout: Readout, rows: Value) -> Value:
-        """What is read of what a chunk adds, by products of matrices."""
-        term, total = readout.term, None
+    def _within(
+        self,
+        state: LinearState,
+        term: ProductTerm,
+        added: Collection[ProductTerm],
+        rows: Value,
+        sums: Collection[Axis],
+    ) -> Value:
+        """What `term` reads of what a chunk adds, by products of matrices, summed over the labels `sums` besides."""
         names = dict(zip(state.type.axes, term.labels, strict=True))
 
         def named(value: Value) -> Value:
             return renamed(self.out, value, [names.get(axis, axis) for axis in value.type.axes])
 
-        read = [self._factor(factor) for factor in term.factors]
-        for added in state.added:
-            values = [*read, named(rows), *map(named, self._at_sources(added))]
-            share = self._contracted(values, {*term.sums, *added.sums, self.sources})
-            share = self._called(self._signed(share, added), "within")
-            total = share if total is None else self.out.emit(Add(), total, share)
-        return self._number(0.0) if total is None else total
+        read, shares = [self._factor(factor) for factor in term.factors], []
+        for each in added:
+            values = [*read, named(rows), *map(named, self._at_sources(each))]
+            share = self._contracted(values, {*term.sums, *each.sums, *sums})
+            shares.append(self._called(self._signed(share, each), "within"))
+        return self._sum(shares) if shares else self._number(0.0)
 
     def _read(self, root: Value, terms: tuple[ProductTerm | Readout, ...], states: list[_State]) -> Value:
         """What is read in all steps."""
@@ -377,28 +332,3 @@ class _Chunks:
         found = None if by_chunks is None else self._unchunked(by_chunks)
         both = [value for value in (found, plain) if value is not None]
         return both[0] if len(both) == 1 else self.out.emit(Add(), *both)
-
-
-def _divided(steps: Size, sizes: Mapping[str, int]) -> tuple[Size, Size]:
-    """How long a chunk is, and how many there are: the last one may be longer than what is left of the steps."""
-    known = steps.known(sizes)
-    if known is not None and known > 0:
-        length = Size.of(min(CHUNK, known))
-        return length, steps / length if known % CHUNK == 0 or known < CHUNK else (steps + length - 1) // length
-    length = Size.of(CHUNK).minimum(steps).maximum(ONE)
-    return length, (steps + length - 1) // length
-
-
-def _free(name: str, size: Size, taken: set[str]) -> Axis:
-    """An axis with a name that no other one here has."""
-    while name in taken:
-        name += "'"
-    taken.add(name)
-    return Axis(name, size)
-
-
-def laid_out(out: Builder, value: Value, axes: tuple[Axis, ...]) -> Value:
-    """A value with exactly these axes, in this order."""
-    if value.type.axes == axes:
-        return value
-    return out.emit(Transpose(axes) if set(axes) == set(value.type.axes) else Broadcast(axes), value)

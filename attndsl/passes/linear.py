@@ -46,6 +46,9 @@ class ProductTerm:
         factors = tuple(replace(factor, labels=moved(factor.labels)) for factor in self.factors)
         return replace(self, labels=moved(self.labels), factors=factors)
 
+    def negated(self) -> ProductTerm:
+        return replace(self, sign=-self.sign)
+
     def every(self) -> set[Axis]:
         """All of its labels."""
         return {*self.labels, *(label for factor in self.factors for label in factor.labels)}
@@ -113,7 +116,7 @@ class Forms:
             sign = -1 if isinstance(op, Sub) else 1
             return (*left, *(replace(term, sign=sign * term.sign) for term in right))
         if isinstance(op, Neg):
-            return tuple(replace(term, sign=-term.sign) for term in self.of(inputs[0]))
+            return tuple(term.negated() for term in self.of(inputs[0]))
         if isinstance(op, Rename):
             return tuple(self.apart(t, {op.new}).relabelled(op.old, op.new) for t in self.of(inputs[0]))
         if isinstance(op, Transpose | Broadcast):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from attndsl.graph import Axis, Node, Region, Type, Value
 from attndsl.ops import Dot, Scan, Sum
 from attndsl.passes.base import Refusal
+from attndsl.passes.feedback import Feedback, feedbacks
 from attndsl.passes.linear import Forms, ProductTerm, moving
 from attndsl.records import dataclass
 from attndsl.types import FLOATS
@@ -19,11 +20,18 @@ LEAST_SHARED = 8
 
 @dataclass(frozen=True, slots=True)
 class LinearState:
-    """A step makes `sum of kept * h + sum of added` of it; each term of `kept` multiplies it element by element."""
+    """A step makes `sum of kept * h + sum of added` of it, and adds what it reads of it in `fed`; each term of `kept`
+    multiplies it element by element."""
 
     type: Type
     kept: tuple[ProductTerm, ...]
     added: tuple[ProductTerm, ...]
+    fed: tuple[Feedback, ...] = ()
+
+    @property
+    def every_added(self) -> tuple[ProductTerm, ...]:
+        """All that is added in a step, what is fed back included."""
+        return (*self.added, *(term for each in self.fed for term in each.added))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +83,19 @@ class LinearScan:
         return LinearScan(node, found, _Readouts(node, found, sizes).found(), sizes)
 
     @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        reads = max(len(state.fed) for state in self.states)
+        if not reads:
+            return "linear in what it carries"
+        times = {1: "", 2: " twice"}.get(reads, f" {reads} times")
+        return f"a delta rule, which corrects what it carries{times} in a step by what it reads of it"
+
+    @property
     def common(self) -> set[Axis]:
         """The axes of all that is added to states and that reads them: batches of products of matrices."""
-        terms = [term for state in self.states for term in state.added]
+        terms = [term for state in self.states for term in state.every_added]
+        terms += [each.read for state in self.states for each in state.fed]
         terms += [each.term for read in self.readouts.values() for each in read if isinstance(each, Readout)]
         axes = [{*factor.labels} for term in terms for factor in term.factors if len(factor.labels) > 1]
         return set.intersection(*axes) if axes else set()
@@ -94,6 +112,8 @@ class LinearScan:
 
     def by_matrix(self, state: LinearState, decay: set[Axis]) -> bool:
         """Whether products of matrices are the way to what a chunk adds, where the decay has these axes."""
+        if state.fed:
+            return not any({*each.over} & decay for each in state.fed)
         shared = 1
         for axis in state.type.axes:
             if axis not in decay:
@@ -113,16 +133,19 @@ def _state(node: Node, state: Value, end: Value) -> LinearState:
         raise Refusal("it carries what is no float")
     kept: list[ProductTerm] = []
     added: list[ProductTerm] = []
+    read: list[ProductTerm] = []
     forms = Forms(node, (state,), "s")
     for term in forms.of(end):
         if term.atom is None:
             added.append(forms.apart(term, term.sums))
-        elif term.labels == state.type.axes and not term.sums & {*term.labels}:
-            kept.append(term)
-        else:
-            (maker,) = (each for each in node.regions[0].nodes if end in each.outputs)
-            raise Refusal("what it carries is multiplied with a matrix", maker)
-    return LinearState(state.type, tuple(kept), tuple(added))
+            continue
+        term = forms.apart(term, state.type.axes)
+        (kept if term.labels == state.type.axes else read).append(term)
+    fed = feedbacks(state, read)
+    if isinstance(fed, ProductTerm):
+        (maker,) = (each for each in node.regions[0].nodes if end in each.outputs)
+        raise Refusal("what it carries is multiplied with a matrix", maker)
+    return LinearState(state.type, tuple(kept), tuple(added), fed)
 
 
 class _Readouts:

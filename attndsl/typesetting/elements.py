@@ -191,6 +191,14 @@ def _dot(of: Elements, node: Node, places: Places) -> MathText:
     return MathText(rf"\sum_{{{running(new)}}} {product}", BIG) if new else MathText(product, TIMES)
 
 
+def _solve_triangular(of: Elements, node: Node, places: Places) -> MathText:
+    assert isinstance(node.op, ops.SolveTriangular)
+    new, (matrix, vector) = of.bound((node.op.earlier,), places), node.inputs
+    left = of.element(matrix, {**places, **new})
+    right = of.element(vector, {**places, node.op.over: new[node.op.earlier]})
+    return applied(rf"\operatorname*{{solve}}_{{{running(new)}}}", MathText(f"{left}, {right}"))
+
+
 RULES: dict[type[ops.Op], Rule] = {
     ops.Exp: _exp, ops.Log: _function(r"\log"), ops.Sqrt: _sqrt, ops.Rsqrt: _rsqrt, ops.Tanh: _function(r"\tanh"),
     ops.Erf: _function(r"\operatorname{erf}"), ops.Sigmoid: _function(r"\sigma"), ops.Sin: _function(r"\sin"),
@@ -209,6 +217,6 @@ RULES: dict[type[ops.Op], Rule] = {
     ops.All: _reduced(r"\bigwedge", AND), ops.ArgMax: _reduced(r"\operatorname*{arg\,max}"),
     ops.Softmax: _softmax, ops.LogSoftmax: _along("log-softmax"), ops.LogSumExp: _reduced(r"\operatorname*{logsumexp}"),
     ops.CumSum: _running(r"\sum"), ops.CumProd: _running(r"\prod"), ops.ArgSort: _argsort, ops.Dot: _dot,
-    ops.Given: _given, ops.InTraining: _in_training,
+    ops.SolveTriangular: _solve_triangular, ops.Given: _given, ops.InTraining: _in_training,
     **PLACES,
 }  # fmt: skip

@@ -226,6 +226,21 @@ def lower_dot(site: Site) -> Expr:
     return function("torch.einsum", special.equation(site), x.text, y.text)
 
 
+def lower_solve_triangular(site: Site) -> Expr:
+    op, (left, right) = site.op, site.types
+    batch = tuple(axis for axis in right.axes if axis in left.axes and axis != op.over)
+    columns = tuple(axis for axis in right.axes if axis not in left.axes)
+    order = (*batch, op.over, *columns)
+    matrix = permuted(site.floating(0), left.axes, (*batch, op.over, op.earlier))
+    x = permuted(site.floating(1), right.axes, order)
+    if len(columns) != 1:
+        x = x.call("flatten", str(len(batch) + 1)) if columns else x.call("unsqueeze", "-1")
+    x = function("torch.linalg.solve_triangular", matrix.text, x.text, "upper=False", "unitriangular=True")
+    if len(columns) != 1:
+        x = x.call("unflatten", "-1", site.shape(columns)) if columns else x.call("squeeze", "-1")
+    return permuted(x, order, right.axes)
+
+
 # ----------------------------------------------------------------------------------------------------------- generators
 
 
@@ -341,6 +356,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.LogSoftmax: along("log_softmax"),
     ops.LogSumExp: lower_logsumexp,
     ops.Dot: lower_dot,
+    ops.SolveTriangular: lower_solve_triangular,
     ops.Rename: lambda site: site.arguments[0],
     ops.Unflatten: movement.lower_unflatten,
     ops.Flatten: movement.lower_flatten,

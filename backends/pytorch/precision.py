@@ -29,10 +29,10 @@ from attndsl.ops.reductions import Reduction
 # What gives a result as precise as its operands are, besides what is pointwise and what moves elements.
 AS_PRECISE = (
     Along, Reduction, ops.Softmax, ops.LogSoftmax, ops.LogSumExp, ops.Dropout, ops.Gelu, ops.Silu, ops.Dot, ops.Take,
-    ops.ScatterAdd, Relu,
+    ops.SolveTriangular, ops.ScatterAdd, Relu,
 )  # fmt: skip
 AFFINE = (ops.Mul, ops.Div, ops.Add, ops.Sub)
-RUNNING = (ops.CumSum, ops.CumProd, ops.Prod)
+RUNNING = (ops.CumSum, ops.CumProd, ops.Prod, ops.SolveTriangular)
 
 
 def precise_values(body: Region) -> frozenset[Value]:

@@ -168,7 +168,7 @@ def affine(draw: st.DrawFn) -> str:
     """A scan whose states are linear in themselves."""
     gates = {
         "0.5": (), "-0.8": (), "g[T=t]": ("keys",), "tanh(f[T=t])": ("heads",), "u": ("keys",),
-        "sigmoid(v[T=t])": ("values",), "valid[T=t]": (), "round(q[T=t])": ("keys",), "(float(t) / 8 - 1)": (),
+        "sigmoid(v[T=t])": ("values",), "valid[T=t]": (), "round(q[T=t])": ("keys",), "(float(t) / 64 - 1)": (),
     }  # fmt: skip
     parts = {"v[T=t]": "values", "k[T=t]": "keys", "f[T=t]": "heads"}
     lines, emitted, states = [], [], []

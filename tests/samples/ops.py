@@ -329,6 +329,13 @@ def _reductions() -> list[Sample]:
         sample(d(axes("D")), "int T D", "int D"),
         sample(d(axes("D")), "float T D", "int D S"),
     ]
+    solve = contraction.SolveTriangular(axis("S"), axis("E=S"))
+    found += [
+        sample(solve, "float B S E=S", "float B S D"),
+        sample(solve, "float E=S B S H", "float D S H V B", label="in another order, with two axes of columns"),
+        sample(solve, "float S E=S", "float S", label="of a vector"),
+        sample(solve, "int S E=S", "int H S", label="of ints"),
+    ]
     return found
 
 
