@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count, pairwise
 
-from attndsl.drawing.flow import Flow
+from attndsl.drawing.flow import SceneFlow
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import BODIES, Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import PLAIN, Style
@@ -32,7 +32,7 @@ def finish(scene: Scene, style: Style = PLAIN) -> Scene:
 def _prune(scene: Scene) -> None:
     """Take away what no output depends on. An input stays, used or not, unless it is there for the loss alone, and that
     is not shown."""
-    needed = Flow(scene.boxes, scene.arrows).leading_to(box for box in scene.boxes if box.kind == "output")
+    needed = SceneFlow(scene.boxes, scene.arrows).leading_to(box for box in scene.boxes if box.kind == "output")
     read = {arrow.tail for arrow in scene.arrows} if not scene.style.shows("loss") else set()
     scene.boxes = [box for box in scene.boxes if box in needed or (box.kind == "input" and box not in read)]
     scene.arrows = [a for a in scene.arrows if a.head in needed and a.tail in needed]
@@ -168,14 +168,14 @@ def _common(chains: list[tuple[SceneFrame, ...]]) -> SceneFrame:
 def _mark_skips(scene: Scene) -> None:
     """An arrow into a circle is a skip where its tail reaches the circle another way too: where the diagram says as
     much about what depends on what without it."""
-    flow = Flow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind != "state"))
+    flow = SceneFlow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind != "state"))
     place = {box: number for number, box in enumerate(flow.ordered())}
     for arrow in scene.arrows:
         if arrow.kind == "flow" and is_circle(arrow.head.kind) and _goes_round(arrow, flow, place):
             arrow.kind = "skip"
 
 
-def _goes_round(arrow: Arrow, flow: Flow, place: dict[Box, int]) -> bool:
+def _goes_round(arrow: Arrow, flow: SceneFlow, place: dict[Box, int]) -> bool:
     """Whether another way leads from an arrow's tail to its head; what lies before the tail is not looked at."""
     waiting = [box for box in flow.before[arrow.head] if box is not arrow.tail]
     seen = set(waiting)
@@ -191,7 +191,7 @@ def _goes_round(arrow: Arrow, flow: Flow, place: dict[Box, int]) -> bool:
 
 def _find_spines(scene: Scene) -> None:
     """The longest ways through the diagram along plain arrows, longest first: each is drawn as a straight line."""
-    flow = Flow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind == "flow"))
+    flow = SceneFlow(scene.boxes, (arrow for arrow in scene.arrows if arrow.kind == "flow"))
     ordered = flow.ordered()
     place, number = ({box: i for i, box in enumerate(boxes)} for boxes in (ordered, scene.boxes))
     free = set(scene.boxes)

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from attndsl.drawing.scene import Arrow, Box
 
 
-class Flow:
+class SceneFlow:
     """The boxes `before` and `after` each, in the order of the arrows."""
 
     def __init__(self, boxes: Iterable[Box], arrows: Iterable[Arrow]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from attndsl.drawing.flow import Flow
+from attndsl.drawing.flow import SceneFlow
 from attndsl.drawing.scene import Arrow, Box, SceneFrame
 
 ROOT = SceneFrame("root", "root", "")
 
 
-def flow(*arrows: str) -> tuple[Flow, dict[str, Box]]:
+def flow(*arrows: str) -> tuple[SceneFlow, dict[str, Box]]:
     boxes = {name: Box(name, "operation", (), ROOT) for name in "abcde"}
-    return Flow(boxes.values(), [Arrow(boxes[a], boxes[b], "flow") for a, b in arrows]), boxes
+    return SceneFlow(boxes.values(), [Arrow(boxes[a], boxes[b], "flow") for a, b in arrows]), boxes
 
 
 def test_boxes_come_after_those_before_them_else_in_their_order() -> None:
