@@ -51,6 +51,7 @@ def _dispatch(argv: list[str]) -> int:
     )
     module.configure(parser)
     args = parser.parse_strictly(argv[1:])
+    args.words = argv
     from attndsl.cli.failures import Warnings, with_settings
 
     try:

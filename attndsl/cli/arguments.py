@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
             *(f"  {help}" for help in helps),
             f"  `{self.prog} --help` shows how it is used",
         ]
-        self.exit(USAGE, "\n".join(map(as_message, lines)) + "\n")
+        # Of several processes that a launcher gave the same words, the first says it.
+        self.exit(USAGE, "\n".join(map(as_message, lines)) + "\n" if os.environ.get("RANK", "0") == "0" else None)
 
 
 def path(text: str) -> str:

@@ -75,6 +75,12 @@ def configure(parser: Parser) -> None:
         default=[],
         help="write the log as csv or for tensorboard too, in the run's folder (may be repeated)",
     )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=natural,
+        help="train in so many processes of this machine; on several machines torchrun starts them",
+    )
     parser.add_argument("--resume", metavar="RUN", type=path, help="resume this run instead of starting a new one")
 
 
@@ -99,6 +105,8 @@ def run(args: Any) -> int:
         from attndsl.training.settings_file import read_settings
 
         settings = {**read_settings(args.file), **settings}
+    if (code := _launched(args)) is not None:
+        return code
     outcome = train(
         args.spec,
         args.data,
@@ -112,9 +120,27 @@ def run(args: Any) -> int:
         log=args.log,
         console=console_for(sys.stdout),
     )
-    for line in _ending(outcome):
-        print(line)
+    if outcome.is_first:
+        for line in _ending(outcome):
+            print(line)
     return INTERRUPTED if outcome.interrupted else 0
+
+
+def _launched(args: Any) -> int | None:
+    """The exit code of the processes that it is started in, where it is to train in several and is none of them."""
+    from attndsl.running import backends
+    from attndsl.running.processes import Launch
+
+    launch, wanted = Launch.of_environment(), args.processes
+    if launch is not None and wanted not in (None, launch.size):
+        raise Usage(f"`--processes {wanted}` contradicts the launcher, which started {launch.size}", "leave it out")
+    if launch is not None or wanted is None or wanted == 1:
+        return None
+    if not wanted:
+        raise Usage("`--processes 0` leaves nobody to train", "give at least 1")
+    backend = backends.preferred(lambda each: each.parallel)
+    backend.require()
+    return backend.launch(wanted, ["-m", "attndsl", *args.words])
 
 
 def _mask(outcome: Outcome) -> str:

@@ -160,6 +160,10 @@ class AttnError(Exception):
         super().__init__("; ".join(f"[{d.code}] {d.message}" for d in diagnostics[:MOST_TOLD]))
         self.diagnostics = diagnostics
 
+    def __reduce__(self) -> tuple[type[AttnError], tuple[Diagnostic, ...]]:
+        """For another process: an exception is made again of its arguments, which is a text here."""
+        return type(self), self.diagnostics
+
     def __str__(self) -> str:
         import attndsl.diagnostics.report
 

@@ -14,10 +14,12 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.lazy import Array
+from attndsl.running.processes import ALONE, Launch, Processes
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
@@ -61,6 +63,8 @@ class Backend:
     """The precisions of its programs."""
     precisions: tuple[str, ...] = ()
     """The precisions that it trains in, first the one that stands in for those it lacks; empty: it does not train."""
+    parallel: bool = False
+    """Whether it trains in several processes."""
     compiles: bool = False
     """Whether its programs can be translated further (`--compile`)."""
     optimizes: bool = False
@@ -87,9 +91,17 @@ class Backend:
         raise NotImplementedError(type(self).__name__)
 
     def make_trainer(
-        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self,
+        graph: Graph,
+        recipe: Training,
+        *,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        compile: bool,
+        processes: Processes,
     ) -> Trainer:
-        """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`."""
+        """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`; one of several where
+        the backend has `joined` them."""
         raise NotImplementedError(type(self).__name__)
 
     def source(self, graph: Graph, device: str | None = None) -> str:
@@ -122,6 +134,15 @@ class Backend:
 
     def require_device(self, device: str) -> None:
         """Raise E0811 where this machine lacks a device of a known kind."""
+
+    def joined(self, launch: Launch) -> AbstractContextManager[Processes]:
+        """The processes that train together, of which this one is one. Raises E0770 where they cannot meet."""
+        raise NotImplementedError(type(self).__name__)
+
+    def launch(self, count: int, words: Sequence[str]) -> int:
+        """Run Python with these words in `count` processes of this machine that are `joined`; the exit code. Raises
+        E0771 where one was killed."""
+        raise NotImplementedError(type(self).__name__)
 
     # ------------------------------------------------------------ what others call
 
@@ -164,13 +185,18 @@ class Backend:
         device: str | None = None,
         parameters: Mapping[str, Array] | None = None,
         compile: bool = False,
+        processes: Processes = ALONE,
     ) -> Trainer:
-        """A trainer of `graph` (`attndsl.running.trainer.Trainer`). Raises what `program` raises, and E0812 where the
-        backend does not train."""
+        """A trainer of `graph` (`attndsl.running.trainer.Trainer`), one of those of `processes`. Raises what `program`
+        raises, and E0812 where the backend does not train, or not in several processes."""
         if not self.precisions:
             raise error("E0812", f"the {self.title} backend does not train", help=_others(lambda b: bool(b.precisions)))
+        if processes.size > 1 and not self.parallel:
+            raise error("E0812", f"the {self.title} backend trains in one process", help=_others(lambda b: b.parallel))
         place = self.require(device=device, compile=compile)
-        return self.make_trainer(graph, recipe, device=place, parameters=parameters, compile=compile)
+        return self.make_trainer(
+            graph, recipe, device=place, parameters=parameters, compile=compile, processes=processes
+        )
 
     def precision(self, wanted: str) -> str:
         """What a trainer computes in that is asked for `wanted`."""

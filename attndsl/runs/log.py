@@ -53,6 +53,14 @@ class RunLog:
             other.close()
 
 
+class NoLog:
+    """Of a process that writes none."""
+
+    def write(self, line: Line) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def read_log(run: Path) -> list[Line]:
     """The lines of a log; one that a kill broke off is left out."""
     path = run / FILE

@@ -6,12 +6,12 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from attndsl.diagnostics import error
+from attndsl.diagnostics import error, listening
 from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.lazy import np
@@ -20,15 +20,16 @@ from attndsl.records import dataclass, field
 from attndsl.runs.checkpoint import save_checkpoint, save_tensors
 from attndsl.runs.curve import loss_curve
 from attndsl.runs.lock import locked
-from attndsl.runs.log import Line, RunLog
+from attndsl.runs.log import Line, LogForm, NoLog, RunLog
 from attndsl.runs.record import CURVE, WEIGHTS, open_record, write_record
 from attndsl.storage.whole import write_text
-from attndsl.training.console import Console, Plain
+from attndsl.training.console import Console, Plain, Silent
 from attndsl.training.divergence import became, diverged, drop_unproved
 from attndsl.training.logs import LOGS
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
 from attndsl.training.signals import stops_go_to
+from attndsl.training.together import require_same, together
 from attndsl.training.work import TrainingWork
 
 
@@ -47,6 +48,7 @@ class Outcome:
     interrupted: bool
     metrics: tuple[Metric, ...] = ()
     objective: str = "next_token"
+    is_first: bool = True  # of the processes that trained it
 
 
 def train(
@@ -74,28 +76,41 @@ def train(
 
     Raises `AttnError`: what checking the spec raises, what reading weights raises, and E07xx (see `attndsl explain`).
     """
-    console = console or Plain()
     given = dict(settings or {})
-    if resume is not None:
-        with locked(Path(resume)):
-            session = go_on(Path(resume), given, data, backend, device, compile, console, log)
-            return run_session(session, console)
-    if spec is None or data is None:
+    if resume is None and (spec is None or data is None):
         missing = "a spec" if spec is None else "data"
         raise error(
             "E0701",
             f"there is no {missing} to train on",
             help="`attndsl train SPEC --data PATH`, or `--resume RUN`",
         )
-    folder = (
-        Path(out)
-        if out is not None
-        else Path("runs")
-        / (spec if isinstance(spec, str) else spec.name).replace(":", "-").rpartition("/")[2].removesuffix(".attn")
-    )
-    session = begin(spec, data, folder, given, backend, device, bool(compile), console, weights, log)
-    with locked(session.run):
-        return run_session(session, console)
+    with together() as processes, ExitStack() as held:
+        listener = console or Plain()
+        if not processes.is_first:
+            listener = Silent()
+            held.enter_context(listening(lambda found: None))
+
+        def ready() -> Session:
+            if resume is not None:
+                if processes.is_first:
+                    held.enter_context(locked(Path(resume)))
+                return go_on(Path(resume), given, data, backend, device, compile, listener, log, processes)
+            assert spec is not None
+            folder = Path(out) if out is not None else _folder_of(spec)
+            begun = begin(spec, data, folder, given, backend, device, bool(compile), listener, weights, log, processes)
+            if processes.is_first:
+                held.enter_context(locked(folder))
+            return begun
+
+        session = processes.agree(ready)
+        require_same(session)
+        return run_session(session, listener)
+
+
+def _folder_of(spec: str | Spec) -> Path:
+    """Where a run of that spec lies that is given no place."""
+    name = spec if isinstance(spec, str) else spec.name
+    return Path("runs") / name.replace(":", "-").rpartition("/")[2].removesuffix(".attn")
 
 
 @dataclass(slots=True)
@@ -126,9 +141,12 @@ class _Progress:
 def run_session(session: Session, console: Console) -> Outcome:
     """Take the steps that are left, and write log, curve, checkpoints, final weights and metrics."""
     recipe, trainer, objective = session.recipe, session.trainer, session.objective
+    processes, writes = session.processes, session.processes.is_first
     progress = _Progress.of(session.lines)
     step, interrupted = session.step, False
-    log = RunLog(session.run, [LOGS[kind](session.run, session.lines) for kind in session.logs])
+    log: LogForm = (
+        RunLog(session.run, [LOGS[kind](session.run, session.lines) for kind in session.logs]) if writes else NoLog()
+    )
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
     speed, work = _Speed(), TrainingWork(session.graph)
@@ -143,7 +161,8 @@ def run_session(session: Session, console: Console) -> Outcome:
                 on = objective.goes_on(session.train, step)
                 result = trainer.step(parts, step, goes_on=on, without=unasked)
                 if not math.isfinite(result.loss) or not (math.isfinite(result.grad_norm) or result.skipped):
-                    drop_unproved(session, step)
+                    if writes:
+                        drop_unproved(session, step)
                     what = (
                         "the gradient is not finite" if math.isfinite(result.loss) else became("the loss", result.loss)
                     )
@@ -162,20 +181,23 @@ def run_session(session: Session, console: Console) -> Outcome:
                 line["seconds"] = round(time.monotonic() - begun, 3)
                 log.write({**line, "skipped": True} if result.skipped else line)
                 console.step(step, result.loss, speed.after_step(worked))
-                last = step == recipe.steps
-                if last or asked() or (recipe.evaluate and step % recipe.evaluate == 0):
-                    if last or not asked():
+                last, stop = step == recipe.steps, processes.any(asked())
+                if last or stop or (recipe.evaluate and step % recipe.evaluate == 0):
+                    if last or not stop:
                         _evaluate(session, step, progress, log, console)
                         if last and progress.held_out is None:  # nothing else looks at what the last step made
                             last_batch = {name: array for name, array in parts[-1].items() if name not in given}
                             _require_sound(session, "the loss", trainer.evaluate([last_batch])[recipe.minimize], step)
                         speed.pause()
-                    write_text(session.run / CURVE, _curve(session, progress))
-                if last or asked() or (recipe.checkpoint and step % recipe.checkpoint == 0):
+                    if writes:
+                        write_text(session.run / CURVE, _curve(session, progress))
+                if last or stop or (recipe.checkpoint and step % recipe.checkpoint == 0):
                     _require_finite(session, step)
-                    save_checkpoint(session.run, step, trainer.state())
+                    state = trainer.state()
+                    if writes:
+                        save_checkpoint(session.run, step, state)
                     speed.pause()
-                if asked() and not last:
+                if stop and not last:
                     interrupted = True
                     break
     finally:
@@ -185,24 +207,35 @@ def run_session(session: Session, console: Console) -> Outcome:
     if interrupted:
         console.say(f"stopped after {step:,} steps; resume with `attndsl train --resume {session.run}`")
         return Outcome(
-            session.run, step, progress.loss, progress.held_out, entropy, None, True, (), objective.choice.kind
+            session.run, step, progress.loss, progress.held_out, entropy, None, True, (), objective.choice.kind, writes
         )
     if progress.held_out is None and progress.evaluations:  # resumed at the end: nothing was left to do
         progress.held_out = evaluate(session)
         if progress.held_out is not None:
             _require_sound(session, "the loss on held-out data", progress.held_out.loss, step)
     _require_finite(session, step)
-    weights = session.run / WEIGHTS
-    save_tensors(weights, trainer.parameters(), format="attndsl weights", step=step, model=session.graph.name)
+    weights, parameters = session.run / WEIGHTS, trainer.parameters()
+    if writes:
+        save_tensors(weights, parameters, format="attndsl weights", step=step, model=session.graph.name)
     metrics = measure(session, progress.held_out)
-    facts = {name: value for name, value in open_record(session.run).facts.items() if name != "format"}
-    write_record(session.run, {**facts, "metrics": [metric.to_json() for metric in metrics]})
+    if writes:
+        facts = {name: value for name, value in open_record(session.run).facts.items() if name != "format"}
+        write_record(session.run, {**facts, "metrics": [metric.to_json() for metric in metrics]})
     return Outcome(
-        session.run, step, progress.loss, progress.held_out, entropy, weights, False, metrics, objective.choice.kind
+        session.run,
+        step,
+        progress.loss,
+        progress.held_out,
+        entropy,
+        weights,
+        False,
+        metrics,
+        objective.choice.kind,
+        writes,
     )
 
 
-def _evaluate(session: Session, step: int, progress: _Progress, log: RunLog, console: Console) -> None:
+def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, console: Console) -> None:
     found = evaluate(session)
     if found is None:
         return

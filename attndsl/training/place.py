@@ -10,6 +10,7 @@ from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.backends import Backend
 from attndsl.running.initial import require_memory
+from attndsl.running.processes import ALONE, Processes
 from attndsl.running.rounds import require_rounds
 from attndsl.running.trainer import Trainer
 from attndsl.runs.record import versions
@@ -33,19 +34,22 @@ def trainer_at(
     compile: bool,
     console: Console,
     parameters: Mapping[str, Array] | None = None,
+    processes: Processes = ALONE,
 ) -> Trainer:
-    """A trainer there; says so where it computes in another precision than was asked for."""
-    trainer = backend.trainer(graph, recipe, device=device, compile=compile, parameters=parameters)
+    """A trainer there, one of those of `processes`; says so where it does not compute in the precision that was asked
+    for."""
+    trainer = backend.trainer(graph, recipe, device=device, compile=compile, parameters=parameters, processes=processes)
     if trainer.precision != recipe.precision:
         said = f"the {backend.title} backend does not train in {recipe.precision}"
         console.warn(f"{said}: it computes in {trainer.precision}")
     return trainer
 
 
-def machine_facts(backend: Backend, trainer: Trainer, compile: bool) -> dict[str, Any]:
+def machine_facts(backend: Backend, trainer: Trainer, compile: bool, processes: Processes) -> dict[str, Any]:
     """What the last bits of a run depend on, for its record."""
     return {
         "backend": backend.name,
+        "processes": processes.size,
         "device": trainer.device,
         "precision": trainer.precision,
         "threads": trainer.threads,
@@ -58,7 +62,7 @@ def machine_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> li
     """In what the machine of a run that goes on is another one, in words."""
     found = [
         f"{name} was {before.get(name)} and is {now[name]}"
-        for name in ("backend", "device", "precision", "threads", "compile")
+        for name in ("backend", "processes", "device", "precision", "threads", "compile")
         if before.get(name) != now[name]
     ]
     for name, version in now["versions"].items():

@@ -21,6 +21,7 @@ from attndsl.recipe.outlook import cautions, outlook
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
+from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
@@ -54,6 +55,7 @@ class Session:
     step: int = 0
     lines: tuple[Line, ...] = ()
     logs: tuple[str, ...] = ()
+    processes: Processes = ALONE
 
 
 def begin(
@@ -67,8 +69,10 @@ def begin(
     console: Console,
     weights: str | os.PathLike[str] | None = None,
     logs: Sequence[str] = (),
+    processes: Processes = ALONE,
 ) -> Session:
-    """Make a new run folder at `out`; with `weights`, from a body that was trained before. Raises what checking the
+    """Make a new run folder at `out`; with `weights`, from a body that was trained before. Of several `processes` the
+    first writes it. Raises what checking the
     spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
     require_new(out)
     require_logs(logs)
@@ -78,20 +82,27 @@ def begin(
     check_chosen(opened, made)
     lint(opened, made.graph, made.settings)
     chosen = backends.chosen(backend)
-    device = chosen.require(device=device, compile=compile)
+    device = processes.device(chosen.require(device=device, compile=compile))
     require_room(made.graph, made.recipe, device)
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
-    found = load_data(data, recipe, out.parent / CACHE, console.say, tokenizer)
+    found = processes.in_turn(lambda: load_data(data, recipe, out.parent / CACHE, console.say, tokenizer))
     made = fitted(opened, settings, made, found, body.settings)
     graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
+    require_parts(recipe, graph, processes)
     objective, train, held_out = prepared(recipe, graph, found, console)
     if found.dataset is not None:
         found.dataset.require(recipe.length, shown(data), objective.stretches)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
     scored, cross_entropy = with_cross_entropy(objective)
-    trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters)
+    trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters, processes)
     tell_outlook(made.written, recipe, graph, console)
+    session = Session(
+        out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, logs=tuple(logs),
+        processes=processes,
+    )  # fmt: skip
+    if not processes.is_first:
+        return session
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     with file_errors("create", out), new_folder(out) as staging:
         facts = {
@@ -105,7 +116,7 @@ def begin(
             "labels": list(found.labels) if found.labels is not None else None,
             "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
             **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
-            **machine_facts(chosen, trainer, compile),
+            **machine_facts(chosen, trainer, compile, processes),
             "log": list(logs),
             "resumed": [],
         }
@@ -115,7 +126,7 @@ def begin(
         write_record(staging, facts)
         if weights is not None:  # what a run that is killed before its first checkpoint begins from again
             save_checkpoint(staging, 0, trainer.state())
-    return Session(out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, logs=tuple(logs))
+    return session
 
 
 def go_on(
@@ -127,6 +138,7 @@ def go_on(
     compile: bool | None,
     console: Console,
     logs: Sequence[str] = (),
+    processes: Processes = ALONE,
 ) -> Session:
     """Take up a run where its newest checkpoint left it (from the start, where it has none). Only settings of the
     training may change, and not those that decide the tokens. E0732 (no run), E0733 (damaged), E0734 (changed)."""
@@ -134,7 +146,8 @@ def go_on(
     facts = dict(record.facts)
     facts["log"] = list(logs or facts.get("log", ()))
     require_logs(facts["log"])
-    remove_partial(run)
+    if processes.is_first:
+        remove_partial(run)
     before = Recipe.from_json(facts["recipe"])
     graph = load(record.spec, record.settings)
     model, training = split_settings(settings, graph.hyperparameters)
@@ -145,7 +158,8 @@ def go_on(
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
-    found = recorded_data(run, facts, recipe, data, console)
+    require_parts(recipe, graph, processes)
+    found = processes.in_turn(lambda: recorded_data(run, facts, recipe, data, console))
     objective, train, held_out = prepared(recipe, graph, found, console, run)
     if objective.in_order:  # they say where in the text each row is
         _refuse_change(
@@ -156,22 +170,24 @@ def go_on(
     if compile is None:
         compile = facts["compile"] and chosen.compiles
     scored, cross_entropy = with_cross_entropy(objective)
-    trainer = trainer_at(scored, recipe, chosen, chosen.require(device=device), compile, console)
-    machine = machine_facts(chosen, trainer, compile)
+    place = processes.device(chosen.require(device=device))
+    trainer = trainer_at(scored, recipe, chosen, place, compile, console, processes=processes)
+    machine = machine_facts(chosen, trainer, compile, processes)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
     tell_outlook(before, recipe, graph, console)
     step = _take_up(run, trainer, console)
-    lines = cut_log(run, step or 0)
+    lines = processes.from_first(lambda: cut_log(run, step or 0))
     facts["recipe"] = recipe.to_json()
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
-    write_record(run, {name: value for name, value in facts.items() if name != "format"})
+    if processes.is_first:
+        write_record(run, {name: value for name, value in facts.items() if name != "format"})
     console.say(
         f"`{run}` has no checkpoint yet: starting again" if step is None else f"resuming `{run}` after {step:,} steps"
     )
     return Session(
         run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines),
-        tuple(facts["log"]),
+        tuple(facts["log"]), processes,
     )  # fmt: skip
 
 
@@ -213,6 +229,24 @@ def prepared(
     already."""
     objective = accompany(make_objective(recipe, graph, data.tokenizer, data.labels), run)
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
+
+
+def require_parts(recipe: Recipe, graph: Graph, processes: Processes) -> None:
+    """That the rows of a batch can be dealt to so many processes, each as many, and that none needs the rows of another
+    (E0772)."""
+    together = "its objective compares the rows of a batch" if recipe.objective.about.joint else ""
+    together = together or ("it has states that all rows share" if graph.shared_states else "")
+    if processes.size > 1 and together:
+        raise error(
+            "E0772", f"a batch of `{graph.name}` cannot be dealt to {processes.size} processes", note=together,
+            help="train it in one process",
+        )  # fmt: skip
+    if recipe.batch % processes.size:
+        near = max(recipe.batch // processes.size, 1) * processes.size
+        raise error(
+            "E0772", f"a batch of {recipe.batch} rows cannot be dealt to {processes.size} processes",
+            help=(f"make it a multiple: `--set batch={near}`", "or start another number of processes"),
+        )  # fmt: skip
 
 
 def tell_outlook(before: Recipe, recipe: Recipe, graph: Graph, console: Console) -> None:

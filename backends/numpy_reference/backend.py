@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
     from attndsl.backends.numpy_reference.trainer import NumpyTrainer
     from attndsl.graph import Graph
+    from attndsl.running.processes import Processes
     from attndsl.running.trainer import Training
 
 
@@ -51,7 +52,14 @@ class NumPy(Backend):
         ]
 
     def make_trainer(
-        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self,
+        graph: Graph,
+        recipe: Training,
+        *,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        compile: bool,
+        processes: Processes,
     ) -> NumpyTrainer:
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
     from attndsl.passes import Miss, Rewrite
+    from attndsl.running.processes import Launch, Processes
     from attndsl.running.trainer import Training
 
 _ON_CPU = {"MATH": "torch's plain kernel", "FLASH_ATTENTION": "torch's flash kernel"}
@@ -38,6 +40,7 @@ class PyTorch(Backend):
     devices = ("cpu", "cuda")
     dtypes = ("float32", "float64", "bfloat16", "float16")
     precisions = dtypes
+    parallel = True
     compiles = True
     optimizes = True
     emits = Emitted("python", ".py")
@@ -95,11 +98,30 @@ class PyTorch(Backend):
         return None if called else "no attention of it is torch's own call"
 
     def make_trainer(
-        self, graph: Graph, recipe: Training, *, device: str, parameters: Mapping[str, Array] | None, compile: bool
+        self,
+        graph: Graph,
+        recipe: Training,
+        *,
+        device: str,
+        parameters: Mapping[str, Array] | None,
+        compile: bool,
+        processes: Processes,
     ) -> TorchTrainer:
+        from attndsl.backends.pytorch.processes import TorchProcesses
         from attndsl.backends.pytorch.trainer import TorchTrainer
 
-        return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile)
+        others = processes if isinstance(processes, TorchProcesses) else None
+        return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile, processes=others)
+
+    def joined(self, launch: Launch) -> AbstractContextManager[Processes]:
+        from attndsl.backends.pytorch.processes import joined
+
+        return joined(launch)
+
+    def launch(self, count: int, words: Sequence[str]) -> int:
+        from attndsl.backends.pytorch.processes import launch
+
+        return launch(count, words)
 
     def source(self, graph: Graph, device: str | None = None) -> str:
         from attndsl.backends.pytorch.source import write

@@ -13,13 +13,15 @@ from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.autocast import mixed
 from attndsl.backends.pytorch.executing import out_of_memory
 from attndsl.backends.pytorch.optimizers import fused_update
+from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.program import TorchProgram
 from attndsl.graph import Graph
 from attndsl.optimizers import Step
-from attndsl.running.carrying import CarriedStates
+from attndsl.running.carrying import ROWS, CarriedStates
 from attndsl.running.decay import decaying
 from attndsl.running.joining import JoinedBatches
 from attndsl.running.parameters import shared_shapes
+from attndsl.running.processes import part
 from attndsl.running.state import check_state, kept_shapes, parameters_in
 from attndsl.running.trainer import StepResult, Training, parameter_infos
 
@@ -32,7 +34,8 @@ _FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
 
 class TorchTrainer:
     """A `Trainer` (see `attndsl.running.trainer`). In bfloat16 and float16 the matrix products are computed in that
-    type by autocast, norms and losses in float32, and in float16 the loss is scaled. Raises E0811 where there is no
+    type by autocast, norms and losses in float32, and in float16 the loss is scaled. Of several `processes` each has
+    all parameters and its rows of every batch, and the gradients are added up. Raises E0811 where there is no
     such device."""
 
     def __init__(
@@ -43,7 +46,10 @@ class TorchTrainer:
         device: str = "cpu",
         parameters: Mapping[str, Array] | None = None,
         compile: bool = False,
+        processes: TorchProcesses | None = None,
     ) -> None:
+        self.processes = processes
+        self.part = (processes.rank, processes.size) if processes is not None else (0, 1)
         self.recipe = recipe
         self.precision = recipe.precision
         self.threads = torch.get_num_threads()
@@ -92,6 +98,11 @@ class TorchTrainer:
         with mixed(self.precision, self.program.device):
             return self.program.scalars(batch, names, states=states, training=training, seed=seed, step=step)
 
+    def _over_all(self, sums: torch.Tensor) -> list[float]:
+        """The sums over all processes."""
+        found: list[float] = sums.tolist()
+        return found if self.processes is None else self.processes.total(found)
+
     def _keep(self, carried: CarriedStates, found: Mapping[str, Any], part: int = 0) -> None:
         carried.keep({name: self._as_kept(found[name]) for name in self.program.graph.state_names}, part)
 
@@ -105,22 +116,26 @@ class TorchTrainer:
     ) -> StepResult:
         for value in self.trained.values():
             value.grad = None
-        parts, names = self.joined.prepared(batches, without)
+        parts, names = self.joined.prepared(batches, without, *self.part)
+        rank, size = self.part
         rows = []
-        for part, batch in enumerate(parts):
-            states = self.carried.given(batch, part, goes_on=goes_on)
-            found = self._scalars(batch, tuple(names.values()), states, True, step * len(parts) + part)
-            self._keep(self.carried, found, part)
+        for number, batch in enumerate(parts):
+            states = self.carried.given(batch, number, goes_on=goes_on)
+            draw = (step * len(parts) + number) * size + rank
+            found = self._scalars(batch, tuple(names.values()), states, True, draw)
+            self._keep(self.carried, found, number)
             with out_of_memory(self.program.graph, self.program.device):
                 (found[names[self.recipe.minimize]] * self.scale).backward()
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
-        scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        scalars = dict(zip(names, self._over_all(torch.stack(rows).sum(0)), strict=True))
         loss = scalars.pop(self.recipe.minimize)
         gradients = []
         for value in self.trained.values():
             if value.grad is None:  # the loss does not depend on it; it decays all the same
                 value.grad = torch.zeros_like(value)
             gradients.append(value.grad)
+        if self.processes is not None:
+            self.processes.add_up(gradients)
         if self.scale != 1.0:
             torch._foreach_mul_(gradients, 1.0 / self.scale)
         norm = float(torch.nn.utils.get_total_norm(gradients))
@@ -168,7 +183,7 @@ class TorchTrainer:
                 self.scale, self.held = self.scale * 2, 0
 
     def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
-        parts, names = self.joined.prepared(batches)
+        parts, names = self.joined.prepared(batches, (), *self.part)
         carried, rows = self.carried.for_evaluation(), []
         with torch.no_grad():
             for number, batch in enumerate(parts):
@@ -176,7 +191,7 @@ class TorchTrainer:
                 found = self._scalars(batch, tuple(names.values()), states, False, 0)
                 self._keep(carried, {**found, **carried.shared})
                 rows.append(torch.stack([found[output].double() for output in names.values()]))
-        return dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        return dict(zip(names, self._over_all(torch.stack(rows).sum(0)), strict=True))
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
@@ -196,17 +211,44 @@ class TorchTrainer:
         state = {f"parameters/{address}": array for address, array in self.parameters().items()}
         for address, kept in self.kept.items():
             state |= {f"optimizer/{name}/{address}": to_array(tensor) for name, tensor in kept.items()}
-        state |= self.carried.row_arrays()
+        state |= self._of_all_rows(self.carried.row_arrays())
         state["updates"] = np.array(self.updates, dtype=np.int64)
         if self.precision == "float16":
             state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
         return state
 
+    def _row_axes(self) -> dict[str, int]:
+        """By address where the rows stand in the states that are of rows."""
+        graph = self.program.graph
+        axes = {address: self.joined.row_axis(info.type) for info in graph.states for address in info.addresses()}
+        return {address: axis for address, axis in axes.items() if axis is not None}
+
+    def _of_all_rows(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """States of rows, as one process would have them."""
+        if self.processes is None or not arrays:
+            return arrays
+        told, axes = self.processes.gather(arrays), self._row_axes()
+        return {
+            name: np.concatenate([each[name] for each in told], axes[address]) if address in axes else array
+            for name, array in arrays.items()
+            for address in [name.split("/", 2)[2]]
+        }
+
+    def _own_rows(self, state: Mapping[str, Array]) -> dict[str, Array]:
+        """A checkpoint with those rows alone that this process works on."""
+        axes = self._row_axes()
+        return {
+            name: part(array, axes[address], *self.part)
+            if name.startswith(f"{ROWS}/") and (address := name.split("/", 2)[2]) in axes
+            else array
+            for name, array in state.items()
+        }
+
     def load_state(self, state: Mapping[str, Array]) -> None:
         optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
         check_state(state, self.shapes, optimized, shared_shapes(self.program.graph))
         self.carried.check(state)
-        self.carried.load(parameters_in(state), state)
+        self.carried.load(parameters_in(state), self._own_rows(state))
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():

@@ -1,0 +1,152 @@
+"""The processes that train one model together, as each of them sees it.
+
+All take the same steps on the same batches, of which each has its part, and only the first (of rank 0) talks and
+writes. What may go wrong in one of them alone is done in agreement, so that either all go on or one of them says why
+not.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from attndsl.diagnostics import AttnError
+from attndsl.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from attndsl.lazy import Array
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a launcher tells a process: its `rank` among `size` of them, and which of its machine's it is."""
+
+    rank: int
+    size: int
+    local: int
+
+    @staticmethod
+    def of_environment() -> Launch | None:
+        """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`); None for a process that is alone."""
+        size = os.environ.get("WORLD_SIZE", "")
+        if not size.isdecimal() or int(size) <= 1:
+            return None
+        return Launch(int(os.environ["RANK"]), int(size), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+class Processes:
+    """A process that is alone; a backend that joins several gives one that overrides `gather` and what follows it."""
+
+    rank = 0
+    local = 0
+    size = 1
+
+    def gather(self, value: Result) -> list[Result]:
+        """What each process gives here, by rank. All of them must call it."""
+        return [value]
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums over the processes, with the same bits in each."""
+        return list(values)
+
+    def device(self, wanted: str) -> str:
+        """Where this one computes: of several devices of a machine that of its own."""
+        return wanted
+
+    def speaks(self) -> bool:
+        """Whether it is the first to ask: of those that fail, it is the one that says why."""
+        return True
+
+    def has_lost(self, problem: Exception) -> bool:
+        """Whether it is no failure of this process, but that it cannot reach another."""
+        return False
+
+    def leave(self) -> None:
+        """End without a word, but not before the launcher has seen which process was the first to go."""
+
+    # ------------------------------------------------------------ what is made of these
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the one that talks and writes."""
+        return self.rank == 0
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any of them."""
+        return any(self.total([float(here)])) if self.size > 1 else here
+
+    def agree(self, action: Callable[[], Result]) -> Result:
+        """What `action` gives; where it fails in one, what went wrong there is raised in all of them."""
+        if self.size == 1:
+            return action()
+        problem: Exception | None = None
+        try:
+            found = action()
+        except Agreed:  # all of them know
+            raise
+        except Exception as raised:
+            problem = raised
+        told = self.gather(_Failure.of(problem) if problem is not None else None)
+        failures = {rank: failure for rank, failure in enumerate(told) if failure is not None}
+        if failures:
+            rank, first = next(iter(failures.items()))
+            raise Agreed(first.problem if len(failures) == self.size else first.at(rank, self.size))
+        return found
+
+    def in_turn(self, action: Callable[[], Result]) -> Result:
+        """`agree`, where the first process of each machine acts before the others, for which it may leave something in
+        a file."""
+        if self.size == 1:
+            return action()
+        ahead = self.agree(action if self.local == 0 else lambda: None)
+        behind = self.agree(action if self.local else lambda: None)
+        found = ahead if self.local == 0 else behind
+        return found  # type: ignore[return-value]
+
+    def from_first(self, action: Callable[[], Result]) -> Result:
+        """What `action` gives in the first process, which alone acts."""
+        found = self.agree(action if self.is_first else lambda: None)
+        return self.gather(found)[0]  # type: ignore[return-value]
+
+
+ALONE = Processes()
+
+
+class Agreed(Exception):
+    """What went wrong in one process, raised in all of them: only the first of them says it."""
+
+    def __init__(self, problem: Exception) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    problem: Exception
+    host: str
+
+    @staticmethod
+    def of(problem: Exception) -> _Failure:
+        """With what can be sent to others."""
+        if not isinstance(problem, (AttnError, OSError, MemoryError)):
+            problem = RuntimeError(f"{type(problem).__name__}: {problem}")
+        return _Failure(problem, socket.gethostname())
+
+    def at(self, rank: int, size: int) -> Exception:
+        """The problem, with where it is."""
+        if not isinstance(self.problem, AttnError):
+            return self.problem
+        note = f"this is so for process {rank} of {size}, on {self.host}"
+        first, *others = self.problem.diagnostics
+        return AttnError(replace(first, notes=(*first.notes, note)), *others)
+
+
+def part(array: Array, axis: int, number: int, of: int) -> Array:
+    """The part of that number of an array that is cut along an axis `of` times, as evenly as its length allows."""
+    length = array.shape[axis]
+    inside = slice(number * length // of, (number + 1) * length // of)
+    return array[(slice(None),) * axis + (inside,)]

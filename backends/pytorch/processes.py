@@ -1,0 +1,160 @@
+"""Several processes on `torch.distributed`: how they are started on one machine, how each joins the others, and what
+becomes of those that lose one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from attndsl.diagnostics import error
+from attndsl.running.processes import Launch, Processes, Result
+
+_LEAVE = 1.5  # seconds in which a launcher sees which process was the first to go
+_JOIN = timedelta(minutes=10)  # in which all must have come
+INTERRUPTED = 130
+
+
+class TorchProcesses(Processes):
+    """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA. `spent` are the seconds
+    that this process has been in collectives, waiting for the others included."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.rank, self.size, self.local = launch.rank, launch.size, launch.local
+        self.spent = 0.0
+
+    def gather(self, value: Result) -> list[Result]:
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        tensor = torch.tensor(values, dtype=torch.float64)
+        self.add_up([tensor])
+        return tensor.tolist()
+
+    def device(self, wanted: str) -> str:
+        return f"cuda:{self.local % torch.cuda.device_count()}" if wanted == "cuda" else wanted
+
+    # ------------------------------------------------------------ tensors
+
+    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each by its sum over the processes; all of one type are sent together."""
+        began = time.perf_counter()
+        kinds: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+        for tensor in tensors:
+            kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+        for alike in kinds.values():
+            whole = torch.cat([tensor.reshape(-1) for tensor in alike])
+            dist.all_reduce(whole)
+            for tensor, summed in zip(alike, torch.split(whole, [tensor.numel() for tensor in alike]), strict=True):
+                tensor.copy_(summed.view(tensor.shape))
+        self.spent += time.perf_counter() - began
+
+    # ------------------------------------------------------------ failing
+
+    def speaks(self) -> bool:
+        try:
+            return int(dist.distributed_c10d._get_default_store().add("attndsl/failed", 1)) == 1
+        except Exception:  # whoever kept the count is gone
+            return True
+
+    def has_lost(self, problem: Exception) -> bool:
+        said = ("gloo/transport", "Connection closed")
+        return isinstance(problem, (dist.DistNetworkError, dist.DistBackendError)) or (
+            isinstance(problem, RuntimeError) and any(each in str(problem) for each in said)
+        )
+
+    def leave(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        time.sleep(_LEAVE)
+        os._exit(1)  # which closes what leads to others, that may still wait for this one
+
+
+@contextlib.contextmanager
+def joined(launch: Launch) -> Iterator[TorchProcesses]:
+    """This process as one of several, which are all there when it begins. Raises E0770."""
+    _end_with_the_launcher()
+    try:
+        kind = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+        dist.init_process_group(kind, rank=launch.rank, world_size=launch.size, timeout=_JOIN)
+    except (dist.DistError, RuntimeError, ValueError) as problem:
+        if launch.rank:  # the first has the same to say
+            raise SystemExit(1) from None
+        place = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '')}"
+        used = "EADDRINUSE" in str(problem) or "already in use" in str(problem)
+        raise error(
+            "E0770",
+            f"the {launch.size} processes cannot meet at {place}" + (": the port is in use" if used else ""),
+            note=str(problem).splitlines()[0],
+            help="give another `MASTER_PORT` (torchrun: `--master-port`), or let torchrun find one: `--standalone`"
+            if used
+            else "check that all of them were started, with the same address, and can reach it",
+        ) from None
+    try:
+        yield TorchProcesses(launch)
+    finally:
+        if dist.is_initialized():
+            with contextlib.suppress(Exception):
+                dist.destroy_process_group()
+
+
+def _end_with_the_launcher() -> None:
+    """A process whose launcher was killed would go on for ever: nobody is left to end it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="launcher").start()
+
+
+# ---------------------------------------------------------------- starting them
+
+
+def launch(count: int, words: Sequence[str]) -> int:
+    """Run `python WORDS…` in `count` processes of this machine, by torchrun's engine; the exit code. Raises E0771 where
+    one of them was killed."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what there is to say is said here
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    config = LaunchConfig(
+        1, 1, count, run_id="attndsl", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
+    )
+    try:
+        elastic_launch(config, sys.executable)(*words)
+    except SignalException:
+        return INTERRUPTED
+    except ChildFailedError as problem:
+        codes = {rank: failure.exitcode for rank, failure in sorted(problem.failures.items())}
+        killed = [rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]
+        if not killed:  # it has said why
+            return max(max(codes.values()), 1)
+        rank = killed[0]
+        name = signal.Signals(-codes[rank]).name
+        raise error(
+            "E0771",
+            f"process {rank} of {count} was killed ({name})",
+            note=f"it was process {problem.failures[rank].pid} of this machine; the others were ended",
+            help="resume the run, with as many processes as you like: `attndsl train --resume RUN --processes N`",
+        ) from None
+    return 0

@@ -1,0 +1,113 @@
+"""The `attndsl` command in several processes, as a launcher starts them, and a watchdog over them.
+
+They are copies of one that has imported everything, so that a test costs little more than what they compute."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LONGEST = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The exit codes by rank, and what each process said on stdout and stderr."""
+
+    codes: tuple[int, ...]
+    out: tuple[str, ...]
+    err: tuple[str, ...]
+
+    @property
+    def messages(self) -> list[str]:
+        return [said for said in self.err if said]
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("localhost", 0))
+        return int(held.getsockname()[1])
+
+
+def _work(words: Sequence[str], given: Mapping[str, str], said: str, before: Callable[[int], None] | None) -> None:
+    os.environ.update(given)
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    from attndsl.cli import main
+
+    if before is not None:
+        before(int(given["RANK"]))
+    code = main(list(words))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Together:
+    """`count` processes with these words. `before(rank)` is called in each first; `others` are the words of some."""
+
+    def __init__(
+        self,
+        count: int,
+        folder: Path,
+        words: Sequence[object],
+        *,
+        before: Callable[[int], None] | None = None,
+        others: Mapping[int, Sequence[object]] | None = None,
+        port: int | None = None,
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(
+            ["attndsl.cli.train", "attndsl.training.loop", "attndsl.backends.pytorch.trainer", "torch._dynamo"]
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.said = [folder / f"said-{rank}" for rank in range(count)]
+        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port or free_port()), "WORLD_SIZE": str(count)}
+        self.began = time.monotonic()
+        self.processes: list[Any] = []
+        for rank, said in enumerate(self.said):
+            own = [str(word) for word in (others or {}).get(rank, words)]
+            given = {**address, "RANK": str(rank), "LOCAL_RANK": str(rank), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+            process = context.Process(target=_work, args=(own, given, str(said), before))
+            process.start()
+            self.processes.append(process)
+
+    def end(self) -> Ended:
+        """Wait for all of them; those that are still there after a minute are killed, and the test fails."""
+        try:
+            for process in self.processes:
+                process.join(max(LONGEST - (time.monotonic() - self.began), 0.1))
+            late = [rank for rank, process in enumerate(self.processes) if process.exitcode is None]
+            assert not late, f"processes {late} did not end"
+        finally:
+            for process in self.processes:
+                process.kill()
+                process.join()
+        codes = tuple(process.exitcode for process in self.processes)
+        out, err = ([Path(f"{said}.{name}").read_text() for said in self.said] for name in ("out", "err"))
+        return Ended(codes, tuple(out), tuple(err))
+
+
+def no_larger_files(rank: int) -> None:
+    """A disk that is full for the first process: none of its files gets beyond so many bytes."""
+    if rank == 0:
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+
+def another_version(rank: int) -> None:
+    """Another attndsl in the process of rank 1."""
+    if rank == 1:
+        import attndsl
+
+        attndsl.__version__ = "0.0.1"

@@ -1,0 +1,201 @@
+"""Training in several processes: the same numbers as in one, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attndsl.runs.checkpoint import read_tensors
+from attndsl.runs.log import read_log
+from attndsl.runs.record import WEIGHTS
+from attndsl.training import train
+from attndsl.training.console import Silent
+from tests.training.several import Ended, Together, another_version, no_larger_files
+from tests.training.test_states import ELMAN
+
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
+
+NEAR = {"float64": 1e-10, "float32": 2e-4}
+"""How far losses and weights may be from those of one process: sums are added up in another order, and Adam's first
+steps divide a gradient by its own size."""
+
+SETTINGS: dict[str, Any] = {"steps": 10, "batch": 6, "p": 0, "evaluate_batches": 2, "checkpoint": 4}
+
+
+def words(*more: object, **settings: object) -> list[object]:
+    chosen = SETTINGS | settings
+    return ["train", *more, *(word for name, value in chosen.items() for word in ("--set", f"{name}={value}"))]
+
+
+def alone(spec: str, text: str, run: Path, **settings: Any) -> None:
+    chosen = SETTINGS | settings
+    train(spec, text, run, settings=chosen, backend="torch", device="cpu", console=Silent())
+
+
+def told(run: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The log's numbers by their names, and the weights by their addresses."""
+    lines = read_log(run)
+    found = {
+        name: np.array([line[name] for line in lines if name in line])
+        for name in ("loss", "held_out", "grad_norm", "tokens", "flops")
+    }
+    return {**found, **read_tensors(run / WEIGHTS, "the weights")[0]}
+
+
+def require_near(run: Path, whole: Path, bound: float) -> None:
+    found, wanted = told(run), told(whole)
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=bound, atol=bound, err_msg=name)
+
+
+MASKED = {
+    "batches": "masked_tokens(tokens, targets, whole_words=true)",
+    "special": 'tokens(pad="[PAD]", begin="[CLS]", end="[SEP]", mask="[MASK]")',
+}
+
+
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [
+        (2, {"precision": "float64", "optimizer": "adamw(lr=1e-2)", "clip": 0.5}),
+        (3, {"precision": "float64", "accumulate": 2, **MASKED}),
+        (2, {"precision": "float32"}),
+        pytest.param(3, {"precision": "float64", "optimizer": "adafactor(lr=1e-2)"}, marks=pytest.mark.slow),
+        pytest.param(2, {"precision": "float64", "optimizer": "lion(lr=1e-3)"}, marks=pytest.mark.slow),
+        pytest.param(6, {"precision": "float64", "optimizer": "sgd(lr=0.1)"}, marks=pytest.mark.slow),
+    ],
+)
+def test_as_one_process(spec: str, text: str, tmp_path: Path, count: int, more: dict[str, Any]) -> None:
+    """Targets that do not count are not as many in each process, so that a mean of means would be another loss."""
+    alone(spec, text, tmp_path / "whole", **more)
+    ended = Together(count, tmp_path, words(spec, "--data", text, "--out", tmp_path / "run", **more)).end()
+    assert ended.codes == (0,) * count, ended.messages
+    assert [bool(said) for said in ended.out] == [True] + [False] * (count - 1)
+    assert not ended.messages
+    require_near(tmp_path / "run", tmp_path / "whole", NEAR[more["precision"]])
+
+
+def test_resumed_with_another_number(spec: str, text: str, tmp_path: Path) -> None:
+    """Three processes, then two, then one."""
+    more = {"precision": "float64", "checkpoint": 1}
+    alone(spec, text, tmp_path / "whole", **more)
+    run = tmp_path / "run"
+    started = Together(3, tmp_path, words(spec, "--data", text, "--out", run, **more), before=stop_after_three)
+    assert started.end().codes == (130,) * 3
+    assert len(read_log(run)) == 3
+    ended = Together(2, tmp_path, ["train", "--resume", run], before=stop_after_three).end()
+    assert ended.codes == (130, 130), ended.messages
+    train(resume=run, console=Silent())
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+def test_states_of_rows(text: str, tmp_path: Path) -> None:
+    """They stay with the process whose rows they are, and are those of one process in a checkpoint."""
+    spec, run = tmp_path / "elman.attn", tmp_path / "run"
+    spec.write_text("\n".join(line for line in ELMAN.splitlines() if "rate" not in line))
+    more = {"precision": "float64", "steps": 6, "batch": 6, "checkpoint": 1}
+    train(str(spec), text, tmp_path / "whole", settings=more, backend="torch", device="cpu", console=Silent())
+    given = ["train", spec, "--data", text, "--out", run]
+    given += [word for name, value in more.items() for word in ("--set", f"{name}={value}")]
+    assert Together(3, tmp_path, given, before=stop_after_three).end().codes == (130,) * 3
+    ended = Together(2, tmp_path, ["train", "--resume", run]).end()
+    assert ended.codes == (0, 0), ended.messages
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+def stop_after_three(rank: int) -> None:
+    """One process is asked to stop in its third step, and none of the others: all of them do."""
+    if rank == 1:
+        import signal
+
+        from attndsl.backends.pytorch.trainer import TorchTrainer
+
+        original, calls = TorchTrainer.step, []
+
+        def step(self: TorchTrainer, *arguments: Any, **named: Any) -> Any:
+            calls.append(None)
+            if len(calls) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(self, *arguments, **named)
+
+        TorchTrainer.step = step  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- what may go wrong
+
+
+def require_one_message(ended: Ended, code: str, *said: str) -> str:
+    """That all failed, and one said why."""
+    assert 0 not in ended.codes
+    (message,) = ended.messages
+    assert message.startswith(f"error[{code}]"), message
+    assert message.count("error[") == 1
+    for each in said:
+        assert each in message
+    return message
+
+
+def test_a_batch_that_cannot_be_dealt(spec: str, text: str, tmp_path: Path) -> None:
+    ended = Together(2, tmp_path, words(spec, "--data", text, "--out", tmp_path / "run", batch=5)).end()
+    require_one_message(ended, "E0772", "5 rows cannot be dealt to 2 processes", "--set batch=4")
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_data_on_one_of_them(spec: str, text: str, tmp_path: Path) -> None:
+    away = words(spec, "--data", tmp_path / "away.txt", "--out", tmp_path / "run")
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, others={1: away}).end()
+    require_one_message(ended, "E0701", "away.txt", "process 1 of 2")
+    assert not (tmp_path / "run").exists()
+
+
+def test_with_other_data_on_one_of_them(spec: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text(Path(text).read_text() + "\nMore.\n")
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    other = words(spec, "--data", tmp_path / "other.txt", "--out", tmp_path / "run")
+    require_one_message(Together(2, tmp_path, given, others={1: other}).end(), "E0773", "differ in the data")
+
+
+def test_unequal_versions(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=another_version).end()
+    require_one_message(ended, "E0773", "differ in the version of attndsl", "process 1 0.0.1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk(spec: str, text: str, tmp_path: Path) -> None:
+    """No file of the first process gets as large as a checkpoint."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=no_larger_files).end()
+    require_one_message(ended, "E0705", "step-000004.safetensors")
+    assert not [*(tmp_path / "run").rglob("*.partial")]
+    assert not [*(tmp_path / "run").rglob("*.safetensors")]
+
+
+def test_a_port_in_use(spec: str, text: str, tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("localhost", 0))
+        held.listen()
+        started = Together(
+            2, tmp_path, words(spec, "--data", text, "--out", tmp_path / "run"), port=held.getsockname()[1]
+        )
+        started.processes[0].join(30)
+        started.processes[1].kill()  # as a launcher does when one has failed
+        require_one_message(started.end(), "E0770", "the port is in use")
+
+
+def test_a_backend_that_trains_in_one_process(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", "--backend", "numpy")
+    require_one_message(Together(2, tmp_path, given).end(), "E0812", "trains in one process")
+
+
+def test_words_that_make_no_sense(tmp_path: Path) -> None:
+    ended = Together(2, tmp_path, ["train", "--data", "x"]).end()
+    assert ended.codes == (2, 2)
+    assert len(ended.messages) == 1
