@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from attndsl.runs.log import read_log
 from attndsl.runs.record import WEIGHTS
 from attndsl.training import train
 from attndsl.training.console import Silent
+from tests.training.conftest import TINY
 from tests.training.several import Ended, Together, another_version, no_larger_files
 from tests.training.test_states import ELMAN
 
@@ -25,6 +31,15 @@ NEAR = {"float64": 1e-10, "float32": 2e-4}
 steps divide a gradient by its own size."""
 
 SETTINGS: dict[str, Any] = {"steps": 10, "batch": 6, "p": 0, "evaluate_batches": 2, "checkpoint": 4}
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    """Without the one parameter that the loss does not depend on (all scores of a query move together), since Lion and
+    Adafactor make whole steps of the rounding that its gradient consists of."""
+    path = tmp_path / "tiny.attn"
+    path.write_text(TINY.replace("mask=causal,", "mask=causal, k_bias=false,"))
+    return str(path)
 
 
 def words(*more: object, **settings: object) -> list[object]:
@@ -199,3 +214,54 @@ def test_words_that_make_no_sense(tmp_path: Path) -> None:
     ended = Together(2, tmp_path, ["train", "--data", "x"]).end()
     assert ended.codes == (2, 2)
     assert len(ended.messages) == 1
+
+
+# ---------------------------------------------------------------- as a user starts them
+
+
+@pytest.mark.slow
+def test_the_short_form(spec: str, text: str, tmp_path: Path) -> None:
+    """It starts them, and names the one that is killed; what is left goes on with another number."""
+    command = [sys.executable, "-m", "attndsl"]
+    run, more = tmp_path / "run", {"precision": "float64", "steps": 60, "checkpoint": 3}
+    alone(spec, text, tmp_path / "whole", **more)
+    given = [*command, *map(str, words(spec, "--data", text, "--out", run, "--processes", 3, **more))]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
+        try:
+            until(lambda: (run / "log.jsonl").is_file() and len(read_log(run)) > 4)
+            victim = next(pid for pid in children(launcher.pid) if rank_of(pid) == 1)
+            os.kill(victim, signal.SIGKILL)
+            killed = time.monotonic()
+            out, err = launcher.communicate(timeout=60)
+        finally:
+            launcher.kill()
+    assert launcher.returncode == 1
+    assert time.monotonic() - killed < 20
+    assert err.startswith("error[E0771]: process 1 of 3 was killed (SIGKILL)"), err
+    assert err.count("error[") == 1
+    assert "Traceback" not in out + err
+    again = [*command, "train", "--resume", str(run), "--processes", "2"]
+    finished = subprocess.run(again, capture_output=True, text=True, timeout=120, check=False)
+    assert finished.returncode == 0, finished.stderr
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+def until(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.02)
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children")
+    if not listed.is_file():
+        pytest.skip("this system does not tell the children of a process")
+    return [int(each) for each in listed.read_text().split()]
+
+
+def rank_of(process: int) -> int | None:
+    for given in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+        if given.startswith(b"RANK="):
+            return int(given[5:])
+    return None
