@@ -68,6 +68,9 @@ class Canvas:
     def comes_from_box(self, value: Value) -> bool:
         return any(source.box for source in self.of(value))
 
+    def comes_from(self, box: Box, node: Node) -> bool:
+        return any(source.box is box for value in node.inputs for source in self.of(value))
+
     def name(self, base: str) -> str:
         """`base`, numbered from its second use."""
         self._taken[base] = self._taken.get(base, 0) + 1

@@ -93,13 +93,19 @@ def several(axis: Axis, sizes: Mapping[str, int]) -> str:
     return f"{many:,} {name}{'s' * (many != 1)}"
 
 
-def body_title(node: Node, path: str, sizes: Mapping[str, int]) -> str:
-    """`h × 12`, `t over T`; `× 6` where the label is no more than an index."""
+def shared_title(times: int, label: str = "") -> str:
+    """`× 12 · shared`: the same layers, with the same parameters, several times in a row."""
+    return f"{label} × {times:,} · shared".strip()
+
+
+def body_title(node: Node, path: str, sizes: Mapping[str, int], *, is_shared: bool) -> str:
+    """`h × 12`, `t over T`; `× 6` where the label is no more than an index; `h × 12 · shared` where all rounds have the
+    same parameters."""
     if isinstance(node.op, Scan):
         return f"{last(path)} over {node.op.axis.name}"
     assert isinstance(node.op, Repeat)
-    label = "" if last(path) in ("i", "j", "k", "l", "n") else f"{last(path)} "
-    return f"{label}× {node.op.count.value(sizes):,}"
+    label, times = "" if last(path) in ("i", "j", "k", "l", "n") else last(path), node.op.count.value(sizes)
+    return shared_title(times, label) if is_shared else f"{label} × {times:,}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from attndsl.diagnostics import Span
 from attndsl.drawing import captions, facts
 from attndsl.drawing.canvas import Canvas
 from attndsl.drawing.kinds import LOOKS
 from attndsl.drawing.levels import Levels
-from attndsl.drawing.scene import Box
+from attndsl.drawing.scene import Box, SceneFrame
 from attndsl.graph import Node
+from attndsl.ops import Op
 from attndsl.records import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
 class ClosedCall:
-    """One application of a layer that is drawn closed."""
+    """One application of a layer that is drawn closed, or several in a row."""
 
     box: Box
     path: str
     nodes: list[Node] = field(default_factory=list)
+
+    def begins_with(self, node: Node) -> bool:
+        """Whether the application has begun with the like of a node. (In a loop that is written out, scopes differ.)"""
+        working = self._working()
+        return bool(working) and _alike(working[0]) == _alike(node)
+
+    @property
+    def times(self) -> int:
+        """How many times in a row the layer is applied."""
+        working = self._working()
+        counts = Counter(map(_alike, working))
+        return min(counts[_alike(working[0])], counts[_alike(working[-1])]) if working else 1
+
+    def _working(self) -> list[Node]:
+        """The nodes that do more than look at what comes in another way."""
+        return [node for node in self.nodes if node.inputs and node.op.role != "none"]
+
+
+def _alike(node: Node) -> tuple[str, Op, Span | None]:
+    return node.scope, node.op, node.span
 
 
 def describe(call: ClosedCall, canvas: Canvas) -> None:
@@ -41,6 +65,9 @@ def describe(call: ClosedCall, canvas: Canvas) -> None:
     positions = () if info.kind in biases else (*biases, *canvas.levels.positions_in(call.path))
     parameters = canvas.read.get(call.box, []) if is_input_free else []
     label = captions.last(call.path)
+    if call.times > 1:
+        title = captions.shared_title(call.times)
+        call.box.frame = SceneFrame(canvas.name(f"{call.path} again"), "again", title, call.box.frame)
     more, seen = _special(call, canvas.levels), facts.reach(call.nodes, canvas.levels)
     call.box.lines = (
         *((label,) if info.labelled and label != details else ()), details, *more,

@@ -14,7 +14,7 @@ from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 if TYPE_CHECKING:
     from graphviz import Digraph
 
-FONT = "Helvetica,Arial,sans-serif"
+FONT = "Helvetica"  # whose letters every Graphviz knows the widths of
 INK, GREY = "#1a1a1a", "#4a4a4a"
 LEGEND_COLUMNS = 4
 LABEL_SIZE = 12
@@ -125,7 +125,7 @@ def _border(frame: SceneFrame) -> dict[str, str]:
         "label": frame.title, "fontname": FONT, "fontcolor": INK, "margin": "16", "labeljust": "r", "labelloc": "t",
         "penwidth": "1",
     }  # fmt: skip
-    if frame.kind in ("repeat", "scan"):
+    if frame.kind in ("repeat", "scan", "again"):
         return shared | {"fontsize": "19", "style": "rounded,filled", "fillcolor": "#f4f4f4", "color": "#6b6b6b"}
     if frame.kind in ("case", "step"):
         return shared | {"fontsize": "13", "style": "rounded,dashed", "color": "#8a8a8a"}

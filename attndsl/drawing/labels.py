@@ -179,7 +179,8 @@ def _titles(text: str) -> Iterator[tuple[str, Area]]:
 
 
 def _place_titles(text: str) -> str:
-    """Each title to the right of the arrows that would run through it, in a frame that is wide enough for it."""
+    """Each title beside the arrows that would run through it (to the right, if it can), in a frame that is wide enough
+    for it."""
     ways, borders, areas = [way for way in _ways(text) if way], frame_areas(text), node_areas(text)
     moved: dict[str, Point] = {}
     for name, title in _titles(text):
@@ -193,24 +194,30 @@ def _place_titles(text: str) -> str:
             if slide:
                 moved[name] = title.middle[0] + slide, title.middle[1]
             continue
-        shift = max(x for x in crossing if x < title.right + 1) + NEAR - title.left
-        new = Area(title.left + shift, title.bottom, title.right + shift, title.top)
-        right = max(border.right, new.right + 2 * NEAR)
         around = [other for other, area in borders.items() if other == name or _inside(border, area)]
-        grown = _grown(borders, around, right)
-        strip = Area(border.right, border.bottom, right, border.top)
-        beside = [a for a in areas.values() if a.overlaps(strip)]
-        beside += [a for other, a in borders.items() if other not in around and a.overlaps(strip)]
-        below = Area(title.left, border.bottom + NEAR, title.right, border.bottom + NEAR + title.top - title.bottom)
-        if not beside and not any(new.holds(point) for way in ways for point in way):
-            borders |= grown
-            moved[name] = new.middle
-        elif not any(below.overlaps(area) for area in areas.values()):
+        others = [area for other, area in borders.items() if other not in around] + list(areas.values())
+        outside = [area for area in others if not _inside(area, border)]
+        for new in _beyond(title, crossing):
+            left, right = min(border.left, new.left - 2 * NEAR), max(border.right, new.right + 2 * NEAR)
+            wider = Area(left, border.bottom, right, border.top)
+            if not any(map(wider.overlaps, outside)) and not any(new.holds(point) for way in ways for point in way):
+                borders |= _grown(borders, around, wider)
+                moved[name] = new.middle
+                break
+        else:
+            below = Area(title.left, border.bottom + NEAR, title.right, border.bottom + NEAR + title.top - title.bottom)
             crossing = [x for way in ways for x, y in way if below.bottom < y < below.top]
             slide = _free_shift(below, border, crossing)
-            if slide is not None:
+            if slide is not None and not any(below.overlaps(area) for area in areas.values()):
                 moved[name] = below.middle[0] + slide, below.middle[1]
     return _redrawn(text, borders, moved) if moved else text
+
+
+def _beyond(title: Area, crossing: list[float]) -> Iterator[Area]:
+    """A title to the right of what runs through it, and one to the left."""
+    through = [x for x in crossing if title.left - 2 < x < title.right + 2]
+    for shift in (max(through) + NEAR - title.left, min(through) - NEAR - title.right):
+        yield Area(title.left + shift, title.bottom, title.right + shift, title.top)
 
 
 def _free_shift(title: Area, border: Area, crossing: list[float]) -> float | None:
@@ -224,13 +231,14 @@ def _free_shift(title: Area, border: Area, crossing: list[float]) -> float | Non
     return None
 
 
-def _grown(borders: dict[str, Area], names: list[str], right: float) -> dict[str, Area]:
-    """Frames around each other, wide enough for something that ends at `right` in the innermost."""
+def _grown(borders: dict[str, Area], names: list[str], wider: Area) -> dict[str, Area]:
+    """Frames around each other, of which the innermost is to be as wide as `wider`."""
     found: dict[str, Area] = {}
+    left, right = wider.left, wider.right
     for name in sorted(names, key=lambda name: borders[name].right - borders[name].left):
         area = borders[name]
-        found[name] = Area(area.left, area.bottom, max(area.right, right), area.top)
-        right += NEAR
+        found[name] = Area(min(area.left, left), area.bottom, max(area.right, right), area.top)
+        left, right = left - NEAR, right + NEAR
     return found
 
 

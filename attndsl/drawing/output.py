@@ -251,6 +251,7 @@ def _clean(data: bytes, format: str, scene: Scene) -> bytes:
     text = data.decode()
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!DOCTYPE.*?>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'font-family="Helvetica[^"]*"', 'font-family="Helvetica,Arial,sans-serif"', text)
     text = _addressed(text, scene)
     head = (
         f'\n<title id="attndsl-title">{escape(scene.title, quote=False)}</title>'

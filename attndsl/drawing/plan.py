@@ -147,10 +147,15 @@ class Planner:
 
     def call(self, node: Node, path: str, frame: SceneFrame, body: PlacedBody) -> ClosedCall:
         """The call of the layer at `path` that `node` belongs to. A layer that is applied again gets another box: its
-        nodes come after others', and after something has read its first result."""
+        nodes come after others', and after something has read its first result, or begin anew without reading it. (One
+        that does nothing but read it is the same layer several times in a row: one box for all.)"""
         key = (body, path)
         call = self.open_calls.get(key)
-        if call is None or (call is not self.last_call and call.box in self.canvas.consumed):
+        if call is None or (
+            call.box in self.canvas.consumed
+            if call is not self.last_call
+            else call.begins_with(node) and not self.canvas.comes_from(call.box, node)
+        ):
             call = ClosedCall(self.canvas.box("block", (), frame, path, path, node.at), path)
             call.box.path = path
             self.calls.append(call)
@@ -168,7 +173,7 @@ class Planner:
         path = self.levels.path_of_body(node)
         scan = node.op if isinstance(node.op, Scan) else None
         unrolled = scan is not None and self.style.unrolled
-        title = captions.body_title(node, path, self.graph.sizes)
+        title = captions.body_title(node, path, self.graph.sizes, is_shared=self.is_shared(node, path))
         base = SceneFrame(self.canvas.name(path), node.op.name, title, frame, path)
         carried = [self.canvas.of(value) for value in node.inputs]
         emitted: list[Sources] = [()] * (len(node.outputs) - len(carried))
@@ -197,6 +202,14 @@ class Planner:
                 self.canvas.back(after, entry, "next step")
         self.last_call = None
         self.leave(node, [*carried, *emitted], frame, path)
+
+    def is_shared(self, node: Node, path: str) -> bool:
+        """Whether a body has parameters, and none of them is its own."""
+        if any(info.address.startswith(f"{path}.") for info in self.graph.parameters):
+            return False
+        made = any(isinstance(inner.op, Parameter) for region in node.regions for inner in region.walk())
+        outside = (value for region in node.regions for value in captured(region))
+        return made or any(s.address for value in outside for s in self.canvas.of(value))
 
     def leave(self, node: Node, results: list[Sources], frame: SceneFrame, path: str) -> None:
         """All who read the result of a body read that of the last layer, from one point."""

@@ -345,8 +345,8 @@ def test_a_body_that_is_only_a_call_of_an_outer_layer_keeps_its_frame() -> None:
             {},
         )
     )
-    assert frames(scene) == [("repeat", "h × 2")]
-    assert box(scene, "f").frame.title == "h × 2"
+    assert frames(scene) == [("repeat", "h × 2 · shared")]
+    assert box(scene, "f").frame.title == "h × 2 · shared"
     assert arrows(scene, "flow") == {("input x", "f"), ("f", "output y")}
     assert not arrows(scene, "memory")
 
