@@ -28,6 +28,7 @@ RANGES = {
     "E10": "layouts over devices",
     "W01": "warnings of a spec",
     "W06": "warnings of weights",
+    "W10": "warnings of layouts",
 }
 
 WIDTH = 100  # columns of an explanation

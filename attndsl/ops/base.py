@@ -9,12 +9,12 @@ nobody keeps a list of names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attndsl.lazy import Array
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass, field, fields
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
 
@@ -130,6 +130,8 @@ class Op:
     # the op is commutative)
     linear: ClassVar[tuple[tuple[int, ...], ...]] = ()  # operands in which it is linear together, the others fixed
     contracts: ClassVar[bool] = False  # sums products: what hardware is built for
+    combines: ClassVar[str] = ""  # results for the parts of an axis that it goes over make up the whole as their "sum",
+    # "mean", "max" or "min"; "": they do not
     needs_elements: ClassVar[bool] = False  # has no value over an axis of length 0
     fails: ClassVar[bool] = False  # raises an error for some ints (E0801, E0805): is computed only where a spec asks
 
@@ -154,6 +156,17 @@ class Op:
         """The axes along which it works, its attribute `over`."""
         over: Axis | tuple[Axis, ...] = getattr(self, "over", ())
         return (over,) if isinstance(over, Axis) else over
+
+    @property
+    def works_along(self) -> tuple[Axis, ...]:
+        """The axes whose places are not alike to it: along any other one, a part of the result needs that part of the
+        operands that have it. They are those that its attributes name, but where these only say an order."""
+        return tuple(_axes(getattr(self, attribute.name) for attribute in fields(self)))  # type: ignore[arg-type]
+
+    @property
+    def corresponding(self) -> tuple[tuple[Axis, Axis], ...]:
+        """Axes of the operand and the result of which a part is a part of the other, though they are not the same."""
+        return ()
 
     @property
     def caption(self) -> str:
@@ -211,6 +224,14 @@ class Op:
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Floating point operations of one application; a multiply-add counts as two."""
         return Size.of(0)
+
+
+def _axes(attributes: Iterable[object]) -> Iterator[Axis]:
+    for attribute in attributes:
+        if isinstance(attribute, Axis):
+            yield attribute
+        elif isinstance(attribute, tuple):
+            yield from _axes(attribute)
 
 
 class Single(Op):

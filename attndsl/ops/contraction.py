@@ -17,6 +17,7 @@ class Dot(Op):
     left's axes in left's order, then those that only right has in right's order."""
 
     name = "dot"
+    combines = "sum"
     linear = ((0,), (1,))
     operands = ("left", "right")
     contracts = True

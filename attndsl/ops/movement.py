@@ -10,7 +10,7 @@ from attndsl.ops import rules
 from attndsl.ops.arrays import collect, places, spread
 from attndsl.ops.base import Call, Mismatch, Op, Single
 from attndsl.records import dataclass
-from attndsl.sizes import Size
+from attndsl.sizes import ONE, Size
 from attndsl.types import Axis, Type, widest
 
 
@@ -25,6 +25,12 @@ class Moved(Single):
     role = "none"
 
 
+def _slowest(parts: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The part that varies slowest, as far as lengths are known: a piece of it is a piece of the axis that the parts
+    make up."""
+    return next(((part,) for part in parts if part.size != ONE), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Rename(Moved):
     """The axis `old` goes by another name (and origin)."""
@@ -32,6 +38,10 @@ class Rename(Moved):
     name = "rename"
     old: Axis
     new: Axis
+
+    @property
+    def corresponding(self) -> tuple[tuple[Axis, Axis], ...]:
+        return ((self.old, self.new),)
 
     def rows(self, output: Type, *, training: bool) -> tuple[Axis, ...]:
         return tuple(takewhile(lambda axis: axis != self.new, output.axes))
@@ -55,6 +65,10 @@ class Unflatten(Moved):
     axis: Axis
     parts: tuple[Axis, ...]
 
+    @property
+    def corresponding(self) -> tuple[tuple[Axis, Axis], ...]:
+        return tuple((self.axis, part) for part in _slowest(self.parts))
+
     def infer(self, x: Type) -> Type:
         rules.has(x, (self.axis,), 0, self.name)
         message = f"`{self.axis.name}` does not split into {rules.names(self.parts)}"
@@ -76,6 +90,10 @@ class Flatten(Moved):
     name = "flatten"
     parts: tuple[Axis, ...]
     axis: Axis
+
+    @property
+    def corresponding(self) -> tuple[tuple[Axis, Axis], ...]:
+        return tuple((part, self.axis) for part in _slowest(self.parts))
 
     def infer(self, x: Type) -> Type:
         rules.has(x, self.parts, 0, self.name)
@@ -107,6 +125,7 @@ class Transpose(Moved):
     """The same axes in another order."""
 
     name = "transpose"
+    works_along = ()
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:
@@ -128,6 +147,7 @@ class Broadcast(Moved):
     """x repeated along the axes that it lacks, in the given order."""
 
     name = "broadcast"
+    works_along = ()
     axes: tuple[Axis, ...]
 
     def infer(self, x: Type) -> Type:

@@ -53,6 +53,7 @@ class Sum(Reduction):
 
     __slots__ = ()
     name = "sum"
+    combines = "sum"
     linear = ((0,),)
     keeps = ()
     noun = "total"
@@ -74,6 +75,7 @@ class Mean(Reduction):
 
     __slots__ = ()
     name = "mean"
+    combines = "mean"
     linear = ((0,),)
     keeps = ()
 
@@ -95,6 +97,7 @@ class Max(Reduction):
 
     __slots__ = ()
     name = "max"
+    combines = "max"
     keeps = (0, OUTPUT)
     needs_elements = True
 
@@ -112,6 +115,7 @@ class Min(Reduction):
 
     __slots__ = ()
     name = "min"
+    combines = "min"
     keeps = (0, OUTPUT)
     needs_elements = True
 
@@ -158,6 +162,7 @@ class Any(Reduction):
 
     __slots__ = ()
     name = "any"
+    combines = "max"
     differentiable = False
 
     def result(self, x: Type) -> str:
@@ -173,6 +178,7 @@ class All(Reduction):
 
     __slots__ = ()
     name = "all"
+    combines = "min"
     differentiable = False
 
     def result(self, x: Type) -> str:

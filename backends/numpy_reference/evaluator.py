@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import chosen, in_use, kept, slot_places
 from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 from attndsl.running.weights_as import matrices, require_known, rounded
+
+if TYPE_CHECKING:
+    from attndsl.ops import Communicator
 
 Array = np.ndarray[Any, Any]
 
@@ -54,6 +57,7 @@ class NumpyProgram:
         self.block = block
         self.arrays: dict[str, Array] = {}  # the parameters by address
         self.weights_as = FLOAT32
+        self.communicator: Communicator | None = None  # with the other devices that this is one of
         self.recompute = False  # whether the bodies of repeats are run again for their gradients
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plans: dict[object, Plan] = {}
@@ -246,7 +250,9 @@ class NumpyProgram:
         step: int = 0,
         dump: Sequence[str] = (),
     ) -> Execution:
-        call = Call((), Type(FLOAT), sizes, self.dtype, training, seed, step, block=self.block)
+        call = Call(
+            (), Type(FLOAT), sizes, self.dtype, training, seed, step, communicator=self.communicator, block=self.block
+        )
         with np.errstate(over="ignore"):
             arrays = {
                 info.name: np.asarray(inputs[info.name]).astype(call.dtype(info.value.type.dtype), copy=False)

@@ -1,0 +1,114 @@
+"""Emits the graph of one device: operations on parts, and the collectives between them, each of which is noted."""
+
+from __future__ import annotations
+
+from attndsl.diagnostics import Span
+from attndsl.graph import Node, Value
+from attndsl.graph.builder import Builder
+from attndsl.layouts.core import Mesh
+from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, State, part_of
+from attndsl.ops import AllGather, AllReduce, AllToAll, Collective, Op, ReduceScatter, Shard, Transpose, Vary
+from attndsl.records import dataclass
+from attndsl.sizes import Size
+from attndsl.types import FLOAT, FLOAT32, Axis, Type
+
+BYTES = {FLOAT: 4, FLOAT32: 4, "int": 8, "bool": 1}
+"""Bytes of an element, where floats are float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A collective that a device takes part in: along the mesh dimension `on`, on an array that has the type `type` on
+    the device (the larger of what it gives and gets), `times` times in each forward pass (`in_backward`: in each
+    backward pass). `axis` is what is gathered, scattered or exchanged, `reason` why."""
+
+    collective: str
+    on: str
+    axis: Axis | None
+    type: Type
+    times: Size
+    in_backward: bool
+    reason: str
+    scope: str = ""
+    at: Span | None = None
+
+    @property
+    def bytes(self) -> Size:
+        """Of the array, for one time, in float32 where it holds floats."""
+        return self.type.elements * BYTES[self.type.dtype]
+
+
+BACKWARD: dict[type[Collective], str] = {
+    Vary: "all_reduce", ReduceScatter: "all_gather", Shard: "all_gather", AllToAll: "all_to_all",
+}  # fmt: skip
+"""What the gradient of a collective sends."""
+
+
+class DeviceEmitter:
+    """Emits into the builder of a region, stamped with the place of the node at hand. `times` says how often that
+    region runs in a forward pass."""
+
+    def __init__(self, mesh: Mesh, moves: list[Move], builder: Builder, times: Size) -> None:
+        self.mesh, self.moves, self.builder, self.times = mesh, moves, builder, times
+
+    def stamp(self, node: Node) -> None:
+        """What is emitted next is done for this node."""
+        self.builder.scope, self.builder.span, self.builder.site = node.scope, node.span, node.site
+
+    def emit(self, op: Op, *inputs: Value, names: tuple[str, ...] = ()) -> Value:
+        """The value of an operation."""
+        return self.builder.emit(op, *inputs, names=names)
+
+    def laid_out(self, value: Value, type: Type) -> Value:
+        """The value with its axes in the order of `type`."""
+        return value if value.type.axes == type.axes else self.emit(Transpose(type.axes), value)
+
+    def collective(self, op: Collective, value: Value, reason: str, *, differentiated: bool) -> Value:
+        """The value of a collective, which is noted, and what its gradient does."""
+        result = self.emit(op, value)
+        axis = next((a for field in ("local", "whole") if isinstance(a := getattr(op, field, None), Axis)), None)
+        larger = result.type if isinstance(op, AllGather) else value.type
+        site = self.builder.site or self.builder.span
+
+        def note(name: str, *, in_backward: bool) -> None:
+            self.moves.append(
+                Move(name, op.on, axis, larger, self.times, in_backward, reason, self.builder.scope, site)
+            )
+
+        if not isinstance(op, Vary | Shard):
+            note(op.name, in_backward=False)
+        back = "reduce_scatter" if isinstance(op, AllGather) and op.varying else BACKWARD.get(type(op))
+        if differentiated and back is not None:
+            note(back, in_backward=True)
+        return result
+
+    def vary(self, value: Value, number: int, reason: str, *, differentiated: bool) -> Value:
+        """The value, for computations that differ along a dimension."""
+        name, size = self.mesh.dimensions[number]
+        return self.collective(Vary(name, size), value, reason, differentiated=True) if differentiated else value
+
+    def reduced(self, value: Value, number: int, reason: str, kind: str = "sum") -> Value:
+        """The sum over the devices along a dimension (or, by `kind`, another value that all of them make up)."""
+        name, size = self.mesh.dimensions[number]
+        return self.collective(AllReduce(name, size, kind), value, reason, differentiated=True)
+
+    def moved(
+        self, value: Value, number: int, before: State, after: State, reason: str, *, differentiated: bool
+    ) -> Value:
+        """The value, which lies along a dimension as `before` says, as `after` says."""
+        name, size = self.mesh.dimensions[number]
+        op: Collective
+        if isinstance(before, Axis) and isinstance(after, Axis):
+            op = AllToAll(name, size, part_of(before, size), before, after, part_of(after, size))
+        elif isinstance(before, Axis):
+            varying = after is VARYING and differentiated
+            op = AllGather(name, size, part_of(before, size), before, varying)
+        elif isinstance(after, Axis):
+            op = (ReduceScatter if before is PARTIAL else Shard)(name, size, after, part_of(after, size))
+        elif before is PARTIAL:
+            op = AllReduce(name, size)
+        else:
+            assert before is WHOLE
+            assert after is VARYING
+            return self.vary(value, number, reason, differentiated=differentiated)
+        return self.collective(op, value, reason, differentiated=differentiated)

@@ -1,0 +1,72 @@
+"""What of a graph matters to how it is laid out: what gradients flow through, what anybody can make, and how large
+things are."""
+
+from __future__ import annotations
+
+from attndsl.graph import Graph, Node, Region, Value
+from attndsl.ops import Broadcast, Cast, Constant, Given, Parameter
+from attndsl.sizes import Size
+from attndsl.types import Type
+
+USUAL = 512
+"""How long an axis is taken to be that the inputs bind."""
+
+OFTEN = 8
+"""How often a loop is taken to run of which it is not known."""
+
+
+class Facts:
+    """`differentiated` are the values that a gradient may flow through, `zeros` those that are 0 everywhere."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.sizes = {**graph.sizes, **dict.fromkeys(graph.free_sizes, USUAL)}
+        self.differentiated: set[Value] = {i.value for i in graph.own_inputs if i.value.type.is_float}
+        self.zeros: set[Value] = set()
+        self._anywhere: set[Value] = set()
+        self._region(graph.body)
+
+    def is_made_anywhere(self, node: Node) -> bool:
+        """Whether each device can make any part of the result, out of nothing that others have."""
+        return not node.regions and node.output in self._anywhere
+
+    def elements(self, type: Type) -> float:
+        """About how many elements a value has."""
+        total = 1.0
+        for axis in type.axes:
+            total *= self._known(axis.size, USUAL)
+        return total
+
+    def often(self, times: Size) -> float:
+        """About how often a region runs."""
+        return self._known(times, OFTEN)
+
+    def _known(self, size: Size, otherwise: int) -> float:
+        try:
+            return max(float(size.exact(self.sizes)), 1.0)
+        except (KeyError, ZeroDivisionError):
+            return float(otherwise)
+
+    def _region(self, region: Region) -> None:
+        for node in region.nodes:
+            if node.regions:
+                self._loop(node)
+                continue
+            flows = isinstance(node.op, Parameter) or any(value in self.differentiated for value in node.inputs)
+            if flows and node.op.differentiable and node.output.type.is_float:
+                self.differentiated.add(node.output)
+            op = node.op
+            if op.draws or op.reads_parameters or isinstance(op, Given):
+                continue
+            if all(value in self._anywhere for value in node.inputs):
+                self._anywhere.add(node.output)
+            same = isinstance(op, Broadcast | Cast) and node.inputs[0] in self.zeros
+            if same or (isinstance(op, Constant) and op.value == 0):
+                self.zeros.add(node.output)
+
+    def _loop(self, node: Node) -> None:
+        """What a loop carries, and what it gives, is taken to depend on a parameter."""
+        for body in node.regions:
+            floats = (v for v in (*body.parameters, *body.results) if v.type.is_float)
+            self.differentiated.update(floats)
+            self._region(body)
+        self.differentiated.update(value for value in node.outputs if value.type.is_float)

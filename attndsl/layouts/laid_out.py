@@ -1,0 +1,140 @@
+"""A graph laid out over a mesh: the graph of one device, and where everything lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attndsl.diagnostics import Diagnostic, error, warning
+from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
+from attndsl.layouts.core import Layout
+from attndsl.layouts.emitting import Move
+from attndsl.layouts.placements import WHOLE, Placement, indices
+from attndsl.layouts.walk import LayoutWalk
+from attndsl.layouts.wanted import WantedPlacements
+from attndsl.lazy import Array
+from attndsl.records import dataclass, replace
+from attndsl.types import Axis, Type
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaidOut:
+    """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
+    `values` has for each value of `whole` where it lies, and why; `parameters`, `inputs` and `outputs` the same by
+    address, in which each `*` stands for an index, and by name. `moves` are the collectives."""
+
+    layout: Layout
+    whole: Graph
+    graph: Graph
+    values: Mapping[Value, tuple[Placement, str]]
+    parameters: Mapping[tuple[str, Type], Placement]
+    inputs: Mapping[str, Placement]
+    outputs: Mapping[str, Placement]
+    moves: tuple[Move, ...]
+    warnings: tuple[Diagnostic, ...]
+
+    def of_parameters(self) -> Iterator[tuple[str, Type, Placement]]:
+        """Each parameter by its address in files (`h.0.ln_1.scale`), with its type and where it lies."""
+        for info in self.whole.parameters:
+            placement = self.parameters[info.address, info.type]
+            yield from ((address, info.type, placement) for address in info.addresses())
+
+    def local_parameters(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Array]:
+        """What one device has of the parameters."""
+        return {a: self._cut(arrays[a], type, placement, rank) for a, type, placement in self.of_parameters()}
+
+    def local_inputs(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Array]:
+        """What one device is given of the inputs that are given. Raises E1004 for an axis that cannot be divided."""
+        types = {info.name: info.value.type for info in self.whole.inputs}
+        for name, array in arrays.items():
+            for axis, (dimension, size) in self.inputs[name].divided.items():
+                length = array.shape[types[name].index(axis)]
+                if length % size:
+                    message = (
+                        f"`{name}` is {length} long along `{axis.name}`, which {size} devices share on `{dimension}`"
+                    )
+                    raise error("E1004", message, help=f"give a multiple of {size}")
+        return {name: self._cut(array, types[name], self.inputs[name], rank) for name, array in arrays.items()}
+
+    def _cut(self, array: Array, type: Type, placement: Placement, rank: int) -> Array:
+        return array[tuple(indices(placement, type, self.layout.mesh.coordinates(rank), array.shape))]
+
+
+def lay_out(graph: Graph, layout: Layout) -> LaidOut:
+    """The graph of one device, which is not optimised yet: `graph` should not be either. Warnings are in what is given
+    back (`attndsl.diagnostics.warn` tells them).
+
+    Raises E1004 for an axis that cannot be divided as the layout says.
+    """
+    wanted = WantedPlacements(graph, layout)
+    stored = {(info.address, info.type): _stored(info, wanted) for info in graph.parameters}
+    walk = LayoutWalk(graph, wanted, stored)
+    inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
+    outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
+    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored))))
+    return LaidOut(
+        layout, graph, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs,
+        tuple(walk.moves), found,
+    )  # fmt: skip
+
+
+def _stored(info: ParameterInfo, wanted: WantedPlacements) -> Placement:
+    """Where a parameter lies between its uses: where these want it, and divided along its longest axis that can be over
+    the dimension that the layout names for parameters."""
+    placement, layout = wanted.of_parameter(info), wanted.layout
+    if layout.parameters is None or placement.on(layout.parameters) is not WHOLE:
+        return placement
+    number, count = layout.mesh.names.index(layout.parameters), layout.mesh.size(layout.parameters)
+    if count == 1:
+        return placement
+
+    def length(axis: Axis) -> int:
+        known = axis.size.known(wanted.graph.sizes) or 0
+        return known if known % count == 0 and axis not in placement.divided else 0
+
+    longest = max(info.type.axes, key=length, default=None)
+    return placement if longest is None or not length(longest) else placement.at(number, longest)
+
+
+def _idle(
+    wanted: WantedPlacements, walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement]
+) -> Iterator[Diagnostic]:
+    """Rules by which nothing is divided, since rules before them take it all."""
+    for number, rule in enumerate(wanted.layout.rules):
+        at = wanted.mesh.names.index(rule.dimension)
+        if wanted.mesh.dimensions[at][1] == 1:
+            continue
+        places: list[tuple[Value | str, Placement]] = [(v, placement) for v, (placement, _) in walk.placements.items()]
+        places += [(address, placement) for (address, _), placement in stored.items()]
+        places += [(info.value, walk.of_output(info.name)) for info in walk.graph.outputs]
+        divided = ((key, placement.states[at]) for key, placement in places)
+        if not any(
+            isinstance(state, Axis) and number in wanted.marks.get(wanted.classes.find((key, state)), ())
+            for key, state in divided
+        ):
+            yield warning(
+                "W1002", f"the rule `{rule}` divides nothing", rule.span,
+                help="rules before it, or axes of length 1, leave nothing to it",
+            )  # fmt: skip
+
+
+def _local(
+    graph: Graph, walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement], wanted: WantedPlacements
+) -> Graph:
+    """The graph of one device, with its declarations."""
+    inputs = tuple(replace(info, value=walk.inputs[info.name]) for info in graph.inputs)
+    outputs = tuple(replace(i, value=v) for i, v in zip(graph.outputs, walk.body.results, strict=True))
+    parameters = tuple(replace(i, type=stored[i.address, i.type].local(i.type)) for i in graph.parameters)
+    return replace(
+        graph,
+        inputs=inputs,
+        outputs=outputs,
+        parameters=parameters,
+        constraints=(*graph.constraints, *wanted.constraints),
+        states=tuple(_local_state(graph, walk, info) for info in graph.states),
+        body=Region(walk.body.parameters, walk.body.nodes, walk.body.results),
+    )
+
+
+def _local_state(graph: Graph, walk: LayoutWalk, info: StateInfo) -> StateInfo:
+    value = next(given.value for given in graph.inputs if given.name == info.name)
+    return replace(info, type=walk.of_input(value).local(info.type))

@@ -1,0 +1,206 @@
+"""What a device does of an operation on its parts, where that is not the operation itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attndsl.graph import Node, Value
+from attndsl.layouts.emitting import DeviceEmitter
+from attndsl.layouts.placements import part_of
+from attndsl.ops import (
+    Abs,
+    Add,
+    All,
+    And,
+    Any,
+    Broadcast,
+    Cast,
+    Constant,
+    Div,
+    Dropout,
+    Eq,
+    Exp,
+    Ge,
+    Log,
+    LogSoftmax,
+    LogSumExp,
+    Lt,
+    Max,
+    Mean,
+    Min,
+    Mul,
+    OneHot,
+    Op,
+    Range,
+    Rank,
+    ScatterAdd,
+    Shard,
+    SizeOf,
+    StopGradient,
+    Sub,
+    Sum,
+    Take,
+    Where,
+)
+from attndsl.records import dataclass
+from attndsl.types import FLOAT, Axis
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNode:
+    """A node at work on one device: `op` as it is of the parts, `inputs` these, and for each dimension along which it
+    does more than that, its number and the axis that is divided. `differentiated` says whether a gradient flows
+    through the first operand."""
+
+    emitter: DeviceEmitter
+    node: Node
+    op: Op
+    inputs: tuple[Value, ...]
+    own: tuple[tuple[int, Axis], ...]
+    differentiated: bool
+
+    def emit(self, op: Op, *inputs: Value) -> Value:
+        """The value of an operation."""
+        return self.emitter.emit(op, *inputs)
+
+    def constant(self, number: float) -> Value:
+        """A number."""
+        return self.emit(Constant(number))
+
+    def whole(self) -> Value:
+        """The operation on the parts."""
+        return self.emit(self.op, *self.inputs)
+
+    def reduced(self, value: Value, reason: str, kind: str = "sum") -> Value:
+        """What the devices make up along all dimensions that matter."""
+        for number, _ in self.own:
+            value = self.emitter.reduced(value, number, reason, kind)
+        return value
+
+    def varied(self, value: Value, reason: str) -> Value:
+        """The value, for computations that differ along all dimensions that matter."""
+        for number, _ in self.own:
+            value = self.emitter.vary(value, number, reason, differentiated=self.differentiated)
+        return value
+
+    @property
+    def part(self) -> Axis:
+        """The device's part of the one axis that matters."""
+        ((number, axis),) = self.own
+        return part_of(axis, self.emitter.mesh.dimensions[number][1])
+
+    def start(self) -> Value:
+        """Where the device's part of that axis begins."""
+        ((number, _),) = self.own
+        rank = self.emit(Rank(self.emitter.mesh.dimensions[number][0]))
+        return self.emit(Mul(), rank, self.emit(SizeOf(self.part.size)))
+
+    def within(self, index: Value) -> tuple[Value, Value]:
+        """Of an index into that axis, whether the device has it, and where (0 where it has not)."""
+        nothing = self.constant(0)
+        at = self.emit(Sub(), index, self.start())
+        below = self.emit(Lt(), at, self.emit(SizeOf(self.part.size)))
+        here = self.emit(And(), self.emit(Ge(), at, nothing), below)
+        return here, self.emit(Where(), here, at, nothing)
+
+    def where(self, condition: Value, value: Value) -> Value:
+        """The value where the condition holds, else 0."""
+        zero = self.constant(0.0 if value.type.is_float else 0)
+        return self.emitter.laid_out(self.emit(Where(), condition, value, zero), value.type)
+
+
+def lowered(local: LocalNode) -> Value:
+    """What one device computes of the node."""
+    lowering = _LOWERINGS.get(type(local.node.op)) if local.own else None
+    return local.whole() if lowering is None else lowering(local)
+
+
+# ---------------------------------------------------------------- each of them
+
+
+def _mean(local: LocalNode) -> Value:
+    """The parts are of one length, so the mean is that of their means."""
+    count = 1
+    for number, _ in local.own:
+        count *= local.emitter.mesh.dimensions[number][1]
+    return local.emit(Div(), local.whole(), local.constant(float(count)))
+
+
+def _extreme(local: LocalNode) -> Value:
+    kind = local.node.op.combines
+    if not local.differentiated:
+        return local.reduced(local.whole(), f"the {kind} over parts", kind)
+    (x,), op = local.inputs, local.op
+    assert isinstance(op, Max | Min)
+    top = local.reduced(local.emit(type(op)(op.over), local.emit(StopGradient(), x)), f"the {kind} over parts", kind)
+    equal = local.emitter.laid_out(local.emit(Eq(), x, top), x.type)
+    total = local.emit(Sum(op.over), local.where(equal, x))  # of equal ones, each has its share of the gradient
+    count = local.emit(Sum(op.over), local.emit(Cast(FLOAT), equal))
+    reason = f"the elements that are the {kind}"
+    return local.emit(Div(), local.reduced(total, reason), local.reduced(count, f"how many {reason[4:]}"))
+
+
+def _extreme_bool(local: LocalNode) -> Value:
+    return local.reduced(local.whole(), "whether it holds in a part", local.node.op.combines)
+
+
+def _take(local: LocalNode) -> Value:
+    table, index = local.inputs
+    here, at = local.within(index)
+    return local.where(here, local.emit(Take(local.part), table, at))
+
+
+def _scatter_add(local: LocalNode) -> Value:
+    values, index = local.inputs
+    assert isinstance(local.op, ScatterAdd)
+    here, at = local.within(index)
+    return local.emit(ScatterAdd(local.op.over, local.part), local.where(here, values), at)
+
+
+def _range(local: LocalNode) -> Value:
+    return local.emit(Add(), local.emit(Range(local.part)), local.start())
+
+
+def _one_hot(local: LocalNode) -> Value:
+    (index,) = local.inputs
+    return local.emit(Cast(FLOAT), local.emit(Eq(), index, _range(local)))
+
+
+def _log_softmax(local: LocalNode) -> Value:
+    """x - m - log(sum of e^(x - m)), where m is no less than the largest x on any device."""
+    (x,), op = local.inputs, local.op
+    assert isinstance(op, LogSoftmax)
+    own = local.emit(LogSumExp(op.over), local.emit(StopGradient(), x))
+    shifted = local.emit(Sub(), x, local.reduced(own, "the largest over parts", "max"))
+    total = local.reduced(local.emit(Sum(op.over), local.emit(Exp(), shifted)), "the sum of e^x over parts")
+    return local.emit(Sub(), shifted, local.varied(local.emit(Log(), total), "the sum of e^x over parts"))
+
+
+def _log_sum_exp(local: LocalNode) -> Value:
+    own = local.whole()
+    top = local.reduced(local.emit(StopGradient(), own), "the largest over parts", "max")
+    nothing, infinite = local.constant(0.0), local.constant(float("inf"))
+    top = local.where(local.emit(Lt(), local.emit(Abs(), top), infinite), top)
+    total = local.reduced(local.emit(Exp(), local.emit(Sub(), own, top)), "the sum of e^x over parts")
+    empty = local.emit(Eq(), total, nothing)
+    log = local.emit(Log(), local.emit(Where(), empty, local.constant(1.0), total))
+    return local.emit(Where(), empty, local.constant(float("-inf")), local.emit(Add(), log, top))
+
+
+def _dropout(local: LocalNode) -> Value:
+    """The draws are those for the whole, of which each device takes its part."""
+    x, *rate = local.inputs
+    op = local.node.op
+    assert isinstance(op, Dropout)
+    drawn = local.emit(op, local.emit(Broadcast(local.node.output.type.axes), local.constant(1.0)), *rate)
+    for number, axis in local.own:
+        name, size = local.emitter.mesh.dimensions[number]
+        drawn = local.emit(Shard(name, size, axis, part_of(axis, size)), drawn)
+    return local.emit(Mul(), x, drawn)
+
+
+_LOWERINGS: dict[type[Op], Callable[[LocalNode], Value]] = {
+    Mean: _mean, Max: _extreme, Min: _extreme, Any: _extreme_bool, All: _extreme_bool, Take: _take,
+    ScatterAdd: _scatter_add, Range: _range, OneHot: _one_hot, LogSoftmax: _log_softmax, LogSumExp: _log_sum_exp,
+    Dropout: _dropout,
+}  # fmt: skip

@@ -1,0 +1,81 @@
+"""Where a value lies on a mesh, and the part of it that one device has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from attndsl.layouts.core import Mesh
+from attndsl.records import dataclass
+from attndsl.types import Axis, Type
+
+
+class Undivided(Enum):
+    """How a value lies along a dimension of the mesh where it is not divided along an axis."""
+
+    WHOLE = "whole"  # the same on all devices
+    PARTIAL = "partial"  # the sum of what the devices have
+    VARYING = "varying"  # the same on all devices, for computations that differ between them: its gradient is a sum
+
+
+WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING
+State = Undivided | Axis
+"""How a value lies along one dimension: divided along an axis, or one of `Undivided`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a value lies along each dimension of `mesh`, in its order. An axis lies on one dimension at most."""
+
+    mesh: Mesh
+    states: tuple[State, ...]
+
+    @classmethod
+    def whole(cls, mesh: Mesh) -> Placement:
+        return cls(mesh, (WHOLE,) * len(mesh.dimensions))
+
+    def on(self, dimension: str) -> State:
+        return self.states[self.mesh.names.index(dimension)]
+
+    def at(self, number: int, state: State) -> Placement:
+        """The same, but for one dimension."""
+        return Placement(self.mesh, (*self.states[:number], state, *self.states[number + 1 :]))
+
+    @property
+    def divided(self) -> dict[Axis, tuple[str, int]]:
+        """The axes along which it is divided, with the dimension and its size."""
+        pairs = zip(self.mesh.dimensions, self.states, strict=True)
+        return {state: dimension for dimension, state in pairs if isinstance(state, Axis)}
+
+    @property
+    def partial(self) -> tuple[str, ...]:
+        """The dimensions over which it is still to be added up."""
+        return tuple(name for name, state in zip(self.mesh.names, self.states, strict=True) if state is PARTIAL)
+
+    def local(self, type: Type) -> Type:
+        """What one device has of a value of this type."""
+        divided = self.divided
+        return Type(type.dtype, tuple([part_of(a, divided[a][1]) if a in divided else a for a in type.axes]))
+
+    def shown(self, type: Type) -> str:
+        """`[B/data, T, width]`, and `[B, T, width] +model` for a sum over `model`."""
+        divided = self.divided
+        axes = [f"{axis}/{divided[axis][0]}" if axis in divided else str(axis) for axis in type.axes]
+        return " ".join([f"[{', '.join(axes)}]", *(f"+{name}" for name in self.partial)])
+
+
+def part_of(axis: Axis, count: int) -> Axis:
+    """One of so many equal parts of an axis. It keeps the name."""
+    return Axis(axis.name, axis.size / count, axis.origin)
+
+
+def indices(placement: Placement, type: Type, coordinates: dict[str, int], shape: tuple[int, ...]) -> Iterator[slice]:
+    """For each axis of a whole value of this shape, the part that the device at these coordinates has."""
+    divided = placement.divided
+    for axis, length in zip(type.axes, shape, strict=True):
+        if axis not in divided:
+            yield slice(None)
+            continue
+        name, count = divided[axis]
+        part = length // count
+        yield slice(coordinates[name] * part, (coordinates[name] + 1) * part)

@@ -1,0 +1,94 @@
+"""Where the rules of a layout want each value to lie, and whether their sizes allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attndsl.diagnostics import AttnError, Diagnostic, Label
+from attndsl.graph import Graph, ParameterInfo, Value
+from attndsl.layouts.classes import AxisClasses, Place
+from attndsl.layouts.core import Layout, PlacementRule
+from attndsl.layouts.placements import WHOLE, Placement, State
+from attndsl.sizes import Constraint, Size
+from attndsl.types import Axis, Type
+
+NOT_DIVISIBLE = "E1004"
+
+
+class WantedPlacements:
+    """What each value's placement is by the rules: of its axes, the first rule that has one places it on the rule's
+    dimension, and a later rule for the same dimension applies where that is still free. A rule has an axis that is the
+    same dimension of the data as one that it names (`AxisClasses`).
+
+    Raises E1004 where a rule divides an axis into more parts than it can be divided into."""
+
+    def __init__(self, graph: Graph, layout: Layout) -> None:
+        self.graph, self.layout, self.mesh = graph, layout, layout.mesh
+        self.classes = AxisClasses(graph)
+        self.marks: dict[Place, list[int]] = {}  # the rules that have the axes of a class
+        self.constraints: list[Constraint] = []
+        mistakes: list[Diagnostic] = []
+        for root, places in self.classes.members().items():
+            found = [i for i, rule in enumerate(layout.rules) if any(_has(rule, axis) for _, axis in places)]
+            if found:
+                self.marks[root] = found
+                for number in found:
+                    mistakes += self._fits(layout.rules[number], places)
+        if mistakes:
+            raise AttnError(*dict.fromkeys(mistakes))
+
+    def of(self, value: Value) -> Placement:
+        """Where a value is to lie."""
+        return self._placed(value, value.type)
+
+    def of_parameter(self, info: ParameterInfo) -> Placement:
+        """Where a parameter lies while something is computed with it."""
+        return self._placed(info.address, info.type)
+
+    def rule(self, value: Value | str, axis: Axis, dimension: str) -> PlacementRule | None:
+        """The rule that puts this axis on a dimension."""
+        numbers = self.marks.get(self.classes.find((value, axis)), ())
+        return next((r for r in map(self.layout.rules.__getitem__, numbers) if r.dimension == dimension), None)
+
+    def _placed(self, key: Value | str, type: Type) -> Placement:
+        states: list[State] = [WHOLE] * len(self.mesh.dimensions)
+        marks = {axis: self.marks.get(self.classes.find((key, axis)), ()) for axis in type.axes}
+        for number, rule in enumerate(self.layout.rules):
+            at = self.mesh.names.index(rule.dimension)
+            if states[at] is WHOLE and self.mesh.dimensions[at][1] > 1:
+                states[at] = next((a for a in type.axes if number in marks[a] and a not in states), WHOLE)
+        return Placement(self.mesh, tuple(states))
+
+    def _fits(self, rule: PlacementRule, places: list[Place]) -> Iterator[Diagnostic]:
+        """What of a class cannot be divided as a rule says; that the rest can be is a constraint of the graph."""
+        count = self.mesh.size(rule.dimension)
+        sizes = dict.fromkeys(axis.size for _, axis in places)
+        for size in sizes if count > 1 else ():
+            value = size.known(self.graph.sizes)
+            if value is None:
+                self._require(size, count, rule)
+            elif value % count:
+                yield self._indivisible(rule, size, value, count)
+
+    def _require(self, size: Size, count: int, rule: PlacementRule) -> None:
+        span = rule.span or self.graph.span
+        if span is not None and size.symbols - self.graph.sizes.keys():
+            of = Size.of(count)
+            found = Constraint("divides", size, of, span, NOT_DIVISIBLE, notes=(f"the layout says `{rule}`",))
+            if found not in self.constraints:
+                self.constraints.append(found)
+
+    def _indivisible(self, rule: PlacementRule, size: Size, value: int, count: int) -> Diagnostic:
+        shown = str(value) if str(size) == str(value) else f"`{size}` ({value})"
+        message = f"{shown} cannot be divided over the {count} devices along `{rule.dimension}`"
+        fitting = [n for n in range(2, min(value, 64) + 1) if value % n == 0]
+        ways = [f"{', '.join(map(str, fitting[:8]))} devices would divide it"] if fitting else []
+        symbols = sorted(size.symbols)
+        if symbols:
+            ways.append(f"or make it a multiple of {count}: `--set {symbols[0]}=…`")
+        label = Label(rule.span, f"`{rule}`") if rule.span else None
+        return Diagnostic(NOT_DIVISIBLE, message, label, helps=tuple(ways))
+
+
+def _has(rule: PlacementRule, axis: Axis) -> bool:
+    return any(pattern.matches(axis) for pattern in rule.axes)

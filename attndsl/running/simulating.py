@@ -1,0 +1,106 @@
+"""All devices of a mesh in one process, each with the reference program of the graph of one device: what they come to
+together is what the whole graph does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attndsl.layouts.placements import Placement, indices
+from attndsl.lazy import Array, np
+from attndsl.records import dataclass
+from attndsl.running import backends
+from attndsl.running.ranks import TIMEOUT, Member, on_ranks
+from attndsl.types import Type
+
+if TYPE_CHECKING:
+    from attndsl.graph import Graph
+    from attndsl.layouts.laid_out import LaidOut
+    from attndsl.running.program import Program
+
+
+class Differ(Exception):
+    """Devices have different arrays of what is the same on all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The outputs by name, and the gradients by parameter address and by float input, put together; `sent` says how
+    many elements each device gave along each dimension of the mesh."""
+
+    outputs: dict[str, Array]
+    gradients: dict[str, Array]
+    by_input: dict[str, Array]
+    sent: list[dict[str, int]]
+
+
+Found = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
+
+
+def simulate(
+    laid_out: LaidOut,
+    inputs: Mapping[str, Array],
+    parameters: Mapping[str, Array],
+    cotangents: Mapping[str, Array] | None = None,
+    *,
+    graph: Graph | None = None,
+    dtype: str = "float64",
+    training: bool = False,
+    seed: int = 0,
+    step: int = 0,
+    timeout: float = TIMEOUT,
+) -> Simulated:
+    """Run the graph of one device (or `graph`, what passes made of it) on every rank, with the whole's inputs and
+    parameters by address, and with `cotangents`, by output, its gradients. Raises `Differ` where devices do not agree
+    on what they all have, `attndsl.running.ranks.Parted` where they do not meet."""
+    local = graph or laid_out.graph
+    reference = backends.reference()
+
+    def run(rank: int, member: Member) -> tuple[Found, dict[str, int]]:
+        own = laid_out.local_parameters(parameters, rank)
+        program: Program = reference.program(local, dtype=dtype, parameters=own)
+        program.communicator = member  # type: ignore[attr-defined]
+        given = laid_out.local_inputs(inputs, rank)
+        if cotangents is None:
+            return (dict(program.run(given, training=training, seed=seed, step=step)), {}, {}), member.sent
+        ups = {name: _cut(laid_out, name, np.asarray(array), rank) for name, array in cotangents.items()}
+        return program.gradients(given, ups, training=training, seed=seed, step=step), member.sent
+
+    found = on_ranks(laid_out.layout.mesh.dimensions, run, timeout=timeout)
+    whole = laid_out.whole
+    places = (
+        {info.name: (info.value.type, laid_out.outputs[info.name]) for info in whole.outputs},
+        {address: (type, placement) for address, type, placement in laid_out.of_parameters()},
+        {info.name: (info.value.type, laid_out.inputs[info.name]) for info in whole.inputs},
+    )
+
+    def together(number: int) -> dict[str, Array]:
+        parts = [each[number] for each, _ in found]
+        return {
+            name: assembled(laid_out, [part[name] for part in parts], *places[number][name], name) for name in parts[0]
+        }
+
+    return Simulated(together(0), together(1), together(2), [sent for _, sent in found])
+
+
+def _cut(laid_out: LaidOut, name: str, array: Array, rank: int) -> Array:
+    type = next(info.value.type for info in laid_out.whole.outputs if info.name == name)
+    places = indices(laid_out.outputs[name], type, laid_out.layout.mesh.coordinates(rank), array.shape)
+    return array[tuple(places)] if array.ndim else array
+
+
+def assembled(laid_out: LaidOut, parts: list[Array], type: Type, placement: Placement, name: str) -> Array:
+    """The whole array that the devices have parts of. Raises `Differ`."""
+    mesh, divided = laid_out.layout.mesh, placement.divided
+    lengths = zip(type.axes, parts[0].shape, strict=True)
+    shape = tuple(length * (divided[axis][1] if axis in divided else 1) for axis, length in lengths)
+    whole = np.zeros(shape, parts[0].dtype)
+    seen: dict[tuple[int, ...], Array] = {}
+    for rank, part in enumerate(parts):
+        coordinates = mesh.coordinates(rank)
+        place = tuple(coordinates[dimension] for dimension, _ in divided.values())
+        first = seen.setdefault(place, part)
+        if first is not part and not np.array_equal(first, part, equal_nan=part.dtype.kind == "f"):
+            raise Differ(f"rank {rank} has another `{name}` than a rank that should have the same")
+        whole[tuple(indices(placement, type, coordinates, shape))] = part
+    return whole
