@@ -109,7 +109,7 @@ def body_title(node: Node, path: str, sizes: Mapping[str, int], *, is_shared: bo
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class DrawnRound:
     """A time that a body is drawn: which one, what its frame says (nothing: it has no frame of its own), and the kind
     of the arrows by which the rounds before hand on to it."""
 
@@ -119,19 +119,21 @@ class Round:
     enters: str = "flow"
 
 
-def cases(node: Node) -> list[Round]:
+def cases(node: Node) -> list[DrawnRound]:
     """The bodies of a repeat or scan in the order in which they first run, with the iterations that each is for (no
     title where there is one body)."""
     op = node.op
     if not isinstance(op, Repeat) or op.cases is None or len(node.regions) == 1:
-        return [Round()]
+        return [DrawnRound()]
     indices: dict[int, list[int]] = {}
     for index, case in enumerate(op.cases):
         indices.setdefault(case, []).append(index)
-    return [Round(case, "\n".join(wrap(f"{op.label} = {indices_said(those)}", 24))) for case, those in indices.items()]
+    return [
+        DrawnRound(case, "\n".join(wrap(f"{op.label} = {indices_said(those)}", 24))) for case, those in indices.items()
+    ]
 
 
-def steps(op: Scan, sizes: Mapping[str, int]) -> list[Round]:
+def steps(op: Scan, sizes: Mapping[str, int]) -> list[DrawnRound]:
     """The first two steps of a scan and its last one, in the order in which they run; all where there are not more than
     three."""
     size = op.axis.size
@@ -143,7 +145,7 @@ def steps(op: Scan, sizes: Mapping[str, int]) -> list[Round]:
         places = list(dict.fromkeys(str(at % count) for at in order)) if count else []
     leaps = count is None or count > 3
     enters = "flow", "next", "later" if leaps else "next"
-    return [Round(0, f"{op.label} = {at}", "step", how) for at, how in zip(places, enters, strict=False)]
+    return [DrawnRound(0, f"{op.label} = {at}", "step", how) for at, how in zip(places, enters, strict=False)]
 
 
 def indices_said(indices: Sequence[int]) -> str:
