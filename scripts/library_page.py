@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,32 +115,21 @@ def _signature(declaration: Callable) -> str:
 
 def _parameters(declaration: Callable) -> Iterator[str]:
     """Each parameter with its type, how it starts, and the condition that it stands under."""
-    walked = list(_walk(declaration))
+    walked = list(tree.walk(declaration))
     branches = [node for node in walked if isinstance(node, tree.If)]
     for node in walked:
         if not isinstance(node, tree.ParamDecl):
             continue
         start = node.init.span.text if node.init is not None else "normal(0.02)"
-        conditions = [f"if `{b.condition.span.text}`" for b in branches if any(node in _walk(s) for s in b.then)]
+        conditions = [f"if `{b.condition.span.text}`" for b in branches if any(node in tree.walk(s) for s in b.then)]
         yield f"`{node.name.text}: {node.type.span.text}` ({', '.join([f'`{start}`', *conditions])})"
 
 
 def _labels(root: tree.Tree) -> Iterator[tuple[str, str]]:
-    for node in _walk(root):
+    for node in tree.walk(root):
         if isinstance(node, tree.Labelled):
             made = node.value.callee if isinstance(node.value, tree.Call) else node.value
             yield node.label.text, made.span.text
-
-
-def _walk(root: tree.Tree) -> Iterator[tree.Tree]:
-    """Every node below `root`, in the order of the text."""
-    yield root
-    assert is_dataclass(root)
-    for field in fields(root):
-        value = getattr(root, field.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            if isinstance(child, tree.Tree):
-                yield from _walk(child)
 
 
 # ---------------------------------------------------------------- primitives
