@@ -1,0 +1,125 @@
+"""A plan: how the work of a training step is divided over devices, and how it is computed there."""
+
+from __future__ import annotations
+
+from attndsl.diagnostics import error
+from attndsl.planning.machines import Group, Machine
+from attndsl.planning.work import EXPERTS, INNER, Work
+from attndsl.records import dataclass
+
+RECOMPUTE = ("none", "selective", "full")
+PARAMETERS = ("whole", "states", "divided")
+KERNELS = ("eager", "fused", "compiled")
+PRECISIONS = ("bf16", "fp8")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
+
+    Ranks count tensor parallelism first, so that it stays inside a node; then context, data, stages. Experts lie on the
+    devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group) computes at a
+    time; `batch`: the rows of a step, on all.
+
+    `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
+    and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
+    every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP), gradients and
+    states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by its name in the
+    table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of elementwise
+    operators at once, "compiled" also makes these again rather than keeping them. `async_tensor`: tensor-parallel
+    collectives run beside the products that they belong to.
+    """
+
+    data: int = 1
+    tensor: int = 1
+    context: int = 1
+    experts: int = 1
+    stages: int = 1
+    virtual: int = 1
+    batch: int = 1
+    micro_batch: int = 1
+    sequence: bool = False
+    recompute: str = "none"
+    parameters: str = "whole"
+    precision: str = "bf16"
+    attention: str = "flash2"
+    kernels: str = "compiled"
+    async_tensor: bool = False
+
+    @property
+    def devices(self) -> int:
+        return self.data * self.tensor * self.context * self.stages
+
+    @property
+    def micro_batches(self) -> int:
+        """How many a device computes in a step; the last one may have fewer rows."""
+        return -(-self.batch // (self.data * self.micro_batch))
+
+    # Groups of devices, by the order of ranks.
+
+    @property
+    def tensor_group(self) -> Group:
+        return Group(self.tensor)
+
+    @property
+    def context_group(self) -> Group:
+        return Group(self.context, self.tensor)
+
+    @property
+    def data_group(self) -> Group:
+        """Those that have the same parameters and other data."""
+        return Group(self.data * self.context, self.tensor)
+
+    @property
+    def expert_group(self) -> Group:
+        return Group(self.experts, self.tensor)
+
+    @property
+    def expert_data_group(self) -> Group:
+        """Those that have the same experts."""
+        return Group(self.data * self.context // self.experts, self.tensor * self.experts)
+
+    @property
+    def stride(self) -> int:
+        """How far the next stage's device is."""
+        return self.tensor * self.context * self.data
+
+    def describe(self) -> str:
+        """`data 8 × tensor 4 × stages 4 (2 virtual)`."""
+        degrees = [("data", self.data), ("tensor", self.tensor), ("context", self.context), ("stages", self.stages)]
+        said = " × ".join(f"{name} {degree}" for name, degree in degrees if degree > 1) or "one device"
+        said += f", experts {self.experts}" if self.experts > 1 else ""
+        return said + (f", {self.virtual} virtual stages" if self.virtual > 1 else "")
+
+
+def problem(plan: Plan, work: Work, machine: Machine, sizes: dict[str, int]) -> str:
+    """Why a plan cannot be carried out for a model on a machine; nothing where it can."""
+    if plan.batch % plan.data:
+        return f"the batch of {plan.batch} rows does not divide by data {plan.data}"
+    if plan.micro_batch * plan.data > plan.batch:
+        return f"a micro-batch of {plan.micro_batch} rows on data {plan.data} is more than the batch of {plan.batch}"
+    if plan.stages * plan.virtual > work.layers + 2:  # what stands before and after the layers can have stages too
+        return f"{plan.stages} × {plan.virtual} stages are more than {work.layers} layers fill"
+    if plan.virtual > 1 and plan.stages == 1:
+        return "virtual stages need stages"
+    if plan.data * plan.context % plan.experts:
+        return f"experts {plan.experts} does not divide data × context {plan.data * plan.context}"
+    if plan.precision not in machine.flops:
+        return f"{machine.name} has no products in {plan.precision}"
+    if plan.attention != "materialised" and plan.attention not in machine.attention:
+        return f"{machine.name} has no attention kernel `{plan.attention}`"
+    for kind, degree, name in ((INNER, plan.tensor, "tensor"), (EXPERTS, plan.experts, "experts")):
+        for size in work.dimensions[kind]:
+            length = size.value(sizes)
+            if length % degree and length < 64 * degree:  # what is longer is padded, as vocabularies are
+                return f"{name} {degree} does not divide {size} = {length}"
+    if plan.context > 1 and not work.dimensions["tokens"]:
+        return "context parallelism needs an axis of tokens"
+    return ""
+
+
+def require(plan: Plan, work: Work, machine: Machine, sizes: dict[str, int]) -> None:
+    """Raises E0953 where a plan cannot be carried out."""
+    found = problem(plan, work, machine, sizes)
+    if found:
+        raise error("E0953", f"the plan {plan.describe()} cannot be carried out: {found}")

@@ -1,0 +1,332 @@
+"""What a plan comes to: stages, the time of a step, what moves between devices, and the memory of the fullest device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attndsl.planning.machines import Group, Machine
+from attndsl.planning.plan import Plan, require
+from attndsl.planning.step import (
+    FLOAT,
+    MASTER,
+    Share,
+    Times,
+    backward,
+    exposed,
+    forward,
+    kept_bytes,
+    loss_bytes,
+    parameters,
+    traffic,
+)
+from attndsl.planning.work import Segment, Work
+from attndsl.records import dataclass, field, replace
+
+UPDATE = 7 * MASTER + FLOAT
+"""Bytes that Adam moves for each parameter: reads gradient, master and two states, writes the latter and the weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes on the fullest device."""
+
+    weights: float
+    gradients: float
+    states: float
+    activations: float
+    working: float  # what is gathered, or computed again, at a time
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.gradients + self.states + self.activations + self.working
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A kind of collective in a step: bytes that each device of the busiest stage sends, and over which group."""
+
+    kind: str
+    over: str
+    group: Group
+    size: float
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
+    `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
+    counted twice (Chowdhery et al., 2022, appendix B)."""
+
+    plan: Plan
+    machine: Machine
+    seconds: float
+    parts: dict[str, float]
+    memory: Memory
+    moved: tuple[Moved, ...]
+    flops: float
+    tokens: float
+    parameters: float
+
+    @property
+    def mfu(self) -> float:
+        """Of the peak in bfloat16."""
+        return self.flops / self.seconds / self.plan.devices / self.machine.flops["bf16"]
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds
+
+    @property
+    def fits(self) -> bool:
+        return self.memory.total <= self.machine.memory
+
+    def days(self, tokens: float) -> float:
+        return tokens / self.tokens_per_second / 86400
+
+
+@dataclass(slots=True)
+class Stage:
+    """What one stage has: segments with so many rounds, and what these take for one micro-batch."""
+
+    segments: list[tuple[Segment, int]] = field(default_factory=list)
+    forward: Times = field(default_factory=Times)
+    backward: Times = field(default_factory=Times)
+
+    @property
+    def total(self) -> float:
+        return self.forward.total + self.backward.total
+
+
+def predict(work: Work, plan: Plan, machine: Machine, tokens: Mapping[str, int]) -> Prediction:
+    """The step of a plan; `tokens` are the lengths of the inputs' axes, without that of the batch.
+
+    Raises E0953 where the plan cannot be carried out.
+    """
+    batch = _batch_axis(work)
+    whole = {**work.graph.sizes, **tokens, batch: plan.batch}
+    require(plan, work, machine, whole)
+    axis = _token_axis(work)
+    local = {**tokens, batch: plan.micro_batch}
+    if axis in local:
+        local[axis] = -(-local[axis] // plan.context)
+    share = Share(work, plan, local)
+    costs = {id(s): (forward(share, s, machine), backward(share, s, machine)) for s in work.segments}
+    stages = _stages(work, plan, costs)
+    slowest = max(stages, key=lambda stage: stage.total)
+    parts = _pipeline(share, stages, slowest, machine)
+    parts |= _between_steps(share, stages, slowest, machine)
+    return Prediction(
+        plan=plan,
+        machine=machine,
+        seconds=sum(parts.values()),
+        parts=parts,
+        memory=max((_memory(share, stages, i) for i in range(len(stages))), key=lambda memory: memory.total),
+        moved=tuple(_moved(share, slowest, machine)),
+        flops=sum(3 * int(segment.flops.exact(whole)) * segment.times for segment in work.segments),
+        tokens=float(plan.batch * (whole[axis] if axis else 1)),
+        parameters=float(work.graph.parameter_count),
+    )
+
+
+def _batch_axis(work: Work) -> str:
+    return next(iter(work.graph.free_sizes), "B")
+
+
+def _token_axis(work: Work) -> str:
+    free = set(work.graph.free_sizes)
+    return next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
+
+
+# ---------------------------------------------------------------- stages
+
+
+def _stages(work: Work, plan: Plan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:
+    """Rounds in order are cut into as many pieces as there are virtual stages; the pieces are dealt to the stages in turn
+    (Narayanan et al., 2021)."""
+    rounds = [segment for segment in work.segments for _ in range(segment.times)]
+    weights = [costs[id(segment)][0].total + costs[id(segment)][1].total for segment in rounds]
+    stages = [Stage() for _ in range(plan.stages)]
+    for number, (first, end) in enumerate(cut(weights, plan.stages * plan.virtual)):
+        stage = stages[number % plan.stages]
+        for segment in dict.fromkeys(rounds[first:end]):
+            times = sum(each is segment for each in rounds[first:end])
+            stage.segments.append((segment, times))
+            stage.forward.add(costs[id(segment)][0], times)
+            stage.backward.add(costs[id(segment)][1], times)
+    return stages
+
+
+def cut(weights: list[float], pieces: int) -> list[tuple[int, int]]:
+    """Cut a row of weights into pieces that are as even as its order allows: each cut is where the sum is the nearest to
+    its share."""
+    sums = [0.0]
+    for weight in weights:
+        sums.append(sums[-1] + weight)
+    cuts, at = [0], 0
+    for number in range(1, pieces):
+        share = sums[-1] * number / pieces
+        while at < len(weights) and abs(sums[at + 1] - share) <= abs(sums[at] - share):
+            at += 1
+        cuts.append(at)
+    return list(zip(cuts, [*cuts[1:], len(weights)], strict=True))
+
+
+# ---------------------------------------------------------------- time
+
+
+def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machine) -> dict[str, float]:
+    """All micro-batches on the slowest stage, and the bubble: the other stages' one micro-batch, of which virtual stages
+    leave only a part (one forward, one backward in turn: Narayanan et al., 2019 and 2021)."""
+    plan, count = share.plan, share.plan.micro_batches
+    full = (plan.batch / plan.data) / (count * plan.micro_batch)  # the last micro-batch may be smaller
+    parts: dict[str, float] = {}
+    for name in ("products", "attention", "memory", "tensor", "experts", "context"):
+        found = (getattr(slowest.forward, name) + getattr(slowest.backward, name)) * count * full
+        if found:
+            parts[name] = found
+    if plan.stages > 1:
+        parts["bubble"] = (sum(stage.total for stage in stages) - slowest.total) / plan.virtual
+        size = _between_stages(share)
+        parts["stages"] = 2 * count * plan.virtual * machine.send(size, plan.stride)
+    return parts
+
+
+def _between_stages(share: Share) -> float:
+    """Bytes of one micro-batch between two stages."""
+    for segment in share.work.segments:
+        if segment.carried:
+            size = FLOAT * sum(share.count(extent) for extent in segment.carried)
+            return size if share.plan.sequence else size / share.plan.tensor  # scattered, and gathered on arrival
+    return 0.0
+
+
+def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: Machine) -> dict[str, float]:
+    """Gradients and parameters that move between the devices that share them, as far as nothing hides that, and the
+    optimizer's update."""
+    plan = share.plan
+    local = {expert: parameters(share, slowest.segments, experts=expert) for expert in (False, True)}
+    groups = {False: plan.data_group, True: plan.expert_data_group}
+    parts: dict[str, float] = {}
+    data = _divided(share, slowest, machine) if plan.parameters == "divided" and plan.stages == 1 else _once(
+        plan, slowest, local, groups, machine
+    )  # fmt: skip
+    if data:
+        parts["data"] = data
+    heaviest = max(stages, key=lambda stage: parameters(share, stage.segments))
+    states = sum(
+        parameters(share, heaviest.segments, experts=expert) / (1 if plan.parameters == "whole" else groups[expert].size)
+        for expert in (False, True)
+    )  # fmt: skip
+    parts["update"] = machine.passing(UPDATE * states)
+    return parts
+
+
+def _once(
+    plan: Plan, slowest: Stage, local: Mapping[bool, float], groups: Mapping[bool, Group], machine: Machine
+) -> float:
+    """Parameters that are whole while a step lasts: gradients are reduced beside the last micro-batch's backward pass,
+    parameters that others updated are gathered beside the first one's forward pass."""
+    chunk = 1 / plan.virtual if plan.stages > 1 else 1
+    reducing = gathering = 0.0
+    for expert, count in local.items():
+        reducing += machine.gather(MASTER * count, groups[expert]) * (2 if plan.parameters == "whole" else 1)
+        gathering += 0.0 if plan.parameters == "whole" else machine.gather(FLOAT * count, groups[expert])
+    return exposed(machine, reducing, slowest.backward.computing * chunk) + exposed(
+        machine, gathering, slowest.forward.computing * chunk
+    )
+
+
+def _divided(share: Share, stage: Stage, machine: Machine) -> float:
+    """Parameters that are divided: each segment's are gathered beside the computation of the one before, forwards and
+    backwards, and its gradients are reduced beside the next one (Rajbhandari et al., 2020; Zhao et al., 2023)."""
+    plan, total = share.plan, 0.0
+    groups = {False: plan.data_group, True: plan.expert_data_group}
+    rounds = sum(times for segment, times in stage.segments if segment.carried) or 1
+    for segment, times in stage.segments:
+        gather = scatter = 0.0
+        for expert, group in groups.items():
+            count = parameters(share, [(segment, 1)], experts=expert)
+            gather += machine.gather((1 if plan.precision == "fp8" else FLOAT) * count, group)
+            scatter += machine.gather(MASTER * count, group)
+        part = times / rounds if segment.carried else 0.0
+        ahead = stage.forward.computing * part / times if part else 0.0
+        behind = stage.backward.computing * part / times if part else 0.0
+        each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
+        total += each * times * plan.micro_batches
+    return total
+
+
+# ---------------------------------------------------------------- what moves
+
+
+def _moved(share: Share, stage: Stage, machine: Machine) -> Iterable[Moved]:
+    plan = share.plan
+    groups = {"tensor": plan.tensor_group, "experts": plan.expert_group, "context": plan.context_group}
+    sums: dict[tuple[str, str], list[float]] = {}
+
+    def add(kind: str, over: str, group: Group, size: float, times: float) -> None:
+        if group.size > 1 and size:
+            groups[over] = group
+            found = sums.setdefault((kind, over), [0.0, 0.0])
+            found[0] += size * (group.size - 1) / group.size * times * (2 if kind == "all_reduce" else 1)
+            found[1] += times
+
+    for segment, times in stage.segments:
+        again = plan.recompute == "full" and bool(segment.carried)
+        for way, often in ((False, 1 + again), (True, 1)):
+            for each in traffic(share, segment, machine, backward=way):
+                add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
+    local = {expert: parameters(share, stage.segments, experts=expert) for expert in (False, True)}
+    for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
+        gathers = 2 * plan.micro_batches if plan.parameters == "divided" and plan.stages == 1 else 1
+        if plan.parameters == "whole":
+            add("all_reduce", "data", group, MASTER * local[expert], 1)
+        else:
+            add("all_gather", "data", group, FLOAT * local[expert], gathers)
+            add("reduce_scatter", "data", group, MASTER * local[expert], max(gathers // 2, 1))
+    if plan.stages > 1:
+        count = 2.0 * plan.micro_batches * plan.virtual
+        sums["send", "stages"] = [_between_stages(share) * count, count]
+        groups["stages"] = Group(plan.stages, plan.stride)
+    return [Moved(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]
+
+
+# ---------------------------------------------------------------- memory
+
+
+def _memory(share: Share, stages: list[Stage], number: int) -> Memory:
+    plan, stage = share.plan, stages[number]
+    weights = gradients = states = 0.0
+    for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
+        count = parameters(share, stage.segments, experts=expert)
+        apart = count / group.size
+        states += 3 * MASTER * (count if plan.parameters == "whole" else apart)
+        if plan.parameters == "divided" and plan.stages == 1:
+            gradients += MASTER * apart
+        else:
+            gradients += MASTER * count
+            weights += FLOAT * count
+    flying = _in_flight(plan, number)
+    kept = sum(
+        kept_bytes(share, segment) * times * (flying if segment.carried or segment.name == "before" else 1.0)
+        for segment, times in stage.segments
+    )
+    working = 0.0
+    if plan.parameters == "divided" and plan.stages == 1:
+        working += 2 * FLOAT * max(parameters(share, [(segment, 1)]) for segment, _ in stage.segments)
+    if plan.recompute != "none":
+        plain = Share(share.work, replace(plan, recompute="none"), share.tokens)
+        working += max((kept_bytes(plain, s) - kept_bytes(share, s) for s, _ in stage.segments if s.carried), default=0.0)
+    working += max((loss_bytes(share, s) for s, _ in stage.segments if not s.carried), default=0.0)
+    return Memory(weights, gradients, states, kept, working)
+
+
+def _in_flight(plan: Plan, number: int) -> float:
+    """How many micro-batches a stage keeps at once, each with all of its virtual stages' parts."""
+    if plan.stages == 1:
+        return 1.0
+    found: float = plan.stages - number
+    if plan.virtual > 1:
+        found = plan.stages + (plan.stages - 1 - 2 * number) / plan.virtual
+    return min(found, plan.micro_batches)

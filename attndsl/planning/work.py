@@ -1,0 +1,357 @@
+"""What one forward and backward pass of a model consists of, before anything is said of devices: products, attention,
+what only moves through memory, parameters, and what is kept for the backward pass; for the model's parts in order, a
+repeat's body once with the number of its rounds.
+
+Extents stay symbolic (`Extent`): a plan gives the sizes of a micro-batch, and how many devices share a dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attndsl.graph import Axis, Graph, Node, Region, Value
+from attndsl.inspection.kept import KeptValues
+from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Take
+from attndsl.passes.decide import Decide
+from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.pipeline import RECOGNISED, optimize
+from attndsl.planning.axes import Dimensions, Place
+from attndsl.records import dataclass, field
+from attndsl.sizes import Size
+
+INNER, EXPERTS, TOKENS, OTHER = "inner", "experts", "tokens", "other"
+"""What a plan can do with a dimension: tensor parallelism divides inner ones, expert parallelism experts, sequence and
+context parallelism the tokens of one text. The batch is divided by giving a device fewer rows."""
+
+Extent = tuple[tuple[Size, str], ...]
+"""The axes of a value: how long, and what kind of dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`batch` products of matrices [rows, summed] and [summed, columns]. `weight`: one of them is a parameter.
+    `column`: this makes a divided dimension of a whole one, `row` sums over a divided one (Shoeybi et al., 2019)."""
+
+    batch: Extent
+    rows: Extent
+    columns: Extent
+    summed: Extent
+    weight: bool
+    source: int  # the value it reads, after what only renames or reorders: two of one source need it only once
+    dispatches: bool = False  # rows go to the devices of their experts
+    grouped: bool = False  # `batch` are experts, which share the rows
+
+    @property
+    def column(self) -> bool:
+        return self.weight and _has(self.columns, INNER) and not _has(self.summed, INNER)
+
+    @property
+    def row(self) -> bool:
+        return self.weight and _has(self.summed, INNER)
+
+
+@dataclass(frozen=True, slots=True)
+class Attending:
+    """An attention that no score leaves: queries and keys of `head` numbers, values of `value` numbers."""
+
+    queries: Extent  # the batch and the heads, and the queries
+    keys: Extent  # how many
+    head: Extent
+    value: Extent
+    visible: str  # "all", "causal", or "window"
+    window: Size | None
+    memory: tuple[Extent, Extent]  # keys and values, as context parallelism gathers them
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What only reads and writes memory: elements, as floats. Chains of such ops are one kernel where they are fused:
+    `inside` are the elements that one of them writes and another reads."""
+
+    read: tuple[Extent, ...]
+    written: tuple[Extent, ...]
+    inside_read: tuple[bool, ...]
+    inside_written: bool
+    scores: bool  # between queries and keys
+    loss: bool  # after the last product: losses are computed in float32
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """A value that the backward pass reads. `maker` is "product", "attention", "chained" (a fused kernel makes it again),
+    "cheap" (to make it again of what is kept anyway) or "other"; `bytes` of an element, 4 standing for a float of the
+    model's precision."""
+
+    extent: Extent
+    bytes: int
+    maker: str
+    scores: bool
+    loss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Parameters of a segment's one round: their extents, by whether experts have them."""
+
+    extent: Extent
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """A part of a model that runs `times` times in a row, each time with parameters of its own."""
+
+    name: str
+    times: int
+    products: list[Product] = field(default_factory=list)
+    attentions: list[Attending] = field(default_factory=list)
+    passings: list[Passing] = field(default_factory=list)
+    kept: list[Keeping] = field(default_factory=list)
+    weights: list[Weights] = field(default_factory=list)
+    lookups: list[Extent] = field(default_factory=list)  # results of embeddings whose table may be divided
+    carried: list[Extent] = field(default_factory=list)
+    flops: Size = field(default_factory=lambda: Size.of(0))  # of products, as `inspect` counts them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """The segments of a model in order, and what a plan may ask of the whole."""
+
+    graph: Graph
+    segments: tuple[Segment, ...]
+    dimensions: dict[str, tuple[Size, ...]]  # the sizes of a kind of dimension, which a degree must divide
+
+    @property
+    def layers(self) -> int:
+        return sum(segment.times for segment in self.segments if segment.carried)
+
+
+def work_of(graph: Graph, *, materialised: bool = False) -> Work:
+    """What a step of training does. With `materialised`, attention's scores are written to memory, as before
+    FlashAttention (Dao et al., 2022). The time it takes does not depend on how often a body runs."""
+    graph, _ = Decide(training=True).run(graph)
+    passes = tuple(step for step in RECOGNISED if not (materialised and isinstance(step, FuseAttention)))
+    graph, _ = optimize(graph, verify=False, passes=passes)
+    return _Reader(graph).read()
+
+
+def _has(extent: Extent, kind: str) -> bool:
+    return any(each == kind for _, each in extent)
+
+
+def _behind_products(graph: Graph) -> frozenset[Value]:
+    """The values of the outermost body that are made after its last product and its last loop."""
+    nodes = graph.body.nodes
+    last = max((i for i, node in enumerate(nodes) if node.op.contracts or node.regions), default=len(nodes))
+    return frozenset(value for node in nodes[last + 1 :] for value in node.outputs)
+
+
+def _chained(node: Node | None) -> bool:
+    """Whether it can be a part of a kernel that computes several operations row by row."""
+    return node is not None and not node.regions and (node.op.pointwise or node.op.by_rows)
+
+
+class _Reader:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.dimensions = Dimensions(graph)
+        self.kept = KeptValues(graph.parameters)
+        self.parameters: dict[Value, str] = {}
+        self.base: dict[Value, Value] = {}
+        self.makers: dict[Value, Node] = {}
+        self.readers: dict[Value, list[Node]] = {}
+        self.numbers: dict[Value, int] = {}
+        self.home: dict[Value, Segment] = {}
+        self.keepings: dict[Value, tuple[Segment, Keeping]] = {}
+        self.sizes: dict[str, set[Size]] = {INNER: set(), EXPERTS: set(), TOKENS: set()}
+        self.loss = _behind_products(graph)
+        for node in graph.body.walk():
+            for value in node.inputs:
+                self.readers.setdefault(value, []).append(node)
+            for value in node.outputs:
+                self.makers[value] = node
+
+    def read(self) -> Work:
+        for info in self.graph.inputs:
+            self.kept.ignore(info.value)
+        segments = list(self._segments(self.graph.body))
+        self._weights(segments)
+        return Work(self.graph, tuple(segments), {kind: tuple(found) for kind, found in self.sizes.items()})
+
+    # ------------------------------------------------------------ segments
+
+    def _segments(self, region: Region) -> Iterator[Segment]:
+        segment = Segment("before", 1)
+        names = iter(("between", "between_2", "between_3", "between_4"))
+        nodes = list(region.nodes)
+        last = max((i for i, node in enumerate(nodes) if isinstance(node.op, Repeat)), default=-1)
+        for number, node in enumerate(nodes):
+            if not isinstance(node.op, Repeat):
+                self._node(segment, node, {})
+                continue
+            yield segment
+            yield from self._rounds(node)
+            segment = Segment("after" if number == last else next(names, "between"), 1)
+        yield segment
+
+    def _rounds(self, node: Node) -> Iterator[Segment]:
+        """A repeat: a segment for each of its bodies, in the order in which they run first."""
+        assert isinstance(node.op, Repeat)
+        bodies = []
+        for case, region in enumerate(node.regions):
+            rounds = node.op.rounds(case, self.graph.sizes)
+            if not len(rounds):
+                continue
+            name = node.op.label + (f" {case + 1}" if len(node.regions) > 1 else "")
+            segment = Segment(name, len(rounds), carried=[self._extent(v) for v in node.inputs if v.type.is_float])
+            self.kept.enter(region, node)
+            for inner in region.nodes:
+                self._node(segment, inner, {})
+            bodies.append((rounds[0], segment))
+        yield from (segment for _, segment in sorted(bodies, key=lambda pair: pair[0]))
+
+    def _weights(self, segments: list[Segment]) -> None:
+        """Give each segment the parameters that it is the first to read; those of a body are one round's."""
+        seen: set[str] = set()
+        by_address = {info.address: info for info in self.graph.parameters}
+        for value, address in self.parameters.items():
+            if address in seen and self.home[value].times == 1:
+                continue
+            seen.add(address)
+            segment = self.home[value]
+            shared = bool(by_address[address].layers) and segment.times == 1
+            copies = by_address[address].copies if shared else 1
+            extent = self._extent(value)
+            segment.weights.append(Weights(((Size.of(copies), OTHER), *extent) if copies > 1 else extent))
+
+    # ------------------------------------------------------------ nodes
+
+    def _node(self, segment: Segment, node: Node, around: Mapping[Value, Value]) -> None:
+        for value in node.outputs:
+            self.home[value] = segment
+        if isinstance(node.op, Parameter):
+            self.parameters[node.output] = node.op.address
+        for region in node.regions:
+            self.kept.enter(region, node)
+            for inner in region.nodes:
+                self._node(segment, inner, around)
+        self._keep(segment, node)
+        if node.regions or not node.output.type.is_float:
+            return
+        if node.op.contracts:
+            segment.flops = segment.flops + node.op.flops(node.output.type, *(v.type for v in node.inputs))
+        if node.op.view:
+            self.base[node.output] = self._base(node.inputs[0])
+        elif isinstance(node.op, (Dot, GroupedDot)):
+            segment.products.append(self._product(node))
+        elif isinstance(node.op, Attention):
+            segment.attentions.append(self._attention(node))
+        elif node.inputs and not node.op.free:
+            if isinstance(node.op, Take) and node.inputs[0] in self.parameters:
+                segment.lookups.append(self._extent(node.output))
+            segment.passings.append(self._passing(node))
+
+    def _base(self, value: Value) -> Value:
+        return self.base.get(value, value)
+
+    def _keep(self, segment: Segment, node: Node) -> None:
+        for value, size in self.kept.of(node):
+            home = self.home.get(value, segment)
+            extent = self._extent(value)
+            home.kept.append(Keeping(extent, size, self._maker(value), self._scores(extent), value in self.loss))
+
+    def _maker(self, value: Value) -> str:
+        node = self.makers.get(value)
+        if node is None or node.regions:
+            return "other"
+        if node.op.contracts:
+            return "attention" if isinstance(node.op, Attention) else "product"
+        if not ((node.op.pointwise or node.op.by_rows or node.op.moves) and node.inputs):
+            return "other"
+        return "chained" if self._inside(value) else "cheap"
+
+    # ------------------------------------------------------------ pieces
+
+    def _extent(self, value: Value) -> Extent:
+        return self._of(value, value.type.axes)
+
+    def _of(self, value: Value, axes: Iterable[Axis]) -> Extent:
+        return tuple((axis.size, self._kind(self.dimensions.find(value, axis), axis)) for axis in axes)
+
+    def _kind(self, place: Place, axis: Axis) -> str:
+        d = self.dimensions
+        kind = INNER if place in d.inner else EXPERTS if place in d.experts else TOKENS if place == d.tokens else OTHER
+        if kind in self.sizes:
+            self.sizes[kind].add(axis.size)
+        return kind
+
+    @staticmethod
+    def _scores(extent: Extent) -> bool:
+        return sum(kind == TOKENS for _, kind in extent) > 1
+
+    def _source(self, value: Value) -> int:
+        return self.numbers.setdefault(self._base(value), len(self.numbers))
+
+    def _product(self, node: Node) -> Product:
+        left, right, *_ = node.inputs
+        assert isinstance(node.op, (Dot, GroupedDot))
+        over = node.op.over
+        weight = self._base(right) in self.parameters or self._base(left) in self.parameters
+        if self._base(left) in self.parameters and not isinstance(node.op, GroupedDot):
+            left, right = right, left
+        both = [axis for axis in left.type.axes if axis in right.type.axes and axis not in over]
+        grouped = isinstance(node.op, GroupedDot)
+        own = [axis for axis in right.type.axes if axis not in over and axis not in both]
+        columns = [axis for axis in own if not (grouped and axis == node.op.group)]  # type: ignore[union-attr]
+        return Product(
+            batch=self._of(right, [node.op.group]) if grouped else self._of(left, both),  # type: ignore[union-attr]
+            rows=self._of(left, [axis for axis in left.type.axes if axis not in over and axis not in both]),
+            columns=self._of(right, columns),
+            summed=self._of(left, over),
+            weight=weight,
+            source=self._source(left),
+            grouped=grouped,
+        )
+
+    def _attention(self, node: Node) -> Attending:
+        q, k, v, *_ = node.inputs
+        op = node.op
+        assert isinstance(op, Attention)
+        own = [axis for axis in v.type.axes if axis in node.output.type.axes and axis not in q.type.axes]
+        visible = "causal" if op.mask.causal else "window" if op.mask.window is not None else "all"
+        return Attending(
+            queries=self._of(q, [axis for axis in q.type.axes if axis not in op.contract]),
+            keys=self._of(k, [op.over]),
+            head=self._of(q, op.contract),
+            value=self._of(v, own),
+            visible=visible,
+            window=op.mask.window,
+            memory=(self._extent(k), self._extent(v)),
+        )
+
+    def _passing(self, node: Node) -> Passing:
+        floats = [v for v in node.inputs if v.type.is_float and v.type.axes and self._base(v) not in self.parameters]
+        return Passing(
+            read=tuple(map(self._extent, floats)),
+            written=(self._extent(node.output),),
+            inside_read=tuple(map(self._inside, floats)),
+            inside_written=self._inside(node.output),
+            scores=self._scores(self._extent(node.output)) or any(self._scores(self._extent(v)) for v in floats),
+            loss=node.output in self.loss,
+        )
+
+    def _inside(self, value: Value) -> bool:
+        """Whether one kernel makes a value and uses it, where chains are fused: nothing else reads it."""
+        base = self._base(value)
+        readers = list(self._real_readers(base))
+        return _chained(self.makers.get(base)) and len(readers) == 1 and _chained(readers[0])
+
+    def _real_readers(self, value: Value) -> Iterator[Node | None]:
+        """Who reads a value, through what only renames or reorders it; None stands for the end of a body."""
+        readers = self.readers.get(value, [])
+        if not readers:
+            yield None
+        for node in readers:
+            if node.op.view and node.outputs:
+                yield from self._real_readers(node.output)
+            else:
+                yield node
