@@ -11,12 +11,18 @@ from attndsl.lints import lint
 
 if TYPE_CHECKING:
     from attndsl.comparison.report import Shown
+    from attndsl.elaborate import Spec
     from attndsl.graph import Graph
     from attndsl.storage.arrays import ArrayFile
 
 
 def load_graph(spec: str, settings: Mapping[str, str]) -> Graph:
     """The checked graph of a spec, or of a run's, whose warnings are told."""
+    return load(spec, settings)[1]
+
+
+def load(spec: str, settings: Mapping[str, str]) -> tuple[Spec, Graph]:
+    """The same with the spec itself."""
     from attndsl.api.checking import of_run
     from attndsl.elaborate import elaborate, open_spec
 
@@ -24,7 +30,7 @@ def load_graph(spec: str, settings: Mapping[str, str]) -> Graph:
     opened = open_spec(spec)
     graph = elaborate(opened, merged)
     lint(opened, graph, merged)
-    return graph
+    return opened, graph
 
 
 def load_with_weights(

@@ -1,6 +1,6 @@
 """Plans on paper: what a layout over many machines costs in time and memory, before anything starts.
 
-Given a checked graph, a plan and a machine of the table; gives a `Prediction`. Nothing is run or measured.
+Given a checked graph, a plan and a machine of the table; gives a `StepPrediction`. Nothing is run or measured.
 """
 
 from typing import TYPE_CHECKING
@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING
 from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
-    from attndsl.planning.machines import Machine, machine, machines
-    from attndsl.planning.plan import Plan
-    from attndsl.planning.prediction import Prediction, predict
-    from attndsl.planning.work import Work, work_of
+    from attndsl.planning.machines import MachineModel, known_machines, machine
+    from attndsl.planning.plan import ParallelPlan
+    from attndsl.planning.prediction import StepPrediction, predict
+    from attndsl.planning.work import Workload, work_of
 
-__all__ = ["Machine", "Plan", "Prediction", "Work", "machine", "machines", "predict", "work_of"]
+__all__ = [
+    "MachineModel",
+    "ParallelPlan",
+    "StepPrediction",
+    "Workload",
+    "known_machines",
+    "machine",
+    "predict",
+    "work_of",
+]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "Machine": "machines", "machine": "machines", "machines": "machines", "Plan": "plan",
-        "Prediction": "prediction", "predict": "prediction", "Work": "work", "work_of": "work",
+        "MachineModel": "machines", "machine": "machines", "known_machines": "machines", "ParallelPlan": "plan",
+        "StepPrediction": "prediction", "predict": "prediction", "Workload": "work", "work_of": "work",
     },
 )  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from attndsl.graph import Axis, Graph, Node, Region, Value
+from attndsl.layouts import Layout
 from attndsl.ops import (
     Attention,
     Dot,
@@ -33,9 +34,10 @@ _OVER_VOCABULARY = (LogSoftmax, Take)  # over a divided vocabulary, they need a 
 
 
 class Dimensions:
-    """Classes of axes, by a representative."""
+    """Classes of axes, by a representative. `inner` are those inside of layers, of a layout those that its rules
+    name."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, layout: Layout | None = None) -> None:
         self._parent: dict[Place, Place] = {}
         for info in graph.inputs:
             self._touch(info.value)
@@ -48,10 +50,11 @@ class Dimensions:
         loops = [node for node in graph.body.walk() if isinstance(node.op, (Repeat, Scan))]
         self.stream = {self.find(v, axis) for node in loops for v in node.inputs for axis in v.type.axes} - outside
         nodes = tuple(graph.body.walk())
-        self.experts = {
-            self.find(node.inputs[1], node.op.group) for node in nodes if isinstance(node.op, GroupedDot)
-        }
+        self.experts = {self.find(node.inputs[1], node.op.group) for node in nodes if isinstance(node.op, GroupedDot)}
         self.inner = self._inside_of_layers(nodes) - self.stream - self.experts - outside
+        if layout is not None:
+            patterns = [pattern for rule in layout.rules for pattern in rule.axes]
+            self.inner &= {self.find(*at) for at in self.places() if any(it.matches(at[1]) for it in patterns)}
 
     def find(self, value: Value, axis: Axis) -> Place:
         place = (value, axis)
@@ -61,6 +64,10 @@ class Dimensions:
         while place != root:
             self._parent[place], place = root, self._parent[place]
         return root
+
+    def places(self) -> tuple[Place, ...]:
+        """Every axis of every value."""
+        return tuple(self._parent)
 
     def of(self, value: Value) -> tuple[Place, ...]:
         """The dimension of each axis of a value."""

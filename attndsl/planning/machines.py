@@ -1,7 +1,7 @@
 """The table of machines (machines.toml), and the times of what they do: products, memory, collectives.
 
-Nothing here knows a model. A product takes as long as its tiles need on the device's processors, or as its operands need
-to come from memory; a collective is a ring, over links inside a node or over the network, whichever is the slower.
+Nothing here knows a model. A product takes as long as its tiles need on the device's processors, or as its operands
+need to come from memory; a collective is a ring, over links inside a node or over the network, whichever is the slower.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEPTH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineModel:
     """A node of devices, and how nodes are joined; see machines.toml for what each figure means."""
 
     name: str
@@ -69,11 +69,12 @@ class Machine:
         return moved / (self.bandwidth * self.reached["memory"])
 
     def attending(self, flops: float, kernel: str, precision: str) -> float:
-        return flops / (self.flops[precision] * self.attention[kernel])
+        rate: float = self.flops[precision] * self.attention[kernel]
+        return flops / rate
 
     # ------------------------------------------------------------ collectives
 
-    def gather(self, size: float, group: Group) -> float:
+    def gather(self, size: float, group: DeviceGroup) -> float:
         """Seconds until each device of a group has the `size` bytes of which it has a part; a reduce-scatter of as many
         takes as long."""
         if group.size <= 1 or size <= 0:
@@ -86,10 +87,10 @@ class Machine:
             steps = min(steps, 2 * math.log2(group.size) * self.latency["between"])  # rings become trees
         return size * (group.size - 1) / group.size / rate + steps
 
-    def all_reduce(self, size: float, group: Group) -> float:
+    def all_reduce(self, size: float, group: DeviceGroup) -> float:
         return 2 * self.gather(size, group)
 
-    def exchange(self, size: float, group: Group, copies: float = 1.0) -> float:
+    def exchange(self, size: float, group: DeviceGroup, copies: float = 1.0) -> float:
         """Seconds of an all-to-all in which each device sends `size` bytes, in equal parts to all. Of `copies` of the
         same row that go to devices of one node, one is sent, and copied there (DeepSeek-AI, 2024, section 3.2.2)."""
         if group.size <= 1 or size <= 0:
@@ -110,7 +111,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DeviceGroup:
     """Devices that take part in a collective: so many, each so many places after the one before."""
 
     size: int
@@ -124,7 +125,7 @@ class Group:
         return max(1, math.ceil(self.size / self.in_node(devices)))
 
 
-def machine(name: str) -> Machine:
+def machine(name: str) -> MachineModel:
     """The machine of that name, or that of a file of the same form: `my.toml:ours` (the file's only one: `my.toml`).
 
     Raises E0951 for a name that the table lacks, E0952 for a file that is not of this form.
@@ -144,7 +145,7 @@ def machine(name: str) -> Machine:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> dict[str, Machine]:
+def _read(path: Path) -> dict[str, MachineModel]:
     import tomllib
 
     try:
@@ -165,7 +166,7 @@ _TABLES = {"flops": ("bf16",), "latency": ("inside", "between"),
 _WORDS = ("about", "source")
 
 
-def _machine(path: Path, name: str, entry: Any) -> Machine:
+def _machine(path: Path, name: str, entry: Any) -> MachineModel:
     def wrong(what: str) -> Exception:
         return error("E0952", f"{path}: the machine `{name}` {what}", help=f"{TABLE.name} shows the form")
 
@@ -186,9 +187,9 @@ def _machine(path: Path, name: str, entry: Any) -> Machine:
             if not (positive or (key, part) == ("reached", "beside")) or (key in _WHOLE and number % 1):
                 raise wrong(f"needs a positive number for `{part}`, not {number!r}")
     figures = {key: entry.get(key, "") for key in known} | {key: int(entry[key]) for key in _WHOLE}
-    return Machine(name, **figures)
+    return MachineModel(name, **figures)
 
 
-def machines() -> tuple[str, ...]:
+def known_machines() -> tuple[str, ...]:
     """The names of the table that comes with attndsl."""
     return tuple(_read(TABLE))

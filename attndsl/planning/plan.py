@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from attndsl.diagnostics import error
-from attndsl.planning.machines import Group, Machine
-from attndsl.planning.work import EXPERTS, INNER, Work
+from attndsl.planning.machines import DeviceGroup, MachineModel
+from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
 from attndsl.records import dataclass
+
+__all__ = ["KERNELS", "PARAMETERS", "PRECISIONS", "RECOMPUTE", "ParallelPlan", "problem", "require"]
 
 RECOMPUTE = ("none", "selective", "full")
 PARAMETERS = ("whole", "states", "divided")
-KERNELS = ("eager", "fused", "compiled")
 PRECISIONS = ("bf16", "fp8")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ParallelPlan:
     """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
 
     Ranks count tensor parallelism first, so that it stays inside a node; then context, data, stages. Experts lie on the
-    devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group) computes at a
-    time; `batch`: the rows of a step, on all.
+    devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group) computes at
+    a time; `batch`: the rows of a step, on all.
 
     `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
     and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
     every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP), gradients and
     states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by its name in the
-    table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of elementwise
-    operators at once, "compiled" also makes these again rather than keeping them. `async_tensor`: tensor-parallel
-    collectives run beside the products that they belong to.
-    """
+    table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of
+    elementwise operators at once, "compiled" also makes these again rather than keeping them. `async_tensor`:
+    tensor-parallel collectives run beside the products that they belong to."""
 
     data: int = 1
     tensor: int = 1
@@ -40,7 +40,7 @@ class Plan:
     micro_batch: int = 1
     sequence: bool = False
     recompute: str = "none"
-    parameters: str = "whole"
+    parameters: str = "divided"
     precision: str = "bf16"
     attention: str = "flash2"
     kernels: str = "compiled"
@@ -58,26 +58,26 @@ class Plan:
     # Groups of devices, by the order of ranks.
 
     @property
-    def tensor_group(self) -> Group:
-        return Group(self.tensor)
+    def tensor_group(self) -> DeviceGroup:
+        return DeviceGroup(self.tensor)
 
     @property
-    def context_group(self) -> Group:
-        return Group(self.context, self.tensor)
+    def context_group(self) -> DeviceGroup:
+        return DeviceGroup(self.context, self.tensor)
 
     @property
-    def data_group(self) -> Group:
+    def data_group(self) -> DeviceGroup:
         """Those that have the same parameters and other data."""
-        return Group(self.data * self.context, self.tensor)
+        return DeviceGroup(self.data * self.context, self.tensor)
 
     @property
-    def expert_group(self) -> Group:
-        return Group(self.experts, self.tensor)
+    def expert_group(self) -> DeviceGroup:
+        return DeviceGroup(self.experts, self.tensor)
 
     @property
-    def expert_data_group(self) -> Group:
+    def expert_data_group(self) -> DeviceGroup:
         """Those that have the same experts."""
-        return Group(self.data * self.context // self.experts, self.tensor * self.experts)
+        return DeviceGroup(self.data * self.context // self.experts, self.tensor * self.experts)
 
     @property
     def stride(self) -> int:
@@ -92,7 +92,7 @@ class Plan:
         return said + (f", {self.virtual} virtual stages" if self.virtual > 1 else "")
 
 
-def problem(plan: Plan, work: Work, machine: Machine, sizes: dict[str, int]) -> str:
+def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: dict[str, int]) -> str:
     """Why a plan cannot be carried out for a model on a machine; nothing where it can."""
     if plan.batch % plan.data:
         return f"the batch of {plan.batch} rows does not divide by data {plan.data}"
@@ -118,7 +118,7 @@ def problem(plan: Plan, work: Work, machine: Machine, sizes: dict[str, int]) -> 
     return ""
 
 
-def require(plan: Plan, work: Work, machine: Machine, sizes: dict[str, int]) -> None:
+def require(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: dict[str, int]) -> None:
     """Raises E0953 where a plan cannot be carried out."""
     found = problem(plan, work, machine, sizes)
     if found:

@@ -1,11 +1,12 @@
-"""What a plan comes to: stages, the time of a step, what moves between devices, and the memory of the fullest device."""
+"""What a plan comes to: stages, the time of a step, what moves between devices, and the memory of the fullest
+device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attndsl.planning.machines import Group, Machine
-from attndsl.planning.plan import Plan, require
+from attndsl.planning.machines import DeviceGroup, MachineModel
+from attndsl.planning.plan import RECOMPUTE, ParallelPlan, require
 from attndsl.planning.step import (
     FLOAT,
     MASTER,
@@ -14,20 +15,19 @@ from attndsl.planning.step import (
     backward,
     exposed,
     forward,
-    kept_bytes,
     loss_bytes,
-    parameters,
     traffic,
 )
-from attndsl.planning.work import Segment, Work
+from attndsl.planning.work import Segment, Workload
 from attndsl.records import dataclass, field, replace
+from attndsl.sizes import Size
 
 UPDATE = 7 * MASTER + FLOAT
 """Bytes that Adam moves for each parameter: reads gradient, master and two states, writes the latter and the weight."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class DeviceMemory:
     """Bytes on the fullest device."""
 
     weights: float
@@ -42,28 +42,28 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class StepTraffic:
     """A kind of collective in a step: bytes that each device of the busiest stage sends, and over which group."""
 
     kind: str
     over: str
-    group: Group
+    group: DeviceGroup
     size: float
     times: float
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class StepPrediction:
     """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
     counted twice (Chowdhery et al., 2022, appendix B)."""
 
-    plan: Plan
-    machine: Machine
+    plan: ParallelPlan
+    machine: MachineModel
     seconds: float
     parts: dict[str, float]
-    memory: Memory
-    moved: tuple[Moved, ...]
+    memory: DeviceMemory
+    moved: tuple[StepTraffic, ...]
     flops: float
     tokens: float
     parameters: float
@@ -97,26 +97,53 @@ class Stage:
     def total(self) -> float:
         return self.forward.total + self.backward.total
 
+    def parameters(self, share: Share, *, experts: bool) -> float:
+        """How many of them a device has, before they are divided over data."""
+        return sum(times * share.parameters(segment, experts=experts) for segment, times in self.segments)
 
-def predict(work: Work, plan: Plan, machine: Machine, tokens: Mapping[str, int]) -> Prediction:
-    """The step of a plan; `tokens` are the lengths of the inputs' axes, without that of the batch.
+
+@dataclass(slots=True)
+class KnownCosts:
+    """What was found out for other plans of one model on one machine: lengths by the sizes of a micro-batch, and what
+    devices compute, as far as the number of devices for data and stages has no say."""
+
+    lengths: dict[tuple[tuple[str, int], ...], dict[Size, int]] = field(default_factory=dict)
+    costs: dict[ParallelPlan, tuple[Share, dict[int, tuple[Times, Times]]]] = field(default_factory=dict)
+
+
+def predict(
+    work: Workload,
+    plan: ParallelPlan,
+    machine: MachineModel,
+    tokens: Mapping[str, int],
+    known: KnownCosts | None = None,
+) -> StepPrediction:
+    """The step of a plan; `tokens` are the lengths of the inputs' axes, without that of the batch. Of one model and
+    machine, many plans are faster with the same `known`.
 
     Raises E0953 where the plan cannot be carried out.
     """
-    batch = _batch_axis(work)
+    batch, axis = batch_axis(work), token_axis(work)
     whole = {**work.graph.sizes, **tokens, batch: plan.batch}
     require(plan, work, machine, whole)
-    axis = _token_axis(work)
-    local = {**tokens, batch: plan.micro_batch}
-    if axis in local:
-        local[axis] = -(-local[axis] // plan.context)
-    share = Share(work, plan, local)
-    costs = {id(s): (forward(share, s, machine), backward(share, s, machine)) for s in work.segments}
+    known = KnownCosts() if known is None else known
+    one = replace(plan, data=1, stages=1, virtual=1, batch=1 + (plan.micro_batches > 1), parameters="whole")
+    if one not in known.costs:
+        local = {**tokens, batch: plan.micro_batch}
+        if axis in local:
+            local[axis] = -(-local[axis] // plan.context)
+        lengths = known.lengths.setdefault(tuple(local.items()), {})
+        before, _ = known.costs.get(replace(one, recompute=RECOMPUTE[0]), (Share(work, plan, local, lengths), None))
+        share = before.by(plan)
+        costs = {id(s): (forward(share, s, machine), backward(share, s, machine)) for s in work.segments}
+        known.costs[one] = (share, costs)
+    share, costs = known.costs[one]
+    share = share.by(plan)
     stages = _stages(work, plan, costs)
     slowest = max(stages, key=lambda stage: stage.total)
     parts = _pipeline(share, stages, slowest, machine)
     parts |= _between_steps(share, stages, slowest, machine)
-    return Prediction(
+    return StepPrediction(
         plan=plan,
         machine=machine,
         seconds=sum(parts.values()),
@@ -129,11 +156,13 @@ def predict(work: Work, plan: Plan, machine: Machine, tokens: Mapping[str, int])
     )
 
 
-def _batch_axis(work: Work) -> str:
+def batch_axis(work: Workload) -> str:
+    """The size of the batch."""
     return next(iter(work.graph.free_sizes), "B")
 
 
-def _token_axis(work: Work) -> str:
+def token_axis(work: Workload) -> str:
+    """The length of a text; nothing where a model reads none."""
     free = set(work.graph.free_sizes)
     return next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
 
@@ -141,9 +170,9 @@ def _token_axis(work: Work) -> str:
 # ---------------------------------------------------------------- stages
 
 
-def _stages(work: Work, plan: Plan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:
-    """Rounds in order are cut into as many pieces as there are virtual stages; the pieces are dealt to the stages in turn
-    (Narayanan et al., 2021)."""
+def _stages(work: Workload, plan: ParallelPlan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:
+    """Rounds in order are cut into as many pieces as there are virtual stages; the pieces are dealt to the stages in
+    turn (Narayanan et al., 2021)."""
     rounds = [segment for segment in work.segments for _ in range(segment.times)]
     weights = [costs[id(segment)][0].total + costs[id(segment)][1].total for segment in rounds]
     stages = [Stage() for _ in range(plan.stages)]
@@ -158,8 +187,8 @@ def _stages(work: Work, plan: Plan, costs: Mapping[int, tuple[Times, Times]]) ->
 
 
 def cut(weights: list[float], pieces: int) -> list[tuple[int, int]]:
-    """Cut a row of weights into pieces that are as even as its order allows: each cut is where the sum is the nearest to
-    its share."""
+    """Cut a row of weights into pieces that are as even as its order allows: each cut is where the sum is the nearest
+    to its share."""
     sums = [0.0]
     for weight in weights:
         sums.append(sums[-1] + weight)
@@ -175,9 +204,9 @@ def cut(weights: list[float], pieces: int) -> list[tuple[int, int]]:
 # ---------------------------------------------------------------- time
 
 
-def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machine) -> dict[str, float]:
-    """All micro-batches on the slowest stage, and the bubble: the other stages' one micro-batch, of which virtual stages
-    leave only a part (one forward, one backward in turn: Narayanan et al., 2019 and 2021)."""
+def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: MachineModel) -> dict[str, float]:
+    """All micro-batches on the slowest stage, and the bubble: the other stages' one micro-batch, of which virtual
+    stages leave only a part (one forward, one backward in turn: Narayanan et al., 2019 and 2021)."""
     plan, count = share.plan, share.plan.micro_batches
     full = (plan.batch / plan.data) / (count * plan.micro_batch)  # the last micro-batch may be smaller
     parts: dict[str, float] = {}
@@ -201,11 +230,11 @@ def _between_stages(share: Share) -> float:
     return 0.0
 
 
-def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: Machine) -> dict[str, float]:
+def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: MachineModel) -> dict[str, float]:
     """Gradients and parameters that move between the devices that share them, as far as nothing hides that, and the
     optimizer's update."""
     plan = share.plan
-    local = {expert: parameters(share, slowest.segments, experts=expert) for expert in (False, True)}
+    local = {expert: slowest.parameters(share, experts=expert) for expert in (False, True)}
     groups = {False: plan.data_group, True: plan.expert_data_group}
     parts: dict[str, float] = {}
     data = _divided(share, slowest, machine) if plan.parameters == "divided" and plan.stages == 1 else _once(
@@ -213,17 +242,20 @@ def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: M
     )  # fmt: skip
     if data:
         parts["data"] = data
-    heaviest = max(stages, key=lambda stage: parameters(share, stage.segments))
-    states = sum(
-        parameters(share, heaviest.segments, experts=expert) / (1 if plan.parameters == "whole" else groups[expert].size)
-        for expert in (False, True)
-    )  # fmt: skip
+    apart = {expert: 1 if plan.parameters == "whole" else group.size for expert, group in groups.items()}
+    states = max(
+        sum(stage.parameters(share, experts=expert) / apart[expert] for expert in (False, True)) for stage in stages
+    )
     parts["update"] = machine.passing(UPDATE * states)
     return parts
 
 
 def _once(
-    plan: Plan, slowest: Stage, local: Mapping[bool, float], groups: Mapping[bool, Group], machine: Machine
+    plan: ParallelPlan,
+    slowest: Stage,
+    local: Mapping[bool, float],
+    groups: Mapping[bool, DeviceGroup],
+    machine: MachineModel,
 ) -> float:
     """Parameters that are whole while a step lasts: gradients are reduced beside the last micro-batch's backward pass,
     parameters that others updated are gathered beside the first one's forward pass."""
@@ -237,7 +269,7 @@ def _once(
     )
 
 
-def _divided(share: Share, stage: Stage, machine: Machine) -> float:
+def _divided(share: Share, stage: Stage, machine: MachineModel) -> float:
     """Parameters that are divided: each segment's are gathered beside the computation of the one before, forwards and
     backwards, and its gradients are reduced beside the next one (Rajbhandari et al., 2020; Zhao et al., 2023)."""
     plan, total = share.plan, 0.0
@@ -246,7 +278,7 @@ def _divided(share: Share, stage: Stage, machine: Machine) -> float:
     for segment, times in stage.segments:
         gather = scatter = 0.0
         for expert, group in groups.items():
-            count = parameters(share, [(segment, 1)], experts=expert)
+            count = share.parameters(segment, experts=expert)
             gather += machine.gather((1 if plan.precision == "fp8" else FLOAT) * count, group)
             scatter += machine.gather(MASTER * count, group)
         part = times / rounds if segment.carried else 0.0
@@ -260,12 +292,12 @@ def _divided(share: Share, stage: Stage, machine: Machine) -> float:
 # ---------------------------------------------------------------- what moves
 
 
-def _moved(share: Share, stage: Stage, machine: Machine) -> Iterable[Moved]:
+def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTraffic]:
     plan = share.plan
     groups = {"tensor": plan.tensor_group, "experts": plan.expert_group, "context": plan.context_group}
     sums: dict[tuple[str, str], list[float]] = {}
 
-    def add(kind: str, over: str, group: Group, size: float, times: float) -> None:
+    def add(kind: str, over: str, group: DeviceGroup, size: float, times: float) -> None:
         if group.size > 1 and size:
             groups[over] = group
             found = sums.setdefault((kind, over), [0.0, 0.0])
@@ -277,7 +309,7 @@ def _moved(share: Share, stage: Stage, machine: Machine) -> Iterable[Moved]:
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
                 add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    local = {expert: parameters(share, stage.segments, experts=expert) for expert in (False, True)}
+    local = {expert: stage.parameters(share, experts=expert) for expert in (False, True)}
     for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
         gathers = 2 * plan.micro_batches if plan.parameters == "divided" and plan.stages == 1 else 1
         if plan.parameters == "whole":
@@ -288,18 +320,18 @@ def _moved(share: Share, stage: Stage, machine: Machine) -> Iterable[Moved]:
     if plan.stages > 1:
         count = 2.0 * plan.micro_batches * plan.virtual
         sums["send", "stages"] = [_between_stages(share) * count, count]
-        groups["stages"] = Group(plan.stages, plan.stride)
-    return [Moved(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]
+        groups["stages"] = DeviceGroup(plan.stages, plan.stride)
+    return [StepTraffic(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]
 
 
 # ---------------------------------------------------------------- memory
 
 
-def _memory(share: Share, stages: list[Stage], number: int) -> Memory:
+def _memory(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
     plan, stage = share.plan, stages[number]
     weights = gradients = states = 0.0
     for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
-        count = parameters(share, stage.segments, experts=expert)
+        count = stage.parameters(share, experts=expert)
         apart = count / group.size
         states += 3 * MASTER * (count if plan.parameters == "whole" else apart)
         if plan.parameters == "divided" and plan.stages == 1:
@@ -309,20 +341,27 @@ def _memory(share: Share, stages: list[Stage], number: int) -> Memory:
             weights += FLOAT * count
     flying = _in_flight(plan, number)
     kept = sum(
-        kept_bytes(share, segment) * times * (flying if segment.carried or segment.name == "before" else 1.0)
+        share.kept(segment) * times * (flying if segment.carried or segment.name == "before" else 1.0)
         for segment, times in stage.segments
     )
     working = 0.0
     if plan.parameters == "divided" and plan.stages == 1:
-        working += 2 * FLOAT * max(parameters(share, [(segment, 1)]) for segment, _ in stage.segments)
+        working += (
+            2
+            * FLOAT
+            * max(
+                sum(share.parameters(segment, experts=expert) for expert in (False, True))
+                for segment, _ in stage.segments
+            )
+        )
     if plan.recompute != "none":
-        plain = Share(share.work, replace(plan, recompute="none"), share.tokens)
-        working += max((kept_bytes(plain, s) - kept_bytes(share, s) for s, _ in stage.segments if s.carried), default=0.0)
+        plain = share.by(replace(plan, recompute="none"))
+        working += max((plain.kept(s) - share.kept(s) for s, _ in stage.segments if s.carried), default=0.0)
     working += max((loss_bytes(share, s) for s, _ in stage.segments if not s.carried), default=0.0)
-    return Memory(weights, gradients, states, kept, working)
+    return DeviceMemory(weights, gradients, states, kept, working)
 
 
-def _in_flight(plan: Plan, number: int) -> float:
+def _in_flight(plan: ParallelPlan, number: int) -> float:
     """How many micro-batches a stage keeps at once, each with all of its virtual stages' parts."""
     if plan.stages == 1:
         return 1.0

@@ -7,12 +7,22 @@ one device, and the machine says how long that takes. What is added up how is st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
-from attndsl.planning.machines import Group, Machine
-from attndsl.planning.plan import Plan
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Attending, Extent, Keeping, Passing, Product, Segment, Work
-from attndsl.records import dataclass, field
+from attndsl.planning.machines import DeviceGroup, MachineModel
+from attndsl.planning.plan import ParallelPlan
+from attndsl.planning.work import (
+    EXPERTS,
+    INNER,
+    TOKENS,
+    Attending,
+    Extent,
+    Keeping,
+    Passing,
+    Product,
+    Segment,
+    Workload,
+)
+from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 FLOAT = 2  # bytes of a float of a model that computes in bfloat16
@@ -46,17 +56,45 @@ class Times:
 class Share:
     """What one device has of each extent."""
 
-    def __init__(self, work: Work, plan: Plan, tokens: dict[str, int]) -> None:
+    def __init__(
+        self, work: Workload, plan: ParallelPlan, tokens: dict[str, int], lengths: dict[Size, int] | None = None
+    ) -> None:
         self.work, self.plan, self.tokens = work, plan, tokens
         self.sizes = dict(work.graph.sizes) | tokens
         self.rows = math.prod(tokens.values())  # of tokens, in a micro-batch
-        self._lengths: dict[Size, int] = {}
+        self._lengths = {} if lengths is None else lengths  # of sizes, at these tokens
+        self._parameters: dict[tuple[int, bool], float] = {}
+        self._kept: dict[tuple[int, str], float] = {}
+        self.products: dict[tuple[int, str], float] = {}  # seconds that each takes one way
 
     def length(self, size: Size) -> int:
         found = self._lengths.get(size)
         if found is None:
             found = self._lengths[size] = size.value(self.sizes)
         return found
+
+    def by(self, plan: ParallelPlan) -> Share:
+        """The same, by a plan that differs in the number of devices for data or stages, or in what is computed
+        again."""
+        found = Share(self.work, plan, self.tokens, self._lengths)
+        found._parameters, found._kept, found.products = self._parameters, self._kept, self.products
+        return found
+
+    def kept(self, segment: Segment) -> float:
+        """Bytes that one round keeps of one micro-batch until the backward pass."""
+        key = (id(segment), self.plan.recompute)
+        if key not in self._kept:
+            self._kept[key] = _kept_bytes(self, segment)
+        return self._kept[key]
+
+    def parameters(self, segment: Segment, *, experts: bool) -> float:
+        """How many parameters of a segment's one round a device has, before they are divided over data: those of
+        experts, or the others."""
+        key = (id(segment), experts)
+        if key not in self._parameters:
+            own = (each for each in segment.weights if any(kind == EXPERTS for _, kind in each) == experts)
+            self._parameters[key] = sum(self.count(each, whole_tokens=True) for each in own)
+        return self._parameters[key]
 
     def count(self, *extents: Extent, whole_tokens: bool | None = None) -> float:
         """How many elements there are on one device. With sequence parallelism, what has no dimension that tensor
@@ -79,7 +117,7 @@ class Share:
         return total / self.plan.tensor if self.plan.sequence and tokens and not whole else total
 
 
-def forward(share: Share, segment: Segment, machine: Machine) -> Times:
+def forward(share: Share, segment: Segment, machine: MachineModel) -> Times:
     """One round of a segment, forwards."""
     times = Times()
     for product in segment.products:
@@ -92,7 +130,7 @@ def forward(share: Share, segment: Segment, machine: Machine) -> Times:
     return times
 
 
-def backward(share: Share, segment: Segment, machine: Machine) -> Times:
+def backward(share: Share, segment: Segment, machine: MachineModel) -> Times:
     """One round backwards, with what is computed again."""
     plan, times = share.plan, Times()
     for product in segment.products:
@@ -125,8 +163,15 @@ def _scores(product: Product) -> bool:
 # ---------------------------------------------------------------- computing
 
 
-def _product(share: Share, product: Product, machine: Machine, way: str) -> float:
+def _product(share: Share, product: Product, machine: MachineModel, way: str) -> float:
     """Seconds forwards, or of the gradient of the inputs or of the weights (of the other operand)."""
+    key = (id(product), way)
+    if key not in share.products:
+        share.products[key] = _product_seconds(share, product, machine, way)
+    return share.products[key]
+
+
+def _product_seconds(share: Share, product: Product, machine: MachineModel, way: str) -> float:
     plan = share.plan
     extents = (product.rows, product.columns, product.summed, product.batch)
     inner = any(kind == INNER for extent in extents for _, kind in extent)
@@ -150,10 +195,10 @@ def _product(share: Share, product: Product, machine: Machine, way: str) -> floa
     seconds = machine.product(batch, rows, columns, summed, "fp8" if low else "bf16", moved)
     if low:  # an operand is read in bfloat16 and written in float8
         seconds += machine.passing(batch * rows * summed * (FLOAT + 1))
-    return seconds
+    return seconds * share.count(product.times)
 
 
-def _attention(share: Share, each: Attending, machine: Machine, times: float) -> float:
+def _attention(share: Share, each: Attending, machine: MachineModel, times: float) -> float:
     plan = share.plan
     keys = share.count(each.keys, whole_tokens=True) * plan.context
     shown = 1.0 if each.visible == "all" else 0.5
@@ -181,9 +226,9 @@ def _moved(share: Share, passing: Passing, *, backward: bool) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """A collective of one round: its kind, over which degree, bytes of the whole value; `beside` is the time of computation
-    that it can run beside, `copies` how many experts a row goes to."""
+class RoundTraffic:
+    """A collective of one round: its kind, over which degree, bytes of the whole value; `beside` is the time of
+    computation that it can run beside, `copies` how many experts a row goes to."""
 
     kind: str
     over: str
@@ -192,14 +237,13 @@ class Traffic:
     copies: float = 1.0
 
 
-def traffic(share: Share, segment: Segment, machine: Machine, *, backward: bool) -> list[Traffic]:
+def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: bool) -> list[RoundTraffic]:
     """The collectives of one round forwards or backwards.
 
-    Tensor parallelism: a product that makes a divided dimension needs its input whole, one that sums over it gives a sum
-    that is pending. With sequence parallelism that is an all-gather and a reduce-scatter forwards; backwards the same the
-    other way round, and the input is gathered again for the gradient of the weights. Without, an all-reduce forwards and
-    another backwards.
-    """
+    Tensor parallelism: a product that makes a divided dimension needs its input whole, one that sums over it gives a
+    sum that is pending. With sequence parallelism that is an all-gather and a reduce-scatter forwards; backwards the
+    same the other way round, and the input is gathered again for the gradient of the weights. Without, an all-reduce
+    forwards and another backwards."""
     plan, found = share.plan, []
     if plan.tensor > 1:
         found += _tensor_traffic(share, segment, machine, backward)
@@ -210,18 +254,19 @@ def traffic(share: Share, segment: Segment, machine: Machine, *, backward: bool)
                 rows = share.count(product.rows)
                 copies = max(rows / share.rows, 1.0)
                 size = FLOAT * rows * share.count(width, whole_tokens=True)
-                found.append(Traffic("all_to_all", "experts", size / plan.tensor if plan.sequence else size, copies=copies))
+                size = size / plan.tensor if plan.sequence else size
+                found.append(RoundTraffic("all_to_all", "experts", size, copies=copies))
         found = _dispatched_once(segment, found)
     if plan.context > 1:
         for each in segment.attentions:
             size = FLOAT * sum(share.count(extent) for extent in each.memory) * plan.context
-            found.append(Traffic("all_gather", "context", size))
+            found.append(RoundTraffic("all_gather", "context", size))
             if backward:
-                found.append(Traffic("reduce_scatter", "context", size))
+                found.append(RoundTraffic("reduce_scatter", "context", size))
     return found
 
 
-def _dispatched_once(segment: Segment, found: list[Traffic]) -> list[Traffic]:
+def _dispatched_once(segment: Segment, found: list[RoundTraffic]) -> list[RoundTraffic]:
     """Rows go to their experts once for all products that read them."""
     sources = [product.source for product in segment.products if product.grouped]
     extra = len(sources) - len(set(sources))
@@ -230,7 +275,7 @@ def _dispatched_once(segment: Segment, found: list[Traffic]) -> list[Traffic]:
     return found
 
 
-def _tensor_traffic(share: Share, segment: Segment, machine: Machine, backward: bool) -> list[Traffic]:
+def _tensor_traffic(share: Share, segment: Segment, machine: MachineModel, backward: bool) -> list[RoundTraffic]:
     plan, found, gathered = share.plan, [], set()
     for product in segment.products:
         if product.grouped or not (product.column or product.row):
@@ -244,41 +289,41 @@ def _tensor_traffic(share: Share, segment: Segment, machine: Machine, backward: 
             gathered.add(product.source)
             hidden = beside if backward or plan.async_tensor else 0.0
             if plan.sequence:
-                found.append(Traffic("all_gather", "tensor", size, beside if backward else hidden))
+                found.append(RoundTraffic("all_gather", "tensor", size, beside if backward else hidden))
                 if backward:
-                    found.append(Traffic("reduce_scatter", "tensor", size, beside))
+                    found.append(RoundTraffic("reduce_scatter", "tensor", size, beside))
             elif backward:
-                found.append(Traffic("all_reduce", "tensor", size, beside))
+                found.append(RoundTraffic("all_reduce", "tensor", size, beside))
         else:
             hidden = beside if plan.async_tensor else 0.0
             if plan.sequence:
-                found.append(Traffic("all_gather" if backward else "reduce_scatter", "tensor", size, hidden))
+                found.append(RoundTraffic("all_gather" if backward else "reduce_scatter", "tensor", size, hidden))
             elif not backward:
-                found.append(Traffic("all_reduce", "tensor", size, hidden))
+                found.append(RoundTraffic("all_reduce", "tensor", size, hidden))
     for extent in segment.lookups:
         size = FLOAT * share.count(extent, whole_tokens=True)
         if plan.sequence:
-            found.append(Traffic("all_gather" if backward else "reduce_scatter", "tensor", size))
+            found.append(RoundTraffic("all_gather" if backward else "reduce_scatter", "tensor", size))
         elif not backward:
-            found.append(Traffic("all_reduce", "tensor", size))
+            found.append(RoundTraffic("all_reduce", "tensor", size))
     return found
 
 
-def seconds(machine: Machine, group: Group, each: Traffic) -> float:
+def seconds(machine: MachineModel, group: DeviceGroup, each: RoundTraffic) -> float:
     """How long a collective takes by itself."""
     if each.kind == "all_to_all":
         return machine.exchange(each.size, group, each.copies)
     return machine.gather(each.size, group) * (2 if each.kind == "all_reduce" else 1)
 
 
-def exposed(machine: Machine, communicating: float, computing: float) -> float:
+def exposed(machine: MachineModel, communicating: float, computing: float) -> float:
     """By how much a collective lengthens a computation that it runs beside: what is left of it when that has ended, and
     what it takes away from it (processors, memory, power) before."""
     both = min(communicating, computing)
     return communicating - both + machine.reached["beside"] * both
 
 
-def _collectives(share: Share, segment: Segment, machine: Machine, times: Times, *, backward: bool) -> None:
+def _collectives(share: Share, segment: Segment, machine: MachineModel, times: Times, *, backward: bool) -> None:
     groups = {
         "tensor": share.plan.tensor_group, "experts": share.plan.expert_group, "context": share.plan.context_group,
     }  # fmt: skip
@@ -290,50 +335,27 @@ def _collectives(share: Share, segment: Segment, machine: Machine, times: Times,
 # ---------------------------------------------------------------- memory
 
 
-_MADE_AGAIN = {"eager": (), "fused": ("chained",), "compiled": ("chained", "cheap")}
-
-
-def kept_bytes(share: Share, segment: Segment) -> float:
-    """What one round keeps of one micro-batch until the backward pass."""
+def _kept_bytes(share: Share, segment: Segment) -> float:
+    """Full recomputation keeps what enters a round. The selective one keeps all but the scores where these are
+    materialised; else every second product, attention's result, and what enters (torchtitan's policy)."""
     plan = share.plan
-    if plan.recompute == "full" and segment.carried:
+    again = plan.recompute if segment.carried else "none"
+    if again == "full":
         return sum(FLOAT * share.count(extent) for extent in segment.carried)
-    total = 0.0
-    for each in segment.kept:
-        if plan.recompute == "selective" and segment.carried:
-            if plan.attention == "materialised":
-                if each.scores:
-                    continue
-            elif each.maker in ("cheap", "chained"):
-                continue
-            elif each.maker == "product":
-                total += _bytes(share, each) / 2
-                continue
-        if each.maker in _MADE_AGAIN[plan.kernels] and segment.carried:
-            continue
-        total += _bytes(share, each)
-    if segment.carried and plan.recompute != "full" and (plan.kernels == "compiled" or plan.recompute == "selective"):
-        total += sum(FLOAT * share.count(extent) for extent in segment.carried)
-    return total
+    if again == "selective" and plan.attention != "materialised":
+        return sum(
+            _bytes(share, each) / (2 if each.maker == "product" else 1) for each in segment.kept["compiled"]
+        )  # fmt: skip
+    kept = segment.kept[plan.kernels]
+    return sum(_bytes(share, each) for each in kept if not (each.scores and again == "selective"))
 
 
 def loss_bytes(share: Share, segment: Segment) -> float:
     """What a loss needs when its gradient is made: as much as it keeps, and scores and their gradient as floats of the
     model."""
     made = (share.count(product.rows, product.columns, whole_tokens=True) for product in segment.products)
-    return kept_bytes(share, segment) + 2 * FLOAT * max(made, default=0.0)
+    return share.kept(segment) + 2 * FLOAT * max(made, default=0.0)
 
 
 def _bytes(share: Share, each: Keeping) -> float:
     return share.count(each.extent) * (each.bytes if each.bytes != MASTER or each.loss else FLOAT)
-
-
-def parameters(share: Share, segments: Iterable[tuple[Segment, float]], *, experts: bool | None = None) -> float:
-    """How many parameters of these segments (each so many rounds) a device has, before they are divided over data."""
-    total = 0.0
-    for segment, rounds in segments:
-        for each in segment.weights:
-            expert = any(kind == EXPERTS for _, kind in each.extent)
-            if experts is None or experts == expert:
-                total += rounds * share.count(each.extent, whole_tokens=True)
-    return total

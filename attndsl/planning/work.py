@@ -7,11 +7,12 @@ Extents stay symbolic (`Extent`): a plan gives the sizes of a micro-batch, and h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.inspection.kept import KeptValues
-from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Take
+from attndsl.layouts import Layout
+from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Scan, Take
 from attndsl.passes.decide import Decide
 from attndsl.passes.fuse_attention import FuseAttention
 from attndsl.passes.pipeline import RECOGNISED, optimize
@@ -22,6 +23,10 @@ from attndsl.sizes import Size
 INNER, EXPERTS, TOKENS, OTHER = "inner", "experts", "tokens", "other"
 """What a plan can do with a dimension: tensor parallelism divides inner ones, expert parallelism experts, sequence and
 context parallelism the tokens of one text. The batch is divided by giving a device fewer rows."""
+
+KERNELS = ("eager", "fused", "compiled")
+"""How what is no product is computed: operator by operator; in chains, of which nothing inside is kept; or in chains
+that are computed again rather than kept."""
 
 Extent = tuple[tuple[Size, str], ...]
 """The axes of a value: how long, and what kind of dimension."""
@@ -38,8 +43,8 @@ class Product:
     summed: Extent
     weight: bool
     source: int  # the value it reads, after what only renames or reorders: two of one source need it only once
-    dispatches: bool = False  # rows go to the devices of their experts
     grouped: bool = False  # `batch` are experts, which share the rows
+    times: Extent = ()  # how often, one after the other
 
     @property
     def column(self) -> bool:
@@ -78,22 +83,14 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """A value that the backward pass reads. `maker` is "product", "attention", "chained" (a fused kernel makes it again),
-    "cheap" (to make it again of what is kept anyway) or "other"; `bytes` of an element, 4 standing for a float of the
-    model's precision."""
+    """A value that the backward pass reads; `maker` is "product", "attention" or "other"; `bytes` of an element, 4
+    standing for a float of the model's precision."""
 
     extent: Extent
     bytes: int
     maker: str
     scores: bool
     loss: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Parameters of a segment's one round: their extents, by whether experts have them."""
-
-    extent: Extent
 
 
 @dataclass(slots=True, eq=False)
@@ -105,19 +102,20 @@ class Segment:
     products: list[Product] = field(default_factory=list)
     attentions: list[Attending] = field(default_factory=list)
     passings: list[Passing] = field(default_factory=list)
-    kept: list[Keeping] = field(default_factory=list)
-    weights: list[Weights] = field(default_factory=list)
+    kept: dict[str, list[Keeping]] = field(default_factory=lambda: {kernels: [] for kernels in KERNELS})
+    weights: list[Extent] = field(default_factory=list)  # the parameters of one round
     lookups: list[Extent] = field(default_factory=list)  # results of embeddings whose table may be divided
     carried: list[Extent] = field(default_factory=list)
     flops: Size = field(default_factory=lambda: Size.of(0))  # of products, as `inspect` counts them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Workload:
     """The segments of a model in order, and what a plan may ask of the whole."""
 
     graph: Graph
     segments: tuple[Segment, ...]
+    axes: Dimensions
     dimensions: dict[str, tuple[Size, ...]]  # the sizes of a kind of dimension, which a degree must divide
 
     @property
@@ -125,13 +123,14 @@ class Work:
         return sum(segment.times for segment in self.segments if segment.carried)
 
 
-def work_of(graph: Graph, *, materialised: bool = False) -> Work:
+def work_of(graph: Graph, *, materialised: bool = False, layout: Layout | None = None) -> Workload:
     """What a step of training does. With `materialised`, attention's scores are written to memory, as before
-    FlashAttention (Dao et al., 2022). The time it takes does not depend on how often a body runs."""
+    FlashAttention (Dao et al., 2022). Without a layout, all is divided that can be inside of layers. How long this
+    takes does not depend on how often a body runs."""
     graph, _ = Decide(training=True).run(graph)
     passes = tuple(step for step in RECOGNISED if not (materialised and isinstance(step, FuseAttention)))
     graph, _ = optimize(graph, verify=False, passes=passes)
-    return _Reader(graph).read()
+    return _Reader(graph, Dimensions(graph, layout)).read()
 
 
 def _has(extent: Extent, kind: str) -> bool:
@@ -151,17 +150,19 @@ def _chained(node: Node | None) -> bool:
 
 
 class _Reader:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, dimensions: Dimensions) -> None:
         self.graph = graph
-        self.dimensions = Dimensions(graph)
+        self.dimensions = dimensions
         self.kept = KeptValues(graph.parameters)
         self.parameters: dict[Value, str] = {}
         self.base: dict[Value, Value] = {}
         self.makers: dict[Value, Node] = {}
         self.readers: dict[Value, list[Node]] = {}
         self.numbers: dict[Value, int] = {}
+        self.around: Extent = ()  # how often a body inside of a segment runs
         self.home: dict[Value, Segment] = {}
-        self.keepings: dict[Value, tuple[Segment, Keeping]] = {}
+        self.rounds: set[Segment] = set()  # those of repeats
+        self.read_again: list[tuple[Segment, Value, int]] = []  # by the backward pass, with the bytes of an element
         self.sizes: dict[str, set[Size]] = {INNER: set(), EXPERTS: set(), TOKENS: set()}
         self.loss = _behind_products(graph)
         for node in graph.body.walk():
@@ -170,12 +171,14 @@ class _Reader:
             for value in node.outputs:
                 self.makers[value] = node
 
-    def read(self) -> Work:
+    def read(self) -> Workload:
         for info in self.graph.inputs:
             self.kept.ignore(info.value)
         segments = list(self._segments(self.graph.body))
         self._weights(segments)
-        return Work(self.graph, tuple(segments), {kind: tuple(found) for kind, found in self.sizes.items()})
+        self._keep()
+        sizes = {kind: tuple(found) for kind, found in self.sizes.items()}
+        return Workload(self.graph, tuple(segments), self.dimensions, sizes)
 
     # ------------------------------------------------------------ segments
 
@@ -186,7 +189,7 @@ class _Reader:
         last = max((i for i, node in enumerate(nodes) if isinstance(node.op, Repeat)), default=-1)
         for number, node in enumerate(nodes):
             if not isinstance(node.op, Repeat):
-                self._node(segment, node, {})
+                self._node(segment, node)
                 continue
             yield segment
             yield from self._rounds(node)
@@ -203,42 +206,51 @@ class _Reader:
                 continue
             name = node.op.label + (f" {case + 1}" if len(node.regions) > 1 else "")
             segment = Segment(name, len(rounds), carried=[self._extent(v) for v in node.inputs if v.type.is_float])
+            self.rounds.add(segment)
+            self.home.update(dict.fromkeys(region.parameters, segment))
             self.kept.enter(region, node)
             for inner in region.nodes:
-                self._node(segment, inner, {})
+                self._node(segment, inner)
             bodies.append((rounds[0], segment))
         yield from (segment for _, segment in sorted(bodies, key=lambda pair: pair[0]))
 
     def _weights(self, segments: list[Segment]) -> None:
-        """Give each segment the parameters that it is the first to read; those of a body are one round's."""
-        seen: set[str] = set()
+        """Give each segment the parameters that it is the first to read; those of a body are one round's. What all
+        rounds share is there once, before them."""
+        seen: set[tuple[str, Segment | None]] = set()
         by_address = {info.address: info for info in self.graph.parameters}
         for value, address in self.parameters.items():
-            if address in seen and self.home[value].times == 1:
+            info, segment = by_address[address], self.home[value]
+            own = segment in self.rounds and bool(info.layers)
+            key = (address, segment if own else None)
+            if key in seen:
                 continue
-            seen.add(address)
-            segment = self.home[value]
-            shared = bool(by_address[address].layers) and segment.times == 1
-            copies = by_address[address].copies if shared else 1
+            seen.add(key)
             extent = self._extent(value)
-            segment.weights.append(Weights(((Size.of(copies), OTHER), *extent) if copies > 1 else extent))
+            if not own:
+                segment = segment if segment not in self.rounds else segments[0]
+                extent = ((Size.of(info.copies), OTHER), *extent)
+            segment.weights.append(extent)
 
     # ------------------------------------------------------------ nodes
 
-    def _node(self, segment: Segment, node: Node, around: Mapping[Value, Value]) -> None:
+    def _node(self, segment: Segment, node: Node) -> None:
         for value in node.outputs:
             self.home[value] = segment
         if isinstance(node.op, Parameter):
             self.parameters[node.output] = node.op.address
         for region in node.regions:
             self.kept.enter(region, node)
+            around = self.around
+            assert isinstance(node.op, (Repeat, Scan))
+            self.around = (*around, (node.op.count if isinstance(node.op, Repeat) else node.op.axis.size, OTHER))
             for inner in region.nodes:
-                self._node(segment, inner, around)
-        self._keep(segment, node)
+                self._node(segment, inner)
+            self.around = around
+        self.read_again += [(segment, value, size) for value, size in self.kept.of(node)]
         if node.regions or not node.output.type.is_float:
             return
-        if node.op.contracts:
-            segment.flops = segment.flops + node.op.flops(node.output.type, *(v.type for v in node.inputs))
+        segment.flops = segment.flops + self._flops(node)
         if node.op.view:
             self.base[node.output] = self._base(node.inputs[0])
         elif isinstance(node.op, (Dot, GroupedDot)):
@@ -250,29 +262,65 @@ class _Reader:
                 segment.lookups.append(self._extent(node.output))
             segment.passings.append(self._passing(node))
 
+    def _flops(self, node: Node) -> Size:
+        """Those of its products."""
+        op, output = node.op, node.output.type
+        flops = Size.of(0)
+        if isinstance(op, Attention):
+            flops = (node.inputs[0].type.elements + output.elements) * op.over.size * 2
+        elif op.contracts:
+            flops = op.flops(output, *(v.type for v in node.inputs))
+        for size, _ in self.around:
+            flops = flops * size
+        return flops
+
     def _base(self, value: Value) -> Value:
         return self.base.get(value, value)
 
-    def _keep(self, segment: Segment, node: Node) -> None:
-        for value, size in self.kept.of(node):
-            home = self.home.get(value, segment)
-            extent = self._extent(value)
-            home.kept.append(Keeping(extent, size, self._maker(value), self._scores(extent), value in self.loss))
+    def _keep(self) -> None:
+        """Say of each segment what it keeps: what gradients read, or what that can be made of again."""
+        for kernels in KERNELS:
+            kept: dict[tuple[Value, int], Segment] = {}
+            for segment, value, size in self.read_again:
+                again = value.type.is_float and size != 1  # where dropout struck cannot be found out again
+                for source in self._sources(value, kernels) if again else (value,):
+                    kept.setdefault((source, size), self.home.get(source, segment))
+            for (value, size), segment in kept.items():
+                extent = self._extent(value)
+                segment.kept[kernels].append(
+                    Keeping(extent, size, self._maker(value), self._scores(extent), value in self.loss)
+                )
+
+    def _sources(self, value: Value, kernels: str) -> Iterator[Value]:
+        """What a value is kept as: itself, or what a kernel makes it of once more."""
+        value = self._base(value)
+        node = self.makers.get(value)
+        cheap = node is not None and not node.regions and node.inputs and (
+            node.op.pointwise or node.op.by_rows or node.op.moves
+        )  # fmt: skip
+        again = cheap and (kernels == "compiled" or (kernels == "fused" and self._inside(value)))
+        if not again or node is None or self.home.get(value) not in self.rounds:
+            if value not in self.parameters:
+                yield value
+            return
+        for operand in node.inputs:
+            if operand.type.is_float and operand.type.axes:
+                yield from self._sources(operand, kernels)
 
     def _maker(self, value: Value) -> str:
         node = self.makers.get(value)
-        if node is None or node.regions:
+        if node is None or node.regions or not node.op.contracts:
             return "other"
-        if node.op.contracts:
-            return "attention" if isinstance(node.op, Attention) else "product"
-        if not ((node.op.pointwise or node.op.by_rows or node.op.moves) and node.inputs):
-            return "other"
-        return "chained" if self._inside(value) else "cheap"
+        return "attention" if isinstance(node.op, Attention) else "product"
 
     # ------------------------------------------------------------ pieces
 
     def _extent(self, value: Value) -> Extent:
         return self._of(value, value.type.axes)
+
+    def _all(self, value: Value) -> Extent:
+        """Its extent in all rounds of the bodies that it stands in, within a segment."""
+        return (*self.around, *self._extent(value))
 
     def _of(self, value: Value, axes: Iterable[Axis]) -> Extent:
         return tuple((axis.size, self._kind(self.dimensions.find(value, axis), axis)) for axis in axes)
@@ -310,6 +358,7 @@ class _Reader:
             weight=weight,
             source=self._source(left),
             grouped=grouped,
+            times=self.around,
         )
 
     def _attention(self, node: Node) -> Attending:
@@ -331,8 +380,8 @@ class _Reader:
     def _passing(self, node: Node) -> Passing:
         floats = [v for v in node.inputs if v.type.is_float and v.type.axes and self._base(v) not in self.parameters]
         return Passing(
-            read=tuple(map(self._extent, floats)),
-            written=(self._extent(node.output),),
+            read=tuple(map(self._all, floats)),
+            written=(self._all(node.output),),
             inside_read=tuple(map(self._inside, floats)),
             inside_written=self._inside(node.output),
             scores=self._scores(self._extent(node.output)) or any(self._scores(self._extent(v)) for v in floats),

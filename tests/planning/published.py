@@ -7,14 +7,13 @@ What a source does not say is said here in `assumed`, and was chosen before anyt
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from attndsl.elaborate import elaborate, open_spec
-from attndsl.planning import Plan, Prediction, Work, machine, predict, work_of
-
-GIB = 1024**3
+from attndsl.planning import ParallelPlan as Plan
+from attndsl.planning import StepPrediction, Workload, machine, predict, work_of
 
 
 @dataclass(frozen=True)
@@ -28,42 +27,51 @@ class Run:
     machine: str
     plan: Plan
     tokens: int
-    reported: Callable[[Prediction], float]
+    reported: Callable[[StepPrediction], float]
     fitted: bool
     assumed: str = ""
     memory: float = 0.0
-    notes: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self) -> Prediction:
+    @property
+    def number(self) -> int:
+        """The row of the list of runs: a run may report several figures."""
+        return int(self.row.rstrip("abc"))
+
+    def predict(self) -> StepPrediction:
         return predict(self.work, self.plan, machine(self.machine), {"T": self.tokens})
 
     @property
-    def work(self) -> Work:
+    def work(self) -> Workload:
         return _work(self.spec, tuple(sorted(self.settings.items())), self.plan.attention == "materialised")
 
 
 @lru_cache(maxsize=32)
-def _work(spec: str, settings: tuple[tuple[str, Any], ...], materialised: bool) -> Work:
+def _work(spec: str, settings: tuple[tuple[str, Any], ...], materialised: bool) -> Workload:
     return work_of(elaborate(open_spec(spec), dict(settings)), materialised=materialised)
 
 
-def seconds(value: float) -> Callable[[Prediction], float]:
+def seconds(value: float) -> Callable[[StepPrediction], float]:
     return lambda _: value
 
 
-def each_second(tokens: float) -> Callable[[Prediction], float]:
+def each_second(tokens: float) -> Callable[[StepPrediction], float]:
     """From tokens per second on each device."""
     return lambda p: p.tokens / (tokens * p.plan.devices)
 
 
-def utilised(mfu: float) -> Callable[[Prediction], float]:
+def utilised(mfu: float) -> Callable[[StepPrediction], float]:
     return lambda p: p.flops / (mfu * p.plan.devices * p.machine.flops["bf16"])
 
 
-def causal(tflops: float, attention: float) -> Callable[[Prediction], float]:
-    """From TFLOP/s on each device, where attention's are counted as its mask leaves them: half. `attention` is its share
-    of all, counted whole."""
-    return lambda p: p.flops * (1 - attention / 2) / (tflops * 1e12 * p.plan.devices)
+def causal(tflops: float, layers: int, width: int) -> Callable[[StepPrediction], float]:
+    """From TFLOP/s on each device, where attention's are counted as its mask leaves them: half of 12 L h s a token."""
+
+    def found(p: StepPrediction) -> float:
+        length = p.tokens / p.plan.batch
+        flops = p.flops - p.tokens * 6 * layers * width * length
+        return flops / (tflops * 1e12 * p.plan.devices)
+
+    return found
 
 
 def _gpt(depth: int, width: int, heads: int, **more: Any) -> dict[str, Any]:
@@ -129,11 +137,11 @@ RUNS = (
                 precision="fp8", recompute="full", async_tensor=True), 8192, each_second(128), False,
         "as 11a; two virtual stages", 72.7),
     Run("12a", "Llama 3 405B, 8,192", "llama:3.1-405b", {}, "h100x8", replace(_LLAMA_3, data=64, batch=2048), 8192,
-        causal(430, 0.077), True, "eight virtual stages (a layer each, as the paper's text implies)"),
+        causal(430, 126, 16384), True, "eight virtual stages (a layer each, as the paper's text implies)"),
     Run("12b", "Llama 3 405B, 16,384", "llama:3.1-405b", {}, "h100x8", replace(_LLAMA_3, data=128, batch=2048), 8192,
-        causal(400, 0.077), True, "as 12a"),
+        causal(400, 126, 16384), True, "as 12a"),
     Run("12c", "Llama 3 405B, 131,072 tokens", "llama:3.1-405b", {}, "h100x8",
-        replace(_LLAMA_3, data=8, context=16, batch=128), 131072, causal(380, 0.572), True, "as 12a"),
+        replace(_LLAMA_3, data=8, context=16, batch=128), 131072, causal(380, 126, 16384), True, "as 12a"),
     Run("13", "Llama 3 70B", "llama:3-70b", {}, "h100x8",
         Plan(data=2, tensor=4, stages=8, virtual=5, batch=128, sequence=True, parameters="states", precision="fp8",
              attention="flash3", kernels="fused", async_tensor=True), 8192, each_second(1602), True,
@@ -146,5 +154,6 @@ RUNS = (
         replace(_NANOTRON, tensor=8, stages=8, batch=1024, micro_batch=16), 4096, seconds(18.9), False, "as 14a"),
     Run("16", "DeepSeek-V3 671B", "deepseek_v3", {}, "h100x8",
         Plan(data=64, experts=64, stages=4, virtual=8, batch=512, parameters="divided", attention="flash3",
-             kernels="fused", recompute="full"), 4096, seconds(8.18), True, "micro-batches of one row, layers computed again"),
+             kernels="fused", recompute="full"), 4096, seconds(8.18), True,
+        "micro-batches of one row, layers computed again"),
 )  # fmt: skip

@@ -15,7 +15,7 @@ ROOMS = (
     # From text to graph.
     "types", "syntax", "highlighting", "formatting", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
-    "masks", "passes", "layouts", "inspection", "drawing", "differences", "typesetting",
+    "masks", "passes", "layouts", "inspection", "planning", "drawing", "differences", "typesetting",
     # Running one.
     "optimizers", "running", "backends.numpy_reference", "backends.pytorch", "comparison",
     # Training one, and using what was trained.

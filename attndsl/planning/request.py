@@ -1,0 +1,122 @@
+"""What a command line asks for: a layout and a plan's choices as text, a machine and its nodes; and what it is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attndsl.diagnostics import did_you_mean, error, listed
+from attndsl.graph import Graph
+from attndsl.inspection.sizes import choose_sizes
+from attndsl.layouts import Layout, choose_layout, default_layout
+from attndsl.planning.laid_out import plan_of
+from attndsl.planning.machines import MachineModel, machine
+from attndsl.planning.plan import KERNELS, PARAMETERS, PRECISIONS, RECOMPUTE, ParallelPlan
+from attndsl.planning.prediction import StepPrediction, batch_axis, predict
+from attndsl.planning.search import SearchResult, search
+from attndsl.planning.work import work_of
+from attndsl.records import replace
+
+if TYPE_CHECKING:
+    from attndsl.elaborate import Spec
+
+_WORDS = {"recompute": RECOMPUTE, "parameters": PARAMETERS, "kernels": KERNELS, "precision": PRECISIONS}
+_COUNTS = ("stages", "virtual", "micro_batch")
+CHOICES = (*_COUNTS, *_WORDS, "attention", "async_tensor")
+ROWS = 4
+"""Without a size of the batch: so many rows for each device that computes rows of its own, or for each stage."""
+
+
+def plan_on_paper(
+    spec: Spec,
+    graph: Graph,
+    *,
+    machine_name: str,
+    nodes: int | None,
+    layout: str | None,
+    choices: str,
+    sizes: Mapping[str, int],
+    searching: bool = False,
+) -> StepPrediction | SearchResult:
+    """The prediction for a layout, or with `searching` the fastest plan that fits.
+
+    Raises E0951 and E0952 (the machine), E0953 (the plan), E0954 (nothing fits), and what `choose_layout` and
+    `choose_sizes` raise.
+    """
+    on = machine(machine_name)
+    plan = read_choices(choices, on)
+    if searching:
+        return _searched(graph, plan, on, nodes or 1, sizes)
+    found = choose_layout(layout, spec, graph) if layout else _default(graph, on, nodes, plan)
+    work = work_of(graph, materialised=plan.attention == "materialised", layout=found)
+    plan = plan_of(found, work, plan)
+    if nodes is not None and plan.devices != nodes * on.devices:
+        raise error(
+            "E0953", f"the plan takes {plan.devices:,} devices, and {nodes:,} nodes have {nodes * on.devices:,}",
+            note=f"the layout's mesh has {found.mesh.devices:,}" + f", times {plan.stages} stages" * (plan.stages > 1),
+            help="give the mesh other sizes, or another number of `--nodes`",
+        )  # fmt: skip
+    batch = batch_axis(work)
+    rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (ROWS * plan.stages if plan.stages > 1 else 1))
+    given = _sizes(graph, {**sizes, batch: rows})
+    return predict(work, replace(plan, batch=given.pop(batch)), on, given)
+
+
+def _default(graph: Graph, on: MachineModel, nodes: int | None, plan: ParallelPlan) -> Layout:
+    devices = (nodes or 1) * on.devices
+    if devices % plan.stages:
+        raise error("E0953", f"{devices:,} devices cannot be divided into {plan.stages} stages")
+    return default_layout(graph, devices // plan.stages)
+
+
+def _searched(graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]) -> SearchResult:
+    work = work_of(graph, materialised=plan.attention == "materialised")
+    batch, devices = batch_axis(work), nodes * on.devices
+    given = _sizes(graph, {batch: ROWS * devices, **sizes})
+    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given)
+
+
+def _sizes(graph: Graph, given: Mapping[str, int]) -> dict[str, int]:
+    return {choice.name: choice.value for choice in choose_sizes(graph, given)}
+
+
+def read_choices(text: str, on: MachineModel) -> ParallelPlan:
+    """`stages=8, virtual=3, recompute=full`: a plan's choices that no layout says. The best attention kernel of the
+    machine is taken where none is named.
+
+    Raises E0953 for what is no such choice.
+    """
+    plan = replace(
+        ParallelPlan(), attention=max(on.attention, key=lambda kernel: on.attention[kernel], default="materialised")
+    )
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in CHOICES:
+            raise error(
+                "E0953", f"a plan has no `{name}`", note=f"it has {listed(CHOICES)}", help=did_you_mean(name, CHOICES)
+            )  # fmt: skip
+        chosen: dict[str, Any] = {name: _choice(name, value, on)}
+        plan = replace(plan, **chosen)
+    return plan
+
+
+def _choice(name: str, value: str, on: MachineModel) -> int | str | bool:
+    if name in _COUNTS:
+        if value.isdecimal() and value.isascii() and 0 < int(value) < 10**9:
+            return int(value)
+        raise error("E0953", f"`{name}={value}`: `{name}` is a whole number of at least 1")
+    words = _WORDS.get(name) or (("no", "yes") if name == "async_tensor" else (*on.attention, "materialised"))
+    if value not in words:
+        raise error("E0953", f"`{name}={value}`: `{name}` is {listed(words)}", help=did_you_mean(value, words))
+    return value == "yes" if name == "async_tensor" else value
+
+
+def read_tokens(text: str) -> float:
+    """`300G` or `15T`: a number of tokens. Raises `ValueError`."""
+    factors = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+    factor = factors.get(text[-1:], 1.0)
+    value = float(text[:-1] if text[-1:] in factors else text) * factor
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value

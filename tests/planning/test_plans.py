@@ -1,0 +1,148 @@
+"""Layouts as plans, what cannot be carried out, and the search."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import elaborate, open_spec
+from attndsl.layouts import choose_layout
+from attndsl.planning import ParallelPlan, machine, predict, work_of
+from attndsl.planning.laid_out import plan_of
+from attndsl.planning.request import plan_on_paper, read_tokens
+from attndsl.planning.search import SearchResult, search
+from attndsl.records import replace
+
+H100 = machine("h100x8")
+
+
+def planned(spec: str, layout: str, **choices: object) -> ParallelPlan:
+    opened = open_spec(spec)
+    graph = elaborate(opened, {})
+    found = choose_layout(layout, opened, graph)
+    return plan_of(found, work_of(graph, layout=found), ParallelPlan(**choices))
+
+
+def test_a_layout_says_the_degrees_of_a_plan():
+    plan = planned("gpt2", "data=2, model=4; B on data; heads, 4*width, vocab on model; T on model")
+    assert (plan.data, plan.tensor, plan.context, plan.sequence, plan.parameters) == (2, 4, 1, True, "divided")
+    plan = planned("gpt2", "replica=2, data=2, model=4; B on replica; B on data; heads on model; parameters whole")
+    assert (plan.data, plan.tensor, plan.sequence, plan.parameters) == (4, 4, False, "whole")
+    plan = planned("llama", "data=2, tokens=8; B on data; T on tokens")
+    assert (plan.data, plan.tensor, plan.context, plan.sequence) == (2, 1, 8, False)
+    plan = planned("mixtral", "data=8; B on data; expert on data")
+    assert (plan.data, plan.experts) == (8, 8)
+
+
+def test_what_no_rule_names_stays_whole():
+    opened = open_spec("gpt2")
+    graph = elaborate(opened, {})
+    sizes = []
+    for rules in ("heads on model", "heads, 4*width on model", "heads, 4*width, vocab on model"):
+        layout = choose_layout(f"model=4; {rules}", opened, graph)
+        work = work_of(graph, layout=layout)
+        sizes.append(predict(work, plan_of(layout, work, ParallelPlan()), H100, {"T": 1024}))
+    weights = [found.memory.states for found in sizes]
+    assert weights[0] > weights[1] > weights[2]
+    assert weights[0] - weights[1] == pytest.approx(12 * 12 * (8 * 768**2 + 4 * 768) * 3 / 4)
+    with pytest.raises(AttnError, match=r"E0953.*plans leave whole what stands between layers"):
+        planned("llama:3-8b", "model=2; width on model")
+    with pytest.raises(AttnError, match=r"E0953.*nothing that a plan can divide lies on `e`"):
+        planned("mixtral", "data=2, e=4; B on data; expert on e")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tensor": 8}, "tensor 8 does not divide heads = 12"),
+        ({"data": 3}, "the batch of 8 rows does not divide by data 3"),
+        ({"micro_batch": 16}, "a micro-batch of 16 rows on data 1 is more than the batch of 8"),
+        ({"stages": 8, "virtual": 2}, "8 × 2 stages are more than 12 layers fill"),
+        ({"virtual": 2}, "virtual stages need stages"),
+        ({"experts": 2}, "experts 2 does not divide data × context 1"),
+        ({"precision": "fp8", "machine": "a100-80x8"}, "a100-80x8 has no products in fp8"),
+        ({"attention": "flash9"}, "h100x8 has no attention kernel `flash9`"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused(changes, said):
+    on = machine(changes.pop("machine", "h100x8"))
+    with pytest.raises(AttnError, match=r"E0953") as caught:
+        predict(work_of(elaborate(open_spec("gpt2"), {})), replace(ParallelPlan(batch=8), **changes), on, {"T": 1024})
+    assert said in str(caught.value)
+
+
+def test_the_search_finds_what_is_the_fastest_of_all_that_fit():
+    work = work_of(elaborate(open_spec("gpt3:6_7b"), {}))
+    plan = ParallelPlan(batch=256, attention="flash3")
+    choice = search(work, plan, H100, 32, {"T": 2048})
+    assert choice.best.fits
+    assert choice.runner_up is not None
+    assert choice.runner_up.fits
+    assert choice.best.seconds <= choice.runner_up.seconds
+    assert sum(part for _, part in choice.reasons) == pytest.approx(choice.runner_up.seconds - choice.best.seconds)
+    for tensor, stages in ((1, 1), (2, 1), (8, 1), (1, 4), (4, 4), (8, 4)):
+        for micro in (1, 2):
+            for recompute in ("none", "selective", "full"):
+                other = replace(
+                    plan, data=32 // tensor // stages, tensor=tensor, stages=stages, sequence=tensor > 1,
+                    micro_batch=micro, recompute=recompute, parameters="states" if stages > 1 else "divided",
+                )  # fmt: skip
+                found = predict(work, other, H100, {"T": 2048})
+                assert not found.fits or found.seconds >= choice.best.seconds
+    with pytest.raises(AttnError, match=r"E0954.*no plan for 8 devices of h100x8 fits"):
+        search(work_of(elaborate(open_spec("gpt3:175b"), {})), plan, H100, 8, {"T": 2048})
+
+
+def test_a_model_that_no_machine_holds_is_planned_as_quickly_as_a_small_one():
+    spec = open_spec("gpt3:175b")
+    found = plan_on_paper(
+        spec, elaborate(spec, {}), machine_name="h100x8", nodes=16, layout=None, choices="", sizes={"B": 64},
+        searching=True,
+    )  # fmt: skip
+    assert isinstance(found, SearchResult)
+    assert found.best.plan.devices == 128
+    assert found.best.fits
+
+
+def test_the_command(attndsl, tmp_path):
+    layout = "data=2, model=4; B on data; heads, 4*width, vocab on model; T on model"
+    argv = ["inspect", "gpt2", "--machine", "h100x8", "--layout", layout, "--size", "B=64"]
+    done = attndsl(*argv, "--json", "--tokens", "10G", "--plan", "micro_batch=4, recompute=full")
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert found["schema"] == "attndsl.plan/1"
+    assert found["plan"] | {"data": 2, "tensor": 4, "micro_batch": 4, "recompute": "full"} == found["plan"]
+    assert sum(found["parts"].values()) == pytest.approx(found["seconds"])
+    assert found["days"] == pytest.approx(10e9 / found["tokens_per_second"] / 86400)
+    assert found["memory"]["total"] == pytest.approx(sum(found["memory"].values()) / 2)
+    both = attndsl("inspect", "gpt2", "llama:3-8b", "--machine", "h100x8", "--search", "--nodes", "2")
+    assert both.code == 0
+    assert both.out.count("the fastest of") == 2
+    for more, said in (
+        (["--nodes", "2"], "the plan takes 8 devices, and 2 nodes have 16"),
+        (["--plan", "stages=0"], "`stages` is a whole number of at least 1"),
+        (["--plan", "recompute=all"], "`recompute` is none, selective and full"),
+        (["--plan", "stage=2"], "did you mean `stages`?"),
+    ):
+        done = attndsl(*argv, *more)
+        assert done.code == 1
+        assert said in done.err
+    for argv, said in (
+        (["inspect", "gpt2", "--nodes", "2"], "needs a `--machine`"),
+        (["inspect", "gpt2", "--machine", "h100x8", "--search", "--layout", layout], "leave out `--layout`"),
+        (["inspect", "gpt2", "--machine", "h100x8", "--tokens", "many"], "`many` is not a number of tokens"),
+        (["inspect", "gpt2", "--machine", "h100x8", "--latex"], "a plan is printed as text"),
+    ):
+        done = attndsl(*argv)
+        assert done.code == 2
+        assert said in done.err
+
+
+@pytest.mark.parametrize(("text", "value"), [("300G", 3e11), ("15T", 1.5e13), ("1e9", 1e9), ("2.5B", 2.5e9)])
+def test_numbers_of_tokens(text, value):
+    assert read_tokens(text) == value
+    for wrong in ("", "G", "-1", "nan", "inf", "1X"):
+        with pytest.raises(ValueError, match=r".*"):
+            read_tokens(wrong)
