@@ -99,7 +99,8 @@ class MachineModel:
         sent = nodes * (1 - (1 - 1 / nodes) ** copies) / copies  # nodes that a row goes to, of evenly drawn devices
         away = size * sent * (nodes - 1) / nodes / (self.network * self.reached["network"])
         near = size * (inside - 1) / inside / (self.link * self.reached["link"])
-        return max(away, near) + self.latency["between" if nodes > 1 else "inside"] * 2
+        slower: float = max(away, near)
+        return slower + 2 * self.latency["between" if nodes > 1 else "inside"]
 
     def send(self, size: float, distance: int) -> float:
         """Seconds until `size` bytes are on the device so many places further on."""
