@@ -55,7 +55,7 @@ def to_dot(scene: Scene) -> Digraph:
         },
         node_attr={
             "fontname": FONT, "fontsize": "14", "fontcolor": INK, "margin": "0.16,0.08", "height": "0.5",
-            "width": "1.9",
+            "width": "1.2" if style.is_sideways else "1.9",
         },
         edge_attr={
             "fontname": FONT, "fontsize": str(LABEL_SIZE), "fontcolor": GREY, "color": GREY, "arrowsize": "0.75",
@@ -274,9 +274,9 @@ def _legend(dot: Digraph, scene: Scene) -> None:
             label=text, fontsize="12", fontcolor=GREY, color="#c8c8c8", penwidth="1", style="rounded", labelloc="b",
             margin="10",
         )  # fmt: skip
-        columns = min(len(kinds), LEGEND_COLUMNS)
+        columns = min(len(kinds), -(-len(kinds) // LEGEND_COLUMNS) if scene.style.is_sideways else LEGEND_COLUMNS)
         above = ["legend"] * columns
-        for at in range(0, len(kinds), LEGEND_COLUMNS):
+        for at in range(0, len(kinds), columns or 1):
             for column in range(columns):
                 kind = kinds[at + column] if at + column < len(kinds) else ""
                 name = f"legend {kind or at + column}"
@@ -289,5 +289,5 @@ def _legend(dot: Digraph, scene: Scene) -> None:
         with legend.subgraph(graph_attr={"rank": "same"}) as row:  # from left to right
             for left, right in pairwise(kinds[:columns]):
                 row.edge(f"legend {left}", f"legend {right}", style="invis")
-    for box in lowest:
+    for box in lowest if not scene.style.is_sideways else ():  # there it stands beside the diagram, and takes no width
         dot.edge(box.id, "legend", style="invis")

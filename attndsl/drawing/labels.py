@@ -88,12 +88,16 @@ class _Taken:
     """What a label must not stand on."""
 
     def __init__(self, text: str) -> None:
+        whole = re.search(r'\bbb="([^"]*)"', text)
+        self.page = Area(*map(float, whole[1].split(","))) if whole else None
         self.areas = list(node_areas(text).values())
         self.borders = [area for name, area in frame_areas(text).items() if name != "cluster page"]
         self.titles = [title for _, title in _titles(text)]
         self.ways = [(way, _around(way)) for way in _ways(text) if way]
 
     def is_free(self, label: Area) -> bool:
+        if self.page is not None and not _inside(label, self.page):
+            return False
         roomy = Area(label.left - CLEAR, label.bottom - CLEAR, label.right + CLEAR, label.top + CLEAR)
         if any(roomy.overlaps(area) for area in self.areas) or any(roomy.overlaps(area) for area in self.titles):
             return False

@@ -9,6 +9,8 @@ from attndsl.records import dataclass
 INCH = 72.0
 
 Point = tuple[float, float]
+Ways = dict[tuple[str, str], list[Point]]
+"""The corners of arrows, by the names of their ends."""
 
 _ID = r'(?:"(?:[^"\\]|\\.)*"|[\w.]+)'
 _ATTRIBUTES = r'\[(?P<attributes>(?:[^\]"]|"(?:[^"\\]|\\.)*")*)\];'

@@ -11,11 +11,12 @@ from pathlib import Path
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.drawing.dot import to_dot
 from attndsl.drawing.finish import finish
+from attndsl.drawing.fold import fold
 from attndsl.drawing.levels import Levels
 from attndsl.drawing.plan import Planner
 from attndsl.drawing.route import route
 from attndsl.drawing.scene import Scene
-from attndsl.drawing.style import PLAIN, Style
+from attndsl.drawing.style import PLAIN, SLIDE, Style
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
@@ -164,8 +165,11 @@ def _require_folder(path: Path) -> None:
 def _lay_out(source: str, format: str, scene: Scene) -> bytes:
     """Laid out by `dot`; then its ways are led anew, and drawn as they are (`nop2` lays nothing out)."""
     run = _graphviz if shutil.which("dot") else _package(format)
-    placed = _placed(run, source)
-    return run(scene.style.fitted(route(placed, scene)), "nop2", format)
+    placed = _placed(run, source).replace("\\\n", "")
+    ways = None
+    if scene.style.fit == "slide":
+        placed, ways = fold(placed, scene, *SLIDE)
+    return run(scene.style.fitted(route(placed, scene, ways)), "nop2", format)
 
 
 def _placed(run: Callable[[str, str, str], bytes], source: str) -> str:

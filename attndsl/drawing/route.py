@@ -12,29 +12,42 @@ from itertools import pairwise
 
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.labels import place
-from attndsl.drawing.layout import EDGE, INCH, NODE, POSITION, Area, Point, frame_areas, node_areas, number, plain
+from attndsl.drawing.layout import (
+    EDGE,
+    INCH,
+    NODE,
+    POSITION,
+    Area,
+    Point,
+    Ways,
+    frame_areas,
+    node_areas,
+    number,
+    plain,
+)
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 
 RADIUS, ROOM, LEAST = 9.0, 15.0, 6.0  # of corners; between a lane and what it passes; the same, where it is tight
 ARROWHEAD, OUTLINE = 7.5, 4.0
 
 
-def route(text: str, scene: Scene) -> str:
-    """What `dot -Tdot` gave for `scene`, with some arrows led anew."""
-    text = text.replace("\\\n", "")
+def route(text: str, scene: Scene, given: Ways | None = None) -> str:
+    """What `dot -Tdot` gave for `scene`, with some arrows led anew: those with `given` ways by these."""
     layout = _Layout(text, scene)
     ways = {}
     for arrow in scene.arrows:
-        way = layout.way(arrow)
-        if way is not None:
-            ways[arrow.tail.id, arrow.head.id] = way, arrow
+        ends = arrow.tail.id, arrow.head.id
+        if given and ends in given:
+            ways[ends] = given[ends], arrow
+        elif (way := layout.way(arrow)) is not None:
+            ways[ends] = layout.real(way), arrow
 
     def led(match: re.Match[str]) -> str:
         ends = plain(match["tail"]), plain(match["head"])
         if ends not in ways:
             return match[0]
         way, arrow = ways[ends]
-        shape = _spline(layout.real(way), has_tip=arrow.kind != "tie" and arrow.head.kind != "fork")
+        shape = _spline(way, has_tip=arrow.kind != "tie" and arrow.head.kind != "fork")
         return POSITION.sub(f'pos="{shape}"', match[0], count=1)
 
     return NODE.sub(_without_outlines, place(EDGE.sub(led, text)))

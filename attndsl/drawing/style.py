@@ -10,7 +10,8 @@ from attndsl.records import dataclass, field
 PARTS = ("loss", "legend", "title", "shapes")
 """What can be left out of a diagram."""
 
-PAGES: dict[str, tuple[float, float | None]] = {"slide": (960.0, 540.0), "column": (240.0, None)}
+SLIDE = 960.0, 540.0
+PAGES: dict[str, tuple[float, float | None]] = {"slide": SLIDE, "column": (240.0, None)}
 """Pages to fit, in points: a slide of 16:9; a column of a paper, as tall as it has to be."""
 
 
