@@ -211,13 +211,15 @@ class Model:
         device: str = "cpu",
         seed: int = 0,
         compile: bool = False,
+        plain: bool = False,
     ) -> Any:
-        """A `torch.nn.Module`, the one whose text `source()` is, with its parameters in place and in evaluation mode.
+        """A `torch.nn.Module` with its parameters in place and in evaluation mode: if `plain`, the one whose text
+        `source()` is; else the same with products by the kernels that are the fastest on this machine.
 
         Its `forward` takes the inputs as tensors, by their names, and returns a dict of tensors, every output that they
         allow: `module(tokens=ids)["logits"]`. `outputs=("loss",)` computes only those, where the model has several. A
         model with states returns these beside it, and takes them: `outputs, states = module(ids, states=states)`.
-        `state_dict()` has our addresses (`h.0.ln_1.scale`). It is trained like any module, and its inputs are not
+        `state_dict()` has our addresses (`h.0.ln_1.scale`), and a plain one's `nn.Linear` a weight [out, in]. It is trained like any module, and its inputs are not
         checked against the spec's bounds (`program("torch").run` does that).
 
         `weights` is a path as for `load`, or a mapping from addresses to arrays; without, those that the model was
@@ -227,6 +229,8 @@ class Model:
         """
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
         arrays = self._arrays(weights)
+        if plain:
+            return TORCH.plain(self.graph, arrays, dtype=dtype_name(dtype), device=device, seed=seed, compile=compile)
         program: Any = TORCH.program(
             self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays, compile=compile
         )

@@ -6,6 +6,8 @@
 --to onnx FILE          one file of ONNX, for ONNX Runtime and others: the model in use, with dynamic axes by the names
                         of their sizes and the parameters by their addresses; with --incremental a graph that reads
                         a text on, whose states are inputs and, with `.next` behind their names, outputs
+--to torch FILE         a program of `torch.export` (.pt2) that says the same, for PyTorch without attndsl; `states` is
+                        a dict that goes in and comes out
 """
 
 from __future__ import annotations
@@ -13,31 +15,40 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from attndsl.cli.arguments import Parser, Usage, path, positive
-from attndsl.diagnostics import error
+from attndsl.cli.arguments import Parser, Usage, add_sizes, path, positive
+from attndsl.cli.paths import checked
+from attndsl.diagnostics import error, listed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attndsl.elaborate import Spec
     from attndsl.generation import Run
     from attndsl.syntax import tree
 
 
+HUGGINGFACE, ONNX = "huggingface", "onnx"
+
+
 def configure(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", type=path, help="the folder that `attndsl train` wrote")
-    parser.add_argument("--to", required=True, choices=("huggingface", "onnx", "safetensors"), help="for whom")
+    parser.add_argument(
+        "--to", required=True, choices=(HUGGINGFACE, ONNX, "safetensors", *_backends()), help="for whom"
+    )
     parser.add_argument("path", metavar="PATH", type=path, help="the folder or file to write")
     parser.add_argument(
         "--force",
         action="store_true",
         help="write into a folder that holds other files, or overwrite a file that is not an earlier export",
     )
-    onnx = parser.add_argument_group("of ONNX")
-    onnx.add_argument("--incremental", action="store_true", help="the graph that reads a text on, token by token")
-    onnx.add_argument(
+    programs = parser.add_argument_group("of programs")
+    programs.add_argument("--incremental", action="store_true", help="the graph that reads a text on, token by token")
+    programs.add_argument(
         "--inputs", metavar="NAMES", default="", help="the optional inputs that the file takes, as `valid,targets`"
     )
-    onnx.add_argument("--outputs", metavar="NAMES", help="what it gives (default: all that these inputs allow)")
-    onnx.add_argument("--opset", metavar="N", type=positive, help="the version of ONNX's operators (default: 23)")
+    programs.add_argument("--outputs", metavar="NAMES", help="what it gives (default: all that these inputs allow)")
+    programs.add_argument("--opset", metavar="N", type=positive, help="the version of ONNX's operators (default: 23)")
+    add_sizes(parser, "lengths that are constants in a program of torch; all others stay open")
 
 
 def run(args: Any) -> int:
@@ -46,25 +57,15 @@ def run(args: Any) -> int:
     from attndsl.runs.record import open_record
     from attndsl.weights import check_replaceable, export_huggingface, save_weights
 
-    if args.to != "onnx" and (args.incremental or args.inputs or args.outputs is not None or args.opset is not None):
-        raise Usage("`--incremental`, `--inputs`, `--outputs` and `--opset` are for `--to onnx`")
+    _require_fitting(args)
     trained = load_run(args.run)
     left: tuple[str, ...] = ()
     if args.to == "safetensors":
-        from attndsl.cli.paths import checked
-
         target = checked(args.path)
         check_replaceable(target, force=args.force)
         save_weights(target, trained.weights, trained.graph)
-    elif args.to == "onnx":
-        from attndsl.cli.paths import checked
-        from attndsl.onnx_export import OPSET, export_onnx
-
-        _, *others = export_onnx(
-            checked(args.path), trained.graph, trained.weights,
-            inputs=_names(args.inputs), outputs=None if args.outputs is None else _names(args.outputs),
-            opset=args.opset or OPSET, incremental=args.incremental, force=args.force,
-        )  # fmt: skip
+    elif args.to != HUGGINGFACE:
+        _, *others = (_to_onnx if args.to == ONNX else _to_backend)(args, trained)
         for file in others:
             print(f"wrote {file}, which belongs to it")
     else:
@@ -79,6 +80,56 @@ def run(args: Any) -> int:
     for address in left:
         print(f"left out: the state `{address}`, which has no name in {args.to}")
     return 0
+
+
+def _require_fitting(args: Any) -> None:
+    """Options are for what they say something of."""
+    others = _backends()
+    for option, given, kinds in (
+        ("--incremental", args.incremental, (ONNX, *others)),
+        ("--inputs", args.inputs, (ONNX, *others)),
+        ("--outputs", args.outputs is not None, (ONNX, *others)),
+        ("--opset", args.opset is not None, (ONNX,)),
+        ("--size", args.sizes, others),
+    ):
+        if given and args.to not in kinds:
+            raise Usage(f"`{option}` is for {listed([f'`--to {kind}`' for kind in kinds], 'and')}")
+
+
+def _backends() -> tuple[str, ...]:
+    """Those that write programs of their own."""
+    from attndsl.running import backends
+
+    return tuple(name for name, backend in backends.backends().items() if backend.exports)
+
+
+def _to_onnx(args: Any, run: Run) -> tuple[Path, ...]:
+    from attndsl.onnx_export import OPSET, export_onnx
+
+    return export_onnx(
+        checked(args.path), run.graph, run.weights,
+        inputs=_names(args.inputs), outputs=None if args.outputs is None else _names(args.outputs),
+        opset=args.opset or OPSET, incremental=args.incremental, force=args.force,
+    )  # fmt: skip
+
+
+def _to_backend(args: Any, run: Run) -> tuple[Path, ...]:
+    from attndsl.passes.chosen import by_file
+    from attndsl.running import backends
+    from attndsl.weights import check_replaceable
+
+    exporter = backends.find(args.to).exporter()
+    outputs = None if args.outputs is None else _names(args.outputs)
+    files = by_file(checked(args.path), run.graph, _names(args.inputs), outputs, incremental=args.incremental)
+    for place in files:
+        check_replaceable(place, force=args.force, is_earlier=exporter.is_earlier)
+    made = {
+        place: exporter.exported(graph, run.weights, taken, given, args.sizes)
+        for place, (graph, taken, given) in files.items()
+    }
+    for place, (program, graph) in made.items():
+        exporter.write_exported(program, graph, place)
+    return tuple(made)
 
 
 def _names(text: str) -> list[str]:

@@ -9,9 +9,9 @@ from attndsl.diagnostics import error
 from attndsl.graph import Graph, Value
 from attndsl.lazy import Array, np
 from attndsl.onnx_export.body import OnnxBody
-from attndsl.onnx_export.chosen import chosen
 from attndsl.onnx_export.lengths import Lengths
 from attndsl.onnx_export.writer import OPSET, OnnxWriter
+from attndsl.passes.chosen import chosen
 from attndsl.records import dataclass
 from attndsl.running.parameters import check_parameters
 from attndsl.running.states import shared_stacks

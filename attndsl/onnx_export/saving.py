@@ -13,7 +13,7 @@ from attndsl.graph import Graph
 from attndsl.lazy import Array, np
 from attndsl.onnx_export.file import PRODUCER, OnnxModel, require_onnx, written
 from attndsl.onnx_export.writer import OPSET
-from attndsl.passes.incremental import derived
+from attndsl.passes.chosen import by_file
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import place_of, replacing
 from attndsl.weights import check_replaceable
@@ -33,32 +33,18 @@ def export_onnx(
     incremental: bool = False,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write the model of `to_onnx` to `path`, and give the files that were written. If `incremental`, it is the graph
-    that reads a text on; what that keeps of other inputs (an encoder's source) is made once, by a second model beside
-    it, `NAME.sources.onnx`.
+    """Write the models of `by_file` as `to_onnx` makes them, and give the files that were written.
 
     Raises what `to_onnx` raises, E0761 where an incremental graph is asked for that there is none of, E0612 where
     something else than an earlier export is in the place of a file, unless `force` is set, and E0705."""
     require_onnx()
-    target = Path(path)
-    graphs = {target: graph}
-    if incremental:
-        made = derived(graph, outputs=outputs)
-        graphs = {target: made.graph}
-        if made.sources is not None:
-            graphs[target.with_name(f"{target.stem}.sources{target.suffix}")] = made.sources
-    for place in graphs:
+    files = by_file(path, graph, inputs, outputs, incremental=incremental)
+    for place in files:
         check_replaceable(place, force=force, is_earlier=is_earlier)
-    own = {place: {info.name for info in each.own_inputs} for place, each in graphs.items()}
-    others = [name for name in inputs if not any(name in names for names in own.values())]
     models = {
-        place: written(
-            each, arrays,
-            inputs=[*(name for name in inputs if name in own[place]), *others],
-            outputs=outputs if place == target else None, opset=opset,
-        )
-        for place, each in graphs.items()
-    }  # fmt: skip
+        place: written(each, arrays, inputs=taken, outputs=given, opset=opset)
+        for place, (each, taken, given) in files.items()
+    }
     return tuple(file for place, model in models.items() for file in write_model(place, model))
 
 

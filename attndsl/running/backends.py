@@ -15,13 +15,16 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.lazy import Array
 from attndsl.running.processes import ALONE, Launch, Processes
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from attndsl.graph import Graph
     from attndsl.passes import Miss, Rewrite
     from attndsl.running.program import Program
@@ -37,6 +40,31 @@ class Emitted(NamedTuple):
 
     stage: str
     ending: str
+
+
+class Exporter(Protocol):
+    """What makes programs that run without attndsl, as files."""
+
+    def exported(
+        self,
+        graph: Graph,
+        arrays: Mapping[str, Array],
+        inputs: Sequence[str] = ...,
+        outputs: Sequence[str] | None = ...,
+        sizes: Mapping[str, int] | None = ...,
+    ) -> tuple[Any, Graph]:
+        """The graph in use with `arrays` as its parameters: a program, and the graph that it says. It takes the
+        required inputs and those named of the optional ones, and gives these outputs (None: all that the inputs
+        allow); `sizes` are lengths that are constants in it."""
+        ...
+
+    def write_exported(self, program: Any, graph: Graph, path: str | os.PathLike[str]) -> None:
+        """Write both, all or nothing."""
+        ...
+
+    def is_earlier(self, path: Path) -> bool:
+        """Whether a file is one that was written here."""
+        ...
 
 
 class Backend:
@@ -71,6 +99,8 @@ class Backend:
     """Whether its programs run the graph after the passes; else the graph as it is."""
     emits: Emitted | None = None
     """What `source` writes."""
+    exports: bool = False
+    """Whether `attndsl export` can write a model as a program of its own, which runs without attndsl."""
     is_reference: bool = False
     """Whether it says what is right: what all others are held against."""
     preference: int = 0
@@ -107,6 +137,10 @@ class Backend:
     def source(self, graph: Graph, device: str | None = None) -> str:
         """The text that runs `graph` without attndsl, where it `emits` one, written for one of its `devices` (None: the
         first)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def exporter(self) -> Exporter:
+        """What exports models, where it `exports`."""
         raise NotImplementedError(type(self).__name__)
 
     def taken_apart(self, graph: Graph) -> Sequence[Miss]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
-from attndsl.running.backends import Backend, Emitted
+from attndsl.running.backends import Backend, Emitted, Exporter
 from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class PyTorch(Backend):
     compiles = True
     optimizes = True
     emits = Emitted("python", ".py")
+    exports = True
     preference = 2
 
     def make_program(
@@ -127,7 +128,33 @@ class PyTorch(Backend):
         from attndsl.backends.pytorch.source import write
         from attndsl.passes import optimize
 
-        return write(optimize(graph)[0], device=device or self.devices[0]).source
+        return write(optimize(graph)[0], device=device or self.devices[0], plain=True).source
+
+    def plain(
+        self,
+        graph: Graph,
+        parameters: Mapping[str, Array] | None,
+        *,
+        dtype: str,
+        device: str,
+        seed: int,
+        compile: bool,
+    ) -> Any:
+        """The module whose text `source` gives, with parameters by address (None: drawn by `seed`)."""
+        from attndsl.backends.pytorch.compiling import compiled
+        from attndsl.backends.pytorch.plain import plain_module
+        from attndsl.passes import optimize
+        from attndsl.running.initial import initial_parameters
+
+        arrays = dict(initial_parameters(graph, seed)) if parameters is None else parameters
+        module, _ = plain_module(optimize(graph)[0], arrays, dtype=dtype, device=device)
+        return compiled(module) if compile else module
+
+    def exporter(self) -> Exporter:
+        self.require()
+        from attndsl.backends.pytorch import exported
+
+        return exported
 
     def taken_apart(self, graph: Graph) -> Sequence[Miss]:
         from attndsl.backends.pytorch.rules import taken_apart
@@ -146,9 +173,9 @@ class PyTorch(Backend):
 
     def kernels(self, graph: Graph) -> Sequence[str]:
         from attndsl.backends.pytorch.kernels import explained
-        from attndsl.backends.pytorch.source import generate_source
+        from attndsl.backends.pytorch.source import write
 
-        return explained(generate_source(graph))
+        return explained(write(graph).source)
 
     def default_device(self) -> str:
         import torch

@@ -108,7 +108,7 @@ def placed(written: WrittenFile) -> Iterator[None]:
         yield
     except (ArithmeticError, IndexError, RuntimeError) as problem:
         text = str(problem)
-        node = _failed(written, problem)
+        node = failed_node(written, problem)
         at = Label(node.at) if node is not None and node.at is not None else None
         if isinstance(problem, ArithmeticError):
             raise AttnError(Diagnostic("E0805", text, at)) from None
@@ -120,7 +120,7 @@ def placed(written: WrittenFile) -> Iterator[None]:
         raise AttnError(Diagnostic(code, said, at, notes=(f"torch: {text.splitlines()[0]}",))) from None
 
 
-def _failed(written: WrittenFile, problem: BaseException) -> Node | None:
+def failed_node(written: WrittenFile, problem: BaseException) -> Node | None:
     """The node behind the innermost line of the written file that the problem passed through."""
     found, trace = None, problem.__traceback__
     while trace is not None:
@@ -130,4 +130,6 @@ def _failed(written: WrittenFile, problem: BaseException) -> Node | None:
     return found
 
 
-__all__ = ["by_kernel", "execute", "float_dtype", "nothing", "out_of_memory", "placed", "seeded", "step_seed"]
+__all__ = [
+    "by_kernel", "execute", "failed_node", "float_dtype", "nothing", "out_of_memory", "placed", "seeded", "step_seed",
+]  # fmt: skip

@@ -96,6 +96,10 @@ class Writer:
         return self.sizes[symbol]
 
     @property
+    def plain(self) -> bool:
+        return self.file.plain
+
+    @property
     def wide(self) -> Collection[Value]:
         return self.file.wide
 
@@ -156,7 +160,7 @@ class Writer:
         if base is None or "*" in address[len(base) :]:
             return None
         text, steps = self.bases[base], address[len(base) :].split(".")
-        for i, step in enumerate(steps):
+        for i, step in enumerate(map(self.file.own_name, steps)):
             text = attribute(text, step, parameter=parameter and i == len(steps) - 1)
         return text
 

@@ -86,6 +86,28 @@ product.register_autograd(
     gradients_of_product, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[:2])
 )
 ''',
+    "linear_layer": '''
+def linear_layer(weight: nn.Parameter, bias: nn.Parameter | None = None) -> nn.Linear:
+    """`nn.Linear` that begins with these values; the weight is [in, out] here."""
+    layer = nn.Linear(*weight.shape, bias=bias is not None, device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight.detach().t().contiguous()), bias
+    return layer
+''',
+    "in_files": '''
+def in_files(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state dict as attndsl's files have them, and the other way round: what is [out, in] in
+    `nn.Linear` is [in, out] there."""
+    turned = {f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    return {name: tensor.t().contiguous() if name in turned else tensor for name, tensor in tensors.items()}
+''',
+    "grouped_product": '''
+def grouped_product(x: Tensor, table: Tensor, index: Tensor) -> Tensor:
+    """Each row of x times the matrix of `table` that `index` names, by one product for each matrix."""
+    order = index.argsort(stable=True)
+    counts = (index[:, None] == torch.arange(len(table), device=x.device)).sum(0).tolist()
+    product = torch.cat([rows @ matrix for rows, matrix in zip(x[order].split(counts), table)])
+    return product[order.argsort()]
+''',
     "softmax": '''
 def softmax(x: Tensor, dim: int, where: Tensor | None = None) -> Tensor:
     """Softmax over the entries that `where` allows; zeros in a row that has none but -inf."""

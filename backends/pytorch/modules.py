@@ -75,6 +75,7 @@ class Layers:
     helper: Callable[[str], str]
     layer_class: Callable[[str], str]
     lower: Callable[[Node, tuple[Expr, ...]], Expr]
+    own_name: Callable[[str], str]
     fixed: dict[int, str] = field(default_factory=dict)  # indices that are numbers in what is being written
     loops: dict[str, list[RepeatForm]] = field(default_factory=dict)
 
@@ -93,11 +94,12 @@ class Layers:
         is there in these rounds of the loops around it."""
         lines = []
         for name, part in self._parts(tree, path, rounds):
-            if plain(name):
-                lines.append(f"self.{name} = {part}")
+            own = self.own_name(name)
+            if plain(own):
+                lines.append(f"self.{own} = {part}")
             else:
                 kind = "_parameters" if _ends(tree.parts[name], rounds) else "_modules"
-                lines.append(f'self.{kind}["{name}"] = {part}')
+                lines.append(f'self.{kind}["{own}"] = {part}')
         return lines
 
     def _parts(self, tree: Part, path: str, rounds: Box) -> list[tuple[str, str]]:
@@ -116,7 +118,10 @@ class Layers:
         if parts and all(name.isdigit() and not _ends(part.parts[name], rounds) for name, _ in parts):
             return self._written_out(dict(parts))
         kind, arguments = self.kinds.get(address, ("Layer", ()))
-        return f"{self.layer_class(kind)}({', '.join([*keywords(parts), *arguments])})"
+        return f"{self.layer_class(kind)}({', '.join([*keywords(self._named(parts)), *arguments])})"
+
+    def _named(self, parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(self.own_name(name), text) for name, text in parts]
 
     def _written_out(self, parts: Mapping[str, str]) -> str:
         """The modules of a repeat whose rounds are written out, an empty one where a round has no parameters."""
@@ -149,7 +154,9 @@ class Layers:
         layer = self.layer_class("Layer")
 
         def one(indices: Indices) -> str:
-            return f"{layer}({', '.join(keywords(self._parts(body, f'{address}.*.', (*rounds, indices))))})"
+            return (
+                f"{layer}({', '.join(keywords(self._named(self._parts(body, f'{address}.*.', (*rounds, indices)))))})"
+            )
 
         def single(i: int) -> str:
             self.fixed[len(rounds)] = str(i)

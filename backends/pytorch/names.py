@@ -6,6 +6,10 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attndsl.graph import Graph
 
 # What `nn.Module` has already: a layer or parameter of such a name is reached through the dictionaries.
 MODULE_ATTRIBUTES = frozenset(
@@ -103,6 +107,23 @@ def attribute(base: str, name: str, *, parameter: bool) -> str:
     if plain(name):
         return f"{base}.{name}"
     return f'{base}.{"_parameters" if parameter else "_modules"}["{name}"]'
+
+
+def own_suffix(graph: Graph) -> str:
+    """What no name of a layer or a parameter ends with."""
+    steps = {step for info in graph.parameters for step in info.address.split(".")}
+    suffix = "_"
+    while any(step.endswith(suffix) for step in steps):
+        suffix += "_"
+    return suffix
+
+
+def alone(name: str, suffix: str) -> str:
+    """The name of a layer or a parameter where modules, and those that torch makes of them, have nothing of that name:
+    itself, or one that ends in `suffix`."""
+    from torch.fx import GraphModule
+
+    return name if name.isdigit() or (plain(name) and not hasattr(GraphModule, name)) else f"{name}{suffix}"
 
 
 def keywords(parts: Iterable[tuple[str, str]]) -> list[str]:

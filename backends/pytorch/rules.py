@@ -66,7 +66,7 @@ def _embedding(algebra: Algebra, node: Node) -> Found:
     return None
 
 
-def _grouped(algebra: Algebra, node: Node) -> Found:
+def _grouped(algebra: Algebra, node: Node, *, traced: bool = False) -> Found:
     """Products by group, with the axes that are alike made one: rows, what is summed over, and what a matrix gives."""
     op, (x, table, index) = node.op, node.inputs
     assert isinstance(op, ops.GroupedDot)
@@ -89,7 +89,7 @@ def _grouped(algebra: Algebra, node: Node) -> Found:
             laid_out(builder, table, (op.group,), op.over, out),
             laid_out(builder, at, rows),
         )
-        value = builder.emit(GroupedLinear(ordered), *operands, type=Type(FLOAT, (row, outside)))
+        value = builder.emit(GroupedLinear(ordered, traced), *operands, type=Type(FLOAT, (row, outside)))
         for group, axis in ((rows, row), (out, outside)):
             value = builder.emit(ops.Unflatten(axis, group), value) if len(group) > 1 else value
         return value
@@ -171,8 +171,9 @@ def _over_one_axis(algebra: Algebra, node: Node) -> Found:
     return Match("several axes as one", rewrite)
 
 
-def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
-    """The call of torch's that says what an attention says, or why there is none."""
+def _planned(algebra: Algebra, node: Node, *, blocks: bool = True) -> attention.Sdpa | str:
+    """The call of torch's that says what an attention says, or why there is none; without `blocks`, its mask is taken
+    whole."""
     op = node.op
     assert isinstance(op, ops.Attention)
     where, bias, sink = op.extra(*node.inputs[3:])
@@ -193,7 +194,7 @@ def _planned(algebra: Algebra, node: Node) -> attention.Sdpa | str:
     lacking = f"`F.scaled_dot_product_attention` has no {'soft cap' if op.cap else 'sink'}"
     if sink is not None and (planned.queries in sink.type.axes or sink.type.dtype != FLOAT):
         return lacking
-    mask = _in_blocks(algebra, node, planned)
+    mask = _in_blocks(algebra, node, planned) if blocks else "they hang on the length of a text"
     return planned if isinstance(mask, BlockMask) else f"{lacking}, and there are no blocks: {mask}"
 
 
@@ -245,16 +246,16 @@ def _plans(graph: Graph) -> Iterator[tuple[Node, attention.Sdpa | str, BlockMask
             yield node, planned, planned if isinstance(planned, str) else _in_blocks(algebra, node, planned)
 
 
-def _attention(algebra: Algebra, node: Node) -> Found:
+def _attention(algebra: Algebra, node: Node, *, blocks: bool = True) -> Found:
     """Torch's attention where it says the same, else its parts."""
     op = node.op
     assert isinstance(op, ops.Attention)
-    planned = _planned(algebra, node)
+    planned = _planned(algebra, node, blocks=blocks)
     if isinstance(planned, str):
         return expanded(node)
     where, bias, sink = op.extra(*node.inputs[3:])
     q, k, v = (_untransposed(algebra, value) for value in node.inputs[:3])
-    mask = _in_blocks(algebra, node, planned)
+    mask = _in_blocks(algebra, node, planned) if blocks else None
     if isinstance(mask, BlockMask):
         more = tuple(value for value in (bias, sink) if value is not None)
         return _with_block_mask(planned, mask, (q, k, v), more, node.output.type)
@@ -419,3 +420,12 @@ RULES: tuple[Rule, ...] = (
     simple("slots", (ops.Write,), _slots),
     simple("expanded", (ops.Fused,), _without_a_lowering),
 )
+
+TRACED: tuple[Rule, ...] = (
+    simple("grouped", (ops.GroupedDot,), lambda algebra, node: _grouped(algebra, node, traced=True)),
+    simple("attention", (ops.Attention,), lambda algebra, node: _attention(algebra, node, blocks=False)),
+    simple("loss", (ops.LinearCrossEntropy,), lambda algebra, node: expanded(node)),
+    *(rule for rule in RULES if rule.name not in ("grouped", "attention")),
+)
+"""What `torch.export` can trace, with lengths that stay open, and what runs where this project is not: no operators of
+a file's own, no blocks of queries."""

@@ -20,6 +20,11 @@ class WrittenFunction(Protocol):
         ...
 
     @property
+    def plain(self) -> bool:
+        """Whether it is to call nothing but torch for what torch has a name for."""
+        ...
+
+    @property
     def wide(self) -> Collection[Value]:
         """Values that are computed in float32 at least (`widening.widened`)."""
         ...

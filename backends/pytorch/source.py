@@ -1,6 +1,7 @@
 """A graph as one readable Python file: an `nn.Module` for the model, one for each body that is repeated, and what they
-need, with the lines of the spec that each statement comes from. The file imports torch and nothing of attndsl; it is
-what `attndsl compile --emit python` prints and what `TorchProgram` runs."""
+need, with the lines of the spec that each statement comes from. The file imports torch and nothing of attndsl. What
+`attndsl compile --emit python` prints is plain: its linear layers are `nn.Linear`. In what `TorchProgram` runs, they
+are by the kernels that are the fastest on a machine; all else is the same."""
 
 from __future__ import annotations
 
@@ -16,7 +17,16 @@ from attndsl.backends.pytorch.loops import reads_index
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.model import write_model
 from attndsl.backends.pytorch.modules import Layers, Part, RepeatForm, parameter_tree
-from attndsl.backends.pytorch.names import FLEX, IMPORTED, Names, class_name, constant_name, identifier
+from attndsl.backends.pytorch.names import (
+    FLEX,
+    IMPORTED,
+    Names,
+    alone,
+    class_name,
+    constant_name,
+    identifier,
+    own_suffix,
+)
 from attndsl.backends.pytorch.recurrent_kernels import turned_parameters
 from attndsl.backends.pytorch.site import Site
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear
@@ -48,8 +58,9 @@ class WrittenFile:
 
 
 def generate_source(graph: Graph, taps: Sequence[str] = ()) -> str:
-    """`graph` as the text of a Python file that needs torch alone. Values at the addresses `taps` are recorded."""
-    return write(graph, taps).source
+    """`graph` as the text of a Python file that needs torch alone, as people read it. Values at the addresses `taps`
+    are recorded."""
+    return write(graph, taps, plain=True).source
 
 
 def write(
@@ -60,12 +71,17 @@ def write(
     device: str = "cpu",
     recompute: bool = False,
     block: int | None = None,
+    plain: bool = False,
+    traced: bool = False,
 ) -> WrittenFile:
     """`graph` as a Python file, for the kind of device on which it is to run fast; it runs on every one. Addresses in
     `taps` that name no value of the graph raise E0808. If `exact`, the file gives what the graph's operators mean for
     infinities and NaN too, without torch's fused kernels; if `recompute`, the layers of repeats are computed again for
-    the gradients; if `block`, attention goes by blocks of so many queries and not of as many as suit the device."""
-    return File(graph, taps, exact, device, recompute, block).write()
+    the gradients; if `block`, attention goes by blocks of so many queries and not of as many as suit the device.
+
+    If `plain`, the file is for people: `nn.Linear` for linear layers, and no choice of kernels. If `traced`, it is
+    plain, `torch.export` can read it, and names that its modules cannot have end in `own_suffix`."""
+    return File(graph, taps, exact, device, recompute, block, plain or traced, traced).write()
 
 
 @dataclass(eq=False)
@@ -85,13 +101,23 @@ class File:
     """The file being written, and what it turns out to need."""
 
     def __init__(
-        self, graph: Graph, taps: Sequence[str], exact: bool, device: str, recompute: bool, block: int | None
+        self,
+        graph: Graph,
+        taps: Sequence[str],
+        exact: bool,
+        device: str,
+        recompute: bool,
+        block: int | None,
+        plain: bool,
+        traced: bool,
     ) -> None:
         self.graph = graph
+        self.plain = plain
+        self.suffix = own_suffix(graph) if traced else ""
         self.recompute = recompute
         self.recomputed: set[Node] = set()  # repeats whose layers are
         self.taps = tapped_values(graph, taps)
-        specialized = specialize(graph, self.taps, exact=exact, device=device, block=block)
+        specialized = specialize(graph, self.taps, exact=exact, device=device, block=block, plain=plain, traced=traced)
         self.body = specialized.body
         self.wide = specialized.wide
         masks = [node for node in self.body.walk() if isinstance(node.op, BlockMask)]
@@ -129,7 +155,7 @@ class File:
         self.reserved = self.reserved.union(*self._own_names.values())
         turned = turned_parameters(self.body)
         self.layers = Layers(
-            graph, specialized.layers, turned, self._shape, self.helper, self._layer_class, self._lower
+            graph, specialized.layers, turned, self._shape, self.helper, self._layer_class, self._lower, self.own_name
         )
 
     # ------------------------------------------------------------ what functions ask for
@@ -191,7 +217,14 @@ class File:
         """A node that a constructor computes."""
         return LOWERINGS[type(node.op)](Site(node, operands, Writer(self, [], {})))
 
+    def own_name(self, name: str) -> str:
+        """What the layer or parameter of that name is called in the file."""
+        return alone(name, self.suffix) if self.suffix else name
+
     def _layer_class(self, kind: str) -> str:
+        if kind == "Linear" and self.plain:
+            self.helper("in_files")
+            return self.helper("linear_layer")
         self.kinds_used.add(kind)
         for name in called_by(kind):
             self.helper(name)

@@ -31,11 +31,12 @@ class Embedding(Op):
 @dataclass(frozen=True, slots=True)
 class GroupedLinear(Op):
     """Rows [rows, in], each times the matrix of a table [groups, in, out] that an index [rows] names; `ordered` if the
-    index ascends."""
+    index ascends. If `traced`, by no operator of a file's own."""
 
     name = "torch.grouped_linear"
     operands = ("x", "table", "index")
     ordered: bool = False
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def lower_linear(site: Site) -> Expr:
         product = wide_product(site)
         return binary(product, "+", bias[0], SUM) if bias else product
     matrix = weight.text if op.out_first else weight.call("t").text
-    return function(site.function.helper("linear"), x.text, matrix, *(b.text for b in bias), *_activation(op.act))
+    kernel = "F.linear" if site.function.plain else site.function.helper("linear")
+    return function(kernel, x.text, matrix, *(b.text for b in bias), *_activation(op.act))
 
 
 def _activation(act: str) -> list[str]:
@@ -103,9 +105,11 @@ def lower_embedding(site: Site) -> Expr:
 
 
 def lower_grouped_linear(site: Site) -> Expr:
-    x, table = site.floating(0), site.floating(1)
+    x, table, index = site.floating(0).text, site.floating(1).text, site.arguments[2].text
+    if site.op.traced:
+        return function(site.function.helper("grouped_product"), x, table, index)
     keywords = ["ordered=True"] if site.op.ordered else []
-    return function(site.function.helper("grouped_linear"), x.text, table.text, site.arguments[2].text, *keywords)
+    return function(site.function.helper("grouped_linear"), x, table, index, *keywords)
 
 
 def lower_narrow(site: Site) -> Expr:

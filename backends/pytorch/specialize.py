@@ -12,7 +12,7 @@ from attndsl.backends.pytorch.calls import Layer, call_layers
 from attndsl.backends.pytorch.epilogues import epilogues
 from attndsl.backends.pytorch.memories import SlotIndex, in_place
 from attndsl.backends.pytorch.recurrent_kernels import with_kernels
-from attndsl.backends.pytorch.rules import RULES, by_blocks
+from attndsl.backends.pytorch.rules import RULES, TRACED, by_blocks
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.passes.dce import drop_dead
@@ -34,17 +34,25 @@ class Specialized:
 
 
 def specialize(
-    graph: Graph, taps: Collection[Value] = (), *, exact: bool = False, device: str = "cpu", block: int | None = None
+    graph: Graph,
+    taps: Collection[Value] = (),
+    *,
+    exact: bool = False,
+    device: str = "cpu",
+    block: int | None = None,
+    plain: bool = False,
+    traced: bool = False,
 ) -> Specialized:
     """The body of `graph`, rewritten for that kind of device. Values in `taps` are still made. If `exact`, it gives
     what its operators mean for infinities and NaN too, and no fused operator is left. `block` is the queries in a block
-    of attention, if not as many as suit the device."""
+    of attention, if not as many as suit the device. If `plain`, activations are not parts of products, if `traced`, the
+    rules are those of `rules.TRACED`."""
     if exact:
         graph, _ = Expand().run(graph)
     else:
         graph = replace(graph, body=with_kernels(graph.body, taps))
     rewriter = Rewriter(graph, kept=taps)
-    apply(rewriter, RULES)
+    apply(rewriter, TRACED if traced else RULES)
     by_blocks(rewriter, block, flex=device == "cuda")
     hoist(rewriter, (MaskedBias, BlockMask, SlotIndex))
     drop_dead(rewriter)
@@ -52,7 +60,7 @@ def specialize(
     rewritten = rewriter.finish(named=False)
     body, wide = widened(rewritten.body)
     narrowed = Rewriter(replace(rewritten, body=body), kept=taps)
-    if not exact:
+    if not exact and not plain:
         apply(narrowed, epilogues(wide))
     drop_dead(narrowed)
     finished = narrowed.finish(named=False).body

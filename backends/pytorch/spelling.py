@@ -24,6 +24,8 @@ class _Anywhere:
     def dtype(self, *, wide: bool = False) -> str:
         return "dtype"
 
+    plain = False
+
     def device(self) -> str:
         return "device"
 

@@ -134,7 +134,10 @@ def test_without_onnx_the_message_says_what_to_install(monkeypatch: pytest.Monke
     assert "pip install 'attndsl[onnx]'" in message
 
 
-def test_options_of_onnx_are_for_onnx(attndsl: Any) -> None:
+def test_options_are_for_what_they_say_something_of(attndsl: Any) -> None:
     done = attndsl("export", "run", "--to", "safetensors", "x.safetensors", "--incremental")
     assert done.code == 2
-    assert "are for `--to onnx`" in done.err
+    assert "`--incremental` is for `--to onnx` and `--to torch`" in done.err
+    done = attndsl("export", "run", "--to", "onnx", "x.onnx", "--size", "T=3")
+    assert done.code == 2
+    assert "`--size` is for `--to torch`" in done.err

@@ -1,4 +1,4 @@
-"""docs/onnx.md: its commands and programs, in order, print what it says."""
+"""docs/onnx.md and docs/torch.md: their commands and programs, in order, print what they say."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from typing import Any
 
 import pytest
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 STEP = re.compile(r"^```console\n(.*?)^```$|^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_page_is_what_happens(attndsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("onnx", "onnxruntime"):
+@pytest.mark.filterwarnings("ignore")  # what torch says of itself
+@pytest.mark.parametrize(
+    ("page", "count", "needed"), [("onnx.md", 4, ("onnx", "onnxruntime")), ("torch.md", 5, ("torch", "safetensors"))]
+)
+def test_a_page_is_what_happens(
+    attndsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, count: int, needed: tuple[str, ...]
+) -> None:
+    for package in needed:
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     names: dict[str, Any] = {}
-    steps = STEP.findall(PAGE)
-    assert len(steps) == 4
+    steps = STEP.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert len(steps) == count
     for commands, program, printed in steps:
         for command in re.findall(r"^\$ attndsl (.*)$", commands, re.MULTILINE):
             words = shlex.split(command)

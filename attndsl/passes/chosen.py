@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from attndsl.diagnostics import did_you_mean, error
 from attndsl.graph import Graph, Node
@@ -11,6 +13,7 @@ from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.dce import DeadCode
 from attndsl.passes.decide import Decide
+from attndsl.passes.incremental import derived
 from attndsl.passes.pipeline import RECOGNISED, optimize
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, apply, simple
@@ -32,6 +35,33 @@ class TakeDefaults(Pass):
             return node.inputs[node.op.taken(given=node.inputs[0] not in left_out, training=False)]
 
         return self.report(*apply(rewriter, (simple("decided", (Given,), taken),)))
+
+
+def by_file(
+    path: str | os.PathLike[str],
+    graph: Graph,
+    inputs: Sequence[str],
+    outputs: Sequence[str] | None,
+    *,
+    incremental: bool,
+) -> dict[Path, tuple[Graph, list[str], Sequence[str] | None]]:
+    """What an export writes, by place: a graph, which of its optional inputs are taken, and which outputs are given. If
+    `incremental`, it is the graph that reads a text on; what that keeps of other inputs (an encoder's source) is made
+    once, by a second one beside it, `NAME.sources.SUFFIX`. Raises E0761 where there is no incremental graph. An input
+    that none has is named in all."""
+    target = Path(path)
+    graphs = {target: graph}
+    if incremental:
+        made = derived(graph, outputs=outputs)
+        graphs = {target: made.graph}
+        if made.sources is not None:
+            graphs[target.with_name(f"{target.stem}.sources{target.suffix}")] = made.sources
+    own = {place: {info.name for info in each.own_inputs} for place, each in graphs.items()}
+    others = [name for name in inputs if not any(name in names for names in own.values())]
+    return {
+        place: (each, [*(name for name in inputs if name in own[place]), *others], outputs if place == target else None)
+        for place, each in graphs.items()
+    }
 
 
 def chosen(graph: Graph, inputs: Sequence[str], outputs: Sequence[str] | None, fixed: Collection[str] = ()) -> Graph:
