@@ -219,14 +219,14 @@ class Model:
         Its `forward` takes the inputs as tensors, by their names, and returns a dict of tensors, every output that they
         allow: `module(tokens=ids)["logits"]`. `outputs=("loss",)` computes only those, where the model has several. A
         model with states returns these beside it, and takes them: `outputs, states = module(ids, states=states)`.
-        `state_dict()` has our addresses (`h.0.ln_1.scale`), and a plain one's `nn.Linear` a weight [out, in]. It is trained like any module, and its inputs are not
-        checked against the spec's bounds (`program("torch").run` does that).
+        `state_dict()` has our addresses (`h.0.ln_1.scale`), and a plain one's `nn.Linear` a weight [out, in]. It is
+        trained like any module, and its inputs are not checked against the spec's bounds (`program("torch").run` does
+        that).
 
         `weights` is a path as for `load`, or a mapping from addresses to arrays; without, those that the model was
         loaded with, else initial values drawn by `seed`. `dtype` is float32, float64, bfloat16 or float16. `compile`
         compiles it with `torch.compile` at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
-        device), E0807 and E06xx (weights that are not this model's).
-        """
+        device), E0807 and E06xx (weights that are not this model's)."""
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
         arrays = self._arrays(weights)
         if plain:
