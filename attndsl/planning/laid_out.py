@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from attndsl.diagnostics import error
 from attndsl.layouts import Layout
-from attndsl.planning.axes import Dimensions, Place
+from attndsl.layouts.classes import Place
+from attndsl.planning.axes import Dimensions
 from attndsl.planning.plan import ParallelPlan
 from attndsl.planning.work import Workload
 from attndsl.records import replace
@@ -24,13 +24,13 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     """
     dimensions = work.axes
     degrees: dict[str, Any] = {"data": 1, "tensor": 1, "context": 1, "experts": 1}
-    sequence = False
+    sequence, order = False, ["data", "context", "tensor"]
     for name, size in layout.mesh.dimensions:
-        kinds = {kind for kind, _ in _lying_on(layout, name, dimensions)}
+        marked = {_kind(dimensions, place): axis for place, axis in dimensions.marked(layout, name)}
+        kinds = marked.keys()
         if STREAM in kinds:
-            axis = next(axis for kind, axis in _lying_on(layout, name, dimensions) if kind == STREAM)
             raise error(
-                "E0953", f"`{axis}` on `{name}`: plans leave whole what stands between layers", layout.span,
+                "E0953", f"`{marked[STREAM]}` on `{name}`: plans leave whole what stands between layers", layout.span,
                 help="lay the axes inside of layers there: heads, hidden units, words",
             )  # fmt: skip
         if not kinds & {BATCH, TOKENS, INNER}:
@@ -38,28 +38,77 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
                 "E0953", f"nothing that a plan can divide lies on `{name}`", layout.span,
                 help=f"lay the batch there, too: `B on {name}`" if kinds else f"leave out `{name}`",
             )  # fmt: skip
-        degrees["data" if BATCH in kinds else "tensor" if INNER in kinds else "context"] *= size
+        degree = "data" if BATCH in kinds else "tensor" if INNER in kinds else "context"
+        degrees[degree] *= size
+        order.remove(degree)
+        order.append(degree)
         sequence = sequence or kinds >= {INNER, TOKENS}
         if EXPERTS in kinds:
             degrees["experts"] *= size
     parameters = "whole" if layout.parameters is None else plan.parameters
-    return replace(plan, sequence=sequence, parameters=parameters, **degrees)
-
-
-def _lying_on(layout: Layout, name: str, dimensions: Dimensions) -> Iterator[tuple[str, str]]:
-    """What kinds of dimensions the rules lay on a dimension of the mesh, and how they are written."""
-    for rule in layout.rules:
-        for pattern in rule.axes if rule.dimension == name else ():
-            for place in dimensions.places():
-                if pattern.matches(place[1]):
-                    yield _kind(dimensions, place), pattern.text
+    replicas = degrees["data"] * degrees["context"]
+    if layout.parameters is not None and parameters == "divided":
+        replicas //= layout.mesh.size(layout.parameters)
+    replicas = replicas if parameters == "divided" else 1
+    return replace(plan, sequence=sequence, parameters=parameters, replicas=replicas, order=tuple(order), **degrees)
 
 
 def _kind(dimensions: Dimensions, place: Place) -> str:
-    at = dimensions.find(*place)
-    if at == dimensions.batch:
+    if place == dimensions.batch:
         return BATCH
-    if at == dimensions.tokens:
+    if place == dimensions.tokens:
         return TOKENS
     sets = ((INNER, dimensions.inner), (EXPERTS, dimensions.experts), (STREAM, dimensions.stream))
-    return next((kind for kind, found in sets if at in found), "other")
+    return next((kind for kind, found in sets if place in found), "other")
+
+
+def layout_text(plan: ParallelPlan, work: Workload) -> str:
+    """The layout of a plan, as `--layout` reads it: a mesh, and rules. Words and hidden units that the degree does not
+    divide are left out."""
+    mesh, rules = [], []
+    dimensions, free = work.axes, work.graph.free_sizes
+    batch = next(iter(free), "B")
+    together = plan.data * plan.context == plan.experts  # experts lie on all devices that have other data
+    if plan.data > 1 or plan.devices == plan.stages:
+        mesh.append(f"data={plan.data if together else plan.data // plan.experts}")
+        rules.append(f"{batch} on data")
+    if plan.experts > 1 and not together:
+        mesh.append(f"experts={plan.experts}")
+        rules.append(f"{batch} on experts")
+    tokens = next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
+    if plan.context > 1:
+        mesh.append(f"context={plan.context}")
+        rules.append(f"{tokens} on context")
+    if plan.tensor > 1:
+        mesh.append(f"model={plan.tensor}")
+        names = _names(dimensions, dimensions.inner, work, plan.tensor)
+        rules.append(f"{', '.join(names)} on model")
+        if plan.sequence:
+            rules.append(f"{tokens} on model")
+    if plan.experts > 1:
+        experts = ", ".join(_names(dimensions, dimensions.experts, work, plan.experts))
+        homes = [name for name in ("data", "context") if getattr(plan, name) > 1] if together else ["experts"]
+        rules += [f"{experts} on {home}" for home in homes]
+    if plan.parameters == "whole":
+        rules.append("parameters whole")
+    return "; ".join([", ".join(mesh), *rules])
+
+
+def _names(dimensions: Dimensions, chosen: set[Place], work: Workload, degree: int) -> list[str]:
+    """How rules call these dimensions, by the shortest words that mean no others."""
+    meanings: dict[str, set[Place]] = {}
+    members = dimensions.classes.members()
+    for root, places in members.items():
+        for _, axis in places:
+            for text in (axis.name, str(axis.size)):
+                meanings.setdefault(text, set()).add(root)
+    found: list[str] = []
+    for root in members:
+        if root in chosen:
+            sizes = {axis.size.known(work.graph.sizes) for _, axis in members[root]}
+            texts = {text for _, axis in members[root] for text in (axis.name, str(axis.size))}
+            apart = chosen | (dimensions.worked_along - dimensions.stream)  # these are not divided whatever is said
+            own = [text for text in texts if meanings[text] <= apart and "=" not in text]
+            if own and all(size is None or size % degree == 0 for size in sizes):
+                found.append(min(own, key=lambda text: (len(text), text)))
+    return list(dict.fromkeys(found))

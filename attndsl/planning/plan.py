@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 from attndsl.diagnostics import error
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
 from attndsl.records import dataclass
 
-__all__ = ["KERNELS", "PARAMETERS", "PRECISIONS", "RECOMPUTE", "ParallelPlan", "problem", "require"]
-
 RECOMPUTE = ("none", "selective", "full")
-PARAMETERS = ("whole", "states", "divided")
-PRECISIONS = ("bf16", "fp8")
+WORDS = {
+    "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
+    "precision": ("bf16", "fp8"),
+}  # fmt: skip
+COUNTS = ("stages", "virtual", "micro_batch")
+CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
+"""What a layout does not say of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelPlan:
     """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
 
-    Ranks count tensor parallelism first, so that it stays inside a node; then context, data, stages. Experts lie on the
-    devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group) computes at
-    a time; `batch`: the rows of a step, on all.
+    Ranks count the last degree of `order` the fastest, so that it stays inside a node, and stages the slowest. Experts
+    lie on the devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group)
+    computes at a time; `batch`: the rows of a step, on all.
 
     `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
     and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
@@ -28,7 +33,8 @@ class ParallelPlan:
     states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by its name in the
     table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of
     elementwise operators at once, "compiled" also makes these again rather than keeping them. `async_tensor`:
-    tensor-parallel collectives run beside the products that they belong to."""
+    tensor-parallel collectives run beside the products that they belong to. Of what is divided there are `replicas`.
+    """
 
     data: int = 1
     tensor: int = 1
@@ -45,6 +51,8 @@ class ParallelPlan:
     attention: str = "flash2"
     kernels: str = "compiled"
     async_tensor: bool = False
+    replicas: int = 1
+    order: tuple[str, ...] = ("data", "context", "tensor")
 
     @property
     def devices(self) -> int:
@@ -57,27 +65,49 @@ class ParallelPlan:
 
     # Groups of devices, by the order of ranks.
 
+    def step(self, name: str) -> int:
+        """How far apart neighbours along a degree are."""
+        inside = self.order[self.order.index(name) + 1 :]
+        return math.prod(getattr(self, other) for other in inside)
+
     @property
     def tensor_group(self) -> DeviceGroup:
-        return DeviceGroup(self.tensor)
+        """Those that share what is inside of layers."""
+        return DeviceGroup(self.tensor, self.step("tensor"))
 
     @property
     def context_group(self) -> DeviceGroup:
-        return DeviceGroup(self.context, self.tensor)
+        """Those that share the tokens of a text."""
+        return DeviceGroup(self.context, self.step("context"))
 
     @property
     def data_group(self) -> DeviceGroup:
         """Those that have the same parameters and other data."""
-        return DeviceGroup(self.data * self.context, self.tensor)
+        return DeviceGroup(self.data * self.context, self._data_step)
+
+    def dividing(self, *, experts: bool) -> DeviceGroup:
+        """Those that parameters, gradients and states are divided over: of experts, or the others."""
+        group = self.expert_data_group if experts else self.data_group
+        return DeviceGroup(1 if self.parameters == "whole" else max(group.size // self.replicas, 1), group.stride)
+
+    def repeating(self, *, experts: bool) -> DeviceGroup:
+        """Those that have the same part of them."""
+        group, part = self.expert_data_group if experts else self.data_group, self.dividing(experts=experts)
+        return DeviceGroup(group.size // part.size, group.stride * part.size)
 
     @property
     def expert_group(self) -> DeviceGroup:
-        return DeviceGroup(self.experts, self.tensor)
+        """Those that share experts."""
+        return DeviceGroup(self.experts, self._data_step)
 
     @property
     def expert_data_group(self) -> DeviceGroup:
         """Those that have the same experts."""
-        return DeviceGroup(self.data * self.context // self.experts, self.tensor * self.experts)
+        return DeviceGroup(self.data * self.context // self.experts, self._data_step * self.experts)
+
+    @property
+    def _data_step(self) -> int:
+        return min((self.step(name) for name in ("data", "context") if getattr(self, name) > 1), default=1)
 
     @property
     def stride(self) -> int:
@@ -100,6 +130,8 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
         return f"a micro-batch of {plan.micro_batch} rows on data {plan.data} is more than the batch of {plan.batch}"
     if plan.stages * plan.virtual > work.layers + 2:  # what stands before and after the layers can have stages too
         return f"{plan.stages} × {plan.virtual} stages are more than {work.layers} layers fill"
+    if plan.data * plan.context % plan.replicas:
+        return f"{plan.replicas} replicas do not divide data × context {plan.data * plan.context}"
     if plan.virtual > 1 and plan.stages == 1:
         return "virtual stages need stages"
     if plan.data * plan.context % plan.experts:

@@ -234,56 +234,57 @@ def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: M
     """Gradients and parameters that move between the devices that share them, as far as nothing hides that, and the
     optimizer's update."""
     plan = share.plan
-    local = {expert: slowest.parameters(share, experts=expert) for expert in (False, True)}
-    groups = {False: plan.data_group, True: plan.expert_data_group}
     parts: dict[str, float] = {}
-    data = _divided(share, slowest, machine) if plan.parameters == "divided" and plan.stages == 1 else _once(
-        plan, slowest, local, groups, machine
-    )  # fmt: skip
+    layerwise = plan.parameters == "divided" and plan.stages == 1
+    data = (_layer_by_layer if layerwise else _once)(share, slowest, machine)
     if data:
         parts["data"] = data
-    apart = {expert: 1 if plan.parameters == "whole" else group.size for expert, group in groups.items()}
-    states = max(
-        sum(stage.parameters(share, experts=expert) / apart[expert] for expert in (False, True)) for stage in stages
-    )
-    parts["update"] = machine.passing(UPDATE * states)
+    parts["update"] = machine.passing(UPDATE * max(_updated(share, stage) for stage in stages))
     return parts
 
 
-def _once(
-    plan: ParallelPlan,
-    slowest: Stage,
-    local: Mapping[bool, float],
-    groups: Mapping[bool, DeviceGroup],
-    machine: MachineModel,
-) -> float:
+def _updated(share: Share, stage: Stage) -> float:
+    """The parameters whose states a device has."""
+    groups = {experts: share.plan.dividing(experts=experts) for experts in (False, True)}
+    return sum(stage.parameters(share, experts=experts) / group.size for experts, group in groups.items())
+
+
+def _once(share: Share, stage: Stage, machine: MachineModel) -> float:
     """Parameters that are whole while a step lasts: gradients are reduced beside the last micro-batch's backward pass,
     parameters that others updated are gathered beside the first one's forward pass."""
+    plan = share.plan
     chunk = 1 / plan.virtual if plan.stages > 1 else 1
     reducing = gathering = 0.0
-    for expert, count in local.items():
-        reducing += machine.gather(MASTER * count, groups[expert]) * (2 if plan.parameters == "whole" else 1)
-        gathering += 0.0 if plan.parameters == "whole" else machine.gather(FLOAT * count, groups[expert])
-    return exposed(machine, reducing, slowest.backward.computing * chunk) + exposed(
-        machine, gathering, slowest.forward.computing * chunk
+    for experts in (False, True):
+        count = stage.parameters(share, experts=experts)
+        reducing += _reduced(plan, count, machine, experts=experts)
+        gathering += machine.gather(FLOAT * count, plan.dividing(experts=experts))
+    return exposed(machine, reducing, stage.backward.computing * chunk) + exposed(
+        machine, gathering, stage.forward.computing * chunk
     )
 
 
-def _divided(share: Share, stage: Stage, machine: MachineModel) -> float:
+def _reduced(plan: ParallelPlan, count: float, machine: MachineModel, *, experts: bool) -> float:
+    """Seconds until gradients are added up: each device has its part then, and the replicas of that have the same."""
+    part = plan.dividing(experts=experts)
+    repeated = machine.all_reduce(MASTER * count / part.size, plan.repeating(experts=experts))
+    return machine.gather(MASTER * count, part) + repeated
+
+
+def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
     """Parameters that are divided: each segment's are gathered beside the computation of the one before, forwards and
     backwards, and its gradients are reduced beside the next one (Rajbhandari et al., 2020; Zhao et al., 2023)."""
     plan, total = share.plan, 0.0
-    groups = {False: plan.data_group, True: plan.expert_data_group}
     rounds = sum(times for segment, times in stage.segments if segment.carried) or 1
     for segment, times in stage.segments:
         gather = scatter = 0.0
-        for expert, group in groups.items():
-            count = share.parameters(segment, experts=expert)
-            gather += machine.gather((1 if plan.precision == "fp8" else FLOAT) * count, group)
-            scatter += machine.gather(MASTER * count, group)
-        part = times / rounds if segment.carried else 0.0
-        ahead = stage.forward.computing * part / times if part else 0.0
-        behind = stage.backward.computing * part / times if part else 0.0
+        for experts in (False, True):
+            count = share.parameters(segment, experts=experts)
+            size = (1 if plan.precision == "fp8" else FLOAT) * count
+            gather += machine.gather(size, plan.dividing(experts=experts))
+            scatter += _reduced(plan, count, machine, experts=experts)
+        part = 1 / rounds if segment.carried else 0.0
+        ahead, behind = stage.forward.computing * part, stage.backward.computing * part
         each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
         total += each * times * plan.micro_batches
     return total
@@ -309,14 +310,12 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
                 add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    local = {expert: stage.parameters(share, experts=expert) for expert in (False, True)}
-    for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
-        gathers = 2 * plan.micro_batches if plan.parameters == "divided" and plan.stages == 1 else 1
-        if plan.parameters == "whole":
-            add("all_reduce", "data", group, MASTER * local[expert], 1)
-        else:
-            add("all_gather", "data", group, FLOAT * local[expert], gathers)
-            add("reduce_scatter", "data", group, MASTER * local[expert], max(gathers // 2, 1))
+    gathers = 2 * plan.micro_batches if plan.parameters == "divided" and plan.stages == 1 else 1
+    for experts in (False, True):
+        count, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
+        add("all_gather", "data", part, FLOAT * count, gathers)
+        add("reduce_scatter", "data", part, MASTER * count, max(gathers // 2, 1))
+        add("all_reduce", "data", plan.repeating(experts=experts), MASTER * count / part.size, max(gathers // 2, 1))
     if plan.stages > 1:
         count = 2.0 * plan.micro_batches * plan.virtual
         sums["send", "stages"] = [_between_stages(share) * count, count]
@@ -330,10 +329,10 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
 def _memory(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
     plan, stage = share.plan, stages[number]
     weights = gradients = states = 0.0
-    for expert, group in ((False, plan.data_group), (True, plan.expert_data_group)):
-        count = stage.parameters(share, experts=expert)
-        apart = count / group.size
-        states += 3 * MASTER * (count if plan.parameters == "whole" else apart)
+    for experts in (False, True):
+        count = stage.parameters(share, experts=experts)
+        apart = count / plan.dividing(experts=experts).size
+        states += 3 * MASTER * apart
         if plan.parameters == "divided" and plan.stages == 1:
             gradients += MASTER * apart
         else:

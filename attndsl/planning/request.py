@@ -12,7 +12,7 @@ from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
 from attndsl.planning.laid_out import plan_of
 from attndsl.planning.machines import MachineModel, machine
-from attndsl.planning.plan import KERNELS, PARAMETERS, PRECISIONS, RECOMPUTE, ParallelPlan
+from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
 from attndsl.planning.prediction import StepPrediction, batch_axis, predict
 from attndsl.planning.search import SearchResult, search
 from attndsl.planning.work import work_of
@@ -21,9 +21,6 @@ from attndsl.records import replace
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
 
-_WORDS = {"recompute": RECOMPUTE, "parameters": PARAMETERS, "kernels": KERNELS, "precision": PRECISIONS}
-_COUNTS = ("stages", "virtual", "micro_batch")
-CHOICES = (*_COUNTS, *_WORDS, "attention", "async_tensor")
 ROWS = 4
 """Without a size of the batch: so many rows for each device that computes rows of its own, or for each stage."""
 
@@ -102,11 +99,11 @@ def read_choices(text: str, on: MachineModel) -> ParallelPlan:
 
 
 def _choice(name: str, value: str, on: MachineModel) -> int | str | bool:
-    if name in _COUNTS:
+    if name in COUNTS:
         if value.isdecimal() and value.isascii() and 0 < int(value) < 10**9:
             return int(value)
         raise error("E0953", f"`{name}={value}`: `{name}` is a whole number of at least 1")
-    words = _WORDS.get(name) or (("no", "yes") if name == "async_tensor" else (*on.attention, "materialised"))
+    words = WORDS.get(name) or (("no", "yes") if name == "async_tensor" else (*on.attention, "materialised"))
     if value not in words:
         raise error("E0953", f"`{name}={value}`: `{name}` is {listed(words)}", help=did_you_mean(value, words))
     return value == "yes" if name == "async_tensor" else value

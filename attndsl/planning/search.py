@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from attndsl.diagnostics import error
+from attndsl.planning.laid_out import layout_text
 from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
 from attndsl.planning.prediction import KnownCosts, StepPrediction, batch_axis, predict
@@ -17,10 +18,12 @@ MOST_CONTEXT = 16
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The fastest plan and the fastest one with other degrees, if there is one; how many were looked at."""
+    """The fastest plan and the fastest one with other degrees, if there is one; the layout of the former, as `--layout`
+    reads it; how many were looked at."""
 
     best: StepPrediction
     runner_up: StepPrediction | None
+    layout: str
     looked_at: int
 
     @property
@@ -65,7 +68,8 @@ def search(
             "E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=note,
             help="more nodes, or another batch: `--nodes`, `--size B=…`",
         )  # fmt: skip
-    return SearchResult(ordered[0], ordered[1] if len(ordered) > 1 else None, count)
+    best, *others = ordered
+    return SearchResult(best, others[0] if others else None, layout_text(best.plan, work), count)
 
 
 def _candidates(
@@ -96,14 +100,23 @@ def _finer(work: Workload, plan: ParallelPlan) -> Iterator[ParallelPlan]:
     experts = [1]
     if work.dimensions[EXPERTS]:
         most = min(size.value(work.graph.sizes) for size in work.dimensions[EXPERTS])
-        experts = [n for n in _divisors(plan.data * plan.context) if most % n == 0][-3:]
+        whole = plan.data * plan.context
+        experts = [n for n in _divisors(whole) if most % n == 0 and (n == whole or plan.data % n == 0)][-3:]
     virtuals = {1, work.layers // plan.stages} if plan.stages > 1 else {1}
     for count in experts:
         for virtual in sorted(n for n in virtuals if n >= 1 and plan.stages * n <= max(work.layers, 1)):
             for rows in MICRO_BATCHES:
                 if rows * plan.data <= plan.batch and plan.batch % (rows * plan.data) == 0:
                     for parameters in ("states", "divided") if plan.stages == 1 else ("states",):
-                        yield replace(plan, experts=count, virtual=virtual, micro_batch=rows, parameters=parameters)
+                        found = replace(plan, experts=count, virtual=virtual, micro_batch=rows, parameters=parameters)
+                        yield replace(found, replicas=replicas(found))
+
+
+def replicas(plan: ParallelPlan) -> int:
+    """Of divided parameters, where a layout divides them over one dimension of its mesh, the first that has rows."""
+    whole = plan.data * plan.context
+    apart = plan.data if plan.context > 1 else whole if plan.experts in (1, whole) else whole // plan.experts
+    return whole // apart if plan.parameters == "divided" else 1
 
 
 def _divisors(number: int) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from attndsl.inspection.table import memory as in_bytes
 from attndsl.inspection.table import quantity
+from attndsl.planning.plan import CHOICES, ParallelPlan
 from attndsl.planning.prediction import StepPrediction
 from attndsl.planning.search import SearchResult
 from attndsl.records import fields
@@ -114,6 +115,8 @@ def _chosen(choice: SearchResult, title: str, tokens: float | None) -> str:
     lines = list(_lines(choice.best, title, tokens))
     lines.append("")
     lines.append(f"the fastest of {choice.looked_at:,} plans that were looked at")
+    lines.append(f"  --layout {choice.layout!r}")
+    lines.append(f"  --plan {written(choice.best.plan)}")
     other = choice.runner_up
     if other is None:
         lines.append("no other degrees of parallelism fit")
@@ -126,6 +129,15 @@ def _chosen(choice: SearchResult, title: str, tokens: float | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def written(plan: ParallelPlan) -> str:
+    """What no layout says of a plan, as `--plan` reads it."""
+    default = ParallelPlan()
+    names = (name for name in CHOICES if name == "attention" or getattr(plan, name) != getattr(default, name))
+    values = {True: "yes", False: "no"}
+    chosen = ((name, getattr(plan, name)) for name in names)
+    return ",".join(f"{name}={values[value] if isinstance(value, bool) else value}" for name, value in chosen)
+
+
 def _memory_of(p: StepPrediction) -> str:
     return f"recomputation {p.plan.recompute}, {in_bytes(int(p.memory.total))}"
 
@@ -135,7 +147,7 @@ def to_json(found: StepPrediction | SearchResult, tokens: float | None = None) -
     if isinstance(found, SearchResult):
         best = to_json(found.best, tokens)
         other = to_json(found.runner_up, tokens) if found.runner_up else None
-        return {**best, "looked_at": found.looked_at, "runner_up": other}
+        return {**best, "layout": found.layout, "looked_at": found.looked_at, "runner_up": other}
     return {
         "schema": SCHEMA,
         "machine": found.machine.name,

@@ -250,7 +250,7 @@ def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: 
     if plan.experts > 1:
         for product in segment.products:
             if product.grouped:
-                width = product.summed if product.column else product.columns
+                width = product.columns if product.ends else product.summed
                 rows = share.count(product.rows)
                 copies = max(rows / share.rows, 1.0)
                 size = FLOAT * rows * share.count(width, whole_tokens=True)

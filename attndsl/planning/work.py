@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.inspection.kept import KeptValues
 from attndsl.layouts import Layout
+from attndsl.layouts.classes import Place
 from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Scan, Take
 from attndsl.passes.decide import Decide
 from attndsl.passes.fuse_attention import FuseAttention
 from attndsl.passes.pipeline import RECOGNISED, optimize
-from attndsl.planning.axes import Dimensions, Place
+from attndsl.planning.axes import Dimensions
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 
@@ -44,6 +45,7 @@ class Product:
     weight: bool
     source: int  # the value it reads, after what only renames or reorders: two of one source need it only once
     grouped: bool = False  # `batch` are experts, which share the rows
+    ends: bool = False  # its columns are those of what stands between layers
     times: Extent = ()  # how often, one after the other
 
     @property
@@ -358,6 +360,7 @@ class _Reader:
             weight=weight,
             source=self._source(left),
             grouped=grouped,
+            ends=all(self.dimensions.find(right, axis) in self.dimensions.stream for axis in columns),
             times=self.around,
         )
 

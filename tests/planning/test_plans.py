@@ -13,6 +13,7 @@ from attndsl.planning import ParallelPlan, machine, predict, work_of
 from attndsl.planning.laid_out import plan_of
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, search
+from attndsl.planning.shown import written
 from attndsl.records import replace
 
 H100 = machine("h100x8")
@@ -34,6 +35,16 @@ def test_a_layout_says_the_degrees_of_a_plan():
     assert (plan.data, plan.tensor, plan.context, plan.sequence) == (2, 1, 8, False)
     plan = planned("mixtral", "data=8; B on data; expert on data")
     assert (plan.data, plan.experts) == (8, 8)
+
+
+def test_replicas_have_the_same_part_of_divided_parameters():
+    plan = planned("llama:3-8b", "replica=2, data=8; B on replica; B on data; parameters on data", batch=16)
+    assert (plan.data, plan.replicas) == (16, 2)
+    work = work_of(elaborate(open_spec("llama:3-8b"), {}))
+    found = predict(work, plan, H100, {"T": 4096})
+    alone = predict(work, replace(plan, replicas=1), H100, {"T": 4096})
+    assert found.memory.states == pytest.approx(2 * alone.memory.states)
+    assert {each.kind for each in found.moved} - {each.kind for each in alone.moved} == {"all_reduce"}
 
 
 def test_what_no_rule_names_stays_whole():
@@ -93,6 +104,28 @@ def test_the_search_finds_what_is_the_fastest_of_all_that_fit():
                 assert not found.fits or found.seconds >= choice.best.seconds
     with pytest.raises(AttnError, match=r"E0954.*no plan for 8 devices of h100x8 fits"):
         search(work_of(elaborate(open_spec("gpt3:175b"), {})), plan, H100, 8, {"T": 2048})
+
+
+@pytest.mark.parametrize("spec", ["llama:3-8b", "mixtral"])
+def test_what_the_search_proposes_is_a_layout(spec):
+    opened = open_spec(spec)
+    graph = elaborate(opened, {})
+    asked = {"machine_name": "h100x8", "nodes": 8, "sizes": {"B": 256, "T": 4096}}
+    found = plan_on_paper(opened, graph, layout=None, choices="", searching=True, **asked)
+    again = plan_on_paper(opened, graph, layout=found.layout, choices=written(found.best.plan), **asked)
+    assert again.plan == replace(found.best.plan, order=again.plan.order)
+    assert again.seconds == pytest.approx(found.best.seconds)
+    assert again.memory.total == pytest.approx(found.best.memory.total)
+
+
+def test_the_order_of_a_mesh_says_which_devices_are_near():
+    near = planned("llama:3-8b", "data=8, model=8; B on data; heads, hidden, vocab on model", batch=8)
+    far = planned("llama:3-8b", "model=8, data=8; B on data; heads, hidden, vocab on model", batch=8)
+    assert (near.tensor_group.stride, near.data_group.stride) == (1, 8)
+    assert (far.tensor_group.stride, far.data_group.stride) == (8, 1)
+    work = work_of(elaborate(open_spec("llama:3-8b"), {}))
+    inside, across = (predict(work, plan, H100, {"T": 8192}).parts["tensor"] for plan in (near, far))
+    assert across > 3 * inside
 
 
 def test_a_model_that_no_machine_holds_is_planned_as_quickly_as_a_small_one():
