@@ -15,6 +15,10 @@ that was read before in memories. Those that are not causal must be refused (E07
     python scripts/programs.py --onnx
 
 runs them in ONNX Runtime instead, in float32.
+
+    python scripts/programs.py --layouts --count 500
+
+lays them out over up to eight simulated devices, at random: the same outputs and gradients, or a reason why not.
 """
 
 from __future__ import annotations
@@ -41,11 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-torch", action="store_true", help="NumPy alone")
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
     parser.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
+    parser.add_argument("--layouts", action="store_true", help="on simulated devices")
     asked = parser.parse_args(arguments)
     make = Program.causal if asked.causal else Program.random
     look: Any = partial(reading_differences if asked.causal else differences, torch=not asked.no_torch)
     if asked.onnx:
         from tests.onnx_export.programs import onnx_differences as look
+    if asked.layouts:
+        from tests.programs.laid_out import layout_differences as look
     if asked.show is not None:
         program = make(asked.show)
         print(program.text, program.sizes, f"poison {program.poison}", sep="\n")
@@ -62,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = time.process_time() - begun
     counted = f"{asked.count} programs from {asked.seed} on, {wrong} wrong"
     counted += f", {refused} refused as not causal" if asked.causal else ""
+    counted += f", {refused} refused with a reason" if asked.layouts else ""
     print(f"{counted}, in {seconds:.0f} s of processor time")
     return 1 if wrong else 0
 

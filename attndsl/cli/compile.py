@@ -5,11 +5,12 @@
 --emit optimized  the graph after the passes: attention and norms recognised, constants folded, dead code gone
 --emit incremental  the graph that reads a text on, token by token, with what it keeps of those before; as the source of
                   a module with -o FILE.py
+--emit layout     with --layout: where each parameter and value lies on the devices, and what these send one another
 --emit python     the PyTorch module, a file that runs without attndsl
 --emit dot        the graph in Graphviz's language
 
 --explain says which patterns were rewritten, where, and why others were not; and by which kernels the products are
-computed on this machine, which is timed once.
+computed on this machine, which is timed once. With --layout, the graphs are those of one device.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 from attndsl.cli.arguments import Parser, Usage, add_output, add_settings, add_spec, add_warnings
 
 if TYPE_CHECKING:
+    from attndsl.graph import Graph
+    from attndsl.layouts.laid_out import LaidOut
     from attndsl.running.backends import Backend
 
 
-_STAGES = ("tree", "graph", "optimized", "incremental", "dot")  # besides the sources of backends
+_STAGES = ("tree", "graph", "optimized", "incremental", "dot", "layout")  # besides the sources of backends
 
 
 def configure(parser: Parser) -> None:
@@ -51,6 +54,11 @@ def configure(parser: Parser) -> None:
         "--device",
         choices=tuple(devices),
         help="the device that a source is written for (default: the backend's first)",
+    )
+    parser.add_argument(
+        "--layout",
+        metavar="LAYOUT",
+        help="a layout of the spec, or one that is written here: 'data=2, model=4; B on data; heads, hidden on model'",
     )
     parser.add_argument("--explain", action="store_true", help="list what was rewritten and what was not, and why")
     add_output(parser, "write to this file instead of printing")
@@ -93,9 +101,13 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
         from attndsl.syntax.printer import to_outline
 
         return to_outline(open_spec(of_run(args.spec)[0]).file)
-    from attndsl.cli.models import load_graph
+    graph, laid_out = _graph(args)
+    if stage == "layout":
+        from attndsl.layouts.telling import tell
 
-    graph = load_graph(args.spec, args.settings)
+        if laid_out is None:
+            raise Usage("`--emit layout` tells of a layout", "give one: `--layout 'data=2; B on data'`")
+        return tell(laid_out)
     if stage == "dot":
         from attndsl.drawing import draw
 
@@ -117,16 +129,35 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
     return to_text(graph)
 
 
+def _graph(args: Any) -> tuple[Graph, LaidOut | None]:
+    """The graph to compile: that of one device where a layout is given."""
+    from attndsl.cli.models import load
+
+    spec, graph = load(args.spec, args.settings)
+    if args.layout is None:
+        return graph, None
+    from attndsl.diagnostics import warn
+    from attndsl.layouts import choose_layout
+    from attndsl.layouts.laid_out import lay_out
+
+    laid_out = lay_out(graph, choose_layout(args.layout, spec, graph))
+    warn(*laid_out.warnings)
+    return laid_out.graph, laid_out
+
+
 def _explain(backend: Backend, args: Any) -> str:
-    from attndsl.cli.models import load_graph
     from attndsl.passes import explain, optimize
 
-    graph = load_graph(args.spec, args.settings)
+    graph, laid_out = _graph(args)
     if args.emit == "incremental":
         from attndsl.passes.incremental import incremental, kept
 
         return "\n".join(["kept from call to call", *(f"  {line}" for line in kept(incremental(graph)))])
     graph, reports = optimize(graph)
     forms = backend.attention_forms(graph)
-    lines = backend.kernels(graph) if backend.installed else ()
+    lines = list(backend.kernels(graph)) if backend.installed else []
+    if laid_out is not None:
+        from attndsl.layouts.telling import tell
+
+        lines.append(tell(laid_out))
     return "\n".join([explain(reports, backend.taken_apart(graph), backend.title, forms).rstrip("\n"), *lines])

@@ -16,12 +16,14 @@ OFTEN = 8
 
 
 class Facts:
-    """`differentiated` are the values that a gradient may flow through, `zeros` those that are 0 everywhere."""
+    """`differentiated` are the values that a gradient may flow through, `zeros` those that are 0 everywhere, `weights`
+    those that parameters alone decide."""
 
     def __init__(self, graph: Graph) -> None:
         self.sizes = {**graph.sizes, **dict.fromkeys(graph.free_sizes, USUAL)}
         self.differentiated: set[Value] = {i.value for i in graph.own_inputs if i.value.type.is_float}
         self.zeros: set[Value] = set()
+        self.weights: set[Value] = set()
         self._anywhere: set[Value] = set()
         self._region(graph.body)
 
@@ -55,6 +57,9 @@ class Facts:
             if flows and node.op.differentiable and node.output.type.is_float:
                 self.differentiated.add(node.output)
             op = node.op
+            known = all(value in self._anywhere or value in self.weights for value in node.inputs)
+            if isinstance(op, Parameter) or (known and any(value in self.weights for value in node.inputs)):
+                self.weights.add(node.output)
             if op.draws or op.reads_parameters or isinstance(op, Given):
                 continue
             if all(value in self._anywhere for value in node.inputs):

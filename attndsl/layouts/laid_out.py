@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
-from attndsl.layouts.core import Layout
+from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.placements import WHOLE, Placement, indices
 from attndsl.layouts.walk import LayoutWalk
@@ -20,7 +20,8 @@ from attndsl.types import Axis, Type
 class LaidOut:
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
     `values` has for each value of `whole` where it lies, and why; `parameters`, `inputs` and `outputs` the same by
-    address, in which each `*` stands for an index, and by name. `moves` are the collectives."""
+    address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a
+    dimension, `moves` the collectives."""
 
     layout: Layout
     whole: Graph
@@ -29,6 +30,7 @@ class LaidOut:
     parameters: Mapping[tuple[str, Type], Placement]
     inputs: Mapping[str, Placement]
     outputs: Mapping[str, Placement]
+    rules: Mapping[tuple[str, Axis, str], PlacementRule]
     moves: tuple[Move, ...]
     warnings: tuple[Diagnostic, ...]
 
@@ -71,8 +73,14 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
     outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
     found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored))))
+    rules = {
+        (info.address, axis, name): rule
+        for info in graph.parameters
+        for axis, (name, _) in wanted.of_parameter(info).divided.items()
+        if (rule := wanted.rule(info.address, axis, name)) is not None
+    }
     return LaidOut(
-        layout, graph, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs,
+        layout, graph, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
         tuple(walk.moves), found,
     )  # fmt: skip
 

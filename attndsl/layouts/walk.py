@@ -21,6 +21,9 @@ from attndsl.types import Axis, Type
 
 States = tuple[State, ...]
 
+RARELY = 1e6
+"""What moving a part of a weight costs besides: it was divided so that no device has it all."""
+
 
 @dataclass(slots=True)
 class Located:
@@ -198,7 +201,9 @@ class LayoutWalk:
                 continue
             if after is PARTIAL and i not in self._partial(node, number):
                 continue  # zeros
-            total += elements * _price(there.planned.states[number], after, size)
+            before = there.planned.states[number]
+            rare = RARELY if value in self.facts.weights and isinstance(before, Axis) else 1.0
+            total += rare * elements * _price(before, after, size)
         result = self.facts.elements(node.output.type)
         often = self.facts.often(emitter.times)
         total += result * often * _price(channel.result, wanted, size)

@@ -153,6 +153,18 @@ def test_compile_prints_a_stage(attndsl, folder, stage):
     assert (folder / "out.txt").read_text(encoding="utf-8") == done.out
 
 
+def test_compile_lays_a_graph_out(attndsl):
+    layout = ("--layout", "data=2; B on data")
+    told = attndsl("compile", "good.attn", "--emit", "layout", *layout)
+    assert told.code == 0, told.err
+    assert "laid out over (data=2): 2 devices" in told.out
+    assert "all_gather" in attndsl("compile", "good.attn", "--emit", "graph", *layout).out
+    assert "all_gather" in attndsl("compile", "good.attn", "--explain", "--backend", "numpy", *layout).out
+    refused = attndsl("compile", "good.attn", "--emit", "layout")
+    assert refused.code == 2
+    assert "--layout" in refused.err
+
+
 @pytest.mark.torch
 def test_compile_writes_a_module(attndsl, folder):
     done = attndsl("compile", "good.attn", "-o", "good.py")

@@ -30,7 +30,7 @@ MESHES = ((("data", 2),), (("data", 3),), (("data", 2), ("model", 2)), (("data",
 TIMEOUT = 60.0
 
 
-def layout_differences(program: Program, *, torch: bool = False) -> list[str]:
+def layout_differences(program: Program) -> list[str]:
     """What is wrong with a program that is laid out at random: outputs or gradients that differ, devices that do not
     meet, a crash, a graph that is not valid. `[REFUSED]` where the layout does not fit, with a reason."""
     try:

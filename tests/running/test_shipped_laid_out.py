@@ -25,7 +25,7 @@ SMALL = {
     "decoder_depth": 2, "text_depth": 2, "dense": 1, "head": 4, "expert_hidden": 8, "char_width": 4, "pattern": 2,
 }  # fmt: skip
 """What is small, and can be divided; the rest is as small as it can be."""
-OTHERWISE = {"gpt_neox": {"width": 32}, "phi3": {"width": 64}, "elmo": {"width": 8}, "dvae": {"stages": 2}}
+OTHERWISE = {"gpt_neox": {"width": 32}, "phi3": {"width": 64}, "elmo": {"width": 8, "labels": 0}, "dvae": {"stages": 2}}
 DIVIDED = ("heads", "text_heads", "hidden", "text_hidden", "4*width", "expert_hidden", "vocab", "labels", "codes")
 EXPERTS = {"mixtral": "expert", "deepseek_v3": "expert"}
 LAYOUTS = {

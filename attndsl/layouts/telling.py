@@ -1,0 +1,104 @@
+"""A layout in words: where parameters and values lie and why, and what the devices send one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attndsl.diagnostics import Span
+from attndsl.layouts.emitting import Move
+from attndsl.layouts.laid_out import LaidOut
+from attndsl.layouts.placements import WHOLE
+from attndsl.sizes import Size
+from attndsl.types import Axis, Type
+
+Row = tuple[str, ...]
+NUMBERS = ("times", "bytes")
+
+
+def tell(laid_out: LaidOut) -> str:
+    """The layout, then tables: parameters as they lie between their uses, values that have names, collectives. Bytes
+    are those of one device in float32, and formulas of the sizes that inputs bind."""
+    mesh = laid_out.layout.mesh
+    title = f"{laid_out.whole.title} laid out over {mesh}: {mesh.devices} devices"
+    rules = [f"  {line.strip()}" for line in str(laid_out.layout).splitlines()[1:-1]]
+    tables = [
+        _table("parameters", ("parameter", "lies", "why"), list(_parameters(laid_out))),
+        _table("values", ("value", "lies", "why"), list(_values(laid_out))),
+        _table(
+            "collectives",
+            ("in", "collective", "over", "array on a device", "bytes", "times", "pass", "why", "line"),
+            list(_moves(laid_out)),
+        ),
+    ]
+    return "\n".join(["\n".join([title, *rules]) + "\n", *tables])
+
+
+def _parameters(laid_out: LaidOut) -> Iterator[Row]:
+    graph, layout = laid_out.whole, laid_out.layout
+    for info in graph.parameters:
+        placement = laid_out.parameters[info.address, info.type]
+        why = [_by_rule(laid_out, info.address, state, at) for at, state in enumerate(placement.states)]
+        if layout.parameters and placement.on(layout.parameters) is WHOLE and layout.mesh.size(layout.parameters) > 1:
+            count = layout.mesh.size(layout.parameters)
+            why.append(f"whole on {layout.parameters}: no axis that is left can be divided by {count}")
+        yield info.address, placement.shown(info.type), "; ".join(filter(None, why)) or "nothing divides it"
+
+
+def _by_rule(laid_out: LaidOut, address: str, state: object, at: int) -> str:
+    if not isinstance(state, Axis):
+        return ""
+    name = laid_out.layout.mesh.names[at]
+    rule = laid_out.rules.get((address, state, name))
+    if rule is not None:
+        return f"`{rule}`"
+    return f"`parameters on {name}`: {state.name} is its longest axis that can be divided"
+
+
+def _values(laid_out: LaidOut) -> Iterator[Row]:
+    parameters = {info.address for info in laid_out.whole.parameters}
+    for value, (placement, reason) in laid_out.values.items():
+        for name in value.names[-1:] if parameters.isdisjoint(value.names) else ():
+            yield name, placement.shown(value.type), reason
+
+
+def _moves(laid_out: LaidOut) -> Iterator[Row]:
+    """Equal ones are one line."""
+    sizes = laid_out.whole.sizes
+    counts: dict[Move, int] = {}
+    for move in laid_out.moves:
+        counts[move] = counts.get(move, 0) + 1
+    for move, count in counts.items():
+        over = f"{move.on}, {move.axis.name}" if move.axis is not None else move.on
+        yield (
+            move.scope or "the model", move.collective, over, _shape(move.type), _number(move.bytes, sizes),
+            _number(move.times * count, sizes), "backward" if move.in_backward else "forward", move.reason,
+            _line(move.at),
+        )  # fmt: skip
+
+
+def _shape(type: Type) -> str:
+    return f"{type.dtype}[{', '.join(map(str, type.axes))}]"
+
+
+def _number(size: Size, sizes: Mapping[str, int]) -> str:
+    """The value, or a formula of the sizes that have none."""
+    known = size.known(sizes)
+    if known is not None:
+        return f"{known:,}"
+    return str(size.substitute({name: Size.of(value) for name, value in sizes.items()}))
+
+
+def _line(span: Span | None) -> str:
+    return f"{span.source.name}:{span.line}" if span is not None else ""
+
+
+def _table(title: str, headings: Row, rows: Sequence[Row]) -> str:
+    if not rows:
+        return f"{title}: none\n"
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    lines = [title]
+    for row in (headings, *rows):
+        cells = zip(headings, row, widths, strict=True)
+        line = "  ".join(c.rjust(width) if heading in NUMBERS else c.ljust(width) for heading, c, width in cells)
+        lines.append(f"  {line.rstrip()}")
+    return "\n".join(lines) + "\n"

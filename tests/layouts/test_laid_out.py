@@ -1,0 +1,151 @@
+"""What is derived from a layout: the collectives that papers name, at their places, and nothing else; what is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import elaborate, open_text
+from attndsl.layouts import choose_layout
+from attndsl.layouts.emitting import Move
+from attndsl.layouts.laid_out import LaidOut, lay_out
+from attndsl.layouts.telling import tell
+from attndsl.ops import OPS
+from attndsl.passes import optimize
+
+MODEL = """model M(vocab=64, width=16, heads=4, depth=3, n=4) {
+  input tokens: int[B, T] where tokens < vocab
+  layer wte = embedding(vocab, width)
+  x = wte(tokens)
+  repeat h in depth {
+    x += x |> layer_norm as ln_1 |> attention(heads, mask=causal) as attn
+    x += x |> layer_norm as ln_2 |> mlp(4 * width) as mlp
+  }
+  output logits = dot(layer_norm(x) as ln_f, wte.table, over=width)
+  input targets: int[B, T] optional where targets >= -100, targets < vocab
+  output loss = cross_entropy(logits, targets, over=vocab)
+}
+"""
+
+
+def laid_out(layout: str, text: str = MODEL) -> LaidOut:
+    spec = open_text(text)
+    graph = elaborate(spec, {})
+    return lay_out(graph, choose_layout(layout, spec, graph))
+
+
+def in_body(found: LaidOut, on: str) -> Counter[tuple[str, bool]]:
+    """How often each collective of activations stands in the body of `h`, forward and backward."""
+    moves = (m for m in found.moves if m.on == on and m.scope.startswith("h.") and _is_activation(m))
+    return Counter((move.collective, move.in_backward) for move in moves)
+
+
+def _is_activation(move: Move) -> bool:
+    return any(axis.name in ("B", "T") for axis in move.type.axes)
+
+
+def test_heads_and_hidden_units_take_two_sums_forward_and_two_back() -> None:
+    """Shoeybi et al., 2019 (Megatron-LM, arXiv 1909.08053, figure 4)."""
+    found = laid_out("model=4; heads, 4*width, vocab on model")
+    assert in_body(found, "model") == {("all_reduce", False): 2, ("all_reduce", True): 2}
+
+
+def test_sequence_parallelism_gathers_and_scatters_instead() -> None:
+    """Korthikanti et al., 2022 (arXiv 2205.05198, figure 5)."""
+    found = laid_out("model=4; heads, 4*width, vocab on model; T on model")
+    assert in_body(found, "model") == {
+        ("all_gather", False): 2, ("reduce_scatter", False): 2, ("reduce_scatter", True): 2, ("all_gather", True): 2,
+    }  # fmt: skip
+
+
+def test_context_parallelism_gathers_keys_and_values() -> None:
+    found = laid_out("context=2; T on context")
+    gathered = [m for m in found.moves if m.collective == "all_gather" and not m.in_backward]
+    assert len(gathered) == 2
+    assert all("S" in [axis.name for axis in move.type.axes] for move in gathered)
+
+
+def test_rows_of_a_batch_are_added_up_at_the_end() -> None:
+    """Nothing is sent forward but what the loss is made of; the gradient of each parameter is added up once."""
+    found = laid_out("data=4; B on data; parameters whole")
+    assert {m.type.rank for m in found.moves if not m.in_backward} == {0}
+    sums = Counter(m.type for m in found.moves if m.in_backward)
+    assert {m.collective for m in found.moves} == {"all_reduce"}
+    assert sum(sums.values()) == len(found.whole.parameters) + 1  # the table is read twice
+
+
+def test_parameters_are_gathered_one_layer_at_a_time() -> None:
+    """Rajbhandari et al., 2020 (ZeRO, stage 3, arXiv 1910.02054): in the body of the loop, not before it."""
+    found = laid_out("data=4; B on data")
+    bodies = [node for node in found.graph.body.nodes if node.regions]
+    inner = Counter(node.op.name for body in bodies for region in body.regions for node in region.walk())
+    own = [info for info in found.whole.parameters if info.layers]
+    assert inner["all_gather"] == len(own)
+    assert all(placement.divided for placement in found.parameters.values())
+
+
+def test_logits_over_a_divided_vocabulary_are_never_gathered() -> None:
+    found = laid_out("data=2, model=4; B on data; vocab on model")
+    assert not [m for m in found.moves if _is_activation(m) and "vocab" in [axis.name for axis in m.type.axes]]
+
+
+def test_passes_recognise_the_same_on_one_device() -> None:
+    found = laid_out("data=2, model=2; B on data; heads, 4*width, vocab on model; T on model")
+    whole, local = (Counter(node.op.name for node in optimize(g)[0].body.walk()) for g in (found.whole, found.graph))
+    for name in ("attention", "layer_norm"):
+        assert local[name] == whole[name] > 0
+
+
+def test_without_devices_nothing_is_sent() -> None:
+    found = laid_out("data=1, model=1; B on data; heads on model")
+    assert not found.moves
+    assert not any(OPS[node.op.name].across_devices for node in found.graph.body.walk())
+
+
+def test_everything_is_told() -> None:
+    text = tell(laid_out("data=2, model=4; B on data; heads, 4*width, vocab on model"))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "M laid out over (data=2, model=4): 8 devices" in lines
+    by_rules = "`parameters on data`: in is its longest axis that can be divided; `heads, 4*width, vocab on model`"
+    assert f"h.*.attn.q.weight [in=width/data, out=width/model] {by_rules}" in lines
+    assert "logits [B/data, T, vocab/model] `B on data`; `heads, 4*width, vocab on model`" in lines
+    sent = "h.*.mlp.down all_reduce model float[B=B/2, T, out=width] 32*B*T 3 forward for `add` <text>:7"
+    assert sent in lines
+
+
+def refusal(layout: str, text: str = MODEL) -> str:
+    with pytest.raises(AttnError) as refused:
+        laid_out(layout, text)
+    return str(refused.value)
+
+
+def test_what_does_not_divide_is_told_with_a_way_out() -> None:
+    text = refusal("model=3; heads on model")
+    assert "E1004" in text
+    assert "`heads` (4) cannot be divided over the 3 devices along `model`" in text
+    assert "2, 4 devices would divide it" in text
+
+
+def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
+    import numpy as np
+
+    found = laid_out("data=4; B on data")
+    with pytest.raises(AttnError, match="`tokens` is 6 long along `B`, which 4 devices share on `data`"):
+        found.local_inputs({"tokens": np.zeros((6, 3), int)}, 0)
+
+
+def test_what_must_be_gathered_is_a_warning_with_its_place() -> None:
+    text = "model M(width=4) {\n  input x: [B, T, width]\n  output y = softmax(tanh(x), over=T)\n}\n"
+    (warning,) = laid_out("model=2; T on model", text).warnings
+    assert warning.code == "W1001"
+    assert "`softmax` works along `T`" in warning.message
+    assert warning.primary is not None
+    assert warning.primary.span.line == 3
+
+
+def test_a_rule_that_divides_nothing_is_a_warning() -> None:
+    text = "model M(width=4) {\n  input x: [B, width]\n  output y = 2 * x\n}\n"
+    (warning,) = laid_out("data=2; B on data; width on data", text).warnings
+    assert (warning.code, "width on data" in warning.message) == ("W1002", True)
