@@ -153,7 +153,7 @@ def test_compile_prints_a_stage(attndsl, folder, stage):
     assert (folder / "out.txt").read_text(encoding="utf-8") == done.out
 
 
-def test_compile_lays_a_graph_out(attndsl):
+def test_compile_lays_a_graph_out(attndsl, folder):
     layout = ("--layout", "data=2; B on data")
     told = attndsl("compile", "good.attn", "--emit", "layout", *layout)
     assert told.code == 0, told.err

@@ -14,7 +14,7 @@ from attndsl.diagnostics.codes import RANGES, codes, explanation, read_code
 from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = re.compile(r'"([EW]0\d{3})"')
+CODE = re.compile(r'"([EW][01]\d{3})"')
 
 PAGES = ROOT / "docs" / "errors"
 CODES = {code: read_code(code) for code in codes()}

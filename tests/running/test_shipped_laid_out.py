@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
 import pytest
 
 from attndsl.diagnostics import AttnError
@@ -25,7 +24,12 @@ SMALL = {
     "decoder_depth": 2, "text_depth": 2, "dense": 1, "head": 4, "expert_hidden": 8, "char_width": 4, "pattern": 2,
 }  # fmt: skip
 """What is small, and can be divided; the rest is as small as it can be."""
-OTHERWISE = {"gpt_neox": {"width": 32}, "phi3": {"width": 64}, "elmo": {"width": 8, "labels": 0}, "dvae": {"stages": 2}}
+OTHERWISE = {
+    "gpt_neox": {"width": 32},
+    "phi3": {"width": 64},
+    "elmo": {"width": 8, "labels": 0, "highways": 1},
+    "dvae": {"stages": 2},
+}
 DIVIDED = ("heads", "text_heads", "hidden", "text_hidden", "4*width", "expert_hidden", "vocab", "labels", "codes")
 EXPERTS = {"mixtral": "expert", "deepseek_v3": "expert"}
 LAYOUTS = {
@@ -43,27 +47,25 @@ LAYOUTS = {
 @cache
 def small(name: str) -> tuple[Spec, Graph]:
     spec = open_spec(name)
-    wanted = {key: value for key, value in {**SMALL, **OTHERWISE.get(name, {})}.items() if key in elaborate(spec, {}).sizes}
+    known = elaborate(spec, {}).sizes
+    wanted = {key: value for key, value in {**SMALL, **OTHERWISE.get(name, {})}.items() if key in known}
     return spec, reduced(spec, wanted, 4000)[0]
 
 
 def written(text: str, name: str) -> str | None:
     """The layout for a model that has some of the axes; None where it has none."""
     spec, graph = small(name)
-    axes = []
-    for axis in DIVIDED:
+
+    def fits(text: str) -> bool:
         try:
-            lay_out(graph, choose_layout(f"model=2; {axis} on model", spec, graph))
-            axes.append(axis)
+            lay_out(graph, choose_layout(text, spec, graph))
         except AttnError as problem:
-            assert problem.diagnostics[0].code in ("E1002", "E1004"), str(problem)
-    try:
-        text = text.replace("MODEL", f"{', '.join(axes)} on model").replace("EXPERTS", EXPERTS.get(name, "none"))
-        choose_layout(text, spec, graph)
-    except AttnError as problem:
-        assert problem.diagnostics[0].code == "E1002", str(problem)
-        return None
-    return text
+            return problem.diagnostics[0].code not in ("E1002", "E1004")
+        return True
+
+    axes = [axis for axis in DIVIDED if fits(f"model=2; {axis} on model")]
+    text = text.replace("MODEL", f"{', '.join(axes)} on model").replace("EXPERTS", EXPERTS.get(name, "none"))
+    return text if fits(text) else None
 
 
 @pytest.mark.slow
@@ -76,6 +78,8 @@ def test_a_shipped_model_is_the_same_on_many_devices(name: str, layout: str) -> 
     spec, graph = small(name)
     laid_out = lay_out(graph, choose_layout(text, spec, graph))
     rows = {size: 4 for size in ("B", "N", "T", "S") if size in graph.free_sizes}
+    if name == "vit":
+        rows |= {"Y": 1, "X": 3}  # with the token of the class they are four
     inputs = example_inputs(graph, few_places(graph, rows), seed=2)
     local = optimize(laid_out.graph)[0] if layout in ("data", "both") else None
     held(laid_out, inputs, parameters_of(graph), graph=local)
