@@ -1,23 +1,29 @@
 """What recurrent layers cost on PyTorch, held against `torch.nn` by hand: forward, and forward and backward.
 
-    python benchmarks/recurrent.py
+    python benchmarks/recurrent.py [--numpy]
 
 Both sides run in turn, and printed are medians of the ratio of a pair. Layers that torch has a kernel for should cost
 what `torch.nn.RNN`, `LSTM` and `GRU` do; one that it has none for (a normalised LSTM) is a loop over steps, whose cost
 by step should not grow with the number of steps. Then a language model of two LSTMs of 650 (Zaremba et al., 2014) in
 training, against one written by hand with `torch.nn.LSTM`: loss, gradients and an update by SGD, 20 rows of 35 words.
+With `--numpy`: layers on NumPy as they are trained, with the products of the input before the loop, against one product
+in each step.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import torch
 from in_turn import Times, in_turn, table
 from torch import nn
 
 import attndsl
+from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 
 SPEC = """
 model Recurrent(width=256) {{
@@ -84,6 +90,19 @@ def language_model() -> None:
     table("LSTM language model 2×650, a training step", in_turn(sides), "torch.nn.LSTM by hand", amount=tokens.numel())
 
 
+def on_numpy() -> None:
+    for name, cell in (CELLS | {"normalised LSTM": NORMED}).items():
+        by_steps = NumpyProgram(attndsl.parse(SPEC.format(cell=cell)).graph)
+        sides = {"before the loop": by_steps.giving(["y"]), "in each step": by_steps}
+        for batch in (1, BATCH):
+            x = {"x": np.random.default_rng(0).standard_normal((batch, 128, 256)).astype(np.float32)}
+            upstream = {"y": np.ones_like(x["x"])}
+            forward = in_turn({side: partial(program.run, x) for side, program in sides.items()}, 5)
+            both = in_turn({side: partial(program.gradients, x, upstream) for side, program in sides.items()}, 5)
+            ratios = [times.ratio("in each step", "before the loop") for times in (forward, both)]
+            print(f"{name:15} {batch:2} rows, 128 steps: forward {ratios[0]:.2f}x, with backward {ratios[1]:.2f}x")
+
+
 def main() -> None:
     language_model()
     for name, cell in CELLS.items():
@@ -102,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    on_numpy() if "--numpy" in sys.argv[1:] else main()

@@ -10,14 +10,14 @@ from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
     from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
-    from attndsl.passes.pipeline import LOSSES, PIPELINE, explain, optimize
+    from attndsl.passes.pipeline import PIPELINE, TRAINED, explain, optimize
 
-__all__ = ["LOSSES", "PIPELINE", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]
+__all__ = ["PIPELINE", "TRAINED", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "Miss": "base", "Pass": "base", "PassReport": "base", "Rewrite": "base",
-        "LOSSES": "pipeline", "PIPELINE": "pipeline", "explain": "pipeline", "optimize": "pipeline",
+        "TRAINED": "pipeline", "PIPELINE": "pipeline", "explain": "pipeline", "optimize": "pipeline",
     },
 )  # fmt: skip

@@ -18,10 +18,12 @@ from attndsl.records import replace
 
 class AllSteps:
     """Emits with `out` what values of the body of `scan` are in all steps. `known` has those that are known already,
-    among them whatever is wanted of what is carried."""
+    among them whatever is wanted of what is carried. If `in_front`, the axis of the steps is the first one, so that a
+    step's part lies together."""
 
-    def __init__(self, out: Builder, scan: Node) -> None:
+    def __init__(self, out: Builder, scan: Node, *, in_front: bool = False) -> None:
         assert isinstance(scan.op, Scan)
+        self.in_front = in_front
         self.out, self.axis, (self.region,) = out, scan.op.axis, scan.regions
         self.index, *self.states = self.region.parameters
         self.makers = {value: node for node in self.region.nodes for value in node.outputs}
@@ -57,11 +59,23 @@ class AllSteps:
         taken = isinstance(node.op, Take) and node.op.over == self.axis and varies == [False, True]
         if taken and operands[1] is self.known.get(self.index):
             self.varying.add(value)
-            return operands[0]
-        if not any(varies):
-            return self.out.emit(node.op, *operands)
+            return self._turned(operands[0])
+        around = self.out.scope, self.out.span, self.out.site
+        self.out.scope, self.out.span, self.out.site = node.scope, node.span, node.site
+        try:
+            if not any(varies):
+                return self.out.emit(node.op, *operands)
+            made = self._along(node, operands, varies)
+        finally:
+            self.out.scope, self.out.span, self.out.site = around
         self.varying.add(value)
-        return self._along(node, operands, varies)
+        return made
+
+    def _turned(self, whole: Value) -> Value:
+        axes = (self.axis, *whole.type.without(self.axis).axes)
+        if not self.in_front or whole.type.axes == axes:
+            return whole
+        return self.out.emit(Transpose(axes), whole)
 
     def _along(self, node: Node, operands: list[Value], varies: Collection[bool]) -> Value:
         """The op of a node, on operands some of which have the axis of the steps."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
 from attndsl.graph.verify import verify as verify_graph
+from attndsl.passes.ahead import ComputeAhead
 from attndsl.passes.base import Miss, Pass, PassReport, Rewrite
 from attndsl.passes.canonicalise import Canonicalise
 from attndsl.passes.chunk_scans import ChunkScans
@@ -43,16 +44,19 @@ RECOGNISED: tuple[Pass, ...] = (
 
 PIPELINE: tuple[Pass, ...] = (*RECOGNISED, ChunkScans(), CommonSubexpressions(), DeadCode())
 
-LOSSES: tuple[Pass, ...] = (
+TRAINED: tuple[Pass, ...] = (
     ConstantFolding(),
     CommonSubexpressions(),
     Canonicalise(),
     CommonSubexpressions(),
     DeadCode(),
     FuseCrossEntropy(),
+    ChunkScans(),
+    ComputeAhead(),
+    CommonSubexpressions(),
     DeadCode(),
 )
-"""For a backend that computes operator by operator: what saves it memory and no operation."""
+"""For training on a backend that computes operator by operator: what saves it memory, and steps of scans."""
 
 
 def optimize(

@@ -20,7 +20,7 @@ from attndsl.backends.numpy_reference.tape import Tape
 from attndsl.diagnostics import error
 from attndsl.graph import FLOAT, FLOAT32, Graph, Node, Type, Value
 from attndsl.ops.base import Call
-from attndsl.passes import LOSSES, optimize
+from attndsl.passes import TRAINED, optimize
 from attndsl.running.initial import initial_parameters, require_memory
 from attndsl.running.inputs import check_inputs, check_shapes, chosen_outputs
 from attndsl.running.parameters import check_parameters
@@ -92,11 +92,11 @@ class NumpyProgram:
             self.arrays[address][...] = rounded(self.arrays[address], axes, kind)
 
     def giving(self, names: Sequence[str]) -> NumpyProgram:
-        """A program with these very parameters that gives these outputs alone. A loss whose logits nobody asks for goes
-        over its rows in chunks (`LinearCrossEntropy`)."""
+        """A program with these very parameters that gives these outputs alone, for training. A loss whose logits nobody
+        asks for goes over its rows in chunks (`LinearCrossEntropy`), and scans as `TRAINED` says."""
         asked = frozenset(names)
         if asked not in self._giving:
-            graph, _ = optimize(self.graph.giving(asked), passes=LOSSES)
+            graph, _ = optimize(self.graph.giving(asked), passes=TRAINED)
             program = self._giving[asked] = copy(self)
             program.graph, program._plans, program._giving = graph, {}, {}
         program = self._giving[asked]

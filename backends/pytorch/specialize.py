@@ -15,6 +15,7 @@ from attndsl.backends.pytorch.recurrent_kernels import with_kernels
 from attndsl.backends.pytorch.rules import RULES, TRACED, by_blocks
 from attndsl.backends.pytorch.widening import widened
 from attndsl.graph import Graph, Node, Region, Value
+from attndsl.passes.ahead import compute_ahead
 from attndsl.passes.dce import drop_dead
 from attndsl.passes.expand import Expand
 from attndsl.passes.hoist import hoist
@@ -52,6 +53,8 @@ def specialize(
     else:
         graph = replace(graph, body=with_kernels(graph.body, taps))
     rewriter = Rewriter(graph, kept=taps)
+    if not exact:
+        compute_ahead(rewriter, taps)
     apply(rewriter, TRACED if traced else RULES)
     by_blocks(rewriter, block, flex=device == "cuda")
     hoist(rewriter, (MaskedBias, BlockMask, SlotIndex))

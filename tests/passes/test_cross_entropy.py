@@ -11,7 +11,7 @@ from attndsl.graph import Graph
 from attndsl.graph.reader import parse_text
 from attndsl.graph.text import to_text
 from attndsl.ops import LinearCrossEntropy, chunks
-from attndsl.passes import LOSSES, PassReport, explain, optimize
+from attndsl.passes import TRAINED, PassReport, explain, optimize
 
 HEAD = """
 model M(vocab=11, width=6, cap=3, s=0.2) {{
@@ -148,5 +148,5 @@ def test_where_the_loss_alone_is_asked_for_the_logits_are_dead(spec):
     assert to_text(parse_text(to_text(optimized))) == to_text(optimized)
     assert any(
         isinstance(node.op, LinearCrossEntropy)
-        for node in optimize(graph.giving(["loss"]), passes=LOSSES)[0].body.walk()
+        for node in optimize(graph.giving(["loss"]), passes=TRAINED)[0].body.walk()
     )
