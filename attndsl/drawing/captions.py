@@ -11,8 +11,8 @@ from math import prod
 from textwrap import wrap
 
 from attndsl.diagnostics import Source
-from attndsl.graph import Axis, Graph, InputInfo, Node, Type
-from attndsl.ops import Dot, Repeat, Scan, Softmax
+from attndsl.graph import Axis, Graph, InputInfo, Node, Type, Value
+from attndsl.ops import Attention, Dot, Repeat, Scan, Softmax
 from attndsl.records import dataclass
 from attndsl.values import shown_setting
 
@@ -86,11 +86,12 @@ def short(address: str, scope: str) -> str:
     return address[len(scope) + 1 :] if scope and address.startswith(scope + ".") else address
 
 
-def several(axis: Axis, sizes: Mapping[str, int]) -> str:
-    """How many layers an axis counts: `8 experts`."""
+def several(axis: Axis, sizes: Mapping[str, int], chosen: Axis | None = None) -> str:
+    """How many layers an axis counts: `8 experts`; `2 of 8 experts`, where so many are chosen for each element."""
     name = axis.name if axis.name != str(axis.size) else "layer"
     many = axis.size.value(sizes)
-    return f"{many:,} {name}{'s' * (many != 1)}"
+    few = chosen.size.value(sizes) if chosen is not None and chosen.size.symbols <= sizes.keys() else many
+    return f"{f'{few:,} of ' * (few < many)}{many:,} {name}{'s' * (many != 1)}"
 
 
 def shared_title(times: int, label: str = "") -> str:
@@ -216,16 +217,28 @@ def heads(nodes: Iterable[Node], sizes: Mapping[str, int]) -> tuple[str, ...]:
     makers = {value: node for node in nodes for value in node.outputs}
     result = nodes[-1].outputs[0].type.axes if nodes and nodes[-1].outputs else ()
     for node in nodes:
-        if not isinstance(node.op, Softmax):
+        found = _weighs(node, makers)
+        if found is None:
             continue
-        own = [axis for axis in node.output.type.axes if axis not in result and axis not in node.op.goes_over]
+        weights, keys = found
+        own = [axis for axis in weights if axis not in result]
         if not own or not all(axis.size.symbols <= sizes.keys() for axis in own):
             return ()
-        score = makers.get(node.inputs[0])
-        while score is not None and not isinstance(score.op, Dot):
-            score = next((makers[value] for value in score.inputs if value in makers), None)
-        keys = score.inputs[1].type.axes if score is not None else own
         count, groups = (prod(a.size.value(sizes) for a in axes) for axes in (own, [a for a in own if a in keys]))
         said = f"{count:,} head{'s' * (count != 1)}"
         return (said if groups == count else f"{said} in {groups:,} group{'s' * (groups != 1)}",)
     return ()
+
+
+def _weighs(node: Node, makers: Mapping[Value, Node]) -> tuple[list[Axis], Sequence[Axis]] | None:
+    """The axes of an attention's weights, without that of the keys, and the axes of what they are scores with."""
+    if isinstance(node.op, Attention):
+        over = (*node.op.contract, node.op.over)
+        return [axis for axis in node.inputs[0].type.axes if axis not in over], node.inputs[1].type.axes
+    if not isinstance(node.op, Softmax):
+        return None
+    axes = [axis for axis in node.output.type.axes if axis not in node.op.goes_over]
+    score = makers.get(node.inputs[0])
+    while score is not None and not isinstance(score.op, Dot):
+        score = next((makers[value] for value in score.inputs if value in makers), None)
+    return axes, score.inputs[1].type.axes if score is not None else axes

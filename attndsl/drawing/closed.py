@@ -22,6 +22,7 @@ class ClosedCall:
     box: Box
     path: str
     nodes: list[Node] = field(default_factory=list)
+    lifted: list[Node] = field(default_factory=list)  # out of the body that the call stands in
 
     def begins_with(self, node: Node) -> bool:
         """Whether the application has begun with the like of a node. (In a loop that is written out, scopes differ.)"""
@@ -59,19 +60,20 @@ def describe(call: ClosedCall, canvas: Canvas) -> None:
     word = LOOKS[call.box.kind].word
     what = block if call.box.kind == "block" or captions.evokes(info.kind, call.box.kind) else f"{block} ({word})"
     heads = captions.heads(call.nodes, graph.sizes) if call.box.kind == "attention" else ()
-    many = () if mixture is None else (captions.several(mixture, graph.sizes),)
+    many = () if mixture is None else (captions.several(mixture, graph.sizes, facts.chosen(call.nodes)),)
     details = " · ".join((what, *heads, *many))
-    masks, biases = captions.masks(call.nodes), captions.biases(call.nodes)
+    everything = [*call.lifted, *call.nodes]
+    masks, biases = facts.masks(everything, canvas.levels), captions.biases(everything)
     positions = () if info.kind in biases else (*biases, *canvas.levels.positions_in(call.path))
     parameters = canvas.read.get(call.box, []) if is_input_free else []
     label = captions.last(call.path)
     if call.times > 1:
         title = captions.shared_title(call.times)
         call.box.frame = SceneFrame(canvas.name(f"{call.path} again"), "again", title, call.box.frame)
-    more, seen = _special(call, canvas.levels), facts.reach(call.nodes, canvas.levels)
+    more = _special(call, canvas.levels)
     call.box.lines = (
         *((label,) if info.labelled and label != details else ()), details, *more,
-        *((f"mask: {', '.join(masks)}{f' · {seen}' * bool(seen)}",) if masks else ()),
+        *((f"mask: {masks}",) if masks else ()),
         *((f"position: {', '.join(positions)}",) if positions else ()),
         *((f"with {', '.join(dict.fromkeys(map(captions.last, parameters)))}",) if parameters else ()),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from attndsl.drawing import captions
 from attndsl.drawing.levels import Levels
-from attndsl.graph import Axis, Node, Value
+from attndsl.graph import INT, Axis, Node, Value
 from attndsl.inspection.attending import mask_of
 from attndsl.masks import Mask, mask_facts
 from attndsl.ops import (
@@ -18,7 +18,6 @@ from attndsl.ops import (
     Cast,
     Constant,
     Div,
-    Dot,
     MaskFacts,
     Mul,
     Rename,
@@ -88,6 +87,36 @@ def reach(nodes: Iterable[Node], levels: Levels) -> str:
     return ""
 
 
+def masks(nodes: Iterable[Node], levels: Levels) -> str:
+    """The masks of an attention by their names, and how far they reach: `causal, window · 16 keys`; nothing where there
+    are none."""
+    nodes = list(nodes)
+    fused = [node for node in nodes if isinstance(node.op, Attention)]
+    if fused:
+        return ", ".join(dict.fromkeys(said for node in fused if (said := fused_mask(node, nodes, levels))))
+    names, seen = captions.masks(nodes), reach(nodes, levels)
+    return ", ".join(names) + f" · {seen}" * bool(names and seen)
+
+
+def fused_mask(node: Node, nodes: Iterable[Node], levels: Levels) -> str:
+    """What the mask of fused attention does, as far as that is known, else the names of what it is made of, among
+    `nodes`: the passes share nodes between masks, so that where they were written says less."""
+    if not isinstance(node.op, Attention) or not node.op.masked:
+        return ""
+    if node.op.mask.causal:
+        return "causal"
+    if seen := reach([node], levels):
+        return f"window · {seen}" if node.op.mask.window is not None else seen
+    makers = {value: maker for maker in nodes for value in maker.outputs}
+    waiting, found = [node.inputs[3]], dict[Node, None]()
+    while waiting:
+        maker = makers.get(waiting.pop())
+        if maker is not None and maker not in found:
+            found[maker] = None
+            waiting += maker.inputs
+    return ", ".join(captions.masks(reversed(found)))
+
+
 def _mask(node: Node, nodes: list[Node], attending: Mapping[Node, tuple[Axis, ...]]) -> MaskFacts | None:
     if isinstance(node.op, Attention):
         return node.op.mask if node.op.masked else None
@@ -115,7 +144,7 @@ def feed_forward(nodes: Iterable[Node], path: str, levels: Levels) -> tuple[str,
     """The inner width and the activations, as a line that may be missing: `3,072 wide · gelu`."""
     nodes, sizes = list(nodes), levels.graph.sizes
     own = levels.recognised.parameters(nodes)
-    products = [node for node in nodes if isinstance(node.op, Dot) and any(value in own for value in node.inputs)]
+    products = [node for node in nodes if node.op.contracts and any(value in own for value in node.inputs)]
     inner = products[-1].op.goes_over if products and _follows(products[-1], products, nodes) else ()
     known = bool(inner) and all(axis.size.symbols <= sizes.keys() for axis in inner)
     width = (f"{_product(inner, sizes):,} wide",) if known else ()
@@ -135,6 +164,13 @@ def _follows(last: Node, products: list[Node], nodes: list[Node]) -> bool:
         if any(value in made for value in node.inputs):
             made.update(node.outputs)
     return False
+
+
+def chosen(nodes: list[Node]) -> Axis | None:
+    """The axis of the choices that a layer is given, such as the experts that each token goes to."""
+    made = {value for node in nodes for value in node.outputs}
+    given = (value.type for node in nodes for value in node.inputs if value not in made)
+    return next((type.axes[-1] for type in given if type.dtype == INT and type.axes), None)
 
 
 def recurrent(nodes: Iterable[Node]) -> tuple[str, ...]:

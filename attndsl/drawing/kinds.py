@@ -84,7 +84,7 @@ class Recognised:
         own = self.parameters(nodes)
         dots = [node for node in nodes if isinstance(node.op, ops.Dot)]
         products = {own[value] for node in dots for value in node.inputs if value in own}
-        if products and _any(nodes, ops.Windows):
+        if (products and _any(nodes, ops.Windows)) or (own and _any(nodes, ops.Convolution)):
             return "convolution"
         gates = [node for node in nodes if isinstance(node.op, (ops.Sigmoid, ops.Tanh))]
         if _any(nodes, ops.Scan) or (products and any(node in self.recurring for node in gates)):
@@ -134,7 +134,9 @@ def _looks_up(node: Node) -> bool:
 
 
 def _bends(nodes: list[Node]) -> bool:
-    """Whether a layer without parameters is a curve, or a ramp with a knee such as relu."""
+    """Whether a layer without parameters is a curve, or a ramp with a knee such as relu. Pooling has windows."""
+    if _any(nodes, ops.Windows):
+        return False
     if any(node.op.role == "activation" for node in nodes):
         return bool(nodes[-1].outputs[0].type.axes)  # a number is not the curve of one
     return _any(nodes, ops.Where) and all(node.op.pointwise or node.op.role == "none" for node in nodes)

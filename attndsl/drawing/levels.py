@@ -70,6 +70,11 @@ class Levels:
                 found.append(path)
         return found
 
+    def is_inside_another(self, scope: str, body: str) -> bool:
+        """Whether `scope` lies in a repeat or scan that `body` (the path of one, or nothing) does not lie in."""
+        loops = (path for path in self.chain(scope) if self.graph.scopes[path].kind in ("repeat", "scan"))
+        return any(not f"{body}.".startswith(f"{path}.") for path in loops)
+
     def is_open(self, path: str) -> bool:
         if self.graph.scopes[path].kind in FRAMES or plain(path) in self.opened or path in self._unrolled:
             return True

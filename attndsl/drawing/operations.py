@@ -115,12 +115,10 @@ class Operations:
         self.make(node, kind, (*lines, f"mask: {', '.join(masks)}") if masks else lines, frame)
 
     def mask_of(self, node: Node) -> tuple[str, ...]:
-        """The names of the masks that go into a softmax. Of fused attention it is said what the mask does: the passes
-        share nodes between masks, so that where they were written says little."""
-        if isinstance(node.op, Attention) and node.op.masked and not node.op.mask.data:
-            seen = facts.reach([node], self.canvas.levels)
-            if node.op.mask.causal or node.op.mask.window is not None or seen:
-                return ("causal",) if node.op.mask.causal else (f"window · {seen}" if node.op.mask.window else seen,)
+        """The names of the masks that go into a softmax."""
+        if isinstance(node.op, Attention):
+            said = facts.fused_mask(node, self.made.values(), self.canvas.levels)
+            return (said,) if said else ()
         found: list[Node] = []
         waiting = [value for value in node.inputs if value.type.dtype == "bool"]
         while waiting:

@@ -42,6 +42,8 @@ class Planner:
         self.calls: list[ClosedCall] = []
         self.open_calls: dict[tuple[PlacedBody, str], ClosedCall] = {}
         self.last_call: ClosedCall | None = None
+        self.lifted: list[Node] = []
+        self.parameters: dict[Value, Node] = {}  # of closed layers
         self.views: dict[tuple[PlacedBody, str], list[Node]] = {}  # of what comes into a layer, before it reads them
 
     def plan(self) -> Scene:
@@ -77,6 +79,9 @@ class Planner:
             if self.states.takes_out(node):
                 self.read_state(node, body)
                 continue
+            if not node.regions and self.levels.is_inside_another(node.scope, body.path):
+                self.lift(node)
+                continue
             own = self.levels.path_of_body(node) if node.regions else ""
             frame, layer = self.place(node.scope, body, own)
             if layer is not None:
@@ -86,6 +91,15 @@ class Planner:
             else:
                 self.operations.draw(node, frame, with_dropout=self.shows_dropout(frame))
                 self.end_call()
+
+    def lift(self, node: Node) -> None:
+        """What the passes have taken out of a body, since it is the same in every round, is said where it is read."""
+        if isinstance(node.op, Parameter):
+            self.canvas.sources[node.output] = (Origin(None, node.output, node.op.address),)
+        else:
+            self.canvas.fold(node, shows=False)
+        self.operations.made[node.output] = node
+        self.lifted.append(node)
 
     def place(self, scope: str, body: PlacedBody, own: str = "") -> tuple[SceneFrame, str | None]:
         """The frame that a node of `scope` stands in, and the closed layer that it belongs to, if any. `own` is the
@@ -118,6 +132,7 @@ class Planner:
             return
         if isinstance(node.op, Parameter):
             self.canvas.sources[node.output] = (Origin(None, node.output, node.op.address),)
+            self.parameters[node.output] = node
         is_moved = node.op.role == "none" and not self.levels.only_moves(path)
         if is_moved and not self.reads_own(node, path, body):
             self.canvas.fold(node, shows=False)  # a view of what comes in: whoever reads it reads that
@@ -129,6 +144,8 @@ class Planner:
             reads.update(dict.fromkeys(captured(region)))
         for value in reads:
             self.canvas.connect(self.canvas.of(value), call.box, call.path)
+        shared = [self.parameters[value] for value in node.inputs if value in self.parameters]
+        call.nodes += [made for made in shared if made.scope == node.scope and made not in call.nodes]
         call.nodes += [*self.views.pop((body, path), ()), node]
         for region in node.regions:
             for inner in region.walk():
@@ -158,6 +175,7 @@ class Planner:
         ):
             call = ClosedCall(self.canvas.box("block", (), frame, path, path, node.at), path)
             call.box.path = path
+            call.lifted = [lifted for lifted in self.lifted if f"{lifted.scope}.".startswith(f"{path}.")]
             self.calls.append(call)
             self.open_calls[key] = call
         self.last_call = call

@@ -89,3 +89,8 @@ def test_a_picture_is_cut_into_patches_and_joined_by_a_token() -> None:
     assert token.lines == ("cls, place", "learned")
     heads = graph("x |> attention(2, kv_heads=1) as attn")  # taken apart and joined as well, but no picture
     assert not [b for b in scene_of(heads, depth=2).boxes if b.lines and b.lines[0].startswith("patches")]
+
+
+def test_pooling_is_no_activation() -> None:
+    scene = scene_of(load("dvae", {}))
+    assert {b.kind for b in scene.boxes if b.path.endswith("max_pool2d")} == {"block"}

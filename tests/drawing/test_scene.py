@@ -430,7 +430,7 @@ def test_a_mixture_of_experts_shows_its_router_and_how_many_there_are() -> None:
     scene = scene_of(graph("mixtral"))
     found = {b.id.removeprefix("layer.*."): (b.kind, b.lines) for b in scene.boxes if b.path.startswith("layer.")}
     assert found["router"] == ("linear", ("router",))
-    assert found["experts"] == ("experts", ("experts", "routed · 8 experts", "14,336 wide · silu"))
+    assert found["experts"] == ("experts", ("experts", "routed · 2 of 8 experts", "14,336 wide · silu"))
     assert {("layer.*.router", "layer.*.experts"), ("layer.*.norm_2", "layer.*.experts")} <= arrows(scene, "flow")
     opened = scene_of(graph("mixtral"), expand="layer.experts")
     inside = {b.id: b.kind for b in opened.boxes if b.path.startswith("layer.*.experts.")}

@@ -16,6 +16,8 @@ from attndsl.drawing.output import scene_of
 from attndsl.drawing.scene import Scene
 from attndsl.drawing.style import PAGES, PARTS
 from attndsl.elaborate import load
+from attndsl.graph import Graph
+from attndsl.passes import optimize
 from tests.drawing.conftest import HAS_GRAPHVIZ
 
 GPT2, MIXTRAL = load("gpt2", {}), load("mixtral", {})
@@ -116,8 +118,19 @@ def test_the_command_knows_the_options(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_fused_attention_is_named_by_what_its_mask_does() -> None:
-    from attndsl.passes import optimize
 
     scene = scene_of(optimize(load("gemma3", {}))[0], depth=1)
     masks = [box.lines[-1] for box in scene.boxes if box.lines and box.lines[0] == "attention over S"]
     assert masks == ["mask: window · 512 keys", "mask: causal"]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "mistral", "mixtral", "deepseek_v3", "rnn_lm", "bert", "gpt3", "elmo"])
+def test_the_passes_change_what_is_computed_and_not_what_closed_layers_say(name: str) -> None:
+    """What they have taken out of a body is said by the layer that reads it, and what they have fused as before."""
+
+    def told(graph: Graph) -> list[tuple[str, tuple[str, ...], str]]:
+        boxes = scene_of(graph).boxes
+        return sorted((b.kind, b.lines, b.frame.title) for b in boxes if b.path or b.kind in ("input", "state"))
+
+    graph = load(name, {})
+    assert told(optimize(graph)[0]) == told(graph)
