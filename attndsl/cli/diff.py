@@ -1,8 +1,8 @@
 """Say what changes in meaning from one model to another, whatever changes in their texts.
 
 Each side is a file, a shipped spec, a variant, the folder of a run, or a file as git has it: `HEAD~1:specs/my.attn`.
-Hyperparameters, layers (added, removed, moved, renamed, rewired), parameters, shapes, states, masks as formulas. With
--o both sides are drawn in one picture: kept grey, gone struck out, new with a thick border.
+Hyperparameters, layers (added, removed, moved, renamed, rewired), parameters, shapes, states, masks and positions as
+formulas. With -o both sides are drawn in one picture: kept grey, gone struck out, new with a thick border.
 
 Every change has a class, worst first: weights (files of weights no longer fit), numerics (other numbers come out),
 state, shape (of inputs and outputs), layout (the same in another order), cosmetic (names alone). The exit code is 0

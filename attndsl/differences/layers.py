@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from attndsl.drawing.captions import biases
+from attndsl.differences.positions import positions
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.text import op_text, type_text
 from attndsl.inspection.attending import attending, mask_of
@@ -17,7 +17,6 @@ from attndsl.records import dataclass, field
 ENTERS = "what enters "
 BODY = "the model's body"
 _SITE = re.compile(r'(?:, |(?<=\())(?:site|path|address)="[^"]*"')
-ROTATIONS = frozenset({"rotary"})
 
 
 @dataclass(slots=True)
@@ -155,7 +154,7 @@ class _Reading:
             info.kind for path, info in self.graph.scopes.items() if path != part.path and self.owner(path) == part.path
         ]
         part.blocks = tuple(sorted(inside))
-        part.positions = tuple(dict.fromkeys([*biases(part.nodes), *(kind for kind in inside if kind in ROTATIONS)]))
+        part.positions = tuple(map(self.say, positions(part.nodes, self.makers, self.attending)))
         if part.nodes and part.nodes[-1].outputs:
             part.output = type_text(part.nodes[-1].outputs[0].type)
 

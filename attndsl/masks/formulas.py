@@ -8,6 +8,7 @@ apart: it is read as data is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
 
 from attndsl.graph import BOOL, Axis, Node, Value
 from attndsl.masks.index import (
@@ -86,13 +87,13 @@ def mask_formula(
             final = new if final == old else final
         index = index_of(names.get(final, final.name), final, sizes)
         places[axis] = LinearSum.of(index) - LinearSum.of(index.low)
-    return _formula(_Walk(producers, sizes).element(value, places))
+    return _formula(Walker(producers, sizes).element(value, places))
 
 
 def index_formula(value: Value, producers: Mapping[Value, Node]) -> LinearSum:
     """A whole number as a formula of the indices along its axes, by the names of these; sizes stay formulas."""
     places = {axis: LinearSum.of(index_of(axis.name, axis, {})) - LinearSum.of(axis.origin) for axis in value.type.axes}
-    return _linear(_Walk(producers, {}).element(value, places))
+    return linear(Walker(producers, {}).element(value, places))
 
 
 def index_of(name: str, axis: Axis, sizes: Mapping[str, int]) -> Index:
@@ -103,7 +104,7 @@ def _formula(element: Element) -> Formula:
     return compare("!=", element, LinearSum()) if isinstance(element, LinearSum) else element
 
 
-def _linear(element: Element) -> LinearSum:
+def linear(element: Element) -> LinearSum:
     if isinstance(element, LinearSum):
         return element
     if isinstance(element, Truth):
@@ -111,8 +112,11 @@ def _linear(element: Element) -> LinearSum:
     return function("if", element)
 
 
-class _Walk:
-    """Works out one element of a value, given the index along each of its axes."""
+class Walker:
+    """Works out one element of a value, given the index along each of its axes. `rules` says how, for each op whose
+    result is not read as data are."""
+
+    rules: ClassVar[Mapping[type[Op], Callable[[Walker, Node, Places], Element | None]]]
 
     def __init__(self, producers: Mapping[Value, Node], sizes: Mapping[str, int]) -> None:
         self.producers, self.sizes = producers, sizes
@@ -130,7 +134,7 @@ class _Walk:
 
     def computed(self, value: Value, places: Places) -> Element | None:
         node = self.producers.get(value)
-        rule = RULES.get(type(node.op)) if node is not None else None
+        rule = self.rules.get(type(node.op)) if node is not None else None
         if rule is None or node is None or self.depth > DEPTH or len(self.elements) > ELEMENTS:
             return None
         return rule(self, node, places)
@@ -145,7 +149,7 @@ class _Walk:
         return [self.element(v, {axis: places[axis] for axis in v.type.axes}) for v in node.inputs]
 
     def numbers(self, node: Node, places: Places) -> list[LinearSum]:
-        return [_linear(element) for element in self.operands(node, places)]
+        return [linear(element) for element in self.operands(node, places)]
 
     # ------------------------------------------------------------ numbers
 
@@ -218,7 +222,7 @@ class _Walk:
         if node.output.type.dtype == BOOL:
             return _formula(inner)
         integer = not node.inputs[0].type.is_float
-        return _linear(inner) if integer or node.output.type.is_float else None
+        return linear(inner) if integer or node.output.type.is_float else None
 
     # ------------------------------------------------------------ movement
 
@@ -240,7 +244,7 @@ class _Walk:
     def take(self, node: Node, places: Places) -> Element:
         assert isinstance(node.op, Take)
         table, index = node.inputs
-        at = _linear(self.element(index, {axis: places[axis] for axis in index.type.axes}))
+        at = linear(self.element(index, {axis: places[axis] for axis in index.type.axes}))
         inner = {**places, node.op.over: at}
         return self.element(table, {axis: inner[axis] for axis in table.type.axes})
 
@@ -267,12 +271,14 @@ class _Walk:
         return self.element(inner, {axis: moved[axis] for axis in inner.type.axes})
 
 
-RULES: dict[type[Op], Callable[[_Walk, Node, Places], Element | None]] = {
-    Constant: _Walk.constant, SizeOf: _Walk.size, Range: _Walk.range,
-    Add: _Walk.sum, Sub: _Walk.sum, Neg: _Walk.negative, Mul: _Walk.product, FloorDiv: _Walk.floor, Mod: _Walk.floor,
-    Abs: _Walk.chosen, Maximum: _Walk.chosen, Minimum: _Walk.chosen,
-    Eq: _Walk.comparison, Ne: _Walk.comparison, Lt: _Walk.comparison, Le: _Walk.comparison, Gt: _Walk.comparison,
-    Ge: _Walk.comparison, And: _Walk.logical, Or: _Walk.logical, Not: _Walk.negation, Where: _Walk.choice,
-    Cast: _Walk.cast, StopGradient: _Walk.same, Transpose: _Walk.same, Broadcast: _Walk.same, Rename: _Walk.rename,
-    Slice: _Walk.slice, Select: _Walk.select, Take: _Walk.take, Flatten: _Walk.flatten, Unflatten: _Walk.unflatten,
+RULES: dict[type[Op], Callable[[Walker, Node, Places], Element | None]] = {
+    Constant: Walker.constant, SizeOf: Walker.size, Range: Walker.range,
+    Add: Walker.sum, Sub: Walker.sum, Neg: Walker.negative, Mul: Walker.product,
+    FloorDiv: Walker.floor, Mod: Walker.floor,
+    Abs: Walker.chosen, Maximum: Walker.chosen, Minimum: Walker.chosen,
+    Eq: Walker.comparison, Ne: Walker.comparison, Lt: Walker.comparison, Le: Walker.comparison, Gt: Walker.comparison,
+    Ge: Walker.comparison, And: Walker.logical, Or: Walker.logical, Not: Walker.negation, Where: Walker.choice,
+    Cast: Walker.cast, StopGradient: Walker.same, Transpose: Walker.same, Broadcast: Walker.same, Rename: Walker.rename,
+    Slice: Walker.slice, Select: Walker.select, Take: Walker.take, Flatten: Walker.flatten, Unflatten: Walker.unflatten,
 }  # fmt: skip
+Walker.rules = RULES

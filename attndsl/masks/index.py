@@ -29,16 +29,21 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """An integer (or a float) that is not linear: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula
-    holds)."""
+    """A number that is not linear. Of whole ones: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula
+    holds). Of others also `/`, `^`, `where` and functions by their names; one without arguments is a constant."""
 
     name: str
     arguments: tuple[LinearSum | Formula, ...]
 
     def __str__(self) -> str:
-        if self.name in ("//", "%", "*"):
-            left, right = (f"({a})" if " " in str(a) else str(a) for a in self.arguments)
+        if not self.arguments:
+            return self.name
+        if self.name in INFIX:
+            left, right = (a.within(self.name) if isinstance(a, LinearSum) else f"({a})" for a in self.arguments)
             return f"{left} {self.name} {right}"
+        if self.name == "where":
+            condition, left, right = map(str, self.arguments)
+            return f"({left} if {condition} else {right})"
         return f"{self.name}({', '.join(map(str, self.arguments))})"
 
 
@@ -53,6 +58,8 @@ class Read:
     def __str__(self) -> str:
         return f"{self.name}[{', '.join(map(str, self.indices))}]"
 
+
+INFIX = ("//", "%", "*", "/", "^")
 
 Atom = Union[Index, Function, Read]
 
@@ -83,6 +90,11 @@ class LinearSum:
             return LinearSum()
         return LinearSum(tuple((a, c * factor) for a, c in self.terms), self.constant * factor)
 
+    def within(self, operator: str) -> str:
+        """As an operand."""
+        text = str(self)
+        return f"({text})" if not _is_closed(self) and set(" */-" if operator == "^" else " ") & set(text) else text
+
     def __str__(self) -> str:
         """What is added first, then what is subtracted, the constant last."""
         signed = [(_times_text(atom, coefficient), negative(coefficient)) for atom, coefficient in self.terms]
@@ -94,6 +106,14 @@ class LinearSum:
         for shown, minus in signed:
             text += (" - " if minus else " + ") + shown if text else "-" * minus + shown
         return text
+
+
+def _is_closed(number: LinearSum) -> bool:
+    """Whether it is a single thing that is written with its own brackets or needs none."""
+    if not number.terms or number.constant != ZERO or number.terms[0][1] != ONE or len(number.terms) > 1:
+        return False
+    ((atom, _),) = number.terms
+    return not isinstance(atom, Function) or atom.name not in INFIX
 
 
 def negative(size: Size) -> bool:
@@ -110,7 +130,7 @@ def _times_text(atom: Atom, coefficient: Size) -> str:
     factor = -coefficient if negative(coefficient) else coefficient
     if factor == ONE:
         return str(atom)
-    return f"{factor.bracketed()}*" + (f"({atom})" if isinstance(atom, Function) and " " in str(atom) else str(atom))
+    return f"{factor.bracketed()}*" + LinearSum.of(atom).within("*")
 
 
 @dataclass(frozen=True, slots=True)
