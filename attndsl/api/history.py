@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 class TrainingHistory(Mapping[str, Array]):
     """The log of a run as arrays of one length, a place for each step that it speaks of: `"step"`, int64, and float64
-    for all else: `"loss"`, `"lr"`, `"grad_norm"`, `"tokens"`, `"flops"`, `"seconds"`, `"scalars.NAME"` for each further
-    scalar output of the model, and `"held_out"`, `"held_out_cross_entropy"`, `"held_out_scalars.NAME"` of the steps
-    after which there was an evaluation; NaN where nothing is said. A notebook shows it as its curve."""
+    for all else: `"loss"`, `"lr"`, `"grad_norm"`, `"tokens"`, `"flops"`, `"seconds"`, `"cross_entropy"` where a step
+    computes it, `"scalars.NAME"` for each further scalar output of the model, and `"held_out"`,
+    `"held_out_cross_entropy"`, `"held_out_scalars.NAME"` of the steps after which there was an evaluation; NaN where
+    nothing is said. A notebook shows it as its curve."""
 
     record: History
     """The run as it was recorded: its settings, metrics, state."""

@@ -6,7 +6,9 @@ log-likelihood of the right ones, and only that is what perplexity and nats per 
 
 from __future__ import annotations
 
-from attndsl.graph import Graph, InputInfo, OutputInfo, Region, Value
+from collections.abc import Sequence
+
+from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.objectives.base import Objective
 from attndsl.objectives.predictions import prediction_output
@@ -17,32 +19,58 @@ from attndsl.ops.elementwise import Neg
 from attndsl.ops.generators import Constant
 from attndsl.ops.pieces import Take
 from attndsl.ops.reductions import LogSoftmax, Sum
-from attndsl.records import replace
+from attndsl.passes.cse import CommonSubexpressions
+from attndsl.passes.rewrite import Rewriter
+from attndsl.records import dataclass, replace
 
 NAME = "cross_entropy"
 
 
-def with_cross_entropy(objective: Objective) -> tuple[Graph, str | None]:
-    """The objective's graph with one more output, the cross entropy of the answers in nats, and its name; the graph as
-    it is and None where no output says the answers. Written as the standard library's `cross_entropy` is, so that equal
-    parts are computed once."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """An objective's `graph` with one more output, called `name`: the cross entropy of the answers in nats; the graph
+    as it is and None where no output says the answers. It `costs_nothing` where the model computes that very number by
+    itself, as its loss or on the way to it."""
+
+    graph: Graph
+    name: str | None = None
+    costs_nothing: bool = False
+
+
+def with_cross_entropy(objective: Objective) -> Scored:
+    """Written as the standard library's `cross_entropy` is, so that equal parts are computed once."""
     graph = objective.graph
     if objective.scored is None:
-        return graph, None
+        return Scored(graph)
     answer = next((info for info in graph.inputs if info.name == objective.input(objective.scored)), None)
     said = _said(objective, answer) if answer is not None else None
     if answer is None or said is None:
-        return graph, None
+        return Scored(graph)
     name = NAME
     while name in {info.name for info in graph.outputs}:
         name += "_"
     builder = Builder()
     value = _cross_entropy(builder, said.value, _read(graph, answer))
-    body = graph.body
     needs = {answer.name} if answer.optional and answer.default is None else set()
     added = OutputInfo(name, value, said.needs | needs)
-    region = Region(body.parameters, (*body.nodes, *builder.nodes), (*body.results, value))
-    return replace(graph, outputs=(*graph.outputs, added), body=region), name
+    wider = _giving(graph, added, builder.nodes)
+    own = _merged(wider)
+    if own in {output for node in graph.body.nodes for output in node.outputs}:
+        return Scored(_giving(graph, replace(added, value=own)), name, costs_nothing=True)
+    return Scored(wider, name)
+
+
+def _giving(graph: Graph, added: OutputInfo, nodes: Sequence[Node] = ()) -> Graph:
+    body = graph.body
+    region = Region(body.parameters, (*body.nodes, *nodes), (*body.results, added.value))
+    return replace(graph, outputs=(*graph.outputs, added), body=region)
+
+
+def _merged(graph: Graph) -> Value:
+    """The last output, where everything that is equal is computed once: the first time."""
+    rewriter = Rewriter(graph)
+    CommonSubexpressions().rewrite(rewriter)
+    return rewriter.finish(named=False).body.results[-1]
 
 
 def _read(graph: Graph, info: InputInfo) -> Value:

@@ -8,7 +8,8 @@ as a linear combination of terms, and each term of each batch gets a weight, by 
     mean over the batch   the elements here by those in all batches
     sum over the batch    1
     anything else         1 by the number of batches: right for what no batch decides (a penalty on weights); for
-                          what is not a sum over examples (a product of means), the mean over the batches stands for it
+                          what is not a sum over examples (a product of means, a largest value), the mean over the
+                          batches stands for it; of truths, how often they were true
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Weight:
 
 
 class JoinedBatches:
-    """`graph` is the given one with an input for each weight, and beside each scalar float output another of which the
+    """`graph` is the given one with an input for each weight, and beside each scalar output another of which the
     values of `weighted` batches add up to that of all batches together."""
 
     def __init__(self, graph: Graph) -> None:
@@ -57,7 +58,7 @@ class JoinedBatches:
         taken = {info.name for info in graph.inputs} | {info.name for info in graph.outputs}
         builder = Builder()
         weights: dict[Weight, Value] = {}
-        scalars = [info for info in graph.own_outputs if info.value.type.is_float and not info.value.type.axes]
+        scalars = [info for info in graph.own_outputs if not info.value.type.axes]
         self.names = {info.name: _free(f"{info.name}_joined", taken) for info in scalars}
         made: list[OutputInfo] = []
         used: dict[str, set[Weight]] = {}

@@ -1,11 +1,12 @@
 """The log of a run: `log.jsonl`, one object a line, only ever appended to, and cut back when a run goes on from a
 checkpoint.
 
-Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `scalars` (the model's other
-scalar outputs by name, where it has any), `scheduled` (inputs that follow the training), `tokens` (seen so far, padding
+Training lines have `step` (how many steps were done by then), `loss`, `lr`, `grad_norm`, `cross_entropy` (of the
+answers, in nats, where a step computes it anyway), `scalars` (the model's other scalar outputs by name, whole numbers
+and truths among them, where it has any), `scheduled` (inputs that follow the training), `tokens` (seen so far, padding
 included; images, of a model of images), `flops` (spent so far: three times those of the forward pass, since the
 backward pass takes two) and `seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised),
-`held_out_cross_entropy` (of the answers, in nats, where an output says them), `held_out_scalars` and, where every token
+`held_out_cross_entropy` (the same, wherever an output says the answers), `held_out_scalars` and, where every token
 of a text counts, `held_out_per_byte`.
 """
 

@@ -56,11 +56,11 @@ def evaluate_run(
     check_recipe(recipe, graph)
     found = recorded_data(folder, record.facts, recipe, data, console)
     objective, train, held_out = prepared(recipe, graph, found, console, folder)
-    scored, cross_entropy = with_cross_entropy(objective)
+    scored = with_cross_entropy(objective)
     chosen = backends.find(backend) if backend is not None else backends.usable(record.facts.get("backend"))
     place = chosen.require(device=device)
-    trainer = trainer_at(scored, recipe, chosen, place, False, console, weights)
-    session = Session(folder, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step)
+    trainer = trainer_at(scored.graph, recipe, chosen, place, False, console, weights)
+    session = Session(folder, graph, recipe, objective, found, train, held_out, trainer, scored, step)
     metrics = measure(session, evaluate(session))
     if weights_as is None:
         return metrics

@@ -150,7 +150,8 @@ def run_session(session: Session, console: Console) -> Outcome:
     console.start(step, recipe.steps, objective.unit)
     begun = time.monotonic() - progress.seconds
     speed, work = _Speed(), TrainingWork(session.graph)
-    unasked = {name for name in (session.cross_entropy,) if name is not None}  # the log has it of evaluations alone
+    scored = session.scored
+    unasked = {scored.name} if scored.name is not None and not scored.costs_nothing else ()
     try:
         with _asked_to_stop() as asked:
             while step < recipe.steps:
@@ -175,6 +176,8 @@ def run_session(session: Session, console: Console) -> Outcome:
                 progress.training.append((step, result.loss))
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
+                if scored.name in result.scalars:
+                    line["cross_entropy"] = result.scalars[scored.name]
                 line |= {"scalars": shown} if (shown := _others(session, result.scalars)) else {}
                 line |= {"scheduled": quantities} if quantities else {}
                 line |= {"tokens": progress.positions, "flops": progress.flops}
@@ -258,7 +261,7 @@ def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, co
 
 def _others(session: Session, scalars: Mapping[str, float]) -> dict[str, float]:
     """The scalar outputs beside the one that is minimised."""
-    hidden = (session.recipe.minimize, session.cross_entropy)
+    hidden = (session.recipe.minimize, session.scored.name)
     return {name: value for name, value in scalars.items() if name not in hidden and math.isfinite(value)}
 
 

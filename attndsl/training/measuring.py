@@ -40,7 +40,8 @@ def evaluate(session: Session) -> Evaluation | None:
     if not batches:
         return None
     scalars = session.trainer.evaluate(batches, in_order=objective.in_order)
-    nats = scalars.pop(session.cross_entropy, None) if session.cross_entropy is not None else None
+    name = session.scored.name
+    nats = scalars.pop(name, None) if name is not None else None
     size = session.data.known.bytes_per_token
     per_byte = nats / size if size and nats is not None and objective.says_every_token else None
     counted = sum(objective.counted(batch) for batch in batches)

@@ -14,7 +14,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.lints import lint
 from attndsl.objectives import Objective, make_objective
-from attndsl.objectives.likelihood import with_cross_entropy
+from attndsl.objectives.likelihood import Scored, with_cross_entropy
 from attndsl.objectives.roles import Data
 from attndsl.recipe.fitting import check_recipe, split_settings
 from attndsl.recipe.outlook import cautions, outlook
@@ -41,7 +41,8 @@ from attndsl.values import storable
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
     """Everything the loop needs; `step` steps are done already, and `lines` is the log of them. `train` and `held_out`
-    are the data as the objective prepared them; `logs` says in which other forms the log is written."""
+    are the data as the objective prepared them; `scored` is what is trained, with the output for the cross entropy;
+    `logs` says in which other forms the log is written."""
 
     run: Path
     graph: Graph
@@ -51,7 +52,7 @@ class Session:
     train: Any
     held_out: Any
     trainer: Trainer
-    cross_entropy: str | None = None  # the trainer's output for it
+    scored: Scored
     step: int = 0
     lines: tuple[Line, ...] = ()
     logs: tuple[str, ...] = ()
@@ -94,11 +95,11 @@ def begin(
     if found.dataset is not None:
         found.dataset.require(recipe.length, shown(data), objective.stretches)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
-    scored, cross_entropy = with_cross_entropy(objective)
-    trainer = trainer_at(scored, recipe, chosen, device, compile, console, parameters, processes)
+    scored = with_cross_entropy(objective)
+    trainer = trainer_at(scored.graph, recipe, chosen, device, compile, console, parameters, processes)
     tell_outlook(made.written, recipe, graph, console)
     session = Session(
-        out, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, logs=tuple(logs),
+        out, graph, recipe, objective, found, train, held_out, trainer, scored, logs=tuple(logs),
         processes=processes,
     )  # fmt: skip
     if not processes.is_first:
@@ -169,9 +170,9 @@ def go_on(
     device = device or (facts["device"] if chosen.name == facts["backend"] else None)
     if compile is None:
         compile = facts["compile"] and chosen.compiles
-    scored, cross_entropy = with_cross_entropy(objective)
+    scored = with_cross_entropy(objective)
     place = processes.device(chosen.require(device=device))
-    trainer = trainer_at(scored, recipe, chosen, place, compile, console, processes=processes)
+    trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, processes=processes)
     machine = machine_facts(chosen, trainer, compile, processes)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
@@ -186,7 +187,7 @@ def go_on(
         f"`{run}` has no checkpoint yet: starting again" if step is None else f"resuming `{run}` after {step:,} steps"
     )
     return Session(
-        run, graph, recipe, objective, found, train, held_out, trainer, cross_entropy, step or 0, tuple(lines),
+        run, graph, recipe, objective, found, train, held_out, trainer, scored, step or 0, tuple(lines),
         tuple(facts["log"]), processes,
     )  # fmt: skip
 

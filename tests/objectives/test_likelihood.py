@@ -11,6 +11,7 @@ from attndsl.elaborate import elaborate, open_text
 from attndsl.graph.verify import verify
 from attndsl.objectives import make_objective
 from attndsl.objectives.likelihood import with_cross_entropy
+from attndsl.passes import optimize
 from attndsl.recipe.recipe import read_recipe
 from attndsl.values import hyperparameters_of
 
@@ -30,7 +31,8 @@ def test_the_answers_may_be_declared_in_any_way(declared: str) -> None:
     spec = open_text(SPEC % declared)
     graph = elaborate(spec, {})
     recipe = read_recipe(spec.train, hyperparameters_of(graph))
-    found, name = with_cross_entropy(make_objective(recipe, graph, Bytes()))
+    scored = with_cross_entropy(make_objective(recipe, graph, Bytes()))
+    found, name = scored.graph, scored.name
     assert name == "cross_entropy"
     verify(found)
     draw = np.random.default_rng(1)
@@ -40,3 +42,23 @@ def test_the_answers_may_be_declared_in_any_way(declared: str) -> None:
     if "=" in declared:
         given = NumpyProgram(found, seed=1).run({"tokens": inputs["tokens"]})
         assert given[name] == pytest.approx(given["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "free"),
+    [
+        ("cross_entropy(logits, targets, over=vocab)", True),
+        ("0.5 * cross_entropy(logits, targets, over=vocab) + mean(logits ^ 2, over=[B, T, vocab])", True),
+        ("cross_entropy(logits, targets, over=vocab, smoothing=0.1)", False),
+        ("mean(logits ^ 2, over=[B, T, vocab])", False),
+    ],
+)
+def test_it_costs_nothing_where_the_loss_is_made_of_it(loss: str, free: bool) -> None:
+    spec = open_text(SPEC.replace("cross_entropy(logits, targets, over=vocab)", loss) % "")
+    graph = elaborate(spec, {})
+    scored = with_cross_entropy(make_objective(read_recipe(spec.train, hyperparameters_of(graph)), graph, Bytes()))
+    verify(scored.graph)
+    assert scored.costs_nothing == free
+    assert (len(scored.graph.body.nodes) == len(graph.body.nodes)) == free
+    trained, whole = (optimize(scored.graph.giving(names))[0] for names in ({"loss"}, {"loss", "cross_entropy"}))
+    assert (len(list(trained.body.walk())) == len(list(whole.body.walk()))) == free

@@ -34,6 +34,7 @@ model Losses(vocab=11, context=12, width=6) {
   output follows = cross_entropy(pooled, label, over=2)
   output squares = sum(where(valid, logsumexp(logits, over=vocab) ^ 2, 0), over=[B, T]) / sum(valid, over=[B, T])
   output total = sum(where(valid, mean(x ^ 2, over=width), 0), over=[B, T])
+  output counted = sum(valid, over=[B, T])
   output rows = mean(mean(pooled ^ 2, over=2), over=B)
   output penalty = mean(e.table ^ 2, over=[vocab, width])
   output loss = 0.5 * words + (follows - 0.01 * squares) / 2 + 0.1 * rows + 0.01 * total - -0.3 * penalty
@@ -70,7 +71,7 @@ def test_every_output_is_that_of_one_batch(graph: Graph) -> None:
     joined = JoinedBatches(graph)
     program = backends.find("numpy").program(joined.graph, dtype="float64", seed=3)
     given, names = joined.prepared(batches)
-    assert set(names) == {"follows", "squares", "total", "rows", "penalty", "loss"}
+    assert set(names) == {"follows", "squares", "total", "counted", "rows", "penalty", "loss"}
     rows = [program.run(batch, tuple(names.values())) for batch in given]
     expected = program.run(whole(batches), tuple(names))
     for name, output in names.items():

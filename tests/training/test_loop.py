@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
-from attndsl.runs.log import read_log
+from attndsl.runs.log import Line, read_log
 from attndsl.runs.record import RECORD
 from attndsl.storage.whole import PARTIAL, write_text
 from attndsl.training import Outcome, train
@@ -417,6 +417,8 @@ def test_cross_entropy_is_told_apart_from_what_is_minimised(spec: str, text: str
   output squares = mean(logsumexp(logits, over=vocab) ^ 2, over=[B, T])
   output plain = cross_entropy(logits, targets, over=vocab)
   output loss = cross_entropy(logits, targets, over=vocab, smoothing=0.1) + 0.01 * squares
+  output asked = sum(targets >= 0, over=[B, T])
+  output many = asked > 3
 """
     source = path.read_text()
     assert "  output loss = cross_entropy(logits, targets, over=vocab)\n" in source
@@ -435,11 +437,25 @@ def test_cross_entropy_is_told_apart_from_what_is_minimised(spec: str, text: str
     assert found["minimised loss"] == held.loss
     assert found["squares"] == held.scalars["squares"] > 1
     lines = read_log(tmp_path / "run")
-    assert all(line["scalars"].keys() == {"squares", "plain"} for line in lines if "loss" in line)
+    steps = [line for line in lines if "loss" in line]
+    assert all(line["scalars"].keys() == {"squares", "plain", "asked", "many"} for line in steps)
+    assert all(
+        line["scalars"]["asked"] == line["tokens"] - before for before, line in zip(_before(steps), steps, strict=True)
+    )
+    assert all(line["scalars"]["many"] == 1 for line in steps)
+    assert all(line["cross_entropy"] == line["scalars"]["plain"] < line["loss"] for line in steps), (
+        "it is computed anyway"
+    )
     (evaluated,) = [line for line in lines if "held_out" in line]
     assert evaluated["held_out"] == held.loss
     assert evaluated["held_out_cross_entropy"] == held.cross_entropy
-    assert evaluated["held_out_scalars"] == {name: held.scalars[name] for name in ("squares", "plain")}
+    others = ("squares", "plain", "asked", "many")
+    assert evaluated["held_out_scalars"] == {name: held.scalars[name] for name in others}
+
+
+def _before(lines: list[Line]) -> list[int]:
+    """The tokens that had been seen before each step."""
+    return [0, *(line["tokens"] for line in lines[:-1])]
 
 
 def test_a_run_goes_on_with_what_its_optimizer_keeps(trained: Train, tmp_path: Path) -> None:
