@@ -1,5 +1,8 @@
 """Draw random programs, closed and open, plain and optimised, and say which cannot be drawn or have a label over
-something (needs Graphviz): `python scripts/draw_programs.py COUNT [FIRST]`. The tests draw a few."""
+something (needs Graphviz). The tests draw a few.
+
+    python scripts/draw_programs.py --count 100
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from attndsl.drawing import Style, picture
 from attndsl.elaborate import elaborate, open_text
 from attndsl.passes import optimize
 from tests.drawing.test_labels import covered
+from tests.programs.many import hold, options
 from tests.programs.writer import Program
 
 
@@ -26,18 +30,11 @@ def failures(number: int) -> Iterator[str]:
                 over = covered(str(picture(drawn, depth=depth, style=style)))
             except AttnError as problem:
                 over = [str(problem)]
-            yield from (f"program {number}, {what}, depth {depth}, {style}: {each}" for each in over)
+            yield from (f"{what}, depth {depth}, {style}: {each}" for each in over)
 
 
-def main() -> int:
-    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    found = 0
-    for number in range(first, first + count):
-        for failure in failures(number):
-            found += 1
-            print(failure, flush=True)
-    print(f"{count} programs, {found} failures")
-    return found > 0
+def main(arguments: list[str] | None = None) -> int:
+    return hold(options(__doc__).parse_args(arguments), failures, lambda number: Program.random(number).text)
 
 
 if __name__ == "__main__":

@@ -10,43 +10,31 @@ number that makes the same program again.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from attndsl.formatting import format_text
 from tests.formatting.properties import disordered, violations
+from tests.programs.many import hold, options
 from tests.programs.writer import Program
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="how many programs (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="the first program's number (default 0)")
-    parser.add_argument("--show", type=int, metavar="NUMBER", help="print this program and what is wrong with it")
-    asked = parser.parse_args(arguments)
-    if asked.show is not None:
-        disorder = disordered(Program.random(asked.show).text, asked.show, comments=True)
-        print(disorder, format_text(disorder, "random"), sep="\n")
-        print("\n".join(wrong(asked.show)) or "nothing is wrong")
-        return 0
-    begun, found = time.process_time(), 0
-    for seed in range(asked.seed, asked.seed + asked.count):
-        for what in wrong(seed):
-            found += 1
-            print(f"{seed}: {what}", flush=True)
-    print(f"{asked.count} programs, {found} wrong, {time.process_time() - begun:.0f} s")
-    return 1 if found else 0
+    return hold(options(__doc__).parse_args(arguments), wrong, shown)
 
 
-def wrong(seed: int) -> list[str]:
-    text = Program.random(seed).text
-    disorder = disordered(text, seed, comments=True)
+def wrong(number: int) -> list[str]:
+    text = Program.random(number).text
+    disorder = disordered(text, number, comments=True)
     return [*violations(text), *(f"in disorder: {what}" for what in violations(disorder))]
 
 
+def shown(number: int) -> str:
+    disorder = disordered(Program.random(number).text, number, comments=True)
+    return f"{disorder}\n{format_text(disorder, 'random')}"
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

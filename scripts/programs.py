@@ -23,9 +23,7 @@ lays them out over up to eight simulated devices, at random: the same outputs an
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,15 +31,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.programs.holding import differences
+from tests.programs.many import hold, options
 from tests.programs.reading import REFUSED, reading_differences
 from tests.programs.writer import Program
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="how many programs (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="the first program's number (default 0)")
-    parser.add_argument("--show", type=int, metavar="NUMBER", help="print this program and what is wrong with it")
+    parser = options(__doc__)
     parser.add_argument("--no-torch", action="store_true", help="NumPy alone")
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
     parser.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
@@ -53,25 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
         from tests.onnx_export.programs import onnx_differences as look
     if asked.layouts:
         from tests.programs.laid_out import layout_differences as look
-    if asked.show is not None:
-        program = make(asked.show)
-        print(program.text, program.sizes, f"poison {program.poison}", sep="\n")
-        print("\n".join(look(program)) or "nothing is wrong")
-        return 0
-    begun, wrong, refused = time.process_time(), 0, 0
-    for seed in range(asked.seed, asked.seed + asked.count):
-        for what in look(make(seed))[:1]:
-            if what == REFUSED:
-                refused += 1
-                continue
-            wrong += 1
-            print(f"{seed}: {what}", flush=True)
-    seconds = time.process_time() - begun
-    counted = f"{asked.count} programs from {asked.seed} on, {wrong} wrong"
-    counted += f", {refused} refused as not causal" if asked.causal else ""
-    counted += f", {refused} refused with a reason" if asked.layouts else ""
-    print(f"{counted}, in {seconds:.0f} s of processor time")
-    return 1 if wrong else 0
+
+    def shown(number: int) -> str:
+        program = make(number)
+        return f"{program.text}\n{program.sizes}\npoison {program.poison}"
+
+    return hold(asked, lambda number: look(make(number))[:1], shown, REFUSED if asked.causal or asked.layouts else "")
 
 
 if __name__ == "__main__":

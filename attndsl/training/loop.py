@@ -176,7 +176,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                 progress.training.append((step, result.loss))
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
-                if scored.name in result.scalars:
+                if scored.name is not None and scored.name in result.scalars:
                     line["cross_entropy"] = result.scalars[scored.name]
                 line |= {"scalars": shown} if (shown := _others(session, result.scalars)) else {}
                 line |= {"scheduled": quantities} if quantities else {}

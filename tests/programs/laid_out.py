@@ -22,10 +22,10 @@ from attndsl.running.initial import initial_parameters
 from attndsl.running.inputs import example_inputs
 from attndsl.running.simulating import simulate
 from tests.programs.holding import apart
+from tests.programs.reading import REFUSED
 from tests.programs.sight import FREE
 from tests.programs.writer import Program
 
-REFUSED = "refused"
 MESHES = ((("data", 2),), (("data", 3),), (("data", 2), ("model", 2)), (("data", 4), ("model", 2)), (("model", 3),))
 TIMEOUT = 60.0
 

@@ -18,7 +18,7 @@ from attndsl.verification.texts import Texts
 from tests.programs.holding import apart
 from tests.programs.writer import Program
 
-REFUSED = "refused"
+REFUSED = "refused with a reason"
 
 
 def reading_differences(program: Program, *, torch: bool = True, splits: int = 2) -> list[str]:

@@ -22,7 +22,8 @@ from attndsl.running import backends
 from attndsl.running.initial import initial_parameters
 from attndsl.running.inputs import example_inputs
 from attndsl.running.simulating import simulate
-from tests.programs.laid_out import REFUSED, layout_differences
+from tests.programs.laid_out import layout_differences
+from tests.programs.reading import REFUSED
 from tests.programs.writer import Program
 from tests.samples.ops import SAMPLES, Sample
 
