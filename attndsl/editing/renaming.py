@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attndsl.diagnostics import AttnError, Span
-from attndsl.editing.things import address, axis_names, binders, path_to, thing_at
+from attndsl.editing.substitution import Substitution
+from attndsl.editing.things import address, axis_names, binders, callees, path_to, thing_at
 from attndsl.editing.workspace import Analysis, Workspace
 from attndsl.elaborate import primitives
 from attndsl.elaborate.values import LayerValue
@@ -54,7 +55,12 @@ def rename(workspace: Workspace, path: Path, offset: int, name: str) -> list[Edi
         raise Refused(f"`{name}` is not a name")
     spans = list(dict.fromkeys(span.in_file for span in _places(analysis, offset, name)))
     edits = [Edit(path, span.start, span.end, name) for span in sorted(spans, key=lambda span: span.start)]
-    _hold(analysis, edits)
+    thing = thing_at(analysis, offset)
+    assert thing is not None and thing.defined is not None  # noqa: PT018
+    owner = analysis.declaration_at(thing.defined.in_file.start)
+    assert owner is not None
+    if not Substitution(analysis, owner, thing.defined, thing.name, name, spans).keeps_the_meaning():
+        _hold(analysis, edits)
     return [*edits, *_elsewhere(workspace, analysis, offset, name)]
 
 
@@ -118,11 +124,12 @@ def _places(analysis: Analysis, offset: int, name: str) -> Iterator[Span]:
         sections = (d for d in file.declarations if isinstance(d, tree.Section))
         yield from (section.model.span for section in sections if section.model.text == old)
     elif isinstance(owner, (tree.Block, tree.IndexFunction)) and owner.name.span == defined:
-        if name in {n for d in file.declarations for n in _names_of(d)}:
+        if any(name in d.span.text and name in set(_names_of(d)) for d in file.declarations):
             raise Refused(f"there is a `{name}` already")
         yield defined
         for declaration in file.declarations:
-            yield from _references(declaration, old, bound=old in set(_names_of(declaration)))
+            if old in declaration.span.text:
+                yield from _references(declaration, old, bound=old in set(_names_of(declaration)))
     elif isinstance(owner, (tree.Model, tree.Block, tree.IndexFunction)):
         if name in set(_names_of(owner)):
             raise Refused(f"`{owner.name.text}` has a `{name}` already")
@@ -139,7 +146,7 @@ def _names_of(declaration: tree.Declaration) -> Iterator[str]:
 
 def _references(declaration: tree.Declaration, old: str, *, bound: bool) -> Iterator[Span]:
     """Where a declaration names a block; where a variable has the same name, only what is applied is the block."""
-    called = {id(node) for node in _callees(declaration)}
+    called = {id(node) for node in callees(declaration)}
     maps = isinstance(declaration, (tree.Weights, tree.Maps))  # what is applied there are maps
     for node in tree.walk(declaration):
         if isinstance(node, tree.Name) and node.text == old:
@@ -148,19 +155,11 @@ def _references(declaration: tree.Declaration, old: str, *, bound: bool) -> Iter
                 yield node.span
 
 
-def _callees(declaration: tree.Tree) -> Iterator[tree.Tree]:
-    for node in tree.walk(declaration):
-        if isinstance(node, tree.Call):
-            yield node.callee
-        elif isinstance(node, tree.Pipe):
-            yield from (s.value if isinstance(s, tree.Labelled) else s for s in node.stages)
-
-
 def _local(analysis: Analysis, owner: tree.Declaration, old: str) -> Iterator[Span]:
     """Every place in a declaration that means its variable, parameter, layer or axis."""
     blocks = analysis.scope is not None and analysis.scope.find(old) is not None
     is_block = blocks or primitives.rule_of(old) is not None
-    called = {id(node) for node in _callees(owner)} if is_block else set()
+    called = {id(node) for node in callees(owner)} if is_block else set()
     found = analysis.model_of(owner)
     for node in tree.walk(owner):
         if isinstance(node, tree.Name) and node.text == old:
@@ -177,6 +176,8 @@ def _from_outside(analysis: Analysis, owner: tree.Declaration, old: str, defined
     parameters = getattr(owner, "hyperparameters", ()) + getattr(owner, "tensors", ())
     is_parameter = any(p.name.span == defined for p in parameters)
     for declaration in analysis.file.declarations:
+        if old not in declaration.span.text:
+            continue
         if isinstance(owner, tree.Model):
             section = isinstance(declaration, tree.Section)
             if section and getattr(declaration, "model").text == owner.name.text:  # noqa: B009
@@ -198,6 +199,8 @@ def _in_section(section: tree.Declaration, old: str, *, is_parameter: bool) -> I
         yield from (s.name.span for s in section.settings if s.name is not None and s.name.text == old and is_parameter)
         return
     keys = {id(n) for e in getattr(section, "config", ()) for n in (tree.walk(e.value) if not e.again else ())}
+    if isinstance(section, tree.Train):
+        keys |= {id(node) for node in callees(section)}  # kinds of objectives, and `tokens`, are no things of a model
     for node in tree.walk(section):
         if isinstance(node, tree.ConfigEntry) and node.name is not None and node.name.text == old and is_parameter:
             yield node.name.span

@@ -311,3 +311,12 @@ def binder(
         return next((name for name in axis_names(declaration) if name.text == leaf.text), None)
     before = [name for name in own if name.span.start <= leaf.span.start or not name.span.beside(leaf.span)]
     return before[-1] if before else own[0]
+
+
+def callees(declaration: tree.Tree) -> Iterator[tree.Tree]:
+    """What is applied in a declaration, by a call or in a pipe."""
+    for node in tree.walk(declaration):
+        if isinstance(node, tree.Call):
+            yield node.callee
+        elif isinstance(node, tree.Pipe):
+            yield from (s.value if isinstance(s, tree.Labelled) else s for s in node.stages)

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 KEYS = ("batches", "special", "scheduled", "optimizer", "schedule", "rates", *SETTINGS)
 
+LENGTH_FROM = "context"
+"""The hyperparameter that a window is as long as, unless `length` is given."""
+
 
 def _no_setting(name: str, span: Span | None = None) -> AttnError:
     """E0720 for a name in a `train` section that is not a setting, but may be an option of one."""
@@ -283,7 +286,7 @@ def _read(name: str, written: Written) -> dict[str, Any]:
 
 
 def _fill_length(recipe: Recipe, hyperparameters: Mapping[str, Plain]) -> Recipe:
-    context = to_python(hyperparameters["context"]) if "context" in hyperparameters else None
+    context = to_python(hyperparameters[LENGTH_FROM]) if LENGTH_FROM in hyperparameters else None
     if recipe.length:
         return recipe
     return replace(recipe, length=context if isinstance(context, int) and context > 0 else 128)

@@ -1,13 +1,18 @@
-"""Renaming: every place that means the thing and no other, or the reason why not."""
+"""Substitution: every place that means the thing and no other, or the reason why not."""
 
 from __future__ import annotations
 
+import random
+import re
+from collections.abc import Callable
+from functools import partialmethod
 from importlib import util
 from pathlib import Path
 
 import pytest
 
-from attndsl.editing import Refused, Workspace, rename
+from attndsl.editing import Analysis, Refused, Workspace, rename, renamed_at
+from attndsl.editing.substitution import Substitution
 from attndsl.shipped import SHIPPED
 
 _spec = util.spec_from_file_location("marked", Path(__file__).with_name("marked.py"))
@@ -98,3 +103,69 @@ def test_what_would_say_something_else_is_refused() -> None:
     text = SHIPPED.joinpath("specs", "gpt2.attn").read_text(encoding="utf-8")
     with pytest.raises(Refused, match=r"would not mean the same: .*ln_1"):
         renamed(text, text.index("as ln_1") + 3, "first_norm")
+
+
+def _thousand_lines() -> str:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "editor.py"
+    spec = util.spec_from_file_location("editor", path)
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.text_of(module.LINES))
+
+
+def outcome(workspace: Workspace, offset: int, name: str) -> object:
+    try:
+        return rename(workspace, marked.PATH, offset, name)
+    except Refused as reason:
+        return str(reason)
+
+
+SAMPLES = 12
+NAMES = ("T", "heads", "attention", "mean", "_unread", "S", "norm", "head", "context", "again", "attn_heads", "loss")
+
+
+def test_what_is_seen_from_names_alone_is_what_checking_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a name is, and whatever it is to be called: also in a text with the library's blocks as its own."""
+    rng, own = random.Random(5), Substitution.keeps_the_meaning
+    specs = ("gpt2", "mistral", "clip", "rnn_tagger")
+    texts = [SHIPPED.joinpath("specs", f"{name}.attn").read_text(encoding="utf-8") for name in specs]
+    library = _thousand_lines()
+    texts += [marked.MODEL, library[: library.index("\n}\n", 20_000)] + "\n}\n"]
+    decided = 0
+    for text in texts:
+        workspace = Workspace()
+        workspace.write(marked.PATH, text)
+        analysis = workspace.analysis(marked.PATH)
+        places = [found.start() for found in re.finditer(r"\b[A-Za-z_]\w*", text)]
+        for at in rng.sample([at for at in places if _can_be_renamed(analysis, at)], SAMPLES):
+            name = rng.choice(("quite_another", rng.choice(NAMES)))
+            answers: list[bool] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(Substitution, "keeps_the_meaning", partialmethod(noting, own, answers))
+                found = outcome(workspace, at, name)
+            if any(answers):
+                decided += 1
+                with monkeypatch.context() as patch:
+                    patch.setattr(Substitution, "keeps_the_meaning", lambda it: False)
+                    assert found == outcome(workspace, at, name), (name, text[at - 60 : at + 30])
+    assert decided > len(texts) * SAMPLES / 4
+
+
+def noting(it: Substitution, own: Callable[[Substitution], bool], answers: list[bool]) -> bool:
+    answers.append(own(it))
+    return answers[-1]
+
+
+def _can_be_renamed(analysis: Analysis, at: int) -> bool:
+    try:
+        return renamed_at(analysis, at) is not None
+    except Refused:
+        return False
+
+
+def test_a_word_of_a_recipe_stays_what_it_is() -> None:
+    text = SHIPPED.joinpath("specs", "rnn_tagger.attn").read_text(encoding="utf-8")
+    after = renamed(text, text.index("tokens: int"), "words_read")
+    assert "tag(words_read, targets" in after
+    assert "special   = tokens(" in after
