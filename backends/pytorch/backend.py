@@ -62,12 +62,23 @@ class PyTorch(Backend):
         return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
 
     def ways(self) -> Sequence[Way]:
+        from attndsl.backends.pytorch.kernels import products
         from attndsl.backends.pytorch.program import TorchProgram
 
         kernels = SDPA[self.default_device()]
         return (
             Way(self, "without passes", make=partial(TorchProgram, passes=False), optimizes=False),
             Way(self, "compiled", make=partial(TorchProgram, compile=True), is_slow=True),
+            *(
+                Way(
+                    self,
+                    f"by {name} products",
+                    make=partial(TorchProgram, products=name),
+                    unfit=partial(self._usual, name),
+                    dtypes=("float32",),
+                )
+                for name in products()
+            ),
             *(
                 Way(self, name, ATTENTION, make=partial(TorchProgram, block=block), unfit=self._not_in_blocks)
                 for name, block in QUERY_BLOCKS.items()
@@ -79,6 +90,13 @@ class PyTorch(Backend):
             Way(self, "a row at a time", LOSS, make=partial(TorchProgram, block=1)),
             Way(self, "by FlexAttention", ATTENTION, unfit=self._not_flex, dtypes=("float32",)),
         )
+
+    def _usual(self, products: str, graph: Graph) -> str | None:
+        from attndsl.backends.pytorch.kernels import KINDS, measured
+
+        if self.default_device() != "cpu":
+            return "there is one kernel for products on CUDA"
+        return "its usual ones" if set(measured(KINDS).values()) == {products} else None
 
     def _not_in_blocks(self, graph: Graph) -> str | None:
         from attndsl.backends.pytorch.rules import not_in_blocks

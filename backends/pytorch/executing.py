@@ -20,18 +20,21 @@ from attndsl.graph import Graph, Node
 _numbers = count(1)
 
 
-def execute(written: WrittenFile, title: str, device: torch.device, block: int | None = None) -> dict[str, Any]:
-    """The names that the file defines, with the kernels that are the fastest there. The text is kept where tracebacks
-    and debuggers look for it. Each has a name of its own as a module, by which torch knows its operators: those of
-    another file of the same name would take their place. A loss head takes `block` logits at a time, if that is given,
-    and one row at least."""
+def execute(
+    written: WrittenFile, title: str, device: torch.device, block: int | None = None, products: str | None = None
+) -> dict[str, Any]:
+    """The names that the file defines, with the kernels that are the fastest there, or `products` for all products. The
+    text is kept where tracebacks and debuggers look for it. Each has a name of its own as a module, by which torch
+    knows its operators: those of another file of the same name would take their place. A loss head takes `block` logits
+    at a time, if that is given, and one row at least."""
     number = next(_numbers)
     name = f"<attndsl {title} {number}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"__name__": f"attndsl_{title}_{number}", "__file__": name}
     exec(compile(written.source, name, "exec", dont_inherit=True), namespace)  # the backend's own text
     if device.type == "cpu" and "KERNELS" in namespace:
-        namespace["KERNELS"].update(measured(namespace["KERNELS"]))
+        kinds = namespace["KERNELS"]
+        kinds.update(dict.fromkeys(kinds, products) if products is not None else measured(kinds))
     if block is not None and "LOGITS" in namespace:
         namespace["LOGITS"] = block
     return namespace

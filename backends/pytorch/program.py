@@ -41,6 +41,7 @@ class TorchProgram:
     (`torch.utils.checkpoint`). Attention goes by blocks of `block` queries, if not of as many as suit the device, and a
     loss head by chunks of so many logits, one row at least; torch's own attention is computed by the kernel `sdpa` (a
     name of `torch.nn.attention.SDPBackend`), and by the plain one where that does not do; without, torch chooses.
+    Products are by the kernel `products` (`kernels.products`), or by what is the fastest.
     Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
     """
 
@@ -57,6 +58,7 @@ class TorchProgram:
         recompute: bool = False,
         block: int | None = None,
         sdpa: str | None = None,
+        products: str | None = None,
     ) -> None:
         BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
@@ -67,7 +69,7 @@ class TorchProgram:
             require_memory(graph, dtype)
         require_rounds(graph)
         self._compile = compile
-        self._recompute, self._block, self._sdpa = recompute, block, sdpa
+        self._recompute, self._block, self._sdpa, self._products = recompute, block, sdpa, products
         self._passes = passes
         self.written = self._write(graph)
         self.source = self.written.source
@@ -92,7 +94,7 @@ class TorchProgram:
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
-        namespace = execute(written, self.graph.name, self.device, self._block)
+        namespace = execute(written, self.graph.name, self.device, self._block, self._products)
         with unfilled():
             module = namespace[written.model]()
         for address, value in list(module.named_parameters()):
@@ -315,7 +317,9 @@ class TorchProgram:
 
     def _another(self, written: WrittenFile) -> tuple[Any, WrittenFile]:
         """The module of another file, with this program's parameters."""
-        module = self._sharing(execute(written, self.graph.name, self.device, self._block)[written.model], written)
+        module = self._sharing(
+            execute(written, self.graph.name, self.device, self._block, self._products)[written.model], written
+        )
         return compiled(module) if self._compile else module, written
 
     def _sharing(self, kind: Any, written: WrittenFile) -> Any:
@@ -375,7 +379,7 @@ class TorchProgram:
         parameters are this one's."""
         if addresses not in self._watched:
             written = write(self.graph, addresses, device=self.device.type)
-            namespace = execute(written, self.graph.name, self.device, self._block)
+            namespace = execute(written, self.graph.name, self.device, self._block, self._products)
             module = self._sharing(namespace[written.model], written)
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]

@@ -26,6 +26,7 @@ from attndsl.passes.incremental import PAST, demands
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
 from attndsl.running import backends
+from attndsl.running.machine import PIN
 from attndsl.running.reader import Reader
 from attndsl.running.ways import ATTENTION, QUERY_BLOCKS
 from attndsl.running.weights_as import WEIGHTS_AS
@@ -230,6 +231,22 @@ def test_every_kernel_is_tried_that_leaves_something_out() -> None:
         for way in backend.ways() if backend.installed else ():
             if way.claim == ATTENTION and "FlexAttention" not in way.besides:
                 assert sum(how.startswith(backend.title) and how.endswith(way.besides) for how in hows) == 2
+
+
+@pytest.mark.torch
+def test_a_product_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the rows of its kernel, also where that is not the one that is used."""
+    from attndsl.backends.pytorch import helpers, kernels
+
+    if kernels.ONEDNN not in kernels.products():
+        pytest.skip("torch has no oneDNN here")
+    monkeypatch.setenv(PIN, kernels.PLAIN)
+    assert all(finding.status != "FAIL" for finding in found(ways.every_backend, CAUSAL))
+    right = 'return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")'
+    wrong = helpers.FUNCTIONS["linear"].replace(right, right.replace("return ", "return 1.001 * "))
+    monkeypatch.setitem(helpers.FUNCTIONS, "linear", wrong)
+    failed = [finding.how for finding in found(ways.every_backend, CAUSAL) if finding.status == "FAIL"]
+    assert failed == ["PyTorch float32 on cpu by onednn products"]
 
 
 READ_ON = "x += attention(x, heads, mask=causal) as a\n x += attention(x, heads, mask=causal & window(4)) as b"
