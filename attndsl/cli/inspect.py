@@ -52,7 +52,7 @@ def _add_planning(parser: Parser) -> None:
         default="",
         help="what no layout says: stages=8, virtual=2, micro_batch=1, recompute=none|selective|full, "
         "parameters=divided|states|whole, precision=bf16|fp8, attention=flash2|materialised|…, "
-        "kernels=eager|fused|compiled, async_tensor=yes|no",
+        "kernels=eager|fused|compiled, loss=plain|fused, async_tensor=yes|no",
     )
     parser.add_argument("--search", action="store_true", help="look for the fastest plan that fits")
     parser.add_argument("--tokens", type=_tokens, metavar="N", help="a training's tokens, for its days: 300G, 15T")

@@ -12,7 +12,7 @@ from attndsl.records import dataclass
 RECOMPUTE = ("none", "selective", "full")
 WORDS = {
     "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
-    "precision": ("bf16", "fp8"),
+    "precision": ("bf16", "fp8"), "loss": ("plain", "fused"),
 }  # fmt: skip
 COUNTS = ("stages", "virtual", "micro_batch")
 CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
@@ -32,7 +32,8 @@ class ParallelPlan:
     every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP), gradients and
     states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by its name in the
     table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of
-    elementwise operators at once, "compiled" also makes these again rather than keeping them. `async_tensor`:
+    elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused" `loss` writes
+    its gradient where it has its scores. `async_tensor`:
     tensor-parallel collectives run beside the products that they belong to. Of what is divided there are `replicas`.
     """
 
@@ -50,6 +51,7 @@ class ParallelPlan:
     precision: str = "bf16"
     attention: str = "flash2"
     kernels: str = "compiled"
+    loss: str = "plain"
     async_tensor: bool = False
     replicas: int = 1
     order: tuple[str, ...] = ("data", "context", "tensor")

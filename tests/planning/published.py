@@ -78,7 +78,9 @@ def _gpt(depth: int, width: int, heads: int, **more: Any) -> dict[str, Any]:
     return {"depth": depth, "width": width, "heads": heads, "head": width // heads, "vocab": 51200, **more}
 
 
-_MEGATRON = Plan(tensor=8, micro_batch=1, attention="materialised", kernels="fused", parameters="whole")
+_MEGATRON = Plan(
+    tensor=8, micro_batch=1, attention="materialised", kernels="fused", loss="fused", parameters="whole"
+)  # fmt: skip
 _SELECTIVE = replace(_MEGATRON, sequence=True, recompute="selective")
 _FULL = replace(_MEGATRON, recompute="full")
 _PAPER = {"p": 0.1}
@@ -87,11 +89,11 @@ _530B, _1T = _gpt(105, 20480, 128, **_PAPER), _gpt(128, 25600, 160, **_PAPER)
 _MPT = {"vocab": 50368}
 _MPT_7B = {**_MPT, "depth": 32, "width": 4096, "heads": 32, "head": 128}
 _MPT_70B = {**_MPT, "depth": 80, "width": 8192, "heads": 64, "head": 128, "context": 2048}
-_FSDP = Plan(parameters="divided", attention="flash", kernels="eager")
+_FSDP = Plan(parameters="divided", attention="flash", kernels="eager", loss="fused")
 _TITAN = Plan(parameters="divided", attention="flash2", kernels="compiled")
 _LLAMA_3 = Plan(tensor=8, stages=16, virtual=8, micro_batch=1, sequence=True, parameters="states", attention="flash3",
-                kernels="fused")  # fmt: skip
-_NANOTRON = Plan(tensor=4, sequence=True, parameters="states", attention="flash2", kernels="eager")
+                kernels="fused", loss="fused")  # fmt: skip
+_NANOTRON = Plan(tensor=4, sequence=True, parameters="states", attention="flash2", kernels="eager", loss="fused")
 
 RUNS = (
     Run("1", "Megatron 22B", "gpt3", _22B, "a100-80x8", replace(_SELECTIVE, batch=4, micro_batch=4), 2048,
@@ -110,10 +112,10 @@ RUNS = (
         seconds(94.42), False),
     Run("5a", "GPT-3 175B", "gpt3", {**_175B, "context": 4096, "p": 0.0}, "h100x8",
         Plan(data=3, tensor=4, stages=8, virtual=6, batch=1152, sequence=True, parameters="states", attention="flash3",
-             kernels="fused"), 4096, utilised(0.47), False, "TP4 PP8 VP6, as Megatron's recipes for this model have"),
+             kernels="fused", loss="fused"), 4096, utilised(0.47), False, "TP4 PP8 VP6, as Megatron's recipes for this model have"),
     Run("5b", "GPT-3 175B", "gpt3", {**_175B, "context": 4096, "p": 0.0}, "h100x8",
         Plan(data=144, tensor=4, stages=8, virtual=6, batch=1152, sequence=True, parameters="states",
-             attention="flash3", kernels="fused"), 4096, utilised(0.42), False, "as 5a"),
+             attention="flash3", kernels="fused", loss="fused"), 4096, utilised(0.42), False, "as 5a"),
     Run("6", "MPT-7B", "gpt3", _MPT_7B, "h100x8", replace(_FSDP, data=8, batch=48, micro_batch=6), 2048,
         each_second(10643), True),
     Run("7", "MPT-7B", "gpt3", _MPT_7B, "a100-80x8", replace(_FSDP, data=8, batch=96, micro_batch=6), 2048,
@@ -144,7 +146,7 @@ RUNS = (
         replace(_LLAMA_3, data=8, context=16, batch=128), 131072, causal(380, 126, 16384), True, "as 12a"),
     Run("13", "Llama 3 70B", "llama:3-70b", {}, "h100x8",
         Plan(data=2, tensor=4, stages=8, virtual=5, batch=128, sequence=True, parameters="states", precision="fp8",
-             attention="flash3", kernels="fused", async_tensor=True), 8192, each_second(1602), True,
+             attention="flash3", kernels="fused", loss="fused", async_tensor=True), 8192, each_second(1602), True,
         "micro-batches of one row"),
     Run("14a", "Llama 1B", "llama:3.2-1b", {}, "h100x8", replace(_NANOTRON, data=4, batch=1024, micro_batch=16), 4096,
         seconds(10.3), False, "Llama 3.2's 1B, which has the reported FLOPs", 47.5),
@@ -154,6 +156,6 @@ RUNS = (
         replace(_NANOTRON, tensor=8, stages=8, batch=1024, micro_batch=16), 4096, seconds(18.9), False, "as 14a"),
     Run("16", "DeepSeek-V3 671B", "deepseek_v3", {}, "h100x8",
         Plan(data=64, experts=64, stages=4, virtual=8, batch=512, parameters="divided", attention="flash3",
-             kernels="fused", recompute="full"), 4096, seconds(8.18), True,
+             kernels="fused", loss="fused", recompute="full"), 4096, seconds(8.18), True,
         "micro-batches of one row, layers computed again"),
 )  # fmt: skip
