@@ -351,8 +351,9 @@ def _kept_bytes(share: Share, segment: Segment) -> float:
 
 
 def loss_bytes(share: Share, segment: Segment) -> float:
-    """What a loss needs when its gradient is made: as much as it keeps, scores and their gradient as floats of the model,
-    and where it is not one kernel, the gradient of what is picked from its logarithms (`nll_loss` makes it whole)."""
+    """What a loss needs when its gradient is made: as much as it keeps, scores and their gradient as floats of the
+    model, and where it is not one kernel, the gradient of what is picked from its logarithms (`nll_loss` makes it
+    whole)."""
     made = (share.count(product.rows, product.columns, whole_tokens=True) for product in segment.products)
     gradients = 1 if share.plan.loss == "fused" else 2
     return gradients * share.kept(segment) + 2 * FLOAT * max(made, default=0.0)
