@@ -16,6 +16,7 @@ import pytest
 
 from attndsl.runs.log import read_log
 from tests.acceptance.conftest import RECIPE, SMALL, TRAIN, assert_told, everything
+from tests.terminal import as_in_a_terminal
 
 Refused = Callable[..., str]
 NEW = ("--out", "new", "--steps", "2")
@@ -278,13 +279,8 @@ def _process(*argv: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=_as_in_a_terminal,
+        preexec_fn=as_in_a_terminal,
     )
-
-
-def _as_in_a_terminal() -> None:
-    """What a shell starts in the background inherits deaf ears for Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")

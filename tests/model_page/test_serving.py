@@ -22,6 +22,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.model_page import FollowedSpec, PageServer, serving
 from tests.model_page.test_contents import BROKEN, GOOD, draws
+from tests.terminal import as_in_a_terminal
 
 
 @pytest.fixture
@@ -188,7 +189,9 @@ def test_a_file_is_followed_on_the_terminal_until_ctrl_c(tmp_path: Path) -> None
     path.write_text(GOOD)
     words = [sys.executable, "-m", "attndsl", "watch", str(path), "--no-open", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=as_in_a_terminal
+    )
     try:
         assert process.stdout is not None
         assert "is shown at http://127.0.0.1:" in process.stdout.readline()
@@ -200,7 +203,7 @@ def test_a_file_is_followed_on_the_terminal_until_ctrl_c(tmp_path: Path) -> None
         path.write_text(GOOD)
         assert "ok" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate()
+        rest, errors = process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()
