@@ -21,12 +21,18 @@ _numbers = count(1)
 
 
 def execute(
-    written: WrittenFile, title: str, device: torch.device, block: int | None = None, products: str | None = None
+    written: WrittenFile,
+    title: str,
+    device: torch.device,
+    block: int | None = None,
+    products: str | None = None,
+    mesh: Any = None,
 ) -> dict[str, Any]:
     """The names that the file defines, with the kernels that are the fastest there, or `products` for all products. The
     text is kept where tracebacks and debuggers look for it. Each has a name of its own as a module, by which torch
     knows its operators: those of another file of the same name would take their place. A loss head takes `block` logits
-    at a time, if that is given, and one row at least."""
+    at a time, if that is given, and one row at least. One that works together with other devices finds them on the
+    `mesh`."""
     number = next(_numbers)
     name = f"<attndsl {title} {number}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
@@ -37,6 +43,8 @@ def execute(
         kinds.update(dict.fromkeys(kinds, products) if products is not None else measured(kinds))
     if block is not None and "LOGITS" in namespace:
         namespace["LOGITS"] = block
+    if "MESH" in namespace:
+        namespace["MESH"] = mesh
     return namespace
 
 

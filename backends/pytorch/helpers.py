@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from attndsl.backends.pytorch.block_helpers import BLOCK_FUNCTIONS
+from attndsl.backends.pytorch.collective_helpers import COLLECTIVE_FUNCTIONS
 
 
 def _recurrent(kernel: str, module: str) -> str:
@@ -151,6 +152,7 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options).masked_fill(nothing, 0.0)
 ''',
     **BLOCK_FUNCTIONS,
+    **COLLECTIVE_FUNCTIONS,
     "dropout": '''
 def dropout(x: Tensor, rate: Tensor | float, training: bool, shared: tuple[int, ...] = ()) -> Tensor:
     """Dropout at a rate that may be a tensor, with one draw along the dimensions that are shared."""
@@ -509,6 +511,7 @@ DEFINED = frozenset(
 
 
 def called_by(name: str) -> frozenset[str]:
-    """The functions that another one, or a layer of this class, calls."""
+    """The functions that another one, or a layer of this class, calls, and those that they call."""
     text = LAYERS[name] if name in LAYERS else FUNCTIONS[name]
-    return frozenset(re.findall(r"(?<![.\w])(\w+)\(", text)) & FUNCTIONS.keys() - {name}
+    own = frozenset(re.findall(r"(?<![.\w])(\w+)\(", text)) & FUNCTIONS.keys() - {name}
+    return own.union(*map(called_by, own))

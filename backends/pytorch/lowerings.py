@@ -11,7 +11,16 @@ import math
 from collections.abc import Callable
 
 from attndsl import ops
-from attndsl.backends.pytorch import attention, blocks, convolution, memories, movement, recurrent_kernels, special
+from attndsl.backends.pytorch import (
+    attention,
+    blocks,
+    collectives,
+    convolution,
+    memories,
+    movement,
+    recurrent_kernels,
+    special,
+)
 from attndsl.backends.pytorch.expressions import (
     BIT_AND,
     BIT_OR,
@@ -33,6 +42,7 @@ from attndsl.backends.pytorch.expressions import (
 from attndsl.backends.pytorch.site import Site, inverted, negated
 from attndsl.graph import BOOL, FLOAT, INT, Axis
 from attndsl.ops.base import Op
+from attndsl.ops.collectives import Vary
 
 Lowering = Callable[[Site], Expr]
 
@@ -379,6 +389,13 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.Uniform: lower_uniform,
     ops.Dropout: lower_dropout,
     ops.InTraining: lower_in_training,
+    ops.Rank: collectives.lower_rank,
+    Vary: collectives.lower_vary,
+    ops.AllReduce: collectives.lower_all_reduce,
+    ops.AllGather: collectives.lower_all_gather,
+    ops.ReduceScatter: collectives.along(lambda site: site.op.whole),
+    ops.Shard: collectives.along(lambda site: site.op.whole),
+    ops.AllToAll: collectives.lower_all_to_all,
     ops.LayerNorm: special.lower_layer_norm,
     ops.RMSNorm: special.lower_rms_norm,
     ops.Gelu: special.lower_gelu,
@@ -403,7 +420,6 @@ LOWERINGS: dict[type[Op], Lowering] = {
 
 # Operators that have no expression of their own: what becomes of them.
 WITHOUT_LOWERING: dict[type[Op], str] = {
-    **{op: "what devices do together runs on the reference alone" for op in ops.OPS.values() if op.across_devices},
     ops.Repeat: "a loop over an nn.ModuleList (`functions.py`)",
     ops.Scan: "a Python loop over the axis (`functions.py`)",
     ops.Given: "an `if … is None:` (`choices.py`)",

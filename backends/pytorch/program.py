@@ -42,7 +42,9 @@ class TorchProgram:
     loss head by chunks of so many logits, one row at least; torch's own attention is computed by the kernel `sdpa` (a
     name of `torch.nn.attention.SDPBackend`), and by the plain one where that does not do; without, torch chooses.
     Products are by the kernel `products` (`kernels.products`), or by what is the fastest.
-    Raises E0806 (parameters that do not fit into memory), E0811 (no such device), E0812 (no such dtype).
+    A graph of one of several devices (`attndsl.layouts`) is told where it is by `mesh`, a
+    `torch.distributed.device_mesh.DeviceMesh`. Raises E0806 (parameters that do not fit into memory), E0811 (no such
+    device), E0812 (no such dtype).
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TorchProgram:
         block: int | None = None,
         sdpa: str | None = None,
         products: str | None = None,
+        mesh: Any = None,
     ) -> None:
         BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
@@ -69,7 +72,7 @@ class TorchProgram:
             require_memory(graph, dtype)
         require_rounds(graph)
         self._compile = compile
-        self._recompute, self._block, self._sdpa, self._products = recompute, block, sdpa, products
+        self._recompute, self._block, self._sdpa, self._products, self._mesh = recompute, block, sdpa, products, mesh
         self._passes = passes
         self.written = self._write(graph)
         self.source = self.written.source
@@ -92,9 +95,13 @@ class TorchProgram:
         made = optimize(graph)[0] if self._passes else graph
         return write(made, device=self.device.type, recompute=self._recompute, block=self._block)
 
+    def _execute(self, written: WrittenFile) -> dict[str, Any]:
+        """The names that the file defines."""
+        return execute(written, self.graph.name, self.device, self._block, self._products, self._mesh)
+
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""
-        namespace = execute(written, self.graph.name, self.device, self._block, self._products)
+        namespace = self._execute(written)
         with unfilled():
             module = namespace[written.model]()
         for address, value in list(module.named_parameters()):
@@ -317,9 +324,7 @@ class TorchProgram:
 
     def _another(self, written: WrittenFile) -> tuple[Any, WrittenFile]:
         """The module of another file, with this program's parameters."""
-        module = self._sharing(
-            execute(written, self.graph.name, self.device, self._block, self._products)[written.model], written
-        )
+        module = self._sharing(self._execute(written)[written.model], written)
         return compiled(module) if self._compile else module, written
 
     def _sharing(self, kind: Any, written: WrittenFile) -> Any:
@@ -379,7 +384,7 @@ class TorchProgram:
         parameters are this one's."""
         if addresses not in self._watched:
             written = write(self.graph, addresses, device=self.device.type)
-            namespace = execute(written, self.graph.name, self.device, self._block, self._products)
+            namespace = self._execute(written)
             module = self._sharing(namespace[written.model], written)
             self._watched[addresses] = written, module, namespace["recorded"]
         written, module, recorded = self._watched[addresses]

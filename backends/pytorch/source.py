@@ -370,9 +370,13 @@ class File:
         lines = [*self._docstring(), Line("from __future__ import annotations"), Line("")]
         lines += [Line("import math"), Line("")] if self.uses_math else []
         lines.append(Line("import torch"))
+        if "dist." in text:
+            lines.append(Line("import torch.distributed as dist"))
         if "F." in text:
             lines.append(Line("import torch.nn.functional as F"))
         lines.append(Line("from torch import Tensor, nn"))
+        if "group" in self.helpers:
+            lines.append(Line("from torch.distributed.device_mesh import DeviceMesh"))
         if "score_attention" in self.helpers:
             lines.append(Line("from torch.utils.checkpoint import checkpoint"))
         if "flex_mask" in self.helpers:

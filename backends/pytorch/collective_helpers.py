@@ -1,0 +1,151 @@
+"""What a written file may need to work together with others: functions on `torch.distributed`, and their gradients."""
+
+COLLECTIVE_FUNCTIONS: dict[str, str] = {
+    "group": '''
+# The devices that the model lies on, to be set before it runs, by the names of their dimensions:
+# `init_device_mesh("cuda", (2, 4), mesh_dim_names=("data", "model"))`.
+MESH: DeviceMesh | None = None
+
+
+def group(on: str) -> dist.ProcessGroup:
+    """Those along a dimension, this one among them."""
+    return MESH.get_group(on)
+''',
+    "rank": '''
+def rank(on: str) -> int:
+    """The place of this device along a dimension."""
+    return MESH.get_local_rank(on)
+''',
+    "reduced": '''
+def reduced(x: Tensor, on: str, kind: str = "sum") -> Tensor:
+    """The sum (the "max", the "min") of what the devices have, without a gradient."""
+    total = x.detach().contiguous().clone()
+    total = total.to(torch.uint8) if x.dtype == torch.bool else total
+    dist.all_reduce(total, getattr(dist.ReduceOp, kind.upper()), group(on))
+    return total.to(x.dtype)
+''',
+    "gathered": '''
+def gathered(x: Tensor, on: str, dim: int) -> Tensor:
+    """The parts of all devices one behind the other, without a gradient."""
+    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(group(on).size())]
+    dist.all_gather(parts, x.detach().contiguous(), group(on))
+    return torch.cat(parts, dim)
+''',
+    "own": '''
+def own(x: Tensor, on: str, dim: int) -> Tensor:
+    """This device's part of x."""
+    return x.chunk(group(on).size(), dim)[rank(on)]
+''',
+    "exchanged": '''
+def exchanged(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
+    """All parts along `dim` of this device's part along `cut`, without a gradient."""
+    given = torch.stack(x.detach().chunk(group(on).size(), cut))
+    found = torch.empty_like(given)
+    dist.all_to_all_single(found, given, group=group(on))
+    return torch.cat(found.unbind(), dim)
+''',
+    "all_reduce": '''
+class AllReduce(torch.autograd.Function):
+    """The sum of what the devices have, on each of them; each summand gets the gradient as it is."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str) -> Tensor:
+        return reduced(x, on)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return upstream, None
+
+
+def all_reduce(x: Tensor, on: str) -> Tensor:
+    return AllReduce.apply(x, on)
+''',
+    "vary": '''
+class Vary(torch.autograd.Function):
+    """x, the same on all devices, for what differs between them: the gradients that they send back are added up."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str) -> Tensor:
+        ctx.on = on
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return reduced(upstream, ctx.on), None
+
+
+def vary(x: Tensor, on: str) -> Tensor:
+    return Vary.apply(x, on)
+''',
+    "all_gather": '''
+class AllGather(torch.autograd.Function):
+    """The parts of all devices along `dim`; each gets the gradient of its own. Where the devices use the whole
+    differently (`varying`), their gradients are added up before they are cut."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str, dim: int, varying: bool) -> Tensor:
+        ctx.place, ctx.varying = (on, dim), varying
+        return gathered(x, on, dim)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        total = reduced(upstream, ctx.place[0]) if ctx.varying else upstream
+        return own(total, *ctx.place), None, None, None
+
+
+def all_gather(x: Tensor, on: str, dim: int, varying: bool = False) -> Tensor:
+    return AllGather.apply(x, on, dim, varying)
+''',
+    "reduce_scatter": '''
+class ReduceScatter(torch.autograd.Function):
+    """The sum of what the devices have, of which each keeps its part along `dim`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
+        ctx.place = on, dim
+        return own(reduced(x, on), on, dim)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return gathered(upstream, *ctx.place), None, None
+
+
+def reduce_scatter(x: Tensor, on: str, dim: int) -> Tensor:
+    return ReduceScatter.apply(x, on, dim)
+''',
+    "shard": '''
+class Shard(torch.autograd.Function):
+    """This device's part along `dim` of what all have."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
+        ctx.place = on, dim
+        return own(x, on, dim)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return gathered(upstream, *ctx.place), None, None
+
+
+def shard(x: Tensor, on: str, dim: int) -> Tensor:
+    return Shard.apply(x, on, dim)
+''',
+    "all_to_all": '''
+class AllToAll(torch.autograd.Function):
+    """Cut along `cut` instead of `dim`: each device sends every other one what that has of its part."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str, dim: int, cut: int) -> Tensor:
+        ctx.place = on, cut, dim
+        return exchanged(x, on, dim, cut)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return exchanged(upstream, *ctx.place), None, None, None
+
+
+def all_to_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
+    return AllToAll.apply(x, on, dim, cut)
+''',
+}
+"""Those whose name is an op's are called by its lowering; the others by them."""
