@@ -81,6 +81,12 @@ def configure(parser: Parser) -> None:
         type=natural,
         help="train in so many processes of this machine; on several machines torchrun starts them",
     )
+    parser.add_argument(
+        "--layout",
+        metavar="LAYOUT",
+        help="how the model lies on the processes: a layout of the spec, or one like `data=2, model=2; B on data; "
+        "heads on model` (default: each has its share of rows and parameters)",
+    )
     parser.add_argument("--resume", metavar="RUN", type=path, help="resume this run instead of starting a new one")
 
 
@@ -119,6 +125,7 @@ def run(args: Any) -> int:
         compile=args.compile,
         log=args.log,
         console=console_for(sys.stdout),
+        layout=args.layout,
     )
     if outcome.is_first:
         for line in _ending(outcome):

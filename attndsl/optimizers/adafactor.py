@@ -18,6 +18,7 @@ class Adafactor(Optimizer):
     """
 
     name = "adafactor"
+    by_element = False
     doc = "factored second moments, clipped updates, steps relative to the size of the parameter"
     options: ClassVar = {
         "lr": Option("float", 1e-2, "highest learning rate", 0),

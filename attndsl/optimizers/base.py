@@ -28,6 +28,7 @@ class Optimizer(Kind, ABC):
     """How a gradient moves a parameter. Every optimizer has the option `lr`, the highest learning rate."""
 
     options: ClassVar[Mapping[str, Option]]
+    by_element: ClassVar[bool] = True  # whether each number moves by what stands at its own place alone
 
     def keeps(self, shape: Shape) -> Mapping[str, Shape]:
         """The arrays that are kept beside a parameter of this shape, by name, all zeros before the first update. They

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attndsl.graph import Graph
+    from attndsl.layouts import Layout
     from attndsl.passes import Miss, Rewrite
     from attndsl.running.program import Program
     from attndsl.running.trainer import Trainer, Training
@@ -129,9 +130,10 @@ class Backend:
         parameters: Mapping[str, Array] | None,
         compile: bool,
         processes: Processes,
+        layout: Layout | None,
     ) -> Trainer:
         """A trainer of `graph` by `recipe`, which computes in `self.precision(recipe.precision)`; one of several where
-        the backend has `joined` them."""
+        the backend has `joined` them, by the `layout` (None: each has its share of rows and parameters)."""
         raise NotImplementedError(type(self).__name__)
 
     def source(self, graph: Graph, device: str | None = None) -> str:
@@ -220,17 +222,19 @@ class Backend:
         parameters: Mapping[str, Array] | None = None,
         compile: bool = False,
         processes: Processes = ALONE,
+        layout: Layout | None = None,
     ) -> Trainer:
-        """A trainer of `graph` (`attndsl.running.trainer.Trainer`), one of those of `processes`. Raises what `program`
-        raises, and E0812 where the backend does not train, or not in several processes."""
+        """A trainer of `graph` (`attndsl.running.trainer.Trainer`), one of those of `processes` by the `layout`. Raises
+        what `program` raises, and E0812 where the backend does not train, or not in several processes."""
         if not self.precisions:
             raise error("E0812", f"the {self.title} backend does not train", help=_others(lambda b: bool(b.precisions)))
         if processes.size > 1 and not self.parallel:
             raise error("E0812", f"the {self.title} backend trains in one process", help=_others(lambda b: b.parallel))
         place = self.require(device=device, compile=compile)
         return self.make_trainer(
-            graph, recipe, device=place, parameters=parameters, compile=compile, processes=processes
-        )
+            graph, recipe, device=place, parameters=parameters, compile=compile, processes=processes,
+            layout=layout,
+        )  # fmt: skip
 
     def precision(self, wanted: str) -> str:
         """What a trainer computes in that is asked for `wanted`."""

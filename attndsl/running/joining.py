@@ -30,7 +30,6 @@ from attndsl.ops.reductions import Mean, Sum
 from attndsl.records import dataclass, replace
 from attndsl.running import backends
 from attndsl.running.inputs import check_inputs
-from attndsl.running.processes import part
 from attndsl.types import FLOAT, Axis, Type
 
 if TYPE_CHECKING:
@@ -92,31 +91,14 @@ class JoinedBatches:
         )
 
     def prepared(
-        self, batches: Sequence[Batch], without: Collection[str] = (), number: int = 0, of: int = 1
+        self, batches: Sequence[Batch], without: Collection[str] = ()
     ) -> tuple[Sequence[Batch], dict[str, str]]:
         """What to run: the batches, and for each scalar output that they allow, `without` some, the output whose values
-        add up to it. Where they are dealt to several processes, `number` of so many gets its rows of each, and the
-        values of all processes add up."""
+        add up to it."""
         names = [name for name in self.scalars(batches[0]) if name not in without]
-        if of > 1:
-            batches = [self.dealt(batch, each, of) for batch in batches for each in range(of)]
         if len(batches) == 1:
             return batches, {name: name for name in names}
-        return self.weighted(batches)[number::of], {name: self.names[name] for name in names}
-
-    def dealt(self, batch: Batch, number: int, of: int) -> dict[str, Array]:
-        """The rows of a batch that `number` of so many processes gets; what no row decides is everyone's."""
-        return {name: part(array, 0, number, of) if name in self.in_rows else array for name, array in batch.items()}
-
-    @cached_property
-    def in_rows(self) -> frozenset[str]:
-        """The inputs whose first axis are the rows of a batch."""
-        return frozenset(info.name for info in self._plain.own_inputs if self.row_axis(info.value.type) == 0)
-
-    def row_axis(self, type: Type) -> int | None:
-        """Where the rows of a batch stand in a value."""
-        found = (number for number, axis in enumerate(type.axes) if axis.size.symbols & self._reading.batch)
-        return next(found, None)
+        return self.weighted(batches), {name: self.names[name] for name in names}
 
     def weighted(self, batches: Sequence[Batch]) -> list[dict[str, Array]]:
         """The batches with their weights."""

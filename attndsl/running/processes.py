@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from attndsl.diagnostics import AttnError
 from attndsl.records import dataclass, replace
-
-if TYPE_CHECKING:
-    from attndsl.lazy import Array
 
 Result = TypeVar("Result")
 
@@ -143,10 +140,3 @@ class _Failure:
         note = f"this is so for process {rank} of {size}, on {self.host}"
         first, *others = self.problem.diagnostics
         return AttnError(replace(first, notes=(*first.notes, note)), *others)
-
-
-def part(array: Array, axis: int, number: int, of: int) -> Array:
-    """The part of that number of an array that is cut along an axis `of` times, as evenly as its length allows."""
-    length = array.shape[axis]
-    inside = slice(number * length // of, (number + 1) * length // of)
-    return array[(slice(None),) * axis + (inside,)]

@@ -90,6 +90,10 @@ class Trainer(Protocol):
         as well, `without` those that nobody asks for."""
         ...
 
+    def check(self, batch: Mapping[str, Array]) -> None:
+        """Raise E1004 where a batch of these shapes cannot be divided among the processes as their layout says."""
+        ...
+
     def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
         """The scalar outputs of all `batches` together, by name, with dropout off. If they are `in_order`, the states
         of the rows of each go on in the next."""

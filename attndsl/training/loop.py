@@ -64,6 +64,7 @@ def train(
     compile: bool | None = None,
     log: Sequence[str] = (),
     console: Console | None = None,
+    layout: str | None = None,
 ) -> Outcome:
     """Train `spec`, a name or an opened one, on `data` into the new folder `out`, or go on with the run `resume`.
 
@@ -72,6 +73,8 @@ def train(
     or a file. `settings` are the model's hyperparameters and the recipe's keys by name (`{"depth": 4, "batch": 16,
     "lr": 1e-3, "steps": 500, "tokenizer": "bpe:1024"}`). The backend is PyTorch where it is installed, the device CUDA
     where there is one, unless given. `log` has further forms in which the log is written, `csv` and `tensorboard`.
+    Of several processes each has its part by the `layout` (`attndsl.layouts.choose_layout`), or its share of rows and
+    parameters.
     A first Ctrl-C ends the run after the step at hand, with a checkpoint.
 
     Raises `AttnError`: what checking the spec raises, what reading weights raises, and E07xx (see `attndsl explain`).
@@ -94,10 +97,12 @@ def train(
             if resume is not None:
                 if processes.is_first:
                     held.enter_context(locked(Path(resume)))
-                return go_on(Path(resume), given, data, backend, device, compile, listener, log, processes)
+                return go_on(Path(resume), given, data, backend, device, compile, listener, log, processes, layout)
             assert spec is not None
             folder = Path(out) if out is not None else _folder_of(spec)
-            begun = begin(spec, data, folder, given, backend, device, bool(compile), listener, weights, log, processes)
+            begun = begin(
+                spec, data, folder, given, backend, device, bool(compile), listener, weights, log, processes, layout
+            )
             if processes.is_first:
                 held.enter_context(locked(folder))
             return begun

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attndsl.graph import Graph
+from attndsl.layouts import Layout
 from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.backends import Backend
@@ -35,10 +36,14 @@ def trainer_at(
     console: Console,
     parameters: Mapping[str, Array] | None = None,
     processes: Processes = ALONE,
+    layout: Layout | None = None,
 ) -> Trainer:
-    """A trainer there, one of those of `processes`; says so where it does not compute in the precision that was asked
-    for."""
-    trainer = backend.trainer(graph, recipe, device=device, compile=compile, parameters=parameters, processes=processes)
+    """A trainer there, one of those of `processes` by the `layout`; says so where it does not compute in the precision
+    that was asked for."""
+    trainer = backend.trainer(
+        graph, recipe, device=device, compile=compile, parameters=parameters, processes=processes,
+        layout=layout,
+    )  # fmt: skip
     if trainer.precision != recipe.precision:
         said = f"the {backend.title} backend does not train in {recipe.precision}"
         console.warn(f"{said}: it computes in {trainer.precision}")

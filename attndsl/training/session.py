@@ -12,6 +12,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, load, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
+from attndsl.layouts import Layout, choose_layout
 from attndsl.lints import lint
 from attndsl.objectives import Objective, make_objective
 from attndsl.objectives.likelihood import Scored, with_cross_entropy
@@ -71,6 +72,7 @@ def begin(
     weights: str | os.PathLike[str] | None = None,
     logs: Sequence[str] = (),
     processes: Processes = ALONE,
+    layout: str | None = None,
 ) -> Session:
     """Make a new run folder at `out`; with `weights`, from a body that was trained before. Of several `processes` the
     first writes it. Raises what checking the
@@ -90,13 +92,14 @@ def begin(
     made = fitted(opened, settings, made, found, body.settings)
     graph, recipe = made.graph, replace(made.recipe, tokenizer=recipe.tokenizer)
     check_recipe(recipe, graph)
-    require_parts(recipe, graph, processes)
+    placed = layout_of(layout, opened, graph, processes)
     objective, train, held_out = prepared(recipe, graph, found, console)
     if found.dataset is not None:
         found.dataset.require(recipe.length, shown(data), objective.stretches)
     parameters = body.parameters(graph, recipe.seed, new_sizes(made, found), console)
     scored = with_cross_entropy(objective)
-    trainer = trainer_at(scored.graph, recipe, chosen, device, compile, console, parameters, processes)
+    trainer = trainer_at(scored.graph, recipe, chosen, device, compile, console, parameters, processes, placed)
+    trainer.check(objective.training(train, 0))
     tell_outlook(made.written, recipe, graph, console)
     session = Session(
         out, graph, recipe, objective, found, train, held_out, trainer, scored, logs=tuple(logs),
@@ -118,6 +121,7 @@ def begin(
             "data": {"paths": absolute(found.paths), "key": found.key, **found.facts},
             **({"weights": str(Path(weights).absolute())} if weights is not None else {}),
             **machine_facts(chosen, trainer, compile, processes),
+            "layout": layout,
             "log": list(logs),
             "resumed": [],
         }
@@ -140,6 +144,7 @@ def go_on(
     console: Console,
     logs: Sequence[str] = (),
     processes: Processes = ALONE,
+    layout: str | None = None,
 ) -> Session:
     """Take up a run where its newest checkpoint left it (from the start, where it has none). Only settings of the
     training may change, and not those that decide the tokens. E0732 (no run), E0733 (damaged), E0734 (changed)."""
@@ -159,7 +164,6 @@ def go_on(
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
-    require_parts(recipe, graph, processes)
     found = processes.in_turn(lambda: recorded_data(run, facts, recipe, data, console))
     objective, train, held_out = prepared(recipe, graph, found, console, run)
     if objective.in_order:  # they say where in the text each row is
@@ -172,7 +176,10 @@ def go_on(
         compile = facts["compile"] and chosen.compiles
     scored = with_cross_entropy(objective)
     place = processes.device(chosen.require(device=device))
-    trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, processes=processes)
+    facts["layout"] = layout if layout is not None else facts.get("layout")
+    placed = layout_of(facts["layout"], open_spec(record.spec), graph, processes)
+    trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)
+    trainer.check(objective.training(train, 0))
     machine = machine_facts(chosen, trainer, compile, processes)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
@@ -232,22 +239,18 @@ def prepared(
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
 
 
-def require_parts(recipe: Recipe, graph: Graph, processes: Processes) -> None:
-    """That the rows of a batch can be dealt to so many processes, each as many, and that none needs the rows of another
-    (E0772)."""
-    together = "its objective compares the rows of a batch" if recipe.objective.about.joint else ""
-    together = together or ("it has states that all rows share" if graph.shared_states else "")
-    if processes.size > 1 and together:
-        raise error(
-            "E0772", f"a batch of `{graph.name}` cannot be dealt to {processes.size} processes", note=together,
-            help="train it in one process",
-        )  # fmt: skip
-    if recipe.batch % processes.size:
-        near = max(recipe.batch // processes.size, 1) * processes.size
-        raise error(
-            "E0772", f"a batch of {recipe.batch} rows cannot be dealt to {processes.size} processes",
-            help=(f"make it a multiple: `--set batch={near}`", "or start another number of processes"),
-        )  # fmt: skip
+def layout_of(text: str | None, spec: Spec, graph: Graph, processes: Processes) -> Layout | None:
+    """The layout that is asked for; None where none is, or there is but one process. Raises E0772 where it is for
+    another number of processes, E10xx."""
+    layout = choose_layout(text, spec, graph) if text is not None else None
+    if layout is None or layout.mesh.devices == processes.size:
+        return layout if processes.size > 1 else None
+    there = f"there are {processes.size} processes" if processes.size > 1 else "there is one process"
+    raise error(
+        "E0772", f"the layout has {layout.mesh.devices} devices, {layout.mesh}, and {there}",
+        layout.span,
+        help=(f"start as many: `--processes {layout.mesh.devices}`", "or give the layout other sizes"),
+    )  # fmt: skip
 
 
 def tell_outlook(before: Recipe, recipe: Recipe, graph: Graph, console: Console) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attndsl.backends.numpy_reference.evaluator import NumpyProgram
     from attndsl.backends.numpy_reference.trainer import NumpyTrainer
     from attndsl.graph import Graph
+    from attndsl.layouts import Layout
     from attndsl.running.processes import Processes
     from attndsl.running.trainer import Training
 
@@ -60,6 +61,7 @@ class NumPy(Backend):
         parameters: Mapping[str, Array] | None,
         compile: bool,
         processes: Processes,
+        layout: Layout | None,
     ) -> NumpyTrainer:
         from attndsl.backends.numpy_reference.trainer import NumpyTrainer
 

@@ -100,6 +100,9 @@ class NumpyTrainer:
                 self.recipe.optimizer.update(np, value, gradient, self.kept[address], one)
         return StepResult(total, norm, scalars=scalars)
 
+    def check(self, batch: Mapping[str, Array]) -> None:
+        """It has all of every batch."""
+
     def evaluate(self, batches: Sequence[Mapping[str, Array]], *, in_order: bool = False) -> dict[str, float]:
         parts, names = self.joined.prepared(batches)
         carried, found = self.carried.for_evaluation(), []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.program import TorchProgram
     from attndsl.backends.pytorch.trainer import TorchTrainer
     from attndsl.graph import Graph
+    from attndsl.layouts import Layout
     from attndsl.passes import Miss, Rewrite
     from attndsl.running.processes import Launch, Processes
     from attndsl.running.trainer import Training
@@ -125,12 +126,15 @@ class PyTorch(Backend):
         parameters: Mapping[str, Array] | None,
         compile: bool,
         processes: Processes,
+        layout: Layout | None,
     ) -> TorchTrainer:
         from attndsl.backends.pytorch.processes import TorchProcesses
         from attndsl.backends.pytorch.trainer import TorchTrainer
 
         others = processes if isinstance(processes, TorchProcesses) else None
-        return TorchTrainer(graph, recipe, device=device, parameters=parameters, compile=compile, processes=others)
+        return TorchTrainer(
+            graph, recipe, device=device, parameters=parameters, compile=compile, processes=others, layout=layout
+        )
 
     def joined(self, launch: Launch) -> AbstractContextManager[Processes]:
         from attndsl.backends.pytorch.processes import joined

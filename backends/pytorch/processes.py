@@ -86,6 +86,7 @@ class TorchProcesses(Processes):
 def joined(launch: Launch) -> Iterator[TorchProcesses]:
     """This process as one of several, which are all there when it begins. Raises E0770."""
     _end_with_the_launcher()
+    logging.getLogger("torch.distributed.tensor").setLevel(logging.ERROR)  # its warnings are of speed
     try:
         kind = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         dist.init_process_group(kind, rank=launch.rank, world_size=launch.size, timeout=_JOIN)

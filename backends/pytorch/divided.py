@@ -1,0 +1,135 @@
+"""What of a training one process has: all of it, or its part on a mesh of devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from attndsl.backends.pytorch.arrays import to_array
+from attndsl.backends.pytorch.processes import TorchProcesses
+from attndsl.diagnostics import AttnError
+from attndsl.graph import Graph, Type
+from attndsl.layouts.core import Layout
+from attndsl.layouts.laid_out import LaidOut, lay_out
+from attndsl.layouts.placements import Placement, indices
+
+Array = np.ndarray[Any, Any]
+Batch = Mapping[str, Array]
+
+
+class WholeTraining:
+    """A process that is alone and has everything. `graph` is what it runs, `mesh` where it finds the others."""
+
+    mesh: Any = None
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def fits(self, batch: Batch) -> AttnError | None:
+        """What a batch of these shapes is refused for."""
+        return None
+
+    def inputs(self, batch: Batch) -> Batch:
+        """Its part of a batch. Raises E1004 where that cannot be divided."""
+        return batch
+
+    def parameters(self, arrays: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+        """Its part of the parameters by address, and of the states that all rows share."""
+        return dict(arrays)
+
+    def own(self, array: Array, address: str, axes: tuple[int, ...] | None = None) -> Array:
+        """Its part of a parameter or a state, or of what is kept beside a parameter along some of its `axes`."""
+        return array
+
+    def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
+        """The whole of what it has a part of. All processes must ask for it."""
+        return to_array(array) if isinstance(array, torch.Tensor) else array
+
+    def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
+        """Its part as one that knows of the others: a `DTensor`, with the same memory."""
+        return tensor
+
+    def norm(self, gradients: Mapping[str, torch.Tensor]) -> float:
+        """The norm of all gradients together."""
+        return float(torch.nn.utils.get_total_norm(list(gradients.values())))
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        return here
+
+
+class DividedTraining(WholeTraining):
+    """The part of a model that one of several processes has by a layout; they meet on a mesh of devices."""
+
+    def __init__(self, graph: Graph, layout: Layout, processes: TorchProcesses, device: str) -> None:
+        from torch.distributed.device_mesh import init_device_mesh
+
+        self.laid_out: LaidOut = lay_out(graph, layout)
+        super().__init__(self.laid_out.graph)
+        self.processes, self.rank = processes, processes.rank
+        sizes = tuple(size for _, size in layout.mesh.dimensions)
+        self.mesh = init_device_mesh(torch.device(device).type, sizes, mesh_dim_names=layout.mesh.names)
+        self.coordinates = layout.mesh.coordinates(self.rank)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Type, Placement]]:
+        """Of each parameter and each state by address."""
+        states = {
+            address: (info.type, self.laid_out.inputs[info.name])
+            for info in self.laid_out.whole.states
+            for address in info.addresses()
+        }
+        return {a: (type, placement) for a, type, placement in self.laid_out.of_parameters()} | states
+
+    def fits(self, batch: Batch) -> AttnError | None:
+        try:
+            self.laid_out.local_inputs(batch, self.rank)
+        except AttnError as problem:
+            return problem
+        return None
+
+    def inputs(self, batch: Batch) -> Batch:
+        return self.laid_out.local_inputs(batch, self.rank)
+
+    def parameters(self, arrays: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+        return {address: self.own(array, address).copy() for address, array in arrays}
+
+    def own(self, array: Array, address: str, axes: tuple[int, ...] | None = None) -> Array:
+        type, placement = self._of(address, axes)
+        return array[tuple(indices(placement, type, self.coordinates, array.shape))]
+
+    def _of(self, address: str, axes: tuple[int, ...] | None) -> tuple[Type, Placement]:
+        type, placement = self._places[address]
+        return (type if axes is None else Type(type.dtype, tuple(type.axes[axis] for axis in axes))), placement
+
+    def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
+        tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
+        placed: Any = self.placed(tensor.detach(), address, axes)
+        return to_array(placed.full_tensor())
+
+    def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
+        from torch.distributed.tensor import DTensor, Replicate, Shard
+
+        type, placement = self._of(address, axes)
+        places = [Shard(type.axes.index(state)) if state in type.axes else Replicate() for state in placement.states]
+        return DTensor.from_local(tensor, self.mesh, places, run_check=False)
+
+    def norm(self, gradients: Mapping[str, torch.Tensor]) -> float:
+        """What several devices have alike counts once."""
+        devices, total = self.laid_out.layout.mesh.devices, 0.0
+        norms = torch._foreach_norm(list(gradients.values())) if gradients else []
+        for address, norm in zip(gradients, norms, strict=True):
+            parts = math.prod(size for _, size in self._places[address][1].divided.values())
+            total += float(norm.double()) ** 2 * parts / devices
+        return math.sqrt(self.processes.total([total])[0])
+
+    def any(self, here: bool) -> bool:
+        return self.processes.any(here)
+
+
+__all__ = ["DividedTraining", "WholeTraining"]
