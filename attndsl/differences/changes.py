@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 from attndsl.differences.classes import CLASSES
-from attndsl.differences.layers import BODY, ENTERS, ComparedLayer, parts_of
+from attndsl.differences.layers import BODY, ENTERS, ComparedLayer, Operation, parts_of
 from attndsl.differences.matching import Matching, match
 from attndsl.graph import Graph, InputInfo, ParameterInfo
 from attndsl.graph.text import initial_text, type_text
 from attndsl.inspection import inspect
+from attndsl.ops import Constant
 from attndsl.records import dataclass
 from attndsl.sizes import Constraint
 from attndsl.values import shown_setting
 
+_FLOAT = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 SCHEMA = "attndsl.diff/1"
@@ -127,7 +129,7 @@ class _Comparing:
         if says(type_text(it.type) for graph in graphs for it in graph.parameters):
             return "weights"
         if any(it.what == "copies" for it in others) and says(
-            text.partition("count=")[2].partition(",")[0] for part in parts for text in part.operations
+            text for part in parts for it in part.operations for name, text in it.attributes if name == "count"
         ):
             return "weights"
         if says(text for part in parts for text in (*part.computes, *part.masks)):
@@ -324,19 +326,38 @@ def _called(before: Graph, after: Graph) -> dict[str, str]:
 
 def _computed(one: ComparedLayer, other: ComparedLayer) -> str:
     """What is in one and not in the other: blocks if there are any, else operations, else what these are told."""
-    for left, right in (
-        (Counter(one.blocks), Counter(other.blocks)),
-        (Counter(map(_name, one.operations.elements())), Counter(map(_name, other.operations.elements()))),
-        (one.operations, other.operations),
-    ):
+    names = (Counter(it.name for it in part.operations.elements() if not it.moves) for part in (one, other))
+    for left, right in ((Counter(one.blocks), Counter(other.blocks)), tuple(names)):
         gone, new = left - right, right - left
         if gone or new:
-            return f"{_listed(tuple(gone.elements()))} → {_listed(tuple(new.elements()))}"
-    return ""
+            return f"{_counted(gone)} → {_counted(new)}"
+    gone_ops, new_ops = one.operations - other.operations, other.operations - one.operations
+    told: dict[str, None] = {}
+    for name in dict.fromkeys(it.name for it in gone_ops):
+        pairs = [[it for it in side.elements() if it.name == name] for side in (gone_ops, new_ops)]
+        for before, after in zip(*pairs, strict=False):
+            told |= dict.fromkeys(_told_otherwise(before, after))
+    laid_out = "the same operations, on values that are laid out otherwise" if gone_ops or new_ops else ""
+    return ", ".join(told) or laid_out
 
 
-def _name(said: str) -> str:
-    return said.partition("(")[0]
+def _told_otherwise(before: Operation, after: Operation) -> Iterator[str]:
+    """The attributes in which two applications of an op differ, unless it does no more than lay values out."""
+    if before.moves and before.name != Constant.name:
+        return
+    for (name, left), (_, right) in zip(before.attributes, after.attributes, strict=True):
+        if left != right:
+            what = before.name if before.name == Constant.name else f"{before.name}: {name}"
+            yield f"{what} {_short(left)} → {_short(right)}"
+
+
+def _short(text: str) -> str:
+    """A number with no more digits than one reads."""
+    return f"{float(text):.6g}" if _FLOAT.fullmatch(text) else text
+
+
+def _counted(names: Counter[str]) -> str:
+    return _listed(tuple(name if count == 1 else f"{name} × {count}" for name, count in names.items()))
 
 
 def _listed(texts: tuple[str, ...]) -> str:

@@ -8,15 +8,29 @@ from collections.abc import Callable, Iterator, Mapping
 
 from attndsl.differences.positions import positions
 from attndsl.graph import Graph, Node, Region, Value
-from attndsl.graph.text import op_text, type_text
+from attndsl.graph.text import attribute_text, op_text, type_text
 from attndsl.inspection.attending import attending, mask_of
 from attndsl.masks.facts import Mask, mask_facts
-from attndsl.ops import Parameter, Repeat, Scan
-from attndsl.records import dataclass, field
+from attndsl.ops import OPS, Op, Parameter, Repeat, Scan
+from attndsl.records import dataclass, field, fields
 
 ENTERS = "what enters "
 BODY = "the model's body"
-_SITE = re.compile(r'(?:, |(?<=\())(?:site|path|address)="[^"]*"')
+_ADDRESSES = ("site", "path", "address")
+_SITE = re.compile(rf'(?:, |(?<=\())(?:{"|".join(_ADDRESSES)})="[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An op by its name, with its attributes as text."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is no more than how what is computed with is laid out or written down."""
+        return OPS[self.name].role == "none"
 
 
 @dataclass(slots=True)
@@ -28,7 +42,7 @@ class ComparedLayer:
     nodes: list[Node] = field(default_factory=list)
     computes: Counter[str] = field(default_factory=Counter)
     """Each operation with what it is computed from inside the layer, and how often: no order, no names."""
-    operations: Counter[str] = field(default_factory=Counter)
+    operations: Counter[Operation] = field(default_factory=Counter)
     """The same without operands."""
     reads: Counter[str] = field(default_factory=Counter)
     """The layers and inputs that its operations read."""
@@ -112,15 +126,19 @@ class _Reading:
         for region in node.regions:
             self.region(region, body)
         # What draws random numbers, or has a body, says the address of its layer.
-        said, bare = (self.say(_SITE.sub("", text)) for text in (op_text(node.op, operands), op_text(node.op)))
+        said = self.say(_SITE.sub("", op_text(node.op, operands)))
         for number, value in enumerate(node.outputs):
             self.hashes[value] = _short(f"{said} {number}")
         part.computes[said] += 1
-        part.operations[bare] += 1
+        part.operations[self.operation(node.op)] += 1
         for region in node.regions:
             inside = self.parts.setdefault(body, ComparedLayer(body, "scope"))
             for value in region.results:
                 inside.computes[f"gives {self.operand(value, inside)}"] += 1
+
+    def operation(self, op: Op) -> Operation:
+        told = {it.name: getattr(op, it.name) for it in fields(op) if it.name not in _ADDRESSES}  # type: ignore[arg-type]
+        return Operation(op.name, tuple((name, self.say(attribute_text(value))) for name, value in told.items()))
 
     def body_of(self, node: Node) -> str:
         return node.op.path if isinstance(node.op, Repeat | Scan) else node.scope
