@@ -1,14 +1,18 @@
-"""Draw every shipped family into docs/, and the two models of docs/changes.md (needs Graphviz):
-`python scripts/drawings.py` (a test says when it is due)."""
+"""Draw every shipped family into docs/, the two models of docs/changes.md, and what docs/diagrams.md shows (needs
+Graphviz): `python scripts/drawings.py` (a test says when it is due)."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shlex
 import sys
+import tempfile
 from collections import Counter
 from html import unescape
 from pathlib import Path
 
+from attndsl import cli
 from attndsl.drawing import picture
 from attndsl.drawing.output import write_scene
 from attndsl.drawing.scene import Scene
@@ -41,6 +45,18 @@ def changes() -> Scene:
     return scene_of_both(before, after, differences(before, after).matching, names)
 
 
+def commands() -> list[str]:
+    """The commands of docs/diagrams.md, without the program's name; each draws a picture."""
+    return re.findall(r"^\$ attndsl ([^\n]*)$", (DOCS / "diagrams.md").read_text("utf-8"), re.M)
+
+
+def write_files(folder: Path) -> None:
+    """The specs that docs/diagrams.md shows."""
+    page = (DOCS / "diagrams.md").read_text("utf-8")
+    for name, text in re.findall(r"^```attn file (\S+)\n(.*?)^```$", page, re.M | re.S):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def texts(svg: str) -> Counter[str]:
     """Everything that is written in a drawing, with how often. (Where it stands is up to the version of Graphviz.)"""
     found = re.findall(r"<(?:text|desc|title)\b[^>]*>(.*?)</(?:text|desc|title)>", svg, re.DOTALL)
@@ -53,6 +69,12 @@ def main() -> int:
         path.write_text(str(picture(graph_of(name))), encoding="utf-8")
         print(f"drew {path}")
     write_scene(changes, DOCS / "diff.svg")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        write_files(Path(folder))
+        for command in commands():
+            *options, name = shlex.split(command)
+            if name not in [f"{family}.svg" for family in shipped()]:
+                cli.main([*options, str(DOCS / name)])
     return 0
 
 

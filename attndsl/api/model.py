@@ -161,17 +161,19 @@ class Model:
         landscape: bool = False,
         without: Sequence[str] = (),
         fit: str = "",
+        unrolled: bool = False,
     ) -> Drawing:
         """Its diagram as svg, png, pdf or dot; `str(…)` of it is the text of an SVG, and a notebook shows it.
 
         `depth` opens so many levels of layers, `expand` the layer at an address (`"h.attn"`), or several. It runs from
         left to right where it is `landscape`; `without` leaves parts out (`"loss"`, `"legend"`, `"title"`, `"shapes"`);
-        `fit` makes it fit a `"slide"` or a `"column"` of a paper. Raises E0901 where Graphviz is missing, E0902
-        (another format), E0903 (no such layer), E0907 (no such part or page).
+        `fit` makes it fit a `"slide"` or a `"column"` of a paper; an `unrolled` scan is drawn step by step.
+        Raises E0901 where Graphviz is missing, E0902 (another format), E0903 (no such layer), E0907 (no such part or
+        page).
         """
         from attndsl.drawing import Style, picture
 
-        style = Style(landscape, frozenset(without), fit)
+        style = Style(landscape, frozenset(without), fit, unrolled)
         return picture(self.graph, format, depth=depth, expand=expand, sizes=sizes, style=style)
 
     def save_drawing(
@@ -184,12 +186,13 @@ class Model:
         landscape: bool = False,
         without: Sequence[str] = (),
         fit: str = "",
+        unrolled: bool = False,
     ) -> None:
         """Draw it into a file, in the format of its suffix: .svg, .png, .pdf or .dot. The options are those of
         `draw`."""
         from attndsl.drawing import Style, render
 
-        style = Style(landscape, frozenset(without), fit)
+        style = Style(landscape, frozenset(without), fit, unrolled)
         render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes, style=style)
 
     def source(self) -> str:

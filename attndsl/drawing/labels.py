@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from attndsl.drawing.layout import CLUSTER, EDGE, POSITION, Area, Point, frame_areas, node_areas, number, plain
+from attndsl.records import dataclass
 
 SIZE, LINE = 12.0, 14.4  # of the letters on arrows, and the height of a line of them, in points
 NEAR = 5.0  # between a label and its arrow
@@ -200,21 +201,40 @@ def _place_titles(text: str) -> str:
             continue
         around = [other for other, area in borders.items() if other == name or _inside(border, area)]
         others = [area for other, area in borders.items() if other not in around] + list(areas.values())
-        outside = [area for area in others if not _inside(area, border)]
-        for new in _beyond(title, crossing):
-            left, right = min(border.left, new.left - 2 * NEAR), max(border.right, new.right + 2 * NEAR)
-            wider = Area(left, border.bottom, right, border.top)
-            if not any(map(wider.overlaps, outside)) and not any(new.holds(point) for way in ways for point in way):
-                borders |= _grown(borders, around, wider)
-                moved[name] = new.middle
-                break
-        else:
-            below = Area(title.left, border.bottom + NEAR, title.right, border.bottom + NEAR + title.top - title.bottom)
-            crossing = [x for way in ways for x, y in way if below.bottom < y < below.top]
-            slide = _free_shift(below, border, crossing)
-            if slide is not None and not any(below.overlaps(area) for area in areas.values()):
-                moved[name] = below.middle[0] + slide, below.middle[1]
+        wider = _widened(title, border, crossing, ways, others)
+        if wider is not None:
+            borders |= _grown(borders, around, wider.border)
+            moved[name] = wider.title.middle
+            continue
+        below = Area(title.left, border.bottom + NEAR, title.right, border.bottom + NEAR + title.top - title.bottom)
+        slide = _free_shift(below, border, [x for way in ways for x, y in way if below.bottom < y < below.top])
+        if slide is not None and not any(below.overlaps(area) for area in areas.values()):
+            moved[name] = below.middle[0] + slide, below.middle[1]
     return _redrawn(text, borders, moved) if moved else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Wider:
+    """A frame that is wide enough for its title."""
+
+    border: Area
+    title: Area
+
+
+def _widened(
+    title: Area, border: Area, crossing: list[float], ways: list[list[Point]], others: list[Area]
+) -> _Wider | None:
+    """A frame as wide as its title needs, where nothing else stands: to the right, or to the left; if it can, where no
+    arrow runs either."""
+    outside = [area for area in others if not _inside(area, border)]
+    found = []
+    for new in _beyond(title, crossing):
+        left, right = min(border.left, new.left - 2 * NEAR), max(border.right, new.right + 2 * NEAR)
+        wider, roomy = (Area(left - by, border.bottom, right + by, border.top) for by in (0, NEAR))
+        if not any(map(wider.overlaps, outside)) and not any(new.holds(point) for way in ways for point in way):
+            passed = any(roomy.holds(point) and not border.holds(point) for way in ways for point in way)
+            found.append((passed, _Wider(wider, new)))
+    return min(found, key=lambda each: each[0])[1] if found else None
 
 
 def _beyond(title: Area, crossing: list[float]) -> Iterator[Area]:
