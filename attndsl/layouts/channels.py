@@ -3,11 +3,11 @@ and how its result does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 
-from attndsl.graph import Node
-from attndsl.layouts.placements import PARTIAL, WHOLE, State
+from attndsl.graph import Node, Value
+from attndsl.layouts.placements import PARTIAL, WHOLE, Owned, State
 from attndsl.ops import (
     CumSum,
     Dropout,
@@ -17,6 +17,7 @@ from attndsl.ops import (
     Op,
     Range,
     ScatterAdd,
+    Softmax,
     Take,
 )
 from attndsl.ops.fused import Fused
@@ -37,6 +38,11 @@ class Channel:
     def is_whole(self) -> bool:
         """Whether each device does all of it."""
         return self.result is WHOLE and all(state is WHOLE for state in self.operands)
+
+    def clashes(self, other: Channel) -> bool:
+        """Whether both divide one axis of one value."""
+        pairs = zip((*self.operands, self.result), (*other.operands, other.result), strict=True)
+        return any(isinstance(left, Axis) and left == right for left, right in pairs)
 
 
 def channels(node: Node) -> tuple[Channel, ...]:
@@ -59,6 +65,19 @@ def linear_channels(node: Node, partial: Collection[int], zero: Collection[int])
         if any(i in partial for i in together) and all(i in partial or i in zero for i in together):
             states = (PARTIAL if i in together else WHOLE for i in range(len(node.inputs)))
             yield Channel(tuple(states), PARTIAL)
+
+
+def owned_channels(node: Node, states: Sequence[State], choices: Collection[Value]) -> Iterator[Channel]:
+    """The ways in which the result is right on the device that has the weights for it (`Owned`): to pick these, where
+    products follow, and to go on place by place."""
+    op = node.op
+    if isinstance(op, Take) and states[0] == op.over and node.inputs[1] in choices:
+        yield Channel((op.over, WHOLE), Owned(node.inputs[1], op.over, node.inputs[1].type.axes), op.over)
+    owners = dict.fromkeys(state for state in states if isinstance(state, Owned))
+    bound = op.works_along
+    for owner in owners if len(owners) == 1 else ():
+        if all(axis not in bound and axis in node.output.type.axes for axis in owner.axes):
+            yield Channel(tuple(owner if state == owner else WHOLE for state in states), owner)
 
 
 # ---------------------------------------------------------------- most operations
@@ -115,8 +134,16 @@ def _one_hot(node: Node) -> Iterator[Channel]:
     return chain(_along(node), [Channel((WHOLE,), node.op.axis, node.op.axis)])
 
 
-def _log_softmax(node: Node) -> Iterator[Channel]:
+def _softmax(node: Node) -> Iterator[Channel]:
     """With the sum over all devices, found without gathering what it is of."""
+    op = node.op
+    assert isinstance(op, Softmax)
+    yield from _along(node)
+    for axis in op.goes_over if not op.sink else ():
+        yield Channel(tuple(axis if axis in value.type.axes else WHOLE for value in node.inputs), axis, axis)
+
+
+def _log_softmax(node: Node) -> Iterator[Channel]:
     return chain(_along(node), (Channel((axis,), axis, axis) for axis in node.op.goes_over))
 
 
@@ -131,6 +158,6 @@ def _dropout(node: Node) -> Iterator[Channel]:
 
 
 _CHANNELS: dict[type[Op], Callable[[Node], Iterator[Channel]]] = {
-    Take: _take, ScatterAdd: _scatter_add, Range: _range, OneHot: _one_hot, LogSoftmax: _log_softmax,
-    LogSumExp: _log_sum_exp, Dropout: _dropout,
+    Take: _take, ScatterAdd: _scatter_add, Range: _range, OneHot: _one_hot, Softmax: _softmax,
+    LogSoftmax: _log_softmax, LogSumExp: _log_sum_exp, Dropout: _dropout,
 }  # fmt: skip

@@ -3,10 +3,10 @@ them, whatever that weight's axis is called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from attndsl.graph import Graph, Node, Region, Value
-from attndsl.ops import Parameter, Repeat, Scan, Take
+from attndsl.ops import Parameter, Range, Repeat, Scan, Take
 from attndsl.types import Axis
 
 Place = tuple[Value | str, Axis]
@@ -20,6 +20,7 @@ class AxisClasses:
 
     def __init__(self, graph: Graph) -> None:
         self._above: dict[Place, Place] = {}
+        self._ranges: set[Value] = set()
         for info in graph.parameters:
             for axis in info.type.axes:
                 self.find((info.address, axis))
@@ -76,6 +77,10 @@ class AxisClasses:
                 self._join((node.op.address, axis), (node.output, axis))
         for left, right, axis in _equal(node):
             self._join((left, axis), (right, axis))
+        if isinstance(node.op, Range):
+            self._ranges.add(node.output)
+        if is_whole_take(node, self._ranges):
+            self._alike(node.inputs[0], node.output)
         for own, new in node.op.corresponding:
             self._join((node.inputs[0], own), (node.output, new))
 
@@ -91,6 +96,11 @@ class AxisClasses:
                     self._alike(given, value)
             for result, output in zip(body.results[op.carried :], node.outputs[op.carried :], strict=True):
                 self._alike(result, output)
+
+
+def is_whole_take(node: Node, ranges: Collection[Value]) -> bool:
+    """Whether a node takes every element of its operand in turn: its index is one of `ranges`, that of the axis."""
+    return isinstance(node.op, Take) and node.inputs[1] in ranges and node.inputs[1].type.axes == (node.op.over,)
 
 
 def _equal(node: Node) -> Iterator[tuple[Value, Value, Axis]]:

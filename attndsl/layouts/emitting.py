@@ -7,7 +7,26 @@ from attndsl.graph import Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.layouts.core import Mesh
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, State, part_of
-from attndsl.ops import AllGather, AllReduce, AllToAll, Collective, Op, ReduceScatter, Shard, Transpose, Vary
+from attndsl.ops import (
+    AllGather,
+    AllReduce,
+    AllToAll,
+    And,
+    Collective,
+    Constant,
+    Ge,
+    Lt,
+    Mul,
+    Op,
+    Rank,
+    ReduceScatter,
+    Shard,
+    SizeOf,
+    Sub,
+    Transpose,
+    Vary,
+    Where,
+)
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, FLOAT32, Axis, Type
@@ -62,6 +81,24 @@ class DeviceEmitter:
     def laid_out(self, value: Value, type: Type) -> Value:
         """The value with its axes in the order of `type`."""
         return value if value.type.axes == type.axes else self.emit(Transpose(type.axes), value)
+
+    def start(self, number: int, axis: Axis) -> Value:
+        """Where the device's part of an axis begins that a dimension divides."""
+        name, size = self.mesh.dimensions[number]
+        return self.emit(Mul(), self.emit(Rank(name)), self.emit(SizeOf(part_of(axis, size).size)))
+
+    def within(self, index: Value, number: int, axis: Axis) -> tuple[Value, Value]:
+        """Of an index into such an axis, whether the device has it, and where (0 where it has not)."""
+        nothing, size = self.emit(Constant(0)), self.mesh.dimensions[number][1]
+        at = self.emit(Sub(), index, self.start(number, axis))
+        below = self.emit(Lt(), at, self.emit(SizeOf(part_of(axis, size).size)))
+        here = self.emit(And(), self.emit(Ge(), at, nothing), below)
+        return here, self.emit(Where(), here, at, nothing)
+
+    def where(self, condition: Value, value: Value) -> Value:
+        """The value where the condition holds, else 0."""
+        zero = self.emit(Constant(0.0 if value.type.is_float else 0))
+        return self.laid_out(self.emit(Where(), condition, value, zero), value.type)
 
     def collective(self, op: Collective, value: Value, reason: str, *, differentiated: bool) -> Value:
         """The value of a collective, which is noted, and what its gradient does."""

@@ -4,7 +4,8 @@ things are."""
 from __future__ import annotations
 
 from attndsl.graph import Graph, Node, Region, Value
-from attndsl.ops import Broadcast, Cast, Constant, Given, Parameter
+from attndsl.layouts.classes import is_whole_take
+from attndsl.ops import Broadcast, Cast, Constant, Given, Parameter, Range, Take
 from attndsl.sizes import Size
 from attndsl.types import Type
 
@@ -17,15 +18,23 @@ OFTEN = 8
 
 class Facts:
     """`differentiated` are the values that a gradient may flow through, `zeros` those that are 0 everywhere, `weights`
-    those that parameters alone decide."""
+    those that parameters alone decide, `choices` those that pick matrices from a weight, such as experts."""
 
     def __init__(self, graph: Graph) -> None:
         self.sizes = {**graph.sizes, **dict.fromkeys(graph.free_sizes, USUAL)}
         self.differentiated: set[Value] = {i.value for i in graph.own_inputs if i.value.type.is_float}
         self.zeros: set[Value] = set()
         self.weights: set[Value] = set()
+        self.choices: set[Value] = set()
+        self._picked: dict[Value, Value] = {}
+        self._ranges: set[Value] = set()
+        self._all_taken: set[Value] = set()
         self._anywhere: set[Value] = set()
         self._region(graph.body)
+
+    def takes_all(self, node: Node) -> bool:
+        """Whether a node takes every element of its operand in turn."""
+        return node.output in self._all_taken
 
     def is_made_anywhere(self, node: Node) -> bool:
         """Whether each device can make any part of the result, out of nothing that others have."""
@@ -60,6 +69,16 @@ class Facts:
             known = all(value in self._anywhere or value in self.weights for value in node.inputs)
             if isinstance(op, Parameter) or (known and any(value in self.weights for value in node.inputs)):
                 self.weights.add(node.output)
+            if isinstance(op, Range):
+                self._ranges.add(node.output)
+            if is_whole_take(node, self._ranges):
+                self._all_taken.add(node.output)
+            elif isinstance(op, Take) and node.inputs[0] in self.weights and node.inputs[1].type.axes:
+                self._picked[node.output] = node.inputs[1]
+            elif op.moves and node.inputs and node.inputs[0] in self._picked:
+                self._picked[node.output] = self._picked[node.inputs[0]]
+            elif op.contracts:
+                self.choices.update(self._picked[value] for value in node.inputs if value in self._picked)
             if op.draws or op.reads_parameters or isinstance(op, Given):
                 continue
             if all(value in self._anywhere for value in node.inputs):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
+from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.placements import WHOLE, Placement, indices
@@ -21,7 +22,7 @@ class LaidOut:
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
     `values` has for each value of `whole` where it lies, and why; `parameters`, `inputs` and `outputs` the same by
     address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a
-    dimension, `moves` the collectives."""
+    dimension, `runners_up` the ways in which values could have been computed instead, `moves` the collectives."""
 
     layout: Layout
     whole: Graph
@@ -31,6 +32,7 @@ class LaidOut:
     inputs: Mapping[str, Placement]
     outputs: Mapping[str, Placement]
     rules: Mapping[tuple[str, Axis, str], PlacementRule]
+    runners_up: Mapping[Value, Sequence[RunnerUp]]
     moves: tuple[Move, ...]
     warnings: tuple[Diagnostic, ...]
 
@@ -81,7 +83,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     }
     return LaidOut(
         layout, graph, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
-        tuple(walk.moves), found,
+        walk.chooser.runners_up, tuple(walk.moves), found,
     )  # fmt: skip
 
 

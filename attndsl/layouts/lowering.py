@@ -11,7 +11,6 @@ from attndsl.ops import (
     Abs,
     Add,
     All,
-    And,
     Any,
     Broadcast,
     Cast,
@@ -20,7 +19,6 @@ from attndsl.ops import (
     Dropout,
     Eq,
     Exp,
-    Ge,
     Log,
     LogSoftmax,
     LogSumExp,
@@ -32,10 +30,9 @@ from attndsl.ops import (
     OneHot,
     Op,
     Range,
-    Rank,
     ScatterAdd,
     Shard,
-    SizeOf,
+    Softmax,
     StopGradient,
     Sub,
     Sum,
@@ -50,7 +47,7 @@ from attndsl.types import FLOAT, Axis
 class LocalNode:
     """A node at work on one device: `op` as it is of the parts, `inputs` these, and for each dimension along which it
     does more than that, its number and the axis that is divided. `differentiated` says whether a gradient flows
-    through the first operand."""
+    through the first operand, `owned` whether the result may be anything where the device lacks what it is made of."""
 
     emitter: DeviceEmitter
     node: Node
@@ -58,6 +55,7 @@ class LocalNode:
     inputs: tuple[Value, ...]
     own: tuple[tuple[int, Axis], ...]
     differentiated: bool
+    owned: bool
 
     def emit(self, op: Op, *inputs: Value) -> Value:
         """The value of an operation."""
@@ -91,22 +89,17 @@ class LocalNode:
 
     def start(self) -> Value:
         """Where the device's part of that axis begins."""
-        ((number, _),) = self.own
-        rank = self.emit(Rank(self.emitter.mesh.dimensions[number][0]))
-        return self.emit(Mul(), rank, self.emit(SizeOf(self.part.size)))
+        ((number, axis),) = self.own
+        return self.emitter.start(number, axis)
 
     def within(self, index: Value) -> tuple[Value, Value]:
         """Of an index into that axis, whether the device has it, and where (0 where it has not)."""
-        nothing = self.constant(0)
-        at = self.emit(Sub(), index, self.start())
-        below = self.emit(Lt(), at, self.emit(SizeOf(self.part.size)))
-        here = self.emit(And(), self.emit(Ge(), at, nothing), below)
-        return here, self.emit(Where(), here, at, nothing)
+        ((number, axis),) = self.own
+        return self.emitter.within(index, number, axis)
 
     def where(self, condition: Value, value: Value) -> Value:
         """The value where the condition holds, else 0."""
-        zero = self.constant(0.0 if value.type.is_float else 0)
-        return self.emitter.laid_out(self.emit(Where(), condition, value, zero), value.type)
+        return self.emitter.where(condition, value)
 
 
 def lowered(local: LocalNode) -> Value:
@@ -147,7 +140,8 @@ def _extreme_bool(local: LocalNode) -> Value:
 def _take(local: LocalNode) -> Value:
     table, index = local.inputs
     here, at = local.within(index)
-    return local.where(here, local.emit(Take(local.part), table, at))
+    taken = local.emit(Take(local.part), table, at)
+    return taken if local.owned else local.where(here, taken)
 
 
 def _scatter_add(local: LocalNode) -> Value:
@@ -164,6 +158,23 @@ def _range(local: LocalNode) -> Value:
 def _one_hot(local: LocalNode) -> Value:
     (index,) = local.inputs
     return local.emit(Cast(FLOAT), local.emit(Eq(), index, _range(local)))
+
+
+def _softmax(local: LocalNode) -> Value:
+    """e^(x - m) divided by its sum, where m is no less than the largest x that counts on any device."""
+    (x, *mask), op = local.inputs, local.op
+    assert isinstance(op, Softmax)
+    if mask:
+        least = local.constant(float("-inf"))
+        x = local.emitter.laid_out(local.emit(Where(), mask[0], x, least), x.type)
+    own = local.emit(LogSumExp(op.over), local.emit(StopGradient(), x))
+    top = local.reduced(own, "the largest over parts", "max")
+    nothing = local.emit(Eq(), top, local.constant(float("-inf")))
+    weight = local.emit(Exp(), local.emit(Sub(), x, local.emit(Where(), nothing, local.constant(0.0), top)))
+    total = local.reduced(local.emit(Sum(op.over), weight), "the sum of e^x over parts")
+    total = local.emit(Where(), local.emit(Eq(), total, local.constant(0.0)), local.constant(1.0), total)
+    result = local.emit(Div(), weight, local.varied(total, "the sum of e^x over parts"))
+    return local.where(mask[0], result) if mask else result
 
 
 def _log_softmax(local: LocalNode) -> Value:
@@ -201,6 +212,6 @@ def _dropout(local: LocalNode) -> Value:
 
 _LOWERINGS: dict[type[Op], Callable[[LocalNode], Value]] = {
     Mean: _mean, Max: _extreme, Min: _extreme, Any: _extreme_bool, All: _extreme_bool, Take: _take,
-    ScatterAdd: _scatter_add, Range: _range, OneHot: _one_hot, LogSoftmax: _log_softmax, LogSumExp: _log_sum_exp,
-    Dropout: _dropout,
+    ScatterAdd: _scatter_add, Range: _range, OneHot: _one_hot, Softmax: _softmax, LogSoftmax: _log_softmax,
+    LogSumExp: _log_sum_exp, Dropout: _dropout,
 }  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 
+from attndsl.graph import Value
 from attndsl.layouts.core import Mesh
 from attndsl.records import dataclass
 from attndsl.types import Axis, Type
@@ -19,8 +20,25 @@ class Undivided(Enum):
 
 
 WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING
-State = Undivided | Axis
-"""How a value lies along one dimension: divided along an axis, or one of `Undivided`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What depends on weights that are divided along `over`, which `index` picks from: at each place along `axes` (the
+    index's, perhaps called otherwise) it is right on the device that has what is picked there, and means nothing on
+    the others. With zeros there it is `PARTIAL`."""
+
+    index: Value
+    over: Axis
+    axes: tuple[Axis, ...]
+
+    def called(self, names: Mapping[Axis, Axis]) -> Owned:
+        """The same, of a value whose axes are called otherwise."""
+        return Owned(self.index, self.over, tuple([names.get(axis, axis) for axis in self.axes]))
+
+
+State = Undivided | Axis | Owned
+"""How a value lies along one dimension: divided along an axis, `Owned`, or one of `Undivided`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,9 @@ class Placement:
         """`[B/data, T, width]`, and `[B, T, width] +model` for a sum over `model`."""
         divided = self.divided
         axes = [f"{axis}/{divided[axis][0]}" if axis in divided else str(axis) for axis in type.axes]
-        return " ".join([f"[{', '.join(axes)}]", *(f"+{name}" for name in self.partial)])
+        pairs = zip(self.mesh.names, self.states, strict=True)
+        owned = [f"by {state.over.name}/{name}" for name, state in pairs if isinstance(state, Owned)]
+        return " ".join([f"[{', '.join(axes)}]", *(f"+{name}" for name in self.partial), *owned])
 
 
 def part_of(axis: Axis, count: int) -> Axis:

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Span
+from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.laid_out import LaidOut
-from attndsl.layouts.placements import WHOLE
+from attndsl.layouts.placements import PARTIAL, WHOLE
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type
 
 Row = tuple[str, ...]
-NUMBERS = ("times", "bytes")
+NUMBERS = ("times", "bytes", "if whole")
 
 
 def tell(laid_out: LaidOut) -> str:
     """The layout, then tables: parameters as they lie between their uses, values that have names, collectives. Bytes
-    are those of one device in float32, and formulas of the sizes that inputs bind."""
+    are those of one device in float32, and formulas of the sizes that inputs bind. Beside each stands what another way
+    would have cost: of a parameter, that it is whole; of a value, the way that came second, where it sends more (what
+    inputs bind is taken to be 512 long)."""
     mesh = laid_out.layout.mesh
     title = f"{laid_out.whole.title} laid out over {mesh}: {mesh.devices} devices"
     rules = [f"  {line.strip()}" for line in str(laid_out.layout).splitlines()[1:-1]]
     tables = [
-        _table("parameters", ("parameter", "lies", "why"), list(_parameters(laid_out))),
-        _table("values", ("value", "lies", "why"), list(_values(laid_out))),
+        _table("parameters", ("parameter", "lies", "bytes", "if whole", "why"), list(_parameters(laid_out))),
+        _table("values", ("value", "lies", "why", "otherwise"), list(_values(laid_out))),
         _table(
             "collectives",
             ("in", "collective", "over", "array on a device", "bytes", "times", "pass", "why", "line"),
@@ -41,7 +44,8 @@ def _parameters(laid_out: LaidOut) -> Iterator[Row]:
         if layout.parameters and placement.on(layout.parameters) is WHOLE and layout.mesh.size(layout.parameters) > 1:
             count = layout.mesh.size(layout.parameters)
             why.append(f"whole on {layout.parameters}: no axis that is left can be divided by {count}")
-        yield info.address, placement.shown(info.type), "; ".join(filter(None, why)) or "nothing divides it"
+        bytes = (f"{4 * type.count(graph.sizes):,}" for type in (placement.local(info.type), info.type))
+        yield info.address, placement.shown(info.type), *bytes, "; ".join(filter(None, why)) or "nothing divides it"
 
 
 def _by_rule(laid_out: LaidOut, address: str, state: object, at: int) -> str:
@@ -58,7 +62,21 @@ def _values(laid_out: LaidOut) -> Iterator[Row]:
     parameters = {info.address for info in laid_out.whole.parameters}
     for value, (placement, reason) in laid_out.values.items():
         for name in value.names[-1:] if parameters.isdisjoint(value.names) else ():
-            yield name, placement.shown(value.type), reason
+            yield name, placement.shown(value.type), reason, _otherwise(laid_out.runners_up.get(value, ()))
+
+
+def _otherwise(runners_up: Sequence[RunnerUp]) -> str:
+    """What came second, and how many bytes more it would have sent."""
+    said = []
+    for second in runners_up:
+        more = 4 * (second.instead - second.sent)
+        lies = second.result.name if isinstance(second.result, Axis) else _WORDS.get(second.result, "by owner")
+        if more >= 1 and more != float("inf"):
+            said.append(f"{lies} on {second.on}: {more / 1e6:,.1f} MB more")
+    return "; ".join(said)
+
+
+_WORDS: Mapping[object, str] = {WHOLE: "whole", PARTIAL: "a sum"}
 
 
 def _moves(laid_out: LaidOut) -> Iterator[Row]:

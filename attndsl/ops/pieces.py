@@ -165,6 +165,7 @@ class ScatterAdd(Op):
     nothing goes to is 0; an index that is negative or too large is an error; it never wraps around."""
 
     name = "scatter_add"
+    linear = ((0,),)
     combines = "sum"
     fails = True
     operands = ("values", "index")

@@ -109,8 +109,9 @@ def test_everything_is_told() -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "M laid out over (data=2, model=4): 8 devices" in lines
     by_rules = "`parameters on data`: in is its longest axis that can be divided; `heads, 4*width, vocab on model`"
-    assert f"h.*.attn.q.weight [in=width/data, out=width/model] {by_rules}" in lines
-    assert "logits [B/data, T, vocab/model] `B on data`; `heads, 4*width, vocab on model`" in lines
+    assert f"h.*.attn.q.weight [in=width/data, out=width/model] 128 1,024 {by_rules}" in lines
+    logits = "logits [B/data, T, vocab/model] `B on data`; `heads, 4*width, vocab on model`"
+    assert any(line.startswith(logits) and "MB more" in line for line in lines)
     sent = "h.*.mlp.down all_reduce model float[B=B/2, T, out=width] 32*B*T 3 forward for `add` <text>:7"
     assert sent in lines
 
@@ -137,10 +138,10 @@ def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
 
 
 def test_what_must_be_gathered_is_a_warning_with_its_place() -> None:
-    text = "model M(width=4) {\n  input x: [B, T, width]\n  output y = softmax(tanh(x), over=T)\n}\n"
+    text = "model M(width=4) {\n  input x: [B, T, width]\n  output y = cumsum(tanh(x), over=T)\n}\n"
     (warning,) = laid_out("model=2; T on model", text).warnings
     assert warning.code == "W1001"
-    assert "`softmax` works along `T`" in warning.message
+    assert "`cumsum` works along `T`" in warning.message
     assert warning.primary is not None
     assert warning.primary.span.line == 3
 

@@ -142,6 +142,30 @@ def test_a_model_is_the_same_on_many_devices(name: str, *, optimised: bool) -> N
     held(laid_out, inputs, parameters_of(laid_out.whole), graph=graph)
 
 
+MIXTURE = """model Mixture(width=8, n=4, top=2, hidden=12) {{
+  input x: [B, T, width]
+  output y = x + (layer_norm(x) |> experts(n, top, mlp(hidden), {capacity}) as moe)
+}}
+"""
+
+
+@pytest.mark.parametrize("capacity", ["none", "1.25"])
+@pytest.mark.parametrize(
+    "layout", ["experts=2; expert on experts", "data=2, experts=4; B on data; expert on experts; T on experts"]
+)
+def test_experts_are_the_same_on_devices_of_their_own(capacity: str, layout: str) -> None:
+    """What is sent of them are elements, never their matrices."""
+    spec = open_text(MIXTURE.format(capacity=f"capacity={capacity}"))
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout(layout + "; parameters whole", spec, graph))
+    matrices = {axis.name for axis in (a for info in graph.parameters for a in info.type.axes)} - {"width"}
+    assert not [m for m in laid_out.moves if m.on == "experts" and {"in", "out"} & {a.name for a in m.type.axes}]
+    assert {"in", "out"} <= matrices
+    inputs = example_inputs(graph, {"B": 2, "T": 8}, seed=2)
+    for local in (None, optimize(laid_out.graph)[0]):
+        held(laid_out, inputs, parameters_of(graph), graph=local)
+
+
 @pytest.mark.parametrize("first", range(0, 40, 20))
 def test_random_programs_are_the_same_laid_out_at_random(first: int) -> None:
     """Or a reason is given why they cannot be. `python scripts/programs.py --layouts` runs more."""

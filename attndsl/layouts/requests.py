@@ -1,0 +1,175 @@
+"""The device's part of each value, made once for each way in which somebody needs it to lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attndsl.graph import Graph, Node, Value
+from attndsl.graph.builder import Builder
+from attndsl.layouts.channels import Channel, channels
+from attndsl.layouts.emitting import DeviceEmitter, Move
+from attndsl.layouts.facts import Facts
+from attndsl.layouts.located import Located, States, lying_before, next_states
+from attndsl.layouts.lowering import LocalNode, lowered
+from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, part_of
+from attndsl.layouts.wanted import WantedPlacements
+from attndsl.ops import Op, Rename
+from attndsl.records import fields
+from attndsl.types import Axis
+
+
+class ValueRequests:
+    """Where the values of a graph lie: `located`, and in `placements` with the reason. What is requested is moved, or
+    made anew, and noted in `moves`."""
+
+    def __init__(self, graph: Graph, wanted: WantedPlacements) -> None:
+        self.graph, self.wanted, self.mesh = graph, wanted, wanted.mesh
+        self.facts = Facts(graph)
+        self.moves: list[Move] = []
+        self.placements: dict[Value, tuple[Placement, str]] = {}
+        self.located: dict[Value, Located] = {}
+
+    def made(self, value: Value, placement: Placement, local: Value, emitter: DeviceEmitter, reason: str) -> Located:
+        """Note where a value lies, and the device's part of it."""
+        assert local.type == placement.local(value.type), (local.type, placement, value.type)
+        found = Located(value, placement, placement, emitter, {placement.states: local})
+        self.located[value] = found
+        self.placements[value] = placement, reason
+        return found
+
+    def request(self, value: Value, placement: Placement, reader: Node | None = None) -> Value:
+        """The device's part of a value that lies so; it is moved once for all who want it there."""
+        there = self.located[value]
+        differentiated = value in self.facts.differentiated
+        states = placement.states if differentiated else tuple(WHOLE if s is VARYING else s for s in placement.states)
+        if states in there.versions:
+            return there.versions[states]
+        if there.source is not None and there.recipe is not None:
+            before = tuple(lying_before(there.recipe, state) for state in states)
+            local = self.request(there.source.value, Placement(self.mesh, before), reader)
+            there.emitter.stamp(there.recipe)
+            parts = {axis: part_of(axis, n) for p in (before, states) for axis, (_, n) in self._divided(p).items()}
+            found = called(there.emitter.emit(localized(there.recipe.op, parts), local), value)
+        elif there.recipe is not None:
+            found = self._made_anew(there.recipe, states, there.emitter)
+        elif value in self.facts.zeros and PARTIAL in states:
+            whole = tuple(WHOLE if state is PARTIAL else state for state in states)
+            found = self.request(value, Placement(self.mesh, whole), reader)
+        else:
+            if reader is not None:
+                there.emitter.stamp(reader)
+            found = self._moved(there, states, _why(reader), differentiated=differentiated)
+        there.versions[states] = found
+        return found
+
+    def _moved(self, there: Located, target: States, reason: str, *, differentiated: bool) -> Value:
+        """One step after the other, first those that make it smaller."""
+        for number, state in enumerate(target):
+            nearly = (*target[:number], WHOLE, *target[number + 1 :])
+            if state is VARYING and nearly in there.versions:
+                return there.emitter.vary(there.versions[nearly], number, reason, differentiated=differentiated)
+        now = there.placement.states
+        while now != target:
+            after = next_states(now, target)
+            if after not in there.versions:
+                number = next(i for i, (a, b) in enumerate(zip(now, after, strict=True)) if a != b)
+                state, local = now[number], there.versions[now]
+                there.versions[after] = (
+                    self._with_zeros(there, state, now, number)
+                    if isinstance(state, Owned)
+                    else there.emitter.moved(local, number, state, after[number], reason, differentiated=differentiated)
+                )
+            now = after
+        return there.versions[target]
+
+    def _with_zeros(self, there: Located, owned: Owned, now: States, number: int) -> Value:
+        """A value that is right in some places on each device, with zeros in the others."""
+        axes = owned.index.type.axes
+        states = tuple(state if isinstance(state, Axis) and state in axes else WHOLE for state in now)
+        index = self.request(owned.index, Placement(self.mesh, states))
+        here, _ = there.emitter.within(index, number, owned.over)
+        parts = {axis: part_of(axis, n) for axis, (_, n) in self._divided(states).items()}
+        for old, new in zip(axes, owned.axes, strict=True):
+            if old != new:
+                here = there.emitter.emit(Rename(parts.get(old, old), new), here)
+        return there.emitter.where(here, there.versions[now])
+
+    def _made_anew(self, node: Node, states: States, emitter: DeviceEmitter) -> Value:
+        """A value that anybody can make, as it is wanted here."""
+        chosen, left = list[Channel](), list[tuple[int, Axis]]()
+        for number, state in enumerate(states):
+            ways = channels(node)
+            found = next((c for c in ways if c.result == state and not any(c.clashes(o) for o in chosen)), None)
+            if found is None or (found.own is not None and any(channel.own for channel in chosen)):
+                found = ways[0]
+                if isinstance(state, Axis):
+                    left.append((number, state))
+            chosen.append(found)
+        inputs = tuple(
+            self.request(value, Placement(self.mesh, tuple(channel.operands[i] for channel in chosen)), node)
+            for i, value in enumerate(node.inputs)
+        )
+        emitter.stamp(node)
+        placement = Placement(self.mesh, tuple(channel.result for channel in chosen))
+        local = self.computed(node, inputs, chosen, placement, emitter)
+        for number, axis in left:
+            local = emitter.moved(local, number, WHOLE, axis, "", differentiated=False)
+        return local if left else called(local, node.output)
+
+    def _divided(self, states: States) -> dict[Axis, tuple[str, int]]:
+        return Placement(self.mesh, states).divided
+
+    def computed(
+        self,
+        node: Node,
+        inputs: tuple[Value, ...],
+        chosen: Sequence[Channel],
+        placement: Placement,
+        emitter: DeviceEmitter,
+    ) -> Value:
+        """The device's part of the result."""
+        own = tuple([(number, channel.own) for number, channel in enumerate(chosen) if channel.own is not None])
+        parts = _parts(node, chosen, placement)
+        differentiated = bool(node.inputs) and node.inputs[0] in self.facts.differentiated
+        owned = any(isinstance(channel.result, Owned) for channel in chosen)
+        local = lowered(LocalNode(emitter, node, localized(node.op, parts), inputs, own, differentiated, owned))
+        return emitter.laid_out(local, placement.local(node.output.type))
+
+
+def _why(reader: Node | None) -> str:
+    return "it is given so" if reader is None else f"for `{reader.op.name}`"
+
+
+def called(local: Value, value: Value) -> Value:
+    """The local value, under the names of the whole one unless it is another's too."""
+    return Builder.rename(local, value.names) if value.names and not local.names else local
+
+
+def _parts(node: Node, chosen: Sequence[Channel], placement: Placement) -> dict[Axis, Axis]:
+    """The axes of a node's operands and result that are divided, with the device's part. What an attribute says of an
+    axis it says of the first operand's, if that has it."""
+    found = {axis: part_of(axis, count) for axis, (_, count) in placement.divided.items()}
+    for i in reversed(range(len(node.inputs))):
+        states = Placement(placement.mesh, tuple(channel.operands[i] for channel in chosen))
+        found |= {axis: part_of(axis, count) for axis, (_, count) in states.divided.items()}
+        if i == 0:
+            for axis in node.inputs[0].type.axes:
+                if axis not in states.divided:
+                    found.pop(axis, None) if axis in node.op.goes_over else None
+    return found
+
+
+def localized(op: Op, parts: Mapping[Axis, Axis]) -> Op:
+    """The op with parts in the place of axes."""
+    if not parts:
+        return op
+    changes = {f.name: _with_parts(getattr(op, f.name), parts) for f in fields(op)}  # type: ignore[arg-type]
+    return type(op)(**changes) if changes else op
+
+
+def _with_parts(attribute: object, parts: Mapping[Axis, Axis]) -> object:
+    if isinstance(attribute, Axis):
+        return parts.get(attribute, attribute)
+    if isinstance(attribute, tuple):
+        return tuple([_with_parts(each, parts) for each in attribute])
+    return attribute
