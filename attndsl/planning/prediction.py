@@ -12,6 +12,7 @@ from attndsl.planning.step import (
     MASTER,
     Share,
     Times,
+    attended,
     backward,
     exposed,
     forward,
@@ -56,7 +57,7 @@ class StepTraffic:
 class StepPrediction:
     """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
-    counted twice (Chowdhery et al., 2022, appendix B)."""
+    counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out."""
 
     plan: ParallelPlan
     machine: MachineModel
@@ -65,6 +66,7 @@ class StepPrediction:
     memory: DeviceMemory
     moved: tuple[StepTraffic, ...]
     flops: float
+    hidden: float
     tokens: float
     parameters: float
 
@@ -72,6 +74,11 @@ class StepPrediction:
     def mfu(self) -> float:
         """Of the peak in bfloat16."""
         return self.flops / self.seconds / self.plan.devices / self.machine.flops["bf16"]
+
+    @property
+    def seen_mfu(self) -> float:
+        """The same without what masks hide."""
+        return self.mfu * (1 - self.hidden / self.flops) if self.flops else 0.0
 
     @property
     def tokens_per_second(self) -> float:
@@ -151,9 +158,16 @@ def predict(
         memory=max((_memory(share, stages, i) for i in range(len(stages))), key=lambda memory: memory.total),
         moved=tuple(_moved(share, slowest, machine)),
         flops=sum(3 * int(segment.flops.exact(whole)) * segment.times for segment in work.segments),
+        hidden=_hidden(work, whole),
         tokens=float(plan.batch * (whole[axis] if axis else 1)),
         parameters=float(work.graph.parameter_count),
     )
+
+
+def _hidden(work: Workload, sizes: dict[str, int]) -> float:
+    share = Share(work, ParallelPlan(), sizes)
+    attentions = ((each, segment.times) for segment in work.segments for each in segment.attentions)
+    return sum(3 * times * attended(share, each)[1] for each, times in attentions)
 
 
 def batch_axis(work: Workload) -> str:

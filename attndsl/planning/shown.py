@@ -78,10 +78,10 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
              f"{each.times:,.0f} times") for each in p.moved
         ])  # fmt: skip
         yield ""
-    each = (
-        f"{quantity(p.flops / p.seconds / plan.devices)}FLOP/s and {p.tokens_per_second / plan.devices:,.0f} tokens/s"
-    )
-    yield f"{p.mfu:.1%} MFU, {each} on each device, {quantity(p.tokens_per_second)}tokens/s in all"
+    flops, one = p.flops / p.seconds / plan.devices, p.tokens_per_second / plan.devices
+    seen = f" ({p.seen_mfu:.1%} without what masks hide)" if p.hidden else ""
+    yield f"{p.mfu:.1%} MFU{seen}, {quantity(flops)}FLOP/s on each device"
+    yield f"{one:,.0f} tokens/s on each device, {quantity(p.tokens_per_second)}tokens/s in all"
     if tokens is not None:
         yield f"{quantity(tokens)}tokens in {p.days(tokens):,.1f} days"
     yield from _wrapped(CONVENTION)
@@ -163,6 +163,7 @@ def to_json(found: StepPrediction | SearchResult, tokens: float | None = None) -
         ],
         "flops": found.flops,
         "mfu": found.mfu,
+        "seen_mfu": found.seen_mfu,
         "tokens": found.tokens,
         "tokens_per_second": found.tokens_per_second,
         **({} if tokens is None else {"days": found.days(tokens)}),

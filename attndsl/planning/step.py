@@ -193,21 +193,27 @@ def _product_seconds(share: Share, product: Product, machine: MachineModel, way:
     if product.weight and way == "weights":
         moved += batch * rows * columns * (2 * MASTER - FLOAT if plan.micro_batches > 1 else MASTER - FLOAT)
     seconds = machine.product(batch, rows, columns, summed, "fp8" if low else "bf16", moved)
-    if low:  # an operand is read in bfloat16 and written in float8
-        seconds += machine.passing(batch * rows * summed * (FLOAT + 1))
+    if low:  # an operand is read in bfloat16 for its largest element, read once more, and written in float8
+        seconds += machine.passing(batch * rows * summed * (2 * FLOAT + 1))
     return seconds * share.count(product.times)
 
 
 def _attention(share: Share, each: Attending, machine: MachineModel, times: float) -> float:
-    plan = share.plan
-    keys = share.count(each.keys, whole_tokens=True) * plan.context
+    whole, hidden = attended(share, each)
+    return machine.attending((whole - hidden) * times, share.plan.attention, "bf16")
+
+
+def attended(share: Share, each: Attending) -> tuple[float, float]:
+    """The operations of an attention forwards, and those of them between queries and keys that its mask hides from each
+    other."""
+    keys = share.count(each.keys, whole_tokens=True) * share.plan.context
     shown = 1.0 if each.visible == "all" else 0.5
     if each.window is not None:
         window = min(share.length(each.window), keys)
         shown = window / keys * (1 - window / keys / 2)
-    pairs = share.count(each.queries, whole_tokens=True) * keys * shown
-    flops = 2 * pairs * (share.count(each.head, whole_tokens=True) + share.count(each.value, whole_tokens=True))
-    return machine.attending(flops * times, plan.attention, "bf16")
+    numbers = share.count(each.head, whole_tokens=True) + share.count(each.value, whole_tokens=True)
+    whole = 2 * share.count(each.queries, whole_tokens=True) * keys * numbers
+    return whole, whole * (1 - shown)
 
 
 def _moved(share: Share, passing: Passing, *, backward: bool) -> float:

@@ -63,15 +63,9 @@ def utilised(mfu: float) -> Callable[[StepPrediction], float]:
     return lambda p: p.flops / (mfu * p.plan.devices * p.machine.flops["bf16"])
 
 
-def causal(tflops: float, layers: int, width: int) -> Callable[[StepPrediction], float]:
-    """From TFLOP/s on each device, where attention's are counted as its mask leaves them: half of 12 L h s a token."""
-
-    def found(p: StepPrediction) -> float:
-        length = p.tokens / p.plan.batch
-        flops = p.flops - p.tokens * 6 * layers * width * length
-        return flops / (tflops * 1e12 * p.plan.devices)
-
-    return found
+def causal(tflops: float) -> Callable[[StepPrediction], float]:
+    """From TFLOP/s on each device, where attention's are counted as its mask leaves them."""
+    return lambda p: (p.flops - p.hidden) / (tflops * 1e12 * p.plan.devices)
 
 
 def _gpt(depth: int, width: int, heads: int, **more: Any) -> dict[str, Any]:
@@ -140,11 +134,11 @@ RUNS = (
                 precision="fp8", recompute="full", async_tensor=True), 8192, each_second(128), False,
         "as 11a; two virtual stages", 72.7),
     Run("12a", "Llama 3 405B, 8,192", "llama:3.1-405b", {}, "h100x8", replace(_LLAMA_3, data=64, batch=2048), 8192,
-        causal(430, 126, 16384), True, "eight virtual stages (a layer each, as the paper's text implies)"),
+        causal(430), True, "eight virtual stages (a layer each, as the paper's text implies)"),
     Run("12b", "Llama 3 405B, 16,384", "llama:3.1-405b", {}, "h100x8", replace(_LLAMA_3, data=128, batch=2048), 8192,
-        causal(400, 126, 16384), True, "as 12a"),
+        causal(400), True, "as 12a"),
     Run("12c", "Llama 3 405B, 131,072 tokens", "llama:3.1-405b", {}, "h100x8",
-        replace(_LLAMA_3, data=8, context=16, batch=128), 131072, causal(380, 126, 16384), True, "as 12a"),
+        replace(_LLAMA_3, data=8, context=16, batch=128), 131072, causal(380), True, "as 12a"),
     Run("13", "Llama 3 70B", "llama:3-70b", {}, "h100x8",
         Plan(data=2, tensor=4, stages=8, virtual=5, batch=128, sequence=True, parameters="states", precision="fp8",
              attention="flash3", kernels="fused", loss="fused", async_tensor=True), 8192, each_second(1602), True,

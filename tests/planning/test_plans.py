@@ -9,7 +9,8 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.layouts import choose_layout
-from attndsl.planning import ParallelPlan, machine, predict, work_of
+from attndsl.planning import ParallelPlan as Plan
+from attndsl.planning import machine, predict, work_of
 from attndsl.planning.laid_out import plan_of
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, search
@@ -19,11 +20,11 @@ from attndsl.records import replace
 H100 = machine("h100x8")
 
 
-def planned(spec: str, layout: str, **choices: object) -> ParallelPlan:
+def planned(spec: str, layout: str, **choices: object) -> Plan:
     opened = open_spec(spec)
     graph = elaborate(opened, {})
     found = choose_layout(layout, opened, graph)
-    return plan_of(found, work_of(graph, layout=found), ParallelPlan(**choices))
+    return plan_of(found, work_of(graph, layout=found), Plan(**choices))
 
 
 def test_a_layout_says_the_degrees_of_a_plan():
@@ -54,7 +55,7 @@ def test_what_no_rule_names_stays_whole():
     for rules in ("heads on model", "heads, 4*width on model", "heads, 4*width, vocab on model"):
         layout = choose_layout(f"model=4; {rules}", opened, graph)
         work = work_of(graph, layout=layout)
-        sizes.append(predict(work, plan_of(layout, work, ParallelPlan()), H100, {"T": 1024}))
+        sizes.append(predict(work, plan_of(layout, work, Plan()), H100, {"T": 1024}))
     weights = [found.memory.states for found in sizes]
     assert weights[0] > weights[1] > weights[2]
     assert weights[0] - weights[1] == pytest.approx(12 * 12 * (8 * 768**2 + 4 * 768) * 3 / 4)
@@ -80,13 +81,48 @@ def test_what_no_rule_names_stays_whole():
 def test_a_plan_that_cannot_be_carried_out_is_refused(changes, said):
     on = machine(changes.pop("machine", "h100x8"))
     with pytest.raises(AttnError, match=r"E0953") as caught:
-        predict(work_of(elaborate(open_spec("gpt2"), {})), replace(ParallelPlan(batch=8), **changes), on, {"T": 1024})
+        predict(work_of(elaborate(open_spec("gpt2"), {})), replace(Plan(batch=8), **changes), on, {"T": 1024})
     assert said in str(caught.value)
+
+
+def test_stages_keep_what_is_in_flight():
+    """The first of p stages keeps p micro-batches, with v virtual stages p + (p - 1) / v (Korthikanti et al., 2022,
+    section 4.2.3), and no stage more than there are."""
+    work = work_of(elaborate(open_spec("gpt3"), {"depth": 32, "vocab": 64}))
+
+    def kept(**changes: int) -> float:
+        return predict(work, replace(Plan(stages=8, batch=64), **changes), H100, {"T": 2048}).memory.activations
+
+    one = kept(batch=1)
+    assert kept() == pytest.approx(8 * one, rel=0.02)
+    assert kept(virtual=4) == pytest.approx((8 + 7 / 4) * one, rel=0.02)
+    assert kept(batch=3) == pytest.approx(3 * one, rel=0.02)
+
+
+def test_a_window_and_a_causal_mask_leave_part_of_attention():
+    causal = predict(work_of(elaborate(open_spec("llama:3-8b"), {})), Plan(), H100, {"T": 8192})
+    assert causal.hidden == pytest.approx(3 * 32 * 4 * 8192**2 * 4096 / 2)
+    assert causal.seen_mfu < causal.mfu
+    window = predict(work_of(elaborate(open_spec("mistral"), {})), Plan(), H100, {"T": 32768})
+    assert window.seen_mfu < 0.7 < window.mfu
+    everything = predict(work_of(elaborate(open_spec("bert"), {})), Plan(), H100, {"T": 512})
+    assert everything.seen_mfu == everything.mfu
+
+
+def test_a_layout_that_a_file_declares(attndsl, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    declared = "layout tensor for Llama over (data=2, model=4) {\n  B on data\n  heads, hidden, vocab on model\n}\n"
+    text = attndsl("show", "llama").out
+    (tmp_path / "my.attn").write_text(text + "\n" + declared, encoding="utf-8")
+    done = attndsl("inspect", "my.attn", "--machine", "h100x8", "--layout", "tensor(data=4)", "--size", "B=16,T=2048")
+    assert (done.code, done.err) == (0, "")
+    assert "16 devices of h100x8 (2 nodes)" in done.out
+    assert "data 4 × tensor 4" in done.out
 
 
 def test_the_search_finds_what_is_the_fastest_of_all_that_fit():
     work = work_of(elaborate(open_spec("gpt3:6_7b"), {}))
-    plan = ParallelPlan(batch=256, attention="flash3")
+    plan = Plan(batch=256, attention="flash3")
     choice = search(work, plan, H100, 32, {"T": 2048})
     assert choice.best.fits
     assert choice.runner_up is not None
