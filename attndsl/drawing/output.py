@@ -164,12 +164,17 @@ def _require_folder(path: Path) -> None:
 
 def _lay_out(source: str, format: str, scene: Scene) -> bytes:
     """Laid out by `dot`; then its ways are led anew, and drawn as they are (`nop2` lays nothing out)."""
-    run = _graphviz if shutil.which("dot") else _package(format)
+    run = graphviz_for(format)
     placed = _placed(run, source).replace("\\\n", "")
     ways = None
     if scene.style.fit == "slide":
         placed, ways = fold(placed, scene, *SLIDE)
     return run(scene.style.fitted(route(placed, scene, ways)), "nop2", format)
+
+
+def graphviz_for(format: str) -> Callable[[str, str, str], bytes]:
+    """What makes of a text, by one of Graphviz's engines, a drawing of a format. Raises E0901 where there is none."""
+    return _graphviz if shutil.which("dot") else _package(format)
 
 
 def _placed(run: Callable[[str, str, str], bytes], source: str) -> str:

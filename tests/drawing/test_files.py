@@ -17,10 +17,12 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.drawing import FORMATS, draw, render
 from attndsl.elaborate import load
+from tests.drawing.conftest import HAS_GRAPHVIZ, graphviz
 
 SPECS = Path(__file__).parent / "specs"
 GPT2 = load("gpt2", {})
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+needs_graphviz = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="neither Graphviz nor its package is installed")
 
 
 def code_of(caught: pytest.ExceptionInfo[AttnError]) -> str:
@@ -79,7 +81,7 @@ def test_files_are_the_same_every_time(tmp_path: Path, format: str) -> None:
     assert len(list(tmp_path.iterdir())) == 2, "nothing else is left behind"
 
 
-@needs_dot
+@needs_graphviz
 def test_svg_can_be_read_aloud(tmp_path: Path) -> None:
     render(GPT2, tmp_path / "gpt2.svg")
     text = (tmp_path / "gpt2.svg").read_text()
@@ -96,12 +98,12 @@ def test_svg_can_be_read_aloud(tmp_path: Path) -> None:
     assert {title.get("id"), description.get("id")} == set(str(root.get("aria-labelledby")).split())
 
 
-@needs_dot
+@needs_graphviz
 def test_straight_ways_are_straight(tmp_path: Path) -> None:
     """The boxes of the main way stand exactly below each other (in the layout itself, not only in our intention)."""
     for name in ("gpt2", str(SPECS / "transformer.attn")):
         source = draw(load(name, {}))
-        plain = subprocess.run(["dot", "-Tplain"], input=source, capture_output=True, text=True, check=True).stdout
+        plain = graphviz(source, "dot", "plain")
         places = {m[1]: float(m[2]) for m in re.finditer(r'^node "?([^"\n]+?)"? ([\d.]+) ', plain, re.MULTILINE)}
         spine = re.findall(r'^\s+"?([^"\[\n]+?)"? \[label=(?:"[^"]*"|\S+)[^\]]*group="spine 0"', source, re.MULTILINE)
         assert len(spine) > 8

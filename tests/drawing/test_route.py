@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,21 +14,20 @@ from attndsl.drawing.output import scene_of
 from attndsl.drawing.route import _Layout, route
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.elaborate import load
+from tests.drawing.conftest import HAS_GRAPHVIZ, graphviz
 
 SPECS = Path(__file__).parent / "specs"
-pytestmark = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+pytestmark = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="Graphviz is not installed")
 NAMES = ["gpt2", "gpt3:175b", *(str(SPECS / f"{name}.attn") for name in ("transformer", "encoder", "alternating"))]
 
 
 def laid_out(scene: Scene) -> str:
-    return subprocess.run(
-        ["dot", "-Tdot"], input=to_dot(scene).source, capture_output=True, text=True, check=True
-    ).stdout
+    return graphviz(to_dot(scene).source, "dot", "dot").replace("\\\n", "")
 
 
 def led(name: str, depth: int | None = None) -> tuple[Scene, _Layout, list[Arrow]]:
     scene = scene_of(load(name, {}), depth=depth)
-    layout = _Layout(laid_out(scene).replace("\\\n", ""), scene)
+    layout = _Layout(laid_out(scene), scene)
     return scene, layout, [arrow for arrow in scene.arrows if arrow.kind == "skip" or arrow.is_across]
 
 
@@ -56,7 +53,7 @@ def test_every_skip_goes_round_at_right_angles(name: str) -> None:
 def test_a_memory_goes_from_below_the_encoder_into_the_decoders_side() -> None:
     _, layout, arrows = led(str(SPECS / "transformer.attn"))
     (arrow,) = [arrow for arrow in arrows if arrow.is_across]
-    way = layout.across(arrow)
+    way = layout.way(arrow)
     assert way is not None
     encoder, decoder = layout.borders["encoder"], layout.borders["decoder"]
     assert way[0][1] < layout.borders["encoder.layer"].bottom  # from below the layers
@@ -106,8 +103,10 @@ def test_nothing_else_changes(name: str) -> None:
     large."""
     scene = scene_of(load(name, {}))
     placed = laid_out(scene)
-    plain = subprocess.run(["dot", "-Tsvg"], input=to_dot(scene).source, capture_output=True, text=True, check=True)
-    wanted, found = shapes(plain.stdout), shapes(drawn(route(placed, scene)))
+    wanted, found = (
+        shapes(svg)
+        for svg in (graphviz(to_dot(scene).source, "dot", "svg"), graphviz(route(placed, scene), "nop2", "svg"))
+    )
     assert len(wanted) > 10
     assert wanted.keys() == found.keys()
     dx, dy = (found["cluster page"][0][i] - wanted["cluster page"][0][i] for i in (0, 1))
@@ -115,12 +114,6 @@ def test_nothing_else_changes(name: str) -> None:
         for left, top, right, bottom in areas:
             moved = (left + dx, top + dy, right + dx, bottom + dy)
             assert any(max(abs(a - b) for a, b in zip(moved, area, strict=True)) < 0.6 for area in found[title]), title
-
-
-def drawn(text: str) -> str:
-    done = subprocess.run(["neato", "-n2", "-Tsvg"], input=text, capture_output=True, text=True, check=True)
-    assert not done.stderr
-    return done.stdout
 
 
 def shapes(svg: str) -> dict[str, list[tuple[float, float, float, float]]]:
