@@ -38,7 +38,9 @@ class Canvas:
         self.sizes = sizes
         self.style = style
         root = SceneFrame("root", "root", "")
-        self.scene = Scene(captions.title(self.graph), captions.subtitle(self.graph), "", root)
+        self.scene = Scene(
+            captions.title(self.graph), captions.subtitle(self.graph, 40 if style.is_narrow else 70), "", root
+        )
         self.sources: dict[Value, Sources] = {}
         self.consumed: set[Box] = set()
         self.reached: set[Box] = set()

@@ -49,7 +49,7 @@ def title(graph: Graph) -> str:
     return f"{name} · {count(graph.parameter_count)} parameters"
 
 
-def subtitle(graph: Graph, width: int = 70) -> str:
+def subtitle(graph: Graph, width: int) -> str:
     """The hyperparameters that are numbers or lists of numbers, in the order of the spec, in lines of about `width`."""
     settings = []
     for name, value in graph.hyperparameters.items():

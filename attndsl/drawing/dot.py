@@ -268,13 +268,14 @@ def _legend(dot: Digraph, scene: Scene) -> None:
     lowest = [box for box in scene.boxes if box not in heads]
     small = {"fontsize": "12", "width": "1.3", "height": "0.32", "margin": "0.08,0.04"}
     dot.node("legend", "", shape="point", style="invis", width="0.01", height="0.01")
-    text = "\n".join(textwrap.wrap(" · ".join(lines), 90))
+    columns = 2 if scene.style.is_narrow else LEGEND_COLUMNS
+    text = "\n".join(textwrap.wrap(" · ".join(lines), 22 * columns))
     with dot.subgraph(name="cluster legend") as legend:
         legend.attr(
             label=text, fontsize="12", fontcolor=GREY, color="#c8c8c8", penwidth="1", style="rounded", labelloc="b",
             margin="10",
         )  # fmt: skip
-        columns = min(len(kinds), -(-len(kinds) // LEGEND_COLUMNS) if scene.style.is_sideways else LEGEND_COLUMNS)
+        columns = min(len(kinds), -(-len(kinds) // columns) if scene.style.is_sideways else columns)
         above = ["legend"] * columns
         for at in range(0, len(kinds), columns or 1):
             for column in range(columns):

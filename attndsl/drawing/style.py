@@ -36,6 +36,10 @@ class Style:
     def is_sideways(self) -> bool:
         return self.landscape or self.fit == "slide"
 
+    @property
+    def is_narrow(self) -> bool:
+        return self.fit == "column"
+
     def shows(self, part: str) -> bool:
         return part not in self.without
 

@@ -134,3 +134,12 @@ def test_the_passes_change_what_is_computed_and_not_what_closed_layers_say(name:
 
     graph = load(name, {})
     assert told(optimize(graph)[0]) == told(graph)
+
+
+def test_a_column_has_a_narrow_title_and_legend() -> None:
+    wide, narrow = (draw(GPT2, style=Style(fit=fit)) for fit in ("", "column"))
+    assert 'group="legend 3"' in wide
+    assert 'group="legend 1"' in narrow
+    assert 'group="legend 2"' not in narrow
+    scene = scene_of(load("vit", {}), style=Style(fit="column"))
+    assert max(map(len, scene.subtitle.split("\n"))) <= 40 < len(scene_of(load("vit", {})).subtitle.split("\n")[0])
