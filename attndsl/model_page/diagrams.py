@@ -17,8 +17,8 @@ View = dict[str, Any]
 Opened = tuple[str, ...]
 
 DEEPEST = 99  # levels of layers
-MOST = 64
-"""Diagrams that a page brings with it: those of the outer layers, where there are more."""
+MOST = 2500
+"""Boxes of all diagrams that a page brings with it, about 5 MB: those of the outer layers, where there are more."""
 
 
 class Diagrams:
@@ -77,13 +77,15 @@ class Diagrams:
         far as `MOST` of them go."""
         waiting: list[Opened] = [()]
         seen: set[Opened] = set()
-        while waiting and len(seen) < MOST:
+        left = MOST
+        while waiting and left > 0:
             opened = waiting.pop(0)
             if opened in seen:
                 continue
             seen.add(opened)
             yield opened
             scene = self._scene(opened)
+            left -= len(scene.boxes)
             inside = {path: None for box in scene.boxes if (path := box.path) and _lies_in(path, opened)}
             waiting += [tuple(sorted((*_around(opened, path), path))) for path in inside]
 
