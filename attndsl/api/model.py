@@ -196,8 +196,9 @@ class Model:
         render(self.graph, os.fspath(path), depth=depth, expand=expand, sizes=sizes, style=style)
 
     def source(self) -> str:
-        """The PyTorch module as the text of a Python file that imports nothing but torch (`--emit python`)."""
-        return TORCH.source(self.graph)
+        """The PyTorch module as the text of a Python file that imports nothing but torch (`--emit python`). Sizes on
+        which nothing else in it hangs, no number and no mask, are arguments of the model's constructor."""
+        return TORCH.source(self.graph, again=lambda sizes: self.with_(sizes).graph)
 
     def _repr_html_(self) -> str:
         from attndsl.api.shown import as_html

@@ -113,7 +113,10 @@ def _emit(stage: str, backend: Backend, args: Any) -> str:
 
         return str(draw(graph))
     if stage not in _STAGES:
-        return backend.source(graph, args.device)
+        from attndsl.cli.models import other_sizes
+
+        again = other_sizes(args.spec, args.settings) if laid_out is None else None
+        return backend.source(graph, args.device, again)
     from attndsl.graph.text import to_text
 
     if stage == "optimized":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.cli.arguments import Usage
@@ -31,6 +31,22 @@ def load(spec: str, settings: Mapping[str, str]) -> tuple[Spec, Graph]:
     graph = elaborate(opened, merged)
     lint(opened, graph, merged)
     return opened, graph
+
+
+def other_sizes(spec: str, settings: Mapping[str, str]) -> Callable[[Mapping[str, int]], Graph]:
+    """What checks a spec, or a run's, again with other sizes; nothing is told of it."""
+    from attndsl.api.checking import of_run
+    from attndsl.diagnostics import collected
+    from attndsl.elaborate import elaborate, open_spec
+
+    name, merged = of_run(spec, settings)
+    opened = open_spec(name)
+
+    def again(sizes: Mapping[str, int]) -> Graph:
+        with collected():
+            return elaborate(opened, {**merged, **sizes})
+
+    return again
 
 
 def load_with_weights(

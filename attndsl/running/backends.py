@@ -43,6 +43,10 @@ class Emitted(NamedTuple):
     ending: str
 
 
+Again = Callable[[Mapping[str, int]], "Graph"]
+"""A model with other sizes, all of which are given."""
+
+
 class Exporter(Protocol):
     """What makes programs that run without attndsl, as files."""
 
@@ -136,9 +140,10 @@ class Backend:
         the backend has `joined` them, by the `layout` (None: each has its share of rows and parameters)."""
         raise NotImplementedError(type(self).__name__)
 
-    def source(self, graph: Graph, device: str | None = None) -> str:
+    def source(self, graph: Graph, device: str | None = None, again: Again | None = None) -> str:
         """The text that runs `graph` without attndsl, where it `emits` one, written for one of its `devices` (None: the
-        first)."""
+        first). Where `again` makes the same model with other sizes (or raises `AttnError`), the text may leave those
+        open on which nothing else in it hangs."""
         raise NotImplementedError(type(self).__name__)
 
     def exporter(self) -> Exporter:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
-from attndsl.running.backends import Backend, Emitted, Exporter
+from attndsl.running.backends import Again, Backend, Emitted, Exporter
 from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
@@ -146,11 +146,16 @@ class PyTorch(Backend):
 
         return launch(count, words)
 
-    def source(self, graph: Graph, device: str | None = None) -> str:
+    def source(self, graph: Graph, device: str | None = None, again: Again | None = None) -> str:
+        from attndsl.backends.pytorch.opened import independent
         from attndsl.backends.pytorch.source import write
         from attndsl.passes import optimize
 
-        return write(optimize(graph)[0], device=device or self.devices[0], plain=True).source
+        def text(graph: Graph, open: Collection[str]) -> str:
+            made, _ = optimize(graph, verify=False)
+            return write(made, device=device or self.devices[0], plain=True, open=open).source
+
+        return text(graph, independent(graph, again, text) if again is not None else ())
 
     def plain(
         self,

@@ -61,6 +61,7 @@ class Writer:
     lengths: dict[Size, str] = field(default_factory=dict)  # variables of sizes with long formulas
     definitions: list[str] = field(default_factory=list)  # and what they are
     cited: set[tuple[Source, int]] = field(default_factory=set)
+    constructs: bool = False  # whether it is a constructor, which has the open sizes as arguments
 
     def __post_init__(self) -> None:
         self.reserved |= self.file.reserved | {variable.name for variable in self.arguments}
@@ -73,7 +74,7 @@ class Writer:
 
     def _named(self, size: Size) -> str | None:
         """The variable of a size that an axis has a name for, where the formula is long."""
-        if size not in self.lengths and size in self.file.lengths:
+        if size not in self.lengths and size in self.file.lengths and not self.constructs:
             text = size_expression(self._by_names(size), self.symbol).text
             self.lengths[size] = self.fresh(identifier(self.file.lengths[size]))
             self.definitions.append(f"{self.lengths[size]} = {text}")
@@ -83,13 +84,16 @@ class Writer:
         """A size by the names of others that it has as functions in it."""
         for other in self.file.lengths:
             ((monomial, coefficient),) = other.terms.items() if len(other.terms) == 1 else (((), 0),)
-            if coefficient == 1 and len(monomial) == 1 and other != size and size.has(monomial[0][0]):
+            short = not self.constructs and coefficient == 1 and len(monomial) == 1
+            if short and other != size and size.has(monomial[0][0]):
                 size = size.substitute({monomial[0][0]: Size.symbol(f"={self._named(other)}")})
         return size
 
     def symbol(self, symbol: str) -> str:
         if symbol.startswith("="):
             return symbol[1:]
+        if symbol in self.file.open:
+            return self.file.open[symbol].said(self.constructs)
         if symbol in self.file.graph.sizes:
             return self.file.constant(symbol)
         self.sizes[symbol] = identifier(symbol)

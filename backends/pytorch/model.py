@@ -14,6 +14,7 @@ from attndsl.backends.pytorch.names import identifier
 from attndsl.backends.pytorch.specialize import any_op
 from attndsl.graph import InputInfo, Node, Value, captured
 from attndsl.records import dataclass
+from attndsl.sizes import Size
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
@@ -132,21 +133,43 @@ def write_model(file: File) -> WrittenModel:
     gives = "tuple[dict[str, Tensor], dict[str, Tensor]]" if taken else "dict[str, Tensor]"
     head = f"def forward(self, {', '.join(parameters)}) -> {gives}:"
     head = head.replace("(self, )", "(self)")
+    bounds = _bounds(writer) if file.plain and not file.traced else []
     top, unknown = header(writer)
     assert not unknown, unknown
+    top += map(_line, bounds)
     assignments = file.layers.assignments(file.tree, "", ())
     from attndsl.backends.pytorch.source import _init
 
+    sizes = file.read_sizes(assignments, [top, writer.lines])
+    defaults = [f"{argument}: int = {file.graph.sizes[name]}" for name, argument in _taken(file, sizes)]
     lines = [Line(f"class {file.model}(nn.Module):")]
     lines += [Line(f'    """{_summary(file)}"""'), Line("")]
     if assignments:
-        lines += [*_init(assignments), Line("")]
+        lines += [*_init([*file.kept_sizes(sizes), *assignments], defaults), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
     if taken:
         ahead = [*([] if needed else ["states = states or {}"]), *taken]
         top = [*([] if not needed else map(_line, ahead)), *top, *([] if needed else map(_line, ahead))]
     return WrittenModel([*lines, *parted(top, writer.lines)], arguments, selectable)
+
+
+def _bounds(writer: Writer) -> list[str]:
+    """Statements that say in words where a length is beyond what the model is made for, as its context."""
+    graph, lines = writer.file.graph, list[str]()
+    for rule in graph.constraints:
+        name = next((name for name in graph.free_sizes if rule.left == Size.symbol(name)), None)
+        if rule.relation == "<=" and name is not None and rule.right.symbols <= graph.sizes.keys():
+            length, limit = writer.size(rule.left).text, writer.size(rule.right).text
+            most = f"{{{limit}}} (`{rule.right}`)" if rule.right.symbols else limit
+            lines += [f"if {length} > {limit}:"]
+            lines += [f'    raise ValueError(f"`{name}` is {{{length}}}, and may be at most {most}")']
+    return lines
+
+
+def _taken(file: File, sizes: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """The sizes that the model's constructor takes, with their arguments."""
+    return [(name, size.argument) for name, size in file.open.items() if size.argument in sizes]
 
 
 def _line(text: str) -> Line:

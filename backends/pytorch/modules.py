@@ -54,13 +54,14 @@ def parameter_tree(graph: Graph) -> Part:
 class RepeatForm:
     """How a repeat is written, in some rounds of those around it: how often it goes round, as a number and as text, and
     the classes of its modules, if they have any, with the one that each round takes (`cases`, where there are
-    several)."""
+    several), and the `sizes` that their constructors take."""
 
     rounds: Box
     count: int
     text: str
     classes: tuple[str, ...] = ()
     cases: tuple[int, ...] | None = None
+    sizes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -136,7 +137,7 @@ class Layers:
             return self._plain_list(body, address, rounds, loop)
         names, cases, own = loop.classes, loop.cases, index_name(len(rounds))
         given = [self._index(at) for at in self._read(body, (*loop.rounds, range(loop.count)))]
-        made = f"({', '.join(given)})"
+        made = f"({', '.join([*given, *loop.sizes])})"
         if cases is None:
             return f"nn.ModuleList({names[0]}{made} for {own if own in given else '_'} in range({loop.text}))"
         choice = f"({', '.join(names)})"

@@ -5,7 +5,7 @@ are by the kernels that are the fastest on a machine; all else is the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attndsl.addresses import Box, Indices, intersection, loops_of
 from attndsl.backends.pytorch.blocks import MASK_FUNCTIONS, BlockMask
@@ -27,6 +27,7 @@ from attndsl.backends.pytorch.names import (
     identifier,
     own_suffix,
 )
+from attndsl.backends.pytorch.opened import is_read, open_sizes
 from attndsl.backends.pytorch.recurrent_kernels import turned_parameters
 from attndsl.backends.pytorch.site import Site
 from attndsl.backends.pytorch.special import Embedding, LayerCall, Linear
@@ -73,6 +74,7 @@ def write(
     block: int | None = None,
     plain: bool = False,
     traced: bool = False,
+    open: Collection[str] = (),
 ) -> WrittenFile:
     """`graph` as a Python file, for the kind of device on which it is to run fast; it runs on every one. Addresses in
     `taps` that name no value of the graph raise E0808. If `exact`, the file gives what the graph's operators mean for
@@ -80,8 +82,9 @@ def write(
     the gradients; if `block`, attention goes by blocks of so many queries and not of as many as suit the device.
 
     If `plain`, the file is for people: `nn.Linear` for linear layers, and no choice of kernels. If `traced`, it is
-    plain, `torch.export` can read it, and names that its modules cannot have end in `own_suffix`."""
-    return File(graph, taps, exact, device, recompute, block, plain or traced, traced).write()
+    plain, `torch.export` can read it, and names that its modules cannot have end in `own_suffix`. Sizes that are `open`
+    are arguments of constructors, all others constants."""
+    return File(graph, taps, exact, device, recompute, block, plain or traced, traced, open).write()
 
 
 @dataclass(eq=False)
@@ -110,9 +113,12 @@ class File:
         block: int | None,
         plain: bool,
         traced: bool,
+        open: Collection[str],
     ) -> None:
         self.graph = graph
         self.plain = plain
+        self.traced = traced
+        self.open = open_sizes(graph, open)
         self.suffix = own_suffix(graph) if traced else ""
         self.recompute = recompute
         self.recomputed: set[Node] = set()  # repeats whose layers are
@@ -154,6 +160,7 @@ class File:
         self._own_names = {name: [taken.free(name) for _ in self.blocks] for name in MASK_FUNCTIONS}
         self.reserved = self.reserved.union(*self._own_names.values())
         turned = turned_parameters(self.body)
+        self._constructor = Writer(self, [], {}, constructs=True)
         self.layers = Layers(
             graph, specialized.layers, turned, self._shape, self.helper, self._layer_class, self._lower, self.own_name
         )
@@ -210,12 +217,11 @@ class File:
     # ------------------------------------------------------------ modules
 
     def _shape(self, type: Type) -> list[str]:
-        writer = Writer(self, [], {})
-        return [writer.size(axis.size).text for axis in type.axes]
+        return [self._constructor.size(axis.size).text for axis in type.axes]
 
     def _lower(self, node: Node, operands: tuple[Expr, ...]) -> Expr:
         """A node that a constructor computes."""
-        return LOWERINGS[type(node.op)](Site(node, operands, Writer(self, [], {})))
+        return LOWERINGS[type(node.op)](Site(node, operands, self._constructor))
 
     def own_name(self, name: str) -> str:
         """What the layer or parameter of that name is called in the file."""
@@ -261,7 +267,7 @@ class File:
     def _loop(self, writer: Writer, node: Node) -> RepeatForm:
         count: Size = any_op(node).count
         rounds = writer.around(any_op(node).path)
-        return RepeatForm(rounds, count.value(self.graph.sizes), writer.size(count).text)
+        return RepeatForm(rounds, count.value(self.graph.sizes), self._constructor.size(count).text)
 
     def _rounds(self, node: Node, case: int) -> Indices:
         found: Indices = any_op(node).rounds(case, self.graph.sizes)
@@ -301,12 +307,24 @@ class File:
         missing = list(dict.fromkeys(symbol for inner in writers for symbol in header(inner)[1]))
         block.sizes = [Size.symbol(symbol) for symbol in missing]
         cases = any_op(node).cases if len(names) > 1 else None
-        self.layers.note(path, replace(self._loop(writer, node), classes=tuple(names), cases=cases))
+        body = self._body(path)
+        assert body is not None
+        made = [self.layers.assignments(body, f"{path}.*.", (*w.around(path), w.rounds[path])) for w in writers]
+        sizes = self.read_sizes([text for texts in made for text in texts], [w.lines for w in writers])
+        form = replace(self._loop(writer, node), classes=tuple(names), cases=cases, sizes=tuple(sizes))
+        self.layers.note(path, form)
         for case, (inner, region) in enumerate(zip(writers, node.regions, strict=True)):
             extra = [inner.foreign_parameter(a) for a in block.foreign]
             extra += [WrittenArgument(inner.sizes.get(s, identifier(s)), Type("int"), host=True) for s in missing]
-            self.classes.append(self._block_class(inner, node, region, path, case, names, extra))
+            self.classes.append(self._block_class(inner, node, region, path, case, names, extra, made[case], sizes))
         return block
+
+    def read_sizes(self, made: Sequence[str], lines: Sequence[Sequence[Line]]) -> dict[str, bool]:
+        """The open sizes that the statements of a constructor, or a `forward` with these lines, read, by the names of
+        the arguments; and whether the latter does."""
+        constructor, run = "\n".join(made), "\n".join(line.text for each in lines for line in each)
+        found = {size.argument: size.is_kept(run) for size in self.open.values()}
+        return {name: kept for name, kept in found.items() if kept or is_read(name, constructor)}
 
     def _inner_writer(self, writer: Writer, region: Region, path: str, indexed: bool, outer: Sequence[Value]) -> Writer:
         inner = Writer(self, [], {f"{path}.*.": "self"})
@@ -332,15 +350,18 @@ class File:
         case: int,
         names: Sequence[str],
         extra: Sequence[WrittenArgument],
+        made: Sequence[str],
+        sizes: Mapping[str, bool],
     ) -> list[Line]:
         rounds = inner.rounds[path]
-        which = "layers" if len(names) == 1 else f"layers {_shortened(rounds)}"
+        which = "layers" if len(names) == 1 or self.plain else f"layers {_shortened(rounds)}"
         where = f" ({node.at.source.name.rpartition('/')[2]}:{node.at.line})" if node.at else ""
-        doc = f"One of the {len(rounds)} {which} of `{path}`{where}."
+        count = "" if self.plain else f"{len(rounds)} "
+        doc = f"One of the {count}{which} of `{path}`{where}."
         body = self._body(path)
         assert body is not None
-        assignments = self.layers.assignments(body, f"{path}.*.", (*inner.around(path), rounds))
         everywhere = range(any_op(node).count.value(self.graph.sizes))
+        arguments_of_sizes = [f"{name}: int" for name in sizes]
         arguments = ", ".join(f"{v.name}: {v.kind}" for v in (*inner.arguments, *extra))
         result = (
             "Tensor" if len(region.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(region.results)) or '()'}]"
@@ -350,11 +371,19 @@ class File:
             Line(f"class {names[case]}(nn.Module):"),
             Line(f'    """{doc}"""'),
             Line(""),
-            *_init(assignments, self.layers.arguments(body, (*inner.around(path), everywhere))),
+            *_init(
+                [*self.kept_sizes(sizes), *made],
+                [*self.layers.arguments(body, (*inner.around(path), everywhere)), *arguments_of_sizes],
+            ),
             Line(""),
             *(Line(text) for text in wrapped(head, 1)),
             *parted(header(inner)[0], inner.lines),
         ]
+
+    def kept_sizes(self, sizes: Mapping[str, bool]) -> list[str]:
+        """The statements of a constructor that keep what `forward` reads."""
+        attributes = {size.argument: size.attribute for size in self.open.values()}
+        return [f"self.{attributes[name]} = {name}" for name, kept in sizes.items() if kept]
 
     # ------------------------------------------------------------ the file
 
@@ -414,19 +443,24 @@ class File:
                     read.setdefault(held[value], set()).add(type(node.op) if expected or looked_up else Op)
         return {address: Embedding in by for address, by in read.items() if Linear in by and Op not in by}
 
+    def _how_to_change(self) -> str:
+        if not self.open:
+            return (
+                "Each comment names a line of the spec; to change a hyperparameter, generate the file again from there."
+            )
+        return (
+            "Each comment names a line of the spec. Sizes are arguments of the model; to change another hyperparameter,"
+            " generate the file again from the spec."
+        )
+
     def _docstring(self) -> list[Line]:
         graph = self.graph
         title = graph.name + (f" ({graph.variant})" if graph.variant else "")
         doc = " ".join((graph.doc or "").split())
         origin = graph.origin.rpartition("/")[2] or "a graph"
-        values = [f"{name} = {shown_setting(value)}" for name, value in graph.hyperparameters.items()]
+        values = [f"{n} = {shown_setting(value)}" for n, value in graph.hyperparameters.items() if n not in self.open]
         paragraphs = [[doc]] if doc else []
-        paragraphs.append(
-            [
-                f"Written by attndsl from {origin}: {graph.parameter_count:,} parameters. Each comment names a line of"
-                " the spec; to change a hyperparameter, generate the file again from there."
-            ]
-        )
+        paragraphs.append([f"Written by attndsl from {origin}. {self._how_to_change()}"])
         lines = [f'"""{title}', ""]
         for paragraph in paragraphs:
             lines += [*_filled(paragraph[0].split(" "), WIDTH), ""]
@@ -437,8 +471,8 @@ class File:
 
 
 def _init(assignments: Iterable[str], arguments: Sequence[str] = ()) -> list[Line]:
-    head = f"    def __init__({', '.join(['self', *arguments])}) -> None:"
-    lines = [Line(head), Line("        super().__init__()")]
+    head = f"def __init__({', '.join(['self', *arguments])}) -> None:"
+    lines = [*(Line(text) for text in wrapped(head, 1)), Line("        super().__init__()")]
     for text in assignments:
         lines += [Line(line) for line in wrapped(text, 2)]
     return lines

@@ -112,6 +112,8 @@ def test_it_reads_as_one_would_write_it() -> None:
     source = generate_source(optimize(written(TAGGED))[0])
     head = """\
         B, T = tokens.shape
+        if T > CONTEXT:
+            raise ValueError(f"`T` is {T}, and may be at most {CONTEXT} (`context`)")
 
         # model.attn:3  input valid: bool[B, T] optional = true
         if valid is None:

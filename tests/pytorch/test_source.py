@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import attndsl
 from attndsl import ops
 from attndsl.elaborate import load
 from attndsl.graph import Graph, Initializer, InputInfo, OutputInfo, ParameterInfo, Type, Value
@@ -34,7 +35,7 @@ def _source(name: str, settings: dict[str, str] | None = None) -> str:
 @pytest.mark.parametrize("name", ["gpt2"])
 def test_golden(name: str) -> None:
     """Run with `ATTNDSL_GOLDEN=write` after a change of wording, and read the difference as a reviewer would."""
-    text, golden = _source(name), GOLDEN / f"{name}.py.txt"
+    text, golden = attndsl.load(name).source(), GOLDEN / f"{name}.py.txt"
     if os.environ.get("ATTNDSL_GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
         golden.write_text(text, encoding="utf-8")
