@@ -60,7 +60,7 @@ def rename(workspace: Workspace, path: Path, offset: int, name: str) -> list[Edi
     owner = analysis.declaration_at(thing.defined.in_file.start)
     assert owner is not None
     if not Substitution(analysis, owner, thing.defined, thing.name, name, spans).keeps_the_meaning():
-        _hold(analysis, edits)
+        _hold(workspace, analysis, edits)
     return [*edits, *_elsewhere(workspace, analysis, offset, name)]
 
 
@@ -87,14 +87,12 @@ def _elsewhere(workspace: Workspace, analysis: Analysis, offset: int, name: str)
             yield from (Edit(path, span.start, span.end, name) for span in places)
 
 
-def _hold(analysis: Analysis, edits: list[Edit]) -> None:
+def _hold(workspace: Workspace, analysis: Analysis, edits: list[Edit]) -> None:
     """Check that the text says the same after the edits: as many messages of each kind, as many parameters."""
     text = analysis.text
     for edit in reversed(edits):
         text = text[: edit.start] + edit.text + text[edit.end :]
-    trial = Workspace()
-    trial.write(analysis.path, text)
-    after = trial.analysis(analysis.path)
+    after = workspace.tried(analysis.path, text)
     if _summary(analysis) != _summary(after):
         before = [d.message for d in analysis.diagnostics]
         new = next((d.message for d in after.diagnostics if d.message not in before), "the model would be another one")

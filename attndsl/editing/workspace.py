@@ -153,6 +153,15 @@ class Workspace:
             known = document.analysis = self._analyse(document)
         return known
 
+    def tried(self, path: Path, text: str) -> Analysis:
+        """What would be known of an open text if it were another one. What its declarations say counts; their places
+        are those of the text as it is again."""
+        document = self._open[path]
+        trial, other = Workspace(), replace(document, text=text, models=dict(document.models))
+        trial._open, trial._closed = {**self._open, path: other}, self._closed  # meanwhile an editor may write here
+        with document.parts.as_they_are():
+            return trial._analyse(other)
+
     def known(self, path: Path) -> Analysis | None:
         """The same where it is known already."""
         document = self._open[path]

@@ -8,6 +8,8 @@ lines are added above it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from attndsl.diagnostics import Diagnostic, Source, Span
 from attndsl.syntax.keywords import starts_declaration
@@ -77,6 +79,18 @@ class Parts:
             return file, []
         whole, problems = parse(source)
         return (file, problems) if problems else (whole, [])
+
+    @contextmanager
+    def as_they_are(self) -> Iterator[None]:
+        """Afterwards all is known and stands where it did before, whatever other text was parsed meanwhile."""
+        known = {key: list(parts) for key, parts in self._known.items()}
+        places = [(part, part.whole, part.start) for parts in known.values() for part, _, _ in parts]
+        try:
+            yield
+        finally:
+            self._known = known
+            for part, whole, start in places:
+                part.move(whole, start)
 
     def _parsed(self, name: str, text: str) -> tuple[FilePart, File, bool]:
         """One part with its tree, and whether nothing is wrong with it."""

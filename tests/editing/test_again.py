@@ -84,3 +84,23 @@ def test_no_text_is_too_broken_to_be_asked_about(name: str) -> None:
             definition(analysis, found.start())
             completions(analysis, text, found.end())
         inlays(analysis)
+
+
+def test_a_text_that_is_only_tried_leaves_everything_as_it_is() -> None:
+    workspace = Workspace()
+    workspace.write(marked.PATH, marked.MODEL)
+    before = workspace.analysis(marked.PATH)
+    shown = inlays(before), told(before.diagnostics), workspace.elaborated
+    wrong = "\n\n" + marked.MODEL.replace("width=64", "width=63").replace("block wide", "# one\nblock wide")
+    tried = workspace.tried(marked.PATH, wrong)
+    assert told(tried.diagnostics) != shown[1]
+    assert [d.code for d in tried.diagnostics] == [d.code for d in marked.analysed(wrong).diagnostics]
+    assert workspace.analysis(marked.PATH) is before
+    assert (inlays(before), told(before.diagnostics)) == shown[:2]
+    workspace.write(marked.PATH, marked.MODEL + "# two\n")
+    after = workspace.analysis(marked.PATH)
+    assert workspace.elaborated == shown[2] + 1, "only what was tried was elaborated"
+    fresh = marked.analysed(marked.MODEL + "# two\n")
+    for at in (found.start() for found in re.finditer(r"\w+", marked.MODEL)):
+        assert hover(after, at) == hover(fresh, at)
+        assert str(definition(after, at)) == str(definition(fresh, at))

@@ -86,6 +86,11 @@ class Editor:
         self.send(method="textDocument/didChange", params=whole)
         return self.diagnostics(uri)
 
+    def is_told(self, uri: str, codes: list[str]) -> None:
+        """The diagnostics of a text become these; where another file was opened, those from before may come again."""
+        while [it["code"] for it in self.diagnostics(uri)] != codes:
+            pass
+
 
 @pytest.fixture(scope="module")
 def editor() -> Iterator[Editor]:
@@ -141,7 +146,8 @@ def test_what_is_no_spec_is_told_once(editor: Editor, tmp_path: Path) -> None:
         tmp_path / "net.attn", "import torch\nfrom torch import nn\n\n\ndef f(x):\n    return x\n" * 9
     )
     assert [it["code"] for it in found] == ["E0006"]
-    assert [it["code"] for it in editor.change(uri, TEXT)] == ["E0101"]
+    if [it["code"] for it in editor.change(uri, TEXT)] != ["E0101"]:
+        editor.is_told(uri, ["E0101"])
 
 
 def test_a_conflict_is_shown_with_both_places(editor: Editor, tmp_path: Path) -> None:
@@ -255,7 +261,7 @@ def test_what_an_open_file_imports_is_what_the_editor_shows_of_it(editor: Editor
             "contentChanges": [{"text": lib.read_text().replace("twice", "thrice")}],
         },
     )
-    assert [it["code"] for it in editor.diagnostics(uri)] == ["E0101"]
+    editor.is_told(uri, ["E0101"])
 
 
 def programs() -> list[tuple[str, str]]:
