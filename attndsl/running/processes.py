@@ -54,6 +54,11 @@ class Processes:
         """Where this one computes: of several devices of a machine that of its own."""
         return wanted
 
+    def usage(self) -> dict[str, float]:
+        """What it takes to train together so far: `memory`, the most bytes that any of them has had at once, and
+        `collectives`, the share of the time that they have spent on one another. Nothing where it is alone."""
+        return {}
+
     def speaks(self) -> bool:
         """Whether it is the first to ask: of those that fail, it is the one that says why."""
         return True

@@ -7,7 +7,9 @@ and truths among them, where it has any), `scheduled` (inputs that follow the tr
 included; images, of a model of images), `flops` (spent so far: three times those of the forward pass, since the
 backward pass takes two) and `seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised),
 `held_out_cross_entropy` (the same, wherever an output says the answers), `held_out_scalars` and, where every token
-of a text counts, `held_out_per_byte`.
+of a text counts, `held_out_per_byte`. Where several processes train, these have `memory` (the most bytes that one of
+them has had at once, on its device) and `collectives` (the share of the time that they have spent on one another, on
+the CPU) as well.
 """
 
 from __future__ import annotations

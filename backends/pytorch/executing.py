@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from attndsl.backends.pytorch.kernels import measured
+from attndsl.backends.pytorch.processes import TIMED
 from attndsl.backends.pytorch.source import WrittenFile
 from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, Node
@@ -27,12 +28,13 @@ def execute(
     block: int | None = None,
     products: str | None = None,
     mesh: Any = None,
+    timed: bool = False,
 ) -> dict[str, Any]:
     """The names that the file defines, with the kernels that are the fastest there, or `products` for all products. The
     text is kept where tracebacks and debuggers look for it. Each has a name of its own as a module, by which torch
     knows its operators: those of another file of the same name would take their place. A loss head takes `block` logits
     at a time, if that is given, and one row at least. One that works together with other devices finds them on the
-    `mesh`."""
+    `mesh`; if it is `timed`, its seconds with them are counted."""
     number = next(_numbers)
     name = f"<attndsl {title} {number}>"
     linecache.cache[name] = (len(written.source), None, written.source.splitlines(keepends=True), name)
@@ -45,6 +47,8 @@ def execute(
         namespace["LOGITS"] = block
     if "MESH" in namespace:
         namespace["MESH"] = mesh
+        if timed:
+            namespace["dist"] = TIMED
     return namespace
 
 

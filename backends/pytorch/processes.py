@@ -4,6 +4,8 @@ becomes of those that lose one."""
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
 import os
 import signal
@@ -25,13 +27,39 @@ _JOIN = timedelta(minutes=10)  # in which all must have come
 INTERRUPTED = 130
 
 
+class TimedCollectives:
+    """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(dist, name)
+        if not inspect.isfunction(found):
+            return found
+
+        @functools.wraps(found)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return found(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        setattr(self, name, timed)
+        return timed
+
+
+TIMED = TimedCollectives()
+"""What a written file calls on the CPU, where a collective is over when its call is."""
+
+
 class TorchProcesses(Processes):
-    """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA. `spent` are the seconds
-    that this process has been in collectives, waiting for the others included."""
+    """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.size, self.local = launch.rank, launch.size, launch.local
-        self.spent = 0.0
+        self.began = time.perf_counter()
 
     def gather(self, value: Result) -> list[Result]:
         found: list[Any] = [None] * self.size
@@ -40,26 +68,19 @@ class TorchProcesses(Processes):
 
     def total(self, values: Sequence[float]) -> list[float]:
         tensor = torch.tensor(values, dtype=torch.float64)
-        self.add_up([tensor])
+        dist.all_reduce(tensor)
         return tensor.tolist()
+
+    def usage(self) -> dict[str, float]:
+        memory = peak_memory()
+        told = self.gather((memory, TIMED.seconds / (time.perf_counter() - self.began)))
+        usage: dict[str, float] = {"memory": max(each for each, _ in told)}
+        if not torch.cuda.is_available():  # there they go on behind the back of the processor
+            usage["collectives"] = round(sum(share for _, share in told) / self.size, 4)
+        return usage
 
     def device(self, wanted: str) -> str:
         return f"cuda:{self.local % torch.cuda.device_count()}" if wanted == "cuda" else wanted
-
-    # ------------------------------------------------------------ tensors
-
-    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each by its sum over the processes; all of one type are sent together."""
-        began = time.perf_counter()
-        kinds: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
-        for tensor in tensors:
-            kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-        for alike in kinds.values():
-            whole = torch.cat([tensor.reshape(-1) for tensor in alike])
-            dist.all_reduce(whole)
-            for tensor, summed in zip(alike, torch.split(whole, [tensor.numel() for tensor in alike]), strict=True):
-                tensor.copy_(summed.view(tensor.shape))
-        self.spent += time.perf_counter() - began
 
     # ------------------------------------------------------------ failing
 
@@ -80,6 +101,16 @@ class TorchProcesses(Processes):
             signal.signal(number, signal.SIG_DFL)
         time.sleep(_LEAVE)
         os._exit(1)  # which closes what leads to others, that may still wait for this one
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had at once: on its device where that is CUDA, else of the machine's."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextlib.contextmanager

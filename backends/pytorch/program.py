@@ -97,7 +97,8 @@ class TorchProgram:
 
     def _execute(self, written: WrittenFile) -> dict[str, Any]:
         """The names that the file defines."""
-        return execute(written, self.graph.name, self.device, self._block, self._products, self._mesh)
+        timed = self.device.type == "cpu" and not self._compile
+        return execute(written, self.graph.name, self.device, self._block, self._products, self._mesh, timed)
 
     def _make(self, written: WrittenFile) -> Any:
         """The module with its parameters in place, their values not yet set."""

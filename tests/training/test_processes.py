@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +15,7 @@ from attndsl.runs.log import read_log
 from attndsl.runs.record import WEIGHTS
 from attndsl.training import train
 from attndsl.training.console import Silent
+from tests.scripts import script
 from tests.training.conftest import TINY
 from tests.training.several import Ended, Together, another_version, no_larger_files
 from tests.training.test_states import ELMAN
@@ -84,6 +80,8 @@ def as_one(spec: str, text: str, folder: Path, count: int, more: dict[str, Any],
     assert [bool(said) for said in ended.out] == [True] + [False] * (count - 1)
     assert not [said for said in ended.messages if "warning[" not in said]
     require_near(folder / "run", folder / "whole", NEAR[more["precision"]])
+    usage = [line for line in read_log(folder / "run") if "held_out" in line]
+    assert all(line["memory"] > 2**20 and 0 < line["collectives"] < 1 for line in usage)
 
 
 @pytest.mark.parametrize(
@@ -245,48 +243,6 @@ def test_words_that_make_no_sense(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_short_form(spec: str, text: str, tmp_path: Path) -> None:
-    """It starts them, and names the one that is killed; what is left goes on with another number."""
-    command = [sys.executable, "-m", "attndsl"]
-    run, more = tmp_path / "run", {"precision": "float64", "steps": 60, "checkpoint": 3}
-    alone(spec, text, tmp_path / "whole", **more)
-    given = [*command, *map(str, words(spec, "--data", text, "--out", run, "--processes", 3, **more))]
-    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
-        try:
-            until(lambda: (run / "log.jsonl").is_file() and len(read_log(run)) > 4)
-            victim = next(pid for pid in children(launcher.pid) if rank_of(pid) == 1)
-            os.kill(victim, signal.SIGKILL)
-            killed = time.monotonic()
-            out, err = launcher.communicate(timeout=60)
-        finally:
-            launcher.kill()
-    assert launcher.returncode == 1
-    assert time.monotonic() - killed < 20
-    assert err.startswith("error[E0771]: process 1 of 3 was killed (SIGKILL)"), err
-    assert err.count("error[") == 1
-    assert "Traceback" not in out + err
-    again = [*command, "train", "--resume", str(run), "--processes", "2"]
-    finished = subprocess.run(again, capture_output=True, text=True, timeout=120, check=False)
-    assert finished.returncode == 0, finished.stderr
-    require_near(run, tmp_path / "whole", NEAR["float64"])
-
-
-def until(there: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not there():
-        assert time.monotonic() < end, "it does not come to that"
-        time.sleep(0.02)
-
-
-def children(process: int) -> list[int]:
-    listed = Path(f"/proc/{process}/task/{process}/children")
-    if not listed.is_file():
-        pytest.skip("this system does not tell the children of a process")
-    return [int(each) for each in listed.read_text().split()]
-
-
-def rank_of(process: int) -> int | None:
-    for given in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
-        if given.startswith(b"RANK="):
-            return int(given[5:])
-    return None
+def test_the_short_form_survives_kills(tmp_path: Path) -> None:
+    """`python scripts/kills.py` tries it more often."""
+    script("kills").try_kills(1, int.from_bytes(os.urandom(4)), tmp_path)
