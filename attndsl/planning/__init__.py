@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
+    from attndsl.planning.finding_work import work_of
     from attndsl.planning.machines import MachineModel, known_machines, machine
     from attndsl.planning.plan import ParallelPlan
     from attndsl.planning.prediction import StepPrediction, predict
-    from attndsl.planning.work import Workload, work_of
+    from attndsl.planning.work import Workload
 
 __all__ = [
     "MachineModel",
@@ -28,6 +29,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "MachineModel": "machines", "machine": "machines", "known_machines": "machines", "ParallelPlan": "plan",
-        "StepPrediction": "prediction", "predict": "prediction", "Workload": "work", "work_of": "work",
+        "StepPrediction": "prediction", "predict": "prediction", "Workload": "work", "work_of": "finding_work",
     },
 )  # fmt: skip

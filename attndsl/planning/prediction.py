@@ -5,41 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from attndsl.planning.computing import attended
 from attndsl.planning.machines import DeviceGroup, MachineModel
+from attndsl.planning.memory import DeviceMemory, memory_of
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, require
-from attndsl.planning.step import (
-    FLOAT,
-    MASTER,
-    Share,
-    Times,
-    attended,
-    backward,
-    exposed,
-    forward,
-    loss_bytes,
-    traffic,
-)
-from attndsl.planning.work import Segment, Workload
+from attndsl.planning.rounds import Times, backward, forward
+from attndsl.planning.share import FLOAT, MASTER, Share
+from attndsl.planning.stages import Stage, stages_of
+from attndsl.planning.traffic import exposed, traffic
+from attndsl.planning.work import Workload
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
 UPDATE = 7 * MASTER + FLOAT
 """Bytes that Adam moves for each parameter: reads gradient, master and two states, writes the latter and the weight."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceMemory:
-    """Bytes on the fullest device."""
-
-    weights: float
-    gradients: float
-    states: float
-    activations: float
-    working: float  # what is gathered, or computed again, at a time
-
-    @property
-    def total(self) -> float:
-        return self.weights + self.gradients + self.states + self.activations + self.working
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +72,6 @@ class StepPrediction:
 
 
 @dataclass(slots=True)
-class Stage:
-    """What one stage has: segments with so many rounds, and what these take for one micro-batch."""
-
-    segments: list[tuple[Segment, int]] = field(default_factory=list)
-    forward: Times = field(default_factory=Times)
-    backward: Times = field(default_factory=Times)
-
-    @property
-    def total(self) -> float:
-        return self.forward.total + self.backward.total
-
-    def parameters(self, share: Share, *, experts: bool) -> float:
-        """How many of them a device has, before they are divided over data."""
-        return sum(times * share.parameters(segment, experts=experts) for segment, times in self.segments)
-
-
-@dataclass(slots=True)
 class KnownCosts:
     """What was found out for other plans of one model on one machine: lengths by the sizes of a micro-batch, and what
     devices compute, as far as the number of devices for data and stages has no say."""
@@ -146,7 +108,7 @@ def predict(
         known.costs[one] = (share, costs)
     share, costs = known.costs[one]
     share = share.by(plan)
-    stages = _stages(work, plan, costs)
+    stages = stages_of(work, plan, costs)
     slowest = max(stages, key=lambda stage: stage.total)
     parts = _pipeline(share, stages, slowest, machine)
     parts |= _between_steps(share, stages, slowest, machine)
@@ -155,7 +117,7 @@ def predict(
         machine=machine,
         seconds=sum(parts.values()),
         parts=parts,
-        memory=max((_memory(share, stages, i) for i in range(len(stages))), key=lambda memory: memory.total),
+        memory=max((memory_of(share, stages, i) for i in range(len(stages))), key=lambda memory: memory.total),
         moved=tuple(_moved(share, slowest, machine)),
         flops=sum(3 * int(segment.flops.exact(whole)) * segment.times for segment in work.segments),
         hidden=_hidden(work, whole),
@@ -179,40 +141,6 @@ def token_axis(work: Workload) -> str:
     """The length of a text; nothing where a model reads none."""
     free = set(work.graph.free_sizes)
     return next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
-
-
-# ---------------------------------------------------------------- stages
-
-
-def _stages(work: Workload, plan: ParallelPlan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:
-    """Rounds in order are cut into as many pieces as there are virtual stages; the pieces are dealt to the stages in
-    turn (Narayanan et al., 2021)."""
-    rounds = [segment for segment in work.segments for _ in range(segment.times)]
-    weights = [costs[id(segment)][0].total + costs[id(segment)][1].total for segment in rounds]
-    stages = [Stage() for _ in range(plan.stages)]
-    for number, (first, end) in enumerate(cut(weights, plan.stages * plan.virtual)):
-        stage = stages[number % plan.stages]
-        for segment in dict.fromkeys(rounds[first:end]):
-            times = sum(each is segment for each in rounds[first:end])
-            stage.segments.append((segment, times))
-            stage.forward.add(costs[id(segment)][0], times)
-            stage.backward.add(costs[id(segment)][1], times)
-    return stages
-
-
-def cut(weights: list[float], pieces: int) -> list[tuple[int, int]]:
-    """Cut a row of weights into pieces that are as even as its order allows: each cut is where the sum is the nearest
-    to its share."""
-    sums = [0.0]
-    for weight in weights:
-        sums.append(sums[-1] + weight)
-    cuts, at = [0], 0
-    for number in range(1, pieces):
-        share = sums[-1] * number / pieces
-        while at < len(weights) and abs(sums[at + 1] - share) <= abs(sums[at] - share):
-            at += 1
-        cuts.append(at)
-    return list(zip(cuts, [*cuts[1:], len(weights)], strict=True))
 
 
 # ---------------------------------------------------------------- time
@@ -335,50 +263,3 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
         sums["send", "stages"] = [_between_stages(share) * count, count]
         groups["stages"] = DeviceGroup(plan.stages, plan.stride)
     return [StepTraffic(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]
-
-
-# ---------------------------------------------------------------- memory
-
-
-def _memory(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
-    plan, stage = share.plan, stages[number]
-    weights = gradients = states = 0.0
-    for experts in (False, True):
-        count = stage.parameters(share, experts=experts)
-        apart = count / plan.dividing(experts=experts).size
-        states += 3 * MASTER * apart
-        if plan.parameters == "divided" and plan.stages == 1:
-            gradients += MASTER * apart
-        else:
-            gradients += MASTER * count
-            weights += FLOAT * count
-    flying = _in_flight(plan, number)
-    kept = sum(
-        share.kept(segment) * times * (flying if segment.carried or segment.name == "before" else 1.0)
-        for segment, times in stage.segments
-    )
-    working = 0.0
-    if plan.parameters == "divided" and plan.stages == 1:
-        working += (
-            2
-            * FLOAT
-            * max(
-                sum(share.parameters(segment, experts=expert) for expert in (False, True))
-                for segment, _ in stage.segments
-            )
-        )
-    if plan.recompute != "none":
-        plain = share.by(replace(plan, recompute="none"))
-        working += max((plain.kept(s) - share.kept(s) for s, _ in stage.segments if s.carried), default=0.0)
-    working += max((loss_bytes(share, s) for s, _ in stage.segments if not s.carried), default=0.0)
-    return DeviceMemory(weights, gradients, states, kept, working)
-
-
-def _in_flight(plan: ParallelPlan, number: int) -> float:
-    """How many micro-batches a stage keeps at once, each with all of its virtual stages' parts."""
-    if plan.stages == 1:
-        return 1.0
-    found: float = plan.stages - number
-    if plan.virtual > 1:
-        found = plan.stages + (plan.stages - 1 - 2 * number) / plan.virtual
-    return min(found, plan.micro_batches)

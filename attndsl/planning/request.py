@@ -10,12 +10,12 @@ from attndsl.diagnostics import did_you_mean, error, listed
 from attndsl.graph import Graph
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
+from attndsl.planning.finding_work import work_of
 from attndsl.planning.laid_out import plan_of
 from attndsl.planning.machines import MachineModel, machine
 from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
 from attndsl.planning.prediction import StepPrediction, batch_axis, predict
 from attndsl.planning.search import SearchResult, search
-from attndsl.planning.work import work_of
 from attndsl.records import replace
 
 if TYPE_CHECKING:

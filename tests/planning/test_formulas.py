@@ -10,8 +10,10 @@ from attndsl.elaborate import elaborate, open_spec, shipped
 from attndsl.inspection import choose_sizes, inspect
 from attndsl.planning import ParallelPlan, machine, predict, work_of
 from attndsl.planning.machines import DeviceGroup
-from attndsl.planning.prediction import batch_axis, cut
-from attndsl.planning.step import Share, traffic
+from attndsl.planning.prediction import batch_axis
+from attndsl.planning.share import Share
+from attndsl.planning.stages import cut
+from attndsl.planning.traffic import traffic
 
 H100 = machine("h100x8")
 GPT = {"depth": 4, "width": 1024, "heads": 16, "head": 64, "vocab": 51200, "p": 0.1}

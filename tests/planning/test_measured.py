@@ -7,7 +7,7 @@ import pytest
 import attndsl
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.planning import ParallelPlan, work_of
-from attndsl.planning.step import FLOAT, MASTER, Share
+from attndsl.planning.share import FLOAT, MASTER, Share
 
 torch = pytest.importorskip("torch")
 

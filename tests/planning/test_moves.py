@@ -9,7 +9,8 @@ from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
 from attndsl.planning import ParallelPlan, machine, work_of
 from attndsl.planning.laid_out import plan_of
-from attndsl.planning.step import Share, traffic
+from attndsl.planning.share import Share
+from attndsl.planning.traffic import traffic
 
 SIZES = {"B": 2, "T": 1024}  # of what one device computes
 

@@ -1,0 +1,310 @@
+"""Finds the work of a step of training in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attndsl.graph import Axis, Graph, Node, Region, Value
+from attndsl.inspection.kept import KeptValues
+from attndsl.layouts import Layout
+from attndsl.layouts.classes import Place
+from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Scan, Take
+from attndsl.passes.decide import Decide
+from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.pipeline import RECOGNISED, optimize
+from attndsl.planning.axes import Dimensions
+from attndsl.planning.work import (
+    EXPERTS,
+    INNER,
+    KERNELS,
+    OTHER,
+    TOKENS,
+    Attending,
+    Extent,
+    Keeping,
+    Passing,
+    Product,
+    Segment,
+    Workload,
+)
+from attndsl.sizes import Size
+
+
+def work_of(graph: Graph, *, materialised: bool = False, layout: Layout | None = None) -> Workload:
+    """What a step of training does. With `materialised`, attention's scores are written to memory, as before
+    FlashAttention (Dao et al., 2022). Without a layout, all is divided that can be inside of layers. How long this
+    takes does not depend on how often a body runs."""
+    graph, _ = Decide(training=True).run(graph)
+    passes = tuple(step for step in RECOGNISED if not (materialised and isinstance(step, FuseAttention)))
+    graph, _ = optimize(graph, verify=False, passes=passes)
+    return _Reader(graph, Dimensions(graph, layout)).read()
+
+
+def _behind_products(graph: Graph) -> frozenset[Value]:
+    """The values of the outermost body that are made after its last product and its last loop."""
+    nodes = graph.body.nodes
+    last = max((i for i, node in enumerate(nodes) if node.op.contracts or node.regions), default=len(nodes))
+    return frozenset(value for node in nodes[last + 1 :] for value in node.outputs)
+
+
+def _chained(node: Node | None) -> bool:
+    """Whether it can be a part of a kernel that computes several operations row by row."""
+    return node is not None and not node.regions and (node.op.pointwise or node.op.by_rows)
+
+
+class _Reader:
+    def __init__(self, graph: Graph, dimensions: Dimensions) -> None:
+        self.graph = graph
+        self.dimensions = dimensions
+        self.kept = KeptValues(graph.parameters)
+        self.parameters: dict[Value, str] = {}
+        self.base: dict[Value, Value] = {}
+        self.makers: dict[Value, Node] = {}
+        self.readers: dict[Value, list[Node]] = {}
+        self.numbers: dict[Value, int] = {}
+        self.around: Extent = ()  # how often a body inside of a segment runs
+        self.home: dict[Value, Segment] = {}
+        self.rounds: set[Segment] = set()  # those of repeats
+        self.read_again: list[tuple[Segment, Value, int]] = []  # by the backward pass, with the bytes of an element
+        self.sizes: dict[str, set[Size]] = {INNER: set(), EXPERTS: set(), TOKENS: set()}
+        self.loss = _behind_products(graph)
+        for node in graph.body.walk():
+            for value in node.inputs:
+                self.readers.setdefault(value, []).append(node)
+            for value in node.outputs:
+                self.makers[value] = node
+
+    def read(self) -> Workload:
+        for info in self.graph.inputs:
+            self.kept.ignore(info.value)
+        segments = list(self._segments(self.graph.body))
+        self._weights(segments)
+        self._keep()
+        sizes = {kind: tuple(found) for kind, found in self.sizes.items()}
+        return Workload(self.graph, tuple(segments), self.dimensions, sizes)
+
+    # ------------------------------------------------------------ segments
+
+    def _segments(self, region: Region) -> Iterator[Segment]:
+        segment = Segment("before", 1)
+        names = iter(("between", "between_2", "between_3", "between_4"))
+        nodes = list(region.nodes)
+        last = max((i for i, node in enumerate(nodes) if isinstance(node.op, Repeat)), default=-1)
+        for number, node in enumerate(nodes):
+            if not isinstance(node.op, Repeat):
+                self._node(segment, node)
+                continue
+            yield segment
+            yield from self._rounds(node)
+            segment = Segment("after" if number == last else next(names, "between"), 1)
+        yield segment
+
+    def _rounds(self, node: Node) -> Iterator[Segment]:
+        """A repeat: a segment for each of its bodies, in the order in which they run first."""
+        assert isinstance(node.op, Repeat)
+        bodies = []
+        for case, region in enumerate(node.regions):
+            rounds = node.op.rounds(case, self.graph.sizes)
+            if not len(rounds):
+                continue
+            name = node.op.label + (f" {case + 1}" if len(node.regions) > 1 else "")
+            segment = Segment(name, len(rounds), carried=[self._extent(v) for v in node.inputs if v.type.is_float])
+            self.rounds.add(segment)
+            self.home.update(dict.fromkeys(region.parameters, segment))
+            self.kept.enter(region, node)
+            for inner in region.nodes:
+                self._node(segment, inner)
+            bodies.append((rounds[0], segment))
+        yield from (segment for _, segment in sorted(bodies, key=lambda pair: pair[0]))
+
+    def _weights(self, segments: list[Segment]) -> None:
+        """Give each segment the parameters that it is the first to read; those of a body are one round's. What all
+        rounds share is there once, before them."""
+        seen: set[tuple[str, Segment | None]] = set()
+        by_address = {info.address: info for info in self.graph.parameters}
+        for value, address in self.parameters.items():
+            info, segment = by_address[address], self.home[value]
+            own = segment in self.rounds and bool(info.layers)
+            key = (address, segment if own else None)
+            if key in seen:
+                continue
+            seen.add(key)
+            extent = self._extent(value)
+            if not own:
+                segment = segment if segment not in self.rounds else segments[0]
+                extent = ((Size.of(info.copies), OTHER), *extent)
+            segment.weights.append(extent)
+
+    # ------------------------------------------------------------ nodes
+
+    def _node(self, segment: Segment, node: Node) -> None:
+        for value in node.outputs:
+            self.home[value] = segment
+        if isinstance(node.op, Parameter):
+            self.parameters[node.output] = node.op.address
+        for region in node.regions:
+            self.kept.enter(region, node)
+            around = self.around
+            assert isinstance(node.op, (Repeat, Scan))
+            self.around = (*around, (node.op.count if isinstance(node.op, Repeat) else node.op.axis.size, OTHER))
+            for inner in region.nodes:
+                self._node(segment, inner)
+            self.around = around
+        self.read_again += [(segment, value, size) for value, size in self.kept.of(node)]
+        if node.regions or not node.output.type.is_float:
+            return
+        segment.flops = segment.flops + self._flops(node)
+        if node.op.view:
+            self.base[node.output] = self._base(node.inputs[0])
+        elif isinstance(node.op, (Dot, GroupedDot)):
+            segment.products.append(self._product(node))
+        elif isinstance(node.op, Attention):
+            segment.attentions.append(self._attention(node))
+        elif node.inputs and not node.op.free:
+            if isinstance(node.op, Take) and node.inputs[0] in self.parameters:
+                segment.lookups.append(self._extent(node.output))
+            segment.passings.append(self._passing(node))
+
+    def _flops(self, node: Node) -> Size:
+        """Those of its products."""
+        op, output = node.op, node.output.type
+        flops = Size.of(0)
+        if isinstance(op, Attention):
+            flops = (node.inputs[0].type.elements + output.elements) * op.over.size * 2
+        elif op.contracts:
+            flops = op.flops(output, *(v.type for v in node.inputs))
+        for size, _ in self.around:
+            flops = flops * size
+        return flops
+
+    def _base(self, value: Value) -> Value:
+        return self.base.get(value, value)
+
+    def _keep(self) -> None:
+        """Say of each segment what it keeps: what gradients read, or what that can be made of again."""
+        for kernels in KERNELS:
+            kept: dict[tuple[Value, int], Segment] = {}
+            for segment, value, size in self.read_again:
+                again = value.type.is_float and size != 1  # where dropout struck cannot be found out again
+                for source in self._sources(value, kernels) if again else (value,):
+                    kept.setdefault((source, size), self.home.get(source, segment))
+            for (value, size), segment in kept.items():
+                extent = self._extent(value)
+                segment.kept[kernels].append(
+                    Keeping(extent, size, self._maker(value), self._scores(extent), value in self.loss)
+                )
+
+    def _sources(self, value: Value, kernels: str) -> Iterator[Value]:
+        """What a value is kept as: itself, or what a kernel makes it of once more."""
+        value = self._base(value)
+        node = self.makers.get(value)
+        cheap = node is not None and not node.regions and node.inputs and (
+            node.op.pointwise or node.op.by_rows or node.op.moves
+        )  # fmt: skip
+        again = cheap and (kernels == "compiled" or (kernels == "fused" and self._inside(value)))
+        if not again or node is None or self.home.get(value) not in self.rounds:
+            if value not in self.parameters:
+                yield value
+            return
+        for operand in node.inputs:
+            if operand.type.is_float and operand.type.axes:
+                yield from self._sources(operand, kernels)
+
+    def _maker(self, value: Value) -> str:
+        node = self.makers.get(value)
+        if node is None or node.regions or not node.op.contracts:
+            return "other"
+        return "attention" if isinstance(node.op, Attention) else "product"
+
+    # ------------------------------------------------------------ pieces
+
+    def _extent(self, value: Value) -> Extent:
+        return self._of(value, value.type.axes)
+
+    def _all(self, value: Value) -> Extent:
+        """Its extent in all rounds of the bodies that it stands in, within a segment."""
+        return (*self.around, *self._extent(value))
+
+    def _of(self, value: Value, axes: Iterable[Axis]) -> Extent:
+        return tuple((axis.size, self._kind(self.dimensions.find(value, axis), axis)) for axis in axes)
+
+    def _kind(self, place: Place, axis: Axis) -> str:
+        d = self.dimensions
+        kind = INNER if place in d.inner else EXPERTS if place in d.experts else TOKENS if place == d.tokens else OTHER
+        if kind in self.sizes:
+            self.sizes[kind].add(axis.size)
+        return kind
+
+    @staticmethod
+    def _scores(extent: Extent) -> bool:
+        return sum(kind == TOKENS for _, kind in extent) > 1
+
+    def _source(self, value: Value) -> int:
+        return self.numbers.setdefault(self._base(value), len(self.numbers))
+
+    def _product(self, node: Node) -> Product:
+        left, right, *_ = node.inputs
+        assert isinstance(node.op, (Dot, GroupedDot))
+        over = node.op.over
+        weight = self._base(right) in self.parameters or self._base(left) in self.parameters
+        if self._base(left) in self.parameters and not isinstance(node.op, GroupedDot):
+            left, right = right, left
+        both = [axis for axis in left.type.axes if axis in right.type.axes and axis not in over]
+        grouped = isinstance(node.op, GroupedDot)
+        own = [axis for axis in right.type.axes if axis not in over and axis not in both]
+        columns = [axis for axis in own if not (grouped and axis == node.op.group)]  # type: ignore[union-attr]
+        return Product(
+            batch=self._of(right, [node.op.group]) if grouped else self._of(left, both),  # type: ignore[union-attr]
+            rows=self._of(left, [axis for axis in left.type.axes if axis not in over and axis not in both]),
+            columns=self._of(right, columns),
+            summed=self._of(left, over),
+            weight=weight,
+            source=self._source(left),
+            grouped=grouped,
+            ends=all(self.dimensions.find(right, axis) in self.dimensions.stream for axis in columns),
+            times=self.around,
+        )
+
+    def _attention(self, node: Node) -> Attending:
+        q, k, v, *_ = node.inputs
+        op = node.op
+        assert isinstance(op, Attention)
+        own = [axis for axis in v.type.axes if axis in node.output.type.axes and axis not in q.type.axes]
+        visible = "causal" if op.mask.causal else "window" if op.mask.window is not None else "all"
+        return Attending(
+            queries=self._of(q, [axis for axis in q.type.axes if axis not in op.contract]),
+            keys=self._of(k, [op.over]),
+            head=self._of(q, op.contract),
+            value=self._of(v, own),
+            visible=visible,
+            window=op.mask.window,
+            memory=(self._extent(k), self._extent(v)),
+        )
+
+    def _passing(self, node: Node) -> Passing:
+        floats = [v for v in node.inputs if v.type.is_float and v.type.axes and self._base(v) not in self.parameters]
+        return Passing(
+            read=tuple(map(self._all, floats)),
+            written=(self._all(node.output),),
+            inside_read=tuple(map(self._inside, floats)),
+            inside_written=self._inside(node.output),
+            scores=self._scores(self._extent(node.output)) or any(self._scores(self._extent(v)) for v in floats),
+            loss=node.output in self.loss,
+        )
+
+    def _inside(self, value: Value) -> bool:
+        """Whether one kernel makes a value and uses it, where chains are fused: nothing else reads it."""
+        base = self._base(value)
+        readers = list(self._real_readers(base))
+        return _chained(self.makers.get(base)) and len(readers) == 1 and _chained(readers[0])
+
+    def _real_readers(self, value: Value) -> Iterator[Node | None]:
+        """Who reads a value, through what only renames or reorders it; None stands for the end of a body."""
+        readers = self.readers.get(value, [])
+        if not readers:
+            yield None
+        for node in readers:
+            if node.op.view and node.outputs:
+                yield from self._real_readers(node.output)
+            else:
+                yield node
