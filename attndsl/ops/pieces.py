@@ -140,7 +140,8 @@ class Take(Op):
         shared, new, others = self._plan(call)
         if not shared:
             in_range(index, call.length(self.over.size), self.over)
-            return np.take(table, index, axis=call.inputs[0].index(self.over))
+            part = self.part(call, table, index)  # `np.take` would copy the whole table first, unless it lies in order
+            return np.take(table, index, axis=call.inputs[0].index(self.over)) if part is None else table[part].copy()
         rows = self._rows(call, index)
         ordered = table.transpose(places(call.inputs[0].axes, (*shared, self.over, *others)))
         taken = ordered.reshape(_count(call, (*shared, self.over)), _count(call, others))[rows]

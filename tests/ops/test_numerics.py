@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -168,3 +169,16 @@ def test_means_of_nothing_warn_of_nothing() -> None:
     op = ops.Mean(axes("0"))
     with np.errstate(all="ignore"):
         assert np.isnan(op.evaluate(told(op, "float 0"), np.zeros(0, np.float32)))
+
+
+def test_a_step_of_a_sequence_costs_the_same_however_it_lies() -> None:
+    """`np.take` copies all of what does not lie in order, which makes a scan quadratic in its length."""
+    call = ops.Call((typed("float T D"), typed("int")), typed("float D"), {"T": 4000, "D": 16})
+    table = np.arange(16 * 4000.0).reshape(16, 4000).T
+    tracemalloc.start()
+    taken = ops.Take(axis("T")).evaluate(call, table, np.array(3))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(taken, table[3])
+    assert not np.shares_memory(taken, table)
+    assert peak < table.nbytes / 10
