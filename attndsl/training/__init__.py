@@ -4,31 +4,20 @@ Given a graph, a recipe, data and a folder; gives a folder with the trained para
 resumes after an interruption as if there had been none. What needs NumPy is imported when asked for.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
-
-from attndsl.recipe.recipe import Recipe, read_recipe
+from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
     from attndsl.training.console import Console, console_for
     from attndsl.training.loop import Outcome, train
     from attndsl.training.measuring import Evaluation
 
-__all__ = ["Console", "Evaluation", "Outcome", "Recipe", "console_for", "read_recipe", "train"]
+__all__ = ["Console", "Evaluation", "Outcome", "console_for", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("Console", "console_for"):
-        from attndsl.training import console
-
-        return getattr(console, name)
-    if name == "Evaluation":
-        from attndsl.training.measuring import Evaluation
-
-        return Evaluation
-    if name in ("Outcome", "train"):
-        from attndsl.training import loop
-
-        return getattr(loop, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Console": "console", "console_for": "console", "Outcome": "loop", "train": "loop", "Evaluation": "measuring",
+    },
+)  # fmt: skip
