@@ -9,6 +9,7 @@ from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
+from attndsl.layouts.in_place import in_place
 from attndsl.layouts.placements import WHOLE, Placement, indices
 from attndsl.layouts.walk import LayoutWalk
 from attndsl.layouts.wanted import WantedPlacements
@@ -20,7 +21,7 @@ from attndsl.types import Axis, Type
 @dataclass(frozen=True, slots=True, eq=False)
 class LaidOut:
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
-    `values` has for each value of `whole` where it lies, and why; `parameters`, `inputs` and `outputs` the same by
+    `values` has for each value where it lies, and why; `parameters`, `inputs` and `outputs` the same by
     address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a
     dimension, `runners_up` the ways in which values could have been computed instead, `moves` the collectives."""
 
@@ -69,7 +70,10 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
 
     Raises E1004 for an axis that cannot be divided as the layout says.
     """
-    wanted = WantedPlacements(graph, layout)
+    whole, wanted = graph, WantedPlacements(graph, layout)
+    graph = in_place(graph, lambda value: wanted.of(value).divided)
+    if graph is not whole:
+        wanted = WantedPlacements(graph, layout)
     stored = {(info.address, info.type): _stored(info, wanted) for info in graph.parameters}
     walk = LayoutWalk(graph, wanted, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
@@ -82,7 +86,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
         if (rule := wanted.rule(info.address, axis, name)) is not None
     }
     return LaidOut(
-        layout, graph, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
+        layout, whole, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
         walk.chooser.runners_up, tuple(walk.moves), found,
     )  # fmt: skip
 

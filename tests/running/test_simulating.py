@@ -166,6 +166,35 @@ def test_experts_are_the_same_on_devices_of_their_own(capacity: str, layout: str
         held(laid_out, inputs, parameters_of(graph), graph=local)
 
 
+def test_rows_of_a_mixture_stay_where_they_are() -> None:
+    """Nothing but gradients is sent where rows are divided: that they are sorted matters to none."""
+    spec = open_text(MIXTURE.format(capacity="capacity=none"))
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout("data=4; B on data; parameters whole", spec, graph))
+    assert all(move.in_backward for move in laid_out.moves)
+    assert not laid_out.warnings
+    local = optimize(laid_out.graph)[0]
+    assert sum(node.op.name == "grouped_dot" for node in local.body.walk()) == 2
+    inputs = example_inputs(graph, {"B": 4, "T": 3}, seed=2)
+    for each in (None, local):
+        held(laid_out, inputs, parameters_of(graph), graph=each)
+
+
+def test_where_the_order_of_rows_matters_they_are_sorted() -> None:
+    """A running sum over sorted rows is of all of them."""
+    text = """model Sorted(width=4) {
+      input x: [B, T, width]
+      rows = rearrange(x, [B, T] -> [row=B * T])
+      order = argsort(sum(rows, over=width), over=row)
+      output y = cumsum(take(rows, order, over=row), over=row)
+    }"""
+    spec = open_text(text)
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout("data=2; B on data", spec, graph))
+    assert any(move.collective == "all_gather" for move in laid_out.moves)
+    held(laid_out, example_inputs(graph, {"B": 2, "T": 3}, seed=2), {})
+
+
 @pytest.mark.parametrize("first", range(0, 40, 20))
 def test_random_programs_are_the_same_laid_out_at_random(first: int) -> None:
     """Or a reason is given why they cannot be. `python scripts/programs.py --layouts` runs more."""
