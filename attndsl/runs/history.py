@@ -16,8 +16,8 @@ from attndsl.diagnostics import error
 from attndsl.recipe.flat import as_settings
 from attndsl.records import dataclass
 from attndsl.runs.lock import is_locked
-from attndsl.runs.log import Line, numbers, read_log
-from attndsl.runs.record import RECORD, SPEC, WEIGHTS, Record, open_record
+from attndsl.runs.log import FILE, Line, numbers, read_log
+from attndsl.runs.record import RECORD, SPEC, WEIGHTS, Record, open_record, require_there
 from attndsl.storage.refusals import file_errors
 
 RUNNING, FINISHED, STOPPED, BROKEN = "running", "finished", "stopped", "broken"
@@ -135,13 +135,7 @@ def read_history(folder: Path) -> History:
     facts = record.facts
     done = max((line["step"] for line in lines), default=0)
     is_over = "metrics" in facts and done >= facts["recipe"].get("steps", 0)
-    files = [f"{SPEC}/{place}" for place in facts["spec"].get("files", ())]
-    lacking = [file for file in (*files, *((WEIGHTS,) if is_over else ())) if not (folder / file).is_file()]
-    if lacking:
-        raise error(
-            "E0732", f"the run `{folder}` is only half there: it has no `{lacking[0]}`",
-            help="restore it from a copy, or train again with another `--out`",
-        )  # fmt: skip
+    require_there(folder, [*([FILE] if "metrics" in facts else []), *([WEIGHTS] if is_over else [])])
     state = RUNNING if is_locked(folder) else FINISHED if is_over else STOPPED
     history = History(folder, record, lines, state)
     try:

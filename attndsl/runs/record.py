@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,8 @@ def is_run(path: str | os.PathLike[str]) -> bool:
 
 
 def open_record(folder: Path) -> Record:
-    """The record of a run. Raises E0732 where the folder is not a run, its record is damaged or of another format."""
+    """The record of a run. Raises E0732 where the folder is not a run, its record is damaged or of another format, or
+    its spec is not there."""
     path = folder / RECORD
     if not path.is_file():
         what = "no such folder" if not folder.exists() else f"it has no `{RECORD}`"
@@ -85,7 +86,18 @@ def open_record(folder: Path) -> Record:
             note=f"it was written by attndsl {facts.get('versions', {}).get('attndsl', 'of another version')}",
             help="use that version",
         )  # fmt: skip
+    require_there(folder, [f"{SPEC}/{place}" for place in facts["spec"].get("files", ())])
     return Record(folder, facts)
+
+
+def require_there(folder: Path, files: Sequence[str]) -> None:
+    """That a run has these files (E0732)."""
+    lacking = [file for file in files if not (folder / file).is_file()]
+    if lacking:
+        raise error(
+            "E0732", f"the run `{folder}` is only half there: it has no `{lacking[0]}`",
+            help="restore it from a copy, or train again with another `--out`",
+        )  # fmt: skip
 
 
 def _near(name: str, names: list[str]) -> tuple[str, ...]:

@@ -167,11 +167,12 @@ def test_no_heavy_module_is_loaded() -> None:
 
 
 def test_a_broken_run_is_named_beside_the_table_of_the_rest(attndsl, tmp_path: Path) -> None:
-    for name in ("good", "no-record", "no-spec", "no-weights", "bad-record", "less-record"):
+    for name in ("good", "no-record", "no-spec", "no-weights", "no-log", "bad-record", "less-record"):
         shutil.copytree("runs/high", tmp_path / name)
     (tmp_path / "no-record" / "run.json").unlink()
     shutil.rmtree(tmp_path / "no-spec" / "spec")
     (tmp_path / "no-weights" / "weights.safetensors").unlink()
+    (tmp_path / "no-log" / "log.jsonl").unlink()
     (tmp_path / "bad-record" / "run.json").write_text('{"format": 1')
     record = json.loads((tmp_path / "good" / "run.json").read_text())
     (tmp_path / "less-record" / "run.json").write_text(json.dumps({**record, "recipe": {"optimizer": {}}}))
@@ -180,11 +181,13 @@ def test_a_broken_run_is_named_beside_the_table_of_the_rest(attndsl, tmp_path: P
     assert done.code == 0
     assert len(rows(done.out)) == 2
     said = {line.split(": broken: ")[0].rpartition("/")[2]: line for line in done.err.splitlines()}
-    assert said.keys() == {"no-record", "no-spec", "no-weights", "bad-record", "less-record"}
+    assert said.keys() == {"no-record", "no-spec", "no-weights", "no-log", "bad-record", "less-record"}
     assert "it has no `spec/tiny.attn`" in said["no-spec"]
     assert "it has no `weights.safetensors`" in said["no-weights"]
+    assert "it has no `log.jsonl`" in said["no-log"]
     assert "is damaged" in said["bad-record"]
-    assert len(json.loads(attndsl("runs", tmp_path, "--json").out)["broken"]) == 5
+    assert "it has no `spec/tiny.attn`" in attndsl("check", tmp_path / "no-spec").err
+    assert len(json.loads(attndsl("runs", tmp_path, "--json").out)["broken"]) == 6
     for nothing in (tmp_path / "empty", tmp_path / "nowhere", "tiny.attn"):
         done = attndsl("runs", nothing)
         assert (done.code, "error[E0732]" in done.err) == (1, True)
