@@ -6,6 +6,7 @@ import os
 import re
 import statistics
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from tests.planning.published import RUNS, Run
@@ -16,8 +17,11 @@ MISSES = {"14a", "14b", "15", "16"}
 """What the model of time misses by more than 15 %; docs/planning.md says why, as far as that is known."""
 
 
+PREDICTED = lru_cache(lambda row: next(run for run in RUNS if run.row == row).predict())
+
+
 def error(run: Run) -> float:
-    found = run.predict()
+    found = PREDICTED(run.row)
     return found.seconds / run.reported(found) - 1
 
 
@@ -33,7 +37,7 @@ def table() -> str:
         lines.append(f"| | **{'fitted' if fitted else 'predicted'}** | | | | | | |")
         for run in RUNS:
             if run.fitted == fitted:
-                found = run.predict()
+                found = PREDICTED(run.row)
                 how = f"{run.machine} × {found.plan.devices // found.machine.devices}: {found.plan.describe()}"
                 lines.append(
                     f"| {run.row} | {run.model} | {how} | {run.reported(found):.2f} s | {found.seconds:.2f} s | "
@@ -75,5 +79,5 @@ def test_errors_are_not_larger_than_they_were() -> None:
 def test_a_constant_utilisation_fails() -> None:
     """The same model with the same micro-batch is 46 % on one machine and 64 % on another; the model of time says
     so."""
-    h100, a100 = (next(run for run in RUNS if run.row == row).predict().mfu for row in ("6", "7"))
+    h100, a100 = (PREDICTED(row).mfu for row in ("6", "7"))
     assert a100 > 1.3 * h100
