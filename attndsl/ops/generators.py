@@ -24,8 +24,8 @@ class Constant(Op):
     role = "none"
     value: float | int | bool
 
-    def _key(self) -> tuple[str, str]:
-        return type(self.value).__name__, repr(self.value)
+    def _key(self) -> tuple[bool, bool, str]:
+        return isinstance(self.value, bool), isinstance(self.value, int), repr(self.value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and self._key() == other._key()

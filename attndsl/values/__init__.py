@@ -10,6 +10,7 @@ from attndsl.values.hyperparameters import hyperparameters_of, named, shown_sett
 from attndsl.values.number import (
     CONSTANTS,
     SPELLINGS,
+    Computed,
     Formula,
     IndexVariable,
     List,
@@ -43,6 +44,7 @@ __all__ = [
     "OPERATORS",
     "SPELLINGS",
     "Absent",
+    "Computed",
     "Evaluator",
     "Formula",
     "IndexVariable",

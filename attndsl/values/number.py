@@ -42,14 +42,16 @@ class IndexVariable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
-    """How a number follows from repeat indices: an index, a constant, or an operator over formulas."""
+    """How a number follows from repeat indices, or from sizes: one of these, a constant, or an operator over
+    formulas."""
 
-    operator: str  # "index", "constant", "element", or an operator or function of `attndsl.values.operators`
+    operator: str  # "index", "size", "constant", "element", or an operator or function of `attndsl.values.operators`
     operands: tuple[Formula, ...] = ()
     variable: IndexVariable | None = None
     constant: Scalar | None = None
     length: int = 1  # how many operators it has, at least 1
     table: tuple[Scalar, ...] = ()  # of "element", whose operand is a place in it
+    size: Size | None = None  # of "size"
 
     @staticmethod
     def applied(operator: str, *operands: Formula) -> Formula:
@@ -89,13 +91,15 @@ class Formula:
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
     """A compile-time number. `value` is None while a size of an input takes part. `size` is its formula where it can
-    be a size, `axis` the axis that a plain name stands for, `formula` how it depends on repeat indices (if it does)."""
+    be a size, `axis` the axis that a plain name stands for, `formula` how it depends on repeat indices (if it does),
+    `origin` how it was computed from sizes, where it is none itself."""
 
     value: Scalar | None
     size: Size | None = None
     axis: Axis | None = None
     formula: Formula | None = None
     is_bool: bool = False
+    origin: Formula | None = None
 
     @staticmethod
     def of(value: Scalar | bool) -> Number:
@@ -103,6 +107,11 @@ class Number:
             return Number(int(value), is_bool=True)
         exact = isinstance(value, (int, Fraction))
         return Number(value, Size.of(value) if exact else None)  # type: ignore[arg-type]
+
+    def as_origin(self) -> Formula:
+        if self.origin is None and self.size is not None and self.size.symbols:
+            return Formula("size", constant=self.value, size=self.size)
+        return self.origin or Formula("constant", constant=self.value)
 
     def as_formula(self) -> Formula:
         return self.formula or Formula("constant", constant=self.value)
@@ -113,6 +122,17 @@ class Number:
         if self.size is not None and self.size.symbols:
             return str(self.size) if self.value is None else f"{self.size} = {self.value}"
         return str(self.value)
+
+
+class Computed(float):
+    """A number that says how it was computed from sizes. Whatever is made of it is a number like any other."""
+
+    origin: Formula
+
+    def __new__(cls, value: float, origin: Formula) -> Computed:
+        made = super().__new__(cls, value)
+        made.origin = origin
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -432,7 +452,16 @@ def _combine(operator: str, span: Span, *operands: Number) -> Number:
                 span,
                 help="make a tensor of it on the way, with `float(…)` or `int(…)` of a tensor, or write it shorter",
             )
-    return Number(int(value) if is_bool and value is not None else value, size, None, formula, is_bool)
+    origin = _origin(operator, operands) if size is None and formula is None and not is_bool else None
+    return Number(int(value) if is_bool and value is not None else value, size, None, formula, is_bool, origin)
+
+
+def _origin(operator: str, operands: tuple[Number, ...]) -> Formula | None:
+    """How a number that is no size follows from sizes; None where it does not, or by too long a formula."""
+    if not any(o.origin or (o.size is not None and o.size.symbols) for o in operands):
+        return None
+    found = Formula.applied(operator, *(o.as_origin() for o in operands))
+    return found if found.length <= MAX_FORMULA else None
 
 
 def _exact(number: Number) -> Size | None:

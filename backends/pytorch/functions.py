@@ -18,6 +18,7 @@ from attndsl.backends.pytorch.lines import Line, WrittenArgument
 from attndsl.backends.pytorch.loops import Loop, parts, write_loop
 from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.names import attribute, identifier
+from attndsl.backends.pytorch.opened import formula_expression
 from attndsl.backends.pytorch.site import Site, filled
 from attndsl.backends.pytorch.special import Narrow
 from attndsl.diagnostics import Source
@@ -25,6 +26,7 @@ from attndsl.graph import FLOAT, Node, Region, Value, captured
 from attndsl.ops.base import Op
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
+from attndsl.values import Computed
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
@@ -98,6 +100,12 @@ class Writer:
             return self.file.constant(symbol)
         self.sizes[symbol] = identifier(symbol)
         return self.sizes[symbol]
+
+    def computed(self, number: Computed) -> Expr | None:
+        found = formula_expression(number.origin, self.file.open, self.symbol)
+        if found is not None and "math." in found.text:
+            self.math()
+        return found
 
     @property
     def plain(self) -> bool:

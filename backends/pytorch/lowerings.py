@@ -43,6 +43,7 @@ from attndsl.backends.pytorch.site import Site, inverted, negated
 from attndsl.graph import BOOL, FLOAT, INT, Axis
 from attndsl.ops.base import Op
 from attndsl.ops.collectives import Vary
+from attndsl.values import Computed
 
 Lowering = Callable[[Site], Expr]
 
@@ -258,6 +259,8 @@ _LARGEST = 3.4028234663852886e38  # of float32
 
 
 def lower_constant(site: Site) -> Expr:
+    if isinstance(site.op.value, Computed) and (said := site.function.computed(site.op.value)) is not None:
+        return said
     value = number(site.op.value)
     if site.output.is_float and _LARGEST < abs(site.op.value) < math.inf:
         # `torch.where` and `torch.full` refuse a number that float32 cannot hold; a conversion makes it infinite.

@@ -5,6 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 
+from attndsl.backends.pytorch.expressions import (
+    POWER,
+    PRODUCT,
+    SUM,
+    UNARY,
+    Expr,
+    binary,
+    function,
+    number,
+    size_expression,
+)
 from attndsl.backends.pytorch.helpers import DEFINED
 from attndsl.backends.pytorch.names import IMPORTED, Names, identifier, plain
 from attndsl.backends.pytorch.starts import index_name
@@ -12,6 +23,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph
 from attndsl.records import dataclass
 from attndsl.running.backends import Again
+from attndsl.values import Formula
 
 LOOPS = 4  # loops around a layer, at most, whose indices a constructor has names for beside its arguments
 
@@ -53,12 +65,22 @@ def open_sizes(graph: Graph, names: Collection[str]) -> dict[str, OpenSize]:
 def independent(graph: Graph, again: Again, text: Callable[[Graph, Collection[str]], str]) -> tuple[str, ...]:
     """The sizes that can be arguments: `text` is the same, but for their values, where another one is given. Numbers
     that were computed from a size, masks, or layers that differ by its value are in the text, and make another one."""
-    candidates = tuple(graph.sizes)
-    own = _without_values(text(graph, candidates))
+    names, before = tuple(graph.sizes), None
+    while names != before:  # a number is written by the sizes that it was computed from where all of these are open
+        names, before = _independent(graph, again, text, names), names
+    return names
+
+
+def _independent(
+    graph: Graph, again: Again, text: Callable[[Graph, Collection[str]], str], names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Those of `names` by which the text does not change where all of these are open."""
+    own = _without_values(text(graph, names))
     found = []
-    for name, size in graph.sizes.items():
-        others = [made for value in _others(size) if (made := _changed(graph, again, {name: value})) is not None]
-        if others and all(_without_values(text(other, candidates)) == own for other in others):
+    for name in names:
+        changed = (_changed(graph, again, {name: value}) for value in _others(graph.sizes[name]))
+        others = [made for made in changed if made is not None]
+        if others and all(_without_values(text(other, names)) == own for other in others):
             found.append(name)
     return tuple(found)
 
@@ -79,3 +101,31 @@ def _changed(graph: Graph, again: Again, changes: Mapping[str, int]) -> Graph | 
 
 def _without_values(text: str) -> str:
     return re.sub(r"(\w+: int) = \d+", r"\1", text)
+
+
+# ---------------------------------------------------------------- numbers that were computed from sizes
+
+INFIX = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "^": POWER}
+CALLED = {"sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log", "minimum": "min", "maximum": "max"}
+
+
+def formula_expression(formula: Formula, open: Collection[str], name: Callable[[str], str]) -> Expr | None:
+    """Python's expression for a number; None where a size in it is not open, or something has no expression."""
+    if formula.operator == "constant":
+        known = formula.constant
+        return None if known is None else number(known if isinstance(known, int) else float(known))
+    if formula.operator == "size":
+        assert formula.size is not None
+        whole = formula.size.is_whole and formula.size.symbols <= {*open}
+        return size_expression(formula.size, name) if whole else None
+    parts = [formula_expression(operand, open, name) for operand in formula.operands]
+    given = [part for part in parts if part is not None]
+    if len(given) < len(parts):
+        return None
+    if formula.operator in INFIX:
+        symbol = "**" if formula.operator == "^" else formula.operator
+        return binary(given[0], symbol, given[1], INFIX[formula.operator])
+    if formula.operator == "neg":
+        return Expr(f"-{given[0].at(UNARY)}", UNARY, True)
+    called = CALLED.get(formula.operator)
+    return None if called is None else function(called, *(part.text for part in given), host=True)

@@ -10,6 +10,7 @@ from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOATS
+from attndsl.values import Computed
 
 
 class WrittenFunction(Protocol):
@@ -27,6 +28,10 @@ class WrittenFunction(Protocol):
     @property
     def wide(self) -> Collection[Value]:
         """Values that are computed in float32 at least (`widening.widened`)."""
+        ...
+
+    def computed(self, number: Computed) -> Expr | None:
+        """A number by what it was computed from; None where that is not written."""
         ...
 
     def dtype(self, *, wide: bool = False) -> str:

@@ -9,6 +9,7 @@ from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import Node, Value
 from attndsl.sizes import Size
+from attndsl.values import Computed
 
 
 class _Anywhere:
@@ -25,6 +26,9 @@ class _Anywhere:
         return "dtype"
 
     plain = False
+
+    def computed(self, number: Computed) -> Expr | None:
+        return None
 
     def device(self) -> str:
         return "device"
