@@ -78,7 +78,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     walk = LayoutWalk(graph, wanted, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
     outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
-    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored))))
+    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored), *_undivided(wanted, stored))))
     rules = {
         (info.address, axis, name): rule
         for info in graph.parameters
@@ -107,6 +107,24 @@ def _stored(info: ParameterInfo, wanted: WantedPlacements) -> Placement:
 
     longest = max(info.type.axes, key=length, default=None)
     return placement if longest is None or not length(longest) else placement.at(number, longest)
+
+
+LARGE = 0.01
+"""What share of a model's parameters is worth a warning where each device has all of it."""
+
+
+def _undivided(wanted: WantedPlacements, stored: Mapping[tuple[str, Type], Placement]) -> Iterator[Diagnostic]:
+    """Large parameters that the layout says are to be divided over a dimension, and that cannot be."""
+    graph, name = wanted.graph, wanted.layout.parameters
+    count = wanted.mesh.size(name) if name is not None else 1
+    for info in graph.parameters if count > 1 else ():
+        placement = stored[info.address, info.type]
+        share = info.copies * info.type.count(graph.sizes) / max(graph.parameter_count, 1)
+        if not placement.divided and share >= LARGE:
+            yield warning(
+                "W1003", f"`{info.address}` {placement.shown(info.type)} stays whole: {count} divides none of its axes",
+                info.span, help=f"make one of them a multiple of {count}, or say `parameters whole`",
+            )  # fmt: skip
 
 
 def _idle(

@@ -146,6 +146,14 @@ def test_what_must_be_gathered_is_a_warning_with_its_place() -> None:
     assert warning.primary.span.line == 3
 
 
+def test_a_large_parameter_that_cannot_be_divided_is_a_warning() -> None:
+    text = "model M(width=5) {\n  input x: [B, width]\n  output y = linear(x, 7) as up\n}\n"
+    (weight, bias) = laid_out("data=2; B on data", text).warnings
+    assert {weight.code, bias.code} == {"W1003"}
+    assert "`up.weight` [in=width, out=7] stays whole: 2 divides none of its axes" in weight.message
+    assert not laid_out("data=2; B on data; parameters whole", text).warnings
+
+
 def test_a_rule_that_divides_nothing_is_a_warning() -> None:
     text = "model M(width=4) {\n  input x: [B, width]\n  output y = 2 * x\n}\n"
     (warning,) = laid_out("data=2; B on data; width on data", text).warnings
