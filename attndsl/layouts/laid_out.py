@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
+from attndsl.graph.initial import Initializer
 from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
@@ -155,7 +156,7 @@ def _local(
     """The graph of one device, with its declarations."""
     inputs = tuple(replace(info, value=walk.inputs[info.name]) for info in graph.inputs)
     outputs = tuple(replace(i, value=v) for i, v in zip(graph.outputs, walk.body.results, strict=True))
-    parameters = tuple(replace(i, type=stored[i.address, i.type].local(i.type)) for i in graph.parameters)
+    parameters = tuple(_local_parameter(info, stored[info.address, info.type]) for info in graph.parameters)
     return replace(
         graph,
         inputs=inputs,
@@ -165,6 +166,13 @@ def _local(
         states=tuple(_local_state(graph, walk, info) for info in graph.states),
         body=Region(walk.body.parameters, walk.body.nodes, walk.body.results),
     )
+
+
+def _local_parameter(info: ParameterInfo, placement: Placement) -> ParameterInfo:
+    """A part is cut from the first values of the whole: what makes these fits neither its lengths nor its place."""
+    if not placement.divided:
+        return info
+    return replace(info, type=placement.local(info.type), initializer=Initializer("zeros"))
 
 
 def _local_state(graph: Graph, walk: LayoutWalk, info: StateInfo) -> StateInfo:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from attndsl.diagnostics import error
 from attndsl.running.processes import Launch, Processes, Result
 
 _LEAVE = 1.5  # seconds in which a launcher sees which process was the first to go
+_DEAF = 5.0  # seconds after which a process that does not hear that it is asked to stop waits for one that is gone
 _JOIN = timedelta(minutes=10)  # in which all must have come
 INTERRUPTED = 130
 
@@ -60,6 +61,20 @@ class TorchProcesses(Processes):
     def __init__(self, launch: Launch) -> None:
         self.rank, self.size, self.local = launch.rank, launch.size, launch.local
         self.began = time.perf_counter()
+
+    def listens(self, heard: Callable[[], bool]) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)  # tells also where the main thread is in torch
+
+        def watch() -> None:
+            while os.read(read, 1)[0] != signal.SIGTERM:
+                pass
+            time.sleep(_DEAF)
+            if not heard():
+                os._exit(1)
+
+        threading.Thread(target=watch, daemon=True, name="stop").start()
 
     def gather(self, value: Result) -> list[Result]:
         found: list[Any] = [None] * self.size
