@@ -5,9 +5,8 @@
 The file is GPT-2 with blocks of the standard library as its own. `cold` is from the text to its diagnostics, in a
 process that has read the standard library, as the server has before an editor opens a file. `warm` are questions about
 a text that has been checked, at places all over it; a new name is checked where names alone do not tell that it is
-right. `typed` is from a key to the list of completions; `checked` from an
-edit to the new diagnostics. Milliseconds of the processor (other work on the machine does not count): the median, and
-what 95 of 100 stay below.
+right. `typed` is from a key to the list of completions; `checked` from an edit to the new diagnostics. Milliseconds of
+the processor (other work on the machine does not count): the median, and what 95 of 100 stay below.
 """
 
 from __future__ import annotations
