@@ -15,17 +15,18 @@ from attndsl.onnx_export.loops import looped
 from attndsl.onnx_export.pointwise import Rule
 from attndsl.onnx_export.site import OnnxSite, in_order
 from attndsl.onnx_export.writer import OnnxWriter, Tensor, dtype_of
-from attndsl.ops import OPS, Op, Repeat, Scan
+from attndsl.ops import OPS, Given, InTraining, Op, Repeat, Scan, SolveTriangular
 from attndsl.ops.control import stacked_at
 
 RULES: dict[type[Op], Rule] = {**pointwise.RULES, **movement.RULES, **reductions.RULES, **products.RULES, **fused.RULES}
 
-WITHOUT_RULE = {
-    "given": "which inputs the file takes is decided before it is written",
-    "in_training": "the file is of the model in use",
-    "repeat": "a body: unrolled, or a loop",
-    "scan": "a body: a loop",
-    **{name: "the file is of one device" for name, op in OPS.items() if op.across_devices},
+WITHOUT_RULE: dict[type[Op], str] = {
+    Given: "which inputs the file takes is decided before it is written",
+    InTraining: "the file is of the model in use",
+    Repeat: "a body: unrolled, or a loop",
+    Scan: "a body: a loop",
+    SolveTriangular: "a scan goes step by step",
+    **{op: "the file is of one device" for op in OPS.values() if op.across_devices},
 }
 """The ops that need none, and why."""
 

@@ -7,5 +7,5 @@ from attndsl.onnx_export.body import RULES, WITHOUT_RULE
 
 
 def test_every_operator_has_a_rule_or_a_reason_for_none() -> None:
-    assert {op.name for op in RULES} | WITHOUT_RULE.keys() == ops.OPS.keys()
-    assert not {op.name for op in RULES} & WITHOUT_RULE.keys()
+    assert RULES.keys() | WITHOUT_RULE.keys() == set(ops.OPS.values())
+    assert not RULES.keys() & WITHOUT_RULE.keys()
