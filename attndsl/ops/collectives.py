@@ -98,7 +98,7 @@ class AllReduce(Collective):
         return self.kind == "sum"
 
     def infer(self, x: Type) -> Type:
-        if self.kind not in ("sum", "max", "min"):
+        if self.kind != "sum" and self.kind not in ("max", "min"):
             raise Mismatch("E0206", f"`{self.name}` gives a sum, max or min, not `{self.kind}`")
         if self.kind == "sum":
             rules.number(x, 0, self.name)
