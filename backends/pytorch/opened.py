@@ -76,11 +76,18 @@ def _independent(
 ) -> tuple[str, ...]:
     """Those of `names` by which the text does not change where all of these are open."""
     own = _without_values(text(graph, names))
+
+    def same(other: Graph) -> bool:
+        try:
+            return _without_values(text(other, names)) == own
+        except AttnError:
+            return False  # it is a model that cannot be written
+
     found = []
     for name in names:
         changed = (_changed(graph, again, {name: value}) for value in _others(graph.sizes[name]))
         others = [made for made in changed if made is not None]
-        if others and all(_without_values(text(other, names)) == own for other in others):
+        if others and all(map(same, others)):
             found.append(name)
     return tuple(found)
 

@@ -66,7 +66,7 @@ def test_another_size_is_the_spec_at_that_size(name: str) -> None:
 def agree(names: dict[str, Any], module: Any, graph: Any) -> None:
     weights, given = weights_of(graph), inputs_of(graph, SIZES["usual"])
     own = {name: array for name, array in given.items() if name not in graph.state_names}
-    tensors = {address: torch.from_numpy(array) for address, array in weights.items()}
+    tensors = {address: torch.from_numpy(np.asarray(array)) for address, array in weights.items()}
     module.load_state_dict(names["in_files"](module, tensors) if "in_files" in names else tensors)
     expected = NumpyProgram(graph, dtype="float64", parameters=weights).run(own)
     with torch.no_grad():
