@@ -20,7 +20,7 @@ from attndsl.graph.initial import CONSTANT_VALUES, INDEX, written_out
 from attndsl.ops import Cast, Constant, Mismatch, Op, SizeOf
 from attndsl.records import replace
 from attndsl.syntax import tree
-from attndsl.values import Computed, Formula, IndexVariable, Number
+from attndsl.values import Formula, IndexVariable, Number, NumberOfSizes
 
 MAX_LENGTH = 200
 """How many draws and operators an initial value may be made of."""
@@ -60,7 +60,7 @@ def part_of(given: Evaluated, frame: Frame) -> Initializer | float:
     if isinstance(value, Number) and value.value is not None:
         known = value.value
         if value.origin is not None:
-            return Computed(float(known), value.origin)
+            return NumberOfSizes(float(known), value.origin)
         return bool(known) if value.is_bool else known if isinstance(known, int) else float(known)
     if isinstance(value, Number):
         value = lift(given, frame).tensor

@@ -124,12 +124,12 @@ class Number:
         return str(self.value)
 
 
-class Computed(float):
+class NumberOfSizes(float):
     """A number that says how it was computed from sizes. Whatever is made of it is a number like any other."""
 
     origin: Formula
 
-    def __new__(cls, value: float, origin: Formula) -> Computed:
+    def __new__(cls, value: float, origin: Formula) -> NumberOfSizes:
         made = super().__new__(cls, value)
         made.origin = origin
         return made

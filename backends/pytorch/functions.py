@@ -26,7 +26,7 @@ from attndsl.graph import FLOAT, Node, Region, Value, captured
 from attndsl.ops.base import Op
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
-from attndsl.values import Computed
+from attndsl.values import NumberOfSizes
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
@@ -101,7 +101,7 @@ class Writer:
         self.sizes[symbol] = identifier(symbol)
         return self.sizes[symbol]
 
-    def computed(self, number: Computed) -> Expr | None:
+    def computed(self, number: NumberOfSizes) -> Expr | None:
         found = formula_expression(number.origin, self.file.open, self.symbol)
         if found is not None and "math." in found.text:
             self.math()

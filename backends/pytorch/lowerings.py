@@ -43,7 +43,7 @@ from attndsl.backends.pytorch.site import Site, inverted, negated
 from attndsl.graph import BOOL, FLOAT, INT, Axis
 from attndsl.ops.base import Op
 from attndsl.ops.collectives import Vary
-from attndsl.values import Computed
+from attndsl.values import NumberOfSizes
 
 Lowering = Callable[[Site], Expr]
 
@@ -259,7 +259,7 @@ _LARGEST = 3.4028234663852886e38  # of float32
 
 
 def lower_constant(site: Site) -> Expr:
-    if isinstance(site.op.value, Computed) and (said := site.function.computed(site.op.value)) is not None:
+    if isinstance(site.op.value, NumberOfSizes) and (said := site.function.computed(site.op.value)) is not None:
         return said
     value = number(site.op.value)
     if site.output.is_float and _LARGEST < abs(site.op.value) < math.inf:

@@ -10,7 +10,7 @@ from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOATS
-from attndsl.values import Computed
+from attndsl.values import NumberOfSizes
 
 
 class WrittenFunction(Protocol):
@@ -30,7 +30,7 @@ class WrittenFunction(Protocol):
         """Values that are computed in float32 at least (`widening.widened`)."""
         ...
 
-    def computed(self, number: Computed) -> Expr | None:
+    def computed(self, number: NumberOfSizes) -> Expr | None:
         """A number by what it was computed from; None where that is not written."""
         ...
 

@@ -9,7 +9,7 @@ from attndsl.backends.pytorch.lowerings import LOWERINGS
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import Node, Value
 from attndsl.sizes import Size
-from attndsl.values import Computed
+from attndsl.values import NumberOfSizes
 
 
 class _Anywhere:
@@ -27,7 +27,7 @@ class _Anywhere:
 
     plain = False
 
-    def computed(self, number: Computed) -> Expr | None:
+    def computed(self, number: NumberOfSizes) -> Expr | None:
         return None
 
     def device(self) -> str:

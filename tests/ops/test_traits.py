@@ -181,9 +181,9 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/habits/table.py": "what functions are called in other libraries",
     "attndsl/drawing/captions.py": "words in the names of blocks",
     "attndsl/highlighting/colours.py": "operators that are words of the grammar",
-    "attndsl/ops/collectives.py": "ways of reducing, called as the reductions are",
     "attndsl/typesetting/notation.py": "functions of sizes",
     "backends/pytorch/collective_helpers.py": "functions of written files",
+    "backends/pytorch/opened.py": "functions of compile-time numbers",
 }
 
 
