@@ -78,6 +78,7 @@ class LinearScan:
         assert isinstance(op, Scan)
         if op.reverse:
             raise Refusal("it goes backwards")
+        _has_no_axis_of_the_steps(node, region, op.axis)
         states, ends = region.parameters[1:], region.results[: op.carried]
         found = tuple(_state(node, state, end) for state, end in zip(states, ends, strict=True))
         return LinearScan(node, found, _Readouts(node, found, sizes).found(), sizes)
@@ -126,6 +127,15 @@ class LinearScan:
             if label in readout.term.sums
         }
         return shared >= LEAST_SHARED and not summed & decay
+
+
+def _has_no_axis_of_the_steps(node: Node, region: Region, axis: Axis) -> None:
+    """What a step makes gets the axis of the steps, and cannot have it already."""
+    made = [(node, value) for value in region.parameters]
+    made += [(inner, value) for inner in region.walk() for value in inner.outputs]
+    for maker, value in made:
+        if any(each.name == axis.name for each in value.type.axes):
+            raise Refusal(f"a step computes with `{axis.name}`, the axis of the steps, as a whole", maker)
 
 
 def _state(node: Node, state: Value, end: Value) -> LinearState:

@@ -247,6 +247,24 @@ def test_why_not(step: str) -> None:
     assert "T" in lengths(optimized)
 
 
+def test_what_has_the_axis_of_the_steps_itself_goes_step_by_step() -> None:
+    """In chunks it would have that axis twice."""
+    text = (
+        HEAD
+        + """
+  output y = scan t in T with h: [B, T, width] = 0.5 * x {
+    h: [B, T, width] = h * f[T=t, heads=0] + x[T=t]
+    emit sum(h, over=T)
+  }
+}"""
+    )
+    optimized, reports = optimize(spec(text))
+    (report,) = (report for report in reports if report.name == "chunk-scans")
+    said = "a step computes with `T`, the axis of the steps, as a whole"
+    assert [miss.reason for miss in report.misses] == [said]
+    assert "T" in lengths(optimized)
+
+
 def test_states_of_which_each_step_is_coupled() -> None:
     text = (
         HEAD
