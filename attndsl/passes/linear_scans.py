@@ -86,7 +86,7 @@ class LinearScan:
     @property
     def kind(self) -> str:
         """What it is, in words."""
-        reads = max(len(state.fed) for state in self.states)
+        reads = max((len(state.fed) for state in self.states), default=0)
         if not reads:
             return "linear in what it carries"
         times = {1: "", 2: " twice"}.get(reads, f" {reads} times")

@@ -1,47 +1,47 @@
 """What a written file may need to work together with others: functions on `torch.distributed`, and their gradients."""
 
 COLLECTIVE_FUNCTIONS: dict[str, str] = {
-    "group": '''
+    "group_along": '''
 # The devices that the model lies on, to be set before it runs, by the names of their dimensions:
 # `init_device_mesh("cuda", (2, 4), mesh_dim_names=("data", "model"))`.
 MESH: DeviceMesh | None = None
 
 
-def group(on: str) -> dist.ProcessGroup:
+def group_along(on: str) -> dist.ProcessGroup:
     """Those along a dimension, this one among them."""
     return MESH.get_group(on)
 ''',
-    "rank": '''
-def rank(on: str) -> int:
+    "rank_along": '''
+def rank_along(on: str) -> int:
     """The place of this device along a dimension."""
     return MESH.get_local_rank(on)
 ''',
-    "reduced": '''
-def reduced(x: Tensor, on: str, kind: str = "sum") -> Tensor:
+    "reduced_by_all": '''
+def reduced_by_all(x: Tensor, on: str, kind: str = "sum") -> Tensor:
     """The sum (the "max", the "min") of what the devices have, without a gradient."""
     total = x.detach().contiguous().clone()
     total = total.to(torch.uint8) if x.dtype == torch.bool else total
-    dist.all_reduce(total, getattr(dist.ReduceOp, kind.upper()), group(on))
+    dist.all_reduce(total, getattr(dist.ReduceOp, kind.upper()), group_along(on))
     return total.to(x.dtype)
 ''',
-    "gathered": '''
-def gathered(x: Tensor, on: str, dim: int) -> Tensor:
+    "gathered_from_all": '''
+def gathered_from_all(x: Tensor, on: str, dim: int) -> Tensor:
     """The parts of all devices one behind the other, without a gradient."""
-    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(group(on).size())]
-    dist.all_gather(parts, x.detach().contiguous(), group(on))
+    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(group_along(on).size())]
+    dist.all_gather(parts, x.detach().contiguous(), group_along(on))
     return torch.cat(parts, dim)
 ''',
-    "own": '''
-def own(x: Tensor, on: str, dim: int) -> Tensor:
+    "own_part": '''
+def own_part(x: Tensor, on: str, dim: int) -> Tensor:
     """This device's part of x."""
-    return x.chunk(group(on).size(), dim)[rank(on)]
+    return x.chunk(group_along(on).size(), dim)[rank_along(on)]
 ''',
-    "exchanged": '''
-def exchanged(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
+    "exchanged_by_all": '''
+def exchanged_by_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
     """All parts along `dim` of this device's part along `cut`, without a gradient."""
-    given = torch.stack(x.detach().chunk(group(on).size(), cut))
+    given = torch.stack(x.detach().chunk(group_along(on).size(), cut))
     found = torch.empty_like(given)
-    dist.all_to_all_single(found, given, group=group(on))
+    dist.all_to_all_single(found, given, group=group_along(on))
     return torch.cat(found.unbind(), dim)
 ''',
     "all_reduce": '''
@@ -50,7 +50,7 @@ class AllReduce(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, on: str) -> Tensor:
-        return reduced(x, on)
+        return reduced_by_all(x, on)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -71,7 +71,7 @@ class Vary(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return reduced(upstream, ctx.on), None
+        return reduced_by_all(upstream, ctx.on), None
 
 
 def vary(x: Tensor, on: str) -> Tensor:
@@ -85,12 +85,12 @@ class AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, on: str, dim: int, varying: bool) -> Tensor:
         ctx.place, ctx.varying = (on, dim), varying
-        return gathered(x, on, dim)
+        return gathered_from_all(x, on, dim)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        total = reduced(upstream, ctx.place[0]) if ctx.varying else upstream
-        return own(total, *ctx.place), None, None, None
+        total = reduced_by_all(upstream, ctx.place[0]) if ctx.varying else upstream
+        return own_part(total, *ctx.place), None, None, None
 
 
 def all_gather(x: Tensor, on: str, dim: int, varying: bool = False) -> Tensor:
@@ -103,11 +103,11 @@ class ReduceScatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
         ctx.place = on, dim
-        return own(reduced(x, on), on, dim)
+        return own_part(reduced_by_all(x, on), on, dim)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return gathered(upstream, *ctx.place), None, None
+        return gathered_from_all(upstream, *ctx.place), None, None
 
 
 def reduce_scatter(x: Tensor, on: str, dim: int) -> Tensor:
@@ -120,11 +120,11 @@ class Shard(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
         ctx.place = on, dim
-        return own(x, on, dim)
+        return own_part(x, on, dim)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return gathered(upstream, *ctx.place), None, None
+        return gathered_from_all(upstream, *ctx.place), None, None
 
 
 def shard(x: Tensor, on: str, dim: int) -> Tensor:
@@ -137,11 +137,11 @@ class AllToAll(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, on: str, dim: int, cut: int) -> Tensor:
         ctx.place = on, cut, dim
-        return exchanged(x, on, dim, cut)
+        return exchanged_by_all(x, on, dim, cut)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return exchanged(upstream, *ctx.place), None, None, None
+        return exchanged_by_all(upstream, *ctx.place), None, None, None
 
 
 def all_to_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:

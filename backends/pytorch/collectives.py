@@ -11,13 +11,13 @@ from attndsl.types import Axis
 
 
 def lower_rank(site: Site) -> Expr:
-    return function(site.function.helper("rank"), f'"{site.op.on}"', host=True)
+    return function(site.function.helper("rank_along"), f'"{site.op.on}"', host=True)
 
 
 def lower_all_reduce(site: Site) -> Expr:
     if site.op.kind == "sum":
         return _call(site)
-    return function(site.function.helper("reduced"), _operand(site), f'"{site.op.on}"', f'"{site.op.kind}"')
+    return function(site.function.helper("reduced_by_all"), _operand(site), f'"{site.op.on}"', f'"{site.op.kind}"')
 
 
 def along(axis: Callable[[Site], Axis]) -> Callable[[Site], Expr]:

@@ -404,7 +404,7 @@ class File:
         if "F." in text:
             lines.append(Line("import torch.nn.functional as F"))
         lines.append(Line("from torch import Tensor, nn"))
-        if "group" in self.helpers:
+        if "group_along" in self.helpers:
             lines.append(Line("from torch.distributed.device_mesh import DeviceMesh"))
         if "score_attention" in self.helpers:
             lines.append(Line("from torch.utils.checkpoint import checkpoint"))

@@ -3,6 +3,7 @@ size is no argument."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -37,15 +38,14 @@ OPEN = {
 }
 """What has to be open."""
 
-FAST = ("gpt2", "mistral", "transformer")
+FAST = ("gpt2", "mistral")
+SLOW = (*REDUCED, *OWN) if os.environ.get("ATTNDSL_SIZES") == "all" else ("bert", "t5", "mixtral")
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in (*REDUCED, *OWN)]
-)
+@pytest.mark.parametrize("name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_another_size_is_the_spec_at_that_size(name: str) -> None:
     path, settings = OWN[name] if name in OWN else (name, REDUCED[name])
-    context = {"context": 4096} if name == "deepseek_v3" else {}  # as long as the layouts that it declares ask for
+    context = {"context": 4096} if name == "deepseek_v3" else {}  # as long as the texts that its recipe asks for
     model = attndsl.load(str(path), {**settings, "depth": 2, **context})
     names = executed(model.source())
     kind = names[model.graph.name]

@@ -56,7 +56,8 @@ def test_keywords_come_from_the_grammar():
     quoted = set(re.findall(r'"([a-z]+)"', re.sub(r"^//.*", "", GRAMMAR, flags=re.MULTILINE)))
     assert found.words.keys() == quoted
     assert found.reserved == {"if", "else", "and", "or", "not", "as", "return", "emit", "true", "false"}
-    assert found.declarations == {"use", "model", "block", "mask", "bias", "variant", "maps", "weights", "train"}
+    sections = {"variant", "weights", "train", "layout"}
+    assert found.declarations == {"use", "model", "block", "mask", "bias", "maps", *sections}
     assert {"layer", "repeat", "return", "if", "input"} < found.statements
     assert not found.statements & found.declarations
     assert found.bodies - found.statements == {"model", "block", "mask", "bias", "train"}
