@@ -11,16 +11,14 @@ chunks, and the loop there. With `--processor`: processor time.
 from __future__ import annotations
 
 import sys
-import time
-from functools import partial
 
+import chunked
 import numpy as np
 import torch
-from in_turn import Side, in_turn, machine, table
+from in_turn import machine
 from transformers.models.qwen3_next.modeling_qwen3_next import torch_chunk_gated_delta_rule
 
 import attndsl
-from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.backends.pytorch import TorchProgram
 from attndsl.passes import optimize
 from attndsl.passes.incremental import RECOGNISED
@@ -62,39 +60,13 @@ def on_torch() -> None:
         return torch_chunk_gated_delta_rule(given["q"], given["k"], given["v"], given["decay"], given["beta"])[0]
 
     runs = {"in chunks by the compiler": lambda: ours.module(**given)["y"], "transformers, chunks of 64": published}
-    step_by_step = loop.module(**given)["y"]
-    for name, run in runs.items():
-        print(f"{name}: off the loop by {(run() - step_by_step).abs().max().item():.0e}")
-
-    def forward(run: Side) -> None:
-        with torch.no_grad():
-            run()
-
-    def both(run: Side) -> None:
-        run().sum().backward()  # type: ignore[attr-defined]
-
-    for what, how in (("forward", forward), ("forward and backward", both)):
-        times = in_turn({name: partial(how, run) for name, run in runs.items()}, clock=CLOCK)
-        table(f"gated delta rule, {what}", times, "transformers, chunks of 64", amount=STEPS)
-    times = in_turn({"step by step": partial(both, lambda: loop.module(**given)["y"])}, 1, clock=CLOCK, warm=0)
-    table("once, forward and backward", times, "step by step", amount=STEPS)
+    chunked.on_torch("gated delta rule", runs, lambda: loop.module(**given)["y"], "transformers, chunks of 64", STEPS)
 
 
 def on_numpy() -> None:
-    graph = attndsl.parse(SPEC).graph
-    given = {name: value.detach().numpy() for name, value in inputs().items()}
     upstream = {"y": np.ones((1, STEPS, HEADS, WIDTH), np.float32)}
-    sides = {"in chunks": optimize(graph)[0], "step by step": optimize(graph, passes=RECOGNISED)[0]}
-    for name, side in sides.items():
-        program, rounds = NumpyProgram(side, seed=0), 3 if name == "in chunks" else 1
-        for what, run in {
-            "forward": partial(program.run, given),
-            "forward and backward": partial(program.gradients, given, upstream),
-        }.items():
-            table(f"NumPy, {what}", in_turn({name: run}, rounds, clock=CLOCK, warm=0), name, amount=STEPS)
+    chunked.on_numpy(attndsl.parse(SPEC).graph, inputs(), upstream, STEPS)
 
-
-CLOCK = time.process_time if "--processor" in sys.argv[1:] else time.perf_counter
 
 if __name__ == "__main__":
     print(machine())

@@ -11,16 +11,15 @@ the same chunked by hand in the language, and the loop over steps, once. All run
 from __future__ import annotations
 
 import sys
-import time
 from functools import partial
 
+import chunked
 import numpy as np
 import torch
-from in_turn import Side, in_turn, machine, table
+from in_turn import machine
 from transformers.models.mamba2.modeling_mamba2 import mamba2_chunk_scan
 
 import attndsl
-from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.backends.pytorch import TorchProgram
 from attndsl.passes import optimize
 from attndsl.passes.incremental import RECOGNISED
@@ -104,39 +103,13 @@ def on_torch() -> None:
         "transformers, chunks of 64": partial(published, parameters, 64, given),
         "transformers, chunks of 256": partial(published, parameters, 256, given),
     }
-    step_by_step = loop.module(**given)["z"]
-    for name, run in runs.items():
-        print(f"{name}: off the loop by {(run() - step_by_step).abs().max().item():.0e}")
-
-    def forward(run: Side) -> None:
-        with torch.no_grad():
-            run()
-
-    def both(run: Side) -> None:
-        run().sum().backward()  # type: ignore[attr-defined]
-
-    for what, how in (("forward", forward), ("forward and backward", both)):
-        times = in_turn({name: partial(how, run) for name, run in runs.items()}, clock=CLOCK)
-        table(f"selective scan, {what}", times, "transformers, chunks of 64", amount=STEPS)
-    times = in_turn({"step by step": partial(both, lambda: loop.module(**given)["z"])}, 1, clock=CLOCK, warm=0)
-    table("once, forward and backward", times, "step by step", amount=STEPS)
+    chunked.on_torch("selective scan", runs, lambda: loop.module(**given)["z"], "transformers, chunks of 64", STEPS)
 
 
 def on_numpy() -> None:
-    graph = attndsl.parse(BY_STEPS).graph
-    given = {name: value.detach().numpy() for name, value in inputs().items()}
     upstream = {"z": np.ones((1, STEPS, 24, 64), np.float32)}
-    sides = {"in chunks": optimize(graph)[0], "step by step": optimize(graph, passes=RECOGNISED)[0]}
-    for name, side in sides.items():
-        program, rounds = NumpyProgram(side, seed=0), 3 if name == "in chunks" else 1
-        for what, run in {
-            "forward": partial(program.run, given),
-            "forward and backward": partial(program.gradients, given, upstream),
-        }.items():
-            table(f"NumPy, {what}", in_turn({name: run}, rounds, clock=CLOCK, warm=0), name, amount=STEPS)
+    chunked.on_numpy(attndsl.parse(BY_STEPS).graph, inputs(), upstream, STEPS)
 
-
-CLOCK = time.process_time if "--processor" in sys.argv[1:] else time.perf_counter
 
 if __name__ == "__main__":
     print(machine())

@@ -11,7 +11,18 @@ from attndsl.backends.numpy_reference.evaluator import NumpyProgram
 from attndsl.ops import SolveTriangular
 from attndsl.passes import optimize
 from attndsl.passes.incremental import incremental
-from tests.passes.test_chunk_scans import CHUNK, HEAD, MATRIX, both, drawn, lengths, off, spec
+from tests.passes.test_chunk_scans import (
+    CHUNK,
+    HEAD,
+    LENGTHS,
+    MATRIX,
+    as_precise_in_chunks,
+    both,
+    drawn,
+    lengths,
+    spec,
+    the_same_in_chunks,
+)
 
 BETA = """  beta = 2 * sigmoid(sum(f, over=heads))
   a = sigmoid(f[heads=0])
@@ -174,12 +185,9 @@ def corrected(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=8, suppress_health_check=list(HealthCheck))
-@given(corrected(), st.sampled_from([1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 83]))
+@given(corrected(), LENGTHS)
 def test_random_corrections(text: str, length: int) -> None:
-    graph = spec(text)
-    _, reports = optimize(graph)
-    assert [report.count for report in reports if report.name == "chunk-scans"] == [1], reports
-    assert max(both(graph, drawn(graph, length, rows=1))) < 1e-10, text
+    the_same_in_chunks(text, length)
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -187,15 +195,7 @@ def test_single_precision(same: bool) -> None:
     """The same key in all steps has the triangle whose powers are the largest: it is solved, and not summed up."""
     text = SPELLINGS["the delta rule (Schlag et al., 2021)"].replace("beta[T=t]", "0.9")
     text = text.replace("unit[T=t]", "unit[T=0]") if same else text
-    graph = spec(HEAD + BETA + text)
-    inputs = {key: a.astype(np.float32) if a.dtype.kind == "f" else a for key, a in drawn(graph, 150).items()}
-    plain, chunked = (NumpyProgram(g, seed=1) for g in (graph, optimize(graph)[0]))
-    exact = NumpyProgram(graph, dtype="float64", seed=1)
-    upstream = {"y": np.ones_like(exact.run(inputs)["y"])}
-    wanted, found, meant = (p.gradients(inputs, upstream) for p in (plain, chunked, exact))
-    for one, other, true in zip(found, wanted, meant, strict=True):
-        for key, array in true.items():
-            assert off(one[key], array) <= max(4 * off(other[key], array), 2e-5), key
+    as_precise_in_chunks(spec(HEAD + BETA + text), 2e-5)
 
 
 def test_a_text_is_read_on_from_what_is_carried() -> None:
