@@ -289,7 +289,8 @@ class Model:
         arrays = self._arrays(weights)
         export_onnx(
             path, self.graph, dict(initial_parameters(self.graph, 0)) if arrays is None else arrays,
-            inputs=inputs, outputs=outputs, opset=opset or OPSET, incremental=incremental, force=force,
+            inputs=inputs, outputs=outputs, opset=OPSET if opset is None else opset, incremental=incremental,
+            force=force,
         )  # fmt: skip
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:

@@ -54,6 +54,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str, *helps: str) -> NoReturn:
         from attndsl.diagnostics.report import as_message
+        from attndsl.running.processes import Launch
 
         lines = [
             f"{self.prog}: {message}",
@@ -61,7 +62,8 @@ class Parser(argparse.ArgumentParser):
             f"  `{self.prog} --help` shows how it is used",
         ]
         # Of several processes that a launcher gave the same words, the first says it.
-        self.exit(USAGE, "\n".join(map(as_message, lines)) + "\n" if os.environ.get("RANK", "0") == "0" else None)
+        launch = Launch.of_environment()
+        self.exit(USAGE, "\n".join(map(as_message, lines)) + "\n" if launch is None or not launch.rank else None)
 
 
 def path(text: str) -> str:

@@ -97,8 +97,7 @@ def _plan(args: Any) -> int:
             spec, graph, machine_name=args.machine, nodes=args.nodes, layout=args.layout, choices=args.plan,
             sizes=args.sizes, searching=args.search,
         )  # fmt: skip
-        title = f"{graph.name}:{graph.variant}" if graph.variant else graph.name
-        texts.append(render(plan, title, args.tokens))
+        texts.append(render(plan, graph.title, args.tokens))
         found.append(to_json(plan, args.tokens))
     if args.json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False))

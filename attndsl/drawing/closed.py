@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from attndsl.diagnostics import Span
 from attndsl.drawing import captions, facts
@@ -26,19 +27,19 @@ class ClosedCall:
 
     def begins_with(self, node: Node) -> bool:
         """Whether the application has begun with the like of a node. (In a loop that is written out, scopes differ.)"""
-        working = self._working()
-        return bool(working) and _alike(working[0]) == _alike(node)
+        first = next(self._working(), None)
+        return first is not None and _alike(first) == _alike(node)
 
     @property
     def times(self) -> int:
         """How many times in a row the layer is applied."""
-        working = self._working()
+        working = list(self._working())
         counts = Counter(map(_alike, working))
         return min(counts[_alike(working[0])], counts[_alike(working[-1])]) if working else 1
 
-    def _working(self) -> list[Node]:
+    def _working(self) -> Iterator[Node]:
         """The nodes that do more than look at what comes in another way."""
-        return [node for node in self.nodes if node.inputs and node.op.role != "none"]
+        return (node for node in self.nodes if node.inputs and node.op.role != "none")
 
 
 def _alike(node: Node) -> tuple[str, Op, Span | None]:
@@ -67,8 +68,8 @@ def describe(call: ClosedCall, canvas: Canvas) -> None:
     positions = () if info.kind in biases else (*biases, *canvas.levels.positions_in(call.path))
     parameters = canvas.read.get(call.box, []) if is_input_free else []
     label = captions.last(call.path)
-    if call.times > 1:
-        title = captions.shared_title(call.times)
+    if (times := call.times) > 1:
+        title = captions.shared_title(times)
         call.box.frame = SceneFrame(canvas.name(f"{call.path} again"), "again", title, call.box.frame)
     more = _special(call, canvas.levels)
     call.box.lines = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.drawing.kinds import LOOKS, is_circle
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
+from attndsl.drawing.style import PAD
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -49,7 +50,7 @@ def to_dot(scene: Scene) -> Digraph:
         scene.title,
         graph_attr={
             "fontname": FONT, "fontsize": "22", "fontcolor": INK, "labelloc": "t", "nodesep": "0.4",
-            "label": scene.title if style.shows("title") else "", "pad": "0.3",
+            "label": scene.title if style.shows("title") else "", "pad": f"{PAD / 72:g}",
             "ranksep": "0.34" if looked.has_labels else "0.5", "rankdir": "LR" if style.is_sideways else "TB",
             "splines": "spline", "bgcolor": "white", "outputorder": "edgesfirst",
         },

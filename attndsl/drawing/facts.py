@@ -5,6 +5,7 @@ whoever wrote them."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import prod
 
 from attndsl.drawing import captions
 from attndsl.drawing.levels import Levels
@@ -147,7 +148,7 @@ def feed_forward(nodes: Iterable[Node], path: str, levels: Levels) -> tuple[str,
     products = [node for node in nodes if node.op.contracts and any(value in own for value in node.inputs)]
     inner = products[-1].op.goes_over if products and _follows(products[-1], products, nodes) else ()
     known = bool(inner) and all(axis.size.symbols <= sizes.keys() for axis in inner)
-    width = (f"{_product(inner, sizes):,} wide",) if known else ()
+    width = (f"{prod(axis.size.value(sizes) for axis in inner):,} wide",) if known else ()
     bends = dict.fromkeys(levels.graph.scopes[p].kind.replace("_", " ") for p in levels.layers_in(path, "activation"))
     if not bends:
         bends = dict.fromkeys(node.op.name for node in nodes if node.op.role == "activation")
@@ -216,10 +217,3 @@ def gate_name(node: Node) -> str:
     """What a spec calls a gate: its value, or what it is made from."""
     names = node.output.names or node.inputs[0].names
     return captions.last(names[-1]) if names else ""
-
-
-def _product(axes: Iterable[Axis], sizes: Mapping[str, int]) -> int:
-    found = 1
-    for axis in axes:
-        found *= axis.size.value(sizes)
-    return found

@@ -53,10 +53,9 @@ class _Cut:
     def __init__(self, text: str, scene: Scene) -> None:
         self.text = text
         self.areas = node_areas(text)
-        frames = {n: a for n, a in frame_areas(text).items() if n not in ("cluster page", "cluster legend")}
-        self.things = [(a.left, a.right) for n, a in (self.areas | frames).items() if not n.startswith("legend ")]
-        self.placed = [*self.areas.values(), *frame_areas(text).values()]
         self.frames = frame_areas(text)
+        frames = {n: a for n, a in self.frames.items() if n not in ("cluster page", "cluster legend")}
+        self.things = [(a.left, a.right) for n, a in (self.areas | frames).items() if not n.startswith("legend ")]
         self.page = self.frames["cluster page"]
         self.arrows = [a for a in scene.arrows if a.tail.id in self.areas and a.head.id in self.areas]
 

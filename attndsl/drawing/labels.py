@@ -88,13 +88,13 @@ def _between(start: Point, end: Point) -> Iterator[Point]:
 class _Taken:
     """What a label must not stand on."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, ways: list[list[Point]]) -> None:
         whole = re.search(r'\bbb="([^"]*)"', text)
         self.page = Area(*map(float, whole[1].split(","))) if whole else None
         self.areas = list(node_areas(text).values())
         self.borders = [area for name, area in frame_areas(text).items() if name != "cluster page"]
         self.titles = [title for _, title in _titles(text)]
-        self.ways = [(way, _around(way)) for way in _ways(text) if way]
+        self.ways = [(way, _around(way)) for way in ways if way]
 
     def is_free(self, label: Area) -> bool:
         if self.page is not None and not _inside(label, self.page):
@@ -125,11 +125,11 @@ def _inside(inner: Area, outer: Area) -> bool:
 
 
 def _place_labels(text: str) -> str:
-    taken = _Taken(text)
-    ways = iter(_ways(text))
+    ways = _ways(text)
+    taken, remaining = _Taken(text, ways), iter(ways)
 
     def placed(match: re.Match[str]) -> str:
-        way = next(ways)
+        way = next(remaining)
         label, at = _LABEL.search(match["attributes"]), _PLACE.search(match["attributes"])
         if label is None or at is None or not way:
             return match[0]

@@ -40,21 +40,6 @@ class Mesh:
             rank, found[name] = divmod(rank, size)
         return {name: found[name] for name in self.names}
 
-    def rank(self, coordinates: dict[str, int]) -> int:
-        """The device that stands there."""
-        found = 0
-        for name, size in self.dimensions:
-            found = found * size + coordinates[name]
-        return found
-
-    def groups(self, name: str) -> tuple[tuple[int, ...], ...]:
-        """The ranks that differ along one dimension only, in its order: those that meet in its collectives."""
-        found: dict[tuple[int, ...], list[int]] = {}
-        for rank in range(self.devices):
-            place = self.coordinates(rank)
-            found.setdefault(tuple(at for other, at in place.items() if other != name), []).append(rank)
-        return tuple(map(tuple, found.values()))
-
     def __str__(self) -> str:
         return f"({', '.join(f'{name}={size}' for name, size in self.dimensions)})"
 

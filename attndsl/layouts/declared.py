@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DATA = "data"
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((?P<sizes>[^()]*)\))?\s*")
-_SIZES = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*")
+_SIZES = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([1-9][0-9]{0,8})\s*")
 HOW = (
     "name a layout of the spec, with other sizes if need be: `tensor(data=8)`; or write one: "
     "`data=2, model=4; B on data; heads on model`"
@@ -58,7 +58,9 @@ def _declared(name: str, sizes: str | None, spec: Spec, graph: Graph) -> Layout:
     others: dict[str, int] = {}
     for part in (sizes or "").split(","):
         given = _SIZES.fullmatch(part)
-        if given is not None and int(given[2]) > 0:
+        if given is not None:
+            if given[1] in others:
+                raise error("E1003", f"the mesh has `{given[1]}` twice", help=HOW)
             others[given[1]] = int(given[2])
         elif part.strip():
             raise error("E1001", f"`{part.strip()}` is not a size of a mesh", help=HOW)
@@ -154,9 +156,7 @@ class _Axes(Evaluator):
         size = value.size if isinstance(value, Number) else None
         pattern = AxisPattern(text, size, node.span)
         if not any(map(pattern.matches, self.axes)):
-            names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
-            helps = did_you_mean(text, names) or (f"its axes: {', '.join(names)}",)
-            raise error("E1002", f"`{self.graph.name}` has no axis `{text}`", node.span, help=helps)
+            raise self._none(text, node.span)
         return pattern
 
     def find(self, node: tree.Name) -> Plain | None:
@@ -165,9 +165,12 @@ class _Axes(Evaluator):
         return None
 
     def unknown(self, node: tree.Name) -> AttnError:
+        return self._none(node.text, node.span)
+
+    def _none(self, text: str, span: Span) -> AttnError:
         names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
-        helps = did_you_mean(node.text, names) or (f"its axes: {', '.join(names)}",)
-        return error("E1002", f"`{self.graph.name}` has no axis `{node.text}`", node.span, help=helps)
+        helps = did_you_mean(text, names) or (f"its axes: {', '.join(names)}",)
+        return error("E1002", f"`{self.graph.name}` has no axis `{text}`", span, help=helps)
 
 
 def _axes(graph: Graph) -> Iterator[Axis]:

@@ -42,9 +42,10 @@ def standalone(
     diagrams = Diagrams(graph, chosen, style)
     lines = LinesNow(examined)
     first = diagrams.begin(depth, expand)
-    wanted = dict.fromkeys((first, *diagrams.one_by_one(), diagrams.everything()))
+    everything = diagrams.everything()
+    wanted = dict.fromkeys((first, *diagrams.one_by_one(), everything))
     views = {key(opened): diagrams.view(opened, lines) for opened in wanted}
-    return page({"contents": found, "views": views, "open": first, "everything": diagrams.everything()})
+    return page({"contents": found, "views": views, "open": first, "everything": everything})
 
 
 def page(data: Mapping[str, Any]) -> str:

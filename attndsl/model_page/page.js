@@ -98,7 +98,6 @@ const page = (() => {
       return;
     }
     open = view.open;
-    everything = view.everything || everything;
     diagram.show(view, toward);
     mark();
     search();

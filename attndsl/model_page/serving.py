@@ -108,11 +108,10 @@ class PageServer(ThreadingHTTPServer):
                 return {"version": self.version}
             try:
                 diagrams = self._diagrams_of(now.graph, sizes)
-                everything = diagrams.everything()
-                view = diagrams.view(everything if opened == ["*"] else opened, LinesNow(now))
+                view = diagrams.view(diagrams.everything() if opened == ["*"] else opened, LinesNow(now))
             except AttnError as problem:
                 return {"version": self.version, **to_json(problem.diagnostics)}
-            return {"version": self.version, "everything": everything, **view}
+            return {"version": self.version, **view}
 
     def _diagrams_of(self, graph: Graph, sizes: Sizes) -> Diagrams:
         """Those from before, as long as it is the same model at the same sizes."""

@@ -47,12 +47,16 @@ def _ahead(rewriter: Rewriter, place: NodePlace, scan: Node) -> Iterator[Rewrite
     waiting = [value for inner in region.nodes if not moves.isdisjoint(inner.outputs) for value in inner.inputs]
     waiting += region.results
     seen, made = set(moves), dict[Value, Value]()
+    products = set[Value]()  # what a product leads to
+    for inner in region.nodes:
+        if inner.op.contracts or not products.isdisjoint(inner.inputs):
+            products.update(inner.outputs)
     while waiting:
         value = waiting.pop()
         if value in seen or value not in makers:
             continue
         seen.add(value)
-        if not _multiplies(value, makers):
+        if value not in products:
             continue
         try:
             if _grows(makers[value]):
@@ -71,12 +75,6 @@ def _ahead(rewriter: Rewriter, place: NodePlace, scan: Node) -> Iterator[Rewrite
         taken = Node(Take(steps.axis), (whole, steps.index), (value,), (), old.scope, old.span, old.site)
         rewriter.put(rewriter.producers[value], taken)
         yield rewritten("scan", f"`{old.op.name}` is computed for all steps at once, before them", old)
-
-
-def _multiplies(value: Value, makers: dict[Value, Node]) -> bool:
-    """Whether there is a product in what leads to a value."""
-    node = makers.get(value)
-    return node is not None and (node.op.contracts or any(_multiplies(operand, makers) for operand in node.inputs))
 
 
 def _grows(node: Node) -> bool:

@@ -11,8 +11,8 @@ from attndsl.sizes import ONE, Size
 
 
 class Triangle:
-    """Unknowns along `rows`. `blocks[i][j]`, with the axes `rows` and `columns`, is what the j-th unknown of an earlier
-    row takes from the i-th one of a later row."""
+    """Unknowns along `rows`. `blocks[i][j]`, with the axes `rows` and `columns`, is what the i-th unknown of a row
+    takes from the j-th one of an earlier row, negated: `(1 + blocks) u = values`."""
 
     def __init__(self, out: Builder, rows: Axis, columns: Axis, blocks: Sequence[Sequence[Value]]) -> None:
         self.out, self.rows, self.columns = out, rows, columns

@@ -9,7 +9,7 @@ from threading import Barrier, BrokenBarrierError, Thread
 from typing import TypeVar
 
 from attndsl.lazy import Array
-from attndsl.records import dataclass, field
+from attndsl.records import dataclass
 
 T = TypeVar("T")
 Dimensions = Sequence[tuple[str, int]]
@@ -33,11 +33,10 @@ class Meeting:
 
 @dataclass(slots=True)
 class Member:
-    """One device, as a `Communicator`. It looks on in `sent` how many elements it gave, by dimension."""
+    """One device, as a `Communicator`."""
 
     places: dict[str, int]
     meetings: dict[str, Meeting]
-    sent: dict[str, int] = field(default_factory=dict)
 
     def rank(self, on: str) -> int:
         """Its place along the mesh dimension `on`."""
@@ -48,7 +47,6 @@ class Member:
         or nothing."""
         meeting = self.meetings[on]
         kind = array.shape, array.dtype
-        self.sent[on] = self.sent.get(on, 0) + array.size
         meeting.given[self.places[on]] = kind, array
         try:
             meeting.barrier.wait()

@@ -3,8 +3,8 @@ together is what the whole graph does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attndsl.layouts.placements import Placement, indices
 from attndsl.lazy import Array, np
@@ -16,7 +16,6 @@ from attndsl.types import Type
 if TYPE_CHECKING:
     from attndsl.graph import Graph
     from attndsl.layouts.laid_out import LaidOut
-    from attndsl.running.program import Program
 
 
 class Differ(Exception):
@@ -25,13 +24,11 @@ class Differ(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The outputs by name, and the gradients by parameter address and by float input, put together; `sent` says how
-    many elements each device gave along each dimension of the mesh."""
+    """The outputs by name, and the gradients by parameter address and by float input, put together."""
 
     outputs: dict[str, Array]
     gradients: dict[str, Array]
     by_input: dict[str, Array]
-    sent: list[dict[str, int]]
 
 
 Found = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
@@ -42,6 +39,7 @@ def simulate(
     inputs: Mapping[str, Array],
     parameters: Mapping[str, Array],
     cotangents: Mapping[str, Array] | None = None,
+    also: Sequence[str] = (),
     *,
     graph: Graph | None = None,
     dtype: str = "float64",
@@ -51,20 +49,22 @@ def simulate(
     timeout: float = TIMEOUT,
 ) -> Simulated:
     """Run the graph of one device (or `graph`, what passes made of it) on every rank, with the whole's inputs and
-    parameters by address, and with `cotangents`, by output, its gradients. Raises `Differ` where devices do not agree
+    parameters by address, and with `cotangents`, by output, its gradients
+    (and the outputs in `also` besides). Raises `Differ` where devices do not agree
     on what they all have, `attndsl.running.ranks.Parted` where they do not meet."""
     local = graph or laid_out.graph
     reference = backends.reference()
 
-    def run(rank: int, member: Member) -> tuple[Found, dict[str, int]]:
+    def run(rank: int, member: Member) -> Found:
         own = laid_out.local_parameters(parameters, rank)
-        program: Program = reference.program(local, dtype=dtype, parameters=own)
-        program.communicator = member  # type: ignore[attr-defined]
+        program: Any = reference.program(local, dtype=dtype, parameters=own)  # the reference alone takes a communicator
+        program.communicator = member
         given = laid_out.local_inputs(inputs, rank)
         if cotangents is None:
-            return (dict(program.run(given, training=training, seed=seed, step=step)), {}, {}), member.sent
+            return dict(program.run(given, training=training, seed=seed, step=step)), {}, {}
         ups = {name: _cut(laid_out, name, np.asarray(array), rank) for name, array in cotangents.items()}
-        return program.gradients(given, ups, training=training, seed=seed, step=step), member.sent
+        found: Found = program.gradients(given, ups, also, training=training, seed=seed, step=step)
+        return found
 
     found = on_ranks(laid_out.layout.mesh.dimensions, run, timeout=timeout)
     whole = laid_out.whole
@@ -75,12 +75,12 @@ def simulate(
     )
 
     def together(number: int) -> dict[str, Array]:
-        parts = [each[number] for each, _ in found]
+        parts = [each[number] for each in found]
         return {
             name: assembled(laid_out, [part[name] for part in parts], *places[number][name], name) for name in parts[0]
         }
 
-    return Simulated(together(0), together(1), together(2), [sent for _, sent in found])
+    return Simulated(together(0), together(1), together(2))
 
 
 def _cut(laid_out: LaidOut, name: str, array: Array, rank: int) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attndsl.data.tokenizers import load_tokenizer
 from attndsl.diagnostics import AttnError, error
-from attndsl.elaborate import Spec, load, open_spec
+from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.layouts import Layout, choose_layout
@@ -155,10 +155,11 @@ def go_on(
     if processes.is_first:
         remove_partial(run)
     before = Recipe.from_json(facts["recipe"])
-    graph = load(record.spec, record.settings)
+    opened = open_spec(record.spec)
+    graph = elaborate(opened, record.settings)
     model, training = split_settings(settings, graph.hyperparameters)
     recipe = before.override(training)
-    wanted = load(record.spec, {**record.settings, **model}).hyperparameters
+    wanted = elaborate(opened, {**record.settings, **model}).hyperparameters
     require_same(before, recipe, [name for name, value in wanted.items() if value != graph.hyperparameters[name]])
     if recipe != before:
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
@@ -177,7 +178,7 @@ def go_on(
     scored = with_cross_entropy(objective)
     place = processes.device(chosen.require(device=device))
     facts["layout"] = layout if layout is not None else facts.get("layout")
-    placed = layout_of(facts["layout"], open_spec(record.spec), graph, processes)
+    placed = layout_of(facts["layout"], opened, graph, processes)
     trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)
     trainer.check(objective.training(train, 0))
     machine = machine_facts(chosen, trainer, compile, processes)

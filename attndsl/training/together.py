@@ -49,14 +49,15 @@ def together() -> Iterator[Processes]:
 
 def require_same(session: Session) -> None:
     """That all processes of a session train the same model by the same recipe on the same data (E0773)."""
+    if session.processes.size == 1:
+        return
     facts = {
         "the model": to_text(session.graph),
         "the recipe": json.dumps(session.recipe.to_json(), sort_keys=True),
         "the data": session.data.key,
         "the step that they begin at": str(session.step),
     }
-    if session.processes.size > 1:
-        _require_same(session.processes, {name: _digest(fact) for name, fact in facts.items()})
+    _require_same(session.processes, {name: _digest(fact) for name, fact in facts.items()})
 
 
 def _digest(text: str) -> str:

@@ -14,7 +14,7 @@ def group_along(on: str) -> dist.ProcessGroup:
     "rank_along": '''
 def rank_along(on: str) -> int:
     """The place of this device along a dimension."""
-    return MESH.get_local_rank(on)
+    return group_along(on).rank()
 ''',
     "reduced_by_all": '''
 def reduced_by_all(x: Tensor, on: str, kind: str = "sum") -> Tensor:

@@ -73,7 +73,9 @@ MODULE_ATTRIBUTES = frozenset(
 
 BUILTINS = frozenset(name for name in dir(builtins) if name.islower())
 FLEX = ("BlockMask", "create_block_mask", "flex_attention")  # what is imported for FlexAttention
-IMPORTED = frozenset(["torch", "nn", "F", "math", "Tensor", "annotations", "self", "checkpoint", *FLEX])
+IMPORTED = frozenset(
+    ["torch", "nn", "F", "math", "Tensor", "annotations", "self", "checkpoint", "dist", "DeviceMesh", *FLEX]
+)
 
 
 def identifier(text: str) -> str:

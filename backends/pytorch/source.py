@@ -399,7 +399,7 @@ class File:
         lines = [*self._docstring(), Line("from __future__ import annotations"), Line("")]
         lines += [Line("import math"), Line("")] if self.uses_math else []
         lines.append(Line("import torch"))
-        if "dist." in text:
+        if "group_along" in self.helpers:
             lines.append(Line("import torch.distributed as dist"))
         if "F." in text:
             lines.append(Line("import torch.nn.functional as F"))

@@ -249,13 +249,15 @@ class TorchTrainer:
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
-        check_state(state, self.shapes, optimized, shared_shapes(self.program.graph))
+        shared = shared_shapes(self.joined.graph)  # what is written is the whole of each
+        check_state(state, self.shapes, optimized, shared)
         self.carried.check(state)
         own = {
             name: self.part.own(array, name.split("/", 2)[2]) if name.startswith(f"{ROWS}/") else array
             for name, array in state.items()
         }
-        self.carried.load(parameters_in(state), own)
+        read = parameters_in(state)
+        self.carried.load({**read, **{a: self.part.own(read[a], a) for a in shared if a in read}}, own)
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():

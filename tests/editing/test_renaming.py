@@ -1,4 +1,4 @@
-"""Substitution: every place that means the thing and no other, or the reason why not."""
+"""Renaming: every place that means the thing and no other, or the reason why not."""
 
 from __future__ import annotations
 

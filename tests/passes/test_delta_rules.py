@@ -215,7 +215,7 @@ def test_a_text_is_read_on_from_what_is_carried() -> None:
     np.testing.assert_allclose(np.concatenate(parts, 1), whole.run({"tokens": tokens})["y"], atol=1e-11)
 
 
-def test_the_written_module_solves_one_triangle() -> None:
+def test_the_written_module_solves_its_triangle_for_both_sides() -> None:
     pytest.importorskip("torch")
     from attndsl.backends.pytorch import TorchProgram
 

@@ -94,7 +94,7 @@ def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> li
             return []
         try:
             local = optimize(laid_out.graph)[0] if program.seed % 4 == 0 else laid_out.graph
-            found = simulate(laid_out, inputs, parameters, ups, graph=local, timeout=TIMEOUT, **told)
+            found = simulate(laid_out, inputs, parameters, ups, tuple(right), graph=local, timeout=TIMEOUT, **told)
         except AttnError as problem:
             return [REFUSED if problem.diagnostics[0].code.startswith("E10") else str(problem)]
         except Exception:
@@ -102,6 +102,6 @@ def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> li
     gradients = by_parameter | by_input
     slopes = found.gradients | found.by_input
     scale = max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in gradients.values()), default=1.0)
-    wrong = [apart(name, right[name], found.outputs[name]) for name in ups]
+    wrong = [apart(name, right[name], found.outputs[name]) for name in right]
     wrong += [apart(f"gradient of {n}", array, slopes[n], scale) for n, array in gradients.items()]
     return [what for what in wrong if what]

@@ -50,8 +50,8 @@ def held(
         right = whole.outputs(inputs, None, training, 3, 2)  # type: ignore[attr-defined]
         ups = {name: draw.standard_normal(array.shape) for name, array in right.items() if array.dtype.kind == "f"}
         outputs, by_parameter, by_input = whole.gradients(inputs, ups, tuple(right), **told)
-    found = simulate(laid_out, inputs, parameters, ups, graph=graph, timeout=20, **told)
-    same(found.outputs, {name: outputs[name] for name in ups})
+    found = simulate(laid_out, inputs, parameters, ups, tuple(right), graph=graph, timeout=20, **told)
+    same(found.outputs, outputs)
     same(found.gradients, by_parameter)
     same(found.by_input, by_input)
 

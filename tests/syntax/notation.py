@@ -7,7 +7,7 @@ from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.syntax.printer import to_outline, to_text
 
-DECLARATIONS = ["model", "block", "mask", "bias", "variant", "weights", "train", "use"]
+DECLARATIONS = ["model", "block", "mask", "bias", "variant", "weights", "train", "layout", "maps", "use"]
 STATEMENTS = ["layer", "param", "state", "scope", "repeat", "scan", "input", "output", "require"]
 KEYWORDS = [
     *DECLARATIONS,
