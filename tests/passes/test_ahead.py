@@ -150,3 +150,12 @@ def test_values_in_steps_can_be_watched() -> None:
         for kind in (TorchProgram, NumpyProgram)
     )
     np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_many_steps_on_the_way_to_a_value_are_gone_through_once() -> None:
+    """Each line reads the one before twice; were it looked at as often, thirty of them would take minutes."""
+    lines = "".join("    y = tanh(y) * y\n" for _ in range(40))
+    body = "  output out = scan t in T with h: [B, width] = 0.0 {\n    y = x[T=t]\n"
+    body += f"{lines}    h = tanh(h + y)\n    emit h\n  }}\n}}"
+    optimized, _ = optimize(spec(body), passes=TRAINED)
+    assert scans(optimized)

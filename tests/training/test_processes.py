@@ -147,6 +147,20 @@ def test_states_of_rows(text: str, tmp_path: Path) -> None:
     require_near(run, tmp_path / "whole", NEAR["float64"])
 
 
+def test_states_that_rows_share_are_resumed_in_parts(text: str, tmp_path: Path) -> None:
+    """Along an axis that a layout divides, each process has its part of a running average, and a file the whole."""
+    spec, run = tmp_path / "elman.attn", tmp_path / "run"
+    spec.write_text(ELMAN)
+    more = {"precision": "float64", "steps": 6, "batch": 6, "checkpoint": 1}
+    train(str(spec), text, tmp_path / "whole", settings=more, backend="torch", device="cpu", console=Silent())
+    given = ["train", spec, "--data", text, "--out", run, "--layout", "model=2; width on model"]
+    given += [word for name, value in more.items() for word in ("--set", f"{name}={value}")]
+    assert Together(2, tmp_path, given, before=stop_after_three).end().codes == (130,) * 2
+    ended = Together(2, tmp_path, ["train", "--resume", run]).end()
+    assert ended.codes == (0, 0), ended.messages
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
 def stop_after_three(rank: int) -> None:
     """One process is asked to stop in its third step, and none of the others: all of them do."""
     if rank == 1:
