@@ -89,7 +89,8 @@ def killed(words: list[str], run: Path, count: int, steps: int, chance: random.R
             time.sleep(chance.uniform(0.0, 0.1))
             there = workers(launcher.pid) if launcher.poll() is None else {}
             if len(there) < count:
-                launcher.communicate(timeout=LONGEST)
+                _, err = launcher.communicate(timeout=LONGEST)
+                assert launcher.returncode == 0, err
                 return ""
             rank = chance.choice(sorted(there))
             os.kill(there[rank], signal.SIGKILL)

@@ -31,7 +31,7 @@ def memory_of(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
         count = stage.parameters(share, experts=experts)
         apart = count / plan.dividing(experts=experts).size
         states += 3 * MASTER * apart
-        if plan.parameters == "divided" and plan.stages == 1:
+        if plan.layerwise:
             gradients += MASTER * apart
         else:
             gradients += MASTER * count
@@ -42,7 +42,7 @@ def memory_of(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
         for segment, times in stage.segments
     )
     working = 0.0
-    if plan.parameters == "divided" and plan.stages == 1:
+    if plan.layerwise:
         working += (
             2
             * FLOAT

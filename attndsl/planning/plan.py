@@ -29,12 +29,12 @@ class ParallelPlan:
 
     `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
     and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
-    every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP), gradients and
-    states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by its name in the
-    table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused" chains of
-    elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused" `loss` writes
-    its gradient where it has its scores. `async_tensor`:
-    tensor-parallel collectives run beside the products that they belong to. Of what is divided there are `replicas`.
+    every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP; without stages),
+    gradients and states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by
+    its name in the table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused"
+    chains of elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused"
+    `loss` writes its gradient where it has its scores. `async_tensor`: tensor-parallel collectives run beside the
+    products that they belong to. Of what is divided there are `replicas`.
     """
 
     data: int = 1
@@ -64,6 +64,12 @@ class ParallelPlan:
     def micro_batches(self) -> int:
         """How many a device computes in a step; the last one may have fewer rows."""
         return -(-self.batch // (self.data * self.micro_batch))
+
+    @property
+    def layerwise(self) -> bool:
+        """Whether the parameters of a layer are gathered where it is computed. Stages keep theirs whole, since each
+        micro-batch would have them gathered again: with these, "divided" is "states"."""
+        return self.parameters == "divided" and self.stages == 1
 
     # Groups of devices, by the order of ranks.
 

@@ -177,8 +177,7 @@ def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: M
     optimizer's update."""
     plan = share.plan
     parts: dict[str, float] = {}
-    layerwise = plan.parameters == "divided" and plan.stages == 1
-    data = (_layer_by_layer if layerwise else _once)(share, slowest, machine)
+    data = (_layer_by_layer if plan.layerwise else _once)(share, slowest, machine)
     if data:
         parts["data"] = data
     parts["update"] = machine.passing(UPDATE * max(_updated(share, stage) for stage in stages))
@@ -222,14 +221,18 @@ def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
         gather = scatter = 0.0
         for experts in (False, True):
             count = share.parameters(segment, experts=experts)
-            size = (1 if plan.precision == "fp8" else FLOAT) * count
-            gather += machine.gather(size, plan.dividing(experts=experts))
+            gather += machine.gather(_gathered(plan, count), plan.dividing(experts=experts))
             scatter += _reduced(plan, count, machine, experts=experts)
         part = 1 / rounds if segment.carried else 0.0
         ahead, behind = stage.forward.computing * part, stage.backward.computing * part
         each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
         total += each * times * plan.micro_batches
     return total
+
+
+def _gathered(plan: ParallelPlan, count: float) -> float:
+    """The bytes of so many parameters where they are gathered: layer by layer in the precision of products."""
+    return (1 if plan.layerwise and plan.precision == "fp8" else FLOAT) * count
 
 
 # ---------------------------------------------------------------- what moves
@@ -252,10 +255,10 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
                 add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    gathers = 2 * plan.micro_batches if plan.parameters == "divided" and plan.stages == 1 else 1
+    gathers = 2 * plan.micro_batches if plan.layerwise else 1
     for experts in (False, True):
         count, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
-        add("all_gather", "data", part, FLOAT * count, gathers)
+        add("all_gather", "data", part, _gathered(plan, count), gathers)
         add("reduce_scatter", "data", part, MASTER * count, max(gathers // 2, 1))
         add("all_reduce", "data", plan.repeating(experts=experts), MASTER * count / part.size, max(gathers // 2, 1))
     if plan.stages > 1:

@@ -51,8 +51,9 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     yield on.about
     yield ""
     sizes = f"{plan.batch:,} rows, {p.tokens:,.0f} tokens; {plan.micro_batches:,} micro-batches of {plan.micro_batch}"
+    held = "states" if plan.parameters == "divided" and not plan.layerwise else plan.parameters
     how = [
-        f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[plan.parameters]}",
+        f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[held]}",
         *(["sequence parallelism"] if plan.sequence else []),
     ]  # fmt: skip
     kernels = [

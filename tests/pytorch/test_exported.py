@@ -87,6 +87,8 @@ def test_a_text_is_read_on(tmp_path: Path) -> None:
 def test_a_length_beyond_the_context_is_refused() -> None:
     program, _ = exported(reduced("gpt2", 1), weights_of(reduced("gpt2", 1)))
     assert {str(bounds) for bounds in program.range_constraints.values()} >= {"VR[0, 8]"}
+    with pytest.raises((AssertionError, RuntimeError), match="<= 8"):
+        program.module()(tokens=torch.zeros((1, 9), dtype=torch.int64))
 
 
 def test_a_loop_of_open_length_is_told_with_its_line() -> None:
