@@ -19,11 +19,16 @@ runs them in ONNX Runtime instead, in float32.
     python scripts/programs.py --layouts --count 500
 
 lays them out over up to eight simulated devices, at random: the same outputs and gradients, or a reason why not.
+
+    python scripts/programs.py --processes --count 500
+
+does so over up to four processes that meet over gloo, and trains them for some steps.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
     parser.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
     parser.add_argument("--layouts", action="store_true", help="on simulated devices")
+    parser.add_argument("--processes", action="store_true", help="in several processes")
     asked = parser.parse_args(arguments)
     make = Program.causal if asked.causal else Program.random
     look: Any = partial(reading_differences if asked.causal else differences, torch=not asked.no_torch)
@@ -54,7 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
         program = make(number)
         return f"{program.text}\n{program.sizes}\npoison {program.poison}"
 
-    return hold(asked, lambda number: look(make(number))[:1], shown, REFUSED if asked.causal or asked.layouts else "")
+    with ExitStack() as held:
+        if asked.processes:
+            from tests.programs.together import together_differences
+            from tests.training.crew import Crew
+
+            look = partial(together_differences, crew=held.enter_context(Crew(4)))
+        refused = REFUSED if asked.causal or asked.layouts or asked.processes else ""
+        return hold(asked, lambda number: look(make(number))[:1], shown, refused)
 
 
 if __name__ == "__main__":

@@ -62,11 +62,21 @@ def simulate(
         given = laid_out.local_inputs(inputs, rank)
         if cotangents is None:
             return dict(program.run(given, training=training, seed=seed, step=step)), {}, {}
-        ups = {name: _cut(laid_out, name, np.asarray(array), rank) for name, array in cotangents.items()}
+        ups = local_cotangents(laid_out, cotangents, rank)
         found: Found = program.gradients(given, ups, also, training=training, seed=seed, step=step)
         return found
 
-    found = on_ranks(laid_out.layout.mesh.dimensions, run, timeout=timeout)
+    return put_together(laid_out, on_ranks(laid_out.layout.mesh.dimensions, run, timeout=timeout))
+
+
+def local_cotangents(laid_out: LaidOut, cotangents: Mapping[str, Array], rank: int) -> dict[str, Array]:
+    """What one device has of the cotangents of outputs."""
+    return {name: _cut(laid_out, name, np.asarray(array), rank) for name, array in cotangents.items()}
+
+
+def put_together(laid_out: LaidOut, found: Sequence[Found]) -> Simulated:
+    """The whole of what each rank has found: outputs by name, gradients by parameter address and by input. Raises
+    `Differ`."""
     whole = laid_out.whole
     places = (
         {info.name: (info.value.type, laid_out.outputs[info.name]) for info in whole.outputs},

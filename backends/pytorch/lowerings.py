@@ -151,7 +151,8 @@ def lower_where(site: Site) -> Expr:
         left, right = (
             site.cast(x, FLOAT) if not x.host and site.types[i].dtype == INT else x for i, x in ((1, left), (2, right))
         )
-    if right.host and right.text in ("0", "0.0", "False") and site.types[1].axes == site.output.axes:
+    is_zero = right.host and right.text in ("0", "0.0", "False")
+    if is_zero and not left.host and site.types[1].axes == site.output.axes:
         return left.call("masked_fill", inverted(condition).text, right.text)
     return function("torch.where", condition.text, left.text, right.text)
 

@@ -157,6 +157,7 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
                 dist.destroy_process_group()
 
 
+@functools.cache
 def _end_with_the_launcher() -> None:
     """A process whose launcher was killed would go on for ever: nobody is left to end it."""
     parent = os.getppid()

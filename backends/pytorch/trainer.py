@@ -127,8 +127,10 @@ class TorchTrainer:
             states = self.carried.given(batch, number, goes_on=goes_on)
             found = self._scalars(batch, tuple(names.values()), states, True, step * len(parts) + number)
             self._keep(self.carried, found, number)
-            with out_of_memory(self.program.graph, self.program.device):
-                (found[names[self.recipe.minimize]] * self.scale).backward()
+            least = found[names[self.recipe.minimize]] * self.scale
+            if least.requires_grad:  # else it depends on no parameter
+                with out_of_memory(self.program.graph, self.program.device):
+                    least.backward()
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
         scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
         loss = scalars.pop(self.recipe.minimize)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,11 @@ from tests.programs.reading import REFUSED
 from tests.programs.sight import FREE
 from tests.programs.writer import Program
 
-MESHES = ((("data", 2),), (("data", 3),), (("data", 2), ("model", 2)), (("data", 4), ("model", 2)), (("model", 3),))
+Dimensions = tuple[tuple[str, int], ...]
+Array = np.ndarray[Any, Any]
+MESHES: tuple[Dimensions, ...] = (
+    (("data", 2),), (("data", 3),), (("data", 2), ("model", 2)), (("data", 4), ("model", 2)), (("model", 3),),
+)  # fmt: skip
 TIMEOUT = 60.0
 
 
@@ -53,9 +58,9 @@ def layout_differences(program: Program) -> list[str]:
     return found if found == [REFUSED] else [f"{layout}: {what}" for what in found]
 
 
-def random_layout(graph: Graph, draw: random.Random) -> Layout:
-    """A mesh, and one to three rules over axes that the model has."""
-    mesh = Mesh(draw.choice(MESHES))
+def random_layout(graph: Graph, draw: random.Random, meshes: Sequence[Dimensions] = MESHES) -> Layout:
+    """One of the meshes, and one to three rules over axes that the model has."""
+    mesh = Mesh(draw.choice(meshes))
     types = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
     types += [value.type for node in graph.body.walk() for value in node.outputs]
     named = sorted({axis.name for type in types for axis in type.axes})
@@ -69,8 +74,8 @@ def random_layout(graph: Graph, draw: random.Random) -> Layout:
     return Layout("random", mesh, tuple(rules), draw.choice((None, *mesh.names)))
 
 
-def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> list[str]:
-    graph, count = laid_out.whole, laid_out.layout.mesh.devices
+def divided_inputs(program: Program, graph: Graph, count: int, draw: random.Random) -> dict[str, Array] | None:
+    """Inputs that so many devices can share, or sometimes of no length at all; None where the model takes no such."""
     sizes = {name: size * count if draw.random() < 0.8 else 0 for name, size in program.sizes.items()}
     try:
         inputs = example_inputs(graph, sizes, seed=program.seed)
@@ -78,9 +83,17 @@ def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> li
         try:
             inputs = example_inputs(graph, dict.fromkeys(program.sizes, count), seed=program.seed)
         except AttnError:
-            return []
+            return None
     if program.seed % 2:
         inputs.pop("o", None)
+    return inputs
+
+
+def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> list[str]:
+    graph = laid_out.whole
+    inputs = divided_inputs(program, graph, laid_out.layout.mesh.devices, draw)
+    if inputs is None:
+        return []
     parameters = {address: array.astype("float64") for address, array in initial_parameters(graph, program.seed)}
     told: dict[str, Any] = {"training": program.seed % 3 == 0, "seed": program.seed, "step": 1}
     with np.errstate(all="ignore"):

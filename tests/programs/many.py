@@ -23,19 +23,21 @@ def hold(
     shown: Callable[[int], str],
     refused: str = "",
 ) -> int:
-    """Print what is wrong with each program, and count it; with `--show` the one as `shown`. What is `refused`, the
-    text that says so, is counted apart. Gives the exit code."""
+    """Print what is wrong with each program, and count it; with `--show` the one as `shown`. What begins with
+    `refused`, the text that says so, is counted apart. Gives the exit code."""
     if asked.show is not None:
         print(shown(asked.show))
         print("\n".join(wrong(asked.show)) or "nothing is wrong")
         return 0
-    begun, counted = time.process_time(), Counter[bool]()
+    begun, mistakes, refusals = time.process_time(), 0, Counter[str]()
     for number in range(asked.seed, asked.seed + asked.count):
         for what in wrong(number):
-            counted[what == refused] += 1
-            if what != refused:
-                print(f"{number}: {what}", flush=True)
-    said = f"{asked.count} programs from {asked.seed} on, {counted[False]} wrong"
-    said += f", {counted[True]} {refused}" if refused else ""
+            if refused and what.startswith(refused):
+                refusals[what] += 1
+                continue
+            mistakes += 1
+            print(f"{number}: {what}", flush=True)
+    said = f"{asked.count} programs from {asked.seed} on, {mistakes} wrong"
+    said += "".join(f", {count} {what}" for what, count in sorted(refusals.items()))
     print(f"{said}, in {time.process_time() - begun:.0f} s of processor time")
-    return 1 if counted[False] else 0
+    return 1 if mistakes else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from attndsl.ops import OPS, Op, Rank
 from attndsl.running.ranks import Member, on_ranks
 from attndsl.types import Type
 from tests.ops.test_collectives import COLLECTIVES, MESH, SIZES, arrays
-from tests.training.several import run_on_mesh
+from tests.training.crew import Crew, on_mesh
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
@@ -52,9 +51,10 @@ def on_torch(rank: int, mesh: Any) -> dict[str, list[np.ndarray[Any, Any]]]:
     return found
 
 
-def test_as_the_reference(tmp_path: Path) -> None:
+def test_as_the_reference() -> None:
     assert {type(op) for op, _ in COLLECTIVES.values()} | {Rank} == {op for op in OPS.values() if op.across_devices}
-    told = run_on_mesh(MESH, tmp_path, on_torch)
+    with Crew(4) as crew:
+        told = crew.run(on_mesh, MESH, on_torch)
     for name, (op, given) in COLLECTIVES.items():
         for rank, wanted in enumerate(reference(op, given)):
             for found, right in zip(told[rank][name], wanted, strict=True):

@@ -101,3 +101,20 @@ def test_a_layer_may_be_called_as_a_method_is(backend: str) -> None:
     )
     found = model.run({"x": np.ones((2, 3))}, backend=backend, dump=["forward"])
     np.testing.assert_allclose(found["y"], np.tanh(found["forward"]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_choice_between_sizes(backend: str) -> None:
+    """Which are numbers and no tensors."""
+    model = attndsl.parse(
+        """model M {
+  input x: [A]
+  input is_whole: bool[]
+  output length = where(is_whole, A // 2, 0)
+  output scaled = x * where(is_whole, A, 0)
+}"""
+    )
+    for is_whole in (True, False):
+        found = model.run({"x": np.ones(4), "is_whole": np.array(is_whole)}, backend=backend)
+        assert found["length"] == 2 * is_whole
+        assert found["scaled"].tolist() == [4.0 * is_whole] * 4

@@ -4,10 +4,8 @@ They are copies of one that has imported everything, so that a test costs little
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
-import pickle
 import resource
 import socket
 import sys
@@ -39,11 +37,10 @@ def free_port() -> int:
         return int(held.getsockname()[1])
 
 
-def _context() -> Any:
+def forking() -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["attndsl.cli.train", "attndsl.training.loop", "attndsl.backends.pytorch.trainer", "torch._dynamo"]
-    )
+    imported = "attndsl.cli.train", "attndsl.training.loop", "attndsl.backends.pytorch.trainer"
+    context.set_forkserver_preload([*imported, "torch._dynamo", "torch.distributed.tensor"])
     return context
 
 
@@ -74,7 +71,7 @@ class Together:
         others: Mapping[int, Sequence[object]] | None = None,
         port: int | None = None,
     ) -> None:
-        context = _context()
+        context = forking()
         folder.mkdir(parents=True, exist_ok=True)
         self.said = [folder / f"said-{rank}" for rank in range(count)]
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port or free_port()), "WORLD_SIZE": str(count)}
@@ -101,47 +98,6 @@ class Together:
         codes = tuple(process.exitcode for process in self.processes)
         out, err = ([Path(f"{said}.{name}").read_text() for said in self.said] for name in ("out", "err"))
         return Ended(codes, tuple(out), tuple(err))
-
-
-def run_on_mesh(
-    mesh: Sequence[tuple[str, int]], folder: Path, work: Callable[[int, Any], Any], longest: float = LONGEST
-) -> list[Any]:
-    """What `work(rank, device_mesh)` gives in a process for each device of a mesh, over gloo, by rank."""
-    count = math.prod(size for _, size in mesh)
-    context = _context()
-    folder.mkdir(parents=True, exist_ok=True)
-    places = [folder / f"found-{rank}" for rank in range(count)]
-    port = free_port()
-    processes = [
-        context.Process(target=_on_device, args=(rank, tuple(mesh), port, str(place), work))
-        for rank, place in enumerate(places)
-    ]
-    end = time.monotonic() + longest
-    try:
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(max(end - time.monotonic(), 0.1))
-        assert [process.exitcode for process in processes] == [0] * count
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-    return [pickle.loads(place.read_bytes()) for place in places]
-
-
-def _on_device(
-    rank: int, mesh: Sequence[tuple[str, int]], port: int, place: str, work: Callable[[int, Any], Any]
-) -> None:
-    import torch.distributed as dist
-    from torch.distributed.device_mesh import init_device_mesh
-
-    names, sizes = zip(*mesh, strict=True)
-    dist.init_process_group("gloo", init_method=f"tcp://localhost:{port}", rank=rank, world_size=math.prod(sizes))
-    found = work(rank, init_device_mesh("cpu", sizes, mesh_dim_names=names))
-    Path(place).write_bytes(pickle.dumps(found))
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 def no_larger_files(rank: int) -> None:

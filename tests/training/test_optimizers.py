@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+import attndsl
 from attndsl.choices import Option
 from attndsl.data.batches import NextToken
 from attndsl.elaborate import load
@@ -254,6 +255,24 @@ class Adagrad(Optimizer):
     def update(self, xp: Any, value: Any, gradient: Any, kept: Mapping[str, Any], step: Step) -> None:
         kept["sum"][...] += gradient * gradient
         value -= step.rate * gradient / xp.sqrt(kept["sum"] + self.number("start"))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_loss_to_which_no_parameter_leads(backend: str) -> None:
+    """Its gradient is 0."""
+    graph = attndsl.parse(
+        """model M {
+  input x: [B]
+  param p: [] = ones
+  output y = x * p
+  output loss = mean(x, over=B)
+}"""
+    ).graph
+    recipe = read_recipe(None, {}).override({"optimizer": "sgd(lr=1)"})
+    trainer = backends.find(backend).trainer(graph, recipe)
+    result = trainer.step([{"x": np.array([1.0, 2.0], np.float32)}], 0)
+    assert (result.loss, result.grad_norm) == (1.5, 0.0)
+    assert trainer.parameters() == {"p": 1.0}
 
 
 def test_an_optimizer_is_added_in_one_place(spec: str) -> None:

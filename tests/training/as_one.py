@@ -1,0 +1,129 @@
+"""What a training of a shipped model comes to in several processes, held against what it comes to in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attndsl.diagnostics import AttnError
+from tests.samples.shipped import rows, small
+from tests.training.crew import Crew
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+STEPS = 10
+NEAR = {"float64": 1e-10, "float32": 2e-4}
+"""How far losses, gradients and weights may be from those of one process, by the largest number among them or 1: sums
+are added up in another order, and Adam's first steps divide a gradient by its own size."""
+
+FOUR = {
+    "data": "data=4; B on data; parameters whole",
+    "parameters": "data=4; B on data",
+    "model": "model=4; MODEL",
+    "both": "data=2, model=2; B on data; MODEL",
+    "sequence": "data=2, model=2; B on data; MODEL; T on model",
+    "context": "data=2, context=2; B on data; T on context",
+    "experts": "data=2, experts=2; B on data; EXPERTS on experts",
+}
+TWO = {
+    "parameters of two": "data=2; B on data",
+    "model of two": "model=2; MODEL",
+    "sequence of two": "model=2; MODEL; T on model",
+    "experts of two": "experts=2; EXPERTS on experts",
+}
+LAYOUTS = FOUR | TWO
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Losses and norms of the gradients step by step, the gradients of the first step and the final weights, whole."""
+
+    losses: np.ndarray[Any, Any]
+    norms: np.ndarray[Any, Any]
+    gradients: Arrays
+    weights: Arrays
+
+
+def trained(processes: Any, name: str, layout: str | None, precision: str) -> Trained | str:
+    """A small shipped model after ten steps by its own recipe, without a warm-up. What the
+    layout is refused with is told as a text."""
+    from attndsl.layouts import choose_layout
+    from attndsl.recipe.recipe import read_recipe
+    from attndsl.running import backends
+    from attndsl.running.inputs import example_inputs
+    from attndsl.training.console import Silent
+    from attndsl.training.place import trainer_at
+    from attndsl.values import hyperparameters_of
+
+    spec, graph = small(name)
+    written = read_recipe(spec.train, hyperparameters_of(graph))
+    recipe = written.override({"precision": precision, "steps": STEPS, "schedule": "constant()"})
+    try:
+        chosen = choose_layout(layout, spec, graph) if layout is not None else None
+        trainer: Any = trainer_at(
+            graph, recipe, backends.find("torch"), "cpu", False, Silent(), None, processes, chosen
+        )
+        losses, norms, gradients = [], [], {}
+        for step in range(STEPS):
+            given = {name: np.asarray(value) for name, value in recipe.quantities(step).items()}
+            batch = example_inputs(graph, rows(name), seed=step) | given
+            batch = {name: array for name, array in batch.items() if name not in graph.state_names}
+            if not step:
+                trainer.check(batch)
+            result = trainer.step([batch], step, goes_on=step > 0)
+            losses.append(result.loss)
+            norms.append(result.grad_norm)
+            if not step:
+                gradients = {a: trainer.part.whole(value.grad, a) for a, value in trainer.trained.items()}
+    except AttnError as problem:
+        return f"{problem.diagnostics[0].code}: {problem.diagnostics[0].message}"
+    return Trained(np.array(losses), np.array(norms), gradients, trainer.parameters())
+
+
+def size_of(layout: str) -> int:
+    """How many devices a layout is for."""
+    mesh = layout.partition(";")[0]
+    return int(np.prod([int(part.partition("=")[2]) for part in mesh.split(",")]))
+
+
+def apart(found: Mapping[str, Any], right: Mapping[str, Any]) -> float:
+    """The furthest that arrays are apart, by the largest number in each or 1."""
+    assert found.keys() == right.keys()
+    return max((_apart(np.asarray(found[name]), np.asarray(array)) for name, array in right.items()), default=0.0)
+
+
+def _apart(found: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
+    assert found.shape == right.shape
+    furthest = float(np.abs(found - right).max(initial=0.0) / max(1.0, np.abs(right).max(initial=0.0)))
+    return furthest if np.isfinite(furthest) else np.inf
+
+
+class AsOne:
+    """Holds trainings in the processes of a crew against those in one, each of which is done once."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.alone: dict[tuple[str, str], Trained] = {}
+
+    def furthest(self, name: str, layout: str | None, precision: str = "float64") -> float | str:
+        """How far losses, norms, gradients or weights of any process are from those of one; or why it is refused.
+        Raises `tests.training.crew.Failed`."""
+        size = size_of(layout) if layout is not None else None
+        told = self.crew.run(trained, name, layout, precision, size=size)
+        if any(isinstance(each, str) for each in told):
+            assert all(each == told[0] for each in told), told
+            return str(told[0])
+        if (name, precision) not in self.alone:
+            (self.alone[name, precision],) = self.crew.run(trained, name, None, precision, size=1)
+        right = self.alone[name, precision]
+        assert right.losses[0] != right.losses[2]
+        return max(
+            max(
+                apart({"loss": it.losses, "norm": it.norms}, {"loss": right.losses, "norm": right.norms}),
+                apart(it.gradients, right.gradients),
+                apart(it.weights, right.weights),
+            )
+            for it in told
+        )

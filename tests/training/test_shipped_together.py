@@ -1,0 +1,130 @@
+"""Shipped models, small, and random programs, trained in processes that meet over gloo: losses, gradients and weights
+are those of one process. `ATTNDSL_LAYOUTS=all` tries all layouts on each; `python scripts/processes.py` does so, too,
+and says what it has tried."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.programs.reading import REFUSED
+from tests.programs.together import together_differences
+from tests.programs.writer import Program
+from tests.samples.shipped import trained, written
+from tests.training.as_one import FOUR, LAYOUTS, NEAR, TWO, AsOne
+from tests.training.as_one import trained as train
+from tests.training.crew import Crew, Failed
+
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
+
+FEW = (("gpt_nano", "both"), ("mixtral:nano", "experts of two"))
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    with Crew(4) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="module")
+def as_one(crew: Crew) -> AsOne:
+    return AsOne(crew)
+
+
+def chosen() -> list[Any]:
+    """All layouts of each model, or one; some of them are fast."""
+    found = []
+    for number, name in enumerate(trained()):
+        kinds = list(FOUR if number % 3 == 0 else TWO)
+        few = LAYOUTS if os.environ.get("ATTNDSL_LAYOUTS") == "all" else (kinds[number // 3 % len(kinds)],)
+        found += [(name, layout) for layout in few if (name, layout) not in FEW]
+    return [*FEW, *(pytest.param(name, layout, marks=pytest.mark.slow) for name, layout in found)]
+
+
+@pytest.mark.parametrize(("name", "layout"), chosen())
+def test_a_shipped_model_is_trained_as_in_one_process(as_one: AsOne, name: str, layout: str) -> None:
+    text = written(LAYOUTS[layout], name)
+    if text is None:
+        pytest.skip(f"{name} has no such axes")
+    furthest = as_one.furthest(name, text)
+    assert not isinstance(furthest, str), furthest
+    assert furthest < NEAR["float64"]
+
+
+def test_in_single_precision(as_one: AsOne) -> None:
+    furthest = as_one.furthest("gpt_nano", written(TWO["model of two"], "gpt_nano"), "float32")
+    assert isinstance(furthest, float)
+    assert NEAR["float64"] < furthest < NEAR["float32"]
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(40, marks=pytest.mark.slow)])
+def test_random_programs_are_trained_as_in_one_process(crew: Crew, count: int) -> None:
+    """Or a reason is given why they cannot be. `python scripts/programs.py --processes` runs more."""
+    found = {seed: together_differences(Program.random(seed), crew) for seed in range(count)}
+    refused = [seed for seed, what in found.items() if what and what[0].startswith(REFUSED)]
+    wrong = {seed: what for seed, what in found.items() if what and seed not in refused}
+    assert not wrong, "\n".join(f"{seed}: {what[0]}" for seed, what in wrong.items())
+    assert len(refused) < count / 2
+
+
+# ---------------------------------------------------------------- what would be found
+
+
+def test_a_gradient_that_is_not_added_up_is_found(crew: Crew) -> None:
+    """Of what all have and each uses otherwise."""
+    layout = written(TWO["model of two"], "gpt_nano")
+    right, _ = crew.run(train, "gpt_nano", layout, "float64", size=2)
+    wrong, _ = crew.run(without_vary, "gpt_nano", layout, size=2)
+    assert abs(right.losses[0] - wrong.losses[0]) < 1e-12
+    assert abs(right.losses - wrong.losses).max() > 1e-4
+
+
+def without_vary(processes: Any, name: str, layout: str) -> Any:
+    from attndsl.layouts.emitting import DeviceEmitter
+
+    before = DeviceEmitter.vary
+    DeviceEmitter.vary = lambda self, value, *rest, **named: value  # type: ignore[method-assign]
+    try:
+        return train(processes, name, layout, "float64")
+    finally:
+        DeviceEmitter.vary = before  # type: ignore[method-assign]
+
+
+def test_where_each_stands_is_told_of_those_that_hang() -> None:
+    with Crew(2, longest=5.0) as crew:
+        with pytest.raises(Failed) as failed:
+            crew.run(waits_for_another)
+        first, second = str(failed.value).split("process 1 of 2: ")
+        for said in (first.removeprefix("process 0 of 2: "), second):
+            assert said.startswith("it was not done yet")
+            assert "in waits_for_another" in said
+        assert crew.run(rank_of) == [0, 1]
+
+
+def waits_for_another(processes: Any) -> None:
+    if processes.rank == 0:
+        processes.gather(None)
+    time.sleep(30)
+
+
+def rank_of(processes: Any) -> int:
+    return int(processes.rank)
+
+
+def test_when_one_fails_the_others_are_not_waited_for() -> None:
+    with Crew(2) as crew:
+        began = time.monotonic()
+        with pytest.raises(Failed, match=r"process 1 of 2: [\s\S]*ZeroDivisionError") as failed:
+            crew.run(fails_in_one)
+        assert time.monotonic() - began < 30
+        assert "process 0 of 2" in str(failed.value)
+
+
+def fails_in_one(processes: Any) -> None:
+    if processes.rank == 1:
+        raise ZeroDivisionError
+    processes.gather(None)
