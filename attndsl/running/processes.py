@@ -54,9 +54,6 @@ class Processes:
         """Where this one computes: of several devices of a machine that of its own."""
         return wanted
 
-    def listens(self, heard: Callable[[], bool]) -> None:
-        """`heard` says from now on whether this process, which does not end where it is asked to stop, has heard it."""
-
     def usage(self) -> dict[str, float]:
         """What it takes to train together so far: `memory`, the most bytes that any of them has had at once, and
         `collectives`, the share of the time that they have spent on one another. Nothing where it is alone."""
@@ -71,7 +68,7 @@ class Processes:
         return False
 
     def leave(self) -> None:
-        """End without a word, but not before the launcher has seen which process was the first to go."""
+        """End without a word, but not before it was seen which process was the first to go."""
 
     # ------------------------------------------------------------ what is made of these
 

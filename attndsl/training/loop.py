@@ -159,7 +159,6 @@ def run_session(session: Session, console: Console) -> Outcome:
     unasked = {scored.name} if scored.name is not None and not scored.costs_nothing else ()
     try:
         with _asked_to_stop() as asked:
-            processes.listens(asked)
             while step < recipe.steps:
                 lr = recipe.rate(step)
                 quantities = recipe.quantities(step)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch.arrays import to_array
-from attndsl.backends.pytorch.processes import TorchProcesses
+from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
@@ -74,6 +74,7 @@ class DividedTraining(WholeTraining):
         self.processes, self.rank = processes, processes.rank
         sizes = tuple(size for _, size in layout.mesh.dimensions)
         self.mesh = init_device_mesh(torch.device(device).type, sizes, mesh_dim_names=layout.mesh.names)
+        wait_patiently()
         self.coordinates = layout.mesh.coordinates(self.rank)
 
     @cached_property

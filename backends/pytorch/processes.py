@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,19 +20,25 @@ import torch
 import torch.distributed as dist
 
 from attndsl.diagnostics import error
+from attndsl.running.heartbeats import SILENT, STUCK, Heartbeats, Loss, MeetingPoint, Person, reach
 from attndsl.running.processes import Launch, Processes, Result
 
-_LEAVE = 1.5  # seconds in which a launcher sees which process was the first to go
-_DEAF = 5.0  # seconds after which a process that does not hear that it is asked to stop waits for one that is gone
+_LEAVE = 1.5  # seconds in which it is seen which process was the first to go
 _JOIN = timedelta(minutes=10)  # in which all must have come
+_LONGEST = timedelta(days=365)  # that one waits for another, of which it is known that it is there
+_RUN = "attndsl"  # by this name torchrun's engine runs what `launch` starts
+_RESUME = "resume the run, with as many processes as you like: `attndsl train --resume RUN --processes N`"
 INTERRUPTED = 130
+TOLD = 3
+"""The exit code of a process that ends since another is lost, which was said."""
 
 
 class TimedCollectives:
-    """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included."""
+    """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included. While
+    it is, `waits` counts how often it was (else it is 0)."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self.waits, self._times = 0.0, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(dist, name)
@@ -42,9 +48,12 @@ class TimedCollectives:
         @functools.wraps(found)
         def timed(*arguments: Any, **named: Any) -> Any:
             began = time.perf_counter()
+            self._times += 1
+            self.waits = self._times
             try:
                 return found(*arguments, **named)
             finally:
+                self.waits = 0
                 self.seconds += time.perf_counter() - began
 
         setattr(self, name, timed)
@@ -62,28 +71,14 @@ class TorchProcesses(Processes):
         self.rank, self.size, self.local = launch.rank, launch.size, launch.local
         self.began = time.perf_counter()
 
-    def listens(self, heard: Callable[[], bool]) -> None:
-        read, write = os.pipe()
-        os.set_blocking(write, False)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)  # tells also where the main thread is in torch
-
-        def watch() -> None:
-            while os.read(read, 1)[0] != signal.SIGTERM:
-                pass
-            time.sleep(_DEAF)
-            if not heard():
-                os._exit(1)
-
-        threading.Thread(target=watch, daemon=True, name="stop").start()
-
     def gather(self, value: Result) -> list[Result]:
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value)
+        TIMED.all_gather_object(found, value)
         return found
 
     def total(self, values: Sequence[float]) -> list[float]:
         tensor = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(tensor)
+        TIMED.all_reduce(tensor)
         return tensor.tolist()
 
     def usage(self) -> dict[str, float]:
@@ -113,9 +108,41 @@ class TorchProcesses(Processes):
 
     def leave(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN)  # the heartbeats are to say who was lost
         time.sleep(_LEAVE)
         os._exit(1)  # which closes what leads to others, that may still wait for this one
+
+    def heartbeats(self) -> Heartbeats:
+        """From now on this process ends within seconds where another is lost. Raises OSError where they cannot reach
+        each other."""
+        address, seconds = os.environ.get("MASTER_ADDR", "localhost"), _JOIN.total_seconds()
+        meeting = MeetingPoint(address) if self.is_first else None
+        place = (meeting.port, meeting.token) if meeting is not None else None
+        told = self.gather((Person.here(self.rank), place))
+        if meeting is not None:
+            others = meeting.all(range(1, self.size), seconds)
+        else:
+            assert told[0][1] is not None
+            others = reach(address, *told[0][1], self.rank, seconds)
+        return Heartbeats([person for person, _ in told], self.rank, others, lambda: TIMED.waits, self._say, self._end)
+
+    def _say(self, loss: Loss) -> None:
+        """Which of them is lost, unless the launcher does."""
+        if loss.who is None:
+            message = f"the {self.size} processes have waited for one another for {STUCK / 60:.0f} minutes"
+        else:
+            became = "has ended without a word" if loss.ended else f"has not answered for {SILENT:.0f} seconds"
+            message = f"process {loss.who.rank} of {self.size}, on {loss.who.host}, {became}"
+        if not _launcher_says(loss):
+            print(error("E0771", message, note="the others were ended", help=_RESUME), file=sys.stderr, flush=True)
+
+    def _end(self, loss: Loss | None) -> None:
+        os._exit(1 if loss is None or _launcher_says(loss) else TOLD)
+
+
+def _launcher_says(loss: Loss) -> bool:
+    """Of what has ended, `launch` knows how."""
+    return loss.ended and os.environ.get("TORCHELASTIC_RUN_ID") == _RUN
 
 
 def peak_memory() -> int:
@@ -136,7 +163,9 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
     try:
         kind = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         dist.init_process_group(kind, rank=launch.rank, world_size=launch.size, timeout=_JOIN)
-    except (dist.DistError, RuntimeError, ValueError) as problem:
+        processes = TorchProcesses(launch)
+        heartbeats = processes.heartbeats()
+    except (dist.DistError, OSError, RuntimeError, ValueError) as problem:
         if launch.rank:  # the first has the same to say
             raise SystemExit(1) from None
         place = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '')}"
@@ -150,11 +179,21 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
             else "check that all of them were started, with the same address, and can reach it",
         ) from None
     try:
-        yield TorchProcesses(launch)
+        wait_patiently()
+        yield processes
     finally:
+        heartbeats.close()
         if dist.is_initialized():
             with contextlib.suppress(Exception):
                 dist.destroy_process_group()
+
+
+def wait_patiently() -> None:
+    """That the groups there are wait for a process as long as it is there, whatever it does alone."""
+    groups = dist.distributed_c10d
+    if hasattr(groups, "_set_pg_timeout"):  # it has no public name
+        for group in list(groups._world.pg_map):
+            groups._set_pg_timeout(_LONGEST, group)
 
 
 @functools.cache
@@ -185,9 +224,7 @@ def launch(count: int, words: Sequence[str]) -> int:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    config = LaunchConfig(
-        1, 1, count, run_id="attndsl", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
-    )
+    config = LaunchConfig(1, 1, count, run_id=_RUN, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
     try:
         elastic_launch(config, sys.executable)(*words)
     except SignalException:
@@ -195,14 +232,14 @@ def launch(count: int, words: Sequence[str]) -> int:
     except ChildFailedError as problem:
         codes = {rank: failure.exitcode for rank, failure in sorted(problem.failures.items())}
         killed = [rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]
-        if not killed:  # it has said why
-            return max(max(codes.values()), 1)
+        if not killed or TOLD in codes.values():  # it has said why
+            return 1 if TOLD in codes.values() else max(max(codes.values()), 1)
         rank = killed[0]
         name = signal.Signals(-codes[rank]).name
         raise error(
             "E0771",
             f"process {rank} of {count} was killed ({name})",
             note=f"it was process {problem.failures[rank].pid} of this machine; the others were ended",
-            help="resume the run, with as many processes as you like: `attndsl train --resume RUN --processes N`",
+            help=_RESUME,
         ) from None
     return 0

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -164,19 +170,7 @@ def test_states_that_rows_share_are_resumed_in_parts(text: str, tmp_path: Path) 
 def stop_after_three(rank: int) -> None:
     """One process is asked to stop in its third step, and none of the others: all of them do."""
     if rank == 1:
-        import signal
-
-        from attndsl.backends.pytorch.trainer import TorchTrainer
-
-        original, calls = TorchTrainer.step, []
-
-        def step(self: TorchTrainer, *arguments: Any, **named: Any) -> Any:
-            calls.append(None)
-            if len(calls) == 3:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return original(self, *arguments, **named)
-
-        TorchTrainer.step = step  # type: ignore[method-assign]
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 
 # ---------------------------------------------------------------- what may go wrong
@@ -240,6 +234,102 @@ def test_a_port_in_use(spec: str, text: str, tmp_path: Path) -> None:
         started.processes[0].join(30)
         started.processes[1].kill()  # as a launcher does when one has failed
         require_one_message(started.end(), "E0770", "the port is in use")
+
+
+# ---------------------------------------------------------------- whoever is gone, and whoever is not
+
+
+def in_third_step(action: Callable[[], None]) -> None:
+    """Do something when this process begins its third step."""
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+
+    original, calls = TorchTrainer.step, list[None]()
+
+    def step(self: TorchTrainer, *arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 3:
+            action()
+        return original(self, *arguments, **named)
+
+    TorchTrainer.step = step  # type: ignore[method-assign]
+
+
+def impatient(rank: int) -> None:
+    """Who says nothing for two seconds is lost; groups wait for three."""
+    from attndsl.backends.pytorch import processes
+    from attndsl.running import heartbeats
+
+    heartbeats.SILENT = processes.SILENT = 2.0
+    processes._JOIN = timedelta(seconds=3)
+
+
+def one_is_stopped(rank: int) -> None:
+    impatient(rank)
+    if rank == 1:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def the_first_is_stopped(rank: int) -> None:
+    impatient(rank)
+    if rank == 0:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def one_is_killed_while_another_is_busy(rank: int) -> None:
+    if rank == 1:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    elif rank == 2:
+        in_third_step(lambda: time.sleep(100))
+
+
+def one_is_busy(rank: int) -> None:
+    impatient(rank)
+    if rank == 0:
+        in_third_step(lambda: time.sleep(4))
+
+
+@pytest.mark.parametrize(
+    ("before", "who", "became"),
+    [
+        (one_is_stopped, 1, "has not answered for 2 seconds"),
+        pytest.param(the_first_is_stopped, 0, "has not answered for 2 seconds", marks=pytest.mark.slow),
+        (one_is_killed_while_another_is_busy, 1, "has ended without a word"),
+    ],
+)
+def test_a_process_that_is_lost(
+    spec: str, text: str, tmp_path: Path, before: Callable[[int], None], who: int, became: str
+) -> None:
+    """The others end, also one that is in the middle of something, and a launcher is not left with one that is
+    stopped."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(3, tmp_path, given, before=before).end()
+    require_one_message(ended, "E0771", f"process {who} of 3, on ", became)
+    assert ended.codes[who] == -signal.SIGKILL
+
+
+def test_a_process_that_is_busy_is_not_lost(spec: str, text: str, tmp_path: Path) -> None:
+    """The others wait for it, longer than they waited for it to come, and than anybody may be silent."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=one_is_busy).end()
+    assert ended.codes == (0, 0), ended.messages
+
+
+LAUNCHER = """
+import subprocess, sys, time
+child = "from attndsl.backends.pytorch import processes; processes._end_with_the_launcher(); print('up', flush=True)"
+subprocess.Popen([sys.executable, "-c", child + "; import time; time.sleep(100)"])
+time.sleep(100)
+"""
+
+
+def test_the_launcher_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "up\n"
+        launcher.kill()
+        began = time.monotonic()
+        assert launcher.stdout.read() == ""  # until whoever could still say something has ended
+        assert time.monotonic() - began < 10
 
 
 def test_a_backend_that_trains_in_one_process(spec: str, text: str, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""Whether the processes that train together are all still there.
+
+Each says so once in a second, whatever it computes, on a thread of its own: one that evaluates, compiles or writes for
+an hour is there, one that was stopped is not. The first hears all others and they hear it, so that this costs each
+of these the same however many there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from attndsl.records import dataclass
+
+BEAT = 1.0  # seconds between two words of a process
+SILENT = 20.0  # seconds after which one that says nothing is lost: what keeps Python busy in one piece may take some
+STUCK = 600.0  # seconds in which all may wait for one another
+FAREWELL = 5.0  # seconds in which a process ends by itself after another has taken its leave
+DOUBT = 0.5  # seconds in which whoever has ended another ends this one as well
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Where a process is: its `number` on the machine `host`, where the process `parent` has started it."""
+
+    rank: int
+    host: str
+    number: int
+    parent: int
+
+    @staticmethod
+    def here(rank: int) -> Person:
+        return Person(rank, socket.gethostname(), os.getpid(), os.getppid())
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why the processes cannot go on: `who` has `ended`, or does not answer. None: all wait for one another."""
+
+    who: Person | None
+    ended: bool = False
+
+
+class MeetingPoint:
+    """Where the others reach the first process: it makes one and tells them of its `port` and the `token`."""
+
+    def __init__(self, host: str) -> None:
+        self.token = secrets.token_hex()
+        try:
+            family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+            self.server = socket.create_server((str(address[0]), 0), family=family, backlog=512)
+        except OSError:  # only others know it by that name
+            self.server = socket.create_server(("", 0), backlog=512)
+        self.port: int = self.server.getsockname()[1]
+
+    def all(self, ranks: Sequence[int], seconds: float) -> dict[Connection, int]:
+        """What leads to each of the others, once they have come. Raises OSError where one does not."""
+        found: dict[Connection, int] = {}
+        self.server.settimeout(seconds)
+        with self.server:
+            while len(found) < len(ranks):
+                connection = Connection(self.server.accept()[0].detach())
+                with contextlib.suppress(OSError, EOFError, ValueError):
+                    rank, token = json.loads(connection.recv_bytes(1000)) if connection.poll(FAREWELL) else (0, "")
+                    if rank in ranks and secrets.compare_digest(token, self.token):
+                        found[connection] = rank
+        return found
+
+
+def reach(host: str, port: int, token: str, rank: int, seconds: float) -> dict[Connection, int]:
+    """What leads to the first process."""
+    reached = socket.create_connection((host, port), seconds)
+    reached.settimeout(None)
+    connection = Connection(reached.detach())
+    connection.send_bytes(json.dumps([rank, token]).encode())
+    return {connection: 0}
+
+
+class Heartbeats:
+    """What one process, `persons[rank]`, hears of `others`. `waits` says in which of its waits for them it is itself,
+    counted from 1 (0: it does something). Where one is lost, `says` is called in one of the rest, and `ends` in each;
+    `ends` also, without a loss, where another takes its leave and this one does not (`close`). Both are called on the
+    a thread of their own."""
+
+    def __init__(
+        self,
+        persons: Sequence[Person],
+        rank: int,
+        others: dict[Connection, int],
+        waits: Callable[[], int],
+        says: Callable[[Loss], None],
+        ends: Callable[[Loss | None], None],
+    ) -> None:
+        self.persons, self.rank, self.others = persons, rank, others
+        self.waits, self.says, self.ends = waits, says, ends
+        now = time.monotonic()
+        self._heard = dict.fromkeys(others, now)
+        self._doing = dict.fromkeys([rank, *others.values()], (0, now))  # the wait that it is in, and since when
+        self._last = float("inf")  # when this one must have left
+        self._closed, self._speaking = threading.Event(), threading.Lock()
+        threading.Thread(target=self._watch, daemon=True, name="heartbeats").start()
+
+    def close(self) -> None:
+        """Take leave: this process goes, and has said why if there is something to say."""
+        self._closed.set()
+        self._say({"leaves": True})
+
+    def _say(self, what: dict[str, Any]) -> None:
+        said = json.dumps(what).encode()
+        with self._speaking:
+            for connection in self.others:
+                with contextlib.suppress(OSError):  # what became of it is heard
+                    connection.send_bytes(said)
+
+    def _watch(self) -> None:
+        due = time.monotonic()
+        while not self._closed.is_set():
+            self._hear(max(due - time.monotonic(), 0.0))
+            if time.monotonic() >= due:
+                self._say({"waits": self.waits()})
+                self._judge()
+                due = time.monotonic() + BEAT
+
+    def _hear(self, seconds: float) -> None:
+        """All that was said so far: whoever was kept from hearing must not take it for silence."""
+        while ready := wait(list(self._heard), seconds):
+            seconds = 0.0
+            for connection in ready:
+                assert isinstance(connection, Connection)
+                try:
+                    said = json.loads(connection.recv_bytes(1000))
+                except (OSError, EOFError):
+                    del self._heard[connection]
+                    self._gone(self.persons[self.others[connection]])
+                else:
+                    self._heard[connection] = time.monotonic()
+                    self._told(self.others[connection], said)
+
+    def _told(self, rank: int, said: dict[str, Any]) -> None:
+        if "waits" in said:
+            self._does(rank, said["waits"])
+        elif "lost" in said:
+            rank, ended = said["lost"]
+            self._end(Loss(self.persons[rank] if rank is not None else None, ended))
+        elif self._last == float("inf"):
+            self._last = time.monotonic() + FAREWELL
+            self._say({"leaves": True})
+
+    def _does(self, rank: int, waits: int) -> None:
+        if self._doing[rank][0] != waits:
+            self._doing[rank] = waits, time.monotonic()
+
+    def _gone(self, who: Person) -> None:
+        time.sleep(DOUBT)
+        if self._last == float("inf") and not self._closed.is_set():
+            self._lost(Loss(who, ended=True))
+
+    def _judge(self) -> None:
+        now = time.monotonic()
+        self._does(self.rank, self.waits())
+        silent = [self.others[each] for each, then in self._heard.items() if now - then > SILENT]
+        if now > self._last:
+            self._end(None)
+        elif silent:
+            self._lost(Loss(self.persons[min(silent)]))
+        elif self.rank == 0 and all(waits and now - since > STUCK for waits, since in self._doing.values()):
+            self._lost(Loss(None))
+
+    def _lost(self, loss: Loss) -> None:
+        """The first process says it and tells the others; if it is lost, the next one on each machine does."""
+        host = self.persons[self.rank].host
+        if self.rank == min(it.rank for it in self.persons if it.host == host and it != loss.who):
+            self.says(loss)
+        self._say({"lost": [loss.who.rank if loss.who is not None else None, loss.ended]})
+        self._end(loss)
+
+    def _end(self, loss: Loss | None) -> None:
+        here, who = self.persons[self.rank], loss.who if loss is not None else None
+        if who is not None and (who.host, who.parent) == (here.host, here.parent):
+            with contextlib.suppress(OSError):  # a launcher would give it half a minute
+                os.kill(who.number, signal.SIGKILL)
+        self._closed.set()
+        self.ends(loss)

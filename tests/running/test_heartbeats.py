@@ -1,0 +1,123 @@
+"""Heartbeats of processes that train together: what is heard of whom, and who says it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import pytest
+
+from attndsl.running import heartbeats
+from attndsl.running.heartbeats import Heartbeats, Loss, MeetingPoint, Person, reach
+
+Event = tuple[int, str, Loss | None]
+
+
+class Circle:
+    """Watches of several processes that are threads here; `events` is what they say and how they end."""
+
+    def __init__(self, count: int) -> None:
+        self.persons = [Person(rank, "here" if rank < 2 else "there", 0, -rank) for rank in range(count)]
+        self.events = queue.Queue[Event]()
+        self.waits = [0] * count
+        self.members: list[Heartbeats] = []
+        self.frozen = {rank: threading.Event() for rank in range(count)}
+        meeting = MeetingPoint("localhost")
+        met: dict[Connection, int] = {}
+        hub = threading.Thread(target=lambda: met.update(meeting.all(range(1, count), 10)))
+        hub.start()
+        ends = [reach("localhost", meeting.port, meeting.token, rank, 10) for rank in range(1, count)]
+        hub.join()
+        self.members = [self._member(rank, met if rank == 0 else ends[rank - 1]) for rank in range(count)]
+
+    def _member(self, rank: int, others: dict[Connection, int]) -> Heartbeats:
+        def waits() -> int:
+            while self.frozen[rank].is_set():  # so that nothing more is said
+                threading.Event().wait(0.01)
+            return self.waits[rank]
+
+        def says(loss: Loss) -> None:
+            self.events.put((rank, "says", loss))
+
+        def ends(loss: Loss | None) -> None:
+            self.events.put((rank, "ends", loss))
+
+        return Heartbeats(self.persons, rank, others, waits, says, ends)
+
+    def heard(self, count: int) -> set[Event]:
+        return {self.events.get(timeout=10) for _ in range(count)}
+
+    def close(self) -> None:
+        for rank, member in enumerate(self.members):
+            self.frozen[rank].clear()
+            member.close()
+
+
+@pytest.fixture
+def circle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Circle]:
+    for name, seconds in {"BEAT": 0.02, "SILENT": 0.4, "STUCK": 0.4, "FAREWELL": 0.2, "DOUBT": 0.01}.items():
+        monkeypatch.setattr(heartbeats, name, seconds)
+    made = Circle(4)
+    yield made
+    made.close()
+
+
+def test_nobody_is_lost_who_computes_for_long(circle: Circle) -> None:
+    circle.waits[:3] = [1, 1, 1]
+    with pytest.raises(queue.Empty):
+        circle.events.get(timeout=1)
+
+
+def test_one_that_is_silent(circle: Circle) -> None:
+    """The first process says it, and all others end."""
+    circle.frozen[2].set()
+    loss = Loss(circle.persons[2])
+    assert circle.heard(4) == {(0, "says", loss), (0, "ends", loss), (1, "ends", loss), (3, "ends", loss)}
+
+
+def test_the_first_is_silent(circle: Circle) -> None:
+    """The next one on each machine says it."""
+    circle.frozen[0].set()
+    loss = Loss(circle.persons[0])
+    said = {(1, "says", loss), (2, "says", loss)}
+    assert circle.heard(5) == said | {(rank, "ends", loss) for rank in (1, 2, 3)}
+
+
+def test_one_that_has_ended(circle: Circle) -> None:
+    circle.frozen[1].set()
+    time.sleep(0.1)  # by now it does nothing
+    for connection in circle.members[1].others:
+        with socket.socket(fileno=os.dup(connection.fileno())) as its_end:
+            its_end.shutdown(socket.SHUT_RDWR)
+    loss = Loss(circle.persons[1], ended=True)
+    assert circle.heard(4) == {(0, "says", loss), *((rank, "ends", loss) for rank in (0, 2, 3))}
+
+
+def test_one_that_leaves_takes_the_others_along(circle: Circle) -> None:
+    """It has said why; they do not."""
+    circle.members[3].close()
+    assert circle.heard(3) == {(rank, "ends", None) for rank in (0, 1, 2)}
+
+
+def test_all_wait_for_one_another(circle: Circle) -> None:
+    circle.waits[:] = [3, 1, 2, 2]
+    loss = Loss(None)
+    assert circle.heard(5) == {(0, "says", loss), *((rank, "ends", loss) for rank in range(4))}
+
+
+def test_a_stranger_is_not_let_in() -> None:
+    meeting = MeetingPoint("localhost")
+    met: dict[Connection, int] = {}
+    hub = threading.Thread(target=lambda: met.update(meeting.all([1], 10)))
+    hub.start()
+    reach("localhost", meeting.port, "guessed", 1, 10)
+    own = reach("localhost", meeting.port, meeting.token, 1, 10)
+    hub.join()
+    assert list(met.values()) == [1]
+    next(iter(own)).send_bytes(b"it is I")
+    assert next(iter(met)).recv_bytes() == b"it is I"
