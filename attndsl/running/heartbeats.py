@@ -88,7 +88,7 @@ def reach(host: str, port: int, token: str, rank: int, seconds: float) -> dict[C
 class Heartbeats:
     """What one process, `persons[rank]`, hears of `others`. `waits` says in which of its waits for them it is itself,
     counted from 1 (0: it does something). Where one is lost, `says` is called in one of the rest, and `ends` in each;
-    `ends` also, without a loss, where another takes its leave and this one does not (`close`). Both are called on the
+    `ends` also, without a loss, where another takes its leave and this one does not (`close`). Both are called on
     a thread of their own."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Heartbeats:
 
     def _end(self, loss: Loss | None) -> None:
         here, who = self.persons[self.rank], loss.who if loss is not None else None
-        if who is not None and (who.host, who.parent) == (here.host, here.parent):
+        if who is not None and who != here and (who.host, who.parent) == (here.host, here.parent):
             with contextlib.suppress(OSError):  # a launcher would give it half a minute
                 os.kill(who.number, signal.SIGKILL)
         self._closed.set()

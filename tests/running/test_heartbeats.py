@@ -15,6 +15,9 @@ import pytest
 from attndsl.running import heartbeats
 from attndsl.running.heartbeats import Heartbeats, Loss, MeetingPoint, Person, reach
 
+NOBODY = 2**22 + 1
+"""The number of a process that no machine has."""
+
 Event = tuple[int, str, Loss | None]
 
 
@@ -22,7 +25,7 @@ class Circle:
     """Watches of several processes that are threads here; `events` is what they say and how they end."""
 
     def __init__(self, count: int) -> None:
-        self.persons = [Person(rank, "here" if rank < 2 else "there", 0, -rank) for rank in range(count)]
+        self.persons = [Person(rank, "here" if rank < 2 else "there", NOBODY, -rank) for rank in range(count)]
         self.events = queue.Queue[Event]()
         self.waits = [0] * count
         self.members: list[Heartbeats] = []
