@@ -66,7 +66,7 @@ def measured_variant(name: str, known: dict[tuple[str, str], Found]) -> list[Fou
     a variant may be what the model is by default."""
     found = []
     for family, size in comparisons(name):
-        of = digest(open_spec(name), graph_of(name, size.settings))
+        of = digest(open_spec(name), made(name, **size.settings))
         if (family.name, of) not in known:
             with tempfile.TemporaryDirectory() as folder:
                 largest = LARGEST if size in family.published else LARGEST_DERIVED
@@ -250,7 +250,7 @@ def page() -> str:
 
 def _variant_rows(record: Found) -> Iterator[str]:
     for row in record["variants"]:
-        graph = _graph(row["name"], **row["settings"])
+        graph = made(row["name"], **row["settings"])
         sizes = example_sizes(graph)
         both = [_worst(row["differences"], what) for what in _compared(row)]
         yield _row(
@@ -279,13 +279,13 @@ def _family_row(row: Found, record: Found) -> str:
 
 
 @cache
-def _graph(name: str, **settings: Any) -> Graph:
+def made(name: str, **settings: Any) -> Graph:
     return graph_of(name, settings)
 
 
 def _compared(row: Found) -> range:
     """Of outputs, loss and gradients, those that there are: a body alone has no loss."""
-    has_loss = any(output.name == "loss" for output in _graph(row["name"], **row["settings"]).outputs)
+    has_loss = any(output.name == "loss" for output in made(row["name"], **row["settings"]).outputs)
     return range(3 if has_loss else 1)
 
 

@@ -42,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_collection_finish() -> None:
+    """Tests make many objects, and few that refer to one another in circles: the collector is to look for these less
+    often, and never through all tests that were collected."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 20)
+
+
 @pytest.fixture(autouse=True)
 def _give_back_memory(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test with a large model leaves gigabytes to the C library, which keeps them from the tests beside it."""

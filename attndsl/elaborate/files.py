@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from os.path import isdir, isfile  # which say no, where those of Path raise, to a name that no file can have
 from pathlib import Path
 from typing import TypeVar, Union
@@ -50,17 +50,17 @@ def _standard_files() -> list[Path]:
     return sorted((specs_folder() / "std").glob("*.attn"))
 
 
-def _source(path: Path) -> Source:
-    """The text of a file; one that came with attndsl goes by its name there (`std/norms.attn`), wherever it lies."""
+def _read(path: Path) -> tree.File:
+    """The tree of a file; one that came with attndsl goes by its name there (`std/norms.attn`), wherever it lies."""
     source = read_source(str(path))
-    home = specs_folder().resolve()
-    if path.resolve().is_relative_to(home):
-        source = Source(path.resolve().relative_to(home).as_posix(), source.text)
-    return source
+    home, place = specs_folder().resolve(), path.resolve()
+    return _parsed(place.relative_to(home).as_posix() if place.is_relative_to(home) else source.name, source.text)
 
 
-def _parse(source: Source) -> tree.File:
-    file, problems = parse(source)
+@lru_cache(maxsize=32)
+def _parsed(name: str, text: str) -> tree.File:
+    """The tree of a text that goes by this name. One that is read again, for another variant, is the same tree."""
+    file, problems = parse(Source(name, text))
     if problems:
         raise AttnError(*problems)
     return file
@@ -69,7 +69,7 @@ def _parse(source: Source) -> tree.File:
 @cache
 def _standard_file(path: Path) -> tree.File:
     """A file of the standard library, which does not change while a program runs."""
-    return _parse(_source(path))
+    return _read(path)
 
 
 @dataclass(eq=False)
@@ -106,7 +106,7 @@ class Library:
     """The files read for one run, each once. `read` gives the tree of a user's file, or raises what is wrong."""
 
     def __init__(self, read: Callable[[Path], tree.File] | None = None) -> None:
-        self._read = read or (lambda path: _parse(_source(path)))
+        self._read = read or _read
         self._scopes: dict[Path, FileScope] = {}
         self._found: dict[Path, FileScope] = {}  # the same, as they are asked for
         self._opening: list[tuple[Path, Span | None]] = []
@@ -148,7 +148,7 @@ class Library:
         try:
             is_standard = key.parent == (specs_folder() / "std").resolve()
             if source is not None:
-                file = _parse(source)
+                file = _parsed(source.name, source.text)
             else:
                 file = _standard_file(key) if is_standard else self._read(path)
             scope = FileScope(path, file, self, is_standard)

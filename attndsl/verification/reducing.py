@@ -37,8 +37,8 @@ Changes = dict[str, tuple[object, object]]
 
 def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -> tuple[Graph, Changes]:
     """The graph of a spec at these settings, whose largest hyperparameter is halved again and again as long as it
-    consists of the same operations, until it has `enough` parameters and windows are short. What `settings` say
-    stays. A small model is left as it is."""
+    consists of the same operations, until it has `enough` parameters, and windows and loops are short. What `settings`
+    say stays. A small model is left as it is."""
     graph = elaborate(spec, settings)
     before, shape, limits = counts(graph), structure(graph), contexts(graph)
     free, now = {name for name in before if name not in settings}, graph
@@ -56,7 +56,8 @@ def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -
         for value in _smaller(values[name], least):
             made = _made(spec, {**chosen, name: value}, shape, limits)
             counted = made is not None and made.parameter_count < now.parameter_count
-            if made is not None and (now.parameter_count > enough if counted else largest(value) >= SHORT):
+            wanted = name in repeats or (now.parameter_count > enough if counted else largest(value) >= SHORT)
+            if made is not None and wanted:
                 chosen[name], now = value, made
                 break
             is_refused |= made is None
