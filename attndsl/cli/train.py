@@ -79,7 +79,8 @@ def configure(parser: Parser) -> None:
         "--processes",
         metavar="N",
         type=natural,
-        help="train in so many processes of this machine; on several machines torchrun starts them",
+        help="train in so many processes of this machine (default: as many as a layout has devices); on several "
+        "machines torchrun starts them",
     )
     parser.add_argument(
         "--layout",
@@ -141,10 +142,14 @@ def _launched(args: Any) -> int | None:
     launch, wanted = Launch.of_environment(), args.processes
     if launch is not None and wanted not in (None, launch.size):
         raise Usage(f"`--processes {wanted}` contradicts the launcher, which started {launch.size}", "leave it out")
-    if launch is not None or wanted is None or wanted == 1:
-        return None
-    if not wanted:
+    if wanted == 0:
         raise Usage("`--processes 0` leaves nobody to train", "give at least 1")
+    if launch is None and wanted is None and (args.layout or args.resume):
+        from attndsl.training.session import processes_of
+
+        wanted = processes_of(args.layout, args.spec, args.resume)
+    if launch is not None or wanted in (None, 1):
+        return None
     backend = backends.preferred(lambda each: each.parallel)
     backend.require()
     return backend.launch(wanted, ["-m", "attndsl", *args.words])

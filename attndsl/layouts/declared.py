@@ -32,9 +32,20 @@ def choose_layout(text: str, spec: Spec, graph: Graph) -> Layout:
 
     Raises E1001 and E1002, and E00xx for what is not written as a layout is.
     """
+    declaration, others = _meant(text, spec)
+    return read_layout(declaration, graph, others)
+
+
+def choose_mesh(text: str, spec: Spec) -> Mesh:
+    """The mesh alone of what stands behind `--layout`. Raises E1001 and E1003, and E00xx."""
+    return _mesh(*_meant(text, spec))
+
+
+def _meant(text: str, spec: Spec) -> tuple[tree.Layout, Mapping[str, int]]:
+    """The layout that is meant, and the sizes that stand in place of its own."""
     named = _NAMED.fullmatch(text)
     if named is not None:
-        return _declared(named[1], named["sizes"], spec, graph)
+        return _declared(named[1], named["sizes"], spec)
     mesh, *rules = text.split(";")
     body = "\n".join(f"  {rule.strip()}" for rule in rules if rule.strip())
     name = spec.model.name.text
@@ -44,11 +55,11 @@ def choose_layout(text: str, spec: Spec, graph: Graph) -> Layout:
         raise AttnError(*problems)
     match file.declarations:
         case (tree.Layout() as declaration,):
-            return read_layout(declaration, graph)
+            return declaration, {}
     raise error("E0010", f"`{text}` is more than a layout", help=HOW)
 
 
-def _declared(name: str, sizes: str | None, spec: Spec, graph: Graph) -> Layout:
+def _declared(name: str, sizes: str | None, spec: Spec) -> tuple[tree.Layout, Mapping[str, int]]:
     names = [it.name.text for it in spec.layouts]
     found = next((it for it in spec.layouts if it.name.text == name), None)
     if found is None:
@@ -64,7 +75,7 @@ def _declared(name: str, sizes: str | None, spec: Spec, graph: Graph) -> Layout:
             others[given[1]] = int(given[2])
         elif part.strip():
             raise error("E1001", f"`{part.strip()}` is not a size of a mesh", help=HOW)
-    return read_layout(found, graph, others)
+    return found, others
 
 
 def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int] | None = None) -> Layout:
@@ -73,15 +84,7 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
     Raises E1001 for a dimension that the mesh does not have, E1002 for axes that the model does not have, E1003 for an
     axis that is placed twice on one dimension.
     """
-    others = others or {}
-    seen: set[str] = set()
-    for it in declaration.mesh:
-        if it.name.text in seen:
-            raise error("E1003", f"the mesh has `{it.name.text}` twice", it.span, help="give one of them another name")
-        seen.add(it.name.text)
-    mesh = Mesh(tuple((it.name.text, others.get(it.name.text, int(it.size.value))) for it in declaration.mesh))
-    for name in others:
-        _known(name, mesh, None)
+    mesh = _mesh(declaration, others or {})
     axes = _Axes(graph)
     rules: list[PlacementRule] = []
     parameters: list[tree.ParameterPlacing] = []
@@ -100,6 +103,18 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
     else:
         over = batch_dimension(rules, graph)
     return Layout(declaration.name.text, mesh, tuple(rules), over, declaration.span)
+
+
+def _mesh(declaration: tree.Layout, others: Mapping[str, int]) -> Mesh:
+    seen: set[str] = set()
+    for it in declaration.mesh:
+        if it.name.text in seen:
+            raise error("E1003", f"the mesh has `{it.name.text}` twice", it.span, help="give one of them another name")
+        seen.add(it.name.text)
+    mesh = Mesh(tuple((it.name.text, others.get(it.name.text, int(it.size.value))) for it in declaration.mesh))
+    for name in others:
+        _known(name, mesh, None)
+    return mesh
 
 
 def default_layout(graph: Graph, devices: int) -> Layout:

@@ -12,7 +12,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
-from attndsl.layouts import Layout, choose_layout
+from attndsl.layouts import Layout, choose_layout, choose_mesh
 from attndsl.lints import lint
 from attndsl.objectives import Objective, make_objective
 from attndsl.objectives.likelihood import Scored, with_cross_entropy
@@ -240,6 +240,18 @@ def prepared(
     return objective, objective.prepare(data.train, console.say), objective.prepare(data.held_out)
 
 
+def processes_of(layout: str | None, spec: str | None, resume: str | Path | None) -> int:
+    """How many processes a new training of `spec`, or the run to `resume`, is laid out on; 1 without a layout. Raises
+    E10xx."""
+    if resume is not None:
+        record = open_record(Path(resume))
+        text, opened = layout or record.facts.get("layout"), open_spec(record.spec)
+    else:
+        assert spec is not None
+        text, opened = layout, open_spec(spec)
+    return choose_mesh(text, opened).devices if text else 1
+
+
 def layout_of(text: str | None, spec: Spec, graph: Graph, processes: Processes) -> Layout | None:
     """The layout that is asked for; None where none is, or there is but one process. Raises E0772 where it is for
     another number of processes, E10xx."""
@@ -247,8 +259,9 @@ def layout_of(text: str | None, spec: Spec, graph: Graph, processes: Processes) 
     if layout is None or layout.mesh.devices == processes.size:
         return layout if processes.size > 1 else None
     there = f"there are {processes.size} processes" if processes.size > 1 else "there is one process"
+    devices = f"{layout.mesh.devices} device{'s' if layout.mesh.devices > 1 else ''}"
     raise error(
-        "E0772", f"the layout has {layout.mesh.devices} devices, {layout.mesh}, and {there}",
+        "E0772", f"the layout has {devices}, {layout.mesh}, and {there}",
         layout.span,
         help=(f"start as many: `--processes {layout.mesh.devices}`", "or give the layout other sizes"),
     )  # fmt: skip

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attndsl.cli import main
+from attndsl.running import backends
 from attndsl.runs.checkpoint import read_tensors
 from attndsl.runs.log import read_log
-from attndsl.runs.record import WEIGHTS
+from attndsl.runs.record import WEIGHTS, open_record, write_record
 from attndsl.training import train
 from attndsl.training.console import Silent
 from tests.scripts import script
@@ -191,6 +193,52 @@ def test_a_batch_that_cannot_be_dealt(spec: str, text: str, tmp_path: Path) -> N
     ended = Together(2, tmp_path, words(spec, "--data", text, "--out", tmp_path / "run", batch=5)).end()
     require_one_message(ended, "E1004", "is 5 long along `B`, which 2 devices share", "a multiple of 2")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("layout", "code", "said"),
+    [
+        ("data=4; B on data", "E0772", "has 4 devices, (data=4), and there are 2 processes"),
+        ("data=1; B on data", "E0772", "has 1 device, (data=1), and there are 2 processes"),
+        ("model=2; 3 on model", "E1002", "`Tiny` has no axis `3`"),
+        ("model=2; experts on model", "E1002", "`Tiny` has no axis `experts`"),
+        ("tensor", "E1001", "`Tiny` has no layout `tensor`"),
+    ],
+)
+def test_a_layout_that_does_not_fit(spec: str, text: str, tmp_path: Path, layout: str, code: str, said: str) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", "--layout", layout)
+    require_one_message(Together(2, tmp_path, given).end(), code, said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_axes_that_do_not_divide(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", "--layout", "model=3; vocab on model")
+    require_one_message(
+        Together(3, tmp_path, given).end(), "E1004", "`vocab` (256) cannot be divided over the 3 devices"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_as_many_are_started_as_a_layout_has_devices(
+    spec: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a new run and of one that is resumed, unless the launcher, or `--processes`, says how many."""
+    started: list[int] = []
+    backend = backends.find("torch")
+    monkeypatch.setattr(type(backend), "launch", lambda self, count, words: started.append(count) or 0)
+    laid_out, run = ["--layout", "data=2, model=2; B on data; heads on model"], tmp_path / "run"
+    new = ["train", spec, "--data", text, "--out", str(run)]
+    assert main([*new, *laid_out]) == 0
+    assert main([*new, *laid_out, "--processes", "3"]) == 0  # who will say that it does not fit
+    alone(spec, text, run, steps=1)
+    facts = dict(open_record(run).facts)
+    write_record(run, {name: value for name, value in facts.items() if name != "format"} | {"layout": laid_out[1]})
+    assert main(["train", "--resume", str(run)]) == 0
+    assert main(["train", "--resume", str(run), "--layout", "model=2; heads on model"]) == 0
+    assert started == [4, 3, 4, 2]
+    assert main([*new, "--layout", "tensor(data=2)"]) == 1
+    assert started == [4, 3, 4, 2]
+    assert "has no layout `tensor`" in capfd.readouterr().err
 
 
 def test_without_the_data_on_one_of_them(spec: str, text: str, tmp_path: Path) -> None:
